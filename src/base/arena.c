@@ -1,0 +1,84 @@
+#include "base/arena.h"
+
+#include <stdalign.h>
+#include <stdlib.h>
+
+enum { ARENA_BLOCK_BYTES = 2048 };
+
+struct arena_block {
+    struct arena_block *next;
+    size_t size, used;
+    alignas(max_align_t) char data[];
+};
+
+static struct arena_block *block_new(size_t size)
+{
+    if (size < ARENA_BLOCK_BYTES)
+        size = ARENA_BLOCK_BYTES;
+    struct arena_block *block = malloc(sizeof(*block) + size);
+    if (block)
+        *block = (struct arena_block){.size = size};
+    return block;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    const size_t align = alignof(max_align_t);
+    struct arena_block *block = a->blocks;
+
+    if (size > SIZE_MAX / 2)
+        return NULL;
+    size = (size + align - 1) / align * align;
+    if (a->limit && size > a->limit - a->used)
+        return NULL;
+    if (!block || size > block->size - block->used) {
+        block = block_new(size);
+        if (!block)
+            return NULL;
+        block->next = a->blocks;
+        a->blocks = block;
+    }
+    void *memory = block->data + block->used;
+    block->used += size;
+    a->used += size;
+    return memset(memory, 0, size);
+}
+
+void *arena_alloc_array(struct arena *a, size_t count, size_t size)
+{
+    if (size && count > SIZE_MAX / size)
+        return NULL;
+    return arena_alloc(a, count * size);
+}
+
+struct span arena_copy(struct arena *a, struct span s)
+{
+    char *copy = s.size < SIZE_MAX ? arena_alloc(a, s.size + 1) : NULL;
+    if (copy && s.size)
+        memcpy(copy, s.data, s.size);
+    return span_of(copy, copy ? s.size : 0);
+}
+
+void arena_clear(struct arena *a)
+{
+    struct arena_block *keep = a->blocks;
+
+    if (!keep)
+        return;
+    while (keep->next) {
+        struct arena_block *next = keep->next;
+        free(keep);
+        keep = next;
+    }
+    keep->used = 0;
+    a->blocks = keep;
+    a->used = 0;
+}
+
+void arena_done(struct arena *a)
+{
+    arena_clear(a);
+    free(a->blocks);
+    a->blocks = NULL;
+    a->used = 0;
+}

@@ -1,0 +1,26 @@
+/*
+ * The two clocks. Wall-clock time (µs since 1970, UTC) goes into records and replies; deadlines and
+ * pauses use the monotonic clock (ms), which no administrator can set back. Code that tests replay
+ * (sessions, scheduler, spool) never asks here: it is told the time.
+ */
+#pragma once
+
+#include "base/span.h"
+
+int64_t clock_wall_us(void);
+int64_t clock_monotonic_ms(void);
+
+enum { CLOCK_RFC3339_SIZE = sizeof("2026-11-21T18:00:03.120Z"), CLOCK_RFC5322_SIZE = 48 };
+
+/* RFC 3339 with milliseconds, UTC. */
+void clock_format_rfc3339(int64_t wall_us, char out[static CLOCK_RFC3339_SIZE]);
+/* RFC 5322 section 3.3 date-time in local time with a numeric zone: "Sat, 21 Nov 2026 18:00:03 +0100". */
+void clock_format_rfc5322(int64_t wall_us, char out[static CLOCK_RFC5322_SIZE]);
+/* For people on a terminal, local time: "2026-11-21 18:00:03". */
+void clock_format_local(int64_t wall_us, char out[static CLOCK_RFC3339_SIZE]);
+/* Reads RFC 3339 (seconds or fractions, Z or offset), "YYYY-MM-DD[ HH:MM[:SS]]" as local time, or an
+ * age like "30m", "2h", "3d" before `now_us`. 0 or -EINVAL. */
+int clock_parse(struct span text, int64_t now_us, int64_t *out_wall_us);
+
+/* A duration for people: "850ms", "12s", "4m30s", "3h", "2d4h". */
+void clock_format_duration(int64_t ms, char out[static 32]);

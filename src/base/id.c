@@ -1,0 +1,98 @@
+#include "base/id.h"
+
+#include <errno.h>
+
+enum { COUNTER_BITS = 22 };
+
+static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+void id_maker_init(struct id_maker *maker, uint16_t origin, uint32_t random_start)
+{
+    *maker = (struct id_maker){.counter = random_start & ((1u << COUNTER_BITS) - 1),
+                               .origin = origin};
+}
+
+struct id id_make(struct id_maker *maker, int64_t wall_us)
+{
+    uint64_t ms = wall_us > 0 ? (uint64_t)wall_us / 1000 : 0;
+    struct id id;
+
+    if (ms < maker->last_ms)
+        ms = maker->last_ms;
+    maker->last_ms = ms;
+    maker->counter = (maker->counter + 1) & ((1u << COUNTER_BITS) - 1);
+
+    unsigned __int128 value = (unsigned __int128)(ms & ((UINT64_C(1) << 42) - 1)) << 38 |
+                              (unsigned __int128)maker->origin << COUNTER_BITS | maker->counter;
+    for (int i = ID_BYTES - 1; i >= 0; i--, value >>= 8)
+        id.bytes[i] = (uint8_t)value;
+    return id;
+}
+
+void id_format(const struct id *id, char out[static ID_TEXT + 1])
+{
+    unsigned bits = 0, have = 0;
+    size_t at = 0;
+
+    for (size_t i = 0; i < ID_BYTES; i++) {
+        bits = bits << 8 | id->bytes[i];
+        have += 8;
+        while (have >= 5) {
+            have -= 5;
+            out[at++] = digits[bits >> have & 31];
+        }
+        bits &= (1u << have) - 1;
+    }
+    out[at] = '\0';
+}
+
+static int digit_value(char c)
+{
+    c = ascii_lower(c);
+    if (c == 'o')
+        c = '0';
+    if (c == 'i' || c == 'l')
+        c = '1';
+    for (int i = 0; i < 32; i++)
+        if (ascii_lower(digits[i]) == c)
+            return i;
+    return -1;
+}
+
+int id_parse(struct span text, struct id *out)
+{
+    struct id id;
+    unsigned bits = 0, have = 0;
+    size_t at = 0;
+
+    if (text.size != ID_TEXT)
+        return -EINVAL;
+    for (size_t i = 0; i < ID_TEXT; i++) {
+        int value = digit_value(text.data[i]);
+        if (value < 0)
+            return -EINVAL;
+        bits = bits << 5 | (unsigned)value;
+        have += 5;
+        if (have >= 8) {
+            have -= 8;
+            id.bytes[at++] = (uint8_t)(bits >> have);
+            bits &= (1u << have) - 1;
+        }
+    }
+    *out = id;
+    return 0;
+}
+
+int64_t id_time_ms(const struct id *id)
+{
+    uint64_t top = 0;
+    for (int i = 0; i < 6; i++)
+        top = top << 8 | id->bytes[i];
+    return (int64_t)(top >> 6);
+}
+
+bool id_is_zero(const struct id *id)
+{
+    static const struct id zero;
+    return id_equal(id, &zero);
+}

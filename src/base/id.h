@@ -1,0 +1,49 @@
+/*
+ * Ids of messages, sessions and refusals: 80 bits, written as 16 letters and digits of Crockford's
+ * base 32 (no I, L, O, U; read without regard to case), so sortable by time as bytes and as text.
+ *
+ *   bits 79…38   milliseconds since 1970, UTC (42 bits: until the year 2109)
+ *   bits 37…22   origin: who made it (16 bits: node and process slot, given by the supervisor)
+ *   bits 21…0    counter of that origin, from a random start
+ *
+ * Unique as long as one origin makes fewer than four million in a millisecond. When the clock goes
+ * back, the maker stays at its last time until the clock has caught up.
+ */
+#pragma once
+
+#include "base/span.h"
+
+enum { ID_BYTES = 10, ID_TEXT = 16 };
+
+struct id {
+    uint8_t bytes[ID_BYTES];
+};
+
+struct id_maker {
+    uint64_t last_ms;
+    uint32_t counter;
+    uint16_t origin;
+};
+
+/* `random_start`: any random number. */
+void id_maker_init(struct id_maker *maker, uint16_t origin, uint32_t random_start);
+struct id id_make(struct id_maker *maker, int64_t wall_us);
+
+/* Writes ID_TEXT characters and a NUL. */
+void id_format(const struct id *id, char out[static ID_TEXT + 1]);
+/* 0, or -EINVAL when `text` isn't an id. Look-alikes (i, l, o) are read as what they look like. */
+int id_parse(struct span text, struct id *out);
+
+int64_t id_time_ms(const struct id *id);
+
+static inline int id_compare(const struct id *a, const struct id *b)
+{
+    return memcmp(a->bytes, b->bytes, ID_BYTES);
+}
+
+static inline bool id_equal(const struct id *a, const struct id *b)
+{
+    return id_compare(a, b) == 0;
+}
+
+bool id_is_zero(const struct id *id);

@@ -1,0 +1,64 @@
+#include "base/span.h"
+
+#include <errno.h>
+
+bool span_equal_nocase(struct span a, struct span b)
+{
+    return a.size == b.size && span_starts_nocase(a, b);
+}
+
+bool span_starts_nocase(struct span s, struct span prefix)
+{
+    if (s.size < prefix.size)
+        return false;
+    for (size_t i = 0; i < prefix.size; i++)
+        if (ascii_lower(s.data[i]) != ascii_lower(prefix.data[i]))
+            return false;
+    return true;
+}
+
+ptrdiff_t span_find(struct span s, char byte)
+{
+    const char *at = s.size ? memchr(s.data, byte, s.size) : NULL;
+    return at ? at - s.data : -1;
+}
+
+ptrdiff_t span_find_last(struct span s, char byte)
+{
+    const char *at = s.size ? memrchr(s.data, byte, s.size) : NULL;
+    return at ? at - s.data : -1;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+struct span span_trim(struct span s)
+{
+    while (s.size && is_blank(s.data[0]))
+        s = span_from(s, 1);
+    while (s.size && is_blank(s.data[s.size - 1]))
+        s.size--;
+    return s;
+}
+
+int span_to_u64(struct span s, uint64_t max, uint64_t *out)
+{
+    uint64_t value = 0;
+
+    if (s.size == 0)
+        return -EINVAL;
+    for (size_t i = 0; i < s.size; i++) {
+        unsigned digit = (unsigned char)s.data[i] - '0';
+        if (digit > 9)
+            return -EINVAL;
+        if (value > (UINT64_MAX - digit) / 10)
+            return -ERANGE;
+        value = value * 10 + digit;
+        if (value > max)
+            return -ERANGE;
+    }
+    *out = value;
+    return 0;
+}

@@ -1,0 +1,52 @@
+#include "../unit.h"
+
+#include <errno.h>
+
+static void numbers(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t max;
+        int result;
+        uint64_t value;
+    } cases[] = {
+        {"0", 10, 0, 0},
+        {"10", 10, 0, 10},
+        {"11", 10, -ERANGE, 0},
+        {"18446744073709551615", UINT64_MAX, 0, UINT64_MAX},
+        {"18446744073709551616", UINT64_MAX, -ERANGE, 0},
+        {"99999999999999999999999", UINT64_MAX, -ERANGE, 0},
+        {"", 10, -EINVAL, 0},
+        {"-1", 10, -EINVAL, 0},
+        {"+1", 10, -EINVAL, 0},
+        {"1 ", 10, -EINVAL, 0},
+        {"0x1", 10, -EINVAL, 0},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        uint64_t out = 77;
+        assert_int_equal(span_to_u64(span_from_cstr(cases[i].text), cases[i].max, &out),
+                         cases[i].result);
+        assert_true(out == (cases[i].result ? 77 : cases[i].value));
+    }
+}
+
+static void pieces(void **state)
+{
+    struct span s = SPAN("  a=b=c\t");
+    assert_span(span_trim(s), "a=b=c");
+    assert_int_equal(span_find(s, '='), 3);
+    assert_int_equal(span_find_last(s, '='), 5);
+    assert_int_equal(span_find(s, 'x'), -1);
+    assert_int_equal(span_find(SPAN(""), 'x'), -1);
+    assert_span(span_from(s, 7), "\t");
+    assert_int_equal(span_from(s, 99).size, 0);
+    assert_true(span_equal_nocase(SPAN("AbC"), SPAN("aBc")));
+    assert_false(span_equal_nocase(SPAN("AbC"), SPAN("aBcd")));
+    assert_true(span_starts_nocase(SPAN("MAIL FROM:"), SPAN("mail")));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(numbers), cmocka_unit_test(pieces)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
