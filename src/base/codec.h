@@ -60,10 +60,11 @@ struct codec {
     {.kind = CODEC_KIND_LIST, .offset = offsetof(type, member),                                    \
      .size = CODEC_MEMBER_SIZE(type, member), .count_offset = offsetof(type, count_member),        \
      .max = (maximum), .element = (codec)}
-#define CODEC_DEFINE(variable, type, ...)                                                          \
+/* Defines the table of `type`; write `static` as `linkage` (or nothing) for its visibility. */
+#define CODEC_DEFINE(linkage, variable, type, ...)                                                 \
     static const struct codec_field variable##_fields[] = {__VA_ARGS__};                           \
-    const struct codec variable = {#type, sizeof(type), variable##_fields,                         \
-                                   ARRAY_SIZE(variable##_fields), 0}
+    linkage const struct codec variable = {#type, sizeof(type), variable##_fields,                 \
+                                           ARRAY_SIZE(variable##_fields), 0}
 
 /* Appends the wire form. 0; -EINVAL when a value is over its maximum (the buffer then holds a part
  * and must be thrown away); the buffer's own errors. */

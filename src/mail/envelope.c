@@ -1,12 +1,12 @@
 #include "mail/envelope.h"
 
-static CODEC_DEFINE(envelope_recipient_codec, struct envelope_recipient,
+CODEC_DEFINE(static, envelope_recipient_codec, struct envelope_recipient,
              CODEC_SPAN(struct envelope_recipient, address, ENVELOPE_ADDRESS_MAX),
              CODEC_SPAN(struct envelope_recipient, original, ENVELOPE_ADDRESS_MAX),
              CODEC_UINT(struct envelope_recipient, flags, ENVELOPE_RECIPIENT_EXPANDS),
              CODEC_FIXED(struct envelope_recipient, key));
 
-CODEC_DEFINE(envelope_codec, struct envelope,
+CODEC_DEFINE(, envelope_codec, struct envelope,
              CODEC_FIXED(struct envelope, id),
              CODEC_INT(struct envelope, accepted_us),
              CODEC_SPAN(struct envelope, sender, ENVELOPE_ADDRESS_MAX),

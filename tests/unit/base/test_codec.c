@@ -20,7 +20,7 @@ struct sample {
     uint8_t added_later;
 };
 
-CODEC_DEFINE(item_codec, struct item, CODEC_UINT(struct item, number, 1000),
+CODEC_DEFINE(static, item_codec, struct item, CODEC_UINT(struct item, number, 1000),
              CODEC_SPAN(struct item, name, 10));
 static const struct codec_field sample_fields[] = {
     CODEC_UINT(struct sample, flag, 1),
