@@ -14,12 +14,13 @@ enum { CLOCK_RFC3339_SIZE = sizeof("2026-11-21T18:00:03.120Z"), CLOCK_RFC5322_SI
 
 /* RFC 3339 with milliseconds, UTC. */
 void clock_format_rfc3339(int64_t wall_us, char out[static CLOCK_RFC3339_SIZE]);
-/* RFC 5322 section 3.3 date-time in local time with a numeric zone: "Sat, 21 Nov 2026 18:00:03 +0100". */
+/* RFC 5322 section 3.3 date-time in local time with a numeric zone: "Sat, 21 Nov 2026 18:00:03
+ * +0100". */
 void clock_format_rfc5322(int64_t wall_us, char out[static CLOCK_RFC5322_SIZE]);
 /* For people on a terminal, local time: "2026-11-21 18:00:03". */
 void clock_format_local(int64_t wall_us, char out[static CLOCK_RFC3339_SIZE]);
-/* Reads RFC 3339 (seconds or fractions, Z or offset), "YYYY-MM-DD[ HH:MM[:SS]]" as local time, or an
- * age like "30m", "2h", "3d" before `now_us`. 0 or -EINVAL. */
+/* Reads RFC 3339 (seconds or fractions, Z or offset), "YYYY-MM-DD[ HH:MM[:SS]]" as local time, or
+ * an age like "30m", "2h", "3d" before `now_us`. 0 or -EINVAL. */
 int clock_parse(struct span text, int64_t now_us, int64_t *out_wall_us);
 
 /* A duration for people: "850ms", "12s", "4m30s", "3h", "2d4h". */

@@ -18,17 +18,22 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 
-enum codec_kind { CODEC_KIND_UINT, CODEC_KIND_INT, CODEC_KIND_FIXED, CODEC_KIND_SPAN,
-                  CODEC_KIND_LIST };
+enum codec_kind {
+    CODEC_KIND_UINT,
+    CODEC_KIND_INT,
+    CODEC_KIND_FIXED,
+    CODEC_KIND_SPAN,
+    CODEC_KIND_LIST
+};
 
 struct codec;
 
 struct codec_field {
     enum codec_kind kind;
     uint32_t offset;
-    uint32_t size;             /* sizeof(member) */
-    uint32_t count_offset;     /* list: where its size_t count is */
-    uint64_t max;              /* largest value, length or count */
+    uint32_t size;               /* sizeof(member) */
+    uint32_t count_offset;       /* list: where its size_t count is */
+    uint64_t max;                /* largest value, length or count */
     const struct codec *element; /* list */
 };
 
@@ -44,22 +49,32 @@ struct codec {
 
 #define CODEC_MEMBER_SIZE(type, member) sizeof(((type *)0)->member)
 #define CODEC_UINT(type, member, maximum)                                                          \
-    {.kind = CODEC_KIND_UINT, .offset = offsetof(type, member),                                    \
-     .size = CODEC_MEMBER_SIZE(type, member), .max = (maximum)}
+    {                                                                                              \
+        .kind = CODEC_KIND_UINT, .offset = offsetof(type, member),                                 \
+        .size = CODEC_MEMBER_SIZE(type, member), .max = (maximum)                                  \
+    }
 #define CODEC_INT(type, member)                                                                    \
-    {.kind = CODEC_KIND_INT, .offset = offsetof(type, member),                                     \
-     .size = CODEC_MEMBER_SIZE(type, member)}
+    {                                                                                              \
+        .kind = CODEC_KIND_INT, .offset = offsetof(type, member),                                  \
+        .size = CODEC_MEMBER_SIZE(type, member)                                                    \
+    }
 #define CODEC_FIXED(type, member)                                                                  \
-    {.kind = CODEC_KIND_FIXED, .offset = offsetof(type, member),                                   \
-     .size = CODEC_MEMBER_SIZE(type, member)}
+    {                                                                                              \
+        .kind = CODEC_KIND_FIXED, .offset = offsetof(type, member),                                \
+        .size = CODEC_MEMBER_SIZE(type, member)                                                    \
+    }
 #define CODEC_SPAN(type, member, maximum)                                                          \
-    {.kind = CODEC_KIND_SPAN, .offset = offsetof(type, member),                                    \
-     .size = CODEC_MEMBER_SIZE(type, member), .max = (maximum)}
+    {                                                                                              \
+        .kind = CODEC_KIND_SPAN, .offset = offsetof(type, member),                                 \
+        .size = CODEC_MEMBER_SIZE(type, member), .max = (maximum)                                  \
+    }
 /* `member` points to the elements, the size_t `count_member` counts them. */
 #define CODEC_LIST(type, member, count_member, maximum, codec)                                     \
-    {.kind = CODEC_KIND_LIST, .offset = offsetof(type, member),                                    \
-     .size = CODEC_MEMBER_SIZE(type, member), .count_offset = offsetof(type, count_member),        \
-     .max = (maximum), .element = (codec)}
+    {                                                                                              \
+        .kind = CODEC_KIND_LIST, .offset = offsetof(type, member),                                 \
+        .size = CODEC_MEMBER_SIZE(type, member), .count_offset = offsetof(type, count_member),     \
+        .max = (maximum), .element = (codec)                                                       \
+    }
 /* Defines the table of `type`; write `static` as `linkage` (or nothing) for its visibility. */
 #define CODEC_DEFINE(linkage, variable, type, ...)                                                 \
     static const struct codec_field variable##_fields[] = {__VA_ARGS__};                           \

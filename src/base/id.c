@@ -8,8 +8,8 @@ static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 void id_maker_init(struct id_maker *maker, uint16_t origin, uint32_t random_start)
 {
-    *maker = (struct id_maker){.counter = random_start & ((1u << COUNTER_BITS) - 1),
-                               .origin = origin};
+    *maker =
+        (struct id_maker){.counter = random_start & ((1u << COUNTER_BITS) - 1), .origin = origin};
 }
 
 struct id id_make(struct id_maker *maker, int64_t wall_us)

@@ -19,7 +19,8 @@ void log_open(const char *name, enum log_level level)
     to_journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
-/* Appends `text` to line[at…], control and 8-bit-control bytes made visible; returns the new end. */
+/* Appends `text` to line[at…], control and 8-bit-control bytes made visible; returns the new end.
+ */
 static size_t append_clean(char *line, size_t at, const char *text)
 {
     static const char hex[] = "0123456789abcdef";

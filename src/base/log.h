@@ -1,7 +1,8 @@
 /*
  * Log lines on standard error, one each: "process[pid]: severity: text". Control bytes in the text
- * are shown as \xNN, so that hostile text can neither start a line nor move a cursor. Standard error
- * is systemd's journal or the terminal; a "<N>" priority prefix is written when the journal reads.
+ * are shown as \xNN, so that hostile text can neither start a line nor move a cursor. Standard
+ * error is systemd's journal or the terminal; a "<N>" priority prefix is written when the journal
+ * reads.
  *
  * Severities (Postfix's words): info, warn, error: something failed that should not; fatal: the
  * environment leaves no way on, exits 1; panic: our own bug, aborts.

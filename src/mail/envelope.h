@@ -27,36 +27,36 @@ enum envelope_recipient_flags {
 };
 
 struct envelope_recipient {
-    struct span address;              /* where it goes, canonical */
-    struct span original;             /* as the client wrote it, canonical */
-    uint8_t flags;                    /* enum envelope_recipient_flags */
-    uint8_t key[ENVELOPE_KEY_BYTES];  /* random; the book's chain commits to personal fields by it */
+    struct span address;             /* where it goes, canonical */
+    struct span original;            /* as the client wrote it, canonical */
+    uint8_t flags;                   /* enum envelope_recipient_flags */
+    uint8_t key[ENVELOPE_KEY_BYTES]; /* random; the book's chain commits to personal fields by it */
 };
 
 /* Who handed it to us: the facts that Received: and the book tell. */
 struct envelope_client {
-    struct id session;     /* as in the banner */
-    uint8_t ip[16];        /* IPv6 or IPv4-mapped; zero for a local user */
+    struct id session; /* as in the banner */
+    uint8_t ip[16];    /* IPv6 or IPv4-mapped; zero for a local user */
     uint16_t port;
-    uint32_t uid;          /* local user, valid when service is "local"; else UINT32_MAX */
-    struct span service;   /* "mx", "submission", "local" */
-    struct span helo;      /* as given */
-    struct span protocol;  /* RFC 3848: "SMTP", "ESMTP", "UTF8SMTP", … */
-    struct span tls;       /* "" or "TLSv1.3" … */
-    struct span auth;      /* "" or the user */
+    uint32_t uid;         /* local user, valid when service is "local"; else UINT32_MAX */
+    struct span service;  /* "mx", "submission", "local" */
+    struct span helo;     /* as given */
+    struct span protocol; /* RFC 3848: "SMTP", "ESMTP", "UTF8SMTP", … */
+    struct span tls;      /* "" or "TLSv1.3" … */
+    struct span auth;     /* "" or the user */
 };
 
 struct envelope {
-    struct id id;          /* the queue id */
-    int64_t accepted_us;   /* wall clock */
-    struct span sender;    /* "" is the null sender */
+    struct id id;        /* the queue id */
+    int64_t accepted_us; /* wall clock */
+    struct span sender;  /* "" is the null sender */
     struct envelope_recipient *recipients;
     size_t recipient_count;
-    uint8_t body;          /* enum envelope_body */
+    uint8_t body; /* enum envelope_body */
     bool smtputf8;
-    uint64_t size_bytes;   /* of the message as received, without our new header fields */
+    uint64_t size_bytes; /* of the message as received, without our new header fields */
     uint8_t digest[ENVELOPE_DIGEST_BYTES]; /* SHA-256 of those bytes */
-    struct span message_id; /* with angle brackets, "" when there was none */
+    struct span message_id;                /* with angle brackets, "" when there was none */
     struct envelope_client client;
 };
 

@@ -25,7 +25,9 @@ struct store_entry {
     uint64_t size_bytes;
 };
 
-enum store_read_flags { STORE_READ_DIRECT = 1 /* what the disk has, not the page cache (O_DIRECT) */ };
+enum store_read_flags {
+    STORE_READ_DIRECT = 1 /* what the disk has, not the page cache (O_DIRECT) */
+};
 
 struct store_space {
     uint64_t free_bytes, free_inodes;

@@ -49,8 +49,8 @@ static void durations(void **state)
     static const struct {
         int64_t ms;
         const char *text;
-    } cases[] = {{0, "0ms"},        {999, "999ms"},         {1000, "1s"},      {61000, "1m1s"},
-                 {3600000, "1h"},   {187200000, "2d4h"},    {86400000, "1d"}};
+    } cases[] = {{0, "0ms"},      {999, "999ms"},      {1000, "1s"},    {61000, "1m1s"},
+                 {3600000, "1h"}, {187200000, "2d4h"}, {86400000, "1d"}};
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         char out[32];
         clock_format_duration(cases[i].ms, out);
