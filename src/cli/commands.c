@@ -1,0 +1,27 @@
+#include "cli/commands.h"
+#include "cli/cli.h"
+
+const struct cli_command cli_commands[] = {
+    {NULL, NULL, NULL},
+};
+
+/* What other mailers' programs are called, and which command does their work. */
+static const struct {
+    const char *program;
+    const char *command;
+} aliases[] = {
+    {"sendmail", "send"},
+    {"mailq", "queue"},
+    {"newaliases", "reload"},
+};
+
+const struct cli_command *cli_find_command(const char *name, bool as_program)
+{
+    for (size_t i = 0; as_program && i < ARRAY_SIZE(aliases); i++)
+        if (strcmp(name, aliases[i].program) == 0)
+            return cli_find_command(aliases[i].command, false);
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        if (strcmp(name, c->name) == 0)
+            return c;
+    return NULL;
+}

@@ -1,0 +1,2 @@
+/* The commands, each in src/cli/NAME.c. All as cli.h says. */
+#pragma once

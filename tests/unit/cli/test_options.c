@@ -1,0 +1,106 @@
+#include "../unit.h"
+
+#include "cli/cli.h"
+
+#include <stdlib.h>
+
+enum { KEY_SINCE = 1, KEY_QUIET, KEY_OLD };
+
+static const struct cli_option options[] = {
+    {"since", 's', "TIME", "only later ones", KEY_SINCE},
+    {"quiet", 'q', NULL, "say less", KEY_QUIET},
+    {NULL, 'o', "WORD", NULL, KEY_OLD},
+};
+static const struct cli_usage usage = {"try", "WHAT…", "Tries.\n",
+                                       true,  options, ARRAY_SIZE(options)};
+
+/* What came out, as text: "key=value " for each option, then ": " and the other arguments. */
+static void parse(char **argv, int argc, struct buffer *out, struct cli_parser *p)
+{
+    int key;
+
+    cli_parse_init(p, &usage, argc, argv);
+    while ((key = cli_parse_next(p)) > 0)
+        buffer_printf(out, "%d=%s ", key, p->value ? p->value : "");
+    if (key < 0) {
+        buffer_printf(out, "exit %d", p->exit_code);
+        return;
+    }
+    if (p->config)
+        buffer_printf(out, "config=%s ", p->config);
+    buffer_printf(out, "%s:", p->json ? "json" : "");
+    for (int i = p->first; i < argc; i++)
+        buffer_printf(out, " %s", argv[i]);
+}
+
+static void lines(void **state)
+{
+    static const struct {
+        const char *name;
+        char *argv[8];
+        const char *result;
+    } cases[] = {
+        {"nothing", {"try"}, ":"},
+        {"arguments", {"try", "a", "b"}, ": a b"},
+        {"letter", {"try", "-q", "a"}, "2= : a"},
+        {"letter with value", {"try", "-s", "2h"}, "1=2h :"},
+        {"value joined", {"try", "-s2h"}, "1=2h :"},
+        {"name", {"try", "--since", "2h"}, "1=2h :"},
+        {"name with =", {"try", "--since=2h", "--quiet"}, "1=2h 2= :"},
+        {"letters joined", {"try", "-qs2h"}, "2= 1=2h :"},
+        {"only a letter", {"try", "-oi"}, "3=i :"},
+        {"common", {"try", "--json", "--config", "/x"}, "config=/x json:"},
+        {"after the arguments", {"try", "a", "--json"}, "json: a"},
+        {"end of options", {"try", "--", "-q"}, ": -q"},
+        {"unknown name", {"try", "--nothing"}, "exit 2"},
+        {"unknown letter", {"try", "-x"}, "exit 2"},
+        {"value missing", {"try", "--since"}, "exit 2"},
+        {"value for none", {"try", "--quiet=1"}, "exit 2"},
+        {"help", {"try", "--help"}, "exit 0"},
+        {"help by letter", {"try", "-h"}, "exit 0"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct buffer out = BUFFER_INIT;
+        struct cli_parser p;
+        char *argv[8];
+        int argc = 0;
+
+        memcpy(argv, cases[i].argv, sizeof(argv));
+        while (argc < 8 && argv[argc])
+            argc++;
+        print_message("%s\n", cases[i].name);
+        parse(argv, argc, &out, &p);
+        assert_span(buffer_span(&out), cases[i].result);
+        buffer_done(&out);
+    }
+}
+
+static void json_only_where_data_is_printed(void **state)
+{
+    static const struct cli_usage silent = {"mute", "", "Says nothing.\n", false, NULL, 0};
+    char *argv[] = {"mute", "--json", NULL};
+    struct cli_parser p;
+
+    assert_int_equal(cli_parse_all(&p, &silent, 2, argv), -1);
+    assert_int_equal(p.exit_code, CLI_USAGE);
+}
+
+static void configuration_order(void **state)
+{
+    unsetenv("POSTBUCH_CONFIG");
+    assert_string_equal(cli_config_path("/given"), "/given");
+    assert_string_equal(cli_config_path(NULL), "/etc/postbuch/postbuch.yaml");
+    setenv("POSTBUCH_CONFIG", "/from/env", 1);
+    assert_string_equal(cli_config_path(NULL), "/from/env");
+    assert_string_equal(cli_config_path("/given"), "/given");
+    setenv("POSTBUCH_CONFIG", "", 1);
+    assert_string_equal(cli_config_path(NULL), "/etc/postbuch/postbuch.yaml");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lines),
+                                       cmocka_unit_test(json_only_where_data_is_printed),
+                                       cmocka_unit_test(configuration_order)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
