@@ -1,0 +1,138 @@
+#include "conf/network.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+
+static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+enum { V4_PREFIX = 96, IP_BITS = 128 };
+
+int conf_ip_parse(struct span text, uint8_t out_ip[static CONF_IP_BYTES])
+{
+    char copy[INET6_ADDRSTRLEN + 1];
+    uint8_t ip[CONF_IP_BYTES];
+
+    /* inet_pton stops at NUL: what is behind it would be accepted unseen. */
+    if (text.size == 0 || text.size >= sizeof(copy) || span_find(text, '\0') >= 0)
+        return -EINVAL;
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    if (inet_pton(AF_INET, copy, ip + sizeof(mapped_prefix)) == 1)
+        memcpy(ip, mapped_prefix, sizeof(mapped_prefix));
+    else if (inet_pton(AF_INET6, copy, ip) != 1)
+        return -EINVAL;
+    memcpy(out_ip, ip, sizeof(ip));
+    return 0;
+}
+
+bool conf_ip_is_v4(const uint8_t ip[static CONF_IP_BYTES])
+{
+    return memcmp(ip, mapped_prefix, sizeof(mapped_prefix)) == 0;
+}
+
+void conf_ip_format(const uint8_t ip[static CONF_IP_BYTES], char out[static CONF_IP_TEXT])
+{
+    if (conf_ip_is_v4(ip))
+        inet_ntop(AF_INET, ip + sizeof(mapped_prefix), out, CONF_IP_TEXT);
+    else
+        inet_ntop(AF_INET6, ip, out, CONF_IP_TEXT);
+}
+
+int conf_address_parse(struct span text, struct conf_address *out)
+{
+    ptrdiff_t colon = span_find_last(text, ':');
+    struct conf_address address;
+    struct span host;
+    uint64_t port;
+
+    if (colon < 0 || span_to_u64(span_from(text, (size_t)colon + 1), UINT16_MAX, &port) < 0 ||
+        port == 0)
+        return -EINVAL;
+    host = span_first(text, (size_t)colon);
+    bool bracketed = host.size >= 2 && host.data[0] == '[' && host.data[host.size - 1] == ']';
+    if (bracketed)
+        host = span_first(span_from(host, 1), host.size - 2);
+    /* Without brackets the last colon of an IPv6 address would be taken for the port's. */
+    if (bracketed != (span_find(host, ':') >= 0) || conf_ip_parse(host, address.ip) < 0)
+        return -EINVAL;
+    address.port = (uint16_t)port;
+    *out = address;
+    return 0;
+}
+
+void conf_address_format(const struct conf_address *address, char out[static CONF_NETWORK_TEXT])
+{
+    char ip[CONF_IP_TEXT];
+    const char *format = conf_ip_is_v4(address->ip) ? "%.39s:%u" : "[%.39s]:%u";
+
+    conf_ip_format(address->ip, ip);
+    /* One of the two formats above, both for the same arguments. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    snprintf(out, CONF_NETWORK_TEXT, format, ip, address->port);
+#pragma GCC diagnostic pop
+}
+
+void conf_ip_mask(uint8_t ip[static CONF_IP_BYTES], unsigned prefix)
+{
+    for (unsigned byte = 0; byte < CONF_IP_BYTES; byte++) {
+        unsigned kept = prefix > byte * 8 ? prefix - byte * 8 : 0;
+        if (kept < 8)
+            ip[byte] &= (uint8_t)(0xff00u >> kept);
+    }
+}
+
+int conf_network_parse(struct span text, struct conf_network *out)
+{
+    ptrdiff_t slash = span_find(text, '/');
+    struct conf_network network;
+    uint8_t masked[CONF_IP_BYTES];
+    uint64_t prefix;
+
+    struct span host = slash < 0 ? text : span_first(text, (size_t)slash);
+    if (conf_ip_parse(host, network.ip) < 0)
+        return -EINVAL;
+    unsigned base = span_find(host, ':') < 0 ? V4_PREFIX : 0;
+    prefix = IP_BITS - base;
+    if (slash >= 0 && span_to_u64(span_from(text, (size_t)slash + 1), prefix, &prefix) < 0)
+        return -EINVAL;
+    network.prefix = (uint8_t)(prefix + base);
+    memcpy(masked, network.ip, sizeof(masked));
+    conf_ip_mask(masked, network.prefix);
+    if (memcmp(masked, network.ip, sizeof(masked)) != 0)
+        return -EDOM;
+    *out = network;
+    return 0;
+}
+
+void conf_network_format(const struct conf_network *network, char out[static CONF_NETWORK_TEXT])
+{
+    char ip[CONF_IP_TEXT];
+    bool v4 = conf_ip_is_v4(network->ip) && network->prefix >= V4_PREFIX;
+
+    conf_ip_format(network->ip, ip);
+    snprintf(out, CONF_NETWORK_TEXT, "%.45s/%u", ip, network->prefix - (v4 ? V4_PREFIX : 0u));
+}
+
+bool conf_network_contains(const struct conf_network *network,
+                           const uint8_t ip[static CONF_IP_BYTES])
+{
+    uint8_t masked[CONF_IP_BYTES];
+
+    /* ::/0 and its like mean IPv6: the mapped form of IPv4 is our own notation. */
+    if (conf_ip_is_v4(ip) && network->prefix < V4_PREFIX)
+        return false;
+    memcpy(masked, ip, sizeof(masked));
+    conf_ip_mask(masked, network->prefix);
+    return memcmp(masked, network->ip, sizeof(masked)) == 0;
+}
+
+bool conf_networks_contain(const struct conf_network *networks, size_t count,
+                           const uint8_t ip[static CONF_IP_BYTES])
+{
+    for (size_t i = 0; i < count; i++)
+        if (conf_network_contains(&networks[i], ip))
+            return true;
+    return false;
+}

@@ -1,0 +1,103 @@
+#include "../unit.h"
+
+#include "conf/network.h"
+#include <errno.h>
+
+static void addresses(void **state)
+{
+    static const struct {
+        const char *text;
+        int result;
+        const char *written;
+    } cases[] = {
+        {"0.0.0.0:25", 0, "0.0.0.0:25"},
+        {"127.0.0.1:65535", 0, "127.0.0.1:65535"},
+        {"[::]:25", 0, "[::]:25"},
+        {"[2001:DB8:0::1]:2525", 0, "[2001:db8::1]:2525"},
+        {"[::ffff:192.0.2.1]:25", 0, "192.0.2.1:25"},
+        {"127.0.0.1", -EINVAL, NULL},
+        {"127.0.0.1:", -EINVAL, NULL},
+        {"127.0.0.1:0", -EINVAL, NULL},
+        {"127.0.0.1:65536", -EINVAL, NULL},
+        {"127.0.0.1:2x", -EINVAL, NULL},
+        {"[127.0.0.1]:25", -EINVAL, NULL},
+        {"::1:25", -EINVAL, NULL},
+        {"2001:db8::1", -EINVAL, NULL},
+        {"[::1:25", -EINVAL, NULL},
+        {"[]:25", -EINVAL, NULL},
+        {":25", -EINVAL, NULL},
+        {"", -EINVAL, NULL},
+        {"localhost:25", -EINVAL, NULL},
+        {"127.1:25", -EINVAL, NULL},
+        {"[fe80::1%eth0]:25", -EINVAL, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct conf_address address = {.port = 7};
+        char text[CONF_NETWORK_TEXT];
+        assert_int_equal(conf_address_parse(span_from_cstr(cases[i].text), &address),
+                         cases[i].result);
+        if (cases[i].result) {
+            assert_int_equal(address.port, 7);
+            continue;
+        }
+        conf_address_format(&address, text);
+        assert_string_equal(text, cases[i].written);
+    }
+}
+
+static void networks(void **state)
+{
+    static const struct {
+        const char *text;
+        int result;
+        const char *written;
+        const char *inside, *outside;
+    } cases[] = {
+        {"127.0.0.0/8", 0, "127.0.0.0/8", "127.255.0.1", "128.0.0.1"},
+        {"192.0.2.7", 0, "192.0.2.7/32", "192.0.2.7", "192.0.2.6"},
+        {"192.0.2.128/25", 0, "192.0.2.128/25", "192.0.2.255", "192.0.2.127"},
+        {"0.0.0.0/0", 0, "0.0.0.0/0", "203.0.113.1", "2001:db8::1"},
+        {"::/0", 0, "::/0", "2001:db8::1", "203.0.113.1"},
+        {"2001:db8::/33", 0, "2001:db8::/33", "2001:db8:7fff::1", "2001:db8:8000::1"},
+        {"::1/128", 0, "::1/128", "::1", "::2"},
+        {"10.0.0.1/8", -EDOM, NULL, NULL, NULL},
+        {"2001:db8::1/64", -EDOM, NULL, NULL, NULL},
+        {"10.0.0.0/33", -EINVAL, NULL, NULL, NULL},
+        {"::/129", -EINVAL, NULL, NULL, NULL},
+        {"10.0.0.0/", -EINVAL, NULL, NULL, NULL},
+        {"/8", -EINVAL, NULL, NULL, NULL},
+        {"", -EINVAL, NULL, NULL, NULL},
+        {"10.0.0.0/8/8", -EINVAL, NULL, NULL, NULL},
+        {"example.org", -EINVAL, NULL, NULL, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct conf_network network = {.prefix = 77};
+        char text[CONF_NETWORK_TEXT];
+        uint8_t ip[CONF_IP_BYTES];
+        assert_int_equal(conf_network_parse(span_from_cstr(cases[i].text), &network),
+                         cases[i].result);
+        if (cases[i].result) {
+            assert_int_equal(network.prefix, 77);
+            continue;
+        }
+        conf_network_format(&network, text);
+        assert_string_equal(text, cases[i].written);
+        assert_int_equal(conf_ip_parse(span_from_cstr(cases[i].inside), ip), 0);
+        assert_true(conf_networks_contain(&network, 1, ip));
+        assert_int_equal(conf_ip_parse(span_from_cstr(cases[i].outside), ip), 0);
+        assert_false(conf_networks_contain(&network, 1, ip));
+    }
+}
+
+static void an_address_with_a_nul_is_none(void **state)
+{
+    uint8_t ip[CONF_IP_BYTES];
+    assert_int_equal(conf_ip_parse(SPAN("127.0.0.1\0.evil"), ip), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(addresses), cmocka_unit_test(networks),
+                                       cmocka_unit_test(an_address_with_a_nul_is_none)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
