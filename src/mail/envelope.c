@@ -1,6 +1,6 @@
 #include "mail/envelope.h"
 
-CODEC_DEFINE(static, envelope_recipient_codec, struct envelope_recipient,
+CODEC_DEFINE(, envelope_recipient_codec, struct envelope_recipient,
              CODEC_SPAN(struct envelope_recipient, address, ENVELOPE_ADDRESS_MAX),
              CODEC_SPAN(struct envelope_recipient, original, ENVELOPE_ADDRESS_MAX),
              CODEC_UINT(struct envelope_recipient, flags, ENVELOPE_RECIPIENT_EXPANDS),

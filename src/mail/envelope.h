@@ -60,4 +60,5 @@ struct envelope {
     struct envelope_client client;
 };
 
+extern const struct codec envelope_recipient_codec;
 extern const struct codec envelope_codec;
