@@ -1,0 +1,72 @@
+#include "mail/received.h"
+
+#include "base/clock.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+
+void received_format_ip(const uint8_t ip[static 16], char out[static RECEIVED_CLIENT_MAX])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    char text[INET6_ADDRSTRLEN] = "";
+    bool v4 = memcmp(ip, mapped, sizeof(mapped)) == 0;
+
+    inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? ip + 12 : ip, text, sizeof(text));
+    snprintf(out, RECEIVED_CLIENT_MAX, "[%s%s]", v4 ? "" : "IPv6:", text);
+}
+
+/* The HELO text is whatever the client liked. Outside a comment it may only be what a domain or an
+ * address literal is made of. */
+static void append_helo(struct span helo, struct buffer *out)
+{
+    if (helo.size == 0)
+        buffer_append_span(out, SPAN("unknown"));
+    for (size_t i = 0; i < helo.size && i < 255; i++) {
+        unsigned char c = (unsigned char)helo.data[i];
+        bool plain = (c > 127) || (c > ' ' && c < 127 && !strchr("()<>\\\";,@", c));
+        buffer_append_byte(out, plain ? (char)c : '?');
+    }
+}
+
+static void append_from(const struct envelope_client *client, struct buffer *out)
+{
+    char ip[RECEIVED_CLIENT_MAX];
+
+    buffer_append_span(out, SPAN("Received: from "));
+    append_helo(client->helo, out);
+    if (client->uid != UINT32_MAX) {
+        buffer_printf(out, " (local user %u)\r\n", client->uid);
+        return;
+    }
+    received_format_ip(client->ip, ip);
+    buffer_printf(out, " (%s)\r\n", ip);
+}
+
+/* RFC 5321 leaves the path out of "for" unless there is exactly one. A very long one goes too: the
+ * line would pass 998 bytes only with several, but readers cut earlier. */
+static void append_for(const struct envelope *envelope, struct buffer *out)
+{
+    if (envelope->recipient_count != 1)
+        return;
+    struct span address = envelope->recipients[0].original;
+    if (address.size == 0)
+        address = envelope->recipients[0].address;
+    buffer_printf(out, "\r\n\tfor <" SPAN_FMT ">", SPAN_ARG(address));
+}
+
+int received_write(const struct envelope *envelope, struct span hostname, struct buffer *out)
+{
+    const struct envelope_client *client = &envelope->client;
+    char id[ID_TEXT + 1], date[CLOCK_RFC5322_SIZE];
+
+    id_format(&envelope->id, id);
+    clock_format_rfc5322(envelope->accepted_us, date);
+    append_from(client, out);
+    if (client->tls.size)
+        buffer_printf(out, "\t(using " SPAN_FMT ")\r\n", SPAN_ARG(client->tls));
+    buffer_printf(out, "\tby " SPAN_FMT " with " SPAN_FMT " id %s", SPAN_ARG(hostname),
+                  SPAN_ARG(client->protocol), id);
+    append_for(envelope, out);
+    buffer_printf(out, ";\r\n\t%s\r\n", date);
+    return buffer_error(out);
+}
