@@ -1,0 +1,163 @@
+#include "ipc/catalogue.h"
+
+#include "mail/envelope.h"
+#include <assert.h>
+
+CODEC_DEFINE(static, credit_codec, struct ipc_credit,
+             CODEC_UINT(struct ipc_credit, class_, IPC_CLASS_COUNT - 1),
+             CODEC_UINT(struct ipc_credit, bytes, UINT32_MAX));
+CODEC_DEFINE(static, nothing_codec, struct ipc_nothing, CODEC_UINT(struct ipc_nothing, unused, 0));
+
+CODEC_DEFINE(static, config_codec, struct ipc_config,
+             CODEC_UINT(struct ipc_config, generation, UINT64_MAX),
+             CODEC_SPAN(struct ipc_config, part, IPC_PART_MAX));
+CODEC_DEFINE(static, file_codec, struct ipc_file, CODEC_SPAN(struct ipc_file, name, IPC_TEXT_MAX));
+CODEC_DEFINE(static, listener_codec, struct ipc_listener, CODEC_SPAN(struct ipc_listener, name, 64),
+             CODEC_SPAN(struct ipc_listener, service, 32));
+CODEC_DEFINE(static, activate_codec, struct ipc_activate,
+             CODEC_UINT(struct ipc_activate, generation, UINT64_MAX));
+CODEC_DEFINE(static, peer_codec, struct ipc_peer_link,
+             CODEC_UINT(struct ipc_peer_link, kind, IPC_PEER_COUNT - 1),
+             CODEC_UINT(struct ipc_peer_link, index, UINT16_MAX));
+CODEC_DEFINE(static, status_codec, struct ipc_status,
+             CODEC_SPAN(struct ipc_status, json, 64 * 1024));
+CODEC_DEFINE(static, reloaded_codec, struct ipc_reloaded, CODEC_UINT(struct ipc_reloaded, done, 1),
+             CODEC_SPAN(struct ipc_reloaded, text, 64 * 1024));
+
+CODEC_DEFINE(static, client_check_codec, struct ipc_client_check,
+             CODEC_FIXED(struct ipc_client_check, ip),
+             CODEC_SPAN(struct ipc_client_check, service, 32));
+CODEC_DEFINE(static, client_verdict_codec, struct ipc_client_verdict,
+             CODEC_UINT(struct ipc_client_verdict, action, IPC_CLIENT_REJECT),
+             CODEC_UINT(struct ipc_client_verdict, trusted, 1),
+             CODEC_SPAN(struct ipc_client_verdict, text, IPC_TEXT_MAX));
+CODEC_DEFINE(static, client_gone_codec, struct ipc_client_gone,
+             CODEC_FIXED(struct ipc_client_gone, ip),
+             CODEC_UINT(struct ipc_client_gone, refused, UINT32_MAX));
+CODEC_DEFINE(static, rcpt_check_codec, struct ipc_rcpt_check,
+             CODEC_FIXED(struct ipc_rcpt_check, ip),
+             CODEC_UINT(struct ipc_rcpt_check, uid, UINT32_MAX),
+             CODEC_UINT(struct ipc_rcpt_check, trusted, 1),
+             CODEC_SPAN(struct ipc_rcpt_check, sender, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_rcpt_check, local, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_rcpt_check, domain, ENVELOPE_ADDRESS_MAX));
+CODEC_DEFINE(static, rcpt_verdict_codec, struct ipc_rcpt_verdict,
+             CODEC_UINT(struct ipc_rcpt_verdict, action, IPC_RCPT_REJECT),
+             CODEC_UINT(struct ipc_rcpt_verdict, expands, 1),
+             CODEC_SPAN(struct ipc_rcpt_verdict, address, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_rcpt_verdict, text, IPC_TEXT_MAX));
+CODEC_DEFINE(static, expand_codec, struct ipc_expand,
+             CODEC_SPAN(struct ipc_expand, address, ENVELOPE_ADDRESS_MAX));
+CODEC_DEFINE(static, expanded_address_codec, struct ipc_expanded_address,
+             CODEC_SPAN(struct ipc_expanded_address, address, ENVELOPE_ADDRESS_MAX));
+CODEC_DEFINE(static, expanded_codec, struct ipc_expanded, CODEC_INT(struct ipc_expanded, error),
+             CODEC_LIST(struct ipc_expanded, addresses, address_count, ENVELOPE_RECIPIENTS_MAX,
+                        &expanded_address_codec));
+
+CODEC_DEFINE(static, upload_chunk_codec, struct ipc_upload_chunk,
+             CODEC_UINT(struct ipc_upload_chunk, upload, UINT64_MAX),
+             CODEC_SPAN(struct ipc_upload_chunk, bytes, IPC_CHUNK_MAX));
+CODEC_DEFINE(static, upload_taken_codec, struct ipc_upload_taken,
+             CODEC_INT(struct ipc_upload_taken, error),
+             CODEC_SPAN(struct ipc_upload_taken, text, IPC_TEXT_MAX));
+CODEC_DEFINE(static, upload_abort_codec, struct ipc_upload_abort,
+             CODEC_UINT(struct ipc_upload_abort, upload, UINT64_MAX));
+CODEC_DEFINE(static, commit_codec, struct ipc_commit,
+             CODEC_UINT(struct ipc_commit, upload, UINT64_MAX),
+             CODEC_SPAN(struct ipc_commit, envelope, 1 << 20),
+             CODEC_SPAN(struct ipc_commit, header, 64 * 1024),
+             CODEC_SPAN(struct ipc_commit, body, IPC_CHUNK_MAX));
+CODEC_DEFINE(static, committed_codec, struct ipc_committed,
+             CODEC_UINT(struct ipc_committed, result, IPC_COMMIT_REJECTED),
+             CODEC_SPAN(struct ipc_committed, text, IPC_TEXT_MAX));
+CODEC_DEFINE(static, event_codec_row, struct ipc_event,
+             CODEC_SPAN(struct ipc_event, event, 32 * 1024));
+CODEC_DEFINE(static, pressure_codec, struct ipc_pressure, CODEC_UINT(struct ipc_pressure, defer, 1),
+             CODEC_SPAN(struct ipc_pressure, text, IPC_TEXT_MAX));
+
+CODEC_DEFINE(static, mailbox_recipient_codec, struct ipc_mailbox_recipient,
+             CODEC_UINT(struct ipc_mailbox_recipient, index, UINT32_MAX),
+             CODEC_SPAN(struct ipc_mailbox_recipient, address, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_mailbox_recipient, original, ENVELOPE_ADDRESS_MAX));
+CODEC_DEFINE(static, mailbox_job_codec, struct ipc_mailbox_job,
+             CODEC_UINT(struct ipc_mailbox_job, job, UINT64_MAX),
+             CODEC_FIXED(struct ipc_mailbox_job, id),
+             CODEC_SPAN(struct ipc_mailbox_job, sender, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_mailbox_job, header, 64 * 1024),
+             CODEC_SPAN(struct ipc_mailbox_job, body, IPC_CHUNK_MAX),
+             CODEC_UINT(struct ipc_mailbox_job, size_bytes, UINT64_MAX),
+             CODEC_UINT(struct ipc_mailbox_job, body_type, ENVELOPE_BODY_BINARYMIME),
+             CODEC_LIST(struct ipc_mailbox_job, recipients, recipient_count, 1000,
+                        &mailbox_recipient_codec));
+CODEC_DEFINE(static, mailbox_outcome_codec, struct ipc_mailbox_outcome,
+             CODEC_UINT(struct ipc_mailbox_outcome, index, UINT32_MAX),
+             CODEC_UINT(struct ipc_mailbox_outcome, outcome, IPC_OUTCOME_FAILED),
+             CODEC_UINT(struct ipc_mailbox_outcome, scope, IPC_SCOPE_DESTINATION),
+             CODEC_SPAN(struct ipc_mailbox_outcome, status, 16),
+             CODEC_SPAN(struct ipc_mailbox_outcome, text, IPC_TEXT_MAX),
+             CODEC_SPAN(struct ipc_mailbox_outcome, place, IPC_TEXT_MAX));
+CODEC_DEFINE(static, mailbox_result_codec, struct ipc_mailbox_result,
+             CODEC_LIST(struct ipc_mailbox_result, outcomes, outcome_count, 1000,
+                        &mailbox_outcome_codec));
+CODEC_DEFINE(static, mailbox_body_codec, struct ipc_mailbox_body,
+             CODEC_UINT(struct ipc_mailbox_body, job, UINT64_MAX),
+             CODEC_SPAN(struct ipc_mailbox_body, bytes, IPC_CHUNK_MAX));
+
+CODEC_DEFINE(static, position_codec, struct ipc_position,
+             CODEC_UINT(struct ipc_position, segment, UINT64_MAX),
+             CODEC_UINT(struct ipc_position, offset, UINT64_MAX));
+
+static const struct ipc_row rows[IPC_TYPE_COUNT] = {
+    [IPC_CREDIT] = {"credit", &credit_codec},
+    [IPC_CONFIG] = {"config", &config_codec},
+    [IPC_FILE] = {"file", &file_codec, .carries_fd = true},
+    [IPC_LISTENER] = {"listener", &listener_codec, .carries_fd = true},
+    [IPC_ACTIVATE] = {"activate", &activate_codec},
+    [IPC_PEER] = {"peer", &peer_codec, .carries_fd = true},
+    [IPC_SHUTDOWN] = {"shutdown", &nothing_codec},
+    [IPC_STATUS_ASK] = {"status-ask", &nothing_codec, .reply = IPC_STATUS},
+    [IPC_STATUS] = {"status", &status_codec, .is_reply = true},
+    [IPC_READY] = {"ready", &nothing_codec},
+    [IPC_RELOAD] = {"reload", &nothing_codec, .reply = IPC_RELOADED},
+    [IPC_RELOADED] = {"reloaded", &reloaded_codec, .is_reply = true},
+
+    [IPC_CLIENT_CHECK] = {"client-check", &client_check_codec, .reply = IPC_CLIENT_VERDICT},
+    [IPC_CLIENT_VERDICT] = {"client-verdict", &client_verdict_codec, .is_reply = true},
+    [IPC_CLIENT_GONE] = {"client-gone", &client_gone_codec},
+    [IPC_RCPT_CHECK] = {"rcpt-check", &rcpt_check_codec, .reply = IPC_RCPT_VERDICT},
+    [IPC_RCPT_VERDICT] = {"rcpt-verdict", &rcpt_verdict_codec, .is_reply = true},
+    [IPC_EXPAND] = {"expand", &expand_codec, .reply = IPC_EXPANDED},
+    [IPC_EXPANDED] = {"expanded", &expanded_codec, .is_reply = true},
+
+    [IPC_UPLOAD_CHUNK] = {"upload-chunk", &upload_chunk_codec, IPC_CLASS_BODY, IPC_UPLOAD_TAKEN},
+    [IPC_UPLOAD_TAKEN] = {"upload-taken", &upload_taken_codec, .is_reply = true},
+    [IPC_UPLOAD_ABORT] = {"upload-abort", &upload_abort_codec},
+    [IPC_COMMIT] = {"commit", &commit_codec, IPC_CLASS_BODY, IPC_COMMITTED},
+    [IPC_COMMITTED] = {"committed", &committed_codec, .is_reply = true},
+    [IPC_EVENT] = {"event", &event_codec_row},
+    [IPC_PRESSURE] = {"pressure", &pressure_codec},
+
+    [IPC_MAILBOX_JOB] = {"mailbox-job", &mailbox_job_codec, IPC_CLASS_BODY, IPC_MAILBOX_RESULT},
+    [IPC_MAILBOX_RESULT] = {"mailbox-result", &mailbox_result_codec, .is_reply = true},
+    [IPC_MAILBOX_BODY] = {"mailbox-body", &mailbox_body_codec, IPC_CLASS_BODY, IPC_MAILBOX_TAKEN},
+    [IPC_MAILBOX_TAKEN] = {"mailbox-taken", &nothing_codec, .is_reply = true},
+
+    [IPC_SEALED] = {"sealed", &position_codec},
+    [IPC_FOLDED] = {"folded", &position_codec},
+};
+
+const struct ipc_row *ipc_row(unsigned type)
+{
+    return type < IPC_TYPE_COUNT && rows[type].codec ? &rows[type] : NULL;
+}
+
+const char *ipc_peer_name(enum ipc_peer peer)
+{
+    static const char *const names[IPC_PEER_COUNT] = {
+        [IPC_PEER_SUPERVISOR] = "supervisor", [IPC_PEER_SMTPD] = "smtpd",
+        [IPC_PEER_QUEUE] = "queue",           [IPC_PEER_BOOK] = "book",
+        [IPC_PEER_DIRECTORY] = "directory",   [IPC_PEER_MAILBOX] = "mailbox",
+    };
+    assert(peer < IPC_PEER_COUNT);
+    return names[peer];
+}

@@ -1,0 +1,332 @@
+/*
+ * The catalogue: every message that one Postbuch process may send another, its fields, and who may
+ * answer it with what. Decoding is table-driven (base/codec.h) and takes the sender as hostile.
+ * docs/formats/ipc.md tells the frame around it.
+ *
+ * A message is a call (it is answered by exactly one reply of the type that its table row names), a
+ * reply, or a notice. Its class decides whose credit it uses: bodies wait behind bodies, never in
+ * front of control.
+ */
+#pragma once
+
+#include "base/codec.h"
+#include "base/id.h"
+
+enum ipc_type {
+    IPC_NONE, /* no message; also "this type has no reply" */
+    IPC_CREDIT,
+
+    /* supervisor to all */
+    IPC_CONFIG,
+    IPC_FILE,
+    IPC_LISTENER,
+    IPC_ACTIVATE,
+    IPC_PEER,
+    IPC_SHUTDOWN,
+    IPC_STATUS_ASK,
+    IPC_STATUS,
+    /* all to supervisor */
+    IPC_READY,
+    /* queue to supervisor */
+    IPC_RELOAD,
+    IPC_RELOADED,
+
+    /* smtpd to directory */
+    IPC_CLIENT_CHECK,
+    IPC_CLIENT_VERDICT,
+    IPC_CLIENT_GONE,
+    IPC_RCPT_CHECK,
+    IPC_RCPT_VERDICT,
+    /* queue to directory */
+    IPC_EXPAND,
+    IPC_EXPANDED,
+
+    /* smtpd to queue */
+    IPC_UPLOAD_CHUNK,
+    IPC_UPLOAD_TAKEN,
+    IPC_UPLOAD_ABORT,
+    IPC_COMMIT,
+    IPC_COMMITTED,
+    IPC_EVENT,
+    /* queue to smtpd */
+    IPC_PRESSURE,
+
+    /* queue to mailbox */
+    IPC_MAILBOX_JOB,
+    IPC_MAILBOX_RESULT,
+    IPC_MAILBOX_BODY,
+    IPC_MAILBOX_TAKEN,
+
+    /* queue to book and back */
+    IPC_SEALED,
+    IPC_FOLDED,
+
+    IPC_TYPE_COUNT
+};
+
+enum ipc_class { IPC_CLASS_CONTROL, IPC_CLASS_BODY, IPC_CLASS_COUNT };
+
+/* The processes, as ends of channels. */
+enum ipc_peer {
+    IPC_PEER_SUPERVISOR,
+    IPC_PEER_SMTPD,
+    IPC_PEER_QUEUE,
+    IPC_PEER_BOOK,
+    IPC_PEER_DIRECTORY,
+    IPC_PEER_MAILBOX,
+    IPC_PEER_COUNT
+};
+const char *ipc_peer_name(enum ipc_peer peer);
+
+enum { IPC_TEXT_MAX = 2048, IPC_CHUNK_MAX = 64 * 1024, IPC_PART_MAX = 1 << 20 };
+
+/* Bytes of a class that the receiver has taken and the sender may send again. */
+struct ipc_credit {
+    uint8_t class_; /* enum ipc_class */
+    uint32_t bytes;
+};
+
+/* The receiver's part of the configuration; counts from IPC_ACTIVATE on. */
+struct ipc_config {
+    uint64_t generation;
+    struct span part; /* conf/part.h */
+};
+
+/* An open file of the coming generation; carries a descriptor. */
+struct ipc_file {
+    struct span name; /* as the configuration names it */
+};
+
+/* A bound, listening socket of the coming generation; carries a descriptor. */
+struct ipc_listener {
+    struct span name;    /* key under `listen:`, or "local", "control" */
+    struct span service; /* "mx", "local", "control" */
+};
+
+/* All of the generation's parts were sent: use them. The first one starts the process. */
+struct ipc_activate {
+    uint64_t generation;
+};
+
+/* A channel to another process; carries a descriptor. A new one replaces the old one's end. */
+struct ipc_peer_link {
+    uint8_t kind; /* enum ipc_peer */
+    uint16_t index;
+};
+
+struct ipc_nothing {
+    uint8_t unused;
+};
+
+struct ipc_status {
+    struct span json; /* an object with the process's own figures */
+};
+
+struct ipc_reloaded {
+    bool done;
+    struct span text; /* the errors, a line each, when it was not done */
+};
+
+/* May this client speak to us? */
+struct ipc_client_check {
+    uint8_t ip[16];
+    struct span service;
+};
+
+enum ipc_client_action { IPC_CLIENT_ACCEPT, IPC_CLIENT_DEFER, IPC_CLIENT_REJECT };
+
+struct ipc_client_verdict {
+    uint8_t action;   /* enum ipc_client_action */
+    bool trusted;     /* in one of the networks that may relay */
+    struct span text; /* why not, for the reply */
+};
+
+/* The client left; `refused` of its commands were refused (feeds the limits). */
+struct ipc_client_gone {
+    uint8_t ip[16];
+    uint32_t refused;
+};
+
+/* May this message go to this recipient? */
+struct ipc_rcpt_check {
+    uint8_t ip[16];
+    uint32_t uid; /* local user or UINT32_MAX */
+    bool trusted;
+    struct span sender;
+    struct span local;  /* local part, unquoted */
+    struct span domain; /* canonical; "" for the bare postmaster */
+};
+
+enum ipc_rcpt_action {
+    IPC_RCPT_ACCEPT,
+    IPC_RCPT_UNKNOWN, /* 550 5.1.1 */
+    IPC_RCPT_RELAY,   /* foreign, and this client may relay */
+    IPC_RCPT_DENIED,  /* foreign, and it may not: 550 5.7.1 */
+    IPC_RCPT_DEFER,   /* can't tell now: 451 4.3.0 */
+    IPC_RCPT_REJECT,  /* by rule, with its own text: 550 5.7.1 */
+};
+
+struct ipc_rcpt_verdict {
+    uint8_t action;      /* enum ipc_rcpt_action */
+    bool expands;        /* an alias: the queue asks for its expansion */
+    struct span address; /* where it goes, canonical */
+    struct span text;
+};
+
+struct ipc_expand {
+    struct span address;
+};
+
+struct ipc_expanded_address {
+    struct span address;
+};
+
+struct ipc_expanded {
+    int32_t error; /* 0, or -errno when it can't be told now */
+    struct ipc_expanded_address *addresses;
+    size_t address_count;
+};
+
+/* The next bytes of a body over 64 KiB. The first chunk of an unknown number opens the upload. */
+struct ipc_upload_chunk {
+    uint64_t upload; /* chosen by smtpd, unique on this channel, not 0 */
+    struct span bytes;
+};
+
+struct ipc_upload_taken {
+    int32_t error;    /* 0, or -errno: the upload is gone */
+    struct span text; /* why, for the reply */
+};
+
+struct ipc_upload_abort {
+    uint64_t upload;
+};
+
+/* A whole message: answered only when its seal is on disk. */
+struct ipc_commit {
+    uint64_t upload;      /* 0: the body is inline */
+    struct span envelope; /* mail/envelope.h */
+    struct span header;   /* new header fields, with CRLF */
+    struct span body;     /* the message as received, when inline */
+};
+
+enum ipc_commit_result { IPC_COMMIT_ACCEPTED, IPC_COMMIT_DEFERRED, IPC_COMMIT_REJECTED };
+
+struct ipc_committed {
+    uint8_t result;   /* enum ipc_commit_result */
+    struct span text; /* reason for the reply when not accepted */
+};
+
+/* Something for the book: mail/event.h. */
+struct ipc_event {
+    struct span event;
+};
+
+/* Whether new mail is to be deferred now (452 before DATA), and why. */
+struct ipc_pressure {
+    bool defer;
+    struct span text;
+};
+
+struct ipc_mailbox_recipient {
+    uint32_t index; /* in the envelope */
+    struct span address;
+    struct span original;
+};
+
+/* Deliver one message to these recipients. A body that is not inline follows in IPC_MAILBOX_BODY.
+ */
+struct ipc_mailbox_job {
+    uint64_t job; /* chosen by queue, unique on this channel */
+    struct id id;
+    struct span sender;
+    struct span header;  /* new header fields */
+    struct span body;    /* all of it when size_bytes == body.size */
+    uint64_t size_bytes; /* of the whole body */
+    uint8_t body_type;   /* enum envelope_body */
+    struct ipc_mailbox_recipient *recipients;
+    size_t recipient_count;
+};
+
+enum ipc_outcome {
+    IPC_OUTCOME_DELIVERED,
+    IPC_OUTCOME_DEFERRED, /* try again later */
+    IPC_OUTCOME_FAILED,   /* for good */
+};
+
+enum ipc_scope {
+    IPC_SCOPE_RECIPIENT,   /* concerns this recipient only */
+    IPC_SCOPE_DESTINATION, /* concerns all that goes the same way: slow down */
+};
+
+struct ipc_mailbox_outcome {
+    uint32_t index;     /* in the envelope */
+    uint8_t outcome;    /* enum ipc_outcome */
+    uint8_t scope;      /* enum ipc_scope */
+    struct span status; /* enhanced code, "2.0.0" */
+    struct span text;   /* what happened, one line */
+    struct span place;  /* the file that it became, "" when not delivered */
+};
+
+struct ipc_mailbox_result {
+    struct ipc_mailbox_outcome *outcomes;
+    size_t outcome_count;
+};
+
+/* The next bytes of a job's body; an empty chunk says that the queue can't go on: drop the job. */
+struct ipc_mailbox_body {
+    uint64_t job;
+    struct span bytes;
+};
+
+/* A place in the log: up to which all is sealed, or folded and synced. */
+struct ipc_position {
+    uint64_t segment;
+    uint64_t offset;
+};
+
+struct ipc_message {
+    enum ipc_type type;
+    union {
+        struct ipc_nothing nothing;
+        struct ipc_credit credit;
+        struct ipc_config config;
+        struct ipc_file file;
+        struct ipc_listener listener;
+        struct ipc_activate activate;
+        struct ipc_peer_link peer;
+        struct ipc_status status;
+        struct ipc_reloaded reloaded;
+        struct ipc_client_check client_check;
+        struct ipc_client_verdict client_verdict;
+        struct ipc_client_gone client_gone;
+        struct ipc_rcpt_check rcpt_check;
+        struct ipc_rcpt_verdict rcpt_verdict;
+        struct ipc_expand expand;
+        struct ipc_expanded expanded;
+        struct ipc_upload_chunk upload_chunk;
+        struct ipc_upload_taken upload_taken;
+        struct ipc_upload_abort upload_abort;
+        struct ipc_commit commit;
+        struct ipc_committed committed;
+        struct ipc_event event;
+        struct ipc_pressure pressure;
+        struct ipc_mailbox_job mailbox_job;
+        struct ipc_mailbox_result mailbox_result;
+        struct ipc_mailbox_body mailbox_body;
+        struct ipc_position position;
+    };
+};
+
+/* What a type is: its row in the catalogue. */
+struct ipc_row {
+    const char *name;
+    const struct codec *codec;
+    enum ipc_class class_;
+    enum ipc_type reply; /* IPC_NONE: a notice or a reply */
+    bool is_reply;
+    bool carries_fd;
+};
+
+/* NULL for a number that is no type. */
+const struct ipc_row *ipc_row(unsigned type);

@@ -1,0 +1,562 @@
+#include "ipc/channel.h"
+
+#include "base/log.h"
+#include "ipc/calls.h"
+#include "ipc/frame.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { READ_BYTES = 256 * 1024, FDS_MAX = 64 };
+
+/* A descriptor that goes with the frame that starts at this place of the output. */
+struct outgoing_fd {
+    uint64_t at;
+    int fd;
+};
+
+struct ipc_channel {
+    struct io_loop *loop;
+    const struct ipc_role *role;
+    void *owner;
+    int fd;
+    struct io_watch *watch;
+    struct io_deferred flush, wake;
+    struct list waiters;
+
+    struct buffer out;
+    size_t out_done;   /* bytes at the start of `out` that are in the socket */
+    uint64_t out_base; /* place in the whole output of out.data[0] */
+    struct outgoing_fd out_fds[FDS_MAX];
+    size_t out_fd_count;
+
+    struct buffer in;
+    struct arena arena;
+    int in_fds[FDS_MAX];
+    size_t in_fd_count;
+
+    struct ipc_calls calls;
+    uint32_t answers_owed;               /* calls of the peer that we have not answered */
+    size_t unconfirmed[IPC_CLASS_COUNT]; /* our bytes that the peer has not confirmed */
+    size_t received[IPC_CLASS_COUNT];    /* the peer's bytes that we have not confirmed */
+    size_t confirmable[IPC_CLASS_COUNT]; /* of these, taken, to be confirmed with the next credit */
+
+    unsigned busy; /* depth of handlers that run */
+    bool lost, freed;
+};
+
+static const size_t windows[IPC_CLASS_COUNT] = {IPC_CONTROL_WINDOW, IPC_BODY_WINDOW};
+
+static void close_fds(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+}
+
+static void destroy(struct ipc_channel *ch)
+{
+    io_defer_cancel(&ch->flush);
+    io_defer_cancel(&ch->wake);
+    io_watch_free(ch->watch);
+    if (ch->fd >= 0)
+        close(ch->fd);
+    close_fds(ch->in_fds, ch->in_fd_count);
+    for (size_t i = 0; i < ch->out_fd_count; i++)
+        close(ch->out_fds[i].fd);
+    buffer_done(&ch->out);
+    buffer_done(&ch->in);
+    arena_done(&ch->arena);
+    ipc_calls_done(&ch->calls);
+    free(ch);
+}
+
+static void fail_pending(struct ipc_channel *ch)
+{
+    struct ipc_call *call;
+
+    while ((call = ipc_calls_take_any(&ch->calls))) {
+        call->channel = NULL;
+        call->fn(call, NULL);
+    }
+}
+
+/* Each waiter that waits now is called once; it may wait again. */
+static void wake_waiters(struct ipc_channel *ch)
+{
+    struct list now, *link;
+
+    list_init(&now);
+    while ((link = list_take_first(&ch->waiters)))
+        list_append(&now, link);
+    while ((link = list_take_first(&now))) {
+        struct ipc_waiter *waiter = CONTAINER_OF(link, struct ipc_waiter, link);
+        waiter->fn(waiter);
+    }
+}
+
+/* The one place where a channel becomes lost. */
+static void lose(struct ipc_channel *ch, int error)
+{
+    if (ch->lost || ch->freed)
+        return;
+    ch->lost = true;
+    ch->busy++;
+    if (error)
+        log_warn("channel to %s: %s", ch->role->peer_name,
+                 error == -EPROTO ? "it broke the protocol" : strerror(-error));
+    io_watch_set(ch->watch, 0);
+    fail_pending(ch);
+    wake_waiters(ch);
+    if (!ch->freed && ch->role->lost)
+        ch->role->lost(ch->owner, ch, error);
+    if (--ch->busy == 0 && ch->freed)
+        destroy(ch);
+}
+
+void ipc_channel_free(struct ipc_channel *ch)
+{
+    if (!ch || ch->freed)
+        return;
+    ch->freed = true;
+    ch->busy++;
+    io_watch_set(ch->watch, 0);
+    fail_pending(ch);
+    wake_waiters(ch);
+    if (--ch->busy == 0)
+        destroy(ch);
+}
+
+/* ---- output ---- */
+
+static void set_events(struct ipc_channel *ch)
+{
+    if (!ch->lost && !ch->freed)
+        io_watch_set(ch->watch, IO_READ | (ch->out_done < ch->out.size ? IO_WRITE : 0u));
+}
+
+/* One sendmsg: from out_done to the next frame that has a descriptor of its own. */
+static ssize_t send_some(struct ipc_channel *ch)
+{
+    union {
+        struct cmsghdr align;
+        char data[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    size_t end = ch->out.size;
+    bool with_fd = ch->out_fd_count && ch->out_fds[0].at == ch->out_base + ch->out_done;
+
+    if (ch->out_fd_count > with_fd)
+        end = (size_t)(ch->out_fds[with_fd].at - ch->out_base);
+    struct iovec part = {ch->out.data + ch->out_done, end - ch->out_done};
+    struct msghdr msg = {.msg_iov = &part, .msg_iovlen = 1};
+    if (with_fd) {
+        msg.msg_control = control.data;
+        msg.msg_controllen = sizeof(control.data);
+        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+        *cmsg = (struct cmsghdr){
+            .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+        memcpy(CMSG_DATA(cmsg), &ch->out_fds[0].fd, sizeof(int));
+    }
+    ssize_t sent = sendmsg(ch->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent > 0 && with_fd) {
+        close(ch->out_fds[0].fd);
+        ch->out_fd_count--;
+        memmove(ch->out_fds, ch->out_fds + 1, ch->out_fd_count * sizeof(ch->out_fds[0]));
+    }
+    return sent;
+}
+
+static void drop_sent(struct ipc_channel *ch)
+{
+    if (ch->out_done < ch->out.size && ch->out_done < ch->out.size / 2)
+        return;
+    ch->out_base += ch->out_done;
+    buffer_consume(&ch->out, ch->out_done);
+    ch->out_done = 0;
+}
+
+static void flush(struct ipc_channel *ch)
+{
+    while (!ch->lost && !ch->freed && ch->out_done < ch->out.size) {
+        ssize_t sent = send_some(ch);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            break;
+        if (sent < 0) {
+            lose(ch, errno == EPIPE || errno == ECONNRESET ? 0 : -errno);
+            return;
+        }
+        ch->out_done += (size_t)sent;
+    }
+    drop_sent(ch);
+    set_events(ch);
+}
+
+static void on_flush(struct io_deferred *deferred)
+{
+    flush(CONTAINER_OF(deferred, struct ipc_channel, flush));
+}
+
+static void on_wake(struct io_deferred *deferred)
+{
+    struct ipc_channel *ch = CONTAINER_OF(deferred, struct ipc_channel, wake);
+
+    ch->busy++;
+    wake_waiters(ch);
+    if (--ch->busy == 0 && ch->freed)
+        destroy(ch);
+}
+
+static int queue_frame(struct ipc_channel *ch, const struct ipc_message *message, uint64_t token,
+                       int fd)
+{
+    uint64_t at = ch->out_base + ch->out.size;
+    int copy = -1;
+
+    if (fd >= 0) {
+        copy = ch->out_fd_count < FDS_MAX ? dup(fd) : -1;
+        if (copy < 0)
+            return ch->out_fd_count < FDS_MAX ? -errno : -EAGAIN;
+    }
+    int r = ipc_frame_encode(message, token, fd >= 0, &ch->out);
+    if (r < 0) {
+        if (copy >= 0)
+            close(copy);
+        return r;
+    }
+    if (copy >= 0)
+        ch->out_fds[ch->out_fd_count++] = (struct outgoing_fd){at, copy};
+    io_defer(ch->loop, &ch->flush);
+    return 0;
+}
+
+/* Queues a frame that needs credit of its class. */
+static int queue_with_credit(struct ipc_channel *ch, const struct ipc_message *message,
+                             uint64_t token, int fd)
+{
+    size_t before = ch->out.size;
+    enum ipc_class class_ = ipc_row(message->type)->class_;
+
+    /* A frame may pass the window's end when it starts below: the receiver counts the same way. */
+    if (ch->unconfirmed[class_] >= windows[class_])
+        return -EAGAIN;
+    int r = queue_frame(ch, message, token, fd);
+    if (r == 0)
+        ch->unconfirmed[class_] += ch->out.size - before;
+    return r;
+}
+
+int ipc_notify_fd(struct ipc_channel *ch, const struct ipc_message *message, int fd)
+{
+    assert(ipc_row(message->type)->carries_fd == (fd >= 0));
+    if (ch->lost || ch->freed)
+        return -EPIPE;
+    return queue_with_credit(ch, message, 0, fd);
+}
+
+int ipc_notify(struct ipc_channel *ch, const struct ipc_message *message)
+{
+    return ipc_notify_fd(ch, message, -1);
+}
+
+int ipc_call(struct ipc_channel *ch, struct ipc_call *call, const struct ipc_message *message)
+{
+    uint64_t token;
+
+    assert(!call->channel);
+    if (ch->lost || ch->freed)
+        return -EPIPE;
+    int r = ipc_calls_add(&ch->calls, call, ipc_row(message->type)->reply, &token);
+    if (r < 0)
+        return r;
+    r = queue_with_credit(ch, message, token, -1);
+    if (r < 0) {
+        struct ipc_call *same;
+        ipc_calls_take(&ch->calls, token, ipc_row(message->type)->reply, &same);
+        return r;
+    }
+    call->channel = ch;
+    return 0;
+}
+
+void ipc_call_cancel(struct ipc_call *call)
+{
+    if (!call->channel)
+        return;
+    ipc_calls_cancel(&call->channel->calls, call);
+    call->channel = NULL;
+}
+
+int ipc_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_message *message)
+{
+    assert(ipc_row(message->type)->is_reply);
+    if (ch->lost || ch->freed)
+        return 0;
+    int r = queue_frame(ch, message, token, -1);
+    if (r == 0)
+        ch->answers_owed--;
+    return r;
+}
+
+void ipc_wait(struct ipc_channel *ch, struct ipc_waiter *waiter)
+{
+    if (!list_is_linked(&waiter->link))
+        list_append(&ch->waiters, &waiter->link);
+}
+
+void ipc_wait_cancel(struct ipc_waiter *waiter)
+{
+    list_remove(&waiter->link);
+}
+
+size_t ipc_channel_queued(const struct ipc_channel *ch)
+{
+    return ch->out.size - ch->out_done;
+}
+
+/* ---- credit ---- */
+
+size_t ipc_hold(const struct ipc_arrival *arrival)
+{
+    struct ipc_arrival *mine = (struct ipc_arrival *)arrival;
+    size_t bytes = mine->held_bytes;
+    mine->held_bytes = 0;
+    return bytes;
+}
+
+void ipc_release(struct ipc_channel *ch, enum ipc_class class_, size_t bytes)
+{
+    if (ch->lost || ch->freed)
+        return;
+    ch->confirmable[class_] += bytes;
+    /* Seldom, so that confirming costs little; early enough that the sender need not stop. */
+    if (ch->confirmable[class_] < windows[class_] / 4)
+        return;
+    struct ipc_message credit = {
+        .type = IPC_CREDIT,
+        .credit = {.class_ = (uint8_t)class_, .bytes = (uint32_t)ch->confirmable[class_]}};
+    if (queue_frame(ch, &credit, 0, -1) == 0) {
+        ch->received[class_] -= ch->confirmable[class_];
+        ch->confirmable[class_] = 0;
+    }
+}
+
+static int take_credit(struct ipc_channel *ch, const struct ipc_credit *credit)
+{
+    if (credit->bytes > ch->unconfirmed[credit->class_])
+        return -EPROTO;
+    ch->unconfirmed[credit->class_] -= credit->bytes;
+    if (!list_is_empty(&ch->waiters))
+        io_defer(ch->loop, &ch->wake);
+    return 0;
+}
+
+/* ---- input ---- */
+
+static int take_reply(struct ipc_channel *ch, const struct ipc_frame *frame,
+                      const struct ipc_message *message)
+{
+    struct ipc_call *call;
+
+    int r = ipc_calls_take(&ch->calls, frame->token, frame->type, &call);
+    if (r < 0)
+        return r;
+    if (call) {
+        call->channel = NULL;
+        call->fn(call, message);
+    }
+    if (!list_is_empty(&ch->waiters))
+        io_defer(ch->loop, &ch->wake);
+    return 0;
+}
+
+static const struct ipc_handler *find_handler(const struct ipc_channel *ch, enum ipc_type type)
+{
+    for (size_t i = 0; i < ch->role->handler_count; i++)
+        if (ch->role->handlers[i].type == type)
+            return &ch->role->handlers[i];
+    return NULL;
+}
+
+static int take_request(struct ipc_channel *ch, const struct ipc_frame *frame,
+                        const struct ipc_message *message, int fd)
+{
+    const struct ipc_handler *handler = find_handler(ch, frame->type);
+    const struct ipc_row *row = ipc_row(frame->type);
+    enum ipc_class class_ = row->class_;
+    bool is_call = row->reply != IPC_NONE;
+
+    if (!handler) {
+        log_warn("channel to %s: it sent %s, which is not accepted here", ch->role->peer_name,
+                 row->name);
+        return -EPROTO;
+    }
+    if (ch->received[class_] >= windows[class_] || (is_call && ch->answers_owed >= IPC_CALL_WINDOW))
+        return -EPROTO;
+    ch->received[class_] += frame->size;
+    ch->answers_owed += is_call;
+    struct ipc_arrival arrival = {.channel = ch,
+                                  .token = frame->token,
+                                  .message = message,
+                                  .fd = fd,
+                                  .held_bytes = frame->size};
+    handler->fn(ch->owner, &arrival);
+    ipc_release(ch, class_, arrival.held_bytes);
+    return 0;
+}
+
+/* The next received descriptor, for a frame that says it has one. */
+static int take_fd(struct ipc_channel *ch, int *out)
+{
+    if (!ch->in_fd_count)
+        return -EPROTO;
+    *out = ch->in_fds[0];
+    ch->in_fd_count--;
+    memmove(ch->in_fds, ch->in_fds + 1, ch->in_fd_count * sizeof(ch->in_fds[0]));
+    return 0;
+}
+
+static int take_frame(struct ipc_channel *ch, const struct ipc_frame *frame)
+{
+    const struct ipc_row *row = ipc_row(frame->type);
+    struct ipc_message message;
+    int fd = -1;
+
+    arena_clear(&ch->arena);
+    int r = ipc_frame_decode(frame, &ch->arena, &message);
+    if (r < 0)
+        return r == -ENOMEM ? r : -EPROTO;
+    if (frame->has_fd != row->carries_fd)
+        return -EPROTO;
+    if (row->carries_fd && (r = take_fd(ch, &fd)) < 0)
+        return r;
+    if (frame->type == IPC_CREDIT)
+        return take_credit(ch, &message.credit);
+    if (row->is_reply)
+        return take_reply(ch, frame, &message);
+    r = take_request(ch, frame, &message, fd);
+    if (r < 0 && fd >= 0)
+        close(fd);
+    return r;
+}
+
+/* All whole frames of the input; -errno when the channel is to be lost. */
+static int take_frames(struct ipc_channel *ch)
+{
+    struct ipc_frame frame;
+    size_t done = 0, needed = 0;
+    int r;
+
+    while ((r = ipc_frame_parse(span_from(buffer_span(&ch->in), done), IPC_FRAME_MAX, &frame,
+                                &needed)) > 0) {
+        r = take_frame(ch, &frame);
+        if (r < 0 || ch->lost || ch->freed)
+            return r;
+        done += frame.size;
+    }
+    buffer_consume(&ch->in, done);
+    if (r == 0 && needed > ch->in.size && !buffer_reserve(&ch->in, needed - ch->in.size))
+        return -ENOMEM;
+    return r;
+}
+
+static void collect_fds(struct ipc_channel *ch, struct msghdr *msg)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+            if (ch->in_fd_count < FDS_MAX)
+                ch->in_fds[ch->in_fd_count++] = fd;
+            else
+                close(fd);
+        }
+    }
+}
+
+static ssize_t receive(struct ipc_channel *ch)
+{
+    union {
+        struct cmsghdr align;
+        char data[CMSG_SPACE(8 * sizeof(int))];
+    } control;
+    size_t room = ch->in.capacity - ch->in.size;
+
+    if (room < READ_BYTES / 2)
+        room = READ_BYTES;
+    struct iovec part = {buffer_reserve(&ch->in, room), room};
+    if (!part.iov_base)
+        return -ENOMEM;
+    struct msghdr msg = {.msg_iov = &part, .msg_iovlen = 1};
+    if (ch->role->takes_fds) {
+        msg.msg_control = control.data;
+        msg.msg_controllen = sizeof(control.data);
+    }
+    ssize_t size = recvmsg(ch->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (size < 0)
+        return -errno;
+    if (ch->role->takes_fds)
+        collect_fds(ch, &msg);
+    ch->in.size += (size_t)size;
+    return size;
+}
+
+static void on_readable(struct ipc_channel *ch)
+{
+    ssize_t size = receive(ch);
+
+    if (size == -EAGAIN || size == -EWOULDBLOCK || size == -EINTR)
+        return;
+    if (size <= 0) {
+        lose(ch, size == -ECONNRESET ? 0 : (int)size);
+        return;
+    }
+    int r = take_frames(ch);
+    if (r < 0)
+        lose(ch, r);
+}
+
+static void on_event(void *arg, int fd, unsigned events)
+{
+    struct ipc_channel *ch = arg;
+
+    ch->busy++;
+    if (events & IO_READ)
+        on_readable(ch);
+    if (events & IO_WRITE)
+        flush(ch);
+    if (--ch->busy == 0 && ch->freed)
+        destroy(ch);
+}
+
+int ipc_channel_new(struct io_loop *loop, int fd, const struct ipc_role *role, void *owner,
+                    struct ipc_channel **out)
+{
+    struct ipc_channel *ch = calloc(1, sizeof(*ch));
+
+    if (!ch)
+        return -ENOMEM;
+    *ch = (struct ipc_channel){.loop = loop,
+                               .role = role,
+                               .owner = owner,
+                               .fd = fd,
+                               .flush.fn = on_flush,
+                               .wake.fn = on_wake,
+                               .arena.limit = 4 * IPC_FRAME_MAX};
+    list_init(&ch->waiters);
+    int r = io_watch_new(loop, fd, on_event, ch, &ch->watch);
+    if (r == 0)
+        r = io_watch_set(ch->watch, IO_READ);
+    if (r < 0) {
+        ch->fd = -1;
+        destroy(ch);
+        return r;
+    }
+    *out = ch;
+    return 0;
+}

@@ -1,0 +1,103 @@
+/*
+ * A channel: one end of a Unix stream socket between two Postbuch processes. Sending never blocks
+ * and never fails for lack of room in the socket: frames are queued and written at the end of the
+ * loop's turn. What can be queued is bounded by credit:
+ *
+ *   calls   at most `call_window` calls wait for their reply; the reply's room is reserved with
+ * them bytes   of each class (control, body) at most a window of bytes may be unconfirmed by the
+ * peer
+ *
+ * Without credit ipc_call() and ipc_notify() return -EAGAIN; the owner then asks with ipc_wait() to
+ * be called when there is some. The receiver confirms a frame's bytes when its handler returns,
+ * unless the handler took charge of them with ipc_hold(): that is how a slow disk slows a client.
+ *
+ * The peer is hostile: a frame that doesn't decode, a type that isn't accepted here, a reply that
+ * nobody waits for, a window that is passed, each is a violation: it is logged and the owner's
+ * `lost` is called with -EPROTO. Frame: docs/formats/ipc.md.
+ */
+#pragma once
+
+#include "io/loop.h"
+#include "ipc/catalogue.h"
+
+struct ipc_channel;
+
+enum {
+    IPC_CALL_WINDOW = 8192,
+    IPC_CONTROL_WINDOW = 4 << 20,
+    IPC_BODY_WINDOW = 16 << 20,
+    IPC_FRAME_MAX = 2 << 20, /* over the largest message of the catalogue */
+};
+
+/* What arrived: borrowed until the handler returns. */
+struct ipc_arrival {
+    struct ipc_channel *channel;
+    uint64_t token; /* for ipc_reply(), when it is a call */
+    const struct ipc_message *message;
+    int fd;            /* -1, or a descriptor that the handler must close */
+    size_t held_bytes; /* what ipc_hold() would keep back */
+};
+
+/* One row for each type that this end accepts (replies to own calls aside). */
+struct ipc_handler {
+    enum ipc_type type;
+    void (*fn)(void *owner, const struct ipc_arrival *arrival);
+};
+
+struct ipc_role {
+    const char *peer_name; /* for log lines */
+    const struct ipc_handler *handlers;
+    size_t handler_count;
+    /* The channel is of no more use: 0 the peer closed it, -EPROTO, or another -errno. Pending
+     * calls were answered with NULL before. The owner frees the channel, here or later. */
+    void (*lost)(void *owner, struct ipc_channel *channel, int error);
+    bool takes_fds; /* only from whom we trust: the supervisor */
+};
+
+/* Takes over `fd` (closed by ipc_channel_free, and on failure by the caller). */
+int ipc_channel_new(struct io_loop *loop, int fd, const struct ipc_role *role, void *owner,
+                    struct ipc_channel **out);
+/* May be called in a handler. Pending calls are answered with NULL first. NULL is fine. */
+void ipc_channel_free(struct ipc_channel *channel);
+
+/* A call that waits for its reply. Embedded in its owner; zero before first use. */
+struct ipc_call {
+    struct ipc_channel *channel; /* NULL: none is under way */
+    uint32_t slot;
+    /* The reply, borrowed until fn returns; NULL when the channel was lost. */
+    void (*fn)(struct ipc_call *call, const struct ipc_message *reply);
+};
+
+/* 0; -EAGAIN without credit; -EPIPE when the channel is lost; -EINVAL when a field is too long;
+ * -ENOMEM. Only after 0 call->fn will be called, and exactly once, never from within ipc_call(). */
+int ipc_call(struct ipc_channel *channel, struct ipc_call *call, const struct ipc_message *message);
+/* fn will not be called; does nothing when no call is under way. */
+void ipc_call_cancel(struct ipc_call *call);
+static inline bool ipc_call_is_pending(const struct ipc_call *call)
+{
+    return call->channel != NULL;
+}
+
+/* One-way. As ipc_call(). `fd` < 0: none; else it is duplicated into the message. */
+int ipc_notify(struct ipc_channel *channel, const struct ipc_message *message);
+int ipc_notify_fd(struct ipc_channel *channel, const struct ipc_message *message, int fd);
+
+/* Answers a call; needs no credit. A reply on a lost channel is dropped and returns 0. */
+int ipc_reply(struct ipc_channel *channel, uint64_t token, const struct ipc_message *message);
+
+/* In a handler: the bytes of this frame are confirmed later, by ipc_release(). Returns their
+ * number. */
+size_t ipc_hold(const struct ipc_arrival *arrival);
+void ipc_release(struct ipc_channel *channel, enum ipc_class class_, size_t bytes);
+
+/* Called once when credit came back after -EAGAIN, in the order of asking; and when the channel is
+ * lost. Embedded in its owner. */
+struct ipc_waiter {
+    struct list link;
+    void (*fn)(struct ipc_waiter *waiter);
+};
+void ipc_wait(struct ipc_channel *channel, struct ipc_waiter *waiter);
+void ipc_wait_cancel(struct ipc_waiter *waiter);
+
+/* Bytes queued and not yet in the socket (for status and for tests). */
+size_t ipc_channel_queued(const struct ipc_channel *channel);

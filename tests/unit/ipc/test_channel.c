@@ -1,0 +1,276 @@
+#include "../unit.h"
+
+#include "ipc/channel.h"
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Two ends of a channel in one loop: `near` calls, `far` answers. */
+struct ends {
+    struct io_loop *loop;
+    struct ipc_channel *near, *far;
+    int raw;           /* the far socket, when no channel sits on it */
+    int asked, chunks; /* what far has seen */
+    bool answer;       /* far answers at once */
+    uint64_t last_token;
+    size_t held;
+    bool hold;
+    int near_lost, far_lost;
+    int fd;
+};
+
+struct question {
+    struct ipc_call call;
+    int replies, failures;
+};
+
+static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct question *q = CONTAINER_OF(call, struct question, call);
+    if (reply)
+        q->replies++;
+    else
+        q->failures++;
+}
+
+static const struct ipc_message expanded = {.type = IPC_EXPANDED};
+static const struct ipc_message taken = {.type = IPC_UPLOAD_TAKEN};
+static const struct ipc_message ask = {.type = IPC_EXPAND, .expand = {.address = {"a@b", 3}}};
+
+static void on_expand(void *owner, const struct ipc_arrival *arrival)
+{
+    struct ends *e = owner;
+    e->asked++;
+    e->last_token = arrival->token;
+    assert_span(arrival->message->expand.address, "a@b");
+    if (e->answer)
+        assert_int_equal(ipc_reply(arrival->channel, arrival->token, &expanded), 0);
+}
+
+static void on_chunk(void *owner, const struct ipc_arrival *arrival)
+{
+    struct ends *e = owner;
+    e->chunks++;
+    if (e->hold)
+        e->held += ipc_hold(arrival);
+    assert_int_equal(ipc_reply(arrival->channel, arrival->token, &taken), 0);
+}
+
+static void on_file(void *owner, const struct ipc_arrival *arrival)
+{
+    struct ends *e = owner;
+    assert_true(arrival->fd >= 0);
+    e->fd = arrival->fd;
+}
+
+static void on_far_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    ((struct ends *)owner)->far_lost = error ? error : 1;
+}
+
+static void on_near_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    ((struct ends *)owner)->near_lost = error ? error : 1;
+}
+
+static const struct ipc_handler far_handlers[] = {
+    {IPC_EXPAND, on_expand}, {IPC_UPLOAD_CHUNK, on_chunk}, {IPC_FILE, on_file}};
+static const struct ipc_role far_role = {"near", far_handlers, ARRAY_SIZE(far_handlers),
+                                         on_far_lost, true};
+static const struct ipc_role near_role = {"far", NULL, 0, on_near_lost, false};
+
+static void set_up(struct ends *e, bool with_far)
+{
+    int fds[2];
+    *e = (struct ends){.answer = true, .fd = -1, .raw = -1};
+    assert_int_equal(io_loop_new(&e->loop), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    assert_int_equal(ipc_channel_new(e->loop, fds[0], &near_role, e, &e->near), 0);
+    if (with_far)
+        assert_int_equal(ipc_channel_new(e->loop, fds[1], &far_role, e, &e->far), 0);
+    else
+        e->raw = fds[1];
+}
+
+static void run(struct ends *e)
+{
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(io_loop_turn(e->loop), 0);
+}
+
+static void tear_down(struct ends *e)
+{
+    ipc_channel_free(e->near);
+    ipc_channel_free(e->far);
+    if (e->raw >= 0)
+        close(e->raw);
+    if (e->fd >= 0)
+        close(e->fd);
+    io_loop_free(e->loop);
+}
+
+static void a_call_is_answered_once(void **state)
+{
+    struct ends e;
+    struct question q = {.call.fn = on_reply}, cancelled = {.call.fn = on_reply};
+
+    set_up(&e, true);
+    assert_int_equal(ipc_call(e.near, &q.call, &ask), 0);
+    assert_int_equal(ipc_call(e.near, &cancelled.call, &ask), 0);
+    assert_true(ipc_call_is_pending(&q.call));
+    ipc_call_cancel(&cancelled.call);
+    run(&e);
+    assert_int_equal(e.asked, 2);
+    assert_int_equal(q.replies, 1);
+    assert_int_equal(cancelled.replies + cancelled.failures, 0);
+    assert_false(ipc_call_is_pending(&q.call));
+    assert_int_equal(ipc_call(e.near, &cancelled.call, &ask), 0);
+    run(&e);
+    assert_int_equal(cancelled.replies, 1);
+    tear_down(&e);
+}
+
+static void a_lost_peer_fails_what_waits(void **state)
+{
+    struct ends e;
+    struct question q = {.call.fn = on_reply};
+
+    set_up(&e, true);
+    e.answer = false;
+    assert_int_equal(ipc_call(e.near, &q.call, &ask), 0);
+    run(&e);
+    ipc_channel_free(e.far);
+    e.far = NULL;
+    run(&e);
+    assert_int_equal(q.failures, 1);
+    assert_int_equal(e.near_lost, 1);
+    assert_int_equal(ipc_call(e.near, &q.call, &ask), -EPIPE);
+    tear_down(&e);
+}
+
+static void calls_are_bounded(void **state)
+{
+    static struct question q[IPC_CALL_WINDOW + 1];
+    struct ends e;
+
+    set_up(&e, true);
+    e.answer = false;
+    for (int i = 0; i <= IPC_CALL_WINDOW; i++)
+        q[i] = (struct question){.call.fn = on_reply};
+    for (int i = 0; i < IPC_CALL_WINDOW; i++)
+        assert_int_equal(ipc_call(e.near, &q[i].call, &ask), 0);
+    assert_int_equal(ipc_call(e.near, &q[IPC_CALL_WINDOW].call, &ask), -EAGAIN);
+    run(&e);
+    assert_int_equal(e.asked, IPC_CALL_WINDOW);
+    assert_int_equal(ipc_reply(e.far, e.last_token, &expanded), 0);
+    run(&e);
+    assert_int_equal(ipc_call(e.near, &q[IPC_CALL_WINDOW].call, &ask), 0);
+    tear_down(&e);
+}
+
+struct waiting {
+    struct ipc_waiter waiter;
+    int woken;
+};
+
+static void on_credit(struct ipc_waiter *waiter)
+{
+    CONTAINER_OF(waiter, struct waiting, waiter)->woken++;
+}
+
+static void held_bodies_stop_the_sender(void **state)
+{
+    static char bytes[IPC_CHUNK_MAX];
+    struct ipc_message chunk = {.type = IPC_UPLOAD_CHUNK,
+                                .upload_chunk = {.upload = 1, .bytes = {bytes, sizeof(bytes)}}};
+    static struct question q[1000];
+    struct waiting waiting = {.waiter.fn = on_credit};
+    struct ends e;
+    int sent = 0, r = 0;
+
+    set_up(&e, true);
+    e.hold = true;
+    for (int i = 0; i < 1000; i++)
+        q[i] = (struct question){.call.fn = on_reply};
+    for (; sent < 1000; sent++) {
+        if ((r = ipc_call(e.near, &q[sent].call, &chunk)) < 0)
+            break;
+    }
+    assert_int_equal(r, -EAGAIN);
+    assert_true(sent > 200 && sent <= 256);
+    ipc_wait(e.near, &waiting.waiter);
+    run(&e);
+    assert_int_equal(e.chunks, sent);
+    assert_int_equal(waiting.woken, 1); /* replies came; but there is still no credit for bodies */
+    assert_int_equal(ipc_call(e.near, &q[sent].call, &chunk), -EAGAIN);
+    assert_int_equal(ipc_call(e.near, &q[sent].call, &ask), 0); /* control isn't held up */
+    ipc_wait(e.near, &waiting.waiter);
+    ipc_release(e.far, IPC_CLASS_BODY, e.held);
+    run(&e);
+    assert_int_equal(waiting.woken, 2);
+    assert_int_equal(ipc_call(e.near, &q[sent + 1].call, &chunk), 0);
+    tear_down(&e);
+}
+
+static void descriptors_come_with_their_frames(void **state)
+{
+    struct ipc_message file = {.type = IPC_FILE, .file = {.name = {"users", 5}}};
+    struct ends e;
+    struct question q = {.call.fn = on_reply};
+    int pipe_fds[2];
+    char byte;
+
+    set_up(&e, true);
+    assert_int_equal(pipe(pipe_fds), 0);
+    assert_int_equal(ipc_call(e.near, &q.call, &ask), 0);
+    assert_int_equal(ipc_notify_fd(e.near, &file, pipe_fds[0]), 0);
+    close(pipe_fds[0]);
+    run(&e);
+    assert_int_equal(q.replies, 1);
+    assert_true(e.fd >= 0);
+    assert_int_equal(write(pipe_fds[1], "x", 1), 1);
+    assert_int_equal(read(e.fd, &byte, 1), 1);
+    close(pipe_fds[1]);
+    tear_down(&e);
+}
+
+/* What a taken-over peer may try; each ends the channel and nothing else. */
+static void a_hostile_peer_is_cut_off(void **state)
+{
+    static const struct {
+        const char *what;
+        uint8_t frame[IPC_TEXT_MAX];
+        size_t size;
+    } cases[] = {
+        {"a reply that nobody waits for",
+         {8, 0, 0, 0, IPC_EXPANDED, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0},
+         24},
+        {"a type that is not accepted", {1, 0, 0, 0, IPC_SHUTDOWN, 0, 0, 0}, 17},
+        {"credit that was never used",
+         {5, 0, 0, 0, IPC_CREDIT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9},
+         21},
+        {"a body that does not decode",
+         {4, 0, 0, 0, IPC_FILE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 200},
+         20},
+        {"a size over all limits", {0, 0, 0, 0xff, IPC_FILE, 0, 0, 0}, 16},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct ends e;
+        set_up(&e, false);
+        assert_int_equal(write(e.raw, cases[i].frame, cases[i].size), cases[i].size);
+        run(&e);
+        assert_int_equal(e.near_lost, -EPROTO);
+        tear_down(&e);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_call_is_answered_once),
+                                       cmocka_unit_test(a_lost_peer_fails_what_waits),
+                                       cmocka_unit_test(calls_are_bounded),
+                                       cmocka_unit_test(held_bodies_stop_the_sender),
+                                       cmocka_unit_test(descriptors_come_with_their_frames),
+                                       cmocka_unit_test(a_hostile_peer_is_cut_off)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
