@@ -1,0 +1,552 @@
+#include "store_sim.h"
+
+#include "sim_disk.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct store_sim {
+    struct sim_disk disk;
+    struct prng prng;
+    struct store_sim_faults faults;
+    unsigned mutants;
+    uint64_t capacity;
+    uint64_t operations, stop_at; /* stop_at 0: never */
+    bool stopped;
+    unsigned life; /* raised by each restart; stores of an earlier life are dead */
+    const void *lease;
+    unsigned open_stores;
+    void (*observe)(void *arg, const struct store_sim_operation *operation);
+    void *observe_arg;
+};
+
+struct sim_store {
+    struct store store;
+    struct store_sim *sim;
+    unsigned life;
+};
+
+struct store_segment {
+    struct sim_store *owner;
+    struct sim_file *file;
+};
+
+/* Where in an operation the crash comes. */
+enum cut { CUT_NONE, CUT_BEFORE, CUT_WITHIN, CUT_AFTER };
+
+static bool is_dead(const struct sim_store *s)
+{
+    return s->sim->stopped || s->life != s->sim->life;
+}
+
+/* Counts a changing operation and says whether the crash comes in it. */
+static enum cut begin(struct store_sim *sim)
+{
+    if (++sim->operations != sim->stop_at)
+        return CUT_NONE;
+    sim->stopped = true;
+    return CUT_BEFORE + (enum cut)prng_below(&sim->prng, 3);
+}
+
+static int finish(struct store_sim *sim, struct store_sim_operation operation, int result)
+{
+    operation.result = sim->stopped ? -EIO : result;
+    if (sim->observe)
+        sim->observe(sim->observe_arg, &operation);
+    return operation.result;
+}
+
+static struct store_sim_operation on_segment(const char *name, const struct store_segment *segment)
+{
+    bool bulk = segment->file->name.space == SIM_BULK;
+    return (struct store_sim_operation){
+        .name = name, .kind = bulk ? STORE_BULK : STORE_LOG, .number = segment->file->name.number};
+}
+
+static struct sim_name segment_name(enum store_kind kind, uint64_t number)
+{
+    return (struct sim_name){.space = kind == STORE_BULK ? SIM_BULK : SIM_LOG, .number = number};
+}
+
+static struct sim_name file_name(const char *text)
+{
+    struct sim_name name = {.space = SIM_NAMED};
+    assert(strlen(text) < sizeof name.text);
+    strcpy(name.text, text);
+    return name;
+}
+
+static int open_lane(struct store *store, bool read_only)
+{
+    struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
+    if (is_dead(s))
+        return -EIO;
+    if (read_only)
+        return 0;
+    if (s->sim->lease && s->sim->lease != s)
+        return -EWOULDBLOCK;
+    s->sim->lease = s;
+    return 0;
+}
+
+static int list(struct store *store, void (*found)(void *arg, const struct store_entry *entry),
+                void *arg)
+{
+    struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
+    if (is_dead(s))
+        return -EIO;
+    LIST_EACH(&s->sim->disk.files, link)
+    {
+        const struct sim_file *file = CONTAINER_OF(link, struct sim_file, link);
+        if (file->name.space != SIM_LOG && file->name.space != SIM_BULK)
+            continue;
+        found(arg,
+              &(struct store_entry){.kind = file->name.space == SIM_LOG ? STORE_LOG : STORE_BULK,
+                                    .number = file->name.number,
+                                    .size_bytes = file->size});
+    }
+    return 0;
+}
+
+/* The end of every operation on names: the directory sync, unless the crash or an error comes
+ * before it; the change then is seen, and may or may not be there after a power cut. */
+static int sync_names(struct store_sim *sim)
+{
+    if (sim->stopped || prng_chance(&sim->prng, sim->faults.directory_error))
+        return -EIO;
+    if (!(sim->mutants & STORE_SIM_NO_DIRECTORY_SYNC))
+        sim_disk_sync_names(&sim->disk);
+    return 0;
+}
+
+/* Names a file in one atomic step, or not when the crash comes before. */
+static int name_file(struct store_sim *sim, enum cut cut, struct sim_file *file,
+                     const struct sim_name *name)
+{
+    if (cut == CUT_BEFORE)
+        return -EIO;
+    sim_disk_rename(&sim->disk, file, name);
+    int r = sync_names(sim);
+    if (cut == CUT_AFTER) /* durable, but nobody was told */
+        sim_disk_sync_names(&sim->disk);
+    return r;
+}
+
+static struct store_segment *new_handle(struct sim_store *owner, struct sim_file *file)
+{
+    struct store_segment *segment = calloc(1, sizeof *segment);
+    assert(segment);
+    *segment = (struct store_segment){owner, file};
+    file->open_handles++;
+    return segment;
+}
+
+static void close_segment(struct store_segment *segment)
+{
+    struct store_sim *sim = segment->owner->sim;
+    segment->file->open_handles--;
+    free(segment);
+    sim_disk_sweep(&sim->disk);
+}
+
+static bool is_full(const struct store_sim *sim, uint64_t more)
+{
+    return sim->capacity && sim->disk.used_bytes + more > sim->capacity;
+}
+
+static int create_error(struct store_sim *sim, uint64_t size)
+{
+    if (is_full(sim, size))
+        return -ENOSPC;
+    if (prng_chance(&sim->prng, sim->faults.create_error))
+        return prng_below(&sim->prng, 2) ? -ENOSPC : -EIO;
+    return 0;
+}
+
+static int create_segment(struct store *store, enum store_kind kind, uint64_t number,
+                          uint64_t size_bytes, struct store_segment **out)
+{
+    struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
+    struct sim_name name = segment_name(kind, number);
+    struct store_sim_operation operation = {
+        .name = "create", .kind = kind, .number = number, .size = size_bytes};
+
+    if (is_dead(s))
+        return -EIO;
+    if (sim_disk_find(&s->sim->disk, &name))
+        return -EEXIST;
+    enum cut cut = begin(s->sim);
+    int r = create_error(s->sim, size_bytes);
+    if (r == 0) {
+        struct sim_file *file = sim_disk_new_file(&s->sim->disk, size_bytes);
+        r = name_file(s->sim, cut, file, &name);
+        if (r == 0)
+            *out = new_handle(s, file);
+        sim_disk_sweep(&s->sim->disk);
+    }
+    return finish(s->sim, operation, r);
+}
+
+static int open_segment(struct store *store, enum store_kind kind, uint64_t number, bool read_only,
+                        struct store_segment **out)
+{
+    struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
+    struct sim_name name = segment_name(kind, number);
+
+    if (is_dead(s))
+        return -EIO;
+    struct sim_file *file = sim_disk_find(&s->sim->disk, &name);
+    if (!file)
+        return -ENOENT;
+    *out = new_handle(s, file);
+    return 0;
+}
+
+/* Writes the first `limit` bytes of the parts. */
+static void write_parts(struct sim_file *file, uint64_t offset, const struct iovec *parts,
+                        int count, uint64_t limit)
+{
+    for (int i = 0; i < count && limit > 0; i++) {
+        size_t size = parts[i].iov_len < limit ? parts[i].iov_len : limit;
+        sim_file_write(file, offset, parts[i].iov_base, size);
+        offset += size;
+        limit -= size;
+    }
+}
+
+static int write_error(struct store_sim *sim)
+{
+    if (prng_chance(&sim->prng, sim->faults.write_error))
+        return -EIO;
+    return prng_chance(&sim->prng, sim->faults.write_full) ? -ENOSPC : 0;
+}
+
+static int write_segment(struct store_segment *segment, uint64_t offset, const struct iovec *parts,
+                         int count)
+{
+    struct store_sim *sim = segment->owner->sim;
+    struct store_sim_operation operation = on_segment("write", segment);
+    uint64_t size = 0;
+
+    if (is_dead(segment->owner))
+        return -EIO;
+    for (int i = 0; i < count; i++)
+        size += parts[i].iov_len;
+    if (offset > segment->file->size || size > segment->file->size - offset)
+        return -EFBIG;
+    operation.offset = offset;
+    operation.size = size;
+    enum cut cut = begin(sim);
+    int r = write_error(sim);
+    uint64_t written = cut == CUT_BEFORE ? 0 : size;
+    if (cut == CUT_WITHIN || r < 0)
+        written = prng_below(&sim->prng, size);
+    write_parts(segment->file, offset, parts, count, written);
+    return finish(sim, operation, r);
+}
+
+static bool sync_is_mutated(const struct store_segment *segment)
+{
+    unsigned mutants = segment->owner->sim->mutants;
+    return segment->file->name.space == SIM_BULK ? mutants & STORE_SIM_NO_BULK_SYNC
+                                                 : mutants & STORE_SIM_NO_LOG_SYNC;
+}
+
+static int sync_segment(struct store_segment *segment)
+{
+    struct store_sim *sim = segment->owner->sim;
+    struct store_sim_operation operation = on_segment("sync", segment);
+
+    if (is_dead(segment->owner))
+        return -EIO;
+    enum cut cut = begin(sim);
+    if (cut == CUT_AFTER || cut == CUT_NONE) {
+        if (prng_chance(&sim->prng, sim->faults.sync_error)) {
+            sim_file_sync_fails(segment->file, &sim->prng);
+            return finish(sim, operation, sim->mutants & STORE_SIM_RETRY_SYNC ? 0 : -EIO);
+        }
+        if (!sync_is_mutated(segment))
+            sim_file_sync(segment->file);
+    }
+    return finish(sim, operation, 0);
+}
+
+static ssize_t read_segment(struct store_segment *segment, uint64_t offset, void *buf, size_t size,
+                            int flags)
+{
+    struct store_sim *sim = segment->owner->sim;
+    struct sim_file *file = segment->file;
+
+    if (is_dead(segment->owner))
+        return -EIO;
+    if (prng_chance(&sim->prng, sim->faults.evict))
+        sim_file_evict(file);
+    if (offset >= file->size)
+        return 0;
+    if (size > file->size - offset)
+        size = file->size - offset;
+    memcpy(buf, (flags & STORE_READ_DIRECT ? file->disk : file->page) + offset, size);
+    return (ssize_t)size;
+}
+
+static int recycle(struct store_segment *segment, uint64_t new_number)
+{
+    struct store_sim *sim = segment->owner->sim;
+    struct store_sim_operation operation = on_segment("recycle", segment);
+    struct sim_name name = segment->file->name;
+
+    if (is_dead(segment->owner))
+        return -EIO;
+    name.number = new_number;
+    operation.offset = new_number;
+    if (sim_disk_find(&sim->disk, &name))
+        return -EEXIST;
+    return finish(sim, operation, name_file(sim, begin(sim), segment->file, &name));
+}
+
+/* The end of remove and set_aside: the handle is gone in any case. */
+static int take_away(struct store_segment *segment, struct store_sim_operation operation,
+                     const struct sim_name *name)
+{
+    struct store_sim *sim = segment->owner->sim;
+    int r = -EIO;
+
+    if (!is_dead(segment->owner)) {
+        r = name_file(sim, begin(sim), segment->file, name);
+        r = finish(sim, operation, r);
+    }
+    close_segment(segment);
+    return r;
+}
+
+static int remove_segment(struct store_segment *segment)
+{
+    return take_away(segment, on_segment("remove", segment), &(struct sim_name){0});
+}
+
+static int set_aside(struct store_segment *segment, const char *reason)
+{
+    struct sim_name name = {.space = SIM_ASIDE, .number = segment->file->name.number};
+    snprintf(name.text, sizeof name.text, "%s", reason);
+    return take_away(segment, on_segment("set_aside", segment), &name);
+}
+
+static int file_error(struct store_sim *sim, uint64_t size)
+{
+    if (is_full(sim, size))
+        return -ENOSPC;
+    if (prng_chance(&sim->prng, sim->faults.file_error))
+        return prng_below(&sim->prng, 2) ? -ENOSPC : -EIO;
+    return 0;
+}
+
+static int put_file(struct store *store, const char *text, const struct iovec *parts, int count)
+{
+    struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
+    struct sim_name name = file_name(text);
+    struct store_sim_operation operation = {.name = "put_file", .file = text};
+
+    if (is_dead(s))
+        return -EIO;
+    for (int i = 0; i < count; i++)
+        operation.size += parts[i].iov_len;
+    enum cut cut = begin(s->sim);
+    int r = file_error(s->sim, operation.size);
+    if (r == 0) {
+        struct sim_file *file = sim_disk_new_file(&s->sim->disk, operation.size);
+        write_parts(file, 0, parts, count, operation.size);
+        sim_file_sync(file);
+        r = name_file(s->sim, cut, file, &name);
+        sim_disk_sweep(&s->sim->disk);
+    }
+    return finish(s->sim, operation, r);
+}
+
+static int get_file(struct store *store, const char *text, uint64_t max_bytes, void **out_data,
+                    size_t *out_size)
+{
+    struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
+    struct sim_name name = file_name(text);
+
+    if (is_dead(s))
+        return -EIO;
+    struct sim_file *file = sim_disk_find(&s->sim->disk, &name);
+    if (!file)
+        return -ENOENT;
+    if (file->size > max_bytes)
+        return -EFBIG;
+    char *data = malloc(file->size + 1);
+    assert(data);
+    memcpy(data, file->page, file->size);
+    *out_data = data;
+    *out_size = file->size;
+    return 0;
+}
+
+static int remove_file(struct store *store, const char *text)
+{
+    struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
+    struct sim_name name = file_name(text);
+    struct store_sim_operation operation = {.name = "remove_file", .file = text};
+
+    if (is_dead(s))
+        return -EIO;
+    struct sim_file *file = sim_disk_find(&s->sim->disk, &name);
+    if (!file)
+        return -ENOENT;
+    return finish(s->sim, operation, name_file(s->sim, begin(s->sim), file, &(struct sim_name){0}));
+}
+
+static int space(struct store *store, struct store_space *out)
+{
+    struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
+    if (is_dead(s))
+        return -EIO;
+    uint64_t capacity = s->sim->capacity ? s->sim->capacity : UINT64_C(1) << 50;
+    uint64_t used = s->sim->disk.used_bytes;
+    *out = (struct store_space){.free_bytes = used < capacity ? capacity - used : 0,
+                                .free_inodes = 1000000};
+    return 0;
+}
+
+static void close_store(struct store *store)
+{
+    struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
+    if (s->sim->lease == s)
+        s->sim->lease = NULL;
+    s->sim->open_stores--;
+    free(s);
+}
+
+static const struct store_ops sim_ops = {
+    .open_lane = open_lane,
+    .list = list,
+    .create_segment = create_segment,
+    .open_segment = open_segment,
+    .write = write_segment,
+    .sync = sync_segment,
+    .read = read_segment,
+    .recycle = recycle,
+    .remove = remove_segment,
+    .set_aside = set_aside,
+    .close_segment = close_segment,
+    .put_file = put_file,
+    .get_file = get_file,
+    .remove_file = remove_file,
+    .space = space,
+    .close = close_store,
+};
+
+struct store_sim *store_sim_new(uint64_t seed)
+{
+    struct store_sim *sim = calloc(1, sizeof *sim);
+    assert(sim);
+    sim_disk_init(&sim->disk);
+    sim->prng.state = seed;
+    return sim;
+}
+
+void store_sim_free(struct store_sim *sim)
+{
+    if (!sim)
+        return;
+    assert(sim->open_stores == 0);
+    sim_disk_done(&sim->disk);
+    free(sim);
+}
+
+struct store *store_sim_open(struct store_sim *sim)
+{
+    struct sim_store *s = calloc(1, sizeof *s);
+    assert(s);
+    *s = (struct sim_store){.store.ops = &sim_ops, .sim = sim, .life = sim->life};
+    sim->open_stores++;
+    return &s->store;
+}
+
+void store_sim_set_faults(struct store_sim *sim, const struct store_sim_faults *faults)
+{
+    sim->faults = *faults;
+}
+
+void store_sim_set_capacity(struct store_sim *sim, uint64_t bytes)
+{
+    sim->capacity = bytes;
+}
+
+void store_sim_set_mutants(struct store_sim *sim, unsigned mutants)
+{
+    sim->mutants = mutants;
+}
+
+void store_sim_stop(struct store_sim *sim)
+{
+    sim->stopped = true;
+}
+
+void store_sim_stop_after(struct store_sim *sim, uint64_t operations)
+{
+    sim->stop_at = operations ? sim->operations + operations : 0;
+}
+
+bool store_sim_stopped(const struct store_sim *sim)
+{
+    return sim->stopped;
+}
+
+uint64_t store_sim_operations(const struct store_sim *sim)
+{
+    return sim->operations;
+}
+
+void store_sim_restart(struct store_sim *sim, enum store_sim_restart how)
+{
+    sim->stopped = false;
+    sim->stop_at = 0;
+    sim->life++;
+    sim->lease = NULL;
+    if (how == STORE_SIM_POWER_CUT)
+        sim_disk_cut_power(&sim->disk, &sim->prng);
+}
+
+static int flip(struct store_sim *sim, const struct sim_name *name, uint64_t bit)
+{
+    struct sim_file *file = sim_disk_find(&sim->disk, name);
+    if (!file)
+        return -ENOENT;
+    if (bit / 8 >= file->size)
+        return -ERANGE;
+    sim_file_flip(file, bit);
+    return 0;
+}
+
+int store_sim_flip(struct store_sim *sim, enum store_kind kind, uint64_t number, uint64_t bit)
+{
+    struct sim_name name = segment_name(kind, number);
+    return flip(sim, &name, bit);
+}
+
+int store_sim_flip_file(struct store_sim *sim, const char *text, uint64_t bit)
+{
+    struct sim_name name = file_name(text);
+    return flip(sim, &name, bit);
+}
+
+size_t store_sim_count_aside(const struct store_sim *sim)
+{
+    size_t count = 0;
+    LIST_EACH(&sim->disk.files, link)
+    {
+        count += CONTAINER_OF(link, struct sim_file, link)->name.space == SIM_ASIDE;
+    }
+    return count;
+}
+
+void store_sim_observe(struct store_sim *sim,
+                       void (*observe)(void *arg, const struct store_sim_operation *operation),
+                       void *arg)
+{
+    sim->observe = observe;
+    sim->observe_arg = arg;
+}

@@ -1,0 +1,86 @@
+/*
+ * The `sim` store: spool/store.h on a disk in memory that can forget, tear and fail, all of it by a
+ * seed. The disk outlives its stores: a crash ends every open store (each operation then answers
+ * -EIO until it is closed), store_sim_restart() decides what is left, and a new store opened on the
+ * disk sees just that.
+ *
+ *     disk = store_sim_new(seed)
+ *     store_sim_open(disk, &store) … store->ops … store_sim_stop(disk)      the crash
+ *     store->ops->close(store); store_sim_restart(disk, STORE_SIM_POWER_CUT)
+ *     store_sim_open(disk, &store) …                                         the recovery
+ *
+ * Only changing operations are counted (create, write, sync, recycle, remove, set_aside, put_file,
+ * remove_file); reads are not. Not safe for several threads: the simulation has one.
+ */
+#pragma once
+
+#include "prng.h"
+#include "spool/store.h"
+
+struct store_sim;
+
+struct store_sim *store_sim_new(uint64_t seed);
+/* All its stores must be closed. */
+void store_sim_free(struct store_sim *disk);
+/* A store on the disk; several may be open, one of them with the lease. Never fails. */
+struct store *store_sim_open(struct store_sim *disk);
+
+/* Chances in 10,000 that one operation fails. */
+struct store_sim_faults {
+    unsigned write_error;     /* -EIO, a part may be written */
+    unsigned write_full;      /* -ENOSPC, a part may be written */
+    unsigned sync_error;      /* -EIO; the kernel then forgets what was dirty */
+    unsigned create_error;    /* -ENOSPC or -EIO */
+    unsigned directory_error; /* -EIO from the directory sync: done, but not durable */
+    unsigned file_error;      /* put_file: -EIO or -ENOSPC, the old file stays */
+    unsigned evict;           /* before a read the page cache is dropped; no failure */
+};
+
+void store_sim_set_faults(struct store_sim *disk, const struct store_sim_faults *faults);
+/* Segments and files together never take more than this; more is -ENOSPC. 0: no limit. */
+void store_sim_set_capacity(struct store_sim *disk, uint64_t bytes);
+
+/* What a broken program would do, for the mutants: bits to be set together. */
+enum store_sim_mutants {
+    STORE_SIM_NO_LOG_SYNC = 1,       /* sync of a log segment returns at once */
+    STORE_SIM_NO_BULK_SYNC = 2,      /* the same for bulk: sealed before its data is durable */
+    STORE_SIM_NO_DIRECTORY_SYNC = 4, /* names are never made durable */
+    STORE_SIM_RETRY_SYNC = 8, /* a failed sync is tried again, and its second word believed */
+};
+
+void store_sim_set_mutants(struct store_sim *disk, unsigned mutants);
+
+/* The crash: from now on every operation of every open store fails. */
+void store_sim_stop(struct store_sim *disk);
+/* The crash comes in the n-th changing operation from now (1: the next one), at a random point in
+ * it: before, half way, or after all of its effect. 0: never. */
+void store_sim_stop_after(struct store_sim *disk, uint64_t operations);
+bool store_sim_stopped(const struct store_sim *disk);
+/* Changing operations so far. */
+uint64_t store_sim_operations(const struct store_sim *disk);
+
+enum store_sim_restart { STORE_SIM_KILLED, STORE_SIM_POWER_CUT };
+
+/* After a crash. KILLED: only the process died, the page cache is as it was, nothing of it is
+ * durable yet. POWER_CUT: see sim_disk.h. */
+void store_sim_restart(struct store_sim *disk, enum store_sim_restart how);
+
+/* One damaged bit in a segment at rest, or -ENOENT, -ERANGE. */
+int store_sim_flip(struct store_sim *disk, enum store_kind kind, uint64_t number, uint64_t bit);
+int store_sim_flip_file(struct store_sim *disk, const char *name, uint64_t bit);
+/* How many were set aside so far (they are never listed again). */
+size_t store_sim_count_aside(const struct store_sim *disk);
+
+struct store_sim_operation {
+    const char *name;     /* "write", "sync", … */
+    enum store_kind kind; /* of a segment */
+    uint64_t number;      /* of the segment, 0 for files */
+    const char *file;     /* or NULL */
+    uint64_t offset, size;
+    int result;
+};
+
+/* Called after each changing operation. The observer must not use the store. */
+void store_sim_observe(struct store_sim *disk,
+                       void (*observe)(void *arg, const struct store_sim_operation *operation),
+                       void *arg);
