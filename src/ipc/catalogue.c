@@ -10,7 +10,11 @@ CODEC_DEFINE(static, nothing_codec, struct ipc_nothing, CODEC_UINT(struct ipc_no
 
 CODEC_DEFINE(static, config_codec, struct ipc_config,
              CODEC_UINT(struct ipc_config, generation, UINT64_MAX),
-             CODEC_SPAN(struct ipc_config, part, IPC_PART_MAX));
+             CODEC_SPAN(struct ipc_config, part, IPC_PART_MAX),
+             CODEC_UINT(struct ipc_config, uid, UINT32_MAX),
+             CODEC_UINT(struct ipc_config, gid, UINT32_MAX),
+             CODEC_UINT(struct ipc_config, sandbox_kills, 1),
+             CODEC_UINT(struct ipc_config, origin, UINT16_MAX));
 CODEC_DEFINE(static, file_codec, struct ipc_file, CODEC_SPAN(struct ipc_file, name, IPC_TEXT_MAX));
 CODEC_DEFINE(static, listener_codec, struct ipc_listener, CODEC_SPAN(struct ipc_listener, name, 64),
              CODEC_SPAN(struct ipc_listener, service, 32));

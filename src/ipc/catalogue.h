@@ -89,7 +89,10 @@ struct ipc_credit {
 /* The receiver's part of the configuration; counts from IPC_ACTIVATE on. */
 struct ipc_config {
     uint64_t generation;
-    struct span part; /* conf/part.h */
+    struct span part;   /* conf/part.h */
+    uint32_t uid, gid;  /* for the sandbox; UINT32_MAX: stay who you are */
+    bool sandbox_kills; /* a forbidden system call ends the process (tests) */
+    uint16_t origin;    /* of ids that the process makes (base/id.h) */
 };
 
 /* An open file of the coming generation; carries a descriptor. */

@@ -1,0 +1,169 @@
+#include "proc/common/process.h"
+
+#include "base/log.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SUPERVISOR_FD = 3 };
+
+void process_exit(struct process *process, int exit_code)
+{
+    process->exit_code = exit_code;
+    io_loop_stop(process->loop);
+}
+
+static void begin_shutdown(struct process *process)
+{
+    if (process->ending)
+        return;
+    process->ending = true;
+    if (process->started)
+        process->spec->shutdown(process);
+    else
+        process_exit(process, 0);
+}
+
+static void on_config(void *owner, const struct ipc_arrival *arrival)
+{
+    struct process *process = owner;
+    const struct ipc_config *config = &arrival->message->config;
+    struct buffer *coming = &process->parts[1];
+
+    buffer_clear(coming);
+    if (buffer_append_span(coming, config->part) < 0)
+        log_fatal("no memory for the configuration");
+    process->uid = config->uid;
+    process->gid = config->gid;
+    process->sandbox_kills = config->sandbox_kills;
+    process->origin = config->origin;
+    int r = process->spec->configure(process, buffer_span(coming));
+    if (r < 0)
+        log_fatal("bad configuration from the supervisor: %s", strerror(-r));
+}
+
+static void on_file(void *owner, const struct ipc_arrival *arrival)
+{
+    struct process *process = owner;
+    struct span name = arrival->message->file.name;
+    int r = process->spec->file ? process->spec->file(process, name, arrival->fd) : -EINVAL;
+
+    if (r < 0)
+        log_fatal("file " SPAN_FMT ": %s", SPAN_ARG(name), strerror(-r));
+}
+
+static void on_listener(void *owner, const struct ipc_arrival *arrival)
+{
+    struct process *process = owner;
+    const struct ipc_listener *l = &arrival->message->listener;
+    int r = process->spec->listener
+                ? process->spec->listener(process, l->name, l->service, arrival->fd)
+                : -EINVAL;
+
+    if (r < 0)
+        log_fatal("listener " SPAN_FMT ": %s", SPAN_ARG(l->name), strerror(-r));
+}
+
+/* The coming part becomes the one in force; the old one's memory serves the next. */
+static void swap_parts(struct process *process)
+{
+    struct buffer old = process->parts[0];
+    process->parts[0] = process->parts[1];
+    process->parts[1] = old;
+}
+
+static void on_activate(void *owner, const struct ipc_arrival *arrival)
+{
+    struct process *process = owner;
+    int r;
+
+    if (process->started) {
+        r = process->spec->reload(process);
+        if (r < 0)
+            log_error("can't use the new configuration, the old one stays: %s", strerror(-r));
+        else
+            swap_parts(process);
+    } else {
+        r = process->spec->start(process);
+        if (r < 0)
+            log_fatal("can't start: %s", strerror(-r));
+        process->started = true;
+        swap_parts(process);
+    }
+    struct ipc_message ready = {.type = IPC_READY};
+    ipc_notify(process->supervisor, &ready);
+}
+
+static void on_peer(void *owner, const struct ipc_arrival *arrival)
+{
+    struct process *process = owner;
+    const struct ipc_peer_link *link = &arrival->message->peer;
+    int r = process->spec->peer(process, link->kind, link->index, arrival->fd);
+
+    if (r < 0)
+        log_fatal("peer %s: %s", ipc_peer_name(link->kind), strerror(-r));
+}
+
+static void on_shutdown(void *owner, const struct ipc_arrival *arrival)
+{
+    begin_shutdown(owner);
+}
+
+static void on_status(void *owner, const struct ipc_arrival *arrival)
+{
+    struct process *process = owner;
+    struct buffer json = BUFFER_LIMITED(60000);
+    struct ipc_message reply = {.type = IPC_STATUS};
+
+    buffer_append_byte(&json, '{');
+    if (process->spec->status)
+        process->spec->status(process, &json);
+    buffer_append_byte(&json, '}');
+    if (buffer_error(&json) == 0)
+        reply.status.json = buffer_span(&json);
+    ipc_reply(arrival->channel, arrival->token, &reply);
+    buffer_done(&json);
+}
+
+static void on_supervisor_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    begin_shutdown(owner);
+}
+
+static const struct ipc_handler handlers[] = {
+    {IPC_CONFIG, on_config},     {IPC_FILE, on_file}, {IPC_LISTENER, on_listener},
+    {IPC_ACTIVATE, on_activate}, {IPC_PEER, on_peer}, {IPC_SHUTDOWN, on_shutdown},
+    {IPC_STATUS_ASK, on_status},
+};
+
+static const struct ipc_role supervisor_role = {
+    .peer_name = "supervisor",
+    .handlers = handlers,
+    .handler_count = ARRAY_SIZE(handlers),
+    .lost = on_supervisor_lost,
+    .takes_fds = true,
+};
+
+int process_main(struct process *process, const struct process_spec *spec)
+{
+    process->spec = spec;
+    log_open(spec->name, getenv("POSTBUCH_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    signal(SIGPIPE, SIG_IGN);
+    /* A Ctrl-C on the terminal reaches the whole group; the supervisor tells us what to do. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+
+    int r = io_loop_new(&process->loop);
+    if (r == 0)
+        r = ipc_channel_new(process->loop, SUPERVISOR_FD, &supervisor_role, process,
+                            &process->supervisor);
+    if (r < 0)
+        log_fatal("can't start; only the supervisor starts this program: %s", strerror(-r));
+    r = io_loop_run(process->loop);
+    if (r < 0)
+        log_fatal("event loop: %s", strerror(-r));
+    return process->exit_code;
+}

@@ -1,0 +1,55 @@
+/*
+ * The life that all processes but the supervisor share. Descriptor 3 is the channel to the
+ * supervisor. Over it come the process's part of the configuration, open files and bound sockets,
+ * then "activate": the process opens what else it needs, enters its sandbox and runs its loop.
+ * Peers come afterwards, and again when one was restarted.
+ *
+ *   configure, file*, listener* ──activate──▶ start (sandbox) ──▶ peer*, loop
+ *                      a new generation:      configure, file*, listener* ──▶ reload
+ *
+ * When the supervisor is gone the process ends as after a shutdown. An error returned by configure
+ * or start ends the process; one returned by reload keeps the old generation in force.
+ */
+#pragma once
+
+#include "ipc/channel.h"
+
+struct process;
+
+struct process_spec {
+    const char *name; /* "smtpd" */
+    /* A generation's part, in memory that stays until the next generation was activated. */
+    int (*configure)(struct process *process, struct span part);
+    /* A descriptor of the coming generation; the process owns it. NULL: it expects none. */
+    int (*file)(struct process *process, struct span name, int fd);
+    int (*listener)(struct process *process, struct span name, struct span service, int fd);
+    /* The first activation: open, sandbox, start. */
+    int (*start)(struct process *process);
+    /* A later one. */
+    int (*reload)(struct process *process);
+    /* A channel to a peer; the process owns the descriptor. Replaces the one of the same index. */
+    int (*peer)(struct process *process, enum ipc_peer kind, unsigned index, int fd);
+    /* Finish what is under way, then call process_exit(). */
+    void (*shutdown)(struct process *process);
+    /* Members of a JSON object, without its braces: "\"sessions\":3". NULL: none. */
+    void (*status)(struct process *process, struct buffer *json);
+};
+
+struct process {
+    const struct process_spec *spec;
+    struct io_loop *loop;
+    struct ipc_channel *supervisor;
+    uint32_t uid, gid;  /* for the sandbox */
+    bool sandbox_kills; /* for the sandbox */
+    uint16_t origin;    /* for id_maker_init() */
+    bool started, ending;
+    int exit_code;
+    /* parts: [0] in force, [1] coming */
+    struct buffer parts[2];
+};
+
+/* The main() of a process: `process` is embedded in its state. Returns the exit code. */
+int process_main(struct process *process, const struct process_spec *spec);
+
+/* Ends the loop; process_main() returns `exit_code`. */
+void process_exit(struct process *process, int exit_code);
