@@ -1,0 +1,393 @@
+#include "sched/internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+/* splitmix64: enough for jitter, and replays from its seed. */
+uint64_t sched_random(struct sched *s)
+{
+    uint64_t z = s->random += UINT64_C(0x9e3779b97f4a7c15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+uint32_t sched_hash(const struct sched *s, struct span text)
+{
+    return (uint32_t)XXH3_64bits_withSeed(text.data, text.size, s->config.seed);
+}
+
+static void item_moved(void *arg, uint32_t handle, uint32_t position)
+{
+    item_at(arg, handle)->prev_or_place = position;
+}
+
+static void destination_moved(void *arg, uint32_t handle, uint32_t position)
+{
+    destination_at(arg, handle)->heap_place = position;
+}
+
+int sched_new(const struct sched_config *config, struct sched **out)
+{
+    struct sched *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return -ENOMEM;
+    s->config = *config;
+    s->random = config->seed;
+    slab_init(&s->items, sizeof(struct item));
+    slab_init(&s->flows, sizeof(struct flow));
+    slab_init(&s->destinations, sizeof(struct destination));
+    heap_init(&s->paused_items, item_moved, s);
+    heap_init(&s->paused_destinations, destination_moved, s);
+    list_init(&s->ring);
+    list_init(&s->unused);
+    *out = s;
+    return 0;
+}
+
+void sched_free(struct sched *s)
+{
+    if (!s)
+        return;
+    destination_free_all(s);
+    slab_done(&s->items);
+    slab_done(&s->flows);
+    slab_done(&s->destinations);
+    table_done(&s->flow_table);
+    table_done(&s->destination_table);
+    heap_done(&s->paused_items);
+    heap_done(&s->paused_destinations);
+    free(s);
+}
+
+void sched_reconfigure(struct sched *s, const struct sched_config *config)
+{
+    uint64_t seed = s->config.seed;
+
+    s->config = *config;
+    s->config.seed = seed; /* hashes depend on it */
+}
+
+/* Takes the item out of whatever its state keeps it in. */
+static void leave_state(struct sched *s, uint32_t handle, struct item *i)
+{
+    struct destination *d = destination_at(s, i->destination);
+
+    if (i->state == SCHED_PAUSED)
+        heap_remove(&s->paused_items, i->prev_or_place);
+    else if (i->state == SCHED_READY)
+        flow_remove(s, handle);
+    else if (i->state == SCHED_ACTIVE && i->flags & ITEM_IN_WINDOW)
+        d->active--;
+    i->flags &= (uint8_t)~ITEM_IN_WINDOW;
+    d->counts[i->state]--;
+    s->counts[i->state]--;
+}
+
+static void enter_state(struct sched *s, struct item *i, enum sched_state state)
+{
+    struct destination *d = destination_at(s, i->destination);
+
+    i->state = (uint8_t)state;
+    d->counts[state]++;
+    s->counts[state]++;
+    destination_update(s, d);
+}
+
+/* The pause of an item that finds no memory for its sender's queue. */
+enum { NO_MEMORY_PAUSE_MS = 1000 };
+
+static void enter_pause(struct sched *s, uint32_t handle, struct item *i, int64_t due_ms)
+{
+    heap_add(&s->paused_items, due_ms, handle);
+    enter_state(s, i, SCHED_PAUSED);
+}
+
+static void enter_ready(struct sched *s, uint32_t handle, struct item *i, int64_t now_ms)
+{
+    if (flow_append(s, handle) < 0)
+        enter_pause(s, handle, i, now_ms + NO_MEMORY_PAUSE_MS);
+    else
+        enter_state(s, i, SCHED_READY);
+}
+
+static uint32_t deadline_s(int64_t deadline_ms)
+{
+    int64_t s = deadline_ms / 1000 + 1;
+    return s < 0 ? 0 : s > UINT32_MAX ? UINT32_MAX : (uint32_t)s;
+}
+
+int sched_add(struct sched *s, const struct sched_entry *entry, int64_t now_ms, uint32_t *out_item)
+{
+    uint32_t destination = destination_get(s, entry->destination);
+    uint32_t handle = destination ? slab_alloc(&s->items) : 0;
+
+    if (handle && heap_reserve(&s->paused_items, s->items.count) < 0) {
+        slab_free(&s->items, handle);
+        handle = 0;
+    }
+    if (!handle) {
+        if (destination)
+            destination_update(s, destination_at(s, destination));
+        return -ENOMEM;
+    }
+    struct item *i = item_at(s, handle);
+    i->owner = entry->owner;
+    i->destination = destination;
+    i->sender = sched_hash(s, entry->sender);
+    i->deadline_s = deadline_s(entry->deadline_ms);
+    i->attempts = entry->attempts > UINT16_MAX ? UINT16_MAX : (uint16_t)entry->attempts;
+    if (entry->held)
+        enter_state(s, i, SCHED_HELD);
+    else if (entry->due_ms > now_ms)
+        enter_pause(s, handle, i, entry->due_ms);
+    else
+        enter_ready(s, handle, i, now_ms);
+    *out_item = handle;
+    return 0;
+}
+
+/* An item given up through its destination may be removed before anybody asked for it. */
+static void leave_expired(struct sched *s, uint32_t handle)
+{
+    for (uint32_t *at = &s->first_expired; *at; at = &item_at(s, *at)->next)
+        if (*at == handle) {
+            *at = item_at(s, handle)->next;
+            return;
+        }
+}
+
+void sched_remove(struct sched *s, uint32_t handle, int64_t now_ms)
+{
+    struct item *i = item_at(s, handle);
+
+    if (i->state == SCHED_HELD)
+        leave_expired(s, handle);
+    leave_state(s, handle, i);
+    destination_update(s, destination_at(s, i->destination));
+    slab_free(&s->items, handle);
+}
+
+void sched_set_owner(struct sched *s, uint32_t item, uint32_t owner)
+{
+    item_at(s, item)->owner = owner;
+}
+
+uint32_t sched_owner(const struct sched *s, uint32_t item)
+{
+    return item_at(s, item)->owner;
+}
+
+/* What has become due by now. */
+static void advance(struct sched *s, int64_t now_ms)
+{
+    while (s->paused_destinations.count && s->paused_destinations.keys[0] <= now_ms)
+        destination_resume(s, destination_at(s, s->paused_destinations.handles[0]));
+    while (s->paused_items.count && s->paused_items.keys[0] <= now_ms) {
+        uint32_t handle = s->paused_items.handles[0];
+        struct item *i = item_at(s, handle);
+        leave_state(s, handle, i);
+        enter_ready(s, handle, i, now_ms);
+    }
+}
+
+uint32_t sched_take(struct sched *s, int64_t now_ms)
+{
+    advance(s, now_ms);
+    if (list_is_empty(&s->ring))
+        return 0;
+    struct destination *d = CONTAINER_OF(s->ring.next, struct destination, link);
+    uint32_t handle = flow_take(s, d);
+    struct item *i = item_at(s, handle);
+
+    /* Not leave_state(): flow_take() has taken it out. */
+    d->counts[SCHED_READY]--;
+    s->counts[SCHED_READY]--;
+    i->flags |= ITEM_IN_WINDOW;
+    d->active++;
+    list_remove(&d->link); /* to the end of the ring, if it stays in */
+    list_append(&s->ring, &d->link);
+    enter_state(s, i, SCHED_ACTIVE);
+    return handle;
+}
+
+uint32_t sched_peek_along(const struct sched *s, uint32_t item)
+{
+    const struct item *i = item_at(s, item);
+    return flow_first(s, i->destination, i->sender);
+}
+
+void sched_take_along(struct sched *s, uint32_t handle)
+{
+    struct item *i = item_at(s, handle);
+
+    assert(i->state == SCHED_READY);
+    leave_state(s, handle, i);
+    enter_state(s, i, SCHED_ACTIVE);
+}
+
+static void hold(struct sched *s, struct item *i)
+{
+    i->flags &= (uint8_t)~ITEM_HOLD_ASKED;
+    enter_state(s, i, SCHED_HELD);
+}
+
+/* Every ready item of a destination that failed after the item's deadline is given up: the
+ * destination's attempt was its attempt. Walks them all, but only once per failed probe. */
+static void expire_ready(struct sched *s, struct destination *d, int64_t now_ms)
+{
+    LIST_EACH(&d->flows, link)
+    {
+        uint32_t next;
+        for (uint32_t handle = CONTAINER_OF(link, struct flow, link)->first; handle;
+             handle = next) {
+            struct item *i = item_at(s, handle);
+            next = i->next;
+            if ((int64_t)i->deadline_s * 1000 > now_ms)
+                continue;
+            leave_state(s, handle, i);
+            hold(s, i);
+            i->next = s->first_expired;
+            s->first_expired = handle;
+        }
+    }
+    destination_update(s, d);
+}
+
+static enum sched_verdict after_failure(struct sched *s, uint32_t handle, struct item *i,
+                                        int64_t now_ms, int64_t *out_due_ms)
+{
+    if (i->attempts < UINT16_MAX)
+        i->attempts++;
+    if ((int64_t)i->deadline_s * 1000 <= now_ms) {
+        hold(s, i);
+        return SCHED_VERDICT_EXPIRED;
+    }
+    if (i->flags & ITEM_HOLD_ASKED) {
+        hold(s, i);
+        return SCHED_VERDICT_HELD;
+    }
+    *out_due_ms = now_ms + retry_pause_ms(&s->config.retry, i->attempts, sched_random(s));
+    enter_pause(s, handle, i, *out_due_ms);
+    return SCHED_VERDICT_RETRY;
+}
+
+static enum sched_verdict after_loss(struct sched *s, uint32_t handle, struct item *i,
+                                     int64_t now_ms, int64_t *out_due_ms)
+{
+    if (i->flags & ITEM_HOLD_ASKED) {
+        hold(s, i);
+        return SCHED_VERDICT_HELD;
+    }
+    *out_due_ms = now_ms + s->config.lost_pause_ms;
+    enter_pause(s, handle, i, *out_due_ms);
+    return SCHED_VERDICT_RETRY;
+}
+
+/* What the outcome says about the destination. Those that went along say nothing of their own. */
+static void judge_destination(struct sched *s, struct destination *d, enum sched_result result,
+                              struct span why, int64_t now_ms)
+{
+    if (result == SCHED_RESULT_DESTINATION) {
+        destination_failed(s, d, why, now_ms);
+        if (d->place == DESTINATION_PAUSING)
+            expire_ready(s, d, now_ms);
+    } else if (result != SCHED_RESULT_LOST) {
+        destination_succeeded(s, d);
+    }
+}
+
+enum sched_verdict sched_outcome(struct sched *s, uint32_t handle, enum sched_result result,
+                                 struct span why, int64_t now_ms, int64_t *out_due_ms)
+{
+    struct item *i = item_at(s, handle);
+    struct destination *d = destination_at(s, i->destination);
+    bool judges = i->flags & ITEM_IN_WINDOW;
+    enum sched_verdict verdict = SCHED_VERDICT_GONE;
+
+    assert(i->state == SCHED_ACTIVE);
+    leave_state(s, handle, i);
+    switch (result) {
+    case SCHED_RESULT_DONE:
+        slab_free(&s->items, handle);
+        break;
+    case SCHED_RESULT_REFUSED:
+        hold(s, i);
+        verdict = SCHED_VERDICT_HELD;
+        break;
+    case SCHED_RESULT_LOST:
+        verdict = after_loss(s, handle, i, now_ms, out_due_ms);
+        break;
+    case SCHED_RESULT_RECIPIENT:
+    case SCHED_RESULT_DESTINATION:
+        verdict = after_failure(s, handle, i, now_ms, out_due_ms);
+        break;
+    }
+    if (judges)
+        judge_destination(s, d, result, why, now_ms);
+    destination_update(s, d);
+    return verdict;
+}
+
+uint32_t sched_take_expired(struct sched *s)
+{
+    uint32_t handle = s->first_expired;
+
+    if (handle)
+        s->first_expired = item_at(s, handle)->next;
+    return handle;
+}
+
+void sched_hold(struct sched *s, uint32_t handle, int64_t now_ms)
+{
+    struct item *i = item_at(s, handle);
+
+    if (i->state == SCHED_ACTIVE) {
+        i->flags |= ITEM_HOLD_ASKED;
+    } else if (i->state != SCHED_HELD) {
+        leave_state(s, handle, i);
+        hold(s, i);
+    }
+}
+
+void sched_release(struct sched *s, uint32_t handle, int64_t deadline_ms, int64_t now_ms)
+{
+    struct item *i = item_at(s, handle);
+
+    i->flags &= (uint8_t)~ITEM_HOLD_ASKED;
+    if (i->state != SCHED_HELD)
+        return;
+    leave_expired(s, handle);
+    leave_state(s, handle, i);
+    i->deadline_s = deadline_s(deadline_ms);
+    enter_ready(s, handle, i, now_ms);
+}
+
+void sched_retry_now(struct sched *s, uint32_t handle, int64_t now_ms)
+{
+    struct item *i = item_at(s, handle);
+
+    if (i->state != SCHED_PAUSED && i->state != SCHED_READY)
+        return;
+    if (i->state == SCHED_PAUSED) {
+        leave_state(s, handle, i);
+        enter_ready(s, handle, i, now_ms);
+    }
+    destination_resume(s, destination_at(s, i->destination));
+}
+
+int64_t sched_next_ms(const struct sched *s)
+{
+    int64_t next = INT64_MAX;
+
+    if (!list_is_empty(&s->ring))
+        return INT64_MIN;
+    if (s->paused_items.count)
+        next = s->paused_items.keys[0];
+    if (s->paused_destinations.count && s->paused_destinations.keys[0] < next)
+        next = s->paused_destinations.keys[0];
+    return next;
+}

@@ -1,0 +1,147 @@
+/*
+ * The scheduler: which waiting recipient is attempted next. Pure: it is told the monotonic time and
+ * given its seed; it knows neither addresses nor bodies, only handles.
+ *
+ * An *item* is a waiting recipient (28 bytes here, 12 more in the heap while it pauses). Its owner
+ * keeps the item's handle and the item keeps the owner's 32-bit handle.
+ *
+ *               due                take                outcome
+ *   PAUSED ───────────▶ READY ───────────▶ ACTIVE ───────────▶ (gone: delivered)
+ *      ▲                  ▲  ◀── lost job ───┤  │
+ *      └──────────────────┼── failed for now ┘  └── given up, refused, or a hold was asked for
+ *                         └───── release ──────── HELD ◀── hold (from PAUSED, READY)
+ *
+ * A *destination* (a name the caller chooses: a domain, a next hop) is a queue with a window of
+ * attempts at the same time. The window grows with every success and is halved by trouble of the
+ * destination itself. When as many failures follow one another as the halved window is wide, the
+ * destination pauses; after its pause one item goes as a probe. Destinations that may go wait in a
+ * ring, and every turn of the ring takes one item from each; within a destination the senders take
+ * turns likewise. So a dead destination, or a sender with a million messages, holds up nobody else.
+ *
+ * Giving up: an item expires only by an attempt, its own or its destination's, that failed after
+ * its deadline. Deadlines are monotonic (sched/retry.h), so a jumping clock expires nothing.
+ *
+ * Cost: O(log n) per step in the number of pausing items, O(1) for what is due.
+ */
+#pragma once
+
+#include "sched/retry.h"
+
+struct sched;
+
+struct sched_config {
+    struct retry_policy retry;
+    uint32_t window_initial, window_max; /* attempts at the same time per destination */
+    int64_t lost_pause_ms;               /* for items whose job was lost */
+    uint64_t seed;                       /* random; also keeps strangers from choosing hashes */
+};
+
+enum sched_state { SCHED_PAUSED = 1, SCHED_READY, SCHED_ACTIVE, SCHED_HELD, SCHED_STATE_COUNT };
+
+int sched_new(const struct sched_config *config, struct sched **out);
+void sched_free(struct sched *sched);
+/* New times for pauses from now on; deadlines of known items stay. */
+void sched_reconfigure(struct sched *sched, const struct sched_config *config);
+
+struct sched_entry {
+    uint32_t owner;
+    struct span destination;
+    struct span sender;  /* fairness between these */
+    int64_t due_ms;      /* not before; in the past: at once */
+    int64_t deadline_ms; /* retry_deadline_ms() */
+    unsigned attempts;   /* failures so far */
+    bool held;
+};
+
+/* A new item. 0 or -ENOMEM. */
+int sched_add(struct sched *sched, const struct sched_entry *entry, int64_t now_ms,
+              uint32_t *out_item);
+/* Forgets an item in any state. */
+void sched_remove(struct sched *sched, uint32_t item, int64_t now_ms);
+/* The owner's handle has changed. */
+void sched_set_owner(struct sched *sched, uint32_t item, uint32_t owner);
+uint32_t sched_owner(const struct sched *sched, uint32_t item);
+
+/* The next item to attempt, now ACTIVE; 0 when nothing may go. */
+uint32_t sched_take(struct sched *sched, int64_t now_ms);
+/* What would go next after the active `item` to the same destination from the same sender; 0 when
+ * nothing. For carrying it along in the same job: sched_take_along() makes it ACTIVE without
+ * taking a place in the window. */
+uint32_t sched_peek_along(const struct sched *sched, uint32_t item);
+void sched_take_along(struct sched *sched, uint32_t item);
+
+enum sched_result {
+    SCHED_RESULT_DONE,        /* it needs no more attempt */
+    SCHED_RESULT_RECIPIENT,   /* failed for now: this recipient's own trouble */
+    SCHED_RESULT_DESTINATION, /* failed for now: the destination's trouble */
+    SCHED_RESULT_REFUSED,     /* failed for good: to be held */
+    SCHED_RESULT_LOST,        /* nobody knows: the transport went away; no attempt is counted */
+};
+
+enum sched_verdict {
+    SCHED_VERDICT_GONE,    /* the handle is free */
+    SCHED_VERDICT_RETRY,   /* at *out_due_ms */
+    SCHED_VERDICT_HELD,    /* by an earlier sched_hold(), or refused */
+    SCHED_VERDICT_EXPIRED, /* given up; held */
+};
+
+/* What came of an ACTIVE item. `why` explains a destination's trouble to people (copied, cut to
+ * SCHED_WHY_MAX). Afterwards drain sched_take_expired(). */
+enum { SCHED_WHY_MAX = 200 };
+enum sched_verdict sched_outcome(struct sched *sched, uint32_t item, enum sched_result result,
+                                 struct span why, int64_t now_ms, int64_t *out_due_ms);
+/* An item that was given up because its destination failed past the item's deadline; it is HELD
+ * now. 0 when there is no more. */
+uint32_t sched_take_expired(struct sched *sched);
+
+/* An ACTIVE item is held when its attempt fails. */
+void sched_hold(struct sched *sched, uint32_t item, int64_t now_ms);
+/* Nothing when it isn't held. It may go at once, with a new deadline. */
+void sched_release(struct sched *sched, uint32_t item, int64_t deadline_ms, int64_t now_ms);
+/* At once, and its destination's pause ends; nothing when ACTIVE or HELD. */
+void sched_retry_now(struct sched *sched, uint32_t item, int64_t now_ms);
+
+/* When sched_take() may have something again: a monotonic time, in the past when it has something
+ * now, INT64_MAX when only a new item or an outcome can change that. */
+int64_t sched_next_ms(const struct sched *sched);
+
+/* Waiting for what, until when, why. */
+enum sched_wait {
+    SCHED_WAIT_TURN,        /* its turn among others, soon */
+    SCHED_WAIT_PAUSE,       /* its own next attempt */
+    SCHED_WAIT_DESTINATION, /* the destination's pause after failures */
+    SCHED_WAIT_WINDOW,      /* attempts under way to the destination */
+    SCHED_WAIT_OUTCOME,     /* it is being attempted */
+    SCHED_WAIT_RELEASE,     /* it is held */
+};
+
+struct sched_explanation {
+    enum sched_wait wait;
+    enum sched_state state;
+    int64_t until_ms; /* 0 when no time is known */
+    int64_t deadline_ms;
+    unsigned attempts;
+    struct span destination; /* borrowed until the next change */
+    struct span why;         /* the destination's last trouble, or empty */
+};
+
+void sched_explain(const struct sched *sched, uint32_t item, struct sched_explanation *out);
+
+struct sched_destination_info {
+    struct span name, why;
+    uint32_t counts[SCHED_STATE_COUNT]; /* by state */
+    uint32_t window;
+    unsigned failures; /* in a row */
+    int64_t resume_ms; /* end of its pause; 0 when it doesn't pause */
+};
+
+/* Walks the destinations: `cursor` starts at 0 and comes back as 0 at the end, false then. */
+bool sched_next_destination(const struct sched *sched, uint32_t *cursor,
+                            struct sched_destination_info *out);
+
+struct sched_counters {
+    uint32_t counts[SCHED_STATE_COUNT];
+    uint32_t destinations, destinations_pausing;
+};
+
+void sched_count(const struct sched *sched, struct sched_counters *out);

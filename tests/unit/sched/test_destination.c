@@ -1,0 +1,165 @@
+#include "replay.h"
+
+#include <stdio.h>
+
+static struct sched_destination_info info_of(struct replay *r, const char *name)
+{
+    struct sched_destination_info info = {0};
+    uint32_t cursor = 0;
+    while (sched_next_destination(r->sched, &cursor, &info))
+        if (span_equal(info.name, span_from_cstr(name)))
+            return info;
+    fail_msg("no destination %s", name);
+    return info;
+}
+
+static void fill(struct replay *r, const char *destination, uint32_t count)
+{
+    for (uint32_t i = 1; i <= count; i++)
+        replay_add(r, i, destination, "");
+}
+
+static size_t take_all(struct replay *r, uint32_t *items, size_t max)
+{
+    size_t n = 0;
+    while (n < max && (items[n] = sched_take(r->sched, r->now)))
+        n++;
+    return n;
+}
+
+static void window_grows_with_success(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t items[64];
+    static const size_t rounds[] = {4, 8, 16, 32, 32};
+    fill(&r, "bbb.example", 200);
+    for (size_t i = 0; i < ARRAY_SIZE(rounds); i++) {
+        size_t n = take_all(&r, items, 64);
+        assert_int_equal(n, rounds[i]);
+        while (n)
+            replay_outcome(&r, items[--n], SCHED_RESULT_DONE);
+    }
+    replay_end(&r);
+}
+
+static void trouble_halves_the_window_then_it_grows_slowly(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t items[64];
+    fill(&r, "bbb.example", 400);
+    for (int round = 0; round < 3; round++)
+        for (size_t n = take_all(&r, items, 64); n;)
+            replay_outcome(&r, items[--n], SCHED_RESULT_DONE);
+    size_t n = take_all(&r, items, 64);
+    assert_int_equal(n, 32);
+    replay_outcome(&r, items[--n], SCHED_RESULT_DESTINATION);
+    assert_int_equal(info_of(&r, "bbb.example").window, 16);
+    assert_int_equal(info_of(&r, "bbb.example").resume_ms, 0);
+    for (int i = 0; i < 16; i++)
+        replay_outcome(&r, items[--n], SCHED_RESULT_DONE);
+    assert_int_equal(info_of(&r, "bbb.example").window, 17);
+    assert_int_equal(info_of(&r, "bbb.example").failures, 0);
+    replay_end(&r);
+}
+
+static void a_recipients_trouble_is_not_the_destinations(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t items[64];
+    fill(&r, "bbb.example", 100);
+    for (int round = 0; round < 3; round++)
+        for (size_t n = take_all(&r, items, 64); n;)
+            assert_int_equal(replay_outcome(&r, items[--n], SCHED_RESULT_RECIPIENT),
+                             SCHED_VERDICT_RETRY);
+    assert_int_equal(info_of(&r, "bbb.example").window, 32);
+    assert_int_equal(info_of(&r, "bbb.example").counts[SCHED_PAUSED], 28);
+    replay_end(&r);
+}
+
+/* Brings the destination to its pause: a window of four, halved, and two failures. */
+static void kill_destination(struct replay *r)
+{
+    uint32_t items[64];
+    size_t n = take_all(r, items, 64);
+    while (n)
+        replay_outcome(r, items[--n], SCHED_RESULT_DESTINATION);
+}
+
+static void dead_destination_is_probed_with_growing_pauses(void **state)
+{
+    struct replay r = replay_start();
+    fill(&r, "dead.example", 100);
+    kill_destination(&r);
+    int64_t last_pause = 0;
+    for (int i = 0; i < 6; i++) {
+        struct sched_destination_info info = info_of(&r, "dead.example");
+        assert_true(info.resume_ms > r.now);
+        assert_span(info.why, "connection refused");
+        assert_true(info.resume_ms - r.now > last_pause);
+        last_pause = (info.resume_ms - r.now) / 4 * 3;
+        r.now = info.resume_ms - 1;
+        assert_int_equal(replay_take(&r), 0);
+        r.now++;
+        uint32_t probe = 0;
+        assert_int_not_equal(replay_take_item(&r, &probe), 0);
+        assert_int_equal(replay_take(&r), 0);
+        replay_outcome(&r, probe, SCHED_RESULT_DESTINATION);
+    }
+    /* It comes back: the probe opens the window again. */
+    uint32_t probe = 0, items[64];
+    r.now = info_of(&r, "dead.example").resume_ms;
+    replay_take_item(&r, &probe);
+    replay_outcome(&r, probe, SCHED_RESULT_DONE);
+    assert_int_equal(take_all(&r, items, 64), 2);
+    replay_end(&r);
+}
+
+static void dead_destination_slows_no_other(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t item;
+    fill(&r, "dead.example", 1000);
+    kill_destination(&r);
+    for (uint32_t i = 1; i <= 50; i++) {
+        replay_add(&r, 5000 + i, "good.example", "");
+        assert_int_equal(replay_take_item(&r, &item), 5000 + i);
+        replay_outcome(&r, item, SCHED_RESULT_DONE);
+    }
+    /* Nor does one that never answers: it holds only the places of its own window. */
+    fill(&r, "slow.example", 1000);
+    for (int i = 0; i < 4; i++)
+        assert_int_not_equal(replay_take(&r), 0);
+    assert_int_equal(replay_take(&r), 0);
+    replay_add(&r, 6000, "good.example", "");
+    assert_int_equal(replay_take(&r), 6000);
+    replay_end(&r);
+}
+
+static void unused_destinations_are_forgotten_in_the_end(void **state)
+{
+    struct replay r = replay_start();
+    struct sched_counters counters;
+    char name[32];
+    for (int i = 0; i < 5000; i++) {
+        uint32_t item;
+        snprintf(name, sizeof(name), "d%d.example", i);
+        replay_add(&r, 1, name, "");
+        replay_take_item(&r, &item);
+        replay_outcome(&r, item, SCHED_RESULT_DONE);
+    }
+    sched_count(r.sched, &counters);
+    assert_in_range(counters.destinations, 1, 2000);
+    replay_end(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(window_grows_with_success),
+        cmocka_unit_test(trouble_halves_the_window_then_it_grows_slowly),
+        cmocka_unit_test(a_recipients_trouble_is_not_the_destinations),
+        cmocka_unit_test(dead_destination_is_probed_with_growing_pauses),
+        cmocka_unit_test(dead_destination_slows_no_other),
+        cmocka_unit_test(unused_destinations_are_forgotten_in_the_end)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,64 @@
+#include "replay.h"
+
+static struct sched_explanation explain(struct replay *r, uint32_t item)
+{
+    struct sched_explanation e;
+    sched_explain(r->sched, item, &e);
+    return e;
+}
+
+static void every_state_says_what_it_waits_for(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t items[6], taken;
+    for (uint32_t i = 1; i <= 5; i++)
+        items[i] = replay_add(&r, i, "bbb.example", "");
+    assert_int_equal(explain(&r, items[5]).wait, SCHED_WAIT_TURN);
+    for (int i = 0; i < 4; i++)
+        replay_take_item(&r, &taken);
+    assert_int_equal(explain(&r, items[1]).wait, SCHED_WAIT_OUTCOME);
+    assert_int_equal(explain(&r, items[5]).wait, SCHED_WAIT_WINDOW);
+
+    replay_outcome(&r, items[1], SCHED_RESULT_RECIPIENT);
+    struct sched_explanation e = explain(&r, items[1]);
+    assert_int_equal(e.wait, SCHED_WAIT_PAUSE);
+    assert_int_equal(e.until_ms, r.due);
+    assert_int_equal(e.attempts, 1);
+
+    replay_outcome(&r, items[2], SCHED_RESULT_DESTINATION);
+    replay_outcome(&r, items[3], SCHED_RESULT_DESTINATION);
+    e = explain(&r, items[5]);
+    assert_int_equal(e.wait, SCHED_WAIT_DESTINATION);
+    assert_true(e.until_ms > r.now);
+    assert_span(e.why, "connection refused");
+    assert_span(e.destination, "bbb.example");
+
+    sched_hold(r.sched, items[5], r.now);
+    assert_int_equal(explain(&r, items[5]).wait, SCHED_WAIT_RELEASE);
+    replay_end(&r);
+}
+
+static void counts_add_up(void **state)
+{
+    struct replay r = replay_start();
+    struct sched_counters c;
+    uint32_t first = replay_add(&r, 1, "a.example", "");
+    replay_add(&r, 2, "a.example", "");
+    replay_add(&r, 3, "b.example", "");
+    sched_hold(r.sched, first, r.now);
+    replay_take(&r);
+    sched_count(r.sched, &c);
+    assert_int_equal(c.counts[SCHED_HELD], 1);
+    assert_int_equal(c.counts[SCHED_ACTIVE], 1);
+    assert_int_equal(c.counts[SCHED_READY], 1);
+    assert_int_equal(c.counts[SCHED_PAUSED], 0);
+    assert_int_equal(c.destinations, 2);
+    replay_end(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_state_says_what_it_waits_for),
+                                       cmocka_unit_test(counts_add_up)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

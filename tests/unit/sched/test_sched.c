@@ -1,0 +1,246 @@
+#include "replay.h"
+
+static void failed_items_come_back_later_and_later(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t item;
+    int64_t least = 0;
+    replay_add(&r, 1, "bbb.example", "");
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(replay_take_item(&r, &item), 1);
+        assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_RETRY);
+        assert_true(r.due - r.now >= least);
+        assert_true(r.due - r.now <= 4 * HOUR);
+        assert_int_equal(sched_next_ms(r.sched), r.due);
+        least = (r.due - r.now) / 4 * 3;
+        r.now = r.due - 1;
+        assert_int_equal(replay_take(&r), 0);
+        r.now++;
+    }
+    replay_end(&r);
+}
+
+static void expires_only_after_an_attempt_past_its_deadline(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t item;
+    replay_add(&r, 1, "bbb.example", "");
+    r.now += 3 * DAY; /* nobody could attempt it */
+    assert_int_equal(replay_take_item(&r, &item), 1);
+    assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_RETRY);
+    r.now += 2 * DAY; /* past the deadline, and still it is attempted first */
+    assert_int_equal(sched_take_expired(r.sched), 0);
+    assert_int_equal(replay_take_item(&r, &item), 1);
+    assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_EXPIRED);
+    assert_int_equal(replay_take(&r), 0);
+    assert_int_equal(sched_next_ms(r.sched), INT64_MAX);
+    sched_release(r.sched, item, r.now + 4 * DAY, r.now);
+    assert_int_equal(replay_take_item(&r, &item), 1);
+    assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_DONE), SCHED_VERDICT_GONE);
+    replay_end(&r);
+}
+
+/* One probe fails past the deadline of all that wait behind the destination's pause. */
+static void destinations_failure_gives_up_what_is_overdue(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t item, count = 0;
+    for (uint32_t i = 1; i <= 100; i++)
+        replay_add(&r, i, "dead.example", i % 3 ? "a@x" : "b@x");
+    r.now += 5 * DAY;
+    replay_add(&r, 999, "dead.example", "a@x"); /* young */
+    for (int i = 0; i < 2; i++) {
+        replay_take_item(&r, &item);
+        assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_DESTINATION), SCHED_VERDICT_EXPIRED);
+    }
+    while ((item = sched_take_expired(r.sched))) {
+        assert_int_not_equal(sched_owner(r.sched, item), 999);
+        count++;
+    }
+    assert_int_equal(count, 98);
+    struct sched_counters c;
+    sched_count(r.sched, &c);
+    assert_int_equal(c.counts[SCHED_READY], 1);
+    assert_int_equal(c.counts[SCHED_HELD], 100);
+    replay_end(&r);
+}
+
+static void lost_jobs_come_back_soon_and_count_as_nothing(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t item;
+    struct sched_explanation e;
+    replay_add(&r, 1, "bbb.example", "");
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(replay_take_item(&r, &item), 1);
+        assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_LOST), SCHED_VERDICT_RETRY);
+        assert_int_equal(r.due - r.now, 2 * SECOND);
+        r.now = r.due;
+    }
+    sched_explain(r.sched, item, &e);
+    assert_int_equal(e.attempts, 0);
+    replay_end(&r);
+}
+
+static void hold_and_release_in_every_state(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t ready = replay_add(&r, 1, "a.example", ""), paused, active;
+    sched_hold(r.sched, ready, r.now);
+    sched_hold(r.sched, ready, r.now);
+    assert_int_equal(replay_take(&r), 0);
+    sched_release(r.sched, ready, r.now + DAY, r.now);
+    sched_release(r.sched, ready, r.now + DAY, r.now);
+
+    assert_int_equal(replay_take_item(&r, &active), 1);
+    sched_hold(r.sched, active, r.now);
+    assert_int_equal(replay_outcome(&r, active, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_HELD);
+    sched_release(r.sched, active, r.now + DAY, r.now);
+
+    assert_int_equal(replay_take_item(&r, &paused), 1);
+    assert_int_equal(replay_outcome(&r, paused, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_RETRY);
+    sched_hold(r.sched, paused, r.now);
+    r.now += DAY;
+    assert_int_equal(replay_take(&r), 0);
+    sched_remove(r.sched, paused, r.now);
+
+    /* A hold that comes too late for a delivery. */
+    replay_add(&r, 2, "a.example", "");
+    assert_int_equal(replay_take_item(&r, &active), 2);
+    sched_hold(r.sched, active, r.now);
+    assert_int_equal(replay_outcome(&r, active, SCHED_RESULT_DONE), SCHED_VERDICT_GONE);
+    replay_end(&r);
+}
+
+static void refused_items_are_held(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t item;
+    replay_add(&r, 1, "a.example", "");
+    replay_take_item(&r, &item);
+    assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_REFUSED), SCHED_VERDICT_HELD);
+    r.now += DAY;
+    assert_int_equal(replay_take(&r), 0);
+    replay_end(&r);
+}
+
+static void retry_now_ends_pauses(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t item;
+    replay_add(&r, 1, "a.example", "");
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(replay_take_item(&r, &item), 1);
+        replay_outcome(&r, item, SCHED_RESULT_DESTINATION);
+        assert_int_equal(replay_take(&r), 0);
+        sched_retry_now(r.sched, item, r.now);
+    }
+    assert_int_equal(replay_take(&r), 1);
+    replay_end(&r);
+}
+
+static void recovered_items_keep_their_times(void **state)
+{
+    struct replay r = replay_start();
+    struct sched_entry entry = {.owner = 1,
+                                .destination = SPAN("a.example"),
+                                .due_ms = r.now + HOUR,
+                                .deadline_ms = r.now + 2 * HOUR,
+                                .attempts = 6};
+    uint32_t item;
+    assert_int_equal(sched_add(r.sched, &entry, r.now, &item), 0);
+    entry.owner = 2;
+    entry.held = true;
+    assert_int_equal(sched_add(r.sched, &entry, r.now, &item), 0);
+    assert_int_equal(replay_take(&r), 0);
+    r.now += HOUR;
+    assert_int_equal(replay_take_item(&r, &item), 1);
+    assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_RETRY);
+    assert_true(r.due - r.now >= 3 * HOUR); /* the seventh failure */
+    replay_end(&r);
+}
+
+/* A random life against a count of items: nothing is lost, nothing is taken twice. */
+static void nothing_is_lost_in_a_long_life(void **state)
+{
+    enum { ITEMS = 300, STEPS = 60000 };
+    static const char *const names[] = {"a.example", "b.example", "c.example"};
+    struct replay r = replay_start();
+    uint32_t active[ITEMS], random = 9, live = 0, item;
+    size_t active_count = 0;
+    struct sched_counters c;
+    for (int step = 0; step < STEPS; step++) {
+        random = random * 1664525 + 1013904223;
+        uint32_t dice = (random >> 12) % 100;
+        if (dice < 30 && live < ITEMS) {
+            replay_add(&r, 1 + dice, names[dice % 3], names[dice % 2]);
+            live++;
+        } else if (dice < 60 && (item = sched_take(r.sched, r.now))) {
+            active[active_count++] = item;
+        } else if (dice < 95 && active_count) {
+            item = active[--active_count];
+            static const enum sched_result results[] = {SCHED_RESULT_DONE, SCHED_RESULT_RECIPIENT,
+                                                        SCHED_RESULT_DESTINATION, SCHED_RESULT_LOST,
+                                                        SCHED_RESULT_REFUSED};
+            enum sched_verdict v = replay_outcome(&r, item, results[dice % 5]);
+            if (v == SCHED_VERDICT_GONE) {
+                live--;
+            } else if (v != SCHED_VERDICT_RETRY) {
+                sched_remove(r.sched, item, r.now);
+                live--;
+            }
+            while ((item = sched_take_expired(r.sched))) {
+                sched_remove(r.sched, item, r.now);
+                live--;
+            }
+        } else {
+            r.now += 10 * MINUTE;
+        }
+        sched_count(r.sched, &c);
+        assert_int_equal(c.counts[SCHED_ACTIVE], active_count);
+        assert_int_equal(c.counts[SCHED_ACTIVE] + c.counts[SCHED_PAUSED] + c.counts[SCHED_READY] +
+                             c.counts[SCHED_HELD],
+                         live);
+    }
+    replay_end(&r);
+}
+
+static void a_million_items(void **state)
+{
+    enum { COUNT = 1000000 };
+    struct replay r = replay_start();
+    struct sched_entry entry = {.deadline_ms = r.now + 4 * DAY};
+    uint32_t item, taken = 0;
+    char name[] = "d0000.example";
+    for (uint32_t i = 0; i < COUNT; i++) {
+        name[1] = (char)('0' + i % 10);
+        name[2] = (char)('0' + i / 10 % 10);
+        entry.owner = i + 1;
+        entry.destination = entry.sender = span_from_cstr(name);
+        entry.due_ms = r.now + (int64_t)(i * 2654435761u % HOUR);
+        assert_int_equal(sched_add(r.sched, &entry, r.now, &item), 0);
+    }
+    r.now += HOUR;
+    while ((item = sched_take(r.sched, r.now))) {
+        replay_outcome(&r, item, SCHED_RESULT_DONE);
+        taken++;
+    }
+    assert_int_equal(taken, COUNT);
+    replay_end(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(failed_items_come_back_later_and_later),
+        cmocka_unit_test(expires_only_after_an_attempt_past_its_deadline),
+        cmocka_unit_test(destinations_failure_gives_up_what_is_overdue),
+        cmocka_unit_test(lost_jobs_come_back_soon_and_count_as_nothing),
+        cmocka_unit_test(hold_and_release_in_every_state),
+        cmocka_unit_test(refused_items_are_held),
+        cmocka_unit_test(retry_now_ends_pauses),
+        cmocka_unit_test(recovered_items_keep_their_times),
+        cmocka_unit_test(nothing_is_lost_in_a_long_life),
+        cmocka_unit_test(a_million_items)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
