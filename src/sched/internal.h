@@ -10,7 +10,7 @@
 #include "sched/sched.h"
 
 struct item {
-    uint32_t owner;
+    void *owner;
     uint32_t destination;
     uint32_t sender;        /* a hash: equal senders share a flow */
     uint32_t deadline_s;    /* monotonic */

@@ -171,12 +171,7 @@ void sched_remove(struct sched *s, uint32_t handle, int64_t now_ms)
     slab_free(&s->items, handle);
 }
 
-void sched_set_owner(struct sched *s, uint32_t item, uint32_t owner)
-{
-    item_at(s, item)->owner = owner;
-}
-
-uint32_t sched_owner(const struct sched *s, uint32_t item)
+void *sched_owner(const struct sched *s, uint32_t item)
 {
     return item_at(s, item)->owner;
 }

@@ -2,8 +2,8 @@
  * The scheduler: which waiting recipient is attempted next. Pure: it is told the monotonic time and
  * given its seed; it knows neither addresses nor bodies, only handles.
  *
- * An *item* is a waiting recipient (28 bytes here, 12 more in the heap while it pauses). Its owner
- * keeps the item's handle and the item keeps the owner's 32-bit handle.
+ * An *item* is a waiting recipient (32 bytes here, 12 more in the heap while it pauses). Its owner
+ * keeps the item's handle and the item keeps a pointer to its owner.
  *
  *               due                take                outcome
  *   PAUSED ───────────▶ READY ───────────▶ ACTIVE ───────────▶ (gone: delivered)
@@ -44,7 +44,7 @@ void sched_free(struct sched *sched);
 void sched_reconfigure(struct sched *sched, const struct sched_config *config);
 
 struct sched_entry {
-    uint32_t owner;
+    void *owner;
     struct span destination;
     struct span sender;  /* fairness between these */
     int64_t due_ms;      /* not before; in the past: at once */
@@ -58,9 +58,7 @@ int sched_add(struct sched *sched, const struct sched_entry *entry, int64_t now_
               uint32_t *out_item);
 /* Forgets an item in any state. */
 void sched_remove(struct sched *sched, uint32_t item, int64_t now_ms);
-/* The owner's handle has changed. */
-void sched_set_owner(struct sched *sched, uint32_t item, uint32_t owner);
-uint32_t sched_owner(const struct sched *sched, uint32_t item);
+void *sched_owner(const struct sched *sched, uint32_t item);
 
 /* The next item to attempt, now ACTIVE; 0 when nothing may go. */
 uint32_t sched_take(struct sched *sched, int64_t now_ms);

@@ -40,10 +40,21 @@ static inline void replay_end(struct replay *r)
     sched_free(r->sched);
 }
 
+/* Owners are numbers here. */
+static inline void *owner_of(uint32_t number)
+{
+    return (void *)(uintptr_t)number;
+}
+
+static inline uint32_t number_of(const struct sched *sched, uint32_t item)
+{
+    return (uint32_t)(uintptr_t)sched_owner(sched, item);
+}
+
 static inline uint32_t replay_add(struct replay *r, uint32_t owner, const char *destination,
                                   const char *sender)
 {
-    struct sched_entry entry = {.owner = owner,
+    struct sched_entry entry = {.owner = owner_of(owner),
                                 .destination = span_from_cstr(destination),
                                 .sender = span_from_cstr(sender),
                                 .deadline_ms = r->now + 4 * DAY};
@@ -56,7 +67,7 @@ static inline uint32_t replay_add(struct replay *r, uint32_t owner, const char *
 static inline uint32_t replay_take_item(struct replay *r, uint32_t *out)
 {
     *out = sched_take(r->sched, r->now);
-    return *out ? sched_owner(r->sched, *out) : 0;
+    return *out ? number_of(r->sched, *out) : 0;
 }
 
 static inline uint32_t replay_take(struct replay *r)

@@ -56,7 +56,7 @@ static void recipients_of_a_message_go_along(void **state)
     assert_int_equal(replay_take_item(&r, &item), 1);
     for (uint32_t i = 2; i <= 40; i++) {
         uint32_t along = sched_peek_along(r.sched, item);
-        assert_int_equal(sched_owner(r.sched, along), i);
+        assert_int_equal(number_of(r.sched, along), i);
         sched_take_along(r.sched, along);
     }
     assert_int_equal(sched_peek_along(r.sched, item), 0);

@@ -54,7 +54,7 @@ static void destinations_failure_gives_up_what_is_overdue(void **state)
         assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_DESTINATION), SCHED_VERDICT_EXPIRED);
     }
     while ((item = sched_take_expired(r.sched))) {
-        assert_int_not_equal(sched_owner(r.sched, item), 999);
+        assert_int_not_equal(number_of(r.sched, item), 999);
         count++;
     }
     assert_int_equal(count, 98);
@@ -142,14 +142,14 @@ static void retry_now_ends_pauses(void **state)
 static void recovered_items_keep_their_times(void **state)
 {
     struct replay r = replay_start();
-    struct sched_entry entry = {.owner = 1,
+    struct sched_entry entry = {.owner = owner_of(1),
                                 .destination = SPAN("a.example"),
                                 .due_ms = r.now + HOUR,
                                 .deadline_ms = r.now + 2 * HOUR,
                                 .attempts = 6};
     uint32_t item;
     assert_int_equal(sched_add(r.sched, &entry, r.now, &item), 0);
-    entry.owner = 2;
+    entry.owner = owner_of(2);
     entry.held = true;
     assert_int_equal(sched_add(r.sched, &entry, r.now, &item), 0);
     assert_int_equal(replay_take(&r), 0);
@@ -215,7 +215,7 @@ static void a_million_items(void **state)
     for (uint32_t i = 0; i < COUNT; i++) {
         name[1] = (char)('0' + i % 10);
         name[2] = (char)('0' + i / 10 % 10);
-        entry.owner = i + 1;
+        entry.owner = owner_of(i + 1);
         entry.destination = entry.sender = span_from_cstr(name);
         entry.due_ms = r.now + (int64_t)(i * 2654435761u % HOUR);
         assert_int_equal(sched_add(r.sched, &entry, r.now, &item), 0);
