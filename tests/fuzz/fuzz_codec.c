@@ -5,9 +5,10 @@
 #include "fuzz.h"
 
 #include "mail/envelope.h"
+#include "mail/event.h"
 #include <stdlib.h>
 
-static const struct codec *const tables[] = {&envelope_codec};
+static const struct codec *const tables[] = {&envelope_codec, &event_codec};
 
 static void try_table(const struct codec *codec, struct span in)
 {

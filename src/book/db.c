@@ -1,0 +1,243 @@
+#include "book/db.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int db_errno(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+        return 0;
+    case SQLITE_FULL:
+        return -ENOSPC;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_FORMAT:
+        return -EUCLEAN;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_PROTOCOL:
+        return -EBUSY;
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+    case SQLITE_READONLY:
+        return -EACCES;
+    case SQLITE_CANTOPEN:
+        return -ENOENT;
+    case SQLITE_NOMEM:
+        return -ENOMEM;
+    case SQLITE_IOERR:
+        return -EIO;
+    default:
+        return -EINVAL;
+    }
+}
+
+int db_error(const struct db *db)
+{
+    int r = db->handle ? db_errno(sqlite3_extended_errcode(db->handle)) : -ENOMEM;
+    return r ? r : -EINVAL;
+}
+
+/* A path as a URI: everything but letters, digits and a few marks in percent form. */
+static char *uri_of(const char *path, const char *query)
+{
+    char *uri = malloc(strlen(path) * 3 + strlen(query) + 8);
+    char *to = uri;
+
+    if (!uri)
+        return NULL;
+    to += sprintf(to, "file:");
+    for (const unsigned char *p = (const unsigned char *)path; *p; p++) {
+        bool plain = (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') ||
+                     (*p >= 'A' && *p <= 'Z') || strchr("/-._", *p);
+        to += plain ? sprintf(to, "%c", *p) : sprintf(to, "%%%02x", *p);
+    }
+    strcpy(to, query);
+    return uri;
+}
+
+static int open_uri(const char *path, const char *query, int flags, sqlite3 **out)
+{
+    char *uri = uri_of(path, query);
+    if (!uri)
+        return SQLITE_NOMEM;
+    int code = sqlite3_open_v2(uri, out, flags | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+    free(uri);
+    if (code == SQLITE_OK) {
+        sqlite3_extended_result_codes(*out, 1);
+        sqlite3_busy_timeout(*out, 5000);
+    } else {
+        sqlite3_close(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+static int probe(sqlite3 *handle)
+{
+    return sqlite3_exec(handle, "SELECT count(*) FROM sqlite_master", NULL, NULL, NULL);
+}
+
+/* A file in WAL mode needs its -shm file beside it. When no writer left one and we may not make
+ * one, nobody is writing either, and the file can be read as it is. */
+static int open_for_reading(const char *path, sqlite3 **out)
+{
+    int code = open_uri(path, "?mode=ro", SQLITE_OPEN_READONLY, out);
+    if (code == SQLITE_OK)
+        code = probe(*out);
+    if (code == SQLITE_OK || access(path, R_OK) < 0)
+        return code;
+    if ((code & 0xff) != SQLITE_CANTOPEN && (code & 0xff) != SQLITE_READONLY)
+        return code;
+    sqlite3_close(*out);
+    *out = NULL;
+    code = open_uri(path, "?mode=ro&immutable=1", SQLITE_OPEN_READONLY, out);
+    return code == SQLITE_OK ? probe(*out) : code;
+}
+
+/* The -wal and -shm files stay when the last connection closes, so that a reader without the right
+ * to make them can still open the file. */
+static int open_for_writing(const char *path, sqlite3 **out)
+{
+    int persist = 1;
+    int code = open_uri(path, "?mode=rwc", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, out);
+
+    if (code == SQLITE_OK)
+        code = sqlite3_exec(*out,
+                            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                            "PRAGMA journal_size_limit=67108864; PRAGMA wal_autocheckpoint=8000;"
+                            "PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY",
+                            NULL, NULL, NULL);
+    if (code == SQLITE_OK)
+        sqlite3_file_control(*out, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
+    return code;
+}
+
+int db_open(const char *path, enum db_mode mode, const char *const *sql, size_t sql_count,
+            struct db *out)
+{
+    struct db db = {.sql = sql, .statement_count = sql_count};
+    int code;
+
+    if (mode == DB_READ && access(path, F_OK) < 0)
+        return -errno;
+    code =
+        mode == DB_READ ? open_for_reading(path, &db.handle) : open_for_writing(path, &db.handle);
+    if (code != SQLITE_OK) {
+        sqlite3_close(db.handle);
+        return db_errno(code);
+    }
+    db.statements = calloc(sql_count ? sql_count : 1, sizeof(*db.statements));
+    if (!db.statements) {
+        sqlite3_close(db.handle);
+        return -ENOMEM;
+    }
+    *out = db;
+    return 0;
+}
+
+void db_done(struct db *db)
+{
+    for (size_t i = 0; db->statements && i < db->statement_count; i++)
+        sqlite3_finalize(db->statements[i]);
+    free(db->statements);
+    sqlite3_close(db->handle);
+    *db = (struct db){0};
+}
+
+int db_exec(struct db *db, const char *sql)
+{
+    return db_errno(sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
+}
+
+sqlite3_stmt *db_statement(struct db *db, unsigned index)
+{
+    sqlite3_stmt **slot = &db->statements[index];
+
+    if (*slot) {
+        sqlite3_reset(*slot);
+        sqlite3_clear_bindings(*slot);
+        return *slot;
+    }
+    if (sqlite3_prepare_v3(db->handle, db->sql[index], -1, SQLITE_PREPARE_PERSISTENT, slot, NULL) !=
+        SQLITE_OK)
+        return NULL;
+    return *slot;
+}
+
+int db_step(sqlite3_stmt *statement)
+{
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        return 1;
+    sqlite3_reset(statement);
+    return db_errno(code);
+}
+
+int db_run(sqlite3_stmt *statement)
+{
+    int r;
+    do
+        r = db_step(statement);
+    while (r > 0);
+    return r;
+}
+
+int db_number(struct db *db, const char *sql, int64_t *out)
+{
+    sqlite3_stmt *statement;
+
+    if (sqlite3_prepare_v2(db->handle, sql, -1, &statement, NULL) != SQLITE_OK)
+        return db_error(db);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        *out = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return code == SQLITE_ROW ? 0 : code == SQLITE_DONE ? -ENOENT : db_errno(code);
+}
+
+void db_bind_text(sqlite3_stmt *statement, int index, struct span text)
+{
+    if (text.data)
+        sqlite3_bind_text64(statement, index, text.data, text.size, SQLITE_STATIC, SQLITE_UTF8);
+    else
+        sqlite3_bind_null(statement, index);
+}
+
+void db_bind_blob(sqlite3_stmt *statement, int index, const void *data, size_t size)
+{
+    sqlite3_bind_blob64(statement, index, data, size, SQLITE_STATIC);
+}
+
+void db_bind_int_or_null(sqlite3_stmt *statement, int index, int64_t value, int64_t none)
+{
+    if (value == none)
+        sqlite3_bind_null(statement, index);
+    else
+        sqlite3_bind_int64(statement, index, value);
+}
+
+struct span db_column(sqlite3_stmt *statement, int index)
+{
+    if (sqlite3_column_type(statement, index) == SQLITE_NULL)
+        return (struct span){0};
+    const void *data = sqlite3_column_blob(statement, index);
+    int size = sqlite3_column_bytes(statement, index);
+    return span_of(data ? data : "", (size_t)size);
+}
+
+bool db_column_fixed(sqlite3_stmt *statement, int index, void *out, size_t size)
+{
+    struct span value = db_column(statement, index);
+
+    memset(out, 0, size);
+    if (value.size != size)
+        return false;
+    memcpy(out, value.data, size);
+    return true;
+}

@@ -1,0 +1,55 @@
+/*
+ * A thin layer over SQLite for the ledger: opening in the one mode that the book uses, statements
+ * prepared once from a table of SQL texts, and errors as -errno.
+ *
+ *   -ENOSPC  disk or quota full          -EUCLEAN  the file is damaged or no database
+ *   -EIO     the disk failed             -EBUSY    another process holds the lock
+ *   -EACCES  not permitted               -EPROTONOSUPPORT (schema.h) written by a newer version
+ *   -ENOENT  there is no such file       -EINVAL   our own SQL is wrong
+ */
+#pragma once
+
+#include "base/span.h"
+#include <sqlite3.h>
+
+struct db {
+    sqlite3 *handle;
+    sqlite3_stmt **statements; /* by the caller's enum, prepared at first use */
+    const char *const *sql;
+    size_t statement_count;
+};
+
+enum db_mode { DB_WRITE, DB_READ };
+
+/* Opens or (DB_WRITE) creates. `sql` is the table of statement texts and must be static. In DB_READ
+ * the file is never changed, and it also opens where this user may only read it. */
+int db_open(const char *path, enum db_mode mode, const char *const *sql, size_t sql_count,
+            struct db *out);
+void db_done(struct db *db);
+
+/* Runs SQL text without results. */
+int db_exec(struct db *db, const char *sql);
+/* The statement of that index, reset, without bound values; NULL when it can't be prepared (then
+ * db_error() says why). Borrowed until the next call for the same index. */
+sqlite3_stmt *db_statement(struct db *db, unsigned index);
+
+/* Runs a statement to its end and resets it. */
+int db_run(sqlite3_stmt *statement);
+/* 1: there is a row; 0: done (and reset); -errno. */
+int db_step(sqlite3_stmt *statement);
+/* The one number that `sql` gives. */
+int db_number(struct db *db, const char *sql, int64_t *out);
+
+/* What the last failed call on the handle means. */
+int db_error(const struct db *db);
+int db_errno(int sqlite_code);
+
+/* Bound bytes must live until the statement was run. An empty span with NULL data is NULL. */
+void db_bind_text(sqlite3_stmt *statement, int index, struct span text);
+void db_bind_blob(sqlite3_stmt *statement, int index, const void *data, size_t size);
+/* NULL instead of `none`. */
+void db_bind_int_or_null(sqlite3_stmt *statement, int index, int64_t value, int64_t none);
+/* Borrowed until the next step or reset; .data is NULL when the column is NULL. */
+struct span db_column(sqlite3_stmt *statement, int index);
+/* Copies a blob of exactly `size` bytes. False (and zeros) when it isn't one. */
+bool db_column_fixed(sqlite3_stmt *statement, int index, void *out, size_t size);

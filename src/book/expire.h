@@ -1,0 +1,18 @@
+/*
+ * Retention: which files of the ledger may go, and their going. First their chain heads are made
+ * durable in the main file, then the files are deleted; a crash between leaves a file that the next
+ * run deletes.
+ */
+#pragma once
+
+#include "book/main_file.h"
+
+struct expire_limits {
+    int64_t keep_before_us;
+    int64_t refusals_before_us;
+    int64_t now_us;
+};
+
+/* No file may be open for writing. A damaged file is kept. Errors as in db.h. */
+int expire_files(const char *folder, struct main_file *main, const struct expire_limits *limits,
+                 size_t *out_deleted);

@@ -1,0 +1,252 @@
+#include "book/fold.h"
+
+#include "book/expire.h"
+#include "book/main_file.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Messages wait days, not months: more weeks than this are hardly ever open at once. */
+enum { OPEN_MAX = 8 };
+
+struct fold {
+    char *folder;
+    struct chain *chain;
+    struct main_file *main;
+    struct volume *volumes[OPEN_MAX]; /* the most recently used first */
+    size_t volume_count;
+    struct book_position reached[VOLUME_LANES_MAX]; /* uncommitted */
+    size_t reached_count;
+    size_t pending;
+    char damage[WEEK_FILE_SIZE + 32];
+};
+
+/* ---- damage ---- */
+
+static int move_aside(const struct fold *f, const char *name, const char *aside)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    char from[4096], to[4096];
+
+    for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+        snprintf(from, sizeof(from), "%s/%s%s", f->folder, name, suffixes[i]);
+        snprintf(to, sizeof(to), "%s/%s%s", f->folder, aside, suffixes[i]);
+        if (rename(from, to) < 0 && errno != ENOENT)
+            return -errno;
+    }
+    return 0;
+}
+
+/* "book-2026-W47.sqlite" becomes "book-2026-W47.sqlite.damaged-1763748003". */
+static int set_aside(struct fold *f, const char *name, int64_t now_us)
+{
+    char aside[sizeof(f->damage)];
+
+    snprintf(aside, sizeof(aside), "%s.damaged-%lld", name, (long long)(now_us / 1000000));
+    int r = move_aside(f, name, aside);
+    if (r == 0)
+        memcpy(f->damage, aside, sizeof(aside));
+    return r;
+}
+
+const char *fold_damage(const struct fold *f)
+{
+    return f->damage;
+}
+
+/* ---- opening ---- */
+
+static int open_main(struct fold *f, int64_t now_us)
+{
+    int r = main_file_open(f->folder, &f->main);
+    if (r != -EUCLEAN)
+        return r;
+    /* The week files know what they have; only the heads of deleted weeks are lost with it. */
+    r = set_aside(f, MAIN_FILE_NAME, now_us);
+    if (r == 0)
+        r = main_file_open(f->folder, &f->main);
+    return r < 0 ? r : main_file_note_damage(f->main, MAIN_FILE_NAME, f->damage, now_us);
+}
+
+int fold_open(const char *folder, int64_t now_us, struct fold **out)
+{
+    struct fold *f = calloc(1, sizeof(*f));
+    int r;
+
+    if (!f)
+        return -ENOMEM;
+    f->folder = strdup(folder);
+    r = f->folder ? chain_new(&f->chain) : -ENOMEM;
+    if (r == 0)
+        r = open_main(f, now_us);
+    if (r < 0) {
+        fold_close(f);
+        return r;
+    }
+    *out = f;
+    return 0;
+}
+
+static void forget_batch(struct fold *f)
+{
+    for (size_t i = 0; i < f->volume_count; i++)
+        volume_close(f->volumes[i]);
+    f->volume_count = f->reached_count = f->pending = 0;
+}
+
+void fold_close(struct fold *f)
+{
+    if (!f)
+        return;
+    forget_batch(f);
+    main_file_close(f->main);
+    chain_free(f->chain);
+    free(f->folder);
+    free(f);
+}
+
+struct book_position fold_position(const struct fold *f, uint32_t lane)
+{
+    return main_file_position(f->main, lane);
+}
+
+size_t fold_pending(const struct fold *f)
+{
+    return f->pending;
+}
+
+/* ---- volumes ---- */
+
+static void to_front(struct fold *f, size_t index)
+{
+    struct volume *volume = f->volumes[index];
+
+    memmove(f->volumes + 1, f->volumes, index * sizeof(f->volumes[0]));
+    f->volumes[0] = volume;
+}
+
+/* A volume may be committed before the batch is: its own position tells. */
+static int make_room(struct fold *f)
+{
+    if (f->volume_count < OPEN_MAX)
+        return 0;
+    struct volume *oldest = f->volumes[OPEN_MAX - 1];
+    int r = volume_commit(oldest);
+    if (r < 0)
+        return r;
+    volume_close(oldest);
+    f->volume_count--;
+    return 0;
+}
+
+static int need_volume(struct fold *f, enum week_kind kind, int week)
+{
+    for (size_t i = 0; i < f->volume_count; i++)
+        if (volume_kind(f->volumes[i]) == kind && volume_week(f->volumes[i]) == week) {
+            to_front(f, i);
+            return 0;
+        }
+    int r = make_room(f);
+    if (r == 0)
+        r = volume_open(f->folder, kind, week, f->chain, &f->volumes[f->volume_count]);
+    if (r == 0)
+        to_front(f, f->volume_count++);
+    return r;
+}
+
+/* Gives up the batch; a damaged file is set aside, so that following anew from zero remakes it. */
+static int fail(struct fold *f, int error, enum week_kind kind, int week, int64_t now_us)
+{
+    char name[WEEK_FILE_SIZE];
+
+    forget_batch(f);
+    if (error != -EUCLEAN)
+        return error;
+    week_file(kind, week, name);
+    int r = set_aside(f, name, now_us);
+    if (r == 0)
+        r = main_file_note_damage(f->main, name, f->damage, now_us);
+    return r < 0 ? r : -EUCLEAN;
+}
+
+/* ---- folding ---- */
+
+static int week_of_input(const struct book_input *input, enum week_kind *out_kind)
+{
+    *out_kind = WEEK_ENTRIES;
+    switch (input->kind) {
+    case BOOK_MESSAGE:
+        return week_of_id(&input->message->id);
+    case BOOK_EXPAND:
+        return week_of_id(&input->expand->message);
+    case BOOK_STATUS:
+        return week_of_id(&input->status->message);
+    case BOOK_EVENT:
+        break;
+    }
+    if (input->event->kind == EVENT_REFUSED)
+        *out_kind = WEEK_REFUSALS;
+    else if (!id_is_zero(&input->event->message))
+        return week_of_id(&input->event->message);
+    return week_of_us(input->event->time_us);
+}
+
+static int note_reached(struct fold *f, const struct book_position *end)
+{
+    size_t i = 0;
+
+    while (i < f->reached_count && f->reached[i].lane != end->lane)
+        i++;
+    if (i == VOLUME_LANES_MAX)
+        return -E2BIG;
+    if (i == f->reached_count)
+        f->reached_count++;
+    f->reached[i] = *end;
+    f->pending++;
+    return 0;
+}
+
+int fold_input(struct fold *f, const struct book_input *input, int64_t now_us)
+{
+    enum week_kind kind;
+    int week = week_of_input(input, &kind);
+    int r = 0;
+
+    if (!main_file_is_deleted(f->main, kind, week)) {
+        r = need_volume(f, kind, week);
+        if (r == 0)
+            r = volume_fold(f->volumes[0], input);
+    }
+    if (r == 0)
+        r = note_reached(f, &input->end);
+    return r < 0 ? fail(f, r, kind, week, now_us) : 0;
+}
+
+int fold_commit(struct fold *f, int64_t now_us)
+{
+    for (size_t i = 0; i < f->volume_count; i++) {
+        struct volume *v = f->volumes[i];
+        int r = volume_commit(v);
+        if (r < 0)
+            return fail(f, r, volume_kind(v), volume_week(v), now_us);
+    }
+    int r = main_file_set_positions(f->main, f->reached, f->reached_count);
+    if (r < 0) {
+        forget_batch(f);
+        return r;
+    }
+    f->reached_count = f->pending = 0;
+    return 0;
+}
+
+int fold_expire(struct fold *f, int64_t keep_before_us, int64_t refusals_before_us, int64_t now_us,
+                struct fold_deleted *out)
+{
+    struct expire_limits limits = {keep_before_us, refusals_before_us, now_us};
+
+    if (f->pending)
+        return -EINVAL;
+    forget_batch(f);
+    return expire_files(f->folder, f->main, &limits, &out->files);
+}

@@ -1,0 +1,43 @@
+/*
+ * The fold: from inputs in log order to the ledger's files, each exactly once.
+ *
+ * A batch is whatever was folded since the last commit. fold_commit() first commits the week files,
+ * each with the position it reached, then the main file's position. On restart folding goes on at
+ * the main file's position, and a week file that was ahead skips what it has.
+ *
+ * After an error nothing of the batch counts: follow the log again from fold_position(). -EUCLEAN
+ * means that a damaged file was set aside under a name (fold_damage() says which); fold_position()
+ * is then back at zero, so that the file is made anew from what the log still holds. Other errors
+ * as in db.h.
+ */
+#pragma once
+
+#include "book/input.h"
+#include "book/volume.h"
+
+struct fold;
+
+/* Opens or makes the ledger in `folder`, which must exist. `now_us` names what is set aside. */
+int fold_open(const char *folder, int64_t now_us, struct fold **out);
+/* Without a commit. NULL is fine. */
+void fold_close(struct fold *fold);
+
+/* From where on the lane must be followed. Only what was committed. */
+struct book_position fold_position(const struct fold *fold, uint32_t lane);
+
+int fold_input(struct fold *fold, const struct book_input *input, int64_t now_us);
+/* How many inputs wait for the commit. */
+size_t fold_pending(const struct fold *fold);
+int fold_commit(struct fold *fold, int64_t now_us);
+
+/* The name of the last file that was set aside, "" when there was none. */
+const char *fold_damage(const struct fold *fold);
+
+struct fold_deleted {
+    size_t files;
+};
+/* Deletes entry files that ended before `keep_before_us` and have no waiting entry, and refusal
+ * files that ended before `refusals_before_us`. Their chain heads stay in the main file. Nothing
+ * may be pending. */
+int fold_expire(struct fold *fold, int64_t keep_before_us, int64_t refusals_before_us,
+                int64_t now_us, struct fold_deleted *out);

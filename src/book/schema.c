@@ -1,0 +1,98 @@
+#include "book/schema.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* Times are µs since 1970, UTC. Ids are 10 bytes. NULL in a personal column means "erased". */
+static const char entries_sql[] =
+    "CREATE TABLE lane (lane INTEGER PRIMARY KEY, segment INTEGER NOT NULL,"
+    "  offset INTEGER NOT NULL, events INTEGER NOT NULL, head BLOB NOT NULL);"
+    "CREATE TABLE address (address INTEGER PRIMARY KEY, text TEXT);"
+    "CREATE INDEX address_text ON address (text COLLATE NOCASE);"
+    "CREATE TABLE station (station INTEGER PRIMARY KEY, host TEXT, ip TEXT);"
+    "CREATE INDEX station_host ON station (host, ip);"
+    "CREATE TABLE message (id BLOB PRIMARY KEY, accepted_us INTEGER NOT NULL,"
+    "  sender INTEGER REFERENCES address, size_bytes INTEGER NOT NULL, digest BLOB NOT NULL,"
+    "  message_id TEXT, session BLOB NOT NULL, client INTEGER REFERENCES station,"
+    "  port INTEGER NOT NULL, service TEXT NOT NULL, protocol TEXT NOT NULL, tls TEXT NOT NULL,"
+    "  auth TEXT, uid INTEGER) WITHOUT ROWID;"
+    "CREATE INDEX message_sender ON message (sender);"
+    "CREATE INDEX message_message_id ON message (message_id);"
+    "CREATE INDEX message_session ON message (session);"
+    "CREATE TABLE entry (message BLOB NOT NULL, recipient_index INTEGER NOT NULL,"
+    "  recipient INTEGER REFERENCES address, original INTEGER REFERENCES address, key BLOB,"
+    "  parent INTEGER, state INTEGER NOT NULL, since_us INTEGER NOT NULL,"
+    "  next_attempt_us INTEGER, PRIMARY KEY (message, recipient_index)) WITHOUT ROWID;"
+    "CREATE INDEX entry_recipient ON entry (recipient);"
+    "CREATE INDEX entry_waiting ON entry (message, recipient_index) WHERE state = 1;"
+    "CREATE TABLE event (seq INTEGER PRIMARY KEY, lane INTEGER NOT NULL, message BLOB,"
+    "  recipient_index INTEGER, kind INTEGER NOT NULL, time_us INTEGER NOT NULL,"
+    "  next_attempt_us INTEGER, station INTEGER REFERENCES station, reply TEXT, status TEXT,"
+    "  remote_id TEXT, tls TEXT, actor_uid INTEGER, detail TEXT, reference BLOB, key BLOB,"
+    "  commitment BLOB NOT NULL, link BLOB NOT NULL);"
+    "CREATE INDEX event_entry ON event (message, recipient_index);"
+    "CREATE INDEX event_remote_id ON event (remote_id) WHERE remote_id IS NOT NULL;"
+    "CREATE INDEX event_reference ON event (reference) WHERE reference IS NOT NULL;";
+
+static const char refusals_sql[] =
+    "CREATE TABLE lane (lane INTEGER PRIMARY KEY, segment INTEGER NOT NULL,"
+    "  offset INTEGER NOT NULL, events INTEGER NOT NULL, head BLOB NOT NULL);"
+    "CREATE TABLE refusal (seq INTEGER PRIMARY KEY, lane INTEGER NOT NULL,"
+    "  reference BLOB NOT NULL, session BLOB NOT NULL, time_us INTEGER NOT NULL,"
+    "  until_us INTEGER NOT NULL, count INTEGER NOT NULL, ip TEXT, port INTEGER NOT NULL,"
+    "  service TEXT NOT NULL, helo TEXT, tls TEXT NOT NULL, auth TEXT, sender TEXT,"
+    "  recipient TEXT, phase TEXT NOT NULL, reply TEXT, key BLOB, commitment BLOB NOT NULL,"
+    "  link BLOB NOT NULL);"
+    "CREATE INDEX refusal_reference ON refusal (reference);"
+    "CREATE INDEX refusal_session ON refusal (session);"
+    "CREATE INDEX refusal_sender ON refusal (sender COLLATE NOCASE);"
+    "CREATE INDEX refusal_recipient ON refusal (recipient COLLATE NOCASE);";
+
+static const char main_sql[] =
+    "CREATE TABLE lane (lane INTEGER PRIMARY KEY, segment INTEGER NOT NULL,"
+    "  offset INTEGER NOT NULL);"
+    "CREATE TABLE deleted (kind INTEGER NOT NULL, week INTEGER NOT NULL, lane INTEGER NOT NULL,"
+    "  segment INTEGER NOT NULL, offset INTEGER NOT NULL, events INTEGER NOT NULL,"
+    "  head BLOB NOT NULL, deleted_us INTEGER NOT NULL, PRIMARY KEY (kind, week, lane));"
+    "CREATE TABLE damage (file TEXT NOT NULL, aside TEXT NOT NULL, time_us INTEGER NOT NULL);";
+
+static const char *const schemas[] = {
+    [SCHEMA_ENTRIES] = entries_sql, [SCHEMA_REFUSALS] = refusals_sql, [SCHEMA_MAIN] = main_sql};
+
+int schema_check(struct db *db)
+{
+    int64_t version, application;
+    int r = db_number(db, "PRAGMA user_version", &version);
+
+    if (r == 0)
+        r = db_number(db, "PRAGMA application_id", &application);
+    if (r < 0)
+        return r;
+    if (application != SCHEMA_APPLICATION_ID)
+        return -EUCLEAN;
+    return version > SCHEMA_VERSION ? -EPROTONOSUPPORT : version == 0 ? -EUCLEAN : 0;
+}
+
+static int make_tables(struct db *db, enum schema_kind kind)
+{
+    char marks[128];
+
+    snprintf(marks, sizeof(marks), "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",
+             SCHEMA_APPLICATION_ID, SCHEMA_VERSION);
+    int r = db_exec(db, "BEGIN IMMEDIATE");
+    if (r == 0)
+        r = db_exec(db, schemas[kind]);
+    if (r == 0)
+        r = db_exec(db, marks);
+    return r;
+}
+
+int schema_make(struct db *db, enum schema_kind kind)
+{
+    int64_t tables;
+    int r = db_number(db, "SELECT count(*) FROM sqlite_master", &tables);
+
+    if (r < 0)
+        return r;
+    return tables == 0 ? make_tables(db, kind) : schema_check(db);
+}

@@ -1,0 +1,21 @@
+/*
+ * The tables of the ledger's files and their versions; docs/formats/book.md describes them for
+ * people who open a file with a tool of their own.
+ *
+ *   book.sqlite               where the fold stands, chain heads of deleted weeks
+ *   book-2026-W47.sqlite      messages accepted in that week, their entries and all their events
+ *   refusals-2026-W47.sqlite  refusals of that week
+ */
+#pragma once
+
+#include "book/db.h"
+
+enum schema_kind { SCHEMA_ENTRIES, SCHEMA_REFUSALS, SCHEMA_MAIN };
+
+enum { SCHEMA_VERSION = 1, SCHEMA_APPLICATION_ID = 0x506f7374 /* "Post" */ };
+
+/* Makes the tables of an empty file, or checks the version of one that has some. -EPROTONOSUPPORT:
+ * written by a newer Postbuch. -EUCLEAN: a database, but not one of ours. */
+int schema_make(struct db *db, enum schema_kind kind);
+/* Only checks. */
+int schema_check(struct db *db);

@@ -1,0 +1,229 @@
+#include "book/volume_impl.h"
+
+#include "book/schema.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *const sql[VOLUME_STATEMENT_COUNT] = {
+    [VOLUME_LANE_READ] = "SELECT lane, segment, offset, events, head FROM lane ORDER BY lane",
+    [VOLUME_LANE_WRITE] = "INSERT OR REPLACE INTO lane VALUES (?1, ?2, ?3, ?4, ?5)",
+    [VOLUME_ADDRESS_FIND] = "SELECT address FROM address"
+                            " WHERE text = ?1 COLLATE NOCASE AND text = ?1 COLLATE BINARY",
+    [VOLUME_ADDRESS_ADD] = "INSERT INTO address (text) VALUES (?1)",
+    [VOLUME_STATION_FIND] = "SELECT station FROM station WHERE host = ?1 AND ip = ?2",
+    [VOLUME_STATION_ADD] = "INSERT INTO station (host, ip) VALUES (?1, ?2)",
+    [VOLUME_MESSAGE_ADD] = "INSERT OR IGNORE INTO message VALUES"
+                           " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    [VOLUME_ENTRY_ADD] = "INSERT OR IGNORE INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?7)",
+    [VOLUME_ENTRY_KEY] = "SELECT key, state FROM entry WHERE message = ?1 AND recipient_index = ?2",
+    [VOLUME_ENTRY_UPDATE] = "UPDATE entry SET state = ?3, since_us = ifnull(?4, since_us),"
+                            " next_attempt_us = ?5"
+                            " WHERE message = ?1 AND recipient_index = ?2",
+    [VOLUME_ENTRY_LIST] = "SELECT recipient_index FROM entry"
+                          " WHERE message = ?1 AND recipient_index > ?2 LIMIT 1",
+    [VOLUME_EVENT_ADD] = "INSERT INTO event VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
+                         " ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    [VOLUME_REFUSAL_ADD] = "INSERT INTO refusal VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+                           " ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+};
+
+static int read_lanes(struct volume *v)
+{
+    sqlite3_stmt *s = db_statement(&v->db, VOLUME_LANE_READ);
+    int r = s ? 0 : db_error(&v->db);
+
+    while (r == 0 && (r = db_step(s)) == 1) {
+        if (v->lane_count == VOLUME_LANES_MAX) {
+            sqlite3_reset(s);
+            return -EUCLEAN;
+        }
+        struct volume_lane *lane = &v->lanes[v->lane_count++];
+        lane->at.lane = (uint32_t)sqlite3_column_int64(s, 0);
+        lane->at.segment = (uint64_t)sqlite3_column_int64(s, 1);
+        lane->at.offset = (uint64_t)sqlite3_column_int64(s, 2);
+        lane->events = (uint64_t)sqlite3_column_int64(s, 3);
+        if (!db_column_fixed(s, 4, lane->head.bytes, CHAIN_HASH_BYTES)) {
+            sqlite3_reset(s);
+            return -EUCLEAN;
+        }
+        r = 0;
+    }
+    return r;
+}
+
+static int open_file(struct volume *v, const char *folder)
+{
+    char name[WEEK_FILE_SIZE], path[4096];
+
+    week_file(v->kind, v->week, name);
+    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    int r = db_open(path, DB_WRITE, sql, VOLUME_STATEMENT_COUNT, &v->db);
+    if (r == 0)
+        r = schema_make(&v->db, v->kind == WEEK_ENTRIES ? SCHEMA_ENTRIES : SCHEMA_REFUSALS);
+    return r == 0 ? read_lanes(v) : r;
+}
+
+int volume_open(const char *folder, enum week_kind kind, int week, struct chain *chain,
+                struct volume **out)
+{
+    struct volume *v = calloc(1, sizeof(*v));
+
+    if (!v)
+        return -ENOMEM;
+    v->kind = kind;
+    v->week = week;
+    v->chain = chain;
+    int r = open_file(v, folder);
+    if (r == 0)
+        r = intern_new(&v->addresses);
+    if (r == 0)
+        r = intern_new(&v->stations);
+    if (r < 0) {
+        volume_close(v);
+        return r;
+    }
+    *out = v;
+    return 0;
+}
+
+void volume_close(struct volume *v)
+{
+    if (!v)
+        return;
+    intern_free(v->addresses);
+    intern_free(v->stations);
+    db_done(&v->db);
+    free(v);
+}
+
+enum week_kind volume_kind(const struct volume *v)
+{
+    return v->kind;
+}
+
+int volume_week(const struct volume *v)
+{
+    return v->week;
+}
+
+static struct volume_lane *find_lane(const struct volume *v, uint32_t lane)
+{
+    for (size_t i = 0; i < v->lane_count; i++)
+        if (v->lanes[i].at.lane == lane)
+            return (struct volume_lane *)&v->lanes[i];
+    return NULL;
+}
+
+struct book_position volume_position(const struct volume *v, uint32_t lane)
+{
+    const struct volume_lane *found = find_lane(v, lane);
+    return found ? found->at : (struct book_position){.lane = lane};
+}
+
+static int need_lane(struct volume *v, uint32_t number, struct volume_lane **out)
+{
+    struct volume_lane *lane = find_lane(v, number);
+
+    if (!lane) {
+        if (v->lane_count == VOLUME_LANES_MAX)
+            return -E2BIG;
+        lane = &v->lanes[v->lane_count];
+        *lane = (struct volume_lane){.at.lane = number};
+        int r = chain_first(v->chain, v->kind, v->week, number, &lane->head);
+        if (r < 0)
+            return r;
+        v->lane_count++;
+    }
+    *out = lane;
+    return 0;
+}
+
+static int begin(struct volume *v)
+{
+    if (v->begun)
+        return 0;
+    int r = db_exec(&v->db, "BEGIN IMMEDIATE");
+    v->begun = r == 0;
+    return r;
+}
+
+int volume_fold(struct volume *v, const struct book_input *input)
+{
+    struct volume_lane *lane;
+    int r = need_lane(v, input->end.lane, &lane);
+
+    if (r < 0)
+        return r;
+    if (book_position_compare(&input->end, &lane->at) <= 0)
+        return 0;
+    r = begin(v);
+    if (r == 0 && v->kind == WEEK_ENTRIES)
+        r = volume_fold_entries(v, lane, input);
+    else if (r == 0)
+        r = volume_fold_refusal(v, lane, input->event);
+    lane->at = input->end;
+    lane->changed = true;
+    return r;
+}
+
+static int write_lane(struct volume *v, const struct volume_lane *lane)
+{
+    sqlite3_stmt *s = db_statement(&v->db, VOLUME_LANE_WRITE);
+
+    if (!s)
+        return db_error(&v->db);
+    sqlite3_bind_int64(s, 1, lane->at.lane);
+    sqlite3_bind_int64(s, 2, (sqlite3_int64)lane->at.segment);
+    sqlite3_bind_int64(s, 3, (sqlite3_int64)lane->at.offset);
+    sqlite3_bind_int64(s, 4, (sqlite3_int64)lane->events);
+    db_bind_blob(s, 5, lane->head.bytes, CHAIN_HASH_BYTES);
+    return db_run(s);
+}
+
+int volume_commit(struct volume *v)
+{
+    int r = 0;
+
+    if (!v->begun)
+        return 0;
+    for (size_t i = 0; r == 0 && i < v->lane_count; i++)
+        if (v->lanes[i].changed) {
+            r = write_lane(v, &v->lanes[i]);
+            v->lanes[i].changed = false;
+        }
+    if (r == 0)
+        r = db_exec(&v->db, "COMMIT");
+    if (r == 0)
+        v->begun = false;
+    return r;
+}
+
+int volume_next_link(struct volume *v, struct volume_lane *lane, const uint8_t *key,
+                     const struct chain_record *record, struct chain_hash *out_commitment,
+                     struct chain_hash *out_link)
+{
+    int r = chain_commit(v->chain, key, record, out_commitment);
+    if (r == 0)
+        r = chain_link(v->chain, &lane->head, record, out_commitment, out_link);
+    if (r < 0)
+        return r;
+    lane->head = *out_link;
+    lane->events++;
+    return 0;
+}
+
+struct span volume_ip_text(const uint8_t ip[16], char out[static VOLUME_IP_TEXT])
+{
+    static const uint8_t zero[16], mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    if (memcmp(ip, zero, 16) == 0)
+        return SPAN("");
+    if (memcmp(ip, mapped, 12) == 0)
+        inet_ntop(AF_INET, ip + 12, out, VOLUME_IP_TEXT);
+    else
+        inet_ntop(AF_INET6, ip, out, VOLUME_IP_TEXT);
+    return span_from_cstr(out);
+}

@@ -1,0 +1,33 @@
+/*
+ * A volume: one file of the ledger, open for writing. It takes inputs of its week and lane order,
+ * writes rows and links, and commits them together with the position that they reach. What it had
+ * already folded (by position) it skips, so that a crash between the commits of two files neither
+ * loses nor doubles an event.
+ *
+ * After any error the volume must be closed; what wasn't committed is then as if never folded.
+ * Errors as in db.h.
+ */
+#pragma once
+
+#include "book/chain.h"
+#include "book/db.h"
+#include "book/input.h"
+
+enum { VOLUME_LANES_MAX = 64 };
+
+struct volume;
+
+/* `chain` is borrowed for the volume's life. */
+int volume_open(const char *folder, enum week_kind kind, int week, struct chain *chain,
+                struct volume **out);
+/* Rolls back what wasn't committed. NULL is fine. */
+void volume_close(struct volume *volume);
+
+enum week_kind volume_kind(const struct volume *volume);
+int volume_week(const struct volume *volume);
+
+/* Up to where this file has folded the lane; zero when it never did. */
+struct book_position volume_position(const struct volume *volume, uint32_t lane);
+int volume_fold(struct volume *volume, const struct book_input *input);
+/* Durable when it returns 0. */
+int volume_commit(struct volume *volume);

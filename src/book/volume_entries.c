@@ -1,0 +1,391 @@
+/* Rows of messages, entries and their events. */
+#include "book/volume_impl.h"
+
+#include <errno.h>
+
+/* ---- interning ---- */
+
+static int find_row(struct volume *v, unsigned statement, struct span a, struct span b, bool two,
+                    int64_t *out)
+{
+    sqlite3_stmt *s = db_statement(&v->db, statement);
+
+    if (!s)
+        return db_error(&v->db);
+    db_bind_text(s, 1, a);
+    if (two)
+        db_bind_text(s, 2, b);
+    int r = db_step(s);
+    if (r == 1) {
+        *out = sqlite3_column_int64(s, 0);
+        sqlite3_reset(s);
+    }
+    return r;
+}
+
+static int find_or_add(struct volume *v, unsigned find, unsigned add, struct span a, struct span b,
+                       bool two, int64_t *out)
+{
+    int r = find_row(v, find, a, b, two, out);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = find_row(v, add, a, b, two, out);
+    if (r < 0)
+        return r;
+    *out = sqlite3_last_insert_rowid(v->db.handle);
+    return 0;
+}
+
+static int address_row(struct volume *v, struct span text, int64_t *out)
+{
+    text = volume_text(text);
+    *out = intern_find(v->addresses, text);
+    if (*out)
+        return 0;
+    int r = find_or_add(v, VOLUME_ADDRESS_FIND, VOLUME_ADDRESS_ADD, text, text, false, out);
+    if (r == 0)
+        intern_remember(v->addresses, text, *out);
+    return r;
+}
+
+/* 0 when neither host nor address is known. */
+static int station_row(struct volume *v, struct span host, struct span ip, int64_t *out)
+{
+    char key[VOLUME_IP_TEXT + 512];
+    size_t size = ip.size + 1 + host.size;
+
+    *out = 0;
+    if (host.size == 0 && ip.size == 0)
+        return 0;
+    host = volume_text(host);
+    ip = volume_text(ip);
+    if (size > sizeof(key))
+        return find_or_add(v, VOLUME_STATION_FIND, VOLUME_STATION_ADD, host, ip, true, out);
+    memcpy(key, ip.data, ip.size);
+    key[ip.size] = ' ';
+    memcpy(key + ip.size + 1, host.data, host.size);
+    *out = intern_find(v->stations, span_of(key, size));
+    if (*out)
+        return 0;
+    int r = find_or_add(v, VOLUME_STATION_FIND, VOLUME_STATION_ADD, host, ip, true, out);
+    if (r == 0)
+        intern_remember(v->stations, span_of(key, size), *out);
+    return r;
+}
+
+/* ---- events ---- */
+
+/* What an event's row has beside its record. */
+struct event_extra {
+    int64_t station;
+    const uint8_t *own_key; /* of an event that belongs to no entry */
+};
+
+static int add_event(struct volume *v, struct volume_lane *lane, const uint8_t *key,
+                     const struct chain_record *record, const struct event_extra *extra)
+{
+    struct chain_hash commitment, link;
+    int r = volume_next_link(v, lane, key, record, &commitment, &link);
+    sqlite3_stmt *s = db_statement(&v->db, VOLUME_EVENT_ADD);
+
+    if (r < 0 || !s)
+        return r < 0 ? r : db_error(&v->db);
+    sqlite3_bind_int64(s, 1, lane->at.lane);
+    if (!id_is_zero(&record->message))
+        db_bind_blob(s, 2, record->message.bytes, ID_BYTES);
+    db_bind_int_or_null(s, 3, record->recipient_index, EVENT_NO_RECIPIENT);
+    sqlite3_bind_int64(s, 4, record->kind);
+    sqlite3_bind_int64(s, 5, record->time_us);
+    db_bind_int_or_null(s, 6, record->next_attempt_us, 0);
+    db_bind_int_or_null(s, 7, extra->station, 0);
+    db_bind_text(s, 8, volume_text(record->personal[CHAIN_REPLY]));
+    db_bind_text(s, 9, volume_text(record->status));
+    if (record->remote_id.size)
+        db_bind_text(s, 10, record->remote_id);
+    db_bind_text(s, 11, volume_text(record->tls));
+    db_bind_int_or_null(s, 12, record->actor_uid, EVENT_NO_ACTOR);
+    db_bind_text(s, 13, volume_text(record->phase));
+    if (!id_is_zero(&record->reference))
+        db_bind_blob(s, 14, record->reference.bytes, ID_BYTES);
+    if (extra->own_key)
+        db_bind_blob(s, 15, extra->own_key, ENVELOPE_KEY_BYTES);
+    db_bind_blob(s, 16, commitment.bytes, CHAIN_HASH_BYTES);
+    db_bind_blob(s, 17, link.bytes, CHAIN_HASH_BYTES);
+    return db_run(s);
+}
+
+/* ---- messages ---- */
+
+/* 1: added; 0: it was there (its MESSAGE record was written a second time, elsewhere). */
+static int add_message(struct volume *v, const struct envelope *m, struct span ip)
+{
+    int64_t sender, client;
+    int r = address_row(v, m->sender, &sender);
+    if (r == 0)
+        r = station_row(v, m->client.helo, ip, &client);
+    sqlite3_stmt *s = db_statement(&v->db, VOLUME_MESSAGE_ADD);
+
+    if (r < 0 || !s)
+        return r < 0 ? r : db_error(&v->db);
+    db_bind_blob(s, 1, m->id.bytes, ID_BYTES);
+    sqlite3_bind_int64(s, 2, m->accepted_us);
+    sqlite3_bind_int64(s, 3, sender);
+    sqlite3_bind_int64(s, 4, (sqlite3_int64)m->size_bytes);
+    db_bind_blob(s, 5, m->digest, ENVELOPE_DIGEST_BYTES);
+    db_bind_text(s, 6, volume_text(m->message_id));
+    db_bind_blob(s, 7, m->client.session.bytes, ID_BYTES);
+    db_bind_int_or_null(s, 8, client, 0);
+    sqlite3_bind_int64(s, 9, m->client.port);
+    db_bind_text(s, 10, volume_text(m->client.service));
+    db_bind_text(s, 11, volume_text(m->client.protocol));
+    db_bind_text(s, 12, volume_text(m->client.tls));
+    db_bind_text(s, 13, volume_text(m->client.auth));
+    db_bind_int_or_null(s, 14, m->client.uid, EVENT_NO_ACTOR);
+    r = db_run(s);
+    return r < 0 ? r : sqlite3_changes(v->db.handle);
+}
+
+/* 1: added; 0: it was there. */
+static int add_entry(struct volume *v, const struct chain_record *record,
+                     const struct envelope_recipient *recipient)
+{
+    int64_t address, original;
+    int r = address_row(v, recipient->address, &address);
+    if (r == 0)
+        r = address_row(v, recipient->original, &original);
+    sqlite3_stmt *s = db_statement(&v->db, VOLUME_ENTRY_ADD);
+
+    if (r < 0 || !s)
+        return r < 0 ? r : db_error(&v->db);
+    db_bind_blob(s, 1, record->message.bytes, ID_BYTES);
+    sqlite3_bind_int64(s, 2, record->recipient_index);
+    sqlite3_bind_int64(s, 3, address);
+    sqlite3_bind_int64(s, 4, original);
+    db_bind_blob(s, 5, recipient->key, ENVELOPE_KEY_BYTES);
+    db_bind_int_or_null(s, 6, record->parent, EVENT_NO_RECIPIENT);
+    sqlite3_bind_int64(s, 7, record->time_us);
+    r = db_run(s);
+    return r < 0 ? r : sqlite3_changes(v->db.handle);
+}
+
+static int accept_one(struct volume *v, struct volume_lane *lane, struct chain_record *record,
+                      const struct envelope_recipient *recipient)
+{
+    static const struct event_extra none;
+
+    record->personal[CHAIN_RECIPIENT] = recipient->address;
+    record->personal[CHAIN_ORIGINAL] = recipient->original;
+    int r = add_entry(v, record, recipient);
+    return r <= 0 ? r : add_event(v, lane, recipient->key, record, &none);
+}
+
+static int fold_message(struct volume *v, struct volume_lane *lane, const struct envelope *m)
+{
+    char ip_text[VOLUME_IP_TEXT];
+    struct span ip = volume_ip_text(m->client.ip, ip_text);
+    struct chain_record record = {
+        .kind = EVENT_ACCEPTED,
+        .message = m->id,
+        .parent = EVENT_NO_RECIPIENT,
+        .time_us = m->accepted_us,
+        .actor_uid = m->client.uid,
+        .tls = m->client.tls,
+        .service = m->client.service,
+        .protocol = m->client.protocol,
+        .session = m->client.session,
+        .port = m->client.port,
+        .size_bytes = m->size_bytes,
+        .personal = {[CHAIN_SENDER] = m->sender,
+                     [CHAIN_MESSAGE_ID] = m->message_id,
+                     [CHAIN_CLIENT_IP] = ip,
+                     [CHAIN_HELO] = m->client.helo,
+                     [CHAIN_AUTH] = m->client.auth},
+    };
+    memcpy(record.digest, m->digest, sizeof(record.digest));
+    int r = add_message(v, m, ip);
+    if (r <= 0)
+        return r;
+    r = 0;
+    for (size_t i = 0; r == 0 && i < m->recipient_count; i++) {
+        record.recipient_index = (uint32_t)i;
+        r = accept_one(v, lane, &record, &m->recipients[i]);
+    }
+    return r;
+}
+
+/* ---- what happens to an entry ---- */
+
+/* The entry's key and state; both zero when the ledger doesn't have it (its file was lost). */
+static int find_entry(struct volume *v, const struct id *message, uint32_t index,
+                      uint8_t key[static ENVELOPE_KEY_BYTES], unsigned *out_state)
+{
+    sqlite3_stmt *s = db_statement(&v->db, VOLUME_ENTRY_KEY);
+
+    memset(key, 0, ENVELOPE_KEY_BYTES);
+    *out_state = 0;
+    if (!s)
+        return db_error(&v->db);
+    db_bind_blob(s, 1, message->bytes, ID_BYTES);
+    sqlite3_bind_int64(s, 2, index);
+    int r = db_step(s);
+    if (r == 1) {
+        db_column_fixed(s, 0, key, ENVELOPE_KEY_BYTES);
+        *out_state = (unsigned)sqlite3_column_int64(s, 1);
+        sqlite3_reset(s);
+        r = 0;
+    }
+    return r;
+}
+
+/* An entry ends once: what is booked after its end changes neither its state nor its time. */
+static int update_entry(struct volume *v, const struct chain_record *record, unsigned state)
+{
+    enum recipient_state closed = RECIPIENT_WAITING;
+    bool closes = event_kind_closes(record->kind, &closed);
+
+    if (state != RECIPIENT_WAITING)
+        return 0;
+    sqlite3_stmt *s = db_statement(&v->db, VOLUME_ENTRY_UPDATE);
+    if (!s)
+        return db_error(&v->db);
+    db_bind_blob(s, 1, record->message.bytes, ID_BYTES);
+    sqlite3_bind_int64(s, 2, record->recipient_index);
+    sqlite3_bind_int64(s, 3, closed);
+    if (closes)
+        sqlite3_bind_int64(s, 4, record->time_us);
+    db_bind_int_or_null(s, 5, closes ? 0 : record->next_attempt_us, 0);
+    return db_run(s);
+}
+
+static int happen(struct volume *v, struct volume_lane *lane, const struct chain_record *record,
+                  int64_t station)
+{
+    uint8_t key[ENVELOPE_KEY_BYTES];
+    struct event_extra extra = {.station = station};
+    unsigned state;
+    int r = find_entry(v, &record->message, record->recipient_index, key, &state);
+
+    if (r == 0)
+        r = add_event(v, lane, key, record, &extra);
+    return r < 0 ? r : update_entry(v, record, state);
+}
+
+static int fold_status(struct volume *v, struct volume_lane *lane, const struct book_status *status)
+{
+    char ip_text[VOLUME_IP_TEXT];
+    struct span ip = volume_ip_text(status->ip, ip_text);
+    int64_t station;
+    struct chain_record record = {
+        .kind = status->kind,
+        .message = status->message,
+        .recipient_index = status->recipient_index,
+        .parent = EVENT_NO_RECIPIENT,
+        .time_us = status->time_us,
+        .next_attempt_us = status->next_attempt_us,
+        .actor_uid = status->actor_uid,
+        .status = status->status,
+        .host = status->host,
+        .remote_id = status->remote_id,
+        .tls = status->tls,
+        .phase = status->detail,
+        .personal = {[CHAIN_IP] = ip, [CHAIN_REPLY] = status->reply},
+    };
+    int r = station_row(v, status->host, ip, &station);
+    return r < 0 ? r : happen(v, lane, &record, station);
+}
+
+static int fold_expand(struct volume *v, struct volume_lane *lane, const struct book_expand *expand)
+{
+    struct chain_record parent = {
+        .kind = EVENT_EXPANDED,
+        .message = expand->message,
+        .recipient_index = expand->parent,
+        .parent = EVENT_NO_RECIPIENT,
+        .time_us = expand->time_us,
+        .actor_uid = EVENT_NO_ACTOR,
+    };
+    struct chain_record child = parent;
+    int r = happen(v, lane, &parent, 0);
+
+    child.kind = EVENT_ACCEPTED;
+    child.parent = expand->parent;
+    for (size_t i = 0; r == 0 && i < expand->child_count; i++) {
+        child.recipient_index = expand->first_child + (uint32_t)i;
+        r = accept_one(v, lane, &child, &expand->children[i]);
+    }
+    return r;
+}
+
+/* ---- EVENT records ---- */
+
+static struct chain_record event_record(const struct event *event)
+{
+    return (struct chain_record){
+        .kind = event->kind,
+        .message = event->message,
+        .recipient_index = event->recipient_index,
+        .parent = EVENT_NO_RECIPIENT,
+        .time_us = event->time_us,
+        .actor_uid = event->actor_uid,
+        .tls = event->tls,
+        .phase = event->phase,
+        .reference = event->reference,
+        .personal = {[CHAIN_REPLY] = event->reply},
+    };
+}
+
+/* The next entry of a message behind `after`, -1 when there is none. */
+static int next_entry(struct volume *v, const struct id *message, int64_t after, int64_t *out)
+{
+    sqlite3_stmt *s = db_statement(&v->db, VOLUME_ENTRY_LIST);
+
+    if (!s)
+        return db_error(&v->db);
+    db_bind_blob(s, 1, message->bytes, ID_BYTES);
+    sqlite3_bind_int64(s, 2, after);
+    int r = db_step(s);
+    *out = -1;
+    if (r == 1) {
+        *out = sqlite3_column_int64(s, 0);
+        sqlite3_reset(s);
+        r = 0;
+    }
+    return r;
+}
+
+/* An event about a whole message is one of each of its entries, so that each entry tells its story.
+ */
+static int fold_event(struct volume *v, struct volume_lane *lane, const struct event *event)
+{
+    struct chain_record record = event_record(event);
+    struct event_extra extra = {.own_key = event->key};
+    int64_t index = -1;
+    int r;
+
+    if (id_is_zero(&event->message))
+        return add_event(v, lane, event->key, &record, &extra);
+    if (event->recipient_index != EVENT_NO_RECIPIENT)
+        return happen(v, lane, &record, 0);
+    while ((r = next_entry(v, &event->message, index, &index)) == 0 && index >= 0) {
+        record.recipient_index = (uint32_t)index;
+        r = happen(v, lane, &record, 0);
+        if (r < 0)
+            return r;
+    }
+    return r;
+}
+
+int volume_fold_entries(struct volume *v, struct volume_lane *lane, const struct book_input *input)
+{
+    switch (input->kind) {
+    case BOOK_MESSAGE:
+        return fold_message(v, lane, input->message);
+    case BOOK_EXPAND:
+        return fold_expand(v, lane, input->expand);
+    case BOOK_STATUS:
+        return fold_status(v, lane, input->status);
+    case BOOK_EVENT:
+        return fold_event(v, lane, input->event);
+    }
+    return -EINVAL;
+}

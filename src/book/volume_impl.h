@@ -1,0 +1,65 @@
+/*
+ * Inside of a volume, shared by volume.c (file, lanes, transaction, links) and the two sources that
+ * write rows: volume_entries.c and volume_refusals.c.
+ */
+#pragma once
+
+#include "book/intern.h"
+#include "book/volume.h"
+
+enum volume_statement {
+    VOLUME_LANE_READ,
+    VOLUME_LANE_WRITE,
+    VOLUME_ADDRESS_FIND,
+    VOLUME_ADDRESS_ADD,
+    VOLUME_STATION_FIND,
+    VOLUME_STATION_ADD,
+    VOLUME_MESSAGE_ADD,
+    VOLUME_ENTRY_ADD,
+    VOLUME_ENTRY_KEY,
+    VOLUME_ENTRY_UPDATE,
+    VOLUME_ENTRY_LIST,
+    VOLUME_EVENT_ADD,
+    VOLUME_REFUSAL_ADD,
+    VOLUME_STATEMENT_COUNT
+};
+
+struct volume_lane {
+    struct book_position at;
+    uint64_t events;
+    struct chain_hash head;
+    bool changed;
+};
+
+struct volume {
+    struct db db;
+    enum week_kind kind;
+    int week;
+    struct chain *chain;
+    struct intern *addresses;
+    struct intern *stations;
+    struct volume_lane lanes[VOLUME_LANES_MAX];
+    size_t lane_count;
+    bool begun;
+};
+
+/* Commitment and link of the lane's next event; the lane's head moves on. */
+int volume_next_link(struct volume *volume, struct volume_lane *lane, const uint8_t *key,
+                     const struct chain_record *record, struct chain_hash *out_commitment,
+                     struct chain_hash *out_link);
+
+/* By volume_entries.c and volume_refusals.c. */
+int volume_fold_entries(struct volume *volume, struct volume_lane *lane,
+                        const struct book_input *input);
+int volume_fold_refusal(struct volume *volume, struct volume_lane *lane, const struct event *event);
+
+enum { VOLUME_IP_TEXT = 46 /* INET6_ADDRSTRLEN */ };
+
+/* The address as text, "" for zero. */
+struct span volume_ip_text(const uint8_t ip[16], char out[static VOLUME_IP_TEXT]);
+
+/* Text that isn't there is stored as '', because NULL means "erased". */
+static inline struct span volume_text(struct span s)
+{
+    return s.size ? s : SPAN("");
+}

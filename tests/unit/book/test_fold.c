@@ -1,0 +1,303 @@
+#include "ledger_test.h"
+
+#include <fcntl.h>
+
+/* A small history: two messages, one with an expansion, outcomes, a refusal, an act. */
+enum { HISTORY = 9 };
+
+struct history {
+    struct test_message one, two;
+    struct envelope_recipient children[2];
+    struct book_expand expand;
+    struct book_status deferred, delivered, relayed;
+    struct event refused, held, act;
+    struct book_input inputs[HISTORY];
+};
+
+static void make_history(struct history *h)
+{
+    test_message_at(&h->one, TEST_NOW_US, 1, 2);
+    /* The second message is of the week before, so that two week files are at work. */
+    test_message_at(&h->two, TEST_NOW_US - 7 * TEST_DAY, 2, 1);
+    h->children[0] = (struct envelope_recipient){.address = SPAN("dora@aaa.example"),
+                                                 .original = SPAN("team@aaa.example")};
+    h->children[1] = (struct envelope_recipient){.address = SPAN("emil@ccc.example"),
+                                                 .original = SPAN("team@aaa.example")};
+    h->expand = (struct book_expand){.message = h->one.envelope.id,
+                                     .parent = 1,
+                                     .first_child = 2,
+                                     .time_us = TEST_NOW_US,
+                                     .children = h->children,
+                                     .child_count = 2};
+    h->deferred = test_status(h->two.envelope.id, 0, EVENT_DEFERRED);
+    h->delivered = test_status(h->one.envelope.id, 0, EVENT_DELIVERED);
+    h->relayed = test_status(h->one.envelope.id, 3, EVENT_RELAYED);
+    h->refused = test_refusal(1, "nobody@aaa.example");
+    h->held = (struct event){.kind = EVENT_HELD,
+                             .time_us = TEST_NOW_US,
+                             .count = 1,
+                             .message = h->one.envelope.id,
+                             .recipient_index = EVENT_NO_RECIPIENT,
+                             .actor_uid = 1000,
+                             .reply = SPAN("suspicious")};
+    h->act = (struct event){.kind = EVENT_ALARM,
+                            .time_us = TEST_NOW_US,
+                            .count = 1,
+                            .recipient_index = EVENT_NO_RECIPIENT,
+                            .key = {5},
+                            .actor_uid = EVENT_NO_ACTOR,
+                            .reply = SPAN("disk nearly full")};
+    const struct book_input inputs[HISTORY] = {
+        {.kind = BOOK_MESSAGE, .message = &h->one.envelope},
+        {.kind = BOOK_EXPAND, .expand = &h->expand},
+        {.kind = BOOK_MESSAGE, .message = &h->two.envelope},
+        {.kind = BOOK_EVENT, .event = &h->refused},
+        {.kind = BOOK_STATUS, .status = &h->deferred},
+        {.kind = BOOK_EVENT, .event = &h->held},
+        {.kind = BOOK_STATUS, .status = &h->delivered},
+        {.kind = BOOK_EVENT, .event = &h->act},
+        {.kind = BOOK_STATUS, .status = &h->relayed},
+    };
+    memcpy(h->inputs, inputs, sizeof(inputs));
+    for (int i = 0; i < HISTORY; i++)
+        h->inputs[i].end = (struct book_position){.segment = 1, .offset = (uint64_t)(i + 1) * 100};
+}
+
+/* Follows the log as the process would: from the position on, only what is behind it. */
+static void follow(struct fold *fold, const struct history *h, int until)
+{
+    for (int i = 0; i < until; i++) {
+        struct book_position at = fold_position(fold, 0);
+        if (book_position_compare(&h->inputs[i].end, &at) > 0)
+            test_fold_one(fold, &h->inputs[i]);
+    }
+}
+
+static void assert_whole_history(void)
+{
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM entry"), 4);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event"), 12);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT events FROM lane"), 12);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event WHERE kind = 14"), 4);
+    assert_int_equal(test_number("book-2026-W46.sqlite", "SELECT count(*) FROM event"), 2);
+    assert_int_equal(test_number(TEST_REFUSALS, "SELECT count(*) FROM refusal"), 1);
+    assert_int_equal(test_number("book.sqlite", "SELECT offset FROM lane"), HISTORY * 100);
+}
+
+static void every_input_leaves_its_rows(void **state)
+{
+    struct history h;
+    struct fold *fold = test_fold_open();
+
+    make_history(&h);
+    follow(fold, &h, HISTORY);
+    assert_int_equal(fold_pending(fold), HISTORY);
+    test_commit(fold);
+    assert_int_equal(fold_pending(fold), 0);
+    fold_close(fold);
+    assert_whole_history();
+    assert_int_equal(test_number(TEST_WEEK, "SELECT sum(state = 1) FROM entry"), 1);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT state FROM entry WHERE recipient_index = 1"),
+                     RECIPIENT_EXPANDED);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT parent FROM entry WHERE recipient_index = 3"),
+                     1);
+    assert_int_equal(test_number("book-2026-W46.sqlite", "SELECT next_attempt_us FROM entry") -
+                         h.deferred.next_attempt_us,
+                     0);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM address"), 6);
+}
+
+static void nothing_counts_before_the_commit(void **state)
+{
+    struct history h;
+    struct fold *fold = test_fold_open();
+
+    make_history(&h);
+    follow(fold, &h, HISTORY);
+    fold_close(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event"), 0);
+    fold = test_fold_open();
+    assert_true(fold_position(fold, 0).offset == 0);
+    fold_close(fold);
+}
+
+static int64_t head_of(const char *file)
+{
+    /* The first seven bytes of the head as a number: enough to compare. */
+    return test_number(file, "SELECT CAST('0' || (SELECT group_concat(unicode(substr(hex(head), n,"
+                             " 1)), '') FROM (SELECT 1 n UNION SELECT 2 UNION SELECT 3 UNION"
+                             " SELECT 4 UNION SELECT 5 UNION SELECT 6)) AS INTEGER) FROM lane");
+}
+
+/* A crash between the commits of the files: some week files are ahead of the main file. */
+static void crash_between_commits_doubles_nothing(void **state)
+{
+    struct history h;
+    struct chain *chain;
+
+    make_history(&h);
+    assert_int_equal(chain_new(&chain), 0);
+    for (int cut = 0; cut < HISTORY; cut++)
+        for (unsigned ahead = 0; ahead < 8; ahead++) {
+            test_ledger_remove(NULL);
+            test_ledger_make(NULL);
+            struct fold *fold = test_fold_open();
+            follow(fold, &h, cut);
+            test_commit(fold);
+            fold_close(fold);
+
+            /* The batch that crashes: each file on its own, those of the set get to commit. */
+            for (unsigned file = 0; file < 3; file++) {
+                struct volume *v;
+                enum week_kind kind = file == 2 ? WEEK_REFUSALS : WEEK_ENTRIES;
+                int week = week_of_us(TEST_NOW_US) - (file == 1);
+                assert_int_equal(volume_open(test_folder, kind, week, chain, &v), 0);
+                for (int i = cut; i < HISTORY; i++) {
+                    bool refusal = i == 3, old = i == 2 || i == 4;
+                    if (file == (refusal ? 2u : old ? 1u : 0u))
+                        assert_int_equal(volume_fold(v, &h.inputs[i]), 0);
+                }
+                if (ahead & 1u << file)
+                    assert_int_equal(volume_commit(v), 0);
+                volume_close(v);
+            }
+
+            fold = test_fold_open();
+            follow(fold, &h, HISTORY);
+            test_commit(fold);
+            fold_close(fold);
+            assert_whole_history();
+        }
+    chain_free(chain);
+}
+
+static void book_made_again_has_the_same_chain(void **state)
+{
+    struct history h;
+    struct fold *fold = test_fold_open();
+
+    make_history(&h);
+    follow(fold, &h, HISTORY);
+    test_commit(fold);
+    fold_close(fold);
+    int64_t head = head_of(TEST_WEEK), refusals = head_of(TEST_REFUSALS);
+
+    test_ledger_remove(NULL);
+    test_ledger_make(NULL);
+    fold = test_fold_open();
+    for (int i = 1; i <= HISTORY; i++) { /* in other batches */
+        follow(fold, &h, i);
+        test_commit(fold);
+    }
+    fold_close(fold);
+    assert_true(head_of(TEST_WEEK) == head);
+    assert_true(head_of(TEST_REFUSALS) == refusals);
+}
+
+static void damaged_file_is_set_aside_and_made_anew(void **state)
+{
+    struct history h;
+    char path[128], aside[256];
+    struct fold *fold = test_fold_open();
+
+    make_history(&h);
+    follow(fold, &h, HISTORY);
+    test_commit(fold);
+    fold_close(fold);
+
+    snprintf(path, sizeof(path), "%s/" TEST_WEEK, test_folder);
+    test_tamper(TEST_WEEK, "PRAGMA wal_checkpoint(TRUNCATE)");
+    int fd = open(path, O_WRONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "garbage, not a database", 23, 0), 23);
+    close(fd);
+
+    fold = test_fold_open();
+    h.act.time_us++;
+    struct book_input more = h.inputs[7];
+    more.end.offset = HISTORY * 100 + 50;
+    assert_int_equal(fold_input(fold, &more, TEST_NOW_US), -EUCLEAN);
+    assert_string_equal(fold_damage(fold), TEST_WEEK ".damaged-1795284003");
+    assert_true(fold_position(fold, 0).offset == 0);
+    h.act.time_us--;
+    follow(fold, &h, HISTORY);
+    test_commit(fold);
+    fold_close(fold);
+    assert_whole_history();
+    snprintf(aside, sizeof(aside), "%s.damaged-1795284003", path);
+    assert_int_equal(access(aside, F_OK), 0);
+    assert_int_equal(test_number("book.sqlite", "SELECT count(*) FROM damage"), 1);
+}
+
+static void newer_files_are_refused(void **state)
+{
+    struct history h;
+    struct fold *fold = test_fold_open();
+
+    make_history(&h);
+    follow(fold, &h, HISTORY);
+    test_commit(fold);
+    fold_close(fold);
+    test_tamper(TEST_WEEK, "PRAGMA user_version=2");
+    fold = test_fold_open();
+    struct book_input more = h.inputs[7];
+    more.end.offset = HISTORY * 100 + 50;
+    assert_int_equal(fold_input(fold, &more, TEST_NOW_US), -EPROTONOSUPPORT);
+    assert_true(fold_position(fold, 0).offset == HISTORY * 100);
+    fold_close(fold);
+
+    test_tamper("book.sqlite", "PRAGMA user_version=2");
+    assert_int_equal(fold_open(test_folder, TEST_NOW_US, &fold), -EPROTONOSUPPORT);
+}
+
+static void entries_end_once(void **state)
+{
+    struct test_message m;
+    struct fold *fold = test_fold_open();
+
+    test_message_at(&m, TEST_NOW_US, 1, 1);
+    struct book_input input = test_input_message(100, &m);
+    test_fold_one(fold, &input);
+    struct book_status first = test_status(m.envelope.id, 0, EVENT_DELIVERED);
+    struct book_status late = test_status(m.envelope.id, 0, EVENT_DEFERRED);
+    late.time_us += 5 * TEST_SECOND;
+    test_fold_status(fold, 200, &first);
+    test_fold_status(fold, 300, &late);
+    test_commit(fold);
+    fold_close(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT state FROM entry"), RECIPIENT_DELIVERED);
+    assert_true(test_number(TEST_WEEK, "SELECT since_us FROM entry") == first.time_us);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event"), 3);
+}
+
+static void many_weeks_at_once_stay_bounded(void **state)
+{
+    struct fold *fold = test_fold_open();
+
+    for (unsigned i = 0; i < 40; i++) {
+        struct test_message m;
+        test_message_at(&m, TEST_NOW_US - (i % 20) * 7 * TEST_DAY, i, 1);
+        struct book_input input = test_input_message((i + 1) * 100, &m);
+        test_fold_one(fold, &input);
+    }
+    test_commit(fold);
+    fold_close(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM entry"), 2);
+    assert_int_equal(test_number("book-2026-W28.sqlite", "SELECT count(*) FROM entry"), 2);
+}
+
+int main(void)
+{
+#define LEDGER_TEST(f) cmocka_unit_test_setup_teardown(f, test_ledger_make, test_ledger_remove)
+    const struct CMUnitTest tests[] = {
+        LEDGER_TEST(every_input_leaves_its_rows),
+        LEDGER_TEST(nothing_counts_before_the_commit),
+        LEDGER_TEST(crash_between_commits_doubles_nothing),
+        LEDGER_TEST(book_made_again_has_the_same_chain),
+        LEDGER_TEST(damaged_file_is_set_aside_and_made_anew),
+        LEDGER_TEST(newer_files_are_refused),
+        LEDGER_TEST(entries_end_once),
+        LEDGER_TEST(many_weeks_at_once_stay_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
