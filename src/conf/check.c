@@ -1,0 +1,282 @@
+#include "conf/check.h"
+
+#include "conf/tree.h"
+#include "conf/value.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct check {
+    const struct conf *conf;
+    struct conf_problems *problems;
+    bool whole; /* no value was dropped for an error, so what is missing was never there */
+};
+
+/* The place of group.key, else of the group, else of the file's start. */
+static struct conf_place place_of(const struct check *k, const char *group, const char *key)
+{
+    const struct conf_node *node = k->conf->root, *inner;
+
+    if (group && (inner = conf_tree_child(node, group)))
+        node = inner;
+    if (key && (inner = conf_tree_child(node, key)))
+        node = inner;
+    return node->key.size ? node->key_place : (struct conf_place){k->conf->file, 1, 1};
+}
+
+static void check_hostname(struct check *k)
+{
+    if (k->conf->hostname.size && span_find(k->conf->hostname, '.') < 0)
+        conf_warn(k->problems, place_of(k, NULL, "hostname"),
+                  "`hostname` has no dot; other servers expect a full name like mail.example.org");
+}
+
+static void check_listener(struct check *k, const struct conf_listen *l)
+{
+    if (l->service == CONF_SERVICE_SUBMISSION || l->service == CONF_SERVICE_POP3)
+        conf_warn(k->problems, l->place,
+                  "not built yet: the service of `%.*s`; nobody listens there", SPAN_ARG(l->name));
+    else if (l->tls == CONF_TLS_REQUIRE || l->tls == CONF_TLS_IMPLICIT)
+        conf_error(k->problems, l->place,
+                   "not built yet: TLS, so `%.*s` would take in the clear what you want protected; "
+                   "take `tls:` out",
+                   SPAN_ARG(l->name));
+    if (k->whole && l->service == CONF_SERVICE_MX && l->address_count == 0)
+        conf_warn(k->problems, l->place, "`%.*s` has no address; nobody listens there",
+                  SPAN_ARG(l->name));
+}
+
+static bool same_address(const struct conf_address *a, const struct conf_address *b)
+{
+    return a->port == b->port && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
+
+/* Whether an earlier listener, or this one before `end`, has the address. */
+static bool address_taken(const struct conf *c, size_t listener, size_t end)
+{
+    const struct conf_address *address = &c->listens[listener].addresses[end];
+
+    for (size_t i = 0; i <= listener; i++) {
+        size_t count = i == listener ? end : c->listens[i].address_count;
+        for (size_t j = 0; j < count; j++)
+            if (same_address(&c->listens[i].addresses[j], address))
+                return true;
+    }
+    return false;
+}
+
+static void check_listeners(struct check *k)
+{
+    const struct conf *c = k->conf;
+
+    if (k->whole && c->listen_count == 0)
+        conf_warn(k->problems, place_of(k, NULL, "listen"),
+                  "nobody listens, so no mail comes in; add `listen: { mx: { address: "
+                  "[\"0.0.0.0:25\", \"[::]:25\"] } }`");
+    for (size_t i = 0; i < c->listen_count; i++) {
+        check_listener(k, &c->listens[i]);
+        for (size_t j = 0; j < c->listens[i].address_count; j++)
+            if (address_taken(c, i, j))
+                conf_error(k->problems, c->listens[i].place,
+                           "`%.*s` names an address that is listed before; take one of the two out",
+                           SPAN_ARG(c->listens[i].name));
+    }
+}
+
+static bool has_mark(struct span template, char mark)
+{
+    for (size_t i = 0; i + 1 < template.size; i++)
+        if (template.data[i] == '%') {
+            if (template.data[i + 1] == mark)
+                return true;
+            i++;
+        }
+    return false;
+}
+
+static int by_name(const void *left, const void *right)
+{
+    const struct conf_domain *const *a = left, *const *b = right;
+    size_t common = (*a)->name.size < (*b)->name.size ? (*a)->name.size : (*b)->name.size;
+    int order = memcmp((*a)->name.data, (*b)->name.data, common);
+
+    return order ? order
+                 : ((*a)->name.size > (*b)->name.size) - ((*a)->name.size < (*b)->name.size);
+}
+
+/* Names that differ in case only: the tree couldn't tell. */
+static void check_duplicates(struct check *k)
+{
+    const struct conf *c = k->conf;
+    const struct conf_domain **sorted = calloc(c->domain_count + 1, sizeof(*sorted));
+
+    for (size_t i = 0; sorted && i < c->domain_count; i++)
+        sorted[i] = &c->domains[i];
+    if (sorted)
+        qsort(sorted, c->domain_count, sizeof(*sorted), by_name);
+    for (size_t i = 1; sorted && i < c->domain_count; i++)
+        if (span_equal(sorted[i]->name, sorted[i - 1]->name))
+            conf_error(k->problems, sorted[i]->place,
+                       "`%.*s` is listed twice in different case; keep one of the two",
+                       SPAN_ARG(sorted[i]->name));
+    free(sorted);
+}
+
+static void check_template(struct check *k, const struct conf_domain *d)
+{
+    if (d->template.size == 0)
+        return;
+    if (!has_mark(d->template, 'u'))
+        conf_warn(k->problems, d->place,
+                  "all users of `%.*s` share one mailbox; put %%u into `deliver:`",
+                  SPAN_ARG(d->name));
+    if (has_mark(d->template, 'd'))
+        return;
+    for (const struct conf_domain *other = k->conf->domains; other < d; other++)
+        if (span_equal(other->template, d->template)) {
+            conf_warn(k->problems, d->place,
+                      "users of the same name in `%.*s` and `%.*s` share a mailbox; put %%d into "
+                      "`deliver:`",
+                      SPAN_ARG(other->name), SPAN_ARG(d->name));
+            return;
+        }
+}
+
+static void check_domains(struct check *k)
+{
+    const struct conf *c = k->conf;
+    const struct conf_node *relays = conf_tree_child(c->root, "relays");
+
+    if (k->whole && c->domain_count == 0)
+        conf_warn(k->problems, place_of(k, NULL, "domains"),
+                  "no domain is delivered here, so every recipient is refused; add `domains:`");
+    check_duplicates(k);
+    for (size_t i = 0; i < c->domain_count; i++) {
+        const struct conf_domain *d = &c->domains[i];
+        if (k->whole && d->users.size == 0)
+            conf_warn(k->problems, d->place, "`%.*s` has no `users:`; %s", SPAN_ARG(d->name),
+                      d->aliases.size ? "only its aliases can receive mail"
+                                      : "all mail for it is refused");
+        check_template(k, d);
+    }
+    for (const struct conf_node *n = relays ? relays->first : NULL; n; n = n->next)
+        for (size_t i = 0; i < c->domain_count; i++)
+            if (span_equal_nocase(n->key, c->domains[i].name))
+                conf_error(k->problems, n->key_place,
+                           "`%.*s` is also in `domains:`; mail is either delivered here or carried "
+                           "on, keep one",
+                           SPAN_ARG(span_first(n->key, 80)));
+}
+
+static void check_retry(struct check *k)
+{
+    const struct conf_retry *r = &k->conf->retry;
+
+    if (r->first > r->max)
+        conf_error(k->problems, place_of(k, "retry", "first"),
+                   "the first pause is longer than the longest; make `first` at most `max`");
+    if (r->give_up < r->first)
+        conf_warn(k->problems, place_of(k, "retry", "give_up"),
+                  "mail is given up before the first retry; make `give_up` longer than `first`");
+    else if (r->give_up < UINT64_C(86400000))
+        conf_warn(k->problems, place_of(k, "retry", "give_up"),
+                  "mail is given up in less than a day; RFC 5321 section 4.5.4.1 asks for 4 or 5");
+    if (r->delay_notice)
+        conf_warn(k->problems, place_of(k, "retry", "delay_notice"),
+                  "not built yet: notices of delay; senders aren't told that mail waits");
+}
+
+static void check_trusted(struct check *k)
+{
+    const struct conf_node *list = conf_tree_child(k->conf->root, "trusted");
+
+    for (size_t i = 0; i < k->conf->trusted_count; i++) {
+        const struct conf_network *n = &k->conf->trusted[i];
+        bool v4 = conf_ip_is_v4(n->ip) && n->prefix >= 96;
+        char text[CONF_NETWORK_TEXT];
+        conf_network_format(n, text);
+        if (n->prefix == (v4 ? 96 : 0))
+            conf_error(k->problems, list->key_place,
+                       "%s trusts everybody: an open relay; name your own networks", text);
+        else if (n->prefix < (v4 ? 96 + 8 : 16))
+            conf_warn(k->problems, list->key_place,
+                      "%s trusts a large part of the Internet; name your own networks", text);
+    }
+}
+
+static void check_book(struct check *k)
+{
+    if (k->conf->book_keep < k->conf->retry.give_up)
+        conf_warn(k->problems, place_of(k, "book", "keep"),
+                  "mail may wait longer than the book is kept; make `keep` longer than "
+                  "`retry: give_up`");
+}
+
+static void check_folders(struct check *k)
+{
+    const struct {
+        const char *key;
+        struct span path;
+    } folders[] = {{"spool", k->conf->spool},
+                   {"ledger", k->conf->ledger},
+                   {"drop", k->conf->drop},
+                   {"control", k->conf->control}};
+
+    for (size_t i = 1; i < ARRAY_SIZE(folders); i++)
+        for (size_t j = 0; j < i; j++)
+            if (span_equal(folders[i].path, folders[j].path))
+                conf_error(k->problems, place_of(k, NULL, folders[i].key),
+                           "`%s` and `%s` are the same path; give each its own", folders[i].key,
+                           folders[j].key);
+    if (k->conf->segment_size % 65536)
+        conf_error(k->problems, place_of(k, NULL, "spool_segment_size"),
+                   "`spool_segment_size` must be a multiple of 64K; write it like 64M");
+}
+
+/* sockaddr_un has 108 bytes (unix(7)). */
+static void check_control(struct check *k)
+{
+    if (k->conf->control.size > 107)
+        conf_error(k->problems, place_of(k, NULL, "control"),
+                   "the path of the control socket is longer than 107 bytes; choose a shorter one");
+}
+
+static const struct conf_domain *find_domain(const struct conf *c, struct span name)
+{
+    for (size_t i = 0; i < c->domain_count; i++)
+        if (span_equal_nocase(c->domains[i].name, name))
+            return &c->domains[i];
+    return NULL;
+}
+
+static void check_postmaster(struct check *k)
+{
+    struct span address = k->conf->postmaster;
+    ptrdiff_t at = span_find_last(address, '@');
+
+    if (address.size == 0)
+        return;
+    if (at <= 0 || !conf_is_domain(span_from(address, (size_t)at + 1)))
+        conf_error(k->problems, place_of(k, NULL, "postmaster"),
+                   "`%.*s` is not an address; write it like anna@example.org",
+                   SPAN_ARG(span_first(address, 80)));
+    else if (!find_domain(k->conf, span_from(address, (size_t)at + 1)))
+        conf_error(
+            k->problems, place_of(k, NULL, "postmaster"),
+            "the domain of `%.*s` is not in `domains:`; name somebody who has a mailbox here",
+            SPAN_ARG(span_first(address, 80)));
+}
+
+void conf_check(const struct conf *c, struct conf_problems *problems)
+{
+    struct check k = {c, problems, problems->error_count == 0};
+
+    check_hostname(&k);
+    check_listeners(&k);
+    check_domains(&k);
+    check_retry(&k);
+    check_trusted(&k);
+    check_book(&k);
+    check_folders(&k);
+    check_control(&k);
+    check_postmaster(&k);
+}

@@ -1,0 +1,9 @@
+/*
+ * Checks across the file: what each value alone can't show. Errors for what would lose or leak
+ * mail, warnings for black holes: settings that are legal and yet lead mail nowhere.
+ */
+#pragma once
+
+#include "conf/conf.h"
+
+void conf_check(const struct conf *c, struct conf_problems *problems);

@@ -1,0 +1,114 @@
+/*
+ * The configuration: one YAML file, read whole, checked whole, typed by the schema in keys.c (the
+ * manual's chapter is docs/manual/configuration.md). All errors are reported at once.
+ *
+ * What the documented file may hold but this version doesn't build yet is read, checked for its
+ * form, and warned about; where ignoring it would let mail go astray it is an error.
+ *
+ * Only the supervisor and the commands hold a struct conf; a process gets its part (conf/part.h).
+ */
+#pragma once
+
+#include "conf/part.h"
+#include "conf/problem.h"
+
+enum conf_service { CONF_SERVICE_MX, CONF_SERVICE_SUBMISSION, CONF_SERVICE_POP3 };
+enum conf_tls { CONF_TLS_NONE, CONF_TLS_OPPORTUNISTIC, CONF_TLS_REQUIRE, CONF_TLS_IMPLICIT };
+enum conf_delivery {
+    CONF_DELIVERY_MAILDIR,
+    CONF_DELIVERY_LMTP, /* this and below: not built yet, refused */
+    CONF_DELIVERY_PIPE,
+};
+enum conf_sandbox { CONF_SANDBOX_KILL, CONF_SANDBOX_ERRNO };
+
+struct conf_listen {
+    struct span name;
+    struct conf_place place;
+    uint8_t service; /* enum conf_service */
+    uint8_t tls;     /* enum conf_tls */
+    struct conf_address *addresses;
+    size_t address_count;
+    struct conf_network *normalize;
+    size_t normalize_count;
+};
+
+struct conf_domain {
+    struct span name; /* lower case */
+    struct conf_place place;
+    uint8_t delivery;     /* enum conf_delivery */
+    struct span template; /* maildir: absolute */
+    struct span users;    /* absolute path, or empty */
+    struct span aliases;  /* absolute path, or empty */
+};
+
+struct conf_limits {
+    uint64_t message_size, recipients, connections, errors;
+    uint64_t client_connections, network_connections, client_rate, network_rate, client_refusals;
+    uint64_t command_idle, data_idle, message_time, session_time; /* ms */
+    uint64_t waiting;                                             /* recipients in the queue */
+    uint64_t disk_reserve;                                        /* bytes */
+};
+
+struct conf_retry {
+    uint64_t first, max, give_up, delay_notice; /* ms */
+};
+
+/* Who the processes become when the supervisor was started as root. */
+struct conf_users {
+    struct span queue;     /* queue, book */
+    struct span network;   /* smtpd */
+    struct span directory; /* directory */
+    struct span mailbox;   /* mailbox; owns virtual mailboxes */
+};
+
+struct conf {
+    struct arena arena;
+    struct span file;   /* as the user named it */
+    struct span folder; /* absolute; relative paths in the file start here */
+    struct span hostname, banner, postmaster;
+    struct span spool, ledger, control, drop; /* absolute */
+    uint64_t segment_size;
+    uint8_t sandbox; /* enum conf_sandbox */
+    struct conf_listen *listens;
+    size_t listen_count;
+    struct conf_domain *domains;
+    size_t domain_count;
+    struct conf_network *trusted;
+    size_t trusted_count;
+    struct conf_limits limits;
+    struct conf_retry retry;
+    struct conf_users users;
+    uint64_t book_keep, book_refusals; /* ms */
+    uint64_t quota, mailbox_threads;
+    const struct conf_node *root; /* for checks across the file */
+};
+
+/* Reads the text of a file. `folder` is absolute. 0, also with warnings; -EINVAL when there are
+ * errors (then *out is empty); -ENOMEM. */
+int conf_parse(struct span text, struct span file, struct span folder,
+               struct conf_problems *problems, struct conf *out);
+
+/* Opens and parses a file. Also the error of open(2) or read(2), reported in `problems` too. */
+int conf_load(const char *path, struct conf_problems *problems, struct conf *out);
+void conf_done(struct conf *c);
+
+/* What ./run starts with: domain postbuch.test with alice and bob, MX on 127.0.0.1:2525, everything
+ * in `folder`. Makes the folder and in it postbuch.yaml, users and aliases, each unless it is there
+ * already. 0 or -errno. */
+int conf_create_default(const char *folder);
+
+/* ---- parts (cut.c): spans and lists borrow from the configuration or lie in `arena` ---- */
+
+int conf_cut_smtpd(const struct conf *c, uint64_t generation, struct arena *arena,
+                   struct conf_smtpd *out);
+int conf_cut_queue(const struct conf *c, uint64_t generation, struct arena *arena,
+                   struct conf_queue *out);
+int conf_cut_book(const struct conf *c, uint64_t generation, struct conf_book *out);
+int conf_cut_directory(const struct conf *c, uint64_t generation, struct arena *arena,
+                       struct conf_directory *out);
+/* `uid`, `gid`: of c->users.mailbox, or of whoever started an unprivileged server. */
+int conf_cut_mailbox(const struct conf *c, uint64_t generation, uint32_t uid, uint32_t gid,
+                     struct arena *arena, struct conf_mailbox *out);
+
+/* The folder part of a Maildir template: all before the first segment with a %. */
+struct span conf_template_folder(struct span template);

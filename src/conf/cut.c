@@ -1,0 +1,160 @@
+/* Cuts the configuration into the parts that the processes get. */
+#include "conf/conf.h"
+
+#include <errno.h>
+
+static void *allocate(struct arena *arena, size_t count, size_t size)
+{
+    return arena_alloc_array(arena, count ? count : 1, size);
+}
+
+int conf_cut_smtpd(const struct conf *c, uint64_t generation, struct arena *arena,
+                   struct conf_smtpd *out)
+{
+    struct conf_listener *listeners = allocate(arena, c->listen_count, sizeof(*listeners));
+    size_t count = 0;
+
+    if (!listeners)
+        return -ENOMEM;
+    for (size_t i = 0; i < c->listen_count; i++)
+        if (c->listens[i].service == CONF_SERVICE_MX)
+            listeners[count++] = (struct conf_listener){
+                .name = c->listens[i].name,
+                .service = SPAN("mx"),
+                .normalize = c->listens[i].normalize,
+                .normalize_count = c->listens[i].normalize_count,
+            };
+    *out = (struct conf_smtpd){
+        .generation = generation,
+        .hostname = c->hostname,
+        .banner = c->banner,
+        .listeners = listeners,
+        .listener_count = count,
+        .message_size_max = c->limits.message_size,
+        .recipients_max = (uint32_t)c->limits.recipients,
+        .connections_max = (uint32_t)c->limits.connections,
+        .errors_max = (uint32_t)c->limits.errors,
+        .command_timeout_ms = (uint32_t)c->limits.command_idle,
+        .data_timeout_ms = (uint32_t)c->limits.data_idle,
+        .message_timeout_ms = (uint32_t)c->limits.message_time,
+        .session_timeout_ms = (uint32_t)c->limits.session_time,
+    };
+    return 0;
+}
+
+int conf_cut_queue(const struct conf *c, uint64_t generation, struct arena *arena,
+                   struct conf_queue *out)
+{
+    struct conf_queue_domain *domains = allocate(arena, c->domain_count, sizeof(*domains));
+
+    if (!domains)
+        return -ENOMEM;
+    for (size_t i = 0; i < c->domain_count; i++)
+        domains[i] = (struct conf_queue_domain){c->domains[i].name, CONF_TRANSPORT_MAILBOX};
+    *out = (struct conf_queue){
+        .generation = generation,
+        .hostname = c->hostname,
+        .spool = c->spool,
+        .segment_size = c->segment_size,
+        .disk_reserve = c->limits.disk_reserve,
+        .waiting_max = c->limits.waiting,
+        .message_size_max = c->limits.message_size,
+        .recipients_max = (uint32_t)c->limits.recipients,
+        .retry_first_ms = c->retry.first,
+        .retry_max_ms = c->retry.max,
+        .give_up_ms = c->retry.give_up,
+        .delay_notice_ms = c->retry.delay_notice,
+        .domains = domains,
+        .domain_count = c->domain_count,
+    };
+    return 0;
+}
+
+int conf_cut_book(const struct conf *c, uint64_t generation, struct conf_book *out)
+{
+    *out = (struct conf_book){
+        .generation = generation,
+        .spool = c->spool,
+        .ledger = c->ledger,
+        .keep_ms = c->book_keep,
+        .refusals_keep_ms = c->book_refusals,
+    };
+    return 0;
+}
+
+static void add_file(struct conf_file *files, size_t *count, struct span name)
+{
+    if (name.size == 0)
+        return;
+    for (size_t i = *count; i > 0; i--)
+        if (span_equal(files[i - 1].name, name))
+            return;
+    files[(*count)++].name = name;
+}
+
+int conf_cut_directory(const struct conf *c, uint64_t generation, struct arena *arena,
+                       struct conf_directory *out)
+{
+    struct conf_directory_domain *domains = allocate(arena, c->domain_count, sizeof(*domains));
+    struct conf_file *files = allocate(arena, 2 * c->domain_count, sizeof(*files));
+    size_t file_count = 0;
+
+    if (!domains || !files)
+        return -ENOMEM;
+    for (size_t i = 0; i < c->domain_count; i++) {
+        const struct conf_domain *d = &c->domains[i];
+        domains[i] = (struct conf_directory_domain){d->name, d->users, d->aliases};
+        add_file(files, &file_count, d->users);
+        add_file(files, &file_count, d->aliases);
+    }
+    *out = (struct conf_directory){
+        .generation = generation,
+        .hostname = c->hostname,
+        .postmaster = c->postmaster,
+        .domains = domains,
+        .domain_count = c->domain_count,
+        .files = files,
+        .file_count = file_count,
+        .trusted = c->trusted,
+        .trusted_count = c->trusted_count,
+        .limits = {.client_connections = (uint32_t)c->limits.client_connections,
+                   .network_connections = (uint32_t)c->limits.network_connections,
+                   .client_rate = (uint32_t)c->limits.client_rate,
+                   .network_rate = (uint32_t)c->limits.network_rate,
+                   .client_refusals = (uint32_t)c->limits.client_refusals},
+    };
+    return 0;
+}
+
+int conf_cut_mailbox(const struct conf *c, uint64_t generation, uint32_t uid, uint32_t gid,
+                     struct arena *arena, struct conf_mailbox *out)
+{
+    struct conf_mailbox_domain *domains = allocate(arena, c->domain_count, sizeof(*domains));
+
+    if (!domains)
+        return -ENOMEM;
+    for (size_t i = 0; i < c->domain_count; i++)
+        domains[i] = (struct conf_mailbox_domain){c->domains[i].name, c->domains[i].template};
+    *out = (struct conf_mailbox){
+        .generation = generation,
+        .hostname = c->hostname,
+        .uid = uid,
+        .gid = gid,
+        .threads = (uint32_t)c->mailbox_threads,
+        .domains = domains,
+        .domain_count = c->domain_count,
+        .quota = c->quota,
+    };
+    return 0;
+}
+
+struct span conf_template_folder(struct span template)
+{
+    ptrdiff_t mark = span_find(template, '%');
+    struct span fixed = mark < 0 ? template : span_first(template, (size_t)mark);
+    ptrdiff_t slash = span_find_last(fixed, '/');
+
+    if (slash <= 0)
+        return SPAN("/");
+    return span_first(template, (size_t)slash);
+}

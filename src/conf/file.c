@@ -1,0 +1,76 @@
+#include "conf/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PIECE = 64 * 1024 };
+
+static int fail(struct conf_problems *problems, struct span name, int error)
+{
+    static const struct {
+        int error;
+        const char *mend;
+    } mends[] = {
+        {ENOENT, "create it, or mend its path"},
+        {EACCES, "run as a user who may read it"},
+        {EISDIR, "name a file, not a folder"},
+        {EMSGSIZE, "make it smaller"},
+    };
+    const char *mend = "see to the file and its disk";
+
+    for (size_t i = 0; i < ARRAY_SIZE(mends); i++)
+        if (mends[i].error == error)
+            mend = mends[i].mend;
+    conf_error(problems, (struct conf_place){name, 0, 0}, "can't be read (%s); %s",
+               error == EMSGSIZE ? "too large" : strerror(error), mend);
+    return -error;
+}
+
+/* A pipe or device would block or never end. */
+static int check_kind(int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (S_ISDIR(st.st_mode))
+        return -EISDIR;
+    return S_ISREG(st.st_mode) ? 0 : -EINVAL;
+}
+
+int conf_file_read_fd(int fd, struct span name, struct conf_problems *problems, struct buffer *out)
+{
+    int r = check_kind(fd);
+    off_t offset = 0;
+
+    if (r < 0)
+        return fail(problems, name, -r);
+    for (;;) {
+        char piece[PIECE];
+        ssize_t n = pread(fd, piece, sizeof(piece), offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail(problems, name, errno);
+        if (n == 0)
+            return 0;
+        r = buffer_append(out, piece, (size_t)n);
+        if (r < 0)
+            return fail(problems, name, -r);
+        offset += n;
+    }
+}
+
+int conf_file_read(const char *path, struct conf_problems *problems, struct buffer *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int r;
+
+    if (fd < 0)
+        return fail(problems, span_from_cstr(path), errno);
+    r = conf_file_read_fd(fd, span_from_cstr(path), problems, out);
+    close(fd);
+    return r;
+}

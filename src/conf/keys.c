@@ -1,0 +1,331 @@
+#include "conf/keys.h"
+
+#include "conf/value.h"
+
+#define KB UINT64_C(1024)
+#define MB (KB * KB)
+#define GB (KB * MB)
+#define SECOND UINT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+
+#define KEYS(array) .keys = (array), .key_count = ARRAY_SIZE(array)
+
+/* ---- keys that one version of the file shares with the next: read, checked, not built ---- */
+
+static const char *const tls_words[] = {"none", "opportunistic", "require", "implicit", NULL};
+
+static const struct conf_key tls_keys[] = {
+    {"certificate", CONF_TYPE_PATH, CONF_UNKEPT, .required = true},
+    {"key", CONF_TYPE_PATH, CONF_UNKEPT, .required = true},
+};
+static const struct conf_schema tls_schema = {.name = "`tls`", KEYS(tls_keys)};
+
+static const struct conf_key resolver_keys[] = {
+    {"servers", CONF_TYPE_TEXTS, CONF_UNKEPT, .max = 16},
+    {"trust_anchor", CONF_TYPE_PATH, CONF_UNKEPT},
+};
+static const struct conf_schema resolver_schema = {.name = "`resolver`", KEYS(resolver_keys)};
+
+static const struct conf_key web_keys[] = {
+    {"address", CONF_TYPE_ADDRESSES, CONF_UNKEPT, .max = CONF_ADDRESSES_MAX, .required = true},
+};
+static const struct conf_schema web_schema = {.name = "`web`", KEYS(web_keys)};
+
+/* An entry of `relays` or `routes`: nothing is kept but its name. */
+struct unkept_entry {
+    struct span name;
+    struct conf_place place;
+    uint8_t tls;
+};
+
+static bool read_route_tls(struct conf_reader *r, const struct conf_node *n, void *member)
+{
+    /* Ignoring it would send in the clear, some day, what was meant to be protected. */
+    if (span_equal(n->text, SPAN("require")))
+        conf_error(
+            r->problems, n->place,
+            "not built yet: `tls: require` on a route; take it out, nothing is sent to other "
+            "servers by this version");
+    return true;
+}
+
+static bool read_pattern(struct conf_reader *r, const struct conf_node *n, struct span *out_name)
+{
+    if (span_equal(n->key, SPAN("*")))
+        return true;
+    return conf_read_domain(r, n->key_place, n->key, out_name);
+}
+
+static const struct conf_key relay_keys[] = {
+    {"to", CONF_TYPE_TEXTS, CONF_UNKEPT, .max = 64, .required = true},
+    {"verify", CONF_TYPE_BOOL, CONF_UNKEPT},
+    {"tls", CONF_TYPE_CUSTOM, CONF_UNKEPT, .read = read_route_tls},
+};
+static const struct conf_schema relay_schema = {
+    .name = "a relay or route",
+    KEYS(relay_keys),
+    .size = sizeof(struct unkept_entry),
+    .name_offset = offsetof(struct unkept_entry, name),
+    .place_offset = offsetof(struct unkept_entry, place),
+    .read_name = read_pattern,
+};
+
+/* ---- listen ---- */
+
+static bool read_listen_name(struct conf_reader *r, const struct conf_node *n,
+                             struct span *out_name)
+{
+    bool good = n->key.size > 0 && n->key.size <= CONF_NAME_MAX;
+
+    for (size_t i = 0; i < n->key.size; i++) {
+        char c = ascii_lower(n->key.data[i]);
+        good &= (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    }
+    *out_name = n->key;
+    if (!good)
+        conf_error(r->problems, n->key_place,
+                   "a listener's name is up to %d letters, digits, `-` and `_`; choose another",
+                   CONF_NAME_MAX);
+    return good;
+}
+
+static const char *const service_words[] = {"mx", "submission", "pop3", NULL};
+static const struct conf_key listen_keys[] = {
+    {"address", CONF_TYPE_ADDRESSES, offsetof(struct conf_listen, addresses),
+     offsetof(struct conf_listen, address_count), .max = CONF_ADDRESSES_MAX, .required = true},
+    {"service", CONF_TYPE_WORD, offsetof(struct conf_listen, service), .words = service_words},
+    {"tls", CONF_TYPE_WORD, offsetof(struct conf_listen, tls), .words = tls_words},
+    {"normalize", CONF_TYPE_NETWORKS, offsetof(struct conf_listen, normalize),
+     offsetof(struct conf_listen, normalize_count), .max = CONF_NETWORKS_MAX},
+};
+static const struct conf_schema listen_schema = {
+    .name = "a listener",
+    KEYS(listen_keys),
+    .size = sizeof(struct conf_listen),
+    .name_offset = offsetof(struct conf_listen, name),
+    .place_offset = offsetof(struct conf_listen, place),
+    .read_name = read_listen_name,
+};
+
+/* ---- domains ---- */
+
+static bool read_domain_name(struct conf_reader *r, const struct conf_node *n,
+                             struct span *out_name)
+{
+    return conf_read_domain(r, n->key_place, n->key, out_name);
+}
+
+/* %d domain, %u user, %% percent; no folder may lead upwards. */
+static bool check_template(struct conf_reader *r, const struct conf_node *n, struct span path)
+{
+    for (size_t i = 0; i < path.size; i++) {
+        if (path.data[i] != '%')
+            continue;
+        i++;
+        if (i < path.size && (path.data[i] == 'd' || path.data[i] == 'u' || path.data[i] == '%'))
+            continue;
+        conf_error(r->problems, n->place,
+                   "behind %% only d (the domain), u (the user) or %% are known; mend the path");
+        return false;
+    }
+    if (memmem(path.data, path.size, "/../", 4) ||
+        (path.size >= 3 && memcmp(path.data + path.size - 3, "/..", 3) == 0)) {
+        conf_error(r->problems, n->place, "`..` in a mailbox path; write the path without it");
+        return false;
+    }
+    return true;
+}
+
+static bool read_deliver(struct conf_reader *r, const struct conf_node *n, void *target)
+{
+    struct conf_domain *domain = target;
+    struct span text = n->text;
+
+    if (span_starts_nocase(text, SPAN("maildir:"))) {
+        struct span path;
+        domain->delivery = CONF_DELIVERY_MAILDIR;
+        if (!conf_read_path(r, n, span_from(text, 8), &path) || !check_template(r, n, path))
+            return false;
+        domain->template = path;
+        return true;
+    }
+    if (span_starts_nocase(text, SPAN("lmtp:")) || span_starts_nocase(text, SPAN("pipe:"))) {
+        domain->delivery =
+            ascii_lower(text.data[0]) == 'l' ? CONF_DELIVERY_LMTP : CONF_DELIVERY_PIPE;
+        conf_error(r->problems, n->place,
+                   "not built yet: delivery by `%.5s`; use maildir:/path/%%d/%%u", text.data);
+        return false;
+    }
+    conf_error(r->problems, n->place, "`%.*s` is no way to deliver; write maildir:/path/%%d/%%u",
+               SPAN_ARG(span_first(text, 80)));
+    return false;
+}
+
+static const struct conf_key domain_keys[] = {
+    {"deliver", CONF_TYPE_CUSTOM, .read = read_deliver, .required = true},
+    {"users", CONF_TYPE_PATH, offsetof(struct conf_domain, users)},
+    {"aliases", CONF_TYPE_PATH, offsetof(struct conf_domain, aliases)},
+};
+static const struct conf_schema domain_schema = {
+    .name = "a domain",
+    KEYS(domain_keys),
+    .size = sizeof(struct conf_domain),
+    .name_offset = offsetof(struct conf_domain, name),
+    .place_offset = offsetof(struct conf_domain, place),
+    .read_name = read_domain_name,
+};
+
+/* ---- groups of single settings ---- */
+
+#define NUMBER(key, group, member, least, most)                                                    \
+    {                                                                                              \
+        key, CONF_TYPE_NUMBER, offsetof(struct conf, group.member), .min = (least), .max = (most)  \
+    }
+#define BYTES(key, group, member, least, most)                                                     \
+    {                                                                                              \
+        key, CONF_TYPE_SIZE, offsetof(struct conf, group.member), .min = (least), .max = (most)    \
+    }
+#define TIME(key, group, member, least, most)                                                      \
+    {                                                                                              \
+        key, CONF_TYPE_TIME, offsetof(struct conf, group.member), .min = (least), .max = (most)    \
+    }
+
+enum { RATE_MAX = 100000000 };
+
+static const struct conf_key limits_keys[] = {
+    /* RFC 5321 section 4.5.3.1.7 and .8: the least that a server takes. */
+    BYTES("message_size", limits, message_size, 64 * KB, 1024 * GB),
+    NUMBER("recipients", limits, recipients, 100, 10000),
+    NUMBER("connections", limits, connections, 1, 1000000),
+    NUMBER("errors", limits, errors, 1, 10000),
+    NUMBER("client_connections", limits, client_connections, 0, RATE_MAX),
+    NUMBER("network_connections", limits, network_connections, 0, RATE_MAX),
+    NUMBER("client_rate", limits, client_rate, 0, RATE_MAX),
+    NUMBER("network_rate", limits, network_rate, 0, RATE_MAX),
+    NUMBER("client_refusals", limits, client_refusals, 0, RATE_MAX),
+    TIME("command_idle", limits, command_idle, SECOND, DAY),
+    TIME("data_idle", limits, data_idle, SECOND, DAY),
+    TIME("message_time", limits, message_time, SECOND, 7 * DAY),
+    TIME("session_time", limits, session_time, SECOND, 30 * DAY),
+    NUMBER("waiting", limits, waiting, 1, 1000000000),
+    BYTES("disk_reserve", limits, disk_reserve, 0, 1024 * GB),
+};
+static const struct conf_schema limits_schema = {.name = "`limits`", KEYS(limits_keys)};
+
+static const struct conf_key retry_keys[] = {
+    TIME("first", retry, first, SECOND, 365 * DAY),
+    TIME("max", retry, max, SECOND, 365 * DAY),
+    TIME("give_up", retry, give_up, SECOND, 365 * DAY),
+    TIME("delay_notice", retry, delay_notice, 0, 365 * DAY),
+};
+static const struct conf_schema retry_schema = {.name = "`retry`", KEYS(retry_keys)};
+
+static const struct conf_key users_keys[] = {
+    {"queue", CONF_TYPE_TEXT, offsetof(struct conf, users.queue)},
+    {"network", CONF_TYPE_TEXT, offsetof(struct conf, users.network)},
+    {"directory", CONF_TYPE_TEXT, offsetof(struct conf, users.directory)},
+    {"mailbox", CONF_TYPE_TEXT, offsetof(struct conf, users.mailbox)},
+};
+static const struct conf_schema users_schema = {.name = "`users`", KEYS(users_keys)};
+
+static const struct conf_key book_keys[] = {
+    {"keep", CONF_TYPE_TIME, offsetof(struct conf, book_keep), .min = DAY, .max = 3650 * DAY},
+    {"refusals", CONF_TYPE_TIME, offsetof(struct conf, book_refusals), .min = HOUR,
+     .max = 3650 * DAY},
+};
+static const struct conf_schema book_schema = {.name = "`book`", KEYS(book_keys)};
+
+static const struct conf_key mailbox_keys[] = {
+    {"quota", CONF_TYPE_SIZE, offsetof(struct conf, quota)},
+    {"threads", CONF_TYPE_NUMBER, offsetof(struct conf, mailbox_threads), .min = 1, .max = 1024},
+};
+static const struct conf_schema mailbox_schema = {.name = "`mailbox`", KEYS(mailbox_keys)};
+
+/* ---- the file ---- */
+
+static bool read_spool(struct conf_reader *r, const struct conf_node *n, void *target)
+{
+    struct conf *c = target;
+    struct span text = n->text;
+
+    if (span_starts_nocase(text, SPAN("rados:"))) {
+        conf_error(r->problems, n->place,
+                   "not built yet: a spool on Ceph; use file:/var/spool/postbuch");
+        return false;
+    }
+    if (span_starts_nocase(text, SPAN("file:")))
+        text = span_from(text, 5);
+    return conf_read_path(r, n, text, &c->spool);
+}
+
+static const char *const sandbox_words[] = {"kill", "errno", NULL};
+
+static const struct conf_key file_keys[] = {
+    {"hostname", CONF_TYPE_HOST, offsetof(struct conf, hostname), .required = true},
+    {"banner", CONF_TYPE_TEXT, offsetof(struct conf, banner)},
+    {"postmaster", CONF_TYPE_TEXT, offsetof(struct conf, postmaster)},
+    {"spool", CONF_TYPE_CUSTOM, .read = read_spool},
+    {"spool_segment_size", CONF_TYPE_SIZE, offsetof(struct conf, segment_size), .min = MB,
+     .max = GB},
+    {"ledger", CONF_TYPE_PATH, offsetof(struct conf, ledger)},
+    {"control", CONF_TYPE_PATH, offsetof(struct conf, control)},
+    {"drop", CONF_TYPE_PATH, offsetof(struct conf, drop)},
+    {"sandbox", CONF_TYPE_WORD, offsetof(struct conf, sandbox), .words = sandbox_words},
+    {"listen", CONF_TYPE_MAPS, offsetof(struct conf, listens), offsetof(struct conf, listen_count),
+     .max = CONF_LISTENERS_MAX, .schema = &listen_schema},
+    {"domains", CONF_TYPE_MAPS, offsetof(struct conf, domains), offsetof(struct conf, domain_count),
+     .max = CONF_DOMAINS_MAX, .schema = &domain_schema},
+    {"trusted", CONF_TYPE_NETWORKS, offsetof(struct conf, trusted),
+     offsetof(struct conf, trusted_count), .max = CONF_NETWORKS_MAX},
+    {"retry", CONF_TYPE_MAP, 0, .schema = &retry_schema},
+    {"limits", CONF_TYPE_MAP, 0, .schema = &limits_schema},
+    {"users", CONF_TYPE_MAP, 0, .schema = &users_schema},
+    {"book", CONF_TYPE_MAP, 0, .schema = &book_schema},
+    {"mailbox", CONF_TYPE_MAP, 0, .schema = &mailbox_schema},
+    {"tls", CONF_TYPE_MAP, CONF_UNKEPT, .schema = &tls_schema,
+     .not_built = "TLS; STARTTLS is not offered, all sessions are in the clear"},
+    {"relays", CONF_TYPE_MAPS, CONF_UNKEPT, .max = CONF_DOMAINS_MAX, .schema = &relay_schema,
+     .not_built = "relaying; mail for these domains is refused as foreign"},
+    {"routes", CONF_TYPE_MAPS, CONF_UNKEPT, .max = CONF_DOMAINS_MAX, .schema = &relay_schema,
+     .not_built = "sending to other servers; mail for foreign domains is refused"},
+    {"resolver", CONF_TYPE_MAP, CONF_UNKEPT, .schema = &resolver_schema,
+     .not_built = "the resolver; no DNS server is asked"},
+    {"web", CONF_TYPE_MAP, CONF_UNKEPT, .schema = &web_schema,
+     .not_built = "the page; nobody listens on its address"},
+};
+const struct conf_schema conf_file_schema = {.name = "the configuration", KEYS(file_keys)};
+
+void conf_set_defaults(struct conf *c)
+{
+    c->banner = SPAN("ESMTP Postbuch");
+    c->spool = SPAN("/var/spool/postbuch");
+    c->ledger = SPAN("/var/lib/postbuch/ledger");
+    c->control = SPAN("/run/postbuch/control");
+    c->drop = SPAN("/var/spool/postbuch-drop");
+    c->segment_size = 64 * MB;
+    c->retry = (struct conf_retry){5 * MINUTE, 4 * HOUR, 4 * DAY, 0};
+    c->users = (struct conf_users){SPAN("postbuch"), SPAN("postbuch-net"), SPAN("postbuch-auth"),
+                                   SPAN("vmail")};
+    c->book_keep = 90 * DAY;
+    c->book_refusals = 14 * DAY;
+    c->mailbox_threads = 4;
+    c->limits = (struct conf_limits){
+        .message_size = 50 * MB,
+        .recipients = 1000,
+        .connections = 10000,
+        .errors = 20,
+        .client_connections = 50,
+        .network_connections = 500,
+        .client_rate = 300,
+        .network_rate = 3000,
+        .client_refusals = 100,
+        .command_idle = 5 * MINUTE, /* RFC 5321 section 4.5.3.2.7 */
+        .data_idle = 3 * MINUTE,
+        .message_time = 2 * HOUR,
+        .session_time = 12 * HOUR,
+        .waiting = 5000000,
+        .disk_reserve = 256 * MB,
+    };
+}

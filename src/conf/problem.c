@@ -1,0 +1,109 @@
+#include "conf/problem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TEXT_MAX = 400, TEXTS_MAX = 256 * 1024 };
+
+void conf_problems_init(struct conf_problems *p)
+{
+    *p = (struct conf_problems){.arena = ARENA_LIMITED(TEXTS_MAX)};
+}
+
+void conf_problems_done(struct conf_problems *p)
+{
+    arena_done(&p->arena);
+    p->count = 0;
+}
+
+/* The copy of a file's name that an earlier problem has made. */
+static struct span own_name(struct conf_problems *p, struct span file)
+{
+    for (size_t i = p->count; i > 0; i--)
+        if (span_equal(p->items[i - 1].place.file, file))
+            return p->items[i - 1].place.file;
+    return arena_copy(&p->arena, file);
+}
+
+static void add(struct conf_problems *p, enum conf_severity severity, struct conf_place place,
+                const char *format, va_list args)
+{
+    char text[TEXT_MAX];
+    int size = vsnprintf(text, sizeof(text), format, args);
+
+    if (severity == CONF_ERROR)
+        p->error_count++;
+    else
+        p->warning_count++;
+    if (p->count == CONF_PROBLEMS_MAX || size < 0)
+        return;
+    place.file = own_name(p, place.file);
+    struct span shown =
+        span_of(text, (size_t)size < sizeof(text) ? (size_t)size : sizeof(text) - 1);
+    p->items[p->count] = (struct conf_problem){severity, place, arena_copy(&p->arena, shown)};
+    p->count++;
+}
+
+void conf_error(struct conf_problems *p, struct conf_place place, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    add(p, CONF_ERROR, place, format, args);
+    va_end(args);
+}
+
+void conf_warn(struct conf_problems *p, struct conf_place place, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    add(p, CONF_WARNING, place, format, args);
+    va_end(args);
+}
+
+static int by_place(const void *left, const void *right)
+{
+    const struct conf_problem *a = left, *b = right;
+
+    if (a->place.line != b->place.line)
+        return a->place.line < b->place.line ? -1 : 1;
+    if (a->place.column != b->place.column)
+        return a->place.column < b->place.column ? -1 : 1;
+    return (a->severity < b->severity) - (a->severity > b->severity);
+}
+
+/* Moves the problems of `file` to items[from…], keeping the order of the others. */
+static size_t gather(struct conf_problems *p, size_t from, struct span file)
+{
+    size_t end = from;
+
+    for (size_t i = from; i < p->count; i++) {
+        if (!span_equal(p->items[i].place.file, file))
+            continue;
+        struct conf_problem found = p->items[i];
+        memmove(&p->items[end + 1], &p->items[end], (i - end) * sizeof(found));
+        p->items[end++] = found;
+    }
+    return end;
+}
+
+void conf_problems_sort(struct conf_problems *p)
+{
+    for (size_t from = 0, end; from < p->count; from = end) {
+        end = gather(p, from, p->items[from].place.file);
+        qsort(&p->items[from], end - from, sizeof(p->items[0]), by_place);
+    }
+}
+
+void conf_problem_format(const struct conf_problem *problem, struct buffer *out)
+{
+    buffer_append_span(out, problem->place.file);
+    if (problem->place.line)
+        buffer_printf(out, ":%u", problem->place.line);
+    if (problem->place.line && problem->place.column)
+        buffer_printf(out, ":%u", problem->place.column);
+    buffer_printf(out, ": %s: ", problem->severity == CONF_ERROR ? "error" : "warning");
+    buffer_append_span(out, problem->text);
+}

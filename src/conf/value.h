@@ -1,0 +1,25 @@
+/*
+ * Values as people write them: "50M", "4d", "yes". Parsers take the whole text and return 0,
+ * -EINVAL (not of this form) or -ERANGE (too large), with the output untouched on failure.
+ */
+#pragma once
+
+#include "base/span.h"
+
+/* Bytes: digits and an optional K, M, G or T (powers of 1024), with an optional B: "50M", "64KB".
+ */
+int conf_size_parse(struct span text, uint64_t *out_bytes);
+
+/* Milliseconds: one or more of digits with ms, s, m, h, d, w: "90s", "1h30m", "4d". A bare 0 is 0.
+ */
+int conf_duration_parse(struct span text, uint64_t *out_ms);
+
+/* yes, no, true, false, on, off. */
+int conf_bool_parse(struct span text, bool *out);
+
+/* A domain or host name: labels of letters, digits, hyphens and (for UTF-8 names) bytes over 0x7f,
+ * without a dot at the end (RFC 1123 section 2.1). */
+bool conf_is_domain(struct span text);
+
+/* Edits between the two (insert, delete, replace, swap neighbours), at most `max` + 1. */
+unsigned conf_edit_distance(struct span a, struct span b, unsigned max);

@@ -1,0 +1,280 @@
+#include "problems.h"
+
+#include "conf/conf.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The file of the manual: everything that is documented. */
+static const char documented[] =
+    "hostname: mail.aaa.example\n"
+    "spool: file:/var/spool/postbuch\n"
+    "ledger: /var/lib/postbuch/ledger\n"
+    "control: /run/postbuch/control\n"
+    "\n"
+    "tls:\n"
+    "  certificate: /etc/postbuch/cert.pem\n"
+    "  key: /etc/postbuch/key.pem\n"
+    "\n"
+    "listen:\n"
+    "  mx:          { address: [\"0.0.0.0:25\", \"[::]:25\"] }\n"
+    "  submission:  { address: [\"0.0.0.0:587\"], service: submission }\n"
+    "  submissions: { address: [\"0.0.0.0:465\"], service: submission, tls: implicit }\n"
+    "  pop3:        { address: [\"0.0.0.0:110\"], service: pop3 }\n"
+    "\n"
+    "domains:\n"
+    "  aaa.example:\n"
+    "    deliver: maildir:/var/mail/%d/%u\n"
+    "    users: file:/etc/postbuch/users\n"
+    "    aliases: file:/etc/aliases\n"
+    "relays:\n"
+    "  intern.example: { to: [\"smtp:10.0.0.5:25\"], verify: true }\n"
+    "routes:\n"
+    "  bbb.example: { to: [\"smtp:gw.bbb.example:25\"], tls: require }\n"
+    "  \"*\": { to: [mx] }\n"
+    "\n"
+    "trusted: [127.0.0.0/8, \"::1/128\"]\n"
+    "resolver: { servers: [\"127.0.0.1@53\"], trust_anchor: /usr/share/dns/root.key }\n"
+    "retry:  { first: 5m, max: 4h, give_up: 4d, delay_notice: 4h }\n"
+    "limits: { message_size: 50M, recipients: 1000, connections: 10000 }\n"
+    "book:   { keep: 90d, refusals: 14d }\n"
+    "web:    { address: \"127.0.0.1:8025\" }\n";
+
+static const char documented_warnings[] =
+    "6:1: warning: not built yet: TLS\n"
+    "12:3: warning: not built yet: the service of `submission`\n"
+    "13:3: warning: not built yet: the service of `submissions`\n"
+    "14:3: warning: not built yet: the service of `pop3`\n"
+    "21:1: warning: not built yet: relaying\n"
+    "23:1: warning: not built yet: sending to other servers\n"
+    "24:55: error: not built yet: `tls: require`\n"
+    "28:1: warning: not built yet: the resolver\n"
+    "29:44: warning: not built yet: notices of delay\n"
+    "32:1: warning: not built yet: the page\n";
+
+static int parse(const char *text, struct conf_problems *problems, struct conf *c)
+{
+    conf_problems_init(problems);
+    return conf_parse(span_from_cstr(text), SPAN("test.yaml"), SPAN("/etc/postbuch"), problems, c);
+}
+
+static void documented_file(void **state)
+{
+    struct conf_problems problems;
+    struct conf c;
+
+    assert_int_equal(parse(documented, &problems, &c), -EINVAL);
+    assert_problems(&problems, "documented", documented_warnings);
+    assert_null(c.listens);
+    conf_problems_done(&problems);
+
+    /* Without what would be dangerous to ignore it is taken, and typed. */
+    char *mended = strdup(documented);
+    memcpy(strstr(mended, "tls: require"), "verify: yes ", 12);
+    assert_int_equal(parse(mended, &problems, &c), 0);
+    assert_span(c.hostname, "mail.aaa.example");
+    assert_span(c.spool, "/var/spool/postbuch");
+    assert_int_equal(c.listen_count, 4);
+    assert_span(c.listens[0].name, "mx");
+    assert_int_equal(c.listens[0].address_count, 2);
+    assert_int_equal(c.listens[0].addresses[1].port, 25);
+    assert_int_equal(c.listens[2].tls, CONF_TLS_IMPLICIT);
+    assert_int_equal(c.domain_count, 1);
+    assert_span(c.domains[0].template, "/var/mail/%d/%u");
+    assert_span(c.domains[0].users, "/etc/postbuch/users");
+    assert_int_equal(c.trusted_count, 2);
+    assert_int_equal(c.trusted[0].prefix, 104);
+    assert_int_equal(c.retry.give_up, 4 * 86400000);
+    assert_int_equal(c.limits.message_size, 50 << 20);
+    assert_true(c.book_refusals == 14 * UINT64_C(86400000));
+    free(mended);
+    conf_done(&c);
+    conf_problems_done(&problems);
+}
+
+#define HOST "hostname: mail.aaa.example\n"
+#define LISTEN "listen: { mx: { address: \"127.0.0.1:25\" } }\n"
+#define DOMAIN "domains: { aaa.example: { deliver: \"maildir:/m/%d/%u\", users: /u } }\n"
+#define WHOLE HOST LISTEN DOMAIN /* three lines without a problem */
+
+static const struct {
+    const char *name, *text, *problems;
+} cases[] = {
+    {"nothing wrong", WHOLE, ""},
+    {"all at once",
+     "hostnmae: x\nspool: rados:pool=p\nlisten: { mx: { adress: \"127.0.0.1:25\" } }\n"
+     "limits: { message_size: lots }\ntrusted: [10.0.0.1/8, nobody]\nretry: 5m\n",
+     "1:1: error: the configuration has no key `hostnmae`; did you mean `hostname`?\n"
+     "1:1: error: the configuration needs `hostname:`\n"
+     "2:8: error: not built yet: a spool on Ceph\n"
+     "3:11: error: a listener needs `address:`\n"
+     "3:17: error: a listener has no key `adress`; did you mean `address`?\n"
+     "4:25: error: `message_size` is a size, but `lots` is none; write it like 50M or 64K\n"
+     "5:11: error: `10.0.0.1/8` has bits set behind its prefix\n"
+     "5:23: error: `nobody` is not a network\n"
+     "6:8: error: `retry` is a group of settings"},
+    {"nobody listens", HOST DOMAIN, "1:1: warning: nobody listens"},
+    {"no address", HOST DOMAIN "listen: { mx: { address: [] } }\n",
+     "3:11: warning: `mx` has no address"},
+    {"no domain", HOST LISTEN, "1:1: warning: no domain is delivered here"},
+    {"far from any key", WHOLE "zzzzzzzz: 1\n",
+     "4:1: error: the configuration has no key "
+     "`zzzzzzzz`; take it out"},
+    {"no value", WHOLE "spool:\n", "`spool` has no value"},
+    {"list for a value", WHOLE "banner: [a]\n", "4:9: error: `banner` is a single value"},
+    {"map for a list", WHOLE "trusted: { a: b }\n", "4:10: error: `trusted` is a list"},
+    {"text for a listener", HOST DOMAIN "listen: { mx: 25 }\n",
+     "3:15: error: a listener is a group of settings"},
+    {"nested list", WHOLE "trusted: [[127.0.0.0/8]]\n", "4:11: error: here belongs a single value"},
+    {"word", WHOLE "sandbox: off\n",
+     "4:10: error: `off` is not a value of `sandbox`; choose one of: kill, errno"},
+    {"too small", WHOLE "limits: { recipients: 99 }\n", "4:23: error: `99` is too small"},
+    {"too large", WHOLE "retry: { give_up: 9999d }\n", "4:19: error: `9999d` is too large"},
+    {"number", WHOLE "limits: { recipients: 0x100 }\n", "`recipients` is a number"},
+    {"segment size", WHOLE "spool_segment_size: 1000001\n", "too small"},
+    {"odd segment size", WHOLE "spool_segment_size: 1048577\n", "multiple of 64K"},
+    {"host name", LISTEN DOMAIN "hostname: \"bad host\"\n", "`bad host` is not a domain name"},
+    {"host without dot", LISTEN DOMAIN "hostname: box\n", "3:1: warning: `hostname` has no dot"},
+    {"path scheme", WHOLE "ledger: s3:/bucket\n", "not the path of a file"},
+    {"same folder", WHOLE "ledger: /x/\nspool: file:/x\n", "4:1: error: `ledger` and `spool` are"},
+    {"address without port", HOST DOMAIN "listen: { mx: { address: 127.0.0.1 } }\n",
+     "3:26: error: `127.0.0.1` is not an address with a port"},
+    {"listener's name", WHOLE "listen2: 1\n", "did you mean `listen`?"},
+    {"bad listener's name", HOST DOMAIN "listen: { \"m x\": { address: \"127.0.0.1:25\" } }\n",
+     "3:11: error: a listener's name"},
+    {"address twice",
+     HOST DOMAIN
+     "listen:\n  a: { address: \"127.0.0.1:25\" }\n  b: { address: \"127.0.0.1:25\" }\n",
+     "5:3: error: `b` names an address that is listed before"},
+    {"mx with TLS only",
+     HOST DOMAIN "listen: { mx: { address: \"127.0.0.1:25\", tls: require } }\n",
+     "3:11: error: not built yet: TLS, so `mx` would take in the clear"},
+    {"delivery by LMTP",
+     HOST LISTEN "domains: { aaa.example: { deliver: \"lmtp:h:24\", users: /u } }\n",
+     "3:36: error: not built yet: delivery by `lmtp:`"},
+    {"delivery by pipe",
+     HOST LISTEN "domains: { aaa.example: { deliver: \"pipe:/x\", users: /u } }\n",
+     "3:36: error: not built yet: delivery by `pipe:`"},
+    {"unknown delivery", HOST LISTEN "domains: { aaa.example: { deliver: /x, users: /u } }\n",
+     "3:36: error: `/x` is no way to deliver"},
+    {"template letters",
+     HOST LISTEN "domains: { aaa.example: { deliver: \"maildir:/%x\", users: /u } }\n",
+     "only d (the domain), u (the user)"},
+    {"template upwards",
+     HOST LISTEN "domains: { aaa.example: { deliver: \"maildir:/%u/../x\", users: /u } }\n",
+     "`..` in a mailbox path"},
+    {"one box for all",
+     HOST LISTEN "domains: { aaa.example: { deliver: \"maildir:/%%u\", users: /u } }\n",
+     "warning: all users of `aaa.example` share one mailbox"},
+    {"shared by two domains",
+     HOST LISTEN "domains:\n  a.example: { deliver: \"maildir:/m/%u\", users: /u }\n"
+                 "  b.example: { deliver: \"maildir:/m/%u\", users: /u }\n",
+     "5:3: warning: users of the same name in `a.example` and `b.example` share a mailbox"},
+    {"domain twice",
+     HOST LISTEN "domains:\n  a.example: { deliver: \"maildir:/m/%d/%u\", users: /u }\n"
+                 "  A.Example: { deliver: \"maildir:/m/%d/%u\", users: /u }\n",
+     "error: `a.example` is listed twice"},
+    {"domain without users",
+     HOST LISTEN "domains: { aaa.example: { deliver: \"maildir:/m/%d/%u\" } }\n",
+     "3:12: warning: `aaa.example` has no `users:`; all mail for it is refused"},
+    {"local and relayed", WHOLE "relays: { AAA.example: { to: [x] } }\n",
+     "4:1: warning: not built yet: relaying\n4:11: error: `AAA.example` is also in `domains:`"},
+    {"retry", WHOLE "retry: { first: 2h, max: 1h, give_up: 1h }\n",
+     "4:10: error: the first pause is longer\n4:30: warning: mail is given up before the first"},
+    {"short give_up", WHOLE "retry: { give_up: 5h }\n", "4:10: warning: mail is given up in less"},
+    {"open relay", WHOLE "trusted: [0.0.0.0/0, \"::/0\", 64.0.0.0/2]\n",
+     "error: 0.0.0.0/0 trusts everybody\nerror: ::/0 trusts everybody\n"
+     "warning: 64.0.0.0/2 trusts a large part"},
+    {"book", WHOLE "book: { keep: 2d }\n", "4:9: warning: mail may wait longer than the book"},
+    {"postmaster", WHOLE "postmaster: anna\n", "4:1: error: `anna` is not an address"},
+    {"postmaster elsewhere", WHOLE "postmaster: anna@bbb.example\n", "is not in `domains:`"},
+    {"not a truth", WHOLE "relays: { x.example: { to: [x], verify: 2 } }\n",
+     "not built yet\n4:41: error: `verify` is yes or no"},
+    {"duplicate listener", HOST DOMAIN "listen: { mx: { address: \"127.0.0.1:25\" }, mx: {} }\n",
+     "3:44: error: `mx` is set twice"},
+    {"tree and schema", "hostname: &a x.example\nbannner: 1\n" LISTEN DOMAIN,
+     "1:11: error: anchors\n2:1: error: the configuration has no key `bannner`"},
+};
+
+static void problems_are_found(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct conf_problems problems;
+        struct conf c;
+        int r = parse(cases[i].text, &problems, &c);
+        assert_problems(&problems, cases[i].name, cases[i].problems);
+        assert_int_equal(r, problems.error_count ? -EINVAL : 0);
+        conf_done(&c);
+        conf_problems_done(&problems);
+    }
+}
+
+static void relative_paths(void **state)
+{
+    struct conf_problems problems;
+    struct conf c;
+
+    assert_int_equal(parse(HOST LISTEN "spool: file:./spool/\nledger: ledger\n"
+                                       "domains: { aaa.example: { deliver: \"maildir:mail/%u\", "
+                                       "users: file:users } }\n",
+                           &problems, &c),
+                     0);
+    assert_span(c.spool, "/etc/postbuch/spool");
+    assert_span(c.ledger, "/etc/postbuch/ledger");
+    assert_span(c.domains[0].template, "/etc/postbuch/mail/%u");
+    assert_span(c.domains[0].users, "/etc/postbuch/users");
+    assert_span(conf_template_folder(c.domains[0].template), "/etc/postbuch/mail");
+    assert_span(conf_template_folder(SPAN("/x%u/y")), "/");
+    conf_done(&c);
+    conf_problems_done(&problems);
+}
+
+static void default_file_is_good(void **state)
+{
+    char folder[] = "/tmp/test_conf.XXXXXX", path[64];
+    struct conf_problems problems;
+    struct conf c;
+
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(conf_create_default(folder), 0);
+    assert_int_equal(conf_create_default(folder), 0); /* leaves what is there */
+    snprintf(path, sizeof(path), "%s/postbuch.yaml", folder);
+    conf_problems_init(&problems);
+    assert_int_equal(conf_load(path, &problems, &c), 0);
+    assert_problems(&problems, "default", "");
+    assert_int_equal(c.listens[0].addresses[0].port, 2525);
+    assert_true(span_starts_nocase(c.spool, span_from_cstr(folder)));
+    assert_int_equal(access(path, R_OK), 0);
+    conf_done(&c);
+    conf_problems_done(&problems);
+    static const char *const names[] = {"postbuch.yaml", "users", "aliases"};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void unreadable_files(void **state)
+{
+    struct conf_problems problems;
+    struct conf c;
+
+    conf_problems_init(&problems);
+    assert_int_equal(conf_load("/nonexistent/postbuch.yaml", &problems, &c), -ENOENT);
+    assert_int_equal(conf_load("/tmp", &problems, &c), -EISDIR);
+    assert_int_equal(conf_load("/dev/zero", &problems, &c), -EINVAL);
+    assert_int_equal(problems.error_count, 3);
+    conf_problems_done(&problems);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(documented_file),  cmocka_unit_test(problems_are_found),
+        cmocka_unit_test(relative_paths),   cmocka_unit_test(default_file_is_good),
+        cmocka_unit_test(unreadable_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

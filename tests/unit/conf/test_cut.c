@@ -1,0 +1,99 @@
+#include "../unit.h"
+
+#include "conf/conf.h"
+
+static const char text[] =
+    "hostname: mail.aaa.example\n"
+    "trusted: 10.0.0.0/8\n"
+    "listen:\n"
+    "  mx: { address: \"127.0.0.1:25\", normalize: 192.0.2.0/24 }\n"
+    "  sub: { address: \"127.0.0.1:587\", service: submission }\n"
+    "domains:\n"
+    "  aaa.example: { deliver: \"maildir:/m/%d/%u\", users: /u, aliases: /a }\n"
+    "  bbb.example: { deliver: \"maildir:/m/%d/%u\", users: /u }\n"
+    "limits: { client_rate: 7, message_size: 1M, recipients: 200 }\n"
+    "mailbox: { quota: 1G }\n";
+
+static int setup(void **state)
+{
+    static struct conf c;
+    struct conf_problems problems;
+
+    conf_problems_init(&problems);
+    int r = conf_parse(span_from_cstr(text), SPAN("f"), SPAN("/"), &problems, &c);
+    conf_problems_done(&problems);
+    *state = &c;
+    return r;
+}
+
+static int teardown(void **state)
+{
+    conf_done(*state);
+    return 0;
+}
+
+static void smtpd_gets_what_is_built(void **state)
+{
+    struct arena arena = ARENA_INIT;
+    struct conf_smtpd part;
+
+    assert_int_equal(conf_cut_smtpd(*state, 3, &arena, &part), 0);
+    assert_int_equal(part.generation, 3);
+    assert_span(part.hostname, "mail.aaa.example");
+    assert_int_equal(part.listener_count, 1); /* submission isn't built yet */
+    assert_span(part.listeners[0].name, "mx");
+    assert_int_equal(part.listeners[0].normalize_count, 1);
+    assert_int_equal(part.message_size_max, 1 << 20);
+    assert_int_equal(part.recipients_max, 200);
+    assert_int_equal(part.command_timeout_ms, 300000);
+    arena_done(&arena);
+}
+
+static void directory_gets_each_file_once(void **state)
+{
+    struct arena arena = ARENA_INIT;
+    struct conf_directory part;
+
+    assert_int_equal(conf_cut_directory(*state, 3, &arena, &part), 0);
+    assert_int_equal(part.domain_count, 2);
+    assert_int_equal(part.file_count, 2);
+    assert_span(part.files[0].name, "/u");
+    assert_span(part.files[1].name, "/a");
+    assert_span(part.domains[1].users, "/u");
+    assert_int_equal(part.domains[1].aliases.size, 0);
+    assert_int_equal(part.trusted_count, 1);
+    assert_int_equal(part.limits.client_rate, 7);
+    arena_done(&arena);
+}
+
+static void the_others(void **state)
+{
+    struct arena arena = ARENA_INIT;
+    struct conf_queue queue;
+    struct conf_book book;
+    struct conf_mailbox mailbox;
+
+    assert_int_equal(conf_cut_queue(*state, 3, &arena, &queue), 0);
+    assert_int_equal(queue.domain_count, 2);
+    assert_span(queue.domains[1].name, "bbb.example");
+    assert_int_equal(queue.segment_size, 64 << 20);
+    assert_int_equal(queue.retry_first_ms, 300000);
+    assert_int_equal(conf_cut_book(*state, 3, &book), 0);
+    assert_span(book.ledger, "/var/lib/postbuch/ledger");
+    assert_int_equal(conf_cut_mailbox(*state, 3, 12, 34, &arena, &mailbox), 0);
+    assert_int_equal(mailbox.uid, 12);
+    assert_int_equal(mailbox.gid, 34);
+    assert_int_equal(mailbox.quota, 1 << 30);
+    assert_span(mailbox.domains[0].template, "/m/%d/%u");
+    arena_done(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(smtpd_gets_what_is_built, setup, teardown),
+        cmocka_unit_test_setup_teardown(directory_gets_each_file_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_others, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

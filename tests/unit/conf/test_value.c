@@ -1,0 +1,133 @@
+#include "../unit.h"
+
+#include "conf/value.h"
+#include <errno.h>
+
+static void sizes(void **state)
+{
+    static const struct {
+        const char *text;
+        int result;
+        uint64_t bytes;
+    } cases[] = {
+        {"0", 0, 0},
+        {"50M", 0, 50 << 20},
+        {"64k", 0, 65536},
+        {"64KB", 0, 65536},
+        {"12b", 0, 12},
+        {"1T", 0, 1ULL << 40},
+        {"18446744073709551615", 0, UINT64_MAX},
+        {"16777216T", -ERANGE, 0},
+        {"99999999999999999999", -ERANGE, 0},
+        {"M", -EINVAL, 0},
+        {"", -EINVAL, 0},
+        {"5 M", -EINVAL, 0},
+        {"5MM", -EINVAL, 0},
+        {"-5M", -EINVAL, 0},
+        {"1.5G", -EINVAL, 0},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        uint64_t bytes = 77;
+        assert_int_equal(conf_size_parse(span_from_cstr(cases[i].text), &bytes), cases[i].result);
+        assert_true(bytes == (cases[i].result ? 77 : cases[i].bytes));
+    }
+}
+
+static void durations(void **state)
+{
+    static const struct {
+        const char *text;
+        int result;
+        uint64_t ms;
+    } cases[] = {
+        {"0", 0, 0},
+        {"5m", 0, 300000},
+        {"4h", 0, 14400000},
+        {"4d", 0, 345600000},
+        {"1h30m", 0, 5400000},
+        {"250ms", 0, 250},
+        {"1s5ms", 0, 1005},
+        {"2W", 0, 1209600000},
+        {"5", -EINVAL, 0},
+        {"5x", -EINVAL, 0},
+        {"m5", -EINVAL, 0},
+        {"", -EINVAL, 0},
+        {"1h 30m", -EINVAL, 0},
+        {"-1h", -EINVAL, 0},
+        {"30500568904943w", -ERANGE, 0},
+        {"18446744073709551615ms1ms", -ERANGE, 0},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        uint64_t ms = 77;
+        assert_int_equal(conf_duration_parse(span_from_cstr(cases[i].text), &ms), cases[i].result);
+        assert_true(ms == (cases[i].result ? 77 : cases[i].ms));
+    }
+}
+
+static void truths(void **state)
+{
+    bool value = true;
+
+    assert_int_equal(conf_bool_parse(SPAN("No"), &value), 0);
+    assert_false(value);
+    assert_int_equal(conf_bool_parse(SPAN("on"), &value), 0);
+    assert_true(value);
+    assert_int_equal(conf_bool_parse(SPAN("1"), &value), -EINVAL);
+    assert_int_equal(conf_bool_parse(SPAN(""), &value), -EINVAL);
+}
+
+static void domains(void **state)
+{
+    static const struct {
+        const char *text;
+        bool good;
+    } cases[] = {
+        {"mail.example.org", true},
+        {"localhost", true},
+        {"a-b.c1", true},
+        {"m\xc3\xbcll.de", true},
+        {"", false},
+        {".", false},
+        {"a.", false},
+        {".a", false},
+        {"a..b", false},
+        {"-a.b", false},
+        {"a-.b", false},
+        {"a_b.c", false},
+        {"a b", false},
+        {"a/b", false},
+        {"a@b", false},
+        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.org", false},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_int_equal(conf_is_domain(span_from_cstr(cases[i].text)), cases[i].good);
+}
+
+static void distances(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        unsigned max, distance;
+    } cases[] = {
+        {"hostname", "hostname", 3, 0},
+        {"hostnmae", "hostname", 3, 1},
+        {"hotname", "hostname", 3, 1},
+        {"Hostname", "hostname", 3, 0},
+        {"", "abc", 5, 3},
+        {"abc", "", 5, 3},
+        {"abc", "xyz", 2, 3},
+        {"listne", "listen", 2, 1},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_int_equal(conf_edit_distance(span_from_cstr(cases[i].a), span_from_cstr(cases[i].b),
+                                            cases[i].max),
+                         cases[i].distance);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sizes), cmocka_unit_test(durations),
+                                       cmocka_unit_test(truths), cmocka_unit_test(domains),
+                                       cmocka_unit_test(distances)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
