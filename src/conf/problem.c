@@ -26,8 +26,10 @@ static struct span own_name(struct conf_problems *p, struct span file)
     return arena_copy(&p->arena, file);
 }
 
-static void add(struct conf_problems *p, enum conf_severity severity, struct conf_place place,
-                const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void add(struct conf_problems *p,
+                                                      enum conf_severity severity,
+                                                      struct conf_place place, const char *format,
+                                                      va_list args)
 {
     char text[TEXT_MAX];
     int size = vsnprintf(text, sizeof(text), format, args);
