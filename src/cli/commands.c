@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 const struct cli_command cli_commands[] = {
+    {"serve", "start the server", cli_serve},
     {NULL, NULL, NULL},
 };
 

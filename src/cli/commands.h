@@ -1,2 +1,4 @@
 /* The commands, each in src/cli/NAME.c. All as cli.h says. */
 #pragma once
+
+int cli_serve(int argc, char **argv);

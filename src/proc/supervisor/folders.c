@@ -1,0 +1,72 @@
+#include "proc/supervisor/supervisor.h"
+
+#include "base/log.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int make_parents(const char *path)
+{
+    char parent[PATH_MAX];
+    size_t size = strlen(path);
+
+    if (size >= sizeof(parent))
+        return -ENAMETOOLONG;
+    memcpy(parent, path, size + 1);
+    for (char *at = strchr(parent + 1, '/'); at; at = strchr(at + 1, '/')) {
+        *at = '\0';
+        if (mkdir(parent, 0755) < 0 && errno != EEXIST)
+            return -errno;
+        *at = '/';
+    }
+    return 0;
+}
+
+/* Makes `path` and what is missing above it; only `path` itself gets owner and mode. An existing
+ * folder stays as its administrator made it. 0 or -errno. */
+static int make_folder(const char *path, mode_t mode, uint32_t uid, uint32_t gid)
+{
+    int r = make_parents(path);
+
+    if (r < 0)
+        return r;
+    if (mkdir(path, mode) < 0)
+        return errno == EEXIST ? 0 : -errno;
+    /* mkdir obeys the umask, and leaves out the sticky bit. */
+    if (chmod(path, mode) < 0 || (uid != UINT32_MAX && chown(path, uid, gid) < 0))
+        return -errno;
+    return 0;
+}
+
+static int prepare(struct span path, mode_t mode, struct span user)
+{
+    char name[PATH_MAX];
+    uint32_t uid, gid;
+
+    if ((size_t)snprintf(name, sizeof(name), SPAN_FMT, SPAN_ARG(path)) >= sizeof(name))
+        return -ENAMETOOLONG;
+    user_ids(user, &uid, &gid);
+    int r = make_folder(name, mode, uid, gid);
+    if (r < 0)
+        log_error("folder %s: %s", name, strerror(-r));
+    return r;
+}
+
+int folders_prepare(const struct conf *conf)
+{
+    struct span control = span_first(conf->control, (size_t)span_find_last(conf->control, '/'));
+    int r = prepare(conf->spool, 0700, conf->users.queue);
+
+    if (r == 0)
+        r = prepare(conf->ledger, 0750, conf->users.queue);
+    if (r == 0)
+        r = prepare(control, 0755, conf->users.queue);
+    /* Anyone may put a file into the drop folder, nobody but the server may list or remove. */
+    if (r == 0)
+        r = prepare(conf->drop, 01733, conf->users.queue);
+    for (size_t i = 0; r == 0 && i < conf->domain_count; i++)
+        r = prepare(conf_template_folder(conf->domains[i].template), 0711, conf->users.mailbox);
+    return r;
+}

@@ -1,0 +1,106 @@
+#include "proc/supervisor/supervisor.h"
+
+#include "base/log.h"
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static struct span queue_user(const struct conf *conf)
+{
+    return conf->users.queue;
+}
+
+static struct span network_user(const struct conf *conf)
+{
+    return conf->users.network;
+}
+
+static struct span directory_user(const struct conf *conf)
+{
+    return conf->users.directory;
+}
+
+static struct span mailbox_user(const struct conf *conf)
+{
+    return conf->users.mailbox;
+}
+
+/* A part's cut is encoded at once: what it borrows from the arena need not outlive the call. */
+#define DEFINE_PART(name, cut_call)                                                                \
+    static int name##_part(const struct conf *conf, uint64_t generation, uint32_t uid,             \
+                           uint32_t gid, struct buffer *out)                                       \
+    {                                                                                              \
+        struct arena arena = ARENA_INIT;                                                           \
+        struct conf_##name part = {0};                                                             \
+        int r = cut_call;                                                                          \
+        if (r == 0)                                                                                \
+            r = codec_encode(&conf_##name##_codec, &part, out);                                    \
+        arena_done(&arena);                                                                        \
+        return r;                                                                                  \
+    }
+
+DEFINE_PART(smtpd, conf_cut_smtpd(conf, generation, &arena, &part))
+DEFINE_PART(queue, conf_cut_queue(conf, generation, &arena, &part))
+DEFINE_PART(book, conf_cut_book(conf, generation, &part))
+DEFINE_PART(directory, conf_cut_directory(conf, generation, &arena, &part))
+DEFINE_PART(mailbox, conf_cut_mailbox(conf, generation, uid, gid, &arena, &part))
+
+/* In the order of start: who is asked starts before who asks. */
+const struct kind kinds[] = {
+    {.peer = IPC_PEER_DIRECTORY,
+     .stop_phase = 2,
+     .takes_files = true,
+     .user = directory_user,
+     .part = directory_part},
+    {.peer = IPC_PEER_MAILBOX, .stop_phase = 2, .user = mailbox_user, .part = mailbox_part},
+    {.peer = IPC_PEER_BOOK, .stop_phase = 2, .user = queue_user, .part = book_part},
+    {.peer = IPC_PEER_QUEUE,
+     .stop_phase = 1,
+     .takes_control = true,
+     .user = queue_user,
+     .part = queue_part},
+    {.peer = IPC_PEER_SMTPD,
+     .per_core = true,
+     .stop_phase = 0,
+     .takes_sockets = true,
+     .user = network_user,
+     .part = smtpd_part},
+};
+const size_t kind_count = ARRAY_SIZE(kinds);
+
+bool kinds_are_linked(enum ipc_peer a, enum ipc_peer b)
+{
+    static const struct {
+        enum ipc_peer a, b;
+    } links[] = {{IPC_PEER_SMTPD, IPC_PEER_QUEUE},
+                 {IPC_PEER_SMTPD, IPC_PEER_DIRECTORY},
+                 {IPC_PEER_QUEUE, IPC_PEER_DIRECTORY},
+                 {IPC_PEER_QUEUE, IPC_PEER_BOOK},
+                 {IPC_PEER_QUEUE, IPC_PEER_MAILBOX}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+        if ((links[i].a == a && links[i].b == b) || (links[i].a == b && links[i].b == a))
+            return true;
+    return false;
+}
+
+void user_ids(struct span user, uint32_t *out_uid, uint32_t *out_gid)
+{
+    char name[64];
+
+    *out_uid = *out_gid = UINT32_MAX;
+    if (geteuid() != 0)
+        return;
+    snprintf(name, sizeof(name), SPAN_FMT, SPAN_ARG(user));
+    const struct passwd *entry = getpwnam(name);
+    if (!entry)
+        log_fatal("there is no user \"%s\": create it (useradd --system %s), or name another under "
+                  "`users:` in the configuration",
+                  name, name);
+    if (entry->pw_uid == 0)
+        log_fatal("user \"%s\" is root: name an ordinary one under `users:`", name);
+    *out_uid = entry->pw_uid;
+    *out_gid = entry->pw_gid;
+}

@@ -1,0 +1,183 @@
+#include "proc/supervisor/supervisor.h"
+
+#include "base/log.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { BACKLOG = 4096 };
+
+static struct listener *find(struct listener *list, const char *address)
+{
+    for (; list; list = list->next)
+        if (strcmp(list->address, address) == 0)
+            return list;
+    return NULL;
+}
+
+/* An address of the configuration as the kernel wants it; returns its size. */
+static socklen_t to_sockaddr(const struct conf_address *address, struct sockaddr_storage *out)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(address->port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(address->port)};
+    bool is_v4 = conf_ip_is_v4(address->ip);
+
+    memcpy(&v4.sin_addr, address->ip + 12, sizeof(v4.sin_addr));
+    memcpy(&v6.sin6_addr, address->ip, sizeof(v6.sin6_addr));
+    memset(out, 0, sizeof(*out));
+    if (is_v4)
+        memcpy(out, &v4, sizeof(v4));
+    else
+        memcpy(out, &v6, sizeof(v6));
+    return is_v4 ? sizeof(v4) : sizeof(v6);
+}
+
+static int bind_tcp(const struct conf_address *address)
+{
+    struct sockaddr_storage storage;
+    socklen_t size = to_sockaddr(address, &storage);
+    const int on = 1;
+    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (storage.ss_family == AF_INET6) /* [::] is IPv6 only, beside a listener of 0.0.0.0 */
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    if (bind(fd, (struct sockaddr *)&storage, size) < 0 || listen(fd, BACKLOG) < 0) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd;
+}
+
+/* A socket that nobody listens on any more was left by a crash. */
+static int remove_stale(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -errno;
+    int r = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ? -EADDRINUSE : 0;
+    if (r == 0 && errno == ECONNREFUSED && unlink(address->sun_path) < 0)
+        r = -errno;
+    close(fd);
+    return r;
+}
+
+static int bind_unix(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int r = remove_stale(&address);
+    if (r < 0)
+        return r;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    /* Who may do what is decided by the peer's credentials, not by the mode. */
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        chmod(path, 0666) < 0 || listen(fd, BACKLOG) < 0) {
+        r = -errno;
+        if (fd >= 0)
+            close(fd);
+        return r;
+    }
+    return fd;
+}
+
+/* Takes over the socket of an old listener with this address, or binds one. */
+static int add(struct listener **list, struct listener *old, const struct listener *wanted,
+               const struct conf_address *tcp)
+{
+    struct listener *same = find(old, wanted->address);
+    struct listener *l = malloc(sizeof(*l));
+
+    if (!l)
+        return -ENOMEM;
+    *l = *wanted;
+    l->fd = same ? same->fd : tcp ? bind_tcp(tcp) : bind_unix(wanted->address);
+    if (l->fd < 0) {
+        int r = l->fd;
+        log_error("listen %s on %s: %s%s", l->name, l->address, strerror(-r),
+                  r == -EADDRINUSE ? ": does another mail server run?" : "");
+        free(l);
+        return r;
+    }
+    l->next = *list;
+    *list = l;
+    return 0;
+}
+
+static int add_unix(struct listener **list, struct listener *old, const struct conf *conf,
+                    bool is_control)
+{
+    struct listener wanted = {.is_control = is_control};
+    struct span path = conf->control;
+    struct span folder = span_first(path, (size_t)(span_find_last(path, '/') + 1));
+    const char *name = is_control ? "control" : "local";
+
+    snprintf(wanted.name, sizeof(wanted.name), "%s", name);
+    snprintf(wanted.service, sizeof(wanted.service), "%s", name);
+    if (is_control)
+        snprintf(wanted.address, sizeof(wanted.address), SPAN_FMT, SPAN_ARG(path));
+    else
+        snprintf(wanted.address, sizeof(wanted.address), SPAN_FMT "submit", SPAN_ARG(folder));
+    if (path.size >= sizeof(wanted.address) - sizeof("submit"))
+        return -ENAMETOOLONG;
+    return add(list, old, &wanted, NULL);
+}
+
+static int add_tcp(struct listener **list, struct listener *old, const struct conf_listen *listen)
+{
+    int r = 0;
+
+    if (listen->service != CONF_SERVICE_MX)
+        return 0; /* check-config has warned that it isn't built yet */
+    for (size_t i = 0; r == 0 && i < listen->address_count; i++) {
+        struct listener wanted = {.service = "mx"};
+        snprintf(wanted.name, sizeof(wanted.name), SPAN_FMT, SPAN_ARG(listen->name));
+        conf_address_format(&listen->addresses[i], wanted.address);
+        r = add(list, old, &wanted, &listen->addresses[i]);
+    }
+    return r;
+}
+
+int listeners_open(const struct conf *conf, struct listener *old, struct listener **out)
+{
+    struct listener *list = NULL;
+    int r = add_unix(&list, old, conf, true);
+
+    if (r == 0)
+        r = add_unix(&list, old, conf, false);
+    for (size_t i = 0; r == 0 && i < conf->listen_count; i++)
+        r = add_tcp(&list, old, &conf->listens[i]);
+    if (r < 0)
+        listeners_close(list, old);
+    else
+        *out = list;
+    return r;
+}
+
+void listeners_close(struct listener *list, const struct listener *kept)
+{
+    while (list) {
+        struct listener *next = list->next;
+        if (!find((struct listener *)kept, list->address)) {
+            close(list->fd);
+            if (list->address[0] == '/')
+                unlink(list->address);
+        }
+        free(list);
+        list = next;
+    }
+}

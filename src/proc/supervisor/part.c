@@ -1,0 +1,89 @@
+#include "proc/supervisor/supervisor.h"
+
+#include "base/log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static int send_config(struct child *child)
+{
+    const struct conf *conf = &child->supervisor->conf;
+    struct buffer part = BUFFER_LIMITED(IPC_PART_MAX);
+    struct ipc_message message = {.type = IPC_CONFIG,
+                                  .config = {.generation = child->supervisor->generation,
+                                             .sandbox_kills = conf->sandbox == CONF_SANDBOX_KILL,
+                                             .origin = child->origin}};
+
+    user_ids(child->kind->user(conf), &message.config.uid, &message.config.gid);
+    int r = child->kind->part(conf, child->supervisor->generation, message.config.uid,
+                              message.config.gid, &part);
+    if (r == 0) {
+        message.config.part = buffer_span(&part);
+        r = ipc_notify(child->channel, &message);
+    }
+    buffer_done(&part);
+    return r;
+}
+
+static int send_file(struct child *child, struct span path)
+{
+    struct ipc_message message = {.type = IPC_FILE, .file = {.name = path}};
+    char name[4096];
+
+    if ((size_t)snprintf(name, sizeof(name), SPAN_FMT, SPAN_ARG(path)) >= sizeof(name))
+        return -ENAMETOOLONG;
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        log_error("%s: %m; who needs it defers until it can be read and the server is reloaded",
+                  name);
+        return 0;
+    }
+    int r = ipc_notify_fd(child->channel, &message, fd);
+    close(fd);
+    return r;
+}
+
+/* Each users and aliases file once, as the directory's part names them. */
+static int send_files(struct child *child)
+{
+    struct arena arena = ARENA_INIT;
+    struct conf_directory part = {0};
+    int r =
+        conf_cut_directory(&child->supervisor->conf, child->supervisor->generation, &arena, &part);
+
+    for (size_t i = 0; r == 0 && i < part.file_count; i++)
+        r = send_file(child, part.files[i].name);
+    arena_done(&arena);
+    return r;
+}
+
+static int send_listeners(struct child *child)
+{
+    int r = 0;
+
+    for (const struct listener *l = child->supervisor->listeners; l && r == 0; l = l->next) {
+        struct ipc_message message = {
+            .type = IPC_LISTENER,
+            .listener = {.name = span_from_cstr(l->name), .service = span_from_cstr(l->service)}};
+        if (l->is_control ? child->kind->takes_control : child->kind->takes_sockets)
+            r = ipc_notify_fd(child->channel, &message, l->fd);
+    }
+    return r;
+}
+
+int part_send(struct child *child)
+{
+    struct ipc_message activate = {.type = IPC_ACTIVATE,
+                                   .activate = {.generation = child->supervisor->generation}};
+    int r = send_config(child);
+
+    if (r == 0 && child->kind->takes_files)
+        r = send_files(child);
+    if (r == 0)
+        r = send_listeners(child);
+    if (r == 0)
+        r = ipc_notify(child->channel, &activate);
+    return r;
+}

@@ -1,0 +1,91 @@
+#include "proc/supervisor/supervisor.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+/* One `postbuch status` under way: its answer goes out when the last child has told its figures. */
+struct gathering {
+    struct supervisor *supervisor;
+    struct ipc_channel *asker;
+    uint64_t token;
+    struct buffer json;
+    size_t to_come;
+    struct figures {
+        struct ipc_call call;
+        struct gathering *gathering;
+        struct child *child;
+    } figures[CHILDREN_MAX];
+};
+
+static void append_child(struct gathering *g, const struct child *child, struct span own)
+{
+    int64_t ms = io_loop_now_ms(g->supervisor->loop) - child->started_ms;
+
+    buffer_printf(&g->json,
+                  "%s{\"name\":\"%s\",\"index\":%u,\"pid\":%d,\"ready\":%s,\"starts\":%u,"
+                  "\"running_ms\":%lld,\"figures\":",
+                  g->json.data[g->json.size - 1] == '[' ? "" : ",",
+                  ipc_peer_name(child->kind->peer), child->index, child->pid,
+                  child->ready ? "true" : "false", child->starts, (long long)(child->pid ? ms : 0));
+    if (own.size)
+        buffer_append_span(&g->json, own);
+    else
+        buffer_printf(&g->json, "null");
+    buffer_append_byte(&g->json, '}');
+}
+
+static void finish(struct gathering *g)
+{
+    struct ipc_message reply = {.type = IPC_STATUS};
+
+    buffer_printf(&g->json, "]}");
+    if (buffer_error(&g->json) == 0)
+        reply.status.json = buffer_span(&g->json);
+    /* The asker may have been restarted meanwhile: then its channel is another. */
+    for (size_t i = 0; i < g->supervisor->child_count; i++)
+        if (g->supervisor->children[i].channel == g->asker)
+            ipc_reply(g->asker, g->token, &reply);
+    buffer_done(&g->json);
+    free(g);
+}
+
+static void on_figures(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct figures *figures = CONTAINER_OF(call, struct figures, call);
+    struct gathering *g = figures->gathering;
+
+    append_child(g, figures->child, reply ? reply->status.json : SPAN(""));
+    if (--g->to_come == 0)
+        finish(g);
+}
+
+void status_gather(struct supervisor *s, struct ipc_channel *channel, uint64_t token)
+{
+    struct ipc_message ask = {.type = IPC_STATUS_ASK};
+    struct gathering *g = calloc(1, sizeof(*g));
+    char started[CLOCK_RFC3339_SIZE];
+
+    if (!g) {
+        struct ipc_message none = {.type = IPC_STATUS};
+        ipc_reply(channel, token, &none);
+        return;
+    }
+    *g = (struct gathering){.supervisor = s, .asker = channel, .token = token, .to_come = 1};
+    clock_format_rfc3339(s->started_us, started);
+    buffer_printf(&g->json,
+                  "{\"version\":\"" POSTBUCH_VERSION "\",\"pid\":%d,\"generation\":%llu,"
+                  "\"started\":\"%s\",\"processes\":[",
+                  (int)getpid(), (unsigned long long)s->generation, started);
+    for (size_t i = 0; i < s->child_count; i++) {
+        struct child *child = &s->children[i];
+        g->figures[i] = (struct figures){.call.fn = on_figures, .gathering = g, .child = child};
+        if (child->channel && ipc_call(child->channel, &g->figures[i].call, &ask) == 0)
+            g->to_come++;
+        else
+            append_child(g, child, SPAN(""));
+    }
+    if (--g->to_come == 0)
+        finish(g);
+}

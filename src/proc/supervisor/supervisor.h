@@ -1,0 +1,126 @@
+/*
+ * The supervisor: starts all processes, hands each its part of the configuration, its files and its
+ * sockets, joins them by channels, and starts again what died. The only process that stays root; it
+ * reads nothing that came over a network.
+ *
+ *   main.c      options, signals, the order of start and end
+ *   kind.c      which processes there are, who they become, who talks to whom
+ *   child.c     one process: start, channel, end, restart with a pause that grows
+ *   part.c      cuts the configuration and sends each child its part, files and sockets
+ *   listener.c  bound sockets, kept over a reload
+ *   folders.c   the folders that must be there, and whose they are
+ *   status.c    asks all children, for `postbuch status`
+ */
+#pragma once
+
+#include "conf/conf.h"
+#include "ipc/channel.h"
+
+enum { CHILDREN_MAX = 64 };
+
+struct supervisor;
+struct child;
+
+/* ---- kind.c ---- */
+
+struct kind {
+    enum ipc_peer peer;
+    bool per_core;       /* one a core, else one */
+    unsigned stop_phase; /* ends in this order */
+    bool takes_files, takes_sockets, takes_control;
+    struct span (*user)(const struct conf *conf); /* who it becomes */
+    /* Appends the encoded part. */
+    int (*part)(const struct conf *conf, uint64_t generation, uint32_t uid, uint32_t gid,
+                struct buffer *out);
+};
+
+enum { STOP_PHASES = 3 };
+
+extern const struct kind kinds[];
+extern const size_t kind_count;
+/* Do processes of these kinds have a channel between them? */
+bool kinds_are_linked(enum ipc_peer a, enum ipc_peer b);
+
+/* The ids of the user, or UINT32_MAX twice when we aren't root. Ends the process with a clear word
+ * when there is no such user. */
+void user_ids(struct span user, uint32_t *out_uid, uint32_t *out_gid);
+
+/* ---- child.c ---- */
+
+struct child {
+    struct supervisor *supervisor;
+    const struct kind *kind;
+    unsigned index;  /* among its kind */
+    uint16_t origin; /* of the ids it makes */
+    int pid;         /* 0: not running */
+    struct ipc_channel *channel;
+    struct io_timer *restart;
+    int64_t started_ms, pause_ms;
+    unsigned starts;
+    bool ready, stopping;
+    struct ipc_call status_call;
+};
+
+/* Starts it, sends its part and joins it to its peers. A failure is logged and tried again. */
+void child_start(struct child *child);
+/* Its process ended with this status of waitpid(2). */
+void child_ended(struct child *child, int status);
+void child_stop(struct child *child);
+bool child_is_running(const struct child *child);
+
+/* ---- part.c ---- */
+
+/* Sends the whole generation to one child, up to "activate". 0 or -errno. */
+int part_send(struct child *child);
+
+/* ---- listener.c ---- */
+
+struct listener {
+    struct listener *next;
+    int fd;
+    bool is_control; /* goes to the queue, all others to smtpd */
+    char name[64], service[32];
+    char address[128]; /* "127.0.0.1:25" or a path */
+};
+
+/* Binds what the configuration names, taking over sockets of `old` with the same address. On
+ * failure *out and `old` are as before; the causes are logged. */
+int listeners_open(const struct conf *conf, struct listener *old, struct listener **out);
+/* Closes those of `list` that aren't in `kept`. Paths are removed too. */
+void listeners_close(struct listener *list, const struct listener *kept);
+
+/* ---- folders.c ---- */
+
+/* Makes missing folders: spool, ledger, control, drop, Maildir roots. 0 or -errno, logged. */
+int folders_prepare(const struct conf *conf);
+
+/* ---- status.c ---- */
+
+/* Answers the call `token` on `channel` with the figures of all processes, when all have answered.
+ */
+void status_gather(struct supervisor *s, struct ipc_channel *channel, uint64_t token);
+
+/* ---- main.c ---- */
+
+struct supervisor {
+    struct io_loop *loop;
+    const char *config_file;
+    const char *libexec; /* NULL: where we lie */
+    struct conf conf;
+    uint64_t generation;
+    struct listener *listeners;
+    struct child children[CHILDREN_MAX];
+    size_t child_count;
+    bool announced; /* all were ready once */
+    bool stopping;
+    unsigned stop_phase;
+    struct io_timer *stop_timer;
+    int64_t started_us;
+};
+
+/* A child has sent "ready". */
+void supervisor_child_ready(struct supervisor *s);
+void supervisor_child_ended(struct supervisor *s);
+/* Reads the configuration again and sends it round. The errors (or warnings) go to `out_text`.
+ * 0 or -EINVAL: the old one stays. */
+int supervisor_reload(struct supervisor *s, struct buffer *out_text);
