@@ -148,6 +148,16 @@ static const struct ipc_row rows[IPC_TYPE_COUNT] = {
 
     [IPC_SEALED] = {"sealed", &position_codec},
     [IPC_FOLDED] = {"folded", &position_codec},
+
+    [IPC_QUEUE_LIST] = {"queue-list", &ipc_queue_filter_codec, .reply = IPC_QUEUE_PAGE},
+    [IPC_QUEUE_MORE] = {"queue-more", &nothing_codec, .reply = IPC_QUEUE_PAGE},
+    [IPC_QUEUE_PAGE] = {"queue-page", &ipc_queue_page_codec, .is_reply = true},
+    [IPC_QUEUE_SUMMARY_ASK] = {"queue-summary-ask", &nothing_codec, .reply = IPC_QUEUE_SUMMARY},
+    [IPC_QUEUE_SUMMARY] = {"queue-summary", &ipc_queue_summary_codec, .is_reply = true},
+    [IPC_QUEUE_ACT] = {"queue-act", &ipc_queue_act_codec, .reply = IPC_QUEUE_ACTED},
+    [IPC_QUEUE_ACTED] = {"queue-acted", &ipc_queue_acted_codec, .is_reply = true},
+    [IPC_BOOK_SYNC] = {"book-sync", &nothing_codec, .reply = IPC_BOOK_SYNCED},
+    [IPC_BOOK_SYNCED] = {"book-synced", &ipc_book_synced_codec, .is_reply = true},
 };
 
 const struct ipc_row *ipc_row(unsigned type)

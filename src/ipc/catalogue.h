@@ -11,6 +11,7 @@
 
 #include "base/codec.h"
 #include "base/id.h"
+#include "ipc/control.h"
 
 enum ipc_type {
     IPC_NONE, /* no message; also "this type has no reply" */
@@ -60,6 +61,17 @@ enum ipc_type {
     /* queue to book and back */
     IPC_SEALED,
     IPC_FOLDED,
+
+    /* control socket to queue (ipc/control.h), beside IPC_RELOAD and IPC_STATUS_ASK */
+    IPC_QUEUE_LIST,
+    IPC_QUEUE_MORE,
+    IPC_QUEUE_PAGE,
+    IPC_QUEUE_SUMMARY_ASK,
+    IPC_QUEUE_SUMMARY,
+    IPC_QUEUE_ACT,
+    IPC_QUEUE_ACTED,
+    IPC_BOOK_SYNC,
+    IPC_BOOK_SYNCED,
 
     IPC_TYPE_COUNT
 };
@@ -318,6 +330,12 @@ struct ipc_message {
         struct ipc_mailbox_result mailbox_result;
         struct ipc_mailbox_body mailbox_body;
         struct ipc_position position;
+        struct ipc_queue_filter queue_filter;
+        struct ipc_queue_page queue_page;
+        struct ipc_queue_summary queue_summary;
+        struct ipc_queue_act queue_act;
+        struct ipc_queue_acted queue_acted;
+        struct ipc_book_synced book_synced;
     };
 };
 

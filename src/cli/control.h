@@ -1,0 +1,25 @@
+/*
+ * The client of the control socket (docs/formats/control.md): a request at a time, waited for. What
+ * goes wrong between here and the server is told on standard error; the command then returns
+ * CLI_UNREACHED.
+ */
+#pragma once
+
+#include "ipc/channel.h"
+
+struct cli_control;
+
+/* Connects to the server at `path`. `command` is for complaints ("queue"). CLI_OK or CLI_UNREACHED.
+ */
+int cli_control_open(const char *command, const char *path, struct cli_control **out);
+void cli_control_close(struct cli_control *control);
+
+/* Sends a call and waits for its reply, which `reply` is given, borrowed until it returns.
+ * CLI_OK, or CLI_UNREACHED when the server went away. */
+int cli_control_ask(struct cli_control *control, const struct ipc_message *request,
+                    void (*reply)(void *arg, const struct ipc_message *reply), void *arg);
+
+/* All pages of a listing, one after another. `page` returns false to end it early. CLI_OK,
+ * CLI_BAD_NEWS (told) when the server could not go on, or CLI_UNREACHED. */
+int cli_control_list(struct cli_control *control, const struct ipc_queue_filter *filter,
+                     bool (*page)(void *arg, const struct ipc_queue_page *page), void *arg);

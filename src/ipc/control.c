@@ -1,0 +1,60 @@
+#include "ipc/control.h"
+
+const uint32_t ipc_queue_age_s[IPC_QUEUE_AGES] = {300,   3600,      4 * 3600,
+                                                  86400, 2 * 86400, UINT32_MAX};
+
+CODEC_DEFINE(, ipc_queue_filter_codec, struct ipc_queue_filter,
+             CODEC_FIXED(struct ipc_queue_filter, id),
+             CODEC_SPAN(struct ipc_queue_filter, sender, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_queue_filter, recipient, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_queue_filter, destination, ENVELOPE_ADDRESS_MAX),
+             CODEC_UINT(struct ipc_queue_filter, states, 15),
+             CODEC_UINT(struct ipc_queue_filter, brief, 1));
+
+CODEC_DEFINE(static, row_codec, struct ipc_queue_row, CODEC_FIXED(struct ipc_queue_row, id),
+             CODEC_UINT(struct ipc_queue_row, index, UINT32_MAX),
+             CODEC_INT(struct ipc_queue_row, accepted_us),
+             CODEC_UINT(struct ipc_queue_row, size_bytes, UINT64_MAX),
+             CODEC_SPAN(struct ipc_queue_row, sender, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_queue_row, address, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_queue_row, original, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_queue_row, destination, ENVELOPE_ADDRESS_MAX),
+             CODEC_UINT(struct ipc_queue_row, state, IPC_QUEUE_HELD),
+             CODEC_UINT(struct ipc_queue_row, wait, IPC_WAIT_COUNT - 1),
+             CODEC_UINT(struct ipc_queue_row, attempts, UINT16_MAX),
+             CODEC_INT(struct ipc_queue_row, next_attempt_us),
+             CODEC_INT(struct ipc_queue_row, deadline_us),
+             CODEC_SPAN(struct ipc_queue_row, why, IPC_QUEUE_WHY_MAX));
+CODEC_DEFINE(, ipc_queue_page_codec, struct ipc_queue_page, CODEC_INT(struct ipc_queue_page, error),
+             CODEC_UINT(struct ipc_queue_page, last, 1), CODEC_INT(struct ipc_queue_page, now_us),
+             CODEC_LIST(struct ipc_queue_page, rows, row_count, IPC_QUEUE_PAGE_ROWS, &row_codec));
+
+CODEC_DEFINE(static, sum_codec, struct ipc_queue_sum,
+             CODEC_SPAN(struct ipc_queue_sum, destination, ENVELOPE_ADDRESS_MAX),
+             CODEC_UINT(struct ipc_queue_sum, paused, UINT32_MAX),
+             CODEC_UINT(struct ipc_queue_sum, ready, UINT32_MAX),
+             CODEC_UINT(struct ipc_queue_sum, active, UINT32_MAX),
+             CODEC_UINT(struct ipc_queue_sum, held, UINT32_MAX),
+             CODEC_FIXED(struct ipc_queue_sum, ages), CODEC_INT(struct ipc_queue_sum, oldest_us),
+             CODEC_UINT(struct ipc_queue_sum, window, UINT32_MAX),
+             CODEC_INT(struct ipc_queue_sum, resume_us),
+             CODEC_SPAN(struct ipc_queue_sum, why, IPC_QUEUE_WHY_MAX));
+CODEC_DEFINE(, ipc_queue_summary_codec, struct ipc_queue_summary,
+             CODEC_INT(struct ipc_queue_summary, now_us),
+             CODEC_UINT(struct ipc_queue_summary, messages, UINT64_MAX),
+             CODEC_UINT(struct ipc_queue_summary, recipients, UINT64_MAX),
+             CODEC_UINT(struct ipc_queue_summary, destinations, UINT32_MAX),
+             CODEC_LIST(struct ipc_queue_summary, rows, row_count, IPC_QUEUE_SUMMARY_ROWS,
+                        &sum_codec));
+
+CODEC_DEFINE(, ipc_queue_act_codec, struct ipc_queue_act,
+             CODEC_UINT(struct ipc_queue_act, act, IPC_ACT_COUNT - 1),
+             CODEC_FIXED(struct ipc_queue_act, id),
+             CODEC_UINT(struct ipc_queue_act, index, UINT32_MAX),
+             CODEC_SPAN(struct ipc_queue_act, destination, ENVELOPE_ADDRESS_MAX));
+CODEC_DEFINE(, ipc_queue_acted_codec, struct ipc_queue_acted,
+             CODEC_INT(struct ipc_queue_acted, error),
+             CODEC_UINT(struct ipc_queue_acted, count, UINT32_MAX),
+             CODEC_SPAN(struct ipc_queue_acted, text, IPC_QUEUE_WHY_MAX));
+CODEC_DEFINE(, ipc_book_synced_codec, struct ipc_book_synced,
+             CODEC_INT(struct ipc_book_synced, error));

@@ -1,0 +1,118 @@
+/*
+ * The part of the catalogue that the control socket speaks (docs/formats/control.md): what an
+ * administrator's program asks the queue. Included by ipc/catalogue.h.
+ *
+ * A listing comes in pages: the asker calls for the first with IPC_QUEUE_LIST and for each further
+ * one with IPC_QUEUE_MORE, so a slow terminal slows nobody. One listing a connection at a time; a
+ * new IPC_QUEUE_LIST ends the old one.
+ */
+#pragma once
+
+#include "mail/envelope.h"
+
+enum { IPC_QUEUE_PAGE_ROWS = 256, IPC_QUEUE_SUMMARY_ROWS = 1000, IPC_QUEUE_WHY_MAX = 512 };
+
+enum ipc_queue_state {
+    IPC_QUEUE_PAUSED = 1, /* waits for its next attempt */
+    IPC_QUEUE_READY = 2,  /* waits for its turn */
+    IPC_QUEUE_ACTIVE = 4, /* is being attempted */
+    IPC_QUEUE_HELD = 8,   /* waits for an administrator */
+};
+
+/* What a recipient waits for. */
+enum ipc_queue_wait {
+    IPC_WAIT_TURN,        /* its turn, soon */
+    IPC_WAIT_PAUSE,       /* its next attempt */
+    IPC_WAIT_DESTINATION, /* the end of its destination's pause */
+    IPC_WAIT_WINDOW,      /* the attempts under way to its destination */
+    IPC_WAIT_OUTCOME,     /* the outcome of the attempt under way */
+    IPC_WAIT_RELEASE,     /* an administrator */
+    IPC_WAIT_COUNT
+};
+
+/* Which recipients: all that fit every field that is set. */
+struct ipc_queue_filter {
+    struct id id;            /* zero: any */
+    struct span sender;      /* "": any; else equal, or a part when it has no @; no case */
+    struct span recipient;   /* likewise */
+    struct span destination; /* "": any; equal, no case */
+    uint8_t states;          /* of enum ipc_queue_state; 0: any */
+    bool brief;              /* rows without what only the disk knows: addresses, sender */
+};
+
+struct ipc_queue_row {
+    struct id id;
+    uint32_t index;      /* of the recipient in its message */
+    int64_t accepted_us; /* wall clock */
+    uint64_t size_bytes;
+    struct span sender;
+    struct span address;
+    struct span original;
+    struct span destination;
+    uint8_t state; /* enum ipc_queue_state, one bit */
+    uint8_t wait;  /* enum ipc_queue_wait */
+    uint16_t attempts;
+    int64_t next_attempt_us; /* until when it waits; 0: no time is known */
+    int64_t deadline_us;     /* is given up by an attempt after this */
+    struct span why;         /* the last trouble, or "" */
+};
+
+struct ipc_queue_page {
+    int32_t error; /* 0 or -errno: the listing has ended */
+    bool last;     /* no more pages */
+    int64_t now_us;
+    struct ipc_queue_row *rows;
+    size_t row_count;
+};
+
+enum { IPC_QUEUE_AGES = 6 };
+/* Upper ends of the ages counted in a summary, in seconds; the last has none. */
+extern const uint32_t ipc_queue_age_s[IPC_QUEUE_AGES];
+
+struct ipc_queue_sum {
+    struct span destination;
+    uint32_t paused, ready, active, held;
+    uint32_t ages[IPC_QUEUE_AGES]; /* recipients by age since acceptance */
+    int64_t oldest_us;             /* acceptance of the oldest */
+    uint32_t window;               /* attempts allowed at the same time */
+    int64_t resume_us;             /* end of the destination's pause, 0: none */
+    struct span why;
+};
+
+/* The destinations with most recipients first. */
+struct ipc_queue_summary {
+    int64_t now_us;
+    uint64_t messages, recipients; /* in all */
+    uint32_t destinations;         /* in all, also those that are left out */
+    struct ipc_queue_sum *rows;
+    size_t row_count;
+};
+
+enum ipc_queue_act_kind { IPC_ACT_HOLD, IPC_ACT_RELEASE, IPC_ACT_RETRY, IPC_ACT_COUNT };
+
+/* Needs an id or a destination: "all" must be said by asking for each. */
+struct ipc_queue_act {
+    uint8_t act;             /* enum ipc_queue_act_kind */
+    struct id id;            /* zero: any */
+    uint32_t index;          /* UINT32_MAX: all recipients of the message */
+    struct span destination; /* "": any */
+};
+
+/* Sent when the acts are on disk, each with who did it. */
+struct ipc_queue_acted {
+    int32_t error;    /* 0; -ENOENT: nothing fits; -EPERM; … */
+    uint32_t count;   /* recipients concerned */
+    struct span text; /* what is wrong, for people */
+};
+
+/* The book has folded all that was on disk when it was asked. */
+struct ipc_book_synced {
+    int32_t error; /* 0; -EPIPE: the book is not there; -ETIMEDOUT */
+};
+
+extern const struct codec ipc_queue_filter_codec;
+extern const struct codec ipc_queue_page_codec;
+extern const struct codec ipc_queue_summary_codec;
+extern const struct codec ipc_queue_act_codec;
+extern const struct codec ipc_queue_acted_codec;
+extern const struct codec ipc_book_synced_codec;
