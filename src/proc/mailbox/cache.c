@@ -1,0 +1,138 @@
+#include "proc/mailbox/cache.h"
+
+#include "base/clock.h"
+
+void mailbox_cache_init(struct mailbox_cache *cache, unsigned max)
+{
+    *cache = (struct mailbox_cache){.max = max};
+    pthread_mutex_init(&cache->lock, NULL);
+    list_init(&cache->folders);
+}
+
+/* Takes it out of the cache; closed now or by its last user. */
+static void forget(struct mailbox_cache *cache, struct mailbox_folder *folder)
+{
+    list_remove(&folder->link);
+    cache->count--;
+    if (folder->references == 0)
+        mailbox_folder_free(folder);
+}
+
+void mailbox_cache_done(struct mailbox_cache *cache)
+{
+    LIST_EACH(&cache->folders, link)
+    forget(cache, CONTAINER_OF(link, struct mailbox_folder, link));
+    pthread_mutex_destroy(&cache->lock);
+}
+
+static struct mailbox_folder *find(struct mailbox_cache *cache, const struct mailbox_root *root,
+                                   const char *path)
+{
+    LIST_EACH(&cache->folders, link)
+    {
+        struct mailbox_folder *folder = CONTAINER_OF(link, struct mailbox_folder, link);
+        if (folder->root == root && strcmp(folder->path, path) == 0)
+            return folder;
+    }
+    return NULL;
+}
+
+/* Puts it in front and counts the user. */
+static void use(struct mailbox_cache *cache, struct mailbox_folder *folder)
+{
+    list_remove(&folder->link);
+    list_prepend(&cache->folders, &folder->link);
+    folder->references++;
+}
+
+/* Closes what is too much and in nobody's use, the least recently used first. */
+static void shrink(struct mailbox_cache *cache)
+{
+    for (struct list *link = cache->folders.prev; cache->count > cache->max;) {
+        struct mailbox_folder *folder = CONTAINER_OF(link, struct mailbox_folder, link);
+        link = link->prev;
+        if (folder->references == 0)
+            forget(cache, folder);
+        if (link == &cache->folders)
+            return;
+    }
+}
+
+/* A freshly opened folder, or the one that was known, when it is still the same: that one has the
+ * count of its bytes. */
+static struct mailbox_folder *adopt(struct mailbox_cache *cache, struct mailbox_folder *fresh,
+                                    int64_t now_ms)
+{
+    struct mailbox_folder *known = find(cache, fresh->root, fresh->path);
+
+    if (known && mailbox_folder_same(known, fresh)) {
+        mailbox_folder_free(fresh);
+        fresh = known;
+    } else {
+        if (known)
+            forget(cache, known);
+        cache->count++;
+    }
+    fresh->opened_ms = now_ms;
+    use(cache, fresh);
+    shrink(cache);
+    return fresh;
+}
+
+static bool claim_sweep(struct mailbox_folder *folder, int64_t now_ms)
+{
+    if (folder->swept_ms && now_ms - folder->swept_ms < MAILBOX_CACHE_SWEEP_MS)
+        return false;
+    folder->swept_ms = now_ms;
+    return true;
+}
+
+int mailbox_cache_get(struct mailbox_cache *cache, const struct mailbox_root *root,
+                      const char *path, struct mailbox_outcome *outcome,
+                      struct mailbox_folder **out)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    struct mailbox_folder *fresh;
+
+    pthread_mutex_lock(&cache->lock);
+    struct mailbox_folder *folder = find(cache, root, path);
+    if (folder && now_ms - folder->opened_ms > MAILBOX_CACHE_TRUST_MS)
+        folder = NULL;
+    if (folder)
+        use(cache, folder);
+    pthread_mutex_unlock(&cache->lock);
+    if (folder) {
+        *out = folder;
+        return 0;
+    }
+    int r = mailbox_folder_open(root, path, outcome, &fresh);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&cache->lock);
+    folder = adopt(cache, fresh, now_ms);
+    bool sweep = claim_sweep(folder, now_ms);
+    pthread_mutex_unlock(&cache->lock);
+    if (sweep)
+        mailbox_folder_sweep(folder, clock_wall_us() / 1000000);
+    *out = folder;
+    return 0;
+}
+
+void mailbox_cache_put(struct mailbox_cache *cache, struct mailbox_folder *folder)
+{
+    pthread_mutex_lock(&cache->lock);
+    folder->references--;
+    bool last = folder->references == 0 && !list_is_linked(&folder->link);
+    if (!last)
+        shrink(cache);
+    pthread_mutex_unlock(&cache->lock);
+    if (last)
+        mailbox_folder_free(folder);
+}
+
+void mailbox_cache_distrust(struct mailbox_cache *cache, struct mailbox_folder *folder)
+{
+    pthread_mutex_lock(&cache->lock);
+    folder->opened_ms = INT64_MIN / 2;
+    pthread_mutex_unlock(&cache->lock);
+}

@@ -1,0 +1,31 @@
+/*
+ * Open mailbox folders, shared by the delivering threads, the least recently used one closed when
+ * there are too many. Those in use stay, so that a batch into many mailboxes syncs each only once.
+ * A folder is looked up by its path again when a second has passed, so that mail doesn't go on into
+ * one that was moved away or deleted.
+ */
+#pragma once
+
+#include "proc/mailbox/folder.h"
+#include <pthread.h>
+
+enum { MAILBOX_CACHE_TRUST_MS = 1000, MAILBOX_CACHE_SWEEP_MS = 3600 * 1000 };
+
+struct mailbox_cache {
+    pthread_mutex_t lock;
+    struct list folders; /* most recently used first */
+    unsigned count, max;
+};
+
+void mailbox_cache_init(struct mailbox_cache *cache, unsigned max);
+/* No folder may be in use any more. */
+void mailbox_cache_done(struct mailbox_cache *cache);
+
+/* The folder at `path` below `root`, made when it is missing; give it back with _put. 0; -errno
+ * with the outcome set. */
+int mailbox_cache_get(struct mailbox_cache *cache, const struct mailbox_root *root,
+                      const char *path, struct mailbox_outcome *outcome,
+                      struct mailbox_folder **out);
+void mailbox_cache_put(struct mailbox_cache *cache, struct mailbox_folder *folder);
+/* The next _get opens it anew: it was seen to be gone. */
+void mailbox_cache_distrust(struct mailbox_cache *cache, struct mailbox_folder *folder);

@@ -1,0 +1,97 @@
+#include "proc/mailbox/text.h"
+
+void text_lines_feed(struct text_lines *t, struct span piece, struct buffer *out)
+{
+    char *to = buffer_reserve(out, piece.size + 1), *begin = to;
+    const char *from = piece.data, *end = from + piece.size;
+
+    if (!to || piece.size == 0)
+        return;
+    if (t->held_cr && *from != '\n')
+        *to++ = '\r';
+    else if (t->held_cr)
+        t->ended++;
+    t->held_cr = false;
+    while (from < end) {
+        const char *cr = memchr(from, '\r', (size_t)(end - from));
+        size_t run = (size_t)((cr ? cr : end) - from);
+        memcpy(to, from, run);
+        to += run;
+        from += run;
+        if (!cr)
+            break;
+        from++;
+        if (from == end)
+            t->held_cr = true;
+        else if (*from == '\n')
+            t->ended++;
+        else
+            *to++ = '\r';
+    }
+    out->size += (size_t)(to - begin);
+}
+
+void text_lines_finish(struct text_lines *t, struct buffer *out)
+{
+    if (t->held_cr)
+        buffer_append_byte(out, '\r');
+    t->held_cr = false;
+}
+
+static const struct span mark = {"Delivered-To:", 13};
+
+/* A whole header line without its line end. */
+static void end_line(struct text_loop *t)
+{
+    struct span line = {t->line, t->line_size};
+
+    t->line_size = 0;
+    if (line.size > 0 && line.data[line.size - 1] == '\r')
+        line.size--;
+    if (line.size == 0) {
+        t->body_began = true;
+        return;
+    }
+    if (!span_starts_nocase(line, mark))
+        return;
+    t->marks++;
+    buffer_append_span(&t->seen, span_trim(span_from(line, mark.size)));
+    buffer_append_byte(&t->seen, '\n');
+}
+
+void text_loop_feed(struct text_loop *t, struct span piece)
+{
+    while (!t->body_began && piece.size > 0) {
+        ptrdiff_t lf = span_find(piece, '\n');
+        struct span part = span_first(piece, lf < 0 ? piece.size : (size_t)lf);
+        struct span kept = span_first(part, TEXT_LOOP_LINE - t->line_size);
+
+        memcpy(t->line + t->line_size, kept.data, kept.size);
+        t->line_size += kept.size;
+        piece = span_from(piece, part.size + (lf >= 0));
+        if (lf >= 0)
+            end_line(t);
+    }
+}
+
+bool text_loop_has(const struct text_loop *t, struct span address)
+{
+    struct span left = buffer_span(&t->seen);
+
+    if (t->marks > TEXT_LOOP_MARKS_MAX || buffer_error(&t->seen))
+        return true;
+    while (left.size > 0) {
+        ptrdiff_t lf = span_find(left, '\n');
+        if (lf < 0)
+            break;
+        if (span_equal_nocase(span_first(left, (size_t)lf), address))
+            return true;
+        left = span_from(left, (size_t)lf + 1);
+    }
+    return false;
+}
+
+void text_loop_done(struct text_loop *t)
+{
+    buffer_done(&t->seen);
+}

@@ -1,0 +1,82 @@
+#include "faults.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static struct {
+    enum fault_call call;
+    int nth, times, what;
+} fault;
+static atomic_int calls[FAULT_FSYNC + 1];
+
+void fault_set(enum fault_call call, int nth, int times, int what)
+{
+    fault_clear();
+    fault.call = call;
+    fault.nth = nth;
+    fault.times = times;
+    fault.what = what;
+}
+
+void fault_clear(void)
+{
+    fault.times = 0;
+    for (int i = FAULT_ANY; i <= FAULT_FSYNC; i++)
+        calls[i] = 0;
+}
+
+int fault_calls(enum fault_call call)
+{
+    return calls[call];
+}
+
+/* The fault that strikes this call, or 0. */
+static int strike(enum fault_call call)
+{
+    int any = ++calls[FAULT_ANY], own = ++calls[call];
+    int nth = fault.call == FAULT_ANY ? any : own;
+
+    if ((fault.call != FAULT_ANY && fault.call != call) || nth < fault.nth ||
+        nth >= fault.nth + fault.times)
+        return 0;
+    if (fault.what == FAULT_KILL)
+        raise(SIGKILL);
+    if (fault.what > 0)
+        errno = fault.what;
+    return fault.what;
+}
+
+ssize_t __real_writev(int fd, const struct iovec *parts, int count);
+ssize_t __wrap_writev(int fd, const struct iovec *parts, int count);
+ssize_t __wrap_writev(int fd, const struct iovec *parts, int count)
+{
+    int what = strike(FAULT_WRITEV);
+    if (what == FAULT_SHORT)
+        return write(fd, parts->iov_base, 1);
+    return what ? -1 : __real_writev(fd, parts, count);
+}
+
+int __real_fdatasync(int fd);
+int __wrap_fdatasync(int fd);
+int __wrap_fdatasync(int fd)
+{
+    return strike(FAULT_FDATASYNC) ? -1 : __real_fdatasync(fd);
+}
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+    return strike(FAULT_FSYNC) ? -1 : __real_fsync(fd);
+}
+
+int __real_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags);
+int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags);
+int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+    return strike(FAULT_RENAMEAT2) ? -1 : __real_renameat2(from_fd, from, to_fd, to, flags);
+}
