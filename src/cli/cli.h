@@ -40,7 +40,7 @@ enum { CLI_OPTIONS_MAX = 40 };
 struct cli_option {
     const char *name;     /* without dashes; NULL: only a letter */
     char letter;          /* 0: only a name */
-    const char *argument; /* what --help calls its value; NULL: takes none */
+    const char *argument; /* what --help calls its value; NULL: takes none; "[X]": may be missing */
     const char *help;     /* NULL: accepted, not listed */
     int key;              /* what cli_parse_next() returns: > 0 */
 };

@@ -3,6 +3,7 @@
 
 const struct cli_command cli_commands[] = {
     {"serve", "start the server", cli_serve},
+    {"send", "send a message, as sendmail(1) does", cli_send},
     {NULL, NULL, NULL},
 };
 

@@ -2,3 +2,4 @@
 #pragma once
 
 int cli_serve(int argc, char **argv);
+int cli_send(int argc, char **argv);

@@ -71,12 +71,20 @@ static int stop(struct cli_parser *p, int exit_code)
     return -1;
 }
 
+/* getopt.h's words for it, which also count the colons behind a letter. */
+static int takes_value(const struct cli_option *o)
+{
+    if (!o->argument)
+        return no_argument;
+    return o->argument[0] == '[' ? optional_argument : required_argument;
+}
+
 /* getopt's own tables, made from ours. A leading ':' keeps it silent and tells a missing value from
  * an unknown option. */
 static int call_getopt(struct cli_parser *p)
 {
     struct option named[CLI_OPTIONS_MAX] = {0};
-    char letters[2 * CLI_OPTIONS_MAX + 2] = ":";
+    char letters[3 * CLI_OPTIONS_MAX + 2] = ":";
     size_t letter_count = 1, named_count = 0;
     const struct cli_option *o;
 
@@ -86,7 +94,7 @@ static int call_getopt(struct cli_parser *p)
                 o->name, o->argument ? required_argument : no_argument, NULL, o->key};
         if (o->letter && option_by_letter(p->usage, o->letter) == o) {
             letters[letter_count++] = o->letter;
-            if (o->argument)
+            for (int colons = takes_value(o); colons > 0; colons--)
                 letters[letter_count++] = ':';
         }
     }

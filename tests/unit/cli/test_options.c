@@ -4,12 +4,13 @@
 
 #include <stdlib.h>
 
-enum { KEY_SINCE = 1, KEY_QUIET, KEY_OLD };
+enum { KEY_SINCE = 1, KEY_QUIET, KEY_OLD, KEY_MAYBE };
 
 static const struct cli_option options[] = {
     {"since", 's', "TIME", "only later ones", KEY_SINCE},
     {"quiet", 'q', NULL, "say less", KEY_QUIET},
     {NULL, 'o', "WORD", NULL, KEY_OLD},
+    {NULL, 'm', "[TIME]", "maybe with a time", KEY_MAYBE},
 };
 static const struct cli_usage usage = {"try", "WHAT…", "Tries.\n",
                                        true,  options, ARRAY_SIZE(options)};
@@ -49,6 +50,7 @@ static void lines(void **state)
         {"name with =", {"try", "--since=2h", "--quiet"}, "1=2h 2= :"},
         {"letters joined", {"try", "-qs2h"}, "2= 1=2h :"},
         {"only a letter", {"try", "-oi"}, "3=i :"},
+        {"optional value", {"try", "-m", "a", "-m30m"}, "4= 4=30m : a"},
         {"common", {"try", "--json", "--config", "/x"}, "config=/x json:"},
         {"after the arguments", {"try", "a", "--json"}, "json: a"},
         {"end of options", {"try", "--", "-q"}, ": -q"},

@@ -1,0 +1,206 @@
+#include "cli/collect.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/drop.h"
+#include "cli/submit.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { TMP_AGE_MAX_S = 86400 };
+
+struct collection {
+    int folder;
+    const char *submit_path;
+    const char *hostname;
+    bool stopped; /* nobody answers: the rest would find no one either */
+    int exit_code;
+};
+
+static void worsen(struct collection *c, int code)
+{
+    if (code > c->exit_code)
+        c->exit_code = code;
+}
+
+static void set_aside(struct collection *c, const char *name, const char *why)
+{
+    char aside[NAME_MAX + 16];
+
+    snprintf(aside, sizeof(aside), DROP_ASIDE_PREFIX "%s", name + sizeof(DROP_PREFIX) - 1);
+    log_error("%s in the drop folder is set aside as %s: %s", name, aside, why);
+    if (renameat(c->folder, name, c->folder, aside) < 0)
+        log_error("%s can't be renamed: %s", name, strerror(errno));
+    worsen(c, CLI_BAD_NEWS);
+}
+
+/* Reads a file that any user may have made: no link, no pipe, nothing with a second name. */
+static int read_file(struct collection *c, const char *name, struct buffer *out, uid_t *out_owner)
+{
+    struct stat st;
+    int result = 0;
+    int fd = openat(c->folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) < 0)
+        result = -errno;
+    else if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+        result = -EINVAL;
+    else if (st.st_size > DROP_SIZE_MAX)
+        result = -EFBIG;
+    while (result == 0) {
+        void *room = buffer_reserve(out, 65536);
+        ssize_t got = room ? read(fd, room, 65536) : 0;
+        if (got < 0 && errno != EINTR)
+            result = -errno;
+        if (!room)
+            result = buffer_error(out);
+        if (got == 0)
+            break;
+        out->size += got > 0 ? (size_t)got : 0;
+    }
+    *out_owner = st.st_uid;
+    close(fd);
+    return result;
+}
+
+/* RFC 5321 4.4: this station's hand-over, which the server can't see, leaves its trace too. */
+static int with_trace(const struct collection *c, struct span message, uid_t owner,
+                      struct buffer *out)
+{
+    char date[CLOCK_RFC5322_SIZE];
+
+    clock_format_rfc5322(clock_wall_us(), date);
+    buffer_printf(out, "Received: by %s (drop folder, user id %u);\r\n %s\r\n", c->hostname,
+                  (unsigned)owner, date);
+    buffer_append_span(out, message);
+    return buffer_error(out);
+}
+
+/* What is left of a letter whose other recipients were served. */
+static int write_refused(struct collection *c, const struct submission *s, const bool *refused,
+                         size_t refused_count)
+{
+    struct span *left = calloc(refused_count, sizeof(*left));
+    struct submission rest = *s;
+
+    if (!left)
+        return -ENOMEM;
+    rest.recipients = left;
+    rest.recipient_count = 0;
+    for (size_t i = 0; i < s->recipient_count && rest.recipient_count < refused_count; i++)
+        if (refused[i])
+            left[rest.recipient_count++] = s->recipients[i];
+    int result = drop_write_at(c->folder, DROP_ASIDE_PREFIX, &rest);
+    free(left);
+    return result;
+}
+
+static void on_accepted(struct collection *c, const char *name, const struct submission *s,
+                        const struct submit_report *report)
+{
+    log_info("%s from the drop folder: %.*s", name, SPAN_ARG(buffer_span(&report->text)));
+    if (report->refused_count) {
+        worsen(c, CLI_BAD_NEWS);
+        int result = write_refused(c, s, report->refused, report->refused_count);
+        if (result < 0)
+            log_error("%s: its refused recipients can't be set aside: %s", name, strerror(-result));
+    }
+    if (unlinkat(c->folder, name, 0) < 0)
+        log_error("%s was sent and can't be removed: %s", name, strerror(errno));
+}
+
+static void submit_letter(struct collection *c, const char *name, struct submission *s, uid_t owner)
+{
+    struct submit_report report = {.refused = calloc(s->recipient_count, sizeof(bool))};
+    struct buffer message = BUFFER_INIT;
+    struct span original = s->message;
+    enum submit_result result = SUBMIT_UNREACHED;
+
+    int fd = submit_connect(c->submit_path);
+    if (fd >= 0 && report.refused && with_trace(c, s->message, owner, &message) == 0) {
+        s->message = buffer_span(&message);
+        result = submit_send(fd, s, true, &report);
+        s->message = original;
+    }
+    switch (result) {
+    case SUBMIT_ACCEPTED:
+        on_accepted(c, name, s, &report);
+        break;
+    case SUBMIT_REFUSED:
+        buffer_append_byte(&report.text, '\0');
+        set_aside(c, name, buffer_error(&report.text) ? "refused" : report.text.data);
+        break;
+    case SUBMIT_UNREACHED:
+        c->stopped = true;
+        worsen(c, CLI_UNREACHED);
+        break;
+    case SUBMIT_DEFERRED:
+        worsen(c, CLI_UNREACHED);
+        break;
+    }
+    if (fd >= 0)
+        close(fd);
+    free(report.refused);
+    buffer_done(&report.text);
+    buffer_done(&message);
+}
+
+static void collect_file(struct collection *c, const char *name)
+{
+    struct buffer file = BUFFER_LIMITED(DROP_SIZE_MAX + 65536);
+    struct arena arena = ARENA_INIT;
+    struct submission s;
+    uid_t owner;
+
+    int result = read_file(c, name, &file, &owner);
+    if (result == 0)
+        result = drop_parse(buffer_span(&file), &arena, &s);
+    if (result == 0)
+        submit_letter(c, name, &s, owner);
+    else if (result == -ENOMEM)
+        worsen(c, CLI_UNREACHED);
+    else
+        set_aside(c, name, strerror(-result));
+    arena_done(&arena);
+    buffer_done(&file);
+}
+
+/* A writer that died before it could promise anything. */
+static void remove_if_old(struct collection *c, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(c->folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        st.st_mtime < clock_wall_us() / 1000000 - TMP_AGE_MAX_S)
+        unlinkat(c->folder, name, 0);
+}
+
+int collect_folder(const char *folder, const char *submit_path, const char *hostname)
+{
+    struct collection c = {.submit_path = submit_path, .hostname = hostname};
+    DIR *dir = opendir(folder);
+    struct dirent *entry;
+
+    if (!dir) {
+        log_error("the drop folder %s can't be read: %s", folder, strerror(errno));
+        return CLI_BAD_NEWS;
+    }
+    c.folder = dirfd(dir);
+    while (!c.stopped && (entry = readdir(dir))) {
+        if (strncmp(entry->d_name, DROP_PREFIX, sizeof(DROP_PREFIX) - 1) == 0)
+            collect_file(&c, entry->d_name);
+        else if (strncmp(entry->d_name, DROP_TMP_PREFIX, sizeof(DROP_TMP_PREFIX) - 1) == 0)
+            remove_if_old(&c, entry->d_name);
+    }
+    fsync(c.folder); /* that what was sent isn't found again after a power cut */
+    closedir(dir);
+    return c.exit_code;
+}

@@ -1,0 +1,28 @@
+/*
+ * The drop folder: where `postbuch send` leaves messages while the server is down. Everybody may
+ * put a file in, nobody but the server's user may list or read them (mode 3733: the folder's group
+ * is the server's, and files take it over). docs/formats/drop.md has the bytes.
+ *
+ * What lies there was written by any user of the machine: the reader takes it as hostile.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "cli/submission.h"
+
+enum { DROP_SIZE_MAX = 256 << 20, DROP_RECIPIENTS_MAX = 10000 };
+
+#define DROP_PREFIX "mail."        /* whole files */
+#define DROP_TMP_PREFIX "tmp."     /* being written; nobody was told that they are safe */
+#define DROP_ASIDE_PREFIX "aside." /* what the server could not take: for the administrator */
+
+/* Writes a file that is either there as a whole, on disk, under a name nobody can guess, or not at
+ * all. 0 or -errno. */
+int drop_write(const char *folder, const struct submission *s);
+
+/* The same in an open folder, under a prefix. */
+int drop_write_at(int folder, const char *prefix, const struct submission *s);
+
+/* Reads a file's bytes; the result borrows from them and from `arena`. 0, -ENOMEM, or -EBADMSG. */
+int drop_parse(struct span file, struct arena *arena, struct submission *out);

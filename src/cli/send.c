@@ -1,0 +1,254 @@
+/*
+ * `postbuch send`, and `sendmail` by another name: reads a message, completes it, hands it to the
+ * server, and leaves it in the drop folder when there is no server.
+ */
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "cli/collect.h"
+#include "cli/commands.h"
+#include "cli/drop.h"
+#include "cli/send_options.h"
+#include "cli/server.h"
+#include "cli/submit.h"
+#include "mail/compose.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- composing ---- */
+
+static int read_message(const struct send_wishes *w, struct buffer *out)
+{
+    struct compose_lines lines = {.dot_ends = !w->dot_is_text};
+    char piece[65536];
+    size_t size;
+
+    while (!lines.ended && (size = fread(piece, 1, sizeof(piece), stdin)) > 0)
+        if (compose_lines_feed(&lines, span_of(piece, size), out) < 0)
+            return buffer_error(out);
+    return ferror(stdin) ? -EIO : compose_lines_end(&lines, out);
+}
+
+static void make_message_id(const char *hostname, int64_t now_us, char *out, size_t room)
+{
+    struct id_maker maker;
+    struct id id;
+    char text[ID_TEXT + 1];
+    uint32_t random[2] = {0};
+
+    if (getrandom(random, sizeof(random), 0) != sizeof(random))
+        random[0] = (uint32_t)getpid();
+    id_maker_init(&maker, (uint16_t)random[1], random[0]);
+    id = id_make(&maker, now_us);
+    id_format(&id, text);
+    snprintf(out, room, "%s@%s", text, hostname);
+}
+
+static int add_arguments(const struct send_wishes *w, struct span origin, struct composed *c)
+{
+    int result = 0;
+
+    for (int i = 0; i < w->recipient_count && result == 0; i++)
+        result = compose_add_recipients(c, span_from_cstr(w->recipients[i]), origin);
+    return result;
+}
+
+/* From $NAME or the user's entry, whose first field is the name. */
+static struct span full_name_of(const struct send_wishes *w, const struct passwd *user)
+{
+    const char *given = w->full_name ? w->full_name : getenv("NAME");
+    struct span name = span_from_cstr(given ? given : user ? user->pw_gecos : "");
+    ptrdiff_t comma = given ? -1 : span_find(name, ',');
+
+    return comma < 0 ? name : span_first(name, (size_t)comma);
+}
+
+static int compose(const struct send_wishes *w, const struct cli_server *server, struct span lines,
+                   struct composed *c, struct span *out_sender)
+{
+    const struct passwd *user = getpwuid(getuid());
+    struct compose_input in = {.lines = lines, .now_us = clock_wall_us(), .extract = w->extract};
+    char message_id[ID_TEXT + 1 + sizeof(server->hostname)], uid[32];
+
+    snprintf(uid, sizeof(uid), "uid%u", (unsigned)getuid());
+    make_message_id(server->hostname, in.now_us, message_id, sizeof(message_id));
+    in.message_id = span_from_cstr(message_id);
+    in.origin = span_from_cstr(server->origin);
+    in.full_name = full_name_of(w, user);
+    int result = compose_address(c,
+                                 span_from_cstr(w->sender ? w->sender
+                                                : user    ? user->pw_name
+                                                          : uid),
+                                 in.origin, &in.sender);
+    if (result == 0)
+        result = add_arguments(w, in.origin, c);
+    if (result == 0)
+        result = compose_message(c, &in);
+    *out_sender = in.sender;
+    return result;
+}
+
+/* ---- sending ---- */
+
+static int keep_in_drop(const struct send_wishes *w, const struct cli_server *server,
+                        const struct submission *s, const char *why)
+{
+    int result = drop_write(server->drop, s);
+
+    if (result < 0) {
+        cli_complain("send", "the server can't be reached (%s), and %s can't keep the message: %s",
+                     why, server->drop, strerror(-result));
+        return CLI_UNREACHED;
+    }
+    if (w->verbose)
+        printf("the server can't be reached (%s); the message is kept until it starts\n", why);
+    return cli_finish_output("send", CLI_OK);
+}
+
+static int deliver(const struct send_wishes *w, const struct cli_server *server,
+                   const struct submission *s)
+{
+    struct submit_report report = {0};
+    int fd = submit_connect(server->submit), code = CLI_OK;
+
+    if (fd < 0)
+        return keep_in_drop(w, server, s, strerror(-fd));
+    enum submit_result result = submit_send(fd, s, false, &report);
+    close(fd);
+    if (result == SUBMIT_UNREACHED) {
+        code = keep_in_drop(w, server, s, "it broke off the dialogue");
+    } else {
+        FILE *to = result == SUBMIT_ACCEPTED ? stdout : stderr;
+        if (result != SUBMIT_ACCEPTED || w->verbose)
+            for (struct span rest = buffer_span(&report.text); rest.size;) {
+                ptrdiff_t end = span_find(rest, '\n');
+                cli_put(to, end < 0 ? rest : span_first(rest, (size_t)end));
+                fputc('\n', to);
+                rest = end < 0 ? span_of("", 0) : span_from(rest, (size_t)end + 1);
+            }
+        code = result == SUBMIT_ACCEPTED  ? cli_finish_output("send", CLI_OK)
+               : result == SUBMIT_REFUSED ? CLI_BAD_NEWS
+                                          : CLI_UNREACHED;
+    }
+    buffer_done(&report.text);
+    return code;
+}
+
+static int complain_composed(const struct composed *c, int result)
+{
+    if (result == -EINVAL)
+        cli_complain("send", "\"%.*s\" is not an address; nothing was sent",
+                     SPAN_ARG(buffer_span(&c->bad)));
+    else
+        cli_complain("send", "nothing was sent: %s", strerror(-result));
+    return result == -EINVAL ? CLI_USAGE : CLI_UNREACHED;
+}
+
+static int send_mail(const struct send_wishes *w, const struct cli_server *server)
+{
+    struct buffer lines = BUFFER_LIMITED(DROP_SIZE_MAX);
+    struct composed c;
+    struct submission s = {.notify = span_from_cstr(w->notify),
+                           .ret = span_from_cstr(w->ret),
+                           .envid = span_from_cstr(w->envid)};
+    int code;
+
+    compose_init(&c);
+    int result = read_message(w, &lines);
+    if (result == 0)
+        result = compose(w, server, buffer_span(&lines), &c, &s.sender);
+    buffer_done(&lines);
+    if (result < 0) {
+        code = complain_composed(&c, result);
+    } else if (c.recipient_count == 0) {
+        code = cli_wrong_usage(&send_usage, "no recipients; nothing was sent");
+    } else {
+        s.recipients = c.recipients;
+        s.recipient_count = c.recipient_count;
+        s.message = buffer_span(&c.message);
+        s.eight_bit = c.eight_bit;
+        s.smtputf8 = c.smtputf8;
+        code = deliver(w, server, &s);
+    }
+    compose_done(&c);
+    return code;
+}
+
+/* ---- -bs ---- */
+
+/* Moves what is there from one side to the other. False when that side has ended. */
+static bool pump(int from, int to)
+{
+    char piece[65536];
+    ssize_t size = read(from, piece, sizeof(piece));
+
+    if (size < 0 && errno == EINTR)
+        return true;
+    for (ssize_t done = 0, written; size > 0 && done<size; done += written> 0 ? written : 0) {
+        written = write(to, piece + done, (size_t)(size - done));
+        if (written < 0 && errno != EINTR)
+            return false;
+    }
+    return size > 0;
+}
+
+static int speak_smtp(const struct cli_server *server)
+{
+    int fd = submit_connect(server->submit);
+    struct pollfd ends[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+
+    if (fd < 0) {
+        puts("421 4.3.0 The mail server is not running\r");
+        return cli_finish_output("send", CLI_UNREACHED);
+    }
+    for (;;) {
+        if (poll(ends, ARRAY_SIZE(ends), -1) < 0 && errno != EINTR)
+            break;
+        if (ends[1].revents && !pump(fd, STDOUT_FILENO))
+            break;
+        if (ends[0].revents && !pump(STDIN_FILENO, fd)) {
+            shutdown(fd, SHUT_WR);
+            ends[0].fd = -1;
+        }
+    }
+    close(fd);
+    return CLI_OK;
+}
+
+/* sendmail is several programs in one. */
+static int run_other(const char *program)
+{
+    const struct cli_command *command = cli_find_command(program, true);
+    char name[32];
+    char *argv[] = {name, NULL};
+
+    snprintf(name, sizeof(name), "%s", program);
+    return command->run(1, argv);
+}
+
+int cli_send(int argc, char **argv)
+{
+    struct cli_server server;
+    struct send_wishes w;
+    int code;
+
+    if (send_parse_wishes(argc, argv, &w, &code) < 0)
+        return code;
+    if (w.run_queue) /* the server retries by itself */
+        return CLI_OK;
+    if (w.mode == 'p' || w.mode == 'i')
+        return run_other(w.mode == 'p' ? "mailq" : "newaliases");
+    if (cli_server_find("send", w.config, &server) < 0)
+        return CLI_UNREACHED;
+    if (w.collect) {
+        log_open("collect", LOG_LEVEL_INFO);
+        return collect_folder(w.collect, server.submit, server.hostname);
+    }
+    return w.mode == 's' ? speak_smtp(&server) : send_mail(&w, &server);
+}

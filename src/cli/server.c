@@ -1,0 +1,67 @@
+#include "cli/server.h"
+
+#include "cli/cli.h"
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static void put(char *out, size_t room, struct span text)
+{
+    snprintf(out, room, "%.*s", SPAN_ARG(text));
+}
+
+/* The host's own name when mail is delivered for it, else the first domain that is delivered here:
+ * mail to "root" must end in a mailbox. */
+static struct span origin_of(const struct conf *c)
+{
+    for (size_t i = 0; i < c->domain_count; i++)
+        if (span_equal_nocase(c->domains[i].name, c->hostname))
+            return c->hostname;
+    return c->domain_count ? c->domains[0].name : c->hostname;
+}
+
+static void set_submit(struct cli_server *s)
+{
+    ptrdiff_t slash = span_find_last(span_from_cstr(s->control), '/');
+
+    snprintf(s->submit, sizeof(s->submit), "%.*s/submit", slash > 0 ? (int)slash : 0, s->control);
+}
+
+static void set_defaults(struct cli_server *out)
+{
+    put(out->control, sizeof(out->control), SPAN("/run/postbuch/control"));
+    put(out->drop, sizeof(out->drop), SPAN("/var/spool/postbuch-drop"));
+    if (gethostname(out->hostname, sizeof(out->hostname) - 1) < 0)
+        put(out->hostname, sizeof(out->hostname), SPAN("localhost"));
+    put(out->origin, sizeof(out->origin), span_from_cstr(out->hostname));
+    set_submit(out);
+}
+
+int cli_server_find(const char *command, const char *config, struct cli_server *out)
+{
+    struct conf_problems problems;
+    const char *path = cli_config_path(config);
+    struct conf c;
+
+    *out = (struct cli_server){0};
+    if (!config && access(path, R_OK) < 0) {
+        set_defaults(out);
+        return 0;
+    }
+    conf_problems_init(&problems);
+    int result = conf_load(path, &problems, &c);
+    conf_problems_done(&problems);
+    if (result < 0) {
+        cli_complain(command, "%s can't be used (%s); postbuch check-config tells more", path,
+                     strerror(-result));
+        return result;
+    }
+    put(out->control, sizeof(out->control), c.control);
+    put(out->drop, sizeof(out->drop), c.drop);
+    put(out->hostname, sizeof(out->hostname), c.hostname);
+    put(out->origin, sizeof(out->origin), origin_of(&c));
+    set_submit(out);
+    conf_done(&c);
+    return 0;
+}

@@ -1,0 +1,19 @@
+/* Where the server is: what commands that talk to it need of its configuration. */
+#pragma once
+
+#include "base/buffer.h"
+
+#include <limits.h>
+
+struct cli_server {
+    char control[PATH_MAX]; /* the socket for questions and acts */
+    char submit[PATH_MAX];  /* the socket for local submission, beside it */
+    char drop[PATH_MAX];    /* the drop folder */
+    char hostname[256];
+    char origin[256]; /* the domain of addresses written without one */
+};
+
+/* From `config` (--config, or NULL). A program of an ordinary user may not be able to read the
+ * file, and still must be able to send: without `config` the server's default places are then used.
+ * 0, or -errno after a complaint. */
+int cli_server_find(const char *command, const char *config, struct cli_server *out);

@@ -1,0 +1,278 @@
+#include "cli/submit.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+    REPLY_MAX = 64 * 1024, /* of one reply, all its lines */
+    TIMEOUT_S = 600,       /* RFC 5321 4.5.3.2.6: for the reply to the final dot */
+    PIECE_SIZE = 64 * 1024,
+};
+
+enum extension {
+    EXTENSION_8BITMIME = 1,
+    EXTENSION_SMTPUTF8 = 2,
+    EXTENSION_SIZE = 4,
+    EXTENSION_DSN = 8,
+};
+
+/* The connection. Errors are sticky: after `broken` every exchange gives code 0. */
+struct dialogue {
+    int fd;
+    bool broken;
+    unsigned extensions;
+    struct buffer in;    /* received, not yet read as a reply */
+    struct buffer out;   /* the command being made */
+    struct buffer reply; /* text of the last reply: lines without codes, divided by blanks */
+    int code;
+};
+
+int submit_connect(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval limit = {.tv_sec = TIMEOUT_S};
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return -ENAMETOOLONG;
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+static void send_bytes(struct dialogue *d, struct span s)
+{
+    while (s.size && !d->broken) {
+        ssize_t sent = send(d->fd, s.data, s.size, MSG_NOSIGNAL);
+        if (sent > 0)
+            s = span_from(s, (size_t)sent);
+        else if (errno != EINTR)
+            d->broken = true;
+    }
+}
+
+/* The next line without its end, valid until the next call; empty and `broken` when there is none.
+ */
+static struct span receive_line(struct dialogue *d, size_t *consumed)
+{
+    buffer_consume(&d->in, *consumed);
+    *consumed = 0;
+    while (!d->broken) {
+        ptrdiff_t end = span_find(buffer_span(&d->in), '\n');
+        if (end >= 0) {
+            *consumed = (size_t)end + 1;
+            return span_trim(span_first(buffer_span(&d->in), end > 0 && d->in.data[end - 1] == '\r'
+                                                                 ? (size_t)end - 1
+                                                                 : (size_t)end));
+        }
+        void *room = buffer_reserve(&d->in, 4096);
+        ssize_t got = room ? recv(d->fd, room, 4096, 0) : 0;
+        if (got > 0)
+            d->in.size += (size_t)got;
+        else if (got == 0 || errno != EINTR)
+            d->broken = true;
+    }
+    return span_of("", 0);
+}
+
+static void learn_extension(struct dialogue *d, struct span line)
+{
+    static const struct {
+        const char *name;
+        unsigned extension;
+    } known[] = {{"8BITMIME", EXTENSION_8BITMIME},
+                 {"SMTPUTF8", EXTENSION_SMTPUTF8},
+                 {"SIZE", EXTENSION_SIZE},
+                 {"DSN", EXTENSION_DSN}};
+    ptrdiff_t end = span_find(line, ' ');
+    struct span word = end < 0 ? line : span_first(line, (size_t)end);
+
+    for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+        if (span_equal_nocase(word, span_from_cstr(known[i].name)))
+            d->extensions |= known[i].extension;
+}
+
+/* RFC 5321 4.2: "250-text" lines, then "250 text". Returns the code, 0 when the dialogue is over.
+ */
+static int receive_reply(struct dialogue *d)
+{
+    size_t consumed = 0;
+    bool more = true;
+
+    buffer_clear(&d->reply);
+    d->code = 0;
+    while (more && !d->broken) {
+        uint64_t code;
+        struct span line = receive_line(d, &consumed);
+        if (d->broken)
+            break;
+        if (span_to_u64(span_first(line, 3), 599, &code) < 0 || code < 200 || line.size < 3 ||
+            d->reply.size > REPLY_MAX) {
+            d->broken = true;
+            break;
+        }
+        more = line.size > 3 && line.data[3] == '-';
+        d->code = (int)code;
+        struct span text = span_from(line, 4);
+        learn_extension(d, text);
+        if (d->reply.size)
+            buffer_append_byte(&d->reply, ' ');
+        buffer_append_span(&d->reply, text);
+    }
+    buffer_consume(&d->in, consumed);
+    /* 421: the server closes the connection, whatever was asked (RFC 5321 3.8). */
+    d->broken |= d->code == 421;
+    return d->broken ? 0 : d->code;
+}
+
+static int exchange(struct dialogue *d)
+{
+    d->broken |= buffer_error(&d->out) < 0;
+    send_bytes(d, buffer_span(&d->out));
+    buffer_clear(&d->out);
+    return receive_reply(d);
+}
+
+/* Of a reply that wasn't the hoped-for one: a server that says neither no nor not now is none. */
+static enum submit_result failure_of(const struct dialogue *d)
+{
+    if (d->broken || d->code < 400)
+        return SUBMIT_UNREACHED;
+    return d->code < 500 ? SUBMIT_DEFERRED : SUBMIT_REFUSED;
+}
+
+/* "what: code text" as a line of the report. */
+static enum submit_result say(const struct dialogue *d, struct span what,
+                              struct submit_report *report)
+{
+    buffer_append_span(&report->text, what);
+    if (d->code)
+        buffer_printf(&report->text, ": %d %.*s\n", d->code, SPAN_ARG(buffer_span(&d->reply)));
+    else
+        buffer_append_span(&report->text, SPAN(": the server broke off the dialogue\n"));
+    return failure_of(d);
+}
+
+static enum submit_result greet(struct dialogue *d, struct submit_report *report)
+{
+    if (receive_reply(d) != 220) {
+        d->broken = true; /* RFC 5321 3.1: 554 says that there is no service here */
+        return say(d, SPAN("greeting"), report);
+    }
+    buffer_append_span(&d->out, SPAN("EHLO localhost\r\n"));
+    return exchange(d) == 250 ? SUBMIT_ACCEPTED : say(d, SPAN("EHLO"), report);
+}
+
+static enum submit_result send_mail_from(struct dialogue *d, const struct submission *s,
+                                         struct submit_report *report)
+{
+    buffer_printf(&d->out, "MAIL FROM:<%.*s>", SPAN_ARG(s->sender));
+    if (d->extensions & EXTENSION_SIZE)
+        buffer_printf(&d->out, " SIZE=%zu", s->message.size);
+    if (s->eight_bit && (d->extensions & EXTENSION_8BITMIME))
+        buffer_append_span(&d->out, SPAN(" BODY=8BITMIME"));
+    if (s->smtputf8 && (d->extensions & EXTENSION_SMTPUTF8))
+        buffer_append_span(&d->out, SPAN(" SMTPUTF8"));
+    if (s->ret.size && (d->extensions & EXTENSION_DSN))
+        buffer_printf(&d->out, " RET=%.*s", SPAN_ARG(s->ret));
+    if (s->envid.size && (d->extensions & EXTENSION_DSN))
+        buffer_printf(&d->out, " ENVID=%.*s", SPAN_ARG(s->envid));
+    buffer_append_span(&d->out, SPAN("\r\n"));
+    return exchange(d) / 100 == 2 ? SUBMIT_ACCEPTED : say(d, SPAN("sender"), report);
+}
+
+/* The worst that happened to a recipient; a refused one doesn't count when others may go alone. */
+static enum submit_result send_recipients(struct dialogue *d, const struct submission *s,
+                                          bool partly, struct submit_report *report)
+{
+    enum submit_result worst = SUBMIT_ACCEPTED;
+
+    for (size_t i = 0; i < s->recipient_count; i++) {
+        buffer_printf(&d->out, "RCPT TO:<%.*s>", SPAN_ARG(s->recipients[i]));
+        if (s->notify.size && (d->extensions & EXTENSION_DSN))
+            buffer_printf(&d->out, " NOTIFY=%.*s", SPAN_ARG(s->notify));
+        buffer_append_span(&d->out, SPAN("\r\n"));
+        if (exchange(d) / 100 == 2)
+            continue;
+        enum submit_result result = say(d, s->recipients[i], report);
+        if (result == SUBMIT_UNREACHED)
+            return result;
+        if (result == SUBMIT_REFUSED) {
+            report->refused_count++;
+            if (report->refused)
+                report->refused[i] = true;
+        }
+        if (result == SUBMIT_DEFERRED || worst == SUBMIT_ACCEPTED)
+            worst = result;
+    }
+    bool some_left = report->refused_count < s->recipient_count;
+    return worst == SUBMIT_REFUSED && partly && some_left ? SUBMIT_ACCEPTED : worst;
+}
+
+/* RFC 5321 4.5.2: a dot at a line's start is doubled; the end is a line of one dot. */
+static void send_stuffed(struct dialogue *d, struct span message)
+{
+    bool whole_lines = message.size == 0 || message.data[message.size - 1] == '\n';
+
+    while (message.size && !d->broken) {
+        ptrdiff_t end = span_find(message, '\n');
+        struct span line = end < 0 ? message : span_first(message, (size_t)end + 1);
+        if (line.data[0] == '.')
+            buffer_append_byte(&d->out, '.');
+        buffer_append_span(&d->out, line);
+        message = span_from(message, line.size);
+        if (d->out.size >= PIECE_SIZE) {
+            send_bytes(d, buffer_span(&d->out));
+            buffer_clear(&d->out);
+        }
+    }
+    buffer_append_span(&d->out, whole_lines ? SPAN(".\r\n") : SPAN("\r\n.\r\n"));
+}
+
+static enum submit_result send_message(struct dialogue *d, const struct submission *s,
+                                       struct submit_report *report)
+{
+    buffer_append_span(&d->out, SPAN("DATA\r\n"));
+    if (exchange(d) != 354)
+        return say(d, SPAN("message"), report);
+    send_stuffed(d, s->message);
+    if (exchange(d) / 100 != 2)
+        return say(d, SPAN("message"), report);
+    if (!report->refused_count)
+        buffer_clear(&report->text);
+    buffer_append_span(&report->text, buffer_span(&d->reply));
+    return SUBMIT_ACCEPTED;
+}
+
+enum submit_result submit_send(int fd, const struct submission *s, bool partly,
+                               struct submit_report *report)
+{
+    struct dialogue d = {.fd = fd, .in = BUFFER_LIMITED(REPLY_MAX)};
+
+    enum submit_result result = greet(&d, report);
+    if (result == SUBMIT_ACCEPTED)
+        result = send_mail_from(&d, s, report);
+    if (result == SUBMIT_ACCEPTED)
+        result = send_recipients(&d, s, partly, report);
+    if (result == SUBMIT_ACCEPTED)
+        result = send_message(&d, s, report);
+    if (!d.broken) {
+        buffer_append_span(&d.out, SPAN("QUIT\r\n"));
+        exchange(&d);
+    }
+    buffer_done(&d.in);
+    buffer_done(&d.out);
+    buffer_done(&d.reply);
+    return result;
+}

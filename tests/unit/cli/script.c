@@ -1,0 +1,80 @@
+#include "../unit.h"
+
+#include "script.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* One line without its CRLF; false at the end. */
+static bool read_line(int fd, char *out, size_t room)
+{
+    size_t size = 0;
+
+    while (size + 1 < room && read(fd, out + size, 1) == 1) {
+        if (out[size] == '\n') {
+            out[size - (size > 0 && out[size - 1] == '\r')] = '\0';
+            return true;
+        }
+        size++;
+    }
+    out[size] = '\0';
+    return false;
+}
+
+static void expect(struct script *s, const char *line, size_t size)
+{
+    char got[1024];
+
+    if (!read_line(s->fd, got, sizeof(got)))
+        snprintf(got, sizeof(got), "(end)");
+    if (!s->wrong[0] && (strlen(got) != size || memcmp(got, line, size) != 0))
+        snprintf(s->wrong, sizeof(s->wrong), "got \"%.100s\", not \"%.*s\"", got, (int)size, line);
+}
+
+static void read_data(struct script *s)
+{
+    char line[1024];
+
+    while (read_line(s->fd, line, sizeof(line)) && strcmp(line, ".") != 0)
+        buffer_printf(&s->data, "%s\n", line);
+}
+
+static void *run(void *arg)
+{
+    struct script *s = arg;
+
+    for (const char *line = s->text; *line;) {
+        size_t size = strcspn(line, "\n");
+        if (line[0] == 'S') {
+            dprintf(s->fd, "%.*s\r\n", (int)size - 2, line + 2);
+        } else if (line[0] == 'C') {
+            expect(s, line + 2, size - 2);
+        } else if (line[0] == 'D') {
+            read_data(s);
+        } else {
+            break;
+        }
+        line += size + (line[size] == '\n');
+    }
+    close(s->fd);
+    return NULL;
+}
+
+int script_start(struct script *s, const char *text)
+{
+    int ends[2];
+
+    *s = (struct script){.text = text};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    s->fd = ends[1];
+    assert_int_equal(pthread_create(&s->thread, NULL, run, s), 0);
+    return ends[0];
+}
+
+void script_finish(struct script *s)
+{
+    pthread_join(s->thread, NULL);
+    assert_string_equal(s->wrong, "");
+    buffer_done(&s->data);
+}
