@@ -63,10 +63,9 @@ int folders_prepare(const struct conf *conf)
         r = prepare(conf->ledger, 0750, conf->users.queue);
     if (r == 0)
         r = prepare(control, 0755, conf->users.queue);
-    /* Anyone may put a file into the drop folder, nobody but the server may list or remove; files
-     * take over its group, which may read them (docs/formats/drop.md). */
+    /* Anyone may put a file into the drop folder, nobody but the server may list or remove. */
     if (r == 0)
-        r = prepare(conf->drop, 03733, conf->users.queue);
+        r = prepare(conf->drop, 01733, conf->users.queue);
     for (size_t i = 0; r == 0 && i < conf->domain_count; i++)
         r = prepare(conf_template_folder(conf->domains[i].template), 0711, conf->users.mailbox);
     return r;
