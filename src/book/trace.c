@@ -1,0 +1,261 @@
+#include "book/trace.h"
+
+#include "book/ledger.h"
+#include "book/schema.h"
+#include "book/trace_sql.h"
+#include <errno.h>
+#include <stdio.h>
+
+enum refusal_statement { REFUSAL_BY_ID, REFUSAL_BY_ADDRESS, REFUSAL_STATEMENT_COUNT };
+
+#define REFUSAL_COLUMNS                                                                            \
+    "SELECT reference, session, time_us, until_us, count, port, ip, service, helo, tls, auth,"     \
+    " sender, recipient, phase, reply FROM refusal WHERE max(time_us, until_us) >= ?2 AND "
+
+static const char *const refusal_sql[REFUSAL_STATEMENT_COUNT] = {
+    [REFUSAL_BY_ID] = REFUSAL_COLUMNS "(reference = ?1 OR session = ?1) ORDER BY time_us DESC",
+    [REFUSAL_BY_ADDRESS] = REFUSAL_COLUMNS "(sender = ?1 COLLATE NOCASE"
+                                           " OR recipient = ?1 COLLATE NOCASE)"
+                                           " ORDER BY time_us DESC",
+};
+
+/* ---- what is looked for ---- */
+
+struct search {
+    const struct trace_query *query;
+    bool is_id;
+    struct id id;
+    struct trace_result *result;
+};
+
+static bool looks_like_address(struct span what)
+{
+    return what.size && what.data[0] != '<' && span_find(what, '@') >= 0;
+}
+
+/* The ways in which the text could be meant, most particular first; -1 ends. */
+static void ways(const struct search *search, int out[static 4])
+{
+    struct span what = search->query->what;
+    int n = 0;
+
+    if (what.size == 0)
+        out[n++] = search->query->state == RECIPIENT_WAITING ? TRACE_BY_WAITING : TRACE_BY_TIME;
+    else if (search->is_id)
+        out[n++] = TRACE_BY_ID;
+    if (what.size && looks_like_address(what))
+        out[n++] = TRACE_BY_ADDRESS;
+    if (what.size && span_find(what, '@') >= 0)
+        out[n++] = TRACE_BY_MESSAGE_ID;
+    else if (what.size)
+        out[n++] = TRACE_BY_REMOTE_ID;
+    out[n] = -1;
+}
+
+/* ---- entries ---- */
+
+static bool has_message(const struct trace_result *result, const struct id *id)
+{
+    for (size_t i = 0; i < result->message_count; i++)
+        if (id_equal(&result->messages[i].id, id))
+            return true;
+    return false;
+}
+
+static int take_message(struct search *search, struct db *db, const struct id *id)
+{
+    struct trace_result *result = search->result;
+    struct trace_message message;
+
+    if (has_message(result, id))
+        return 0;
+    int r = trace_load(db, search->query, id, result, &message);
+    if (r < 0 || message.entry_count == 0)
+        return r;
+    if (result->message_count == search->query->limit) {
+        result->more = true;
+        return 0;
+    }
+    result->messages[result->message_count++] = message;
+    return 0;
+}
+
+static int search_way(struct search *search, struct db *db, unsigned way)
+{
+    sqlite3_stmt *s = db_statement(db, way);
+    struct id id;
+    int r;
+
+    if (!s)
+        return db_error(db);
+    if (way == TRACE_BY_ID)
+        db_bind_blob(s, 1, search->id.bytes, ID_BYTES);
+    else if (search->query->what.size)
+        db_bind_text(s, 1, search->query->what);
+    sqlite3_bind_int64(s, 2, search->query->since_us);
+    while ((r = db_step(s)) == 1 && !search->result->more) {
+        if (!db_column_fixed(s, 0, id.bytes, ID_BYTES))
+            continue;
+        r = take_message(search, db, &id);
+        if (r < 0)
+            break;
+    }
+    sqlite3_reset(s);
+    return r < 0 ? r : 0;
+}
+
+static int search_entries(struct search *search, struct db *db)
+{
+    int list[4], r = 0;
+
+    ways(search, list);
+    for (int i = 0; r == 0 && list[i] >= 0; i++)
+        r = search_way(search, db, (unsigned)list[i]);
+    return r;
+}
+
+/* ---- refusals ---- */
+
+static void read_refusal(struct trace_result *result, sqlite3_stmt *s, struct trace_refusal *out)
+{
+    *out = (struct trace_refusal){
+        .time_us = sqlite3_column_int64(s, 2),
+        .until_us = sqlite3_column_int64(s, 3),
+        .count = (uint32_t)sqlite3_column_int64(s, 4),
+        .port = (uint16_t)sqlite3_column_int(s, 5),
+        .ip = trace_column(result, s, 6),
+        .service = trace_column(result, s, 7),
+        .helo = trace_column(result, s, 8),
+        .tls = trace_column(result, s, 9),
+        .auth = trace_column(result, s, 10),
+        .sender = trace_column(result, s, 11),
+        .recipient = trace_column(result, s, 12),
+        .phase = trace_column(result, s, 13),
+        .reply = trace_column(result, s, 14),
+    };
+    db_column_fixed(s, 0, out->reference.bytes, ID_BYTES);
+    db_column_fixed(s, 1, out->session.bytes, ID_BYTES);
+}
+
+static int search_refusals(struct search *search, struct db *db)
+{
+    struct trace_result *result = search->result;
+    bool by_address = looks_like_address(search->query->what);
+    int r;
+
+    if (!search->is_id && !by_address)
+        return 0;
+    sqlite3_stmt *s = db_statement(db, by_address ? REFUSAL_BY_ADDRESS : REFUSAL_BY_ID);
+    if (!s)
+        return db_error(db);
+    if (by_address)
+        db_bind_text(s, 1, search->query->what);
+    else
+        db_bind_blob(s, 1, search->id.bytes, ID_BYTES);
+    sqlite3_bind_int64(s, 2, search->query->since_us);
+    while ((r = db_step(s)) == 1) {
+        if (result->refusal_count == search->query->limit) {
+            result->more = true;
+            break;
+        }
+        read_refusal(result, s, &result->refusals[result->refusal_count++]);
+    }
+    sqlite3_reset(s);
+    return r < 0 ? r : 0;
+}
+
+/* ---- files ---- */
+
+static void note_skipped(struct trace_result *result, const char *name, int error)
+{
+    const char *why = error == -EUCLEAN           ? "damaged"
+                      : error == -EPROTONOSUPPORT ? "written by a newer version of Postbuch"
+                      : error == -ENOENT          ? "can't be opened"
+                                                  : strerror(-error);
+    buffer_printf(&result->skipped, "%s: %s\n", name, why);
+}
+
+static int search_open_file(struct search *search, struct db *db, enum week_kind kind)
+{
+    int r = schema_check(db);
+    if (r == 0)
+        r = db_exec(db, "BEGIN");
+    if (r < 0)
+        return r;
+    return kind == WEEK_ENTRIES ? search_entries(search, db) : search_refusals(search, db);
+}
+
+static int search_file(struct search *search, const char *folder, const struct ledger_file *file)
+{
+    bool entries = file->kind == WEEK_ENTRIES;
+    char name[WEEK_FILE_SIZE], path[4096];
+    struct db db;
+
+    week_file(file->kind, file->week, name);
+    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    int r = entries ? db_open(path, DB_READ, trace_sql, TRACE_STATEMENT_COUNT, &db)
+                    : db_open(path, DB_READ, refusal_sql, REFUSAL_STATEMENT_COUNT, &db);
+    if (r == 0) {
+        r = search_open_file(search, &db, file->kind);
+        db_done(&db);
+    }
+    if (r < 0 && r != -ENOMEM)
+        note_skipped(search->result, name, r);
+    return r == -ENOMEM ? r : 0;
+}
+
+static int search_files(struct search *search, const char *folder, const struct ledger_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct ledger_file *file = &list->files[i];
+        if (week_end_us(file->week) <= search->query->since_us)
+            continue;
+        if (file->kind == WEEK_REFUSALS && search->query->state)
+            continue;
+        int r = search_file(search, folder, file);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Found newest first, told oldest first. */
+static void reverse(void *items, size_t count, size_t size)
+{
+    char *a = items, *b = a + count * size, swap[512];
+
+    for (b -= size; count > 1 && a < b; a += size, b -= size) {
+        memcpy(swap, a, size);
+        memcpy(a, b, size);
+        memcpy(b, swap, size);
+    }
+}
+
+int trace_run(const char *folder, const struct trace_query *query, struct trace_result *out)
+{
+    struct search search = {.query = query, .result = out};
+    struct ledger_list list;
+
+    *out = (struct trace_result){0};
+    search.is_id = id_parse(query->what, &search.id) == 0;
+    out->messages = arena_alloc_array(&out->arena, query->limit, sizeof(*out->messages));
+    out->refusals = arena_alloc_array(&out->arena, query->limit, sizeof(*out->refusals));
+    if (!out->messages || !out->refusals)
+        return -ENOMEM;
+    int r = ledger_list(folder, &list);
+    if (r == 0)
+        r = search_files(&search, folder, &list);
+    ledger_list_done(&list);
+    if (out->message_count)
+        reverse(out->messages, out->message_count, sizeof(*out->messages));
+    if (out->refusal_count)
+        reverse(out->refusals, out->refusal_count, sizeof(*out->refusals));
+    return r;
+}
+
+void trace_result_done(struct trace_result *result)
+{
+    arena_done(&result->arena);
+    buffer_done(&result->skipped);
+}

@@ -1,0 +1,223 @@
+#include "book/trace_sql.h"
+
+#include <errno.h>
+
+const char *const trace_sql[TRACE_STATEMENT_COUNT] = {
+    [TRACE_BY_ADDRESS] =
+        "WITH wanted AS MATERIALIZED (SELECT address FROM address WHERE text = ?1 COLLATE NOCASE)"
+        " SELECT id FROM message WHERE sender IN wanted AND accepted_us >= ?2"
+        " UNION SELECT e.message FROM entry e JOIN message m ON m.id = e.message"
+        "  WHERE e.recipient IN wanted AND m.accepted_us >= ?2 ORDER BY 1 DESC",
+    [TRACE_BY_MESSAGE_ID] = "SELECT id FROM message WHERE message_id IN (?1, '<' || ?1 || '>')"
+                            " AND accepted_us >= ?2 ORDER BY id DESC",
+    [TRACE_BY_ID] = "SELECT id FROM message WHERE id = ?1 AND accepted_us >= ?2"
+                    " UNION SELECT id FROM message WHERE session = ?1 AND accepted_us >= ?2"
+                    " ORDER BY 1 DESC",
+    [TRACE_BY_REMOTE_ID] = "SELECT DISTINCT m.id FROM event e JOIN message m ON m.id = e.message"
+                           " WHERE e.remote_id = ?1 AND m.accepted_us >= ?2 ORDER BY 1 DESC",
+    [TRACE_BY_WAITING] = "SELECT DISTINCT m.id FROM entry e JOIN message m ON m.id = e.message"
+                         " WHERE e.state = 1 AND m.accepted_us >= ?2 ORDER BY 1 DESC",
+    [TRACE_BY_TIME] = "SELECT id FROM message WHERE accepted_us >= ?2 ORDER BY id DESC",
+    [TRACE_MESSAGE] = "SELECT m.accepted_us, a.text, m.message_id, m.size_bytes, m.session,"
+                      " s.host, s.ip, m.service, m.protocol, m.tls, m.auth, m.port, m.uid"
+                      " FROM message m LEFT JOIN address a ON a.address = m.sender"
+                      " LEFT JOIN station s ON s.station = m.client WHERE m.id = ?1",
+    [TRACE_ENTRY_COUNT] = "SELECT count(*) FROM entry WHERE message = ?1",
+    [TRACE_ENTRIES] = "SELECT e.recipient_index, e.parent, a.text, o.text, e.state, e.since_us,"
+                      " e.next_attempt_us, (SELECT count(*) FROM entry c WHERE"
+                      "  c.message = e.message AND c.parent = e.recipient_index)"
+                      " FROM entry e LEFT JOIN address a ON a.address = e.recipient"
+                      " LEFT JOIN address o ON o.address = e.original"
+                      " WHERE e.message = ?1 ORDER BY e.recipient_index",
+    [TRACE_EVENT_COUNT] = "SELECT count(*) FROM event WHERE message = ?1 AND recipient_index = ?2",
+    [TRACE_EVENTS] = "SELECT e.kind, e.time_us, e.next_attempt_us, s.host, s.ip, e.reply, e.status,"
+                     " e.remote_id, e.tls, e.detail, e.actor_uid"
+                     " FROM event e LEFT JOIN station s ON s.station = e.station"
+                     " WHERE e.message = ?1 AND e.recipient_index = ?2 ORDER BY e.seq",
+};
+
+struct span trace_column(struct trace_result *result, sqlite3_stmt *s, int column)
+{
+    struct span text = db_column(s, column);
+    return text.data ? arena_copy(&result->arena, text) : text;
+}
+
+/* The statement with its message bound, and the index of an entry where it has one. */
+static sqlite3_stmt *bound(struct db *db, unsigned statement, const struct id *id, int64_t index)
+{
+    sqlite3_stmt *s = db_statement(db, statement);
+
+    if (!s)
+        return NULL;
+    db_bind_blob(s, 1, id->bytes, ID_BYTES);
+    if (index >= 0)
+        sqlite3_bind_int64(s, 2, index);
+    return s;
+}
+
+static int count_of(struct db *db, unsigned statement, const struct id *id, int64_t index,
+                    size_t *out)
+{
+    sqlite3_stmt *s = bound(db, statement, id, index);
+    int r = s ? db_step(s) : db_error(db);
+
+    if (r == 1) {
+        *out = (size_t)sqlite3_column_int64(s, 0);
+        sqlite3_reset(s);
+    }
+    return r < 0 ? r : 0;
+}
+
+static uint32_t number_or(sqlite3_stmt *s, int column, uint32_t none)
+{
+    return sqlite3_column_type(s, column) == SQLITE_NULL
+               ? none
+               : (uint32_t)sqlite3_column_int64(s, column);
+}
+
+static void read_event(struct trace_result *result, sqlite3_stmt *s, struct trace_event *out)
+{
+    *out = (struct trace_event){
+        .kind = (uint8_t)sqlite3_column_int(s, 0),
+        .time_us = sqlite3_column_int64(s, 1),
+        .next_attempt_us = sqlite3_column_int64(s, 2),
+        .host = trace_column(result, s, 3),
+        .ip = trace_column(result, s, 4),
+        .reply = trace_column(result, s, 5),
+        .status = trace_column(result, s, 6),
+        .remote_id = trace_column(result, s, 7),
+        .tls = trace_column(result, s, 8),
+        .detail = trace_column(result, s, 9),
+        .actor_uid = number_or(s, 10, EVENT_NO_ACTOR),
+    };
+}
+
+static int load_events(struct db *db, const struct id *id, struct trace_result *result,
+                       struct trace_entry *entry)
+{
+    size_t count = 0;
+    int r = count_of(db, TRACE_EVENT_COUNT, id, entry->index, &count);
+
+    if (r < 0 || count == 0)
+        return r;
+    entry->events = arena_alloc_array(&result->arena, count, sizeof(*entry->events));
+    if (!entry->events)
+        return -ENOMEM;
+    sqlite3_stmt *s = bound(db, TRACE_EVENTS, id, entry->index);
+    if (!s)
+        return db_error(db);
+    while ((r = db_step(s)) == 1 && entry->event_count < count)
+        read_event(result, s, &entry->events[entry->event_count++]);
+    sqlite3_reset(s);
+    return r < 0 ? r : 0;
+}
+
+static void read_entry(struct trace_result *result, sqlite3_stmt *s, struct trace_entry *out)
+{
+    *out = (struct trace_entry){
+        .index = (uint32_t)sqlite3_column_int64(s, 0),
+        .parent = number_or(s, 1, EVENT_NO_RECIPIENT),
+        .address = trace_column(result, s, 2),
+        .original = trace_column(result, s, 3),
+        .state = (uint8_t)sqlite3_column_int(s, 4),
+        .since_us = sqlite3_column_int64(s, 5),
+        .next_attempt_us = sqlite3_column_int64(s, 6),
+        .child_count = (size_t)sqlite3_column_int64(s, 7),
+    };
+}
+
+/* ---- which entries are meant ---- */
+
+/* Whoever looks for one recipient of many wants that one, and what it became. */
+static bool is_wanted(const struct trace_query *query, const struct trace_message *m,
+                      const struct trace_entry *e)
+{
+    if (span_equal_nocase(m->sender, query->what) || span_equal_nocase(e->address, query->what))
+        return true;
+    if (e->parent == EVENT_NO_RECIPIENT)
+        return false;
+    for (size_t i = 0; i < m->entry_count; i++)
+        if (m->entries[i].index == e->parent)
+            return true;
+    return false;
+}
+
+/* Without a match by recipient (a Message-ID has an @ too) all are meant. */
+static bool any_recipient_matches(const struct trace_query *query, const struct trace_entry *all,
+                                  size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (span_equal_nocase(all[i].address, query->what))
+            return true;
+    return false;
+}
+
+static void pick_entries(const struct trace_query *query, struct trace_message *m,
+                         struct trace_entry *all, size_t count)
+{
+    bool narrow = any_recipient_matches(query, all, count);
+
+    m->entries = all;
+    for (size_t i = 0; i < count; i++)
+        if (!narrow || is_wanted(query, m, &all[i]))
+            m->entries[m->entry_count++] = all[i];
+    if (!query->state)
+        return;
+    size_t kept = 0;
+    for (size_t i = 0; i < m->entry_count; i++)
+        if (m->entries[i].state == query->state)
+            m->entries[kept++] = m->entries[i];
+    m->entry_count = kept;
+}
+
+static int load_entries(struct db *db, const struct trace_query *query, struct trace_result *result,
+                        struct trace_message *m)
+{
+    size_t count = 0, got = 0;
+    int r = count_of(db, TRACE_ENTRY_COUNT, &m->id, -1, &count);
+
+    if (r < 0 || count == 0)
+        return r;
+    struct trace_entry *all = arena_alloc_array(&result->arena, count, sizeof(*all));
+    if (!all)
+        return -ENOMEM;
+    sqlite3_stmt *s = bound(db, TRACE_ENTRIES, &m->id, -1);
+    if (!s)
+        return db_error(db);
+    while ((r = db_step(s)) == 1 && got < count)
+        read_entry(result, s, &all[got++]);
+    sqlite3_reset(s);
+    if (r >= 0)
+        pick_entries(query, m, all, got);
+    for (size_t i = 0; r >= 0 && i < m->entry_count; i++)
+        r = load_events(db, &m->id, result, &m->entries[i]);
+    return r < 0 ? r : 0;
+}
+
+int trace_load(struct db *db, const struct trace_query *query, const struct id *id,
+               struct trace_result *result, struct trace_message *out)
+{
+    sqlite3_stmt *s = bound(db, TRACE_MESSAGE, id, -1);
+    int r = s ? db_step(s) : db_error(db);
+
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    *out = (struct trace_message){
+        .id = *id,
+        .accepted_us = sqlite3_column_int64(s, 0),
+        .sender = trace_column(result, s, 1),
+        .message_id = trace_column(result, s, 2),
+        .size_bytes = (uint64_t)sqlite3_column_int64(s, 3),
+        .helo = trace_column(result, s, 5),
+        .ip = trace_column(result, s, 6),
+        .service = trace_column(result, s, 7),
+        .protocol = trace_column(result, s, 8),
+        .tls = trace_column(result, s, 9),
+        .auth = trace_column(result, s, 10),
+        .port = (uint16_t)sqlite3_column_int(s, 11),
+        .uid = number_or(s, 12, EVENT_NO_ACTOR),
+    };
+    db_column_fixed(s, 4, out->session.bytes, ID_BYTES);
+    sqlite3_reset(s);
+    return load_entries(db, query, result, out);
+}

@@ -1,0 +1,240 @@
+#include "book/trace.h"
+
+#include "base/clock.h"
+#include "base/printable.h"
+
+const struct trace_event *trace_held(const struct trace_entry *e)
+{
+    const struct trace_event *held = NULL;
+
+    for (size_t i = 0; i < e->event_count; i++) {
+        unsigned kind = e->events[i].kind;
+        if (kind == EVENT_HELD)
+            held = &e->events[i];
+        else if (kind == EVENT_RELEASED || kind == EVENT_RETRIED)
+            held = NULL;
+    }
+    return e->state == RECIPIENT_WAITING ? held : NULL;
+}
+
+/* The event that closed it; of a waiting one the last that says how an attempt went. */
+const struct trace_event *trace_holder(const struct trace_entry *e)
+{
+    enum recipient_state closed;
+
+    for (size_t i = 0; i < e->event_count; i++)
+        if (event_kind_closes(e->events[i].kind, &closed) && closed == e->state)
+            return &e->events[i];
+    return NULL;
+}
+
+static const struct trace_event *last_trouble(const struct trace_entry *e)
+{
+    for (size_t i = e->event_count; i-- > 0;) {
+        unsigned kind = e->events[i].kind;
+        if (kind == EVENT_DEFERRED || kind == EVENT_UNCERTAIN || kind == EVENT_EXPIRED)
+            return &e->events[i];
+    }
+    return NULL;
+}
+
+struct span trace_why(const struct trace_entry *e)
+{
+    if (e->state != RECIPIENT_WAITING)
+        return SPAN("");
+    const struct trace_event *event = trace_held(e);
+    if (!event)
+        event = last_trouble(e);
+    return event ? event->reply : SPAN("");
+}
+
+/* ---- words ---- */
+
+static void put_text(struct buffer *out, struct span text, const char *if_empty)
+{
+    if (text.size)
+        printable_append(out, text);
+    else
+        buffer_printf(out, "%s", text.data ? if_empty : "(erased)");
+}
+
+static void put_time(struct buffer *out, const char *before, int64_t time_us)
+{
+    char text[CLOCK_RFC3339_SIZE];
+
+    clock_format_local(time_us, text);
+    buffer_printf(out, "%s%s", before, text);
+}
+
+static void put_station(struct buffer *out, const struct trace_event *event)
+{
+    bool host = event->host.size > 0;
+
+    put_text(out, host ? event->host : event->ip, "the next station");
+    if (host && event->ip.size) {
+        buffer_printf(out, " [");
+        printable_append(out, event->ip);
+        buffer_printf(out, "]");
+    }
+}
+
+static void put_quoted(struct buffer *out, const char *before, struct span text)
+{
+    if (text.size == 0)
+        return;
+    buffer_printf(out, "%s\"", before);
+    printable_append(out, text);
+    buffer_printf(out, "\"");
+}
+
+/* ---- a sentence for each state ---- */
+
+static void say_delivered(struct buffer *out, const struct trace_entry *e,
+                          const struct trace_event *by)
+{
+    buffer_printf(out, "Delivered into the mailbox ");
+    put_text(out, e->address, "of its recipient");
+    if (by && by->host.size) {
+        buffer_printf(out, " on ");
+        printable_append(out, by->host);
+    }
+    put_time(out, " at ", e->since_us);
+    buffer_printf(out, "; from here on its owner's mail program is responsible.");
+}
+
+static void say_relayed(struct buffer *out, const struct trace_entry *e,
+                        const struct trace_event *by)
+{
+    buffer_printf(out, "Handed on to ");
+    if (by)
+        put_station(out, by);
+    else
+        buffer_printf(out, "the next station");
+    put_time(out, " at ", e->since_us);
+    if (by) {
+        put_quoted(out, ", which took it with ", by->reply);
+        put_quoted(out, " as ", by->remote_id);
+    }
+    buffer_printf(out, "; that station is responsible now, ask its postmaster.");
+}
+
+static void say_expanded(struct buffer *out, const struct trace_entry *e)
+{
+    put_text(out, e->address, "The recipient");
+    buffer_printf(out, " stands for %zu other recipient%s since", e->child_count,
+                  e->child_count == 1 ? "" : "s");
+    put_time(out, " ", e->since_us);
+    buffer_printf(out, "; each has an entry of its own that tells its fate.");
+}
+
+static void say_returned(struct buffer *out, const struct trace_message *m,
+                         const struct trace_entry *e, const struct trace_event *by)
+{
+    buffer_printf(out, "Returned to ");
+    put_text(out, m->sender, "the postmaster");
+    put_time(out, " at ", e->since_us);
+    if (by)
+        put_quoted(out, " because of ", by->reply);
+    buffer_printf(out, "; its sender must act.");
+}
+
+static void say_discarded(struct buffer *out, const struct trace_entry *e,
+                          const struct trace_event *by)
+{
+    bool removed = by && by->kind == EVENT_REMOVED;
+
+    buffer_printf(out, "%s", removed ? "Removed" : "Discarded");
+    put_time(out, " at ", e->since_us);
+    if (removed && by->actor_uid != EVENT_NO_ACTOR)
+        buffer_printf(out, " by the local user with uid %u", by->actor_uid);
+    if (by)
+        put_quoted(out, " by the rule ", by->detail);
+    if (by)
+        put_quoted(out, ": ", by->reply);
+    buffer_printf(out, "; nobody will get it, ask the administrator of this server.");
+}
+
+static void say_held(struct buffer *out, const struct trace_event *held)
+{
+    put_time(out, "Held here since ", held->time_us);
+    if (held->actor_uid != EVENT_NO_ACTOR)
+        buffer_printf(out, " by the local user with uid %u", held->actor_uid);
+    put_quoted(out, " because ", held->reply);
+    buffer_printf(out, "; the administrator of this server must release, return or remove it.");
+}
+
+static void say_next(struct buffer *out, const struct trace_entry *e, int64_t now_us)
+{
+    if (e->next_attempt_us == 0)
+        return;
+    if (e->next_attempt_us <= now_us)
+        buffer_printf(out, ", the next attempt is due");
+    else
+        put_time(out, ", the next attempt is at ", e->next_attempt_us);
+}
+
+static void say_waiting(struct buffer *out, const struct trace_entry *e, int64_t now_us)
+{
+    const struct trace_event *trouble = last_trouble(e);
+    char age[32];
+
+    clock_format_duration(now_us > e->since_us ? (now_us - e->since_us) / 1000 : 0, age);
+    put_time(out, "Waiting here since ", e->since_us);
+    buffer_printf(out, " (%s)", age);
+    if (!trouble) {
+        buffer_printf(out, ", not attempted yet");
+        say_next(out, e, now_us);
+        buffer_printf(out, "; this server is responsible.");
+        return;
+    }
+    bool uncertain = trouble->kind == EVENT_UNCERTAIN;
+    buffer_printf(out, uncertain ? " because the acknowledgement of " : " because ");
+    if (trouble->host.size || trouble->ip.size)
+        put_station(out, trouble);
+    else
+        buffer_printf(out, "the last attempt");
+    if (uncertain)
+        buffer_printf(out, " was lost (it may have arrived already)");
+    else if (trouble->reply.size)
+        put_quoted(out, " said ", trouble->reply);
+    else
+        buffer_printf(out, " failed");
+    say_next(out, e, now_us);
+    buffer_printf(out, "; this server keeps trying");
+    if (trouble->host.size) {
+        buffer_printf(out, ", and the administrator of ");
+        printable_append(out, trouble->host);
+        buffer_printf(out, " can mend it");
+    }
+    buffer_printf(out, ".");
+}
+
+int trace_sentence(const struct trace_message *m, const struct trace_entry *e, int64_t now_us,
+                   struct buffer *out)
+{
+    const struct trace_event *by = trace_holder(e), *held = trace_held(e);
+
+    switch (e->state) {
+    case RECIPIENT_DELIVERED:
+        say_delivered(out, e, by);
+        break;
+    case RECIPIENT_RELAYED:
+        say_relayed(out, e, by);
+        break;
+    case RECIPIENT_EXPANDED:
+        say_expanded(out, e);
+        break;
+    case RECIPIENT_RETURNED:
+        say_returned(out, m, e, by);
+        break;
+    case RECIPIENT_DISCARDED:
+        say_discarded(out, e, by);
+        break;
+    default:
+        if (held)
+            say_held(out, held);
+        else
+            say_waiting(out, e, now_us);
+    }
+    return buffer_error(out);
+}

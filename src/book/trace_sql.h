@@ -1,0 +1,29 @@
+/* Inside of the trace: a ledger file open for reading, and loading from it. */
+#pragma once
+
+#include "book/db.h"
+#include "book/trace.h"
+
+enum trace_statement {
+    TRACE_BY_ADDRESS,
+    TRACE_BY_MESSAGE_ID,
+    TRACE_BY_ID,
+    TRACE_BY_REMOTE_ID,
+    TRACE_BY_WAITING,
+    TRACE_BY_TIME,
+    TRACE_MESSAGE,
+    TRACE_ENTRY_COUNT,
+    TRACE_ENTRIES,
+    TRACE_EVENT_COUNT,
+    TRACE_EVENTS,
+    TRACE_STATEMENT_COUNT
+};
+
+extern const char *const trace_sql[TRACE_STATEMENT_COUNT];
+
+/* The whole of one message; of its entries those that the query asks for. */
+int trace_load(struct db *db, const struct trace_query *query, const struct id *id,
+               struct trace_result *result, struct trace_message *out);
+
+/* A column as text that lives in the result; .data is NULL when it is NULL. */
+struct span trace_column(struct trace_result *result, sqlite3_stmt *statement, int column);

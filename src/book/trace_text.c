@@ -1,0 +1,202 @@
+#include "book/trace.h"
+
+#include "base/clock.h"
+#include "base/printable.h"
+
+static void put(struct buffer *out, const char *before, struct span text, const char *after)
+{
+    if (text.size == 0)
+        return;
+    buffer_printf(out, "%s", before);
+    printable_append(out, text);
+    buffer_printf(out, "%s", after);
+}
+
+static void put_or(struct buffer *out, struct span text, const char *if_empty)
+{
+    if (text.size)
+        printable_append(out, text);
+    else
+        buffer_printf(out, "%s", text.data ? if_empty : "(erased)");
+}
+
+static void put_size(struct buffer *out, uint64_t size)
+{
+    if (size < 10240)
+        buffer_printf(out, "%llu bytes", (unsigned long long)size);
+    else if (size < UINT64_C(10) << 20)
+        buffer_printf(out, "%.1f KiB", (double)size / 1024);
+    else
+        buffer_printf(out, "%.1f MiB", (double)size / (1 << 20));
+}
+
+static void put_time(struct buffer *out, int64_t time_us)
+{
+    char text[CLOCK_RFC3339_SIZE];
+
+    clock_format_local(time_us, text);
+    buffer_printf(out, "%s", text);
+}
+
+/* ---- the message ---- */
+
+static void put_client(struct buffer *out, const struct trace_message *m)
+{
+    char session[ID_TEXT + 1];
+
+    buffer_printf(out, "  received ");
+    put_time(out, m->accepted_us);
+    if (m->uid != EVENT_NO_ACTOR)
+        buffer_printf(out, " from the local user with uid %u", m->uid);
+    else
+        put(out, " from ", m->helo, "");
+    put(out, " [", m->ip, "]");
+    put(out, ", ", m->service, "");
+    put(out, ", ", m->protocol, "");
+    put(out, ", ", m->tls, "");
+    put(out, ", logged in as ", m->auth, "");
+    if (!id_is_zero(&m->session)) {
+        id_format(&m->session, session);
+        buffer_printf(out, ", session %s", session);
+    }
+    buffer_printf(out, "\n");
+}
+
+static void put_head(struct buffer *out, const struct trace_message *m,
+                     const struct trace_style *style)
+{
+    char id[ID_TEXT + 1];
+
+    id_format(&m->id, id);
+    buffer_printf(out, "%sMessage %s%s from ", style->bold, id, style->reset);
+    put_or(out, m->sender, "<> (no sender: a report)");
+    buffer_printf(out, ", ");
+    put_size(out, m->size_bytes);
+    put(out, ", Message-ID ", m->message_id, "");
+    buffer_printf(out, "\n");
+    put_client(out, m);
+}
+
+/* ---- events ---- */
+
+static void put_event_facts(struct buffer *out, const struct trace_event *event)
+{
+    buffer_printf(out, "%-10s", event_kind_name(event->kind));
+    put(out, " ", event->host, "");
+    put(out, " [", event->ip, "]");
+    if (event->kind != EVENT_ACCEPTED) /* the message's head has it */
+        put(out, " ", event->tls, "");
+    put(out, " (", event->detail, ")");
+    put(out, ": ", event->reply, "");
+    put(out, ", as ", event->remote_id, "");
+    if (event->actor_uid != EVENT_NO_ACTOR && event->kind != EVENT_ACCEPTED)
+        buffer_printf(out, ", by uid %u", event->actor_uid);
+    if (event->next_attempt_us) {
+        buffer_printf(out, ", next attempt ");
+        put_time(out, event->next_attempt_us);
+    }
+    while (out->size && out->data[out->size - 1] == ' ')
+        out->size--;
+    buffer_printf(out, "\n");
+}
+
+static const char *state_colour(const struct trace_entry *e, const struct trace_style *style)
+{
+    return e->state == RECIPIENT_RETURNED || e->state == RECIPIENT_DISCARDED || trace_held(e)
+               ? style->bad
+           : e->state == RECIPIENT_WAITING ? style->bold
+                                           : style->good;
+}
+
+static void put_entry(struct buffer *out, const struct trace_message *m,
+                      const struct trace_entry *e, int64_t now_us, const struct trace_style *style)
+{
+    buffer_printf(out, "\n  to ");
+    put_or(out, e->address, "<>");
+    if (!span_equal(e->address, e->original))
+        put(out, " (for ", e->original, ")");
+    buffer_printf(out, ": %s%s%s\n", state_colour(e, style),
+                  trace_held(e) ? "waiting (held)" : recipient_state_name(e->state), style->reset);
+    for (size_t i = 0; i < e->event_count; i++) {
+        buffer_printf(out, "    %s", style->dim);
+        put_time(out, e->events[i].time_us);
+        buffer_printf(out, "%s  ", style->reset);
+        put_event_facts(out, &e->events[i]);
+    }
+    buffer_printf(out, "  %s", style->bold);
+    trace_sentence(m, e, now_us, out);
+    buffer_printf(out, "%s\n", style->reset);
+}
+
+int trace_text_event(const struct trace_message *m, const struct trace_entry *e,
+                     const struct trace_event *event, struct buffer *out)
+{
+    char id[ID_TEXT + 1];
+
+    id_format(&m->id, id);
+    put_time(out, event->time_us);
+    buffer_printf(out, "  %s ", id);
+    put_or(out, e->address, "<>");
+    buffer_printf(out, " ");
+    put_event_facts(out, event);
+    return buffer_error(out);
+}
+
+/* ---- refusals ---- */
+
+static void put_refusal_sentence(struct buffer *out, const struct trace_refusal *r)
+{
+    bool for_now = r->reply.size && r->reply.data[0] == '4';
+
+    buffer_printf(out, for_now
+                           ? "  Not accepted for now: the sending station keeps it and must try "
+                             "again; ask its administrator."
+                           : "  Not accepted: this server never had it, the sending station must "
+                             "tell the sender; ask its administrator.");
+    buffer_printf(out, "\n");
+}
+
+static void put_refusal(struct buffer *out, const struct trace_refusal *r,
+                        const struct trace_style *style)
+{
+    char id[ID_TEXT + 1];
+
+    id_format(&r->reference, id);
+    buffer_printf(out, "%sRefusal %s%s ", style->bold, id, style->reset);
+    put_time(out, r->time_us);
+    put(out, " of ", r->helo, "");
+    put(out, " [", r->ip, "]");
+    put(out, " at ", r->phase, "");
+    buffer_printf(out, "\n  ");
+    put(out, "from ", r->sender, " ");
+    put(out, "to ", r->recipient, " ");
+    if (!id_is_zero(&r->session)) {
+        id_format(&r->session, id);
+        buffer_printf(out, "in session %s", id);
+    }
+    put(out, "\n  answered: ", r->reply, "");
+    buffer_printf(out, "\n");
+    if (r->count > 1) {
+        buffer_printf(out, "  and %u more like it until ", r->count - 1);
+        put_time(out, r->until_us);
+        buffer_printf(out, "\n");
+    }
+    put_refusal_sentence(out, r);
+}
+
+int trace_text(const struct trace_result *result, int64_t now_us, const struct trace_style *style,
+               struct buffer *out)
+{
+    for (size_t i = 0; i < result->refusal_count; i++) {
+        buffer_printf(out, "%s", i ? "\n" : "");
+        put_refusal(out, &result->refusals[i], style);
+    }
+    for (size_t i = 0; i < result->message_count; i++) {
+        const struct trace_message *m = &result->messages[i];
+        buffer_printf(out, "%s", i || result->refusal_count ? "\n" : "");
+        put_head(out, m, style);
+        for (size_t k = 0; k < m->entry_count; k++)
+            put_entry(out, m, &m->entries[k], now_us, style);
+    }
+    return buffer_error(out);
+}

@@ -1,0 +1,388 @@
+#include "ledger_test.h"
+
+#include "base/clock.h"
+#include "book/trace.h"
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+static const struct trace_style plain = {"", "", "", "", ""};
+
+/* A ledger with two messages, an expansion, outcomes of each sort and a refusal. */
+static struct test_message one, two;
+
+static int make_ledger(void **state)
+{
+    static const struct envelope_recipient children[] = {
+        {.address = {"dora@aaa.example", 16}, .original = {"carl@bbb.example", 16}}};
+
+    setenv("TZ", "UTC", 1);
+    tzset();
+    if (test_ledger_make(state) < 0)
+        return -1;
+    struct fold *fold = test_fold_open();
+    test_message_at(&one, TEST_NOW_US, 1, 2);
+    test_message_at(&two, TEST_NOW_US - 10 * TEST_DAY, 2, 1);
+    two.envelope.message_id = SPAN("<two\x1b[2J\xff@bbb.example>");
+    struct book_input input = test_input_message(100, &one);
+    test_fold_one(fold, &input);
+    struct book_expand expand = {.message = one.envelope.id,
+                                 .parent = 1,
+                                 .first_child = 2,
+                                 .time_us = TEST_NOW_US,
+                                 .children = children,
+                                 .child_count = 1};
+    input = (struct book_input){
+        .kind = BOOK_EXPAND, .end = {.segment = 1, .offset = 200}, .expand = &expand};
+    test_fold_one(fold, &input);
+    input = test_input_message(300, &two);
+    test_fold_one(fold, &input);
+    struct book_status delivered = test_status(one.envelope.id, 0, EVENT_DELIVERED);
+    struct book_status relayed = test_status(one.envelope.id, 2, EVENT_RELAYED);
+    struct book_status deferred = test_status(two.envelope.id, 0, EVENT_DEFERRED);
+    test_fold_status(fold, 400, &delivered);
+    test_fold_status(fold, 500, &relayed);
+    test_fold_status(fold, 600, &deferred);
+    struct event refusal = test_refusal(1, "nobody@aaa.example");
+    refusal.count = 3;
+    refusal.until_us = refusal.time_us + TEST_SECOND;
+    test_fold_event(fold, 700, &refusal);
+    test_commit(fold);
+    fold_close(fold);
+    return 0;
+}
+
+static void run(const char *what, struct trace_result *out)
+{
+    struct trace_query query = {.what = span_from_cstr(what), .limit = 10};
+    assert_int_equal(trace_run(test_folder, &query, out), 0);
+    assert_int_equal(out->skipped.size, 0);
+}
+
+static void everything_is_found_by_its_names(void **state)
+{
+    char id[ID_TEXT + 1], session[ID_TEXT + 1], reference[ID_TEXT + 1], refused_in[ID_TEXT + 1];
+    struct id tmp;
+
+    id_format(&one.envelope.id, id);
+    id_format(&one.envelope.client.session, session);
+    tmp = test_id(5001);
+    id_format(&tmp, reference);
+    tmp = test_id(7000);
+    id_format(&tmp, refused_in);
+    const struct {
+        const char *what;
+        size_t messages, refusals;
+    } cases[] = {
+        {"anna@bbb.example", 2, 0}, /* sender */
+        {"ANNA@BBB.example", 2, 0}, /* people type as they like */
+        {"bob@aaa.example", 2, 0},
+        {"dora@aaa.example", 1, 0}, /* a child */
+        {"nobody@aaa.example", 0, 1},
+        {"spam@evil.example", 0, 1},
+        {"<one@bbb.example>", 1, 0},
+        {"one@bbb.example", 1, 0},
+        {id, 1, 0},
+        {session, 1, 0},
+        {reference, 0, 1},
+        {refused_in, 0, 1},
+        {"1322454835128", 1, 0}, /* what the next station called it */
+        {"elsewhere@aaa.example", 0, 0},
+        {"132245483512", 0, 0},
+        {"' OR 1=1 --", 0, 0},
+        {"", 2, 0},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct trace_result result;
+        run(cases[i].what, &result);
+        assert_int_equal(result.message_count, cases[i].messages);
+        assert_int_equal(result.refusal_count, cases[i].refusals);
+        assert_false(result.more);
+        trace_result_done(&result);
+    }
+}
+
+static void since_state_and_limit_narrow_it(void **state)
+{
+    static const struct {
+        struct trace_query query;
+        size_t messages;
+        bool more;
+    } cases[] = {
+        {{.what = {"anna@bbb.example", 16}, .since_us = TEST_NOW_US - TEST_DAY, .limit = 10}, 1},
+        {{.what = {"anna@bbb.example", 16}, .since_us = TEST_NOW_US + 1, .limit = 10}, 0},
+        {{.what = {"anna@bbb.example", 16}, .limit = 1}, 1, true},
+        {{.state = RECIPIENT_WAITING, .limit = 10}, 1},
+        {{.state = RECIPIENT_RELAYED, .limit = 10}, 1},
+        {{.state = RECIPIENT_RETURNED, .limit = 10}, 0},
+        {{.what = {"bob@aaa.example", 15}, .state = RECIPIENT_WAITING, .limit = 10}, 1},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct trace_result result;
+        assert_int_equal(trace_run(test_folder, &cases[i].query, &result), 0);
+        assert_int_equal(result.message_count, cases[i].messages);
+        assert_int_equal(result.more, cases[i].more);
+        for (size_t k = 0; k < result.message_count && cases[i].query.state; k++)
+            for (size_t e = 0; e < result.messages[k].entry_count; e++)
+                assert_int_equal(result.messages[k].entries[e].state, cases[i].query.state);
+        trace_result_done(&result);
+    }
+}
+
+static void one_of_many_recipients_comes_with_its_children(void **state)
+{
+    struct trace_result result;
+
+    run("carl@bbb.example", &result);
+    assert_int_equal(result.messages[0].entry_count, 2);
+    assert_span(result.messages[0].entries[0].address, "carl@bbb.example");
+    assert_span(result.messages[0].entries[1].address, "dora@aaa.example");
+    trace_result_done(&result);
+    run("<one@bbb.example>", &result);
+    assert_int_equal(result.messages[0].entry_count, 3);
+    trace_result_done(&result);
+}
+
+/* The golden one: programs rely on these bytes. */
+static const char golden[] =
+#include "trace_golden.inc"
+    ;
+
+static void json_is_as_promised(void **state)
+{
+    struct trace_result result;
+    struct buffer out = BUFFER_INIT;
+
+    run("bob@aaa.example", &result);
+    assert_int_equal(trace_json(&result, &out), 0);
+    buffer_append_byte(&out, '\0');
+    assert_string_equal(out.data, golden);
+    buffer_done(&out);
+    trace_result_done(&result);
+}
+
+static void json_of_a_refusal(void **state)
+{
+    struct trace_result result;
+    struct buffer out = BUFFER_INIT;
+
+    run("nobody@aaa.example", &result);
+    assert_int_equal(trace_json(&result, &out), 0);
+    buffer_append_byte(&out, '\0');
+    assert_non_null(strstr(out.data, "\"kind\":\"refused\",\"time\":\"2026-11-21T18:00:03.120Z\","
+                                     "\"until\":\"2026-11-21T18:00:04.120Z\",\"count\":3,"
+                                     "\"from\":{\"ip\":\"192.0.2.9\",\"helo\":\"evil.example\""));
+    assert_non_null(
+        strstr(out.data, "\"phase\":\"rcpt\",\"reply\":\"550 5.1.1 no such mailbox\"}"));
+    buffer_done(&out);
+    trace_result_done(&result);
+}
+
+static void text_tells_the_story(void **state)
+{
+    struct trace_result result;
+    struct buffer out = BUFFER_INIT;
+
+    run("anna@bbb.example", &result);
+    assert_int_equal(trace_text(&result, TEST_NOW_US + 60 * TEST_SECOND, &plain, &out), 0);
+    buffer_append_byte(&out, '\0');
+    static const char *const lines[] = {
+        " from anna@bbb.example, 4211 bytes, Message-ID <one@bbb.example>\n",
+        "  received 2026-11-21 18:00:03 from mx.bbb.example [192.0.2.7], mx, ESMTPS, TLSv1.3,"
+        " logged in as anna, session ",
+        "  to bob@aaa.example: delivered\n    2026-11-21 18:00:03  accepted\n"
+        "    2026-11-21 18:00:04  delivered  mail.aaa.example: stored\n",
+        "  Delivered into the mailbox bob@aaa.example on mail.aaa.example at 2026-11-21 18:00:04;"
+        " from here on its owner's mail program is responsible.\n",
+        "  to carl@bbb.example: expanded\n",
+        "  carl@bbb.example stands for 1 other recipient since 2026-11-21 18:00:03;",
+        "  to dora@aaa.example (for carl@bbb.example): relayed\n",
+        "  Handed on to mx1.bbb.example [10.0.0.0] at 2026-11-21 18:00:04, which took it with \"451"
+        " 4.4.1 try again\" as \"1322454835128\"; that station is responsible now, ask its"
+        " postmaster.\n",
+        "  Waiting here since 2026-11-11 18:00:03 (10d) because mx1.bbb.example [10.0.0.0] said"
+        " \"451 4.4.1 try again\", the next attempt is at 2026-11-21 18:05:03; this server keeps"
+        " trying, and the administrator of mx1.bbb.example can mend it.\n",
+        "Message-ID <two\\x1b[2J\\xff@bbb.example>",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+        if (!strstr(out.data, lines[i]))
+            fail_msg("missing: %s\nin: %s", lines[i], out.data);
+    for (size_t i = 0; i + 1 < out.size; i++)
+        assert_true(out.data[i] == '\n' || ((unsigned char)out.data[i] >= 32));
+    buffer_done(&out);
+    trace_result_done(&result);
+}
+
+static void hostile_text_stays_valid_json(void **state)
+{
+    struct trace_result result;
+    struct buffer out = BUFFER_INIT;
+
+    run("anna@bbb.example", &result);
+    assert_int_equal(trace_json(&result, &out), 0);
+    buffer_append_byte(&out, '\0');
+    assert_non_null(strstr(out.data, "\"<two\\u001B[2J\\uFFFD@bbb.example>\""));
+    buffer_done(&out);
+    trace_result_done(&result);
+}
+
+/* ---- sentences ---- */
+
+static void sentences_say_who_must_act(void **state)
+{
+    static const struct {
+        enum recipient_state state;
+        struct trace_event events[3];
+        int64_t next_attempt_us;
+        const char *part;
+    } cases[] = {
+        {RECIPIENT_WAITING, {{.kind = EVENT_ACCEPTED}}, TEST_NOW_US + 9, "not attempted yet, the"},
+        {RECIPIENT_WAITING,
+         {{.kind = EVENT_ACCEPTED}, {.kind = EVENT_HELD, .reply = {"virus", 5}, .actor_uid = 7}},
+         0,
+         "by the local user with uid 7 because \"virus\"; the administrator of this server must"},
+        {RECIPIENT_WAITING,
+         {{.kind = EVENT_HELD}, {.kind = EVENT_RELEASED}},
+         0,
+         "not attempted yet; this server is responsible."},
+        {RECIPIENT_WAITING,
+         {{.kind = EVENT_UNCERTAIN, .host = {"mx", 2}}},
+         1,
+         "because the acknowledgement of mx was lost (it may have arrived already), the next "
+         "attempt is due; this"},
+        {RECIPIENT_RETURNED,
+         {{.kind = EVENT_RETURNED, .reply = {"550 no", 6}}},
+         0,
+         "Returned to anna@bbb.example at 1970-01-01 00:00:05 because of \"550 no\"; its sender"},
+        {RECIPIENT_DISCARDED,
+         {{.kind = EVENT_REMOVED, .actor_uid = 0}},
+         0,
+         "Removed at 1970-01-01 00:00:05 by the local user with uid 0; nobody"},
+        {RECIPIENT_DISCARDED,
+         {{.kind = EVENT_DISCARDED, .detail = {"no-spam", 7}, .actor_uid = EVENT_NO_ACTOR}},
+         0,
+         "Discarded at 1970-01-01 00:00:05 by the rule \"no-spam\"; nobody"},
+    };
+    struct trace_message m = {.sender = SPAN("anna@bbb.example")};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct trace_event events[3];
+        struct buffer out = BUFFER_INIT;
+        memcpy(events, cases[i].events, sizeof(events));
+        struct trace_entry e = {.state = (uint8_t)cases[i].state,
+                                .address = SPAN("bob@aaa.example"),
+                                .since_us = 5 * TEST_SECOND,
+                                .next_attempt_us = cases[i].next_attempt_us,
+                                .events = events,
+                                .event_count = 3};
+        assert_int_equal(trace_sentence(&m, &e, TEST_NOW_US, &out), 0);
+        buffer_append_byte(&out, '\0');
+        if (!strstr(out.data, cases[i].part))
+            fail_msg("missing: %s\nin: %s", cases[i].part, out.data);
+        assert_int_equal(out.data[out.size - 2], '.');
+        buffer_done(&out);
+    }
+}
+
+/* ---- files ---- */
+
+static void erased_values_are_shown_as_such(void **state)
+{
+    struct trace_result result;
+    struct buffer out = BUFFER_INIT;
+
+    test_tamper(TEST_WEEK, "UPDATE address SET text = NULL WHERE text LIKE 'anna@%'");
+    run("<one@bbb.example>", &result);
+    assert_int_equal(trace_text(&result, TEST_NOW_US, &plain, &out), 0);
+    assert_int_equal(trace_json(&result, &out), 0);
+    buffer_append_byte(&out, '\0');
+    assert_non_null(strstr(out.data, " from (erased), 4211"));
+    assert_non_null(strstr(out.data, "\"sender\":null"));
+    buffer_done(&out);
+    trace_result_done(&result);
+}
+
+static void damaged_and_newer_files_are_named(void **state)
+{
+    struct trace_query query = {.what = SPAN("anna@bbb.example"), .limit = 10};
+    struct trace_result result;
+
+    test_tamper(TEST_WEEK, "PRAGMA user_version=99");
+    assert_int_equal(trace_run(test_folder, &query, &result), 0);
+    assert_int_equal(result.message_count, 1);
+    assert_span(buffer_span(&result.skipped),
+                TEST_WEEK ": written by a newer version of Postbuch\n");
+    trace_result_done(&result);
+    assert_int_equal(trace_run("/nonexistent", &query, &result), -ENOENT);
+    trace_result_done(&result);
+}
+
+static void readers_see_commits_while_the_fold_writes(void **state)
+{
+    struct fold *fold = test_fold_open();
+    struct test_message m;
+    struct trace_result result;
+
+    test_message_at(&m, TEST_NOW_US, 9, 1);
+    m.envelope.sender = SPAN("new@bbb.example");
+    struct book_input input = test_input_message(900, &m);
+    test_fold_one(fold, &input);
+    run("new@bbb.example", &result);
+    assert_int_equal(result.message_count, 0);
+    trace_result_done(&result);
+    test_commit(fold);
+    run("new@bbb.example", &result);
+    assert_int_equal(result.message_count, 1);
+    trace_result_done(&result);
+    fold_close(fold);
+}
+
+/* Another user may read the files, but neither write them nor make files beside them. */
+static void another_user_can_read(void **state)
+{
+    char command[256];
+
+    if (geteuid() != 0)
+        skip();
+    snprintf(command, sizeof(command), "chmod 755 %s && chmod 644 %s/*", test_folder, test_folder);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(system(command), 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+            struct trace_query query = {.what = SPAN("anna@bbb.example"), .limit = 10};
+            struct trace_result result;
+            if (setuid(65534) < 0 || trace_run(test_folder, &query, &result) < 0)
+                _exit(9);
+            _exit(result.message_count == 2 && result.skipped.size == 0 ? 0 : 8);
+        }
+        int status;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        /* The second time without the files that a writer leaves beside. */
+        snprintf(command, sizeof(command), "rm -f %s/*-shm && chmod 755 %s", test_folder,
+                 test_folder);
+        test_tamper(TEST_WEEK, "PRAGMA wal_checkpoint(TRUNCATE)");
+        test_tamper("book-2026-W46.sqlite", "PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+}
+
+int main(void)
+{
+#define LEDGER_TEST(f) cmocka_unit_test_setup_teardown(f, make_ledger, test_ledger_remove)
+    const struct CMUnitTest tests[] = {
+        LEDGER_TEST(everything_is_found_by_its_names),
+        LEDGER_TEST(since_state_and_limit_narrow_it),
+        LEDGER_TEST(one_of_many_recipients_comes_with_its_children),
+        LEDGER_TEST(json_is_as_promised),
+        LEDGER_TEST(json_of_a_refusal),
+        LEDGER_TEST(text_tells_the_story),
+        LEDGER_TEST(hostile_text_stays_valid_json),
+        cmocka_unit_test(sentences_say_who_must_act),
+        LEDGER_TEST(erased_values_are_shown_as_such),
+        LEDGER_TEST(damaged_and_newer_files_are_named),
+        LEDGER_TEST(readers_see_commits_while_the_fold_writes),
+        LEDGER_TEST(another_user_can_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
