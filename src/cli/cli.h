@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 
+#include <jansson.h>
 #include <stdio.h>
 
 enum cli_exit {
@@ -112,6 +113,15 @@ void cli_complain(const char *command, const char *format, ...)
  * must not look like success), else `code`. */
 int cli_finish_output(const char *command, int code);
 
+/* ---- JSON (json.c) ---- */
+
+/* Text that may hold anything; bytes that aren't UTF-8 are shown as \\xNN. */
+json_t *cli_json_text(struct span text);
+/* RFC 3339, or null for 0. */
+json_t *cli_json_time(int64_t wall_us);
+/* Prints on standard output, takes `value` over; `indent` columns a level, 0: on one line. */
+void cli_json_print(json_t *value, size_t indent);
+
 /* ---- tables (table.c) ---- */
 
 enum { CLI_TABLE_COLUMNS_MAX = 12 };
@@ -127,6 +137,7 @@ struct cli_table {
     struct buffer cells; /* escaped, each ended by NUL */
     size_t cell_count;
     size_t width[CLI_TABLE_COLUMNS_MAX];
+    bool untitled; /* set to go on with a table whose titles were printed before */
 };
 
 void cli_table_init(struct cli_table *t, const struct cli_column *columns, size_t column_count);

@@ -4,6 +4,9 @@
 const struct cli_command cli_commands[] = {
     {"serve", "start the server", cli_serve},
     {"send", "send a message, as sendmail(1) does", cli_send},
+    {"queue", "what waits, why, and until when", cli_queue},
+    {"status", "whether the server runs, and its figures", cli_status},
+    {"reload", "read the configuration anew", cli_reload},
     {NULL, NULL, NULL},
 };
 

@@ -3,3 +3,6 @@
 
 int cli_serve(int argc, char **argv);
 int cli_send(int argc, char **argv);
+int cli_queue(int argc, char **argv);
+int cli_status(int argc, char **argv);
+int cli_reload(int argc, char **argv);

@@ -52,17 +52,24 @@ static void print_cell(const struct cli_table *t, size_t column, const char *tex
             last ? "\n" : "  ");
 }
 
-int cli_table_print(const struct cli_table *t, FILE *to)
+static void print_titles(const struct cli_table *t, FILE *to)
 {
     const struct cli_style *style = cli_style(to);
-    const char *cell = t->cells.data;
 
-    if (buffer_error(&t->cells))
-        return buffer_error(&t->cells);
     fputs(style->bold, to);
     for (size_t i = 0; i < t->column_count; i++)
         print_cell(t, i, t->columns[i].title, to);
     fputs(style->reset, to);
+}
+
+int cli_table_print(const struct cli_table *t, FILE *to)
+{
+    const char *cell = t->cells.data;
+
+    if (buffer_error(&t->cells))
+        return buffer_error(&t->cells);
+    if (!t->untitled)
+        print_titles(t, to);
     for (size_t i = 0; i < t->cell_count; i++, cell += strlen(cell) + 1)
         print_cell(t, i % t->column_count, cell, to);
     return 0;

@@ -1,0 +1,53 @@
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/control.h"
+#include "cli/server.h"
+
+static const struct cli_usage usage = {
+    .name = "reload",
+    .arguments = "",
+    .help =
+        "Makes the server read its configuration, users and aliases anew. Sessions under way keep\n"
+        "the old one until they end. When there is an error nothing changes.\n",
+};
+
+struct answer {
+    bool done;
+};
+
+static void on_reloaded(void *arg, const struct ipc_message *reply)
+{
+    struct answer *answer = arg;
+    struct span rest = reply->reloaded.text;
+
+    answer->done = reply->reloaded.done;
+    while (rest.size) {
+        ptrdiff_t end = span_find(rest, '\n');
+        cli_put(stderr, end < 0 ? rest : span_first(rest, (size_t)end));
+        fputc('\n', stderr);
+        rest = end < 0 ? span_of("", 0) : span_from(rest, (size_t)end + 1);
+    }
+}
+
+int cli_reload(int argc, char **argv)
+{
+    const struct ipc_message ask = {.type = IPC_RELOAD};
+    struct answer answer = {false};
+    struct cli_control *control;
+    struct cli_server server;
+    struct cli_parser parser;
+
+    if (cli_parse_all(&parser, &usage, argc, argv) < 0)
+        return parser.exit_code;
+    if (cli_server_find("reload", parser.config, &server) < 0)
+        return CLI_UNREACHED;
+    if (cli_control_open("reload", server.control, &control) != CLI_OK)
+        return CLI_UNREACHED;
+    int code = cli_control_ask(control, &ask, on_reloaded, &answer);
+    cli_control_close(control);
+    if (code == CLI_OK && !answer.done) {
+        cli_complain("reload", "the server goes on with its old configuration");
+        return CLI_BAD_NEWS;
+    }
+    return code;
+}
