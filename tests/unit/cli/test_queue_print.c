@@ -59,7 +59,7 @@ static void hostile_rows(void **state)
 
     assert_non_null(text);
     assert_non_null(strstr(text, "\"address\":\"a\\\\xff\\\"\\\\x0a@x\""));
-    assert_non_null(strstr(text, "\"why\":\"nul\\u0000\\u001b\""));
+    assert_non_null(strstr(text, "\"why\":\"nul\\u0000\\u001B\""));
     assert_non_null(strstr(text, "\"sender\":\"\""));
     assert_non_null(strstr(text, "\"next_attempt\":null"));
     free(text);
