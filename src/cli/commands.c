@@ -7,6 +7,7 @@ const struct cli_command cli_commands[] = {
     {"queue", "what waits, why, and until when", cli_queue},
     {"status", "whether the server runs, and its figures", cli_status},
     {"reload", "read the configuration anew", cli_reload},
+    {"trace", "what became of a message, and who has it now", cli_trace},
     {NULL, NULL, NULL},
 };
 

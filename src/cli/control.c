@@ -28,7 +28,7 @@ static int complain_connect(const char *command, const char *path, int error)
     return CLI_UNREACHED;
 }
 
-static int connect_to(const char *path, int *out_fd)
+int cli_control_connect(const char *path, int *out_fd)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
@@ -57,7 +57,7 @@ static const struct ipc_role server_role = {.peer_name = "the server", .lost = o
 
 int cli_control_open(const char *command, const char *path, struct cli_control **out)
 {
-    int fd = -1, error = connect_to(path, &fd);
+    int fd = -1, error = cli_control_connect(path, &fd);
 
     if (error)
         return complain_connect(command, path, error);

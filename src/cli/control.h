@@ -14,6 +14,9 @@ struct cli_control;
 int cli_control_open(const char *command, const char *path, struct cli_control **out);
 void cli_control_close(struct cli_control *control);
 
+/* Only connects, and says nothing: 0 with a socket that the caller closes, or an errno. */
+int cli_control_connect(const char *path, int *out_fd);
+
 /* Sends a call and waits for its reply, which `reply` is given, borrowed until it returns.
  * CLI_OK, or CLI_UNREACHED when the server went away. */
 int cli_control_ask(struct cli_control *control, const struct ipc_message *request,

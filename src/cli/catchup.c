@@ -1,0 +1,66 @@
+#include "cli/catchup.h"
+
+#include "cli/control.h"
+#include <unistd.h>
+
+struct wait {
+    struct io_loop *loop;
+    struct io_timer *timer;
+    struct ipc_channel *channel;
+    struct ipc_call call;
+};
+
+static void on_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    struct wait *wait = owner;
+    io_loop_stop(wait->loop);
+}
+
+static void on_timeout(void *arg)
+{
+    struct wait *wait = arg;
+    io_loop_stop(wait->loop);
+}
+
+static void on_synced(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct wait *wait = CONTAINER_OF(call, struct wait, call);
+    io_loop_stop(wait->loop);
+}
+
+static const struct ipc_role role = {.peer_name = "the server", .lost = on_lost};
+
+static int start(struct wait *wait, int *fd, int timeout_ms)
+{
+    struct ipc_message ask = {.type = IPC_BOOK_SYNC};
+    int r = io_loop_new(&wait->loop);
+
+    if (r == 0)
+        r = io_timer_new(wait->loop, on_timeout, wait, &wait->timer);
+    if (r == 0)
+        r = io_timer_set(wait->timer, timeout_ms);
+    if (r == 0)
+        r = ipc_channel_new(wait->loop, *fd, &role, wait, &wait->channel);
+    if (r == 0)
+        *fd = -1; /* the channel's now */
+    wait->call.fn = on_synced;
+    return r < 0 ? r : ipc_call(wait->channel, &wait->call, &ask);
+}
+
+void cli_wait_for_book(const char *control, int timeout_ms)
+{
+    struct wait wait = {0};
+    int fd = -1;
+
+    if (cli_control_connect(control, &fd) != 0)
+        return;
+    if (start(&wait, &fd, timeout_ms) == 0)
+        io_loop_run(wait.loop);
+    ipc_call_cancel(&wait.call);
+    ipc_channel_free(wait.channel);
+    if (wait.timer)
+        io_timer_free(wait.timer);
+    io_loop_free(wait.loop);
+    if (fd >= 0)
+        close(fd);
+}

@@ -1,0 +1,243 @@
+/*
+ * `postbuch trace`: what became of a message. Reads the ledger itself, so it also works while the
+ * server is down.
+ */
+#include "book/trace.h"
+#include "base/clock.h"
+#include "cli/catchup.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { OPTION_SINCE = 1, OPTION_STATE, OPTION_LIMIT, OPTION_FOLLOW };
+
+static const struct cli_option options[] = {
+    {"since", 0, "TIME", "only what was accepted since: 2h, 3d, 2026-11-21, 2026-11-21T18:00:00Z",
+     OPTION_SINCE},
+    {"state", 0, "STATE",
+     "only recipients that are waiting, delivered, relayed, expanded, returned or discarded",
+     OPTION_STATE},
+    {"limit", 0, "COUNT", "at most so many messages, the newest (20)", OPTION_LIMIT},
+    {"follow", 'f', NULL, "go on, and tell what happens as it happens", OPTION_FOLLOW},
+};
+
+static const struct cli_usage usage = {
+    .name = "trace",
+    .arguments = "WHAT…",
+    .help = "Tells the fate of messages, and for each recipient who is responsible now.\n"
+            "WHAT is the address of a sender or recipient, a Message-ID, a queue id, the id that\n"
+            "the next station gave it, a session id, or the reference of a refusal. Without it,\n"
+            "--since or --state must say what is meant.\n",
+    .json = true,
+    .options = options,
+    .option_count = ARRAY_SIZE(options),
+};
+
+enum { LIMIT_DEFAULT = 20, LIMIT_MAX = 10000, CATCH_UP_MS = 2000, FOLLOW_PAUSE_US = 500000 };
+
+struct wishes {
+    struct trace_query query;
+    bool json;
+    bool follow;
+    char **what;
+    int what_count; /* at least one: "" when none was given */
+    struct cli_server server;
+};
+
+/* ---- options ---- */
+
+static int take_option(struct wishes *w, int key, const char *value)
+{
+    struct span text = span_from_cstr(value);
+    uint64_t limit;
+
+    switch (key) {
+    case OPTION_SINCE:
+        if (clock_parse(text, clock_wall_us(), &w->query.since_us) < 0)
+            return cli_wrong_usage(&usage, "\"%s\" is no time", value);
+        return CLI_OK;
+    case OPTION_STATE:
+        w->query.state = recipient_state_parse(text);
+        return w->query.state ? CLI_OK : cli_wrong_usage(&usage, "\"%s\" is no state", value);
+    case OPTION_LIMIT:
+        if (span_to_u64(text, LIMIT_MAX, &limit) < 0 || limit == 0)
+            return cli_wrong_usage(&usage, "the limit must be between 1 and %d", LIMIT_MAX);
+        w->query.limit = limit;
+        return CLI_OK;
+    default:
+        w->follow = true;
+        return CLI_OK;
+    }
+}
+
+/* CLI_OK, or the exit code with *out_end set. */
+static int parse(int argc, char **argv, struct wishes *w, bool *out_end)
+{
+    static char *nothing[] = {(char *)""};
+    struct cli_parser parser;
+    int key, code = CLI_OK;
+
+    *out_end = true;
+    cli_parse_init(&parser, &usage, argc, argv);
+    while (code == CLI_OK && (key = cli_parse_next(&parser)) > 0)
+        code = take_option(w, key, parser.value);
+    if (code != CLI_OK || key < 0)
+        return code != CLI_OK ? code : parser.exit_code;
+    w->json = parser.json;
+    w->what = argv + parser.first;
+    w->what_count = argc - parser.first;
+    if (w->what_count == 0 && !w->query.since_us && !w->query.state)
+        return cli_wrong_usage(&usage, "say what to look for");
+    if (w->what_count == 0) {
+        w->what = nothing;
+        w->what_count = 1;
+    }
+    if (cli_server_find("trace", parser.config, &w->server) < 0)
+        return CLI_USAGE;
+    *out_end = false;
+    return CLI_OK;
+}
+
+/* ---- one look ---- */
+
+static int look(struct wishes *w, const char *what, struct trace_result *out)
+{
+    w->query.what = span_from_cstr(what);
+    int r = trace_run(w->server.ledger, &w->query, out);
+    if (r == 0)
+        return CLI_OK;
+    cli_complain("trace", "can't read the book in %s: %s", w->server.ledger, strerror(-r));
+    trace_result_done(out);
+    return CLI_UNREACHED;
+}
+
+static void warn_skipped(const struct trace_result *result)
+{
+    struct span rest = buffer_span(&result->skipped);
+    ptrdiff_t end;
+
+    for (; (end = span_find(rest, '\n')) >= 0; rest = span_from(rest, (size_t)end + 1))
+        cli_complain("trace", "a file of the book was left out: " SPAN_FMT,
+                     SPAN_ARG(span_first(rest, (size_t)end)));
+    if (result->more)
+        cli_complain("trace", "there is more; see --limit and --since");
+}
+
+static int show(const struct wishes *w, const struct trace_result *result)
+{
+    const struct cli_style *s = cli_style(stdout);
+    struct trace_style style = {s->bold, s->dim, s->green, s->red, s->reset};
+    struct buffer out = BUFFER_INIT;
+    int r = w->json ? trace_json(result, &out) : trace_text(result, clock_wall_us(), &style, &out);
+
+    if (r == 0)
+        fwrite(out.data, 1, out.size, stdout);
+    else
+        cli_complain("trace", "%s", strerror(-r));
+    buffer_done(&out);
+    return r == 0 ? CLI_OK : CLI_BAD_NEWS;
+}
+
+static int look_and_show(struct wishes *w, const char *what)
+{
+    struct trace_result result;
+    int code = look(w, what, &result);
+
+    if (code != CLI_OK)
+        return code;
+    warn_skipped(&result);
+    if (result.message_count + result.refusal_count)
+        code = show(w, &result);
+    else {
+        cli_complain("trace", "nothing is known of %s", *what ? what : "such messages");
+        code = CLI_BAD_NEWS;
+    }
+    trace_result_done(&result);
+    return code;
+}
+
+/* ---- following ---- */
+
+/* How many events of an entry were told already. */
+static size_t told_before(const struct trace_result *before, const struct id *id, uint32_t index)
+{
+    for (size_t i = 0; i < before->message_count; i++) {
+        const struct trace_message *m = &before->messages[i];
+        if (!id_equal(&m->id, id))
+            continue;
+        for (size_t k = 0; k < m->entry_count; k++)
+            if (m->entries[k].index == index)
+                return m->entries[k].event_count;
+    }
+    return 0;
+}
+
+static size_t show_news(const struct wishes *w, const struct trace_result *before,
+                        const struct trace_message *m)
+{
+    struct buffer out = BUFFER_INIT;
+    size_t news = 0;
+
+    for (size_t k = 0; k < m->entry_count; k++) {
+        const struct trace_entry *e = &m->entries[k];
+        for (size_t i = told_before(before, &m->id, e->index); i < e->event_count; i++, news++)
+            trace_text_event(m, e, &e->events[i], &out);
+    }
+    if (news && w->json) {
+        struct trace_result one = {.messages = (struct trace_message *)m, .message_count = 1};
+        buffer_clear(&out);
+        trace_json(&one, &out);
+    }
+    if (news)
+        fwrite(out.data, 1, out.size, stdout);
+    buffer_done(&out);
+    return news;
+}
+
+/* Until the user ends it, or nobody reads what it tells. */
+static int follow(struct wishes *w, const char *what)
+{
+    struct trace_result before = {0}, now;
+    int code = look(w, what, &before);
+
+    if (code != CLI_OK)
+        return code;
+    warn_skipped(&before);
+    code = show(w, &before);
+    while (code == CLI_OK && fflush(stdout) == 0) {
+        usleep(FOLLOW_PAUSE_US);
+        code = look(w, what, &now);
+        if (code != CLI_OK)
+            break;
+        for (size_t i = 0; i < now.message_count; i++)
+            show_news(w, &before, &now.messages[i]);
+        trace_result_done(&before);
+        before = now;
+    }
+    trace_result_done(&before);
+    return code;
+}
+
+int cli_trace(int argc, char **argv)
+{
+    struct wishes w = {.query.limit = LIMIT_DEFAULT};
+    bool end;
+    int code = parse(argc, argv, &w, &end);
+
+    if (end)
+        return code;
+    if (w.follow && w.what_count > 1)
+        return cli_wrong_usage(&usage, "only one thing can be followed at a time");
+    cli_wait_for_book(w.server.control, CATCH_UP_MS);
+    if (w.follow)
+        return cli_finish_output("trace", follow(&w, w.what[0]));
+    for (int i = 0; i < w.what_count; i++) {
+        int one = look_and_show(&w, w.what[i]);
+        code = one > code ? one : code;
+    }
+    return cli_finish_output("trace", code);
+}
