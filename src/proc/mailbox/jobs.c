@@ -35,9 +35,6 @@ static void count_outcomes(struct jobs *jobs, const struct ipc_mailbox_outcome *
         jobs->delivered += list[i].outcome == IPC_OUTCOME_DELIVERED;
         jobs->deferred += list[i].outcome == IPC_OUTCOME_DEFERRED;
         jobs->failed += list[i].outcome == IPC_OUTCOME_FAILED;
-        if (list[i].outcome != IPC_OUTCOME_DELIVERED)
-            log_info("recipient not delivered: " SPAN_FMT " " SPAN_FMT, SPAN_ARG(list[i].status),
-                     SPAN_ARG(list[i].text));
     }
 }
 
