@@ -3,7 +3,6 @@
 #include "conf/network.h"
 #include "conf/part.h"
 #include "conf/value.h"
-#include "mail/address.h"
 #include <errno.h>
 
 enum { SHOWN_MAX = 80 };
@@ -23,22 +22,17 @@ static void *allocate(struct conf_reader *r, size_t count, size_t size)
 bool conf_read_domain(struct conf_reader *r, struct conf_place place, struct span text,
                       struct span *out_name)
 {
-    char name[ADDRESS_DOMAIN_MAX + 1];
-    size_t size;
-
-    /* Addresses in mail go through the same function, so that equal domains are equal bytes. */
-    if (address_parse_domain(text, ADDRESS_ALLOW_UTF8, name, &size) != ADDRESS_OK ||
-        name[0] == '[') {
+    if (!conf_is_domain(text)) {
         conf_error(r->problems, place,
                    "`%.*s` is not a domain name; write one like mail.example.org", SHOWN(text));
         return false;
     }
-    struct span copy = arena_copy(r->arena, span_of(name, size));
-    if (!copy.data) {
-        r->error = -ENOMEM;
+    char *name = allocate(r, text.size, 1);
+    if (!name)
         return false;
-    }
-    *out_name = copy;
+    for (size_t i = 0; i < text.size; i++)
+        name[i] = ascii_lower(text.data[i]);
+    *out_name = span_of(name, text.size);
     return true;
 }
 

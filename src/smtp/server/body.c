@@ -1,0 +1,222 @@
+#include "smtp/server/body.h"
+
+#include "mail/header.h"
+#include "smtp/data.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct smtp_reply too_large = {552, "5.3.4", "the message is larger than we take"};
+static const struct smtp_reply too_many_hops = {
+    554, "5.4.6", "the message has passed more than 100 stations, it probably goes in a circle"};
+static const struct smtp_reply header_too_large = {554, "5.6.0",
+                                                   "the header of the message is too large"};
+static const struct smtp_reply storage_lost = {451, "4.3.0",
+                                               "the message could not be stored, please try later"};
+static const struct smtp_reply no_memory = {451, "4.3.0", "out of memory, please try later"};
+
+static const struct smtp_reply faults[] = {
+    [SMTP_DATA_FAULT_BARE_CR] = {554, "5.6.0", "holds a CR without LF (RFC 5321 section 2.3.8)"},
+    [SMTP_DATA_FAULT_BARE_LF] = {554, "5.6.0", "ends in LF without CR (RFC 5321 section 2.3.8)"},
+    [SMTP_DATA_FAULT_NUL] = {554, "5.6.0", "holds a NUL byte"},
+    [SMTP_DATA_FAULT_LONG_LINE] = {554, "5.6.0", "is too long"},
+};
+
+struct smtp_body {
+    struct smtp_server *server;
+    struct smtp_data data;
+    struct header_scan scan;
+    EVP_MD_CTX *digest;
+    struct buffer bytes; /* decoded and not handed to the backend yet */
+    uint64_t size;
+    bool uploading; /* the backend has pieces that may have to be aborted */
+    bool uploaded;
+    bool stuck;
+    const struct smtp_reply *problem; /* the first one */
+    struct smtp_reply line_reply;     /* a fault's, with the line number */
+    char line_text[128];
+    uint8_t result[ENVELOPE_DIGEST_BYTES];
+};
+
+/* Fetched once: each implicit fetch would search OpenSSL's providers again. */
+static EVP_MD *sha256;
+
+int smtp_server_prepare(void)
+{
+    if (!sha256)
+        sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    return sha256 ? 0 : -ENOMEM;
+}
+
+struct smtp_body *smtp_body_new(struct smtp_server *server, bool dots)
+{
+    struct smtp_body *b = calloc(1, sizeof(*b));
+
+    if (!b)
+        return NULL;
+    b->server = server;
+    b->bytes.limit = SMTP_INLINE_MAX;
+    smtp_data_init(&b->data, dots, server->client.normalize, SMTP_BODY_LINE_MAX);
+    header_scan_init(&b->scan);
+    b->digest = EVP_MD_CTX_new();
+    if (!b->digest || smtp_server_prepare() < 0 || !EVP_DigestInit_ex(b->digest, sha256, NULL)) {
+        smtp_body_free(b);
+        return NULL;
+    }
+    return b;
+}
+
+static void abort_upload(struct smtp_body *b)
+{
+    if (b->uploading)
+        b->server->backend->upload_abort(b->server->context);
+    b->uploading = false;
+}
+
+void smtp_body_free(struct smtp_body *b)
+{
+    if (!b)
+        return;
+    abort_upload(b);
+    EVP_MD_CTX_free(b->digest);
+    buffer_done(&b->bytes);
+    free(b);
+}
+
+static void set_problem(struct smtp_body *b, const struct smtp_reply *problem)
+{
+    if (!b->problem)
+        b->problem = problem;
+    abort_upload(b);
+}
+
+static void set_fault(struct smtp_body *b)
+{
+    b->line_reply = faults[b->data.fault];
+    snprintf(b->line_text, sizeof(b->line_text), "line %llu of the message %s",
+             (unsigned long long)b->data.line, b->line_reply.text);
+    b->line_reply.text = b->line_text;
+    set_problem(b, &b->line_reply);
+}
+
+static void find_problems(struct smtp_body *b)
+{
+    uint64_t max = b->server->settings->message_size_max;
+
+    if (max && b->size > max)
+        set_problem(b, &too_large);
+    else if (buffer_error(&b->bytes))
+        set_problem(b, &no_memory);
+    else if (b->scan.received > SMTP_HOPS_MAX)
+        set_problem(b, &too_many_hops);
+    else if (b->scan.bytes > SMTP_HEADER_MAX)
+        set_problem(b, &header_too_large);
+    else if (b->data.fault != SMTP_DATA_FAULT_NONE)
+        set_fault(b);
+}
+
+/* Looks at what was decoded since `start`. */
+static void take_new(struct smtp_body *b, size_t start)
+{
+    struct span piece = span_from(buffer_span(&b->bytes), start);
+
+    b->size += piece.size;
+    if (!b->problem) {
+        header_scan_feed(&b->scan, piece);
+        if (piece.size && !EVP_DigestUpdate(b->digest, piece.data, piece.size))
+            set_problem(b, &no_memory);
+        find_problems(b);
+    }
+    if (b->problem)
+        buffer_clear(&b->bytes);
+}
+
+/* The largest piece of input whose decoding surely fits. */
+static size_t piece_max(const struct smtp_body *b)
+{
+    size_t room = SMTP_INLINE_MAX - b->bytes.size;
+
+    if (room <= smtp_data_growth(&b->data, 1))
+        return 0;
+    return b->data.normalize ? (room - 2) / 2 : room - 2;
+}
+
+static bool flush(struct smtp_body *b)
+{
+    if (b->bytes.size == 0 || b->problem)
+        return true;
+    int r = b->server->backend->upload(b->server->context, buffer_span(&b->bytes));
+    if (r == -EAGAIN) {
+        b->stuck = true;
+        return false;
+    }
+    if (r < 0)
+        set_problem(b, &storage_lost);
+    else
+        b->uploading = b->uploaded = true;
+    buffer_clear(&b->bytes);
+    return true;
+}
+
+size_t smtp_body_feed(struct smtp_body *b, struct span in)
+{
+    if (piece_max(b) == 0 && !flush(b))
+        return 0;
+    size_t start = b->bytes.size;
+    size_t used = smtp_data_decode(&b->data, span_first(in, piece_max(b)), &b->bytes);
+    take_new(b, start);
+    return used;
+}
+
+bool smtp_body_has_ended(const struct smtp_body *b)
+{
+    return b->data.state == SMTP_DATA_END;
+}
+
+bool smtp_body_is_stuck(const struct smtp_body *b)
+{
+    return b->stuck;
+}
+
+void smtp_body_resume(struct smtp_body *b, int error)
+{
+    b->stuck = false;
+    if (error < 0) {
+        b->uploading = false; /* lost with all its pieces: nothing to abort */
+        set_problem(b, &storage_lost);
+        buffer_clear(&b->bytes);
+    }
+}
+
+void smtp_body_finish(struct smtp_body *b)
+{
+    size_t start = b->bytes.size;
+
+    smtp_data_finish(&b->data, &b->bytes);
+    take_new(b, start);
+    if (!b->problem && !EVP_DigestFinal_ex(b->digest, b->result, NULL))
+        set_problem(b, &no_memory);
+}
+
+const struct smtp_reply *smtp_body_problem(struct smtp_body *b)
+{
+    return b->problem;
+}
+
+bool smtp_body_flush_upload(struct smtp_body *b)
+{
+    return !b->uploaded || flush(b);
+}
+
+void smtp_body_hand_over(struct smtp_body *b, struct envelope *envelope,
+                         struct smtp_message *out_message)
+{
+    envelope->size_bytes = b->size;
+    memcpy(envelope->digest, b->result, sizeof(b->result));
+    envelope->message_id = header_scan_message_id(&b->scan);
+    *out_message = (struct smtp_message){
+        .envelope = envelope, .body = buffer_span(&b->bytes), .uploaded = b->uploaded};
+    b->uploading = false;
+}

@@ -1,0 +1,32 @@
+#include "smtp/server/body.h"
+
+static const struct smtp_reply go_on = {354, NULL, "go on, end with <CR><LF>.<CR><LF>"};
+static const struct smtp_reply no_recipients = {554, "5.5.1", "no recipient was accepted"};
+static const struct smtp_reply no_memory = {421, "4.3.0", "out of memory, please try later"};
+
+const struct smtp_reply *smtp_check_data(const struct smtp_server *s)
+{
+    return s->transaction.envelope.recipient_count ? NULL : &no_recipients;
+}
+
+void smtp_do_data(struct smtp_server *s, const struct smtp_command *command)
+{
+    s->body = smtp_body_new(s, true);
+    if (!s->body) {
+        smtp_close(s, &no_memory);
+        return;
+    }
+    s->message_started_ms = s->time->monotonic_ms;
+    smtp_say(s, &go_on);
+    smtp_state_set(s, SMTP_STATE_DATA);
+}
+
+size_t smtp_data_input(struct smtp_server *s, struct span in)
+{
+    size_t used = smtp_body_feed(s->body, in);
+
+    s->progress_ms = s->time->monotonic_ms;
+    if (smtp_body_has_ended(s->body))
+        smtp_message_end(s);
+    return used;
+}

@@ -1,0 +1,62 @@
+#include "smtp/server/session.h"
+
+#include "mail/received.h"
+
+#include <stdio.h>
+
+static const struct smtp_reply bad_name = {501, "5.5.4",
+                                           "give your host name or [address] (RFC 5321 4.1.1.1)"};
+static const struct smtp_reply hello = {250, NULL, NULL};
+
+enum { HELO_MAX = 255 };
+
+/* RFC 5321 4.1.4 forbids to refuse a name for being wrong; but it must be one word that can be
+ * written down. */
+static bool is_printable(struct span name)
+{
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] <= ' ' || name.data[i] > '~')
+            return false;
+    return name.size <= HELO_MAX;
+}
+
+/* The extensions that are offered; `{SIZE}` has its own line. */
+static void list_extensions(struct smtp_server *s)
+{
+    static const char *const extensions[] = {"PIPELINING",          "8BITMIME", "SMTPUTF8",
+                                             "ENHANCEDSTATUSCODES", "CHUNKING", "HELP"};
+    char size[32];
+
+    snprintf(size, sizeof(size), "SIZE %llu", (unsigned long long)s->settings->message_size_max);
+    smtp_reply_line(&s->out, &hello, span_from_cstr(size), false);
+    for (size_t i = 0; i < ARRAY_SIZE(extensions); i++)
+        smtp_reply_line(&s->out, &hello, span_from_cstr(extensions[i]),
+                        i + 1 == ARRAY_SIZE(extensions));
+}
+
+static void greet(struct smtp_server *s)
+{
+    char ip[RECEIVED_CLIENT_MAX] = "local user", text[SMTP_REPLY_TEXT_MAX];
+
+    if (s->client.uid == UINT32_MAX)
+        received_format_ip(s->client.ip, ip);
+    snprintf(text, sizeof(text), SPAN_FMT " at your service, %s", SPAN_ARG(s->settings->hostname),
+             ip);
+    smtp_reply_line(&s->out, &hello, span_from_cstr(text), !s->extended);
+}
+
+void smtp_do_helo(struct smtp_server *s, const struct smtp_command *command)
+{
+    if (!is_printable(command->argument)) {
+        smtp_say_error(s, &bad_name);
+        return;
+    }
+    smtp_transaction_reset(s); /* RFC 5321 4.1.4: a later EHLO is like RSET */
+    buffer_clear(&s->helo);
+    buffer_append_span(&s->helo, command->argument);
+    s->extended = command->verb == SMTP_VERB_EHLO;
+    greet(s);
+    if (s->extended)
+        list_extensions(s);
+    smtp_state_set(s, SMTP_STATE_READY);
+}

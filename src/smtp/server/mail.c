@@ -1,0 +1,168 @@
+#include "smtp/server/session.h"
+
+#include <errno.h>
+
+static const struct smtp_reply syntax = {501, "5.5.4", "write MAIL FROM:<address> [parameters]"};
+static const struct smtp_reply bad_parameter = {501, "5.5.4", "this parameter can't be read"};
+static const struct smtp_reply bad_value = {501, "5.5.4", "this parameter has a wrong value"};
+static const struct smtp_reply no_such_parameter = {555, "5.5.4",
+                                                    "a parameter is not offered here"};
+static const struct smtp_reply too_large = {552, "5.3.4", "the message is larger than we take"};
+static const struct smtp_reply needs_utf8 = {
+    553, "5.6.7", "the address is not ASCII, which needs the parameter SMTPUTF8"};
+static const struct smtp_reply accepted = {250, "2.1.0", "sender noted"};
+static const struct smtp_reply deferred = {452, "4.3.1",
+                                           "new mail can't be taken now, please try later"};
+static const struct smtp_reply rejected = {550, "5.7.1", "this sender is not accepted"};
+static const struct smtp_reply no_memory = {451, "4.3.0", "out of memory, please try later"};
+
+/* How much a transaction may hold, over its recipients: about 1 KiB each (two blocks at least). */
+enum { ARENA_BASE = 65536, ARENA_PER_RECIPIENT = 1200 };
+
+/* Each takes the value and returns NULL or why not. */
+static const struct smtp_reply *on_size(struct smtp_server *s, struct span value)
+{
+    uint64_t max = s->settings->message_size_max, size;
+    int r = span_to_u64(value, max ? max : UINT64_MAX, &size);
+
+    return r == -ERANGE ? &too_large : r < 0 ? &bad_value : NULL; /* RFC 1870 section 6.1 */
+}
+
+static const struct smtp_reply *on_body(struct smtp_server *s, struct span value)
+{
+    if (span_equal_nocase(value, SPAN("8BITMIME")))
+        s->transaction.envelope.body = ENVELOPE_BODY_8BITMIME;
+    else if (!span_equal_nocase(value, SPAN("7BIT")))
+        return &bad_value;
+    return NULL;
+}
+
+static const struct smtp_reply *on_smtputf8(struct smtp_server *s, struct span value)
+{
+    s->transaction.envelope.smtputf8 = true;
+    return NULL;
+}
+
+static const struct {
+    const char *keyword;
+    bool has_value;
+    const struct smtp_reply *(*take)(struct smtp_server *s, struct span value);
+} parameters[] = {
+    {"SIZE", true, on_size},
+    {"BODY", true, on_body},
+    {"SMTPUTF8", false, on_smtputf8},
+};
+
+static const struct smtp_reply *take_parameter(struct smtp_server *s, unsigned *seen,
+                                               const struct smtp_parameter *p)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
+        if (!span_equal_nocase(p->keyword, span_from_cstr(parameters[i].keyword)))
+            continue;
+        if (p->has_value != parameters[i].has_value || (*seen & 1u << i))
+            return &bad_value;
+        *seen |= 1u << i;
+        return parameters[i].take(s, p->value);
+    }
+    return &no_such_parameter;
+}
+
+/* Without EHLO nothing was offered, so there are none to use (RFC 5321 2.2.1). */
+static const struct smtp_reply *take_parameters(struct smtp_server *s, struct span rest)
+{
+    struct smtp_parameter p;
+    unsigned seen = 0;
+    int r;
+
+    while ((r = smtp_parameter_next(&rest, &p)) > 0) {
+        const struct smtp_reply *reply =
+            s->extended ? take_parameter(s, &seen, &p) : &no_such_parameter;
+        if (reply)
+            return reply;
+    }
+    return r < 0 ? &bad_parameter : NULL;
+}
+
+static bool is_ascii(struct span text)
+{
+    for (size_t i = 0; i < text.size; i++)
+        if ((unsigned char)text.data[i] > 127)
+            return false;
+    return true;
+}
+
+struct smtp_reply smtp_path_reply(enum address_result result, bool sender)
+{
+    struct smtp_reply reply = {501, sender ? "5.1.7" : "5.1.3", address_result_text(result)};
+
+    if (result == ADDRESS_NEEDS_UTF8)
+        reply = needs_utf8;
+    return reply;
+}
+
+static void refuse_as(struct smtp_server *s, struct span given, bool unparsed,
+                      struct smtp_reply reply)
+{
+    smtp_refuse(s, &(struct smtp_refusal){.phase = "mail",
+                                          .reply = reply,
+                                          .address = given,
+                                          .unparsed = unparsed,
+                                          .sender = given});
+    if (s->state != SMTP_STATE_CLOSING)
+        smtp_transaction_reset(s);
+}
+
+static void refuse(struct smtp_server *s, struct span address, struct smtp_reply reply)
+{
+    refuse_as(s, address, false, reply);
+}
+
+static bool begin(struct smtp_server *s, const struct address *address)
+{
+    struct smtp_transaction *t = &s->transaction;
+
+    t->arena.limit = ARENA_BASE + (size_t)s->settings->recipients_max * ARENA_PER_RECIPIENT;
+    t->envelope.sender = arena_copy(&t->arena, address_text(address));
+    return t->envelope.sender.data != NULL;
+}
+
+void smtp_do_mail(struct smtp_server *s, const struct smtp_command *command)
+{
+    struct span rest = command->argument;
+    struct address address;
+    size_t size;
+
+    if (!smtp_command_take_word(&rest, SPAN("FROM:"))) {
+        refuse(s, span_of("", 0), syntax);
+        return;
+    }
+    enum address_result r =
+        address_parse_path(rest, ADDRESS_ALLOW_UTF8 | ADDRESS_ALLOW_NULL, &address, &size);
+    if (r != ADDRESS_OK) {
+        refuse_as(s, rest, true, smtp_path_reply(r, true));
+        return;
+    }
+    struct span given = span_first(rest, size);
+    rest = span_from(rest, size);
+    const struct smtp_reply *problem =
+        rest.size && span_trim(rest).data == rest.data ? &syntax : take_parameters(s, rest);
+    if (!problem && !s->transaction.envelope.smtputf8 && !is_ascii(given))
+        problem = &needs_utf8;
+    if (!problem && !begin(s, &address))
+        problem = &no_memory;
+    if (problem)
+        refuse(s, address_text(&address), *problem);
+    else
+        smtp_ask(s, SMTP_ASK_SENDER, s->transaction.envelope.sender, span_of("", 0));
+}
+
+void smtp_on_sender_answer(struct smtp_server *s, const struct smtp_answer *answer)
+{
+    if (answer->verdict != SMTP_ACCEPT) {
+        struct span sender = s->transaction.envelope.sender;
+        refuse(s, sender, smtp_answer_reply(answer, &deferred, &rejected));
+        return;
+    }
+    smtp_say(s, &accepted);
+    smtp_state_set(s, SMTP_STATE_TRANSACTION);
+}

@@ -1,0 +1,77 @@
+#include "smtp/server/session.h"
+
+#include <stdio.h>
+
+static const struct smtp_reply too_many_refusals = {
+    421, "4.7.0", "too many refused recipients, closing the connection"};
+
+enum { QUOTED_ADDRESS_MAX = 120, REASON_MAX = 256 };
+
+static void book(struct smtp_server *s, const struct smtp_refusal *refusal, const struct id *id,
+                 struct span reply)
+{
+    struct event event = {
+        .kind = EVENT_REFUSED,
+        .time_us = s->time->wall_us,
+        .count = 1,
+        .reference = *id,
+        .session = s->client.session,
+        .recipient_index = EVENT_NO_RECIPIENT,
+        .port = s->client.port,
+        .actor_uid = EVENT_NO_ACTOR,
+        .service = s->settings->service,
+        .helo = buffer_span(&s->helo),
+        .sender = refusal->sender.data ? refusal->sender : s->transaction.envelope.sender,
+        .recipient = refusal->recipient,
+        .phase = span_from_cstr(refusal->phase),
+        .reply = reply,
+    };
+    memcpy(event.ip, s->client.ip, sizeof(event.ip));
+    event.sender = span_first(event.sender, ENVELOPE_ADDRESS_MAX);
+    event.recipient = span_first(event.recipient, ENVELOPE_ADDRESS_MAX);
+    s->backend->refused(s->context, &event);
+}
+
+/* RFC 5321 4.2.4 and RFC 3463: the client, not the mail, did something wrong. */
+static bool is_bad_command(unsigned code)
+{
+    return code == 501 || code == 503 || code == 555;
+}
+
+static void count(struct smtp_server *s, const struct smtp_refusal *refusal)
+{
+    bool recipient = refusal->recipient.size && refusal->reply.code != 452;
+    bool bad = is_bad_command(refusal->reply.code);
+
+    s->errors += bad;
+    s->refusals += recipient;
+    if ((recipient && s->settings->refusals_max && s->refusals >= s->settings->refusals_max) ||
+        (bad && s->settings->errors_max && s->errors >= s->settings->errors_max)) {
+        s->errors = s->refusals = 0;
+        smtp_refuse(s, &(struct smtp_refusal){.phase = "connect", .reply = too_many_refusals});
+        smtp_close(s, NULL);
+    }
+}
+
+void smtp_refuse(struct smtp_server *s, const struct smtp_refusal *refusal)
+{
+    struct id id = s->backend->make_id(s->context);
+    char reference[ID_TEXT + 1], text[SMTP_REPLY_TEXT_MAX];
+    struct smtp_reply reply = refusal->reply;
+    struct span address = span_first(refusal->address, QUOTED_ADDRESS_MAX);
+    size_t start = s->out.size;
+
+    id_format(&id, reference);
+    bool bare = address.size && !refusal->unparsed;
+    snprintf(text, sizeof(text), "%s" SPAN_FMT "%s%.*s (reference %s)", bare ? "<" : "",
+             SPAN_ARG(address),
+             bare           ? ">: "
+             : address.size ? ": "
+                            : "",
+             REASON_MAX, reply.text, reference);
+    reply.text = text;
+    smtp_say(s, &reply);
+    if (buffer_error(&s->out) == 0)
+        book(s, refusal, &id, span_of(s->out.data + start, s->out.size - start - 2));
+    count(s, refusal);
+}

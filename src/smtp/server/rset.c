@@ -1,0 +1,10 @@
+#include "smtp/server/session.h"
+
+static const struct smtp_reply flushed = {250, "2.0.0", "nothing is under way now"};
+
+void smtp_do_rset(struct smtp_server *s, const struct smtp_command *command)
+{
+    smtp_transaction_reset(s);
+    smtp_state_set(s, smtp_resting_state(s));
+    smtp_say(s, &flushed);
+}

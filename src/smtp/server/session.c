@@ -1,0 +1,374 @@
+#include "smtp/server/session.h"
+
+#include "smtp/server/body.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static const struct smtp_reply too_many_errors = {421, "4.7.0",
+                                                  "too many errors, closing the connection"};
+static const struct smtp_reply timed_out = {421, "4.4.2",
+                                            "waited too long, closing the connection"};
+static const struct smtp_reply shutting_down = {421, "4.3.2",
+                                                "shutting down, please come back soon"};
+static const struct smtp_reply line_too_long = {500, "5.5.2", "this line is too long"};
+static const struct smtp_reply line_without_cr = {500, "5.5.2", "lines must end with CR LF"};
+static const struct smtp_reply early_talker = {554, "5.5.0",
+                                               "you spoke before the greeting, closing"};
+static const struct smtp_reply client_deferred = {421, "4.7.0", "not now, please come back later"};
+static const struct smtp_reply client_rejected = {554, "5.7.1", "you are not welcome here"};
+
+enum { CLOSING_MS = 30000 };
+
+/* The one place that changes the state; what must hold in a state is restated here. */
+void smtp_state_set(struct smtp_server *s, enum smtp_state state)
+{
+    assert(s->state != SMTP_STATE_CLOSING || state == SMTP_STATE_CLOSING);
+    switch (state) {
+    case SMTP_STATE_CONNECT:
+    case SMTP_STATE_GREETED:
+    case SMTP_STATE_READY:
+        assert(s->body == NULL && s->transaction.envelope.recipient_count == 0);
+        break;
+    case SMTP_STATE_DATA:
+    case SMTP_STATE_CHUNKS:
+    case SMTP_STATE_COMMIT:
+        assert(s->body != NULL && s->transaction.envelope.recipient_count > 0);
+        break;
+    case SMTP_STATE_CLOSING:
+        assert(s->body == NULL && s->question_count == 0);
+        break;
+    case SMTP_STATE_TRANSACTION:
+    case SMTP_STATE_CHUNK:
+        break;
+    }
+    s->state = state;
+}
+
+void smtp_say(struct smtp_server *s, const struct smtp_reply *reply)
+{
+    smtp_reply_write(&s->out, reply);
+}
+
+void smtp_close(struct smtp_server *s, const struct smtp_reply *reply)
+{
+    if (s->state == SMTP_STATE_CLOSING)
+        return;
+    smtp_questions_cancel(s);
+    smtp_transaction_reset(s);
+    buffer_clear(&s->line);
+    s->line_complete = false;
+    if (reply)
+        smtp_say(s, reply);
+    s->progress_ms = s->time->monotonic_ms;
+    smtp_state_set(s, SMTP_STATE_CLOSING);
+}
+
+void smtp_say_error(struct smtp_server *s, const struct smtp_reply *reply)
+{
+    smtp_say(s, reply);
+    if (s->settings->errors_max && ++s->errors >= s->settings->errors_max) {
+        smtp_refuse(s, &(struct smtp_refusal){.phase = "connect", .reply = too_many_errors});
+        smtp_close(s, NULL);
+    }
+}
+
+struct smtp_server *smtp_server_new(const struct smtp_server_settings *settings,
+                                    const struct smtp_server_backend *backend, void *context,
+                                    const struct smtp_server_time *time,
+                                    const struct smtp_server_client *client)
+{
+    struct smtp_server *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return NULL;
+    s->settings = settings;
+    s->backend = backend;
+    s->context = context;
+    s->time = time;
+    s->client = *client;
+    s->started_ms = s->progress_ms = time->monotonic_ms;
+    s->line.limit = SMTP_LINE_MAX;
+    s->helo.limit = ENVELOPE_TEXT_MAX;
+    list_init(&s->questions);
+    s->running = true;
+    smtp_ask(s, SMTP_ASK_CLIENT, span_of("", 0), span_of("", 0));
+    s->running = false;
+    return s;
+}
+
+void smtp_server_free(struct smtp_server *s)
+{
+    if (!s)
+        return;
+    smtp_questions_cancel(s);
+    smtp_transaction_reset(s);
+    buffer_done(&s->line);
+    buffer_done(&s->helo);
+    buffer_done(&s->out);
+    free(s);
+}
+
+void smtp_on_client_answer(struct smtp_server *s, const struct smtp_answer *answer)
+{
+    char id[ID_TEXT + 1];
+    struct smtp_refusal refusal = {.phase = "connect"};
+
+    if (answer->verdict != SMTP_ACCEPT || s->early) {
+        refusal.reply = answer->verdict == SMTP_ACCEPT
+                            ? early_talker
+                            : smtp_answer_reply(answer, &client_deferred, &client_rejected);
+        smtp_refuse(s, &refusal);
+        smtp_close(s, NULL);
+        return;
+    }
+    id_format(&s->client.session, id);
+    buffer_printf(&s->out, "220 " SPAN_FMT " " SPAN_FMT " %s\r\n", SPAN_ARG(s->settings->hostname),
+                  SPAN_ARG(s->settings->banner), id);
+    s->progress_ms = s->time->monotonic_ms;
+    smtp_state_set(s, SMTP_STATE_GREETED);
+}
+
+static bool is_command_state(enum smtp_state state)
+{
+    return state == SMTP_STATE_GREETED || state == SMTP_STATE_READY ||
+           state == SMTP_STATE_TRANSACTION || state == SMTP_STATE_CHUNKS;
+}
+
+/* Pipelined RCPTs are asked together, as long as all of them could be accepted; any other command
+ * waits for the answers before it. */
+static bool may_run_line(const struct smtp_server *s)
+{
+    if (!s->line_complete || !is_command_state(s->state))
+        return false;
+    if (s->question_count == 0)
+        return true;
+    size_t recipients = s->transaction.envelope.recipient_count + s->question_count;
+    return s->state == SMTP_STATE_TRANSACTION && recipients < s->settings->recipients_max &&
+           s->question_count < SMTP_RECIPIENT_QUESTIONS_MAX &&
+           span_starts_nocase(buffer_span(&s->line), SPAN("RCPT "));
+}
+
+static void run_line(struct smtp_server *s)
+{
+    struct span line = buffer_span(&s->line);
+
+    s->line_complete = false;
+    s->progress_ms = s->time->monotonic_ms;
+    line.size--; /* LF */
+    if (s->line_too_long) {
+        s->line_too_long = false;
+        smtp_say_error(s, &line_too_long);
+    } else if (line.size && line.data[line.size - 1] == '\r') {
+        line.size--;
+        smtp_run_command(s, line);
+    } else if (s->client.normalize) {
+        smtp_run_command(s, line);
+    } else {
+        smtp_say_error(s, &line_without_cr);
+    }
+    buffer_clear(&s->line);
+}
+
+/* Up to the end of a command line; a line over the limit is dropped but for its end. */
+static size_t take_line(struct smtp_server *s, struct span in)
+{
+    ptrdiff_t lf = span_find(in, '\n');
+    size_t size = lf < 0 ? in.size : (size_t)lf + 1;
+
+    if (!s->line_too_long && s->line.size + size > SMTP_LINE_MAX) {
+        s->line_too_long = true;
+        buffer_clear(&s->line);
+    }
+    if (!s->line_too_long)
+        buffer_append(&s->line, in.data, size);
+    else if (lf >= 0)
+        buffer_append_byte(&s->line, '\n');
+    s->line_complete = lf >= 0;
+    if (buffer_error(&s->line))
+        smtp_close(s, NULL);
+    return size;
+}
+
+/* What is left to do when no more input can be taken now. */
+static void settle(struct smtp_server *s)
+{
+    while (may_run_line(s))
+        run_line(s);
+    if (buffer_error(&s->out))
+        smtp_close(s, NULL);
+    if (s->question_count || s->line_complete)
+        return;
+    if (s->draining && (s->state == SMTP_STATE_GREETED || s->state == SMTP_STATE_READY))
+        smtp_close(s, &shutting_down);
+    if (s->eof && s->state != SMTP_STATE_COMMIT)
+        smtp_close(s, NULL);
+}
+
+static size_t take(struct smtp_server *s, struct span in)
+{
+    switch (s->state) {
+    case SMTP_STATE_CONNECT:
+        s->early = true; /* nothing is read before the greeting: see smtp_on_client_answer() */
+        return 0;
+    case SMTP_STATE_DATA:
+        return smtp_data_input(s, in);
+    case SMTP_STATE_CHUNK:
+        return smtp_bdat_input(s, in);
+    case SMTP_STATE_GREETED:
+    case SMTP_STATE_READY:
+    case SMTP_STATE_TRANSACTION:
+    case SMTP_STATE_CHUNKS:
+        return take_line(s, in);
+    case SMTP_STATE_COMMIT:
+    case SMTP_STATE_CLOSING:
+        break;
+    }
+    return 0;
+}
+
+size_t smtp_server_input(struct smtp_server *s, struct span in)
+{
+    size_t used = 0;
+
+    s->running = true;
+    while (used < in.size && smtp_server_wants_input(s)) {
+        used += take(s, span_from(in, used));
+        while (may_run_line(s))
+            run_line(s);
+    }
+    settle(s);
+    s->running = false;
+    return used;
+}
+
+bool smtp_server_wants_input(const struct smtp_server *s)
+{
+    if (s->line_complete || s->out.size > SMTP_OUTPUT_PAUSE || buffer_error(&s->out))
+        return false;
+    switch (s->state) {
+    case SMTP_STATE_CONNECT:
+        return !s->early;
+    case SMTP_STATE_COMMIT:
+    case SMTP_STATE_CLOSING:
+        return false;
+    case SMTP_STATE_DATA:
+    case SMTP_STATE_CHUNK:
+        return !s->body || !smtp_body_is_stuck(s->body);
+    default:
+        return true;
+    }
+}
+
+static void finish_turn(struct smtp_server *s)
+{
+    if (s->running)
+        return;
+    s->running = true;
+    settle(s);
+    s->running = false;
+    s->backend->wake(s->context);
+}
+
+/* Answers come here, by way of question.c. */
+void smtp_server_answered(struct smtp_server *s)
+{
+    finish_turn(s);
+}
+
+void smtp_server_eof(struct smtp_server *s)
+{
+    s->eof = true;
+    settle(s);
+}
+
+void smtp_server_shutdown(struct smtp_server *s)
+{
+    s->draining = true;
+    settle(s);
+}
+
+struct span smtp_server_output(const struct smtp_server *s)
+{
+    return buffer_span(&s->out);
+}
+
+void smtp_server_sent(struct smtp_server *s, size_t size)
+{
+    buffer_consume(&s->out, size);
+    if (s->out.size == 0 && s->out.capacity > SMTP_OUTPUT_PAUSE)
+        buffer_done(&s->out);
+}
+
+bool smtp_server_is_over(const struct smtp_server *s)
+{
+    return s->state == SMTP_STATE_CLOSING;
+}
+
+bool smtp_server_is_idle(const struct smtp_server *s)
+{
+    return (s->state == SMTP_STATE_GREETED || s->state == SMTP_STATE_READY) &&
+           s->question_count == 0 && !s->line_complete;
+}
+
+static int64_t after(int64_t since_ms, uint32_t timeout_ms)
+{
+    return timeout_ms ? since_ms + timeout_ms : INT64_MAX;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Is it the backend that the session waits for? Then the client's clock stands still. */
+static bool is_backends_turn(const struct smtp_server *s)
+{
+    return s->question_count > 0 || (s->body && smtp_body_is_stuck(s->body));
+}
+
+int64_t smtp_server_deadline_ms(const struct smtp_server *s)
+{
+    const struct smtp_server_settings *settings = s->settings;
+
+    if (s->state == SMTP_STATE_CLOSING)
+        return s->progress_ms + CLOSING_MS;
+    if (is_backends_turn(s))
+        return after(s->progress_ms, settings->answer_timeout_ms);
+    if (s->body || s->state == SMTP_STATE_CHUNK)
+        return earlier(after(s->progress_ms, settings->data_timeout_ms),
+                       after(s->message_started_ms, settings->message_timeout_ms));
+    return earlier(after(s->progress_ms, settings->command_timeout_ms),
+                   after(s->started_ms, settings->session_timeout_ms));
+}
+
+void smtp_server_expire(struct smtp_server *s)
+{
+    static const struct smtp_answer unavailable = {.verdict = SMTP_DEFER};
+
+    if (s->time->monotonic_ms < smtp_server_deadline_ms(s))
+        return;
+    if (s->state == SMTP_STATE_CLOSING) {
+        buffer_clear(&s->out);
+    } else if (s->question_count) {
+        struct smtp_question *q = CONTAINER_OF(s->questions.next, struct smtp_question, link);
+        s->backend->cancel(s->context, q);
+        s->progress_ms = s->time->monotonic_ms;
+        smtp_question_answer(q, &unavailable);
+    } else if (s->body && smtp_body_is_stuck(s->body)) {
+        smtp_server_resume(s, -1);
+    } else {
+        smtp_close(s, &timed_out);
+    }
+}
+
+void smtp_server_resume(struct smtp_server *s, int error)
+{
+    if (!s->body)
+        return;
+    s->progress_ms = s->time->monotonic_ms;
+    smtp_body_resume(s->body, error);
+    if (s->state == SMTP_STATE_COMMIT && s->question_count == 0)
+        smtp_commit(s);
+    finish_turn(s);
+}

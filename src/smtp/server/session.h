@@ -1,0 +1,152 @@
+/*
+ * What the files of the server session share. See smtp/server.h for what it promises.
+ *
+ * States (the table of what is legal in which is in verbs.c):
+ *
+ *   CONNECT ──verdict──▶ GREETED ──HELO──▶ READY ──MAIL──▶ TRANSACTION ──DATA──▶ DATA ──end──┐
+ *                                          ▲ ▲ ▲              │  BDAT      ┌──BDAT──┐        │
+ *                                          │ │ └──RSET────────┤            ▼        │        ▼
+ *                                          │ └──refused chunk─┼────────── CHUNK ─▶ CHUNKS  COMMIT
+ *                                          │                  └───────────▶┘└───LAST────────▶│
+ *                                          └───────────────────verdict───────────────────────┘
+ *   Any state ──QUIT, time, too many errors──▶ CLOSING
+ *
+ * CHUNK reads the bytes of a BDAT, also of a refused one: those are read and dropped, since the
+ * client may have sent them already (RFC 3030 section 2). CHUNKS waits for the next BDAT.
+ */
+#pragma once
+
+#include "mail/address.h"
+#include "smtp/command.h"
+#include "smtp/reply.h"
+#include "smtp/server.h"
+
+struct smtp_body;
+
+enum smtp_state {
+    SMTP_STATE_CONNECT,
+    SMTP_STATE_GREETED,
+    SMTP_STATE_READY,
+    SMTP_STATE_TRANSACTION,
+    SMTP_STATE_DATA,
+    SMTP_STATE_CHUNK,
+    SMTP_STATE_CHUNKS,
+    SMTP_STATE_COMMIT,
+    SMTP_STATE_CLOSING,
+};
+
+enum {
+    SMTP_RECIPIENT_QUESTIONS_MAX = 32, /* asked at the same time */
+    SMTP_OUTPUT_PAUSE = 8192,     /* a client that doesn't read its replies isn't read either */
+    SMTP_IDLE_COMMANDS_MAX = 100, /* NOOP and the like until they count as errors */
+};
+
+/* From MAIL to the verdict on the message. */
+struct smtp_transaction {
+    struct arena arena;
+    struct envelope envelope;
+    size_t recipient_capacity;
+    struct buffer header;
+    struct smtp_message message;
+};
+
+struct smtp_server {
+    const struct smtp_server_settings *settings;
+    const struct smtp_server_backend *backend;
+    void *context;
+    const struct smtp_server_time *time;
+    struct smtp_server_client client;
+
+    enum smtp_state state;
+    bool extended;      /* EHLO, not HELO */
+    bool early;         /* it talked before the greeting */
+    bool line_complete; /* `line` holds a command that waits to be run */
+    bool line_too_long; /* the rest of this line is dropped */
+    bool eof;
+    bool draining; /* shutdown was asked for */
+    bool running;  /* inside input: answers need no wake */
+
+    struct buffer helo;
+    struct buffer line; /* with its CRLF, as far as it has come */
+    struct buffer out;
+    struct list questions; /* in the order asked */
+    uint32_t question_count;
+    struct smtp_transaction transaction;
+    struct smtp_body *body; /* from DATA or the first BDAT on */
+    uint64_t chunk_left;
+    uint64_t chunk_size;
+    uint64_t chunk_total; /* of this message, as announced */
+    bool chunk_last;
+    const struct smtp_reply *chunk_refusal; /* the reply to the chunk that is being dropped */
+
+    uint32_t errors, refusals, idle_commands;
+    int64_t started_ms;
+    int64_t progress_ms; /* the client's last full command or piece of data */
+    int64_t message_started_ms;
+};
+
+/* session.c */
+void smtp_state_set(struct smtp_server *s, enum smtp_state state);
+void smtp_say(struct smtp_server *s, const struct smtp_reply *reply);
+/* A reply to a bad command: too many of them end the session. */
+void smtp_say_error(struct smtp_server *s, const struct smtp_reply *reply);
+/* Drops whatever is under way; says `reply` if given. */
+void smtp_close(struct smtp_server *s, const struct smtp_reply *reply);
+/* An answer came: goes on with what waited for it. */
+void smtp_server_answered(struct smtp_server *s);
+
+/* refusal.c: a 4xx or 5xx that is booked, and whose reply names the reference. */
+struct smtp_refusal {
+    const char *phase; /* of struct event */
+    struct smtp_reply reply;
+    struct span address; /* quoted in front of the text; may be empty */
+    bool unparsed;       /* `address` is what the client wrote, whatever it is */
+    struct span sender;
+    struct span recipient;
+};
+void smtp_refuse(struct smtp_server *s, const struct smtp_refusal *refusal);
+
+/* question.c */
+void smtp_ask(struct smtp_server *s, enum smtp_question_kind kind, struct span address,
+              struct span given);
+void smtp_questions_cancel(struct smtp_server *s);
+/* The reply of a verdict that isn't ACCEPT: the backend's own words, or else the usual ones. */
+struct smtp_reply smtp_answer_reply(const struct smtp_answer *answer,
+                                    const struct smtp_reply *defer,
+                                    const struct smtp_reply *reject);
+
+/* transaction.c */
+void smtp_transaction_reset(struct smtp_server *s);
+/* Gives the message to the backend; called again after an upload got stuck. */
+void smtp_commit(struct smtp_server *s);
+void smtp_on_message_answer(struct smtp_server *s, const struct smtp_answer *answer);
+
+/* verbs.c */
+void smtp_run_command(struct smtp_server *s, struct span line);
+
+/* A file per verb. `check`: NULL, or why it may not be done now. */
+const struct smtp_reply *smtp_check_data(const struct smtp_server *s);
+void smtp_do_helo(struct smtp_server *s, const struct smtp_command *command);
+void smtp_do_mail(struct smtp_server *s, const struct smtp_command *command);
+void smtp_do_rcpt(struct smtp_server *s, const struct smtp_command *command);
+void smtp_do_data(struct smtp_server *s, const struct smtp_command *command);
+void smtp_do_bdat(struct smtp_server *s, const struct smtp_command *command);
+void smtp_do_rset(struct smtp_server *s, const struct smtp_command *command);
+void smtp_do_noop(struct smtp_server *s, const struct smtp_command *command);
+void smtp_do_quit(struct smtp_server *s, const struct smtp_command *command);
+void smtp_do_vrfy(struct smtp_server *s, const struct smtp_command *command);
+void smtp_do_expn(struct smtp_server *s, const struct smtp_command *command);
+void smtp_do_help(struct smtp_server *s, const struct smtp_command *command);
+
+void smtp_on_client_answer(struct smtp_server *s, const struct smtp_answer *answer);
+void smtp_on_sender_answer(struct smtp_server *s, const struct smtp_answer *answer);
+void smtp_on_recipient_answer(struct smtp_server *s, const struct smtp_question *question);
+
+size_t smtp_data_input(struct smtp_server *s, struct span in);
+size_t smtp_bdat_input(struct smtp_server *s, struct span in);
+/* After a refused or finished message: ready for the next one. */
+enum smtp_state smtp_resting_state(const struct smtp_server *s);
+/* The message is complete: refuses it for its own sake, or commits it. */
+void smtp_message_end(struct smtp_server *s);
+/* The reply to a path that can't be read. `sender`: in MAIL, else in RCPT. */
+struct smtp_reply smtp_path_reply(enum address_result result, bool sender);

@@ -1,0 +1,96 @@
+#include "mail/received.h"
+#include "smtp/server/body.h"
+
+static const struct smtp_reply not_stored = {451, "4.3.0",
+                                             "the message could not be stored, please try later"};
+static const struct smtp_reply not_wanted = {554, "5.7.1", "the message was refused"};
+
+void smtp_transaction_reset(struct smtp_server *s)
+{
+    smtp_body_free(s->body);
+    s->body = NULL;
+    arena_done(&s->transaction.arena);
+    buffer_done(&s->transaction.header);
+    s->transaction = (struct smtp_transaction){0};
+}
+
+enum smtp_state smtp_resting_state(const struct smtp_server *s)
+{
+    return s->helo.size ? SMTP_STATE_READY : SMTP_STATE_GREETED;
+}
+
+static void refuse_message(struct smtp_server *s, const char *phase, const struct smtp_reply *reply)
+{
+    smtp_refuse(s, &(struct smtp_refusal){.phase = phase, .reply = *reply});
+    if (s->state == SMTP_STATE_CLOSING)
+        return;
+    smtp_transaction_reset(s);
+    smtp_state_set(s, smtp_resting_state(s));
+}
+
+void smtp_message_end(struct smtp_server *s)
+{
+    smtp_body_finish(s->body);
+    smtp_state_set(s, SMTP_STATE_COMMIT);
+    smtp_commit(s);
+}
+
+/* RFC 3848, and RFC 6531 section 4.3. */
+static struct span protocol_of(const struct smtp_server *s)
+{
+    if (s->transaction.envelope.smtputf8)
+        return SPAN("UTF8SMTP");
+    return s->extended ? SPAN("ESMTP") : SPAN("SMTP");
+}
+
+static void complete_envelope(struct smtp_server *s)
+{
+    struct envelope *e = &s->transaction.envelope;
+
+    e->id = s->backend->make_id(s->context);
+    e->accepted_us = s->time->wall_us;
+    e->client.session = s->client.session;
+    memcpy(e->client.ip, s->client.ip, sizeof(e->client.ip));
+    e->client.port = s->client.port;
+    e->client.uid = s->client.uid;
+    e->client.service = s->settings->service;
+    e->client.helo = buffer_span(&s->helo);
+    e->client.protocol = protocol_of(s);
+}
+
+void smtp_commit(struct smtp_server *s)
+{
+    struct smtp_transaction *t = &s->transaction;
+
+    if (!smtp_body_flush_upload(s->body))
+        return;
+    const struct smtp_reply *problem = smtp_body_problem(s->body);
+    if (problem) {
+        refuse_message(s, "body", problem);
+        return;
+    }
+    complete_envelope(s);
+    smtp_body_hand_over(s->body, &t->envelope, &t->message);
+    if (received_write(&t->envelope, s->settings->hostname, &t->header) < 0) {
+        refuse_message(s, "body", &not_stored);
+        return;
+    }
+    t->message.header = buffer_span(&t->header);
+    smtp_ask(s, SMTP_ASK_MESSAGE, span_of("", 0), span_of("", 0));
+}
+
+void smtp_on_message_answer(struct smtp_server *s, const struct smtp_answer *answer)
+{
+    char id[ID_TEXT + 1];
+    struct smtp_reply reply = smtp_answer_reply(answer, &not_stored, &not_wanted);
+
+    if (answer->verdict != SMTP_ACCEPT) {
+        refuse_message(s, "data", &reply);
+        return;
+    }
+    id_format(&s->transaction.envelope.id, id);
+    buffer_printf(&s->out, "250 2.0.0 queued as %s\r\n", id);
+    s->errors = s->idle_commands = 0;
+    smtp_transaction_reset(s);
+    smtp_state_set(s, SMTP_STATE_READY);
+}
