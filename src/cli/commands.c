@@ -3,6 +3,7 @@
 
 const struct cli_command cli_commands[] = {
     {"serve", "start the server", cli_serve},
+    {"init", "write a configuration to try it with", cli_init},
     {"send", "send a message, as sendmail(1) does", cli_send},
     {"queue", "what waits, why, and until when", cli_queue},
     {"status", "whether the server runs, and its figures", cli_status},

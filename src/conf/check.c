@@ -1,8 +1,7 @@
 #include "conf/check.h"
 
 #include "conf/tree.h"
-#include "conf/value.h"
-#include <errno.h>
+#include "mail/address.h"
 #include <stdlib.h>
 
 struct check {
@@ -251,15 +250,15 @@ static const struct conf_domain *find_domain(const struct conf *c, struct span n
 static void check_postmaster(struct check *k)
 {
     struct span address = k->conf->postmaster;
-    ptrdiff_t at = span_find_last(address, '@');
+    struct address parsed;
 
     if (address.size == 0)
         return;
-    if (at <= 0 || !conf_is_domain(span_from(address, (size_t)at + 1)))
+    if (address_parse(address, ADDRESS_ALLOW_UTF8, &parsed) != ADDRESS_OK)
         conf_error(k->problems, place_of(k, NULL, "postmaster"),
                    "`%.*s` is not an address; write it like anna@example.org",
                    SPAN_ARG(span_first(address, 80)));
-    else if (!find_domain(k->conf, span_from(address, (size_t)at + 1)))
+    else if (!find_domain(k->conf, address_domain(&parsed)))
         conf_error(
             k->problems, place_of(k, NULL, "postmaster"),
             "the domain of `%.*s` is not in `domains:`; name somebody who has a mailbox here",

@@ -26,6 +26,16 @@ static struct span own_name(struct conf_problems *p, struct span file)
     return arena_copy(&p->arena, file);
 }
 
+/* The same line may be read for several domains. */
+static bool is_known(const struct conf_problems *p, struct conf_place place, struct span text)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (p->items[i].place.line == place.line && p->items[i].place.column == place.column &&
+            span_equal(p->items[i].text, text) && span_equal(p->items[i].place.file, place.file))
+            return true;
+    return false;
+}
+
 __attribute__((format(printf, 4, 0))) static void add(struct conf_problems *p,
                                                       enum conf_severity severity,
                                                       struct conf_place place, const char *format,
@@ -34,15 +44,18 @@ __attribute__((format(printf, 4, 0))) static void add(struct conf_problems *p,
     char text[TEXT_MAX];
     int size = vsnprintf(text, sizeof(text), format, args);
 
+    if (size < 0)
+        return;
+    struct span shown = span_first(span_of(text, (size_t)size), sizeof(text) - 1);
+    if (is_known(p, place, shown))
+        return;
     if (severity == CONF_ERROR)
         p->error_count++;
     else
         p->warning_count++;
-    if (p->count == CONF_PROBLEMS_MAX || size < 0)
+    if (p->count == CONF_PROBLEMS_MAX)
         return;
     place.file = own_name(p, place.file);
-    struct span shown =
-        span_of(text, (size_t)size < sizeof(text) ? (size_t)size : sizeof(text) - 1);
     p->items[p->count] = (struct conf_problem){severity, place, arena_copy(&p->arena, shown)};
     p->count++;
 }

@@ -3,6 +3,7 @@
 #include "conf/network.h"
 #include "conf/part.h"
 #include "conf/value.h"
+#include "mail/address.h"
 #include <errno.h>
 
 enum { SHOWN_MAX = 80 };
@@ -22,17 +23,22 @@ static void *allocate(struct conf_reader *r, size_t count, size_t size)
 bool conf_read_domain(struct conf_reader *r, struct conf_place place, struct span text,
                       struct span *out_name)
 {
-    if (!conf_is_domain(text)) {
+    char name[ADDRESS_DOMAIN_MAX + 1];
+    size_t size;
+
+    /* Addresses in mail go through the same function, so that equal domains are equal bytes. */
+    if (address_parse_domain(text, ADDRESS_ALLOW_UTF8, name, &size) != ADDRESS_OK ||
+        name[0] == '[') {
         conf_error(r->problems, place,
                    "`%.*s` is not a domain name; write one like mail.example.org", SHOWN(text));
         return false;
     }
-    char *name = allocate(r, text.size, 1);
-    if (!name)
+    struct span copy = arena_copy(r->arena, span_of(name, size));
+    if (!copy.data) {
+        r->error = -ENOMEM;
         return false;
-    for (size_t i = 0; i < text.size; i++)
-        name[i] = ascii_lower(text.data[i]);
-    *out_name = span_of(name, text.size);
+    }
+    *out_name = copy;
     return true;
 }
 

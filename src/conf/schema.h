@@ -68,6 +68,6 @@ void conf_schema_read(struct conf_reader *r, const struct conf_schema *schema,
 /* For CUSTOM readers. An absolute path in the arena; false (and reported) when it is none. */
 bool conf_read_path(struct conf_reader *r, const struct conf_node *n, struct span text,
                     struct span *out_path);
-/* In lower case in the arena. */
+/* In canonical form (mail/address.h) in the arena. */
 bool conf_read_domain(struct conf_reader *r, struct conf_place place, struct span text,
                       struct span *out_name);

@@ -94,34 +94,6 @@ int conf_bool_parse(struct span text, bool *out)
     return -EINVAL;
 }
 
-static bool is_label(struct span label)
-{
-    if (label.size == 0 || label.size > 63 || label.data[0] == '-' ||
-        label.data[label.size - 1] == '-')
-        return false;
-    for (size_t i = 0; i < label.size; i++) {
-        char c = ascii_lower(label.data[i]);
-        bool digit = c >= '0' && c <= '9';
-        if (!digit && !(c >= 'a' && c <= 'z') && c != '-' && !((unsigned char)c & 0x80))
-            return false;
-    }
-    return true;
-}
-
-bool conf_is_domain(struct span text)
-{
-    if (text.size == 0 || text.size > 255)
-        return false;
-    for (;;) {
-        ptrdiff_t dot = span_find(text, '.');
-        if (!is_label(dot < 0 ? text : span_first(text, (size_t)dot)))
-            return false;
-        if (dot < 0)
-            return true;
-        text = span_from(text, (size_t)dot + 1);
-    }
-}
-
 unsigned conf_edit_distance(struct span a, struct span b, unsigned max)
 {
     enum { LENGTH_MAX = 40 };

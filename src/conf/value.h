@@ -17,9 +17,5 @@ int conf_duration_parse(struct span text, uint64_t *out_ms);
 /* yes, no, true, false, on, off. */
 int conf_bool_parse(struct span text, bool *out);
 
-/* A domain or host name: labels of letters, digits, hyphens and (for UTF-8 names) bytes over 0x7f,
- * without a dot at the end (RFC 1123 section 2.1). */
-bool conf_is_domain(struct span text);
-
 /* Edits between the two (insert, delete, replace, swap neighbours), at most `max` + 1. */
 unsigned conf_edit_distance(struct span a, struct span b, unsigned max);

@@ -196,12 +196,12 @@ static enum fate draw_fate(const struct temper *temper, struct prng *prng)
     return prng_chance(prng, temper->kept) ? FATE_KEPT : FATE_LOST;
 }
 
-/* Only bytes written since the last sync are ever harmed: a drive keeps the rest of a sector that
- * it rewrites, which SQLite calls powersafe overwrite. */
+/* A sector that was being written may be harmed as a whole, with the older bytes in it: whoever
+ * wants these to be safe starts at a new sector. */
 static void apply_fate(struct sim_file *file, size_t index, enum fate fate, struct prng *prng)
 {
-    struct sim_sector *sector = &file->sectors[index];
-    size_t at = index * SIM_SECTOR + sector->low, size = sector->high - sector->low;
+    size_t at = index * SIM_SECTOR;
+    size_t size = file->size - at < SIM_SECTOR ? file->size - at : SIM_SECTOR;
 
     switch (fate) {
     case FATE_LOST:
@@ -213,7 +213,7 @@ static void apply_fate(struct sim_file *file, size_t index, enum fate fate, stru
         prng_fill(prng, file->disk + at, size);
         break;
     case FATE_STALE: { /* what another sector of the file holds */
-        size_t from = prng_below(prng, sector_count(file)) * SIM_SECTOR + sector->low;
+        size_t from = prng_below(prng, sector_count(file)) * SIM_SECTOR;
         memmove(file->disk + at, file->page + (from + size <= file->size ? from : at), size);
         break;
     }

@@ -94,12 +94,25 @@ static void become_user(const struct sandbox *s)
         log_panic("sandbox: could become root again");
 }
 
+static void drop_privileges(void)
+{
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        log_fatal("sandbox: %m");
+}
+
+static void start_threads(const struct sandbox *s)
+{
+    int r = s->start_threads ? s->start_threads(s->arg) : 0;
+    if (r < 0)
+        log_fatal("can't start threads: %s", strerror(-r));
+}
+
+/* After the threads: no new ones, and no processes. */
 static void limit_resources(void)
 {
     const struct rlimit none = {0, 0};
 
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-        setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NPROC, &none) < 0)
+    if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NPROC, &none) < 0)
         log_fatal("sandbox: %m");
 }
 
@@ -188,7 +201,9 @@ void sandbox_enter(const struct sandbox *sandbox)
 {
     tzset(); /* reads /etc/localtime while it can */
     become_user(sandbox);
-    limit_resources();
+    drop_privileges();
     enter_landlock(sandbox);
+    start_threads(sandbox);
+    limit_resources();
     enter_seccomp(sandbox);
 }

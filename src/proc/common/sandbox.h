@@ -9,7 +9,8 @@
  * outside seccomp   only the system calls that the process lists beside the common ones rlimits no
  * new processes, no core files
  *
- * Threads must run already (seccomp is set on all of them at once). On a kernel without a wall a
+ * Threads are started between Landlock, which a thread inherits from the one that starts it, and
+ * seccomp, which is set on all of them at once. On a kernel without a wall a
  * warning is logged and the others stand. Everything else that fails ends the process.
  */
 #pragma once
@@ -38,6 +39,9 @@ struct sandbox {
     size_t folder_count;
     const int *syscalls; /* beside the common ones */
     size_t syscall_count;
+    /* Starts the process's threads; NULL: it has none. 0 or -errno. */
+    int (*start_threads)(void *arg);
+    void *arg;
     bool kill; /* end the process at a forbidden call; else the call fails: EPERM */
 };
 

@@ -37,7 +37,7 @@ void maildir_init(struct maildir *m, struct span host, uint64_t quota_bytes, uns
 {
     mailbox_cache_init(&m->cache, folders_max);
     copy_host(m->host, host.size ? host : SPAN("localhost"));
-    m->quota_bytes = quota_bytes;
+    atomic_init(&m->quota_bytes, quota_bytes);
     atomic_init(&m->counter, 0);
 }
 
@@ -61,8 +61,7 @@ static void release(struct maildir *m, struct maildir_delivery *d, uint64_t stor
     d->fd = -1;
     if (!d->folder)
         return;
-    if (m->quota_bytes)
-        mailbox_usage_settle(&d->folder->usage, d->reserved_bytes, stored_bytes);
+    mailbox_usage_settle(&d->folder->usage, d->reserved_bytes, stored_bytes);
     mailbox_cache_put(&m->cache, d->folder);
     d->folder = NULL;
 }
@@ -88,29 +87,34 @@ static void fail(struct maildir *m, struct maildir_delivery *d, const char *doin
     maildir_abandon(m, d);
 }
 
-static void refuse_full(struct maildir *m, struct maildir_delivery *d, uint64_t size, uint64_t used)
+void maildir_set_quota(struct maildir *m, uint64_t quota_bytes)
 {
-    bool never = size > m->quota_bytes; /* RFC 3463: x.2.3, longer than the mailbox may ever take */
+    atomic_store(&m->quota_bytes, quota_bytes);
+}
+
+static void refuse_full(struct maildir_delivery *d, uint64_t size, uint64_t used, uint64_t quota)
+{
+    bool never = size > quota; /* RFC 3463: x.2.3, longer than the mailbox may ever take */
     mailbox_outcome_set(&d->outcome, never ? IPC_OUTCOME_FAILED : IPC_OUTCOME_DEFERRED,
                         never ? "5.2.3" : "4.2.2",
                         "the mailbox %s is full: it may hold %" PRIu64 " bytes, has %" PRIu64
                         ", and this message needs %" PRIu64 "; its owner must delete mail or the "
                         "administrator raise the quota",
-                        d->folder->full, m->quota_bytes, used, size);
+                        d->folder->full, quota, used, size);
 }
 
 static bool reserve(struct maildir *m, struct maildir_delivery *d, uint64_t size)
 {
-    uint64_t used = 0;
+    uint64_t used = 0, quota = atomic_load(&m->quota_bytes);
 
-    if (!m->quota_bytes)
+    if (!quota)
         return true;
-    int r = mailbox_usage_reserve(&d->folder->usage, d->folder->base_fd, size, m->quota_bytes,
+    int r = mailbox_usage_reserve(&d->folder->usage, d->folder->base_fd, size, quota,
                                   clock_monotonic_ms(), &used);
     if (r == 0)
         d->reserved_bytes = size;
     else if (r == -EDQUOT)
-        refuse_full(m, d, size, used);
+        refuse_full(d, size, used, quota);
     else
         mailbox_outcome_set_error(&d->outcome, "count the mailbox", d->folder->full, r);
     return r == 0;

@@ -29,8 +29,8 @@ enum { MAILDIR_HOST_MAX = 96, MAILDIR_NAME_MAX = 240, MAILDIR_FOLDERS_DEFAULT = 
 
 struct maildir {
     struct mailbox_cache cache;
-    char host[MAILDIR_HOST_MAX]; /* as in file names */
-    uint64_t quota_bytes;        /* of each mailbox; 0: none */
+    char host[MAILDIR_HOST_MAX];      /* as in file names */
+    atomic_uint_fast64_t quota_bytes; /* of each mailbox; 0: none */
     atomic_uint_fast64_t counter;
 };
 
@@ -49,6 +49,8 @@ struct maildir_delivery {
  */
 void maildir_init(struct maildir *m, struct span host, uint64_t quota_bytes, unsigned folders_max);
 void maildir_done(struct maildir *m);
+/* For deliveries that begin from now on. */
+void maildir_set_quota(struct maildir *m, uint64_t quota_bytes);
 
 /* Opens the mailbox at `path` below `root` and a file in its tmp/. `size` is about what will be
  * written, for the quota. */

@@ -135,6 +135,7 @@ static const struct {
     {"segment size", WHOLE "spool_segment_size: 1000001\n", "too small"},
     {"odd segment size", WHOLE "spool_segment_size: 1048577\n", "multiple of 64K"},
     {"host name", LISTEN DOMAIN "hostname: \"bad host\"\n", "`bad host` is not a domain name"},
+    {"host is an address", LISTEN DOMAIN "hostname: \"[192.0.2.1]\"\n", "is not a domain name"},
     {"host without dot", LISTEN DOMAIN "hostname: box\n", "3:1: warning: `hostname` has no dot"},
     {"path scheme", WHOLE "ledger: s3:/bucket\n", "not the path of a file"},
     {"same folder", WHOLE "ledger: /x/\nspool: file:/x\n", "4:1: error: `ledger` and `spool` are"},
@@ -230,6 +231,21 @@ static void relative_paths(void **state)
     conf_problems_done(&problems);
 }
 
+static void domains_are_canonical(void **state)
+{
+    struct conf_problems problems;
+    struct conf c;
+
+    assert_int_equal(parse(HOST LISTEN "domains:\n  B\xc3\xbc"
+                                       "cher.example: { deliver: \"maildir:/%u\", "
+                                       "users: /u }\n",
+                           &problems, &c),
+                     0);
+    assert_span(c.domains[0].name, "xn--bcher-kva.example");
+    conf_done(&c);
+    conf_problems_done(&problems);
+}
+
 static void default_file_is_good(void **state)
 {
     char folder[] = "/tmp/test_conf.XXXXXX", path[64];
@@ -272,9 +288,9 @@ static void unreadable_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(documented_file),  cmocka_unit_test(problems_are_found),
-        cmocka_unit_test(relative_paths),   cmocka_unit_test(default_file_is_good),
-        cmocka_unit_test(unreadable_files),
+        cmocka_unit_test(documented_file),      cmocka_unit_test(problems_are_found),
+        cmocka_unit_test(relative_paths),       cmocka_unit_test(domains_are_canonical),
+        cmocka_unit_test(default_file_is_good), cmocka_unit_test(unreadable_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,33 +76,6 @@ static void truths(void **state)
     assert_int_equal(conf_bool_parse(SPAN(""), &value), -EINVAL);
 }
 
-static void domains(void **state)
-{
-    static const struct {
-        const char *text;
-        bool good;
-    } cases[] = {
-        {"mail.example.org", true},
-        {"localhost", true},
-        {"a-b.c1", true},
-        {"m\xc3\xbcll.de", true},
-        {"", false},
-        {".", false},
-        {"a.", false},
-        {".a", false},
-        {"a..b", false},
-        {"-a.b", false},
-        {"a-.b", false},
-        {"a_b.c", false},
-        {"a b", false},
-        {"a/b", false},
-        {"a@b", false},
-        {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.org", false},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-        assert_int_equal(conf_is_domain(span_from_cstr(cases[i].text)), cases[i].good);
-}
-
 static void distances(void **state)
 {
     static const struct {
@@ -127,7 +100,6 @@ static void distances(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(sizes), cmocka_unit_test(durations),
-                                       cmocka_unit_test(truths), cmocka_unit_test(domains),
-                                       cmocka_unit_test(distances)};
+                                       cmocka_unit_test(truths), cmocka_unit_test(distances)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,117 @@
+#include "proc/mailbox/domains.h"
+
+#include "base/log.h"
+#include "mail/address.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+/* The root at `path`; opened when it is a new one. */
+static int find_root(struct mailbox_roots *roots, const char *path, const struct mailbox_root **out)
+{
+    for (size_t i = 0; i < roots->count; i++)
+        if (strcmp(roots->list[i].path, path) == 0) {
+            *out = &roots->list[i];
+            return 0;
+        }
+    if (roots->sealed)
+        return -ENOENT;
+    if (roots->count == MAILBOX_ROOTS_MAX) {
+        log_error("more than %d different folders of mailboxes", MAILBOX_ROOTS_MAX);
+        return -E2BIG;
+    }
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        log_error("can't open the folder of mailboxes %s: %m", path);
+        return -errno;
+    }
+    struct mailbox_root *root = &roots->list[roots->count];
+    *root = (struct mailbox_root){fd, strdup(path)};
+    if (!root->path)
+        return -ENOMEM;
+    roots->count++;
+    *out = root;
+    return 0;
+}
+
+static int add(struct mailbox_domain *domain, const struct conf_mailbox_domain *from,
+               struct mailbox_roots *roots)
+{
+    const char *why = "";
+    int r = mailbox_template_parse(from->template, &domain->way, &why);
+
+    if (r == -EINVAL)
+        log_error("mailboxes of " SPAN_FMT " at " SPAN_FMT ": %s", SPAN_ARG(from->name),
+                  SPAN_ARG(from->template), why);
+    if (r < 0)
+        return r;
+    domain->name = strndup(from->name.data, from->name.size);
+    return domain->name ? find_root(roots, domain->way.prefix, &domain->root) : -ENOMEM;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct mailbox_domain *one = a, *two = b;
+    return strcmp(one->name, two->name);
+}
+
+int mailbox_domains_new(const struct conf_mailbox *part, struct mailbox_roots *roots,
+                        struct mailbox_domains **out)
+{
+    struct mailbox_domains *domains = calloc(1, sizeof(*domains));
+    int r = 0;
+
+    if (!domains)
+        return -ENOMEM;
+    domains->references = 1;
+    domains->list = calloc(part->domain_count + 1, sizeof(*domains->list));
+    if (!domains->list)
+        r = -ENOMEM;
+    for (size_t i = 0; r == 0 && i < part->domain_count; i++)
+        r = add(&domains->list[domains->count++], &part->domains[i], roots);
+    if (r < 0) {
+        mailbox_domains_release(domains);
+        return r;
+    }
+    qsort(domains->list, domains->count, sizeof(*domains->list), by_name);
+    *out = domains;
+    return 0;
+}
+
+struct mailbox_domains *mailbox_domains_hold(struct mailbox_domains *domains)
+{
+    domains->references++;
+    return domains;
+}
+
+void mailbox_domains_release(struct mailbox_domains *domains)
+{
+    if (!domains || --domains->references > 0)
+        return;
+    for (size_t i = 0; i < domains->count; i++) {
+        free(domains->list[i].name);
+        mailbox_template_done(&domains->list[i].way);
+    }
+    free(domains->list);
+    free(domains);
+}
+
+static int compare_name(const void *key, const void *element)
+{
+    const struct span *name = key;
+    const struct mailbox_domain *domain = element;
+    int r = strncmp(name->data, domain->name, name->size);
+
+    return r ? r : -(domain->name[name->size] != 0);
+}
+
+const struct mailbox_domain *mailbox_domains_find(const struct mailbox_domains *domains,
+                                                  struct span address)
+{
+    struct span local, domain;
+
+    address_split(address, &local, &domain);
+    if (domain.size == 0)
+        return NULL;
+    return bsearch(&domain, domains->list, domains->count, sizeof(*domains->list), compare_name);
+}

@@ -1,0 +1,44 @@
+/*
+ * Which domains have mailboxes here, and where: one generation of the configuration. Jobs under way
+ * hold the generation under which they began. Loop thread only.
+ *
+ * Roots, the fixed prefixes of the templates, are opened before the sandbox and stay for the life
+ * of the process; a later generation that needs another one can't be used in this process.
+ */
+#pragma once
+
+#include "conf/part.h"
+#include "proc/mailbox/folder.h"
+#include "proc/mailbox/template.h"
+
+enum { MAILBOX_ROOTS_MAX = 32 };
+
+struct mailbox_roots {
+    struct mailbox_root list[MAILBOX_ROOTS_MAX];
+    size_t count;
+    bool sealed; /* the sandbox is on: no more can be opened */
+};
+
+struct mailbox_domain {
+    char *name; /* lower case */
+    struct mailbox_template way;
+    const struct mailbox_root *root;
+};
+
+struct mailbox_domains {
+    unsigned references;
+    struct mailbox_domain *list; /* sorted by name */
+    size_t count;
+};
+
+/* With one reference. 0; -ENOENT when the roots are sealed and lack one; -EINVAL for a bad
+ * template; or why a root can't be opened (logged). */
+int mailbox_domains_new(const struct conf_mailbox *part, struct mailbox_roots *roots,
+                        struct mailbox_domains **out);
+struct mailbox_domains *mailbox_domains_hold(struct mailbox_domains *domains);
+/* NULL is fine. */
+void mailbox_domains_release(struct mailbox_domains *domains);
+
+/* The domain of a canonical address, or NULL. */
+const struct mailbox_domain *mailbox_domains_find(const struct mailbox_domains *domains,
+                                                  struct span address);

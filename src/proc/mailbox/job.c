@@ -1,0 +1,178 @@
+#include "proc/mailbox/job.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+/* Bounds what one frame can make a job hold, by far. */
+enum { ARENA_BYTES = 8 << 20 };
+
+void job_set_state(struct job *job, enum job_state state)
+{
+    static const unsigned char legal[] = {
+        [JOB_ARRIVING] = 1 << JOB_WRITING | 1 << JOB_READY,
+        [JOB_WRITING] = 1 << JOB_ARRIVING | 1 << JOB_READY,
+        [JOB_READY] = 1 << JOB_COMMITTING,
+    };
+    assert(job->state < ARRAY_SIZE(legal) && legal[job->state] & 1 << state);
+    job->state = state;
+}
+
+static int copy_recipient(struct job *job, const struct ipc_mailbox_recipient *from, size_t i)
+{
+    struct mailbox_recipient *r = &job->message.recipients[i];
+    const struct mailbox_domain *domain = mailbox_domains_find(job->domains, from->address);
+
+    r->address = arena_copy(&job->arena, from->address);
+    r->root = domain ? domain->root : NULL;
+    r->way = domain ? &domain->way : NULL;
+    job->indexes[i] = from->index;
+    return r->address.data ? 0 : -ENOMEM;
+}
+
+static int copy_job(struct job *job, const struct ipc_mailbox_job *from)
+{
+    struct mailbox_message *msg = &job->message;
+
+    msg->sender = arena_copy(&job->arena, from->sender);
+    msg->header = arena_copy(&job->arena, from->header);
+    msg->binary = from->body_type == ENVELOPE_BODY_BINARYMIME;
+    msg->size_bytes = from->header.size + from->size_bytes;
+    msg->recipients =
+        arena_alloc_array(&job->arena, from->recipient_count + 1, sizeof(*msg->recipients));
+    msg->recipient_count = from->recipient_count;
+    job->indexes = arena_alloc_array(&job->arena, from->recipient_count + 1, sizeof(uint32_t));
+    if (!msg->sender.data || !msg->header.data || !msg->recipients || !job->indexes)
+        return -ENOMEM;
+    for (size_t i = 0; i < from->recipient_count; i++)
+        if (copy_recipient(job, &from->recipients[i], i) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+int job_new(const struct ipc_mailbox_job *from, struct mailbox_domains *domains, struct job **out)
+{
+    struct job *job = calloc(1, sizeof(*job));
+
+    if (!job)
+        return -ENOMEM;
+    job->number = from->job;
+    job->to_come = from->size_bytes;
+    job->arena = ARENA_LIMITED(ARENA_BYTES);
+    job->domains = mailbox_domains_hold(domains);
+    list_init(&job->fresh);
+    list_init(&job->taken);
+    int r = copy_job(job, from);
+    if (r < 0)
+        job_free(job);
+    else
+        *out = job;
+    return r;
+}
+
+static void free_pieces(struct list *pieces)
+{
+    for (struct list *link; (link = list_take_first(pieces));)
+        free(CONTAINER_OF(link, struct job_piece, link));
+}
+
+void job_free(struct job *job)
+{
+    if (!job)
+        return;
+    free_pieces(&job->fresh);
+    free_pieces(&job->taken);
+    mailbox_message_done(&job->message);
+    mailbox_domains_release(job->domains);
+    arena_done(&job->arena);
+    free(job);
+}
+
+int job_add_piece(struct job *job, struct span bytes, uint64_t token, size_t held)
+{
+    struct job_piece *piece = malloc(sizeof(*piece) + bytes.size);
+
+    if (!piece)
+        return -ENOMEM;
+    *piece = (struct job_piece){.token = token, .held = held, .size = bytes.size};
+    memcpy(piece->bytes, bytes.data, bytes.size);
+    list_append(&job->fresh, &piece->link);
+    job->to_come -= bytes.size;
+    return 0;
+}
+
+void job_take_pieces(struct job *job)
+{
+    for (struct list *link; (link = list_take_first(&job->fresh));)
+        list_append(&job->taken, link);
+    job->all_taken = job->to_come == 0;
+}
+
+static void write_pieces(struct job *job, struct maildir *m)
+{
+    LIST_EACH(&job->taken, link)
+    {
+        const struct job_piece *piece = CONTAINER_OF(link, struct job_piece, link);
+        mailbox_message_feed(m, &job->message, span_of(piece->bytes, piece->size));
+    }
+}
+
+void job_write(struct job *job, struct maildir *m)
+{
+    if (job->ended || (job->dropped && !job->begun))
+        return;
+    if (job->dropped) {
+        mailbox_message_abandon(m, &job->message, job->dropped);
+        job->ended = true;
+        return;
+    }
+    if (!job->begun)
+        mailbox_message_begin(m, &job->message);
+    job->begun = true;
+    write_pieces(job, m);
+    if (!job->all_taken)
+        return;
+    mailbox_message_end(m, &job->message);
+    job->ended = true;
+}
+
+bool job_is_settled(const struct job *job)
+{
+    for (size_t i = 0; i < job->message.recipient_count; i++)
+        if (job->message.recipients[i].delivery.state != MAILDIR_DONE)
+            return false;
+    return true;
+}
+
+static struct ipc_mailbox_outcome outcome_of(const struct job *job, size_t i)
+{
+    const struct maildir_delivery *d = &job->message.recipients[i].delivery;
+    const struct mailbox_outcome *o = &d->outcome;
+
+    if (d->state != MAILDIR_DONE)
+        return (struct ipc_mailbox_outcome){
+            .index = job->indexes[i],
+            .outcome = IPC_OUTCOME_DEFERRED,
+            .scope = IPC_SCOPE_DESTINATION,
+            .status = SPAN("4.3.2"),
+            .text = span_from_cstr(job->dropped ? job->dropped : "memory is short"),
+        };
+    return (struct ipc_mailbox_outcome){
+        .index = job->indexes[i],
+        .outcome = (uint8_t)o->result,
+        .scope = (uint8_t)o->scope,
+        .status = span_from_cstr(o->status),
+        .text = span_from_cstr(o->text),
+        .place = span_from_cstr(o->place),
+    };
+}
+
+struct ipc_mailbox_outcome *job_outcomes(struct job *job)
+{
+    size_t count = job->message.recipient_count;
+    struct ipc_mailbox_outcome *list = arena_alloc_array(&job->arena, count + 1, sizeof(*list));
+
+    for (size_t i = 0; list && i < count; i++)
+        list[i] = outcome_of(job, i);
+    return list;
+}

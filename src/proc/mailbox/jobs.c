@@ -1,0 +1,358 @@
+#include "proc/mailbox/jobs.h"
+
+#include "base/log.h"
+#include <errno.h>
+#include <stdlib.h>
+
+static void dispatch_soon(struct jobs *jobs)
+{
+    io_defer(jobs->loop, &jobs->dispatch);
+}
+
+static bool is_connected(const struct job *job)
+{
+    return job->jobs->queue && job->epoch == job->jobs->epoch;
+}
+
+/* Gives the credit of the taken pieces back and answers their calls. */
+static void settle_pieces(struct job *job)
+{
+    for (struct list *link; (link = list_take_first(&job->taken));) {
+        struct job_piece *piece = CONTAINER_OF(link, struct job_piece, link);
+        if (is_connected(job)) {
+            struct ipc_message reply = {.type = IPC_MAILBOX_TAKEN};
+            if (piece->token)
+                ipc_reply(job->jobs->queue, piece->token, &reply);
+            ipc_release(job->jobs->queue, IPC_CLASS_BODY, piece->held);
+        }
+        free(piece);
+    }
+}
+
+static void count_outcomes(struct jobs *jobs, const struct ipc_mailbox_outcome *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        jobs->delivered += list[i].outcome == IPC_OUTCOME_DELIVERED;
+        jobs->deferred += list[i].outcome == IPC_OUTCOME_DEFERRED;
+        jobs->failed += list[i].outcome == IPC_OUTCOME_FAILED;
+    }
+}
+
+/* The end of every job: the answer, and all that it holds is given back. */
+static void finish(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+    struct ipc_message reply = {.type = IPC_MAILBOX_RESULT};
+
+    job_take_pieces(job);
+    settle_pieces(job);
+    reply.mailbox_result.outcomes = job_outcomes(job);
+    if (!reply.mailbox_result.outcomes)
+        log_fatal("no memory for the outcomes of a job");
+    reply.mailbox_result.outcome_count = job->message.recipient_count;
+    count_outcomes(jobs, reply.mailbox_result.outcomes, reply.mailbox_result.outcome_count);
+    if (is_connected(job)) {
+        int r = ipc_reply(jobs->queue, job->token, &reply);
+        if (r < 0)
+            log_error("can't answer a job: %s", strerror(-r));
+    }
+    jobs->under_way--;
+    job_free(job);
+    if (jobs->ending)
+        dispatch_soon(jobs);
+}
+
+static void make_ready(struct job *job)
+{
+    job_set_state(job, JOB_READY);
+    list_append(&job->jobs->ready, &job->link);
+    dispatch_soon(job->jobs);
+}
+
+static void leave_streams(struct job *job)
+{
+    list_remove(&job->link);
+    job->jobs->stream_count--;
+}
+
+static void run_batch(struct io_job *work)
+{
+    struct batch *batch = CONTAINER_OF(work, struct batch, work);
+    size_t count = 0;
+
+    for (size_t i = 0; i < batch->count; i++) {
+        struct job *job = batch->list[i];
+        job_write(job, batch->jobs->maildir);
+        for (size_t k = 0; k < job->message.recipient_count; k++)
+            batch->deliveries[count++] = &job->message.recipients[k].delivery;
+    }
+    maildir_commit(batch->jobs->maildir, batch->deliveries, count);
+}
+
+static void batch_done(struct io_job *work)
+{
+    struct batch *batch = CONTAINER_OF(work, struct batch, work);
+
+    for (size_t i = 0; i < batch->count; i++)
+        finish(batch->list[i]);
+    free(batch->deliveries);
+    list_append(&batch->jobs->idle, &batch->link);
+    dispatch_soon(batch->jobs);
+}
+
+/* Takes ready jobs, at least one, until the batch is large enough. */
+static void fill_batch(struct jobs *jobs, struct batch *batch)
+{
+    batch->count = batch->delivery_count = 0;
+    while (!list_is_empty(&jobs->ready) && batch->count < JOBS_BATCH) {
+        struct job *job = CONTAINER_OF(jobs->ready.next, struct job, link);
+        size_t files = batch->delivery_count + job->message.recipient_count;
+        if (batch->count > 0 && files > JOBS_BATCH_FILES)
+            break;
+        list_remove(&job->link);
+        job_set_state(job, JOB_COMMITTING);
+        job_take_pieces(job);
+        batch->list[batch->count++] = job;
+        batch->delivery_count = files;
+    }
+}
+
+static void dispatch(struct io_deferred *deferred)
+{
+    struct jobs *jobs = CONTAINER_OF(deferred, struct jobs, dispatch);
+
+    while (!list_is_empty(&jobs->ready) && !list_is_empty(&jobs->idle)) {
+        struct batch *batch = CONTAINER_OF(list_take_first(&jobs->idle), struct batch, link);
+        fill_batch(jobs, batch);
+        batch->deliveries = calloc(batch->delivery_count + 1, sizeof(struct maildir_delivery *));
+        if (!batch->deliveries)
+            log_fatal("no memory for a batch");
+        io_pool_submit(jobs->pool, &batch->work);
+    }
+    if (jobs->ending && jobs->under_way == 0)
+        jobs->ended(jobs->owner);
+}
+
+static void run_stream(struct io_job *work)
+{
+    struct job *job = CONTAINER_OF(work, struct job, work);
+    job_write(job, job->jobs->maildir);
+}
+
+static void write_stream(struct job *job)
+{
+    job_take_pieces(job);
+    job_set_state(job, JOB_WRITING);
+    io_pool_submit(job->jobs->pool, &job->work);
+}
+
+/* The whole message is in its files, or no file is left to write to, or it won't come. */
+static bool is_stream_over(const struct job *job)
+{
+    return job->ended || job->dropped || job_is_settled(job);
+}
+
+static void stream_done(struct io_job *work)
+{
+    struct job *job = CONTAINER_OF(work, struct job, work);
+
+    job->dropped = job->doomed;
+    settle_pieces(job);
+    if (is_stream_over(job)) {
+        leave_streams(job);
+        make_ready(job);
+        return;
+    }
+    job_set_state(job, JOB_ARRIVING);
+    if (!list_is_empty(&job->fresh))
+        write_stream(job);
+}
+
+/* Ends a stream whose message won't come whole. */
+static void doom(struct job *job, const char *why)
+{
+    job->doomed = why;
+    if (job->state == JOB_WRITING)
+        return;
+    job->dropped = why;
+    leave_streams(job);
+    make_ready(job);
+}
+
+static void answer_busy(struct job *job, const char *why)
+{
+    job->dropped = why;
+    finish(job);
+}
+
+static void begin_stream(struct jobs *jobs, struct job *job)
+{
+    if (jobs->stream_count >= JOBS_STREAMS_MAX) {
+        answer_busy(job, "too many large messages are being delivered at once");
+        return;
+    }
+    list_append(&jobs->streams, &job->link);
+    jobs->stream_count++;
+    if (!list_is_empty(&job->fresh))
+        write_stream(job);
+}
+
+static struct job *new_job(struct jobs *jobs, const struct ipc_arrival *arrival)
+{
+    const struct ipc_mailbox_job *from = &arrival->message->mailbox_job;
+    struct job *job;
+
+    if (job_new(from, jobs->domains, &job) < 0)
+        return NULL;
+    job->jobs = jobs;
+    job->token = arrival->token;
+    job->epoch = jobs->epoch;
+    job->work = (struct io_job){.run = run_stream, .done = stream_done};
+    if (from->body.size == 0)
+        return job;
+    if (job_add_piece(job, from->body, 0, 0) == 0) {
+        CONTAINER_OF(job->fresh.next, struct job_piece, link)->held = ipc_hold(arrival);
+        return job;
+    }
+    job_free(job);
+    return NULL;
+}
+
+static void on_job(void *owner, const struct ipc_arrival *arrival)
+{
+    struct jobs *jobs = owner;
+    const struct ipc_mailbox_job *from = &arrival->message->mailbox_job;
+
+    if (from->body.size > from->size_bytes)
+        log_fatal("the queue sent a job whose body is larger than it says");
+    struct job *job = new_job(jobs, arrival);
+    if (!job)
+        log_fatal("no memory for a job");
+    jobs->under_way++;
+    if (jobs->ending)
+        answer_busy(job, "the mailbox process is about to end");
+    else if (job->to_come > 0)
+        begin_stream(jobs, job);
+    else
+        make_ready(job);
+}
+
+static struct job *find_stream(struct jobs *jobs, uint64_t number)
+{
+    LIST_EACH(&jobs->streams, link)
+    {
+        struct job *job = CONTAINER_OF(link, struct job, link);
+        if (job->number == number && job->epoch == jobs->epoch && !job->doomed)
+            return job;
+    }
+    return NULL;
+}
+
+/* A piece of a job that was answered already is only confirmed: it was on its way then. */
+static void on_body(void *owner, const struct ipc_arrival *arrival)
+{
+    struct jobs *jobs = owner;
+    const struct ipc_mailbox_body *body = &arrival->message->mailbox_body;
+    struct job *job = find_stream(jobs, body->job);
+
+    if (job && body->bytes.size > 0 && body->bytes.size <= job->to_come) {
+        size_t held = ipc_hold(arrival);
+        if (job_add_piece(job, body->bytes, arrival->token, held) < 0)
+            log_fatal("no memory for a piece of a message");
+        if (job->state == JOB_ARRIVING)
+            write_stream(job);
+        return;
+    }
+    struct ipc_message reply = {.type = IPC_MAILBOX_TAKEN};
+    ipc_reply(arrival->channel, arrival->token, &reply);
+    if (job)
+        doom(job, body->bytes.size ? "the queue sent more of the message than it had announced"
+                                   : "the queue can't read the whole message now");
+}
+
+/* What no thread is at work on won't be delivered any more. */
+static void drop_waiting(struct jobs *jobs, const char *why)
+{
+    LIST_EACH(&jobs->ready, link)
+    {
+        struct job *job = CONTAINER_OF(link, struct job, link);
+        job->dropped = job->ended ? NULL : why;
+    }
+    LIST_EACH(&jobs->streams, link)
+    doom(CONTAINER_OF(link, struct job, link), why);
+}
+
+static void disconnect(struct jobs *jobs)
+{
+    ipc_channel_free(jobs->queue);
+    jobs->queue = NULL;
+    jobs->epoch++;
+    drop_waiting(jobs, "the queue went away");
+}
+
+static void on_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    disconnect(owner);
+}
+
+static const struct ipc_handler handlers[] = {
+    {IPC_MAILBOX_JOB, on_job},
+    {IPC_MAILBOX_BODY, on_body},
+};
+
+static const struct ipc_role queue_role = {
+    .peer_name = "queue",
+    .handlers = handlers,
+    .handler_count = ARRAY_SIZE(handlers),
+    .lost = on_lost,
+};
+
+int jobs_init(struct jobs *jobs, struct io_loop *loop, struct io_pool *pool,
+              struct maildir *maildir, unsigned batches)
+{
+    *jobs = (struct jobs){.loop = loop, .pool = pool, .maildir = maildir};
+    list_init(&jobs->streams);
+    list_init(&jobs->ready);
+    list_init(&jobs->idle);
+    jobs->dispatch.fn = dispatch;
+    jobs->batches = calloc(batches, sizeof(*jobs->batches));
+    if (!jobs->batches)
+        return -ENOMEM;
+    for (unsigned i = 0; i < batches; i++) {
+        struct batch *batch = &jobs->batches[i];
+        batch->jobs = jobs;
+        batch->work = (struct io_job){.run = run_batch, .done = batch_done};
+        list_append(&jobs->idle, &batch->link);
+    }
+    return 0;
+}
+
+void jobs_done(struct jobs *jobs)
+{
+    io_defer_cancel(&jobs->dispatch);
+    ipc_channel_free(jobs->queue);
+    mailbox_domains_release(jobs->domains);
+    free(jobs->batches);
+}
+
+void jobs_configure(struct jobs *jobs, struct mailbox_domains *domains)
+{
+    mailbox_domains_release(jobs->domains);
+    jobs->domains = domains;
+}
+
+int jobs_connect(struct jobs *jobs, int fd)
+{
+    if (jobs->queue)
+        disconnect(jobs);
+    return ipc_channel_new(jobs->loop, fd, &queue_role, jobs, &jobs->queue);
+}
+
+void jobs_end(struct jobs *jobs, void (*ended)(void *owner), void *owner)
+{
+    jobs->ending = true;
+    jobs->ended = ended;
+    jobs->owner = owner;
+    drop_waiting(jobs, "the mailbox process is about to end");
+    dispatch_soon(jobs);
+}

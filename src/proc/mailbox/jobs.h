@@ -1,0 +1,61 @@
+/*
+ * The jobs of the mailbox process: taken from the queue's channel, written and committed on
+ * threads, answered. Loop thread only.
+ *
+ * Whole jobs gather until a thread is free and then are committed together, up to JOBS_BATCH or so
+ * many that JOBS_BATCH_FILES files are open: when there is little to do each goes alone and at
+ * once, when there is much the disk is asked to sync less often. Large messages are written as they
+ * come and join a batch when they are whole.
+ *
+ * Memory is bounded by the channel's credit, which a piece gives back only when it is on its way to
+ * the disk.
+ */
+#pragma once
+
+#include "ipc/channel.h"
+#include "proc/mailbox/job.h"
+
+enum { JOBS_BATCH = 32, JOBS_BATCH_FILES = 64, JOBS_STREAMS_MAX = 64 };
+
+struct batch {
+    struct list link; /* in jobs->idle */
+    struct io_job work;
+    struct jobs *jobs;
+    struct job *list[JOBS_BATCH];
+    size_t count;
+    struct maildir_delivery **deliveries;
+    size_t delivery_count;
+};
+
+struct jobs {
+    struct io_loop *loop;
+    struct io_pool *pool;
+    struct maildir *maildir;
+    struct mailbox_domains *domains;
+    struct ipc_channel *queue; /* NULL: none now */
+    uint64_t epoch;            /* of that channel */
+    struct list streams;       /* ARRIVING and WRITING */
+    struct list ready;
+    struct batch *batches;
+    struct list idle; /* batches that no thread has */
+    struct io_deferred dispatch;
+    size_t stream_count, under_way;
+    uint64_t delivered, deferred, failed; /* recipients, since the start */
+    bool ending;
+    void (*ended)(void *owner); /* after jobs_end(), when nothing is under way */
+    void *owner;
+};
+
+/* `batches`: how many are committed at the same time, on the threads of `pool`. 0 or -ENOMEM. */
+int jobs_init(struct jobs *jobs, struct io_loop *loop, struct io_pool *pool,
+              struct maildir *maildir, unsigned batches);
+/* Nothing may be under way. */
+void jobs_done(struct jobs *jobs);
+
+/* A new generation, for jobs that come from now on. Takes over the reference. */
+void jobs_configure(struct jobs *jobs, struct mailbox_domains *domains);
+/* A channel to the queue; jobs that the old one brought are dropped, or finished without an answer
+ * when their turn has come. Takes over `fd`. */
+int jobs_connect(struct jobs *jobs, int fd);
+/* Answers "later" to all that no thread is at work on, finishes the rest, then calls `ended`. */
+void jobs_end(struct jobs *jobs, void (*ended)(void *owner), void *owner);

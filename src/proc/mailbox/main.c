@@ -1,0 +1,124 @@
+/*
+ * mailbox: puts messages into local mailboxes. It takes jobs from the queue and nothing from anyone
+ * else; it may touch the folders of the mailboxes and must never see the network.
+ */
+#include "base/log.h"
+#include "proc/mailbox/jobs.h"
+#include "proc/mailbox/sandbox.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+/* Streams of large messages shall not wait behind batches that sync. */
+enum { STREAM_THREADS = 2 };
+
+struct mailbox {
+    struct process process;
+    struct mailbox_roots roots;
+    struct maildir maildir;
+    struct io_pool *pool;
+    struct jobs jobs;
+    struct arena arena; /* the coming part's lists */
+    struct conf_mailbox coming;
+};
+
+static struct mailbox *mailbox_of(struct process *process)
+{
+    return CONTAINER_OF(process, struct mailbox, process);
+}
+
+static int configure(struct process *process, struct span part)
+{
+    struct mailbox *mailbox = mailbox_of(process);
+
+    arena_clear(&mailbox->arena);
+    return codec_decode(&conf_mailbox_codec, part, &mailbox->arena, &mailbox->coming);
+}
+
+static int start_threads(void *arg)
+{
+    struct mailbox *mailbox = arg;
+    return io_pool_new(mailbox->process.loop, mailbox->coming.threads + STREAM_THREADS,
+                       &mailbox->pool);
+}
+
+static int start(struct process *process)
+{
+    struct mailbox *mailbox = mailbox_of(process);
+    const struct conf_mailbox *part = &mailbox->coming;
+    struct mailbox_domains *domains;
+
+    if (part->threads == 0)
+        return -EINVAL;
+    int r = mailbox_domains_new(part, &mailbox->roots, &domains);
+    if (r < 0)
+        return r;
+    mailbox_sandbox_enter(process, &mailbox->roots, start_threads, mailbox);
+    maildir_init(&mailbox->maildir, part->hostname, part->quota, MAILDIR_FOLDERS_DEFAULT);
+    r = jobs_init(&mailbox->jobs, process->loop, mailbox->pool, &mailbox->maildir, part->threads);
+    jobs_configure(&mailbox->jobs, domains);
+    return r;
+}
+
+static void ended(void *owner)
+{
+    process_exit(owner, 0);
+}
+
+static void shut_down(struct process *process)
+{
+    jobs_end(&mailbox_of(process)->jobs, ended, process);
+}
+
+/* A folder of mailboxes that this process hasn't opened can't be opened any more: it ends, and the
+ * supervisor starts another one with the new configuration. */
+static int reload(struct process *process)
+{
+    struct mailbox *mailbox = mailbox_of(process);
+    struct mailbox_domains *domains;
+    int r = mailbox_domains_new(&mailbox->coming, &mailbox->roots, &domains);
+
+    if (r == -ENOENT) {
+        log_info("the configuration names another folder of mailboxes: starting anew");
+        shut_down(process);
+        return 0;
+    }
+    if (r < 0)
+        return r;
+    jobs_configure(&mailbox->jobs, domains);
+    maildir_set_quota(&mailbox->maildir, mailbox->coming.quota);
+    return 0;
+}
+
+static int peer(struct process *process, enum ipc_peer kind, unsigned index, int fd)
+{
+    if (kind == IPC_PEER_QUEUE && index == 0)
+        return jobs_connect(&mailbox_of(process)->jobs, fd);
+    close(fd);
+    return -EINVAL;
+}
+
+static void status(struct process *process, struct buffer *json)
+{
+    const struct jobs *jobs = &mailbox_of(process)->jobs;
+
+    buffer_printf(
+        json, "\"jobs\":%zu,\"delivered\":%" PRIu64 ",\"deferred\":%" PRIu64 ",\"failed\":%" PRIu64,
+        jobs->under_way, jobs->delivered, jobs->deferred, jobs->failed);
+}
+
+static const struct process_spec spec = {
+    .name = "mailbox",
+    .configure = configure,
+    .start = start,
+    .reload = reload,
+    .peer = peer,
+    .shutdown = shut_down,
+    .status = status,
+};
+
+int main(void)
+{
+    static struct mailbox mailbox;
+    return process_main(&mailbox.process, &spec);
+}

@@ -1,0 +1,147 @@
+#include "people_test.h"
+
+#include <errno.h>
+
+static const char users[] = "Anna@a.test:*:\nbob@a.test:*:\nanna@b.test:*:\n\"b b\"@b.test:*:\n";
+static const char aliases[] = "info: anna, bob\nbob: \\bob, anna\nonly@b.test: anna\n"
+                              "postmaster@b.test: anna\n";
+
+static void who_is_here(void **state)
+{
+    static const struct {
+        const char *local, *domain;
+        enum people_kind kind;
+        const char *address;
+    } cases[] = {
+        {"anna", "a.test", PEOPLE_USER, "Anna@a.test"},
+        {"ANNA", "a.test", PEOPLE_USER, "Anna@a.test"},
+        {"anna", "b.test", PEOPLE_USER, "anna@b.test"},
+        {"anna+lists", "a.test", PEOPLE_USER, "Anna@a.test"},
+        {"anna+a+b", "a.test", PEOPLE_USER, "Anna@a.test"},
+        {"+anna", "a.test", PEOPLE_NOBODY, NULL},
+        {"b b", "b.test", PEOPLE_USER, "\"b b\"@b.test"},
+        {"bob", "a.test", PEOPLE_ALIAS, "bob@a.test"},
+        {"bob", "b.test", PEOPLE_ALIAS, "bob@b.test"},
+        {"info+x", "a.test", PEOPLE_ALIAS, "info@a.test"},
+        {"only", "b.test", PEOPLE_ALIAS, "only@b.test"},
+        {"only", "a.test", PEOPLE_NOBODY, NULL},
+        {"carl", "a.test", PEOPLE_NOBODY, NULL},
+        {"", "a.test", PEOPLE_NOBODY, NULL},
+        {"anna", "c.test", PEOPLE_NOBODY, NULL},
+        {"anna", "d.test", PEOPLE_FOREIGN, NULL},
+        {"anna", "xa.test", PEOPLE_FOREIGN, NULL},
+        {"anna", "", PEOPLE_FOREIGN, NULL},
+        {"anna@a.test", "d.test", PEOPLE_FOREIGN, NULL},
+        {"postmaster", "a.test", PEOPLE_ALIAS, "postmaster@a.test"},
+        {"Postmaster", "", PEOPLE_ALIAS, "postmaster@a.test"},
+        {"abuse", "c.test", PEOPLE_ALIAS, "abuse@c.test"},
+    };
+    struct fixture f;
+
+    fixture_init(&f, "", users, aliases);
+    assert_int_equal(f.result, 0);
+    assert_int_equal(people_user_count(f.people), 4);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct span address = SPAN("");
+        assert_int_equal(people_find(f.people, span_from_cstr(cases[i].local),
+                                     span_from_cstr(cases[i].domain), &address),
+                         cases[i].kind);
+        if (cases[i].address)
+            assert_span(address, cases[i].address);
+        else
+            assert_int_equal(address.size, 0);
+    }
+    fixture_done(&f);
+}
+
+static void a_bare_postmaster_lives_where_it_is_configured(void **state)
+{
+    struct span address;
+    struct fixture f;
+
+    fixture_init(&f, "anna@b.test", users, "");
+    assert_problems(&f.problems, "configured", "");
+    assert_int_equal(people_find(f.people, SPAN("postmaster"), SPAN(""), &address), PEOPLE_ALIAS);
+    assert_span(address, "postmaster@b.test");
+    fixture_done(&f);
+}
+
+static void problems_are_found(void **state)
+{
+    static const struct {
+        const char *name, *users, *aliases;
+        int result;
+        const char *problems;
+    } cases[] = {
+        {"good", "anna@a.test:*:\n", "info: anna\nanna@b.test: anna@a.test\n", 0, ""},
+        {"both files wrong", "anna\n", "info\n", -EINVAL,
+         "1:1: error: no colon\n1:1: error: no colon"},
+        {"user twice", "anna@a.test:*:\nANNA@a.test:*:\n", "", -EINVAL,
+         "2:1: error: `ANNA@a.test` is listed twice, first in line 1"},
+        {"foreign user", "anna@x.test:*:\nanna@a.test:*:\n", "", 0,
+         "1:1: warning: `anna@x.test` receives nothing: "
+         "its domain is not delivered here"},
+        {"other file", "anna@c.test:*:\nanna@a.test:*:\n", "x@c.test: anna\n", 0,
+         "1:1: warning: `anna@c.test` receives nothing: its domain names another `users:` file\n"
+         "1:1: warning: `x@c.test` receives nothing: its domain names another `aliases:` file"},
+        {"alias twice", "anna@a.test:*:\nanna@b.test:*:\n", "info: anna\ninfo: anna\n", -EINVAL,
+         "2:1: error: the alias `info` is set twice, first in line 1"},
+        {"nobody", "anna@a.test:*:\n", "info@a.test: anna, carl\n", 0,
+         "1:20: warning: `carl@a.test` is nobody here"},
+        {"no such mailbox", "anna@a.test:*:\n", "info@a.test: \\info\n", 0,
+         "1:14: warning: `info@a.test` is nobody here"},
+        {"foreign target", "anna@a.test:*:\n", "info@a.test: anna, x@y.test\n", 0,
+         "1:20: warning: not built yet: sending to other servers; mail for `info@a.test`"},
+        {"circle", "anna@a.test:*:\n", "x@a.test: y\ny@a.test: z\nz@a.test: x\n", 0,
+         "3:11: warning: aliases lead in a circle: x@a.test <- z@a.test <- y@a.test <- ..."},
+        {"circle of one", "anna@a.test:*:\n", "x@a.test: x\n", 0,
+         "1:11: warning: aliases lead in a circle: x@a.test <- ..."},
+        {"copy to oneself", "anna@a.test:*:\nbob@a.test:*:\n", "anna@a.test: anna, bob\n", 0, ""},
+        {"two ways to one", "anna@a.test:*:\n", "x@a.test: y, z\ny@a.test: anna\nz@a.test: y\n", 0,
+         ""},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct fixture f;
+        fixture_init(&f, "anna@a.test", cases[i].users, cases[i].aliases);
+        assert_int_equal(f.result, cases[i].result);
+        assert_true((f.people != NULL) == (f.result == 0));
+        assert_problems(&f.problems, cases[i].name, cases[i].problems);
+        fixture_done(&f);
+    }
+}
+
+static void without_a_postmaster_the_first_user_is_it(void **state)
+{
+    struct fixture f;
+
+    fixture_init(&f, "", "bob@b.test:*:\n", "abuse: postmaster\n");
+    assert_problems(&f.problems, "roles",
+                    "warning: `postmaster@a.test` is nobody's, so `bob@b.test` gets its mail\n"
+                    "warning: `postmaster@b.test` is nobody's, so `bob@b.test` gets its mail\n"
+                    "warning: `postmaster@c.test` is nobody's, so `bob@b.test` gets its mail\n"
+                    "warning: `abuse@c.test` is nobody's, so `bob@b.test` gets its mail");
+    fixture_done(&f);
+}
+
+static void nobody_at_all(void **state)
+{
+    struct span address;
+    struct fixture f;
+
+    fixture_init(&f, "", "", "");
+    assert_int_equal(f.result, 0);
+    assert_int_equal(people_find(f.people, SPAN("postmaster"), SPAN(""), &address), PEOPLE_NOBODY);
+    fixture_done(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_is_here),
+        cmocka_unit_test(a_bare_postmaster_lives_where_it_is_configured),
+        cmocka_unit_test(problems_are_found),
+        cmocka_unit_test(without_a_postmaster_the_first_user_is_it),
+        cmocka_unit_test(nobody_at_all),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,321 @@
+#include "scratch.h"
+
+#include "proc/mailbox/jobs.h"
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* The mailbox process without its sandbox, and beside it, on the same loop, a queue. */
+struct bench {
+    struct scratch *scratch;
+    struct io_loop *loop;
+    struct io_pool *pool;
+    struct maildir maildir;
+    struct mailbox_roots roots;
+    struct jobs jobs;
+    struct ipc_channel *queue;
+    unsigned lost, ended;
+};
+
+/* A call of the queue and what came of it. */
+struct asked {
+    struct ipc_call call;
+    bool answered, failed;
+    uint8_t outcome; /* of the first recipient */
+    size_t outcomes;
+    char status[16], text[256], place[512];
+};
+
+static struct bench b;
+
+static void copy(struct span from, char *to, size_t size)
+{
+    snprintf(to, size, SPAN_FMT, SPAN_ARG(from));
+}
+
+static void on_answer(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct asked *a = CONTAINER_OF(call, struct asked, call);
+
+    a->answered = reply != NULL;
+    a->failed = !reply;
+    if (!reply || reply->type != IPC_MAILBOX_RESULT || reply->mailbox_result.outcome_count == 0)
+        return;
+    const struct ipc_mailbox_outcome *o = reply->mailbox_result.outcomes;
+    a->outcomes = reply->mailbox_result.outcome_count;
+    a->outcome = o->outcome;
+    copy(o->status, a->status, sizeof(a->status));
+    copy(o->text, a->text, sizeof(a->text));
+    copy(o->place, a->place, sizeof(a->place));
+}
+
+static void on_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    b.lost++;
+}
+
+static const struct ipc_role role = {.peer_name = "mailbox", .lost = on_lost};
+
+static void connect_queue(void)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(jobs_connect(&b.jobs, fds[0]), 0);
+    assert_int_equal(ipc_channel_new(b.loop, fds[1], &role, NULL, &b.queue), 0);
+}
+
+static int setup(void **state)
+{
+    void *scratch;
+    scratch_setup(&scratch);
+    b = (struct bench){.scratch = scratch};
+    char template[300];
+    snprintf(template, sizeof(template), "%s/%%d/%%u", b.scratch->path);
+    struct conf_mailbox_domain domain[] = {{SPAN("b.test"), span_from_cstr(template)},
+                                           {SPAN("a.test"), span_from_cstr(template)}};
+    struct conf_mailbox part = {.domains = domain, .domain_count = 2};
+    struct mailbox_domains *domains;
+
+    assert_int_equal(io_loop_new(&b.loop), 0);
+    assert_int_equal(io_pool_new(b.loop, 3, &b.pool), 0);
+    assert_int_equal(mailbox_domains_new(&part, &b.roots, &domains), 0);
+    assert_int_equal(b.roots.count, 1);
+    maildir_init(&b.maildir, SPAN("host.test"), 0, 8);
+    assert_int_equal(jobs_init(&b.jobs, b.loop, b.pool, &b.maildir, 2), 0);
+    jobs_configure(&b.jobs, domains);
+    connect_queue();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    io_pool_free(b.pool);
+    ipc_channel_free(b.queue);
+    jobs_done(&b.jobs);
+    maildir_done(&b.maildir);
+    io_loop_free(b.loop);
+    close(b.roots.list[0].fd);
+    free((void *)b.roots.list[0].path);
+    void *scratch = b.scratch;
+    return scratch_teardown(&scratch);
+}
+
+/* Turns the loop until the condition holds; ten seconds are for ever. */
+#define UNTIL(condition)                                                                           \
+    do {                                                                                           \
+        for (int i_ = 0; i_ < 10000 && !(condition); i_++) {                                       \
+            io_loop_turn(b.loop);                                                                  \
+            usleep(1000);                                                                          \
+        }                                                                                          \
+        assert_true(condition);                                                                    \
+    } while (0)
+
+static void ask(struct asked *a, const struct ipc_message *message)
+{
+    *a = (struct asked){.call = {.fn = on_answer}};
+    assert_int_equal(ipc_call(b.queue, &a->call, message), 0);
+}
+
+static void send_job(struct asked *a, uint64_t number, const char *address, struct span body,
+                     uint64_t size)
+{
+    struct ipc_mailbox_recipient to = {.index = 7, .address = span_from_cstr(address)};
+    struct ipc_message m = {.type = IPC_MAILBOX_JOB,
+                            .mailbox_job = {.job = number,
+                                            .sender = SPAN("al@c.test"),
+                                            .header = SPAN("Received: x\r\n"),
+                                            .body = body,
+                                            .size_bytes = size,
+                                            .recipients = &to,
+                                            .recipient_count = 1}};
+    ask(a, &m);
+}
+
+static void send_piece(struct asked *a, uint64_t number, struct span bytes)
+{
+    struct ipc_message m = {.type = IPC_MAILBOX_BODY, .mailbox_body = {number, bytes}};
+    ask(a, &m);
+}
+
+static unsigned count(const char *folder)
+{
+    return scratch_count(b.scratch, folder);
+}
+
+static void whole_jobs(void **state)
+{
+    enum { COUNT = 200 };
+    static struct asked asked[COUNT];
+    size_t answered = 0;
+
+    for (int i = 0; i < COUNT; i++)
+        send_job(&asked[i], (uint64_t)i, i % 2 ? "bob@a.test" : "eve@b.test", SPAN("a: b\r\n"), 6);
+    while (answered < COUNT) {
+        UNTIL(asked[answered].answered);
+        assert_int_equal(asked[answered].outcomes, 1);
+        assert_int_equal(asked[answered].outcome, IPC_OUTCOME_DELIVERED);
+        assert_int_equal(access(asked[answered].place, R_OK), 0);
+        answered++;
+    }
+    assert_int_equal(count("a.test/bob/new"), COUNT / 2);
+    assert_int_equal(count("b.test/eve/new"), COUNT / 2);
+    assert_int_equal(b.jobs.delivered, COUNT);
+    assert_int_equal(b.jobs.under_way, 0);
+}
+
+static void unknown_domain(void **state)
+{
+    struct asked a;
+    send_job(&a, 1, "bob@aa.test", SPAN("x"), 1);
+    UNTIL(a.answered);
+    assert_int_equal(a.outcome, IPC_OUTCOME_DEFERRED);
+    assert_string_equal(a.status, "4.3.5");
+    send_job(&a, 2, "bob@a.tes", SPAN("x"), 1);
+    UNTIL(a.answered);
+    assert_int_equal(a.outcome, IPC_OUTCOME_DEFERRED);
+}
+
+static void empty_message(void **state)
+{
+    struct asked a;
+    send_job(&a, 1, "bob@a.test", SPAN(""), 0);
+    UNTIL(a.answered);
+    assert_int_equal(a.outcome, IPC_OUTCOME_DELIVERED);
+}
+
+/* Sent faster than it can be written; the credit makes the sender wait. */
+static void large_message(void **state)
+{
+    enum { PIECES = 600, SIZE = 60000 };
+    static struct asked job, pieces[PIECES];
+    char *bytes = malloc(SIZE), name[256];
+    int sent = 0;
+
+    for (int i = 0; i < SIZE; i++)
+        bytes[i] = i % 60 == 58 ? '\r' : i % 60 == 59 ? '\n' : 'x';
+    send_job(&job, 5, "bob@a.test", SPAN(""), (uint64_t)PIECES * SIZE);
+    while (sent < PIECES) {
+        struct ipc_message m = {.type = IPC_MAILBOX_BODY, .mailbox_body = {5, {bytes, SIZE}}};
+        pieces[sent] = (struct asked){.call = {.fn = on_answer}};
+        if (ipc_call(b.queue, &pieces[sent].call, &m) == 0)
+            sent++;
+        else
+            io_loop_turn(b.loop);
+    }
+    UNTIL(job.answered);
+    for (int i = 0; i < PIECES; i++)
+        assert_true(pieces[i].answered);
+    assert_int_equal(job.outcome, IPC_OUTCOME_DELIVERED);
+    struct span file = scratch_only_file(b.scratch, "a.test/bob/new", name);
+    size_t head = strlen("Return-Path: <al@c.test>\nDelivered-To: bob@a.test\nReceived: x\n");
+    assert_int_equal(file.size, head + (size_t)PIECES * SIZE / 60 * 59);
+    free((void *)file.data);
+    free(bytes);
+}
+
+/* The queue can't go on, sends too much, or its channel ends: nothing stays in tmp/. */
+static void large_message_that_breaks_off(void **state)
+{
+    struct asked job, piece, last;
+
+    send_job(&job, 5, "bob@a.test", SPAN(""), 100);
+    send_piece(&piece, 5, SPAN("Subject: half\r\n"));
+    UNTIL(piece.answered);
+    assert_int_equal(count("a.test/bob/tmp"), 1);
+    send_piece(&last, 5, SPAN(""));
+    UNTIL(job.answered && last.answered);
+    assert_int_equal(job.outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(count("a.test/bob/tmp"), 0);
+
+    send_job(&job, 6, "bob@a.test", SPAN(""), 10);
+    send_piece(&piece, 6, SPAN("12345678901"));
+    UNTIL(job.answered && piece.answered);
+    assert_int_equal(job.outcome, IPC_OUTCOME_DEFERRED);
+    assert_non_null(strstr(job.text, "more"));
+
+    send_job(&job, 7, "bob@a.test", SPAN("first half"), 100);
+    UNTIL(count("a.test/bob/tmp") == 1);
+    ipc_channel_free(b.queue);
+    b.queue = NULL;
+    assert_true(job.failed);
+    UNTIL(b.jobs.under_way == 0);
+    assert_int_equal(count("a.test/bob/tmp"), 0);
+    assert_int_equal(count("a.test/bob/new"), 0);
+
+    connect_queue();
+    send_job(&job, 8, "bob@a.test", SPAN("x"), 1);
+    UNTIL(job.answered);
+    assert_int_equal(job.outcome, IPC_OUTCOME_DELIVERED);
+}
+
+/* When no mailbox can take it, the answer doesn't wait for the rest of the message. */
+static void large_message_for_a_full_mailbox(void **state)
+{
+    struct asked job, piece, late;
+
+    maildir_set_quota(&b.maildir, 50);
+    send_job(&job, 5, "bob@a.test", SPAN(""), 1000000);
+    send_piece(&piece, 5, SPAN("Subject: x\r\n"));
+    UNTIL(job.answered && piece.answered);
+    assert_int_equal(job.outcome, IPC_OUTCOME_FAILED);
+    assert_string_equal(job.status, "5.2.3");
+    send_piece(&late, 5, SPAN("more"));
+    UNTIL(late.answered);
+    assert_int_equal(b.jobs.under_way, 0);
+}
+
+static void too_many_large_messages(void **state)
+{
+    static struct asked jobs[JOBS_STREAMS_MAX + 1];
+
+    for (unsigned i = 0; i <= JOBS_STREAMS_MAX; i++)
+        send_job(&jobs[i], i, "bob@a.test", SPAN(""), 100);
+    UNTIL(jobs[JOBS_STREAMS_MAX].answered);
+    assert_int_equal(jobs[JOBS_STREAMS_MAX].outcome, IPC_OUTCOME_DEFERRED);
+    assert_false(jobs[0].answered);
+    ipc_channel_free(b.queue);
+    b.queue = NULL;
+    UNTIL(b.jobs.under_way == 0);
+}
+
+static void on_ended(void *owner)
+{
+    b.ended++;
+}
+
+/* What has begun to be committed is finished and answered, the rest is put off. */
+static void end(void **state)
+{
+    struct asked stream, piece, whole, late;
+
+    send_job(&stream, 5, "bob@a.test", SPAN(""), 100);
+    send_piece(&piece, 5, SPAN("half"));
+    UNTIL(piece.answered);
+    send_job(&whole, 6, "bob@a.test", SPAN("x"), 1);
+    UNTIL(b.jobs.under_way == 2 || whole.answered);
+    jobs_end(&b.jobs, on_ended, NULL);
+    UNTIL(b.ended && stream.answered && whole.answered);
+    assert_int_equal(stream.outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(count("a.test/bob/tmp"), 0);
+    assert_int_equal(count("a.test/bob/new"), whole.outcome == IPC_OUTCOME_DELIVERED);
+    send_job(&late, 7, "bob@a.test", SPAN("x"), 1);
+    UNTIL(late.answered);
+    assert_int_equal(late.outcome, IPC_OUTCOME_DEFERRED);
+    assert_string_equal(late.status, "4.3.2");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(whole_jobs),
+        TEST(unknown_domain),
+        TEST(empty_message),
+        TEST(large_message),
+        TEST(large_message_that_breaks_off),
+        TEST(large_message_for_a_full_mailbox),
+        TEST(too_many_large_messages),
+        TEST(end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
