@@ -1,4 +1,5 @@
 /* Rows of messages, entries and their events. */
+#include "book/entry_state.h"
 #include "book/volume_impl.h"
 
 #include <errno.h>
@@ -237,23 +238,24 @@ static int find_entry(struct volume *v, const struct id *message, uint32_t index
     return r;
 }
 
-/* An entry ends once: what is booked after its end changes neither its state nor its time. */
+/* An entry ends once: what is booked after its end changes neither its state nor its time
+ * (entry_state.h). */
 static int update_entry(struct volume *v, const struct chain_record *record, unsigned state)
 {
-    enum recipient_state closed = RECIPIENT_WAITING;
-    bool closes = event_kind_closes(record->kind, &closed);
+    struct entry_state entry = {.state = RECIPIENT_WAITING};
 
     if (state != RECIPIENT_WAITING)
         return 0;
-    sqlite3_stmt *s = db_statement(&v->db, VOLUME_ENTRY_UPDATE);
+    bool changes =
+        entry_state_apply(&entry, record->kind, record->time_us, record->next_attempt_us);
+    sqlite3_stmt *s = changes ? db_statement(&v->db, VOLUME_ENTRY_UPDATE) : NULL;
     if (!s)
-        return db_error(&v->db);
+        return changes ? db_error(&v->db) : 0;
     db_bind_blob(s, 1, record->message.bytes, ID_BYTES);
     sqlite3_bind_int64(s, 2, record->recipient_index);
-    sqlite3_bind_int64(s, 3, closed);
-    if (closes)
-        sqlite3_bind_int64(s, 4, record->time_us);
-    db_bind_int_or_null(s, 5, closes ? 0 : record->next_attempt_us, 0);
+    sqlite3_bind_int64(s, 3, entry.state);
+    db_bind_int_or_null(s, 4, entry.since_us, 0);
+    db_bind_int_or_null(s, 5, entry.next_attempt_us, 0);
     return db_run(s);
 }
 
@@ -360,6 +362,7 @@ static int fold_event(struct volume *v, struct volume_lane *lane, const struct e
     struct chain_record record = event_record(event);
     struct event_extra extra = {.own_key = event->key};
     int64_t index = -1;
+    bool any = false;
     int r;
 
     if (id_is_zero(&event->message))
@@ -371,8 +374,9 @@ static int fold_event(struct volume *v, struct volume_lane *lane, const struct e
         r = happen(v, lane, &record, 0);
         if (r < 0)
             return r;
+        any = true;
     }
-    return r;
+    return r < 0 || any ? r : add_event(v, lane, event->key, &record, &extra);
 }
 
 int volume_fold_entries(struct volume *v, struct volume_lane *lane, const struct book_input *input)

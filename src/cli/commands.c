@@ -9,6 +9,7 @@ const struct cli_command cli_commands[] = {
     {"status", "whether the server runs, and its figures", cli_status},
     {"reload", "read the configuration anew", cli_reload},
     {"trace", "what became of a message, and who has it now", cli_trace},
+    {"audit", "whether every message has its fate, proven from the book", cli_audit},
     {NULL, NULL, NULL},
 };
 

@@ -1,0 +1,254 @@
+#include "book/audit.h"
+
+#include "book/audit_impl.h"
+#include "book/schema.h"
+#include <errno.h>
+#include <stdio.h>
+
+/* The columns of events and refusals are in the order of the enums in audit_chain.c. CROSS JOIN
+ * keeps the walk in the order of the first table. */
+static const char *const sql[AUDIT_STATEMENT_COUNT] = {
+    [AUDIT_SQL_LANES] = "SELECT lane, events, head FROM lane",
+    [AUDIT_SQL_EVENTS] =
+        "SELECT e.lane, e.message, e.recipient_index, e.kind, e.time_us, e.next_attempt_us,"
+        " e.station, s.host, s.ip, e.reply, e.status, e.remote_id, e.tls, e.actor_uid, e.detail,"
+        " e.reference, iif(n.message IS NULL, e.key, n.key), e.commitment, e.link,"
+        " n.message IS NOT NULL, n.parent, r.text, o.text, a.text, m.size_bytes, m.digest,"
+        " m.message_id, m.session, m.client, c.host, c.ip, m.port, m.service, m.protocol, m.tls,"
+        " m.auth, m.uid, m.accepted_us FROM event e"
+        " LEFT JOIN station s ON s.station = e.station"
+        " LEFT JOIN entry n ON n.message = e.message AND n.recipient_index = e.recipient_index"
+        " LEFT JOIN message m ON e.kind = 3 AND m.id = e.message"
+        " LEFT JOIN address r ON e.kind = 3 AND r.address = n.recipient"
+        " LEFT JOIN address o ON e.kind = 3 AND o.address = n.original"
+        " LEFT JOIN address a ON e.kind = 3 AND a.address = m.sender"
+        " LEFT JOIN station c ON e.kind = 3 AND c.station = m.client ORDER BY e.seq",
+    [AUDIT_SQL_ENTRIES] = "SELECT n.message, n.recipient_index, n.state, n.since_us,"
+                          " n.next_attempt_us, e.kind, e.time_us, e.next_attempt_us"
+                          " FROM entry n LEFT JOIN event e ON e.message = n.message"
+                          " AND e.recipient_index = n.recipient_index"
+                          " ORDER BY n.message, n.recipient_index, e.seq",
+    [AUDIT_SQL_WAITING] = "SELECT message, recipient_index FROM entry WHERE state = 1",
+    [AUDIT_SQL_ORPHANS] = "SELECT DISTINCT e.message, e.recipient_index FROM event e"
+                          " LEFT JOIN entry n ON n.message = e.message"
+                          " AND n.recipient_index = e.recipient_index"
+                          " WHERE e.message IS NOT NULL AND n.message IS NULL",
+    [AUDIT_SQL_EXPANSIONS] = "SELECT p.message, p.recipient_index FROM entry p WHERE p.state = 4"
+                             " AND NOT EXISTS (SELECT 1 FROM entry c WHERE c.message = p.message"
+                             "  AND c.parent = p.recipient_index)",
+    [AUDIT_SQL_CHILDREN] = "SELECT c.message, c.recipient_index FROM entry c"
+                           " WHERE c.parent IS NOT NULL AND NOT EXISTS (SELECT 1 FROM entry p"
+                           "  WHERE p.message = c.message AND p.recipient_index = c.parent"
+                           "  AND p.state = 4)",
+    [AUDIT_SQL_REFUSALS] = "SELECT lane, reference, session, time_us, until_us, count, ip, port,"
+                           " service, helo, tls, auth, sender, recipient, phase, reply, key,"
+                           " commitment, link FROM refusal ORDER BY seq",
+};
+
+static const char *const names[AUDIT_KIND_COUNT] = {
+    [AUDIT_FILE] = "file",
+    [AUDIT_CHAIN] = "chain",
+    [AUDIT_VALUE] = "value",
+    [AUDIT_HEAD] = "head",
+    [AUDIT_STATE] = "state",
+    [AUDIT_ORPHAN] = "orphan",
+    [AUDIT_EXPANSION] = "expansion",
+    [AUDIT_OVERDUE] = "overdue",
+    [AUDIT_NOT_IN_QUEUE] = "not_in_queue",
+    [AUDIT_NOT_IN_BOOK] = "not_in_book",
+};
+
+const char *audit_kind_name(enum audit_kind kind)
+{
+    return names[kind];
+}
+
+void audit_tell(struct audit *audit, enum audit_kind kind, const struct id *id, uint32_t index,
+                const char *text)
+{
+    struct audit_finding finding = {
+        .kind = kind, .file = audit->file, .recipient_index = index, .text = text};
+
+    if (id)
+        finding.id = *id;
+    audit->counts->findings++;
+    audit->options->found(audit->options->arg, &finding);
+}
+
+void audit_progress(struct audit *audit, uint64_t done, uint64_t total)
+{
+    enum { EVERY = 4096 };
+
+    if (audit->options->progress && (done % EVERY == 0 || done == total))
+        audit->options->progress(audit->options->arg, audit->file, done, total);
+}
+
+/* ---- files ---- */
+
+static int check_open_file(struct audit *audit, struct db *db, enum week_kind kind)
+{
+    int r = schema_check(db);
+
+    if (r == 0)
+        r = db_exec(db, "BEGIN");
+    if (r < 0)
+        return r;
+    if (kind == WEEK_REFUSALS)
+        return audit_check_refusals(audit, db);
+    r = audit_check_events(audit, db);
+    return r < 0 ? r : audit_check_entries(audit, db);
+}
+
+static int open_file(const char *folder, const char *name, struct db *db)
+{
+    char path[4096];
+
+    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    return db_open(path, DB_READ, sql, AUDIT_STATEMENT_COUNT, db);
+}
+
+static void tell_unreadable(struct audit *audit, int error)
+{
+    char text[160];
+
+    snprintf(text, sizeof(text), "can't be read: %s",
+             error == -EUCLEAN           ? "it is damaged"
+             : error == -EPROTONOSUPPORT ? "it was written by a newer version of Postbuch"
+                                         : strerror(-error));
+    audit_tell(audit, AUDIT_FILE, NULL, EVENT_NO_RECIPIENT, text);
+}
+
+static int check_file(struct audit *audit, const char *folder, const struct ledger_file *file)
+{
+    struct db db;
+
+    week_file(file->kind, file->week, audit->file);
+    audit->week = file->week;
+    int r = open_file(folder, audit->file, &db);
+    if (r == 0) {
+        r = check_open_file(audit, &db, file->kind);
+        db_done(&db);
+    }
+    audit->counts->files++;
+    if (r < 0 && r != -ENOMEM)
+        tell_unreadable(audit, r);
+    audit->file[0] = '\0';
+    return r == -ENOMEM ? r : 0;
+}
+
+/* ---- the queue ---- */
+
+static int collect_from_book(const char *folder, const struct ledger_list *list,
+                             struct audit_set *out)
+{
+    char name[WEEK_FILE_SIZE];
+    struct db db;
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < list->count; i++) {
+        if (list->files[i].kind != WEEK_ENTRIES)
+            continue;
+        week_file(WEEK_ENTRIES, list->files[i].week, name);
+        if (open_file(folder, name, &db) < 0)
+            continue; /* told already */
+        r = audit_collect_waiting(&db, out);
+        r = r == -ENOMEM ? r : 0;
+        db_done(&db);
+    }
+    audit_set_sort(out);
+    return r;
+}
+
+struct difference {
+    struct audit_set only_book, only_queue;
+    uint64_t queue_count;
+};
+
+static int subtract(const struct audit_set *from, const struct audit_set *what,
+                    struct audit_set *out)
+{
+    for (size_t i = 0; i < from->count; i++)
+        if (!audit_set_has(what, &from->items[i])) {
+            int r = audit_add_waiting(out, &from->items[i].id, from->items[i].index);
+            if (r < 0)
+                return r;
+        }
+    return 0;
+}
+
+static int compare_once(struct audit *audit, const char *folder, struct difference *out)
+{
+    struct audit_set book = {0}, queue = {0};
+    struct ledger_list list = {0};
+    int r = audit->options->list_waiting(audit->options->arg, &queue);
+
+    if (r == 0)
+        r = ledger_list(folder, &list);
+    if (r == 0)
+        r = collect_from_book(folder, &list, &book);
+    audit_set_sort(&queue);
+    out->queue_count = queue.count;
+    if (r == 0)
+        r = subtract(&book, &queue, &out->only_book);
+    if (r == 0)
+        r = subtract(&queue, &book, &out->only_queue);
+    ledger_list_done(&list);
+    audit_set_done(&book);
+    audit_set_done(&queue);
+    return r;
+}
+
+static void difference_done(struct difference *d)
+{
+    audit_set_done(&d->only_book);
+    audit_set_done(&d->only_queue);
+}
+
+static void tell_both(struct audit *audit, const struct audit_set *first,
+                      const struct audit_set *second, enum audit_kind kind, const char *text)
+{
+    for (size_t i = 0; i < first->count; i++)
+        if (audit_set_has(second, &first->items[i]))
+            audit_tell(audit, kind, &first->items[i].id, first->items[i].index, text);
+}
+
+/* Mail goes on while we look: only what differs twice in the same way is off. */
+static int compare_queue(struct audit *audit, const char *folder)
+{
+    struct difference first = {{0}}, second = {{0}};
+    int r = compare_once(audit, folder, &first);
+
+    if (r == 0 && first.only_book.count + first.only_queue.count)
+        r = compare_once(audit, folder, &second);
+    if (r == 0) {
+        tell_both(audit, &first.only_book, &second.only_book, AUDIT_NOT_IN_QUEUE,
+                  "waits by the book, but the queue doesn't have it");
+        tell_both(audit, &first.only_queue, &second.only_queue, AUDIT_NOT_IN_BOOK,
+                  "waits in the queue, but not by the book");
+        audit->counts->queue_compared = true;
+        audit->counts->queue_waiting = first.queue_count;
+    }
+    difference_done(&first);
+    difference_done(&second);
+    return r == -ENOMEM ? r : 0;
+}
+
+int audit_run(const char *folder, const struct audit_options *options, struct audit_counts *out)
+{
+    struct audit audit = {.options = options, .counts = out};
+    struct ledger_list list;
+
+    *out = (struct audit_counts){0};
+    int r = ledger_list(folder, &list);
+    if (r == 0)
+        r = chain_new(&audit.chain);
+    for (size_t i = 0; r == 0 && i < list.count; i++)
+        if (week_end_us(list.files[i].week) > options->since_us)
+            r = check_file(&audit, folder, &list.files[i]);
+    if (r == 0 && options->list_waiting)
+        r = compare_queue(&audit, folder);
+    chain_free(audit.chain);
+    ledger_list_done(&list);
+    return r;
+}

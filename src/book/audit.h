@@ -1,0 +1,86 @@
+/*
+ * The audit: proves the law of conservation from the ledger, and compares it with the queue.
+ *
+ *   accepted = delivered + relayed + expanded + returned + discarded + waiting
+ *
+ * It recomputes each entry's state from its events, each link of the hash chain from the stored
+ * commitments, and each commitment from the values as long as those weren't erased; it finds events
+ * without an entry, expansions without children, and waiting entries that missed their own time.
+ * Each thing that is off is told by name.
+ */
+#pragma once
+
+#include "book/ledger.h"
+#include "mail/event.h"
+
+enum audit_kind {
+    AUDIT_FILE,   /* a file can't be read */
+    AUDIT_CHAIN,  /* a link doesn't follow from what is stored */
+    AUDIT_VALUE,  /* a personal value isn't the one that was committed to */
+    AUDIT_HEAD,   /* the chain's end or length isn't the one that was noted: cut off or added to */
+    AUDIT_STATE,  /* an entry isn't in the state that its events give */
+    AUDIT_ORPHAN, /* events without their entry */
+    AUDIT_EXPANSION,    /* an expanded entry without children, or a child without its parent */
+    AUDIT_OVERDUE,      /* waits, but its next attempt should long have been */
+    AUDIT_NOT_IN_QUEUE, /* waits by the book, but the queue doesn't have it */
+    AUDIT_NOT_IN_BOOK,  /* waits in the queue, but not by the book */
+    AUDIT_KIND_COUNT
+};
+
+/* The word for --json ("chain"). */
+const char *audit_kind_name(enum audit_kind kind);
+
+struct audit_finding {
+    enum audit_kind kind;
+    const char *file;         /* name of the ledger's file, or "" */
+    struct id id;             /* message, or a refusal's reference; zero: none */
+    uint32_t recipient_index; /* EVENT_NO_RECIPIENT: none */
+    const char *text;         /* what is off, in plain words; may hold nothing hostile */
+};
+
+/* What the queue has waiting. */
+struct audit_waiting {
+    struct id id;
+    uint32_t index;
+};
+
+struct audit_set;
+
+struct audit_options {
+    int64_t since_us; /* only weeks that reach behind this; 0: all */
+    int64_t now_us;
+    int64_t overdue_us; /* how far a next attempt may lie in the past */
+    void *arg;
+    void (*found)(void *arg, const struct audit_finding *finding);
+    /* NULL: no progress. Called now and then: events checked in this file, of how many. */
+    void (*progress)(void *arg, const char *file, uint64_t done, uint64_t total);
+    /* NULL: the queue isn't compared. First makes the book catch up, then lists all that wait: adds
+     * them with audit_add_waiting(). 0; -errno: it can't be asked (then it isn't compared). */
+    int (*list_waiting)(void *arg, struct audit_set *set);
+};
+
+struct audit_counts {
+    uint64_t accepted;
+    uint64_t states[RECIPIENT_STATE_COUNT];
+    uint64_t messages, events, refusals, files, findings;
+    uint64_t held; /* of those waiting */
+    uint64_t queue_waiting;
+    bool queue_compared;
+};
+
+/* Findings are no error. 0; -ENOENT, -EACCES: the folder can't be read; -ENOMEM. */
+int audit_run(const char *folder, const struct audit_options *options, struct audit_counts *out);
+
+/* ---- sets of waiting recipients (audit_set.c) ---- */
+
+struct audit_set {
+    struct audit_waiting *items;
+    size_t count, room;
+};
+
+/* 0 or -ENOMEM. */
+int audit_add_waiting(struct audit_set *set, const struct id *id, uint32_t index);
+/* Sorts it and drops doubles. */
+void audit_set_sort(struct audit_set *set);
+bool audit_set_has(const struct audit_set *sorted, const struct audit_waiting *item);
+void audit_set_done(struct audit_set *set);

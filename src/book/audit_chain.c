@@ -1,0 +1,344 @@
+#include "book/audit_impl.h"
+
+#include "book/volume.h"
+#include <errno.h>
+
+/* ---- lanes ---- */
+
+struct lane_check {
+    uint32_t lane;
+    struct chain_hash running, noted;
+    uint64_t events, noted_events;
+    bool is_noted;
+};
+
+struct lanes {
+    struct lane_check list[VOLUME_LANES_MAX];
+    size_t count;
+    enum week_kind kind;
+};
+
+static struct lane_check *need_lane(struct audit *audit, struct lanes *lanes, uint32_t number)
+{
+    for (size_t i = 0; i < lanes->count; i++)
+        if (lanes->list[i].lane == number)
+            return &lanes->list[i];
+    if (lanes->count == VOLUME_LANES_MAX)
+        return NULL;
+    struct lane_check *lane = &lanes->list[lanes->count];
+    *lane = (struct lane_check){.lane = number};
+    if (chain_first(audit->chain, lanes->kind, audit->week, number, &lane->running) < 0)
+        return NULL;
+    lanes->count++;
+    return lane;
+}
+
+static int read_lanes(struct audit *audit, struct db *db, struct lanes *lanes)
+{
+    sqlite3_stmt *s = db_statement(db, AUDIT_SQL_LANES);
+    int r = s ? 0 : db_error(db);
+
+    while (r == 0 && (r = db_step(s)) == 1) {
+        struct lane_check *lane = need_lane(audit, lanes, (uint32_t)sqlite3_column_int64(s, 0));
+        r = lane ? 0 : -EUCLEAN;
+        if (!lane)
+            break;
+        lane->noted_events = (uint64_t)sqlite3_column_int64(s, 1);
+        db_column_fixed(s, 2, lane->noted.bytes, CHAIN_HASH_BYTES);
+        lane->is_noted = true;
+    }
+    if (r < 0 && s)
+        sqlite3_reset(s);
+    return r;
+}
+
+static void check_heads(struct audit *audit, const struct lanes *lanes)
+{
+    for (size_t i = 0; i < lanes->count; i++) {
+        const struct lane_check *lane = &lanes->list[i];
+        if (!lane->is_noted)
+            audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
+                       "events of a lane that the file doesn't name");
+        else if (lane->events != lane->noted_events)
+            audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
+                       lane->events < lane->noted_events
+                           ? "events are missing: the chain is longer than what is stored"
+                           : "events were added: the chain is shorter than what is stored");
+        else if (!chain_hash_equal(&lane->running, &lane->noted))
+            audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
+                       "the chain doesn't end where it was noted to end");
+    }
+}
+
+/* ---- one link ---- */
+
+/* What is stored of an event beside its record. */
+struct stored {
+    uint32_t lane;
+    const struct id *name; /* for findings */
+    uint8_t key[ENVELOPE_KEY_BYTES];
+    bool has_key; /* else erased */
+    bool erased;  /* one of its values is */
+    bool differs; /* two rows that say the same thing don't */
+    struct chain_hash commitment, link;
+};
+
+/* After a bad link it goes on with the stored one, so that each change is told where it is. */
+static int check_link(struct audit *audit, struct lanes *lanes, const struct stored *stored,
+                      const struct chain_record *record)
+{
+    struct lane_check *lane = need_lane(audit, lanes, stored->lane);
+    struct chain_hash commitment = stored->commitment, link;
+    int r = lane ? 0 : -EUCLEAN;
+
+    if (r == 0 && stored->has_key && !stored->erased)
+        r = chain_commit(audit->chain, stored->key, record, &commitment);
+    if (r == 0)
+        r = chain_link(audit->chain, &lane->running, record, &stored->commitment, &link);
+    if (r < 0)
+        return r;
+    if (stored->differs)
+        audit_tell(audit, AUDIT_CHAIN, stored->name, record->recipient_index,
+                   "the message and its entry disagree about the time of acceptance");
+    if (stored->has_key && stored->erased)
+        audit_tell(audit, AUDIT_VALUE, stored->name, record->recipient_index,
+                   "a personal value is gone, but not the key that goes with it");
+    if (!chain_hash_equal(&commitment, &stored->commitment))
+        audit_tell(audit, AUDIT_VALUE, stored->name, record->recipient_index,
+                   "an address, a reply or another personal value was changed, or its commitment");
+    if (!chain_hash_equal(&link, &stored->link))
+        audit_tell(audit, AUDIT_CHAIN, stored->name, record->recipient_index,
+                   "an event was changed, removed before this one, or put in");
+    lane->running = stored->link;
+    lane->events++;
+    return 0;
+}
+
+static uint32_t number_or(sqlite3_stmt *s, int column, uint32_t none)
+{
+    return sqlite3_column_type(s, column) == SQLITE_NULL
+               ? none
+               : (uint32_t)sqlite3_column_int64(s, column);
+}
+
+/* A value that is NULL was erased; `there` says whether it should be. */
+static struct span personal(sqlite3_stmt *s, int column, bool there, struct stored *stored)
+{
+    struct span value = db_column(s, column);
+
+    if (there && !value.data)
+        stored->erased = true;
+    return value;
+}
+
+static void read_stored(sqlite3_stmt *s, int lane, int key, int commitment, struct stored *out)
+{
+    *out = (struct stored){.lane = (uint32_t)sqlite3_column_int64(s, lane)};
+    out->has_key = db_column_fixed(s, key, out->key, ENVELOPE_KEY_BYTES);
+    db_column_fixed(s, commitment, out->commitment.bytes, CHAIN_HASH_BYTES);
+    db_column_fixed(s, commitment + 1, out->link.bytes, CHAIN_HASH_BYTES);
+}
+
+/* ---- events ---- */
+
+/* Columns of AUDIT_SQL_EVENTS. */
+enum {
+    E_LANE,
+    E_MESSAGE,
+    E_INDEX,
+    E_KIND,
+    E_TIME,
+    E_NEXT,
+    E_STATION,
+    E_HOST,
+    E_IP,
+    E_REPLY,
+    E_STATUS,
+    E_REMOTE,
+    E_TLS,
+    E_ACTOR,
+    E_DETAIL,
+    E_REFERENCE,
+    E_KEY,
+    E_COMMITMENT,
+    E_LINK,
+    E_HAS_ENTRY,
+    E_PARENT,
+    E_RECIPIENT,
+    E_ORIGINAL,
+    E_SENDER,
+    E_SIZE,
+    E_DIGEST,
+    E_MESSAGE_ID,
+    E_SESSION,
+    E_CLIENT,
+    E_HELO,
+    E_CLIENT_IP,
+    E_PORT,
+    E_SERVICE,
+    E_PROTOCOL,
+    E_MESSAGE_TLS,
+    E_AUTH,
+    E_UID,
+    E_ACCEPTED,
+};
+
+static void add_message(sqlite3_stmt *s, struct chain_record *record, struct stored *stored)
+{
+    bool client = sqlite3_column_type(s, E_CLIENT) != SQLITE_NULL;
+
+    record->personal[CHAIN_SENDER] = personal(s, E_SENDER, true, stored);
+    stored->differs = sqlite3_column_int64(s, E_ACCEPTED) != record->time_us;
+    record->size_bytes = (uint64_t)sqlite3_column_int64(s, E_SIZE);
+    db_column_fixed(s, E_DIGEST, record->digest, sizeof(record->digest));
+    record->personal[CHAIN_MESSAGE_ID] = personal(s, E_MESSAGE_ID, true, stored);
+    db_column_fixed(s, E_SESSION, record->session.bytes, ID_BYTES);
+    record->personal[CHAIN_HELO] = personal(s, E_HELO, client, stored);
+    record->personal[CHAIN_CLIENT_IP] = personal(s, E_CLIENT_IP, client, stored);
+    record->port = (uint16_t)sqlite3_column_int(s, E_PORT);
+    record->service = db_column(s, E_SERVICE);
+    record->protocol = db_column(s, E_PROTOCOL);
+    record->tls = db_column(s, E_MESSAGE_TLS);
+    record->personal[CHAIN_AUTH] = personal(s, E_AUTH, true, stored);
+    record->actor_uid = number_or(s, E_UID, EVENT_NO_ACTOR);
+}
+
+/* What the fold put into the link of an accepted recipient, which the rows have elsewhere. */
+static void add_entry(sqlite3_stmt *s, struct chain_record *record, struct stored *stored)
+{
+    record->parent = number_or(s, E_PARENT, EVENT_NO_RECIPIENT);
+    record->personal[CHAIN_RECIPIENT] = personal(s, E_RECIPIENT, true, stored);
+    record->personal[CHAIN_ORIGINAL] = personal(s, E_ORIGINAL, true, stored);
+    if (record->parent == EVENT_NO_RECIPIENT)
+        add_message(s, record, stored);
+}
+
+static void read_event(sqlite3_stmt *s, struct chain_record *record, struct stored *stored)
+{
+    bool station = sqlite3_column_type(s, E_STATION) != SQLITE_NULL;
+
+    *record = (struct chain_record){
+        .kind = (uint8_t)sqlite3_column_int(s, E_KIND),
+        .recipient_index = number_or(s, E_INDEX, EVENT_NO_RECIPIENT),
+        .parent = EVENT_NO_RECIPIENT,
+        .time_us = sqlite3_column_int64(s, E_TIME),
+        .next_attempt_us = sqlite3_column_int64(s, E_NEXT),
+        .actor_uid = number_or(s, E_ACTOR, EVENT_NO_ACTOR),
+        .status = db_column(s, E_STATUS),
+        .host = db_column(s, E_HOST),
+        .remote_id = db_column(s, E_REMOTE),
+        .tls = db_column(s, E_TLS),
+        .phase = db_column(s, E_DETAIL),
+    };
+    read_stored(s, E_LANE, E_KEY, E_COMMITMENT, stored);
+    db_column_fixed(s, E_MESSAGE, record->message.bytes, ID_BYTES);
+    db_column_fixed(s, E_REFERENCE, record->reference.bytes, ID_BYTES);
+    record->personal[CHAIN_IP] = personal(s, E_IP, station, stored);
+    record->personal[CHAIN_REPLY] = personal(s, E_REPLY, true, stored);
+    if (record->kind == EVENT_ACCEPTED && sqlite3_column_int(s, E_HAS_ENTRY))
+        add_entry(s, record, stored);
+    stored->name = &record->message;
+}
+
+int audit_check_events(struct audit *audit, struct db *db)
+{
+    struct lanes lanes = {.kind = WEEK_ENTRIES};
+    struct chain_record record;
+    struct stored stored;
+    int64_t total = 0;
+    uint64_t done = 0;
+    int r = read_lanes(audit, db, &lanes);
+
+    if (r == 0)
+        r = db_number(db, "SELECT count(*) FROM event", &total);
+    sqlite3_stmt *s = r == 0 ? db_statement(db, AUDIT_SQL_EVENTS) : NULL;
+    if (r == 0 && !s)
+        r = db_error(db);
+    while (r == 0 && (r = db_step(s)) == 1) {
+        read_event(s, &record, &stored);
+        r = check_link(audit, &lanes, &stored, &record);
+        audit_progress(audit, ++done, (uint64_t)total);
+    }
+    if (r < 0 && s)
+        sqlite3_reset(s);
+    audit->counts->events += done;
+    if (r == 0)
+        check_heads(audit, &lanes);
+    return r;
+}
+
+/* ---- refusals ---- */
+
+/* Columns of AUDIT_SQL_REFUSALS. */
+enum {
+    R_LANE,
+    R_REFERENCE,
+    R_SESSION,
+    R_TIME,
+    R_UNTIL,
+    R_COUNT,
+    R_IP,
+    R_PORT,
+    R_SERVICE,
+    R_HELO,
+    R_TLS,
+    R_AUTH,
+    R_SENDER,
+    R_RECIPIENT,
+    R_PHASE,
+    R_REPLY,
+    R_KEY,
+    R_COMMITMENT,
+    R_LINK,
+};
+
+static void read_refusal(sqlite3_stmt *s, struct chain_record *record, struct stored *stored)
+{
+    static const struct {
+        enum chain_personal field;
+        int column;
+    } fields[] = {{CHAIN_SENDER, R_SENDER}, {CHAIN_RECIPIENT, R_RECIPIENT}, {CHAIN_CLIENT_IP, R_IP},
+                  {CHAIN_HELO, R_HELO},     {CHAIN_AUTH, R_AUTH},           {CHAIN_REPLY, R_REPLY}};
+
+    *record = (struct chain_record){
+        .kind = EVENT_REFUSED,
+        .recipient_index = EVENT_NO_RECIPIENT,
+        .parent = EVENT_NO_RECIPIENT,
+        .time_us = sqlite3_column_int64(s, R_TIME),
+        .until_us = sqlite3_column_int64(s, R_UNTIL),
+        .count = (uint32_t)sqlite3_column_int64(s, R_COUNT),
+        .actor_uid = EVENT_NO_ACTOR,
+        .tls = db_column(s, R_TLS),
+        .phase = db_column(s, R_PHASE),
+        .service = db_column(s, R_SERVICE),
+        .port = (uint16_t)sqlite3_column_int(s, R_PORT),
+    };
+    read_stored(s, R_LANE, R_KEY, R_COMMITMENT, stored);
+    db_column_fixed(s, R_SESSION, record->session.bytes, ID_BYTES);
+    db_column_fixed(s, R_REFERENCE, record->reference.bytes, ID_BYTES);
+    for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+        record->personal[fields[i].field] = personal(s, fields[i].column, true, stored);
+    stored->name = &record->reference;
+}
+
+int audit_check_refusals(struct audit *audit, struct db *db)
+{
+    struct lanes lanes = {.kind = WEEK_REFUSALS};
+    struct chain_record record;
+    struct stored stored;
+    int r = read_lanes(audit, db, &lanes);
+    sqlite3_stmt *s = r == 0 ? db_statement(db, AUDIT_SQL_REFUSALS) : NULL;
+
+    if (r == 0 && !s)
+        r = db_error(db);
+    while (r == 0 && (r = db_step(s)) == 1) {
+        read_refusal(s, &record, &stored);
+        r = check_link(audit, &lanes, &stored, &record);
+        audit->counts->refusals++;
+    }
+    if (r < 0 && s)
+        sqlite3_reset(s);
+    if (r == 0)
+        check_heads(audit, &lanes);
+    return r;
+}

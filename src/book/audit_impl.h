@@ -1,0 +1,37 @@
+/* Inside of the audit: one run, and its parts. */
+#pragma once
+
+#include "book/audit.h"
+#include "book/chain.h"
+#include "book/db.h"
+
+enum audit_statement {
+    AUDIT_SQL_LANES,
+    AUDIT_SQL_EVENTS,
+    AUDIT_SQL_ENTRIES,
+    AUDIT_SQL_WAITING,
+    AUDIT_SQL_ORPHANS,
+    AUDIT_SQL_EXPANSIONS,
+    AUDIT_SQL_CHILDREN,
+    AUDIT_SQL_REFUSALS,
+    AUDIT_STATEMENT_COUNT
+};
+
+struct audit {
+    const struct audit_options *options;
+    struct audit_counts *counts;
+    struct chain *chain;
+    char file[WEEK_FILE_SIZE];
+    int week;
+};
+
+void audit_tell(struct audit *audit, enum audit_kind kind, const struct id *id, uint32_t index,
+                const char *text);
+void audit_progress(struct audit *audit, uint64_t done, uint64_t total);
+
+/* audit_chain.c: every link and commitment of a file. */
+int audit_check_events(struct audit *audit, struct db *db);
+int audit_check_refusals(struct audit *audit, struct db *db);
+/* audit_entries.c: every entry's state, orphans, expansions, what is overdue. */
+int audit_check_entries(struct audit *audit, struct db *db);
+int audit_collect_waiting(struct db *db, struct audit_set *set);

@@ -1,0 +1,21 @@
+/*
+ * How events make an entry's state: one rule for the fold, which applies each event as it comes,
+ * and for the audit, which applies all of them again.
+ *
+ *   accepted ──▶ waiting ──(delivered, relayed, expanded, returned, discarded …)──▶ closed
+ *                 ▲   │ deferred, uncertain, held, released, expired … (next attempt changes)
+ *                 └───┘
+ */
+#pragma once
+
+#include "mail/event.h"
+
+struct entry_state {
+    unsigned state; /* enum recipient_state; 0 before it was accepted */
+    int64_t since_us;
+    int64_t next_attempt_us; /* 0: none */
+};
+
+/* True when the event changed something. */
+bool entry_state_apply(struct entry_state *entry, unsigned kind, int64_t time_us,
+                       int64_t next_attempt_us);

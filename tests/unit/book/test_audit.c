@@ -1,0 +1,412 @@
+#include "ledger_test.h"
+
+#include "book/audit.h"
+
+/* ---- a run, and what it found ---- */
+
+enum { TOLD_MAX = 64 };
+
+struct told {
+    struct audit_finding findings[TOLD_MAX];
+    size_t count;
+    struct audit_counts counts;
+    /* What the queue is said to have, a row for each time it is asked. */
+    struct audit_waiting queue[2][4];
+    size_t queue_counts[2];
+    int asked, queue_error;
+};
+
+static struct test_message one, two;
+
+static void on_found(void *arg, const struct audit_finding *finding)
+{
+    struct told *told = arg;
+
+    assert_true(strlen(finding->text) > 5);
+    if (told->count < TOLD_MAX)
+        told->findings[told->count] = *finding;
+    told->count++;
+}
+
+static int list_waiting(void *arg, struct audit_set *set)
+{
+    struct told *told = arg;
+    int row = told->asked++ ? 1 : 0;
+
+    for (size_t i = 0; i < told->queue_counts[row]; i++)
+        audit_add_waiting(set, &told->queue[row][i].id, told->queue[row][i].index);
+    return told->queue_error;
+}
+
+static void run(struct told *told, bool with_queue)
+{
+    struct audit_options options = {.now_us = TEST_NOW_US + 400 * TEST_SECOND,
+                                    .overdue_us = 3600 * TEST_SECOND,
+                                    .arg = told,
+                                    .found = on_found,
+                                    .list_waiting = with_queue ? list_waiting : NULL};
+    told->count = 0;
+    assert_int_equal(audit_run(test_folder, &options, &told->counts), 0);
+    assert_int_equal(told->counts.findings, told->count);
+}
+
+/* Two weeks, an expansion, an outcome of each sort, refusals, an alarm. */
+static int make_ledger(void **state)
+{
+    static const struct envelope_recipient children[] = {
+        {.address = {"dora@aaa.example", 16}, .original = {"carl@bbb.example", 16}, .key = {3}},
+        {.address = {"emil@ccc.example", 16}, .original = {"carl@bbb.example", 16}, .key = {4}}};
+
+    if (test_ledger_make(state) < 0)
+        return -1;
+    struct fold *fold = test_fold_open();
+    test_message_at(&one, TEST_NOW_US, 1, 3);
+    test_message_at(&two, TEST_NOW_US - 7 * TEST_DAY, 2, 1);
+    struct book_expand expand = {.message = one.envelope.id,
+                                 .parent = 1,
+                                 .first_child = 3,
+                                 .time_us = TEST_NOW_US,
+                                 .children = children,
+                                 .child_count = 2};
+    struct book_input inputs[] = {
+        test_input_message(100, &one),
+        {.kind = BOOK_EXPAND, .end = {.segment = 1, .offset = 200}, .expand = &expand},
+        test_input_message(300, &two),
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(inputs); i++)
+        test_fold_one(fold, &inputs[i]);
+    struct book_status statuses[] = {
+        test_status(one.envelope.id, 0, EVENT_DELIVERED),
+        test_status(one.envelope.id, 2, EVENT_DISCARDED),
+        test_status(one.envelope.id, 3, EVENT_RELAYED),
+        test_status(one.envelope.id, 4, EVENT_RETURNED),
+        test_status(two.envelope.id, 0, EVENT_DEFERRED),
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(statuses); i++)
+        test_fold_status(fold, 400 + i * 100, &statuses[i]);
+    struct event refusals[] = {test_refusal(1, "x@aaa.example"), test_refusal(2, "y@aaa.example")};
+    struct event alarm = {.kind = EVENT_ALARM,
+                          .time_us = TEST_NOW_US,
+                          .recipient_index = EVENT_NO_RECIPIENT,
+                          .key = {9},
+                          .reference = test_id(77),
+                          .actor_uid = EVENT_NO_ACTOR,
+                          .reply = SPAN("disk nearly full")};
+    test_fold_event(fold, 1000, &refusals[0]);
+    test_fold_event(fold, 1100, &refusals[1]);
+    test_fold_event(fold, 1200, &alarm);
+    test_commit(fold);
+    fold_close(fold);
+    return 0;
+}
+
+/* ---- the law ---- */
+
+static void sound_ledger_balances(void **state)
+{
+    struct told told = {0};
+
+    run(&told, false);
+    if (told.count)
+        fail_msg("%s: %s", told.findings[0].file, told.findings[0].text);
+    const struct audit_counts *c = &told.counts;
+    assert_int_equal(c->accepted, 6);
+    assert_int_equal(c->states[RECIPIENT_DELIVERED], 1);
+    assert_int_equal(c->states[RECIPIENT_RELAYED], 1);
+    assert_int_equal(c->states[RECIPIENT_EXPANDED], 1);
+    assert_int_equal(c->states[RECIPIENT_RETURNED], 1);
+    assert_int_equal(c->states[RECIPIENT_DISCARDED], 1);
+    assert_int_equal(c->states[RECIPIENT_WAITING], 1);
+    assert_int_equal(c->messages, 2);
+    assert_int_equal(c->refusals, 2);
+    assert_int_equal(c->events, 13);
+    assert_false(c->queue_compared);
+}
+
+/* Every stored value of every table, changed one at a time, must be found. */
+static void every_changed_value_is_found(void **state)
+{
+    static const struct {
+        const char *file, *table, *column;
+    } columns[] = {
+        {TEST_WEEK, "message", "accepted_us"},
+        {TEST_WEEK, "message", "sender"},
+        {TEST_WEEK, "message", "size_bytes"},
+        {TEST_WEEK, "message", "digest"},
+        {TEST_WEEK, "message", "message_id"},
+        {TEST_WEEK, "message", "session"},
+        {TEST_WEEK, "message", "client"},
+        {TEST_WEEK, "message", "port"},
+        {TEST_WEEK, "message", "service"},
+        {TEST_WEEK, "message", "protocol"},
+        {TEST_WEEK, "message", "tls"},
+        {TEST_WEEK, "message", "auth"},
+        {TEST_WEEK, "entry", "recipient"},
+        {TEST_WEEK, "entry", "original"},
+        {TEST_WEEK, "entry", "key"},
+        {TEST_WEEK, "entry", "parent"},
+        {TEST_WEEK, "entry", "state"},
+        {TEST_WEEK, "entry", "since_us"},
+        {"book-2026-W46.sqlite", "entry", "next_attempt_us"},
+        {TEST_WEEK, "event", "lane"},
+        {TEST_WEEK, "event", "message"},
+        {TEST_WEEK, "event", "recipient_index"},
+        {TEST_WEEK, "event", "kind"},
+        {TEST_WEEK, "event", "time_us"},
+        {"book-2026-W46.sqlite", "event", "next_attempt_us"},
+        {TEST_WEEK, "event", "station"},
+        {TEST_WEEK, "event", "reply"},
+        {TEST_WEEK, "event", "status"},
+        {TEST_WEEK, "event", "remote_id"},
+        {TEST_WEEK, "event", "tls"},
+        {TEST_WEEK, "event", "detail"},
+        {TEST_WEEK, "event", "reference"},
+        {TEST_WEEK, "event", "key"},
+        {TEST_WEEK, "event", "commitment"},
+        {TEST_WEEK, "event", "link"},
+        {TEST_WEEK, "address", "text"},
+        {TEST_WEEK, "address", "address"},
+        {TEST_WEEK, "station", "host"},
+        {TEST_WEEK, "station", "ip"},
+        {TEST_WEEK, "lane", "events"},
+        {TEST_WEEK, "lane", "head"},
+        {TEST_REFUSALS, "refusal", "reference"},
+        {TEST_REFUSALS, "refusal", "session"},
+        {TEST_REFUSALS, "refusal", "time_us"},
+        {TEST_REFUSALS, "refusal", "until_us"},
+        {TEST_REFUSALS, "refusal", "count"},
+        {TEST_REFUSALS, "refusal", "ip"},
+        {TEST_REFUSALS, "refusal", "port"},
+        {TEST_REFUSALS, "refusal", "helo"},
+        {TEST_REFUSALS, "refusal", "sender"},
+        {TEST_REFUSALS, "refusal", "recipient"},
+        {TEST_REFUSALS, "refusal", "phase"},
+        {TEST_REFUSALS, "refusal", "reply"},
+        {TEST_REFUSALS, "refusal", "key"},
+        {TEST_REFUSALS, "refusal", "commitment"},
+        {TEST_REFUSALS, "refusal", "link"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
+        const char *t = columns[i].table, *c = columns[i].column;
+        struct told told = {0};
+        char sql[512];
+        test_ledger_remove(NULL);
+        make_ledger(NULL);
+        snprintf(sql, sizeof(sql),
+                 "UPDATE %s SET %s = CASE typeof(%s) WHEN 'integer' THEN %s + 1 WHEN 'text' THEN"
+                 " %s || 'x' ELSE randomblob(length(%s)) END WHERE rowid IN"
+                 " (SELECT rowid FROM %s WHERE %s IS NOT NULL ORDER BY 1 DESC LIMIT 1)",
+                 t, c, c, c, c, c, t, c);
+        if (strcmp(t, "message") == 0 || strcmp(t, "entry") == 0) { /* without rowid */
+            char *where = strstr(sql, " WHERE rowid");
+            snprintf(where, sizeof(sql) - (size_t)(where - sql), " WHERE %s IS NOT NULL", c);
+        }
+        test_tamper(columns[i].file, sql);
+        run(&told, false);
+        if (told.count == 0)
+            fail_msg("a change of %s.%s was not found", t, c);
+    }
+}
+
+static bool names(const struct told *told, enum audit_kind kind, const struct id *id,
+                  uint32_t index)
+{
+    for (size_t i = 0; i < told->count; i++) {
+        const struct audit_finding *f = &told->findings[i];
+        if (f->kind == kind && id_equal(&f->id, id) && f->recipient_index == index)
+            return true;
+    }
+    return false;
+}
+
+static void findings_name_the_entry(void **state)
+{
+    static const struct {
+        const char *sql;
+        enum audit_kind kind;
+        uint32_t index;
+    } cases[] = {
+        {"UPDATE entry SET state = 2 WHERE recipient_index = 3", AUDIT_STATE, 3},
+        {"UPDATE event SET kind = 8 WHERE recipient_index = 3 AND kind = 7", AUDIT_CHAIN, 3},
+        {"UPDATE event SET reply = 'another' WHERE recipient_index = 0 AND kind = 8", AUDIT_VALUE,
+         0},
+        {"UPDATE event SET commitment = zeroblob(32) WHERE recipient_index = 4 AND kind = 3",
+         AUDIT_VALUE, 4},
+        {"UPDATE entry SET key = zeroblob(16) WHERE recipient_index = 0", AUDIT_VALUE, 0},
+        {"DELETE FROM event WHERE recipient_index = 2 AND kind = 12", AUDIT_STATE, 2},
+        {"DELETE FROM entry WHERE recipient_index = 0", AUDIT_ORPHAN, 0},
+        {"DELETE FROM entry WHERE parent = 1", AUDIT_EXPANSION, 1},
+        {"UPDATE entry SET parent = 0 WHERE recipient_index = 3", AUDIT_EXPANSION, 3},
+        {"INSERT INTO event SELECT NULL, lane, message, recipient_index, kind, time_us,"
+         " next_attempt_us, station, reply, status, remote_id, tls, actor_uid, detail, reference,"
+         " key, commitment, link FROM event WHERE kind = 7",
+         AUDIT_STATE, 3},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct told told = {0};
+        test_ledger_remove(NULL);
+        make_ledger(NULL);
+        test_tamper(TEST_WEEK, cases[i].sql);
+        run(&told, false);
+        if (!names(&told, cases[i].kind, &one.envelope.id, cases[i].index))
+            fail_msg("not named: %s", cases[i].sql);
+    }
+}
+
+static void cut_off_end_is_found(void **state)
+{
+    struct told told = {0};
+
+    test_tamper(TEST_REFUSALS, "DELETE FROM refusal WHERE seq = 2");
+    run(&told, false);
+    assert_int_equal(told.count, 1);
+    assert_int_equal(told.findings[0].kind, AUDIT_HEAD);
+}
+
+/* Erasing a person's values together with the keys leaves a chain that verifies. */
+static void erased_person_leaves_a_sound_chain(void **state)
+{
+    struct told told = {0};
+
+    test_tamper(TEST_WEEK, "UPDATE entry SET key = NULL; UPDATE address SET text = NULL;"
+                           "UPDATE event SET reply = NULL WHERE message IS NOT NULL;"
+                           "UPDATE message SET message_id = NULL, auth = NULL;"
+                           "UPDATE station SET ip = NULL");
+    run(&told, false);
+    if (told.count)
+        fail_msg("%s", told.findings[0].text);
+    test_tamper(TEST_WEEK, "UPDATE event SET commitment = zeroblob(32) WHERE seq = 2");
+    run(&told, false);
+    assert_true(told.count > 0);
+}
+
+static void value_gone_without_its_key_is_found(void **state)
+{
+    struct told told = {0};
+
+    test_tamper(TEST_WEEK, "UPDATE address SET text = NULL WHERE text LIKE 'bob@%'");
+    run(&told, false);
+    assert_true(names(&told, AUDIT_VALUE, &one.envelope.id, 0));
+}
+
+static void overdue_entries_are_found(void **state)
+{
+    struct told told = {0};
+    struct audit_options options = {.now_us = TEST_NOW_US + 300 * TEST_SECOND + 3600 * TEST_SECOND,
+                                    .overdue_us = 3600 * TEST_SECOND,
+                                    .arg = &told,
+                                    .found = on_found};
+
+    assert_int_equal(audit_run(test_folder, &options, &told.counts), 0);
+    assert_int_equal(told.count, 0);
+    options.now_us++;
+    assert_int_equal(audit_run(test_folder, &options, &told.counts), 0);
+    assert_int_equal(told.count, 1);
+    assert_true(names(&told, AUDIT_OVERDUE, &two.envelope.id, 0));
+}
+
+static void held_entries_are_not_overdue(void **state)
+{
+    struct told told = {0};
+    struct fold *fold = test_fold_open();
+    struct book_status held = test_status(two.envelope.id, 0, EVENT_HELD);
+
+    test_fold_status(fold, 2000, &held);
+    test_commit(fold);
+    fold_close(fold);
+    run(&told, false);
+    assert_int_equal(told.count, 0);
+    assert_int_equal(told.counts.held, 1);
+}
+
+static void since_skips_old_weeks(void **state)
+{
+    struct told told = {0};
+    struct audit_options options = {.since_us = TEST_NOW_US - 2 * TEST_DAY,
+                                    .now_us = TEST_NOW_US,
+                                    .arg = &told,
+                                    .found = on_found};
+
+    assert_int_equal(audit_run(test_folder, &options, &told.counts), 0);
+    assert_int_equal(told.counts.files, 2);
+    assert_int_equal(told.counts.messages, 1);
+}
+
+static void unreadable_files_are_findings(void **state)
+{
+    struct told told = {0};
+
+    test_tamper(TEST_WEEK, "PRAGMA user_version=7");
+    run(&told, false);
+    assert_int_equal(told.count, 1);
+    assert_int_equal(told.findings[0].kind, AUDIT_FILE);
+    assert_int_equal(told.counts.files, 3);
+}
+
+/* ---- the queue ---- */
+
+static void the_same_waiting_set_is_fine(void **state)
+{
+    struct told told = {.queue_counts = {1}};
+
+    told.queue[0][0] = (struct audit_waiting){two.envelope.id, 0};
+    run(&told, true);
+    assert_int_equal(told.count, 0);
+    assert_true(told.counts.queue_compared);
+    assert_int_equal(told.asked, 1);
+    assert_int_equal(told.counts.queue_waiting, 1);
+}
+
+static void what_differs_twice_is_told(void **state)
+{
+    struct told told = {.queue_counts = {1, 1}};
+
+    told.queue[0][0] = told.queue[1][0] = (struct audit_waiting){one.envelope.id, 0};
+    run(&told, true);
+    assert_int_equal(told.count, 2);
+    assert_true(names(&told, AUDIT_NOT_IN_QUEUE, &two.envelope.id, 0));
+    assert_true(names(&told, AUDIT_NOT_IN_BOOK, &one.envelope.id, 0));
+}
+
+/* What was just delivered, or just came, differs once. */
+static void what_differs_once_is_mail_going_on(void **state)
+{
+    struct told told = {.queue_counts = {2, 1}};
+
+    told.queue[0][0] = told.queue[1][0] = (struct audit_waiting){two.envelope.id, 0};
+    told.queue[0][1] = (struct audit_waiting){one.envelope.id, 0};
+    run(&told, true);
+    assert_int_equal(told.asked, 2);
+    assert_int_equal(told.count, 0);
+}
+
+static void queue_that_cannot_be_asked_is_not_compared(void **state)
+{
+    struct told told = {.queue_error = -EPIPE};
+
+    run(&told, true);
+    assert_int_equal(told.count, 0);
+    assert_false(told.counts.queue_compared);
+}
+
+int main(void)
+{
+#define LEDGER_TEST(f) cmocka_unit_test_setup_teardown(f, make_ledger, test_ledger_remove)
+    const struct CMUnitTest tests[] = {
+        LEDGER_TEST(sound_ledger_balances),
+        LEDGER_TEST(every_changed_value_is_found),
+        LEDGER_TEST(findings_name_the_entry),
+        LEDGER_TEST(cut_off_end_is_found),
+        LEDGER_TEST(erased_person_leaves_a_sound_chain),
+        LEDGER_TEST(value_gone_without_its_key_is_found),
+        LEDGER_TEST(overdue_entries_are_found),
+        LEDGER_TEST(held_entries_are_not_overdue),
+        LEDGER_TEST(since_skips_old_weeks),
+        LEDGER_TEST(unreadable_files_are_findings),
+        LEDGER_TEST(the_same_waiting_set_is_fine),
+        LEDGER_TEST(what_differs_twice_is_told),
+        LEDGER_TEST(what_differs_once_is_mail_going_on),
+        LEDGER_TEST(queue_that_cannot_be_asked_is_not_compared),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,57 @@
+#include "ledger_command.h"
+
+static void sound_book_balances(void **state)
+{
+    static const char *const words[] = {NULL}, *const json[] = {"--json", NULL};
+
+    assert_int_equal(run(cli_audit, words), CLI_OK);
+    assert_non_null(strstr(text, "Accepted recipients: 1, of 1 messages\n"));
+    assert_non_null(strstr(text, "The queue was not compared"));
+    assert_non_null(strstr(text, "The book balances.\n"));
+    assert_int_equal(run(cli_audit, json), CLI_OK);
+    assert_string_equal(text, "{\"ok\":true,\"accepted\":1,\"waiting\":0,\"delivered\":1,"
+                              "\"relayed\":0,\"expanded\":0,\"returned\":0,\"discarded\":0,"
+                              "\"held\":0,\"messages\":1,\"events\":2,\"refusals\":0,"
+                              "\"files\":1,\"queue_compared\":false,\"queue_waiting\":null,"
+                              "\"findings\":[]}\n");
+}
+
+static void what_is_off_is_named(void **state)
+{
+    static const char *const words[] = {NULL}, *const json[] = {"--json", NULL};
+    char expected[128], id[ID_TEXT + 1];
+
+    test_tamper(TEST_WEEK, "UPDATE entry SET state = 1");
+    id_format(&message.envelope.id, id);
+    assert_int_equal(run(cli_audit, words), CLI_BAD_NEWS);
+    snprintf(expected, sizeof(expected),
+             "state " TEST_WEEK " %s recipient 0: is booked as waiting, but", id);
+    assert_non_null(strstr(text, expected));
+    assert_int_equal(run(cli_audit, json), CLI_BAD_NEWS);
+    snprintf(expected, sizeof(expected), "\"id\":\"%s\",\"recipient\":0}", id);
+    assert_non_null(strstr(text, expected));
+    assert_non_null(strstr(text, "{\"ok\":false,"));
+}
+
+static void wrong_usage_and_missing_book(void **state)
+{
+    static const char *const wrong[] = {"--since", "soon", NULL}, *const more[] = {"bob", NULL};
+    static const char *const words[] = {NULL};
+    char elsewhere[256];
+
+    assert_int_equal(run(cli_audit, wrong), CLI_USAGE);
+    assert_int_equal(run(cli_audit, more), CLI_USAGE);
+    snprintf(elsewhere, sizeof(elsewhere), "sed -i 's,^ledger: .*,&/gone,' %s", config);
+    assert_int_equal(system(elsewhere), 0);
+    assert_int_equal(run(cli_audit, words), CLI_UNREACHED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(sound_book_balances, set_up, test_ledger_remove),
+        cmocka_unit_test_setup_teardown(what_is_off_is_named, set_up, test_ledger_remove),
+        cmocka_unit_test_setup_teardown(wrong_usage_and_missing_book, set_up, test_ledger_remove),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
