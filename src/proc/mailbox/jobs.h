@@ -15,7 +15,7 @@
 #include "ipc/channel.h"
 #include "proc/mailbox/job.h"
 
-enum { JOBS_BATCH = 32, JOBS_BATCH_FILES = 64, JOBS_STREAMS_MAX = 64 };
+enum { JOBS_BATCH = 32, JOBS_BATCH_FILES = 64, JOBS_STREAMS_MAX = 1024 };
 
 struct batch {
     struct list link; /* in jobs->idle */
