@@ -49,10 +49,17 @@ static int add(struct mailbox_domain *domain, const struct conf_mailbox_domain *
     return domain->name ? find_root(roots, domain->way.prefix, &domain->root) : -ENOMEM;
 }
 
+/* The order of the list: bytes, then size. */
+static int compare_names(struct span a, struct span b)
+{
+    int r = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
+    return r ? r : (a.size > b.size) - (a.size < b.size);
+}
+
 static int by_name(const void *a, const void *b)
 {
     const struct mailbox_domain *one = a, *two = b;
-    return strcmp(one->name, two->name);
+    return compare_names(span_from_cstr(one->name), span_from_cstr(two->name));
 }
 
 int mailbox_domains_new(const struct conf_mailbox *part, struct mailbox_roots *roots,
@@ -96,13 +103,10 @@ void mailbox_domains_release(struct mailbox_domains *domains)
     free(domains);
 }
 
-static int compare_name(const void *key, const void *element)
+static int compare_key(const void *key, const void *element)
 {
-    const struct span *name = key;
     const struct mailbox_domain *domain = element;
-    int r = strncmp(name->data, domain->name, name->size);
-
-    return r ? r : -(domain->name[name->size] != 0);
+    return compare_names(*(const struct span *)key, span_from_cstr(domain->name));
 }
 
 const struct mailbox_domain *mailbox_domains_find(const struct mailbox_domains *domains,
@@ -113,5 +117,5 @@ const struct mailbox_domain *mailbox_domains_find(const struct mailbox_domains *
     address_split(address, &local, &domain);
     if (domain.size == 0)
         return NULL;
-    return bsearch(&domain, domains->list, domains->count, sizeof(*domains->list), compare_name);
+    return bsearch(&domain, domains->list, domains->count, sizeof(*domains->list), compare_key);
 }

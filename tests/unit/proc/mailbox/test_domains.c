@@ -1,0 +1,97 @@
+#include "scratch.h"
+
+#include "proc/mailbox/domains.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct mailbox_roots roots;
+
+static int make(const struct scratch *s, const char *folder, size_t count, const struct span *names,
+                struct mailbox_domains **out)
+{
+    struct conf_mailbox_domain list[8];
+    struct conf_mailbox part = {.domains = list, .domain_count = count};
+    char template[512];
+
+    snprintf(template, sizeof(template), "%s%s/%%d/%%u", s->path, folder);
+    for (size_t i = 0; i < count; i++)
+        list[i] = (struct conf_mailbox_domain){names[i], span_from_cstr(template)};
+    return mailbox_domains_new(&part, &roots, out);
+}
+
+static void close_roots(void)
+{
+    for (size_t i = 0; i < roots.count; i++) {
+        close(roots.list[i].fd);
+        free((void *)roots.list[i].path);
+    }
+    roots = (struct mailbox_roots){0};
+}
+
+static void finds_by_the_domain(void **state)
+{
+    static const struct span names[] = {SPAN("b.test"), SPAN("a.test"), SPAN("a.test.b"), SPAN("c"),
+                                        SPAN("a.tesu")};
+    static const struct {
+        struct span address;
+        const char *found;
+    } cases[] = {
+        {SPAN("x@a.test"), "a.test"},
+        {SPAN("x@b.test"), "b.test"},
+        {SPAN("x@c"), "c"},
+        {SPAN("\"x@b.test\"@a.tesu"), "a.tesu"},
+        {SPAN("x@a.test.b"), "a.test.b"},
+        {SPAN("x@a.tes"), NULL},
+        {SPAN("x@a.test.bb"), NULL},
+        {SPAN("x@"), NULL},
+        {SPAN("x"), NULL},
+        {SPAN(""), NULL},
+        {SPAN("x@A.TEST"), NULL},
+        {SPAN("x@a.test\0"), NULL},
+    };
+    struct mailbox_domains *domains;
+
+    assert_int_equal(make(*state, "", ARRAY_SIZE(names), names, &domains), 0);
+    assert_int_equal(roots.count, 1);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct mailbox_domain *d = mailbox_domains_find(domains, cases[i].address);
+        assert_int_equal(d != NULL, cases[i].found != NULL);
+        if (d)
+            assert_string_equal(d->name, cases[i].found);
+    }
+    mailbox_domains_release(domains);
+    close_roots();
+}
+
+/* Jobs keep their generation; a root that isn't open can't be opened behind the sandbox. */
+static void generations(void **state)
+{
+    static const struct span name[] = {SPAN("a.test")};
+    struct mailbox_domains *old, *fresh;
+
+    scratch_mkdir(*state, "other");
+    assert_int_equal(make(*state, "", 1, name, &old), 0);
+    mailbox_domains_hold(old);
+    roots.sealed = true;
+    assert_int_equal(make(*state, "", 1, name, &fresh), 0);
+    mailbox_domains_release(old);
+    assert_ptr_equal(mailbox_domains_find(old, SPAN("x@a.test"))->root,
+                     mailbox_domains_find(fresh, SPAN("x@a.test"))->root);
+    mailbox_domains_release(old);
+    mailbox_domains_release(fresh);
+    assert_int_equal(make(*state, "/other", 1, name, &fresh), -ENOENT);
+    roots.sealed = false;
+    assert_int_equal(make(*state, "/other", 1, name, &fresh), 0);
+    mailbox_domains_release(fresh);
+    assert_int_equal(make(*state, "/missing", 1, name, &fresh), -ENOENT);
+    assert_int_equal(make(*state, "/other/..", 1, name, &fresh), -EINVAL);
+    close_roots();
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+    const struct CMUnitTest tests[] = {TEST(finds_by_the_domain), TEST(generations)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
