@@ -1,0 +1,147 @@
+"""`postbuch send` as programs on the machine use it: against a server, and while there is none."""
+import os
+import stat
+import subprocess
+
+import pytest
+
+import lab
+from conftest import needs_root
+
+
+def queue_id(done):
+    """The id in "250 2.0.0 … queued as ID", which -v shows."""
+    return done.stdout.decode().split()[-1]
+
+
+def test_message_is_delivered_and_traced(server):
+    done = server.command('send', '-v', '-f', 'alice@postbuch.test', 'bob@postbuch.test',
+                          stdin=b'Subject: hello\n\nworld\n.\nnot this\n')
+    server.wait_for(1)
+    body, = server.bodies()
+    assert body.startswith(b'Subject: hello\n')
+    assert body.endswith(b'\n\nworld\n')
+    for field in (b'\nFrom: ', b'\nDate: ', b'\nMessage-ID: <'):
+        assert body.count(field) == 1
+    trace, = server.json('trace', queue_id(done))
+    assert trace['sender'] == 'alice@postbuch.test'
+    assert [r['state'] for r in trace['recipients']] == ['delivered']
+
+
+def test_recipients_from_the_header_and_no_bcc(server):
+    server.command('send', '-t', '-i', stdin=b'From: alice@postbuch.test\nTo: Alice <alice>\n'
+                                             b'Bcc: bob@postbuch.test\nSubject: s\n\n.\nlast\n')
+    server.wait_for(1, 'alice')
+    server.wait_for(1, 'bob')
+    for user in ('alice', 'bob'):
+        body, = server.bodies(user)
+        assert b'bob@' not in body and body.endswith(b'\n\n.\nlast\n')
+
+
+def test_eight_bit_and_utf8(server):
+    text = 'Subject: Grüße\n\nStraße\n'.encode()
+    server.command('send', 'bob@postbuch.test', stdin=text)
+    server.wait_for(1)
+    assert server.bodies()[0].endswith('\n\nStraße\n'.encode())
+
+
+def test_refused_recipient_refuses_all(server):
+    done = server.command('send', 'bob@postbuch.test', 'nobody-here@postbuch.test',
+                          stdin=b'Subject: s\n\nb\n', check=False)
+    assert done.returncode == 1
+    assert b'nobody-here@postbuch.test: 550 5.1.1' in done.stderr
+    server.command('send', 'bob@postbuch.test', stdin=b'Subject: second\n\nb\n')
+    server.wait_for(1)
+    assert b'Subject: second' in server.bodies()[0]
+
+
+@pytest.mark.parametrize('arguments', [['two words'], ['a@b@c'], [], ['<>']])
+def test_wrong_recipients(server, arguments):
+    done = server.command('send', '--', *arguments, stdin=b'Subject: s\n\nb\n', check=False)
+    assert done.returncode == 2 and done.stderr
+
+
+def test_smtp_on_standard_input(server):
+    done = server.command('send', '-bs', stdin=b'EHLO x\r\nMAIL FROM:<alice@postbuch.test>\r\n'
+                                               b'RCPT TO:<bob@postbuch.test>\r\nDATA\r\n'
+                                               b'Subject: s\r\n\r\nb\r\n.\r\nQUIT\r\n')
+    assert done.stdout.startswith(b'220 ')
+    assert b'\r\n354 ' in done.stdout and done.stdout.splitlines()[-1].startswith(b'221 ')
+    server.wait_for(1)
+
+
+def test_other_names_of_the_program(server):
+    """Linked as sendmail, mailq and newaliases it does their work."""
+    environment = {**os.environ, 'POSTBUCH_CONFIG': str(server.folder / 'postbuch.yaml')}
+    for name, stdin in (('sendmail', b'Subject: s\n\nb\n'), ('mailq', b''), ('newaliases', b'')):
+        (server.folder / name).symlink_to(lab.PROGRAM)
+        arguments = ['-oi', 'bob@postbuch.test'] if name == 'sendmail' else []
+        subprocess.run([server.folder / name, *arguments], input=stdin, env=environment, check=True)
+    server.wait_for(1)
+
+
+# ---- the drop folder ----
+
+def dropped(server, prefix='mail.'):
+    return [name for name in os.listdir(server.folder / 'drop') if name.startswith(prefix)]
+
+
+def test_dropped_while_down_and_collected_at_start(server):
+    server.stop()
+    for number in range(3):
+        server.command('send', '-f', 'alice@postbuch.test', 'bob@postbuch.test',
+                       stdin=f'Subject: kept {number}\n\nb\n'.encode())
+    assert len(dropped(server)) == 3
+    assert not server.messages()
+    server.start()
+    server.wait_for(3)
+    lab.eventually(lambda: not dropped(server), 'the drop folder is empty')
+    subjects = sorted(body.split(b'Subject: ')[1].split(b'\n')[0] for body in server.bodies())
+    assert subjects == [b'kept 0', b'kept 1', b'kept 2']
+    # The hand-over leaves its trace, with the user id of who wrote the file.
+    assert f'(drop folder, user id {os.geteuid()})'.encode() in server.messages()[0].read_bytes()
+
+
+def test_damaged_and_refused_ones_stop_only_themselves(server):
+    server.stop()
+    folder = server.folder / 'drop'
+    (folder / 'mail.bad').write_bytes(b'no such thing\n')
+    os.symlink('/etc/passwd', folder / 'mail.link')
+    os.mkfifo(folder / 'mail.pipe')
+    (folder / 'mail.original').write_bytes(b'postbuch drop 1\nsender \nrecipient bob@postbuch.test\n\n')
+    os.link(folder / 'mail.original', folder / 'second-name')
+    server.command('send', 'bob@postbuch.test', 'nobody-here@postbuch.test', stdin=b'Subject: s\n\nb\n')
+    server.start()
+    server.wait_for(1)
+    lab.eventually(lambda: not dropped(server), 'the drop folder is empty')
+    aside = dropped(server, 'aside.')
+    assert sorted(a for a in aside if len(a) < 20) == ['aside.bad', 'aside.link', 'aside.original',
+                                                       'aside.pipe']
+    left, = [a for a in aside if len(a) > 20]
+    text = (folder / left).read_bytes()
+    assert b'recipient nobody-here@postbuch.test\n' in text and b'recipient bob@' not in text
+    assert len(server.messages()) == 1
+
+
+def test_no_place_at_all_is_told(server):
+    server.stop()
+    (server.folder / 'drop').rmdir()
+    done = server.command('send', 'bob@postbuch.test', stdin=b'Subject: s\n\nb\n', check=False)
+    assert done.returncode == 75 and b"can't keep the message" in done.stderr
+
+
+@needs_root
+def test_any_user_may_drop_and_none_may_read(server):
+    server.stop()
+    mode = stat.S_IMODE((server.folder / 'drop').stat().st_mode)
+    assert mode == 0o3733
+    subprocess.run([lab.PROGRAM, 'send', '--config', server.folder / 'postbuch.yaml',
+                    'bob@postbuch.test'], input=b'Subject: from a user\n\nb\n', user='www-data',
+                   group='www-data', extra_groups=[], check=True)
+    name, = dropped(server)
+    for tool in (['ls', server.folder / 'drop'], ['cat', server.folder / 'drop' / name]):
+        done = subprocess.run(tool, user='nobody', group='nogroup', extra_groups=[],
+                              capture_output=True, check=False)
+        assert done.returncode != 0 and b'denied' in done.stderr
+    server.start()
+    server.wait_for(1)
