@@ -42,24 +42,20 @@ static int check_kind(int fd)
 
 int conf_file_read_fd(int fd, struct span name, struct conf_problems *problems, struct buffer *out)
 {
-    int r = check_kind(fd);
-    off_t offset = 0;
-
-    if (r < 0)
-        return fail(problems, name, -r);
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        return fail(problems, name, errno);
     for (;;) {
         char piece[PIECE];
-        ssize_t n = pread(fd, piece, sizeof(piece), offset);
+        ssize_t n = read(fd, piece, sizeof(piece));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return fail(problems, name, errno);
         if (n == 0)
             return 0;
-        r = buffer_append(out, piece, (size_t)n);
+        int r = buffer_append(out, piece, (size_t)n);
         if (r < 0)
             return fail(problems, name, -r);
-        offset += n;
     }
 }
 
@@ -70,7 +66,11 @@ int conf_file_read(const char *path, struct conf_problems *problems, struct buff
 
     if (fd < 0)
         return fail(problems, span_from_cstr(path), errno);
-    r = conf_file_read_fd(fd, span_from_cstr(path), problems, out);
+    r = check_kind(fd);
+    if (r < 0)
+        fail(problems, span_from_cstr(path), -r);
+    else
+        r = conf_file_read_fd(fd, span_from_cstr(path), problems, out);
     close(fd);
     return r;
 }

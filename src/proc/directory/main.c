@@ -1,0 +1,122 @@
+/*
+ * directory: knows who receives mail here, decides on clients and recipients, and counts what each
+ * client takes over all smtpd. It reads no files but the open ones that the supervisor hands it,
+ * and must never see the network.
+ */
+#include "base/log.h"
+#include "proc/directory/sandbox.h"
+#include "proc/directory/service.h"
+#include <inttypes.h>
+#include <string.h>
+#include <sys/random.h>
+
+struct directory {
+    struct process process;
+    struct generation generations[2];
+    struct generation *coming, *in_force;
+    struct service service;
+};
+
+static struct directory *directory_of(struct process *process)
+{
+    return CONTAINER_OF(process, struct directory, process);
+}
+
+static int configure(struct process *process, struct span part)
+{
+    struct directory *d = directory_of(process);
+
+    d->coming = &d->generations[d->in_force == &d->generations[0]];
+    return generation_begin(d->coming, part);
+}
+
+static int file(struct process *process, struct span name, int fd)
+{
+    return generation_add_file(directory_of(process)->coming, name, fd);
+}
+
+static void use_coming(struct directory *d)
+{
+    d->in_force = d->coming;
+    service_use(&d->service, d->in_force);
+    if (d->in_force->people)
+        log_info("generation %" PRIu64 ": %zu users, %zu aliases", d->in_force->conf.generation,
+                 people_user_count(d->in_force->people), people_alias_count(d->in_force->people));
+}
+
+/* With errors in its files it starts nevertheless and defers all mail: a recipient must not be
+ * called unknown because of somebody else's typing error. */
+static int start(struct process *process)
+{
+    struct directory *d = directory_of(process);
+    uint64_t seed = 0;
+
+    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+        log_warn("no random numbers: limits could be made slow by chosen addresses");
+    service_init(&d->service, process->loop, seed);
+    int r = generation_finish(d->coming);
+    if (r < 0)
+        log_error("users and aliases can't be used (%s): all mail is deferred until the next "
+                  "reload",
+                  strerror(-r));
+    use_coming(d);
+    directory_sandbox_enter(process);
+    return 0;
+}
+
+static int reload(struct process *process)
+{
+    struct directory *d = directory_of(process);
+    struct generation *old = d->in_force;
+    int r = generation_finish(d->coming);
+
+    if (r < 0) {
+        generation_done(d->coming);
+        return r;
+    }
+    use_coming(d);
+    generation_done(old);
+    return 0;
+}
+
+static int peer(struct process *process, enum ipc_peer kind, unsigned index, int fd)
+{
+    return service_connect(&directory_of(process)->service, kind, index, fd);
+}
+
+static void shut_down(struct process *process)
+{
+    process_exit(process, 0);
+}
+
+static void status(struct process *process, struct buffer *json)
+{
+    const struct directory *d = directory_of(process);
+    const struct people *people = d->in_force->people;
+
+    buffer_printf(json,
+                  "\"generation\":%" PRIu64 ",\"users\":%zu,\"aliases\":%zu,\"clients\":%" PRIu64
+                  ",\"clients_deferred\":%" PRIu64 ",\"recipients\":%" PRIu64
+                  ",\"recipients_refused\":%" PRIu64,
+                  d->in_force->conf.generation, people ? people_user_count(people) : 0,
+                  people ? people_alias_count(people) : 0, d->service.client_count,
+                  d->service.deferred_client_count, d->service.recipient_count,
+                  d->service.refused_recipient_count);
+}
+
+static const struct process_spec spec = {
+    .name = "directory",
+    .configure = configure,
+    .file = file,
+    .start = start,
+    .reload = reload,
+    .peer = peer,
+    .shutdown = shut_down,
+    .status = status,
+};
+
+int main(void)
+{
+    static struct directory directory;
+    return process_main(&directory.process, &spec);
+}

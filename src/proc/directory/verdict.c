@@ -1,0 +1,128 @@
+#include "proc/directory/verdict.h"
+
+#include <errno.h>
+
+/* SPAN() for static tables. */
+#define TEXT(literal)                                                                              \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
+
+void verdict_on_client(enum limits_verdict limits, bool trusted, struct ipc_client_verdict *out)
+{
+    static const struct span texts[] = {
+        [LIMITS_FINE] = TEXT(""),
+        [LIMITS_TOO_MANY] = TEXT("too many connections from you at once, try again later"),
+        [LIMITS_TOO_FAST] = TEXT("too many connections from you in a minute, try again later"),
+        [LIMITS_TOO_BAD] = TEXT("too many unknown recipients from you, try again in ten minutes"),
+    };
+    *out = (struct ipc_client_verdict){
+        .action = limits == LIMITS_FINE ? IPC_CLIENT_ACCEPT : IPC_CLIENT_DEFER,
+        .trusted = trusted,
+        .text = texts[limits],
+    };
+}
+
+static struct span why_no_expansion(int error)
+{
+    switch (error) {
+    case -ENOLINK:
+        return SPAN("its alias leads to nobody, the postmaster has to mend it");
+    case -EREMOTE:
+        return SPAN("its alias leads to other servers, which this version can't reach");
+    case -E2BIG:
+        return SPAN("its alias has too many recipients, the postmaster has to mend it");
+    default:
+        return SPAN("out of memory");
+    }
+}
+
+/* An alias is only taken when all that it stands for can be reached. */
+static void on_alias(const struct people *people, struct span address, struct arena *arena,
+                     struct ipc_rcpt_verdict *out)
+{
+    struct span *to;
+    size_t count;
+    int r = people_expand(people, address, arena, &to, &count);
+
+    out->action = r < 0 ? IPC_RCPT_DEFER : IPC_RCPT_ACCEPT;
+    out->expands = r == 0;
+    if (r < 0)
+        out->text = why_no_expansion(r);
+}
+
+static void on_foreign(struct span domain, bool relays, struct ipc_rcpt_verdict *out)
+{
+    if (domain.size == 0) {
+        out->action = IPC_RCPT_UNKNOWN;
+    } else if (relays) {
+        /* Accepting what nothing can carry would be a promise that can't be kept. */
+        out->action = IPC_RCPT_REJECT;
+        out->text = SPAN("relaying to other servers is not built yet");
+    } else {
+        out->action = IPC_RCPT_DENIED;
+    }
+}
+
+void verdict_on_recipient(const struct people *people, struct span local, struct span domain,
+                          bool relays, struct arena *arena, struct ipc_rcpt_verdict *out)
+{
+    *out = (struct ipc_rcpt_verdict){.action = IPC_RCPT_DEFER};
+    if (!people) {
+        out->text = SPAN("the directory of users has errors, the postmaster has to mend it");
+        return;
+    }
+    switch (people_find(people, local, domain, &out->address)) {
+    case PEOPLE_FOREIGN:
+        on_foreign(domain, relays, out);
+        break;
+    case PEOPLE_NOBODY:
+        out->action = IPC_RCPT_UNKNOWN;
+        break;
+    case PEOPLE_USER:
+        out->action = IPC_RCPT_ACCEPT;
+        break;
+    case PEOPLE_ALIAS:
+        on_alias(people, out->address, arena, out);
+        break;
+    }
+}
+
+static void expand_user(const struct people *people, struct span address, struct arena *arena,
+                        struct ipc_expanded *out)
+{
+    struct ipc_expanded_address *self = arena_alloc(arena, sizeof(*self));
+    struct address a;
+
+    out->error = -ENOENT;
+    if (!self || address_parse(address, ADDRESS_ALLOW_UTF8, &a) != ADDRESS_OK ||
+        people_find(people, address_raw_local(&a), address_domain(&a), &self->address) !=
+            PEOPLE_USER)
+        return;
+    *out = (struct ipc_expanded){.addresses = self, .address_count = 1};
+}
+
+void verdict_expand(const struct people *people, struct span address, struct arena *arena,
+                    struct ipc_expanded *out)
+{
+    struct span *to;
+    size_t count;
+
+    *out = (struct ipc_expanded){.error = -EAGAIN};
+    if (!people)
+        return;
+    int r = people_expand(people, address, arena, &to, &count);
+    if (r == -ENOENT) {
+        expand_user(people, address, arena, out);
+        return;
+    }
+    struct ipc_expanded_address *list =
+        r < 0 ? NULL : arena_alloc_array(arena, count, sizeof(*list));
+    out->error = r < 0 ? r : list ? 0 : -ENOMEM;
+    for (size_t i = 0; list && i < count; i++)
+        list[i].address = to[i];
+    if (list) {
+        out->addresses = list;
+        out->address_count = count;
+    }
+}
