@@ -1,0 +1,66 @@
+#include "directory_test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+static void files_become_a_table(void **state)
+{
+    struct generation g = {0};
+    struct buffer part = BUFFER_INIT;
+
+    generation_from(&g, &part, "anna@a.test:*:\n", "info: anna\n", (struct conf_client_limits){0});
+    assert_int_equal(generation_finish(&g), 0);
+    assert_int_equal(g.conf.generation, 5);
+    assert_int_equal(people_user_count(g.people), 1);
+    assert_int_equal(people_alias_count(g.people), 3); /* info, postmaster, abuse */
+    assert_null(g.files);
+    generation_done(&g);
+    buffer_done(&part);
+}
+
+static void errors_leave_no_table(void **state)
+{
+    struct generation g = {0};
+    struct buffer part = BUFFER_INIT;
+
+    generation_from(&g, &part, "anna\n", "", (struct conf_client_limits){0});
+    assert_int_equal(generation_finish(&g), -EINVAL);
+    assert_null(g.people);
+    /* The same memory serves the next attempt. */
+    generation_from(&g, &part, "anna@a.test:*:\n", "", (struct conf_client_limits){0});
+    assert_int_equal(generation_finish(&g), 0);
+    assert_non_null(g.people);
+    generation_done(&g);
+    buffer_done(&part);
+}
+
+/* People must not become unknown because a disk failed. */
+static void an_unreadable_file_leaves_no_table(void **state)
+{
+    struct generation g = {0};
+    struct buffer part = BUFFER_INIT;
+
+    generation_from(&g, &part, "anna@a.test:*:\n", "", (struct conf_client_limits){0});
+    assert_int_equal(generation_add_file(&g, SPAN("/x"), open("/", O_RDONLY)), 0);
+    assert_int_equal(generation_finish(&g), -EINVAL);
+    assert_null(g.people);
+    generation_done(&g);
+    buffer_done(&part);
+}
+
+static void a_damaged_part_is_refused(void **state)
+{
+    struct generation g = {0};
+
+    assert_int_equal(generation_begin(&g, SPAN("\x01\x02\x03")), -EBADMSG);
+    generation_done(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(files_become_a_table),
+                                       cmocka_unit_test(errors_leave_no_table),
+                                       cmocka_unit_test(an_unreadable_file_leaves_no_table),
+                                       cmocka_unit_test(a_damaged_part_is_refused)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,121 @@
+#include "../../people/people_test.h"
+
+#include "proc/directory/verdict.h"
+#include <errno.h>
+
+static const char users[] = "anna@a.test:*:\nbob@a.test:*:\n";
+static const char aliases[] = "info@a.test: anna, bob\nlost@a.test: nobody\nfar@a.test: x@y.test\n";
+
+static void recipients(void **state)
+{
+    static const struct {
+        const char *local, *domain;
+        bool relays;
+        enum ipc_rcpt_action action;
+        bool expands;
+        const char *address, *text;
+    } cases[] = {
+        {"anna", "a.test", false, IPC_RCPT_ACCEPT, false, "anna@a.test", ""},
+        {"anna+x", "a.test", false, IPC_RCPT_ACCEPT, false, "anna@a.test", ""},
+        {"info", "a.test", false, IPC_RCPT_ACCEPT, true, "info@a.test", ""},
+        {"carl", "a.test", false, IPC_RCPT_UNKNOWN, false, "", ""},
+        {"carl", "a.test", true, IPC_RCPT_UNKNOWN, false, "", ""},
+        {"lost", "a.test", false, IPC_RCPT_DEFER, false, "lost@a.test", "leads to nobody"},
+        {"far", "a.test", false, IPC_RCPT_DEFER, false, "far@a.test", "other servers"},
+        {"x", "y.test", false, IPC_RCPT_DENIED, false, "", ""},
+        {"x", "y.test", true, IPC_RCPT_REJECT, false, "", "not built yet"},
+        /* Spellings by which open relays were found: one local part, a foreign domain. */
+        {"anna%a.test", "y.test", false, IPC_RCPT_DENIED, false, "", ""},
+        {"a.test!anna", "y.test", false, IPC_RCPT_DENIED, false, "", ""},
+        {"x@y.test", "a.test", false, IPC_RCPT_UNKNOWN, false, "", ""},
+        {"x%y.test", "a.test", false, IPC_RCPT_UNKNOWN, false, "", ""},
+        {"y.test!x", "a.test", false, IPC_RCPT_UNKNOWN, false, "", ""},
+        {"postmaster", "", false, IPC_RCPT_ACCEPT, true, "postmaster@a.test", ""},
+        {"anna", "", false, IPC_RCPT_UNKNOWN, false, "", ""},
+        {"anna", "[127.0.0.1]", false, IPC_RCPT_DENIED, false, "", ""},
+    };
+    struct fixture f;
+
+    fixture_init(&f, "anna@a.test", users, aliases);
+    assert_int_equal(f.result, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct arena arena = ARENA_INIT;
+        struct ipc_rcpt_verdict verdict;
+        verdict_on_recipient(f.people, span_from_cstr(cases[i].local),
+                             span_from_cstr(cases[i].domain), cases[i].relays, &arena, &verdict);
+        assert_int_equal(verdict.action, cases[i].action);
+        assert_int_equal(verdict.expands, cases[i].expands);
+        assert_span(verdict.address, cases[i].address);
+        if (*cases[i].text)
+            assert_non_null(
+                memmem(verdict.text.data, verdict.text.size, cases[i].text, strlen(cases[i].text)));
+        else
+            assert_int_equal(verdict.text.size, 0);
+        arena_done(&arena);
+    }
+    fixture_done(&f);
+}
+
+static void without_a_table_all_is_deferred(void **state)
+{
+    struct arena arena = ARENA_INIT;
+    struct ipc_rcpt_verdict verdict;
+    struct ipc_expanded expanded;
+
+    verdict_on_recipient(NULL, SPAN("anna"), SPAN("a.test"), true, &arena, &verdict);
+    assert_int_equal(verdict.action, IPC_RCPT_DEFER);
+    verdict_expand(NULL, SPAN("anna@a.test"), &arena, &expanded);
+    assert_int_equal(expanded.error, -EAGAIN);
+    arena_done(&arena);
+}
+
+static void expansions(void **state)
+{
+    static const struct {
+        const char *address;
+        int error;
+        size_t count;
+    } cases[] = {
+        {"info@a.test", 0, 2},         {"anna@a.test", 0, 1},    {"anna+x@a.test", 0, 1},
+        {"nobody@a.test", -ENOENT, 0}, {"x@y.test", -ENOENT, 0}, {"lost@a.test", -ENOLINK, 0},
+        {"far@a.test", -EREMOTE, 0},   {"", -ENOENT, 0},
+    };
+    struct fixture f;
+
+    fixture_init(&f, "anna@a.test", users, aliases);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct arena arena = ARENA_INIT;
+        struct ipc_expanded expanded;
+        verdict_expand(f.people, span_from_cstr(cases[i].address), &arena, &expanded);
+        assert_int_equal(expanded.error, cases[i].error);
+        assert_int_equal(expanded.address_count, cases[i].count);
+        if (cases[i].count)
+            assert_span(expanded.addresses[0].address, "anna@a.test");
+        arena_done(&arena);
+    }
+    fixture_done(&f);
+}
+
+static void clients(void **state)
+{
+    struct ipc_client_verdict verdict;
+
+    verdict_on_client(LIMITS_FINE, true, &verdict);
+    assert_int_equal(verdict.action, IPC_CLIENT_ACCEPT);
+    assert_true(verdict.trusted);
+    assert_int_equal(verdict.text.size, 0);
+    for (int i = LIMITS_TOO_MANY; i <= LIMITS_TOO_BAD; i++) {
+        verdict_on_client(i, false, &verdict);
+        assert_int_equal(verdict.action, IPC_CLIENT_DEFER);
+        assert_false(verdict.trusted);
+        assert_true(verdict.text.size > 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(recipients),
+                                       cmocka_unit_test(without_a_table_all_is_deferred),
+                                       cmocka_unit_test(expansions), cmocka_unit_test(clients)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
