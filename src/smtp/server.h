@@ -166,5 +166,7 @@ void smtp_server_shutdown(struct smtp_server *server);
 
 /* Nothing more will be said: close when the output is written. */
 bool smtp_server_is_over(const struct smtp_server *server);
-/* No command was given since the last message: may be closed at shutdown. */
-bool smtp_server_is_idle(const struct smtp_server *server);
+/* The backend owes an answer: output may be held back until it comes. */
+bool smtp_server_is_waiting(const struct smtp_server *server);
+/* The sender of the message under way, canonical; empty when there is none. */
+struct span smtp_server_sender(const struct smtp_server *server);

@@ -152,10 +152,10 @@ static bool flush(struct smtp_body *b)
         b->stuck = true;
         return false;
     }
+    b->uploading = r == 0; /* a failed piece ends the upload: nothing to abort */
+    b->uploaded = true;
     if (r < 0)
         set_problem(b, &storage_lost);
-    else
-        b->uploading = b->uploaded = true;
     buffer_clear(&b->bytes);
     return true;
 }

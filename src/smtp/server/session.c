@@ -305,10 +305,14 @@ bool smtp_server_is_over(const struct smtp_server *s)
     return s->state == SMTP_STATE_CLOSING;
 }
 
-bool smtp_server_is_idle(const struct smtp_server *s)
+bool smtp_server_is_waiting(const struct smtp_server *s)
 {
-    return (s->state == SMTP_STATE_GREETED || s->state == SMTP_STATE_READY) &&
-           s->question_count == 0 && !s->line_complete;
+    return s->question_count > 0;
+}
+
+struct span smtp_server_sender(const struct smtp_server *s)
+{
+    return s->transaction.envelope.sender;
 }
 
 static int64_t after(int64_t since_ms, uint32_t timeout_ms)

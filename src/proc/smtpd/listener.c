@@ -1,0 +1,157 @@
+#include "proc/smtpd/smtpd.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    ACCEPT_AT_ONCE = 16, /* connections a turn, so that other smtpd get some too */
+    REFUSALS_MAX = 100,
+    ANSWER_TIMEOUT_MS = 60000,
+};
+
+static void fill_settings(struct smtpd_listener *l, const struct conf_smtpd *conf,
+                          struct span service)
+{
+    l->settings = (struct smtp_server_settings){
+        .hostname = conf->hostname,
+        .banner = conf->banner,
+        .service = service,
+        .message_size_max = conf->message_size_max,
+        .recipients_max = conf->recipients_max,
+        .errors_max = conf->errors_max,
+        .refusals_max = REFUSALS_MAX,
+        .command_timeout_ms = conf->command_timeout_ms,
+        .data_timeout_ms = conf->data_timeout_ms,
+        .message_timeout_ms = conf->message_timeout_ms,
+        .session_timeout_ms = conf->session_timeout_ms,
+        .answer_timeout_ms = ANSWER_TIMEOUT_MS,
+    };
+}
+
+int smtpd_listener_add(struct smtpd_generation *g, struct span name, struct span service, int fd)
+{
+    struct smtpd_listener *l = calloc(1, sizeof(*l));
+    struct span kept = arena_copy(&g->arena, service);
+
+    if (!l || !kept.data) {
+        free(l);
+        close(fd);
+        return -ENOMEM;
+    }
+    l->generation = g;
+    l->fd = fd;
+    l->local = span_equal(service, SPAN("local"));
+    fill_settings(l, &g->conf, kept);
+    for (size_t i = 0; i < g->conf.listener_count; i++)
+        if (span_equal(g->conf.listeners[i].name, name)) {
+            l->normalize = g->conf.listeners[i].normalize;
+            l->normalize_count = g->conf.listeners[i].normalize_count;
+        }
+    /* Inherited by what is accepted: a reply must not wait for the last one's acknowledgement. */
+    if (!l->local)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    list_append(&g->listeners, &l->link);
+    return 0;
+}
+
+static void fill_address(const struct sockaddr_storage *from, struct smtp_server_client *client)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)from;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)from;
+
+    if (from->ss_family == AF_INET) {
+        memcpy(client->ip, mapped, sizeof(mapped));
+        memcpy(client->ip + sizeof(mapped), &v4->sin_addr, 4);
+        client->port = ntohs(v4->sin_port);
+    } else if (from->ss_family == AF_INET6) {
+        memcpy(client->ip, &v6->sin6_addr, sizeof(client->ip));
+        client->port = ntohs(v6->sin6_port);
+    }
+}
+
+static void welcome(struct smtpd_listener *l, int fd, const struct sockaddr_storage *from)
+{
+    struct smtpd *smtpd = l->generation->smtpd;
+    struct smtp_server_client client = {.uid = UINT32_MAX};
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    fill_address(from, &client);
+    if (l->local) {
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
+            close(fd);
+            return;
+        }
+        client.uid = peer.uid;
+    }
+    client.session = id_make(&smtpd->ids, smtpd->time.wall_us);
+    client.normalize = conf_networks_contain(l->normalize, l->normalize_count, client.ip);
+    smtpd_session_begin(l, fd, &client);
+}
+
+static void on_connection(void *arg, int fd, unsigned events)
+{
+    struct smtpd_listener *l = arg;
+    struct smtpd *smtpd = l->generation->smtpd;
+
+    smtpd_update_time(smtpd);
+    for (int i = 0; i < ACCEPT_AT_ONCE && l->watch; i++) {
+        struct sockaddr_storage from = {0};
+        socklen_t size = sizeof(from);
+        int client = accept4(fd, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (client >= 0) {
+            welcome(l, client, &from);
+        } else if (errno != ECONNABORTED && errno != EINTR) {
+            if (errno != EAGAIN)
+                log_warn("accept: %m");
+            break;
+        }
+    }
+}
+
+static bool may_accept(const struct smtpd *smtpd, const struct smtpd_generation *g)
+{
+    return g == smtpd->in_force && !smtpd->process.ending && smtpd->directory && smtpd->queue &&
+           (g->conf.connections_max == 0 || smtpd->session_count < g->conf.connections_max);
+}
+
+void smtpd_listeners_update(struct smtpd *smtpd)
+{
+    struct smtpd_generation *g = smtpd->in_force;
+
+    if (!g)
+        return;
+    bool wanted = may_accept(smtpd, g);
+    LIST_EACH(&g->listeners, link)
+    {
+        struct smtpd_listener *l = CONTAINER_OF(link, struct smtpd_listener, link);
+        if (wanted == (l->watch != NULL))
+            continue;
+        if (!wanted) {
+            io_watch_free(l->watch);
+            l->watch = NULL;
+        } else if (io_watch_new(smtpd->process.loop, l->fd, on_connection, l, &l->watch) == 0) {
+            io_watch_set(l->watch, IO_READ);
+        }
+    }
+}
+
+void smtpd_listeners_close(struct smtpd_generation *g)
+{
+    LIST_EACH(&g->listeners, link)
+    {
+        struct smtpd_listener *l = CONTAINER_OF(link, struct smtpd_listener, link);
+        io_watch_free(l->watch);
+        l->watch = NULL;
+        if (l->fd >= 0)
+            close(l->fd);
+        l->fd = -1;
+    }
+}

@@ -1,0 +1,99 @@
+#include "proc/smtpd/refusals.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+struct smtpd_refusals_client {
+    uint8_t ip[16];
+    bool used;
+    uint32_t sent;     /* alone in this window */
+    int64_t window_ms; /* when it began */
+    /* The aggregate: count 0 is none. Its texts are below. */
+    struct event event;
+    char service[32];
+    char phase[EVENT_PHASE_MAX];
+    char reply[SMTPD_REFUSALS_REPLY_MAX];
+};
+
+int smtpd_refusals_init(struct smtpd_refusals *r, uint64_t seed,
+                        int (*send)(void *context, const struct event *event), void *context)
+{
+    *r = (struct smtpd_refusals){.send = send, .context = context, .seed = seed};
+    r->clients = calloc(SMTPD_REFUSALS_CLIENTS, sizeof(*r->clients));
+    return r->clients ? 0 : -ENOMEM;
+}
+
+void smtpd_refusals_done(struct smtpd_refusals *r)
+{
+    free(r->clients);
+    r->clients = NULL;
+}
+
+/* True when nothing is left to be told. */
+static bool tell(struct smtpd_refusals *r, struct smtpd_refusals_client *c)
+{
+    if (c->event.count && r->send(r->context, &c->event) < 0)
+        return false;
+    c->event.count = 0;
+    return true;
+}
+
+static struct span keep(char *where, size_t room, struct span text)
+{
+    text = span_first(text, room);
+    if (text.size)
+        memcpy(where, text.data, text.size);
+    return span_of(where, text.size);
+}
+
+/* What differs between them (helo, addresses) is left out; the last reply stands for all. */
+static void aggregate(struct smtpd_refusals_client *c, const struct event *event)
+{
+    struct event *all = &c->event;
+
+    if (all->count == 0) {
+        *all = *event;
+        all->count = 0;
+        all->recipient = all->sender = all->helo = all->tls = all->auth = span_of("", 0);
+        all->service = keep(c->service, sizeof(c->service), event->service);
+    }
+    all->count += event->count;
+    all->until_us = event->time_us;
+    all->phase = keep(c->phase, sizeof(c->phase), event->phase);
+    all->reply = keep(c->reply, sizeof(c->reply), event->reply);
+}
+
+static struct smtpd_refusals_client *place_of(struct smtpd_refusals *r, const uint8_t ip[16])
+{
+    return &r->clients[XXH3_64bits_withSeed(ip, 16, r->seed) % SMTPD_REFUSALS_CLIENTS];
+}
+
+void smtpd_refusals_add(struct smtpd_refusals *r, const struct event *event, int64_t now_ms)
+{
+    struct smtpd_refusals_client *c = place_of(r, event->ip);
+    bool same = c->used && memcmp(c->ip, event->ip, sizeof(c->ip)) == 0;
+    bool over = now_ms - c->window_ms >= SMTPD_REFUSALS_WINDOW_MS;
+
+    if (!same || over) {
+        /* What can't be told now is counted under whoever comes next: the number stays right. */
+        tell(r, c);
+        memcpy(c->ip, event->ip, sizeof(c->ip));
+        c->used = true;
+        c->sent = 0;
+        c->window_ms = now_ms;
+    }
+    if (c->sent < SMTPD_REFUSALS_ALONE && r->send(r->context, event) == 0)
+        c->sent++;
+    else
+        aggregate(c, event);
+}
+
+void smtpd_refusals_flush(struct smtpd_refusals *r, int64_t now_ms, bool all)
+{
+    for (size_t i = 0; i < SMTPD_REFUSALS_CLIENTS; i++) {
+        struct smtpd_refusals_client *c = &r->clients[i];
+        if (c->used && (all || now_ms - c->window_ms >= SMTPD_REFUSALS_WINDOW_MS))
+            c->used = !tell(r, c);
+    }
+}

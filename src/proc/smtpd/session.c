@@ -1,0 +1,180 @@
+#include "proc/smtpd/smtpd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    HOLD_OUTPUT_MAX = 4096, /* replies are held back for those that follow, up to here */
+};
+
+static void session_free(struct smtpd_session *s)
+{
+    struct smtpd *smtpd = s->smtpd;
+
+    smtp_server_free(s->server);
+    smtpd_upload_abort(s);
+    if (s->counted) {
+        struct ipc_message gone = {.type = IPC_CLIENT_GONE, .client_gone.refused = s->refused};
+        memcpy(gone.client_gone.ip, s->client.ip, sizeof(s->client.ip));
+        smtpd_outbox_send(&smtpd->to_directory, &gone);
+    }
+    io_defer_cancel(&s->turn);
+    io_watch_free(s->watch);
+    close(s->fd);
+    buffer_done(&s->input);
+    list_remove(&s->link);
+    smtpd_generation_unref(s->listener->generation);
+    smtpd->session_count--;
+    free(s);
+    smtpd_listeners_update(smtpd);
+    if (smtpd->process.ending && smtpd->session_count == 0)
+        process_exit(&smtpd->process, 0);
+}
+
+/* Offers what was read before; what it takes is gone, and when all is gone so is the buffer. */
+static void feed_rest(struct smtpd_session *s)
+{
+    while (s->input.size && smtp_server_wants_input(s->server)) {
+        size_t used = smtp_server_input(s->server, buffer_span(&s->input));
+        if (used == 0)
+            break;
+        buffer_consume(&s->input, used);
+    }
+    if (s->input.size == 0)
+        buffer_done(&s->input);
+}
+
+static void read_more(struct smtpd_session *s)
+{
+    struct smtpd *smtpd = s->smtpd;
+    ssize_t n = read(s->fd, smtpd->read_buffer, sizeof(smtpd->read_buffer));
+
+    if (n < 0) {
+        s->broken = errno != EAGAIN && errno != EINTR;
+        return;
+    }
+    if (n == 0) {
+        s->eof = true;
+        return;
+    }
+    struct span in = span_of(smtpd->read_buffer, (size_t)n);
+    size_t used = smtp_server_input(s->server, in);
+    if (buffer_append_span(&s->input, span_from(in, used)) < 0)
+        s->broken = true;
+}
+
+static void write_out(struct smtpd_session *s)
+{
+    struct span out = smtp_server_output(s->server);
+
+    /* A pipelining client waits for the last reply anyway: one write for all of them. */
+    if (out.size == 0 || (smtp_server_is_waiting(s->server) && out.size < HOLD_OUTPUT_MAX))
+        return;
+    ssize_t n = write(s->fd, out.data, out.size);
+    if (n >= 0)
+        smtp_server_sent(s->server, (size_t)n);
+    else if (errno != EAGAIN && errno != EINTR)
+        s->broken = true;
+}
+
+/* Reading goes on while a question is open, up to one buffer: most clients send nothing then, and
+ * the kernel needn't be told twice a command. */
+static void watch(struct smtpd_session *s)
+{
+    unsigned events = 0;
+
+    if (s->input.size == 0 && !s->eof)
+        events |= IO_READ;
+    if (smtp_server_output(s->server).size && !smtp_server_is_waiting(s->server))
+        events |= IO_WRITE;
+    if (events != s->events && io_watch_set(s->watch, events) < 0)
+        s->broken = true;
+    s->events = events;
+}
+
+static void on_turn(struct io_deferred *deferred)
+{
+    struct smtpd_session *s = CONTAINER_OF(deferred, struct smtpd_session, turn);
+
+    feed_rest(s);
+    if (s->eof && s->input.size == 0)
+        smtp_server_eof(s->server);
+    if (!s->broken)
+        write_out(s);
+    if (s->broken || (smtp_server_is_over(s->server) && smtp_server_output(s->server).size == 0)) {
+        session_free(s);
+        return;
+    }
+    watch(s);
+    if (s->broken)
+        session_free(s);
+}
+
+void smtpd_session_wake(struct smtpd_session *s)
+{
+    io_defer(s->smtpd->process.loop, &s->turn);
+}
+
+static void on_events(void *arg, int fd, unsigned events)
+{
+    struct smtpd_session *s = arg;
+
+    smtpd_update_time(s->smtpd);
+    if ((events & IO_READ) && s->input.size == 0 && !s->eof)
+        read_more(s);
+    smtpd_session_wake(s);
+}
+
+void smtpd_session_begin(struct smtpd_listener *listener, int fd,
+                         const struct smtp_server_client *client)
+{
+    struct smtpd *smtpd = listener->generation->smtpd;
+    struct smtpd_session *s = calloc(1, sizeof(*s));
+
+    if (!s || io_watch_new(smtpd->process.loop, fd, on_events, s, &s->watch) < 0) {
+        free(s);
+        close(fd);
+        return;
+    }
+    s->smtpd = smtpd;
+    s->listener = listener;
+    s->fd = fd;
+    s->client = *client;
+    s->turn.fn = on_turn;
+    listener->generation->references++;
+    list_append(&smtpd->sessions, &s->link);
+    smtpd->session_count++;
+    smtpd->accepted_sessions++;
+    s->server = smtp_server_new(&listener->settings, &smtpd_backend, s, &smtpd->time, client);
+    s->broken = s->server == NULL;
+    if (s->broken) {
+        session_free(s);
+        return;
+    }
+    smtpd_listeners_update(smtpd);
+    smtpd_session_wake(s);
+}
+
+void smtpd_sessions_expire(struct smtpd *smtpd)
+{
+    LIST_EACH(&smtpd->sessions, link)
+    {
+        struct smtpd_session *s = CONTAINER_OF(link, struct smtpd_session, link);
+        if (smtp_server_deadline_ms(s->server) > smtpd->time.monotonic_ms)
+            continue;
+        smtp_server_expire(s->server);
+        smtpd_session_wake(s);
+    }
+}
+
+void smtpd_sessions_shutdown(struct smtpd *smtpd, bool at_once)
+{
+    LIST_EACH(&smtpd->sessions, link)
+    {
+        struct smtpd_session *s = CONTAINER_OF(link, struct smtpd_session, link);
+        smtp_server_shutdown(s->server);
+        s->broken |= at_once;
+        smtpd_session_wake(s);
+    }
+}

@@ -1,0 +1,158 @@
+#include "proc/smtpd/smtpd.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { TICK_MS = 1000, SHUTDOWN_MS = 10000 };
+
+void smtpd_update_time(struct smtpd *smtpd)
+{
+    smtpd->time.monotonic_ms = io_loop_now_ms(smtpd->process.loop);
+    smtpd->time.wall_us = clock_wall_us();
+}
+
+/* Sessions of the old generation keep it until they end; its sockets are closed now. */
+void smtpd_use_coming(struct smtpd *smtpd)
+{
+    struct smtpd_generation *old = smtpd->in_force;
+
+    smtpd->in_force = smtpd->coming;
+    smtpd->coming = NULL;
+    if (old)
+        smtpd_listeners_close(old);
+    smtpd_generation_unref(old);
+    smtpd_listeners_update(smtpd);
+}
+
+/* ---- peers ---- */
+
+static void on_pressure(void *owner, const struct ipc_arrival *arrival)
+{
+    struct smtpd *smtpd = owner;
+    const struct ipc_pressure *p = &arrival->message->pressure;
+
+    smtpd->pressure = p->defer;
+    snprintf(smtpd->pressure_text, sizeof(smtpd->pressure_text), SPAN_FMT, SPAN_ARG(p->text));
+}
+
+static void on_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    struct smtpd *smtpd = owner;
+
+    if (channel == smtpd->directory) {
+        smtpd->directory = NULL;
+        smtpd_outbox_connect(&smtpd->to_directory, NULL);
+    } else if (channel == smtpd->queue) {
+        smtpd->queue = NULL;
+        smtpd_outbox_connect(&smtpd->to_queue, NULL);
+    }
+    ipc_channel_free(channel);
+    smtpd_listeners_update(smtpd);
+}
+
+static const struct ipc_role directory_role = {.peer_name = "directory", .lost = on_lost};
+
+static const struct ipc_handler queue_handlers[] = {{IPC_PRESSURE, on_pressure}};
+static const struct ipc_role queue_role = {
+    .peer_name = "queue",
+    .handlers = queue_handlers,
+    .handler_count = ARRAY_SIZE(queue_handlers),
+    .lost = on_lost,
+};
+
+static int connect_peer(struct smtpd *smtpd, const struct ipc_role *role, int fd,
+                        struct ipc_channel **channel, struct smtpd_outbox *outbox)
+{
+    struct ipc_channel *old = *channel;
+    int r = ipc_channel_new(smtpd->process.loop, fd, role, smtpd, channel);
+
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    smtpd_outbox_connect(outbox, *channel);
+    ipc_channel_free(old);
+    return 0;
+}
+
+int smtpd_connect(struct smtpd *smtpd, enum ipc_peer kind, int fd)
+{
+    int r = -EINVAL;
+
+    if (kind == IPC_PEER_DIRECTORY) {
+        r = connect_peer(smtpd, &directory_role, fd, &smtpd->directory, &smtpd->to_directory);
+    } else if (kind == IPC_PEER_QUEUE) {
+        smtpd->pressure = false;
+        smtpd->pressure_text[0] = '\0';
+        r = connect_peer(smtpd, &queue_role, fd, &smtpd->queue, &smtpd->to_queue);
+    } else {
+        close(fd);
+    }
+    smtpd_listeners_update(smtpd);
+    return r;
+}
+
+/* ---- the process ---- */
+
+static int send_event(void *context, const struct event *event)
+{
+    struct smtpd *smtpd = context;
+    struct buffer wire = BUFFER_INIT;
+    int r = smtpd->queue ? codec_encode(&event_codec, event, &wire) : -EPIPE;
+
+    if (r == 0) {
+        struct ipc_message m = {.type = IPC_EVENT, .event.event = buffer_span(&wire)};
+        r = ipc_notify(smtpd->queue, &m);
+    }
+    buffer_done(&wire);
+    return r;
+}
+
+static void on_tick(void *arg)
+{
+    struct smtpd *smtpd = arg;
+
+    smtpd_update_time(smtpd);
+    smtpd_sessions_expire(smtpd);
+    smtpd_refusals_flush(&smtpd->refusals, smtpd->time.monotonic_ms, false);
+    if (smtpd->ending_ms && smtpd->time.monotonic_ms - smtpd->ending_ms > SHUTDOWN_MS)
+        smtpd_sessions_shutdown(smtpd, true);
+    io_timer_set(smtpd->tick, TICK_MS);
+}
+
+int smtpd_init(struct smtpd *smtpd)
+{
+    struct io_loop *loop = smtpd->process.loop;
+    struct {
+        uint64_t table;
+        uint32_t ids;
+    } seed = {0};
+
+    list_init(&smtpd->sessions);
+    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+        return -EIO;
+    smtpd_update_time(smtpd);
+    id_maker_init(&smtpd->ids, smtpd->process.origin, seed.ids);
+    int r = smtp_server_prepare();
+    if (r == 0)
+        r = smtpd_refusals_init(&smtpd->refusals, seed.table, send_event, smtpd);
+    if (r == 0)
+        r = io_timer_new(loop, on_tick, smtpd, &smtpd->tick);
+    return r < 0 ? r : io_timer_set(smtpd->tick, TICK_MS);
+}
+
+void smtpd_end(struct smtpd *smtpd)
+{
+    smtpd->process.ending = true;
+    smtpd_update_time(smtpd);
+    smtpd->ending_ms = smtpd->time.monotonic_ms;
+    smtpd_listeners_update(smtpd);
+    smtpd_refusals_flush(&smtpd->refusals, smtpd->time.monotonic_ms, true);
+    smtpd_sessions_shutdown(smtpd, false);
+    if (smtpd->session_count == 0)
+        process_exit(&smtpd->process, 0);
+}

@@ -1,0 +1,135 @@
+/*
+ * What the files of smtpd share: the process, a generation of its configuration, a session.
+ */
+#pragma once
+
+#include "conf/part.h"
+#include "proc/common/process.h"
+#include "proc/smtpd/outbox.h"
+#include "proc/smtpd/refusals.h"
+#include "smtp/server.h"
+
+enum {
+    SMTPD_READ_BYTES = 65536,   /* at once, into a buffer that all sessions share */
+    SMTPD_UPLOAD_CALLS_MAX = 4, /* chunks of one body that may wait for the queue */
+    SMTPD_PRESSURE_TEXT_MAX = 200,
+};
+
+struct smtpd_generation;
+
+/* A listening socket of one generation. */
+struct smtpd_listener {
+    struct list link;
+    struct smtpd_generation *generation;
+    int fd;
+    struct io_watch *watch; /* NULL while nothing is accepted */
+    bool local;             /* a Unix socket: peers are users of this machine */
+    struct smtp_server_settings settings;
+    const struct conf_network *normalize;
+    size_t normalize_count;
+};
+
+/* A configuration in force, or still used by sessions that began under it. */
+struct smtpd_generation {
+    struct smtpd *smtpd;
+    unsigned references; /* by the process while in force, and by each session */
+    struct buffer part;
+    struct arena arena;
+    struct conf_smtpd conf;
+    struct list listeners; /* struct smtpd_listener; kept, closed, until the last session ended */
+};
+
+struct smtpd {
+    struct process process;
+    struct smtpd_generation *in_force, *coming;
+    struct ipc_channel *directory, *queue;
+    struct smtpd_outbox to_directory, to_queue;
+    struct smtpd_refusals refusals;
+    struct list sessions;
+    uint32_t session_count;
+    struct smtp_server_time time;
+    struct id_maker ids;
+    uint64_t last_upload;
+    struct io_timer *tick; /* once a second: deadlines and aggregates */
+    int64_t ending_ms;     /* when the shutdown began, or 0 */
+    bool pressure;         /* the queue asks to defer new mail */
+    char pressure_text[SMTPD_PRESSURE_TEXT_MAX];
+    uint64_t accepted_sessions, accepted_messages, refusal_count;
+    char read_buffer[SMTPD_READ_BYTES];
+};
+
+struct smtpd_upload;
+
+struct smtpd_chunk_call {
+    struct ipc_call call;
+    struct smtpd_upload *upload;
+};
+
+/* A body that is being streamed to the queue. */
+struct smtpd_upload {
+    uint64_t number; /* 0: none */
+    struct smtpd_chunk_call calls[SMTPD_UPLOAD_CALLS_MAX];
+    struct ipc_waiter waiter; /* for credit */
+    int error;                /* sticky: it is lost */
+    bool stuck;               /* the session waits for room */
+};
+
+struct smtpd_ask;
+
+struct smtpd_session {
+    struct list link;
+    struct smtpd *smtpd;
+    struct smtpd_listener *listener;
+    struct smtp_server *server;
+    int fd;
+    struct io_watch *watch;
+    unsigned events;         /* asked of the watch */
+    struct io_deferred turn; /* feeds, writes, closes */
+    struct buffer input;     /* read, and not taken by the session yet */
+    bool eof;
+    bool broken; /* the connection is of no more use */
+    bool trusted;
+    bool counted;     /* the directory counts this connection */
+    uint32_t refused; /* recipients */
+    struct smtp_server_client client;
+    struct smtpd_upload upload;
+    struct smtpd_ask *commit; /* waits for the last chunks of the upload */
+};
+
+/* smtpd.c: called by main.c, in the order of a life */
+int smtpd_init(struct smtpd *smtpd);
+void smtpd_use_coming(struct smtpd *smtpd);
+int smtpd_connect(struct smtpd *smtpd, enum ipc_peer kind, int fd);
+void smtpd_end(struct smtpd *smtpd);
+/* At the start of every callback from the loop: sessions are told the time, they don't ask. */
+void smtpd_update_time(struct smtpd *smtpd);
+
+/* listener.c */
+int smtpd_listener_add(struct smtpd_generation *generation, struct span name, struct span service,
+                       int fd);
+/* Accepts on the generation in force when there is somebody to answer, else on none. */
+void smtpd_listeners_update(struct smtpd *smtpd);
+void smtpd_listeners_close(struct smtpd_generation *generation);
+
+/* generation.c */
+int smtpd_generation_new(struct smtpd *smtpd, struct span part, struct smtpd_generation **out);
+void smtpd_generation_unref(struct smtpd_generation *generation);
+
+/* session.c */
+void smtpd_session_begin(struct smtpd_listener *listener, int fd,
+                         const struct smtp_server_client *client);
+void smtpd_session_wake(struct smtpd_session *session);
+void smtpd_sessions_expire(struct smtpd *smtpd);
+void smtpd_sessions_shutdown(struct smtpd *smtpd, bool at_once);
+
+/* ask.c */
+extern const struct smtp_server_backend smtpd_backend;
+/* The last chunk was taken, or the upload is lost: the message's turn. */
+void smtpd_ask_commit(struct smtpd_session *session);
+
+/* upload.c */
+int smtpd_upload_piece(struct smtpd_session *session, struct span piece);
+void smtpd_upload_abort(struct smtpd_session *session);
+/* The queue has it now, or it never will: forget it without a word. */
+void smtpd_upload_forget(struct smtpd_session *session);
+bool smtpd_upload_is_pending(const struct smtpd_session *session);

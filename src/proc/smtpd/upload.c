@@ -1,0 +1,103 @@
+#include "proc/smtpd/smtpd.h"
+
+#include <errno.h>
+
+static struct smtpd_session *session_of(struct smtpd_upload *upload)
+{
+    return CONTAINER_OF(upload, struct smtpd_session, upload);
+}
+
+static struct smtpd_chunk_call *free_call(struct smtpd_upload *u)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(u->calls); i++)
+        if (!ipc_call_is_pending(&u->calls[i].call))
+            return &u->calls[i];
+    return NULL;
+}
+
+bool smtpd_upload_is_pending(const struct smtpd_session *s)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(s->upload.calls); i++)
+        if (ipc_call_is_pending(&s->upload.calls[i].call))
+            return true;
+    return false;
+}
+
+/* There is room again, or it is lost: tells whoever waits. */
+static void go_on(struct smtpd_upload *u)
+{
+    struct smtpd_session *s = session_of(u);
+
+    smtpd_update_time(s->smtpd);
+    if (s->commit) {
+        if (u->error || !smtpd_upload_is_pending(s))
+            smtpd_ask_commit(s);
+    } else if (u->stuck || u->error) {
+        int error = u->error;
+        u->stuck = false;
+        if (error)
+            smtpd_upload_abort(s);
+        smtp_server_resume(s->server, error);
+    }
+}
+
+static void on_credit(struct ipc_waiter *waiter)
+{
+    go_on(CONTAINER_OF(waiter, struct smtpd_upload, waiter));
+}
+
+static void on_taken(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct smtpd_chunk_call *chunk = CONTAINER_OF(call, struct smtpd_chunk_call, call);
+    struct smtpd_upload *u = chunk->upload;
+
+    if (!reply)
+        u->error = -EPIPE;
+    else if (reply->upload_taken.error)
+        u->error = reply->upload_taken.error < 0 ? reply->upload_taken.error : -EIO;
+    go_on(u);
+}
+
+int smtpd_upload_piece(struct smtpd_session *s, struct span piece)
+{
+    struct smtpd_upload *u = &s->upload;
+    struct smtpd_chunk_call *chunk = free_call(u);
+
+    if (!s->smtpd->queue)
+        return -EPIPE;
+    u->stuck = true;
+    if (!chunk)
+        return -EAGAIN;
+    if (u->number == 0)
+        u->number = ++s->smtpd->last_upload;
+    struct ipc_message message = {.type = IPC_UPLOAD_CHUNK,
+                                  .upload_chunk = {.upload = u->number, .bytes = piece}};
+    chunk->upload = u;
+    chunk->call.fn = on_taken;
+    int r = ipc_call(s->smtpd->queue, &chunk->call, &message);
+    if (r == -EAGAIN) {
+        u->waiter.fn = on_credit;
+        ipc_wait(s->smtpd->queue, &u->waiter);
+    }
+    u->stuck = r == -EAGAIN;
+    if (r < 0 && r != -EAGAIN)
+        smtpd_upload_abort(s);
+    return r;
+}
+
+void smtpd_upload_forget(struct smtpd_session *s)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(s->upload.calls); i++)
+        ipc_call_cancel(&s->upload.calls[i].call);
+    ipc_wait_cancel(&s->upload.waiter);
+    s->upload = (struct smtpd_upload){0};
+}
+
+void smtpd_upload_abort(struct smtpd_session *s)
+{
+    struct ipc_message abort = {.type = IPC_UPLOAD_ABORT, .upload_abort.upload = s->upload.number};
+
+    if (s->upload.number)
+        smtpd_outbox_send(&s->smtpd->to_queue, &abort);
+    smtpd_upload_forget(s);
+}
