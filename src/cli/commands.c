@@ -4,6 +4,7 @@
 const struct cli_command cli_commands[] = {
     {"serve", "start the server", cli_serve},
     {"init", "write a configuration to try it with", cli_init},
+    {"check-config", "what is wrong with the configuration, all at once", cli_check_config},
     {"send", "send a message, as sendmail(1) does", cli_send},
     {"queue", "what waits, why, and until when", cli_queue},
     {"status", "whether the server runs, and its figures", cli_status},

@@ -10,8 +10,7 @@
  */
 #pragma once
 
-#include "conf/part.h"
-#include "conf/problem.h"
+#include "conf/conf.h"
 #include "mail/address.h"
 
 enum {
@@ -32,6 +31,10 @@ struct people_file {
 int people_new(const struct conf_directory *part, const struct people_file *files,
                size_t file_count, struct conf_problems *problems, struct people **out);
 void people_free(struct people *people);
+
+/* Reads the files that a configuration names and checks what they hold together; the table is
+ * dropped. What is wrong is in `problems`; 0, -EINVAL or -ENOMEM. */
+int people_check_files(const struct conf *conf, struct conf_problems *problems);
 
 size_t people_user_count(const struct people *people);
 size_t people_alias_count(const struct people *people);

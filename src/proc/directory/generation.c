@@ -62,6 +62,23 @@ static int make_table(struct generation *g)
     return people_new(&g->conf, files, count, &g->problems, &g->people);
 }
 
+static bool has_file(const struct generation *g, struct span name)
+{
+    for (const struct generation_file *f = g->files; f; f = f->next)
+        if (span_equal(f->name, name))
+            return true;
+    return false;
+}
+
+/* The supervisor sends no file that it can't open, and has said why. */
+static void require_files(struct generation *g)
+{
+    for (size_t i = 0; i < g->conf.file_count; i++)
+        if (!has_file(g, g->conf.files[i].name))
+            conf_error(&g->problems, (struct conf_place){g->conf.files[i].name, 0, 0},
+                       "didn't arrive; see that it exists, and reload");
+}
+
 static void log_problems(struct conf_problems *problems)
 {
     conf_problems_sort(problems);
@@ -78,6 +95,7 @@ static void log_problems(struct conf_problems *problems)
 
 int generation_finish(struct generation *g)
 {
+    require_files(g);
     bool read_all = g->problems.error_count == 0;
     int r = make_table(g);
 

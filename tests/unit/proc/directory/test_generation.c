@@ -48,6 +48,19 @@ static void an_unreadable_file_leaves_no_table(void **state)
     buffer_done(&part);
 }
 
+static void a_missing_file_leaves_no_table(void **state)
+{
+    struct generation g = {0};
+    struct buffer part = BUFFER_INIT;
+
+    generation_from(&g, &part, "anna@a.test:*:\n", "", (struct conf_client_limits){0});
+    g.files = g.files->next; /* the aliases, added last */
+    assert_int_equal(generation_finish(&g), -EINVAL);
+    assert_null(g.people);
+    generation_done(&g);
+    buffer_done(&part);
+}
+
 static void a_damaged_part_is_refused(void **state)
 {
     struct generation g = {0};
@@ -61,6 +74,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(files_become_a_table),
                                        cmocka_unit_test(errors_leave_no_table),
                                        cmocka_unit_test(an_unreadable_file_leaves_no_table),
+                                       cmocka_unit_test(a_missing_file_leaves_no_table),
                                        cmocka_unit_test(a_damaged_part_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
