@@ -1,0 +1,242 @@
+/*
+ * Commits: a message is checked, expanded, given to the spool, and answered when it is sealed.
+ */
+#include "proc/queue/commit.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+static void commit_free(struct commit *c)
+{
+    ipc_call_cancel(&c->call);
+    list_remove(&c->link);
+    list_remove(&c->room_link);
+    free(c);
+}
+
+static void reply(struct ipc_channel *channel, uint64_t token, enum ipc_commit_result result,
+                  const char *text)
+{
+    struct ipc_message message = {
+        .type = IPC_COMMITTED,
+        .committed = {.result = (uint8_t)result, .text = span_from_cstr(text)}};
+    ipc_reply(channel, token, &message);
+}
+
+static void count(struct queue *q, enum ipc_commit_result result)
+{
+    if (result == IPC_COMMIT_ACCEPTED)
+        q->accepted++;
+    else if (result == IPC_COMMIT_DEFERRED)
+        q->deferred++;
+    else
+        q->rejected++;
+}
+
+void commit_answer(struct commit *c, enum ipc_commit_result result, const char *text)
+{
+    count(c->queue, result);
+    if (result == IPC_COMMIT_ACCEPTED && c->parcel->whole)
+        parcel_cache(&c->queue->parcels, c->parcel);
+    else
+        parcel_free(&c->queue->parcels, c->parcel);
+    if (c->peer) {
+        reply(c->peer->channel, c->token, result, text);
+        ipc_release(c->peer->channel, IPC_CLASS_BODY, c->held_bytes);
+    }
+    commit_free(c);
+}
+
+/* What smtpd may not say about a message; NULL when it is fine. */
+static const char *objection(const struct queue *q, const struct parcel *p, uint64_t upload)
+{
+    const struct envelope *e = &p->envelope;
+
+    if (id_is_zero(&e->id))
+        return "the message has no id";
+    if (e->recipient_count == 0)
+        return "the message has no recipient";
+    if (q->conf->recipients_max && e->recipient_count > q->conf->recipients_max)
+        return "the message has too many recipients";
+    if (!upload && p->body.size != e->size_bytes)
+        return "the message is not as long as announced";
+    if (q->conf->message_size_max && e->size_bytes > q->conf->message_size_max)
+        return "the message is too large";
+    return NULL;
+}
+
+/* The keys by which the book's chain commits to personal fields, and the time: ours, not smtpd's.
+ */
+static int complete_envelope(struct envelope *e)
+{
+    e->accepted_us = clock_wall_us();
+    for (size_t i = 0; i < e->recipient_count; i++)
+        if (getrandom(e->recipients[i].key, ENVELOPE_KEY_BYTES, 0) != ENVELOPE_KEY_BYTES)
+            return -EIO;
+    return 0;
+}
+
+static struct commit *commit_new(struct queue_peer *peer, const struct ipc_arrival *arrival,
+                                 struct parcel *parcel)
+{
+    struct commit *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    *c = (struct commit){.queue = peer->queue,
+                         .peer = peer,
+                         .token = arrival->token,
+                         .upload = arrival->message->commit.upload,
+                         .held_bytes = ipc_hold(arrival),
+                         .parcel = parcel};
+    list_append(&peer->commits, &c->link);
+    return c;
+}
+
+static void refuse(struct queue *q, const struct ipc_arrival *arrival,
+                   enum ipc_commit_result result, const char *text)
+{
+    count(q, result);
+    reply(arrival->channel, arrival->token, result, text);
+}
+
+void intake_commit(struct queue_peer *peer, const struct ipc_arrival *arrival)
+{
+    struct queue *q = peer->queue;
+    const struct ipc_commit *m = &arrival->message->commit;
+    struct parcel *parcel;
+
+    if (q->pressure.defer || q->closing) {
+        refuse(q, arrival, IPC_COMMIT_DEFERRED,
+               q->closing ? "the server is shutting down" : q->pressure.text);
+        return;
+    }
+    int r = parcel_new(&q->parcels, m->envelope, m->header, m->body, &parcel);
+    if (r < 0) {
+        bool memory = r == -ENOMEM;
+        refuse(q, arrival, memory ? IPC_COMMIT_DEFERRED : IPC_COMMIT_REJECTED,
+               memory         ? "out of memory"
+               : r == -EEXIST ? "a message with this id is there already"
+                              : "the envelope is malformed");
+        return;
+    }
+    parcel->whole = m->upload == 0;
+    const char *why_not = objection(q, parcel, m->upload);
+    struct commit *c = NULL;
+    if (!why_not && complete_envelope(&parcel->envelope) == 0)
+        c = commit_new(peer, arrival, parcel);
+    if (!c) {
+        parcel_free(&q->parcels, parcel);
+        refuse(q, arrival, why_not ? IPC_COMMIT_REJECTED : IPC_COMMIT_DEFERRED,
+               why_not ? why_not : "out of memory");
+        return;
+    }
+    commit_expand(c);
+}
+
+static const char *trouble(int error)
+{
+    switch (error) {
+    case -ENOSPC:
+        return "the disk is full";
+    case -ENOMEM:
+        return "out of memory";
+    case -ECANCELED:
+        return "the server is shutting down";
+    default:
+        return "the message could not be written to disk";
+    }
+}
+
+/* Sealed, or not (rule 6): only now may anybody be told. */
+static void on_sealed(void *arg, int error)
+{
+    struct commit *c = arg;
+
+    if (error)
+        log_warn("a message could not be kept: %s", strerror(-error));
+    commit_answer(c, error ? IPC_COMMIT_DEFERRED : IPC_COMMIT_ACCEPTED,
+                  error ? trouble(error) : "");
+}
+
+static void wait_for_room(struct commit *c)
+{
+    c->state = COMMIT_WAITING;
+    if (!list_is_linked(&c->room_link))
+        list_append(&c->queue->waiting_room, &c->room_link);
+}
+
+static bool is_our_fault(int error)
+{
+    return error == -EEXIST || error == -EMSGSIZE || error == -EINVAL;
+}
+
+/* Gives it to the spool. */
+static int append(struct commit *c)
+{
+    struct parcel *p = c->parcel;
+    struct spool_accept accept = {.envelope = &p->envelope,
+                                  .header = p->header,
+                                  .body = p->body,
+                                  .expansions = p->expansions,
+                                  .expansion_count = p->expansion_count,
+                                  .first_attempt_us = p->envelope.accepted_us};
+
+    if (c->upload) {
+        accept.upload = upload_complete(c->peer, c->upload);
+        if (!accept.upload || spool_upload_size(accept.upload) != p->envelope.size_bytes)
+            return -EINVAL;
+    }
+    int r = spool_accept(c->queue->spool, &accept, on_sealed, c);
+    if (r == 0 && c->upload)
+        upload_taken(c->peer, c->upload);
+    return r;
+}
+
+void commit_proceed(struct commit *c)
+{
+    struct queue *q = c->queue;
+    int r = append(c);
+
+    if (r == -EAGAIN) {
+        wait_for_room(c);
+    } else if (r < 0) {
+        if (is_our_fault(r))
+            log_warn("smtpd[%u]: commit refused: %s", c->peer->index, strerror(-r));
+        commit_answer(c, is_our_fault(r) ? IPC_COMMIT_REJECTED : IPC_COMMIT_DEFERRED, trouble(r));
+    } else {
+        c->state = COMMIT_SEALING;
+    }
+    committer_kick(q);
+}
+
+void intake_resume(struct queue *q)
+{
+    struct list now, *link;
+
+    list_init(&now);
+    while ((link = list_take_first(&q->waiting_room)))
+        list_append(&now, link);
+    while ((link = list_take_first(&now)))
+        commit_proceed(CONTAINER_OF(link, struct commit, room_link));
+    LIST_EACH(&q->peers, peer)
+    upload_resume(CONTAINER_OF(peer, struct queue_peer, link));
+}
+
+void intake_drop_peer(struct queue_peer *peer)
+{
+    struct list *link;
+
+    while ((link = list_take_first(&peer->commits))) {
+        struct commit *c = CONTAINER_OF(link, struct commit, link);
+        c->peer = NULL;
+        if (c->state != COMMIT_SEALING) {
+            parcel_free(&peer->queue->parcels, c->parcel);
+            commit_free(c);
+        }
+    }
+    upload_drop_all(peer);
+}

@@ -1,0 +1,228 @@
+#include "proc/queue/job.h"
+
+#include "base/log.h"
+#include <errno.h>
+#include <stdlib.h>
+
+static void on_result(struct ipc_call *call, const struct ipc_message *reply);
+static void on_chunk_taken(struct ipc_call *call, const struct ipc_message *reply);
+
+void job_free(struct job *job)
+{
+    struct queue *q = job->queue;
+
+    if (job->reading) {
+        job->over = true;
+        return;
+    }
+    list_remove(&job->link);
+    ipc_call_cancel(&job->call);
+    ipc_call_cancel(&job->chunk_call);
+    if (job->reader)
+        spool_reader_close(q->spool, job->reader);
+    free(job->header);
+    free(job->chunk);
+    free(job);
+    q->dispatch.job_count--;
+    dispatch_kick(q);
+}
+
+static void move_to(struct job *job, struct list *list, enum job_state state)
+{
+    list_remove(&job->link);
+    list_append(list, &job->link);
+    job->state = state;
+    if (list == &job->queue->dispatch.blocked)
+        dispatch_wait(job->queue);
+}
+
+/* The address book of a job: from memory or from disk. */
+static const struct envelope_recipient *recipient_of(const struct job *job,
+                                                     const struct parcel *parcel, uint32_t index)
+{
+    return parcel ? parcel_recipient(parcel, index) : spool_stored_recipient(job->stored, index);
+}
+
+static int fill_recipients(const struct job *job, const struct parcel *parcel,
+                           struct ipc_mailbox_recipient *out)
+{
+    for (uint32_t i = 0; i < job->count; i++) {
+        uint32_t index = job->items[i].recipient->index;
+        const struct envelope_recipient *r = recipient_of(job, parcel, index);
+        if (!r)
+            return -EBADMSG;
+        out[i] = (struct ipc_mailbox_recipient){index, r->address, r->original};
+    }
+    return 0;
+}
+
+/* Sends the job; its call holds no pointer into parcel or stored afterwards. */
+static int send_job(struct job *job, const struct parcel *parcel)
+{
+    struct ipc_mailbox_recipient recipients[JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
+    const struct envelope *e = parcel ? &parcel->envelope : &job->stored->envelope;
+    struct ipc_message m = {.type = IPC_MAILBOX_JOB};
+    struct ipc_mailbox_job *wire = &m.mailbox_job;
+
+    int r = fill_recipients(job, parcel, recipients);
+    if (r < 0)
+        return r;
+    *wire = (struct ipc_mailbox_job){.job = job->number,
+                                     .id = e->id,
+                                     .sender = e->sender,
+                                     .body_type = e->body,
+                                     .recipients = recipients,
+                                     .recipient_count = job->count};
+    if (parcel) {
+        wire->header = parcel->header;
+        wire->body = parcel->body;
+        wire->size_bytes = parcel->body.size;
+    } else {
+        wire->header = span_of(job->header, job->stored->header_bytes);
+        wire->size_bytes = job->stored->body_bytes;
+        if (job->chunk_size == job->stored->body_bytes)
+            wire->body = span_of(job->chunk, job->chunk_size);
+    }
+    job->call.fn = on_result;
+    return ipc_call(job->queue->dispatch.mailbox, &job->call, &m);
+}
+
+static bool is_streamed(const struct job *job)
+{
+    return job->stored && job->chunk_size < job->stored->body_bytes;
+}
+
+static void fail(struct job *job, int error)
+{
+    bool temporary = error != -EBADMSG && error != -EINVAL;
+
+    log_error("can't hand on a message: %s", strerror(-error));
+    for (uint32_t i = 0; i < job->count; i++)
+        outcome_fail(job->queue, &job->items[i], temporary,
+                     error == -EBADMSG ? "the stored message is damaged"
+                                       : "the stored message can't be read");
+    job_free(job);
+}
+
+static void send_chunk(struct job *job)
+{
+    struct ipc_message m = {
+        .type = IPC_MAILBOX_BODY,
+        .mailbox_body = {.job = job->number, .bytes = span_of(job->chunk, job->chunk_size)}};
+
+    if (job->error)
+        m.mailbox_body.bytes.size = 0; /* it can't be read: the mailbox drops the job */
+    job->chunk_call.fn = on_chunk_taken;
+    int r = ipc_call(job->queue->dispatch.mailbox, &job->chunk_call, &m);
+    if (r == -EAGAIN)
+        move_to(job, &job->queue->dispatch.blocked, JOB_RUNNING);
+}
+
+static void send_whole(struct job *job, const struct parcel *parcel)
+{
+    struct dispatch *d = &job->queue->dispatch;
+    int r = d->mailbox ? send_job(job, parcel) : -EPIPE;
+
+    if (r == -EAGAIN) {
+        move_to(job, &d->blocked, JOB_BLOCKED);
+    } else if (r == -EPIPE) {
+        job_lose(job);
+    } else if (r < 0) {
+        fail(job, r);
+    } else {
+        move_to(job, &d->jobs, JOB_RUNNING);
+        if (!parcel && is_streamed(job))
+            send_chunk(job);
+    }
+}
+
+static void begin(struct job *job)
+{
+    struct queue *q = job->queue;
+    const struct parcel *parcel = parcel_find(&q->parcels, &job->message->id);
+
+    if (job->stored) {
+        send_whole(job, NULL);
+    } else if (parcel && parcel->whole) {
+        q->parcels.hits++;
+        send_whole(job, parcel);
+    } else {
+        q->parcels.misses++;
+        move_to(job, &q->dispatch.jobs, JOB_LOADING);
+        int r = job_load(job);
+        if (r < 0)
+            fail(job, r);
+    }
+}
+
+int job_start(struct queue *q, const struct job_item *items, uint32_t count)
+{
+    struct job *job = calloc(1, sizeof(*job) + count * sizeof(*items));
+
+    if (!job)
+        return -ENOMEM;
+    job->queue = q;
+    job->message = spool_recipient_message(items[0].recipient);
+    job->number = ++q->dispatch.last_number;
+    job->count = count;
+    memcpy(job->items, items, count * sizeof(*items));
+    q->dispatch.job_count++;
+    begin(job);
+    return 0;
+}
+
+void job_retry(struct job *job)
+{
+    if (job->state == JOB_RUNNING) {
+        list_remove(&job->link);
+        list_append(&job->queue->dispatch.jobs, &job->link);
+        send_chunk(job);
+    } else {
+        begin(job);
+    }
+}
+
+void job_lose(struct job *job)
+{
+    if (job->over)
+        return;
+    outcome_take(job, NULL, job->state == JOB_RUNNING);
+    job_free(job);
+}
+
+static void on_result(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct job *job = CONTAINER_OF(call, struct job, call);
+
+    outcome_take(job, reply ? &reply->mailbox_result : NULL, true);
+    job_free(job);
+}
+
+void job_loaded(struct job *job)
+{
+    if (job->over)
+        job_free(job);
+    else if (job->error)
+        fail(job, job->error);
+    else
+        send_whole(job, NULL);
+}
+
+void job_chunk_read(struct job *job)
+{
+    if (job->over)
+        job_free(job);
+    else if (job->queue->dispatch.mailbox)
+        send_chunk(job);
+}
+
+static void on_chunk_taken(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct job *job = CONTAINER_OF(call, struct job, chunk_call);
+
+    if (!reply || job->error)
+        return; /* the result tells the rest */
+    job->body_at += job->chunk_size;
+    if (job->body_at < job->stored->body_bytes)
+        job_read_chunk(job);
+}

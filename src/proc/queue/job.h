@@ -1,0 +1,79 @@
+/*
+ * A job: one message on its way to the mailbox process, for one or several of its recipients.
+ *
+ *   (new) ──bytes in memory──▶ RUNNING ──result──▶ booked, freed
+ *     │                          ▲ │
+ *     ├──not in memory──▶ LOADING┘ └── channel lost: booked as uncertain, scheduled again
+ *     └──no credit──▶ BLOCKED ──▶ (new)
+ *
+ * While RUNNING the body of a large message is streamed: a chunk is read on a thread, sent, and the
+ * next is read when the mailbox has taken it.
+ */
+#pragma once
+
+#include "proc/queue/queue.h"
+
+enum { JOB_RECIPIENTS_MAX = 100, JOBS_MAX = 1024 };
+
+enum job_state { JOB_NEW, JOB_LOADING, JOB_BLOCKED, JOB_RUNNING };
+
+struct job_item {
+    struct spool_recipient *recipient;
+    uint32_t item; /* of the scheduler */
+};
+
+struct job {
+    struct list link; /* among the blocked or all others */
+    struct queue *queue;
+    struct spool_message *message; /* stays: its recipients have no outcome yet */
+    enum job_state state;
+    bool reading; /* `io` is on a thread */
+    bool over;    /* booked; only waits for the thread */
+    struct ipc_call call;
+    uint64_t number;
+
+    /* From disk. */
+    struct spool_reader *reader;
+    const struct spool_stored *stored;
+    struct io_job io;
+    int error;    /* of the last read */
+    char *header; /* header_bytes */
+    char *chunk;  /* up to IPC_CHUNK_MAX of the body, from body_at on */
+    size_t chunk_size;
+    uint64_t body_at;
+    struct ipc_call chunk_call;
+
+    uint32_t count;
+    struct job_item items[];
+};
+
+/* Takes charge of active items of one message. 0 or -ENOMEM: then nothing happened. */
+int job_start(struct queue *q, const struct job_item *items, uint32_t count);
+/* There may be credit again. */
+void job_retry(struct job *job);
+/* The mailbox is gone or we end: all items go back. */
+void job_lose(struct job *job);
+
+/* Its blocked jobs go again when there is credit. */
+void dispatch_wait(struct queue *q);
+
+/* ---- load.c: what must be read from disk ---- */
+
+/* Reads envelope, header and the first chunk; ends in job_loaded(). 0 or -errno. */
+int job_load(struct job *job);
+/* Reads the next chunk of the body; ends in job_chunk_read(). */
+void job_read_chunk(struct job *job);
+/* job.c */
+void job_loaded(struct job *job);
+void job_chunk_read(struct job *job);
+void job_free(struct job *job);
+
+/* ---- outcome.c: what results mean ---- */
+
+/* Each item's outcome is told to the scheduler and to the spool. Items that the result doesn't name
+ * are lost. `result` NULL: all are; `sent`: something may have been delivered. */
+void outcome_take(struct job *job, const struct ipc_mailbox_result *result, bool sent);
+/* The job could not even be tried: `temporary` or for good. */
+void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why);
+/* Items that the scheduler gave up because of their destination. */
+void outcome_expired(struct queue *q);

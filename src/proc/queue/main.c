@@ -1,0 +1,136 @@
+/*
+ * The queue process: its part of the configuration, threads, sandbox, spool, then peers.
+ */
+#include "base/log.h"
+#include "proc/common/process.h"
+#include "proc/queue/control.h"
+#include "proc/queue/queue.h"
+#include "proc/queue/sandbox.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct queue_process {
+    struct process process;
+    struct queue queue;
+    struct arena arenas[2]; /* of the configuration: in force, coming */
+    struct conf_queue confs[2];
+    int control_fd; /* came before the start; -1: none */
+};
+
+static struct queue_process *of(struct process *process)
+{
+    return CONTAINER_OF(process, struct queue_process, process);
+}
+
+static int configure(struct process *process, struct span part)
+{
+    struct queue_process *p = of(process);
+
+    arena_clear(&p->arenas[1]);
+    return codec_decode(&conf_queue_codec, part, &p->arenas[1], &p->confs[1]);
+}
+
+/* The new one is in force; the memory of the old one serves the next. */
+static void swap(struct queue_process *p)
+{
+    struct arena arena = p->arenas[0];
+    p->arenas[0] = p->arenas[1];
+    p->arenas[1] = arena;
+    p->confs[0] = p->confs[1];
+}
+
+static int listener(struct process *process, struct span name, struct span service, int fd)
+{
+    struct queue_process *p = of(process);
+
+    if (process->started)
+        return control_listen(&p->queue, fd);
+    if (p->control_fd >= 0)
+        close(p->control_fd);
+    p->control_fd = fd;
+    return 0;
+}
+
+static int open_spool_folder(const struct queue_process *p)
+{
+    struct span path = p->confs[0].spool;
+    char text[CONF_PATH_MAX + 1];
+
+    if (path.size > CONF_PATH_MAX)
+        return -ENAMETOOLONG;
+    memcpy(text, path.data, path.size);
+    text[path.size] = '\0';
+    int fd = open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int start(struct process *process)
+{
+    struct queue_process *p = of(process);
+    struct store *store;
+
+    swap(p);
+    int fd = open_spool_folder(p);
+    if (fd < 0)
+        return fd;
+    int r = queue_start(&p->queue, process->loop, &p->confs[0]);
+    if (r < 0)
+        return r;
+    p->queue.supervisor = process->supervisor;
+    queue_sandbox(process, fd);
+    r = store_file_new(fd, &store);
+    if (r == 0)
+        r = queue_open(&p->queue, store);
+    if (r == 0 && p->control_fd >= 0)
+        r = control_listen(&p->queue, p->control_fd);
+    return r;
+}
+
+static int reload(struct process *process)
+{
+    struct queue_process *p = of(process);
+
+    swap(p);
+    return queue_reconfigure(&p->queue, &p->confs[0]);
+}
+
+static int peer(struct process *process, enum ipc_peer kind, unsigned index, int fd)
+{
+    return queue_peer(&of(process)->queue, kind, index, fd);
+}
+
+static void on_closed(struct queue *q)
+{
+    struct queue_process *p = CONTAINER_OF(q, struct queue_process, queue);
+    process_exit(&p->process, 0);
+}
+
+static void shutdown_queue(struct process *process)
+{
+    queue_close(&of(process)->queue, on_closed);
+}
+
+static void status(struct process *process, struct buffer *json)
+{
+    queue_status(&of(process)->queue, json);
+}
+
+int main(void)
+{
+    static struct queue_process p = {.control_fd = -1};
+    static const struct process_spec spec = {.name = "queue",
+                                             .configure = configure,
+                                             .listener = listener,
+                                             .start = start,
+                                             .reload = reload,
+                                             .peer = peer,
+                                             .shutdown = shutdown_queue,
+                                             .status = status};
+
+    int code = process_main(&p.process, &spec);
+    queue_done(&p.queue);
+    return code;
+}

@@ -1,0 +1,195 @@
+/*
+ * What results mean: for the scheduler (when again, how is the destination) and for the spool (what
+ * is booked). The scheduler first: it decides what a failure leads to.
+ *
+ * There is no process yet that returns mail to its sender. A recipient that failed for good, or
+ * whose time is up, is held, and the book says why.
+ */
+#include "proc/queue/job.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include <stdio.h>
+
+static const char NOT_RETURNED[] = "held for the administrator: returned mail is not built yet";
+
+/* At most two for each item: what happened, and that it is held. */
+struct outcomes {
+    struct spool_status statuses[2 * JOB_RECIPIENTS_MAX];
+    size_t count;
+};
+
+static struct spool_status *add(struct outcomes *o, const struct spool_recipient *r,
+                                enum spool_outcome outcome)
+{
+    struct spool_status *s = &o->statuses[o->count++];
+
+    *s = (struct spool_status){.recipient = r->index,
+                               .outcome = (uint8_t)outcome,
+                               .attempts = (uint16_t)(r->attempts + 1),
+                               .time_us = clock_wall_us()};
+    return s;
+}
+
+/* What the station said, and what we do about it. */
+static void describe(struct spool_status *s, const struct ipc_mailbox_outcome *from)
+{
+    s->status = from->status;
+    s->reply = from->text;
+    s->remote_id = from->place;
+}
+
+static void add_hold(struct outcomes *o, const struct spool_recipient *r, const char *why)
+{
+    add(o, r, SPOOL_OUTCOME_HELD)->detail = span_from_cstr(why);
+}
+
+static void add_verdict(struct queue *q, struct outcomes *o, const struct spool_recipient *r,
+                        enum sched_verdict verdict, int64_t due_ms,
+                        const struct ipc_mailbox_outcome *from)
+{
+    switch (verdict) {
+    case SCHED_VERDICT_GONE:
+        break;
+    case SCHED_VERDICT_RETRY: {
+        struct spool_status *s = add(o, r, SPOOL_OUTCOME_DEFERRED);
+        describe(s, from);
+        s->next_attempt_us = schedule_wall_us(q, due_ms);
+        break;
+    }
+    case SCHED_VERDICT_HELD: /* by an administrator, while it was attempted */
+        describe(add(o, r, SPOOL_OUTCOME_DEFERRED), from);
+        add_hold(o, r, "held as the administrator asked");
+        break;
+    case SCHED_VERDICT_EXPIRED:
+        describe(add(o, r, SPOOL_OUTCOME_EXPIRED), from);
+        add_hold(o, r, NOT_RETURNED);
+        break;
+    }
+}
+
+static void take_delivered(struct queue *q, struct outcomes *o, const struct job_item *item,
+                           const struct ipc_mailbox_outcome *from)
+{
+    q->dispatch.delivered++;
+    describe(add(o, item->recipient, SPOOL_OUTCOME_DELIVERED), from);
+    sched_outcome(q->sched, item->item, SCHED_RESULT_DONE, SPAN(""), io_loop_now_ms(q->loop), NULL);
+    schedule_close(item->recipient);
+}
+
+static void take_failed(struct queue *q, struct outcomes *o, const struct job_item *item,
+                        const struct ipc_mailbox_outcome *from)
+{
+    q->dispatch.refused++;
+    sched_outcome(q->sched, item->item, SCHED_RESULT_REFUSED, from->text, io_loop_now_ms(q->loop),
+                  NULL);
+    struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_HELD);
+    describe(s, from);
+    s->detail = span_from_cstr(NOT_RETURNED);
+}
+
+static void take_deferred(struct queue *q, struct outcomes *o, const struct job_item *item,
+                          const struct ipc_mailbox_outcome *from)
+{
+    enum sched_result result =
+        from->scope == IPC_SCOPE_DESTINATION ? SCHED_RESULT_DESTINATION : SCHED_RESULT_RECIPIENT;
+    int64_t due_ms = 0;
+
+    q->dispatch.deferred++;
+    enum sched_verdict verdict =
+        sched_outcome(q->sched, item->item, result, from->text, io_loop_now_ms(q->loop), &due_ms);
+    add_verdict(q, o, item->recipient, verdict, due_ms, from);
+}
+
+/* Nobody knows: the result was lost. Perhaps delivered, so it is booked as uncertain. */
+static void take_lost(struct queue *q, struct outcomes *o, const struct job_item *item, bool sent)
+{
+    int64_t due_ms = 0;
+
+    q->dispatch.lost++;
+    enum sched_verdict verdict = sched_outcome(q->sched, item->item, SCHED_RESULT_LOST, SPAN(""),
+                                               io_loop_now_ms(q->loop), &due_ms);
+    if (sent) {
+        struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_UNCERTAIN);
+        s->attempts = item->recipient->attempts;
+        s->detail = SPAN("the mailbox process went away before it said what it had done");
+        if (verdict == SCHED_VERDICT_RETRY)
+            s->next_attempt_us = schedule_wall_us(q, due_ms);
+    }
+    if (verdict == SCHED_VERDICT_HELD)
+        add_hold(o, item->recipient, "held as the administrator asked");
+}
+
+static const struct ipc_mailbox_outcome *find(const struct ipc_mailbox_result *result,
+                                              uint32_t index, size_t expected_at)
+{
+    if (!result)
+        return NULL;
+    if (expected_at < result->outcome_count && result->outcomes[expected_at].index == index)
+        return &result->outcomes[expected_at];
+    for (size_t i = 0; i < result->outcome_count; i++)
+        if (result->outcomes[i].index == index)
+            return &result->outcomes[i];
+    return NULL;
+}
+
+static void take_one(struct queue *q, struct outcomes *o, const struct job_item *item,
+                     const struct ipc_mailbox_outcome *from, bool sent)
+{
+    if (!from)
+        take_lost(q, o, item, sent);
+    else if (from->outcome == IPC_OUTCOME_DELIVERED)
+        take_delivered(q, o, item, from);
+    else if (from->outcome == IPC_OUTCOME_FAILED)
+        take_failed(q, o, item, from);
+    else
+        take_deferred(q, o, item, from);
+}
+
+void outcome_take(struct job *job, const struct ipc_mailbox_result *result, bool sent)
+{
+    struct outcomes outcomes __attribute__((uninitialized));
+
+    outcomes.count = 0;
+    for (uint32_t i = 0; i < job->count; i++)
+        take_one(job->queue, &outcomes, &job->items[i],
+                 find(result, job->items[i].recipient->index, i), sent);
+    if (outcomes.count)
+        settle(job->queue, job->message, outcomes.statuses, outcomes.count);
+    outcome_expired(job->queue);
+}
+
+void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why)
+{
+    struct ipc_mailbox_outcome from = {.outcome =
+                                           temporary ? IPC_OUTCOME_DEFERRED : IPC_OUTCOME_FAILED,
+                                       .scope = IPC_SCOPE_RECIPIENT,
+                                       .status = temporary ? SPAN("4.3.0") : SPAN("5.3.0"),
+                                       .text = span_from_cstr(why)};
+    struct outcomes outcomes __attribute__((uninitialized));
+
+    outcomes.count = 0;
+    take_one(q, &outcomes, item, &from, false);
+    settle(q, spool_recipient_message(item->recipient), outcomes.statuses, outcomes.count);
+    outcome_expired(q);
+}
+
+void outcome_expired(struct queue *q)
+{
+    uint32_t item;
+
+    while ((item = sched_take_expired(q->sched))) {
+        struct spool_recipient *r = sched_owner(q->sched, item);
+        struct sched_explanation e;
+        struct outcomes o __attribute__((uninitialized));
+        sched_explain(q->sched, item, &e);
+        o.count = 0;
+        struct spool_status *s = add(&o, r, SPOOL_OUTCOME_EXPIRED);
+        s->attempts = r->attempts;
+        s->status = SPAN("4.4.7");
+        s->reply = e.why;
+        add_hold(&o, r, NOT_RETURNED);
+        o.statuses[1].attempts = r->attempts;
+        settle(q, spool_recipient_message(r), o.statuses, o.count);
+    }
+}

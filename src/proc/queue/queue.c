@@ -1,0 +1,271 @@
+#include "proc/queue/queue.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proc/queue/commit.h"
+#include "proc/queue/control.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { PARCELS_BYTES = 64 << 20, WORK_THREADS = 3 };
+
+/* ---- smtpd: every message that is accepted from one ---- */
+
+static void on_commit(void *owner, const struct ipc_arrival *arrival)
+{
+    intake_commit(owner, arrival);
+}
+
+static void on_upload_chunk(void *owner, const struct ipc_arrival *arrival)
+{
+    upload_chunk(owner, arrival);
+}
+
+static void on_upload_abort(void *owner, const struct ipc_arrival *arrival)
+{
+    upload_abort(owner, arrival);
+}
+
+static void on_smtpd_event(void *owner, const struct ipc_arrival *arrival)
+{
+    events_take(owner, arrival);
+}
+
+static void drop_peer(struct queue_peer *peer)
+{
+    intake_drop_peer(peer);
+    list_remove(&peer->link);
+    ipc_channel_free(peer->channel);
+    free(peer);
+}
+
+static void on_smtpd_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    drop_peer(owner);
+}
+
+static const struct ipc_handler smtpd_handlers[] = {
+    {IPC_COMMIT, on_commit},
+    {IPC_UPLOAD_CHUNK, on_upload_chunk},
+    {IPC_UPLOAD_ABORT, on_upload_abort},
+    {IPC_EVENT, on_smtpd_event},
+};
+static const struct ipc_role smtpd_role = {"smtpd", smtpd_handlers, ARRAY_SIZE(smtpd_handlers),
+                                           on_smtpd_lost, false};
+
+static void drop_old_smtpd(struct queue *q, unsigned index)
+{
+    LIST_EACH(&q->peers, link)
+    {
+        struct queue_peer *peer = CONTAINER_OF(link, struct queue_peer, link);
+        if (peer->index == index)
+            drop_peer(peer);
+    }
+}
+
+static int add_smtpd(struct queue *q, unsigned index, int fd)
+{
+    struct queue_peer *peer = calloc(1, sizeof(*peer));
+
+    if (!peer)
+        return -ENOMEM;
+    *peer = (struct queue_peer){.queue = q, .index = index};
+    list_init(&peer->uploads);
+    list_init(&peer->commits);
+    int r = ipc_channel_new(q->loop, fd, &smtpd_role, peer, &peer->channel);
+    if (r < 0) {
+        free(peer);
+        return r;
+    }
+    drop_old_smtpd(q, index);
+    list_append(&q->peers, &peer->link);
+    pressure_tell(q, peer);
+    return 0;
+}
+
+/* ---- directory: only answers ---- */
+
+static void on_directory_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    struct queue *q = owner;
+
+    if (q->directory == channel)
+        q->directory = NULL;
+    ipc_channel_free(channel);
+}
+
+static const struct ipc_role directory_role = {.peer_name = "directory", .lost = on_directory_lost};
+
+static int set_directory(struct queue *q, int fd)
+{
+    struct ipc_channel *old = q->directory;
+    int r = ipc_channel_new(q->loop, fd, &directory_role, q, &q->directory);
+
+    if (r == 0)
+        ipc_channel_free(old);
+    return r;
+}
+
+int queue_peer(struct queue *q, enum ipc_peer kind, unsigned index, int fd)
+{
+    int r = -EINVAL;
+
+    if (kind == IPC_PEER_SMTPD)
+        r = add_smtpd(q, index, fd);
+    else if (kind == IPC_PEER_DIRECTORY)
+        r = set_directory(q, fd);
+    else if (kind == IPC_PEER_MAILBOX)
+        r = dispatch_mailbox(q, fd);
+    else if (kind == IPC_PEER_BOOK)
+        r = feed_book(q, fd);
+    if (r < 0)
+        close(fd);
+    return r;
+}
+
+/* ---- life ---- */
+
+static void check_closed(struct queue *q);
+
+/* What nothing else wakes up for. */
+static void on_tick(void *arg)
+{
+    struct queue *q = arg;
+
+    io_timer_set(q->tick, QUEUE_TICK_MS);
+    settle_resume(q);
+    intake_resume(q);
+    events_tick(q);
+    pressure_update(q);
+    if (q->unscheduled) {
+        q->unscheduled = schedule_all(q) < 0;
+        dispatch_kick(q);
+    }
+    committer_kick(q);
+    check_closed(q);
+}
+
+static int start_parts(struct queue *q)
+{
+    int r = committer_init(q);
+
+    if (r == 0)
+        r = dispatch_init(q);
+    if (r == 0)
+        r = feed_init(q);
+    if (r == 0)
+        r = io_timer_new(q->loop, on_tick, q, &q->tick);
+    if (r == 0)
+        r = io_pool_new(q->loop, 1, &q->commit_pool);
+    if (r == 0)
+        r = io_pool_new(q->loop, WORK_THREADS, &q->work_pool);
+    return r;
+}
+
+int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *conf)
+{
+    uint64_t seed;
+
+    *q = (struct queue){.loop = loop, .conf = conf};
+    list_init(&q->peers);
+    list_init(&q->waiting_room);
+    list_init(&q->unsettled);
+    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+        return -EIO;
+    parcels_init(&q->parcels, PARCELS_BYTES, seed);
+    struct sched_config config = schedule_config(conf, seed);
+    int r = sched_new(&config, &q->sched);
+    return r < 0 ? r : start_parts(q);
+}
+
+static struct spool_options options_of(const struct conf_queue *conf)
+{
+    struct spool_options options = spool_options_default;
+
+    if (conf->segment_size)
+        options.segment_bytes = conf->segment_size;
+    if (conf->disk_reserve)
+        options.reserve_bytes = conf->disk_reserve;
+    return options;
+}
+
+int queue_open(struct queue *q, struct store *store)
+{
+    struct spool_options options = options_of(q->conf);
+    struct spool_hooks hooks = {
+        .arg = q, .added = schedule_added, .changed = schedule_changed, .gone = schedule_gone};
+    int r = spool_open(store, &options, clock_wall_us(), &q->spool);
+
+    if (r < 0)
+        return r;
+    spool_set_hooks(q->spool, &hooks);
+    r = schedule_all(q);
+    if (r < 0)
+        return r;
+    io_timer_set(q->tick, QUEUE_TICK_MS);
+    committer_kick(q);
+    return 0;
+}
+
+int queue_reconfigure(struct queue *q, const struct conf_queue *conf)
+{
+    struct sched_config config = schedule_config(conf, 0);
+
+    q->conf = conf;
+    sched_reconfigure(q->sched, &config);
+    pressure_update(q);
+    return 0;
+}
+
+bool queue_serves(const struct queue *q, struct span domain)
+{
+    for (size_t i = 0; i < q->conf->domain_count; i++)
+        if (span_equal_nocase(q->conf->domains[i].name, domain))
+            return true;
+    return false;
+}
+
+/* Deliveries under way get a while to end: each that doesn't is a duplicate after the start. */
+static void check_closed(struct queue *q)
+{
+    struct spool_counts counts;
+
+    if (!q->closing || !q->closed)
+        return;
+    spool_get_counts(q->spool, &counts);
+    if (q->dispatch.job_count || q->settling || counts.pending_bytes || !committer_is_idle(q))
+        return;
+    void (*closed)(struct queue * q) = q->closed;
+    q->closed = NULL;
+    closed(q);
+}
+
+void queue_close(struct queue *q, void (*closed)(struct queue *q))
+{
+    q->closing = true;
+    q->closed = closed;
+    io_timer_set(q->tick, 10); /* looks soon, then every second */
+}
+
+void queue_done(struct queue *q)
+{
+    q->closing = true;
+    control_free(q->control);
+    while (!list_is_empty(&q->peers))
+        drop_peer(CONTAINER_OF(q->peers.next, struct queue_peer, link));
+    ipc_channel_free(q->directory);
+    /* The threads end what they have; completions run on the loop's thread: here. */
+    io_pool_free(q->commit_pool);
+    io_pool_free(q->work_pool);
+    dispatch_done(q);
+    feed_done(q);
+    committer_done(q);
+    io_timer_free(q->tick);
+    if (q->spool)
+        spool_close(q->spool);
+    settle_done(q);
+    parcels_done(&q->parcels);
+    sched_free(q->sched);
+}

@@ -1,0 +1,197 @@
+/*
+ * The queue: takes responsibility for messages, decides when each recipient is attempted, and knows
+ * why each still waits. The only writer of the spool.
+ *
+ *   smtpd ──COMMIT, chunks──▶ intake, upload ──▶ parcel (bytes in memory) ──▶ spool_accept
+ *                              └─ expand ──▶ directory                           │
+ *   ◀──── COMMITTED ─────────────────────────────────── sealed ◀── committer ◀───┘
+ *                                                          │ added
+ *   mailbox ◀── job ◀── dispatch ◀── sched ◀───────────────┘
+ *          ──result──▶ settle ──▶ spool_status ──▶ committer; outcomes go before new bodies
+ *   book ◀──sealed position── feed ◀── folded position
+ *
+ * All of it runs on one loop. Nothing blocks there: groups are written on a thread of their own,
+ * spool tasks and reads of stored messages on a few others.
+ */
+#pragma once
+
+#include "conf/part.h"
+#include "io/pool.h"
+#include "ipc/channel.h"
+#include "mail/event.h"
+#include "proc/queue/parcel.h"
+#include "sched/sched.h"
+#include "spool/spool.h"
+
+enum { QUEUE_TASKS = 3, QUEUE_TICK_MS = 1000 };
+
+struct queue;
+struct queue_peer; /* an smtpd: peer.h */
+struct control;
+
+/* ---- committer.c: groups, tasks, the clock of both ---- */
+
+struct queue_task {
+    struct io_job job;
+    struct queue *queue;
+    struct spool_task *task; /* NULL: idle */
+};
+
+struct committer {
+    struct io_deferred kick;
+    struct io_timer *timer;
+    struct io_job write;
+    struct spool_group *group; /* in flight, or NULL */
+    struct queue_task tasks[QUEUE_TASKS];
+};
+
+int committer_init(struct queue *q);
+void committer_done(struct queue *q);
+/* Something was appended or finished: look at the end of this turn for what to write. */
+void committer_kick(struct queue *q);
+/* Nothing is in flight and nothing is pending. */
+bool committer_is_idle(const struct queue *q);
+
+/* ---- intake.c, expand.c: commits ---- */
+
+void intake_commit(struct queue_peer *peer, const struct ipc_arrival *arrival);
+/* There may be room again in the spool. */
+void intake_resume(struct queue *q);
+/* All that the peer has under way: it is gone. */
+void intake_drop_peer(struct queue_peer *peer);
+
+/* ---- schedule.c: between the spool's rows and the scheduler's items ---- */
+
+/* The spool's hooks; arg is the queue. */
+void schedule_added(void *arg, struct spool_message *message);
+void schedule_changed(void *arg, struct spool_recipient *recipient);
+void schedule_gone(void *arg, struct spool_message *message);
+/* Schedules every waiting recipient that isn't: at start, and after memory was short. 0 or -errno.
+ */
+int schedule_all(struct queue *q);
+/* The item of a recipient; 0 when it has none. */
+uint32_t schedule_item(const struct spool_recipient *recipient);
+/* It has its outcome, which is on its way to the disk: never schedule it again. */
+void schedule_close(struct spool_recipient *recipient);
+int64_t schedule_wall_us(const struct queue *q, int64_t monotonic_ms);
+struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed);
+
+/* ---- dispatch.c, job.c ---- */
+
+struct dispatch {
+    struct ipc_channel *mailbox; /* NULL: it isn't there */
+    struct io_deferred kick;
+    struct io_timer *timer;
+    struct ipc_waiter credit;
+    struct list blocked; /* jobs that wait for credit, in order */
+    struct list jobs;    /* all others */
+    uint32_t job_count;
+    uint64_t last_number;
+    uint64_t delivered, deferred, refused, lost; /* recipients, since the start */
+};
+
+int dispatch_init(struct queue *q);
+void dispatch_done(struct queue *q);
+void dispatch_kick(struct queue *q);
+int dispatch_mailbox(struct queue *q, int fd);
+
+/* ---- settle.c: outcomes onto the disk ---- */
+
+/* Books what became of recipients of one message: copied, given again until it is sealed. */
+void settle(struct queue *q, struct spool_message *message, const struct spool_status *statuses,
+            size_t count);
+/* There may be room again in the spool. */
+void settle_resume(struct queue *q);
+void settle_done(struct queue *q);
+
+/* ---- feed.c: the book ---- */
+
+struct feed_waiter {
+    struct list link;
+    struct spool_position position;
+    void (*fn)(struct feed_waiter *waiter, int error);
+};
+
+struct feed {
+    struct ipc_channel *book;
+    struct io_timer *timer;
+    int64_t sent_ms;
+    struct spool_position sent, folded;
+    struct list waiters;
+};
+
+int feed_init(struct queue *q);
+void feed_done(struct queue *q);
+int feed_book(struct queue *q, int fd);
+/* Something was sealed. */
+void feed_sealed(struct queue *q);
+/* Calls `fn` when all that is sealed now was folded, or with -EPIPE when the book goes away. */
+void feed_wait(struct queue *q, struct feed_waiter *waiter);
+void feed_wait_cancel(struct feed_waiter *waiter);
+
+/* ---- pressure.c ---- */
+
+struct pressure {
+    bool defer;
+    char text[160];
+};
+
+/* Looks whether new mail must be deferred, and tells every smtpd when that changes. */
+void pressure_update(struct queue *q);
+void pressure_tell(struct queue *q, struct queue_peer *peer);
+
+/* ---- events.c: what smtpd has for the book ---- */
+
+struct events {
+    uint64_t booked, dropped;
+    uint32_t unbooked; /* dropped since the last aggregate */
+    int64_t first_us;  /* of these */
+};
+
+void events_take(struct queue_peer *peer, const struct ipc_arrival *arrival);
+/* Once a second: books how many were dropped. */
+void events_tick(struct queue *q);
+
+/* ---- the queue ---- */
+
+struct queue {
+    struct io_loop *loop;
+    struct ipc_channel *supervisor; /* borrowed; NULL in tests */
+    const struct conf_queue *conf;  /* in force; borrowed */
+    struct spool *spool;
+    struct sched *sched;
+    struct io_pool *commit_pool, *work_pool;
+    struct io_timer *tick;
+    struct parcels parcels;
+    struct committer committer;
+    struct dispatch dispatch;
+    struct feed feed;
+    struct pressure pressure;
+    struct events events;
+    struct control *control;
+    struct list peers;        /* struct queue_peer */
+    struct list waiting_room; /* commits that the spool had no room for */
+    struct list unsettled;    /* outcomes that the spool had no room for */
+    uint32_t settling;        /* outcomes on their way to the disk */
+    struct ipc_channel *directory;
+    uint64_t accepted, rejected, deferred; /* messages, since the start */
+    bool unscheduled;                /* a recipient could not be scheduled for lack of memory */
+    bool closing;                    /* takes no new mail, starts no new job */
+    void (*closed)(struct queue *q); /* all that was under way has ended */
+};
+
+/* Opens nothing itself: `spool` is open (owned from here on, also on failure). Starts the threads:
+ * the sandbox comes after. `control_fd` < 0: no control socket. */
+int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *conf);
+int queue_open(struct queue *q, struct store *store);
+int queue_reconfigure(struct queue *q, const struct conf_queue *conf);
+/* A channel to a peer; owns `fd`. */
+int queue_peer(struct queue *q, enum ipc_peer kind, unsigned index, int fd);
+/* Ends what is under way, then calls `closed`. */
+void queue_close(struct queue *q, void (*closed)(struct queue *q));
+/* After `closed`: frees all. */
+void queue_done(struct queue *q);
+/* Members of a JSON object. */
+void queue_status(const struct queue *q, struct buffer *json);
+/* Is this domain delivered here? */
+bool queue_serves(const struct queue *q, struct span domain);

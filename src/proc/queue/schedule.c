@@ -1,0 +1,125 @@
+/*
+ * Between the spool's rows and the scheduler's items. A row's `owner` is its item's handle, or a
+ * mark that its outcome is on the way to the disk.
+ */
+#include "proc/queue/queue.h"
+
+#include "base/clock.h"
+#include <errno.h>
+
+static const uintptr_t CLOSED = UINTPTR_MAX;
+
+uint32_t schedule_item(const struct spool_recipient *recipient)
+{
+    uintptr_t owner = (uintptr_t)recipient->owner;
+    return owner == CLOSED ? 0 : (uint32_t)owner;
+}
+
+void schedule_close(struct spool_recipient *recipient)
+{
+    recipient->owner = (void *)CLOSED;
+}
+
+int64_t schedule_wall_us(const struct queue *q, int64_t monotonic_ms)
+{
+    return clock_wall_us() + (monotonic_ms - io_loop_now_ms(q->loop)) * 1000;
+}
+
+struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed)
+{
+    return (struct sched_config){
+        .retry = {.first_ms = (int64_t)conf->retry_first_ms,
+                  .max_ms = (int64_t)conf->retry_max_ms,
+                  .give_up_ms = (int64_t)conf->give_up_ms},
+        .window_initial = 16, /* the one transport is the machine's own disk */
+        .window_max = 256,
+        .lost_pause_ms = 1000,
+        .seed = seed,
+    };
+}
+
+static int schedule_recipient(struct queue *q, struct spool_message *message,
+                              struct spool_recipient *recipient, struct span sender)
+{
+    struct retry_policy retry = schedule_config(q->conf, 0).retry;
+    int64_t wall_us = clock_wall_us(), now_ms = io_loop_now_ms(q->loop);
+    struct sched_entry entry = {
+        .owner = recipient,
+        .destination = spool_domain(q->spool, recipient->domain),
+        .sender = sender,
+        .due_ms = retry_due_ms(&retry, recipient->next_attempt_us, wall_us, now_ms),
+        .deadline_ms = retry_deadline_ms(&retry, message->accepted_us, wall_us, now_ms),
+        .attempts = recipient->attempts,
+        .held = recipient->state == SPOOL_RECIPIENT_HELD,
+    };
+    uint32_t item;
+    int r = sched_add(q->sched, &entry, now_ms, &item);
+
+    if (r == 0)
+        recipient->owner = (void *)(uintptr_t)item;
+    return r;
+}
+
+/* Nobody reads senders back from disk to be fair to them: what was recovered is one sender. */
+static int schedule_message(struct queue *q, struct spool_message *message, struct span sender)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; r == 0 && i < message->recipient_count; i++) {
+        struct spool_recipient *recipient = &message->recipients[i];
+        if (recipient->state != SPOOL_RECIPIENT_CLOSED && !recipient->is_closing &&
+            !recipient->owner)
+            r = schedule_recipient(q, message, recipient, sender);
+    }
+    return r;
+}
+
+void schedule_added(void *arg, struct spool_message *message)
+{
+    struct queue *q = arg;
+    const struct parcel *parcel = parcel_find(&q->parcels, &message->id);
+    struct span sender = parcel ? parcel->envelope.sender : SPAN("");
+
+    if (schedule_message(q, message, sender) < 0)
+        q->unscheduled = true; /* the tick tries again */
+    dispatch_kick(q);
+}
+
+/* The spool itself holds the recipients of a damaged message (rule 8). */
+void schedule_changed(void *arg, struct spool_recipient *recipient)
+{
+    struct queue *q = arg;
+    uint32_t item = schedule_item(recipient);
+
+    if (item && recipient->state == SPOOL_RECIPIENT_HELD)
+        sched_hold(q->sched, item, io_loop_now_ms(q->loop));
+}
+
+void schedule_gone(void *arg, struct spool_message *message)
+{
+    struct queue *q = arg;
+
+    for (uint32_t i = 0; i < message->recipient_count; i++) {
+        uint32_t item = schedule_item(&message->recipients[i]);
+        if (item)
+            sched_remove(q->sched, item, io_loop_now_ms(q->loop));
+        message->recipients[i].owner = NULL;
+    }
+    struct parcel *parcel = parcel_find(&q->parcels, &message->id);
+    if (parcel && list_is_linked(&parcel->link)) /* else its commit frees it */
+        parcel_free(&q->parcels, parcel);
+}
+
+int schedule_all(struct queue *q)
+{
+    struct spool_listing *listing;
+    struct spool_message *message;
+    int r = spool_listing_new(q->spool, &listing);
+
+    if (r < 0)
+        return r;
+    while (r == 0 && (message = spool_listing_next(listing)))
+        r = schedule_message(q, message, SPAN(""));
+    spool_listing_free(listing);
+    return r;
+}

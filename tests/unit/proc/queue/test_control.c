@@ -1,0 +1,254 @@
+#include "world.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static struct world *begin(void)
+{
+    struct world *w = world_new();
+    world_start(w);
+    world_join_smtpd(w);
+    world_join_mailbox(w);
+    world_join_admin(w);
+    w->mailbox_does = MAILBOX_DEFERS;
+    return w;
+}
+
+static bool is_settled(struct world *w, void *arg)
+{
+    return w->queue.settling == 0 && w->queue.dispatch.job_count == 0 &&
+           list_is_empty(&w->queue.unsettled) && !w->queue.committer.group;
+}
+
+static struct world_commit send_to(struct world *w, const char *recipients)
+{
+    struct world_commit c;
+    world_send(w, &c, "s@far.example", recipients, SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    world_until(w, is_settled, NULL);
+    return c;
+}
+
+static struct ipc_queue_acted act(struct world *w, enum ipc_queue_act_kind kind,
+                                  const struct id *id, const char *destination)
+{
+    struct ipc_message m = {.type = IPC_QUEUE_ACT,
+                            .queue_act = {.act = kind,
+                                          .index = UINT32_MAX,
+                                          .destination = span_from_cstr(destination)}};
+    if (id)
+        m.queue_act.id = *id;
+    world_ask(w, &m);
+    return w->reply.queue_acted;
+}
+
+static void listings_filter_and_page(void **state)
+{
+    struct world *w = begin();
+    world_list(w, &(struct ipc_queue_filter){0});
+    assert_int_equal(w->row_count, 0);
+    struct world_commit first = send_to(w, "anna@here.example bob@here.example");
+    send_to(w, "x@elsewhere.example");
+    for (int i = 0; i < 300; i++)
+        send_to(w, "carl@here.example");
+    w->row_count = 0;
+    static const struct {
+        const char *what;
+        struct ipc_queue_filter filter;
+        size_t rows;
+    } cases[] = {
+        {"all", {.brief = false}, 303},
+        {"brief", {.brief = true}, 303},
+        {"recipient", {.recipient = {"BOB@here.example", 16}}, 1},
+        {"part of one", {.recipient = {"arl", 3}}, 300},
+        {"sender", {.sender = {"s@far.example", 13}}, 303},
+        {"no such sender", {.sender = {"t@far.example", 13}}, 0},
+        {"destination", {.destination = {"elsewhere.example", 17}}, 1},
+        {"held", {.states = IPC_QUEUE_HELD}, 1},
+        {"paused or ready", {.states = IPC_QUEUE_PAUSED | IPC_QUEUE_READY}, 302},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        print_message("%s\n", cases[i].what);
+        world_list(w, &cases[i].filter);
+        assert_int_equal(w->row_count, cases[i].rows);
+    }
+    world_list(w, &(struct ipc_queue_filter){.id = first.id});
+    assert_int_equal(w->row_count, 2);
+    assert_string_equal(w->addresses[0], "anna@here.example");
+    assert_string_equal(w->addresses[1], "bob@here.example");
+    assert_int_equal(w->rows[0].wait, IPC_WAIT_PAUSE);
+    assert_int_equal(w->rows[0].attempts, 1);
+    assert_true(w->rows[0].next_attempt_us > w->rows[0].accepted_us);
+    assert_true(w->rows[0].deadline_us > w->rows[0].next_attempt_us);
+    world_list(w, &(struct ipc_queue_filter){.id = {{1}}});
+    assert_int_equal(w->row_count, 0);
+    world_free(w);
+}
+
+static void a_message_of_many_recipients_takes_many_pages(void **state)
+{
+    enum { COUNT = 700 };
+    static char text[COUNT * 20];
+    char *at = text;
+    for (int i = 0; i < COUNT; i++)
+        at += sprintf(at, "u%d@far%d.example ", i, i % 7);
+    at[-1] = '\0';
+    struct world *w = begin();
+    send_to(w, "early@here.example");
+    struct world_commit c = send_to(w, text);
+    send_to(w, "late@here.example");
+    world_list(w, &(struct ipc_queue_filter){0});
+    assert_int_equal(w->row_count, COUNT + 2);
+    static bool seen[COUNT];
+    for (size_t i = 0; i < w->row_count; i++)
+        if (id_equal(&w->rows[i].id, &c.id)) {
+            assert_false(seen[w->rows[i].index]);
+            seen[w->rows[i].index] = true;
+        }
+    world_free(w);
+}
+
+static void more_without_a_listing_is_an_error(void **state)
+{
+    struct world *w = begin();
+    world_ask(w, &(struct ipc_message){.type = IPC_QUEUE_MORE});
+    assert_int_equal(w->reply.queue_page.error, -EINVAL);
+    world_free(w);
+}
+
+static void hold_release_and_retry(void **state)
+{
+    struct world *w = begin();
+    struct world_commit c = send_to(w, "bob@here.example");
+    assert_int_equal(w->job_count, 1);
+
+    assert_int_equal(act(w, IPC_ACT_RETRY, &c.id, "").count, 1);
+    world_until_jobs(w, 2);
+    world_until(w, is_settled, NULL);
+
+    struct ipc_queue_acted acted = act(w, IPC_ACT_HOLD, &c.id, "");
+    assert_int_equal(acted.error, 0);
+    assert_int_equal(acted.count, 1);
+    assert_int_equal(act(w, IPC_ACT_RETRY, &c.id, "").error, -ENOENT);
+    assert_int_equal(act(w, IPC_ACT_HOLD, &c.id, "").error, -ENOENT);
+    world_list(w, &(struct ipc_queue_filter){.states = IPC_QUEUE_HELD});
+    assert_int_equal(w->row_count, 1);
+    assert_int_equal(w->rows[0].wait, IPC_WAIT_RELEASE);
+
+    /* It stays held over a restart. */
+    world_kill(w);
+    world_start(w);
+    world_join_smtpd(w);
+    world_join_mailbox(w);
+    world_join_admin(w);
+    world_rest(w);
+    assert_int_equal(w->job_count, 0);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    assert_int_equal(act(w, IPC_ACT_RELEASE, &c.id, "").count, 1);
+    world_until_delivered(w, 1);
+    assert_int_equal(act(w, IPC_ACT_RELEASE, &c.id, "").error, -ENOENT);
+    assert_int_equal(act(w, IPC_ACT_RETRY, NULL, "").error, -EINVAL);
+    world_free(w);
+}
+
+static void acts_on_a_destination(void **state)
+{
+    struct world *w = begin();
+    for (int i = 0; i < 20; i++)
+        send_to(w, "a@here.example b@here.example");
+    send_to(w, "x@elsewhere.example");
+    assert_int_equal(act(w, IPC_ACT_HOLD, NULL, "HERE.example").count, 40);
+    world_list(w, &(struct ipc_queue_filter){.states = IPC_QUEUE_HELD});
+    assert_int_equal(w->row_count, 41);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    assert_int_equal(act(w, IPC_ACT_RELEASE, NULL, "here.example").count, 40);
+    world_until_delivered(w, 40);
+    world_free(w);
+}
+
+static void summary_counts_by_destination_and_age(void **state)
+{
+    struct world *w = begin();
+    for (int i = 0; i < 5; i++)
+        send_to(w, "a@here.example b@here.example");
+    send_to(w, "x@elsewhere.example");
+    world_ask(w, &(struct ipc_message){.type = IPC_QUEUE_SUMMARY_ASK});
+    assert_int_equal(w->reply.queue_summary.messages, 6);
+    assert_int_equal(w->reply.queue_summary.recipients, 11);
+    assert_int_equal(w->reply.queue_summary.destinations, 2);
+    assert_int_equal(w->sums[0].paused, 10);
+    assert_int_equal(w->sums[0].ages[0], 10);
+    assert_int_equal(w->sums[1].held, 1);
+    assert_true(w->sums[0].window >= 16);
+    world_free(w);
+}
+
+static void book_sync_waits_for_the_book(void **state)
+{
+    struct world *w = begin();
+    struct ipc_message sync = {.type = IPC_BOOK_SYNC};
+    send_to(w, "a@here.example");
+    world_ask(w, &sync);
+    assert_int_equal(w->reply.book_synced.error, -EPIPE);
+    w->book_folds = true;
+    world_join_book(w);
+    world_ask(w, &sync);
+    assert_int_equal(w->reply.book_synced.error, 0);
+    struct spool_position sealed = spool_sealed_position(w->queue.spool);
+    assert_int_equal(w->sealed.segment, sealed.segment);
+    assert_int_equal(w->sealed.offset, sealed.offset);
+    world_free(w);
+}
+
+static void a_client_may_leave_at_any_time(void **state)
+{
+    static const enum ipc_type types[] = {IPC_QUEUE_LIST, IPC_QUEUE_SUMMARY_ASK, IPC_BOOK_SYNC,
+                                          IPC_STATUS_ASK, IPC_QUEUE_ACT};
+    struct world *w = begin();
+    struct world_commit c = send_to(w, "a@here.example");
+    world_join_book(w); /* which never answers */
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        struct ipc_message m = {.type = types[i]};
+        if (m.type == IPC_QUEUE_ACT)
+            m.queue_act = (struct ipc_queue_act){.id = c.id, .index = UINT32_MAX};
+        world_join_admin(w);
+        w->call.fn = NULL;
+        assert_int_equal(ipc_call(w->admin, &w->call, &m), 0);
+        ipc_call_cancel(&w->call);
+        io_loop_turn(w->loop);
+        io_loop_turn(w->loop);
+        ipc_channel_free(w->admin);
+        w->admin = NULL;
+        world_rest(w);
+    }
+    world_join_admin(w);
+    world_list(w, &(struct ipc_queue_filter){0});
+    assert_int_equal(w->row_count, 1);
+    world_free(w);
+}
+
+static void what_no_client_may_say_ends_its_channel(void **state)
+{
+    struct world *w = begin();
+    struct ipc_message m = {.type = IPC_UPLOAD_ABORT, .upload_abort = {.upload = 1}};
+    assert_int_equal(ipc_notify(w->admin, &m), 0);
+    world_rest(w);
+    assert_true(w->admin_lost);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(listings_filter_and_page),
+        cmocka_unit_test(a_message_of_many_recipients_takes_many_pages),
+        cmocka_unit_test(more_without_a_listing_is_an_error),
+        cmocka_unit_test(hold_release_and_retry),
+        cmocka_unit_test(acts_on_a_destination),
+        cmocka_unit_test(summary_counts_by_destination_and_age),
+        cmocka_unit_test(book_sync_waits_for_the_book),
+        cmocka_unit_test(a_client_may_leave_at_any_time),
+        cmocka_unit_test(what_no_client_may_say_ends_its_channel)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,189 @@
+#include "world.h"
+
+static struct world *begin(void)
+{
+    struct world *w = world_new();
+    world_start(w);
+    world_join_smtpd(w);
+    world_join_mailbox(w);
+    return w;
+}
+
+static struct spool_counts counts_of(struct world *w)
+{
+    struct spool_counts c;
+    spool_get_counts(w->queue.spool, &c);
+    return c;
+}
+
+static bool is_settled(struct world *w, void *arg)
+{
+    return w->queue.settling == 0 && w->queue.dispatch.job_count == 0 &&
+           list_is_empty(&w->queue.unsettled) && !w->queue.committer.group;
+}
+
+static struct sched_explanation explain(struct world *w, const struct id *id)
+{
+    struct sched_explanation e;
+    struct spool_message *m = spool_find(w->queue.spool, id);
+    assert_non_null(m);
+    sched_explain(w->queue.sched, schedule_item(&m->recipients[0]), &e);
+    return e;
+}
+
+static struct world_commit send_one(struct world *w)
+{
+    struct world_commit c;
+    world_send(w, &c, "s@far.example", "bob@here.example", SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    return c;
+}
+
+static void deferred_recipients_wait(void **state)
+{
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_DEFERS;
+    struct world_commit c = send_one(w);
+    world_until_jobs(w, 1);
+    world_until(w, is_settled, NULL);
+    struct sched_explanation e = explain(w, &c.id);
+    assert_int_equal(e.wait, SCHED_WAIT_PAUSE);
+    assert_int_equal(e.attempts, 1);
+    struct spool_message *m = spool_find(w->queue.spool, &c.id);
+    assert_int_equal(m->recipients[0].attempts, 1);
+    assert_true(m->recipients[0].next_attempt_us > m->accepted_us + INT64_C(200000000));
+    assert_int_equal(counts_of(w).waiting, 1);
+    world_free(w);
+}
+
+static void refused_recipients_are_held_never_lost(void **state)
+{
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_FAILS;
+    struct world_commit c = send_one(w);
+    world_until_jobs(w, 1);
+    world_until(w, is_settled, NULL);
+    assert_int_equal(explain(w, &c.id).wait, SCHED_WAIT_RELEASE);
+    assert_int_equal(counts_of(w).held, 1);
+    world_kill(w);
+    world_start(w);
+    assert_int_equal(explain(w, &c.id).wait, SCHED_WAIT_RELEASE);
+    world_free(w);
+}
+
+static void foreign_domains_are_held(void **state)
+{
+    struct world *w = begin();
+    struct world_commit c;
+    world_send(w, &c, "s@here.example", "x@elsewhere.example", SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    world_rest(w);
+    assert_int_equal(w->job_count, 0);
+    assert_int_equal(counts_of(w).held, 1);
+    world_free(w);
+}
+
+static bool ten_are_gone(struct world *w, void *arg)
+{
+    return counts_of(w).messages == 40 && !w->queue.committer.group;
+}
+
+static void a_killed_queue_remembers_and_attempts_again(void **state)
+{
+    enum { COUNT = 50 };
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    for (int i = 0; i < COUNT; i++)
+        send_one(w);
+    world_until_jobs(w, 16); /* the first window */
+    for (int i = 0; i < 10; i++)
+        world_answer(w, &w->jobs[i], MAILBOX_DELIVERS);
+    world_until(w, ten_are_gone, NULL);
+    world_kill(w);
+    world_start(w);
+    assert_int_equal(counts_of(w).messages, COUNT - 10);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    world_join_smtpd(w);
+    world_join_mailbox(w);
+    world_until_delivered(w, COUNT - 10);
+    assert_true(w->queue.parcels.misses > 0); /* from disk now */
+    assert_span(buffer_span(&w->jobs[0].body), "hello\r\n");
+    assert_string_equal(w->jobs[0].recipients[0], "bob@here.example");
+    world_free(w);
+}
+
+static void a_lost_mailbox_makes_uncertain_and_comes_back(void **state)
+{
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    struct world_commit c = send_one(w);
+    world_until_jobs(w, 1);
+    ipc_channel_free(w->mailbox);
+    w->mailbox = NULL;
+    world_rest(w);
+    world_until(w, is_settled, NULL);
+    assert_int_equal(explain(w, &c.id).wait, SCHED_WAIT_PAUSE);
+    assert_int_equal(explain(w, &c.id).attempts, 0);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    world_join_mailbox(w);
+    world_until_delivered(w, 1);
+    assert_int_equal(w->job_count, 2);
+    assert_int_equal(w->queue.dispatch.lost, 1);
+    world_free(w);
+}
+
+static void a_full_disk_pauses_the_destination(void **state)
+{
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_IS_FULL;
+    struct world_commit last;
+    for (int i = 0; i < 40; i++)
+        last = send_one(w);
+    world_until(w, is_settled, NULL);
+    world_rest(w);
+    assert_true(w->job_count < 40);
+    struct sched_explanation e = explain(w, &last.id);
+    assert_int_equal(e.wait, SCHED_WAIT_DESTINATION);
+    assert_span(e.why, "disk full");
+    world_free(w);
+}
+
+static void a_shutdown_waits_for_deliveries(void **state)
+{
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    send_one(w);
+    world_until_jobs(w, 1);
+    world_answer(w, &w->jobs[0], MAILBOX_DELIVERS);
+    world_stop(w);
+    world_start(w);
+    assert_int_equal(counts_of(w).messages, 0);
+    world_free(w);
+}
+
+static void an_evicted_parcel_is_read_from_disk(void **state)
+{
+    struct world *w = begin();
+    w->queue.parcels.limit = 0;
+    send_one(w);
+    world_until_delivered(w, 1);
+    assert_int_equal(w->queue.parcels.hits, 0);
+    assert_span(buffer_span(&w->jobs[0].body), "hello\r\n");
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(deferred_recipients_wait),
+        cmocka_unit_test(refused_recipients_are_held_never_lost),
+        cmocka_unit_test(foreign_domains_are_held),
+        cmocka_unit_test(a_killed_queue_remembers_and_attempts_again),
+        cmocka_unit_test(a_lost_mailbox_makes_uncertain_and_comes_back),
+        cmocka_unit_test(a_full_disk_pauses_the_destination),
+        cmocka_unit_test(a_shutdown_waits_for_deliveries),
+        cmocka_unit_test(an_evicted_parcel_is_read_from_disk)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

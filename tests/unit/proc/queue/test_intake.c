@@ -1,0 +1,227 @@
+#include "world.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static struct world *begin(void)
+{
+    struct world *w = world_new();
+    world_start(w);
+    world_join_smtpd(w);
+    world_join_mailbox(w);
+    world_join_directory(w);
+    return w;
+}
+
+static void a_message_is_accepted_and_handed_on(void **state)
+{
+    struct world *w = begin();
+    struct world_commit c;
+    world_send(w, &c, "anna@far.example", "bob@here.example", SPAN("Subject: x\r\n\r\nhello\r\n"));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    world_until_delivered(w, 1);
+    assert_true(id_equal(&w->jobs[0].id, &c.id));
+    assert_string_equal(w->jobs[0].sender, "anna@far.example");
+    assert_string_equal(w->jobs[0].recipients[0], "bob@here.example");
+    assert_span(buffer_span(&w->jobs[0].header), "Received: by here\r\n");
+    assert_span(buffer_span(&w->jobs[0].body), "Subject: x\r\n\r\nhello\r\n");
+    assert_int_equal(w->queue.parcels.misses, 0);
+    assert_int_equal(w->queue.parcels.bytes, 0);
+    struct spool_counts counts;
+    spool_get_counts(w->queue.spool, &counts);
+    assert_int_equal(counts.messages, 0);
+    world_free(w);
+}
+
+static void recipients_of_one_message_go_in_one_job(void **state)
+{
+    struct world *w = begin();
+    assert_int_equal(world_commit(w, "a@here.example b@here.example c@here.example"),
+                     IPC_COMMIT_ACCEPTED);
+    world_until_delivered(w, 3);
+    assert_int_equal(w->job_count, 1);
+    world_free(w);
+}
+
+static void many_messages_share_groups(void **state)
+{
+    enum { COUNT = 2000 };
+    static struct world_commit commits[COUNT];
+    static char body[10000];
+    struct world *w = begin();
+    memset(body, 'x', sizeof(body));
+    for (size_t i = 0; i < COUNT; i++)
+        world_send(w, &commits[i], "s@far.example", "bob@here.example",
+                   span_of(body, sizeof(body)));
+    for (size_t i = 0; i < COUNT; i++) {
+        world_until_answered(w, &commits[i]);
+        assert_int_equal(commits[i].result, IPC_COMMIT_ACCEPTED);
+    }
+    world_until_delivered(w, COUNT);
+    struct spool_counts counts;
+    spool_get_counts(w->queue.spool, &counts);
+    assert_true(counts.groups < COUNT);
+    assert_int_equal(counts.messages, 0);
+    world_free(w);
+}
+
+static void a_large_body_streams_in_and_out(void **state)
+{
+    enum { SIZE = 3 * 1000 * 1000 };
+    struct world *w = begin();
+    struct world_commit c;
+    world_send_large(w, &c, "bob@here.example", SIZE);
+    world_until_answered(w, &c);
+    assert_string_equal(c.text, "");
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    world_until_delivered(w, 1);
+    assert_int_equal(w->jobs[0].body.size, SIZE);
+    for (size_t i = 0; i < SIZE; i++)
+        if (w->jobs[0].body.data[i] != world_byte(i))
+            fail_msg("byte %zu differs", i);
+    assert_span(buffer_span(&w->jobs[0].header), "Received: by here\r\n");
+    world_free(w);
+}
+
+static void what_an_smtpd_leaves_behind_is_freed(void **state)
+{
+    struct world *w = begin();
+    struct world_commit c;
+    world_send_large(w, &c, "bob@here.example", 300000);
+    struct ipc_call call = {.fn = NULL};
+    struct ipc_message chunk = {.type = IPC_UPLOAD_CHUNK,
+                                .upload_chunk = {.upload = 77, .bytes = SPAN("begun")}};
+    assert_int_equal(ipc_call(w->smtpd, &call, &chunk), 0);
+    ipc_call_cancel(&call);
+    io_loop_turn(w->loop);
+    ipc_channel_free(w->smtpd); /* in the middle of all of it */
+    w->smtpd = NULL;
+    assert_true(c.lost);
+    world_rest(w);
+    assert_true(list_is_empty(&w->queue.peers));
+    world_join_smtpd(w);
+    assert_int_equal(world_commit(w, "bob@here.example"), IPC_COMMIT_ACCEPTED);
+    world_free(w);
+}
+
+static void an_aborted_upload_can_not_be_committed(void **state)
+{
+    struct world *w = begin();
+    struct world_commit c;
+    struct ipc_message abort_it = {.type = IPC_UPLOAD_ABORT, .upload_abort = {.upload = 1}};
+    world_send_large(w, &c, "bob@here.example", 200000);
+    world_until_answered(w, &c);
+    assert_int_equal(ipc_notify(w->smtpd, &abort_it), 0); /* too late: does nothing */
+    world_until_delivered(w, 1);
+    world_free(w);
+}
+
+static void aliases_are_expanded_once_for_all(void **state)
+{
+    struct world *w = begin();
+    assert_int_equal(world_commit(w, "+list@here.example b@here.example"), IPC_COMMIT_ACCEPTED);
+    world_until_delivered(w, 3); /* b only once */
+    assert_int_equal(world_commit(w, "+empty@here.example"), IPC_COMMIT_DEFERRED);
+    assert_int_equal(world_commit(w, "+unsure@here.example"), IPC_COMMIT_DEFERRED);
+    ipc_channel_free(w->directory);
+    w->directory = NULL;
+    world_rest(w);
+    assert_int_equal(world_commit(w, "+list@here.example"), IPC_COMMIT_DEFERRED);
+    assert_int_equal(world_commit(w, "b@here.example"), IPC_COMMIT_ACCEPTED);
+    world_free(w);
+}
+
+static void lies_of_smtpd_are_refused(void **state)
+{
+    struct world *w = begin();
+    struct world_commit c;
+    struct ipc_message m = {.type = IPC_COMMIT, .commit.envelope = SPAN("not an envelope")};
+    world_send(w, &c, "s@far.example", "", SPAN("no recipient"));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_REJECTED);
+    ipc_call_cancel(&c.call);
+    c.answered = false;
+    assert_int_equal(ipc_call(w->smtpd, &c.call, &m), 0);
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_REJECTED);
+    /* An id is used once. */
+    struct world_commit first, second;
+    struct id_maker same = w->ids;
+    world_send(w, &first, "s@far.example", "b@here.example", SPAN("x"));
+    w->ids = same;
+    world_send(w, &second, "s@far.example", "b@here.example", SPAN("y"));
+    world_until_answered(w, &first);
+    world_until_answered(w, &second);
+    assert_int_equal(first.result, IPC_COMMIT_ACCEPTED);
+    if (id_equal(&first.id, &second.id))
+        assert_int_equal(second.result, IPC_COMMIT_REJECTED);
+    assert_false(w->smtpd_lost);
+    world_free(w);
+}
+
+static void pressure_is_told_and_kept(void **state)
+{
+    struct world *w = begin();
+    w->conf.waiting_max = 1;
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    assert_int_equal(world_commit(w, "b@here.example"), IPC_COMMIT_ACCEPTED);
+    pressure_update(&w->queue);
+    world_rest(w);
+    assert_true(w->pressed);
+    assert_string_equal(w->pressure, "too many messages are waiting");
+    assert_int_equal(world_commit(w, "b@here.example"), IPC_COMMIT_DEFERRED);
+    world_answer(w, &w->jobs[0], MAILBOX_DELIVERS);
+    world_until_delivered(w, 1);
+    world_rest(w);
+    assert_false(w->pressed);
+    assert_int_equal(world_commit(w, "b@here.example"), IPC_COMMIT_ACCEPTED);
+    world_free(w);
+}
+
+static void refusals_are_booked_and_a_flood_is_counted(void **state)
+{
+    struct world *w = begin();
+    struct event event = {.kind = EVENT_REFUSED,
+                          .time_us = 1,
+                          .count = 1,
+                          .recipient_index = EVENT_NO_RECIPIENT,
+                          .reply = SPAN("550 5.1.1 no such mailbox")};
+    struct buffer wire = BUFFER_INIT;
+    assert_int_equal(codec_encode(&event_codec, &event, &wire), 0);
+    struct ipc_message m = {.type = IPC_EVENT, .event.event = buffer_span(&wire)};
+    for (int i = 0; i < 5000; i++) {
+        int r;
+        while ((r = ipc_notify(w->smtpd, &m)) == -EAGAIN)
+            io_loop_turn(w->loop);
+        assert_int_equal(r, 0);
+    }
+    m.event.event = SPAN("rubbish");
+    assert_int_equal(ipc_notify(w->smtpd, &m), 0);
+    world_rest(w);
+    assert_int_equal(w->queue.events.booked + w->queue.events.dropped, 5001);
+    assert_true(w->queue.events.booked >= 2000);
+    assert_true(w->queue.events.dropped >= 1);
+    events_tick(&w->queue);
+    assert_int_equal(w->queue.events.unbooked, 0);
+    world_rest(w);
+    buffer_done(&wire);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_message_is_accepted_and_handed_on),
+        cmocka_unit_test(recipients_of_one_message_go_in_one_job),
+        cmocka_unit_test(many_messages_share_groups),
+        cmocka_unit_test(a_large_body_streams_in_and_out),
+        cmocka_unit_test(what_an_smtpd_leaves_behind_is_freed),
+        cmocka_unit_test(an_aborted_upload_can_not_be_committed),
+        cmocka_unit_test(aliases_are_expanded_once_for_all),
+        cmocka_unit_test(lies_of_smtpd_are_refused),
+        cmocka_unit_test(pressure_is_told_and_kept),
+        cmocka_unit_test(refusals_are_booked_and_a_flood_is_counted)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,551 @@
+#include "world.h"
+
+#include "base/clock.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static struct conf_queue_domain domains[] = {{.name = {"here.example", 12}}};
+
+struct world *world_new(void)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    assert_non_null(w);
+    strcpy(w->folder, "/tmp/postbuch-queue-XXXXXX");
+    assert_non_null(mkdtemp(w->folder));
+    snprintf(w->control_path, sizeof(w->control_path), "%s/control", w->folder);
+    char spool[80];
+    snprintf(spool, sizeof(spool), "%s/spool", w->folder);
+    assert_int_equal(mkdir(spool, 0700), 0);
+    w->conf = (struct conf_queue){.hostname = SPAN("mail.here.example"),
+                                  .segment_size = 4 << 20,
+                                  .disk_reserve = 1,
+                                  .waiting_max = 100000,
+                                  .message_size_max = 8 << 20,
+                                  .recipients_max = 1000,
+                                  .retry_first_ms = 300000,
+                                  .retry_max_ms = 14400000,
+                                  .give_up_ms = INT64_C(4) * 86400000,
+                                  .domains = domains,
+                                  .domain_count = 1};
+    id_maker_init(&w->ids, 7, 1);
+    assert_int_equal(io_loop_new(&w->loop), 0);
+    return w;
+}
+
+static int listen_at(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    unlink(path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(fd, 10), 0);
+    return fd;
+}
+
+void world_start(struct world *w)
+{
+    char spool[80];
+    struct store *store;
+    snprintf(spool, sizeof(spool), "%s/spool", w->folder);
+    int fd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(queue_start(&w->queue, w->loop, &w->conf), 0);
+    assert_int_equal(store_file_new(fd, &store), 0);
+    assert_int_equal(queue_open(&w->queue, store), 0);
+    assert_int_equal(control_listen(&w->queue, listen_at(w->control_path)), 0);
+}
+
+static void leave(struct world *w)
+{
+    struct ipc_channel **ends[] = {&w->smtpd, &w->mailbox, &w->directory, &w->book, &w->admin};
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+        ipc_channel_free(*ends[i]);
+        *ends[i] = NULL;
+    }
+}
+
+static void forget_jobs(struct world *w)
+{
+    for (size_t i = 0; i < w->job_count; i++) {
+        buffer_done(&w->jobs[i].header);
+        buffer_done(&w->jobs[i].body);
+    }
+    memset(w->jobs, 0, w->job_count * sizeof(w->jobs[0]));
+    w->job_count = w->delivered = 0;
+}
+
+void world_kill(struct world *w)
+{
+    leave(w);
+    queue_done(&w->queue);
+    forget_jobs(w);
+}
+
+static bool closed;
+
+static void on_closed(struct queue *q)
+{
+    closed = true;
+}
+
+static bool is_closed(struct world *w, void *arg)
+{
+    return closed;
+}
+
+void world_stop(struct world *w)
+{
+    closed = false;
+    queue_close(&w->queue, on_closed);
+    world_until(w, is_closed, NULL);
+    world_kill(w);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+void world_free(struct world *w)
+{
+    world_kill(w);
+    io_loop_free(w->loop);
+    nftw(w->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    buffer_done(&w->reply_text);
+    free(w);
+}
+
+void world_until(struct world *w, bool (*done)(struct world *w, void *arg), void *arg)
+{
+    for (int i = 0; i < 200000; i++) {
+        if (done(w, arg))
+            return;
+        assert_int_equal(io_loop_turn(w->loop), 0);
+        usleep(50);
+    }
+    fail_msg("it never came");
+}
+
+void world_rest(struct world *w)
+{
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(io_loop_turn(w->loop), 0);
+        usleep(200);
+    }
+}
+
+/* ---- smtpd ---- */
+
+static void on_smtpd_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    struct world *w = owner;
+    w->smtpd_lost = true;
+}
+
+static void on_pressure(void *owner, const struct ipc_arrival *arrival)
+{
+    struct world *w = owner;
+    const struct ipc_pressure *p = &arrival->message->pressure;
+    w->pressed = p->defer;
+    snprintf(w->pressure, sizeof(w->pressure), SPAN_FMT, SPAN_ARG(p->text));
+}
+
+static const struct ipc_handler smtpd_handlers[] = {{IPC_PRESSURE, on_pressure}};
+static const struct ipc_role smtpd_role = {"queue", smtpd_handlers, 1, on_smtpd_lost, false};
+
+static void join(struct world *w, enum ipc_peer kind, const struct ipc_role *role,
+                 struct ipc_channel **out)
+{
+    int fds[2];
+    ipc_channel_free(*out);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(ipc_channel_new(w->loop, fds[0], role, w, out), 0);
+    assert_int_equal(queue_peer(&w->queue, kind, 0, fds[1]), 0);
+}
+
+void world_join_smtpd(struct world *w)
+{
+    w->smtpd_lost = false;
+    join(w, IPC_PEER_SMTPD, &smtpd_role, &w->smtpd);
+}
+
+static void on_committed(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct world_commit *c = CONTAINER_OF(call, struct world_commit, call);
+    c->answered = true;
+    c->lost = !reply;
+    if (!reply)
+        return;
+    c->result = reply->committed.result;
+    snprintf(c->text, sizeof(c->text), SPAN_FMT, SPAN_ARG(reply->committed.text));
+    c->world->committed++;
+}
+
+static size_t parse_recipients(const char *text, struct envelope_recipient *out, size_t max)
+{
+    size_t n = 0;
+    for (const char *p = text; *p && n < max; n++) {
+        size_t size = strcspn(p, " ");
+        bool expands = *p == '+';
+        struct span address = span_of(p + expands, size - expands);
+        out[n] = (struct envelope_recipient){.address = address,
+                                             .original = address,
+                                             .flags = expands ? ENVELOPE_RECIPIENT_EXPANDS : 0};
+        p += size + (p[size] == ' ');
+    }
+    return n;
+}
+
+static void commit(struct world *w, struct world_commit *c, const char *sender,
+                   const char *recipients, struct span body, uint64_t upload, uint64_t size)
+{
+    static struct envelope_recipient list[1000];
+    struct envelope e = {.id = id_make(&w->ids, clock_wall_us()),
+                         .sender = span_from_cstr(sender),
+                         .recipients = list,
+                         .recipient_count = parse_recipients(recipients, list, 1000),
+                         .size_bytes = size,
+                         .client = {.service = SPAN("mx"), .protocol = SPAN("ESMTP")}};
+    struct buffer wire = BUFFER_INIT;
+    assert_int_equal(codec_encode(&envelope_codec, &e, &wire), 0);
+    struct ipc_message m = {.type = IPC_COMMIT,
+                            .commit = {.upload = upload,
+                                       .envelope = buffer_span(&wire),
+                                       .header = SPAN("Received: by here\r\n"),
+                                       .body = body}};
+    *c = (struct world_commit){.world = w, .id = e.id, .call.fn = on_committed};
+    int r;
+    while ((r = ipc_call(w->smtpd, &c->call, &m)) == -EAGAIN)
+        io_loop_turn(w->loop);
+    assert_int_equal(r, 0);
+    buffer_done(&wire);
+}
+
+void world_send(struct world *w, struct world_commit *c, const char *sender, const char *recipients,
+                struct span body)
+{
+    commit(w, c, sender, recipients, body, 0, body.size);
+}
+
+char world_byte(size_t at)
+{
+    return (char)('a' + at * 31 % 26 + at / 65536 % 3);
+}
+
+struct chunk_call {
+    struct ipc_call call;
+    bool *done;
+};
+
+static void on_taken(struct ipc_call *call, const struct ipc_message *reply)
+{
+    free(CONTAINER_OF(call, struct chunk_call, call));
+}
+
+void world_send_large(struct world *w, struct world_commit *c, const char *recipients, size_t size)
+{
+    static uint64_t upload;
+    char *bytes = malloc(size);
+    upload++;
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = world_byte(i);
+    for (size_t at = 0; at < size; at += IPC_CHUNK_MAX) {
+        struct chunk_call *call = calloc(1, sizeof(*call));
+        struct ipc_message m = {
+            .type = IPC_UPLOAD_CHUNK,
+            .upload_chunk = {.upload = upload,
+                             .bytes = span_first(span_of(bytes + at, size - at), IPC_CHUNK_MAX)}};
+        call->call.fn = on_taken;
+        int r;
+        while ((r = ipc_call(w->smtpd, &call->call, &m)) == -EAGAIN)
+            io_loop_turn(w->loop);
+        assert_int_equal(r, 0);
+    }
+    free(bytes);
+    commit(w, c, "s@far.example", recipients, SPAN(""), upload, size);
+}
+
+static bool is_answered(struct world *w, void *arg)
+{
+    return ((struct world_commit *)arg)->answered;
+}
+
+void world_until_answered(struct world *w, struct world_commit *c)
+{
+    world_until(w, is_answered, c);
+}
+
+enum ipc_commit_result world_commit(struct world *w, const char *recipients)
+{
+    struct world_commit c;
+    world_send(w, &c, "s@far.example", recipients, SPAN("Subject: x\r\n\r\nhello\r\n"));
+    world_until_answered(w, &c);
+    assert_false(c.lost);
+    return c.result;
+}
+
+/* ---- mailbox ---- */
+
+static struct world_job *job_numbered(struct world *w, uint64_t number)
+{
+    for (size_t i = w->job_count; i-- > 0;)
+        if (w->jobs[i].number == number)
+            return &w->jobs[i];
+    fail_msg("no such job");
+    return NULL;
+}
+
+void world_answer(struct world *w, struct world_job *job, enum world_mailbox how)
+{
+    static const struct ipc_mailbox_outcome outcomes[] = {
+        [MAILBOX_DELIVERS] = {0,
+                              IPC_OUTCOME_DELIVERED,
+                              IPC_SCOPE_RECIPIENT,
+                              {"2.0.0", 5},
+                              {"delivered", 9},
+                              {"new/1", 5}},
+        [MAILBOX_DEFERS] = {0,
+                            IPC_OUTCOME_DEFERRED,
+                            IPC_SCOPE_RECIPIENT,
+                            {"4.2.2", 5},
+                            {"over quota", 10},
+                            {"", 0}},
+        [MAILBOX_FAILS] = {0,
+                           IPC_OUTCOME_FAILED,
+                           IPC_SCOPE_RECIPIENT,
+                           {"5.1.1", 5},
+                           {"no such mailbox", 15},
+                           {"", 0}},
+        [MAILBOX_IS_FULL] = {0,
+                             IPC_OUTCOME_DEFERRED,
+                             IPC_SCOPE_DESTINATION,
+                             {"4.3.1", 5},
+                             {"disk full", 9},
+                             {"", 0}},
+    };
+    struct ipc_mailbox_outcome list[8];
+    struct ipc_message m = {.type = IPC_MAILBOX_RESULT,
+                            .mailbox_result = {list, job->recipient_count}};
+    for (size_t i = 0; i < job->recipient_count; i++) {
+        list[i] = outcomes[how];
+        list[i].index = job->indexes[i];
+    }
+    job->answered = true;
+    if (how == MAILBOX_DELIVERS)
+        w->delivered += job->recipient_count;
+    assert_int_equal(ipc_reply(w->mailbox, job->token, &m), 0);
+}
+
+static void finish(struct world *w, struct world_job *job)
+{
+    if (w->mailbox_does != MAILBOX_IS_SILENT)
+        world_answer(w, job, w->mailbox_does);
+}
+
+static void on_job(void *owner, const struct ipc_arrival *arrival)
+{
+    struct world *w = owner;
+    const struct ipc_mailbox_job *m = &arrival->message->mailbox_job;
+    assert_true(w->job_count < WORLD_JOBS_MAX);
+    assert_true(m->recipient_count <= 8);
+    struct world_job *job = &w->jobs[w->job_count++];
+    *job = (struct world_job){.number = m->job,
+                              .token = arrival->token,
+                              .size_bytes = m->size_bytes,
+                              .id = m->id,
+                              .recipient_count = m->recipient_count};
+    snprintf(job->sender, sizeof(job->sender), SPAN_FMT, SPAN_ARG(m->sender));
+    for (size_t i = 0; i < m->recipient_count; i++) {
+        job->indexes[i] = m->recipients[i].index;
+        snprintf(job->recipients[i], 100, SPAN_FMT, SPAN_ARG(m->recipients[i].address));
+    }
+    buffer_append_span(&job->header, m->header);
+    buffer_append_span(&job->body, m->body);
+    if (m->body.size == m->size_bytes)
+        finish(w, job);
+}
+
+static void on_body(void *owner, const struct ipc_arrival *arrival)
+{
+    struct world *w = owner;
+    const struct ipc_mailbox_body *m = &arrival->message->mailbox_body;
+    struct world_job *job = job_numbered(w, m->job);
+    struct ipc_message taken = {.type = IPC_MAILBOX_TAKEN};
+    assert_int_equal(ipc_reply(arrival->channel, arrival->token, &taken), 0);
+    if (m->bytes.size == 0) {
+        job->dropped = true;
+        world_answer(w, job, MAILBOX_DEFERS);
+        return;
+    }
+    buffer_append_span(&job->body, m->bytes);
+    if (job->body.size == job->size_bytes)
+        finish(w, job);
+}
+
+static void on_mailbox_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    assert_int_equal(error, 0);
+}
+
+static const struct ipc_handler mailbox_handlers[] = {{IPC_MAILBOX_JOB, on_job},
+                                                      {IPC_MAILBOX_BODY, on_body}};
+static const struct ipc_role mailbox_role = {"queue", mailbox_handlers, 2, on_mailbox_lost, false};
+
+void world_join_mailbox(struct world *w)
+{
+    join(w, IPC_PEER_MAILBOX, &mailbox_role, &w->mailbox);
+}
+
+struct count {
+    size_t wanted;
+};
+
+static bool has_jobs(struct world *w, void *arg)
+{
+    return w->job_count >= ((struct count *)arg)->wanted;
+}
+
+void world_until_jobs(struct world *w, size_t count)
+{
+    world_until(w, has_jobs, &(struct count){count});
+    assert_int_equal(w->job_count, count);
+}
+
+static bool has_delivered(struct world *w, void *arg)
+{
+    struct spool_counts c;
+    spool_get_counts(w->queue.spool, &c);
+    return w->delivered >= ((struct count *)arg)->wanted && w->queue.settling == 0 &&
+           w->queue.dispatch.job_count == 0;
+}
+
+void world_until_delivered(struct world *w, size_t count)
+{
+    world_until(w, has_delivered, &(struct count){count});
+    assert_int_equal(w->delivered, count);
+}
+
+/* ---- directory: "list@" becomes three, "empty@" nobody, others can't be told now ---- */
+
+static void on_expand(void *owner, const struct ipc_arrival *arrival)
+{
+    struct span address = arrival->message->expand.address;
+    struct ipc_expanded_address three[] = {
+        {SPAN("a@here.example")}, {SPAN("b@here.example")}, {SPAN("c@here.example")}};
+    struct ipc_message m = {.type = IPC_EXPANDED};
+    if (span_starts_nocase(address, SPAN("list")))
+        m.expanded = (struct ipc_expanded){.addresses = three, .address_count = 3};
+    else if (!span_starts_nocase(address, SPAN("empty")))
+        m.expanded.error = -EAGAIN;
+    assert_int_equal(ipc_reply(arrival->channel, arrival->token, &m), 0);
+}
+
+static const struct ipc_handler directory_handlers[] = {{IPC_EXPAND, on_expand}};
+static const struct ipc_role directory_role = {"queue", directory_handlers, 1, on_mailbox_lost,
+                                               false};
+
+void world_join_directory(struct world *w)
+{
+    join(w, IPC_PEER_DIRECTORY, &directory_role, &w->directory);
+}
+
+/* ---- book ---- */
+
+static void on_sealed(void *owner, const struct ipc_arrival *arrival)
+{
+    struct world *w = owner;
+    w->sealed = arrival->message->position;
+    struct ipc_message m = {.type = IPC_FOLDED, .position = w->sealed};
+    if (w->book_folds)
+        assert_int_equal(ipc_notify(arrival->channel, &m), 0);
+}
+
+static const struct ipc_handler book_handlers[] = {{IPC_SEALED, on_sealed}};
+static const struct ipc_role book_role = {"queue", book_handlers, 1, on_mailbox_lost, false};
+
+void world_join_book(struct world *w)
+{
+    join(w, IPC_PEER_BOOK, &book_role, &w->book);
+}
+
+/* ---- administrator ---- */
+
+static void on_admin_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    struct world *w = owner;
+    w->admin_lost = true;
+}
+
+static const struct ipc_role admin_role = {"queue", NULL, 0, on_admin_lost, false};
+
+void world_join_admin(struct world *w)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", w->control_path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    ipc_channel_free(w->admin);
+    w->admin = NULL;
+    w->admin_lost = false;
+    assert_int_equal(ipc_channel_new(w->loop, fd, &admin_role, w, &w->admin), 0);
+}
+
+static void keep_rows(struct world *w, const struct ipc_queue_page *page)
+{
+    for (size_t i = 0; i < page->row_count && w->row_count < WORLD_PLACES_MAX; i++) {
+        snprintf(w->addresses[w->row_count], sizeof(w->addresses[0]), SPAN_FMT,
+                 SPAN_ARG(page->rows[i].address));
+        w->rows[w->row_count++] = page->rows[i];
+    }
+}
+
+static void on_answer(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct world *w = CONTAINER_OF(call, struct world, call);
+    w->answered = true;
+    if (!reply)
+        return;
+    w->reply = *reply;
+    buffer_clear(&w->reply_text);
+    if (reply->type == IPC_QUEUE_PAGE)
+        keep_rows(w, &reply->queue_page);
+    else if (reply->type == IPC_QUEUE_ACTED)
+        buffer_append_span(&w->reply_text, reply->queue_acted.text);
+    else if (reply->type == IPC_QUEUE_SUMMARY)
+        for (size_t i = 0; i < reply->queue_summary.row_count && i < ARRAY_SIZE(w->sums); i++)
+            w->sums[i] = reply->queue_summary.rows[i];
+}
+
+static bool admin_is_answered(struct world *w, void *arg)
+{
+    return w->answered || w->admin_lost;
+}
+
+void world_ask(struct world *w, const struct ipc_message *ask)
+{
+    w->answered = false;
+    w->reply = (struct ipc_message){0};
+    w->call.fn = on_answer;
+    assert_int_equal(ipc_call(w->admin, &w->call, ask), 0);
+    world_until(w, admin_is_answered, NULL);
+}
+
+void world_list(struct world *w, const struct ipc_queue_filter *filter)
+{
+    struct ipc_message ask = {.type = IPC_QUEUE_LIST, .queue_filter = *filter};
+    w->row_count = 0;
+    world_ask(w, &ask);
+    while (!w->reply.queue_page.last) {
+        assert_int_equal(w->reply.queue_page.error, 0);
+        ask = (struct ipc_message){.type = IPC_QUEUE_MORE};
+        world_ask(w, &ask);
+    }
+}

@@ -1,0 +1,112 @@
+/*
+ * The real queue on a real folder, between an smtpd, a mailbox, a directory, a book and an
+ * administrator that are played over socket pairs. One loop turns them all.
+ */
+#pragma once
+
+#include "../../unit.h"
+
+#include "proc/queue/control.h"
+
+struct world;
+
+/* What the played mailbox does with each recipient. */
+enum world_mailbox {
+    MAILBOX_DELIVERS,
+    MAILBOX_DEFERS,
+    MAILBOX_FAILS,
+    MAILBOX_IS_SILENT,
+    MAILBOX_IS_FULL /* a destination's trouble */
+};
+
+/* A commit that the played smtpd sent. */
+struct world_commit {
+    struct ipc_call call;
+    struct world *world;
+    struct id id;
+    bool answered, lost;
+    enum ipc_commit_result result;
+    char text[200];
+};
+
+enum { WORLD_JOBS_MAX = 4096, WORLD_PLACES_MAX = 8192 };
+
+/* A job as the mailbox saw it. */
+struct world_job {
+    uint64_t number, token, size_bytes;
+    struct id id;
+    struct buffer header, body;
+    char sender[100];
+    char recipients[8][100];
+    size_t recipient_count;
+    uint32_t indexes[8];
+    bool dropped; /* an empty chunk came */
+    bool answered;
+};
+
+struct world {
+    char folder[64], control_path[96];
+    struct io_loop *loop;
+    struct conf_queue conf;
+    struct queue queue;
+    struct ipc_channel *smtpd, *mailbox, *directory, *book, *admin;
+    struct id_maker ids;
+    enum world_mailbox mailbox_does;
+    struct world_job jobs[WORLD_JOBS_MAX];
+    size_t job_count, delivered;
+    bool book_folds;
+    struct ipc_position sealed;
+    bool smtpd_lost, admin_lost;
+    bool pressed;
+    char pressure[200];
+    uint64_t committed;
+    /* of the administrator's last call */
+    struct ipc_call call;
+    bool answered;
+    struct buffer reply_text;
+    struct ipc_message reply; /* spans in it are gone; numbers stay */
+    struct ipc_queue_row rows[WORLD_PLACES_MAX];
+    char addresses[WORLD_PLACES_MAX][64];
+    size_t row_count;
+    struct ipc_queue_sum sums[16];
+};
+
+struct world *world_new(void);
+/* The queue process begins with what is in the folder. */
+void world_start(struct world *w);
+/* It ends as by a kill: nothing is finished. */
+void world_kill(struct world *w);
+/* It ends as by a shutdown. */
+void world_stop(struct world *w);
+void world_free(struct world *w);
+
+void world_join_smtpd(struct world *w);
+void world_join_mailbox(struct world *w);
+void world_join_directory(struct world *w);
+void world_join_book(struct world *w);
+void world_join_admin(struct world *w);
+
+/* Turns the loop until `done` says so; fails the test when it never does. */
+void world_until(struct world *w, bool (*done)(struct world *w, void *arg), void *arg);
+/* A few turns, to see that nothing happens. */
+void world_rest(struct world *w);
+
+/* The message to commit: recipients are separated by blanks, "+" in front: it expands. */
+void world_send(struct world *w, struct world_commit *c, const char *sender, const char *recipients,
+                struct span body);
+/* The same with the body in chunks, `size` bytes that world_byte() makes. */
+void world_send_large(struct world *w, struct world_commit *c, const char *recipients, size_t size);
+char world_byte(size_t at);
+/* Sends and waits for the answer. */
+enum ipc_commit_result world_commit(struct world *w, const char *recipients);
+
+void world_until_answered(struct world *w, struct world_commit *c);
+void world_until_jobs(struct world *w, size_t count);
+void world_until_delivered(struct world *w, size_t count);
+/* The mailbox answers a job that it was silent about. */
+void world_answer(struct world *w, struct world_job *job, enum world_mailbox how);
+
+/* The administrator asks and waits. */
+void world_ask(struct world *w, const struct ipc_message *ask);
+/* All pages, into rows[]. */
+void world_list(struct world *w, const struct ipc_queue_filter *filter);
