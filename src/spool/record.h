@@ -95,7 +95,7 @@ enum spool_alarm_kind {
     SPOOL_ALARM_TAIL = 1,   /* bytes behind the last valid seal were put aside as `text` */
     SPOOL_ALARM_DAMAGE = 2, /* a record or a message's bytes are damaged */
     SPOOL_ALARM_FAILED = 3, /* a write or sync failed; the segment was abandoned */
-    SPOOL_ALARM_OPENED = 4, /* the spool was opened */
+    SPOOL_ALARM_LAG = 4,    /* the book is far behind */
     SPOOL_ALARM_MAX = 4,
 };
 
@@ -109,5 +109,129 @@ struct spool_alarm {
 
 enum spool_event_source { SPOOL_EVENT_CALLER = 0, SPOOL_EVENT_SPOOL = 1 };
 
-extern const struct codec spool_status_codec;
-extern const struct codec spool_alarm_codec;
+/* ---- Bytes ---- */
+
+enum { RECORD_HEADER_BYTES = 40, RECORD_VERSION = 1, RECORD_ALIGN = 8 };
+
+/* What ties a record to its place: see above. */
+struct record_place {
+    uint8_t salt[16];
+    uint64_t segment;
+};
+
+struct record_header {
+    uint32_t meta_bytes, data_bytes;
+    uint8_t type, version;
+    uint64_t meta_sum, data_sum;
+    uint64_t sum;
+};
+
+static inline uint64_t record_bytes(uint64_t meta_bytes, uint64_t data_bytes)
+{
+    uint64_t bytes = RECORD_HEADER_BYTES + meta_bytes + data_bytes;
+    return (bytes + RECORD_ALIGN - 1) / RECORD_ALIGN * RECORD_ALIGN;
+}
+
+/* Writes an unfinished header: type and lengths. */
+void record_begin(char *at, enum spool_record_type type, uint32_t meta_bytes, uint32_t data_bytes);
+/* The whole record's bytes by its unfinished or finished header. */
+uint64_t record_bytes_at(const char *at);
+uint32_t record_meta_bytes_at(const char *at);
+enum spool_record_type record_type_at(const char *at);
+/* Fills the checksums of the record that will lie at `offset`. Returns the header's. */
+uint64_t record_finish(char *at, const struct record_place *place, uint64_t offset);
+/* 0; -EBADMSG: no record; -EPROTONOSUPPORT: a record of a newer version. */
+int record_parse(const char at[static RECORD_HEADER_BYTES], const struct record_place *place,
+                 uint64_t offset, struct record_header *out);
+uint64_t record_sum(struct span bytes);
+/* A group's checksum goes over the header checksums of its records, one after the other. */
+uint64_t record_chain(uint64_t sum, uint64_t header_sum);
+
+/* ---- Meta of each type ---- */
+
+/* Bytes in a bulk segment. */
+struct record_extent {
+    uint64_t segment;
+    uint64_t offset;
+    uint32_t bytes;
+    uint64_t sum;
+};
+
+/* MOVED: a recipient as it was. Those that aren't named are closed. */
+struct record_net {
+    uint32_t recipient;
+    uint8_t outcome; /* HELD or DEFERRED */
+    uint16_t attempts;
+    int64_t next_attempt_us;
+};
+
+/* MESSAGE and MOVED: this, then the envelope. A MESSAGE has no `from`, expansions and net. */
+struct record_message {
+    struct spool_position from; /* MOVED: the record that this one replaces */
+    int64_t first_attempt_us;
+    uint64_t header_bytes, body_bytes;
+    struct record_extent *extents;
+    size_t extent_count;
+    struct spool_expansion *expansions;
+    size_t expansion_count;
+    struct record_net *net;
+    size_t net_count;
+};
+
+struct record_expand {
+    struct id message;
+    int64_t time_us;
+    uint32_t first_child;
+    struct spool_expansion *expansions; /* one */
+    size_t expansion_count;
+};
+
+enum record_status_flags {
+    RECORD_STATUS_RESTATED = 1, /* compaction said it again; the book has it already */
+    RECORD_STATUS_GONE = 2,     /* every recipient has its fate */
+};
+
+enum { RECORD_STATUS_HOME_OFFSET = ID_BYTES };
+
+struct record_status {
+    struct id message;
+    uint64_t home; /* segment of the MESSAGE or MOVED record it concerns; patched when written */
+    uint8_t flags;
+    struct spool_status *statuses;
+    size_t status_count;
+};
+
+struct record_event {
+    uint8_t source; /* enum spool_event_source */
+    int64_t time_us;
+    struct span bytes;
+};
+
+struct record_checkpoint {
+    uint64_t generation;
+    struct spool_position position;
+};
+
+struct record_seal {
+    uint64_t sequence; /* counts the lane's seals */
+    int64_t time_us;
+    struct spool_position previous; /* seal record; {0, 0} for the first */
+    uint64_t previous_sum;          /* its header's checksum */
+    uint64_t start;                 /* offset of the group's first record */
+    uint32_t count;                 /* records before this one */
+    uint64_t sum;                   /* record_chain() over them */
+};
+
+extern const struct codec spool_status_codec, spool_alarm_codec, spool_expansion_codec;
+extern const struct codec record_message_codec, record_expand_codec, record_status_codec,
+    record_event_codec, record_checkpoint_codec, record_seal_codec;
+
+enum { RECORD_SEAL_META_BYTES = 60 };
+
+/* MESSAGE's and MOVED's meta: u32 length of the first part, the part, the envelope. */
+int record_encode_message(const struct record_message *message, const struct envelope *envelope,
+                          struct buffer *out);
+/* Writes the extents' places into the meta of a MESSAGE or MOVED that was encoded with as many. */
+void record_patch_extents(char *meta, const struct record_extent *extents, size_t count);
+int record_decode_message(struct span meta, struct arena *arena, struct record_message *out_message,
+                          struct envelope *out_envelope);

@@ -98,7 +98,7 @@ struct spool_message {
 enum spool_message_flags {
     SPOOL_MESSAGE_UNSEALED = 1, /* accepted, not yet on disk; not found, not listed */
     SPOOL_MESSAGE_DAMAGED = 2,  /* its bytes are damaged: set aside, its recipients held (rule 8) */
-    SPOOL_MESSAGE_HAS_DAMAGED_STATUS = 4, /* an outcome may be missing: a duplicate may follow */
+    SPOOL_MESSAGE_LACKS_BYTES = 4, /* recovery found that; becomes DAMAGED when it still waits */
 };
 
 static inline struct spool_message *spool_recipient_message(struct spool_recipient *recipient)
@@ -125,7 +125,7 @@ struct spool_hooks {
 
 /* Recovers (rule 2) and gives a spool that is ready to append. Owns `store` from here on, also when
  * it fails. -EWOULDBLOCK: another process has the lane; -EPROTONOSUPPORT: written by a newer
- * Postbuch; -ENOSPC: not even room for one segment. `options` NULL: the defaults. */
+ * Postbuch. A full or failing disk is no error here, but pressure. `options` NULL: the defaults. */
 int spool_open(struct store *store, const struct spool_options *options, int64_t now_us,
                struct spool **out);
 void spool_set_hooks(struct spool *spool, const struct spool_hooks *hooks);
@@ -205,8 +205,9 @@ int spool_event(struct spool *spool, struct span bytes, spool_done_fn *done, voi
  */
 
 int spool_upload_new(struct spool *spool, struct spool_upload **out);
-/* Copies. `done` (may be NULL) is called when these bytes have been handed to the disk: give the
- * sender its credit then. -EAGAIN: too much is pending. An error is sticky. */
+/* Copies. `done` (may be NULL) is called when the spool is ready for more of this upload, perhaps
+ * before the call returns: give the sender its credit then. -EAGAIN: too much is pending. An error
+ * of the disk is sticky. */
 int spool_upload_append(struct spool_upload *upload, struct span bytes, spool_done_fn *done,
                         void *arg);
 uint64_t spool_upload_size(const struct spool_upload *upload);

@@ -1,0 +1,488 @@
+/*
+ * Bulk: bodies that are too large to be inline. An upload fills a buffer of one extent; a full one
+ * is queued. The bulk task gives queued extents their places, writes and syncs them, while groups
+ * go on beside it. A MESSAGE that refers to an upload joins the pending blocks only when all its
+ * extents are on disk, so no group waits for a large body, and none refers to what isn't durable.
+ *
+ * An upload pins the segments of its extents; once its message refers to them that counts instead.
+ */
+#include "spool/lane.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { BATCH_WRITES = 32 };
+
+struct bulk_write {
+    struct list link;
+    struct spool_upload *upload;
+    size_t extent; /* index in the upload */
+    size_t size;
+    char data[];
+};
+
+struct credit {
+    struct list link;
+    spool_done_fn *done;
+    void *arg;
+    size_t after; /* extents on disk */
+};
+
+enum upload_state {
+    UPLOAD_FILLING,  /* the caller's */
+    UPLOAD_ACCEPTED, /* the spool's: its MESSAGE waits for it */
+    UPLOAD_ABORTED,  /* only a write in flight keeps it */
+};
+
+struct spool_upload {
+    struct list link;
+    struct spool *spool;
+    enum upload_state state;
+    int error;
+    uint64_t size;
+    struct bulk_write *filling;
+    struct record_extent *extents;
+    size_t extent_count, extent_capacity;
+    size_t written; /* extents on disk */
+    size_t in_flight;
+    struct list credits;
+    struct block *block; /* with the MESSAGE */
+    struct spool_extents *uses;
+};
+
+int spool_upload_new(struct spool *spool, struct spool_upload **out)
+{
+    struct spool_upload *upload = calloc(1, sizeof(*upload));
+    if (!upload)
+        return -ENOMEM;
+    upload->spool = spool;
+    list_init(&upload->credits);
+    list_append(&spool->uploads, &upload->link);
+    *out = upload;
+    return 0;
+}
+
+uint64_t spool_upload_size(const struct spool_upload *upload)
+{
+    return upload->size;
+}
+
+/* ---- Filling ---- */
+
+static int new_extent(struct spool_upload *upload)
+{
+    uint32_t bytes = upload->spool->options.extent_bytes;
+
+    if (upload->extent_count == upload->extent_capacity) {
+        size_t capacity = upload->extent_capacity ? upload->extent_capacity * 2 : 8;
+        struct record_extent *extents = reallocarray(upload->extents, capacity, sizeof(*extents));
+        if (!extents)
+            return -ENOMEM;
+        upload->extents = extents;
+        upload->extent_capacity = capacity;
+    }
+    upload->filling = malloc(sizeof(*upload->filling) + bytes);
+    if (!upload->filling)
+        return -ENOMEM;
+    *upload->filling = (struct bulk_write){.upload = upload, .extent = upload->extent_count};
+    upload->extents[upload->extent_count++] = (struct record_extent){0};
+    return 0;
+}
+
+static void queue_filled(struct spool_upload *upload)
+{
+    struct bulk_write *write = upload->filling;
+    struct record_extent *extent = &upload->extents[write->extent];
+
+    extent->bytes = (uint32_t)write->size;
+    extent->sum = record_sum(span_of(write->data, write->size));
+    list_append(&upload->spool->bulk_writes, &write->link);
+    upload->filling = NULL;
+}
+
+static int fill(struct spool_upload *upload, struct span *bytes)
+{
+    uint32_t limit = upload->spool->options.extent_bytes;
+    int r = upload->filling ? 0 : new_extent(upload);
+
+    if (r < 0)
+        return r;
+    struct bulk_write *write = upload->filling;
+    size_t n = bytes->size < limit - write->size ? bytes->size : limit - write->size;
+    memcpy(write->data + write->size, bytes->data, n);
+    write->size += n;
+    upload->size += n;
+    upload->spool->bulk_pending_bytes += n;
+    *bytes = span_from(*bytes, n);
+    if (write->size == limit)
+        queue_filled(upload);
+    return 0;
+}
+
+static size_t queued(const struct spool_upload *upload)
+{
+    return upload->extent_count - (upload->filling ? 1 : 0);
+}
+
+static int give_credit(struct spool_upload *upload, spool_done_fn *done, void *arg)
+{
+    if (!done)
+        return 0;
+    if (upload->written == queued(upload)) {
+        done(arg, 0);
+        return 0;
+    }
+    struct credit *credit = malloc(sizeof(*credit));
+    if (!credit)
+        return -ENOMEM;
+    *credit = (struct credit){.done = done, .arg = arg, .after = queued(upload)};
+    list_append(&upload->credits, &credit->link);
+    return 0;
+}
+
+int spool_upload_append(struct spool_upload *upload, struct span bytes, spool_done_fn *done,
+                        void *arg)
+{
+    int r = 0;
+
+    if (upload->error)
+        return upload->error;
+    if (upload->spool->bulk_pending_bytes > upload->spool->options.upload_bytes)
+        return -EAGAIN;
+    while (r == 0 && bytes.size)
+        r = fill(upload, &bytes);
+    if (r == 0)
+        r = give_credit(upload, done, arg);
+    if (r < 0)
+        upload->error = r; /* a part may be in: only an abort makes sense */
+    return r;
+}
+
+/* ---- The end of an upload ---- */
+
+static void fail_credits(struct spool_upload *upload, int error)
+{
+    struct list *link;
+    while ((link = list_take_first(&upload->credits)) != NULL) {
+        struct credit *credit = CONTAINER_OF(link, struct credit, link);
+        credit->done(credit->arg, error);
+        free(credit);
+    }
+}
+
+static void unpin_extents(struct spool_upload *upload)
+{
+    for (size_t i = 0; i < upload->extent_count; i++) {
+        struct segment *segment =
+            upload->extents[i].segment
+                ? spool_segment(upload->spool, STORE_BULK, upload->extents[i].segment)
+                : NULL;
+        if (segment)
+            segment->pins--;
+    }
+}
+
+static void destroy(struct spool_upload *upload)
+{
+    unpin_extents(upload);
+    list_remove(&upload->link);
+    free(upload->extents);
+    free(upload->uses);
+    free(upload);
+}
+
+static void drop_write(struct spool *spool, struct bulk_write *write)
+{
+    spool->bulk_pending_bytes -= write->size;
+    list_remove(&write->link);
+    free(write);
+}
+
+void spool_upload_free(struct spool_upload *upload)
+{
+    if (!upload)
+        return;
+    struct spool *spool = upload->spool;
+    upload->state = UPLOAD_ABORTED;
+    if (upload->filling)
+        drop_write(spool, upload->filling);
+    upload->filling = NULL;
+    LIST_EACH(&spool->bulk_writes, link)
+    {
+        struct bulk_write *write = CONTAINER_OF(link, struct bulk_write, link);
+        if (write->upload == upload)
+            drop_write(spool, write);
+    }
+    fail_credits(upload, -ECANCELED);
+    if (upload->in_flight == 0)
+        destroy(upload);
+}
+
+int bulk_seal_upload(struct spool_upload *upload, struct record_extent **out_extents,
+                     size_t *out_count)
+{
+    size_t count = upload->extent_count;
+
+    if (upload->error)
+        return upload->error;
+    if (!upload->uses)
+        upload->uses = calloc(1, sizeof(*upload->uses) + count * sizeof(upload->uses->uses[0]));
+    if (!upload->uses)
+        return -ENOMEM;
+    if (upload->filling)
+        queue_filled(upload);
+    *out_extents = upload->extents;
+    *out_count = count;
+    return 0;
+}
+
+static struct unit *held_unit(const struct spool_upload *upload)
+{
+    return CONTAINER_OF(upload->block->units.next, struct unit, link);
+}
+
+static void fail_accepted(struct spool_upload *upload, int error)
+{
+    struct spool *spool = upload->spool;
+    struct block *block = upload->block;
+
+    append_fail_unit(spool, held_unit(upload), error);
+    append_block_free(spool, block);
+    spool_upload_free(upload);
+}
+
+static void count_use(struct spool_extents *uses, struct segment *segment, uint64_t bytes)
+{
+    for (uint32_t i = 0; i < uses->count; i++) {
+        if (uses->uses[i].segment == segment) {
+            uses->uses[i].bytes += bytes;
+            return;
+        }
+    }
+    uses->uses[uses->count++] = (struct spool_extent_use){segment, bytes};
+}
+
+/* All extents are on disk: the MESSAGE may go. */
+static void release(struct spool_upload *upload)
+{
+    struct spool *spool = upload->spool;
+    struct unit *unit = held_unit(upload);
+
+    record_patch_extents(upload->block->data + unit->offset + RECORD_HEADER_BYTES, upload->extents,
+                         upload->extent_count);
+    for (size_t i = 0; i < upload->extent_count; i++)
+        count_use(upload->uses, spool_segment(spool, STORE_BULK, upload->extents[i].segment),
+                  upload->extents[i].bytes);
+    if (upload->uses->count) {
+        index_set_extents(unit->message, upload->uses);
+        upload->uses = NULL;
+    }
+    list_append(&spool->blocks, &upload->block->link);
+    spool->pending_bytes += upload->block->used;
+    destroy(upload);
+}
+
+static void settle(struct spool_upload *upload)
+{
+    if (upload->state == UPLOAD_ABORTED) {
+        if (upload->in_flight == 0)
+            destroy(upload);
+    } else if (upload->state == UPLOAD_ACCEPTED) {
+        if (upload->error && upload->in_flight == 0)
+            fail_accepted(upload, upload->error);
+        else if (!upload->error && upload->written == upload->extent_count)
+            release(upload);
+    }
+}
+
+void bulk_hold_accept(struct spool_upload *upload, struct block *block)
+{
+    upload->state = UPLOAD_ACCEPTED;
+    upload->block = block;
+    settle(upload);
+}
+
+void bulk_close(struct spool *spool)
+{
+    while (!list_is_empty(&spool->uploads)) {
+        struct spool_upload *upload = CONTAINER_OF(spool->uploads.next, struct spool_upload, link);
+        upload->in_flight = 0;
+        if (upload->state == UPLOAD_ACCEPTED)
+            fail_accepted(upload, -ECANCELED);
+        else
+            spool_upload_free(upload);
+    }
+}
+
+/* ---- The task ---- */
+
+struct bulk_task {
+    struct spool_task task;
+    struct bulk_write *writes[BATCH_WRITES];
+    struct segment *segments[BATCH_WRITES];
+    uint64_t offsets[BATCH_WRITES];
+    size_t count;
+};
+
+/* Neighbours go out in one write, and each segment is synced once: the batch is in order of place.
+ */
+static void bulk_run(struct spool_task *task)
+{
+    struct bulk_task *bulk = CONTAINER_OF(task, struct bulk_task, task);
+
+    for (size_t i = 0; task->error == 0 && i < bulk->count; i++) {
+        struct iovec part = {bulk->writes[i]->data, bulk->writes[i]->size};
+        task->error = task->ops->write(bulk->segments[i]->handle, bulk->offsets[i], &part, 1);
+    }
+    for (size_t i = 0; task->error == 0 && i < bulk->count; i++) {
+        if (i + 1 == bulk->count || bulk->segments[i + 1] != bulk->segments[i])
+            task->error = task->ops->sync(bulk->segments[i]->handle);
+    }
+}
+
+/* Rule 6, as for the log: never written or synced again; compaction moves what lives in it. */
+static void abandon(struct spool *spool, struct segment *segment, int error)
+{
+    if (segment->state == SEGMENT_FAILED)
+        return;
+    segment->state = SEGMENT_FAILED;
+    if (spool->bulk_open == segment)
+        spool->bulk_open = NULL;
+    append_alarm(spool, SPOOL_ALARM_FAILED, NULL,
+                 (struct spool_position){segment->number, segment->end}, "bulk write or sync: %s",
+                 strerror(-error));
+}
+
+static void pay_credits(struct spool_upload *upload)
+{
+    while (!list_is_empty(&upload->credits)) {
+        struct credit *credit = CONTAINER_OF(upload->credits.next, struct credit, link);
+        if (credit->after > upload->written)
+            return;
+        list_remove(&credit->link);
+        credit->done(credit->arg, 0);
+        free(credit);
+    }
+}
+
+static void fail_upload(struct spool_upload *upload, int error)
+{
+    upload->error = error;
+    fail_credits(upload, error);
+}
+
+static void finish_write(struct spool *spool, struct bulk_write *write, int error)
+{
+    struct spool_upload *upload = write->upload;
+
+    drop_write(spool, write);
+    upload->written += !error;
+    /* A credit's receiver may abort the upload: what is in flight keeps it until here. */
+    if (error && !upload->error)
+        fail_upload(upload, error);
+    else
+        pay_credits(upload);
+    upload->in_flight--;
+    settle(upload);
+}
+
+void bulk_fail_waiting(struct spool *spool, int error)
+{
+    struct list *link;
+
+    while ((link = list_take_first(&spool->bulk_writes)) != NULL) {
+        struct bulk_write *write = CONTAINER_OF(link, struct bulk_write, link);
+        struct spool_upload *upload = write->upload;
+        drop_write(spool, write);
+        upload->in_flight++;
+        if (!upload->error)
+            fail_upload(upload, error);
+        upload->in_flight--;
+        settle(upload);
+    }
+}
+
+static void bulk_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
+{
+    struct bulk_task *bulk = CONTAINER_OF(task, struct bulk_task, task);
+
+    (void)now_us;
+    for (size_t i = 0; i < bulk->count; i++) {
+        if (task->error)
+            abandon(spool, bulk->segments[i], task->error);
+    }
+    for (size_t i = 0; i < bulk->count; i++)
+        finish_write(spool, bulk->writes[i], task->error);
+    free(bulk);
+}
+
+static struct segment *empty_segment(const struct spool *spool)
+{
+    LIST_EACH(&spool->segments[STORE_BULK], link)
+    {
+        struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        if (segment->state == SEGMENT_SPARE)
+            return segment;
+    }
+    return NULL;
+}
+
+static bool has_room(const struct segment *segment, size_t bytes)
+{
+    return segment && bytes <= segment->size_bytes - segment->end;
+}
+
+/* Where the next extent goes; false: there is no room yet. */
+static bool allocate(struct spool *spool, struct bulk_write *write, struct segment **out_segment,
+                     uint64_t *out_offset)
+{
+    if (!has_room(spool->bulk_open, write->size)) {
+        struct segment *next = empty_segment(spool);
+        if (!has_room(next, write->size))
+            return false;
+        if (spool->bulk_open)
+            spool->bulk_open->state = SEGMENT_CLOSED;
+        next->state = SEGMENT_OPEN;
+        spool->bulk_open = next;
+    }
+    struct segment *segment = spool->bulk_open;
+    *out_segment = segment;
+    *out_offset = segment->end;
+    segment->end = segment_align(segment->end + write->size, spool->options.block_bytes);
+    segment->pins++;
+    struct record_extent *extent = &write->upload->extents[write->extent];
+    extent->segment = segment->number;
+    extent->offset = *out_offset;
+    return true;
+}
+
+bool bulk_needs_segment(const struct spool *spool)
+{
+    if (list_is_empty(&spool->bulk_writes))
+        return false;
+    const struct bulk_write *first = CONTAINER_OF(spool->bulk_writes.next, struct bulk_write, link);
+    return !has_room(spool->bulk_open, first->size) && !empty_segment(spool);
+}
+
+struct spool_task *bulk_take(struct spool *spool)
+{
+    struct bulk_task *bulk;
+
+    if (list_is_empty(&spool->bulk_writes) || bulk_needs_segment(spool))
+        return NULL;
+    bulk = calloc(1, sizeof(*bulk));
+    if (!bulk)
+        return NULL;
+    task_init(&bulk->task, spool, bulk_run, bulk_finish);
+    LIST_EACH(&spool->bulk_writes, link)
+    {
+        struct bulk_write *write = CONTAINER_OF(link, struct bulk_write, link);
+        size_t i = bulk->count;
+        if (i == BATCH_WRITES || !allocate(spool, write, &bulk->segments[i], &bulk->offsets[i]))
+            break;
+        list_remove(link);
+        bulk->writes[bulk->count++] = write;
+        write->upload->in_flight++;
+    }
+    return &bulk->task;
+}

@@ -1,0 +1,377 @@
+#include "spool/follow.h"
+
+#include "spool/scan.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct spool_follower {
+    struct store *store;
+    struct spool_position position, limit;
+    uint32_t block_bytes;
+
+    struct store_segment *handle; /* of position.segment; NULL: find it first */
+    bool ends_at_limit;           /* the limit lies in this segment */
+    uint64_t successor;           /* else: the segment that comes after it */
+    struct scan scan;
+
+    struct arena arena; /* what the last record was decoded into */
+    struct record_message message;
+    struct envelope envelope;
+    struct record_expand expand;
+    struct record_status status;
+    struct record_event event;
+    struct spool_alarm alarm;
+    struct record_seal seal;
+};
+
+/* What is known of a segment that the chain leads through. */
+struct link_found {
+    uint64_t number;
+    struct segment_header header;
+    struct segment_trailer trailer;
+    bool has_trailer;
+};
+
+struct numbers {
+    uint64_t *list;
+    size_t count, capacity;
+    uint32_t block_bytes;
+    int error;
+};
+
+int spool_follower_new(struct store *store, struct spool_position from, struct spool_follower **out)
+{
+    struct spool_follower *f = calloc(1, sizeof(*f));
+    int r = f ? store->ops->open_lane(store, true) : -ENOMEM;
+
+    if (r < 0) {
+        free(f);
+        store->ops->close(store);
+        return r;
+    }
+    f->store = store;
+    f->position = f->limit = from;
+    *out = f;
+    return 0;
+}
+
+static void close_segment(struct spool_follower *f)
+{
+    if (!f->handle)
+        return;
+    scan_done(&f->scan);
+    f->store->ops->close_segment(f->handle);
+    f->handle = NULL;
+}
+
+void spool_follower_free(struct spool_follower *f)
+{
+    if (!f)
+        return;
+    close_segment(f);
+    arena_done(&f->arena);
+    f->store->ops->close(f->store);
+    free(f);
+}
+
+void spool_follower_set_limit(struct spool_follower *f, struct spool_position limit)
+{
+    if (spool_position_compare(limit, f->limit) <= 0)
+        return;
+    f->limit = limit;
+    if (!f->handle || !f->ends_at_limit)
+        return;
+    if (limit.segment == f->position.segment)
+        f->scan.end = limit.offset;
+    else
+        close_segment(f); /* its end is another one now: look again */
+}
+
+/* ---- The chain of segments ---- */
+
+static void found_one(void *arg, const struct store_entry *entry)
+{
+    struct numbers *numbers = arg;
+
+    if (entry->kind != STORE_LOG)
+        return;
+    if (numbers->count == numbers->capacity) {
+        size_t capacity = numbers->capacity ? numbers->capacity * 2 : 64;
+        uint64_t *list = reallocarray(numbers->list, capacity, sizeof(*list));
+        if (!list) {
+            numbers->error = -ENOMEM;
+            return;
+        }
+        numbers->list = list;
+        numbers->capacity = capacity;
+    }
+    numbers->list[numbers->count++] = entry->number;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+static int list_numbers(struct spool_follower *f, struct numbers *out)
+{
+    int r = f->store->ops->list(f->store, found_one, out);
+    if (r == 0)
+        r = out->error;
+    if (r == 0 && out->count)
+        qsort(out->list, out->count, sizeof(*out->list), compare);
+    return r;
+}
+
+/* The header knows the block size; until one was read, the sizes that are possible are tried. */
+static int read_header_any(struct spool_follower *f, struct store_segment *handle, uint64_t number,
+                           struct segment_header *out)
+{
+    bool is_blank;
+    int r = -EBADMSG;
+
+    if (f->block_bytes)
+        return segment_read_header(f->store->ops, handle, number, f->block_bytes, 0, out,
+                                   &is_blank);
+    for (uint32_t block = 512; r == -EBADMSG && block <= 65536; block *= 2)
+        r = segment_read_header(f->store->ops, handle, number, block, 0, out, &is_blank);
+    if (r == 0)
+        f->block_bytes = out->block_bytes;
+    return r;
+}
+
+/* 0; -ENOENT when it is gone or was never used. */
+static int look_at(struct spool_follower *f, uint64_t number, struct link_found *out)
+{
+    struct store_segment *handle;
+    int r = f->store->ops->open_segment(f->store, STORE_LOG, number, true, &handle);
+
+    if (r < 0)
+        return r;
+    *out = (struct link_found){.number = number};
+    r = read_header_any(f, handle, number, &out->header);
+    if (r == 0)
+        out->has_trailer = segment_read_trailer(f->store->ops, handle, out->header.size_bytes,
+                                                f->block_bytes, &out->header, &out->trailer) == 0;
+    f->store->ops->close_segment(handle);
+    return r == -EBADMSG ? -ENOENT : r;
+}
+
+/* From the limit's segment back to the one that follows `number`. 0 in *out_successor: none. */
+static int find_successor(struct spool_follower *f, const struct numbers *numbers, uint64_t number,
+                          uint64_t *out_successor, uint64_t *out_end)
+{
+    uint64_t wanted = f->limit.segment;
+    struct link_found link;
+
+    *out_successor = *out_end = 0;
+    for (size_t i = numbers->count; i > 0 && numbers->list[i - 1] > number; i--) {
+        if (numbers->list[i - 1] > wanted)
+            continue;
+        int r = look_at(f, numbers->list[i - 1], &link);
+        if (r == -ENOENT)
+            continue;
+        if (r < 0)
+            return r;
+        *out_successor = link.number;
+        wanted = link.header.previous_end.segment;
+        if (wanted == number)
+            *out_end = link.header.previous_end.offset;
+        if (wanted < number)
+            break;
+    }
+    return 0;
+}
+
+static void start_scan(struct spool_follower *f, const struct link_found *link, uint64_t end)
+{
+    struct record_place place = {.segment = link->number};
+
+    memcpy(place.salt, link->header.salt, sizeof(place.salt));
+    if (f->position.offset < segment_first_offset(f->block_bytes))
+        f->position.offset = segment_first_offset(f->block_bytes);
+    scan_init(&f->scan, f->store->ops, f->handle, &place, f->block_bytes, f->position.offset, end,
+              0);
+}
+
+/* Opens position.segment. -ENOENT: it isn't there; f->successor says which is next. */
+static int open_segment(struct spool_follower *f)
+{
+    struct numbers numbers = {0};
+    struct link_found link;
+    uint64_t end = 0;
+    int r = list_numbers(f, &numbers);
+
+    f->ends_at_limit = f->position.segment == f->limit.segment;
+    if (r == 0 && !f->ends_at_limit)
+        r = find_successor(f, &numbers, f->position.segment, &f->successor, &end);
+    free(numbers.list);
+    if (r == 0)
+        r = f->position.segment ? look_at(f, f->position.segment, &link) : -ENOENT;
+    if (r < 0)
+        return r;
+    if (f->ends_at_limit)
+        end = f->limit.offset;
+    else if (!end)
+        end = link.has_trailer ? link.trailer.end : f->position.offset;
+    r = f->store->ops->open_segment(f->store, STORE_LOG, link.number, true, &f->handle);
+    if (r < 0)
+        return r;
+    start_scan(f, &link, end);
+    return 0;
+}
+
+/* ---- Records ---- */
+
+static int decode(struct spool_follower *f, const struct scan_record *record,
+                  struct spool_followed *out)
+{
+    struct span meta = record->meta;
+    int r = 0;
+
+    switch (record->header.type) {
+    case SPOOL_RECORD_MESSAGE:
+    case SPOOL_RECORD_MOVED:
+        r = record_decode_message(meta, &f->arena, &f->message, &f->envelope);
+        if (r < 0)
+            return r;
+        out->kind = record->header.type == SPOOL_RECORD_MESSAGE ? SPOOL_FOLLOWED_MESSAGE
+                                                                : SPOOL_FOLLOWED_MOVED;
+        out->message = f->envelope.id;
+        out->envelope = &f->envelope;
+        out->header_bytes = f->message.header_bytes;
+        out->body_bytes = f->message.body_bytes;
+        return 1;
+    case SPOOL_RECORD_EXPAND:
+        r = codec_decode(&record_expand_codec, meta, &f->arena, &f->expand);
+        if (r < 0 || f->expand.expansion_count != 1)
+            return r < 0 ? r : -EBADMSG;
+        out->kind = SPOOL_FOLLOWED_EXPAND;
+        out->message = f->expand.message;
+        out->expansion = &f->expand.expansions[0];
+        out->first_child = f->expand.first_child;
+        out->time_us = f->expand.time_us;
+        return 1;
+    case SPOOL_RECORD_STATUS:
+        r = codec_decode(&record_status_codec, meta, &f->arena, &f->status);
+        if (r < 0 || f->status.flags & (RECORD_STATUS_RESTATED | RECORD_STATUS_GONE))
+            return r;
+        out->kind = SPOOL_FOLLOWED_STATUS;
+        out->message = f->status.message;
+        out->statuses = f->status.statuses;
+        out->status_count = f->status.status_count;
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static int decode_rest(struct spool_follower *f, const struct scan_record *record,
+                       struct spool_followed *out)
+{
+    int r;
+
+    switch (record->header.type) {
+    case SPOOL_RECORD_EVENT:
+        r = codec_decode(&record_event_codec, record->meta, &f->arena, &f->event);
+        if (r < 0)
+            return r;
+        out->time_us = f->event.time_us;
+        out->kind = SPOOL_FOLLOWED_EVENT;
+        out->event = f->event.bytes;
+        if (f->event.source == SPOOL_EVENT_CALLER)
+            return 1;
+        r = codec_decode(&spool_alarm_codec, f->event.bytes, &f->arena, &f->alarm);
+        if (r < 0)
+            return r;
+        out->kind = SPOOL_FOLLOWED_ALARM;
+        out->alarm = &f->alarm;
+        return 1;
+    case SPOOL_RECORD_SEAL:
+        r = codec_decode(&record_seal_codec, record->meta, &f->arena, &f->seal);
+        out->kind = SPOOL_FOLLOWED_SEAL;
+        out->time_us = f->seal.time_us;
+        return r < 0 ? r : 1;
+    default:
+        return 0;
+    }
+}
+
+/* 1: *out is for the book. 0: nothing that it keeps. */
+static int give(struct spool_follower *f, const struct scan_record *record,
+                struct spool_followed *out)
+{
+    int r = -EBADMSG;
+
+    *out = (struct spool_followed){
+        .position = {f->position.segment, record->offset},
+        .next = {f->position.segment, record->next},
+    };
+    if (!record->is_damaged && !record->meta_is_damaged) {
+        r = decode(f, record, out);
+        if (r == 0)
+            r = decode_rest(f, record, out);
+    }
+    if (r == -EBADMSG) {
+        out->kind = SPOOL_FOLLOWED_DAMAGED;
+        r = 1;
+    }
+    if (r >= 0)
+        f->position = out->next;
+    else
+        f->scan.offset = record->offset; /* for the next try */
+    return r;
+}
+
+/* At the end of a segment: what is left of it is damaged, or the next one follows. */
+static int leave_segment(struct spool_follower *f, struct scan_record *record)
+{
+    if (f->scan.offset < f->scan.end) {
+        *record =
+            (struct scan_record){.offset = f->scan.offset, .next = f->scan.end, .is_damaged = true};
+        f->scan.offset = f->scan.end;
+        return 1;
+    }
+    close_segment(f);
+    if (f->ends_at_limit)
+        return 0;
+    if (!f->successor)
+        return -ENOENT; /* the limit's own segment isn't there */
+    f->position = (struct spool_position){f->successor, segment_first_offset(f->block_bytes)};
+    return 0;
+}
+
+static int skip_gap(struct spool_follower *f, struct spool_followed *out)
+{
+    struct spool_position from = f->position;
+
+    if (f->ends_at_limit || !f->successor)
+        return -ENOENT;
+    f->position = (struct spool_position){f->successor, segment_first_offset(f->block_bytes)};
+    *out =
+        (struct spool_followed){.kind = SPOOL_FOLLOWED_GAP, .position = from, .next = f->position};
+    return from.segment ? 1 : 0;
+}
+
+int spool_follower_next(struct spool_follower *f, struct spool_followed *out)
+{
+    struct scan_record record;
+    int r = 0;
+
+    arena_clear(&f->arena);
+    while (r == 0 && spool_position_compare(f->position, f->limit) < 0) {
+        if (!f->handle) {
+            r = open_segment(f);
+            if (r == -ENOENT)
+                r = skip_gap(f, out);
+            continue;
+        }
+        r = scan_next(&f->scan, &record);
+        if (r == 0)
+            r = leave_segment(f, &record);
+        if (r > 0)
+            r = give(f, &record, out);
+    }
+    return r;
+}

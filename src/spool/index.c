@@ -1,0 +1,398 @@
+#include "spool/index.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+enum { BUCKETS_MIN = 1024 };
+
+static size_t row_bytes(uint32_t recipients)
+{
+    return sizeof(struct spool_message) + recipients * sizeof(struct spool_recipient);
+}
+
+static struct span domain_of(struct span address)
+{
+    ptrdiff_t at = span_find_last(address, '@');
+    return at < 0 ? SPAN("") : span_from(address, (size_t)at + 1);
+}
+
+struct spool_message *index_new_rows(struct index *index, uint32_t count)
+{
+    struct spool_message *message = calloc(1, row_bytes(count));
+
+    if (!message)
+        return NULL;
+    message->recipient_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        message->recipients[i].row = i;
+        message->recipients[i].domain = DOMAIN_NONE;
+    }
+    index->row_bytes += row_bytes(count);
+    return message;
+}
+
+int index_set_domain(struct index *index, struct spool_recipient *recipient, struct span address)
+{
+    return domains_use(&index->domains, domain_of(address), &recipient->domain);
+}
+
+/* Which recipients an expansion closed, by index. NULL: no memory or (error set) no such parent. */
+static bool *closed_parents(size_t total, size_t own, const struct spool_expansion *expansions,
+                            size_t count, int *out_error)
+{
+    bool *closed = calloc(total + 1, sizeof(*closed));
+    size_t known = own;
+
+    *out_error = closed ? 0 : -ENOMEM;
+    for (size_t i = 0; closed && i < count; i++) {
+        const struct spool_expansion *e = &expansions[i];
+        if (e->parent >= known || e->child_count == 0 || closed[e->parent])
+            *out_error = -EINVAL;
+        else
+            closed[e->parent] = true;
+        known += e->child_count;
+    }
+    if (*out_error < 0) {
+        free(closed);
+        return NULL;
+    }
+    return closed;
+}
+
+static int fill_row(struct index *index, struct spool_message *message, uint32_t *row,
+                    uint32_t recipient, struct span address, int64_t first_attempt_us)
+{
+    struct spool_recipient *r = &message->recipients[*row];
+
+    *r = (struct spool_recipient){.next_attempt_us = first_attempt_us,
+                                  .row = *row,
+                                  .index = recipient,
+                                  .state = SPOOL_RECIPIENT_WAITING,
+                                  .domain = DOMAIN_NONE};
+    ++*row;
+    return index_set_domain(index, r, address);
+}
+
+static int fill_rows(struct index *index, struct spool_message *message, const bool *closed,
+                     const struct envelope *envelope, const struct spool_expansion *expansions,
+                     size_t expansion_count, int64_t first_attempt_us)
+{
+    uint32_t row = 0, recipient = 0;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < envelope->recipient_count; i++, recipient++) {
+        if (!closed[recipient])
+            r = fill_row(index, message, &row, recipient, envelope->recipients[i].address,
+                         first_attempt_us);
+    }
+    for (size_t e = 0; e < expansion_count; e++) {
+        for (size_t i = 0; r == 0 && i < expansions[e].child_count; i++, recipient++) {
+            if (!closed[recipient])
+                r = fill_row(index, message, &row, recipient, expansions[e].children[i].address,
+                             first_attempt_us);
+        }
+    }
+    return r;
+}
+
+int index_new_message(struct index *index, const struct envelope *envelope,
+                      const struct spool_expansion *expansions, size_t expansion_count,
+                      int64_t first_attempt_us, uint64_t size_bytes, struct spool_message **out)
+{
+    size_t total = envelope->recipient_count;
+    int r;
+
+    for (size_t i = 0; i < expansion_count; i++)
+        total += expansions[i].child_count;
+    if (total > ENVELOPE_RECIPIENTS_MAX + SPOOL_CHILDREN_MAX || envelope->recipient_count == 0)
+        return -EINVAL;
+    bool *closed =
+        closed_parents(total, envelope->recipient_count, expansions, expansion_count, &r);
+    if (!closed)
+        return r;
+    struct spool_message *message = index_new_rows(index, (uint32_t)(total - expansion_count));
+    if (message) {
+        message->id = envelope->id;
+        message->accepted_us = envelope->accepted_us;
+        message->size_bytes = size_bytes;
+        message->waiting = message->recipient_count;
+        r = fill_rows(index, message, closed, envelope, expansions, expansion_count,
+                      first_attempt_us);
+    } else {
+        r = -ENOMEM;
+    }
+    free(closed);
+    if (r < 0) {
+        index_free_message(index, message);
+        return r;
+    }
+    *out = message;
+    return 0;
+}
+
+void index_free_message(struct index *index, struct spool_message *message)
+{
+    if (!message)
+        return;
+    for (uint32_t i = 0; i < message->recipient_count; i++) {
+        if (message->recipients[i].domain != DOMAIN_NONE)
+            domains_release(&index->domains, message->recipients[i].domain);
+    }
+    index->row_bytes -= row_bytes(message->recipient_count);
+    free(message->bulk);
+    free(message);
+}
+
+static size_t bucket_of(const struct id *id, size_t bucket_count)
+{
+    return XXH3_64bits(id->bytes, sizeof(id->bytes)) & (bucket_count - 1);
+}
+
+static int grow(struct index *index)
+{
+    size_t count = index->bucket_count ? index->bucket_count * 2 : BUCKETS_MIN;
+    struct spool_message **buckets = calloc(count, sizeof(struct spool_message *));
+
+    if (!buckets)
+        return -ENOMEM;
+    for (size_t i = 0; i < index->bucket_count; i++) {
+        struct spool_message *next;
+        for (struct spool_message *m = index->buckets[i]; m; m = next) {
+            next = m->hash_next;
+            struct spool_message **bucket = &buckets[bucket_of(&m->id, count)];
+            m->hash_next = *bucket;
+            *bucket = m;
+        }
+    }
+    free(index->buckets);
+    index->buckets = buckets;
+    index->bucket_count = count;
+    return 0;
+}
+
+static void count_state(struct index *index, uint8_t state, int by)
+{
+    if (state == SPOOL_RECIPIENT_WAITING)
+        index->waiting += (uint64_t)by;
+    else if (state == SPOOL_RECIPIENT_HELD)
+        index->held += (uint64_t)by;
+}
+
+static void count_message(struct index *index, const struct spool_message *message, int by)
+{
+    index->messages += (uint64_t)by;
+    for (uint32_t i = 0; i < message->recipient_count; i++)
+        count_state(index, message->recipients[i].state, by);
+}
+
+int index_add(struct index *index, struct spool_message *message)
+{
+    if (index_find(index, &message->id))
+        return -EEXIST;
+    if (index->messages >= index->bucket_count && grow(index) < 0)
+        return -ENOMEM;
+    struct spool_message **bucket = &index->buckets[bucket_of(&message->id, index->bucket_count)];
+    message->hash_next = *bucket;
+    *bucket = message;
+    count_message(index, message, 1);
+    return 0;
+}
+
+struct spool_message *index_find(const struct index *index, const struct id *id)
+{
+    if (!index->bucket_count)
+        return NULL;
+    struct spool_message *message = index->buckets[bucket_of(id, index->bucket_count)];
+    while (message && !id_equal(&message->id, id))
+        message = message->hash_next;
+    return message;
+}
+
+void index_remove(struct index *index, struct spool_message *message)
+{
+    struct spool_message **link = &index->buckets[bucket_of(&message->id, index->bucket_count)];
+
+    while (*link != message)
+        link = &(*link)->hash_next;
+    *link = message->hash_next;
+    count_message(index, message, -1);
+    if (message->flags & SPOOL_MESSAGE_DAMAGED)
+        index->set_aside--;
+    index_set_home(message, NULL, 0, 0);
+    index_set_extents(message, NULL);
+}
+
+struct spool_recipient *index_recipient(struct spool_message *message, uint32_t recipient)
+{
+    uint32_t low = 0, high = message->recipient_count;
+
+    while (low < high) { /* rows are in the order of their indexes */
+        uint32_t middle = low + (high - low) / 2;
+        struct spool_recipient *r = &message->recipients[middle];
+        if (r->index == recipient)
+            return r->state == SPOOL_RECIPIENT_CLOSED ? NULL : r;
+        if (r->index < recipient)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+/* What the message's record takes in its segment, near enough for compaction's choice. */
+static uint64_t bytes_at_home(const struct spool_message *message)
+{
+    return RECORD_HEADER_BYTES + message->meta_bytes + (message->bulk ? 0 : message->size_bytes);
+}
+
+static void leave_home(struct spool_message *message)
+{
+    if (!message->home)
+        return;
+    message->home->live_messages--;
+    message->home->live_bytes -= bytes_at_home(message);
+    message->home = NULL;
+}
+
+static void enter_home(struct spool_message *message, struct segment *home)
+{
+    message->home = home;
+    if (!home)
+        return;
+    home->live_messages++;
+    home->live_bytes += bytes_at_home(message);
+}
+
+void index_set_home(struct spool_message *message, struct segment *home, uint32_t offset,
+                    uint32_t meta_bytes)
+{
+    leave_home(message);
+    message->offset = offset;
+    message->meta_bytes = meta_bytes;
+    enter_home(message, home);
+}
+
+void index_set_extents(struct spool_message *message, struct spool_extents *extents)
+{
+    struct spool_extents *old = message->bulk;
+    struct segment *home = message->home;
+
+    leave_home(message); /* what it takes there depends on whether it has extents */
+    for (uint32_t i = 0; extents && i < extents->count; i++) {
+        extents->uses[i].segment->live_messages++;
+        extents->uses[i].segment->live_bytes += extents->uses[i].bytes;
+    }
+    for (uint32_t i = 0; old && i < old->count; i++) {
+        old->uses[i].segment->live_messages--;
+        old->uses[i].segment->live_bytes -= old->uses[i].bytes;
+    }
+    free(old);
+    message->bulk = extents;
+    enter_home(message, home);
+}
+
+static void put_in_place(struct index *index, struct spool_message *old, struct spool_message *new)
+{
+    struct spool_message **link = &index->buckets[bucket_of(&old->id, index->bucket_count)];
+
+    while (*link != old)
+        link = &(*link)->hash_next;
+    *link = new;
+    count_message(index, old, -1);
+    count_message(index, new, 1);
+    old->bulk = NULL; /* the new row has it, as it has the home */
+    index_free_message(index, old);
+}
+
+int index_expand(struct index *index, struct spool_message *message,
+                 const struct spool_expansion *expansion, uint32_t first_child)
+{
+    uint32_t count = message->recipient_count, added = (uint32_t)expansion->child_count;
+    struct spool_recipient *parent = index_recipient(message, expansion->parent);
+    struct spool_message *new;
+    int r = 0;
+
+    if (!parent || (count && message->recipients[count - 1].index >= first_child))
+        return 0; /* done already */
+    new = index_new_rows(index, count + added);
+    if (!new)
+        return -ENOMEM;
+    for (uint32_t i = 0; r == 0 && i < added; i++) {
+        uint32_t row = count + i;
+        r = fill_row(index, new, &row, first_child + i, expansion->children[i].address,
+                     message->recipients[0].next_attempt_us);
+    }
+    if (r < 0) {
+        index_free_message(index, new);
+        return r;
+    }
+    memcpy(new, message, row_bytes(count));
+    new->recipient_count = count + added;
+    new->waiting += added - 1;
+    new->recipients[parent->row].state = SPOOL_RECIPIENT_CLOSED;
+    for (uint32_t i = 0; i < count; i++) {
+        if (new->recipients[i].domain != DOMAIN_NONE)
+            domains_use_again(&index->domains, new->recipients[i].domain);
+    }
+    put_in_place(index, message, new);
+    return 0;
+}
+
+static uint8_t state_after(uint8_t state, uint8_t outcome)
+{
+    if (spool_outcome_is_final(outcome))
+        return SPOOL_RECIPIENT_CLOSED;
+    switch (outcome) {
+    case SPOOL_OUTCOME_HELD:
+        return SPOOL_RECIPIENT_HELD;
+    case SPOOL_OUTCOME_RELEASED:
+    case SPOOL_OUTCOME_RETRIED:
+        return SPOOL_RECIPIENT_WAITING;
+    default: /* an attempt's end doesn't release what was held meanwhile */
+        return state;
+    }
+}
+
+struct spool_recipient *index_apply(struct index *index, struct spool_message *message,
+                                    const struct index_change *change)
+{
+    struct spool_recipient *r = index_recipient(message, change->recipient);
+
+    if (!r)
+        return NULL;
+    uint8_t state = state_after(r->state, change->outcome);
+    count_state(index, r->state, -1);
+    count_state(index, state, 1);
+    r->state = state;
+    if (state == SPOOL_RECIPIENT_CLOSED) {
+        message->waiting--;
+        return r;
+    }
+    r->attempts = change->attempts;
+    r->next_attempt_us = change->next_attempt_us;
+    return r;
+}
+
+uint64_t index_memory(const struct index *index)
+{
+    return index->row_bytes + index->bucket_count * sizeof(*index->buckets) +
+           domains_memory(&index->domains);
+}
+
+void index_done(struct index *index)
+{
+    for (size_t i = 0; i < index->bucket_count; i++) {
+        struct spool_message *next;
+        for (struct spool_message *m = index->buckets[i]; m; m = next) {
+            next = m->hash_next;
+            index_set_home(m, NULL, 0, 0);
+            index_set_extents(m, NULL);
+            index_free_message(index, m);
+        }
+    }
+    free(index->buckets);
+    domains_done(&index->domains);
+    *index = (struct index){0};
+}

@@ -1,0 +1,75 @@
+/*
+ * The queue's state in memory: one row per message that waits, found by id, and its recipients.
+ * It is only ever changed by what is sealed, and by recovery. Counts on the side what lives in each
+ * segment (rule 5).
+ *
+ * Every change is idempotent: applying a record twice is applying it once (rule 3).
+ */
+#pragma once
+
+#include "spool/domains.h"
+#include "spool/segment.h"
+#include "spool/spool.h"
+
+struct spool_extent_use {
+    struct segment *segment;
+    uint64_t bytes;
+};
+
+/* Which bulk segments a message's bytes lie in. */
+struct spool_extents {
+    uint32_t count;
+    struct spool_extent_use uses[];
+};
+
+struct index {
+    struct spool_message **buckets;
+    size_t bucket_count;
+    struct domains domains;
+    uint64_t messages, waiting, held, set_aside;
+    uint64_t row_bytes;
+};
+
+/* A change of one recipient, as a STATUS says it. */
+struct index_change {
+    uint32_t recipient;
+    uint8_t outcome;
+    uint16_t attempts;
+    int64_t next_attempt_us;
+};
+
+/* A row for all recipients that no expansion closed; not in the index yet. 0, -ENOMEM, or -EINVAL
+ * when an expansion's parent doesn't exist or has no child. */
+int index_new_message(struct index *index, const struct envelope *envelope,
+                      const struct spool_expansion *expansions, size_t expansion_count,
+                      int64_t first_attempt_us, uint64_t size_bytes, struct spool_message **out);
+/* As after recovery: `count` empty rows that the caller fills, domains used by each. */
+struct spool_message *index_new_rows(struct index *index, uint32_t count);
+
+/* Interns the domain of `address` for a row that has none yet. */
+int index_set_domain(struct index *index, struct spool_recipient *recipient, struct span address);
+/* An EXPAND: its parent is closed and its children wait. The message's row is another one after. */
+int index_expand(struct index *index, struct spool_message *message,
+                 const struct spool_expansion *expansion, uint32_t first_child);
+
+int index_add(struct index *index, struct spool_message *message);
+struct spool_message *index_find(const struct index *index, const struct id *id);
+/* Takes it out, gives up its place in its segments. The row is still the caller's. */
+void index_remove(struct index *index, struct spool_message *message);
+/* Frees a row that is in no index. */
+void index_free_message(struct index *index, struct spool_message *message);
+
+struct spool_recipient *index_recipient(struct spool_message *message, uint32_t recipient);
+
+/* Where its record lies from now on. */
+void index_set_home(struct spool_message *message, struct segment *home, uint32_t offset,
+                    uint32_t meta_bytes);
+/* Takes over `extents` (may be NULL). */
+void index_set_extents(struct spool_message *message, struct spool_extents *extents);
+
+/* The recipient it changed, NULL when it isn't waiting. */
+struct spool_recipient *index_apply(struct index *index, struct spool_message *message,
+                                    const struct index_change *change);
+
+uint64_t index_memory(const struct index *index);
+void index_done(struct index *index);

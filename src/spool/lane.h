@@ -1,0 +1,238 @@
+/*
+ * The inside of struct spool: one lane, its segments, its index, and what is on its way to the
+ * disk. The public promises are in spool.h; each part below belongs to the file named beside it.
+ */
+#pragma once
+
+#include "spool/index.h"
+#include "spool/spool.h"
+
+/* ---- Pending appends (append.c) ----
+ *
+ * Records are written straight into blocks: the one copy that an append costs. A unit is what must
+ * go out in one group (a MESSAGE with its EXPANDs, a STATUS, an EVENT), and lies whole in a block.
+ */
+
+enum unit_kind { UNIT_ACCEPT, UNIT_STATUS, UNIT_EVENT, UNIT_MOVED, UNIT_RESTATED, UNIT_CHECKPOINT };
+
+struct unit {
+    struct list link; /* in its block */
+    enum unit_kind kind;
+    struct spool_message *message; /* pinned */
+    uint32_t offset;               /* of its first record in the block */
+    uint32_t meta_bytes;           /* of its first record */
+    spool_done_fn *done;
+    void *arg;
+    struct move *move; /* MOVED */
+    uint64_t concern;  /* MOVED, RESTATED: the segment of the record it is about */
+    uint32_t change_count;
+    struct index_change changes[]; /* STATUS */
+};
+
+struct block {
+    struct list link;
+    struct list units;
+    size_t size, used;
+    uint64_t file_offset; /* set when its group is taken */
+    char data[];
+};
+
+enum { BLOCK_BYTES = 256 * 1024, FREE_BLOCKS_MAX = 32 };
+
+/* ---- A group (group.c) ---- */
+
+enum { GROUP_BLOCKS_MAX = 250 }; /* with headers and seal fewer than any IOV_MAX */
+
+struct spool_group {
+    const struct store_ops *ops;
+    struct segment *segment;
+    struct list blocks;
+    struct record_place place;
+    bool is_first; /* the header goes out with it */
+    struct segment_header header;
+    uint64_t start, end; /* offsets; the end is aligned */
+    uint32_t block_bytes;
+    struct record_seal seal;
+    uint64_t seal_offset, seal_sum;
+    uint32_t record_count;
+    int error;
+    char *frame; /* header blocks, then seal block */
+};
+
+/* ---- A task (task.c) ----
+ * Embedded first in each module's own. `run` may block and touches only the task. */
+enum task_kind {
+    TASK_BULK,
+    TASK_PREPARE,
+    TASK_RECYCLE,
+    TASK_CLOSE,
+    TASK_CHECKPOINT,
+    TASK_COMPACT,
+    TASK_SCRUB,
+    TASK_SPACE,
+    TASK_KINDS,
+};
+
+struct spool_task {
+    enum task_kind kind; /* one of each in flight at a time */
+    const struct store_ops *ops;
+    void (*run)(struct spool_task *task);
+    /* Frees the task. */
+    void (*finish)(struct spool *spool, struct spool_task *task, int64_t now_us);
+    int error; /* its kind pauses after one */
+};
+
+/* An EVENT of our own, kept until it is sealed. */
+struct alarm {
+    struct list link;
+    struct spool_alarm alarm; /* its text is `text` */
+    char text[200];
+    bool in_group;
+};
+
+struct damage_list {
+    struct spool_damage *rows;
+    size_t count;
+};
+
+struct spool {
+    struct store *store;
+    const struct store_ops *ops;
+    struct spool_options options;
+    struct spool_hooks hooks;
+    int64_t now_us; /* as last told */
+    uint8_t lane[SEGMENT_LANE_BYTES];
+
+    struct list segments[2]; /* by enum store_kind, each by number */
+    uint64_t last_number[2];
+    struct segment *open; /* the log segment that groups go to; NULL: the next one takes a spare */
+
+    /* What is sealed. */
+    struct spool_position sealed, last_seal;
+    uint64_t last_sum, sequence;
+    struct spool_position book;
+    struct index index;
+
+    /* append.c, group.c */
+    struct list blocks; /* pending, in order */
+    struct list free_blocks;
+    uint32_t free_block_count;
+    uint64_t pending_bytes;
+    struct spool_group *in_flight;
+    struct list alarms;
+    int64_t retry_at_us; /* no group before this */
+    uint32_t failures;   /* groups that failed in a row */
+
+    /* bulk.c */
+    struct list uploads;
+    struct list bulk_writes; /* extents to be written */
+    uint64_t bulk_pending_bytes;
+    struct segment *bulk_open;
+
+    /* tasks */
+    bool task_in_flight[TASK_KINDS];
+    int64_t task_retry_us[TASK_KINDS];
+    struct store_space space;
+    int64_t space_checked_us;
+    int prepare_error;
+
+    /* checkpoint.c */
+    struct checkpoint_work *checkpoint;
+    uint64_t checkpoint_generation;
+    uint32_t checkpoint_parts;
+    struct spool_position checkpoint_position; /* of the newest durable one; {0, 0}: none */
+
+    /* compact.c */
+    struct list moves; /* loaded, waiting for a group */
+    uint64_t move_bytes;
+    struct compaction *compaction;
+
+    struct damage_list damage;
+    uint32_t book_lag; /* closed segments that it hasn't folded */
+    bool lag_alarmed;
+    struct spool_counts counts;
+};
+
+/* spool.c */
+struct segment *spool_segment(const struct spool *spool, enum store_kind kind, uint64_t number);
+/* The segment that a group may start; NULL: none is prepared. */
+struct segment *spool_next_spare(const struct spool *spool);
+void spool_count_lag(struct spool *spool);
+/* Keeps the list in order. */
+void spool_insert_segment(struct spool *spool, struct segment *segment);
+int spool_random(struct spool *spool, void *out, size_t size);
+/* Lets go of a message whose last recipient has its fate, once nothing on its way concerns it. */
+void spool_drop_message(struct spool *spool, struct spool_message *message);
+
+/* append.c */
+struct unit *append_unit_new(enum unit_kind kind, size_t change_count);
+/* A block with room for `bytes`: the last pending one or a new one, which is appended. */
+struct block *append_block(struct spool *spool, size_t bytes);
+struct block *append_block_new(struct spool *spool, size_t bytes);
+void append_block_free(struct spool *spool, struct block *block);
+/* Encodes a record behind the block's last one. 0, or an error with the block as it was. */
+int append_record(struct block *block, enum spool_record_type type, const struct codec *codec,
+                  const void *value);
+/* Sets the message aside (rule 8): booked, shown, its recipients held. */
+void spool_set_message_aside(struct spool *spool, struct spool_message *message, const char *what);
+void spool_note_damage(struct spool *spool, struct spool_position position,
+                       const struct id *message, const char *what);
+void append_alarm(struct spool *spool, enum spool_alarm_kind kind, const struct id *message,
+                  struct spool_position position, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+int append_message(struct block *block, enum spool_record_type type,
+                   const struct record_message *meta, const struct envelope *envelope,
+                   struct span header, struct span body);
+/* Undoes one unit of a group that failed, or of a spool that closes; calls its completion. */
+void append_fail_unit(struct spool *spool, struct unit *unit, int error);
+/* Fails what new mail waits for, when no segment can be had for it. */
+void append_fail_accepts(struct spool *spool, int error);
+
+/* group.c: the most that the records of one group may take. */
+uint64_t group_room_bytes(const struct spool *spool);
+
+/* append.c: our own EVENTs. */
+int append_add_alarms(struct spool *spool, struct list *front);
+void append_alarms_sealed(struct spool *spool);
+void append_alarms_retry(struct spool *spool);
+
+/* replay.c: one record's effect on the state. 0 or -ENOMEM. */
+struct scan_record;
+int replay_record(struct spool *spool, struct segment *segment, const struct scan_record *record);
+
+/* recovery.c */
+int recovery_run(struct spool *spool);
+
+/* bulk.c */
+struct spool_task *bulk_take(struct spool *spool);
+/* No segment can be had: uploads that wait for one fail. */
+void bulk_fail_waiting(struct spool *spool, int error);
+bool bulk_needs_segment(const struct spool *spool);
+/* No more bytes come. Gives the upload's own list of extents, whose places may not be known yet. */
+int bulk_seal_upload(struct spool_upload *upload, struct record_extent **out_extents,
+                     size_t *out_count);
+/* The MESSAGE in `block` waits for the upload's extents; the upload is the spool's from here on. */
+void bulk_hold_accept(struct spool_upload *upload, struct block *block);
+void bulk_close(struct spool *spool);
+
+/* compact.c */
+bool compact_has_moves(const struct spool *spool);
+void compact_add_moves(struct spool *spool, struct list *front);
+void compact_apply(struct spool *spool, struct segment *segment, struct unit *unit,
+                   uint64_t offset);
+void compact_close(struct spool *spool);
+
+/* checkpoint.c */
+bool checkpoint_has_record(const struct spool *spool);
+void checkpoint_add_record(struct spool *spool, struct list *front);
+
+/* prepare.c, recycle.c, close.c, checkpoint.c, compact.c, scrub.c: NULL when there is nothing */
+struct spool_task *prepare_take(struct spool *spool);
+struct spool_task *recycle_take(struct spool *spool);
+struct spool_task *close_take(struct spool *spool);
+struct spool_task *checkpoint_take(struct spool *spool);
+struct spool_task *compact_take(struct spool *spool);
+struct spool_task *scrub_take(struct spool *spool);
+struct spool_task *space_take(struct spool *spool);
+void task_init(struct spool_task *task, struct spool *spool, void (*run)(struct spool_task *),
+               void (*finish)(struct spool *, struct spool_task *, int64_t));

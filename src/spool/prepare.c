@@ -1,0 +1,118 @@
+/* Room ahead: the next log segment is zero-filled before it is needed, and the free space is looked
+ * at now and then, so that no append ever does either. */
+#include "spool/lane.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { SPACE_INTERVAL_US = 5000000 };
+
+struct prepare {
+    struct spool_task task;
+    struct store *store;
+    struct segment *segment;
+    struct store_space space;
+    bool has_space;
+};
+
+static void look_at_space(struct prepare *prepare)
+{
+    prepare->has_space = prepare->store->ops->space(prepare->store, &prepare->space) == 0;
+}
+
+static void take_space(struct spool *spool, const struct prepare *prepare, int64_t now_us)
+{
+    if (prepare->has_space)
+        spool->space = prepare->space;
+    spool->task_retry_us[TASK_SPACE] = now_us + SPACE_INTERVAL_US;
+}
+
+static void prepare_run(struct spool_task *task)
+{
+    struct prepare *prepare = CONTAINER_OF(task, struct prepare, task);
+    struct segment *segment = prepare->segment;
+
+    task->error = task->ops->create_segment(prepare->store, segment->kind, segment->number,
+                                            segment->size_bytes, &segment->handle);
+    look_at_space(prepare);
+}
+
+static void prepare_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
+{
+    struct prepare *prepare = CONTAINER_OF(task, struct prepare, task);
+
+    take_space(spool, prepare, now_us);
+    spool->prepare_error = task->error;
+    if (task->error == 0)
+        spool_insert_segment(spool, prepare->segment);
+    else if (prepare->segment->kind == STORE_BULK)
+        bulk_fail_waiting(spool, task->error);
+    if (task->error)
+        segment_free(prepare->segment, spool->ops);
+    free(prepare);
+    if (spool->prepare_error && !spool->open && !spool_next_spare(spool))
+        append_fail_accepts(spool, spool->prepare_error);
+}
+
+static uint32_t count_spares(const struct spool *spool)
+{
+    uint32_t count = 0;
+    LIST_EACH(&spool->segments[STORE_LOG], link)
+    {
+        const struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        count += segment->state == SEGMENT_SPARE && segment->number > spool->sealed.segment;
+    }
+    return count;
+}
+
+static struct prepare *prepare_new(struct spool *spool, enum store_kind kind)
+{
+    struct prepare *prepare = calloc(1, sizeof(*prepare));
+    uint64_t size_bytes =
+        kind == STORE_LOG ? spool->options.segment_bytes : spool->options.bulk_segment_bytes;
+    if (!prepare)
+        return NULL;
+    prepare->segment = segment_new(kind, spool->last_number[kind] + 1, size_bytes);
+    if (!prepare->segment) {
+        free(prepare);
+        return NULL;
+    }
+    prepare->store = spool->store;
+    task_init(&prepare->task, spool, prepare_run, prepare_finish);
+    spool->last_number[kind]++;
+    return prepare;
+}
+
+struct spool_task *prepare_take(struct spool *spool)
+{
+    enum store_kind kind = STORE_LOG;
+
+    if (count_spares(spool) >= spool->options.spare_segments) {
+        if (!bulk_needs_segment(spool))
+            return NULL;
+        kind = STORE_BULK;
+    }
+    struct prepare *prepare = prepare_new(spool, kind);
+    return prepare ? &prepare->task : NULL;
+}
+
+static void space_run(struct spool_task *task)
+{
+    look_at_space(CONTAINER_OF(task, struct prepare, task));
+}
+
+static void space_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
+{
+    take_space(spool, CONTAINER_OF(task, struct prepare, task), now_us);
+    free(CONTAINER_OF(task, struct prepare, task));
+}
+
+struct spool_task *space_take(struct spool *spool)
+{
+    struct prepare *prepare = calloc(1, sizeof(*prepare));
+    if (!prepare)
+        return NULL;
+    prepare->store = spool->store;
+    task_init(&prepare->task, spool, space_run, space_finish);
+    return &prepare->task;
+}

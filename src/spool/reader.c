@@ -1,0 +1,372 @@
+/*
+ * Readers. A reader has its own copy of where the message lies and pins those segments, so it may
+ * work in another thread while the loop moves or finishes the message. Nothing is given out before
+ * its checksum was verified: the record's data as a whole, bulk an extent at a time.
+ */
+#include "spool/lane.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+struct spool_reader {
+    const struct store_ops *ops;
+    struct id id;
+    struct segment *home;
+    uint32_t offset, meta_bytes;
+    struct spool_extents *bulk; /* a copy: the segments it pins */
+
+    /* From here on spool_reader_load() fills it. */
+    bool is_loaded, is_damaged;
+    struct arena arena;
+    char *record; /* header, meta, data */
+    struct span data;
+    struct record_message meta;
+    struct spool_stored stored;
+
+    char *extent; /* the one last read */
+    size_t extent_index;
+    EVP_MD_CTX *digest; /* NULL once reading wasn't in order */
+    uint64_t digested;  /* position in the stream up to which it went */
+};
+
+static struct spool_extents *copy_extents(const struct spool_extents *from)
+{
+    size_t size = sizeof(*from) + from->count * sizeof(from->uses[0]);
+    struct spool_extents *copy = malloc(size);
+    return copy ? memcpy(copy, from, size) : NULL;
+}
+
+static void pin(struct spool_reader *reader, int by)
+{
+    reader->home->pins += (uint32_t)by;
+    for (uint32_t i = 0; reader->bulk && i < reader->bulk->count; i++)
+        reader->bulk->uses[i].segment->pins += (uint32_t)by;
+}
+
+int spool_reader_open(struct spool *spool, struct spool_message *message, struct spool_reader **out)
+{
+    if (!message->home)
+        return -EBADMSG;
+    struct spool_reader *reader = calloc(1, sizeof(*reader));
+    if (!reader)
+        return -ENOMEM;
+    *reader = (struct spool_reader){.ops = spool->ops,
+                                    .id = message->id,
+                                    .home = message->home,
+                                    .offset = message->offset,
+                                    .meta_bytes = message->meta_bytes,
+                                    .extent_index = SIZE_MAX};
+    if (message->bulk) {
+        reader->bulk = copy_extents(message->bulk);
+        if (!reader->bulk) {
+            free(reader);
+            return -ENOMEM;
+        }
+    }
+    pin(reader, 1);
+    *out = reader;
+    return 0;
+}
+
+static int damaged(struct spool_reader *reader)
+{
+    reader->is_damaged = true;
+    return -EBADMSG;
+}
+
+static int read_exactly(struct spool_reader *reader, struct segment *segment, uint64_t offset,
+                        char *to, size_t size)
+{
+    ssize_t n = reader->ops->read(segment->handle, offset, to, size, 0);
+    if (n == -ENOMEM)
+        return -ENOMEM;
+    return n == (ssize_t)size ? 0 : damaged(reader);
+}
+
+/* The whole record: at most its header, the envelope and 64 KiB of data. */
+static int read_record(struct spool_reader *reader, struct record_header *out_header)
+{
+    struct record_place place = segment_place(reader->home);
+    char head[RECORD_HEADER_BYTES];
+    int r = read_exactly(reader, reader->home, reader->offset, head, sizeof(head));
+
+    if (r == 0 && record_parse(head, &place, reader->offset, out_header) < 0)
+        r = damaged(reader);
+    if (r == 0 && (out_header->meta_bytes != reader->meta_bytes ||
+                   record_bytes(out_header->meta_bytes, out_header->data_bytes) >
+                       reader->home->size_bytes - reader->offset))
+        r = damaged(reader);
+    if (r < 0)
+        return r;
+    size_t size = (size_t)out_header->meta_bytes + out_header->data_bytes;
+    reader->record = malloc(size + 1);
+    if (!reader->record)
+        return -ENOMEM;
+    return read_exactly(reader, reader->home, reader->offset + RECORD_HEADER_BYTES, reader->record,
+                        size);
+}
+
+/* MESSAGE records are followed by their EXPANDs, in the same group. */
+static int read_expansions(struct spool_reader *reader, uint64_t offset)
+{
+    struct record_place place = segment_place(reader->home);
+    struct spool_expansion *list = NULL;
+    size_t count = 0;
+
+    for (;;) {
+        char head[RECORD_HEADER_BYTES];
+        struct record_header header;
+        struct record_expand expand;
+        int r = read_exactly(reader, reader->home, offset, head, sizeof(head));
+        if (r < 0)
+            return r;
+        if (record_parse(head, &place, offset, &header) < 0 || header.type != SPOOL_RECORD_EXPAND)
+            break;
+        char *meta = arena_alloc(&reader->arena, header.meta_bytes + 1);
+        if (!meta)
+            return -ENOMEM;
+        r = read_exactly(reader, reader->home, offset + RECORD_HEADER_BYTES, meta,
+                         header.meta_bytes);
+        if (r < 0)
+            return r;
+        struct span span = span_of(meta, header.meta_bytes);
+        if (record_sum(span) != header.meta_sum)
+            return damaged(reader);
+        r = codec_decode(&record_expand_codec, span, &reader->arena, &expand);
+        if (r < 0)
+            return r == -ENOMEM ? r : damaged(reader);
+        if (!id_equal(&expand.message, &reader->id) || expand.expansion_count != 1)
+            break;
+        if (count % 16 == 0) {
+            struct spool_expansion *more =
+                arena_alloc_array(&reader->arena, count + 16, sizeof(*more));
+            if (!more)
+                return -ENOMEM;
+            if (count)
+                memcpy(more, list, count * sizeof(*list));
+            list = more;
+        }
+        list[count++] = expand.expansions[0];
+        offset += record_bytes(header.meta_bytes, header.data_bytes);
+    }
+    reader->stored.expansions = list;
+    reader->stored.expansion_count = count;
+    return 0;
+}
+
+static int decode(struct spool_reader *reader, const struct record_header *header)
+{
+    struct span meta = span_of(reader->record, header->meta_bytes);
+    struct span data = span_of(reader->record + header->meta_bytes, header->data_bytes);
+    struct spool_stored *stored = &reader->stored;
+
+    if (record_sum(meta) != header->meta_sum || record_sum(data) != header->data_sum)
+        return damaged(reader);
+    int r = record_decode_message(meta, &reader->arena, &reader->meta, &stored->envelope);
+    if (r < 0)
+        return r == -ENOMEM ? r : damaged(reader);
+    uint64_t inline_bytes =
+        reader->meta.header_bytes + (reader->meta.extent_count ? 0 : reader->meta.body_bytes);
+    if (data.size != inline_bytes || !id_equal(&stored->envelope.id, &reader->id))
+        return damaged(reader);
+    reader->data = data;
+    stored->header_bytes = reader->meta.header_bytes;
+    stored->body_bytes = reader->meta.body_bytes;
+    stored->expansions = reader->meta.expansions;
+    stored->expansion_count = reader->meta.expansion_count;
+    if (header->type == SPOOL_RECORD_MOVED)
+        return 0;
+    return read_expansions(reader,
+                           reader->offset + record_bytes(header->meta_bytes, header->data_bytes));
+}
+
+static bool has_digest(const struct envelope *envelope)
+{
+    static const uint8_t none[ENVELOPE_DIGEST_BYTES];
+    return memcmp(envelope->digest, none, sizeof(none)) != 0;
+}
+
+/* Without memory for it the digest isn't verified; every byte's checksum still is. */
+static void start_digest(struct spool_reader *reader)
+{
+    if (!has_digest(&reader->stored.envelope))
+        return;
+    reader->digest = EVP_MD_CTX_new();
+    if (reader->digest && EVP_DigestInit_ex(reader->digest, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(reader->digest);
+        reader->digest = NULL;
+    }
+}
+
+int spool_reader_load(struct spool_reader *reader, const struct spool_stored **out)
+{
+    struct record_header header;
+    int r = 0;
+
+    if (!reader->is_loaded) {
+        r = read_record(reader, &header);
+        if (r == 0)
+            r = decode(reader, &header);
+        if (r < 0) {
+            arena_clear(&reader->arena);
+            free(reader->record);
+            reader->record = NULL;
+            return r;
+        }
+        reader->is_loaded = true;
+        start_digest(reader);
+    }
+    *out = &reader->stored;
+    return 0;
+}
+
+/* Where the extent that holds body byte `at` starts in the body. */
+static size_t find_extent(const struct spool_reader *reader, uint64_t at, uint64_t *out_start)
+{
+    uint64_t start = 0;
+    size_t i = 0;
+
+    while (i < reader->meta.extent_count && at >= start + reader->meta.extents[i].bytes)
+        start += reader->meta.extents[i++].bytes;
+    *out_start = start;
+    return i;
+}
+
+static struct segment *pinned_segment(const struct spool_reader *reader, uint64_t number)
+{
+    for (uint32_t i = 0; reader->bulk && i < reader->bulk->count; i++) {
+        if (reader->bulk->uses[i].segment->number == number)
+            return reader->bulk->uses[i].segment;
+    }
+    return NULL;
+}
+
+static int read_extent(struct spool_reader *reader, size_t index)
+{
+    const struct record_extent *extent = &reader->meta.extents[index];
+    struct segment *segment = pinned_segment(reader, extent->segment);
+
+    if (index == reader->extent_index)
+        return 0;
+    if (!segment || extent->offset > segment->size_bytes ||
+        extent->bytes > segment->size_bytes - extent->offset)
+        return damaged(reader);
+    free(reader->extent);
+    reader->extent_index = SIZE_MAX;
+    reader->extent = malloc(extent->bytes + 1u);
+    if (!reader->extent)
+        return -ENOMEM;
+    int r = read_exactly(reader, segment, extent->offset, reader->extent, extent->bytes);
+    if (r == 0 && record_sum(span_of(reader->extent, extent->bytes)) != extent->sum)
+        r = damaged(reader);
+    if (r == 0)
+        reader->extent_index = index;
+    return r;
+}
+
+/* What lies at `offset` without a break. */
+static int piece_at(struct spool_reader *reader, uint64_t offset, struct span *out)
+{
+    uint64_t start;
+
+    if (offset < reader->data.size) {
+        *out = span_from(reader->data, offset);
+        return 0;
+    }
+    offset -= reader->meta.header_bytes;
+    size_t index = find_extent(reader, offset, &start);
+    if (index == reader->meta.extent_count)
+        return damaged(reader);
+    int r = read_extent(reader, index);
+    if (r == 0)
+        *out =
+            span_from(span_of(reader->extent, reader->meta.extents[index].bytes), offset - start);
+    return r;
+}
+
+/* Follows the stream as long as it is read in order; at its end compares. */
+static int digest_bytes(struct spool_reader *reader, uint64_t offset, struct span bytes)
+{
+    uint64_t header_bytes = reader->meta.header_bytes;
+    uint8_t digest[EVP_MAX_MD_SIZE];
+
+    if (!reader->digest)
+        return 0;
+    if (offset != reader->digested) {
+        EVP_MD_CTX_free(reader->digest);
+        reader->digest = NULL;
+        return 0;
+    }
+    reader->digested += bytes.size;
+    if (offset < header_bytes)
+        bytes = span_from(bytes, header_bytes - offset);
+    if (bytes.size)
+        EVP_DigestUpdate(reader->digest, bytes.data, bytes.size);
+    if (reader->digested < header_bytes + reader->meta.body_bytes)
+        return 0;
+    EVP_DigestFinal_ex(reader->digest, digest, NULL);
+    EVP_MD_CTX_free(reader->digest);
+    reader->digest = NULL;
+    return memcmp(digest, reader->stored.envelope.digest, ENVELOPE_DIGEST_BYTES) == 0
+               ? 0
+               : damaged(reader);
+}
+
+ssize_t spool_reader_read(struct spool_reader *reader, uint64_t offset, void *buf, size_t size)
+{
+    const struct spool_stored *stored;
+    struct span piece;
+    size_t done = 0;
+    int r = spool_reader_load(reader, &stored);
+
+    if (r < 0)
+        return r;
+    uint64_t total = stored->header_bytes + stored->body_bytes;
+    if (offset >= total)
+        return 0;
+    if (size > total - offset)
+        size = total - offset;
+    while (done < size) {
+        r = piece_at(reader, offset + done, &piece);
+        if (r < 0)
+            return r;
+        piece = span_first(piece, size - done);
+        memcpy((char *)buf + done, piece.data, piece.size);
+        done += piece.size;
+    }
+    r = digest_bytes(reader, offset, span_of(buf, done));
+    return r < 0 ? r : (ssize_t)done;
+}
+
+void spool_reader_close(struct spool *spool, struct spool_reader *reader)
+{
+    if (!reader)
+        return;
+    struct spool_message *message = spool_find(spool, &reader->id);
+    if (reader->is_damaged && message && message->home == reader->home &&
+        message->offset == reader->offset)
+        spool_set_message_aside(spool, message, "the message's bytes are damaged");
+    pin(reader, -1);
+    EVP_MD_CTX_free(reader->digest);
+    arena_done(&reader->arena);
+    free(reader->record);
+    free(reader->extent);
+    free(reader->bulk);
+    free(reader);
+}
+
+const struct envelope_recipient *spool_stored_recipient(const struct spool_stored *stored,
+                                                        uint32_t index)
+{
+    if (index < stored->envelope.recipient_count)
+        return &stored->envelope.recipients[index];
+    index -= (uint32_t)stored->envelope.recipient_count;
+    for (size_t i = 0; i < stored->expansion_count; i++) {
+        if (index < stored->expansions[i].child_count)
+            return &stored->expansions[i].children[index];
+        index -= (uint32_t)stored->expansions[i].child_count;
+    }
+    return NULL;
+}

@@ -1,0 +1,521 @@
+/*
+ * Recovery (rule 2). The segments in use form a chain: each header names the end of the segment
+ * before, so only the newest one's end has to be found, seal by seal. That one is synced first and
+ * then read past the page cache: what a process before us wrote and didn't sync, or failed to sync,
+ * must not be taken for what the disk has.
+ *
+ * Recovery writes nothing but files put aside. Groups then go to a new segment, whose header
+ * settles for good where the old one ended. So recovery may be cut off anywhere and just runs
+ * again.
+ */
+#include "spool/lane.h"
+#include "spool/scan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ASIDE_BYTES_MAX = 64 << 20 };
+
+struct found {
+    struct segment *segment;
+    struct segment_header header;
+    struct segment_trailer trailer;
+    bool is_used, has_trailer;
+};
+
+struct recovery {
+    struct spool *spool;
+    struct found *rows; /* log segments, by number */
+    size_t count;
+    int error;
+};
+
+/* ---- What is there ---- */
+
+static void found_one(void *arg, const struct store_entry *entry)
+{
+    struct recovery *recovery = arg;
+    struct spool *spool = recovery->spool;
+    struct segment *segment = segment_new(entry->kind, entry->number, entry->size_bytes);
+
+    if (!segment) {
+        recovery->error = -ENOMEM;
+        return;
+    }
+    segment->state = entry->kind == STORE_BULK ? SEGMENT_CLOSED : SEGMENT_SPARE;
+    segment->end = entry->kind == STORE_BULK ? entry->size_bytes : 0;
+    spool_insert_segment(spool, segment);
+    recovery->count += entry->kind == STORE_LOG;
+}
+
+static int open_segments(struct spool *spool)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        LIST_EACH(&spool->segments[kind], link)
+        {
+            struct segment *segment = CONTAINER_OF(link, struct segment, link);
+            int r = spool->ops->open_segment(spool->store, segment->kind, segment->number, false,
+                                             &segment->handle);
+            if (r < 0)
+                return r;
+        }
+    }
+    return 0;
+}
+
+static int list_segments(struct recovery *recovery)
+{
+    struct spool *spool = recovery->spool;
+    int r = spool->ops->list(spool->store, found_one, recovery);
+
+    if (r == 0)
+        r = recovery->error;
+    if (r == 0)
+        r = open_segments(spool);
+    if (r < 0)
+        return r;
+    recovery->rows = calloc(recovery->count + 1, sizeof(*recovery->rows));
+    if (!recovery->rows)
+        return -ENOMEM;
+    size_t i = 0;
+    LIST_EACH(&spool->segments[STORE_LOG], link)
+    recovery->rows[i++].segment = CONTAINER_OF(link, struct segment, link);
+    return 0;
+}
+
+/* A segment that nothing can be read from any more: its header is neither there nor blank. */
+static void set_segment_aside(struct spool *spool, struct segment *segment)
+{
+    struct spool_position position = {segment->number, 0};
+    struct store_segment *handle = segment->handle;
+
+    segment->handle = NULL;
+    spool->ops->set_aside(handle, "header-damaged");
+    spool_note_damage(spool, position, NULL, "a segment's header is damaged; it was put aside");
+    segment_free(segment, spool->ops);
+}
+
+static int read_header(struct recovery *recovery, struct found *found)
+{
+    struct spool *spool = recovery->spool;
+    struct segment *segment = found->segment;
+    bool is_blank = false;
+    int r = -EBADMSG;
+
+    if (segment->size_bytes >= segment_first_offset(spool->options.block_bytes))
+        r = segment_read_header(spool->ops, segment->handle, segment->number,
+                                spool->options.block_bytes, 0, &found->header, &is_blank);
+    if (r == -EPROTONOSUPPORT || r == -ENOMEM)
+        return r;
+    if (r == 0 && found->header.block_bytes != spool->options.block_bytes)
+        return -EPROTONOSUPPORT;
+    found->is_used = r == 0;
+    if (r == 0) {
+        memcpy(segment->salt, found->header.salt, sizeof(segment->salt));
+        segment->state = SEGMENT_CLOSED;
+        found->has_trailer =
+            segment_read_trailer(spool->ops, segment->handle, segment->size_bytes,
+                                 spool->options.block_bytes, &found->header, &found->trailer) == 0;
+        segment->has_trailer = found->has_trailer;
+    } else if (!is_blank) {
+        set_segment_aside(spool, segment);
+        found->segment = NULL;
+    }
+    return 0;
+}
+
+static int read_headers(struct recovery *recovery)
+{
+    for (size_t i = 0; i < recovery->count; i++) {
+        int r = read_header(recovery, &recovery->rows[i]);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- Where a segment ends ---- */
+
+struct seals {
+    struct spool_position last_seal;
+    uint64_t last_sum, sequence, end;
+};
+
+struct group_check {
+    uint64_t start, sum;
+    uint32_t count;
+    bool is_damaged;
+};
+
+static bool scanned_well(const struct scan_record *record)
+{
+    return !record->is_damaged && !record->meta_is_damaged && !record->data_is_damaged;
+}
+
+static int decode_seal(const struct scan_record *record, struct record_seal *out)
+{
+    struct arena arena = ARENA_INIT;
+    int r = codec_decode(&record_seal_codec, record->meta, &arena, out);
+    arena_done(&arena);
+    return r;
+}
+
+static void take_seal(struct seals *to, const struct segment *segment,
+                      const struct scan_record *record, const struct record_seal *seal)
+{
+    *to = (struct seals){.last_seal = {segment->number, record->offset},
+                         .last_sum = record->header.sum,
+                         .sequence = seal->sequence,
+                         .end = record->next};
+}
+
+/* Is the group of this seal whole? For the case that records before it were lost, so that the count
+ * that ran along says nothing. */
+static bool is_whole_group(const struct scan *outer, uint64_t seal_offset,
+                           const struct record_seal *seal)
+{
+    struct scan_record record;
+    struct scan scan;
+    uint64_t sum = 0;
+    uint32_t count = 0;
+    bool well = seal->start < seal_offset;
+
+    scan_init(&scan, outer->ops, outer->handle, &outer->place, outer->block_bytes, seal->start,
+              seal_offset, outer->flags);
+    while (well && scan_next(&scan, &record) > 0) {
+        well = scanned_well(&record);
+        sum = record_chain(sum, record.header.sum);
+        count++;
+    }
+    well = well && scan.offset == seal_offset;
+    scan_done(&scan);
+    return well && sum == seal->sum && count == seal->count;
+}
+
+/* A seal is good when all of its group is. A later seal vouches for an earlier one, because it was
+ * written only after the sync of that one returned: then what is damaged there is damage at rest.
+ */
+static void check_record(struct seals *good, struct seals *last, struct group_check *check,
+                         const struct segment *segment, const struct scan *scan,
+                         const struct scan_record *record)
+{
+    struct record_seal seal;
+
+    if (!scanned_well(record)) {
+        check->is_damaged = true;
+        return;
+    }
+    if (record->header.type != SPOOL_RECORD_SEAL) {
+        check->sum = record_chain(check->sum, record->header.sum);
+        check->count++;
+        return;
+    }
+    if (decode_seal(record, &seal) < 0) {
+        check->is_damaged = true;
+        return;
+    }
+    *good = *last;
+    take_seal(last, segment, record, &seal);
+    bool is_whole = !check->is_damaged && seal.start == check->start &&
+                    seal.count == check->count && seal.sum == check->sum;
+    if (is_whole || is_whole_group(scan, record->offset, &seal))
+        *good = *last;
+    *check = (struct group_check){.start = record->next};
+}
+
+/* The last good seal; `out_tail_end`: behind the last record that was found, if any lies behind
+ * that seal. */
+static int find_end(struct spool *spool, const struct found *found, struct seals *out,
+                    uint64_t *out_tail_end)
+{
+    const struct segment *segment = found->segment;
+    uint32_t block_bytes = spool->options.block_bytes;
+    struct record_place place = segment_place(segment);
+    struct seals good = {.last_seal = found->header.previous_seal,
+                         .last_sum = found->header.previous_sum,
+                         .sequence = found->header.previous_sequence,
+                         .end = segment_first_offset(block_bytes)};
+    struct seals last = good;
+    struct group_check check = {.start = good.end};
+    struct scan_record record;
+    struct scan scan;
+    uint64_t seen = 0;
+    int r;
+
+    scan_init(&scan, spool->ops, segment->handle, &place, block_bytes, good.end,
+              segment->size_bytes - block_bytes, SCAN_DIRECT | SCAN_DATA);
+    while ((r = scan_next(&scan, &record)) > 0) {
+        check_record(&good, &last, &check, segment, &scan, &record);
+        seen = record.next;
+    }
+    scan_done(&scan);
+    if (r < 0)
+        return r;
+    *out = good;
+    *out_tail_end = seen > good.end ? seen : 0;
+    return 0;
+}
+
+/* ---- The tail ---- */
+
+static int put_aside(struct spool *spool, const struct segment *segment, const char *what,
+                     uint64_t from, uint64_t to)
+{
+    char name[80];
+    size_t size = to - from < ASIDE_BYTES_MAX ? to - from : ASIDE_BYTES_MAX;
+    char *bytes = malloc(size + 1);
+
+    if (!bytes)
+        return -ENOMEM;
+    ssize_t n = spool->ops->read(segment->handle, from, bytes, size, STORE_READ_DIRECT);
+    struct iovec part = {bytes, n > 0 ? (size_t)n : 0};
+    snprintf(name, sizeof(name), "aside-%s-%016llx-%llu", what, (unsigned long long)segment->number,
+             (unsigned long long)from);
+    int r = n < 0 ? (int)n : spool->ops->put_file(spool->store, name, &part, 1);
+    free(bytes);
+    return r == -ENOMEM ? r : 0; /* without room for a copy the segment itself still has it */
+}
+
+static int keep_tail(struct spool *spool, const struct segment *segment, uint64_t tail_end)
+{
+    struct spool_position position = {segment->number, segment->end};
+
+    if (!tail_end)
+        return 0;
+    append_alarm(spool, SPOOL_ALARM_TAIL, NULL, position, "aside-tail-%016llx-%llu",
+                 (unsigned long long)segment->number, (unsigned long long)segment->end);
+    return put_aside(spool, segment, "tail", segment->end, tail_end);
+}
+
+/* ---- The chain ---- */
+
+static int settle_newest(struct spool *spool, struct found *found)
+{
+    struct segment *segment = found->segment;
+    struct seals seals;
+    uint64_t tail_end;
+    int r;
+
+    r = spool->ops->sync(segment->handle);
+    if (r < 0)
+        append_alarm(spool, SPOOL_ALARM_FAILED, NULL, (struct spool_position){segment->number, 0},
+                     "sync at start: %s", strerror(-r));
+    r = find_end(spool, found, &seals, &tail_end);
+    if (r < 0)
+        return r;
+    segment->end = seals.end;
+    spool->sealed = (struct spool_position){segment->number, seals.end};
+    spool->last_seal = seals.last_seal;
+    spool->last_sum = seals.last_sum;
+    spool->sequence = seals.sequence;
+    memcpy(spool->lane, found->header.lane, sizeof(spool->lane));
+    return keep_tail(spool, segment, tail_end);
+}
+
+/* A segment whose successor is gone: its trailer says where it ends, or else its seals do. */
+static int settle_alone(struct spool *spool, struct found *found)
+{
+    struct seals seals;
+    uint64_t tail_end;
+    int r = 0;
+
+    if (found->has_trailer) {
+        found->segment->end = found->trailer.end;
+        return 0;
+    }
+    r = find_end(spool, found, &seals, &tail_end);
+    if (r == 0)
+        found->segment->end = seals.end;
+    return r;
+}
+
+/* From the newest to the oldest. A segment that the chain passes over never had a sealed group that
+ * counted: it is free. */
+static int settle_ends(struct recovery *recovery)
+{
+    struct spool *spool = recovery->spool;
+    const struct segment_header *next = NULL;
+    int r = 0;
+
+    for (size_t i = recovery->count; r == 0 && i > 0; i--) {
+        struct found *found = &recovery->rows[i - 1];
+        if (!found->is_used)
+            continue;
+        struct segment *segment = found->segment;
+        if (!next) {
+            r = settle_newest(spool, found);
+        } else if (segment->number == next->previous_end.segment) {
+            segment->end = next->previous_end.offset;
+        } else if (segment->number > next->previous_end.segment) {
+            found->is_used = false;
+            segment->state = SEGMENT_SPARE;
+            continue;
+        } else {
+            r = settle_alone(spool, found);
+        }
+        next = &found->header;
+    }
+    return r;
+}
+
+/* ---- Replay ---- */
+
+/* What a damaged record means (rule 8). */
+static int note_damaged_record(struct spool *spool, const struct segment *segment,
+                               const struct scan_record *record)
+{
+    struct spool_position position = {segment->number, record->offset};
+
+    if (record->is_damaged) {
+        spool_note_damage(spool, position, NULL, "records are damaged beyond recognition");
+        return put_aside(spool, segment, "damaged", record->offset, record->next);
+    }
+    switch (record->header.type) {
+    case SPOOL_RECORD_MESSAGE:
+    case SPOOL_RECORD_MOVED:
+        spool_note_damage(spool, position, NULL, "a message's envelope is damaged");
+        return put_aside(spool, segment, "message", record->offset, record->next);
+    case SPOOL_RECORD_STATUS:
+        spool_note_damage(spool, position, NULL,
+                          "an outcome is damaged; its recipient may get a duplicate");
+        return 0;
+    case SPOOL_RECORD_EXPAND:
+        spool_note_damage(spool, position, NULL, "an expansion is damaged");
+        return put_aside(spool, segment, "expansion", record->offset, record->next);
+    default:
+        spool_note_damage(spool, position, NULL, "a record is damaged");
+        return 0;
+    }
+}
+
+static int replay_one(struct spool *spool, struct segment *segment,
+                      const struct scan_record *record)
+{
+    if (record->is_damaged || record->meta_is_damaged)
+        return note_damaged_record(spool, segment, record);
+    int r = replay_record(spool, segment, record);
+    if (r == -EBADMSG || r == -EINVAL) { /* verified, yet not what it should be */
+        struct scan_record odd = *record;
+        odd.meta_is_damaged = true;
+        return note_damaged_record(spool, segment, &odd);
+    }
+    return r;
+}
+
+static int replay_segment(struct spool *spool, struct segment *segment, uint64_t from, int flags)
+{
+    struct record_place place = segment_place(segment);
+    struct scan_record record;
+    struct scan scan;
+    int r;
+
+    scan_init(&scan, spool->ops, segment->handle, &place, spool->options.block_bytes, from,
+              segment->end, flags);
+    while ((r = scan_next(&scan, &record)) > 0) {
+        r = replay_one(spool, segment, &record);
+        if (r < 0)
+            break;
+    }
+    if (r == 0 && scan.offset < segment->end) {
+        record =
+            (struct scan_record){.offset = scan.offset, .next = segment->end, .is_damaged = true};
+        r = note_damaged_record(spool, segment, &record);
+    }
+    scan_done(&scan);
+    return r;
+}
+
+static int replay_all(struct recovery *recovery)
+{
+    struct spool *spool = recovery->spool;
+    uint64_t first = segment_first_offset(spool->options.block_bytes);
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < recovery->count; i++) {
+        struct found *found = &recovery->rows[i];
+        if (!found->is_used)
+            continue;
+        bool is_newest = found->segment->number == spool->sealed.segment;
+        r = replay_segment(spool, found->segment, first, is_newest ? SCAN_DIRECT | SCAN_DATA : 0);
+    }
+    return r;
+}
+
+/* ---- What follows from it ---- */
+
+static void set_aside_what_lacks_bytes(struct spool *spool)
+{
+    for (size_t i = 0; i < spool->index.bucket_count; i++) {
+        for (struct spool_message *m = spool->index.buckets[i]; m; m = m->hash_next) {
+            if (m->flags & SPOOL_MESSAGE_LACKS_BYTES || !m->home)
+                spool_set_message_aside(spool, m, "the message's bytes are damaged");
+        }
+    }
+}
+
+/* At least one segment to write to; spares of another size than we want now go. */
+static int make_spare(struct spool *spool)
+{
+    LIST_EACH(&spool->segments[STORE_LOG], link)
+    {
+        struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        if (segment->state != SEGMENT_SPARE || segment->size_bytes == spool->options.segment_bytes)
+            continue;
+        struct store_segment *handle = segment->handle;
+        segment->handle = NULL;
+        segment_free(segment, spool->ops);
+        int r = spool->ops->remove(handle);
+        if (r < 0)
+            return r;
+    }
+    if (spool_next_spare(spool))
+        return 0;
+    struct segment *segment =
+        segment_new(STORE_LOG, spool->last_number[STORE_LOG] + 1, spool->options.segment_bytes);
+    if (!segment)
+        return -ENOMEM;
+    int r = spool->ops->create_segment(spool->store, STORE_LOG, segment->number,
+                                       segment->size_bytes, &segment->handle);
+    if (r < 0) { /* rule 7: the server starts all the same, and defers new mail */
+        segment_free(segment, spool->ops);
+        spool->prepare_error = r;
+        return 0;
+    }
+    spool_insert_segment(spool, segment);
+    return 0;
+}
+
+static int finish(struct recovery *recovery)
+{
+    struct spool *spool = recovery->spool;
+    int r = 0;
+
+    if (!spool->sealed.segment)
+        r = spool_random(spool, spool->lane, sizeof(spool->lane));
+    if (r == 0)
+        r = make_spare(spool);
+    if (r < 0)
+        return r;
+    set_aside_what_lacks_bytes(spool);
+    spool_count_lag(spool);
+    r = spool->ops->space(spool->store, &spool->space);
+    return r;
+}
+
+int recovery_run(struct spool *spool)
+{
+    struct recovery recovery = {.spool = spool};
+    int r = list_segments(&recovery);
+
+    if (r == 0)
+        r = read_headers(&recovery);
+    if (r == 0)
+        r = settle_ends(&recovery);
+    if (r == 0)
+        r = replay_all(&recovery);
+    if (r == 0)
+        r = finish(&recovery);
+    free(recovery.rows);
+    return r;
+}

@@ -1,0 +1,202 @@
+/*
+ * Replay: what one record does to the state. Used by recovery; applying a record twice, or a prefix
+ * of the log twice, gives the same state (rule 3), since each names absolute values.
+ */
+#include "spool/lane.h"
+#include "spool/scan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Forgets what an earlier reading of the same log said of this message. */
+static void forget(struct spool *spool, const struct id *id)
+{
+    struct spool_message *message = index_find(&spool->index, id);
+    if (!message)
+        return;
+    index_remove(&spool->index, message);
+    index_free_message(&spool->index, message);
+}
+
+static void add_use(struct spool_extents *extents, struct segment *segment, uint64_t bytes)
+{
+    for (uint32_t i = 0; i < extents->count; i++) {
+        if (extents->uses[i].segment == segment) {
+            extents->uses[i].bytes += bytes;
+            return;
+        }
+    }
+    extents->uses[extents->count++] = (struct spool_extent_use){segment, bytes};
+}
+
+/* Which segments the extents lie in. A segment that isn't there damages the message, unless a later
+ * record says that it had its fate: so it is only flagged here. */
+static int find_extents(struct spool *spool, struct spool_message *message,
+                        const struct record_message *meta)
+{
+    struct spool_extents *extents;
+
+    if (!meta->extent_count)
+        return 0;
+    extents = calloc(1, sizeof(*extents) + meta->extent_count * sizeof(extents->uses[0]));
+    if (!extents)
+        return -ENOMEM;
+    for (size_t i = 0; i < meta->extent_count; i++) {
+        struct segment *segment = spool_segment(spool, STORE_BULK, meta->extents[i].segment);
+        if (segment)
+            add_use(extents, segment, meta->extents[i].bytes);
+        else
+            message->flags |= SPOOL_MESSAGE_LACKS_BYTES;
+    }
+    index_set_extents(message, extents);
+    return 0;
+}
+
+static int place(struct spool *spool, struct segment *segment, const struct scan_record *record,
+                 const struct record_message *meta, struct spool_message *message)
+{
+    int r = find_extents(spool, message, meta);
+
+    if (r == 0)
+        r = index_add(&spool->index, message);
+    if (r < 0) {
+        index_set_extents(message, NULL);
+        index_free_message(&spool->index, message);
+        return r;
+    }
+    index_set_home(message, segment, (uint32_t)record->offset, record->header.meta_bytes);
+    if (record->data_is_damaged)
+        message->flags |= SPOOL_MESSAGE_LACKS_BYTES;
+    return 0;
+}
+
+static int replay_message(struct spool *spool, struct segment *segment,
+                          const struct scan_record *record, struct arena *arena)
+{
+    struct record_message meta;
+    struct envelope envelope;
+    struct spool_message *message;
+    int r = record_decode_message(record->meta, arena, &meta, &envelope);
+
+    if (r < 0)
+        return r;
+    forget(spool, &envelope.id);
+    r = index_new_message(&spool->index, &envelope, NULL, 0, meta.first_attempt_us,
+                          meta.header_bytes + meta.body_bytes, &message);
+    return r < 0 ? r : place(spool, segment, record, &meta, message);
+}
+
+/* The message's waiting rows are exactly those that the record names. */
+static int moved_rows(struct spool *spool, const struct record_message *meta,
+                      const struct envelope *envelope, struct spool_message **out)
+{
+    struct spool_stored stored = {.envelope = *envelope,
+                                  .expansions = meta->expansions,
+                                  .expansion_count = meta->expansion_count};
+    struct spool_message *message = index_new_rows(&spool->index, (uint32_t)meta->net_count);
+    int r = message ? 0 : -ENOMEM;
+
+    for (uint32_t i = 0; r == 0 && i < meta->net_count; i++) {
+        const struct record_net *net = &meta->net[i];
+        const struct envelope_recipient *recipient =
+            spool_stored_recipient(&stored, net->recipient);
+        if (!recipient || (i && net->recipient <= meta->net[i - 1].recipient)) {
+            r = -EBADMSG;
+            break;
+        }
+        message->recipients[i].index = net->recipient;
+        message->recipients[i].attempts = net->attempts;
+        message->recipients[i].next_attempt_us = net->next_attempt_us;
+        message->recipients[i].state =
+            net->outcome == SPOOL_OUTCOME_HELD ? SPOOL_RECIPIENT_HELD : SPOOL_RECIPIENT_WAITING;
+        r = index_set_domain(&spool->index, &message->recipients[i], recipient->address);
+    }
+    if (r < 0) {
+        index_free_message(&spool->index, message);
+        return r;
+    }
+    message->waiting = message->recipient_count;
+    message->id = envelope->id;
+    message->accepted_us = envelope->accepted_us;
+    message->size_bytes = meta->header_bytes + meta->body_bytes;
+    *out = message;
+    return 0;
+}
+
+static int replay_moved(struct spool *spool, struct segment *segment,
+                        const struct scan_record *record, struct arena *arena)
+{
+    struct record_message meta;
+    struct envelope envelope;
+    struct spool_message *message;
+    int r = record_decode_message(record->meta, arena, &meta, &envelope);
+
+    if (r < 0)
+        return r;
+    segment_add_concern(segment, meta.from.segment);
+    forget(spool, &envelope.id);
+    r = moved_rows(spool, &meta, &envelope, &message);
+    return r < 0 ? r : place(spool, segment, record, &meta, message);
+}
+
+static int replay_expand(struct spool *spool, const struct scan_record *record, struct arena *arena)
+{
+    struct record_expand expand;
+    int r = codec_decode(&record_expand_codec, record->meta, arena, &expand);
+
+    if (r < 0)
+        return r;
+    struct spool_message *message = index_find(&spool->index, &expand.message);
+    if (!message || expand.expansion_count != 1)
+        return 0;
+    return index_expand(&spool->index, message, &expand.expansions[0], expand.first_child);
+}
+
+static int replay_status(struct spool *spool, struct segment *segment,
+                         const struct scan_record *record, struct arena *arena)
+{
+    struct record_status status;
+    int r = codec_decode(&record_status_codec, record->meta, arena, &status);
+
+    if (r < 0)
+        return r;
+    segment_add_concern(segment, status.home);
+    struct spool_message *message = index_find(&spool->index, &status.message);
+    if (!message)
+        return 0;
+    for (size_t i = 0; i < status.status_count; i++) {
+        struct index_change change = {.recipient = status.statuses[i].recipient,
+                                      .outcome = status.statuses[i].outcome,
+                                      .attempts = status.statuses[i].attempts,
+                                      .next_attempt_us = status.statuses[i].next_attempt_us};
+        index_apply(&spool->index, message, &change);
+    }
+    if (message->waiting == 0 || status.flags & RECORD_STATUS_GONE)
+        forget(spool, &status.message);
+    return 0;
+}
+
+int replay_record(struct spool *spool, struct segment *segment, const struct scan_record *record)
+{
+    struct arena arena = ARENA_INIT;
+    int r = 0;
+
+    switch (record->header.type) {
+    case SPOOL_RECORD_MESSAGE:
+        r = replay_message(spool, segment, record, &arena);
+        break;
+    case SPOOL_RECORD_MOVED:
+        r = replay_moved(spool, segment, record, &arena);
+        break;
+    case SPOOL_RECORD_EXPAND:
+        r = replay_expand(spool, record, &arena);
+        break;
+    case SPOOL_RECORD_STATUS:
+        r = replay_status(spool, segment, record, &arena);
+        break;
+    default: /* nothing that the state keeps */
+        break;
+    }
+    arena_done(&arena);
+    return r;
+}

@@ -1,0 +1,135 @@
+#include "spool/scan.h"
+
+#include <errno.h>
+
+enum { WINDOW_BYTES = 256 * 1024 };
+
+void scan_init(struct scan *scan, const struct store_ops *ops, struct store_segment *handle,
+               const struct record_place *place, uint32_t block_bytes, uint64_t start, uint64_t end,
+               int flags)
+{
+    *scan = (struct scan){.ops = ops,
+                          .handle = handle,
+                          .place = *place,
+                          .block_bytes = block_bytes,
+                          .flags = flags,
+                          .offset = start,
+                          .end = end};
+}
+
+void scan_done(struct scan *scan)
+{
+    buffer_done(&scan->window);
+}
+
+/* Reads what can be read of a range that failed as a whole, block by block. */
+static void read_around(struct scan *scan, uint64_t offset, char *to, size_t size, int flags)
+{
+    for (size_t at = 0; at < size; at += scan->block_bytes) {
+        size_t part = size - at < scan->block_bytes ? size - at : scan->block_bytes;
+        ssize_t n = scan->ops->read(scan->handle, offset + at, to + at, part, flags);
+        if (n < 0)
+            n = 0;
+        memset(to + at + n, 0, part - (size_t)n);
+    }
+}
+
+/* Makes `size` bytes at `offset` (all before scan->end) available. NULL: scan->error says why. */
+static const char *look(struct scan *scan, uint64_t offset, size_t size)
+{
+    uint64_t window_end = scan->window_offset + scan->window.size;
+    int flags = scan->flags & SCAN_DIRECT ? STORE_READ_DIRECT : 0;
+
+    if (offset >= scan->window_offset && offset + size <= window_end)
+        return scan->window.data + (offset - scan->window_offset);
+    uint64_t start = offset / scan->block_bytes * scan->block_bytes;
+    uint64_t want = offset + size - start;
+    if (want < WINDOW_BYTES)
+        want = WINDOW_BYTES;
+    if (want > scan->end - start)
+        want = scan->end - start;
+    buffer_clear(&scan->window);
+    char *to = buffer_reserve(&scan->window, want);
+    if (!to) {
+        scan->error = -ENOMEM;
+        return NULL;
+    }
+    ssize_t n = scan->ops->read(scan->handle, start, to, want, flags);
+    if (n == -ENOMEM) {
+        scan->error = -ENOMEM;
+        return NULL;
+    }
+    if (n < 0)
+        read_around(scan, start, to, want, flags);
+    else
+        memset(to + n, 0, want - (size_t)n);
+    scan->window.size = want;
+    scan->window_offset = start;
+    return to + (offset - start);
+}
+
+/* 1: a header, 0: none, <0: an error. */
+static int header_at(struct scan *scan, uint64_t offset, struct record_header *out)
+{
+    if (offset > scan->end || scan->end - offset < RECORD_HEADER_BYTES)
+        return 0;
+    const char *at = look(scan, offset, RECORD_HEADER_BYTES);
+    if (!at)
+        return scan->error;
+    int r = record_parse(at, &scan->place, offset, out);
+    if (r == -EPROTONOSUPPORT)
+        return r;
+    if (r < 0 || record_bytes(out->meta_bytes, out->data_bytes) > scan->end - offset)
+        return 0;
+    return 1;
+}
+
+static int fill(struct scan *scan, struct scan_record *out)
+{
+    const struct record_header *h = &out->header;
+    size_t size = h->meta_bytes + (scan->flags & SCAN_DATA ? (size_t)h->data_bytes : 0);
+
+    const char *at = look(scan, out->offset + RECORD_HEADER_BYTES, size);
+    if (!at)
+        return scan->error;
+    out->meta = span_of(at, h->meta_bytes);
+    out->meta_is_damaged = record_sum(out->meta) != h->meta_sum;
+    if (scan->flags & SCAN_DATA) {
+        out->data = span_of(at + h->meta_bytes, h->data_bytes);
+        out->data_is_damaged = record_sum(out->data) != h->data_sum;
+    }
+    out->next = out->offset + record_bytes(h->meta_bytes, h->data_bytes);
+    if (h->type == SPOOL_RECORD_SEAL)
+        out->next = segment_align(out->next, scan->block_bytes);
+    scan->offset = out->next;
+    return 1;
+}
+
+/* Looks for the next record behind something that is none. */
+static int resync(struct scan *scan, struct scan_record *out)
+{
+    uint64_t offset = scan->offset;
+    int r = 0;
+
+    do
+        offset += RECORD_ALIGN;
+    while (offset < scan->end && (r = header_at(scan, offset, &out->header)) == 0);
+    if (r <= 0)
+        return r;
+    out->offset = scan->offset;
+    out->next = offset;
+    out->is_damaged = true;
+    scan->offset = offset;
+    return 1;
+}
+
+int scan_next(struct scan *scan, struct scan_record *out)
+{
+    *out = (struct scan_record){.offset = scan->offset};
+    if (scan->offset >= scan->end)
+        return 0;
+    int r = header_at(scan, scan->offset, &out->header);
+    if (r < 0)
+        return r;
+    return r ? fill(scan, out) : resync(scan, out);
+}

@@ -1,0 +1,350 @@
+#include "spool/lane.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+const struct spool_options spool_options_default = {
+    .segment_bytes = 64ull << 20,
+    .bulk_segment_bytes = 64ull << 20,
+    .block_bytes = 4096,
+    .group_bytes = 4u << 20,
+    .extent_bytes = 256u << 10,
+    .inline_bytes = 64u << 10,
+    .pending_bytes = 32u << 20,
+    .upload_bytes = 32u << 20,
+    .spare_segments = 1,
+    .reserve_bytes = 256ull << 20,
+    .reserve_inodes = 100,
+    .book_alarm_segments = 16,
+    .book_limit_segments = 256,
+    .checkpoint_segments = 4,
+    .compact_percent = 50,
+    .keep_segments = 4,
+    .free_segments = 4,
+    .retry_us = 1000000,
+    .scrub_interval_us = 7ll * 24 * 3600 * 1000000,
+};
+
+static int random_from_kernel(void *arg, void *out, size_t size)
+{
+    (void)arg;
+    return getrandom(out, size, 0) == (ssize_t)size ? 0 : -errno;
+}
+
+static int check_options(const struct spool_options *o)
+{
+    uint32_t block = o->block_bytes;
+
+    if (block < 512 || (block & (block - 1)) || o->segment_bytes % block ||
+        o->bulk_segment_bytes % block || o->extent_bytes % block || o->extent_bytes == 0)
+        return -EINVAL;
+    if (o->segment_bytes > 1ull << 30 || o->segment_bytes < 16ull * block ||
+        o->bulk_segment_bytes < o->extent_bytes || o->bulk_segment_bytes > 1ull << 32)
+        return -EINVAL;
+    return 0;
+}
+
+static void init_lists(struct spool *spool)
+{
+    list_init(&spool->segments[STORE_LOG]);
+    list_init(&spool->segments[STORE_BULK]);
+    list_init(&spool->blocks);
+    list_init(&spool->free_blocks);
+    list_init(&spool->alarms);
+    list_init(&spool->uploads);
+    list_init(&spool->bulk_writes);
+    list_init(&spool->moves);
+}
+
+static void free_segments(struct spool *spool)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        while (!list_is_empty(&spool->segments[kind]))
+            segment_free(CONTAINER_OF(spool->segments[kind].next, struct segment, link),
+                         spool->ops);
+    }
+}
+
+static void free_spool(struct spool *spool)
+{
+    struct list *link;
+
+    index_done(&spool->index);
+    free_segments(spool);
+    while (!list_is_empty(&spool->blocks))
+        append_block_free(spool, CONTAINER_OF(spool->blocks.next, struct block, link));
+    while ((link = list_take_first(&spool->free_blocks)) != NULL)
+        free(CONTAINER_OF(link, struct block, link));
+    while ((link = list_take_first(&spool->alarms)) != NULL)
+        free(CONTAINER_OF(link, struct alarm, link));
+    free(spool->damage.rows);
+    spool->ops->close(spool->store);
+    free(spool);
+}
+
+int spool_open(struct store *store, const struct spool_options *options, int64_t now_us,
+               struct spool **out)
+{
+    struct spool *spool = calloc(1, sizeof(*spool));
+    int r;
+
+    if (!spool) {
+        store->ops->close(store);
+        return -ENOMEM;
+    }
+    spool->store = store;
+    spool->ops = store->ops;
+    spool->options = options ? *options : spool_options_default;
+    spool->now_us = now_us;
+    if (!spool->options.random)
+        spool->options.random = random_from_kernel;
+    init_lists(spool);
+    r = check_options(&spool->options);
+    if (r == 0)
+        r = spool->ops->open_lane(store, false);
+    if (r == 0)
+        r = recovery_run(spool);
+    if (r < 0) {
+        free_spool(spool);
+        return r;
+    }
+    *out = spool;
+    return 0;
+}
+
+void spool_close(struct spool *spool)
+{
+    if (!spool)
+        return;
+    spool->hooks = (struct spool_hooks){0};
+    bulk_close(spool);
+    LIST_EACH(&spool->blocks, link)
+    {
+        struct block *block = CONTAINER_OF(link, struct block, link);
+        while (!list_is_empty(&block->units))
+            append_fail_unit(spool, CONTAINER_OF(block->units.next, struct unit, link), -ECANCELED);
+    }
+    free_spool(spool);
+}
+
+void spool_set_hooks(struct spool *spool, const struct spool_hooks *hooks)
+{
+    spool->hooks = *hooks;
+}
+
+int spool_random(struct spool *spool, void *out, size_t size)
+{
+    return spool->options.random(spool->options.random_arg, out, size);
+}
+
+/* ---- Segments ---- */
+
+struct segment *spool_segment(const struct spool *spool, enum store_kind kind, uint64_t number)
+{
+    LIST_EACH(&spool->segments[kind], link)
+    {
+        struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        if (segment->number == number)
+            return segment;
+    }
+    return NULL;
+}
+
+struct segment *spool_next_spare(const struct spool *spool)
+{
+    LIST_EACH(&spool->segments[STORE_LOG], link)
+    {
+        struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        if (segment->state == SEGMENT_SPARE && segment->number > spool->sealed.segment)
+            return segment;
+    }
+    return NULL;
+}
+
+void spool_insert_segment(struct spool *spool, struct segment *segment)
+{
+    struct list *after = &spool->segments[segment->kind];
+
+    while (after->prev != &spool->segments[segment->kind] &&
+           CONTAINER_OF(after->prev, struct segment, link)->number > segment->number)
+        after = after->prev;
+    list_append(after, &segment->link);
+    if (segment->number > spool->last_number[segment->kind])
+        spool->last_number[segment->kind] = segment->number;
+}
+
+/* ---- Messages ---- */
+
+struct spool_message *spool_find(struct spool *spool, const struct id *id)
+{
+    struct spool_message *message = index_find(&spool->index, id);
+    return message && !(message->flags & SPOOL_MESSAGE_UNSEALED) ? message : NULL;
+}
+
+struct spool_recipient *spool_find_recipient(struct spool_message *message, uint32_t index)
+{
+    return index_recipient(message, index);
+}
+
+struct span spool_domain(const struct spool *spool, uint32_t domain)
+{
+    return domains_name(&spool->index.domains, domain);
+}
+
+void spool_drop_message(struct spool *spool, struct spool_message *message)
+{
+    if (message->waiting || message->pins || message->flags & SPOOL_MESSAGE_UNSEALED)
+        return;
+    if (spool->hooks.gone)
+        spool->hooks.gone(spool->hooks.arg, message);
+    index_remove(&spool->index, message);
+    index_free_message(&spool->index, message);
+}
+
+/* ---- Damage (rule 8) ---- */
+
+void spool_note_damage(struct spool *spool, struct spool_position position,
+                       const struct id *message, const char *what)
+{
+    struct damage_list *list = &spool->damage;
+    struct spool_damage *rows = reallocarray(list->rows, list->count + 1, sizeof(*rows));
+
+    append_alarm(spool, SPOOL_ALARM_DAMAGE, message, position, "%s", what);
+    if (!rows)
+        return;
+    list->rows = rows;
+    struct spool_damage *row = &list->rows[list->count++];
+    *row = (struct spool_damage){.position = position, .what = what};
+    if (message)
+        row->message = *message;
+}
+
+void spool_set_message_aside(struct spool *spool, struct spool_message *message, const char *what)
+{
+    struct spool_position position = {message->home ? message->home->number : 0, message->offset};
+
+    if (message->flags & SPOOL_MESSAGE_DAMAGED)
+        return;
+    message->flags |= SPOOL_MESSAGE_DAMAGED;
+    spool->index.set_aside++;
+    spool_note_damage(spool, position, &message->id, what);
+    for (uint32_t i = 0; i < message->recipient_count; i++) {
+        const struct spool_recipient *r = &message->recipients[i];
+        struct spool_status status = {.recipient = r->index,
+                                      .outcome = SPOOL_OUTCOME_HELD,
+                                      .attempts = r->attempts,
+                                      .time_us = spool->now_us,
+                                      .next_attempt_us = r->next_attempt_us,
+                                      .detail = span_from_cstr(what)};
+        if (r->state == SPOOL_RECIPIENT_WAITING)
+            spool_status(spool, message, &status, 1, NULL, NULL);
+    }
+}
+
+size_t spool_damage_count(const struct spool *spool)
+{
+    return spool->damage.count;
+}
+
+const struct spool_damage *spool_damage_at(const struct spool *spool, size_t index)
+{
+    return index < spool->damage.count ? &spool->damage.rows[index] : NULL;
+}
+
+/* ---- The book, counts, pressure ---- */
+
+struct spool_position spool_sealed_position(const struct spool *spool)
+{
+    return spool->sealed;
+}
+
+void spool_book_synced(struct spool *spool, struct spool_position position)
+{
+    if (spool_position_compare(position, spool->book) > 0)
+        spool->book = position;
+    spool_count_lag(spool);
+}
+
+void spool_count_lag(struct spool *spool)
+{
+    uint32_t lag = 0;
+
+    LIST_EACH(&spool->segments[STORE_LOG], link)
+    {
+        const struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        struct spool_position end = {segment->number, segment->end};
+        if (segment->state == SEGMENT_CLOSED && spool_position_compare(end, spool->book) > 0)
+            lag++;
+    }
+    spool->book_lag = lag;
+    if (lag < spool->options.book_alarm_segments) {
+        spool->lag_alarmed = false;
+    } else if (!spool->lag_alarmed) {
+        spool->lag_alarmed = true;
+        append_alarm(spool, SPOOL_ALARM_LAG, NULL, spool->book, "%u segments", lag);
+    }
+}
+
+static enum spool_pressure pressure(const struct spool *spool, const char **out_reason)
+{
+    const struct spool_options *o = &spool->options;
+
+    if (spool->failures > 1 ||
+        (spool->prepare_error && spool->prepare_error != -ENOSPC && !spool_next_spare(spool))) {
+        *out_reason = "the spool's disk fails";
+        return SPOOL_PRESSURE_FAILED;
+    }
+    if (spool->space.free_bytes < o->reserve_bytes ||
+        spool->space.free_inodes < o->reserve_inodes ||
+        (spool->prepare_error == -ENOSPC && !spool_next_spare(spool))) {
+        *out_reason = "the spool's disk is nearly full";
+        return SPOOL_PRESSURE_FULL;
+    }
+    if (spool->book_lag >= o->book_limit_segments) {
+        *out_reason = "the book is too far behind";
+        return SPOOL_PRESSURE_BOOK;
+    }
+    if (spool->pending_bytes > o->pending_bytes) {
+        *out_reason = "the spool's disk doesn't keep up";
+        return SPOOL_PRESSURE_BUSY;
+    }
+    *out_reason = "";
+    return SPOOL_PRESSURE_NONE;
+}
+
+enum spool_pressure spool_pressure(const struct spool *spool, const char **out_reason)
+{
+    const char *reason;
+    enum spool_pressure p = pressure(spool, &reason);
+
+    if (out_reason)
+        *out_reason = reason;
+    return p;
+}
+
+static void count_segments(const struct spool *spool, struct spool_counts *out)
+{
+    LIST_EACH(&spool->segments[STORE_LOG], link)
+    {
+        if (CONTAINER_OF(link, struct segment, link)->state == SEGMENT_SPARE)
+            out->spare_segments++;
+        else
+            out->log_segments++;
+    }
+    LIST_EACH(&spool->segments[STORE_BULK], link)
+    out->bulk_segments++;
+}
+
+void spool_get_counts(const struct spool *spool, struct spool_counts *out)
+{
+    *out = spool->counts;
+    out->messages = spool->index.messages;
+    out->waiting = spool->index.waiting;
+    out->held = spool->index.held;
+    out->set_aside = spool->index.set_aside;
+    out->memory_bytes = index_memory(&spool->index);
+    out->pending_bytes = spool->pending_bytes;
+    out->book_lag_segments = spool->book_lag;
+    count_segments(spool, out);
+}

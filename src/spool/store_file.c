@@ -1,0 +1,513 @@
+/*
+ * The `file` store: a folder a lane, a file a segment.
+ *
+ *   lock                     flock: the lease
+ *   log-XXXXXXXXXXXXXXXX     segments by their numbers, 16 hexadecimal digits
+ *   bulk-XXXXXXXXXXXXXXXX
+ *   new-…, ….tmp             unfinished, removed at the next start
+ *   aside-…                  damaged, kept for people
+ *   other names              put_file()
+ *
+ * Every change of a name is followed by a sync of the folder before the call returns.
+ */
+#include "spool/store.h"
+
+#include "base/list.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum {
+    NAME_BYTES = 128,
+    DIRECT_ALIGN = 4096,
+    FILL_BYTES = 1 << 20,      /* a write of zeros */
+    FILL_SYNC_BYTES = 8 << 20, /* synced in steps: one large burst would hold up group commits */
+    PARTS_MAX = 1024,          /* IOV_MAX on Linux */
+};
+
+struct file_store {
+    struct store store;
+    int folder_fd, lock_fd;
+};
+
+struct store_segment {
+    struct file_store *store;
+    enum store_kind kind;
+    uint64_t number;
+    int fd;
+};
+
+static struct file_store *file_store(struct store *store)
+{
+    return CONTAINER_OF(store, struct file_store, store);
+}
+
+static const char *kind_name(enum store_kind kind)
+{
+    return kind == STORE_LOG ? "log" : "bulk";
+}
+
+static void segment_name(char out[static NAME_BYTES], enum store_kind kind, uint64_t number)
+{
+    snprintf(out, NAME_BYTES, "%s-%016llx", kind_name(kind), (unsigned long long)number);
+}
+
+/* 0, or -EINVAL when `name` isn't a segment's. */
+static int parse_name(const char *name, enum store_kind *out_kind, uint64_t *out_number)
+{
+    unsigned long long number;
+    char canonical[NAME_BYTES];
+    enum store_kind kind;
+
+    if (sscanf(name, "log-%16llx", &number) == 1)
+        kind = STORE_LOG;
+    else if (sscanf(name, "bulk-%16llx", &number) == 1)
+        kind = STORE_BULK;
+    else
+        return -EINVAL;
+    segment_name(canonical, kind, number);
+    if (strcmp(canonical, name) != 0)
+        return -EINVAL;
+    *out_kind = kind;
+    *out_number = number;
+    return 0;
+}
+
+static bool is_unfinished(const char *name)
+{
+    size_t size = strlen(name);
+    return strncmp(name, "new-", 4) == 0 || (size > 4 && strcmp(name + size - 4, ".tmp") == 0);
+}
+
+static int sync_folder(struct file_store *s)
+{
+    return fsync(s->folder_fd) < 0 ? -errno : 0;
+}
+
+/* Calls `each` for every name in the folder until it fails. */
+static int each_name(struct file_store *s, int (*each)(struct file_store *, const char *, void *),
+                     void *arg)
+{
+    int fd = openat(s->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
+    int r = 0;
+
+    if (!dir) {
+        r = -errno;
+        if (fd >= 0)
+            close(fd);
+        return r;
+    }
+    while (r == 0) {
+        errno = 0;
+        entry = readdir(dir);
+        if (!entry) {
+            r = -errno;
+            break;
+        }
+        r = each(s, entry->d_name, arg);
+    }
+    closedir(dir);
+    return r;
+}
+
+static int remove_unfinished(struct file_store *s, const char *name, void *arg)
+{
+    (void)arg;
+    return is_unfinished(name) && unlinkat(s->folder_fd, name, 0) < 0 ? -errno : 0;
+}
+
+static int file_open_lane(struct store *store, bool read_only)
+{
+    struct file_store *s = file_store(store);
+
+    if (read_only)
+        return 0;
+    s->lock_fd = openat(s->folder_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (s->lock_fd < 0)
+        return -errno;
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0)
+        return -errno;
+    return each_name(s, remove_unfinished, NULL);
+}
+
+struct listing {
+    void (*found)(void *arg, const struct store_entry *entry);
+    void *arg;
+};
+
+static int list_one(struct file_store *s, const char *name, void *arg)
+{
+    const struct listing *listing = arg;
+    struct store_entry entry = {0};
+    struct stat st;
+
+    if (parse_name(name, &entry.kind, &entry.number) < 0)
+        return 0;
+    if (fstatat(s->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -errno; /* a follower lists while the spool recycles */
+    if (!S_ISREG(st.st_mode))
+        return 0;
+    entry.size_bytes = (uint64_t)st.st_size;
+    listing->found(listing->arg, &entry);
+    return 0;
+}
+
+static int file_list(struct store *store, void (*found)(void *arg, const struct store_entry *entry),
+                     void *arg)
+{
+    struct listing listing = {found, arg};
+    return each_name(file_store(store), list_one, &listing);
+}
+
+static int segment_of(struct file_store *s, enum store_kind kind, uint64_t number, int fd,
+                      struct store_segment **out)
+{
+    struct store_segment *segment = malloc(sizeof(*segment));
+    if (!segment)
+        return -ENOMEM;
+    *segment = (struct store_segment){.store = s, .kind = kind, .number = number, .fd = fd};
+    *out = segment;
+    return 0;
+}
+
+static int write_parts(int fd, uint64_t offset, const struct iovec *parts, int count)
+{
+    struct iovec rest[PARTS_MAX];
+    int at = 0;
+    size_t done_of_first = 0;
+
+    while (at < count) {
+        int n = count - at < PARTS_MAX ? count - at : PARTS_MAX;
+        memcpy(rest, parts + at, (size_t)n * sizeof(*rest));
+        rest[0].iov_base = (char *)rest[0].iov_base + done_of_first;
+        rest[0].iov_len -= done_of_first;
+        ssize_t written = pwritev(fd, rest, n, (off_t)offset);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return -errno;
+        offset += (uint64_t)written;
+        size_t left = (size_t)written;
+        int i = 0;
+        while (i < n && left >= rest[i].iov_len)
+            left -= rest[i++].iov_len;
+        if (i == 0 && left == 0 && written == 0)
+            return -EIO;
+        done_of_first = i ? left : done_of_first + left;
+        at += i;
+    }
+    return 0;
+}
+
+static int fill_zeros(int fd, uint64_t size)
+{
+    char *zeros = calloc(1, FILL_BYTES);
+    int r = zeros ? 0 : -ENOMEM;
+
+    for (uint64_t at = 0; r == 0 && at < size; at += FILL_BYTES) {
+        struct iovec part = {zeros, size - at < FILL_BYTES ? size - at : FILL_BYTES};
+        r = write_parts(fd, at, &part, 1);
+        if (r == 0 && at % FILL_SYNC_BYTES == 0 && fdatasync(fd) < 0)
+            r = -errno;
+    }
+    free(zeros);
+    if (r == 0 && fsync(fd) < 0)
+        r = -errno;
+    return r;
+}
+
+/* Bulk is written in large pieces, so allocating it is enough; a log needs written blocks. */
+static int make_room(int fd, enum store_kind kind, uint64_t size)
+{
+    if (kind == STORE_BULK && fallocate(fd, 0, 0, (off_t)size) == 0)
+        return fsync(fd) < 0 ? -errno : 0;
+    if (kind == STORE_BULK && errno != EOPNOTSUPP)
+        return -errno;
+    return fill_zeros(fd, size);
+}
+
+static int file_create_segment(struct store *store, enum store_kind kind, uint64_t number,
+                               uint64_t size_bytes, struct store_segment **out)
+{
+    struct file_store *s = file_store(store);
+    char name[NAME_BYTES], unfinished[NAME_BYTES + 8];
+    struct store_segment *segment = NULL;
+    int r;
+
+    segment_name(name, kind, number);
+    snprintf(unfinished, sizeof(unfinished), "new-%s", name);
+    int fd =
+        openat(s->folder_fd, unfinished, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return -errno;
+    r = make_room(fd, kind, size_bytes);
+    if (r == 0)
+        r = segment_of(s, kind, number, fd, &segment);
+    if (r == 0 && renameat2(s->folder_fd, unfinished, s->folder_fd, name, RENAME_NOREPLACE) < 0)
+        r = -errno;
+    if (r == 0)
+        r = sync_folder(s);
+    if (r < 0) {
+        close(fd);
+        free(segment);
+        unlinkat(s->folder_fd, unfinished, 0);
+        return r;
+    }
+    *out = segment;
+    return 0;
+}
+
+static int file_open_segment(struct store *store, enum store_kind kind, uint64_t number,
+                             bool read_only, struct store_segment **out)
+{
+    struct file_store *s = file_store(store);
+    char name[NAME_BYTES];
+
+    segment_name(name, kind, number);
+    int fd = openat(s->folder_fd, name, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -errno;
+    int r = segment_of(s, kind, number, fd, out);
+    if (r < 0)
+        close(fd);
+    return r;
+}
+
+static int file_write(struct store_segment *segment, uint64_t offset, const struct iovec *parts,
+                      int count)
+{
+    return write_parts(segment->fd, offset, parts, count);
+}
+
+static int file_sync(struct store_segment *segment)
+{
+    return fdatasync(segment->fd) < 0 ? -errno : 0;
+}
+
+static ssize_t read_all(int fd, uint64_t offset, char *to, size_t size)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t n = pread(fd, to + done, size - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+/* The range widened to what O_DIRECT asks for, through a buffer of our own. */
+static ssize_t read_widened(int fd, uint64_t offset, char *to, size_t size)
+{
+    uint64_t start = offset / DIRECT_ALIGN * DIRECT_ALIGN;
+    uint64_t end = (offset + size + DIRECT_ALIGN - 1) / DIRECT_ALIGN * DIRECT_ALIGN;
+    size_t skip = offset - start;
+    void *bounce;
+
+    if (posix_memalign(&bounce, DIRECT_ALIGN, end - start) != 0)
+        return -ENOMEM;
+    ssize_t n = read_all(fd, start, bounce, end - start);
+    if (n >= 0) {
+        n = (size_t)n > skip ? n - (ssize_t)skip : 0;
+        if ((size_t)n > size)
+            n = (ssize_t)size;
+        memcpy(to, (char *)bounce + skip, (size_t)n);
+    }
+    free(bounce);
+    return n;
+}
+
+static ssize_t read_direct(struct store_segment *segment, uint64_t offset, char *to, size_t size)
+{
+    char name[NAME_BYTES];
+
+    segment_name(name, segment->kind, segment->number);
+    int fd = openat(segment->store->folder_fd, name, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == EINVAL) { /* not on this file system: at least not from clean pages */
+        posix_fadvise(segment->fd, (off_t)offset, (off_t)size, POSIX_FADV_DONTNEED);
+        return read_all(segment->fd, offset, to, size);
+    }
+    if (fd < 0)
+        return -errno;
+    ssize_t n = read_widened(fd, offset, to, size);
+    close(fd);
+    return n;
+}
+
+static ssize_t file_read(struct store_segment *segment, uint64_t offset, void *buf, size_t size,
+                         int flags)
+{
+    if (flags & STORE_READ_DIRECT)
+        return read_direct(segment, offset, buf, size);
+    return read_all(segment->fd, offset, buf, size);
+}
+
+static int file_recycle(struct store_segment *segment, uint64_t new_number)
+{
+    struct file_store *s = segment->store;
+    char name[NAME_BYTES], new_name[NAME_BYTES];
+
+    segment_name(name, segment->kind, segment->number);
+    segment_name(new_name, segment->kind, new_number);
+    if (renameat2(s->folder_fd, name, s->folder_fd, new_name, RENAME_NOREPLACE) < 0)
+        return -errno;
+    segment->number = new_number;
+    return sync_folder(s);
+}
+
+static void file_close_segment(struct store_segment *segment)
+{
+    close(segment->fd);
+    free(segment);
+}
+
+static int file_remove(struct store_segment *segment)
+{
+    struct file_store *s = segment->store;
+    char name[NAME_BYTES];
+    int r;
+
+    segment_name(name, segment->kind, segment->number);
+    r = unlinkat(s->folder_fd, name, 0) < 0 ? -errno : 0;
+    file_close_segment(segment);
+    return r < 0 ? r : sync_folder(s);
+}
+
+static int file_set_aside(struct store_segment *segment, const char *reason)
+{
+    struct file_store *s = segment->store;
+    char name[NAME_BYTES], aside[2 * NAME_BYTES];
+    int r;
+
+    segment_name(name, segment->kind, segment->number);
+    snprintf(aside, sizeof(aside), "aside-%s-%.64s", name, reason);
+    r = renameat(s->folder_fd, name, s->folder_fd, aside) < 0 ? -errno : 0;
+    file_close_segment(segment);
+    return r < 0 ? r : sync_folder(s);
+}
+
+static int file_put_file(struct store *store, const char *name, const struct iovec *parts,
+                         int count)
+{
+    struct file_store *s = file_store(store);
+    char unfinished[NAME_BYTES];
+    int r;
+
+    if (snprintf(unfinished, sizeof(unfinished), "%s.tmp", name) >= (int)sizeof(unfinished))
+        return -ENAMETOOLONG;
+    int fd = openat(s->folder_fd, unfinished, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+                    0600);
+    if (fd < 0)
+        return -errno;
+    r = write_parts(fd, 0, parts, count);
+    if (r == 0 && fsync(fd) < 0)
+        r = -errno;
+    if (close(fd) < 0 && r == 0)
+        r = -errno;
+    if (r == 0 && renameat(s->folder_fd, unfinished, s->folder_fd, name) < 0)
+        r = -errno;
+    if (r < 0) {
+        unlinkat(s->folder_fd, unfinished, 0);
+        return r;
+    }
+    return sync_folder(s);
+}
+
+static int file_get_file(struct store *store, const char *name, uint64_t max_bytes, void **out_data,
+                         size_t *out_size)
+{
+    struct file_store *s = file_store(store);
+    struct stat st;
+    char *data = NULL;
+    ssize_t n = 0;
+    int r = 0;
+
+    int fd = openat(s->folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) < 0)
+        r = -errno;
+    else if ((uint64_t)st.st_size > max_bytes)
+        r = -EFBIG;
+    else if (!(data = malloc((size_t)st.st_size + 1)))
+        r = -ENOMEM;
+    else if ((n = read_all(fd, 0, data, (size_t)st.st_size)) < 0)
+        r = (int)n;
+    close(fd);
+    if (r < 0) {
+        free(data);
+        return r;
+    }
+    *out_data = data;
+    *out_size = (size_t)n;
+    return 0;
+}
+
+static int file_remove_file(struct store *store, const char *name)
+{
+    struct file_store *s = file_store(store);
+    return unlinkat(s->folder_fd, name, 0) < 0 ? -errno : sync_folder(s);
+}
+
+static int file_space(struct store *store, struct store_space *out)
+{
+    struct statvfs st;
+    if (fstatvfs(file_store(store)->folder_fd, &st) < 0)
+        return -errno;
+    *out = (struct store_space){.free_bytes = (uint64_t)st.f_bavail * st.f_frsize,
+                                .free_inodes =
+                                    st.f_files ? st.f_favail : UINT64_MAX}; /* btrfs counts none */
+    return 0;
+}
+
+static void file_close(struct store *store)
+{
+    struct file_store *s = file_store(store);
+    if (s->lock_fd >= 0)
+        close(s->lock_fd);
+    close(s->folder_fd);
+    free(s);
+}
+
+static const struct store_ops file_ops = {
+    .open_lane = file_open_lane,
+    .list = file_list,
+    .create_segment = file_create_segment,
+    .open_segment = file_open_segment,
+    .write = file_write,
+    .sync = file_sync,
+    .read = file_read,
+    .recycle = file_recycle,
+    .remove = file_remove,
+    .set_aside = file_set_aside,
+    .close_segment = file_close_segment,
+    .put_file = file_put_file,
+    .get_file = file_get_file,
+    .remove_file = file_remove_file,
+    .space = file_space,
+    .close = file_close,
+};
+
+int store_file_new(int folder_fd, struct store **out)
+{
+    struct file_store *s = malloc(sizeof(*s));
+    if (!s)
+        return -ENOMEM;
+    *s = (struct file_store){.store = {&file_ops}, .folder_fd = folder_fd, .lock_fd = -1};
+    *out = &s->store;
+    return 0;
+}

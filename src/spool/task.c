@@ -1,0 +1,61 @@
+/* Which background work comes next. Bulk first, since mail waits for it; then room to write to. */
+#include "spool/lane.h"
+
+typedef struct spool_task *take_fn(struct spool *spool);
+
+static take_fn *const takers[TASK_KINDS] = {
+    [TASK_BULK] = bulk_take,
+    [TASK_PREPARE] = prepare_take,
+    [TASK_SPACE] = space_take,
+};
+
+void task_init(struct spool_task *task, struct spool *spool, void (*run)(struct spool_task *),
+               void (*finish)(struct spool *, struct spool_task *, int64_t))
+{
+    *task = (struct spool_task){.run = run, .finish = finish, .ops = spool->ops};
+}
+
+struct spool_task *spool_take_task(struct spool *spool, int64_t now_us)
+{
+    spool->now_us = now_us;
+    for (enum task_kind kind = 0; kind < TASK_KINDS; kind++) {
+        if (spool->task_in_flight[kind] || now_us < spool->task_retry_us[kind] || !takers[kind])
+            continue;
+        struct spool_task *task = takers[kind](spool);
+        if (!task)
+            continue;
+        task->kind = kind;
+        spool->task_in_flight[kind] = true;
+        return task;
+    }
+    return NULL;
+}
+
+void spool_run_task(struct spool_task *task)
+{
+    task->run(task);
+}
+
+void spool_finish_task(struct spool *spool, struct spool_task *task, int64_t now_us)
+{
+    spool->now_us = now_us;
+    spool->task_in_flight[task->kind] = false;
+    if (task->error)
+        spool->task_retry_us[task->kind] = now_us + spool->options.retry_us;
+    task->finish(spool, task, now_us);
+    spool_count_lag(spool);
+}
+
+int64_t spool_next_try_us(const struct spool *spool)
+{
+    int64_t next = INT64_MAX;
+
+    if (spool->retry_at_us > spool->now_us)
+        next = spool->retry_at_us;
+    for (enum task_kind kind = 0; kind < TASK_KINDS; kind++) {
+        int64_t at = spool->task_retry_us[kind];
+        if (at > spool->now_us && at < next)
+            next = at;
+    }
+    return next;
+}

@@ -1,0 +1,123 @@
+#include "spool_world.h"
+
+#include <errno.h>
+
+static int setup(void **state)
+{
+    static struct world w;
+    w = world_new();
+    world_open(&w);
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_done(*state);
+    return 0;
+}
+
+struct tally {
+    unsigned kinds[SPOOL_FOLLOWED_GAP + 1];
+    struct spool_position last;
+};
+
+/* Reads on to the limit; each record starts where the one before said. */
+static void read_all(struct spool_follower *f, struct tally *tally)
+{
+    struct spool_followed followed;
+    int r;
+
+    while ((r = spool_follower_next(f, &followed)) > 0) {
+        tally->kinds[followed.kind]++;
+        assert_true(spool_position_compare(followed.position, tally->last) >= 0);
+        assert_true(spool_position_compare(followed.next, followed.position) > 0);
+        tally->last = followed.next;
+    }
+    assert_int_equal(r, 0);
+}
+
+static struct spool_follower *follow(struct world *w, struct spool_position from)
+{
+    struct spool_follower *f;
+    assert_int_equal(spool_follower_new(store_sim_open(w->disk), from, &f), 0);
+    return f;
+}
+
+static void sees_only_what_is_sealed(void **state)
+{
+    struct world *w = *state;
+    struct spool_follower *f = follow(w, (struct spool_position){0, 0});
+    struct spool_followed followed;
+
+    assert_int_equal(world_accept(w, 1, 3, 2000), 0);
+    assert_int_equal(spool_event(w->spool, SPAN("refused"), NULL, NULL), 0);
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    assert_int_equal(spool_follower_next(f, &followed), 0);
+    assert_int_equal(world_commit(w), 0);
+    assert_int_equal(spool_follower_next(f, &followed), 0);
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    assert_int_equal(spool_follower_next(f, &followed), 1);
+    assert_int_equal(followed.kind, SPOOL_FOLLOWED_MESSAGE);
+    assert_int_equal(followed.envelope->recipient_count, 3);
+    assert_span(followed.envelope->recipients[2].address, "u2@d2.example");
+    assert_int_equal(followed.body_bytes, 2000);
+    assert_int_equal(spool_follower_next(f, &followed), 1);
+    assert_int_equal(followed.kind, SPOOL_FOLLOWED_EVENT);
+    assert_span(followed.event, "refused");
+    assert_int_equal(spool_follower_next(f, &followed), 1);
+    assert_int_equal(followed.kind, SPOOL_FOLLOWED_SEAL);
+    assert_int_equal(spool_follower_next(f, &followed), 0);
+
+    assert_int_equal(world_status(w, 1, 1, SPOOL_OUTCOME_DEFERRED), 0);
+    assert_int_equal(world_commit(w), 0);
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    assert_int_equal(spool_follower_next(f, &followed), 1);
+    assert_int_equal(followed.kind, SPOOL_FOLLOWED_STATUS);
+    assert_int_equal(followed.status_count, 1);
+    assert_int_equal(followed.statuses[0].recipient, 1);
+    assert_span(followed.statuses[0].reply, "450 later");
+    struct id expected = world_id(1);
+    assert_true(id_equal(&followed.message, &expected));
+    spool_follower_free(f);
+}
+
+/* Across segments, restarts of the spool, and from any record on. */
+static void follows_everything_once(void **state)
+{
+    struct world *w = *state;
+    struct spool_follower *f = follow(w, (struct spool_position){0, 0});
+    struct tally tally = {{0}};
+
+    for (unsigned i = 1; i <= 120; i++) {
+        assert_int_equal(world_accept(w, i, 1, 4000), 0);
+        if (i % 3 == 0)
+            world_run(w);
+        if (i % 7 == 0) {
+            spool_follower_set_limit(f, spool_sealed_position(w->spool));
+            read_all(f, &tally);
+        }
+        if (i % 40 == 0) {
+            spool_follower_free(f);
+            world_crash(w, STORE_SIM_POWER_CUT);
+            f = follow(w, tally.last);
+        }
+    }
+    world_run(w);
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    read_all(f, &tally);
+    assert_int_equal(tally.kinds[SPOOL_FOLLOWED_MESSAGE], w->done);
+    assert_int_equal(tally.kinds[SPOOL_FOLLOWED_DAMAGED], 0);
+    assert_int_equal(tally.kinds[SPOOL_FOLLOWED_GAP], 0);
+    assert_int_equal(spool_position_compare(tally.last, spool_sealed_position(w->spool)), 0);
+    spool_follower_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(sees_only_what_is_sealed, setup, teardown),
+        cmocka_unit_test_setup_teardown(follows_everything_once, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
