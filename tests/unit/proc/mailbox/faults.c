@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -64,14 +65,16 @@ int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
 int __wrap_fdatasync(int fd)
 {
-    return strike(FAULT_FDATASYNC) ? -1 : __real_fdatasync(fd);
+    int what = strike(FAULT_FDATASYNC);
+    return what == FAULT_LIE ? 0 : what ? -1 : __real_fdatasync(fd);
 }
 
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 int __wrap_fsync(int fd)
 {
-    return strike(FAULT_FSYNC) ? -1 : __real_fsync(fd);
+    int what = strike(FAULT_FSYNC);
+    return what == FAULT_LIE ? 0 : what ? -1 : __real_fsync(fd);
 }
 
 int __real_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags);
@@ -79,4 +82,13 @@ int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to, u
 int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
 {
     return strike(FAULT_RENAMEAT2) ? -1 : __real_renameat2(from_fd, from, to_fd, to, flags);
+}
+
+/* Only a beginning of fdatasync(); it lies when that does. */
+int __real_sync_file_range(int fd, off_t offset, off_t size, unsigned flags);
+int __wrap_sync_file_range(int fd, off_t offset, off_t size, unsigned flags);
+int __wrap_sync_file_range(int fd, off_t offset, off_t size, unsigned flags)
+{
+    bool lie = fault.times > 0 && fault.call == FAULT_FDATASYNC && fault.what == FAULT_LIE;
+    return lie ? 0 : __real_sync_file_range(fd, offset, size, flags);
 }

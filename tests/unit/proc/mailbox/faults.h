@@ -1,14 +1,15 @@
 /*
  * Faults in system calls, for tests that are linked with --wrap=CALL: the n-th call of a kind fails
- * with an error, ends the process, or (writev) writes less than it was given.
+ * with an error, ends the process, (writev) writes less than it was
+ * given, or says that it did what it never did.
  */
 #pragma once
 
 enum fault_call { FAULT_ANY, FAULT_WRITEV, FAULT_FDATASYNC, FAULT_RENAMEAT2, FAULT_FSYNC };
 
-enum { FAULT_KILL = -1, FAULT_SHORT = -2 };
+enum { FAULT_KILL = -1, FAULT_SHORT = -2, FAULT_LIE = -3 };
 
-/* `what`: an errno, FAULT_KILL or FAULT_SHORT; from the `nth` call on, `times` times. */
+/* `what`: an errno or one of the above; from the `nth` call on, `times` times. */
 void fault_set(enum fault_call call, int nth, int times, int what);
 void fault_clear(void);
 /* Calls since the last fault_set() or fault_clear(). */
