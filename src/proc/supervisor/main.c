@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "people/people.h"
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -32,12 +33,18 @@ static void append_problems(struct conf_problems *problems, struct buffer *out)
     }
 }
 
-static int load(const char *file, struct conf *out, struct buffer *text)
+/* `with_people`: the users and aliases files are checked too. At the start they are not: without
+ * them the directory defers mail, which is better than no server at all. */
+static int load(const char *file, bool with_people, struct conf *out, struct buffer *text)
 {
     struct conf_problems problems;
 
     conf_problems_init(&problems);
     int r = conf_load(file, &problems, out);
+    if (r == 0 && with_people)
+        r = people_check_files(out, &problems);
+    if (r < 0)
+        conf_done(out);
     append_problems(&problems, text);
     conf_problems_done(&problems);
     return r;
@@ -77,7 +84,7 @@ static int use(struct supervisor *s, struct conf *conf, struct buffer *text)
 int supervisor_reload(struct supervisor *s, struct buffer *out_text)
 {
     struct conf conf = {0};
-    int r = load(s->config_file, &conf, out_text);
+    int r = load(s->config_file, true, &conf, out_text);
 
     if (r == 0) {
         warn_of_fixed(&s->conf, &conf, out_text);
@@ -299,7 +306,7 @@ static void start(struct supervisor *s)
 {
     struct buffer text = BUFFER_INIT;
     struct conf conf = {0};
-    int r = load(s->config_file, &conf, &text);
+    int r = load(s->config_file, false, &conf, &text);
 
     if (text.size)
         fprintf(stderr, SPAN_FMT, SPAN_ARG(buffer_span(&text)));
