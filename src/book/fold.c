@@ -111,6 +111,11 @@ struct book_position fold_position(const struct fold *f, uint32_t lane)
     return main_file_position(f->main, lane);
 }
 
+uint32_t fold_last_lane(const struct fold *f)
+{
+    return main_file_last_lane(f->main);
+}
+
 size_t fold_pending(const struct fold *f)
 {
     return f->pending;
@@ -203,8 +208,12 @@ static int note_reached(struct fold *f, const struct book_position *end)
     if (i == f->reached_count)
         f->reached_count++;
     f->reached[i] = *end;
-    f->pending++;
     return 0;
+}
+
+int fold_skip(struct fold *f, const struct book_position *position)
+{
+    return note_reached(f, position);
 }
 
 int fold_input(struct fold *f, const struct book_input *input, int64_t now_us)
@@ -220,6 +229,7 @@ int fold_input(struct fold *f, const struct book_input *input, int64_t now_us)
     }
     if (r == 0)
         r = note_reached(f, &input->end);
+    f->pending++;
     return r < 0 ? fail(f, r, kind, week, now_us) : 0;
 }
 

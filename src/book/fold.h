@@ -25,7 +25,13 @@ void fold_close(struct fold *fold);
 /* From where on the lane must be followed. Only what was committed. */
 struct book_position fold_position(const struct fold *fold, uint32_t lane);
 
+/* The lane that was begun last. A spool that was made anew starts again at the first position: its
+ * records belong to the next lane. */
+uint32_t fold_last_lane(const struct fold *fold);
+
 int fold_input(struct fold *fold, const struct book_input *input, int64_t now_us);
+/* The log was read up to `position`, and there was nothing to fold. */
+int fold_skip(struct fold *fold, const struct book_position *position);
 /* How many inputs wait for the commit. */
 size_t fold_pending(const struct fold *fold);
 int fold_commit(struct fold *fold, int64_t now_us);

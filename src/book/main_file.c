@@ -19,7 +19,7 @@ enum statement {
 static const char *const sql[STATEMENT_COUNT] = {
     [LANE_READ] = "SELECT lane, segment, offset FROM lane",
     [LANE_WRITE] = "INSERT OR REPLACE INTO lane VALUES (?1, ?2, ?3)",
-    [LANE_RESET] = "DELETE FROM lane",
+    [LANE_RESET] = "UPDATE lane SET segment = 0, offset = 0",
     [DELETED_READ] = "SELECT DISTINCT kind, week FROM deleted",
     [DELETED_ADD] = "INSERT OR REPLACE INTO deleted VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [DAMAGE_ADD] = "INSERT INTO damage VALUES (?1, ?2, ?3)",
@@ -117,6 +117,16 @@ struct book_position main_file_position(const struct main_file *m, uint32_t lane
         if (m->lanes[i].lane == lane)
             return m->lanes[i];
     return (struct book_position){.lane = lane};
+}
+
+uint32_t main_file_last_lane(const struct main_file *m)
+{
+    uint32_t last = 0;
+
+    for (size_t i = 0; i < m->lane_count; i++)
+        if (m->lanes[i].lane > last)
+            last = m->lanes[i].lane;
+    return last;
 }
 
 static int write_position(struct main_file *m, const struct book_position *at)

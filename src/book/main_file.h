@@ -25,6 +25,8 @@ void main_file_close(struct main_file *file);
 
 /* Zero for a lane that was never folded. */
 struct book_position main_file_position(const struct main_file *file, uint32_t lane);
+/* The highest lane that was ever folded; 0 when there was none. */
+uint32_t main_file_last_lane(const struct main_file *file);
 /* Durable when it returns 0. */
 int main_file_set_positions(struct main_file *file, const struct book_position *positions,
                             size_t count);

@@ -270,6 +270,47 @@ static void entries_end_once(void **state)
     assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event"), 3);
 }
 
+/* What holds nothing for the book still moves the position. */
+static void skipped_records_move_the_position(void **state)
+{
+    struct fold *fold = test_fold_open();
+    struct book_position at = {.segment = 3, .offset = 4711};
+
+    assert_int_equal(fold_skip(fold, &at), 0);
+    assert_int_equal(fold_pending(fold), 0);
+    test_commit(fold);
+    fold_close(fold);
+    fold = test_fold_open();
+    assert_true(fold_position(fold, 0).segment == 3 && fold_position(fold, 0).offset == 4711);
+    fold_close(fold);
+}
+
+/* A spool made anew starts at the first position again, in a lane and a chain of its own. */
+static void lanes_have_positions_and_chains_of_their_own(void **state)
+{
+    struct history h;
+    struct fold *fold = test_fold_open();
+
+    make_history(&h);
+    follow(fold, &h, HISTORY);
+    test_commit(fold);
+    assert_int_equal(fold_last_lane(fold), 0);
+    struct test_message m;
+    test_message_at(&m, TEST_NOW_US, 50, 1);
+    struct book_input input = test_input_message(100, &m);
+    input.end.lane = fold_last_lane(fold) + 1;
+    test_fold_one(fold, &input);
+    test_commit(fold);
+    fold_close(fold);
+    fold = test_fold_open();
+    assert_int_equal(fold_last_lane(fold), 1);
+    assert_true(fold_position(fold, 0).offset == HISTORY * 100);
+    assert_true(fold_position(fold, 1).offset == 100);
+    fold_close(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT events FROM lane WHERE lane = 1"), 1);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM message"), 2);
+}
+
 static void many_weeks_at_once_stay_bounded(void **state)
 {
     struct fold *fold = test_fold_open();
@@ -297,6 +338,8 @@ int main(void)
         LEDGER_TEST(damaged_file_is_set_aside_and_made_anew),
         LEDGER_TEST(newer_files_are_refused),
         LEDGER_TEST(entries_end_once),
+        LEDGER_TEST(skipped_records_move_the_position),
+        LEDGER_TEST(lanes_have_positions_and_chains_of_their_own),
         LEDGER_TEST(many_weeks_at_once_stay_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,319 @@
+/*
+ * The book process: its part of the configuration, the thread, sandbox, then the queue. The queue
+ * tells up to where the log is sealed; a thread folds up to there; what is folded and synced is
+ * told back, so that the queue may recycle segments.
+ *
+ *   IDLE ──sealed──▶ RUNNING ──done──▶ RESTING ──pause is over──▶ IDLE, or RUNNING when behind
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/part.h"
+#include "proc/book/sandbox.h"
+#include "proc/book/worker.h"
+#include "proc/common/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    REST_MS = 200,          /* commits cost the disk syncs that the queue needs too */
+    TROUBLE_MS = 5000,      /* before the next try */
+    RETENTION_MS = 3600000, /* how often old files are looked for */
+};
+
+enum book_state { BOOK_IDLE, BOOK_RUNNING, BOOK_RESTING };
+
+struct book_process {
+    struct process process;
+    struct arena arenas[2]; /* of the configuration: in force, coming */
+    struct conf_book confs[2];
+    enum book_state state;
+    struct ipc_channel *queue;
+    struct io_pool *pool;
+    struct io_timer *rest;
+    struct worker worker;
+    struct spool_position sealed, folded, reported;
+    int64_t retained_ms; /* when the last retention ran; 0: never */
+    char ledger[CONF_PATH_MAX + 1];
+    enum worker_trouble told; /* the trouble that was logged last, to log each once */
+};
+
+static struct book_process *of(struct process *process)
+{
+    return CONTAINER_OF(process, struct book_process, process);
+}
+
+/* ---- turns ---- */
+
+static void set_retention(struct book_process *b)
+{
+    struct worker *w = &b->worker;
+    const struct conf_book *conf = &b->confs[0];
+    int64_t now_ms = io_loop_now_ms(b->process.loop);
+
+    w->keep_before_us = w->refusals_before_us = 0;
+    if (b->retained_ms && now_ms - b->retained_ms < RETENTION_MS)
+        return;
+    b->retained_ms = now_ms;
+    w->keep_before_us = clock_wall_us() - (int64_t)conf->keep_ms * 1000;
+    w->refusals_before_us = clock_wall_us() - (int64_t)conf->refusals_keep_ms * 1000;
+}
+
+static void start_turn(struct book_process *b)
+{
+    b->state = BOOK_RUNNING;
+    b->worker.limit = b->sealed;
+    set_retention(b);
+    io_pool_submit(b->pool, &b->worker.job);
+}
+
+static bool has_work(const struct book_process *b)
+{
+    return b->sealed.segment &&
+           (b->worker.behind || spool_position_compare(b->sealed, b->worker.limit) != 0);
+}
+
+static void rest_for(struct book_process *b, int64_t ms)
+{
+    b->state = BOOK_RESTING;
+    io_timer_set(b->rest, ms);
+}
+
+static void on_rested(void *arg)
+{
+    struct book_process *b = arg;
+
+    b->state = BOOK_IDLE;
+    if (has_work(b))
+        start_turn(b);
+}
+
+/* ---- what a turn tells ---- */
+
+/* Never beyond what this queue has told: it may have begun a new log meanwhile. */
+static void report(struct book_process *b)
+{
+    struct ipc_message message = {
+        .type = IPC_FOLDED,
+        .position = {b->folded.segment, b->folded.offset},
+    };
+    if (!b->queue || spool_position_compare(b->folded, b->reported) <= 0 ||
+        spool_position_compare(b->folded, b->sealed) > 0)
+        return;
+    if (ipc_notify(b->queue, &message) == 0)
+        b->reported = b->folded;
+}
+
+static void log_trouble(struct book_process *b)
+{
+    const struct worker *w = &b->worker;
+
+    if (w->trouble == WORKER_DAMAGED)
+        log_error(
+            "ALARM: a file of the ledger was damaged. It was set aside as %s, and is made anew "
+            "from what the log still holds; what is older is only in the file set aside",
+            w->aside);
+    else if (w->trouble == b->told)
+        return;
+    else if (w->trouble == WORKER_FINE)
+        log_info("the book goes on");
+    else if (w->error == -EPROTONOSUPPORT)
+        log_error("ALARM: the ledger was written by a newer version of Postbuch; nothing is booked "
+                  "until that version runs again");
+    else
+        log_error("ALARM: the %s can't be %s: %s; nothing is booked until it can",
+                  w->trouble == WORKER_LOG ? "log" : "ledger",
+                  w->trouble == WORKER_LOG ? "read" : "written", strerror(-w->error));
+    b->told = w->trouble == WORKER_DAMAGED ? WORKER_FINE : w->trouble;
+}
+
+static void finish(struct book_process *b)
+{
+    io_pool_free(b->pool);
+    b->pool = NULL;
+    process_exit(&b->process, 0);
+}
+
+static void on_turn_done(struct io_job *job)
+{
+    struct worker *w = CONTAINER_OF(job, struct worker, job);
+    struct book_process *b = CONTAINER_OF(w, struct book_process, worker);
+    bool stuck = w->trouble == WORKER_LEDGER || w->trouble == WORKER_LOG;
+
+    log_trouble(b);
+    b->folded = w->folded;
+    report(b);
+    if (b->process.ending && (stuck || !has_work(b))) {
+        b->state = BOOK_IDLE;
+        finish(b);
+    } else if (stuck)
+        rest_for(b, TROUBLE_MS);
+    else if (w->behind || b->process.ending)
+        start_turn(b);
+    else
+        rest_for(b, REST_MS);
+}
+
+/* ---- the queue ---- */
+
+static void on_sealed(void *owner, const struct ipc_arrival *arrival)
+{
+    struct book_process *b = owner;
+    const struct ipc_position *p = &arrival->message->position;
+
+    b->sealed = (struct spool_position){p->segment, p->offset};
+    report(b);
+    if (b->state == BOOK_IDLE)
+        start_turn(b);
+}
+
+static void on_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    struct book_process *b = owner;
+
+    if (b->queue == channel)
+        b->queue = NULL;
+    ipc_channel_free(channel);
+}
+
+static const struct ipc_handler handlers[] = {{IPC_SEALED, on_sealed}};
+static const struct ipc_role queue_role = {"queue", handlers, ARRAY_SIZE(handlers), on_lost, false};
+
+static int peer(struct process *process, enum ipc_peer kind, unsigned index, int fd)
+{
+    struct book_process *b = of(process);
+    struct ipc_channel *old = b->queue;
+
+    if (kind != IPC_PEER_QUEUE)
+        return -EINVAL;
+    int r = ipc_channel_new(process->loop, fd, &queue_role, b, &b->queue);
+    if (r < 0)
+        return r;
+    ipc_channel_free(old);
+    b->reported = b->sealed = (struct spool_position){0}; /* a new queue knows nothing */
+    return 0;
+}
+
+/* ---- the process's life ---- */
+
+static int configure(struct process *process, struct span part)
+{
+    struct book_process *b = of(process);
+
+    arena_clear(&b->arenas[1]);
+    return codec_decode(&conf_book_codec, part, &b->arenas[1], &b->confs[1]);
+}
+
+static void swap(struct book_process *b)
+{
+    struct arena arena = b->arenas[0];
+
+    b->arenas[0] = b->arenas[1];
+    b->arenas[1] = arena;
+    b->confs[0] = b->confs[1];
+}
+
+static int open_folder(struct span path)
+{
+    char text[CONF_PATH_MAX + 1];
+
+    if (path.size > CONF_PATH_MAX)
+        return -ENAMETOOLONG;
+    memcpy(text, path.data, path.size);
+    text[path.size] = '\0';
+    int fd = open(text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        log_error("%s: %m", text);
+    return fd < 0 ? -errno : fd;
+}
+
+static int start_thread(void *arg)
+{
+    struct book_process *b = arg;
+    return io_pool_new(b->process.loop, 1, &b->pool);
+}
+
+static int start(struct process *process)
+{
+    struct book_process *b = of(process);
+
+    swap(b);
+    const struct conf_book *conf = &b->confs[0];
+    int spool = open_folder(conf->spool);
+    int ledger = open_folder(conf->ledger);
+    if (spool < 0 || ledger < 0)
+        return spool < 0 ? spool : ledger;
+    snprintf(b->ledger, sizeof(b->ledger), SPAN_FMT, SPAN_ARG(conf->ledger));
+    b->worker.spool_fd = spool;
+    b->worker.job = (struct io_job){.run = worker_turn, .done = on_turn_done};
+    b->worker.ledger = book_sandbox_has_root(process) ? "/" : b->ledger;
+    int r = io_timer_new(process->loop, on_rested, b, &b->rest);
+    if (r == 0)
+        r = book_sandbox_enter(process, spool, ledger, start_thread, b);
+    return r;
+}
+
+/* Folders can't be changed under a sandbox: a new place needs a restart of the server. */
+static int reload(struct process *process)
+{
+    struct book_process *b = of(process);
+    bool moved = !span_equal(b->confs[0].ledger, b->confs[1].ledger) ||
+                 !span_equal(b->confs[0].spool, b->confs[1].spool);
+
+    if (moved) {
+        log_error("`spool` and `ledger` can't be changed by a reload; restart the server");
+        return -EINVAL;
+    }
+    swap(b);
+    b->retained_ms = 0;
+    return 0;
+}
+
+static void shutdown_book(struct process *process)
+{
+    struct book_process *b = of(process);
+
+    if (b->state == BOOK_RUNNING)
+        return; /* on_turn_done() goes on */
+    io_timer_clear(b->rest);
+    if (has_work(b))
+        start_turn(b);
+    else
+        finish(b);
+}
+
+static void status(struct process *process, struct buffer *json)
+{
+    const struct book_process *b = of(process);
+    static const char *const troubles[] = {"none", "damaged", "ledger", "log"};
+
+    /* The thread may be writing these numbers: they are for people. */
+    buffer_printf(json,
+                  "\"folded_segment\":%llu,\"folded_offset\":%llu,\"sealed_segment\":%llu,"
+                  "\"sealed_offset\":%llu,\"trouble\":\"%s\"",
+                  (unsigned long long)b->reported.segment, (unsigned long long)b->reported.offset,
+                  (unsigned long long)b->sealed.segment, (unsigned long long)b->sealed.offset,
+                  troubles[b->told]);
+}
+
+int main(void)
+{
+    static struct book_process b;
+    static const struct process_spec spec = {.name = "book",
+                                             .configure = configure,
+                                             .start = start,
+                                             .reload = reload,
+                                             .peer = peer,
+                                             .shutdown = shutdown_book,
+                                             .status = status};
+    int code = process_main(&b.process, &spec);
+
+    ipc_channel_free(b.queue);
+    worker_done(&b.worker);
+    arena_done(&b.arenas[0]);
+    arena_done(&b.arenas[1]);
+    return code;
+}

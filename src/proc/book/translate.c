@@ -1,0 +1,166 @@
+#include "proc/book/translate.h"
+
+#include "base/log.h"
+#include <stdio.h>
+
+static const uint8_t kinds[SPOOL_OUTCOME_MAX + 1] = {
+    [SPOOL_OUTCOME_DELIVERED] = EVENT_DELIVERED, [SPOOL_OUTCOME_RELAYED] = EVENT_RELAYED,
+    [SPOOL_OUTCOME_RETURNED] = EVENT_RETURNED,   [SPOOL_OUTCOME_DISCARDED] = EVENT_DISCARDED,
+    [SPOOL_OUTCOME_REMOVED] = EVENT_REMOVED,     [SPOOL_OUTCOME_EXPANDED] = EVENT_EXPANDED,
+    [SPOOL_OUTCOME_DEFERRED] = EVENT_DEFERRED,   [SPOOL_OUTCOME_UNCERTAIN] = EVENT_UNCERTAIN,
+    [SPOOL_OUTCOME_EXPIRED] = EVENT_EXPIRED,     [SPOOL_OUTCOME_HELD] = EVENT_HELD,
+    [SPOOL_OUTCOME_RELEASED] = EVENT_RELEASED,   [SPOOL_OUTCOME_RETRIED] = EVENT_RETRIED,
+    [SPOOL_OUTCOME_REROUTED] = EVENT_REROUTED,   [SPOOL_OUTCOME_NOTIFIED] = EVENT_NOTIFIED,
+};
+
+static struct book_position place(const struct translator *t, struct spool_position p)
+{
+    return (struct book_position){t->lane, p.segment, p.offset};
+}
+
+static int fold(struct translator *t, const struct book_input *input)
+{
+    return fold_input(t->fold, input, t->now_us);
+}
+
+/* Several outcomes share a record. Each gets a position of its own within it, because the book
+ * takes what lies at or before its position for folded. A record is longer than its outcomes are
+ * many. */
+static int statuses(struct translator *t, const struct spool_followed *record)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < record->status_count; i++) {
+        const struct spool_status *s = &record->statuses[i];
+        struct book_status status = {
+            .message = record->message,
+            .recipient_index = s->recipient,
+            .kind = s->outcome <= SPOOL_OUTCOME_MAX ? kinds[s->outcome] : 0,
+            .time_us = s->time_us,
+            .next_attempt_us = s->next_attempt_us,
+            .host = s->host,
+            .reply = s->reply,
+            .status = s->status,
+            .remote_id = s->remote_id,
+            .tls = s->tls,
+            .detail = s->detail,
+            .actor_uid = EVENT_NO_ACTOR,
+        };
+        struct book_input input = {
+            .kind = BOOK_STATUS, .end = place(t, record->next), .status = &status};
+        enum recipient_state closed;
+        memcpy(status.ip, s->ip, sizeof(status.ip));
+        if (event_kind_closes(status.kind, &closed))
+            status.next_attempt_us = 0;
+        input.end.offset -= record->status_count - 1 - i;
+        r = fold(t, &input);
+    }
+    return r;
+}
+
+static int expansion(struct translator *t, const struct spool_followed *record)
+{
+    struct book_expand expand = {
+        .message = record->message,
+        .parent = record->expansion->parent,
+        .first_child = record->first_child,
+        .time_us = record->time_us,
+        .children = record->expansion->children,
+        .child_count = record->expansion->child_count,
+    };
+    struct book_input input = {
+        .kind = BOOK_EXPAND, .end = place(t, record->next), .expand = &expand};
+    return fold(t, &input);
+}
+
+/* MOVED says again what a MESSAGE said. The book has it, unless a file of the ledger was lost. */
+static int message(struct translator *t, const struct spool_followed *record)
+{
+    struct book_input input = {
+        .kind = BOOK_MESSAGE, .end = place(t, record->next), .message = record->envelope};
+    return fold(t, &input);
+}
+
+static int event(struct translator *t, const struct spool_followed *record, const struct event *e)
+{
+    struct book_input input = {.kind = BOOK_EVENT, .end = place(t, record->next), .event = e};
+    return fold(t, &input);
+}
+
+static int callers_event(struct translator *t, const struct spool_followed *record)
+{
+    struct book_position end = place(t, record->next);
+    struct event e;
+
+    arena_clear(&t->arena);
+    int r = codec_decode(&event_codec, record->event, &t->arena, &e);
+    if (r == 0)
+        return event(t, record, &e);
+    t->strange++;
+    log_warn("an event of the log can't be understood (segment %llu, offset %llu)",
+             (unsigned long long)record->position.segment,
+             (unsigned long long)record->position.offset);
+    return fold_skip(t->fold, &end);
+}
+
+static int alarm_event(struct translator *t, const struct spool_followed *record, unsigned kind,
+                       int64_t time_us, const struct id *about, struct span text)
+{
+    struct event e = {.kind = (uint8_t)kind,
+                      .time_us = time_us,
+                      .count = 1,
+                      .message = *about,
+                      .recipient_index = EVENT_NO_RECIPIENT,
+                      .actor_uid = EVENT_NO_ACTOR,
+                      .reply = span_first(text, EVENT_REPLY_MAX)};
+    return event(t, record, &e);
+}
+
+static int spools_alarm(struct translator *t, const struct spool_followed *record)
+{
+    const struct spool_alarm *a = record->alarm;
+    bool damage = a->kind == SPOOL_ALARM_DAMAGE || a->kind == SPOOL_ALARM_TAIL;
+
+    return alarm_event(t, record, damage ? EVENT_DAMAGED : EVENT_ALARM, a->time_us, &a->message,
+                       a->text);
+}
+
+static int unread(struct translator *t, const struct spool_followed *record, const char *what)
+{
+    static const struct id none;
+    char text[160];
+
+    snprintf(text, sizeof(text),
+             "%s between segment %llu, offset %llu and segment %llu, offset %llu", what,
+             (unsigned long long)record->position.segment,
+             (unsigned long long)record->position.offset, (unsigned long long)record->next.segment,
+             (unsigned long long)record->next.offset);
+    log_error("the book: %s", text);
+    return alarm_event(t, record, EVENT_DAMAGED, t->now_us, &none, span_from_cstr(text));
+}
+
+int translate(struct translator *t, const struct spool_followed *record)
+{
+    struct book_position end = place(t, record->next);
+
+    switch (record->kind) {
+    case SPOOL_FOLLOWED_MESSAGE:
+    case SPOOL_FOLLOWED_MOVED:
+        return message(t, record);
+    case SPOOL_FOLLOWED_EXPAND:
+        return expansion(t, record);
+    case SPOOL_FOLLOWED_STATUS:
+        return statuses(t, record);
+    case SPOOL_FOLLOWED_EVENT:
+        return callers_event(t, record);
+    case SPOOL_FOLLOWED_ALARM:
+        return spools_alarm(t, record);
+    case SPOOL_FOLLOWED_DAMAGED:
+        return unread(t, record, "the log is damaged");
+    case SPOOL_FOLLOWED_GAP:
+        return unread(t, record, "the log is gone unread");
+    case SPOOL_FOLLOWED_SEAL:
+        break;
+    }
+    return fold_skip(t->fold, &end);
+}

@@ -1,0 +1,142 @@
+#include "proc/book/worker.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { BATCH_INPUTS = 20000, BATCH_MS = 200 };
+
+static struct spool_position committed(const struct worker *w)
+{
+    struct book_position at = fold_position(w->fold, w->translator.lane);
+    return (struct spool_position){at.segment, at.offset};
+}
+
+/* A limit before what was folded is that of another spool, made anew: the next lane begins. */
+static void check_lane(struct worker *w)
+{
+    if (spool_position_compare(w->limit, committed(w)) >= 0)
+        return;
+    w->translator.lane = fold_last_lane(w->fold) + 1;
+    spool_follower_free(w->follower);
+    w->follower = NULL;
+    log_warn("the spool was made anew: its log is booked as lane %u", w->translator.lane);
+}
+
+static int open_ledger(struct worker *w)
+{
+    int r = w->fold ? 0 : fold_open(w->ledger, w->translator.now_us, &w->fold);
+
+    if (r < 0)
+        return r;
+    if (!w->translator.fold)
+        w->translator.lane = fold_last_lane(w->fold);
+    w->translator.fold = w->fold;
+    check_lane(w);
+    return 0;
+}
+
+static int open_log(struct worker *w)
+{
+    struct store *store;
+
+    if (w->follower)
+        return 0;
+    int fd = openat(w->spool_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = store_file_new(fd, &store);
+    return r < 0 ? r : spool_follower_new(store, committed(w), &w->follower);
+}
+
+/* After trouble both are opened anew, at what was committed. */
+static void close_all(struct worker *w)
+{
+    spool_follower_free(w->follower);
+    w->follower = NULL;
+    fold_close(w->fold);
+    w->fold = w->translator.fold = NULL;
+}
+
+static int trouble(struct worker *w, enum worker_trouble kind, int error)
+{
+    w->trouble = error == -EUCLEAN && kind == WORKER_LEDGER ? WORKER_DAMAGED : kind;
+    w->error = error;
+    w->behind = true;
+    if (w->fold)
+        snprintf(w->aside, sizeof(w->aside), "%s", fold_damage(w->fold));
+    close_all(w);
+    return error;
+}
+
+/* Ends only between records: the position that is committed must be where one begins. */
+static int fold_batch(struct worker *w)
+{
+    int64_t end_ms = clock_monotonic_ms() + BATCH_MS;
+    struct spool_followed record;
+    int r;
+
+    while ((r = spool_follower_next(w->follower, &record)) > 0) {
+        r = translate(&w->translator, &record);
+        if (r < 0)
+            return trouble(w, WORKER_LEDGER, r);
+        w->inputs++;
+        if (fold_pending(w->fold) >= BATCH_INPUTS || clock_monotonic_ms() >= end_ms) {
+            w->behind = true;
+            break;
+        }
+    }
+    return r < 0 ? trouble(w, WORKER_LOG, r) : 0;
+}
+
+static int retain(struct worker *w)
+{
+    struct fold_deleted deleted = {0};
+
+    if (!w->keep_before_us && !w->refusals_before_us)
+        return 0;
+    int r = fold_expire(w->fold, w->keep_before_us, w->refusals_before_us, w->translator.now_us,
+                        &deleted);
+    w->deleted_files += deleted.files;
+    return r;
+}
+
+void worker_turn(struct io_job *job)
+{
+    struct worker *w = CONTAINER_OF(job, struct worker, job);
+
+    w->trouble = WORKER_FINE;
+    w->behind = false;
+    w->translator.now_us = clock_wall_us();
+    int r = open_ledger(w);
+    if (r < 0) {
+        trouble(w, WORKER_LEDGER, r);
+        return;
+    }
+    r = open_log(w);
+    if (r < 0) {
+        trouble(w, WORKER_LOG, r);
+        return;
+    }
+    spool_follower_set_limit(w->follower, w->limit);
+    if (fold_batch(w) < 0)
+        return;
+    r = fold_commit(w->fold, w->translator.now_us);
+    if (r == 0)
+        r = retain(w);
+    if (r < 0) {
+        trouble(w, WORKER_LEDGER, r);
+        return;
+    }
+    w->folded = committed(w);
+    w->batches++;
+}
+
+void worker_done(struct worker *w)
+{
+    close_all(w);
+    arena_done(&w->translator.arena);
+}

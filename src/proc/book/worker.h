@@ -1,0 +1,44 @@
+/*
+ * The work that blocks, on the book's one thread: follow the log from the ledger's position to the
+ * limit, fold, commit. A turn ends after a batch, so that what was folded is reported and the limit
+ * renewed. What goes wrong is told in the result; the next turn starts again at what was committed.
+ */
+#pragma once
+
+#include "io/pool.h"
+#include "proc/book/translate.h"
+
+enum worker_trouble {
+    WORKER_FINE,
+    WORKER_DAMAGED, /* a file of the ledger was set aside: its entries are being made anew */
+    WORKER_LEDGER,  /* the ledger can't be written: try again later */
+    WORKER_LOG,     /* the log can't be read: try again later */
+};
+
+struct worker {
+    struct io_job job;
+    int spool_fd;
+    const char *ledger; /* path within the sandbox */
+
+    /* Set before a turn. */
+    struct spool_position limit;
+    int64_t keep_before_us, refusals_before_us; /* 0: no retention in this turn */
+
+    /* Told by a turn. */
+    struct spool_position folded; /* committed; {0, 0}: nothing yet */
+    bool behind;                  /* the limit isn't reached */
+    enum worker_trouble trouble;
+    int error;                /* -errno of the trouble */
+    char aside[96];           /* WORKER_DAMAGED: the file's new name */
+    uint64_t inputs, batches; /* since the start */
+    size_t deleted_files;
+
+    /* The thread's own. */
+    struct fold *fold;
+    struct spool_follower *follower;
+    struct translator translator;
+};
+
+void worker_turn(struct io_job *job);
+/* The thread must have ended. */
+void worker_done(struct worker *worker);
