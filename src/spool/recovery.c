@@ -8,8 +8,8 @@
  * settles for good where the old one ended. So recovery may be cut off anywhere and just runs
  * again.
  */
+#include "spool/footer.h"
 #include "spool/lane.h"
-#include "spool/scan.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -426,6 +426,37 @@ static int replay_segment(struct spool *spool, struct segment *segment, uint64_t
     return r;
 }
 
+/* -ENOENT: no footer that can be used. */
+static int replay_footer(struct spool *spool, struct found *found, uint64_t from)
+{
+    struct record_place place = segment_place(found->segment);
+    struct scan_record record;
+    struct footer footer;
+    int r = found->has_trailer
+                ? footer_open(&footer, spool->ops, found->segment->handle, &place, &found->trailer)
+                : -ENOENT;
+    if (r < 0)
+        return r;
+    while ((r = footer_next(&footer, &record)) > 0) {
+        if (record.offset >= from)
+            r = replay_one(spool, found->segment, &record);
+        if (r < 0)
+            break;
+    }
+    footer_close(&footer);
+    return r == -EBADMSG ? -ENOENT : r; /* replaying the whole segment over a part is the same */
+}
+
+static int replay_found(struct spool *spool, struct found *found, uint64_t from)
+{
+    struct segment *segment = found->segment;
+
+    if (segment->number == spool->sealed.segment)
+        return replay_segment(spool, segment, from, SCAN_DIRECT | SCAN_DATA);
+    int r = replay_footer(spool, found, from);
+    return r == -ENOENT ? replay_segment(spool, segment, from, 0) : r;
+}
+
 static int replay_all(struct recovery *recovery)
 {
     struct spool *spool = recovery->spool;
@@ -433,11 +464,8 @@ static int replay_all(struct recovery *recovery)
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < recovery->count; i++) {
-        struct found *found = &recovery->rows[i];
-        if (!found->is_used)
-            continue;
-        bool is_newest = found->segment->number == spool->sealed.segment;
-        r = replay_segment(spool, found->segment, first, is_newest ? SCAN_DIRECT | SCAN_DATA : 0);
+        if (recovery->rows[i].is_used)
+            r = replay_found(spool, &recovery->rows[i], first);
     }
     return r;
 }

@@ -1,0 +1,175 @@
+/*
+ * Recycling (rule 5). A log segment goes when (a) no message in it waits, (b) no outcome in it
+ * concerns a MESSAGE record that is still on disk, and (c) the book has folded it. A bulk segment:
+ * when no message refers to it and no upload is in it.
+ *
+ * Two conditions come from recovery: while a checkpoint stands, what lies behind its position is
+ * replayed over it and must stay; and a header that alone says where its predecessor ends must stay
+ * until that one has a trailer.
+ */
+#include "spool/lane.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct recycle {
+    struct spool_task task;
+    struct segment *segment;
+    uint64_t new_number; /* 0: remove it */
+};
+
+static bool is_in_use(const struct segment *segment)
+{
+    return segment->state != SEGMENT_SPARE;
+}
+
+static bool exists(const struct spool *spool, uint64_t number)
+{
+    const struct segment *other = spool_segment(spool, STORE_LOG, number);
+    return other && is_in_use(other);
+}
+
+/* Rule 5b. What is found to be gone is forgotten: a number never comes back. */
+static bool concerns_something(const struct spool *spool, struct segment *segment)
+{
+    const struct list *oldest = spool->segments[STORE_LOG].next;
+
+    while (segment->concern_count) {
+        if (exists(spool, segment->concerns[segment->concern_count - 1]))
+            return true;
+        segment->concern_count--;
+    }
+    while (oldest != &segment->link && segment->concerns_all) {
+        if (is_in_use(CONTAINER_OF(oldest, struct segment, link)))
+            return true;
+        oldest = oldest->next;
+    }
+    return false;
+}
+
+/* The next older segment in use needs this one's header to know its end, unless it has a trailer.
+ */
+static bool is_needed_by_predecessor(const struct spool *spool, const struct segment *segment)
+{
+    for (const struct list *link = segment->link.prev; link != &spool->segments[STORE_LOG];
+         link = link->prev) {
+        const struct segment *older = CONTAINER_OF(link, struct segment, link);
+        if (is_in_use(older))
+            return !older->has_trailer;
+    }
+    return false;
+}
+
+static bool log_is_free(const struct spool *spool, struct segment *segment)
+{
+    struct spool_position end = {segment->number, segment->end};
+
+    if (segment->number >= spool->sealed.segment) /* the newest one, spares, what just failed */
+        return false;
+    if (segment->state == SEGMENT_SPARE)
+        return true; /* passed over: its number is too low to be used */
+    return segment->state != SEGMENT_OPEN && segment->live_messages == 0 &&
+           spool_position_compare(end, spool->book) <= 0 &&
+           (!spool->checkpoint_position.segment ||
+            segment->number < spool->checkpoint_position.segment) &&
+           !concerns_something(spool, segment) && !is_needed_by_predecessor(spool, segment);
+}
+
+static bool bulk_is_free(const struct segment *segment)
+{
+    return (segment->state == SEGMENT_CLOSED || segment->state == SEGMENT_FAILED) &&
+           segment->live_messages == 0;
+}
+
+static struct segment *find_free(const struct spool *spool)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        LIST_EACH(&spool->segments[kind], link)
+        {
+            struct segment *segment = CONTAINER_OF(link, struct segment, link);
+            if (segment->pins || segment->is_compacting)
+                continue;
+            if (kind == STORE_LOG ? log_is_free(spool, segment) : bulk_is_free(segment))
+                return segment;
+        }
+    }
+    return NULL;
+}
+
+static uint32_t count_spares(const struct spool *spool, enum store_kind kind)
+{
+    uint32_t count = 0;
+    LIST_EACH(&spool->segments[kind], link)
+    {
+        const struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        count += segment->state == SEGMENT_SPARE &&
+                 (kind == STORE_BULK || segment->number > spool->sealed.segment);
+    }
+    return count;
+}
+
+static bool is_worth_keeping(const struct spool *spool, const struct segment *segment)
+{
+    uint64_t wanted = segment->kind == STORE_LOG ? spool->options.segment_bytes
+                                                 : spool->options.bulk_segment_bytes;
+    return segment->state != SEGMENT_FAILED && segment->size_bytes == wanted &&
+           count_spares(spool, segment->kind) <
+               spool->options.free_segments + spool->options.spare_segments;
+}
+
+static void recycle_run(struct spool_task *task)
+{
+    struct recycle *recycle = CONTAINER_OF(task, struct recycle, task);
+
+    if (recycle->new_number)
+        task->error = task->ops->recycle(recycle->segment->handle, recycle->new_number);
+    else
+        task->error = task->ops->remove(recycle->segment->handle);
+}
+
+static void renumber(struct spool *spool, struct segment *segment, uint64_t number)
+{
+    list_remove(&segment->link);
+    segment->number = number;
+    segment->state = SEGMENT_SPARE;
+    segment->end = 0;
+    segment->has_trailer = false;
+    segment->concerns_all = false;
+    segment->concern_count = 0;
+    segment->scrubbed_us = 0;
+    spool_insert_segment(spool, segment);
+}
+
+static void recycle_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
+{
+    struct recycle *recycle = CONTAINER_OF(task, struct recycle, task);
+    struct segment *segment = recycle->segment;
+
+    (void)now_us;
+    segment->is_compacting = false;
+    if (!recycle->new_number)
+        segment->handle = NULL; /* the store freed it */
+    if (task->error == 0)
+        spool->counts.recycled++;
+    /* After an error its name is uncertain. The next start finds it under one or the other. */
+    if (task->error || !recycle->new_number)
+        segment_free(segment, spool->ops);
+    else
+        renumber(spool, segment, recycle->new_number);
+    free(recycle);
+}
+
+struct spool_task *recycle_take(struct spool *spool)
+{
+    struct segment *segment = find_free(spool);
+    struct recycle *recycle = segment ? calloc(1, sizeof(*recycle)) : NULL;
+
+    if (!recycle)
+        return NULL;
+    task_init(&recycle->task, spool, recycle_run, recycle_finish);
+    recycle->segment = segment;
+    recycle->new_number =
+        is_worth_keeping(spool, segment) ? ++spool->last_number[segment->kind] : 0;
+    segment->is_compacting = true;
+    return &recycle->task;
+}
