@@ -1,0 +1,123 @@
+#include "../../unit.h"
+
+#include "proc/smtpd/refusals.h"
+
+struct sink {
+    unsigned events, stands_for;
+    struct event last;
+    char reply[300];
+    bool full;
+};
+
+static int sink(void *context, const struct event *event)
+{
+    struct sink *s = context;
+
+    if (s->full)
+        return -1;
+    s->events++;
+    s->stands_for += event->count;
+    s->last = *event;
+    memcpy(s->reply, event->reply.data, event->reply.size);
+    s->reply[event->reply.size] = '\0';
+    return 0;
+}
+
+static struct event refusal(uint8_t client, int64_t time_us)
+{
+    return (struct event){.kind = EVENT_REFUSED,
+                          .time_us = time_us,
+                          .count = 1,
+                          .ip = {[15] = client},
+                          .service = SPAN("mx"),
+                          .recipient = SPAN("bob@a.test"),
+                          .phase = SPAN("rcpt"),
+                          .reply = SPAN("550 5.1.1 no")};
+}
+
+static void add(struct smtpd_refusals *r, uint8_t client, unsigned count, int64_t now_ms)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct event event = refusal(client, now_ms * 1000 + i);
+        smtpd_refusals_add(r, &event, now_ms);
+    }
+}
+
+static void few_go_alone(void **state)
+{
+    struct sink s = {0};
+    struct smtpd_refusals r;
+
+    assert_int_equal(smtpd_refusals_init(&r, 1, sink, &s), 0);
+    add(&r, 1, SMTPD_REFUSALS_ALONE, 1000);
+    assert_int_equal(s.events, SMTPD_REFUSALS_ALONE);
+    assert_span(s.last.recipient, "bob@a.test");
+    smtpd_refusals_flush(&r, 1000, true);
+    assert_int_equal(s.events, SMTPD_REFUSALS_ALONE);
+    smtpd_refusals_done(&r);
+}
+
+static void a_flood_is_counted(void **state)
+{
+    struct sink s = {0};
+    struct smtpd_refusals r;
+
+    assert_int_equal(smtpd_refusals_init(&r, 1, sink, &s), 0);
+    add(&r, 1, 100000, 1000);
+    assert_int_equal(s.events, SMTPD_REFUSALS_ALONE);
+    smtpd_refusals_flush(&r, 1000 + SMTPD_REFUSALS_WINDOW_MS - 1, false);
+    assert_int_equal(s.events, SMTPD_REFUSALS_ALONE);
+    smtpd_refusals_flush(&r, 1000 + SMTPD_REFUSALS_WINDOW_MS, false);
+    assert_int_equal(s.events, SMTPD_REFUSALS_ALONE + 1);
+    assert_int_equal(s.stands_for, 100000);
+    assert_int_equal(s.last.count, 100000 - SMTPD_REFUSALS_ALONE);
+    assert_int_equal(s.last.time_us, 1000 * 1000 + SMTPD_REFUSALS_ALONE);
+    assert_int_equal(s.last.until_us, 1000 * 1000 + 99999);
+    assert_int_equal(s.last.recipient.size, 0);
+    assert_string_equal(s.reply, "550 5.1.1 no");
+    /* The next minute begins anew. */
+    add(&r, 1, 1, 200000);
+    assert_int_equal(s.events, SMTPD_REFUSALS_ALONE + 2);
+    assert_int_equal(s.last.count, 1);
+    smtpd_refusals_done(&r);
+}
+
+static void nothing_is_lost_among_many_clients(void **state)
+{
+    struct sink s = {0};
+    struct smtpd_refusals r;
+    unsigned sum = 0;
+
+    assert_int_equal(smtpd_refusals_init(&r, 1, sink, &s), 0);
+    for (int round = 0; round < 50; round++)
+        for (unsigned client = 0; client < 256; client++, sum += 3)
+            add(&r, (uint8_t)client, 3, 1000 + round);
+    smtpd_refusals_flush(&r, 2000, true);
+    assert_int_equal(s.stands_for, sum);
+    smtpd_refusals_done(&r);
+}
+
+static void what_cannot_be_sent_is_counted(void **state)
+{
+    struct sink s = {.full = true};
+    struct smtpd_refusals r;
+
+    assert_int_equal(smtpd_refusals_init(&r, 1, sink, &s), 0);
+    add(&r, 1, 5, 1000);
+    smtpd_refusals_flush(&r, 100000, false);
+    assert_int_equal(s.events, 0);
+    s.full = false;
+    smtpd_refusals_flush(&r, 100001, false);
+    assert_int_equal(s.events, 1);
+    assert_int_equal(s.last.count, 5);
+    smtpd_refusals_done(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(few_go_alone),
+                                       cmocka_unit_test(a_flood_is_counted),
+                                       cmocka_unit_test(nothing_is_lost_among_many_clients),
+                                       cmocka_unit_test(what_cannot_be_sent_is_counted)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,522 @@
+/* smtpd between a client's socket, a directory and a queue that are played here, in one loop. */
+#include "../../unit.h"
+
+#include "proc/smtpd/smtpd.h"
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct world {
+    struct smtpd smtpd;
+    struct io_loop *loop;
+    struct ipc_channel *directory, *queue;
+    int port;
+    int client;
+    struct buffer said; /* by the server, not looked at yet */
+    bool closed;
+
+    unsigned checks, gone, refused_by_gone, events, aborts, commits;
+    bool hold_commit, hold_chunks;
+    uint64_t commit_token, chunk_tokens[16];
+    unsigned chunk_count, held_chunks;
+    size_t uploaded, body_size;
+    char recipient[200];
+};
+
+/* ---- the directory ---- */
+
+static void on_client_check(void *owner, const struct ipc_arrival *arrival)
+{
+    struct world *w = owner;
+    struct ipc_message verdict = {.type = IPC_CLIENT_VERDICT,
+                                  .client_verdict = {.action = IPC_CLIENT_ACCEPT}};
+
+    w->checks++;
+    assert_span(arrival->message->client_check.service, "mx");
+    ipc_reply(arrival->channel, arrival->token, &verdict);
+}
+
+static void on_client_gone(void *owner, const struct ipc_arrival *arrival)
+{
+    struct world *w = owner;
+
+    w->gone++;
+    w->refused_by_gone += arrival->message->client_gone.refused;
+}
+
+static void on_rcpt_check(void *owner, const struct ipc_arrival *arrival)
+{
+    const struct ipc_rcpt_check *check = &arrival->message->rcpt_check;
+    struct ipc_message reply = {.type = IPC_RCPT_VERDICT};
+
+    if (span_equal(check->domain, SPAN("far.test")))
+        reply.rcpt_verdict.action = IPC_RCPT_DENIED;
+    else if (span_equal(check->local, SPAN("eve")))
+        reply.rcpt_verdict.action = IPC_RCPT_UNKNOWN;
+    else
+        reply.rcpt_verdict = (struct ipc_rcpt_verdict){
+            .action = IPC_RCPT_ACCEPT, .expands = true, .address = SPAN("canonical@a.test")};
+    ipc_reply(arrival->channel, arrival->token, &reply);
+}
+
+/* ---- the queue ---- */
+
+static void answer_commit(struct world *w)
+{
+    struct ipc_message reply = {.type = IPC_COMMITTED, .committed.result = IPC_COMMIT_ACCEPTED};
+    ipc_reply(w->queue, w->commit_token, &reply);
+}
+
+static void on_commit(void *owner, const struct ipc_arrival *arrival)
+{
+    struct world *w = owner;
+    const struct ipc_commit *c = &arrival->message->commit;
+    struct arena arena = ARENA_INIT;
+    struct envelope e;
+
+    assert_int_equal(codec_decode(&envelope_codec, c->envelope, &arena, &e), 0);
+    w->commits++;
+    w->commit_token = arrival->token;
+    w->body_size = c->upload ? w->uploaded : c->body.size;
+    assert_int_equal(e.size_bytes, w->body_size);
+    memcpy(w->recipient, e.recipients[0].address.data, e.recipients[0].address.size + 1);
+    assert_true(span_starts_nocase(c->header, SPAN("Received: from x ([127.0.0.1])")));
+    arena_done(&arena);
+    if (!w->hold_commit)
+        answer_commit(w);
+}
+
+static void take_chunks(struct world *w)
+{
+    struct ipc_message taken = {.type = IPC_UPLOAD_TAKEN};
+
+    for (unsigned i = 0; i < w->held_chunks; i++)
+        ipc_reply(w->queue, w->chunk_tokens[i], &taken);
+    w->held_chunks = 0;
+}
+
+static void on_chunk(void *owner, const struct ipc_arrival *arrival)
+{
+    struct world *w = owner;
+
+    w->chunk_count++;
+    w->uploaded += arrival->message->upload_chunk.bytes.size;
+    w->chunk_tokens[w->held_chunks++] = arrival->token;
+    assert_true(w->held_chunks <= SMTPD_UPLOAD_CALLS_MAX);
+    if (!w->hold_chunks)
+        take_chunks(w);
+}
+
+static void on_abort(void *owner, const struct ipc_arrival *arrival)
+{
+    struct world *w = owner;
+    w->aborts++;
+}
+
+static void on_event(void *owner, const struct ipc_arrival *arrival)
+{
+    struct world *w = owner;
+    w->events++;
+}
+
+static void on_lost(void *owner, struct ipc_channel *channel, int error)
+{
+}
+
+static const struct ipc_handler directory_handlers[] = {{IPC_CLIENT_CHECK, on_client_check},
+                                                        {IPC_CLIENT_GONE, on_client_gone},
+                                                        {IPC_RCPT_CHECK, on_rcpt_check}};
+static const struct ipc_handler queue_handlers[] = {{IPC_COMMIT, on_commit},
+                                                    {IPC_UPLOAD_CHUNK, on_chunk},
+                                                    {IPC_UPLOAD_ABORT, on_abort},
+                                                    {IPC_EVENT, on_event}};
+static const struct ipc_role directory_role = {.peer_name = "smtpd",
+                                               .handlers = directory_handlers,
+                                               .handler_count = ARRAY_SIZE(directory_handlers),
+                                               .lost = on_lost};
+static const struct ipc_role queue_role = {.peer_name = "smtpd",
+                                           .handlers = queue_handlers,
+                                           .handler_count = ARRAY_SIZE(queue_handlers),
+                                           .lost = on_lost};
+
+/* ---- the world ---- */
+
+static struct ipc_channel *play(struct world *w, enum ipc_peer kind, const struct ipc_role *role)
+{
+    struct ipc_channel *channel;
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(ipc_channel_new(w->loop, fds[1], role, w, &channel), 0);
+    assert_int_equal(smtpd_connect(&w->smtpd, kind, fds[0]), 0);
+    return channel;
+}
+
+static int listen_somewhere(struct world *w)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(a);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
+    w->port = ntohs(a.sin_port);
+    return fd;
+}
+
+static void configure(struct world *w, uint32_t connections_max)
+{
+    const struct conf_smtpd conf = {.generation = 1,
+                                    .hostname = SPAN("mx.test"),
+                                    .banner = SPAN("ESMTP"),
+                                    .message_size_max = 10000000,
+                                    .recipients_max = 100,
+                                    .connections_max = connections_max,
+                                    .errors_max = 10,
+                                    .command_timeout_ms = 300000,
+                                    .data_timeout_ms = 300000,
+                                    .message_timeout_ms = 300000,
+                                    .session_timeout_ms = 300000};
+    struct buffer part = BUFFER_INIT;
+
+    assert_int_equal(codec_encode(&conf_smtpd_codec, &conf, &part), 0);
+    assert_int_equal(smtpd_generation_new(&w->smtpd, buffer_span(&part), &w->smtpd.coming), 0);
+    assert_int_equal(
+        smtpd_listener_add(w->smtpd.coming, SPAN("mx"), SPAN("mx"), listen_somewhere(w)), 0);
+    smtpd_use_coming(&w->smtpd);
+    buffer_done(&part);
+}
+
+static int setup(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+
+    assert_non_null(w);
+    assert_int_equal(io_loop_new(&w->loop), 0);
+    w->smtpd.process.loop = w->loop;
+    assert_int_equal(smtpd_init(&w->smtpd), 0);
+    configure(w, 10);
+    w->directory = play(w, IPC_PEER_DIRECTORY, &directory_role);
+    w->queue = play(w, IPC_PEER_QUEUE, &queue_role);
+    w->client = -1;
+    *state = w;
+    return 0;
+}
+
+static void turns(struct world *w)
+{
+    char bytes[4096];
+    ssize_t n;
+
+    /* Until nothing has moved for a while. */
+    for (int quiet = 0; quiet < 30; quiet++) {
+        size_t before = w->uploaded;
+        assert_int_equal(io_loop_turn(w->loop), 0);
+        if (w->uploaded != before)
+            quiet = 0;
+        while (w->client >= 0 && !w->closed && (n = read(w->client, bytes, sizeof(bytes))) >= 0) {
+            w->closed = n == 0;
+            buffer_append(&w->said, bytes, (size_t)n);
+        }
+    }
+}
+
+static void hang_up(struct world *w)
+{
+    if (w->client >= 0)
+        close(w->client);
+    w->client = -1;
+    turns(w);
+}
+
+static int teardown(void **state)
+{
+    struct world *w = *state;
+
+    hang_up(w);
+    assert_int_equal(w->smtpd.session_count, 0);
+    ipc_channel_free(w->directory);
+    ipc_channel_free(w->queue);
+    turns(w);
+    ipc_channel_free(w->smtpd.directory);
+    ipc_channel_free(w->smtpd.queue);
+    smtpd_outbox_connect(&w->smtpd.to_directory, NULL);
+    smtpd_outbox_connect(&w->smtpd.to_queue, NULL);
+    smtpd_generation_unref(w->smtpd.in_force);
+    smtpd_refusals_done(&w->smtpd.refusals);
+    io_timer_free(w->smtpd.tick);
+    io_loop_free(w->loop);
+    buffer_done(&w->said);
+    free(w);
+    return 0;
+}
+
+static void dial(struct world *w)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)w->port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    w->closed = false;
+    w->client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(w->client, (struct sockaddr *)&a, sizeof(a)), 0);
+    assert_int_equal(fcntl(w->client, F_SETFL, O_NONBLOCK), 0);
+    /* What is sent is there at once: turns() doesn't wait for time to pass. */
+    setsockopt(w->client, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    turns(w);
+}
+
+/* False when the server reads no more. */
+static bool transmit(struct world *w, const char *text, size_t size)
+{
+    for (int stalled = 0; size && stalled < 5;) {
+        ssize_t n = send(w->client, text, size, MSG_DONTWAIT);
+        stalled = n > 0 ? 0 : stalled + 1;
+        text += n > 0 ? n : 0;
+        size -= n > 0 ? (size_t)n : 0;
+        if (size)
+            turns(w);
+    }
+    return size == 0;
+}
+
+/* Sends and expects these codes, one a line; "" for none. */
+static void say(struct world *w, const char *text, const char *codes)
+{
+    assert_true(transmit(w, text, strlen(text)));
+    turns(w);
+    struct span said = buffer_span(&w->said);
+    while (*codes) {
+        ptrdiff_t lf = span_find(said, '\n');
+        if (lf < 3 || memcmp(said.data, codes, 3) != 0)
+            print_error("expected %s, there is %.*s\n", codes, (int)said.size, said.data);
+        assert_true(lf >= 3);
+        assert_memory_equal(said.data, codes, 3);
+        if (said.data[3] == ' ')
+            codes += codes[3] ? 4 : 3;
+        said = span_from(said, (size_t)lf + 1);
+    }
+    assert_int_equal(said.size, 0);
+    buffer_clear(&w->said);
+}
+
+#define OPENING "MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@a.test>\r\n"
+
+static void a_message(void **state)
+{
+    struct world *w = *state;
+
+    dial(w);
+    say(w, "", "220");
+    say(w, "EHLO x\r\n", "250");
+    say(w, OPENING "DATA\r\n", "250 250 354");
+    say(w, "hello\r\n.\r\nQUIT\r\n", "250 221");
+    assert_true(w->closed);
+    assert_int_equal(w->commits, 1);
+    assert_int_equal(w->body_size, 7);
+    assert_memory_equal(w->recipient, "canonical@a.test", 16);
+    assert_int_equal(w->gone, 1);
+    assert_int_equal(w->smtpd.accepted_messages, 1);
+}
+
+static void refusals_are_told(void **state)
+{
+    struct world *w = *state;
+
+    dial(w);
+    say(w, "", "220");
+    say(w, "EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<eve@a.test>\r\nRCPT TO:<x@far.test>\r\n",
+        "250 250 550 550");
+    hang_up(w);
+    assert_int_equal(w->events, 2);
+    assert_int_equal(w->refused_by_gone, 2);
+}
+
+static void a_client_that_leaves_at_each_phase(void **state)
+{
+    static const char *const phases[] = {"",
+                                         "EH",
+                                         "EHLO x\r\n",
+                                         "EHLO x\r\nMAIL FROM:<a@b.test>\r\n",
+                                         "EHLO x\r\n" OPENING,
+                                         "EHLO x\r\n" OPENING "DATA\r\nhel",
+                                         "EHLO x\r\n" OPENING "BDAT 10\r\nhel"};
+    struct world *w = *state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(phases); i++) {
+        dial(w);
+        assert_int_equal(send(w->client, phases[i], strlen(phases[i]), 0), strlen(phases[i]));
+        turns(w);
+        hang_up(w);
+        buffer_clear(&w->said);
+        assert_int_equal(w->smtpd.session_count, 0);
+        assert_int_equal(w->gone, i + 1);
+    }
+    assert_int_equal(w->commits, 0);
+}
+
+static bool large_body(struct world *w, size_t lines)
+{
+    static const char line[] =
+        "0123456789012345678901234567890123456789012345678901234567890123456789012345\r\n";
+    bool sent = true;
+
+    for (size_t i = 0; sent && i < lines; i++)
+        sent = transmit(w, line, sizeof(line) - 1);
+    turns(w);
+    return sent;
+}
+
+static void a_large_body_is_streamed(void **state)
+{
+    struct world *w = *state;
+
+    dial(w);
+    say(w, "EHLO x\r\n" OPENING "DATA\r\n", "220 250 250 250 354");
+    assert_true(large_body(w, 10000));
+    say(w, ".\r\n", "250");
+    assert_int_equal(w->body_size, 780000);
+    assert_true(w->chunk_count >= 11);
+    assert_int_equal(w->aborts, 0);
+    /* And another one in the same session. */
+    w->uploaded = 0;
+    say(w, OPENING "DATA\r\n", "250 250 354");
+    assert_true(large_body(w, 1000));
+    say(w, ".\r\n", "250");
+    assert_int_equal(w->body_size, 78000);
+}
+
+static void a_slow_queue_slows_the_client(void **state)
+{
+    struct world *w = *state;
+
+    w->hold_chunks = true;
+    dial(w);
+    say(w, "EHLO x\r\n" OPENING "DATA\r\n", "220 250 250 250 354");
+    assert_false(large_body(w, 200000));
+    /* Four chunks are under way, and not much more was read. */
+    assert_int_equal(w->chunk_count, SMTPD_UPLOAD_CALLS_MAX);
+    struct smtpd_session *s = CONTAINER_OF(w->smtpd.sessions.next, struct smtpd_session, link);
+    assert_true(s->input.size <= SMTPD_READ_BYTES);
+    /* It leaves; that is seen when the queue goes on. */
+    close(w->client);
+    w->client = -1;
+    w->hold_chunks = false;
+    take_chunks(w);
+    turns(w);
+    turns(w);
+    assert_int_equal(w->smtpd.session_count, 0);
+    assert_int_equal(w->aborts, 1);
+    assert_int_equal(w->commits, 0);
+}
+
+static void the_queue_dies_under_a_commit(void **state)
+{
+    struct world *w = *state;
+
+    w->hold_commit = true;
+    dial(w);
+    say(w, "EHLO x\r\n" OPENING "DATA\r\n", "220 250 250 250 354");
+    say(w, "hello\r\n.\r\n", "");
+    assert_int_equal(w->commits, 1);
+    ipc_channel_free(w->queue);
+    say(w, "", "451");
+    say(w, "MAIL FROM:<a@b.test>\r\n", "452");
+    w->queue = play(w, IPC_PEER_QUEUE, &queue_role);
+    w->hold_commit = false;
+    say(w, OPENING "DATA\r\nhello\r\n.\r\n", "250 250 354 250");
+}
+
+static void a_late_commit_after_the_client_closed_its_side(void **state)
+{
+    struct world *w = *state;
+
+    w->hold_commit = true;
+    dial(w);
+    say(w, "EHLO x\r\n" OPENING "DATA\r\n", "220 250 250 250 354");
+    say(w, "hello\r\n.\r\nQUIT\r\n", "");
+    shutdown(w->client, SHUT_WR);
+    turns(w);
+    assert_int_equal(w->smtpd.session_count, 1);
+    answer_commit(w);
+    say(w, "", "250 221");
+    assert_true(w->closed);
+}
+
+static void pressure_defers_before_data(void **state)
+{
+    struct world *w = *state;
+    struct ipc_message pressure = {.type = IPC_PRESSURE,
+                                   .pressure = {.defer = true, .text = SPAN("the disk is full")}};
+
+    assert_int_equal(ipc_notify(w->queue, &pressure), 0);
+    dial(w);
+    say(w, "EHLO x\r\nMAIL FROM:<a@b.test>\r\n", "220 250 452");
+    pressure.pressure.defer = false;
+    assert_int_equal(ipc_notify(w->queue, &pressure), 0);
+    turns(w);
+    say(w, "MAIL FROM:<a@b.test>\r\n", "250");
+}
+
+static void nobody_is_accepted_without_a_directory(void **state)
+{
+    struct world *w = *state;
+
+    ipc_channel_free(w->directory);
+    turns(w);
+    dial(w);
+    assert_int_equal(w->smtpd.session_count, 0);
+    w->directory = play(w, IPC_PEER_DIRECTORY, &directory_role);
+    say(w, "", "220");
+}
+
+static void a_session_keeps_its_generation(void **state)
+{
+    struct world *w = *state;
+
+    dial(w);
+    say(w, "EHLO x\r\n", "220 250");
+    configure(w, 10);
+    say(w, OPENING "DATA\r\nhello\r\n.\r\n", "250 250 354 250");
+    assert_int_equal(w->smtpd.in_force->references, 1);
+    hang_up(w);
+    dial(w); /* the new socket */
+    say(w, "", "220");
+}
+
+static void shutdown_finishes_the_message(void **state)
+{
+    struct world *w = *state;
+
+    dial(w);
+    say(w, "EHLO x\r\n" OPENING, "220 250 250 250");
+    smtpd_end(&w->smtpd);
+    say(w, "DATA\r\nhello\r\n.\r\n", "354 250 421");
+    assert_true(w->closed);
+    assert_int_equal(w->commits, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_message),
+        TEST(refusals_are_told),
+        TEST(a_client_that_leaves_at_each_phase),
+        TEST(a_large_body_is_streamed),
+        TEST(a_slow_queue_slows_the_client),
+        TEST(the_queue_dies_under_a_commit),
+        TEST(a_late_commit_after_the_client_closed_its_side),
+        TEST(pressure_defers_before_data),
+        TEST(nobody_is_accepted_without_a_directory),
+        TEST(a_session_keeps_its_generation),
+        TEST(shutdown_finishes_the_message),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
