@@ -5,7 +5,6 @@
 #include "proc/queue/commit.h"
 
 #include <errno.h>
-#include <sys/random.h>
 
 enum { CHILDREN_MAX = ENVELOPE_RECIPIENTS_MAX };
 
@@ -32,14 +31,14 @@ static bool is_there(const struct parcel *p, struct span address)
     return false;
 }
 
-static int fill_child(struct parcel *p, struct span address, struct span original,
+static int fill_child(struct queue *q, struct parcel *p, struct span address, struct span original,
                       struct envelope_recipient *out)
 {
     *out = (struct envelope_recipient){.address = arena_copy(&p->arena, address),
                                        .original = original};
     if (!out->address.data)
         return -ENOMEM;
-    return getrandom(out->key, sizeof(out->key), 0) == sizeof(out->key) ? 0 : -EIO;
+    return queue_random(q, out->key, sizeof(out->key));
 }
 
 /* The first expansion needs room for as many as there are recipients that expand. */
@@ -72,7 +71,7 @@ static int add_expansion(struct commit *c, const struct ipc_expanded *answer)
         bool last_chance = i + 1 == answer->address_count && e->child_count == 0;
         if (compare && !last_chance && is_there(p, address))
             continue;
-        int r = fill_child(p, address, p->envelope.recipients[c->next_recipient].original,
+        int r = fill_child(c->queue, p, address, p->envelope.recipients[c->next_recipient].original,
                            &children[e->child_count]);
         if (r < 0)
             return r;

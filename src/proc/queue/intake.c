@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 static void commit_free(struct commit *c)
 {
@@ -70,11 +69,11 @@ static const char *objection(const struct queue *q, const struct parcel *p, uint
 
 /* The keys by which the book's chain commits to personal fields, and the time: ours, not smtpd's.
  */
-static int complete_envelope(struct envelope *e)
+static int complete_envelope(struct queue *q, struct envelope *e)
 {
     e->accepted_us = clock_wall_us();
     for (size_t i = 0; i < e->recipient_count; i++)
-        if (getrandom(e->recipients[i].key, ENVELOPE_KEY_BYTES, 0) != ENVELOPE_KEY_BYTES)
+        if (queue_random(q, e->recipients[i].key, ENVELOPE_KEY_BYTES) < 0)
             return -EIO;
     return 0;
 }
@@ -126,7 +125,7 @@ void intake_commit(struct queue_peer *peer, const struct ipc_arrival *arrival)
     parcel->whole = m->upload == 0;
     const char *why_not = objection(q, parcel, m->upload);
     struct commit *c = NULL;
-    if (!why_not && complete_envelope(&parcel->envelope) == 0)
+    if (!why_not && complete_envelope(q, &parcel->envelope) == 0)
         c = commit_new(peer, arrival, parcel);
     if (!c) {
         parcel_free(&q->parcels, parcel);

@@ -168,7 +168,7 @@ int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *
 {
     uint64_t seed;
 
-    *q = (struct queue){.loop = loop, .conf = conf};
+    *q = (struct queue){.loop = loop, .conf = conf, .random_at = sizeof(q->random)};
     list_init(&q->peers);
     list_init(&q->waiting_room);
     list_init(&q->unsettled);
@@ -216,6 +216,19 @@ int queue_reconfigure(struct queue *q, const struct conf_queue *conf)
     q->conf = conf;
     sched_reconfigure(q->sched, &config);
     pressure_update(q);
+    return 0;
+}
+
+int queue_random(struct queue *q, void *out, size_t size)
+{
+    if (size > sizeof(q->random) - q->random_at) {
+        if (getrandom(q->random, sizeof(q->random), 0) != sizeof(q->random))
+            return -EIO;
+        q->random_at = 0;
+    }
+    memcpy(out, q->random + q->random_at, size);
+    explicit_bzero(q->random + q->random_at, size);
+    q->random_at += size;
     return 0;
 }
 

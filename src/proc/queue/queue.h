@@ -175,6 +175,8 @@ struct queue {
     uint32_t settling;        /* outcomes on their way to the disk */
     struct ipc_channel *directory;
     uint64_t accepted, rejected, deferred; /* messages, since the start */
+    uint8_t random[512];                   /* the next bytes of queue_random(), from random_at on */
+    size_t random_at;
     bool unscheduled;                /* a recipient could not be scheduled for lack of memory */
     bool closing;                    /* takes no new mail, starts no new job */
     void (*closed)(struct queue *q); /* all that was under way has ended */
@@ -193,5 +195,8 @@ void queue_close(struct queue *q, void (*closed)(struct queue *q));
 void queue_done(struct queue *q);
 /* Members of a JSON object. */
 void queue_status(const struct queue *q, struct buffer *json);
+/* Random bytes, fetched from the kernel for many messages at once. `size` at most 512. 0 or -errno.
+ */
+int queue_random(struct queue *q, void *out, size_t size);
 /* Is this domain delivered here? */
 bool queue_serves(const struct queue *q, struct span domain);

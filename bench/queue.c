@@ -1,0 +1,218 @@
+/*
+ * How many messages a second go through the queue, and what each costs it in CPU: a child process
+ * plays smtpd and mailbox, so that what is measured here is the queue alone.
+ *
+ *   bench_queue FOLDER MESSAGES BODY_BYTES IN_FLIGHT
+ *
+ * FOLDER is on the file system to measure and should be empty.
+ */
+#include "proc/queue/queue.h"
+#include "base/clock.h"
+#include <assert.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- the child ---- */
+
+struct slot {
+    struct ipc_call call;
+    struct player *player;
+};
+
+struct player {
+    struct io_loop *loop;
+    struct ipc_channel *smtpd, *mailbox;
+    struct id_maker ids;
+    long to_send, accepted, delivered, messages;
+    struct span body;
+    struct slot *slots;
+};
+
+static void send_next(struct slot *slot)
+{
+    struct player *p = slot->player;
+    struct envelope_recipient r = {.address = SPAN("bob@here.example"),
+                                   .original = SPAN("bob@here.example")};
+    struct envelope e = {.id = id_make(&p->ids, clock_wall_us()),
+                         .sender = SPAN("anna@far.example"),
+                         .recipients = &r,
+                         .recipient_count = 1,
+                         .size_bytes = p->body.size,
+                         .message_id = SPAN("<12345@far.example>"),
+                         .client = {.service = SPAN("mx"), .protocol = SPAN("ESMTP")}};
+    struct buffer wire = BUFFER_INIT;
+
+    if (p->to_send == 0)
+        return;
+    p->to_send--;
+    codec_encode(&envelope_codec, &e, &wire);
+    struct ipc_message m = {.type = IPC_COMMIT,
+                            .commit = {.envelope = buffer_span(&wire),
+                                       .header = SPAN("Received: from far by here; today\r\n"),
+                                       .body = p->body}};
+    int sent = ipc_call(p->smtpd, &slot->call, &m);
+    assert(sent == 0);
+    buffer_done(&wire);
+}
+
+static void on_committed(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct slot *slot = CONTAINER_OF(call, struct slot, call);
+
+    assert(reply && reply->committed.result == IPC_COMMIT_ACCEPTED);
+    slot->player->accepted++;
+    send_next(slot);
+}
+
+static void on_job(void *owner, const struct ipc_arrival *arrival)
+{
+    struct player *p = owner;
+    struct ipc_mailbox_outcome outcome = {.outcome = IPC_OUTCOME_DELIVERED,
+                                          .status = SPAN("2.0.0"),
+                                          .text = SPAN("delivered into the mailbox"),
+                                          .place = SPAN("/var/mail/bob/new/123")};
+    struct ipc_message m = {.type = IPC_MAILBOX_RESULT, .mailbox_result = {&outcome, 1}};
+
+    ipc_reply(arrival->channel, arrival->token, &m);
+    if (++p->delivered == p->messages)
+        io_loop_stop(p->loop);
+}
+
+static void on_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    exit(1);
+}
+
+static const struct ipc_handler handlers[] = {{IPC_MAILBOX_JOB, on_job}};
+static const struct ipc_role mailbox_role = {"queue", handlers, 1, on_lost, false};
+
+static void on_pressure(void *owner, const struct ipc_arrival *arrival)
+{
+}
+
+static const struct ipc_handler smtpd_handlers[] = {{IPC_PRESSURE, on_pressure}};
+static const struct ipc_role smtpd_role = {"queue", smtpd_handlers, 1, on_lost, false};
+
+static int play(int smtpd, int mailbox, long messages, size_t body_bytes, long in_flight)
+{
+    struct player p = {.to_send = messages, .messages = messages};
+    char *body = malloc(body_bytes);
+
+    memset(body, 'x', body_bytes);
+    p.body = span_of(body, body_bytes);
+    p.slots = calloc((size_t)in_flight, sizeof(*p.slots));
+    id_maker_init(&p.ids, 1, 1);
+    io_loop_new(&p.loop);
+    ipc_channel_new(p.loop, smtpd, &smtpd_role, &p, &p.smtpd);
+    ipc_channel_new(p.loop, mailbox, &mailbox_role, &p, &p.mailbox);
+    for (long i = 0; i < in_flight; i++) {
+        p.slots[i] = (struct slot){.call.fn = on_committed, .player = &p};
+        send_next(&p.slots[i]);
+    }
+    io_loop_run(p.loop);
+    return 0;
+}
+
+/* ---- the queue ---- */
+
+static struct queue queue;
+static struct io_timer *watch;
+static long wanted;
+
+static void on_watch(void *arg)
+{
+    struct io_loop *loop = arg;
+
+    if ((long)queue.dispatch.delivered == wanted && queue.settling == 0)
+        io_loop_stop(loop);
+    else
+        io_timer_set(watch, 5);
+}
+
+static double seconds(struct timeval t)
+{
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+static void report(int64_t wall_us)
+{
+    struct rusage use;
+    struct spool_counts c;
+    double n = (double)wanted;
+
+    getrusage(RUSAGE_SELF, &use);
+    spool_get_counts(queue.spool, &c);
+    printf("%.0f messages/s, %.1f us user + %.1f us system of the queue's CPU a message, "
+           "%" PRIu64 " groups (%.1f messages each), %" PRIu64 " from memory, %" PRIu64
+           " from disk\n",
+           n / ((double)wall_us / 1e6), seconds(use.ru_utime) / n * 1e6,
+           seconds(use.ru_stime) / n * 1e6, c.groups, n / (double)c.groups, queue.parcels.hits,
+           queue.parcels.misses);
+}
+
+static void make_pair(int fds[static 2])
+{
+    const int bytes = 1 << 20;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+        exit(1);
+    for (int i = 0; i < 2; i++) {
+        setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+        setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    }
+}
+
+static void run(const char *folder, int smtpd, int mailbox)
+{
+    static struct conf_queue_domain domain = {.name = {"here.example", 12}};
+    static const struct conf_queue conf = {.segment_size = 64 << 20,
+                                           .disk_reserve = 1,
+                                           .retry_first_ms = 300000,
+                                           .retry_max_ms = 14400000,
+                                           .give_up_ms = 345600000,
+                                           .domains = &domain,
+                                           .domain_count = 1};
+    struct io_loop *loop;
+    struct store *store;
+
+    io_loop_new(&loop);
+    if (queue_start(&queue, loop, &conf) < 0 ||
+        store_file_new(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), &store) < 0 ||
+        queue_open(&queue, store) < 0)
+        exit(1);
+    queue_peer(&queue, IPC_PEER_SMTPD, 0, smtpd);
+    queue_peer(&queue, IPC_PEER_MAILBOX, 0, mailbox);
+    io_timer_new(loop, on_watch, loop, &watch);
+    io_timer_set(watch, 5);
+    int64_t begin = clock_wall_us();
+    io_loop_run(loop);
+    report(clock_wall_us() - begin);
+}
+
+int main(int argc, char **argv)
+{
+    int smtpd[2], mailbox[2];
+
+    if (argc != 5) {
+        fprintf(stderr, "usage: bench_queue FOLDER MESSAGES BODY_BYTES IN_FLIGHT\n");
+        return 2;
+    }
+    wanted = atol(argv[2]);
+    make_pair(smtpd);
+    make_pair(mailbox);
+    if (fork() == 0) {
+        close(smtpd[1]);
+        close(mailbox[1]);
+        return play(smtpd[0], mailbox[0], wanted, (size_t)atol(argv[3]), atol(argv[4]));
+    }
+    close(smtpd[0]);
+    close(mailbox[0]);
+    run(argv[1], smtpd[1], mailbox[1]);
+    return 0;
+}
