@@ -43,7 +43,8 @@ int db_error(const struct db *db)
     return r ? r : -EINVAL;
 }
 
-/* A path as a URI: everything but letters, digits and a few marks in percent form. */
+/* A path as a URI: everything but letters, digits and a few marks in percent form. Two slashes at the
+ * start would announce a host. */
 static char *uri_of(const char *path, const char *query)
 {
     char *uri = malloc(strlen(path) * 3 + strlen(query) + 8);
@@ -51,6 +52,8 @@ static char *uri_of(const char *path, const char *query)
 
     if (!uri)
         return NULL;
+    while (path[0] == '/' && path[1] == '/')
+        path++;
     to += sprintf(to, "file:");
     for (const unsigned char *p = (const unsigned char *)path; *p; p++) {
         bool plain = (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'z') ||

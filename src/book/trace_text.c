@@ -82,12 +82,13 @@ static void put_head(struct buffer *out, const struct trace_message *m,
 static void put_event_facts(struct buffer *out, const struct trace_event *event)
 {
     buffer_printf(out, "%-10s", event_kind_name(event->kind));
+    size_t before = out->size;
     put(out, " ", event->host, "");
     put(out, " [", event->ip, "]");
     if (event->kind != EVENT_ACCEPTED) /* the message's head has it */
         put(out, " ", event->tls, "");
     put(out, " (", event->detail, ")");
-    put(out, ": ", event->reply, "");
+    put(out, out->size == before ? " " : ": ", event->reply, "");
     put(out, ", as ", event->remote_id, "");
     if (event->actor_uid != EVENT_NO_ACTOR && event->kind != EVENT_ACCEPTED)
         buffer_printf(out, ", by uid %u", event->actor_uid);
