@@ -10,3 +10,4 @@ int cli_status(int argc, char **argv);
 int cli_reload(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_audit(int argc, char **argv);
+int cli_user(int argc, char **argv);
