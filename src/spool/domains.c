@@ -141,7 +141,8 @@ void domains_release(struct domains *d, uint32_t index)
         row->uses--;
         return;
     }
-    uint32_t *link = &d->buckets[hash(domains_name(d, index)) & (d->bucket_count - 1)];
+    struct span name = span_of(row->name, row->size); /* domains_name() knows it no longer */
+    uint32_t *link = &d->buckets[hash(name) & (d->bucket_count - 1)];
     while (*link != index)
         link = &d->rows[*link].next;
     *link = row->next;

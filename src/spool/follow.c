@@ -152,8 +152,9 @@ static int look_at(struct spool_follower *f, uint64_t number, struct link_found 
     *out = (struct link_found){.number = number};
     r = read_header_any(f, handle, number, &out->header);
     if (r == 0)
-        out->has_trailer = segment_read_trailer(f->store->ops, handle, out->header.size_bytes,
-                                                f->block_bytes, &out->header, &out->trailer) == 0;
+        out->has_trailer =
+            segment_read_trailer(f->store->ops, handle, out->header.size_bytes, f->block_bytes,
+                                 &out->header, 0, &out->trailer) == 0;
     f->store->ops->close_segment(handle);
     return r == -EBADMSG ? -ENOENT : r;
 }

@@ -334,8 +334,10 @@ static void abandon_segment(struct spool *spool, struct spool_group *group)
     segment->state = SEGMENT_FAILED;
     if (group->is_first)
         segment->end = group->start;
-    if (spool->open == segment)
-        spool->open = NULL;
+    /* A header that may be on the disk says where the open segment ended: so it takes no more. */
+    if (spool->open && spool->open != segment)
+        spool->open->state = SEGMENT_CLOSED;
+    spool->open = NULL;
     for (uint32_t i = 0; i < spool->failures && i < 6; i++)
         pause *= 2;
     spool->failures++;

@@ -96,28 +96,47 @@ static void set_segment_aside(struct spool *spool, struct segment *segment)
     segment_free(segment, spool->ops);
 }
 
+/* Past the page cache, as for the records: after a failed sync it shows headers that the disk
+ * doesn't have, and a chain over one of these would break at the next power cut. */
+static int read_ends(struct spool *spool, struct found *found, bool *out_is_blank)
+{
+    struct segment *segment = found->segment;
+    uint32_t block_bytes = spool->options.block_bytes;
+    int r = -EBADMSG;
+
+    if (segment->size_bytes >= segment_first_offset(block_bytes))
+        r = segment_read_header(spool->ops, segment->handle, segment->number, block_bytes,
+                                STORE_READ_DIRECT, &found->header, out_is_blank);
+    found->has_trailer =
+        r == 0 &&
+        segment_read_trailer(spool->ops, segment->handle, segment->size_bytes, block_bytes,
+                             &found->header, STORE_READ_DIRECT, &found->trailer) == 0;
+    return r;
+}
+
 static int read_header(struct recovery *recovery, struct found *found)
 {
     struct spool *spool = recovery->spool;
     struct segment *segment = found->segment;
     bool is_blank = false;
-    int r = -EBADMSG;
+    int r = read_ends(spool, found, &is_blank);
 
-    if (segment->size_bytes >= segment_first_offset(spool->options.block_bytes))
-        r = segment_read_header(spool->ops, segment->handle, segment->number,
-                                spool->options.block_bytes, 0, &found->header, &is_blank);
+    if (!found->has_trailer && r != -EPROTONOSUPPORT && r != -ENOMEM) {
+        /* What a killed process wrote and didn't sync comes to the disk now or never. An error
+         * shows in what is read then. */
+        is_blank = false;
+        spool->ops->sync(segment->handle);
+        r = read_ends(spool, found, &is_blank);
+    }
     if (r == -EPROTONOSUPPORT || r == -ENOMEM)
         return r;
     if (r == 0 && found->header.block_bytes != spool->options.block_bytes)
         return -EPROTONOSUPPORT;
     found->is_used = r == 0;
+    segment->has_trailer = found->has_trailer;
     if (r == 0) {
         memcpy(segment->salt, found->header.salt, sizeof(segment->salt));
         segment->state = SEGMENT_CLOSED;
-        found->has_trailer =
-            segment_read_trailer(spool->ops, segment->handle, segment->size_bytes,
-                                 spool->options.block_bytes, &found->header, &found->trailer) == 0;
-        segment->has_trailer = found->has_trailer;
     } else if (!is_blank) {
         set_segment_aside(spool, segment);
         found->segment = NULL;

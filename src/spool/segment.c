@@ -183,11 +183,12 @@ int segment_read_header(const struct store_ops *ops, struct store_segment *handl
 
 int segment_read_trailer(const struct store_ops *ops, struct store_segment *handle,
                          uint64_t size_bytes, uint32_t block_bytes,
-                         const struct segment_header *header, struct segment_trailer *out)
+                         const struct segment_header *header, int flags,
+                         struct segment_trailer *out)
 {
     char block[SEGMENT_TRAILER_BYTES];
     struct segment_trailer trailer;
-    ssize_t n = ops->read(handle, size_bytes - block_bytes, block, sizeof(block), 0);
+    ssize_t n = ops->read(handle, size_bytes - block_bytes, block, sizeof(block), flags);
 
     if (n < 0)
         return (int)n;

@@ -114,4 +114,5 @@ int segment_read_header(const struct store_ops *ops, struct store_segment *handl
                         bool *out_is_blank);
 int segment_read_trailer(const struct store_ops *ops, struct store_segment *handle,
                          uint64_t size_bytes, uint32_t block_bytes,
-                         const struct segment_header *header, struct segment_trailer *out);
+                         const struct segment_header *header, int flags,
+                         struct segment_trailer *out);

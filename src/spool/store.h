@@ -34,7 +34,8 @@ struct store_space {
 };
 
 struct store_ops {
-    /* Takes the lane's lease, exclusively unless read_only. -EWOULDBLOCK: another has it. */
+    /* Takes the lane's lease, exclusively unless read_only. -EWOULDBLOCK: another has it. What the
+     * lane's owner finds from then on is there for good: its names are synced first. */
     int (*open_lane)(struct store *store, bool read_only);
     /* Calls `found` for each segment, in any order. */
     int (*list)(struct store *store, void (*found)(void *arg, const struct store_entry *entry),

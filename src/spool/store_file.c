@@ -136,7 +136,9 @@ static int file_open_lane(struct store *store, bool read_only)
         return -errno;
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0)
         return -errno;
-    return each_name(s, remove_unfinished, NULL);
+    int r = each_name(s, remove_unfinished, NULL);
+    /* A name whose own sync failed, or was cut off by a kill, is trusted from here on. */
+    return r < 0 ? r : sync_folder(s);
 }
 
 struct listing {

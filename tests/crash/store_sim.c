@@ -77,6 +77,17 @@ static struct sim_name file_name(const char *text)
     return name;
 }
 
+/* The end of every operation on names: the directory sync, unless the crash or an error comes
+ * before it; the change then is seen, and may or may not be there after a power cut. */
+static int sync_names(struct store_sim *sim)
+{
+    if (sim->stopped || prng_chance(&sim->prng, sim->faults.directory_error))
+        return -EIO;
+    if (!(sim->mutants & STORE_SIM_NO_DIRECTORY_SYNC))
+        sim_disk_sync_names(&sim->disk);
+    return 0;
+}
+
 static int open_lane(struct store *store, bool read_only)
 {
     struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
@@ -87,7 +98,9 @@ static int open_lane(struct store *store, bool read_only)
     if (s->sim->lease && s->sim->lease != s)
         return -EWOULDBLOCK;
     s->sim->lease = s;
-    return 0;
+    if (begin(s->sim) == CUT_BEFORE)
+        return finish(s->sim, (struct store_sim_operation){.name = "open"}, -EIO);
+    return finish(s->sim, (struct store_sim_operation){.name = "open"}, sync_names(s->sim));
 }
 
 static int list(struct store *store, void (*found)(void *arg, const struct store_entry *entry),
@@ -106,17 +119,6 @@ static int list(struct store *store, void (*found)(void *arg, const struct store
                                     .number = file->name.number,
                                     .size_bytes = file->size});
     }
-    return 0;
-}
-
-/* The end of every operation on names: the directory sync, unless the crash or an error comes
- * before it; the change then is seen, and may or may not be there after a power cut. */
-static int sync_names(struct store_sim *sim)
-{
-    if (sim->stopped || prng_chance(&sim->prng, sim->faults.directory_error))
-        return -EIO;
-    if (!(sim->mutants & STORE_SIM_NO_DIRECTORY_SYNC))
-        sim_disk_sync_names(&sim->disk);
     return 0;
 }
 
@@ -531,6 +533,38 @@ int store_sim_flip_file(struct store_sim *sim, const char *text, uint64_t bit)
 {
     struct sim_name name = file_name(text);
     return flip(sim, &name, bit);
+}
+
+static struct sim_file *draw_file(struct store_sim *sim)
+{
+    struct sim_file *drawn = NULL;
+    uint64_t seen = 0;
+    LIST_EACH(&sim->disk.files, link)
+    {
+        struct sim_file *file = CONTAINER_OF(link, struct sim_file, link);
+        bool counts = file->name.space != SIM_UNLINKED && file->name.space != SIM_ASIDE;
+        if (counts && prng_below(&sim->prng, ++seen) == 0)
+            drawn = file;
+    }
+    return drawn;
+}
+
+bool store_sim_damage(struct store_sim *sim, struct store_sim_damage *out)
+{
+    struct sim_file *file = draw_file(sim);
+    if (!file || file->size == 0)
+        return false;
+    uint64_t at = prng_below(&sim->prng, file->size);
+    for (uint64_t tried = 0; file->disk[at] == 0; tried++, at = (at + 1) % file->size)
+        if (tried == file->size)
+            return false;
+    sim_file_flip(file, 8 * at + prng_below(&sim->prng, 8));
+    *out = (struct store_sim_damage){.what = file->name.space == SIM_LOG    ? "log"
+                                             : file->name.space == SIM_BULK ? "bulk"
+                                                                            : file->name.text,
+                                     .number = file->name.number,
+                                     .offset = at};
+    return true;
 }
 
 size_t store_sim_count_aside(const struct store_sim *sim)

@@ -9,8 +9,9 @@
  *     store->ops->close(store); store_sim_restart(disk, STORE_SIM_POWER_CUT)
  *     store_sim_open(disk, &store) …                                         the recovery
  *
- * Only changing operations are counted (create, write, sync, recycle, remove, set_aside, put_file,
- * remove_file); reads are not. Not safe for several threads: the simulation has one.
+ * Only changing operations are counted (opening the lane, create, write, sync, recycle, remove,
+ * set_aside, put_file, remove_file); reads are not. Not safe for several threads: the simulation
+ * has one.
  */
 #pragma once
 
@@ -68,6 +69,13 @@ void store_sim_restart(struct store_sim *disk, enum store_sim_restart how);
 /* One damaged bit in a segment at rest, or -ENOENT, -ERANGE. */
 int store_sim_flip(struct store_sim *disk, enum store_kind kind, uint64_t number, uint64_t bit);
 int store_sim_flip_file(struct store_sim *disk, const char *name, uint64_t bit);
+struct store_sim_damage {
+    const char *what; /* "log", "bulk" or the file's name; borrowed while the file is there */
+    uint64_t number, offset;
+};
+
+/* One bit of a byte that isn't zero, somewhere. False: there is none. */
+bool store_sim_damage(struct store_sim *disk, struct store_sim_damage *out);
 /* How many were set aside so far (they are never listed again). */
 size_t store_sim_count_aside(const struct store_sim *disk);
 

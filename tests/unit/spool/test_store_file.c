@@ -1,39 +1,120 @@
 #include "store_contract.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-static struct store *open_folder(void *arg)
+/* A fresh folder for each test, removed with all that is in it. */
+struct lane {
+    char path[64];
+};
+
+static int make_lane(void **state)
 {
-    struct store *store;
-    int fd = open(arg, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_int_equal(store_file_new(fd, &store), 0);
-    return store;
+    struct lane *lane = malloc(sizeof *lane);
+    snprintf(lane->path, sizeof lane->path, "store-file-XXXXXX");
+    *state = lane;
+    return mkdtemp(lane->path) ? 0 : -1;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
 {
-    (void)st, (void)type, (void)ftw;
     return remove(path);
 }
 
-static void keeps_the_contract(void **state)
+static int remove_lane(void **state)
 {
-    char folder[] = "/tmp/spool-test-XXXXXX";
-    struct store_contract contract = {open_folder, folder};
+    struct lane *lane = *state;
+    int r = nftw(lane->path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    free(lane);
+    return r;
+}
 
-    (void)state;
-    assert_non_null(mkdtemp(folder));
-    store_contract_run(&contract);
-    nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+static int lane_fd(struct lane *lane)
+{
+    int fd = open(lane->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static struct store *open_file_store(void *arg)
+{
+    struct store *store;
+    assert_int_equal(store_file_new(lane_fd(arg), &store), 0);
+    return store;
+}
+
+static void contract(void **state)
+{
+    store_contract_run(&(struct store_contract){open_file_store, *state});
+}
+
+/* What a crash left half made is no segment, and the next writer clears it away. */
+static void unfinished_is_cleared(void **state)
+{
+    struct lane *lane = *state;
+    static const char *const names[] = {"new-log-0000000000000001", "checkpoint.tmp"};
+    int folder = lane_fd(lane);
+    struct stat info;
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        close(openat(folder, names[i], O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    struct store *store = open_file_store(lane);
+    assert_int_equal(store->ops->open_lane(store, false), 0);
+    store->ops->close(store);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        assert_int_equal(fstatat(folder, names[i], &info, 0), -1);
+    close(folder);
+}
+
+/* A link that somebody put in the place of a segment is not followed. */
+static void links_are_refused(void **state)
+{
+    struct lane *lane = *state;
+    struct store_segment *segment;
+    int folder = lane_fd(lane);
+
+    assert_int_equal(symlinkat("/etc/hostname", folder, "log-0000000000000001"), 0);
+    struct store *store = open_file_store(lane);
+    assert_int_equal(store->ops->open_segment(store, STORE_LOG, 1, true, &segment), -ELOOP);
+    store->ops->close(store);
+    close(folder);
+}
+
+/* Every write arrives whole, also in more parts than one system call takes. */
+static void many_parts(void **state)
+{
+    enum { PARTS = 3000, SEGMENT = 64 * 1024 };
+    struct iovec *parts = calloc(PARTS, sizeof *parts);
+    struct store *store = open_file_store(*state);
+    struct store_segment *segment;
+    char *back = malloc(SEGMENT);
+
+    for (int i = 0; i < PARTS; i++)
+        parts[i] = (struct iovec){"0123456789" + i % 10, (size_t)(i % 3)};
+    assert_int_equal(store->ops->open_lane(store, false), 0);
+    assert_int_equal(store->ops->create_segment(store, STORE_LOG, 1, SEGMENT, &segment), 0);
+    assert_int_equal(store->ops->write(segment, 10, parts, PARTS), 0);
+    assert_int_equal(store->ops->read(segment, 10, back, SEGMENT, 0), SEGMENT - 10);
+    size_t at = 0;
+    for (int i = 0; i < PARTS; at += parts[i++].iov_len)
+        assert_memory_equal(back + at, parts[i].iov_base, parts[i].iov_len);
+    store->ops->close_segment(segment);
+    store->ops->close(store);
+    free(back);
+    free(parts);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(keeps_the_contract)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(contract, make_lane, remove_lane),
+        cmocka_unit_test_setup_teardown(unfinished_is_cleared, make_lane, remove_lane),
+        cmocka_unit_test_setup_teardown(links_are_refused, make_lane, remove_lane),
+        cmocka_unit_test_setup_teardown(many_parts, make_lane, remove_lane)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -247,7 +247,7 @@ static void stop_comes_at_the_nth_operation(void **state)
     assert_int_equal(rig.store->ops->sync(rig.segment), -EIO);
     char byte;
     assert_int_equal(rig.store->ops->read(rig.segment, 0, &byte, 1, 0), -EIO);
-    assert_int_equal(store_sim_operations(rig.sim), 4); /* with the creation */
+    assert_int_equal(store_sim_operations(rig.sim), 5); /* with opening and creation */
     rig_crash(&rig, STORE_SIM_POWER_CUT);
     assert_int_equal(count_bytes(&rig, 0, 'a', 100, 0), 100);
     rig_done(&rig);

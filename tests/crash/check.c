@@ -1,0 +1,187 @@
+/* What the spool shows, against what the model knows (SPOOL.md, "Rules"). */
+#include "world.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const char *id_text(const struct id *id)
+{
+    static char text[ID_TEXT + 1];
+    id_format(id, text);
+    return text;
+}
+
+static bool same_envelope(const struct envelope *a, const struct envelope *b)
+{
+    struct buffer one = BUFFER_INIT, other = BUFFER_INIT;
+    bool same = codec_encode(&envelope_codec, a, &one) == 0 &&
+                codec_encode(&envelope_codec, b, &other) == 0 &&
+                span_equal(buffer_span(&one), buffer_span(&other));
+    buffer_done(&one);
+    buffer_done(&other);
+    return same;
+}
+
+static bool same_expansion(const struct spool_expansion *a, const struct spool_expansion *b)
+{
+    if (a->parent != b->parent || a->child_count != b->child_count)
+        return false;
+    for (size_t i = 0; i < a->child_count; i++)
+        if (!span_equal(a->children[i].address, b->children[i].address) ||
+            memcmp(a->children[i].key, b->children[i].key, ENVELOPE_KEY_BYTES) != 0)
+            return false;
+    return true;
+}
+
+static bool same_stored(const struct spool_stored *stored, const struct model_content *content,
+                        const struct model_message *message)
+{
+    if (stored->header_bytes != content->header.size || stored->body_bytes != content->body.size ||
+        stored->expansion_count != message->expansions ||
+        !same_envelope(&stored->envelope, &content->envelope))
+        return false;
+    for (size_t i = 0; i < stored->expansion_count; i++)
+        if (!same_expansion(&stored->expansions[i], &content->expansions[i]))
+            return false;
+    return true;
+}
+
+/* Reads header and body to the end in pieces of chance. */
+static int compare_stream(struct world *w, struct spool_reader *reader,
+                          const struct model_content *content)
+{
+    char piece[20000];
+    uint64_t at = 0, header = content->header.size, total = header + content->body.size;
+
+    for (;;) {
+        size_t want = 1 + prng_below(&w->prng, sizeof piece);
+        ssize_t got = spool_reader_read(reader, at, piece, want);
+        if (got < 0)
+            return (int)got;
+        if (got == 0)
+            return at == total ? 0 : -ENODATA;
+        if (at + (uint64_t)got > total)
+            return -EFBIG;
+        for (ssize_t i = 0; i < got; i++, at++)
+            if (piece[i] !=
+                (at < header ? content->header.data[at] : content->body.data[at - header]))
+                return -EILSEQ;
+    }
+}
+
+void world_check_bytes(struct world *w, struct spool_message *shown, struct model_message *message)
+{
+    struct model_content content;
+    struct spool_reader *reader;
+    const struct spool_stored *stored;
+
+    int r = spool_reader_open(w->spool, shown, &reader);
+    if (r < 0) {
+        model_fail(&w->model, "%s can't be opened: %s", id_text(&message->id), strerror(-r));
+        return;
+    }
+    model_content_make(message, &content);
+    r = spool_reader_load(reader, &stored);
+    if (r == 0 && !same_stored(stored, &content, message))
+        model_fail(&w->model, "%s has another envelope", id_text(&message->id));
+    if (r == 0)
+        r = compare_stream(w, reader, &content);
+    if (r < 0 && !store_sim_stopped(w->sim))
+        model_fail(&w->model, "bytes of %s: %s", id_text(&message->id), strerror(-r));
+    spool_reader_close(w->spool, reader);
+    model_content_done(&content);
+}
+
+/* The rows of one message against the model; also right when a crash left it to choose. */
+static void check_rows(struct world *w, struct spool_message *shown, struct model_message *message)
+{
+    for (uint32_t i = 0; i < message->recipient_count; i++) {
+        struct spool_recipient *row = shown ? spool_find_recipient(shown, i) : NULL;
+        if (model_adopt_recipient(&w->model, message, i, row))
+            continue;
+        if (row)
+            model_fail(&w->model,
+                       "%s (record %lu) recipient %u: is in state %u after %u attempts, next %ld",
+                       id_text(&message->id), (unsigned long)message->sequence, i, row->state,
+                       row->attempts, (long)row->next_attempt_us);
+        else
+            model_fail(&w->model, "%s (record %lu) recipient %u: is lost", id_text(&message->id),
+                       (unsigned long)message->sequence, i);
+    }
+}
+
+/* MAYBE becomes what is shown. */
+static void adopt_message(struct model *model, struct model_message *message, bool shown)
+{
+    for (uint64_t i = 0; i <= message->expansions; i++)
+        model->records[message->sequence + i].fate = shown ? MODEL_SEALED : MODEL_DEAD;
+}
+
+static void check_message(struct world *w, struct model_message *message)
+{
+    struct spool_message *shown = spool_find(w->spool, &message->id);
+    enum model_fate fate = model_fate_of(&w->model, message);
+
+    if (fate == MODEL_MAYBE) {
+        adopt_message(&w->model, message, shown != NULL);
+        if (!shown)
+            return;
+    } else if (!shown && model_must_exist(&w->model, message)) {
+        model_fail(&w->model, "%s was acknowledged and is lost", id_text(&message->id));
+        return;
+    }
+    check_rows(w, shown, message);
+    message->listed = true;
+    if (shown)
+        world_check_bytes(w, shown, message);
+    else
+        message->gone = true;
+}
+
+/* Nothing may be there that the model doesn't know, or knows to be gone. */
+static void check_no_ghosts(struct world *w)
+{
+    struct spool_listing *listing;
+    struct spool_message *shown;
+    const struct id *before = NULL;
+    struct id last;
+
+    if (spool_listing_new(w->spool, &listing) < 0) {
+        model_fail(&w->model, "no listing");
+        return;
+    }
+    while ((shown = spool_listing_next(listing)) != NULL) {
+        struct model_message *message = model_find(&w->model, &shown->id);
+        if (!message)
+            model_fail(&w->model, "%s was never given", id_text(&shown->id));
+        else if (message->gone || model_fate_of(&w->model, message) == MODEL_DEAD)
+            model_fail(&w->model, "%s came back", id_text(&shown->id));
+        if (before && id_compare(before, &shown->id) >= 0)
+            model_fail(&w->model, "%s is listed out of order", id_text(&shown->id));
+        last = shown->id;
+        before = &last;
+    }
+    spool_listing_free(listing);
+}
+
+/* A torn write can't be told from damage where nothing was sealed yet: in the header of a segment
+ * whose first group was under way (rule 2). */
+static void check_no_damage(struct world *w)
+{
+    for (size_t i = 0; i < spool_damage_count(w->spool); i++) {
+        const struct spool_damage *damage = spool_damage_at(w->spool, i);
+        if (damage->position.offset != 0 || !id_is_zero(&damage->message))
+            model_fail(&w->model, "damage where there was none, at %lu in %lu: %s",
+                       (unsigned long)damage->position.offset,
+                       (unsigned long)damage->position.segment, damage->what);
+    }
+}
+
+void world_check_all(struct world *w)
+{
+    check_no_ghosts(w);
+    for (size_t i = 0; i < w->model.live_count && !model_failed(&w->model); i++)
+        check_message(w, &w->model.messages[w->model.live[i]]);
+    model_sweep(&w->model);
+    check_no_damage(w);
+}

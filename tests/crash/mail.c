@@ -1,0 +1,157 @@
+/* Mail comes in: at once when it is small, else as one of several interleaved uploads. */
+#include "world.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+struct world_waiter *world_waiter_new(struct world *w, uint64_t first, uint64_t count, bool accept)
+{
+    struct world_waiter *waiter = malloc(sizeof *waiter);
+    assert(waiter);
+    *waiter = (struct world_waiter){w, first, count, accept};
+    return waiter;
+}
+
+void world_on_done(void *arg, int error)
+{
+    struct world_waiter *waiter = arg;
+    struct model *model = &waiter->world->model;
+    model_complete(model, waiter->first, waiter->count, error);
+    world_say(waiter->world, "    records %lu+%lu: %s", (unsigned long)waiter->first,
+              (unsigned long)waiter->count, error ? strerror(-error) : "sealed");
+    if (waiter->accept && error == 0 &&
+        !model->messages[model->records[waiter->first].message].listed)
+        model_fail(model, "acknowledged, but not listed");
+    free(waiter);
+}
+
+void world_check_refusal(struct world *w, const char *what, int error)
+{
+    bool disk = error == -ENOSPC || error == -EIO;
+    w->statistics.refused++;
+    world_say(w, "    refused: %s", strerror(-error));
+    if (store_sim_stopped(w->sim) || error == -EAGAIN || (disk && w->faulty))
+        return;
+    if (spool_pressure(w->spool, NULL) == SPOOL_PRESSURE_NONE)
+        model_fail(&w->model, "%s was refused: %s", what, strerror(-error));
+}
+
+/* Gives it to the spool; the upload (or NULL) is the spool's or gone afterwards. */
+static void give(struct world *w, struct model_message *message, struct model_content *content,
+                 struct spool_upload *upload, bool may_fail)
+{
+    struct spool_accept accept = {.envelope = &content->envelope,
+                                  .header = content->header,
+                                  .body = upload ? span_of(NULL, 0) : content->body,
+                                  .upload = upload,
+                                  .expansions = content->expansions,
+                                  .expansion_count = message->expansions,
+                                  .first_attempt_us = message->accepted_us};
+    uint64_t sequence = w->model.record_count ? w->model.record_count : 1;
+    struct world_waiter *waiter = world_waiter_new(w, sequence, 1 + message->expansions, true);
+    int r = spool_accept(w->spool, &accept, world_on_done, waiter);
+
+    world_say(w, "accept %u bytes, record %lu", message->body_size, (unsigned long)sequence);
+    if (r < 0) {
+        free(waiter);
+        spool_upload_free(upload);
+        if (!may_fail)
+            world_check_refusal(w, "mail", r);
+        return;
+    }
+    model_give_message(&w->model, message);
+    w->statistics.accepted++;
+}
+
+static void end_upload(struct world_upload *u)
+{
+    spool_upload_free(u->upload);
+    model_content_done(&u->content);
+    *u = (struct world_upload){0};
+}
+
+void world_abandon_uploads(struct world *w)
+{
+    for (size_t i = 0; i < WORLD_UPLOADS; i++)
+        end_upload(&w->uploads[i]);
+}
+
+/* One that ran while there were faults may tell of them only when it is finished. */
+static bool has_task(const struct world *w)
+{
+    for (size_t i = 0; i < WORLD_TASKS; i++)
+        if (w->tasks[i].task)
+            return true;
+    return false;
+}
+
+static void begin_upload(struct world *w, struct model_message *message,
+                         struct model_content *content)
+{
+    struct world_upload *u = &w->uploads[prng_below(&w->prng, WORLD_UPLOADS)];
+    if (u->upload) { /* given up in favour of the new one */
+        end_upload(u);
+    }
+    int r = spool_upload_new(w->spool, &u->upload);
+    world_say(w, "upload of %u bytes begins: %s", message->body_size, strerror(-r));
+    if (r < 0) {
+        u->upload = NULL;
+        model_content_done(content);
+        world_check_refusal(w, "an upload", r);
+        return;
+    }
+    u->message = (uint32_t)(message - w->model.messages);
+    u->content = *content;
+    u->saw_faults = w->faulty || has_task(w);
+}
+
+void world_accept(struct world *w, uint32_t body_size)
+{
+    struct model_message *message = model_new_message(&w->model, &w->prng, w->now_us, body_size);
+    struct model_content content;
+
+    model_content_make(message, &content);
+    if (body_size > w->options.inline_bytes || prng_chance(&w->prng, 500)) {
+        begin_upload(w, message, &content);
+        return;
+    }
+    give(w, message, &content, NULL, false);
+    model_content_done(&content);
+}
+
+static void send_piece(struct world *w, struct world_upload *u)
+{
+    struct span rest = span_from(u->content.body, u->sent);
+    struct span piece = span_first(rest, 1 + prng_below(&w->prng, 65536));
+    int r = spool_upload_append(u->upload, piece, NULL, NULL);
+
+    world_say(w, "upload piece of %zu: %s", piece.size, strerror(-r));
+    if (r == 0)
+        u->sent += piece.size;
+    else if (r != -EAGAIN) {
+        if (!u->saw_faults)
+            world_check_refusal(w, "an upload", r);
+        end_upload(u);
+    }
+}
+
+void world_upload(struct world *w)
+{
+    struct world_upload *u = &w->uploads[prng_below(&w->prng, WORLD_UPLOADS)];
+    if (!u->upload)
+        return;
+    if (prng_chance(&w->prng, 100)) {
+        end_upload(u);
+        return;
+    }
+    if (u->sent < u->content.body.size) {
+        send_piece(w, u);
+        return;
+    }
+    struct spool_upload *upload = u->upload;
+    u->upload = NULL;
+    give(w, &w->model.messages[u->message], &u->content, upload, u->saw_faults);
+    model_content_done(&u->content);
+    *u = (struct world_upload){0};
+}

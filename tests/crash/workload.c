@@ -1,0 +1,197 @@
+#include "workload.h"
+
+static uint32_t draw_size(struct prng *prng)
+{
+    unsigned of_100 = (unsigned)prng_below(prng, 100);
+    if (of_100 < 60)
+        return (uint32_t)prng_below(prng, 2000);
+    if (of_100 < 85)
+        return (uint32_t)prng_below(prng, 20000);
+    if (of_100 < 99)
+        return (uint32_t)prng_below(prng, 200000);
+    return (uint32_t)prng_below(prng, 3000000);
+}
+
+static void group_step(struct world *w)
+{
+    if (!w->group)
+        world_take_group(w);
+    else if (!w->group_written)
+        world_write_group(w);
+    else
+        world_finish_group(w);
+}
+
+static void pass_time(struct world *w)
+{
+    w->now_us += (int64_t)prng_below(&w->prng, prng_chance(&w->prng, 500) ? 100000000 : 100000);
+}
+
+/* A crash at one of the next operations, or at once; killed or without power. */
+static void plan_crash(struct world *w)
+{
+    if (prng_below(&w->prng, 2))
+        store_sim_stop(w->sim);
+    else
+        store_sim_stop_after(w->sim, 1 + prng_below(&w->prng, 20));
+}
+
+static void accept_step(struct world *w)
+{
+    if (w->model.live_count < 60)
+        world_accept(w, draw_size(&w->prng));
+    else
+        world_status(w, true);
+}
+
+static void status_step(struct world *w)
+{
+    world_status(w, false);
+}
+
+static void fold_step(struct world *w)
+{
+    world_fold(w, 1 + (unsigned)prng_below(&w->prng, 30));
+}
+
+static void stop_step(struct world *w)
+{
+    world_stop(w);
+    world_start(w, 0);
+}
+
+static void faults_step(struct world *w)
+{
+    world_set_faults(w, !w->faulty && prng_below(&w->prng, 2));
+}
+
+struct step {
+    unsigned weight;
+    void (*act)(struct world *world);
+};
+
+/* Those behind the first PEACEFUL bring trouble. */
+enum { PEACEFUL = 13 };
+
+static const struct step steps[] = {
+    {150, accept_step}, {150, world_upload}, {200, status_step}, {40, world_event},
+    {400, group_step},  {300, world_task},   {100, fold_step},   {30, world_sync_book},
+    {30, world_read},   {50, pass_time},     {3, world_settle},  {5, world_book_crashes},
+    {1, stop_step},     {10, plan_crash},    {15, faults_step}};
+
+static void draw_step(struct world *w, size_t count)
+{
+    unsigned total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += steps[i].weight;
+    unsigned drawn = (unsigned)prng_below(&w->prng, total);
+    for (size_t i = 0; i < count; i++) {
+        if (drawn < steps[i].weight) {
+            steps[i].act(w);
+            break;
+        }
+        drawn -= steps[i].weight;
+    }
+    w->statistics.steps++;
+    if (store_sim_stopped(w->sim) && !model_failed(&w->model)) {
+        world_crash(w);
+        world_start(w, 3000);
+    }
+}
+
+static void run_steps(struct world *w, uint64_t count, size_t kinds)
+{
+    world_start(w, 0);
+    while (w->statistics.steps < count && !model_failed(&w->model)) {
+        world_say(w, "-- step %lu", (unsigned long)w->statistics.steps);
+        draw_step(w, kinds);
+    }
+}
+
+static void fold_all(struct world *w)
+{
+    world_fold(w, 1000000);
+    world_sync_book(w);
+}
+
+/* Everything gets its fate; afterwards nothing may be left, in memory or (but for a few) on disk.
+ */
+static void drain(struct world *w)
+{
+    for (int rounds = 0; w->model.live_count > 0 && rounds < 100000; rounds++) {
+        if (model_failed(&w->model))
+            return;
+        world_status(w, true);
+        if (rounds % 50 == 49)
+            world_settle(w);
+    }
+    world_settle(w);
+    fold_all(w);
+    world_settle(w);
+    world_check_all(w);
+    if (w->model.live_count > 0)
+        model_fail(&w->model, "a message never goes");
+}
+
+void workload_end(struct world *w)
+{
+    store_sim_stop_after(w->sim, 0);
+    world_set_faults(w, false);
+    world_settle(w);
+    if (!model_failed(&w->model))
+        world_accept(w, 100);
+    world_settle(w);
+    fold_all(w);
+    if (model_failed(&w->model))
+        return;
+    world_crash(w);
+    world_start(w, 0);
+    if (!model_failed(&w->model))
+        fold_all(w);
+    if (!model_failed(&w->model))
+        drain(w);
+}
+
+void workload_run(struct world *w, uint64_t count)
+{
+    run_steps(w, count, ARRAY_SIZE(steps));
+    if (!model_failed(&w->model))
+        workload_end(w);
+}
+
+void workload_peaceful(struct world *w, uint64_t count)
+{
+    run_steps(w, count, PEACEFUL);
+}
+
+/* ---- The fixed workload: a little of everything, in an order in which each act has its effect. */
+
+static void write_all(struct world *w)
+{
+    world_take_group(w);
+    world_write_group(w);
+    world_finish_group(w);
+}
+
+void workload_fixed(struct world *w)
+{
+    static const uint32_t sizes[] = {0, 1, 700, 3000, 30000, 100000, 5000, 250000};
+    world_start(w, 0);
+    for (unsigned round = 0; round < 24 && !store_sim_stopped(w->sim); round++) {
+        world_accept(w, sizes[round % ARRAY_SIZE(sizes)]);
+        for (int i = 0; i < 30; i++)
+            world_upload(w);
+        for (int i = 0; i < 6; i++)
+            world_task(w);
+        write_all(w);
+        world_event(w);
+        for (int i = 0; i < 3; i++)
+            world_status(w, round > 4);
+        write_all(w);
+        if (round % 3 == 2 && !store_sim_stopped(w->sim))
+            fold_all(w);
+        w->now_us += 1000000;
+    }
+    if (!store_sim_stopped(w->sim))
+        world_settle(w);
+}

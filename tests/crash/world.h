@@ -1,0 +1,119 @@
+/*
+ * One simulated machine: the spool on a `sim` disk, a book that follows it, a clock, and the model
+ * that judges both. All in one thread and by one seed; the workload (workload.h) decides what
+ * happens next.
+ *
+ * Whatever breaks a rule is noted by model_fail(); the caller looks at model_failed() after each
+ * step.
+ */
+#pragma once
+
+#include "model.h"
+#include "spool/follow.h"
+#include "store_sim.h"
+
+enum { WORLD_TASKS = 3, WORLD_UPLOADS = 3 };
+
+struct world_task {
+    struct spool_task *task;
+    bool ran;
+};
+
+/* A body on its way in pieces; `upload` NULL: the slot is free. */
+struct world_upload {
+    struct spool_upload *upload;
+    uint32_t message;
+    struct model_content content;
+    size_t sent;
+    bool saw_faults; /* so it may fail later, too: errors of uploads stick */
+};
+
+/* What the book has: read so far, and read and synced. */
+struct world_book {
+    struct spool_follower *follower;
+    struct spool_position at, synced_at;
+    uint64_t last, synced_last; /* order of the newest record it folded */
+};
+
+struct world_statistics {
+    uint64_t steps, accepted, statuses, events, folded, crashes, recoveries, cut_recoveries;
+    uint64_t refused, faults, operations;
+};
+
+struct world {
+    struct prng prng;
+    struct model model;
+    struct store_sim *sim;
+    struct spool_options options;
+    struct spool *spool; /* NULL only while it is down */
+    struct spool_group *group;
+    bool group_written;
+    struct world_task tasks[WORLD_TASKS];
+    struct world_upload uploads[WORLD_UPLOADS];
+    struct world_book book;
+    int64_t now_us;
+    uint64_t random; /* state of the spool's own randomness */
+    bool faulty;     /* faults are switched on */
+    bool verbose;
+    bool book_mutant;         /* tells the spool of what the book hasn't synced */
+    uint64_t cut_recovery_at; /* the next recovery is cut in this operation; 0: by chance */
+    struct world_statistics statistics;
+};
+
+/* `mutant`: the name of a fault that is built in on purpose (mutants[] in world.c), or NULL. False:
+ * no such mutant. */
+bool world_init(struct world *world, uint64_t seed, const char *mutant, bool verbose);
+void world_done(struct world *world);
+
+__attribute__((format(printf, 2, 3))) void world_say(struct world *world, const char *format, ...);
+
+/* Start of the spool, after a crash or not: recovers, again when the crash comes while recovering,
+ * and then checks all rules. `cut_chance` of 10,000: that a recovery is cut. */
+void world_start(struct world *world, unsigned cut_chance);
+/* An orderly end: what is in flight is finished, the rest is cancelled. */
+void world_stop(struct world *world);
+/* A crash now (or, when the disk has stopped already, then). */
+void world_crash(struct world *world);
+
+/* Acts (acts.c, mail.c). Each does nothing when it can't be done now. */
+/* A new message; the larger ones begin an upload. */
+void world_accept(struct world *world, uint32_t body_size);
+/* One upload gets its next piece, is accepted or given up. */
+void world_upload(struct world *world);
+void world_abandon_uploads(struct world *world);
+/* Some of one message's recipients get an outcome; finals only when `finish`. */
+void world_status(struct world *world, bool finish);
+void world_event(struct world *world);
+void world_take_group(struct world *world);
+void world_write_group(struct world *world);
+void world_finish_group(struct world *world);
+/* Takes, runs or finishes one task. */
+void world_task(struct world *world);
+void world_fold(struct world *world, unsigned records);
+void world_sync_book(struct world *world);
+void world_book_crashes(struct world *world);
+void world_read(struct world *world);
+/* Faults by chance, or none. */
+void world_set_faults(struct world *world, bool on);
+
+/* Groups and tasks until there is nothing left to do. Without faults all that is pending must then
+ * be sealed. */
+void world_settle(struct world *world);
+
+/* One call that awaits its completion; world_on_done frees it and tells the model. */
+struct world_waiter {
+    struct world *world;
+    uint64_t first, count;
+    bool accept;
+};
+
+struct world_waiter *world_waiter_new(struct world *world, uint64_t first, uint64_t count,
+                                      bool accept);
+void world_on_done(void *arg, int error);
+/* May the spool refuse `what` with this error now? */
+void world_check_refusal(struct world *world, const char *what, int error);
+
+/* The checks (check.c). */
+void world_check_all(struct world *world);
+void world_check_bytes(struct world *world, struct spool_message *shown,
+                       struct model_message *message);
