@@ -43,8 +43,8 @@ int db_error(const struct db *db)
     return r ? r : -EINVAL;
 }
 
-/* A path as a URI: everything but letters, digits and a few marks in percent form. Two slashes at the
- * start would announce a host. */
+/* A path as a URI: everything but letters, digits and a few marks in percent form. Two slashes at
+ * the start would announce a host. */
 static char *uri_of(const char *path, const char *query)
 {
     char *uri = malloc(strlen(path) * 3 + strlen(query) + 8);

@@ -45,7 +45,9 @@ struct span trace_why(const struct trace_entry *e)
     const struct trace_event *event = trace_held(e);
     if (!event)
         event = last_trouble(e);
-    return event ? event->reply : SPAN("");
+    if (!event)
+        return SPAN("");
+    return event->reply.size ? event->reply : event->detail;
 }
 
 /* ---- words ---- */
@@ -160,6 +162,7 @@ static void say_held(struct buffer *out, const struct trace_event *held)
     if (held->actor_uid != EVENT_NO_ACTOR)
         buffer_printf(out, " by the local user with uid %u", held->actor_uid);
     put_quoted(out, " because ", held->reply);
+    put_quoted(out, held->reply.size ? ", " : " because ", held->detail);
     buffer_printf(out, "; the administrator of this server must release, return or remove it.");
 }
 

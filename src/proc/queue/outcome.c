@@ -32,10 +32,12 @@ static struct spool_status *add(struct outcomes *o, const struct spool_recipient
 }
 
 /* What the station said, and what we do about it. */
-static void describe(struct spool_status *s, const struct ipc_mailbox_outcome *from)
+static void describe(const struct queue *q, struct spool_status *s,
+                     const struct ipc_mailbox_outcome *from)
 {
     s->status = from->status;
     s->reply = from->text;
+    s->host = q->conf->hostname; /* the mailbox is ours */
     s->remote_id = from->place;
 }
 
@@ -53,16 +55,16 @@ static void add_verdict(struct queue *q, struct outcomes *o, const struct spool_
         break;
     case SCHED_VERDICT_RETRY: {
         struct spool_status *s = add(o, r, SPOOL_OUTCOME_DEFERRED);
-        describe(s, from);
+        describe(q, s, from);
         s->next_attempt_us = schedule_wall_us(q, due_ms);
         break;
     }
     case SCHED_VERDICT_HELD: /* by an administrator, while it was attempted */
-        describe(add(o, r, SPOOL_OUTCOME_DEFERRED), from);
+        describe(q, add(o, r, SPOOL_OUTCOME_DEFERRED), from);
         add_hold(o, r, "held as the administrator asked");
         break;
     case SCHED_VERDICT_EXPIRED:
-        describe(add(o, r, SPOOL_OUTCOME_EXPIRED), from);
+        describe(q, add(o, r, SPOOL_OUTCOME_EXPIRED), from);
         add_hold(o, r, NOT_RETURNED);
         break;
     }
@@ -72,7 +74,7 @@ static void take_delivered(struct queue *q, struct outcomes *o, const struct job
                            const struct ipc_mailbox_outcome *from)
 {
     q->dispatch.delivered++;
-    describe(add(o, item->recipient, SPOOL_OUTCOME_DELIVERED), from);
+    describe(q, add(o, item->recipient, SPOOL_OUTCOME_DELIVERED), from);
     sched_outcome(q->sched, item->item, SCHED_RESULT_DONE, SPAN(""), io_loop_now_ms(q->loop), NULL);
     schedule_close(item->recipient);
 }
@@ -84,7 +86,7 @@ static void take_failed(struct queue *q, struct outcomes *o, const struct job_it
     sched_outcome(q->sched, item->item, SCHED_RESULT_REFUSED, from->text, io_loop_now_ms(q->loop),
                   NULL);
     struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_HELD);
-    describe(s, from);
+    describe(q, s, from);
     s->detail = span_from_cstr(NOT_RETURNED);
 }
 
