@@ -11,7 +11,8 @@ struct spool_follower {
 
     struct store_segment *handle; /* of position.segment; NULL: find it first */
     bool ends_at_limit;           /* the limit lies in this segment */
-    uint64_t successor;           /* else: the segment that comes after it */
+    uint64_t successor;           /* else: the segment that comes after it … */
+    uint64_t told_end;            /* … and where that one says this one ended; 0: it doesn't */
     struct scan scan;
 
     struct arena arena; /* what the last record was decoded into */
@@ -207,6 +208,7 @@ static int open_segment(struct spool_follower *f)
     f->ends_at_limit = f->position.segment == f->limit.segment;
     if (r == 0 && !f->ends_at_limit)
         r = find_successor(f, &numbers, f->position.segment, &f->successor, &end);
+    f->told_end = end;
     free(numbers.list);
     if (r == 0)
         r = f->position.segment ? look_at(f, f->position.segment, &link) : -ENOENT;
@@ -343,6 +345,7 @@ static int leave_segment(struct spool_follower *f, struct scan_record *record)
     return 0;
 }
 
+/* The segment of the position is gone: nothing was missed when it had been read to its end. */
 static int skip_gap(struct spool_follower *f, struct spool_followed *out)
 {
     struct spool_position from = f->position;
@@ -352,7 +355,7 @@ static int skip_gap(struct spool_follower *f, struct spool_followed *out)
     f->position = (struct spool_position){f->successor, segment_first_offset(f->block_bytes)};
     *out =
         (struct spool_followed){.kind = SPOOL_FOLLOWED_GAP, .position = from, .next = f->position};
-    return from.segment ? 1 : 0;
+    return from.segment && (!f->told_end || from.offset < f->told_end);
 }
 
 int spool_follower_next(struct spool_follower *f, struct spool_followed *out)
