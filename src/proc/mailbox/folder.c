@@ -49,16 +49,29 @@ static int sync_folder(int folder)
     return r;
 }
 
-/* Opens `name` in `parent`, making it when it is missing. */
-static int enter(int parent, const char *name, int access)
+/* Opens `name` in `parent`, making it when it is missing; then *made is set. */
+static int enter(int parent, const char *name, int access, bool *made)
 {
     int fd = open_folder(parent, name, access);
     if (fd != -ENOENT)
         return fd;
     if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
         return -errno;
-    int r = sync_folder(parent);
-    return r < 0 ? r : open_folder(parent, name, access);
+    *made = true;
+    return open_folder(parent, name, access);
+}
+
+/* The same, and the parent is synced when something was made. */
+static int enter_durably(int parent, const char *name, int access)
+{
+    bool made = false;
+    int fd = enter(parent, name, access, &made);
+    int r = fd >= 0 && made ? sync_folder(parent) : 0;
+
+    if (r == 0)
+        return fd;
+    close(fd);
+    return r;
 }
 
 /* The way from the root down to the mailbox. On failure *out_done says how much of `path` was
@@ -75,7 +88,7 @@ static int walk(const struct mailbox_root *root, const char *path, size_t *out_d
             return -ENAMETOOLONG;
         memcpy(name, path + begin, size);
         name[size] = 0;
-        int next = enter(at, name, O_PATH);
+        int next = enter_durably(at, name, O_PATH);
         if (at != root->fd)
             close(at);
         if (next < 0)
@@ -86,21 +99,25 @@ static int walk(const struct mailbox_root *root, const char *path, size_t *out_d
     return at;
 }
 
-/* tmp/ and new/ are kept open; cur/ is only made, for the readers. */
+/* tmp/ and new/ are kept open; cur/ is only made, for the readers. One sync for all three. */
 static int open_parts(struct mailbox_folder *f, const char **out_part)
 {
+    bool made = false;
+
     *out_part = "tmp";
-    f->tmp_fd = enter(f->base_fd, "tmp", O_RDONLY);
+    f->tmp_fd = enter(f->base_fd, "tmp", O_RDONLY, &made);
     if (f->tmp_fd < 0)
         return f->tmp_fd;
     *out_part = "cur";
-    int cur_fd = enter(f->base_fd, "cur", O_PATH);
+    int cur_fd = enter(f->base_fd, "cur", O_PATH, &made);
     if (cur_fd < 0)
         return cur_fd;
     close(cur_fd);
     *out_part = "new";
-    f->new_fd = enter(f->base_fd, "new", O_RDONLY);
-    return f->new_fd < 0 ? f->new_fd : 0;
+    f->new_fd = enter(f->base_fd, "new", O_RDONLY, &made);
+    if (f->new_fd < 0)
+        return f->new_fd;
+    return made ? sync_folder(f->base_fd) : 0;
 }
 
 static int open_all(struct mailbox_folder *f, struct mailbox_outcome *outcome)
