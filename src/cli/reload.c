@@ -39,8 +39,9 @@ int cli_reload(int argc, char **argv)
 
     if (cli_parse_all(&parser, &usage, argc, argv) < 0)
         return parser.exit_code;
+    /* The server would find the same errors. */
     if (cli_server_find("reload", parser.config, &server) < 0)
-        return CLI_UNREACHED;
+        return CLI_BAD_NEWS;
     if (cli_control_open("reload", server.control, &control) != CLI_OK)
         return CLI_UNREACHED;
     int code = cli_control_ask(control, &ask, on_reloaded, &answer);

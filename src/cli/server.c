@@ -39,6 +39,22 @@ static void set_defaults(struct cli_server *out)
     set_submit(out);
 }
 
+/* As check-config does, on standard error. */
+static void tell_errors(const struct conf_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct conf_problem *p = &problems->items[i];
+        if (p->severity != CONF_ERROR)
+            continue;
+        cli_put(stderr, p->place.file);
+        if (p->place.line)
+            fprintf(stderr, ":%u:%u", p->place.line, p->place.column);
+        fputs(": ", stderr);
+        cli_put(stderr, p->text);
+        fputc('\n', stderr);
+    }
+}
+
 int cli_server_find(const char *command, const char *config, struct cli_server *out)
 {
     struct conf_problems problems;
@@ -52,6 +68,8 @@ int cli_server_find(const char *command, const char *config, struct cli_server *
     }
     conf_problems_init(&problems);
     int result = conf_load(path, &problems, &c);
+    if (result < 0)
+        tell_errors(&problems);
     conf_problems_done(&problems);
     if (result < 0) {
         cli_complain(command, "%s can't be used (%s); postbuch check-config tells more", path,

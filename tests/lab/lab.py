@@ -173,6 +173,11 @@ class Server:
     def json(self, *arguments, check=True):
         return json.loads(self.command(*arguments, '--json', check=check).stdout)
 
+    def trace(self, what):
+        """What the ledger knows: one object a message or refusal, none when it knows nothing."""
+        lines = self.command('trace', what, '--json', check=False).stdout.splitlines()
+        return [json.loads(line) for line in lines]
+
     # ---- mail ----
 
     def smtp(self):

@@ -1,0 +1,125 @@
+"""A server's life: reload, processes that die, the end and the beginning."""
+import os
+import shutil
+import signal
+
+import lab
+import pytest
+
+MESSAGE = b'Subject: x\r\n\r\nhello\r\n'
+PROCESSES = ('smtpd', 'queue', 'book', 'directory', 'mailbox')
+
+
+def add_user(server, user):
+    with open(server.folder / 'users', 'a') as users:
+        users.write(f'{user}@postbuch.test:*\n')
+
+
+def send_until_taken(server, user):
+    """As a mail server would: again after a temporary failure or a lost connection."""
+    def sent():
+        try:
+            server.send(f'{user}@postbuch.test', MESSAGE)
+            return True
+        except (lab.smtplib.SMTPException, OSError):
+            return False
+    lab.eventually(sent, 'the message is taken')
+
+
+def test_processes_are_there(server):
+    for name in PROCESSES:
+        assert server.pids(name), name
+
+
+@pytest.mark.parametrize('name', PROCESSES)
+def test_a_process_that_dies_comes_back(name):
+    with lab.Server() as server:
+        server.send('bob@postbuch.test', MESSAGE)
+        server.wait_for(1)
+        old = server.pids(name)
+        server.kill(name)
+        lab.eventually(lambda: server.pids(name) and not set(server.pids(name)) & set(old),
+                       f'{name} is started again')
+        send_until_taken(server, 'bob')
+        server.wait_for(2)
+
+
+def test_reload_takes_new_users(server):
+    with server.smtp() as client:
+        client.ehlo()
+        add_user(server, 'carol')
+        assert client.docmd('NOOP')[0] == 250
+        server.command('reload')
+        assert client.docmd('NOOP')[0] == 250  # the session goes on
+    server.send('carol@postbuch.test', MESSAGE)
+    server.wait_for(1, 'carol')
+
+
+def test_reload_refuses_what_is_wrong(server):
+    good = (server.folder / 'postbuch.yaml').read_text()
+    (server.folder / 'postbuch.yaml').write_text(good + 'nonsense: 1\nlimits: x\n')
+    done = server.command('reload', check=False)
+    assert done.returncode == 1
+    assert b'nonsense' in done.stdout + done.stderr
+    (server.folder / 'postbuch.yaml').write_text(good)
+    server.send('bob@postbuch.test', MESSAGE)
+    server.wait_for(1)
+
+
+def test_reload_with_another_folder_of_mailboxes(server):
+    """The mailbox process can't open it behind its sandbox: a new one takes over."""
+    server.send('bob@postbuch.test', MESSAGE)
+    server.wait_for(1)
+    path = server.folder / 'postbuch.yaml'
+    path.write_text(path.read_text().replace('/mail/%d/%u', '/other/%d/%u'))
+    server.command('reload')
+    send_until_taken(server, 'bob')
+    other = server.folder / 'other' / 'postbuch.test' / 'bob' / 'new'
+    lab.eventually(lambda: other.is_dir() and len(list(other.iterdir())) == 1, 'delivered there')
+
+
+def test_status(server):
+    status = server.json('status')
+    for name in PROCESSES:
+        assert name in str(status), name
+    server.stop()
+    assert server.command('status', check=False).returncode == 75
+
+
+def test_what_waits_survives(server):
+    """Stopped with mail in the queue, started again: it goes on."""
+    server.stop()
+    server.write_config('retry: { first: 1s, max: 2s, give_up: 1d }\n')
+    blocked = server.mailbox('bob')
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    if lab.IS_ROOT:
+        shutil.chown(blocked.parent, 'mail', 'mail')
+    blocked.write_text('a file in the way')
+    server.start()
+    for _ in range(5):
+        server.send('bob@postbuch.test', MESSAGE)
+    server.restart()
+    server.kill_all()
+    blocked.unlink()
+    server.start()
+    assert len(server.wait_for(5)) == 5
+
+
+def test_ends_on_sigterm_with_sessions_open(server):
+    s, stream = server.socket()
+    lab.talk(stream, b'EHLO client.test')
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(60) == 0
+    rest = stream.read()
+    assert rest == b'' or rest.startswith(b'421')
+    for name in PROCESSES:
+        assert not server.pids(name)
+    s.close()
+
+
+def test_nothing_is_left_of_it(server):
+    pids = [pid for name in PROCESSES for pid in server.pids(name)]
+    server.process.send_signal(signal.SIGKILL)
+    server.process.wait(60)
+    for pid in pids:
+        lab.eventually(lambda p=pid: not os.path.exists(f'/proc/{p}'), 'the processes end')
