@@ -133,6 +133,19 @@ static void drain(struct world *w)
         model_fail(&w->model, "a message never goes");
 }
 
+static void check_space(struct world *w)
+{
+    struct spool_counts counts;
+    spool_get_counts(w->spool, &counts);
+    if (counts.messages || counts.waiting || counts.held)
+        model_fail(&w->model, "the counts say that something is waiting");
+    uint64_t spare = w->options.keep_segments + w->options.spare_segments +
+                     w->options.free_segments + w->options.checkpoint_segments + 3;
+    if (counts.log_segments > spare + w->options.keep_segments)
+        model_fail(&w->model, "%lu log segments are left for nothing",
+                   (unsigned long)counts.log_segments);
+}
+
 void workload_end(struct world *w)
 {
     store_sim_stop_after(w->sim, 0);
@@ -150,6 +163,8 @@ void workload_end(struct world *w)
         fold_all(w);
     if (!model_failed(&w->model))
         drain(w);
+    if (!model_failed(&w->model))
+        check_space(w);
 }
 
 void workload_run(struct world *w, uint64_t count)
