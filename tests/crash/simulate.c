@@ -161,8 +161,8 @@ static bool run_mutant_seed(const struct settings *settings, uint64_t seed)
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        if (!settings->verbose)
-            freopen("/dev/null", "w", stderr); /* an assertion's words */
+        if (!settings->verbose && !freopen("/dev/null", "w", stderr)) /* an assertion's words */
+            _exit(2);
         _exit(run_seed(settings, seed) ? 0 : 1);
     }
     if (child < 0 || waitpid(child, &status, 0) < 0) {
