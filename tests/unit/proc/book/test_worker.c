@@ -1,0 +1,317 @@
+/* The book's thread against a real spool and a real ledger, each in a folder. */
+#include "../../book/ledger_test.h"
+
+#include "book/audit.h"
+#include "proc/book/worker.h"
+#include "spool/spool.h"
+#include <fcntl.h>
+#include <sys/stat.h>
+
+static char spool_folder[128];
+static struct spool *spool;
+static int64_t now_us;
+static struct worker worker;
+
+/* ---- a spool ---- */
+
+static int open_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void open_spool(void)
+{
+    struct spool_options options = spool_options_default;
+    struct store *store;
+
+    options.segment_bytes = 128 * 1024;
+    options.bulk_segment_bytes = 256 * 1024;
+    options.block_bytes = 512;
+    options.group_bytes = 32 * 1024;
+    options.extent_bytes = 16 * 1024;
+    options.inline_bytes = 8 * 1024;
+    options.reserve_bytes = options.reserve_inodes = 0;
+    assert_int_equal(store_file_new(open_folder(spool_folder), &store), 0);
+    assert_int_equal(spool_open(store, &options, now_us, &spool), 0);
+}
+
+static bool run_group(void)
+{
+    struct spool_group *group = spool_take_group(spool, ++now_us);
+    if (!group)
+        return false;
+    spool_write_group(group);
+    spool_finish_group(spool, group, ++now_us);
+    return true;
+}
+
+static void run_spool(void)
+{
+    struct spool_task *task;
+    bool again = true;
+
+    while (again) {
+        again = false;
+        while ((task = spool_take_task(spool, ++now_us))) {
+            spool_run_task(task);
+            spool_finish_task(spool, task, ++now_us);
+            again = true;
+        }
+        while (run_group())
+            again = true;
+    }
+}
+
+static int set_up(void **state)
+{
+    if (test_ledger_make(state) < 0)
+        return -1;
+    snprintf(spool_folder, sizeof(spool_folder), "%s/spool", test_folder);
+    if (mkdir(spool_folder, 0700) < 0)
+        return -1;
+    now_us = TEST_NOW_US;
+    open_spool();
+    worker = (struct worker){.ledger = test_folder, .spool_fd = open_folder(spool_folder)};
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    worker_done(&worker);
+    close(worker.spool_fd);
+    spool_close(spool);
+    return test_ledger_remove(state);
+}
+
+/* ---- mail ---- */
+
+static struct test_message message;
+
+static struct id accept_message(unsigned number, size_t recipients)
+{
+    struct spool_accept accept = {.envelope = &message.envelope,
+                                  .header = SPAN("Received: here\r\n"),
+                                  .body = SPAN("Subject: hello\r\n\r\nhello\r\n"),
+                                  .first_attempt_us = now_us};
+
+    test_message_at(&message, TEST_NOW_US, number, recipients);
+    message.envelope.size_bytes = accept.body.size;
+    assert_int_equal(spool_accept(spool, &accept, NULL, NULL), 0);
+    run_spool();
+    return message.envelope.id;
+}
+
+static struct spool_status status_of(uint32_t recipient, enum spool_outcome outcome)
+{
+    return (struct spool_status){.recipient = recipient,
+                                 .outcome = (uint8_t)outcome,
+                                 .attempts = 1,
+                                 .time_us = TEST_NOW_US + TEST_SECOND,
+                                 .next_attempt_us = TEST_NOW_US + 300 * TEST_SECOND,
+                                 .reply = SPAN("so it is"),
+                                 .host = SPAN("mail.aaa.example")};
+}
+
+static void settle(const struct id *id, const struct spool_status *statuses, size_t count)
+{
+    struct spool_message *row = spool_find(spool, id);
+    assert_non_null(row);
+    assert_int_equal(spool_status(spool, row, statuses, count, NULL, NULL), 0);
+    run_spool();
+}
+
+static void turn(void)
+{
+    worker.limit = spool_sealed_position(spool);
+    do
+        worker_turn(&worker.job);
+    while (worker.behind && worker.trouble == WORKER_FINE);
+}
+
+static void on_found(void *arg, const struct audit_finding *f)
+{
+    print_error("%s %s: %s\n", audit_kind_name(f->kind), f->file, f->text);
+}
+
+static struct audit_counts audit(void)
+{
+    struct audit_options options = {.now_us = TEST_NOW_US, .found = on_found};
+    struct audit_counts counts;
+
+    assert_int_equal(audit_run(test_folder, &options, &counts), 0);
+    return counts;
+}
+
+/* ---- tests ---- */
+
+static void what_the_spool_keeps_is_booked(void **state)
+{
+    struct event refusal = test_refusal(1, "nobody@aaa.example");
+    struct buffer wire = BUFFER_INIT;
+    struct spool_status statuses[] = {status_of(0, SPOOL_OUTCOME_DELIVERED),
+                                      status_of(1, SPOOL_OUTCOME_DEFERRED),
+                                      status_of(2, SPOOL_OUTCOME_DISCARDED)};
+
+    struct id id = accept_message(1, 3);
+    settle(&id, statuses, 3);
+    assert_int_equal(codec_encode(&event_codec, &refusal, &wire), 0);
+    assert_int_equal(spool_event(spool, buffer_span(&wire), NULL, NULL), 0);
+    assert_int_equal(spool_event(spool, SPAN("nonsense"), NULL, NULL), 0);
+    run_spool();
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_int_equal(spool_position_compare(worker.folded, worker.limit), 0);
+    assert_int_equal(worker.translator.strange, 1);
+    struct audit_counts c = audit();
+    assert_int_equal(c.findings, 0);
+    assert_int_equal(c.accepted, 3);
+    assert_int_equal(c.states[RECIPIENT_DELIVERED], 1);
+    assert_int_equal(c.states[RECIPIENT_WAITING], 1);
+    assert_int_equal(c.states[RECIPIENT_DISCARDED], 1);
+    assert_int_equal(c.refusals, 1);
+    buffer_done(&wire);
+}
+
+/* What the spool says of itself, and what can't be read, are in the book too. */
+static void alarms_and_damage_are_booked(void **state)
+{
+    struct spool_alarm alarm = {
+        .kind = SPOOL_ALARM_TAIL, .time_us = TEST_NOW_US, .text = SPAN("set aside as tail-1")};
+    struct spool_followed records[] = {
+        {.kind = SPOOL_FOLLOWED_ALARM, .alarm = &alarm},
+        {.kind = SPOOL_FOLLOWED_DAMAGED},
+        {.kind = SPOOL_FOLLOWED_GAP},
+    };
+
+    accept_message(1, 1);
+    turn();
+    worker.translator.now_us = TEST_NOW_US;
+    for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
+        records[i].position = worker.folded;
+        records[i].next = (struct spool_position){worker.folded.segment + 1, 1000 * (i + 1)};
+        assert_int_equal(translate(&worker.translator, &records[i]), 0);
+    }
+    test_commit(worker.fold);
+    struct audit_counts c = audit();
+    assert_int_equal(c.findings, 0);
+    assert_int_equal(c.events, 4);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event WHERE kind = 20"), 3);
+}
+
+static void it_goes_on_where_it_stopped(void **state)
+{
+    for (unsigned i = 1; i <= 6; i++) {
+        struct spool_status delivered = status_of(0, SPOOL_OUTCOME_DELIVERED);
+        struct id id = accept_message(i, 1);
+        turn();
+        settle(&id, &delivered, 1);
+        if (i % 2)
+            turn();
+        worker_done(&worker); /* the process ends */
+    }
+    turn();
+    struct audit_counts c = audit();
+    assert_int_equal(c.findings, 0);
+    assert_int_equal(c.accepted, 6);
+    assert_int_equal(c.states[RECIPIENT_DELIVERED], 6);
+}
+
+static void damaged_ledger_is_made_anew_from_the_log(void **state)
+{
+    char path[256];
+    struct spool_status delivered = status_of(0, SPOOL_OUTCOME_DELIVERED);
+
+    struct id id = accept_message(1, 2);
+    turn();
+    worker_done(&worker);
+    snprintf(path, sizeof(path), "%s/" TEST_WEEK, test_folder);
+    test_tamper(TEST_WEEK, "PRAGMA wal_checkpoint(TRUNCATE)");
+    int fd = open(path, O_WRONLY);
+    assert_int_equal(pwrite(fd, "no longer a database", 20, 0), 20);
+    close(fd);
+
+    settle(&id, &delivered, 1);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_DAMAGED);
+    assert_memory_equal(worker.aside, TEST_WEEK ".damaged-", sizeof(TEST_WEEK ".damaged-") - 1);
+    assert_true(worker.behind);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    struct audit_counts c = audit();
+    assert_int_equal(c.findings, 0);
+    assert_int_equal(c.accepted, 2);
+    assert_int_equal(c.states[RECIPIENT_DELIVERED], 1);
+}
+
+/* Nothing is lost when the ledger can't be written for a while. */
+static void it_tries_again_after_trouble(void **state)
+{
+    char gone[160];
+
+    accept_message(1, 1);
+    snprintf(gone, sizeof(gone), "%s/gone", test_folder);
+    worker.ledger = gone;
+    turn();
+    assert_int_equal(worker.trouble, WORKER_LEDGER);
+    assert_true(worker.error < 0 && worker.behind);
+    worker.ledger = test_folder;
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_int_equal(audit().accepted, 1);
+}
+
+/* The spool's folder was emptied: its log starts at the first position again. */
+static void new_spool_is_a_new_lane(void **state)
+{
+    char command[256];
+
+    accept_message(1, 1);
+    accept_message(2, 1);
+    turn();
+    spool_close(spool);
+    snprintf(command, sizeof(command), "rm -rf %s/*", spool_folder);
+    assert_int_equal(system(command), 0);
+    open_spool();
+    accept_message(3, 1);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_int_equal(worker.translator.lane, 1);
+    worker_done(&worker);
+    accept_message(4, 1);
+    turn();
+    assert_int_equal(worker.translator.lane, 1);
+    struct audit_counts c = audit();
+    assert_int_equal(c.findings, 0);
+    assert_int_equal(c.accepted, 4);
+}
+
+static void retention_runs_when_asked(void **state)
+{
+    struct spool_status delivered = status_of(0, SPOOL_OUTCOME_DELIVERED);
+
+    struct id id = accept_message(1, 1);
+    settle(&id, &delivered, 1);
+    turn();
+    worker.keep_before_us = worker.refusals_before_us = TEST_NOW_US + 30 * TEST_DAY;
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_true(worker.deleted_files >= 1);
+    assert_int_equal(audit().accepted, 0);
+}
+
+int main(void)
+{
+#define WORKER_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        WORKER_TEST(what_the_spool_keeps_is_booked),
+        WORKER_TEST(alarms_and_damage_are_booked),
+        WORKER_TEST(it_goes_on_where_it_stopped),
+        WORKER_TEST(damaged_ledger_is_made_anew_from_the_log),
+        WORKER_TEST(it_tries_again_after_trouble),
+        WORKER_TEST(new_spool_is_a_new_lane),
+        WORKER_TEST(retention_runs_when_asked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
