@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* What the fixed fields of any record take at most, its header included. */
-enum { FIXED_BOUND = 512, RECIPIENT_FIXED = 32, STATUS_FIXED = 128 };
+enum { FIXED_BOUND = 512, RECIPIENT_FIXED = 32, STATUS_FIXED = 128, ALARM_BYTES_MAX = 4096 };
 
 struct unit *append_unit_new(enum unit_kind kind, size_t change_count)
 {
@@ -392,19 +392,16 @@ void append_alarm(struct spool *spool, enum spool_alarm_kind kind, const struct 
     list_append(&spool->alarms, &alarm->link);
 }
 
-/* All alarms, at the front of a group, in one block. */
-int append_add_alarms(struct spool *spool, struct list *front)
+void append_add_alarms(struct spool *spool, struct block *block)
 {
-    struct block *block = NULL;
-
     LIST_EACH(&spool->alarms, link)
     {
         struct alarm *alarm = CONTAINER_OF(link, struct alarm, link);
         char bytes[FIXED_BOUND];
         struct buffer b = {.data = bytes, .capacity = sizeof(bytes), .limit = sizeof(bytes)};
         struct record_event event = {.source = SPOOL_EVENT_SPOOL, .time_us = alarm->alarm.time_us};
-        if (!block && !(block = append_block_new(spool, BLOCK_BYTES)))
-            return -ENOMEM;
+        if (block->used > ALARM_BYTES_MAX)
+            break;
         if (codec_encode(&spool_alarm_codec, &alarm->alarm, &b) < 0)
             continue;
         event.bytes = buffer_span(&b);
@@ -412,9 +409,6 @@ int append_add_alarms(struct spool *spool, struct list *front)
             break; /* the rest goes with the next group */
         alarm->in_group = true;
     }
-    if (block)
-        list_append(front, &block->link);
-    return 0;
 }
 
 void append_alarms_sealed(struct spool *spool)

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { OWN_BLOCK_BYTES = 8 * 1024 }; /* alarms and the CHECKPOINT record */
+
 uint64_t group_room_bytes(const struct spool *spool)
 {
     const struct spool_options *o = &spool->options;
@@ -140,14 +142,21 @@ static uint64_t fill_group(struct spool_group *group, struct list *from, uint64_
 
 static bool has_pending(const struct spool *spool)
 {
-    return spool->pending_bytes || !list_is_empty(&spool->alarms);
+    return spool->pending_bytes || !list_is_empty(&spool->alarms) || checkpoint_has_record(spool);
 }
 
 /* What comes before the callers' records: our own, computed from the index as it is now. */
 static void fill_front(struct spool *spool, struct list *front)
 {
     list_init(front);
-    append_add_alarms(spool, front);
+    if (!list_is_empty(&spool->alarms) || checkpoint_has_record(spool)) {
+        struct block *block = append_block_new(spool, OWN_BLOCK_BYTES);
+        if (!block)
+            return;
+        append_add_alarms(spool, block);
+        checkpoint_add_record(spool, block);
+        list_append(front, &block->link);
+    }
 }
 
 static void put_back(struct spool *spool, struct list *front)
@@ -287,7 +296,6 @@ static void apply_unit(struct spool *spool, struct spool_group *group, struct bl
     case UNIT_MOVED:
     case UNIT_RESTATED:
         break;
-    case UNIT_CHECKPOINT:
     case UNIT_EVENT:
         break;
     }

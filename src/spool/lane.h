@@ -13,7 +13,7 @@
  * go out in one group (a MESSAGE with its EXPANDs, a STATUS, an EVENT), and lies whole in a block.
  */
 
-enum unit_kind { UNIT_ACCEPT, UNIT_STATUS, UNIT_EVENT, UNIT_MOVED, UNIT_RESTATED, UNIT_CHECKPOINT };
+enum unit_kind { UNIT_ACCEPT, UNIT_STATUS, UNIT_EVENT, UNIT_MOVED, UNIT_RESTATED };
 
 struct unit {
     struct list link; /* in its block */
@@ -139,7 +139,7 @@ struct spool {
     /* checkpoint.c */
     struct checkpoint_work *checkpoint;
     uint64_t checkpoint_generation;
-    uint32_t checkpoint_parts;
+    bool checkpoint_record_due;
     struct spool_position checkpoint_position; /* of the newest durable one; {0, 0}: none */
 
     /* compact.c */
@@ -192,7 +192,7 @@ void append_fail_accepts(struct spool *spool, int error);
 uint64_t group_room_bytes(const struct spool *spool);
 
 /* append.c: our own EVENTs. */
-int append_add_alarms(struct spool *spool, struct list *front);
+void append_add_alarms(struct spool *spool, struct block *block);
 void append_alarms_sealed(struct spool *spool);
 void append_alarms_retry(struct spool *spool);
 
@@ -224,7 +224,8 @@ void compact_close(struct spool *spool);
 
 /* checkpoint.c */
 bool checkpoint_has_record(const struct spool *spool);
-void checkpoint_add_record(struct spool *spool, struct list *front);
+void checkpoint_add_record(struct spool *spool, struct block *block);
+void checkpoint_close(struct spool *spool);
 
 /* prepare.c, recycle.c, close.c, checkpoint.c, compact.c, scrub.c: NULL when there is nothing */
 struct spool_task *prepare_take(struct spool *spool);

@@ -8,8 +8,8 @@
  * settles for good where the old one ended. So recovery may be cut off anywhere and just runs
  * again.
  */
+#include "spool/checkpoint.h"
 #include "spool/footer.h"
-#include "spool/lane.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -476,15 +476,23 @@ static int replay_found(struct spool *spool, struct found *found, uint64_t from)
     return r == -ENOENT ? replay_segment(spool, segment, from, 0) : r;
 }
 
+/* From the checkpoint's position on, or all. */
 static int replay_all(struct recovery *recovery)
 {
     struct spool *spool = recovery->spool;
-    uint64_t first = segment_first_offset(spool->options.block_bytes);
-    int r = 0;
+    struct spool_position from = {0, 0};
+    int r = checkpoint_load(spool, &from);
 
+    if (r == -ENOENT)
+        r = 0;
     for (size_t i = 0; r == 0 && i < recovery->count; i++) {
-        if (recovery->rows[i].is_used)
-            r = replay_found(spool, &recovery->rows[i], first);
+        struct found *found = &recovery->rows[i];
+        if (!found->is_used || found->segment->number < from.segment)
+            continue;
+        r = replay_found(spool, found,
+                         found->segment->number == from.segment
+                             ? from.offset
+                             : segment_first_offset(spool->options.block_bytes));
     }
     return r;
 }

@@ -19,6 +19,7 @@ const struct spool_options spool_options_default = {
     .book_alarm_segments = 16,
     .book_limit_segments = 256,
     .checkpoint_segments = 4,
+    .checkpoint_rows = 16384,
     .compact_percent = 50,
     .keep_segments = 4,
     .free_segments = 4,
@@ -70,6 +71,7 @@ static void free_spool(struct spool *spool)
 {
     struct list *link;
 
+    checkpoint_close(spool);
     index_done(&spool->index);
     free_segments(spool);
     while (!list_is_empty(&spool->blocks))

@@ -40,6 +40,7 @@ struct spool_options {
     uint32_t book_alarm_segments; /* closed segments that the book hasn't folded: alarm … */
     uint32_t book_limit_segments; /* … and new mail deferred */
     uint32_t checkpoint_segments; /* a checkpoint after this many newly closed segments */
+    uint32_t checkpoint_rows;     /* messages in one of its parts: a slice of the loop's time */
     uint32_t compact_percent;     /* segments with at most this much alive are compacted */
     uint32_t keep_segments;       /* no compaction below this many segments of a kind */
     uint32_t free_segments;       /* recycled segments kept for reuse; more are removed */

@@ -4,8 +4,8 @@
 typedef struct spool_task *take_fn(struct spool *spool);
 
 static take_fn *const takers[TASK_KINDS] = {
-    [TASK_BULK] = bulk_take,   [TASK_PREPARE] = prepare_take, [TASK_RECYCLE] = recycle_take,
-    [TASK_CLOSE] = close_take, [TASK_SPACE] = space_take,
+    [TASK_BULK] = bulk_take,   [TASK_PREPARE] = prepare_take,       [TASK_RECYCLE] = recycle_take,
+    [TASK_CLOSE] = close_take, [TASK_CHECKPOINT] = checkpoint_take, [TASK_SPACE] = space_take,
 };
 
 void task_init(struct spool_task *task, struct spool *spool, void (*run)(struct spool_task *),

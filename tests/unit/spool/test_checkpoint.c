@@ -1,0 +1,174 @@
+#include "spool_world.h"
+
+#include "spool/checkpoint.h"
+#include <errno.h>
+
+static int setup(void **state)
+{
+    static struct world w;
+    w = world_new();
+    w.options.checkpoint_segments = 2;
+    w.options.checkpoint_rows = 7;
+    w.options.keep_segments = 1000;
+    world_open(&w);
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_done(*state);
+    return 0;
+}
+
+/* Messages 1 to `count` of three recipients, number i with the first i % 3 of them done. */
+static void fill(struct world *w, unsigned count)
+{
+    for (unsigned i = 1; i <= count; i++) {
+        assert_int_equal(world_accept(w, i, 3, 4000), 0);
+        assert_int_equal(world_commit(w), 0);
+        for (unsigned r = 0; r < i % 3; r++)
+            assert_int_equal(world_status(w, i, r, SPOOL_OUTCOME_DELIVERED), 0);
+        assert_int_equal(world_status(w, i, 2, SPOOL_OUTCOME_DEFERRED), 0);
+        world_run(w);
+    }
+}
+
+static void check(struct world *w, unsigned count)
+{
+    for (unsigned i = 1; i <= count; i++) {
+        assert_int_equal(world_check(w, i, 3, 4000), 0);
+        struct spool_message *message = world_find(w, i);
+        assert_int_equal(message->waiting, 3 - i % 3);
+        assert_int_equal(message->accepted_us, i * 1000);
+        struct spool_recipient *r = spool_find_recipient(message, 2);
+        assert_int_equal(r->attempts, 3);
+        assert_int_equal(r->next_attempt_us, 777);
+        assert_span(spool_domain(w->spool, r->domain), "d2.example");
+    }
+}
+
+static void saves_reading(void **state)
+{
+    struct world *w = *state;
+
+    fill(w, 150);
+    struct spool_position position = w->spool->checkpoint_position;
+    assert_true(position.segment > 2);
+    /* A record behind the checkpoint's position isn't looked at. */
+    uint64_t first = CONTAINER_OF(w->spool->segments[STORE_LOG].next, struct segment, link)->number;
+    uint64_t bit = (segment_first_offset(512) + RECORD_HEADER_BYTES + 30) * 8;
+    store_sim_flip(w->disk, STORE_LOG, first, bit);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    assert_int_equal(spool_position_compare(w->spool->checkpoint_position, position), 0);
+    assert_int_equal(spool_damage_count(w->spool), 0);
+    assert_int_equal(w->spool->index.messages, 150);
+    store_sim_flip(w->disk, STORE_LOG, first, bit);
+    check(w, 150);
+}
+
+static void is_rebuilt_when_damaged(void **state)
+{
+    struct world *w = *state;
+    const char *const names[] = {"checkpoint", NULL};
+    char part[CHECKPOINT_NAME_BYTES];
+
+    for (int i = 0; i < 2; i++) {
+        if (i == 0)
+            fill(w, 100);
+        world_run(w);
+        assert_true(w->spool->checkpoint_position.segment > 0);
+        checkpoint_part_name(part, w->spool->checkpoint_generation, 3);
+        assert_int_equal(store_sim_flip_file(w->disk, names[i] ? names[i] : part, 777), 0);
+        world_crash(w, STORE_SIM_KILLED);
+        assert_int_equal(spool_damage_count(w->spool), 1);
+        assert_int_equal(w->spool->checkpoint_position.segment, 0);
+        check(w, 100);
+        world_run(w);
+        world_crash(w, STORE_SIM_POWER_CUT);
+        assert_int_equal(spool_damage_count(w->spool), 0);
+        check(w, 100);
+    }
+}
+
+/* Rows change, go and come between the slices, and the process ends before the next checkpoint. */
+static void may_be_fuzzy(void **state)
+{
+    struct world *w = *state;
+    struct spool_task *task;
+    unsigned next = 1, parts = 0;
+
+    w->spool->options.checkpoint_segments = 1000;
+    fill(w, 60);
+    w->spool->options.checkpoint_segments = 1;
+    while (w->spool->checkpoint_position.segment == 0) {
+        task = spool_take_task(w->spool, ++w->now_us);
+        assert_non_null(task);
+        parts += task->kind == TASK_CHECKPOINT;
+        spool_run_task(task);
+        spool_finish_task(w->spool, task, ++w->now_us);
+        assert_int_equal(world_status(w, 61 - next, 2, SPOOL_OUTCOME_HELD), 0);
+        assert_int_equal(world_accept(w, 100 + next, 1, 3000), 0);
+        assert_int_equal(world_commit(w), 0);
+        for (unsigned r = next % 3; r < 3; r++)
+            assert_int_equal(world_status(w, next, r, SPOOL_OUTCOME_REMOVED), 0);
+        assert_int_equal(world_commit(w), 0);
+        next++;
+    }
+    assert_true(parts > 5 && next < 31);
+    for (int round = 0; round < 2; round++) {
+        world_crash(w, STORE_SIM_POWER_CUT);
+        assert_true(w->spool->checkpoint_position.segment > 0);
+        assert_int_equal(spool_damage_count(w->spool), 0);
+        for (unsigned i = 1; i < next; i++) {
+            assert_null(world_find(w, i));
+            assert_non_null(world_find(w, 100 + i));
+            struct spool_recipient *r = spool_find_recipient(world_find(w, 61 - i), 2);
+            assert_int_equal(r->state, SPOOL_RECIPIENT_HELD);
+        }
+        assert_int_equal(w->spool->index.messages, 60);
+    }
+}
+
+static void decodes_a_byte_at_a_time(void **state)
+{
+    struct checkpoint_concern concerns[] = {{4}, {5}};
+    struct checkpoint_segment segments[] = {{7, 0, concerns, 2}};
+    struct checkpoint_part parts[] = {{100, 200}};
+    struct checkpoint_manifest m = {.generation = 3,
+                                    .position = {7, 4096},
+                                    .segments = segments,
+                                    .segment_count = 1,
+                                    .parts = parts,
+                                    .part_count = 1},
+                               back;
+    struct buffer bytes = BUFFER_INIT;
+    struct arena arena = ARENA_INIT;
+
+    (void)state;
+    assert_int_equal(checkpoint_encode_manifest(&m, &bytes), 0);
+    for (size_t size = 0; size < bytes.size; size++)
+        assert_int_equal(checkpoint_decode_manifest(span_of(bytes.data, size), &arena, &back),
+                         -EBADMSG);
+    for (size_t bit = 0; bit < bytes.size * 8; bit++) {
+        bytes.data[bit / 8] ^= (char)(1 << bit % 8);
+        assert_int_equal(checkpoint_decode_manifest(buffer_span(&bytes), &arena, &back), -EBADMSG);
+        bytes.data[bit / 8] ^= (char)(1 << bit % 8);
+    }
+    assert_int_equal(checkpoint_decode_manifest(buffer_span(&bytes), &arena, &back), 0);
+    assert_int_equal(back.segments[0].concerns[1].segment, 5);
+    assert_int_equal(back.parts[0].sum, 200);
+    arena_done(&arena);
+    buffer_done(&bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(saves_reading, setup, teardown),
+        cmocka_unit_test_setup_teardown(is_rebuilt_when_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(may_be_fuzzy, setup, teardown),
+        cmocka_unit_test(decodes_a_byte_at_a_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
