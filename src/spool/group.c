@@ -38,6 +38,7 @@ static void make_header(struct spool *spool, struct spool_group *group)
     struct segment *segment = group->segment;
 
     group->is_first = true;
+    spool->used_number = segment->number;
     group->header = (struct segment_header){.block_bytes = spool->options.block_bytes,
                                             .number = segment->number,
                                             .size_bytes = segment->size_bytes,

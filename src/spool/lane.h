@@ -105,6 +105,10 @@ struct spool {
 
     struct list segments[2]; /* by enum store_kind, each by number */
     uint64_t last_number[2];
+    /* The newest log segment whose header may be on the disk, sealed or not. What is used next has
+     * a higher number: recovery starts from the highest header and passes over what that one's
+     * chain doesn't name. */
+    uint64_t used_number;
     struct segment *open; /* the log segment that groups go to; NULL: the next one takes a spare */
 
     /* What is sealed. */
@@ -156,6 +160,7 @@ struct spool {
 /* spool.c */
 struct segment *spool_segment(const struct spool *spool, enum store_kind kind, uint64_t number);
 /* The segment that a group may start; NULL: none is prepared. */
+bool spool_is_spare(const struct spool *spool, const struct segment *segment);
 struct segment *spool_next_spare(const struct spool *spool);
 void spool_count_lag(struct spool *spool);
 /* Keeps the list in order. */

@@ -59,8 +59,7 @@ static uint32_t count_spares(const struct spool *spool)
     uint32_t count = 0;
     LIST_EACH(&spool->segments[STORE_LOG], link)
     {
-        const struct segment *segment = CONTAINER_OF(link, struct segment, link);
-        count += segment->state == SEGMENT_SPARE && segment->number > spool->sealed.segment;
+        count += spool_is_spare(spool, CONTAINER_OF(link, struct segment, link));
     }
     return count;
 }

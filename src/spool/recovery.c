@@ -325,6 +325,7 @@ static int settle_newest(struct spool *spool, struct found *found)
         return r;
     segment->end = seals.end;
     spool->sealed = (struct spool_position){segment->number, seals.end};
+    spool->used_number = segment->number;
     spool->last_seal = seals.last_seal;
     spool->last_sum = seals.last_sum;
     spool->sequence = seals.sequence;

@@ -102,8 +102,8 @@ static uint32_t count_spares(const struct spool *spool, enum store_kind kind)
     LIST_EACH(&spool->segments[kind], link)
     {
         const struct segment *segment = CONTAINER_OF(link, struct segment, link);
-        count += segment->state == SEGMENT_SPARE &&
-                 (kind == STORE_BULK || segment->number > spool->sealed.segment);
+        count +=
+            kind == STORE_LOG ? spool_is_spare(spool, segment) : segment->state == SEGMENT_SPARE;
     }
     return count;
 }

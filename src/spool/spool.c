@@ -153,12 +153,17 @@ struct segment *spool_segment(const struct spool *spool, enum store_kind kind, u
     return NULL;
 }
 
+bool spool_is_spare(const struct spool *spool, const struct segment *segment)
+{
+    return segment->state == SEGMENT_SPARE && segment->number > spool->used_number;
+}
+
 struct segment *spool_next_spare(const struct spool *spool)
 {
     LIST_EACH(&spool->segments[STORE_LOG], link)
     {
         struct segment *segment = CONTAINER_OF(link, struct segment, link);
-        if (segment->state == SEGMENT_SPARE && segment->number > spool->sealed.segment)
+        if (spool_is_spare(spool, segment))
             return segment;
     }
     return NULL;
