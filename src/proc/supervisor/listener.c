@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096 };
+enum { BACKLOG = 4096, BIND_TRIES = 50, BIND_PAUSE_US = 100000 };
 
 static struct listener *find(struct listener *list, const char *address)
 {
@@ -95,6 +95,19 @@ static int bind_unix(const char *path)
     return fd;
 }
 
+/* At the start the processes of a supervisor that was killed may still hold the address: they end
+ * as soon as they see that it is gone. */
+static int bind_patiently(const struct listener *wanted, const struct conf_address *tcp,
+                          unsigned tries)
+{
+    for (;;) {
+        int fd = tcp ? bind_tcp(tcp) : bind_unix(wanted->address);
+        if (fd != -EADDRINUSE || --tries == 0)
+            return fd;
+        usleep(BIND_PAUSE_US);
+    }
+}
+
 /* Takes over the socket of an old listener with this address, or binds one. */
 static int add(struct listener **list, struct listener *old, const struct listener *wanted,
                const struct conf_address *tcp)
@@ -105,7 +118,7 @@ static int add(struct listener **list, struct listener *old, const struct listen
     if (!l)
         return -ENOMEM;
     *l = *wanted;
-    l->fd = same ? same->fd : tcp ? bind_tcp(tcp) : bind_unix(wanted->address);
+    l->fd = same ? same->fd : bind_patiently(wanted, tcp, old ? 1 : BIND_TRIES);
     if (l->fd < 0) {
         int r = l->fd;
         log_error("listen %s on %s: %s%s", l->name, l->address, strerror(-r),
