@@ -166,6 +166,9 @@ void smtp_server_shutdown(struct smtp_server *server);
 
 /* Nothing more will be said: close when the output is written. */
 bool smtp_server_is_over(const struct smtp_server *server);
+/* The client ended it, and so knows that nothing more comes. Else it may still be sending, and
+ * would lose the last reply if the connection were closed at once. */
+bool smtp_server_has_quit(const struct smtp_server *server);
 /* The backend owes an answer: output may be held back until it comes. */
 bool smtp_server_is_waiting(const struct smtp_server *server);
 /* The sender of the message under way, canonical; empty when there is none. */

@@ -26,7 +26,15 @@ static void answer(struct smtpd_ask *ask, const struct smtp_answer *a)
     smtp_question_answer(ask->question, a);
 }
 
-static const struct smtp_answer unavailable = {.verdict = SMTP_DEFER};
+/* It can't be asked, or whoever was asked is gone. */
+static void answer_unavailable(struct smtpd_ask *ask)
+{
+    static const struct smtp_answer unavailable = {.verdict = SMTP_DEFER};
+
+    if (ask->question->kind == SMTP_ASK_MESSAGE)
+        smtpd_upload_abort(ask->session);
+    answer(ask, &unavailable);
+}
 
 /* ---- what is asked ---- */
 
@@ -115,7 +123,7 @@ static void on_credit(struct ipc_waiter *waiter)
     struct smtpd_ask *ask = CONTAINER_OF(waiter, struct smtpd_ask, waiter);
 
     if (try_call(ask) < 0)
-        answer(ask, &unavailable);
+        answer_unavailable(ask);
 }
 
 /* ---- what is answered ---- */
@@ -171,7 +179,7 @@ static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
     struct smtpd_ask *ask = CONTAINER_OF(call, struct smtpd_ask, call);
 
     if (!reply)
-        answer(ask, &unavailable);
+        answer_unavailable(ask);
     else if (ask->question->kind == SMTP_ASK_CLIENT)
         on_client(ask, reply);
     else if (ask->question->kind == SMTP_ASK_RECIPIENT)
@@ -209,9 +217,10 @@ static int ask(void *context, struct smtp_question *question)
     if (question->kind == SMTP_ASK_MESSAGE && question->message->uploaded &&
         smtpd_upload_is_pending(s)) {
         s->commit = a;
-        return 0;
+    } else if (try_call(a) < 0) {
+        answer_unavailable(a);
     }
-    return try_call(a);
+    return 0;
 }
 
 void smtpd_ask_commit(struct smtpd_session *s)
@@ -219,10 +228,8 @@ void smtpd_ask_commit(struct smtpd_session *s)
     struct smtpd_ask *a = s->commit;
 
     s->commit = NULL;
-    if (s->upload.error || try_call(a) < 0) {
-        smtpd_upload_abort(s);
-        answer(a, &unavailable);
-    }
+    if (s->upload.error || try_call(a) < 0)
+        answer_unavailable(a);
 }
 
 static void cancel(void *context, struct smtp_question *question)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -58,6 +59,8 @@ static void read_more(struct smtpd_session *s)
         s->eof = true;
         return;
     }
+    if (s->lingering)
+        return;
     struct span in = span_of(smtpd->read_buffer, (size_t)n);
     size_t used = smtp_server_input(s->server, in);
     if (buffer_append_span(&s->input, span_from(in, used)) < 0)
@@ -84,13 +87,24 @@ static void watch(struct smtpd_session *s)
 {
     unsigned events = 0;
 
-    if (s->input.size == 0 && !s->eof)
+    if ((s->input.size == 0 || s->lingering) && !s->eof)
         events |= IO_READ;
     if (smtp_server_output(s->server).size && !smtp_server_is_waiting(s->server))
         events |= IO_WRITE;
     if (events != s->events && io_watch_set(s->watch, events) < 0)
         s->broken = true;
     s->events = events;
+}
+
+/* Everything was said and written. A close() now would make the kernel answer what the client still
+ * sends with a reset, which may overtake our last reply: so only our half is closed first. */
+static void say_goodbye(struct smtpd_session *s)
+{
+    if (s->eof || smtp_server_has_quit(s->server))
+        s->broken = true;
+    else if (!s->lingering && shutdown(s->fd, SHUT_WR) < 0)
+        s->broken = true;
+    s->lingering = true;
 }
 
 static void on_turn(struct io_deferred *deferred)
@@ -102,11 +116,10 @@ static void on_turn(struct io_deferred *deferred)
         smtp_server_eof(s->server);
     if (!s->broken)
         write_out(s);
-    if (s->broken || (smtp_server_is_over(s->server) && smtp_server_output(s->server).size == 0)) {
-        session_free(s);
-        return;
-    }
-    watch(s);
+    if (!s->broken && smtp_server_is_over(s->server) && smtp_server_output(s->server).size == 0)
+        say_goodbye(s);
+    if (!s->broken)
+        watch(s);
     if (s->broken)
         session_free(s);
 }
@@ -121,7 +134,7 @@ static void on_events(void *arg, int fd, unsigned events)
     struct smtpd_session *s = arg;
 
     smtpd_update_time(s->smtpd);
-    if ((events & IO_READ) && s->input.size == 0 && !s->eof)
+    if ((events & IO_READ) && (s->input.size == 0 || s->lingering) && !s->eof)
         read_more(s);
     smtpd_session_wake(s);
 }
@@ -163,6 +176,7 @@ void smtpd_sessions_expire(struct smtpd *smtpd)
         struct smtpd_session *s = CONTAINER_OF(link, struct smtpd_session, link);
         if (smtp_server_deadline_ms(s->server) > smtpd->time.monotonic_ms)
             continue;
+        s->broken |= smtp_server_is_over(s->server); /* it doesn't take our last words */
         smtp_server_expire(s->server);
         smtpd_session_wake(s);
     }

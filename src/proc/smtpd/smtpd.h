@@ -87,7 +87,8 @@ struct smtpd_session {
     struct io_deferred turn; /* feeds, writes, closes */
     struct buffer input;     /* read, and not taken by the session yet */
     bool eof;
-    bool broken; /* the connection is of no more use */
+    bool broken;    /* the connection is of no more use */
+    bool lingering; /* all was said: what still comes is dropped until the client closes */
     bool trusted;
     bool counted;     /* the directory counts this connection */
     uint32_t refused; /* recipients */

@@ -13,6 +13,8 @@ void smtp_ask(struct smtp_server *s, enum smtp_question_kind kind, struct span a
     struct smtp_question *q = calloc(1, sizeof(*q) + s->backend->question_extra);
 
     if (!q) {
+        if (kind == SMTP_ASK_MESSAGE && s->transaction.message.uploaded)
+            s->backend->upload_abort(s->context); /* it was handed over to nobody */
         smtp_close(s, &no_memory);
         return;
     }

@@ -4,6 +4,8 @@
 
 static const struct smtp_reply too_many_refusals = {
     421, "4.7.0", "too many refused recipients, closing the connection"};
+static const struct smtp_reply too_many_errors = {421, "4.7.0",
+                                                  "too many errors, closing the connection"};
 
 enum { QUOTED_ADDRESS_MAX = 120, REASON_MAX = 256 };
 
@@ -38,19 +40,26 @@ static bool is_bad_command(unsigned code)
     return code == 501 || code == 503 || code == 555;
 }
 
-static void count(struct smtp_server *s, const struct smtp_refusal *refusal)
+static void end(struct smtp_server *s, const struct smtp_reply *reply)
 {
-    bool recipient = refusal->recipient.size && refusal->reply.code != 452;
-    bool bad = is_bad_command(refusal->reply.code);
+    smtp_refuse(s, &(struct smtp_refusal){.phase = "connect", .reply = *reply});
+    smtp_close(s, NULL);
+}
 
-    s->errors += bad;
-    s->refusals += recipient;
-    if ((recipient && s->settings->refusals_max && s->refusals >= s->settings->refusals_max) ||
-        (bad && s->settings->errors_max && s->errors >= s->settings->errors_max)) {
-        s->errors = s->refusals = 0;
-        smtp_refuse(s, &(struct smtp_refusal){.phase = "connect", .reply = too_many_refusals});
-        smtp_close(s, NULL);
-    }
+void smtp_count_error(struct smtp_server *s)
+{
+    uint32_t max = s->settings->errors_max;
+
+    if (max && s->errors < max && ++s->errors == max)
+        end(s, &too_many_errors);
+}
+
+static void count_refusal(struct smtp_server *s)
+{
+    uint32_t max = s->settings->refusals_max;
+
+    if (max && s->refusals < max && ++s->refusals == max)
+        end(s, &too_many_refusals);
 }
 
 void smtp_refuse(struct smtp_server *s, const struct smtp_refusal *refusal)
@@ -73,5 +82,8 @@ void smtp_refuse(struct smtp_server *s, const struct smtp_refusal *refusal)
     smtp_say(s, &reply);
     if (buffer_error(&s->out) == 0)
         book(s, refusal, &id, span_of(s->out.data + start, s->out.size - start - 2));
-    count(s, refusal);
+    if (is_bad_command(reply.code))
+        smtp_count_error(s);
+    else if (refusal->recipient.size && reply.code != 452)
+        count_refusal(s);
 }

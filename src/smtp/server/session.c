@@ -5,8 +5,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static const struct smtp_reply too_many_errors = {421, "4.7.0",
-                                                  "too many errors, closing the connection"};
 static const struct smtp_reply timed_out = {421, "4.4.2",
                                             "waited too long, closing the connection"};
 static const struct smtp_reply shutting_down = {421, "4.3.2",
@@ -67,10 +65,7 @@ void smtp_close(struct smtp_server *s, const struct smtp_reply *reply)
 void smtp_say_error(struct smtp_server *s, const struct smtp_reply *reply)
 {
     smtp_say(s, reply);
-    if (s->settings->errors_max && ++s->errors >= s->settings->errors_max) {
-        smtp_refuse(s, &(struct smtp_refusal){.phase = "connect", .reply = too_many_errors});
-        smtp_close(s, NULL);
-    }
+    smtp_count_error(s);
 }
 
 struct smtp_server *smtp_server_new(const struct smtp_server_settings *settings,
@@ -303,6 +298,11 @@ void smtp_server_sent(struct smtp_server *s, size_t size)
 bool smtp_server_is_over(const struct smtp_server *s)
 {
     return s->state == SMTP_STATE_CLOSING;
+}
+
+bool smtp_server_has_quit(const struct smtp_server *s)
+{
+    return s->quit;
 }
 
 bool smtp_server_is_waiting(const struct smtp_server *s)

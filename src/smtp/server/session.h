@@ -63,6 +63,7 @@ struct smtp_server {
     bool line_complete; /* `line` holds a command that waits to be run */
     bool line_too_long; /* the rest of this line is dropped */
     bool eof;
+    bool quit;     /* by the client's own wish */
     bool draining; /* shutdown was asked for */
     bool running;  /* inside input: answers need no wake */
 
@@ -105,6 +106,8 @@ struct smtp_refusal {
     struct span recipient;
 };
 void smtp_refuse(struct smtp_server *s, const struct smtp_refusal *refusal);
+/* One more bad command; too many end the session. */
+void smtp_count_error(struct smtp_server *s);
 
 /* question.c */
 void smtp_ask(struct smtp_server *s, enum smtp_question_kind kind, struct span address,

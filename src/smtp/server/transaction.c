@@ -70,11 +70,11 @@ void smtp_commit(struct smtp_server *s)
         return;
     }
     complete_envelope(s);
-    smtp_body_hand_over(s->body, &t->envelope, &t->message);
     if (received_write(&t->envelope, s->settings->hostname, &t->header) < 0) {
         refuse_message(s, "body", &not_stored);
         return;
     }
+    smtp_body_hand_over(s->body, &t->envelope, &t->message);
     t->message.header = buffer_span(&t->header);
     smtp_ask(s, SMTP_ASK_MESSAGE, span_of("", 0), span_of("", 0));
 }

@@ -489,6 +489,22 @@ static void a_session_keeps_its_generation(void **state)
     say(w, "", "220");
 }
 
+static void the_last_reply_arrives_though_the_client_talks_on(void **state)
+{
+    struct world *w = *state;
+
+    dial(w);
+    say(w, "", "220");
+    assert_true(transmit(w, "BDAT nonsense\r\n", 15));
+    say(w, "NOOP\r\nNOOP\r\n", "501");
+    assert_true(w->closed);
+    assert_true(transmit(w, "NOOP\r\n", 6));
+    turns(w);
+    assert_int_equal(w->smtpd.session_count, 1);
+    hang_up(w);
+    assert_int_equal(w->smtpd.session_count, 0);
+}
+
 static void shutdown_finishes_the_message(void **state)
 {
     struct world *w = *state;
@@ -516,6 +532,7 @@ int main(void)
         TEST(pressure_defers_before_data),
         TEST(nobody_is_accepted_without_a_directory),
         TEST(a_session_keeps_its_generation),
+        TEST(the_last_reply_arrives_though_the_client_talks_on),
         TEST(shutdown_finishes_the_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
