@@ -35,7 +35,7 @@ static int make_folder(const char *path, mode_t mode, uint32_t uid, uint32_t gid
     if (mkdir(path, mode) < 0)
         return errno == EEXIST ? 0 : -errno;
     /* mkdir obeys the umask, and leaves out the sticky bit. */
-    if (chmod(path, mode) < 0 || (uid != UINT32_MAX && chown(path, uid, gid) < 0))
+    if ((uid != UINT32_MAX && chown(path, uid, gid) < 0) || chmod(path, mode) < 0)
         return -errno;
     return 0;
 }
@@ -63,9 +63,10 @@ int folders_prepare(const struct conf *conf)
         r = prepare(conf->ledger, 0750, conf->users.queue);
     if (r == 0)
         r = prepare(control, 0755, conf->users.queue);
-    /* Anyone may put a file into the drop folder, nobody but the server may list or remove. */
+    /* Anyone may put a file into the drop folder, nobody but the server may list or remove; files
+     * take over its group, which may read them (docs/formats/drop.md). */
     if (r == 0)
-        r = prepare(conf->drop, 01733, conf->users.queue);
+        r = prepare(conf->drop, 03733, conf->users.queue);
     for (size_t i = 0; r == 0 && i < conf->domain_count; i++)
         r = prepare(conf_template_folder(conf->domains[i].template), 0711, conf->users.mailbox);
     return r;

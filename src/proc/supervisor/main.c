@@ -6,6 +6,7 @@
 #include "people/people.h"
 #include <errno.h>
 #include <getopt.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,8 +144,8 @@ static void collect_drop(struct supervisor *s)
     snprintf(gid, sizeof(gid), "%u", group);
     if (fork() != 0)
         return;
-    if (user != UINT32_MAX &&
-        (setresgid(group, group, group) < 0 || setresuid(user, user, user) < 0))
+    if (user != UINT32_MAX && (setgroups(0, NULL) < 0 || setresgid(group, group, group) < 0 ||
+                               setresuid(user, user, user) < 0))
         _exit(1);
     execlp(program, "postbuch", "send", "--config", submit, "--collect", folder, NULL);
     _exit(127);
