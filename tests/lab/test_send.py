@@ -23,7 +23,7 @@ def test_message_is_delivered_and_traced(server):
     assert body.endswith(b'\n\nworld\n')
     for field in (b'\nFrom: ', b'\nDate: ', b'\nMessage-ID: <'):
         assert body.count(field) == 1
-    trace, = server.json('trace', queue_id(done))
+    trace = server.json('trace', queue_id(done))
     assert trace['sender'] == 'alice@postbuch.test'
     assert [r['state'] for r in trace['recipients']] == ['delivered']
 
