@@ -96,6 +96,14 @@ static void welcome(struct smtpd_listener *l, int fd, const struct sockaddr_stor
     smtpd_session_begin(l, fd, &client);
 }
 
+/* No descriptors or memory: those who knock would wake us without end. */
+static void pause_accepting(struct smtpd *smtpd)
+{
+    log_warn("can't accept connections for a while: %m");
+    smtpd->accept_paused = true;
+    smtpd_listeners_update(smtpd);
+}
+
 static void on_connection(void *arg, int fd, unsigned events)
 {
     struct smtpd_listener *l = arg;
@@ -110,7 +118,7 @@ static void on_connection(void *arg, int fd, unsigned events)
             welcome(l, client, &from);
         } else if (errno != ECONNABORTED && errno != EINTR) {
             if (errno != EAGAIN)
-                log_warn("accept: %m");
+                pause_accepting(smtpd);
             break;
         }
     }
@@ -118,7 +126,8 @@ static void on_connection(void *arg, int fd, unsigned events)
 
 static bool may_accept(const struct smtpd *smtpd, const struct smtpd_generation *g)
 {
-    return g == smtpd->in_force && !smtpd->process.ending && smtpd->directory && smtpd->queue &&
+    return g == smtpd->in_force && !smtpd->process.ending && !smtpd->accept_paused &&
+           smtpd->directory && smtpd->queue &&
            (g->conf.connections_max == 0 || smtpd->session_count < g->conf.connections_max);
 }
 

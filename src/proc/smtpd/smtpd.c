@@ -119,6 +119,10 @@ static void on_tick(void *arg)
     smtpd_update_time(smtpd);
     smtpd_sessions_expire(smtpd);
     smtpd_refusals_flush(&smtpd->refusals, smtpd->time.monotonic_ms, false);
+    if (smtpd->accept_paused) {
+        smtpd->accept_paused = false;
+        smtpd_listeners_update(smtpd);
+    }
     if (smtpd->ending_ms && smtpd->time.monotonic_ms - smtpd->ending_ms > SHUTDOWN_MS)
         smtpd_sessions_shutdown(smtpd, true);
     io_timer_set(smtpd->tick, TICK_MS);

@@ -52,6 +52,7 @@ struct smtpd {
     uint64_t last_upload;
     struct io_timer *tick; /* once a second: deadlines and aggregates */
     int64_t ending_ms;     /* when the shutdown began, or 0 */
+    bool accept_paused;    /* until the next tick */
     bool pressure;         /* the queue asks to defer new mail */
     char pressure_text[SMTPD_PRESSURE_TEXT_MAX];
     uint64_t accepted_sessions, accepted_messages, refusal_count;
