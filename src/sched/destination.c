@@ -120,6 +120,8 @@ void destination_resume(struct sched *s, struct destination *d)
 void destination_succeeded(struct sched *s, struct destination *d)
 {
     d->failures = d->pauses = 0;
+    free(d->why);
+    d->why = NULL;
     destination_resume(s, d);
     if (d->window >= s->config.window_max)
         return;

@@ -17,6 +17,8 @@ void sched_explain(const struct sched *s, uint32_t item, struct sched_explanatio
                                       .attempts = i->attempts,
                                       .destination = span_of(d->name, d->name_size),
                                       .why = span_from_cstr(d->why)};
+    if (i->state == SCHED_PAUSED || (i->state == SCHED_HELD && !(i->flags & ITEM_IS_GIVEN_UP)))
+        out->why = why_text(s, i->next);
     switch ((enum sched_state)i->state) {
     case SCHED_PAUSED:
         out->wait = SCHED_WAIT_PAUSE;
@@ -24,6 +26,7 @@ void sched_explain(const struct sched *s, uint32_t item, struct sched_explanatio
         if (d->place == DESTINATION_PAUSING && d->resume_ms > out->until_ms) {
             out->wait = SCHED_WAIT_DESTINATION;
             out->until_ms = d->resume_ms;
+            out->why = span_from_cstr(d->why);
         }
         break;
     case SCHED_READY:

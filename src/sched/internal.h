@@ -12,9 +12,9 @@
 struct item {
     void *owner;
     uint32_t destination;
-    uint32_t sender;        /* a hash: equal senders share a flow */
-    uint32_t deadline_s;    /* monotonic */
-    uint32_t next;          /* READY: in its flow; HELD and expired: in the list of those */
+    uint32_t sender;     /* a hash: equal senders share a flow */
+    uint32_t deadline_s; /* monotonic */
+    uint32_t next;       /* READY: in its flow; PAUSED, HELD: why; given up: in the list of those */
     uint32_t prev_or_place; /* READY: in its flow; PAUSED: position in the heap */
     uint16_t attempts;
     uint8_t state; /* enum sched_state */
@@ -22,8 +22,9 @@ struct item {
 };
 
 enum item_flags {
-    ITEM_HOLD_ASKED = 1, /* while ACTIVE: hold it when the attempt fails */
-    ITEM_IN_WINDOW = 2,  /* ACTIVE and counted in its destination's window */
+    ITEM_HOLD_ASKED = 1,  /* while ACTIVE: hold it when the attempt fails */
+    ITEM_IS_GIVEN_UP = 4, /* HELD and in the list of those given up */
+    ITEM_IN_WINDOW = 2,   /* ACTIVE and counted in its destination's window */
 };
 
 /* The ready items of one sender for one destination, first come first served. */
@@ -63,8 +64,8 @@ struct destination {
 struct sched {
     struct sched_config config;
     uint64_t random;
-    struct slab items, flows, destinations;
-    struct table flow_table, destination_table;
+    struct slab items, flows, destinations, whys;
+    struct table flow_table, destination_table, why_table;
     struct heap paused_items, paused_destinations;
     struct list ring;   /* RUNNABLE destinations */
     struct list unused; /* destinations without items, longest unused first */
@@ -109,3 +110,11 @@ void destination_succeeded(struct sched *s, struct destination *d);
 void destination_failed(struct sched *s, struct destination *d, struct span why, int64_t now_ms);
 void destination_resume(struct sched *s, struct destination *d);
 void destination_free_all(struct sched *s);
+
+/* why.c: texts shared by items. A handle is one use of its text; 0 is no text. */
+void why_init(struct sched *s);
+void why_done(struct sched *s);
+/* 0 also when there is no memory. */
+uint32_t why_take(struct sched *s, struct span text);
+void why_release(struct sched *s, uint32_t handle);
+struct span why_text(const struct sched *s, uint32_t handle);

@@ -40,6 +40,7 @@ int sched_new(const struct sched_config *config, struct sched **out)
     slab_init(&s->items, sizeof(struct item));
     slab_init(&s->flows, sizeof(struct flow));
     slab_init(&s->destinations, sizeof(struct destination));
+    why_init(s);
     heap_init(&s->paused_items, item_moved, s);
     heap_init(&s->paused_destinations, destination_moved, s);
     list_init(&s->ring);
@@ -53,6 +54,7 @@ void sched_free(struct sched *s)
     if (!s)
         return;
     destination_free_all(s);
+    why_done(s);
     slab_done(&s->items);
     slab_done(&s->flows);
     slab_done(&s->destinations);
@@ -71,18 +73,46 @@ void sched_reconfigure(struct sched *s, const struct sched_config *config)
     s->config.seed = seed; /* hashes depend on it */
 }
 
+/* An item given up through its destination may leave before anybody asked for it. */
+static void leave_given_up(struct sched *s, uint32_t handle, struct item *i)
+{
+    uint32_t *at = &s->first_expired;
+
+    while (*at != handle)
+        at = &item_at(s, *at)->next;
+    *at = i->next;
+    i->flags &= (uint8_t)~ITEM_IS_GIVEN_UP;
+}
+
+static void leave_hold(struct sched *s, uint32_t handle, struct item *i)
+{
+    if (i->flags & ITEM_IS_GIVEN_UP)
+        leave_given_up(s, handle, i);
+    else
+        why_release(s, i->next);
+}
+
+static void leave_pause(struct sched *s, struct item *i)
+{
+    heap_remove(&s->paused_items, i->prev_or_place);
+    why_release(s, i->next);
+}
+
 /* Takes the item out of whatever its state keeps it in. */
 static void leave_state(struct sched *s, uint32_t handle, struct item *i)
 {
     struct destination *d = destination_at(s, i->destination);
 
     if (i->state == SCHED_PAUSED)
-        heap_remove(&s->paused_items, i->prev_or_place);
+        leave_pause(s, i);
+    else if (i->state == SCHED_HELD)
+        leave_hold(s, handle, i);
     else if (i->state == SCHED_READY)
         flow_remove(s, handle);
     else if (i->state == SCHED_ACTIVE && i->flags & ITEM_IN_WINDOW)
         d->active--;
     i->flags &= (uint8_t)~ITEM_IN_WINDOW;
+    i->next = 0;
     d->counts[i->state]--;
     s->counts[i->state]--;
 }
@@ -150,22 +180,10 @@ int sched_add(struct sched *s, const struct sched_entry *entry, int64_t now_ms, 
     return 0;
 }
 
-/* An item given up through its destination may be removed before anybody asked for it. */
-static void leave_expired(struct sched *s, uint32_t handle)
-{
-    for (uint32_t *at = &s->first_expired; *at; at = &item_at(s, *at)->next)
-        if (*at == handle) {
-            *at = item_at(s, handle)->next;
-            return;
-        }
-}
-
 void sched_remove(struct sched *s, uint32_t handle, int64_t now_ms)
 {
     struct item *i = item_at(s, handle);
 
-    if (i->state == SCHED_HELD)
-        leave_expired(s, handle);
     leave_state(s, handle, i);
     destination_update(s, destination_at(s, i->destination));
     slab_free(&s->items, handle);
@@ -245,6 +263,7 @@ static void expire_ready(struct sched *s, struct destination *d, int64_t now_ms)
                 continue;
             leave_state(s, handle, i);
             hold(s, i);
+            i->flags |= ITEM_IS_GIVEN_UP;
             i->next = s->first_expired;
             s->first_expired = handle;
         }
@@ -312,6 +331,7 @@ enum sched_verdict sched_outcome(struct sched *s, uint32_t handle, enum sched_re
     case SCHED_RESULT_REFUSED:
         hold(s, i);
         verdict = SCHED_VERDICT_HELD;
+        i->next = why_take(s, why);
         break;
     case SCHED_RESULT_LOST:
         verdict = after_loss(s, handle, i, now_ms, out_due_ms);
@@ -319,6 +339,7 @@ enum sched_verdict sched_outcome(struct sched *s, uint32_t handle, enum sched_re
     case SCHED_RESULT_RECIPIENT:
     case SCHED_RESULT_DESTINATION:
         verdict = after_failure(s, handle, i, now_ms, out_due_ms);
+        i->next = why_take(s, why);
         break;
     }
     if (judges)
@@ -331,8 +352,11 @@ uint32_t sched_take_expired(struct sched *s)
 {
     uint32_t handle = s->first_expired;
 
-    if (handle)
-        s->first_expired = item_at(s, handle)->next;
+    if (handle) {
+        struct item *i = item_at(s, handle);
+        leave_given_up(s, handle, i);
+        i->next = why_take(s, span_from_cstr(destination_at(s, i->destination)->why));
+    }
     return handle;
 }
 
@@ -355,7 +379,6 @@ void sched_release(struct sched *s, uint32_t handle, int64_t deadline_ms, int64_
     i->flags &= (uint8_t)~ITEM_HOLD_ASKED;
     if (i->state != SCHED_HELD)
         return;
-    leave_expired(s, handle);
     leave_state(s, handle, i);
     i->deadline_s = deadline_s(deadline_ms);
     enter_ready(s, handle, i, now_ms);

@@ -83,8 +83,8 @@ enum sched_verdict {
     SCHED_VERDICT_EXPIRED, /* given up; held */
 };
 
-/* What came of an ACTIVE item. `why` explains a destination's trouble to people (copied, cut to
- * SCHED_WHY_MAX). Afterwards drain sched_take_expired(). */
+/* What came of an ACTIVE item. `why` explains a trouble to people (copied, cut to SCHED_WHY_MAX).
+ * Afterwards drain sched_take_expired(). */
 enum { SCHED_WHY_MAX = 200 };
 enum sched_verdict sched_outcome(struct sched *sched, uint32_t item, enum sched_result result,
                                  struct span why, int64_t now_ms, int64_t *out_due_ms);
@@ -120,7 +120,8 @@ struct sched_explanation {
     int64_t deadline_ms;
     unsigned attempts;
     struct span destination; /* borrowed until the next change */
-    struct span why;         /* the destination's last trouble, or empty */
+    struct span
+        why; /* its own last trouble, or its destination's while it waits for that; or empty */
 };
 
 void sched_explain(const struct sched *sched, uint32_t item, struct sched_explanation *out);

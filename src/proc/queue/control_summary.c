@@ -18,6 +18,7 @@ struct summary {
     int64_t now_us;
     struct ipc_queue_sum *sums; /* by the spool's number of the destination; unused: oldest_us 0 */
     uint32_t capacity;
+    struct arena whys; /* a trouble for each destination */
     uint64_t message_count, recipient_count;
 };
 
@@ -29,6 +30,7 @@ void summary_free(struct summary *s)
     if (s->messages)
         spool_listing_free(s->messages);
     free(s->sums);
+    arena_done(&s->whys);
     free(s);
 }
 
@@ -81,6 +83,8 @@ static int count_recipient(struct summary *s, const struct spool_message *m,
     sched_explain(q->sched, item, &e);
     if (sum->oldest_us == 0 || m->accepted_us < sum->oldest_us)
         sum->oldest_us = m->accepted_us ? m->accepted_us : 1;
+    if (sum->why.size == 0 && e.why.size)
+        sum->why = arena_copy(&s->whys, span_first(e.why, IPC_QUEUE_WHY_MAX));
     count_state(sum, e.state);
     count_age(sum, s->now_us - m->accepted_us);
     s->recipient_count++;
@@ -125,7 +129,8 @@ static void add_health(struct queue *q, struct ipc_queue_sum *sums, size_t count
             if (!span_equal(sums[i].destination, info.name))
                 continue;
             sums[i].window = info.window;
-            sums[i].why = span_first(info.why, IPC_QUEUE_WHY_MAX);
+            if (info.why.size)
+                sums[i].why = span_first(info.why, IPC_QUEUE_WHY_MAX);
             sums[i].resume_us = info.resume_ms ? schedule_wall_us(q, info.resume_ms) : 0;
             break;
         }

@@ -1,5 +1,7 @@
 #include "replay.h"
 
+#include <stdio.h>
+
 static struct sched_explanation explain(struct replay *r, uint32_t item)
 {
     struct sched_explanation e;
@@ -38,6 +40,43 @@ static void every_state_says_what_it_waits_for(void **state)
     replay_end(&r);
 }
 
+static void items_remember_their_own_trouble(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t items[3], taken;
+    for (uint32_t i = 0; i < 3; i++)
+        items[i] = replay_add(&r, i + 1, "bbb.example", "");
+    for (uint32_t i = 0; i < 3; i++)
+        replay_take_item(&r, &taken);
+    sched_outcome(r.sched, items[0], SCHED_RESULT_RECIPIENT, SPAN("over quota"), r.now, &r.due);
+    sched_outcome(r.sched, items[1], SCHED_RESULT_RECIPIENT, SPAN("over quota"), r.now, &r.due);
+    sched_outcome(r.sched, items[2], SCHED_RESULT_REFUSED, SPAN("no such user"), r.now, &r.due);
+    assert_span(explain(&r, items[0]).why, "over quota");
+    assert_span(explain(&r, items[2]).why, "no such user");
+    sched_remove(r.sched, items[0], r.now);
+    assert_span(explain(&r, items[1]).why, "over quota");
+    sched_release(r.sched, items[2], r.now + DAY, r.now);
+    assert_span(explain(&r, items[2]).why, "");
+    replay_end(&r);
+}
+
+/* A station that never says the same twice gets only so much memory. */
+static void reasons_are_bounded(void **state)
+{
+    struct replay r = replay_start();
+    char why[32];
+    for (int i = 0; i < 12000; i++) {
+        uint32_t item;
+        replay_add(&r, 1, "bbb.example", "");
+        assert_int_not_equal(replay_take_item(&r, &item), 0);
+        struct span text = span_of(why, (size_t)snprintf(why, sizeof(why), "session %d", i));
+        sched_outcome(r.sched, item, SCHED_RESULT_RECIPIENT, text, r.now, &r.due);
+        struct sched_explanation e = explain(&r, item);
+        assert_int_equal(e.why.size, i < 10000 ? text.size : 0);
+    }
+    replay_end(&r);
+}
+
 static void counts_add_up(void **state)
 {
     struct replay r = replay_start();
@@ -59,6 +98,8 @@ static void counts_add_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_state_says_what_it_waits_for),
+                                       cmocka_unit_test(items_remember_their_own_trouble),
+                                       cmocka_unit_test(reasons_are_bounded),
                                        cmocka_unit_test(counts_add_up)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
