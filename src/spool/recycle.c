@@ -75,9 +75,13 @@ static bool log_is_free(const struct spool *spool, struct segment *segment)
            !concerns_something(spool, segment) && !is_needed_by_predecessor(spool, segment);
 }
 
-static bool bulk_is_free(const struct segment *segment)
+/* A group that failed may show up at the next start with the messages that were refused; only when
+ * a later one is sealed behind a new header is it certain that it doesn't. Until then the bytes
+ * that they refer to stay. */
+static bool bulk_is_free(const struct spool *spool, const struct segment *segment)
 {
-    return (segment->state == SEGMENT_CLOSED || segment->state == SEGMENT_FAILED) &&
+    return spool->failures == 0 &&
+           (segment->state == SEGMENT_CLOSED || segment->state == SEGMENT_FAILED) &&
            segment->live_messages == 0;
 }
 
@@ -89,7 +93,7 @@ static struct segment *find_free(const struct spool *spool)
             struct segment *segment = CONTAINER_OF(link, struct segment, link);
             if (segment->pins || segment->is_compacting)
                 continue;
-            if (kind == STORE_LOG ? log_is_free(spool, segment) : bulk_is_free(segment))
+            if (kind == STORE_LOG ? log_is_free(spool, segment) : bulk_is_free(spool, segment))
                 return segment;
         }
     }

@@ -127,7 +127,8 @@ static void check_message(struct world *w, struct model_message *message)
         if (!shown)
             return;
     } else if (!shown && model_must_exist(&w->model, message)) {
-        model_fail(&w->model, "%s was acknowledged and is lost", id_text(&message->id));
+        model_fail(&w->model, "%s (record %lu) was acknowledged and is lost", id_text(&message->id),
+                   (unsigned long)message->sequence);
         return;
     }
     check_rows(w, shown, message);
@@ -155,7 +156,8 @@ static void check_no_ghosts(struct world *w)
         if (!message)
             model_fail(&w->model, "%s was never given", id_text(&shown->id));
         else if (message->gone || model_fate_of(&w->model, message) == MODEL_DEAD)
-            model_fail(&w->model, "%s came back", id_text(&shown->id));
+            model_fail(&w->model, "%s (record %lu) came back", id_text(&shown->id),
+                       (unsigned long)message->sequence);
         if (before && id_compare(before, &shown->id) >= 0)
             model_fail(&w->model, "%s is listed out of order", id_text(&shown->id));
         last = shown->id;
