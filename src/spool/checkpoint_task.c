@@ -304,6 +304,9 @@ static void checkpoint_finish(struct spool *spool, struct spool_task *task, int6
         spool->checkpoint_position = work->manifest.position;
         spool->checkpoint_record_due = true;
     }
+    /* After an error it may be there nevertheless. */
+    if (failed && c->is_manifest && !spool->checkpoint_position.segment)
+        spool->checkpoint_position = work->manifest.position;
     if (failed || c->is_manifest)
         checkpoint_close(spool);
     task_free(c);
@@ -341,6 +344,15 @@ struct spool_task *checkpoint_take(struct spool *spool)
     else
         checkpoint_part_name(task->name, work->manifest.generation, work->manifest.part_count);
     return &task->task;
+}
+
+bool checkpoint_needs(const struct spool *spool, uint64_t segment)
+{
+    const struct spool_position *durable = &spool->checkpoint_position;
+
+    if (durable->segment && segment >= durable->segment)
+        return true;
+    return spool->checkpoint && segment >= spool->checkpoint->manifest.position.segment;
 }
 
 /* ---- The record that says where it lies ---- */

@@ -231,6 +231,8 @@ void compact_close(struct spool *spool);
 bool checkpoint_has_record(const struct spool *spool);
 void checkpoint_add_record(struct spool *spool, struct block *block);
 void checkpoint_close(struct spool *spool);
+/* The newest checkpoint, or the one in the making, needs this log segment. */
+bool checkpoint_needs(const struct spool *spool, uint64_t segment);
 
 /* prepare.c, recycle.c, close.c, checkpoint.c, compact.c, scrub.c: NULL when there is nothing */
 struct spool_task *prepare_take(struct spool *spool);

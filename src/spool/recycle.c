@@ -70,9 +70,8 @@ static bool log_is_free(const struct spool *spool, struct segment *segment)
         return true; /* passed over: its number is too low to be used */
     return segment->state != SEGMENT_OPEN && segment->live_messages == 0 &&
            spool_position_compare(end, spool->book) <= 0 &&
-           (!spool->checkpoint_position.segment ||
-            segment->number < spool->checkpoint_position.segment) &&
-           !concerns_something(spool, segment) && !is_needed_by_predecessor(spool, segment);
+           !checkpoint_needs(spool, segment->number) && !concerns_something(spool, segment) &&
+           !is_needed_by_predecessor(spool, segment);
 }
 
 /* A group that failed may show up at the next start with the messages that were refused; only when
