@@ -34,8 +34,9 @@ static uint32_t closed_since(const struct spool *spool)
     LIST_EACH(&spool->segments[STORE_LOG], link)
     {
         const struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        struct spool_position end = {segment->number, segment->end};
         count += segment->state == SEGMENT_CLOSED &&
-                 segment->number >= spool->checkpoint_position.segment;
+                 spool_position_compare(end, spool->checkpoint_position) > 0;
     }
     return count;
 }
