@@ -131,7 +131,7 @@ static int check_file(struct audit *audit, const char *folder, const struct ledg
         db_done(&db);
     }
     audit->counts->files++;
-    if (r < 0 && r != -ENOMEM)
+    if (r < 0 && r != -ENOMEM && r != -ENODATA)
         tell_unreadable(audit, r);
     audit->file[0] = '\0';
     return r == -ENOMEM ? r : 0;

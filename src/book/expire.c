@@ -83,7 +83,7 @@ static int expire_one(const char *folder, struct main_file *main, const struct l
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     int r = read_file(path, file, heads, &count, &waits);
     if (r < 0 || waits)
-        return r == -EUCLEAN ? 0 : r;
+        return r == -EUCLEAN || r == -ENODATA ? 0 : r;
     r = main_file_note_deleted(main, heads, count, now_us);
     if (r == 0)
         r = delete_file(path);

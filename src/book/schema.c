@@ -61,9 +61,13 @@ static const char *const schemas[] = {
 
 int schema_check(struct db *db)
 {
-    int64_t version, application;
-    int r = db_number(db, "PRAGMA user_version", &version);
+    int64_t tables, version, application;
+    int r = db_number(db, "SELECT count(*) FROM sqlite_master", &tables);
 
+    if (r == 0 && tables == 0)
+        return -ENODATA;
+    if (r == 0)
+        r = db_number(db, "PRAGMA user_version", &version);
     if (r == 0)
         r = db_number(db, "PRAGMA application_id", &application);
     if (r < 0)
@@ -89,10 +93,6 @@ static int make_tables(struct db *db, enum schema_kind kind)
 
 int schema_make(struct db *db, enum schema_kind kind)
 {
-    int64_t tables;
-    int r = db_number(db, "SELECT count(*) FROM sqlite_master", &tables);
-
-    if (r < 0)
-        return r;
-    return tables == 0 ? make_tables(db, kind) : schema_check(db);
+    int r = schema_check(db);
+    return r == -ENODATA ? make_tables(db, kind) : r;
 }

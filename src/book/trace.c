@@ -200,7 +200,7 @@ static int search_file(struct search *search, const char *folder, const struct l
         r = search_open_file(search, &db, file->kind);
         db_done(&db);
     }
-    if (r < 0 && r != -ENOMEM)
+    if (r < 0 && r != -ENOMEM && r != -ENODATA)
         note_skipped(search->result, name, r);
     return r == -ENOMEM ? r : 0;
 }

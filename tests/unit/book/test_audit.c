@@ -343,6 +343,17 @@ static void unreadable_files_are_findings(void **state)
     assert_int_equal(told.counts.files, 3);
 }
 
+/* The book is just making the file. */
+static void file_without_tables_is_empty(void **state)
+{
+    struct told told = {0};
+
+    test_tamper("book-2026-W40.sqlite", "PRAGMA user_version");
+    run(&told, false);
+    assert_int_equal(told.count, 0);
+    assert_int_equal(told.counts.files, 4);
+}
+
 /* ---- the queue ---- */
 
 static void the_same_waiting_set_is_fine(void **state)
@@ -403,6 +414,7 @@ int main(void)
         LEDGER_TEST(held_entries_are_not_overdue),
         LEDGER_TEST(since_skips_old_weeks),
         LEDGER_TEST(unreadable_files_are_findings),
+        LEDGER_TEST(file_without_tables_is_empty),
         LEDGER_TEST(the_same_waiting_set_is_fine),
         LEDGER_TEST(what_differs_twice_is_told),
         LEDGER_TEST(what_differs_once_is_mail_going_on),
