@@ -201,7 +201,10 @@ static bool pump(int from, int to)
 static int speak_smtp(const struct cli_server *server)
 {
     int fd = submit_connect(server->submit);
-    struct pollfd ends[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+    /* Nothing is read from our side before the greeting: a script may have written all its commands
+     * at once, and a server takes who speaks first for a bot. */
+    struct pollfd ends[] = {{.fd = -1, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+    bool greeted = false;
 
     if (fd < 0) {
         puts("421 4.3.0 The mail server is not running\r");
@@ -212,6 +215,11 @@ static int speak_smtp(const struct cli_server *server)
             break;
         if (ends[1].revents && !pump(fd, STDOUT_FILENO))
             break;
+        if (ends[1].revents && !greeted) {
+            greeted = true;
+            ends[0].fd = STDIN_FILENO;
+            continue;
+        }
         if (ends[0].revents && !pump(STDIN_FILENO, fd)) {
             shutdown(fd, SHUT_WR);
             ends[0].fd = -1;
