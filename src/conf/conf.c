@@ -9,6 +9,46 @@
 
 enum { MEMORY_MAX = 256 * 1024 * 1024 };
 
+/* A part that doesn't fit its message would stop the server at its start. */
+static int check_part(const struct conf *c, const char *process, const struct codec *codec,
+                      const void *part, struct conf_problems *problems)
+{
+    struct buffer wire = BUFFER_LIMITED(CONF_PART_MAX);
+    int r = codec_encode(codec, part, &wire);
+
+    buffer_done(&wire);
+    if (r == -EMSGSIZE)
+        conf_error(problems, (struct conf_place){c->file, 0, 0},
+                   "more than %s can take (its part has over %d bytes); use fewer domains or "
+                   "shorter paths",
+                   process, CONF_PART_MAX);
+    return r == -ENOMEM ? r : 0;
+}
+
+static int check_parts(const struct conf *c, struct conf_problems *problems)
+{
+    struct arena arena = ARENA_LIMITED(MEMORY_MAX);
+    struct conf_directory directory;
+    struct conf_mailbox mailbox;
+    struct conf_smtpd smtpd;
+    struct conf_queue queue;
+    int r = -ENOMEM;
+
+    if (conf_cut_directory(c, 0, &arena, &directory) == 0 &&
+        conf_cut_mailbox(c, 0, 0, 0, &arena, &mailbox) == 0 &&
+        conf_cut_smtpd(c, 0, &arena, &smtpd) == 0 && conf_cut_queue(c, 0, &arena, &queue) == 0) {
+        r = check_part(c, "directory", &conf_directory_codec, &directory, problems);
+        if (r == 0)
+            r = check_part(c, "mailbox", &conf_mailbox_codec, &mailbox, problems);
+        if (r == 0)
+            r = check_part(c, "smtpd", &conf_smtpd_codec, &smtpd, problems);
+        if (r == 0)
+            r = check_part(c, "queue", &conf_queue_codec, &queue, problems);
+    }
+    arena_done(&arena);
+    return r;
+}
+
 static int parse(struct conf *c, struct span text, struct conf_problems *problems)
 {
     struct conf_node *root;
@@ -23,6 +63,9 @@ static int parse(struct conf *c, struct span text, struct conf_problems *problem
     if (reader.error)
         return reader.error;
     conf_check(c, problems);
+    r = check_parts(c, problems);
+    if (r < 0)
+        return r;
     return problems->error_count ? -EINVAL : 0;
 }
 

@@ -54,9 +54,9 @@ static int write_all(int fd, struct span text)
     return 0;
 }
 
-static int create_file(int folder, const char *name, struct span text)
+static int create_file(int folder, const char *name, mode_t mode, struct span text)
 {
-    int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     int r;
 
     if (fd < 0)
@@ -79,11 +79,11 @@ int conf_create_default(const char *folder)
     fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    r = create_file(fd, "users", span_from_cstr(users));
+    r = create_file(fd, "users", 0600, span_from_cstr(users));
     if (r == 0)
-        r = create_file(fd, "aliases", span_from_cstr(aliases));
+        r = create_file(fd, "aliases", 0644, span_from_cstr(aliases));
     if (r == 0)
-        r = create_file(fd, "postbuch.yaml", span_from_cstr(configuration));
+        r = create_file(fd, "postbuch.yaml", 0644, span_from_cstr(configuration));
     close(fd);
     return r;
 }

@@ -9,5 +9,4 @@ int conf_file_read(const char *path, struct conf_problems *problems, struct buff
 
 /* The same for a descriptor, from its start; it stays open, its offset moves. Needs lseek(2) and
  * read(2) only, so that it works in a sandbox. */
-int conf_file_read_fd(int fd, struct span name, struct conf_problems *problems,
-                      struct buffer *out);
+int conf_file_read_fd(int fd, struct span name, struct conf_problems *problems, struct buffer *out);

@@ -19,6 +19,7 @@ enum {
     CONF_LISTENERS_MAX = 64,
     CONF_ADDRESSES_MAX = 64, /* of a listener */
     CONF_NETWORKS_MAX = 1024,
+    CONF_PART_MAX = 1 << 20, /* bytes of a part's wire form */
 };
 
 struct conf_listener {

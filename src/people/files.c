@@ -1,20 +1,58 @@
 #include "conf/file.h"
 #include "people/people.h"
+#include "people/users_edit.h"
 
 #include <errno.h>
-#include <stdlib.h>
+#include <sys/stat.h>
 
 /* A span has no NUL behind it; open(2) needs one. */
+static int to_path(struct span name, char out[static CONF_PATH_MAX])
+{
+    if (name.size >= CONF_PATH_MAX)
+        return -ENAMETOOLONG;
+    memcpy(out, name.data, name.size);
+    out[name.size] = '\0';
+    return 0;
+}
+
 static int read_file(struct span name, struct conf_problems *problems, struct buffer *out)
 {
     char path[CONF_PATH_MAX];
+    int r = to_path(name, path);
 
-    if (name.size >= sizeof(path))
-        return -ENAMETOOLONG;
-    memcpy(path, name.data, name.size);
-    path[name.size] = '\0';
+    if (r < 0)
+        return r;
     *out = BUFFER_LIMITED(PEOPLE_FILE_MAX);
     return conf_file_read(path, problems, out);
+}
+
+static void find_hash(void *arg, const struct users_line *line)
+{
+    bool *found = arg;
+    *found |= !span_equal(line->verifiers, SPAN("*"));
+}
+
+/* Hashes can be guessed at by whoever reads them. */
+static void warn_of_mode(struct span name, struct span text, struct conf_problems *problems)
+{
+    bool has_hash = false;
+    char path[CONF_PATH_MAX];
+    struct stat st;
+
+    if (to_path(name, path) < 0 || stat(path, &st) < 0 || !(st.st_mode & S_IROTH))
+        return;
+    users_each(text, find_hash, &has_hash);
+    if (has_hash)
+        conf_warn(problems, (struct conf_place){name, 0, 0},
+                  "everybody on this machine can read the hashes of passwords; chmod o-r");
+}
+
+static bool is_users_file(const struct conf_directory *part, struct span name)
+{
+    for (size_t i = 0; i < part->domain_count; i++)
+        if (span_equal(part->domains[i].users, name))
+            return true;
+    return false;
 }
 
 static int check(const struct conf_directory *part, struct buffer *texts, struct people_file *files,
@@ -27,6 +65,8 @@ static int check(const struct conf_directory *part, struct buffer *texts, struct
         if (read_file(part->files[i].name, problems, &texts[i]) < 0)
             failed = -EINVAL;
         files[i] = (struct people_file){part->files[i].name, buffer_span(&texts[i])};
+        if (is_users_file(part, files[i].name))
+            warn_of_mode(files[i].name, files[i].text, problems);
     }
     /* Whoever a missing file would have named would be reported as nobody. */
     if (failed)

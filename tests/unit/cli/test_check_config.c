@@ -1,5 +1,7 @@
 #include "command_run.h"
 
+#include <sys/stat.h>
+
 static int check(const char *option)
 {
     const char *words[] = {option, NULL};
@@ -49,6 +51,19 @@ static void hostile_text_is_shown_harmless(void **state)
     assert_non_null(strstr(text, "a\\x1bb c"));
 }
 
+static void hashes_that_all_can_read(void **state)
+{
+    char path[96];
+
+    path_of("users", path);
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_int_equal(check(NULL), CLI_OK);
+    assert_non_null(strstr(text, "postbuch.yaml: fine\n")); /* nobody has a password */
+    append("users", "carl@postbuch.test:$y$j9T$s$h:\n");
+    assert_int_equal(check(NULL), CLI_OK);
+    assert_non_null(strstr(text, "/users: warning: everybody on this machine can read"));
+}
+
 static void missing_files(void **state)
 {
     char path[96];
@@ -73,9 +88,13 @@ static void wrong_usage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(the_default_is_fine),    IN_FOLDER(errors_of_all_files_at_once),
-        IN_FOLDER(warnings_are_no_errors), IN_FOLDER(hostile_text_is_shown_harmless),
-        IN_FOLDER(missing_files),          IN_FOLDER(wrong_usage),
+        IN_FOLDER(the_default_is_fine),
+        IN_FOLDER(errors_of_all_files_at_once),
+        IN_FOLDER(warnings_are_no_errors),
+        IN_FOLDER(hostile_text_is_shown_harmless),
+        IN_FOLDER(hashes_that_all_can_read),
+        IN_FOLDER(missing_files),
+        IN_FOLDER(wrong_usage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -272,6 +272,23 @@ static void default_file_is_good(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+static void a_part_that_fits_no_message(void **state)
+{
+    struct buffer text = BUFFER_INIT;
+    struct conf_problems problems;
+    struct conf c;
+
+    buffer_printf(&text, HOST LISTEN "domains:\n");
+    for (int i = 0; i < 3000; i++)
+        buffer_printf(&text, "  d%d.example: { deliver: \"maildir:%%d/%%u\", users: u/%0150d }\n",
+                      i, i);
+    buffer_append_byte(&text, '\0');
+    assert_int_equal(parse(text.data, &problems, &c), -EINVAL);
+    assert_problems(&problems, "large", "error: more than directory can take");
+    conf_problems_done(&problems);
+    buffer_done(&text);
+}
+
 static void unreadable_files(void **state)
 {
     struct conf_problems problems;
@@ -290,7 +307,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(documented_file),      cmocka_unit_test(problems_are_found),
         cmocka_unit_test(relative_paths),       cmocka_unit_test(domains_are_canonical),
-        cmocka_unit_test(default_file_is_good), cmocka_unit_test(unreadable_files),
+        cmocka_unit_test(default_file_is_good), cmocka_unit_test(a_part_that_fits_no_message),
+        cmocka_unit_test(unreadable_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
