@@ -2,15 +2,18 @@
  * How many messages a second go through the queue, and what each costs it in CPU: a child process
  * plays smtpd and mailbox, so that what is measured here is the queue alone.
  *
- *   bench_queue FOLDER MESSAGES BODY_BYTES IN_FLIGHT
+ *   bench_queue FOLDER MESSAGES BODY_BYTES IN_FLIGHT [wait]
  *
- * FOLDER is on the file system to measure and should be empty.
+ * With `wait` the mailbox defers everything; then it tells what that many waiting recipients take
+ * in memory and how long a start with them takes. FOLDER is on the file system to measure and
+ * should be empty.
  */
 #include "proc/queue/queue.h"
 #include "base/clock.h"
 #include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -29,7 +32,8 @@ struct player {
     struct io_loop *loop;
     struct ipc_channel *smtpd, *mailbox;
     struct id_maker ids;
-    long to_send, accepted, delivered, messages;
+    long to_send, accepted, done, messages;
+    bool defers;
     struct span body;
     struct slot *slots;
 };
@@ -73,14 +77,15 @@ static void on_committed(struct ipc_call *call, const struct ipc_message *reply)
 static void on_job(void *owner, const struct ipc_arrival *arrival)
 {
     struct player *p = owner;
-    struct ipc_mailbox_outcome outcome = {.outcome = IPC_OUTCOME_DELIVERED,
+    struct ipc_mailbox_outcome outcome = {.outcome = p->defers ? IPC_OUTCOME_DEFERRED
+                                                               : IPC_OUTCOME_DELIVERED,
                                           .status = SPAN("2.0.0"),
                                           .text = SPAN("delivered into the mailbox"),
                                           .place = SPAN("/var/mail/bob/new/123")};
     struct ipc_message m = {.type = IPC_MAILBOX_RESULT, .mailbox_result = {&outcome, 1}};
 
     ipc_reply(arrival->channel, arrival->token, &m);
-    if (++p->delivered == p->messages)
+    if (++p->done == p->messages)
         io_loop_stop(p->loop);
 }
 
@@ -99,9 +104,10 @@ static void on_pressure(void *owner, const struct ipc_arrival *arrival)
 static const struct ipc_handler smtpd_handlers[] = {{IPC_PRESSURE, on_pressure}};
 static const struct ipc_role smtpd_role = {"queue", smtpd_handlers, 1, on_lost, false};
 
-static int play(int smtpd, int mailbox, long messages, size_t body_bytes, long in_flight)
+static int play(int smtpd, int mailbox, long messages, size_t body_bytes, long in_flight,
+                bool defers)
 {
-    struct player p = {.to_send = messages, .messages = messages};
+    struct player p = {.to_send = messages, .messages = messages, .defers = defers};
     char *body = malloc(body_bytes);
 
     memset(body, 'x', body_bytes);
@@ -129,7 +135,7 @@ static void on_watch(void *arg)
 {
     struct io_loop *loop = arg;
 
-    if ((long)queue.dispatch.delivered == wanted && queue.settling == 0)
+    if ((long)(queue.dispatch.delivered + queue.dispatch.deferred) == wanted && queue.settling == 0)
         io_loop_stop(loop);
     else
         io_timer_set(watch, 5);
@@ -168,7 +174,33 @@ static void make_pair(int fds[static 2])
     }
 }
 
-static void run(const char *folder, int smtpd, int mailbox)
+static struct store *open_store(const char *folder)
+{
+    struct store *store;
+
+    if (store_file_new(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), &store) < 0)
+        exit(1);
+    return store;
+}
+
+static void report_waiting(struct io_loop *loop, const struct conf_queue *conf, const char *folder)
+{
+    struct mallinfo2 before, after;
+
+    io_timer_free(watch);
+    queue_done(&queue);
+    before = mallinfo2();
+    int64_t begin = clock_wall_us();
+    if (queue_start(&queue, loop, conf) < 0 || queue_open(&queue, open_store(folder)) < 0)
+        exit(1);
+    int64_t took = clock_wall_us() - begin;
+    after = mallinfo2();
+    printf("start in %.2f s, %.0f bytes a waiting recipient\n", (double)took / 1e6,
+           (double)(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) /
+               (double)wanted);
+}
+
+static void run(const char *folder, int smtpd, int mailbox, bool waits)
 {
     static struct conf_queue_domain domain = {.name = {"here.example", 12}};
     static const struct conf_queue conf = {.segment_size = 64 << 20,
@@ -179,12 +211,9 @@ static void run(const char *folder, int smtpd, int mailbox)
                                            .domains = &domain,
                                            .domain_count = 1};
     struct io_loop *loop;
-    struct store *store;
 
     io_loop_new(&loop);
-    if (queue_start(&queue, loop, &conf) < 0 ||
-        store_file_new(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), &store) < 0 ||
-        queue_open(&queue, store) < 0)
+    if (queue_start(&queue, loop, &conf) < 0 || queue_open(&queue, open_store(folder)) < 0)
         exit(1);
     queue_peer(&queue, IPC_PEER_SMTPD, 0, smtpd);
     queue_peer(&queue, IPC_PEER_MAILBOX, 0, mailbox);
@@ -193,14 +222,16 @@ static void run(const char *folder, int smtpd, int mailbox)
     int64_t begin = clock_wall_us();
     io_loop_run(loop);
     report(clock_wall_us() - begin);
+    if (waits)
+        report_waiting(loop, &conf, folder);
 }
 
 int main(int argc, char **argv)
 {
     int smtpd[2], mailbox[2];
 
-    if (argc != 5) {
-        fprintf(stderr, "usage: bench_queue FOLDER MESSAGES BODY_BYTES IN_FLIGHT\n");
+    if (argc < 5) {
+        fprintf(stderr, "usage: bench_queue FOLDER MESSAGES BODY_BYTES IN_FLIGHT [wait]\n");
         return 2;
     }
     wanted = atol(argv[2]);
@@ -209,10 +240,10 @@ int main(int argc, char **argv)
     if (fork() == 0) {
         close(smtpd[1]);
         close(mailbox[1]);
-        return play(smtpd[0], mailbox[0], wanted, (size_t)atol(argv[3]), atol(argv[4]));
+        return play(smtpd[0], mailbox[0], wanted, (size_t)atol(argv[3]), atol(argv[4]), argc > 5);
     }
     close(smtpd[0]);
     close(mailbox[0]);
-    run(argv[1], smtpd[1], mailbox[1]);
+    run(argv[1], smtpd[1], mailbox[1], argc > 5);
     return 0;
 }
