@@ -36,7 +36,7 @@ static int check_parts(const struct conf *c, struct conf_problems *problems)
 
     if (conf_cut_directory(c, 0, &arena, &directory) == 0 &&
         conf_cut_mailbox(c, 0, 0, 0, &arena, &mailbox) == 0 &&
-        conf_cut_smtpd(c, 0, &arena, &smtpd) == 0 && conf_cut_queue(c, 0, &arena, &queue) == 0) {
+        conf_cut_smtpd(c, 0, 1, &arena, &smtpd) == 0 && conf_cut_queue(c, 0, &arena, &queue) == 0) {
         r = check_part(c, "directory", &conf_directory_codec, &directory, problems);
         if (r == 0)
             r = check_part(c, "mailbox", &conf_mailbox_codec, &mailbox, problems);

@@ -99,8 +99,9 @@ int conf_create_default(const char *folder);
 
 /* ---- parts (cut.c): spans and lists borrow from the configuration or lie in `arena` ---- */
 
-int conf_cut_smtpd(const struct conf *c, uint64_t generation, struct arena *arena,
-                   struct conf_smtpd *out);
+/* `processes`: how many smtpd share the connections. */
+int conf_cut_smtpd(const struct conf *c, uint64_t generation, unsigned processes,
+                   struct arena *arena, struct conf_smtpd *out);
 int conf_cut_queue(const struct conf *c, uint64_t generation, struct arena *arena,
                    struct conf_queue *out);
 int conf_cut_book(const struct conf *c, uint64_t generation, struct conf_book *out);

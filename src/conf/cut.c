@@ -8,8 +8,8 @@ static void *allocate(struct arena *arena, size_t count, size_t size)
     return arena_alloc_array(arena, count ? count : 1, size);
 }
 
-int conf_cut_smtpd(const struct conf *c, uint64_t generation, struct arena *arena,
-                   struct conf_smtpd *out)
+int conf_cut_smtpd(const struct conf *c, uint64_t generation, unsigned processes,
+                   struct arena *arena, struct conf_smtpd *out)
 {
     struct conf_listener *listeners = allocate(arena, c->listen_count, sizeof(*listeners));
     size_t count = 0;
@@ -32,7 +32,8 @@ int conf_cut_smtpd(const struct conf *c, uint64_t generation, struct arena *aren
         .listener_count = count,
         .message_size_max = c->limits.message_size,
         .recipients_max = (uint32_t)c->limits.recipients,
-        .connections_max = (uint32_t)c->limits.connections,
+        /* Who has his share stops accepting, and the others take what comes. */
+        .connections_max = (uint32_t)((c->limits.connections + processes - 1) / processes),
         .errors_max = (uint32_t)c->limits.errors,
         .command_timeout_ms = (uint32_t)c->limits.command_idle,
         .data_timeout_ms = (uint32_t)c->limits.data_idle,

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { PER_CORE_MAX = 16 };
+
 static struct span queue_user(const struct conf *conf)
 {
     return conf->users.queue;
@@ -27,6 +29,13 @@ static struct span mailbox_user(const struct conf *conf)
     return conf->users.mailbox;
 }
 
+static unsigned per_core_processes(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return cores < 1 ? 1 : cores > PER_CORE_MAX ? PER_CORE_MAX : (unsigned)cores;
+}
+
 /* A part's cut is encoded at once: what it borrows from the arena need not outlive the call. */
 #define DEFINE_PART(name, cut_call)                                                                \
     static int name##_part(const struct conf *conf, uint64_t generation, uint32_t uid,             \
@@ -41,7 +50,7 @@ static struct span mailbox_user(const struct conf *conf)
         return r;                                                                                  \
     }
 
-DEFINE_PART(smtpd, conf_cut_smtpd(conf, generation, &arena, &part))
+DEFINE_PART(smtpd, conf_cut_smtpd(conf, generation, per_core_processes(), &arena, &part))
 DEFINE_PART(queue, conf_cut_queue(conf, generation, &arena, &part))
 DEFINE_PART(book, conf_cut_book(conf, generation, &part))
 DEFINE_PART(directory, conf_cut_directory(conf, generation, &arena, &part))
@@ -69,6 +78,11 @@ const struct kind kinds[] = {
      .part = smtpd_part},
 };
 const size_t kind_count = ARRAY_SIZE(kinds);
+
+unsigned kind_processes(const struct kind *kind)
+{
+    return kind->per_core ? per_core_processes() : 1;
+}
 
 bool kinds_are_linked(enum ipc_peer a, enum ipc_peer b)
 {

@@ -19,8 +19,7 @@
 
 enum {
     STOP_PHASE_MS = 10000, /* who has not ended by then is killed */
-    SMTPD_MAX = 16,
-    SLOT_BITS = 6, /* of an id's origin: which process; the others: which node */
+    SLOT_BITS = 6,         /* of an id's origin: which process; the others: which node */
 };
 
 /* ---- configuration ---- */
@@ -264,12 +263,10 @@ static uint16_t node_bits(struct span hostname)
 
 static void make_children(struct supervisor *s)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     uint16_t node = node_bits(s->conf.hostname);
 
-    cores = cores < 1 ? 1 : cores > SMTPD_MAX ? SMTPD_MAX : cores;
     for (size_t k = 0; k < kind_count; k++) {
-        for (unsigned i = 0; i < (kinds[k].per_core ? (unsigned)cores : 1); i++) {
+        for (unsigned i = 0; i < kind_processes(&kinds[k]); i++) {
             struct child *child = &s->children[s->child_count];
             *child = (struct child){.supervisor = s,
                                     .kind = &kinds[k],

@@ -38,6 +38,8 @@ enum { STOP_PHASES = 3 };
 
 extern const struct kind kinds[];
 extern const size_t kind_count;
+/* How many processes of this kind run. */
+unsigned kind_processes(const struct kind *kind);
 /* Do processes of these kinds have a channel between them? */
 bool kinds_are_linked(enum ipc_peer a, enum ipc_peer b);
 

@@ -37,7 +37,7 @@ static void smtpd_gets_what_is_built(void **state)
     struct arena arena = ARENA_INIT;
     struct conf_smtpd part;
 
-    assert_int_equal(conf_cut_smtpd(*state, 3, &arena, &part), 0);
+    assert_int_equal(conf_cut_smtpd(*state, 3, 3, &arena, &part), 0);
     assert_int_equal(part.generation, 3);
     assert_span(part.hostname, "mail.aaa.example");
     assert_int_equal(part.listener_count, 1); /* submission isn't built yet */
@@ -45,6 +45,7 @@ static void smtpd_gets_what_is_built(void **state)
     assert_int_equal(part.listeners[0].normalize_count, 1);
     assert_int_equal(part.message_size_max, 1 << 20);
     assert_int_equal(part.recipients_max, 200);
+    assert_int_equal(part.connections_max, 3334); /* a third of 10000, rounded up */
     assert_int_equal(part.command_timeout_ms, 300000);
     arena_done(&arena);
 }
