@@ -93,6 +93,9 @@ static int search_way(struct search *search, struct db *db, unsigned way)
     else if (search->query->what.size)
         db_bind_text(s, 1, search->query->what);
     sqlite3_bind_int64(s, 2, search->query->since_us);
+    /* One more than asked for, to know that there is more; with a state only looking tells. */
+    if (way == TRACE_BY_ADDRESS)
+        sqlite3_bind_int64(s, 3, search->query->state ? -1 : (int64_t)search->query->limit + 1);
     while ((r = db_step(s)) == 1 && !search->result->more) {
         if (!db_column_fixed(s, 0, id.bytes, ID_BYTES))
             continue;

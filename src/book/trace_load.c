@@ -5,9 +5,11 @@
 const char *const trace_sql[TRACE_STATEMENT_COUNT] = {
     [TRACE_BY_ADDRESS] =
         "WITH wanted AS MATERIALIZED (SELECT address FROM address WHERE text = ?1 COLLATE NOCASE)"
-        " SELECT id FROM message WHERE sender IN wanted AND accepted_us >= ?2"
-        " UNION SELECT e.message FROM entry e JOIN message m ON m.id = e.message"
-        "  WHERE e.recipient IN wanted AND m.accepted_us >= ?2 ORDER BY 1 DESC",
+        " SELECT * FROM (SELECT id FROM message WHERE sender IN wanted AND accepted_us >= ?2"
+        "  ORDER BY 1 DESC LIMIT ?3)"
+        " UNION SELECT * FROM (SELECT e.message FROM entry e JOIN message m ON m.id = e.message"
+        "  WHERE e.recipient IN wanted AND m.accepted_us >= ?2 ORDER BY 1 DESC LIMIT ?3)"
+        " ORDER BY 1 DESC",
     [TRACE_BY_MESSAGE_ID] = "SELECT id FROM message WHERE message_id IN (?1, '<' || ?1 || '>')"
                             " AND accepted_us >= ?2 ORDER BY id DESC",
     [TRACE_BY_ID] = "SELECT id FROM message WHERE id = ?1 AND accepted_us >= ?2"

@@ -177,3 +177,28 @@ def test_another_user_reads_only_what_permissions_allow(server):
     assert trace_as('games').returncode == 75
     (server.folder / 'ledger').chmod(0o755)
     lab.eventually(lambda: trace_as('games').returncode == 0, 'readable for all, it is read')
+
+
+def test_old_files_go_in_the_sandbox():
+    """Retention deletes files: its system calls must be among the allowed ones."""
+    with lab.Server() as server:
+        send_traced(server)
+        server.wait_for(1)
+        lab.eventually(lambda: server.json('audit')['delivered'] == 1, 'it is booked')
+        server.stop()
+        old = server.folder / 'ledger' / 'refusals-2020-W01.sqlite'
+        with sqlite3.connect(old) as db:
+            db.executescript('PRAGMA application_id=0x506f7374; PRAGMA user_version=1;'
+                             'CREATE TABLE lane (lane INTEGER PRIMARY KEY, segment INTEGER, offset'
+                             ' INTEGER, events INTEGER, head BLOB);'
+                             'INSERT INTO lane VALUES (0, 1, 2, 3, zeroblob(32));')
+        os.chown(old, *(lambda s: (s.st_uid, s.st_gid))(week_file(server).stat()))
+        server.start()
+        send_traced(server)
+        lab.eventually(lambda: not old.exists(), 'the old file is gone')
+        assert week_file(server).exists()
+        lab.eventually(lambda: server.json('audit')['delivered'] == 2, 'the book goes on')
+        server.stop()
+        with sqlite3.connect(server.folder / 'ledger' / 'book.sqlite') as db:
+            assert db.execute('SELECT kind, events, head FROM deleted').fetchall() == [(1, 3, bytes(32))]
+        server.start()
