@@ -1,0 +1,160 @@
+/*
+ * damage: one bit goes bad at rest, anywhere in the lane. SPOOL.md rule 8: the server starts, at
+ * most one message is touched by it, and what is touched is named.
+ *
+ *     damage [--seed N] [--seeds N] [--steps N] [-v]
+ */
+#include "workload.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct settings {
+    uint64_t seed, seeds, steps;
+    bool verbose;
+};
+
+static uint64_t silent, named;
+
+/* The message as the spool shows it, read to its end; what comes of it is seen in its flags. */
+static bool reads_well(struct world *w, struct spool_message *shown)
+{
+    struct spool_reader *reader;
+    const struct spool_stored *stored;
+    char piece[4096];
+    uint64_t at = 0;
+    ssize_t got = 1;
+
+    if (spool_reader_open(w->spool, shown, &reader) < 0)
+        return false;
+    if (spool_reader_load(reader, &stored) < 0)
+        got = -1;
+    while (got > 0) {
+        got = spool_reader_read(reader, at, piece, sizeof piece);
+        at += got > 0 ? (uint64_t)got : 0;
+    }
+    spool_reader_close(w->spool, reader);
+    return got == 0;
+}
+
+static bool is_as_it_was(struct world *w, struct model_message *message)
+{
+    struct spool_message *shown = spool_find(w->spool, &message->id);
+    if (!shown)
+        return !model_must_exist(&w->model, message);
+    for (uint32_t i = 0; i < message->recipient_count; i++)
+        if (!model_adopt_recipient(&w->model, message, i, spool_find_recipient(shown, i)))
+            return false;
+    return reads_well(w, shown) && !(shown->flags & SPOOL_MESSAGE_DAMAGED);
+}
+
+/* Messages that had gone and are there again. */
+static unsigned count_ghosts(struct world *w)
+{
+    struct spool_listing *listing;
+    struct spool_message *shown;
+    unsigned ghosts = 0;
+
+    if (spool_listing_new(w->spool, &listing) < 0)
+        return 0;
+    while ((shown = spool_listing_next(listing)) != NULL) {
+        struct model_message *message = model_find(&w->model, &shown->id);
+        ghosts += !message || message->gone;
+    }
+    spool_listing_free(listing);
+    return ghosts;
+}
+
+static void judge(struct world *w, const struct store_sim_damage *damage)
+{
+    unsigned touched = count_ghosts(w);
+    for (size_t i = 0; i < w->model.live_count; i++)
+        touched += !is_as_it_was(w, &w->model.messages[w->model.live[i]]);
+    if (touched > 1)
+        model_fail(&w->model, "one bit in %s %lu at %lu touched %u messages", damage->what,
+                   (unsigned long)damage->number, (unsigned long)damage->offset, touched);
+    if (touched > 0 && spool_damage_count(w->spool) == 0)
+        model_fail(&w->model, "one bit in %s %lu at %lu did damage that nothing names",
+                   damage->what, (unsigned long)damage->number, (unsigned long)damage->offset);
+    *(touched ? &named : &silent) += 1;
+}
+
+/* The end of the log can't be told from a torn write: so it holds nothing that is missed. */
+static void write_a_tail(struct world *w)
+{
+    for (int i = 0; i < 3; i++) {
+        world_event(w);
+        world_settle(w);
+    }
+}
+
+static bool run_seed(const struct settings *settings, uint64_t seed)
+{
+    struct store_sim_damage damage;
+    struct world w;
+
+    world_init(&w, seed, NULL, settings->verbose);
+    workload_peaceful(&w, settings->steps);
+    world_settle(&w);
+    write_a_tail(&w);
+    if (!model_failed(&w.model) && store_sim_damage(w.sim, &damage)) {
+        world_say(&w, "damage to %s %lu at %lu", damage.what, (unsigned long)damage.number,
+                  (unsigned long)damage.offset);
+        world_crash(&w);
+        store_sim_restart(w.sim, STORE_SIM_POWER_CUT);
+        int r = spool_open(store_sim_open(w.sim), &w.options, w.now_us, &w.spool);
+        if (r < 0) {
+            w.spool = NULL;
+            model_fail(&w.model, "the spool can't start: %s", strerror(-r));
+        } else {
+            judge(&w, &damage);
+            world_event(&w); /* and it serves on */
+            world_settle(&w);
+        }
+    }
+    bool failed = model_failed(&w.model);
+    if (failed)
+        printf("\nseed %lu: %s\nreplay: damage --seed %lu --steps %lu -v\n", (unsigned long)seed,
+               w.model.failure, (unsigned long)seed, (unsigned long)settings->steps);
+    world_done(&w);
+    return !failed;
+}
+
+static bool parse(int argc, char **argv, struct settings *out)
+{
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"seeds", required_argument, NULL, 'n'},
+                                            {"steps", required_argument, NULL, 'p'},
+                                            {NULL, 0, NULL, 0}};
+    int option, r = 0;
+    while (r == 0 && (option = getopt_long(argc, argv, "v", options, NULL)) != -1) {
+        uint64_t *number = option == 's'   ? &out->seed
+                           : option == 'n' ? &out->seeds
+                           : option == 'p' ? &out->steps
+                                           : NULL;
+        if (number)
+            r = span_to_u64(span_from_cstr(optarg), UINT64_MAX, number);
+        else if (option == 'v')
+            out->verbose = true;
+        else
+            return false;
+    }
+    return r == 0 && optind == argc;
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = {.seed = 1, .seeds = 1, .steps = 300};
+    if (!parse(argc, argv, &settings)) {
+        fprintf(stderr, "usage: damage [--seed N] [--seeds N] [--steps N] [-v]\n");
+        return 2;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    for (uint64_t i = 0; i < settings.seeds; i++)
+        if (!run_seed(&settings, settings.seed + i))
+            return 1;
+    printf("%lu bits without a trace, %lu that were named\n", (unsigned long)silent,
+           (unsigned long)named);
+    return 0;
+}
