@@ -38,6 +38,7 @@ void maildir_init(struct maildir *m, struct span host, uint64_t quota_bytes, uns
     mailbox_cache_init(&m->cache, folders_max);
     copy_host(m->host, host.size ? host : SPAN("localhost"));
     atomic_init(&m->quota_bytes, quota_bytes);
+    m->pid = (int)getpid();
     atomic_init(&m->counter, 0);
 }
 
@@ -50,7 +51,7 @@ static void make_name(struct maildir *m, char out[static MAILDIR_NAME_MAX])
 {
     int64_t now_us = clock_wall_us();
     snprintf(out, MAILDIR_NAME_MAX, "%" PRId64 ".M%06dP%d_Q%" PRIuFAST64 ".%s", now_us / 1000000,
-             (int)(now_us % 1000000), (int)getpid(), atomic_fetch_add(&m->counter, 1), m->host);
+             (int)(now_us % 1000000), m->pid, atomic_fetch_add(&m->counter, 1), m->host);
 }
 
 /* Gives back what the delivery holds. */
@@ -221,14 +222,15 @@ static int move(const struct mailbox_folder *f, const char *from, const char *to
 
 static void name_file(struct maildir *m, struct maildir_delivery *d)
 {
-    char name[MAILDIR_NAME_MAX + 64];
+    char unique[MAILDIR_NAME_MAX], name[MAILDIR_NAME_MAX + 64];
     int r = -EEXIST;
 
+    memcpy(unique, d->name, sizeof(unique));
     for (int i = 0; i < NAME_TRIES && r == -EEXIST; i++) {
-        char fresh[MAILDIR_NAME_MAX];
-        make_name(m, fresh);
-        snprintf(name, sizeof(name), "%s,S=%" PRIu64 ",W=%" PRIu64, i == 0 ? d->name : fresh,
-                 d->size_bytes, d->wire_bytes);
+        if (i > 0)
+            make_name(m, unique);
+        snprintf(name, sizeof(name), "%s,S=%" PRIu64 ",W=%" PRIu64, unique, d->size_bytes,
+                 d->wire_bytes);
         r = move(d->folder, d->name, name);
     }
     if (r < 0) {
