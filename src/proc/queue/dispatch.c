@@ -127,17 +127,12 @@ static const struct ipc_role mailbox_role = {.peer_name = "mailbox", .lost = on_
 
 int dispatch_mailbox(struct queue *q, int fd)
 {
-    struct ipc_channel *channel, *old = q->dispatch.mailbox;
+    struct ipc_channel *channel;
     int r = ipc_channel_new(q->loop, fd, &mailbox_role, q, &channel);
 
     if (r < 0)
         return r;
-    if (old) {
-        ipc_wait_cancel(&q->dispatch.credit);
-        q->dispatch.mailbox = NULL;
-        ipc_channel_free(old); /* answers its calls */
-        lose_all(q);
-    }
+    dispatch_abandon(q); /* whoever was there before */
     q->dispatch.mailbox = channel;
     dispatch_kick(q);
     return 0;
@@ -154,15 +149,21 @@ int dispatch_init(struct queue *q)
     return io_timer_new(q->loop, on_timer, q, &d->timer);
 }
 
+void dispatch_abandon(struct queue *q)
+{
+    struct ipc_channel *channel = q->dispatch.mailbox;
+
+    ipc_wait_cancel(&q->dispatch.credit);
+    q->dispatch.mailbox = NULL;
+    ipc_channel_free(channel); /* answers its calls */
+    lose_all(q);
+}
+
 void dispatch_done(struct queue *q)
 {
     struct dispatch *d = &q->dispatch;
 
-    ipc_wait_cancel(&d->credit);
-    struct ipc_channel *channel = d->mailbox;
-    d->mailbox = NULL;
-    ipc_channel_free(channel);
-    lose_all(q);
+    dispatch_abandon(q);
     io_defer_cancel(&d->kick);
     io_timer_free(d->timer);
 }

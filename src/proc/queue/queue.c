@@ -9,7 +9,12 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { PARCELS_BYTES = 64 << 20, WORK_THREADS = 3 };
+enum {
+    PARCELS_BYTES = 64 << 20,
+    WORK_THREADS = 3,
+    CLOSING_TICK_MS = 20,
+    CLOSING_JOBS_MS = 5000, /* less than the supervisor gives us in all */
+};
 
 /* ---- smtpd: every message that is accepted from one ---- */
 
@@ -134,7 +139,7 @@ static void on_tick(void *arg)
 {
     struct queue *q = arg;
 
-    io_timer_set(q->tick, QUEUE_TICK_MS);
+    io_timer_set(q->tick, q->closing ? CLOSING_TICK_MS : QUEUE_TICK_MS);
     settle_resume(q);
     intake_resume(q);
     events_tick(q);
@@ -240,13 +245,16 @@ bool queue_serves(const struct queue *q, struct span domain)
     return false;
 }
 
-/* Deliveries under way get a while to end: each that doesn't is a duplicate after the start. */
+/* Deliveries under way get a while to end: each that doesn't is booked as uncertain, and made again
+ * after the start. */
 static void check_closed(struct queue *q)
 {
     struct spool_counts counts;
 
     if (!q->closing || !q->closed)
         return;
+    if (q->dispatch.job_count && io_loop_now_ms(q->loop) > q->closing_ms + CLOSING_JOBS_MS)
+        dispatch_abandon(q);
     spool_get_counts(q->spool, &counts);
     if (q->dispatch.job_count || q->settling || counts.pending_bytes || !committer_is_idle(q))
         return;
@@ -258,8 +266,9 @@ static void check_closed(struct queue *q)
 void queue_close(struct queue *q, void (*closed)(struct queue *q))
 {
     q->closing = true;
+    q->closing_ms = io_loop_now_ms(q->loop);
     q->closed = closed;
-    io_timer_set(q->tick, 10); /* looks soon, then every second */
+    io_timer_set(q->tick, 0);
 }
 
 void queue_done(struct queue *q)

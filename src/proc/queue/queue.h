@@ -94,6 +94,8 @@ int dispatch_init(struct queue *q);
 void dispatch_done(struct queue *q);
 void dispatch_kick(struct queue *q);
 int dispatch_mailbox(struct queue *q, int fd);
+/* Waits for no job any more: all go back, booked as uncertain. */
+void dispatch_abandon(struct queue *q);
 
 /* ---- settle.c: outcomes onto the disk ---- */
 
@@ -179,6 +181,7 @@ struct queue {
     size_t random_at;
     bool unscheduled;                /* a recipient could not be scheduled for lack of memory */
     bool closing;                    /* takes no new mail, starts no new job */
+    int64_t closing_ms;              /* since when */
     void (*closed)(struct queue *q); /* all that was under way has ended */
 };
 

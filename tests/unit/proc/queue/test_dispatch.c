@@ -163,6 +163,34 @@ static void a_shutdown_waits_for_deliveries(void **state)
     world_free(w);
 }
 
+static bool closed;
+
+static void on_closed(struct queue *q)
+{
+    closed = true;
+}
+
+static bool is_closed(struct world *w, void *arg)
+{
+    return closed;
+}
+
+static void a_shutdown_does_not_wait_for_ever(void **state)
+{
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    send_one(w);
+    world_until_jobs(w, 1);
+    closed = false;
+    queue_close(&w->queue, on_closed);
+    w->queue.closing_ms -= 3600000; /* an hour ago */
+    world_until(w, is_closed, NULL);
+    world_kill(w);
+    world_start(w);
+    assert_int_equal(counts_of(w).messages, 1);
+    world_free(w);
+}
+
 static void an_evicted_parcel_is_read_from_disk(void **state)
 {
     struct world *w = begin();
@@ -184,6 +212,7 @@ int main(void)
         cmocka_unit_test(a_lost_mailbox_makes_uncertain_and_comes_back),
         cmocka_unit_test(a_full_disk_pauses_the_destination),
         cmocka_unit_test(a_shutdown_waits_for_deliveries),
+        cmocka_unit_test(a_shutdown_does_not_wait_for_ever),
         cmocka_unit_test(an_evicted_parcel_is_read_from_disk)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
