@@ -30,6 +30,7 @@ enum { MAILDIR_HOST_MAX = 96, MAILDIR_NAME_MAX = 240, MAILDIR_FOLDERS_DEFAULT = 
 struct maildir {
     struct mailbox_cache cache;
     char host[MAILDIR_HOST_MAX];      /* as in file names */
+    int pid;                          /* of this process, which never forks */
     atomic_uint_fast64_t quota_bytes; /* of each mailbox; 0: none */
     atomic_uint_fast64_t counter;
 };
