@@ -29,7 +29,8 @@ static int read_hidden(const char *prompt, char out[static PASSWORD_MAX])
     if (tcgetattr(STDIN_FILENO, &shown) < 0)
         return -errno;
     hidden = shown;
-    hidden.c_lflag &= ~(tcflag_t)ECHO;
+    /* A Ctrl-C must not leave the terminal mute: it is read as a character, and refused below. */
+    hidden.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
     fputs(prompt, stderr);
     if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) < 0)
         return -errno;
@@ -56,6 +57,14 @@ static int ask(const char *command, char out[static PASSWORD_MAX])
     return r;
 }
 
+static bool has_control(const char *password)
+{
+    for (; *password; password++)
+        if ((unsigned char)*password < ' ' || *password == 127)
+            return true;
+    return false;
+}
+
 static int hash(const char *password, char out[static CLI_VERIFIER_SIZE])
 {
     struct crypt_data data = {0};
@@ -73,7 +82,7 @@ static int hash(const char *password, char out[static CLI_VERIFIER_SIZE])
 
 int cli_password_verifier(const char *command, char out[static CLI_VERIFIER_SIZE])
 {
-    char password[PASSWORD_MAX];
+    char password[PASSWORD_MAX] = "";
     int r = ask(command, password);
 
     if (r == -ENODATA || (r == 0 && password[0] == '\0')) {
@@ -81,6 +90,9 @@ int cli_password_verifier(const char *command, char out[static CLI_VERIFIER_SIZE
         r = -ENODATA;
     } else if (r == -E2BIG) {
         cli_complain(command, "the password is longer than %d bytes", PASSWORD_MAX - 2);
+    } else if (r == 0 && has_control(password)) {
+        cli_complain(command, "the password has control characters; nothing was changed");
+        r = -EINVAL;
     } else if (r == 0) {
         r = hash(password, out);
         if (r < 0)

@@ -8,6 +8,7 @@
 #include "conf/conf.h"
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -93,7 +94,7 @@ static inline int run(int (*command)(int, char **), const char *const *words)
     fflush(stdout);
     int out = redirect(1, "output", O_WRONLY | O_TRUNC), in = redirect(0, "input", O_RDONLY);
     clearerr(stdin);
-    fflush(stdin);
+    __fpurge(stdin);
     int code = command(argc, argv);
     fflush(stdout);
     restore(out, 1);

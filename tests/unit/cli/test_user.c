@@ -62,6 +62,21 @@ static void change_a_password(void **state)
     assert_string_equal(verifier_of("bob@postbuch.test"), "*");
 }
 
+static void a_password_with_controls_is_refused(void **state)
+{
+    append("input", "abc\003\n");
+    assert_int_equal(USER("password", "alice@postbuch.test"), CLI_BAD_NEWS);
+    assert_string_equal(verifier_of("alice@postbuch.test"), "*");
+}
+
+static void a_password_that_is_too_long_is_refused(void **state)
+{
+    for (int i = 0; i < 10; i++)
+        append("input", "a hundred bytes or so are no trouble at all but a thousand of them are");
+    assert_int_equal(USER("password", "alice@postbuch.test"), CLI_BAD_NEWS);
+    assert_string_equal(verifier_of("alice@postbuch.test"), "*");
+}
+
 static void remove_a_user(void **state)
 {
     assert_int_equal(USER("remove", "alice@postbuch.test"), CLI_OK);
@@ -110,6 +125,8 @@ int main(void)
         IN_FOLDER(add_with_a_password),
         IN_FOLDER(add_without_a_password),
         IN_FOLDER(change_a_password),
+        IN_FOLDER(a_password_with_controls_is_refused),
+        IN_FOLDER(a_password_that_is_too_long_is_refused),
         IN_FOLDER(remove_a_user),
         IN_FOLDER(what_fails_changes_nothing),
     };
