@@ -449,6 +449,8 @@ void append_fail_unit(struct spool *spool, struct unit *unit, int error)
     list_remove(&unit->link);
     if (unit->kind == UNIT_STATUS)
         undo_status(unit);
+    if (unit->move || unit->restate)
+        move_retry(spool, unit);
     if (unit->kind == UNIT_ACCEPT) {
         index_remove(&spool->index, message);
         index_free_message(&spool->index, message);

@@ -98,6 +98,7 @@ static void queue_filled(struct spool_upload *upload)
     extent->sum = record_sum(span_of(write->data, write->size));
     list_append(&upload->spool->bulk_writes, &write->link);
     upload->filling = NULL;
+    upload->spool->tasks_due = true;
 }
 
 static int fill(struct spool_upload *upload, struct span *bytes)
@@ -216,6 +217,7 @@ void spool_upload_free(struct spool_upload *upload)
     fail_credits(upload, -ECANCELED);
     if (upload->in_flight == 0)
         destroy(upload);
+    spool->tasks_due = true;
 }
 
 int bulk_seal_upload(struct spool_upload *upload, struct record_extent **out_extents,
@@ -251,17 +253,6 @@ static void fail_accepted(struct spool_upload *upload, int error)
     spool_upload_free(upload);
 }
 
-static void count_use(struct spool_extents *uses, struct segment *segment, uint64_t bytes)
-{
-    for (uint32_t i = 0; i < uses->count; i++) {
-        if (uses->uses[i].segment == segment) {
-            uses->uses[i].bytes += bytes;
-            return;
-        }
-    }
-    uses->uses[uses->count++] = (struct spool_extent_use){segment, bytes};
-}
-
 /* All extents are on disk: the MESSAGE may go. */
 static void release(struct spool_upload *upload)
 {
@@ -271,8 +262,8 @@ static void release(struct spool_upload *upload)
     record_patch_extents(upload->block->data + unit->offset + RECORD_HEADER_BYTES, upload->extents,
                          upload->extent_count);
     for (size_t i = 0; i < upload->extent_count; i++)
-        count_use(upload->uses, spool_segment(spool, STORE_BULK, upload->extents[i].segment),
-                  upload->extents[i].bytes);
+        index_count_use(upload->uses, spool_segment(spool, STORE_BULK, upload->extents[i].segment),
+                        upload->extents[i].bytes);
     if (upload->uses->count) {
         index_set_extents(unit->message, upload->uses);
         upload->uses = NULL;
@@ -341,7 +332,7 @@ static void bulk_run(struct spool_task *task)
 }
 
 /* Rule 6, as for the log: never written or synced again; compaction moves what lives in it. */
-static void abandon(struct spool *spool, struct segment *segment, int error)
+void bulk_abandon(struct spool *spool, struct segment *segment, int error)
 {
     if (segment->state == SEGMENT_FAILED)
         return;
@@ -409,7 +400,7 @@ static void bulk_finish(struct spool *spool, struct spool_task *task, int64_t no
     (void)now_us;
     for (size_t i = 0; i < bulk->count; i++) {
         if (task->error)
-            abandon(spool, bulk->segments[i], task->error);
+            bulk_abandon(spool, bulk->segments[i], task->error);
     }
     for (size_t i = 0; i < bulk->count; i++)
         finish_write(spool, bulk->writes[i], task->error);
@@ -432,14 +423,13 @@ static bool has_room(const struct segment *segment, size_t bytes)
     return segment && bytes <= segment->size_bytes - segment->end;
 }
 
-/* Where the next extent goes; false: there is no room yet. */
-static bool allocate(struct spool *spool, struct bulk_write *write, struct segment **out_segment,
-                     uint64_t *out_offset)
+int bulk_allocate(struct spool *spool, size_t bytes, struct segment **out_segment,
+                  uint64_t *out_offset)
 {
-    if (!has_room(spool->bulk_open, write->size)) {
+    if (!has_room(spool->bulk_open, bytes)) {
         struct segment *next = empty_segment(spool);
-        if (!has_room(next, write->size))
-            return false;
+        if (!has_room(next, bytes))
+            return -EAGAIN;
         if (spool->bulk_open)
             spool->bulk_open->state = SEGMENT_CLOSED;
         next->state = SEGMENT_OPEN;
@@ -448,20 +438,30 @@ static bool allocate(struct spool *spool, struct bulk_write *write, struct segme
     struct segment *segment = spool->bulk_open;
     *out_segment = segment;
     *out_offset = segment->end;
-    segment->end = segment_align(segment->end + write->size, spool->options.block_bytes);
+    segment->end = segment_align(segment->end + bytes, spool->options.block_bytes);
     segment->pins++;
+    return 0;
+}
+
+static int place(struct spool *spool, struct bulk_write *write, struct segment **out_segment,
+                 uint64_t *out_offset)
+{
+    int r = bulk_allocate(spool, write->size, out_segment, out_offset);
+    if (r < 0)
+        return r;
     struct record_extent *extent = &write->upload->extents[write->extent];
-    extent->segment = segment->number;
+    extent->segment = (*out_segment)->number;
     extent->offset = *out_offset;
-    return true;
+    return 0;
 }
 
 bool bulk_needs_segment(const struct spool *spool)
 {
-    if (list_is_empty(&spool->bulk_writes))
-        return false;
-    const struct bulk_write *first = CONTAINER_OF(spool->bulk_writes.next, struct bulk_write, link);
-    return !has_room(spool->bulk_open, first->size) && !empty_segment(spool);
+    size_t bytes = spool->bulk_wanted;
+
+    if (!list_is_empty(&spool->bulk_writes))
+        bytes = CONTAINER_OF(spool->bulk_writes.next, struct bulk_write, link)->size;
+    return bytes && !has_room(spool->bulk_open, bytes) && !empty_segment(spool);
 }
 
 struct spool_task *bulk_take(struct spool *spool)
@@ -478,7 +478,7 @@ struct spool_task *bulk_take(struct spool *spool)
     {
         struct bulk_write *write = CONTAINER_OF(link, struct bulk_write, link);
         size_t i = bulk->count;
-        if (i == BATCH_WRITES || !allocate(spool, write, &bulk->segments[i], &bulk->offsets[i]))
+        if (i == BATCH_WRITES || place(spool, write, &bulk->segments[i], &bulk->offsets[i]) < 0)
             break;
         list_remove(link);
         bulk->writes[bulk->count++] = write;

@@ -292,6 +292,13 @@ static int note_part(struct checkpoint_work *work, const struct checkpoint_task 
     return 0;
 }
 
+/* What wasn't worth compacting may be by now. */
+static void allow_compaction(struct spool *spool)
+{
+    LIST_EACH(&spool->segments[STORE_LOG], link)
+    CONTAINER_OF(link, struct segment, link)->was_compacted = false;
+}
+
 static void checkpoint_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
 {
     struct checkpoint_task *c = CONTAINER_OF(task, struct checkpoint_task, task);
@@ -304,6 +311,7 @@ static void checkpoint_finish(struct spool *spool, struct spool_task *task, int6
     if (!failed && c->is_manifest) {
         spool->checkpoint_position = work->manifest.position;
         spool->checkpoint_record_due = true;
+        allow_compaction(spool);
     }
     /* After an error it may be there nevertheless. */
     if (failed && c->is_manifest && !spool->checkpoint_position.segment)

@@ -258,7 +258,7 @@ static int decode(struct spool_follower *f, const struct scan_record *record,
         return 1;
     case SPOOL_RECORD_STATUS:
         r = codec_decode(&record_status_codec, meta, &f->arena, &f->status);
-        if (r < 0 || f->status.flags & (RECORD_STATUS_RESTATED | RECORD_STATUS_GONE))
+        if (r < 0 || f->status.flags & RECORD_STATUS_RESTATED)
             return r;
         out->kind = SPOOL_FOLLOWED_STATUS;
         out->message = f->status.message;

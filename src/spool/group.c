@@ -143,7 +143,8 @@ static uint64_t fill_group(struct spool_group *group, struct list *from, uint64_
 
 static bool has_pending(const struct spool *spool)
 {
-    return spool->pending_bytes || !list_is_empty(&spool->alarms) || checkpoint_has_record(spool);
+    return spool->pending_bytes || !list_is_empty(&spool->alarms) || checkpoint_has_record(spool) ||
+           move_has_any(spool);
 }
 
 /* What comes before the callers' records: our own, computed from the index as it is now. */
@@ -158,6 +159,7 @@ static void fill_front(struct spool *spool, struct list *front)
         checkpoint_add_record(spool, block);
         list_append(front, &block->link);
     }
+    move_add_records(spool, front);
 }
 
 static void put_back(struct spool *spool, struct list *front)
@@ -296,6 +298,7 @@ static void apply_unit(struct spool *spool, struct spool_group *group, struct bl
         break;
     case UNIT_MOVED:
     case UNIT_RESTATED:
+        move_apply(spool, group->segment, unit, offset);
         break;
     case UNIT_EVENT:
         break;
@@ -378,6 +381,7 @@ void spool_finish_group(struct spool *spool, struct spool_group *group, int64_t 
 {
     spool->now_us = now_us;
     spool->in_flight = NULL;
+    spool->tasks_due = true;
     group->segment->pins--;
     if (group->error == 0)
         apply_group(spool, group);

@@ -274,6 +274,17 @@ void index_set_home(struct spool_message *message, struct segment *home, uint32_
     enter_home(message, home);
 }
 
+void index_count_use(struct spool_extents *extents, struct segment *segment, uint64_t bytes)
+{
+    for (uint32_t i = 0; i < extents->count; i++) {
+        if (extents->uses[i].segment == segment) {
+            extents->uses[i].bytes += bytes;
+            return;
+        }
+    }
+    extents->uses[extents->count++] = (struct spool_extent_use){segment, bytes};
+}
+
 void index_set_extents(struct spool_message *message, struct spool_extents *extents)
 {
     struct spool_extents *old = message->bulk;

@@ -64,6 +64,8 @@ struct spool_recipient *index_recipient(struct spool_message *message, uint32_t 
 /* Where its record lies from now on. */
 void index_set_home(struct spool_message *message, struct segment *home, uint32_t offset,
                     uint32_t meta_bytes);
+/* Adds bytes in a segment to a list that has room for another one. */
+void index_count_use(struct spool_extents *extents, struct segment *segment, uint64_t bytes);
 /* Takes over `extents` (may be NULL). */
 void index_set_extents(struct spool_message *message, struct spool_extents *extents);
 

@@ -23,8 +23,8 @@ struct unit {
     uint32_t meta_bytes;           /* of its first record */
     spool_done_fn *done;
     void *arg;
-    struct move *move; /* MOVED */
-    uint64_t concern;  /* MOVED, RESTATED: the segment of the record it is about */
+    struct move *move;       /* MOVED */
+    struct restate *restate; /* RESTATED */
     uint32_t change_count;
     struct index_change changes[]; /* STATUS */
 };
@@ -132,9 +132,12 @@ struct spool {
     struct list bulk_writes; /* extents to be written */
     uint64_t bulk_pending_bytes;
     struct segment *bulk_open;
+    size_t bulk_wanted; /* compaction waits for room for as many bytes */
 
     /* tasks */
     bool task_in_flight[TASK_KINDS];
+    bool tasks_due; /* something happened that may have made work */
+    int64_t tasks_next_us;
     int64_t task_retry_us[TASK_KINDS];
     struct store_space space;
     int64_t space_checked_us;
@@ -147,8 +150,8 @@ struct spool {
     struct spool_position checkpoint_position; /* of the newest durable one; {0, 0}: none */
 
     /* compact.c */
-    struct list moves; /* loaded, waiting for a group */
-    uint64_t move_bytes;
+    struct list moves;    /* loaded messages, waiting for a group */
+    struct list restates; /* outcomes to be said again, waiting for a group */
     struct compaction *compaction;
 
     struct damage_list damage;
@@ -212,6 +215,10 @@ int recovery_run(struct spool *spool);
 struct spool_task *bulk_take(struct spool *spool);
 /* No segment can be had: uploads that wait for one fail. */
 void bulk_fail_waiting(struct spool *spool, int error);
+/* Room in the open bulk segment, pinned once. -EAGAIN: there is none yet. */
+int bulk_allocate(struct spool *spool, size_t bytes, struct segment **out_segment,
+                  uint64_t *out_offset);
+void bulk_abandon(struct spool *spool, struct segment *segment, int error);
 bool bulk_needs_segment(const struct spool *spool);
 /* No more bytes come. Gives the upload's own list of extents, whose places may not be known yet. */
 int bulk_seal_upload(struct spool_upload *upload, struct record_extent **out_extents,
@@ -220,11 +227,18 @@ int bulk_seal_upload(struct spool_upload *upload, struct record_extent **out_ext
 void bulk_hold_accept(struct spool_upload *upload, struct block *block);
 void bulk_close(struct spool *spool);
 
-/* compact.c */
-bool compact_has_moves(const struct spool *spool);
-void compact_add_moves(struct spool *spool, struct list *front);
-void compact_apply(struct spool *spool, struct segment *segment, struct unit *unit,
-                   uint64_t offset);
+/* recycle.c: is this log segment there and in use? */
+bool recycle_exists(const struct spool *spool, uint64_t number);
+/* Would rule 5 and recovery let a log segment go that is empty and concerns nothing? */
+bool recycle_may_come(const struct spool *spool, const struct segment *segment);
+
+/* compact.c, move.c */
+bool move_has_any(const struct spool *spool);
+/* Adds MOVED and restated records to the front of a group, computed from the index as it is now. */
+void move_add_records(struct spool *spool, struct list *front);
+/* A MOVED or RESTATED unit was sealed; or its group failed, and it waits for the next one. */
+void move_apply(struct spool *spool, struct segment *segment, struct unit *unit, uint64_t offset);
+void move_retry(struct spool *spool, struct unit *unit);
 void compact_close(struct spool *spool);
 
 /* checkpoint.c */

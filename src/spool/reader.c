@@ -3,33 +3,12 @@
  * work in another thread while the loop moves or finishes the message. Nothing is given out before
  * its checksum was verified: the record's data as a whole, bulk an extent at a time.
  */
-#include "spool/lane.h"
+#include "spool/reader.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
-
-struct spool_reader {
-    const struct store_ops *ops;
-    struct id id;
-    struct segment *home;
-    uint32_t offset, meta_bytes;
-    struct spool_extents *bulk; /* a copy: the segments it pins */
-
-    /* From here on spool_reader_load() fills it. */
-    bool is_loaded, is_damaged;
-    struct arena arena;
-    char *record; /* header, meta, data */
-    struct span data;
-    struct record_message meta;
-    struct spool_stored stored;
-
-    char *extent; /* the one last read */
-    size_t extent_index;
-    EVP_MD_CTX *digest; /* NULL once reading wasn't in order */
-    uint64_t digested;  /* position in the stream up to which it went */
-};
 
 static struct spool_extents *copy_extents(const struct spool_extents *from)
 {
@@ -79,7 +58,7 @@ static int damaged(struct spool_reader *reader)
 static int read_exactly(struct spool_reader *reader, struct segment *segment, uint64_t offset,
                         char *to, size_t size)
 {
-    ssize_t n = reader->ops->read(segment->handle, offset, to, size, 0);
+    ssize_t n = reader->ops->read(segment->handle, offset, to, size, reader->flags);
     if (n == -ENOMEM)
         return -ENOMEM;
     return n == (ssize_t)size ? 0 : damaged(reader);
@@ -200,25 +179,55 @@ static void start_digest(struct spool_reader *reader)
     }
 }
 
-int spool_reader_load(struct spool_reader *reader, const struct spool_stored **out)
+static int load(struct spool_reader *reader)
 {
     struct record_header header;
+    int r = read_record(reader, &header);
+
+    if (r == 0)
+        r = decode(reader, &header);
+    if (r < 0) {
+        arena_clear(&reader->arena);
+        free(reader->record);
+        reader->record = NULL;
+    }
+    return r;
+}
+
+int spool_reader_load(struct spool_reader *reader, const struct spool_stored **out)
+{
     int r = 0;
 
     if (!reader->is_loaded) {
-        r = read_record(reader, &header);
-        if (r == 0)
-            r = decode(reader, &header);
-        if (r < 0) {
-            arena_clear(&reader->arena);
-            free(reader->record);
-            reader->record = NULL;
-            return r;
+        r = load(reader);
+        if (r == -EBADMSG && !reader->flags) { /* memory may lie where the disk doesn't */
+            reader->flags = STORE_READ_DIRECT;
+            reader->is_damaged = false;
+            r = load(reader);
         }
+        if (r < 0)
+            return r;
         reader->is_loaded = true;
         start_digest(reader);
     }
     *out = &reader->stored;
+    return 0;
+}
+
+int reader_read_verified(struct spool_reader *reader, struct segment *segment, uint64_t offset,
+                         char *to, size_t size, uint64_t sum)
+{
+    bool was_damaged = reader->is_damaged;
+    int r = read_exactly(reader, segment, offset, to, size);
+
+    if (r == 0 && record_sum(span_of(to, size)) == sum)
+        return 0;
+    if (r == -ENOMEM)
+        return r;
+    ssize_t n = reader->ops->read(segment->handle, offset, to, size, STORE_READ_DIRECT);
+    if (n != (ssize_t)size || record_sum(span_of(to, size)) != sum)
+        return damaged(reader);
+    reader->is_damaged = was_damaged;
     return 0;
 }
 
@@ -258,9 +267,8 @@ static int read_extent(struct spool_reader *reader, size_t index)
     reader->extent = malloc(extent->bytes + 1u);
     if (!reader->extent)
         return -ENOMEM;
-    int r = read_exactly(reader, segment, extent->offset, reader->extent, extent->bytes);
-    if (r == 0 && record_sum(span_of(reader->extent, extent->bytes)) != extent->sum)
-        r = damaged(reader);
+    int r = reader_read_verified(reader, segment, extent->offset, reader->extent, extent->bytes,
+                                 extent->sum);
     if (r == 0)
         reader->extent_index = index;
     return r;
@@ -349,6 +357,7 @@ void spool_reader_close(struct spool *spool, struct spool_reader *reader)
         message->offset == reader->offset)
         spool_set_message_aside(spool, message, "the message's bytes are damaged");
     pin(reader, -1);
+    spool->tasks_due = true;
     EVP_MD_CTX_free(reader->digest);
     arena_done(&reader->arena);
     free(reader->record);

@@ -160,7 +160,7 @@ struct record_extent {
 /* MOVED: a recipient as it was. Those that aren't named are closed. */
 struct record_net {
     uint32_t recipient;
-    uint8_t outcome; /* HELD or DEFERRED */
+    uint8_t outcome; /* HELD or RELEASED */
     uint16_t attempts;
     int64_t next_attempt_us;
 };
@@ -187,8 +187,9 @@ struct record_expand {
 };
 
 enum record_status_flags {
-    RECORD_STATUS_RESTATED = 1, /* compaction said it again; the book has it already */
-    RECORD_STATUS_GONE = 2,     /* every recipient has its fate */
+    /* Compaction said it again; the book has it already. Names, in order, all that wait, as HELD or
+     * RELEASED; who isn't named has its fate. */
+    RECORD_STATUS_RESTATED = 1,
 };
 
 enum { RECORD_STATUS_HOME_OFFSET = ID_BYTES };

@@ -23,7 +23,7 @@ static bool is_in_use(const struct segment *segment)
     return segment->state != SEGMENT_SPARE;
 }
 
-static bool exists(const struct spool *spool, uint64_t number)
+bool recycle_exists(const struct spool *spool, uint64_t number)
 {
     const struct segment *other = spool_segment(spool, STORE_LOG, number);
     return other && is_in_use(other);
@@ -35,7 +35,7 @@ static bool concerns_something(const struct spool *spool, struct segment *segmen
     const struct list *oldest = spool->segments[STORE_LOG].next;
 
     while (segment->concern_count) {
-        if (exists(spool, segment->concerns[segment->concern_count - 1]))
+        if (recycle_exists(spool, segment->concerns[segment->concern_count - 1]))
             return true;
         segment->concern_count--;
     }
@@ -60,18 +60,24 @@ static bool is_needed_by_predecessor(const struct spool *spool, const struct seg
     return false;
 }
 
-static bool log_is_free(const struct spool *spool, struct segment *segment)
+bool recycle_may_come(const struct spool *spool, const struct segment *segment)
 {
     struct spool_position end = {segment->number, segment->end};
 
+    return (segment->state == SEGMENT_CLOSED || segment->state == SEGMENT_FAILED) &&
+           segment->number < spool->sealed.segment &&
+           spool_position_compare(end, spool->book) <= 0 &&
+           !checkpoint_needs(spool, segment->number) && !is_needed_by_predecessor(spool, segment);
+}
+
+static bool log_is_free(const struct spool *spool, struct segment *segment)
+{
     if (segment->number >= spool->sealed.segment) /* the newest one, spares, what just failed */
         return false;
     if (segment->state == SEGMENT_SPARE)
         return true; /* passed over: its number is too low to be used */
-    return segment->state != SEGMENT_OPEN && segment->live_messages == 0 &&
-           spool_position_compare(end, spool->book) <= 0 &&
-           !checkpoint_needs(spool, segment->number) && !concerns_something(spool, segment) &&
-           !is_needed_by_predecessor(spool, segment);
+    return segment->live_messages == 0 && recycle_may_come(spool, segment) &&
+           !concerns_something(spool, segment);
 }
 
 /* A group that failed may show up at the next start with the messages that were refused; only when
@@ -139,6 +145,7 @@ static void renumber(struct spool *spool, struct segment *segment, uint64_t numb
     segment->has_trailer = false;
     segment->concerns_all = false;
     segment->concern_count = 0;
+    segment->was_compacted = false;
     segment->scrubbed_us = 0;
     spool_insert_segment(spool, segment);
 }

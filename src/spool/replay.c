@@ -18,17 +18,6 @@ static void forget(struct spool *spool, const struct id *id)
     index_free_message(&spool->index, message);
 }
 
-static void add_use(struct spool_extents *extents, struct segment *segment, uint64_t bytes)
-{
-    for (uint32_t i = 0; i < extents->count; i++) {
-        if (extents->uses[i].segment == segment) {
-            extents->uses[i].bytes += bytes;
-            return;
-        }
-    }
-    extents->uses[extents->count++] = (struct spool_extent_use){segment, bytes};
-}
-
 /* Which segments the extents lie in. A segment that isn't there damages the message, unless a later
  * record says that it had its fate: so it is only flagged here. */
 static int find_extents(struct spool *spool, struct spool_message *message,
@@ -44,7 +33,7 @@ static int find_extents(struct spool *spool, struct spool_message *message,
     for (size_t i = 0; i < meta->extent_count; i++) {
         struct segment *segment = spool_segment(spool, STORE_BULK, meta->extents[i].segment);
         if (segment)
-            add_use(extents, segment, meta->extents[i].bytes);
+            index_count_use(extents, segment, meta->extents[i].bytes);
         else
             message->flags |= SPOOL_MESSAGE_LACKS_BYTES;
     }
@@ -152,6 +141,22 @@ static int replay_expand(struct spool *spool, const struct scan_record *record, 
     return index_expand(&spool->index, message, &expand.expansions[0], expand.first_child);
 }
 
+/* A restated record names all that wait. */
+static void close_unnamed(struct spool *spool, struct spool_message *message,
+                          const struct record_status *status)
+{
+    size_t next = 0;
+
+    for (uint32_t i = 0; i < message->recipient_count; i++) {
+        struct index_change change = {.recipient = message->recipients[i].index,
+                                      .outcome = SPOOL_OUTCOME_REMOVED};
+        while (next < status->status_count && status->statuses[next].recipient < change.recipient)
+            next++;
+        if (next == status->status_count || status->statuses[next].recipient != change.recipient)
+            index_apply(&spool->index, message, &change);
+    }
+}
+
 static int replay_status(struct spool *spool, struct segment *segment,
                          const struct scan_record *record, struct arena *arena)
 {
@@ -164,6 +169,8 @@ static int replay_status(struct spool *spool, struct segment *segment,
     struct spool_message *message = index_find(&spool->index, &status.message);
     if (!message)
         return 0;
+    if (status.flags & RECORD_STATUS_RESTATED)
+        close_unnamed(spool, message, &status);
     for (size_t i = 0; i < status.status_count; i++) {
         struct index_change change = {.recipient = status.statuses[i].recipient,
                                       .outcome = status.statuses[i].outcome,
@@ -171,7 +178,7 @@ static int replay_status(struct spool *spool, struct segment *segment,
                                       .next_attempt_us = status.statuses[i].next_attempt_us};
         index_apply(&spool->index, message, &change);
     }
-    if (message->waiting == 0 || status.flags & RECORD_STATUS_GONE)
+    if (message->waiting == 0)
         forget(spool, &status.message);
     return 0;
 }

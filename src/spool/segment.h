@@ -73,10 +73,11 @@ struct segment {
     uint32_t pins;          /* readers, tasks, groups and uploads that use it now */
     uint64_t *concerns;     /* log: other segments with MESSAGE records that it has outcomes for */
     uint32_t concern_count, concern_capacity;
-    bool concerns_all; /* as if it named every older segment */
-    bool has_trailer;  /* its end is on disk in itself */
-    bool is_compacting;
-    bool is_gone; /* removed from the store: a reader may still pin the struct */
+    bool concerns_all;  /* as if it named every older segment */
+    bool has_trailer;   /* its end is on disk in itself */
+    bool is_compacting; /* a task is emptying or recycling it */
+    bool was_compacted; /* what is left in it can't be moved */
+    bool is_gone;       /* removed from the store: a reader may still pin the struct */
     int64_t scrubbed_us;
 };
 

@@ -56,6 +56,7 @@ static void init_lists(struct spool *spool)
     list_init(&spool->uploads);
     list_init(&spool->bulk_writes);
     list_init(&spool->moves);
+    list_init(&spool->restates);
 }
 
 static void free_segments(struct spool *spool)
@@ -72,6 +73,7 @@ static void free_spool(struct spool *spool)
     struct list *link;
 
     checkpoint_close(spool);
+    compact_close(spool);
     index_done(&spool->index);
     free_segments(spool);
     while (!list_is_empty(&spool->blocks))
@@ -270,6 +272,7 @@ void spool_book_synced(struct spool *spool, struct spool_position position)
 {
     if (spool_position_compare(position, spool->book) > 0)
         spool->book = position;
+    spool->tasks_due = true;
     spool_count_lag(spool);
 }
 

@@ -4,8 +4,13 @@
 typedef struct spool_task *take_fn(struct spool *spool);
 
 static take_fn *const takers[TASK_KINDS] = {
-    [TASK_BULK] = bulk_take,   [TASK_PREPARE] = prepare_take,       [TASK_RECYCLE] = recycle_take,
-    [TASK_CLOSE] = close_take, [TASK_CHECKPOINT] = checkpoint_take, [TASK_SPACE] = space_take,
+    [TASK_BULK] = bulk_take,
+    [TASK_PREPARE] = prepare_take,
+    [TASK_RECYCLE] = recycle_take,
+    [TASK_CLOSE] = close_take,
+    [TASK_CHECKPOINT] = checkpoint_take,
+    [TASK_SPACE] = space_take,
+    [TASK_COMPACT] = compact_take,
 };
 
 void task_init(struct spool_task *task, struct spool *spool, void (*run)(struct spool_task *),
@@ -14,11 +19,11 @@ void task_init(struct spool_task *task, struct spool *spool, void (*run)(struct 
     *task = (struct spool_task){.run = run, .finish = finish, .ops = spool->ops};
 }
 
-struct spool_task *spool_take_task(struct spool *spool, int64_t now_us)
+static struct spool_task *take_one(struct spool *spool)
 {
-    spool->now_us = now_us;
     for (enum task_kind kind = 0; kind < TASK_KINDS; kind++) {
-        if (spool->task_in_flight[kind] || now_us < spool->task_retry_us[kind] || !takers[kind])
+        if (spool->task_in_flight[kind] || spool->now_us < spool->task_retry_us[kind] ||
+            !takers[kind])
             continue;
         struct spool_task *task = takers[kind](spool);
         if (!task)
@@ -28,6 +33,37 @@ struct spool_task *spool_take_task(struct spool *spool, int64_t now_us)
         return task;
     }
     return NULL;
+}
+
+static int64_t next_retry(const struct spool *spool)
+{
+    int64_t next = INT64_MAX;
+    for (enum task_kind kind = 0; kind < TASK_KINDS; kind++) {
+        int64_t at = spool->task_retry_us[kind];
+        if (at > spool->now_us && at < next)
+            next = at;
+    }
+    return next;
+}
+
+/* Looking whether there is work walks the segments, so it is done only when something that makes
+ * work has happened, or a pause is over. One kind may ask for another that comes before it. */
+struct spool_task *spool_take_task(struct spool *spool, int64_t now_us)
+{
+    struct spool_task *task = NULL;
+
+    spool->now_us = now_us;
+    if (now_us >= spool->tasks_next_us)
+        spool->tasks_due = true;
+    for (int pass = 0; pass < 2 && !task && spool->tasks_due; pass++) {
+        spool->tasks_due = false;
+        task = take_one(spool);
+    }
+    if (task)
+        spool->tasks_due = true;
+    else
+        spool->tasks_next_us = next_retry(spool);
+    return task;
 }
 
 void spool_run_task(struct spool_task *task)
@@ -41,20 +77,14 @@ void spool_finish_task(struct spool *spool, struct spool_task *task, int64_t now
     spool->task_in_flight[task->kind] = false;
     if (task->error)
         spool->task_retry_us[task->kind] = now_us + spool->options.retry_us;
+    spool->tasks_due = true;
     task->finish(spool, task, now_us);
     spool_count_lag(spool);
 }
 
 int64_t spool_next_try_us(const struct spool *spool)
 {
-    int64_t next = INT64_MAX;
-
-    if (spool->retry_at_us > spool->now_us)
-        next = spool->retry_at_us;
-    for (enum task_kind kind = 0; kind < TASK_KINDS; kind++) {
-        int64_t at = spool->task_retry_us[kind];
-        if (at > spool->now_us && at < next)
-            next = at;
-    }
-    return next;
+    int64_t next = next_retry(spool);
+    return spool->retry_at_us > spool->now_us && spool->retry_at_us < next ? spool->retry_at_us
+                                                                           : next;
 }

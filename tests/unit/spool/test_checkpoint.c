@@ -101,6 +101,7 @@ static void may_be_fuzzy(void **state)
     w->spool->options.checkpoint_segments = 1000;
     fill(w, 60);
     w->spool->options.checkpoint_segments = 1;
+    w->spool->tasks_due = true;
     while (w->spool->checkpoint_position.segment == 0) {
         task = spool_take_task(w->spool, ++w->now_us);
         assert_non_null(task);

@@ -1,0 +1,236 @@
+#include "spool/compact.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { LOAD_BATCH = 32, LOAD_AHEAD = 128 };
+
+/* ---- Choosing ---- */
+
+static uint32_t count_used(const struct spool *spool, enum store_kind kind)
+{
+    uint32_t count = 0;
+    LIST_EACH(&spool->segments[kind], link)
+    count += CONTAINER_OF(link, struct segment, link)->state != SEGMENT_SPARE;
+    return count;
+}
+
+static bool is_mostly_dead(const struct spool *spool, const struct segment *segment)
+{
+    return segment->live_bytes * 100 <= segment->end * spool->options.compact_percent;
+}
+
+static bool log_is_worth_it(const struct spool *spool, const struct segment *segment, uint32_t used)
+{
+    bool has_something = segment->live_messages || segment->concern_count || segment->concerns_all;
+
+    if (!has_something)
+        return false;
+    if (segment->state == SEGMENT_FAILED) /* rule 6: whether or not the book has folded it */
+        return segment->number < spool->sealed.segment;
+    return used > spool->options.keep_segments && is_mostly_dead(spool, segment) &&
+           recycle_may_come(spool, segment);
+}
+
+static bool bulk_is_worth_it(const struct spool *spool, const struct segment *segment,
+                             uint32_t used)
+{
+    if (segment->live_messages == 0)
+        return false;
+    return segment->state == SEGMENT_FAILED ||
+           (segment->state == SEGMENT_CLOSED && used > spool->options.keep_segments &&
+            is_mostly_dead(spool, segment));
+}
+
+static struct segment *choose(const struct spool *spool)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        uint32_t used = count_used(spool, (enum store_kind)kind);
+        LIST_EACH(&spool->segments[kind], link)
+        {
+            struct segment *segment = CONTAINER_OF(link, struct segment, link);
+            if (segment->is_compacting || segment->was_compacted)
+                continue;
+            if (kind == STORE_LOG ? log_is_worth_it(spool, segment, used)
+                                  : bulk_is_worth_it(spool, segment, used))
+                return segment;
+        }
+    }
+    return NULL;
+}
+
+/* ---- Loading messages that are to be moved ---- */
+
+struct load_task {
+    struct spool_task task;
+    struct compaction *compaction;
+    struct move *moves[LOAD_BATCH];
+    int errors[LOAD_BATCH];
+    size_t count;
+};
+
+static void load_run(struct spool_task *task)
+{
+    struct load_task *load = CONTAINER_OF(task, struct load_task, task);
+    const struct spool_stored *stored;
+
+    for (size_t i = 0; i < load->count; i++)
+        load->errors[i] = spool_reader_load(load->moves[i]->reader, &stored);
+}
+
+/* A damaged message is set aside when its reader closes, and stays where it is. */
+static void load_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
+{
+    struct load_task *load = CONTAINER_OF(task, struct load_task, task);
+    struct compaction *c = load->compaction;
+
+    (void)now_us;
+    for (size_t i = 0; i < load->count; i++) {
+        struct move *move = load->moves[i];
+        if (load->errors[i] < 0) {
+            c->has_failed |= load->errors[i] != -EBADMSG;
+            move_free(spool, move);
+            c->outstanding--;
+        } else if (c->victim->kind == STORE_BULK) {
+            list_append(&c->copies, &move->link);
+        } else {
+            list_append(&spool->moves, &move->link);
+        }
+    }
+    free(load);
+}
+
+static struct move *new_move(struct spool *spool, struct compaction *c,
+                             const struct compact_entry *entry)
+{
+    struct spool_message *message = spool_find(spool, &entry->id);
+
+    if (!message || message->flags & SPOOL_MESSAGE_DAMAGED ||
+        (c->victim->kind == STORE_LOG && message->home != c->victim))
+        return NULL; /* it went meanwhile */
+    struct move *move = calloc(1, sizeof(*move));
+    if (move && spool_reader_open(spool, message, &move->reader) == 0)
+        return move;
+    free(move);
+    c->has_failed = true;
+    return NULL;
+}
+
+static struct spool_task *load_take(struct spool *spool, struct compaction *c)
+{
+    struct load_task *load = calloc(1, sizeof(*load));
+
+    if (!load)
+        return NULL;
+    task_init(&load->task, spool, load_run, load_finish);
+    load->compaction = c;
+    while (c->next < c->messages.count && load->count < LOAD_BATCH) {
+        struct move *move = new_move(spool, c, &c->messages.rows[c->next++]);
+        if (move)
+            load->moves[load->count++] = move;
+    }
+    c->outstanding += load->count;
+    return &load->task;
+}
+
+/* ---- From the beginning to the end ---- */
+
+static int find_messages(struct spool *spool, struct compaction *c)
+{
+    if (c->victim->kind == STORE_LOG)
+        return 0; /* the scan does */
+    c->stage = COMPACT_MOVE;
+    return bulk_copy_find(spool, c);
+}
+
+static struct compaction *begin(struct spool *spool, struct segment *victim)
+{
+    struct compaction *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    c->victim = victim;
+    list_init(&c->copies);
+    if (find_messages(spool, c) < 0) {
+        free(c->messages.rows);
+        free(c);
+        return NULL;
+    }
+    victim->is_compacting = true;
+    return c;
+}
+
+static void free_moves(struct spool *spool, struct list *list)
+{
+    while (!list_is_empty(list))
+        move_free(spool, CONTAINER_OF(list->next, struct move, link));
+}
+
+void compact_close(struct spool *spool)
+{
+    struct compaction *c = spool->compaction;
+    struct list *link;
+
+    free_moves(spool, &spool->moves);
+    while ((link = list_take_first(&spool->restates)) != NULL)
+        free(CONTAINER_OF(link, struct restate, link));
+    if (!c)
+        return;
+    free_moves(spool, &c->copies);
+    free(c->messages.rows);
+    free(c);
+    spool->compaction = NULL;
+}
+
+/* Messages whose records the scan didn't find can't be read either. */
+static void set_aside_the_rest(struct spool *spool, const struct segment *victim)
+{
+    for (size_t i = 0; i < spool->index.bucket_count; i++) {
+        for (struct spool_message *m = spool->index.buckets[i]; m; m = m->hash_next) {
+            if (m->home == victim)
+                spool_set_message_aside(spool, m, "the message's bytes are damaged");
+        }
+    }
+}
+
+/* All that was in it lives elsewhere now, or was damaged. */
+static void end(struct spool *spool, struct compaction *c)
+{
+    struct segment *victim = c->victim;
+    bool went_through = !c->is_unworthy && !c->has_failed;
+
+    victim->is_compacting = false;
+    victim->was_compacted = !c->has_failed;
+    if (c->has_failed)
+        spool->task_retry_us[TASK_COMPACT] = spool->now_us + spool->options.retry_us;
+    if (went_through && victim->kind == STORE_LOG) {
+        victim->concern_count = 0;
+        victim->concerns_all = false;
+        if (victim->live_messages)
+            set_aside_the_rest(spool, victim);
+    }
+    spool->counts.compacted += went_through;
+    spool->tasks_due = true; /* now it may be recycled */
+    compact_close(spool);
+}
+
+struct spool_task *compact_take(struct spool *spool)
+{
+    struct compaction *c = spool->compaction;
+
+    if (!c) {
+        struct segment *victim = choose(spool);
+        c = spool->compaction = victim ? begin(spool, victim) : NULL;
+    }
+    if (!c)
+        return NULL;
+    if (c->stage == COMPACT_SCAN)
+        return compact_scan_new(spool, c);
+    if (!list_is_empty(&c->copies))
+        return bulk_copy_take(spool, c);
+    if (c->next < c->messages.count)
+        return c->outstanding < LOAD_AHEAD ? load_take(spool, c) : NULL;
+    if (c->outstanding == 0)
+        end(spool, c);
+    return NULL;
+}

@@ -1,0 +1,73 @@
+/*
+ * Compaction: empties a segment that is mostly dead, or that failed (rule 6), so that recycling can
+ * take it. What lives in it is written anew as MOVED; outcomes in it that concern MESSAGE records
+ * elsewhere are said again as restated STATUS records. Both carry the state as it is when their
+ * group is taken, and go before everything else in that group: so whatever the log says of the
+ * message later applies to its new home.
+ *
+ * It never writes more than it frees: it takes only segments that are free afterwards, of which at
+ * most options.compact_percent have to be written again.
+ */
+#pragma once
+
+#include "spool/reader.h"
+
+/* A message on its way to a new home. */
+struct move {
+    struct list link;              /* in spool->moves */
+    struct spool_reader *reader;   /* loaded; pins the old home */
+    struct record_extent *extents; /* where its bulk lies then; NULL: as before */
+    struct spool_extents *uses;    /* with `extents` */
+    bool *is_pinned; /* with `extents`: its new segment, until the message refers to it */
+};
+
+/* An outcome to be said again because the record that said it goes. */
+struct restate {
+    struct list link; /* in spool->restates */
+    struct id id;
+    uint64_t home; /* segment of the MESSAGE or MOVED record that still lies somewhere */
+};
+
+enum compact_stage {
+    COMPACT_SCAN, /* a thread reads the victim's records */
+    COMPACT_MOVE, /* messages are loaded, and wait for groups */
+};
+
+/* A message of the victim, or a record in it that concerns another segment. */
+struct compact_entry {
+    struct id id;
+    uint64_t offset; /* message: of its record */
+    uint64_t home;   /* concern: the segment of the record that it is about */
+    uint64_t bytes;
+};
+
+struct compact_entries {
+    struct compact_entry *rows;
+    size_t count, capacity;
+};
+
+struct compaction {
+    struct segment *victim;
+    enum compact_stage stage;
+    struct compact_entries messages;
+    size_t next;        /* of the messages: the first that isn't loaded */
+    struct list copies; /* loaded moves whose bulk must be copied first */
+    size_t outstanding; /* moves and restates that aren't sealed */
+    bool is_unworthy;   /* it would write too much */
+    bool has_failed;    /* something is left in it that a later try may move */
+};
+
+int compact_add_entry(struct compact_entries *entries, const struct compact_entry *entry);
+
+/* compact_scan.c: what the victim holds. */
+struct spool_task *compact_scan_new(struct spool *spool, struct compaction *compaction);
+
+/* bulk_copy.c: for a victim of kind bulk: all messages with extents in it; copying those extents.
+ */
+int bulk_copy_find(struct spool *spool, struct compaction *compaction);
+struct spool_task *bulk_copy_take(struct spool *spool, struct compaction *compaction);
+void move_unpin_extents(struct spool *spool, struct move *move);
+
+void move_free(struct spool *spool, struct move *move);
+/* Queues it for a group; counted as outstanding already. */
+int restate_new(struct spool *spool, const struct id *id, uint64_t home);

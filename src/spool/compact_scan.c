@@ -1,0 +1,212 @@
+/* What a log segment that is to be emptied holds: its messages, and what concerns others. */
+#include "spool/compact.h"
+
+#include "spool/scan.h"
+#include <errno.h>
+#include <stdlib.h>
+
+enum { RESTATED_BYTES = 160 }; /* what saying one outcome again takes, about */
+
+struct compact_scan {
+    struct spool_task task;
+    struct compaction *compaction;
+    struct record_place place;
+    uint32_t block_bytes;
+    uint64_t end;
+    int flags;
+    struct compact_entries messages, concerns;
+    uint64_t damaged;
+};
+
+int compact_add_entry(struct compact_entries *entries, const struct compact_entry *entry)
+{
+    if (entries->count == entries->capacity) {
+        size_t capacity = entries->capacity ? entries->capacity * 2 : 256;
+        struct compact_entry *rows = reallocarray(entries->rows, capacity, sizeof(*rows));
+        if (!rows)
+            return -ENOMEM;
+        entries->rows = rows;
+        entries->capacity = capacity;
+    }
+    entries->rows[entries->count++] = *entry;
+    return 0;
+}
+
+static int note_message(struct compact_scan *scan, const struct scan_record *record,
+                        struct arena *arena)
+{
+    struct record_message message;
+    struct envelope envelope;
+    int r = record_decode_message(record->meta, arena, &message, &envelope);
+
+    if (r < 0)
+        return r;
+    struct compact_entry entry = {
+        .id = envelope.id,
+        .offset = record->offset,
+        .home = message.from.segment,
+        .bytes = record_bytes(record->header.meta_bytes, record->header.data_bytes)};
+    r = compact_add_entry(&scan->messages, &entry);
+    if (r == 0 && entry.home && entry.home != scan->place.segment)
+        r = compact_add_entry(&scan->concerns, &entry);
+    return r;
+}
+
+static int note_status(struct compact_scan *scan, const struct scan_record *record,
+                       struct arena *arena)
+{
+    struct record_status status;
+    int r = codec_decode(&record_status_codec, record->meta, arena, &status);
+
+    if (r < 0 || status.home == scan->place.segment)
+        return r;
+    return compact_add_entry(&scan->concerns,
+                             &(struct compact_entry){.id = status.message, .home = status.home});
+}
+
+static int note_record(struct compact_scan *scan, const struct scan_record *record)
+{
+    struct arena arena = ARENA_INIT;
+    int r = 0;
+
+    if (record->is_damaged || record->meta_is_damaged) {
+        scan->damaged++;
+        return 0;
+    }
+    if (record->header.type == SPOOL_RECORD_MESSAGE || record->header.type == SPOOL_RECORD_MOVED)
+        r = note_message(scan, record, &arena);
+    else if (record->header.type == SPOOL_RECORD_STATUS)
+        r = note_status(scan, record, &arena);
+    arena_done(&arena);
+    if (r == -EBADMSG) {
+        scan->damaged++;
+        r = 0;
+    }
+    return r;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct compact_entry *x = a, *y = b;
+    int order = id_compare(&x->id, &y->id);
+    return order ? order : (x->home > y->home) - (x->home < y->home);
+}
+
+/* Many records of one message are said again once. */
+static void unique(struct compact_entries *entries)
+{
+    size_t kept = 0;
+
+    if (!entries->count)
+        return;
+    qsort(entries->rows, entries->count, sizeof(*entries->rows), compare);
+    for (size_t i = 1; i < entries->count; i++) {
+        if (compare(&entries->rows[kept], &entries->rows[i]) != 0)
+            entries->rows[++kept] = entries->rows[i];
+    }
+    entries->count = kept + 1;
+}
+
+static void scan_run(struct spool_task *task)
+{
+    struct compact_scan *c = CONTAINER_OF(task, struct compact_scan, task);
+    struct scan_record record;
+    struct scan scan;
+    int r;
+
+    scan_init(&scan, task->ops, c->compaction->victim->handle, &c->place, c->block_bytes,
+              segment_first_offset(c->block_bytes), c->end, c->flags);
+    while ((r = scan_next(&scan, &record)) > 0) {
+        r = note_record(c, &record);
+        if (r < 0)
+            break;
+    }
+    if (r == 0 && scan.offset < scan.end)
+        c->damaged++;
+    scan_done(&scan);
+    unique(&c->concerns);
+    task->error = r;
+}
+
+/* The messages that still live there, and what they take. */
+static uint64_t keep_living(struct spool *spool, const struct segment *victim,
+                            struct compact_entries *entries)
+{
+    uint64_t bytes = 0;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < entries->count; i++) {
+        const struct spool_message *m = index_find(&spool->index, &entries->rows[i].id);
+        if (!m || m->home != victim || m->offset != entries->rows[i].offset ||
+            m->flags & SPOOL_MESSAGE_DAMAGED)
+            continue;
+        bytes += entries->rows[i].bytes;
+        entries->rows[kept++] = entries->rows[i];
+    }
+    entries->count = kept;
+    return bytes;
+}
+
+static uint64_t keep_concerning(const struct spool *spool, struct compact_entries *entries)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < entries->count; i++) {
+        if (recycle_exists(spool, entries->rows[i].home))
+            entries->rows[kept++] = entries->rows[i];
+    }
+    entries->count = kept;
+    return kept * (uint64_t)RESTATED_BYTES;
+}
+
+static int restate_all(struct spool *spool, const struct compact_entries *entries)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < entries->count; i++)
+        r = restate_new(spool, &entries->rows[i].id, entries->rows[i].home);
+    return r;
+}
+
+static void scan_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
+{
+    struct compact_scan *scan = CONTAINER_OF(task, struct compact_scan, task);
+    struct compaction *c = scan->compaction;
+    struct segment *victim = c->victim;
+    uint64_t used = victim->end - segment_first_offset(scan->block_bytes);
+
+    (void)now_us;
+    if (scan->damaged)
+        spool_note_damage(spool, (struct spool_position){victim->number, 0}, NULL,
+                          "compaction found damaged records");
+    uint64_t bytes = keep_living(spool, victim, &scan->messages);
+    bytes += keep_concerning(spool, &scan->concerns);
+    c->stage = COMPACT_MOVE;
+    c->is_unworthy =
+        victim->state != SEGMENT_FAILED && bytes * 100 > used * spool->options.compact_percent;
+    c->has_failed = task->error != 0;
+    if (!c->is_unworthy && !c->has_failed) {
+        c->messages = scan->messages;
+        scan->messages = (struct compact_entries){0};
+        c->has_failed = restate_all(spool, &scan->concerns) < 0;
+    }
+    free(scan->messages.rows);
+    free(scan->concerns.rows);
+    free(scan);
+}
+
+struct spool_task *compact_scan_new(struct spool *spool, struct compaction *compaction)
+{
+    const struct segment *victim = compaction->victim;
+    struct compact_scan *scan = calloc(1, sizeof(*scan));
+
+    if (!scan)
+        return NULL;
+    task_init(&scan->task, spool, scan_run, scan_finish);
+    scan->compaction = compaction;
+    scan->place = segment_place(victim);
+    scan->block_bytes = spool->options.block_bytes;
+    scan->end = victim->end;
+    /* Rule 6: what a failed segment has sealed is verified on the disk itself. */
+    scan->flags = victim->state == SEGMENT_FAILED ? SCAN_DIRECT | SCAN_DATA : 0;
+    return &scan->task;
+}

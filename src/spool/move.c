@@ -1,0 +1,272 @@
+/* MOVED and restated STATUS records: made when a group is taken, applied when it is sealed. */
+#include "spool/compact.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { NET_BOUND = 64, ENTRY_BOUND = 128, MOVE_FIXED = 1024 };
+
+void move_free(struct spool *spool, struct move *move)
+{
+    if (!move)
+        return;
+    list_remove(&move->link);
+    move_unpin_extents(spool, move);
+    spool_reader_close(spool, move->reader);
+    free(move->extents);
+    free(move->uses);
+    free(move->is_pinned);
+    free(move);
+}
+
+int restate_new(struct spool *spool, const struct id *id, uint64_t home)
+{
+    struct restate *restate = malloc(sizeof(*restate));
+    if (!restate)
+        return -ENOMEM;
+    *restate = (struct restate){.id = *id, .home = home};
+    list_append(&spool->restates, &restate->link);
+    spool->compaction->outstanding++;
+    return 0;
+}
+
+static void finished_one(struct spool *spool)
+{
+    if (spool->compaction)
+        spool->compaction->outstanding--;
+}
+
+bool move_has_any(const struct spool *spool)
+{
+    return !list_is_empty(&spool->moves) || !list_is_empty(&spool->restates);
+}
+
+/* ---- Net state ---- */
+
+static uint8_t net_outcome(const struct spool_recipient *r)
+{
+    return r->state == SPOOL_RECIPIENT_HELD ? SPOOL_OUTCOME_HELD : SPOOL_OUTCOME_RELEASED;
+}
+
+static struct record_net *net_state(const struct spool_message *message, struct arena *arena,
+                                    size_t *out_count)
+{
+    struct record_net *net = arena_alloc_array(arena, message->recipient_count + 1, sizeof(*net));
+
+    *out_count = 0;
+    for (uint32_t i = 0; net && i < message->recipient_count; i++) {
+        const struct spool_recipient *r = &message->recipients[i];
+        if (r->state != SPOOL_RECIPIENT_CLOSED)
+            net[(*out_count)++] = (struct record_net){.recipient = r->index,
+                                                      .outcome = net_outcome(r),
+                                                      .attempts = r->attempts,
+                                                      .next_attempt_us = r->next_attempt_us};
+    }
+    return net;
+}
+
+/* ---- MOVED ---- */
+
+static size_t recipients_bound(const struct envelope_recipient *list, size_t count)
+{
+    size_t bound = 0;
+    for (size_t i = 0; i < count; i++)
+        bound += list[i].address.size + list[i].original.size + NET_BOUND;
+    return bound;
+}
+
+/* Its meta is what it was and the net state. */
+static size_t moved_bound(const struct spool_reader *reader, const struct spool_message *message)
+{
+    const struct spool_stored *s = &reader->stored;
+    size_t bound =
+        MOVE_FIXED + reader->meta_bytes + reader->data.size + message->waiting * (size_t)NET_BOUND;
+
+    for (size_t i = 0; i < s->expansion_count; i++)
+        bound +=
+            NET_BOUND + recipients_bound(s->expansions[i].children, s->expansions[i].child_count);
+    return bound;
+}
+
+static int append_moved(struct block *block, struct unit *unit, const struct move *move)
+{
+    const struct spool_reader *reader = move->reader;
+    struct record_message meta = reader->meta;
+    struct arena arena = ARENA_INIT;
+
+    meta.from = (struct spool_position){reader->home->number, reader->offset};
+    meta.expansions = reader->stored.expansions;
+    meta.expansion_count = reader->stored.expansion_count;
+    if (move->extents)
+        meta.extents = move->extents;
+    meta.net = net_state(unit->message, &arena, &meta.net_count);
+    unit->offset = (uint32_t)block->used;
+    int r = meta.net ? append_message(block, SPOOL_RECORD_MOVED, &meta, &reader->stored.envelope,
+                                      reader->data, SPAN(""))
+                     : -ENOMEM;
+    arena_done(&arena);
+    if (r == 0)
+        unit->meta_bytes = record_meta_bytes_at(block->data + unit->offset);
+    return r;
+}
+
+/* Still the message that was read, at the place where it was read? */
+static struct spool_message *message_to_move(struct spool *spool, const struct move *move)
+{
+    struct spool_message *m = spool_find(spool, &move->reader->id);
+    return m && m->home == move->reader->home && m->offset == move->reader->offset ? m : NULL;
+}
+
+static struct block *front_block(struct spool *spool, struct list *front, size_t bound)
+{
+    struct block *block;
+
+    if (!list_is_empty(front)) {
+        block = CONTAINER_OF(front->prev, struct block, link);
+        if (block->size - block->used >= bound)
+            return block;
+    }
+    block = append_block_new(spool, bound);
+    if (block)
+        list_append(front, &block->link);
+    return block;
+}
+
+/* 0: added, or nothing to add any more. */
+static int add_move(struct spool *spool, struct list *front, struct move *move, uint64_t *budget)
+{
+    struct spool_message *message = message_to_move(spool, move);
+
+    if (!message) {
+        move_free(spool, move);
+        finished_one(spool);
+        return 0;
+    }
+    struct unit *unit = append_unit_new(UNIT_MOVED, 0);
+    size_t bound = moved_bound(move->reader, message);
+    struct block *block = unit ? front_block(spool, front, bound) : NULL;
+    int r = -ENOMEM;
+    if (block) {
+        unit->message = message;
+        r = append_moved(block, unit, move);
+    }
+    if (r < 0) {
+        free(unit);
+        return r;
+    }
+    *budget = *budget > bound ? *budget - bound : 0;
+    list_remove(&move->link);
+    unit->move = move;
+    message->pins++;
+    list_append(&block->units, &unit->link);
+    return 0;
+}
+
+/* ---- Restated ---- */
+
+static int append_restated(struct block *block, struct unit *unit, const struct restate *restate)
+{
+    struct record_status record = {
+        .message = restate->id, .home = restate->home, .flags = RECORD_STATUS_RESTATED};
+    struct arena arena = ARENA_INIT;
+    struct record_net *net = NULL;
+    int r = 0;
+
+    if (unit->message) {
+        net = net_state(unit->message, &arena, &record.status_count);
+        record.statuses =
+            arena_alloc_array(&arena, record.status_count + 1, sizeof(*record.statuses));
+        r = net && record.statuses ? 0 : -ENOMEM;
+    }
+    for (size_t i = 0; r == 0 && i < record.status_count; i++)
+        record.statuses[i] = (struct spool_status){.recipient = net[i].recipient,
+                                                   .outcome = net[i].outcome,
+                                                   .attempts = net[i].attempts,
+                                                   .next_attempt_us = net[i].next_attempt_us};
+    if (r == 0)
+        r = append_record(block, SPOOL_RECORD_STATUS, &record_status_codec, &record);
+    arena_done(&arena);
+    return r;
+}
+
+static int add_restate(struct spool *spool, struct list *front, struct restate *restate,
+                       uint64_t *budget)
+{
+    struct unit *unit = append_unit_new(UNIT_RESTATED, 0);
+
+    if (!unit)
+        return -ENOMEM;
+    unit->message = spool_find(spool, &restate->id);
+    size_t bound = ENTRY_BOUND + (unit->message ? unit->message->waiting : 0) * (size_t)ENTRY_BOUND;
+    struct block *block = front_block(spool, front, bound);
+    if (!block) {
+        free(unit);
+        return -ENOMEM;
+    }
+    unit->offset = (uint32_t)block->used;
+    int r = append_restated(block, unit, restate);
+    if (r < 0) {
+        free(unit);
+        return r;
+    }
+    *budget = *budget > bound ? *budget - bound : 0;
+    list_remove(&restate->link);
+    unit->restate = restate;
+    if (unit->message)
+        unit->message->pins++;
+    list_append(&block->units, &unit->link);
+    return 0;
+}
+
+/* A part of a group only, so that mail goes on. */
+void move_add_records(struct spool *spool, struct list *front)
+{
+    uint64_t budget = spool->options.group_bytes / 4;
+    int r = 0;
+
+    while (r == 0 && budget && !list_is_empty(&spool->moves))
+        r = add_move(spool, front, CONTAINER_OF(spool->moves.next, struct move, link), &budget);
+    while (r == 0 && budget && !list_is_empty(&spool->restates))
+        r = add_restate(spool, front, CONTAINER_OF(spool->restates.next, struct restate, link),
+                        &budget);
+}
+
+/* ---- Sealed, or not ---- */
+
+static void apply_move(struct spool *spool, struct segment *segment, struct unit *unit,
+                       uint64_t offset)
+{
+    struct move *move = unit->move;
+    struct spool_message *message = unit->message;
+
+    segment_add_concern(segment, message->home->number);
+    index_set_home(message, segment, (uint32_t)offset, unit->meta_bytes);
+    if (move->extents) {
+        index_set_extents(message, move->uses);
+        move->uses = NULL;
+    }
+    move_free(spool, move);
+}
+
+void move_apply(struct spool *spool, struct segment *segment, struct unit *unit, uint64_t offset)
+{
+    if (unit->move) {
+        apply_move(spool, segment, unit, offset);
+    } else {
+        segment_add_concern(segment, unit->restate->home);
+        free(unit->restate);
+    }
+    unit->move = NULL;
+    unit->restate = NULL;
+    finished_one(spool);
+}
+
+void move_retry(struct spool *spool, struct unit *unit)
+{
+    if (unit->move)
+        list_prepend(&spool->moves, &unit->move->link);
+    else
+        list_prepend(&spool->restates, &unit->restate->link);
+    unit->move = NULL;
+    unit->restate = NULL;
+}

@@ -1,0 +1,32 @@
+/* The inside of a reader, for compaction, which moves what a reader has verified. */
+#pragma once
+
+#include "spool/lane.h"
+#include <openssl/evp.h>
+
+struct spool_reader {
+    const struct store_ops *ops;
+    struct id id;
+    struct segment *home;
+    uint32_t offset, meta_bytes;
+    struct spool_extents *bulk; /* a copy: the segments it pins */
+
+    /* From here on spool_reader_load() fills it. */
+    bool is_loaded, is_damaged;
+    int flags; /* enum store_read_flags */
+    struct arena arena;
+    char *record; /* header, meta, data */
+    struct span data;
+    struct record_message meta;
+    struct spool_stored stored;
+
+    char *extent; /* the one last read */
+    size_t extent_index;
+    EVP_MD_CTX *digest; /* NULL once reading wasn't in order */
+    uint64_t digested;  /* position in the stream up to which it went */
+};
+
+/* Reads `size` bytes of a pinned segment into `to` and compares their checksum. A copy in the page
+ * cache or on the disk, whichever is good. */
+int reader_read_verified(struct spool_reader *reader, struct segment *segment, uint64_t offset,
+                         char *to, size_t size, uint64_t sum);

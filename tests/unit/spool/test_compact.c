@@ -1,0 +1,296 @@
+#include "spool_world.h"
+
+#include <errno.h>
+
+enum { KEEP = 10 }; /* every KEEPth message waits on */
+
+static int setup(void **state)
+{
+    static struct world w;
+    w = world_new();
+    w.options.keep_segments = 1;
+    w.options.checkpoint_segments = 3;
+    world_open(&w);
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_done(*state);
+    return 0;
+}
+
+static void fold(struct world *w)
+{
+    spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    world_run(w);
+}
+
+static struct spool_counts counts(struct world *w)
+{
+    struct spool_counts c;
+    spool_get_counts(w->spool, &c);
+    return c;
+}
+
+/* Messages from..from+count-1 of two recipients; each KEEPth waits on with one of them done. */
+static void pass(struct world *w, unsigned from, unsigned count)
+{
+    for (unsigned i = from; i < from + count; i++) {
+        assert_int_equal(world_accept(w, i, 2, 3000), 0);
+        assert_int_equal(world_commit(w), 0);
+        assert_int_equal(world_status(w, i, 0, SPOOL_OUTCOME_DELIVERED), 0);
+        assert_int_equal(
+            world_status(w, i, 1, i % KEEP ? SPOOL_OUTCOME_RELAYED : SPOOL_OUTCOME_DEFERRED), 0);
+        world_run(w);
+        if (i % 20 == 0)
+            fold(w);
+    }
+}
+
+static void check(struct world *w, unsigned from, unsigned count)
+{
+    for (unsigned i = from; i < from + count; i++) {
+        if (i % KEEP) {
+            assert_null(world_find(w, i));
+            continue;
+        }
+        assert_int_equal(world_check(w, i, 2, 3000), 0);
+        struct spool_message *message = world_find(w, i);
+        assert_int_equal(message->waiting, 1);
+        struct spool_recipient *r = spool_find_recipient(message, 1);
+        assert_int_equal(r->attempts, 3);
+        assert_int_equal(r->next_attempt_us, 777);
+    }
+}
+
+static void frees_segments_that_are_mostly_dead(void **state)
+{
+    struct world *w = *state;
+
+    pass(w, 1, 400);
+    fold(w);
+    assert_true(counts(w).compacted > 3);
+    assert_true(counts(w).log_segments <= 8); /* 40 messages alive, 400 passed through */
+    check(w, 1, 400);
+    for (int round = 0; round < 3; round++) {
+        world_crash(w, STORE_SIM_POWER_CUT);
+        check(w, 1, 400);
+        assert_int_equal(spool_damage_count(w->spool), 0);
+        fold(w);
+    }
+    /* Finish them: nothing comes back. */
+    for (unsigned i = KEEP; i <= 400; i += KEEP)
+        assert_int_equal(world_status(w, i, 1, SPOOL_OUTCOME_RELAYED), 0);
+    world_run(w);
+    pass(w, 401, 9);
+    fold(w);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    assert_int_equal(w->spool->index.messages, 0);
+}
+
+/* A crash after every group of it: no state is lost, none comes back. */
+static void may_be_cut_off_anywhere(void **state)
+{
+    struct world *w = *state;
+
+    w->options.keep_segments = 1000;
+    w->spool->options.keep_segments = 1000;
+    pass(w, 1, 150);
+    w->options.keep_segments = 1;
+    for (unsigned steps = 1; steps < 40; steps++) {
+        world_crash(w, STORE_SIM_POWER_CUT);
+        check(w, 1, 150);
+        spool_book_synced(w->spool, spool_sealed_position(w->spool));
+        for (unsigned i = 0; i < steps; i++) {
+            struct spool_task *task = spool_take_task(w->spool, ++w->now_us);
+            if (task) {
+                spool_run_task(task);
+                spool_finish_task(w->spool, task, ++w->now_us);
+            }
+            world_commit(w);
+        }
+    }
+}
+
+/* Outcomes that arrive while a message moves belong to its new home. */
+static void statuses_meet_moves(void **state)
+{
+    struct world *w = *state;
+    unsigned met = 0;
+
+    w->spool->options.keep_segments = 1000;
+    pass(w, 1, 200);
+    fold(w);
+    w->spool->options.keep_segments = 1;
+    w->spool->tasks_due = true;
+    for (unsigned i = 0; i < 200; i++) {
+        struct spool_task *task = spool_take_task(w->spool, ++w->now_us);
+        if (task) {
+            spool_run_task(task);
+            spool_finish_task(w->spool, task, ++w->now_us);
+        }
+        if (!list_is_empty(&w->spool->moves)) {
+            for (unsigned n = KEEP; n <= 200; n += KEEP) {
+                if (world_find(w, n) && ++met % 3 == 0)
+                    assert_int_equal(world_status(w, n, 1, SPOOL_OUTCOME_RETURNED), 0);
+            }
+        }
+        world_commit(w);
+    }
+    fold(w);
+    uint64_t left = w->spool->index.messages;
+    assert_true(met > 3 && left > 0 && left < 20);
+    pass(w, 201, 99);
+    fold(w);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    assert_int_equal(w->spool->index.messages, left + 9);
+}
+
+static void keeps_expansions_and_held(void **state)
+{
+    struct world *w = *state;
+    struct envelope_recipient own[] = {{.address = SPAN("list@a.example")},
+                                       {.address = SPAN("bob@a.example")}};
+    struct envelope_recipient children[] = {{.address = SPAN("x@b.example")},
+                                            {.address = SPAN("y@c.example")}};
+    struct spool_expansion expansion = {0, children, 2};
+    struct envelope e = {.id = world_id(5000), .recipients = own, .recipient_count = 2};
+    struct spool_accept a = {
+        .envelope = &e, .body = SPAN("hello"), .expansions = &expansion, .expansion_count = 1};
+    const struct spool_stored *stored;
+    struct spool_reader *reader;
+
+    assert_int_equal(spool_accept(w->spool, &a, NULL, NULL), 0);
+    assert_int_equal(world_commit(w), 0);
+    assert_int_equal(world_status(w, 5000, 3, SPOOL_OUTCOME_HELD), 0);
+    assert_int_equal(world_status(w, 5000, 2, SPOOL_OUTCOME_DELIVERED), 0);
+    uint64_t first = world_find(w, 5000)->home->number;
+    pass(w, 1, 300);
+    fold(w);
+    for (int round = 0; round < 2; round++) {
+        struct spool_message *message = world_find(w, 5000);
+        assert_true(message->home->number > first);
+        assert_int_equal(message->waiting, 2);
+        assert_int_equal(spool_find_recipient(message, 3)->state, SPOOL_RECIPIENT_HELD);
+        assert_int_equal(spool_find_recipient(message, 1)->state, SPOOL_RECIPIENT_WAITING);
+        assert_int_equal(spool_reader_open(w->spool, message, &reader), 0);
+        assert_int_equal(spool_reader_load(reader, &stored), 0);
+        assert_span(spool_stored_recipient(stored, 3)->address, "y@c.example");
+        spool_reader_close(w->spool, reader);
+        world_crash(w, STORE_SIM_POWER_CUT);
+    }
+}
+
+static void empties_bulk(void **state)
+{
+    struct world *w = *state;
+
+    for (unsigned i = 1; i <= 60; i++) {
+        assert_int_equal(world_accept_large(w, i, 40000), 0);
+        world_run(w);
+        if (i % KEEP == 0)
+            continue;
+        assert_int_equal(world_status(w, i, 0, SPOOL_OUTCOME_RELAYED), 0);
+        assert_int_equal(world_status(w, i, 1, SPOOL_OUTCOME_RELAYED), 0);
+        world_run(w);
+    }
+    uint64_t used = 0;
+    LIST_EACH(&w->spool->segments[STORE_BULK], link)
+    used += CONTAINER_OF(link, struct segment, link)->live_messages > 0;
+    assert_true(used <= 3); /* six messages of 40,000 bytes, 256 KiB a segment */
+    assert_true(counts(w).compacted > 2);
+    for (int round = 0; round < 2; round++) {
+        for (unsigned i = KEEP; i <= 60; i += KEEP)
+            assert_int_equal(world_check(w, i, 2, 40000), 0);
+        world_crash(w, STORE_SIM_POWER_CUT);
+    }
+    LIST_EACH(&w->spool->segments[STORE_BULK], link)
+    assert_int_equal(CONTAINER_OF(link, struct segment, link)->pins, 0);
+}
+
+/* Rule 6: after a failed sync what lives in the segment is written anew, and the segment goes. */
+static void evacuates_what_failed(void **state)
+{
+    struct world *w = *state;
+    struct store_sim_faults faults = {.sync_error = 10000};
+
+    w->spool->options.keep_segments = 1000;
+    assert_int_equal(world_accept(w, 1, 2, 2000), 0);
+    assert_int_equal(world_accept_large(w, 2, 50000), 0);
+    world_run(w);
+    struct segment *home = world_find(w, 1)->home;
+    uint64_t failed = home->number;
+    assert_int_equal(world_status(w, 1, 0, SPOOL_OUTCOME_DELIVERED), 0);
+    assert_int_equal(world_commit(w), 0);
+
+    assert_int_equal(world_accept(w, 3, 1, 2000), 0);
+    assert_int_equal(world_status(w, 1, 1, SPOOL_OUTCOME_DEFERRED), 0);
+    w->failed = 0;
+    store_sim_set_faults(w->disk, &faults);
+    assert_int_equal(world_commit(w), -EIO);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    assert_int_equal(w->failed, 2);
+    assert_int_equal(w->last_error, -EIO);
+    assert_null(world_find(w, 3));
+    assert_int_equal(home->state, SEGMENT_FAILED);
+
+    assert_int_equal(world_status(w, 1, 1, SPOOL_OUTCOME_DEFERRED), 0);
+    assert_int_equal(world_accept(w, 3, 1, 2000), 0);
+    world_run(w);
+    assert_true(world_find(w, 1)->home->number > failed);
+    fold(w);
+    assert_null(spool_segment(w->spool, STORE_LOG, failed));
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(world_check(w, 1, 2, 2000), 0);
+        assert_int_equal(world_check(w, 2, 2, 50000), 0);
+        assert_int_equal(world_check(w, 3, 1, 2000), 0);
+        assert_int_equal(world_find(w, 1)->waiting, 1);
+        assert_int_equal(spool_find_recipient(world_find(w, 1), 1)->attempts, 3);
+        world_crash(w, STORE_SIM_POWER_CUT);
+    }
+}
+
+static void evacuates_failed_bulk(void **state)
+{
+    struct world *w = *state;
+    struct store_sim_faults faults = {.sync_error = 10000};
+
+    assert_int_equal(world_accept_large(w, 1, 50000), 0);
+    world_run(w);
+    assert_int_equal(world_accept_large(w, 2, 50000), 0);
+    struct spool_task *task = spool_take_task(w->spool, ++w->now_us);
+    assert_int_equal(task->kind, TASK_BULK);
+    store_sim_set_faults(w->disk, &faults);
+    spool_run_task(task);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    w->failed = 0;
+    spool_finish_task(w->spool, task, ++w->now_us);
+    assert_int_equal(w->failed, 1);
+    w->now_us += w->options.retry_us;
+    assert_int_equal(world_accept_large(w, 3, 50000), 0);
+    world_run(w);
+    LIST_EACH(&w->spool->segments[STORE_BULK], link)
+    assert_true(CONTAINER_OF(link, struct segment, link)->state != SEGMENT_FAILED);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(world_check(w, 1, 2, 50000), 0);
+        assert_null(world_find(w, 2));
+        assert_int_equal(world_check(w, 3, 2, 50000), 0);
+        world_crash(w, STORE_SIM_POWER_CUT);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(frees_segments_that_are_mostly_dead, setup, teardown),
+        cmocka_unit_test_setup_teardown(may_be_cut_off_anywhere, setup, teardown),
+        cmocka_unit_test_setup_teardown(statuses_meet_moves, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_expansions_and_held, setup, teardown),
+        cmocka_unit_test_setup_teardown(empties_bulk, setup, teardown),
+        cmocka_unit_test_setup_teardown(evacuates_what_failed, setup, teardown),
+        cmocka_unit_test_setup_teardown(evacuates_failed_bulk, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
