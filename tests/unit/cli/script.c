@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* One line without its CRLF; false at the end. */
@@ -40,10 +41,8 @@ static void read_data(struct script *s)
         buffer_printf(&s->data, "%s\n", line);
 }
 
-static void *run(void *arg)
+static void speak(struct script *s)
 {
-    struct script *s = arg;
-
     for (const char *line = s->text; *line;) {
         size_t size = strcspn(line, "\n");
         if (line[0] == 'S') {
@@ -58,14 +57,40 @@ static void *run(void *arg)
         line += size + (line[size] == '\n');
     }
     close(s->fd);
+}
+
+static void *run(void *arg)
+{
+    struct script *s = arg;
+
+    if (s->listener < 0)
+        speak(s);
+    for (; s->listener >= 0 && *s->texts; s->texts++) {
+        s->text = *s->texts;
+        s->fd = accept(s->listener, NULL, NULL);
+        speak(s);
+    }
     return NULL;
+}
+
+void script_listen(struct script *s, const char *path, const char *const *texts)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    *s = (struct script){.texts = texts};
+    assert_true(strlen(path) < sizeof(address.sun_path));
+    strcpy(address.sun_path, path);
+    s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(s->listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(s->listener, 8), 0);
+    assert_int_equal(pthread_create(&s->thread, NULL, run, s), 0);
 }
 
 int script_start(struct script *s, const char *text)
 {
     int ends[2];
 
-    *s = (struct script){.text = text};
+    *s = (struct script){.text = text, .listener = -1};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     s->fd = ends[1];
     assert_int_equal(pthread_create(&s->thread, NULL, run, s), 0);
@@ -75,6 +100,8 @@ int script_start(struct script *s, const char *text)
 void script_finish(struct script *s)
 {
     pthread_join(s->thread, NULL);
+    if (s->listener >= 0)
+        close(s->listener);
     assert_string_equal(s->wrong, "");
     buffer_done(&s->data);
 }

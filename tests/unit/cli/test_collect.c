@@ -1,0 +1,248 @@
+#include "../unit.h"
+
+#include "cli/cli.h"
+#include "cli/collect.h"
+#include "cli/drop.h"
+#include "script.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A drop folder, and the server's socket beside it. */
+struct place {
+    char base[64], drop[96], submit[96];
+};
+
+static void place_make(struct place *p)
+{
+    strcpy(p->base, "/tmp/postbuch-collect-XXXXXX");
+    assert_non_null(mkdtemp(p->base));
+    snprintf(p->drop, sizeof(p->drop), "%s/drop", p->base);
+    snprintf(p->submit, sizeof(p->submit), "%s/submit", p->base);
+    assert_int_equal(mkdir(p->drop, 0700), 0);
+}
+
+/* Names in the folder that start so; each is removed. */
+static int take_names(const struct place *p, const char *prefix)
+{
+    DIR *dir = opendir(p->drop);
+    struct dirent *entry;
+    int count = 0;
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir))) {
+        if (entry->d_name[0] != '.' && strncmp(entry->d_name, prefix, strlen(prefix)) == 0) {
+            count++;
+            unlinkat(dirfd(dir), entry->d_name, 0);
+        }
+    }
+    closedir(dir);
+    return count;
+}
+
+static void place_remove(struct place *p)
+{
+    unlink(p->submit);
+    assert_int_equal(rmdir(p->drop), 0);
+    assert_int_equal(rmdir(p->base), 0);
+}
+
+static const struct span both[] = {{"b@x.example", 11}, {"c@x.example", 11}};
+
+static void drop(const struct place *p, size_t recipients)
+{
+    const struct submission s = {.sender = SPAN("a@x.example"),
+                                 .recipients = both,
+                                 .recipient_count = recipients,
+                                 .message = SPAN("Subject: s\r\n\r\nb\r\n")};
+    assert_int_equal(drop_write(p->drop, &s), 0);
+}
+
+static void write_file(const struct place *p, const char *name, const char *text)
+{
+    char path[160];
+    snprintf(path, sizeof(path), "%s/%s", p->drop, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static int collect(const struct place *p)
+{
+    return collect_folder(p->drop, p->submit, "host.example");
+}
+
+#define HELLO "S 220 x\nC EHLO localhost\nS 250 x\nC MAIL FROM:<a@x.example>\nS 250 ok\n"
+#define BYE "C QUIT\nS 221 bye\n"
+#define TAKEN HELLO "C RCPT TO:<b@x.example>\nS 250 ok\nC DATA\nS 354 go\nD\nS 250 queued\n" BYE
+
+static void accepted_ones_are_removed(void **state)
+{
+    static const char *const texts[] = {TAKEN, TAKEN, NULL};
+    struct script script;
+    struct place p;
+
+    place_make(&p);
+    drop(&p, 1);
+    drop(&p, 1);
+    script_listen(&script, p.submit, texts);
+    assert_int_equal(collect(&p), CLI_OK);
+    pthread_join(script.thread, NULL);
+    char expected[128];
+    snprintf(expected, sizeof(expected), "Received: by host.example (drop folder, user id %u);\n ",
+             (unsigned)geteuid());
+    assert_memory_equal(script.data.data, expected, strlen(expected));
+    assert_string_equal(script.wrong, "");
+    buffer_done(&script.data);
+    close(script.listener);
+    assert_int_equal(take_names(&p, ""), 0);
+    place_remove(&p);
+}
+
+static void without_a_server_all_stays(void **state)
+{
+    struct place p;
+
+    place_make(&p);
+    drop(&p, 1);
+    assert_int_equal(collect(&p), CLI_UNREACHED);
+    assert_int_equal(take_names(&p, DROP_PREFIX), 1);
+    place_remove(&p);
+}
+
+static void one_answer_for_one_file(const char *text, int code, const char *prefix)
+{
+    const char *const texts[] = {text, NULL};
+    struct script script;
+    struct place p;
+
+    place_make(&p);
+    drop(&p, 1);
+    script_listen(&script, p.submit, texts);
+    assert_int_equal(collect(&p), code);
+    script_finish(&script);
+    assert_int_equal(take_names(&p, prefix), 1);
+    assert_int_equal(take_names(&p, ""), 0);
+    place_remove(&p);
+}
+
+static void answers(void **state)
+{
+    one_answer_for_one_file(HELLO "C RCPT TO:<b@x.example>\nS 550 5.1.1 who\n" BYE, CLI_BAD_NEWS,
+                            DROP_ASIDE_PREFIX);
+    one_answer_for_one_file(HELLO "C RCPT TO:<b@x.example>\nS 452 later\n" BYE, CLI_UNREACHED,
+                            DROP_PREFIX);
+    one_answer_for_one_file(HELLO "X\n", CLI_UNREACHED, DROP_PREFIX);
+    /* The reply to the dot was lost: sent again rather than lost. */
+    one_answer_for_one_file(HELLO "C RCPT TO:<b@x.example>\nS 250 ok\nC DATA\nS 354 go\nD\nX\n",
+                            CLI_UNREACHED, DROP_PREFIX);
+}
+
+/* Who was served isn't served twice: only the refused recipient is left, set aside. */
+static void partly_refused(void **state)
+{
+    static const char *const texts[] = {
+        HELLO "C RCPT TO:<b@x.example>\nS 250 ok\nC RCPT TO:<c@x.example>\nS 550 who\n"
+              "C DATA\nS 354 go\nD\nS 250 queued\n" BYE,
+        NULL};
+    struct arena arena = ARENA_INIT;
+    struct submission left;
+    struct script script;
+    struct place p;
+    char bytes[512];
+
+    place_make(&p);
+    drop(&p, 2);
+    script_listen(&script, p.submit, texts);
+    assert_int_equal(collect(&p), CLI_BAD_NEWS);
+    script_finish(&script);
+    DIR *dir = opendir(p.drop);
+    struct dirent *entry;
+    while ((entry = readdir(dir)) && entry->d_name[0] == '.')
+        ;
+    assert_non_null(entry);
+    assert_memory_equal(entry->d_name, DROP_ASIDE_PREFIX, strlen(DROP_ASIDE_PREFIX));
+    int fd = openat(dirfd(dir), entry->d_name, O_RDONLY);
+    ssize_t size = read(fd, bytes, sizeof(bytes));
+    assert_true(size > 0);
+    assert_int_equal(drop_parse(span_of(bytes, (size_t)size), &arena, &left), 0);
+    assert_int_equal(left.recipient_count, 1);
+    assert_span(left.recipients[0], "c@x.example");
+    close(fd);
+    closedir(dir);
+    arena_done(&arena);
+    assert_int_equal(take_names(&p, ""), 1);
+    place_remove(&p);
+}
+
+/* Any user may put these there. None is opened as mail, none stops the good one. */
+static void hostile_files(void **state)
+{
+    static const char *const texts[] = {TAKEN, NULL};
+    char path[160], other[160];
+    struct script script;
+    struct place p;
+
+    place_make(&p);
+    write_file(&p, "mail.damaged", "nonsense");
+    write_file(&p, "mail.empty", "");
+    write_file(&p, "mail.twice", "postbuch drop 1\nsender \nrecipient b@x.example\n\n");
+    write_file(&p, "unknown", "left alone");
+    write_file(&p, "tmp.new", "being written");
+    snprintf(path, sizeof(path), "%s/mail.twice", p.drop);
+    snprintf(other, sizeof(other), "%s/second", p.drop);
+    assert_int_equal(link(path, other), 0);
+    snprintf(path, sizeof(path), "%s/mail.link", p.drop);
+    assert_int_equal(symlink("/etc/passwd", path), 0);
+    snprintf(path, sizeof(path), "%s/mail.pipe", p.drop);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    drop(&p, 1);
+    script_listen(&script, p.submit, texts);
+    assert_int_equal(collect(&p), CLI_BAD_NEWS);
+    script_finish(&script);
+    assert_int_equal(take_names(&p, DROP_ASIDE_PREFIX), 5);
+    assert_int_equal(take_names(&p, DROP_PREFIX), 0);
+    assert_int_equal(take_names(&p, ""), 3); /* second, unknown, tmp.new */
+    place_remove(&p);
+}
+
+static void old_halves_are_removed(void **state)
+{
+    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    char path[160];
+    struct place p;
+
+    place_make(&p);
+    write_file(&p, "tmp.old", "half");
+    write_file(&p, "tmp.new", "half");
+    snprintf(path, sizeof(path), "%s/tmp.old", p.drop);
+    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+    assert_int_equal(collect(&p), CLI_OK);
+    assert_int_equal(take_names(&p, "tmp.old"), 0);
+    assert_int_equal(take_names(&p, "tmp.new"), 1);
+    place_remove(&p);
+}
+
+static void no_folder(void **state)
+{
+    assert_int_equal(collect_folder("/nonexistent/drop", "/nonexistent/submit", "h"), CLI_BAD_NEWS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(accepted_ones_are_removed),
+        cmocka_unit_test(without_a_server_all_stays),
+        cmocka_unit_test(answers),
+        cmocka_unit_test(partly_refused),
+        cmocka_unit_test(hostile_files),
+        cmocka_unit_test(old_halves_are_removed),
+        cmocka_unit_test(no_folder),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
