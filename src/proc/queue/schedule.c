@@ -32,7 +32,8 @@ struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed
                   .max_ms = (int64_t)conf->retry_max_ms,
                   .give_up_ms = (int64_t)conf->give_up_ms},
         .window_initial = 16, /* the one transport is the machine's own disk */
-        .window_max = 256,
+        .window_max =
+            128, /* four full batches of the mailbox: more would only be more duplicates */
         .lost_pause_ms = 1000,
         .seed = seed,
     };
