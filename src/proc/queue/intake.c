@@ -195,6 +195,18 @@ static int append(struct commit *c)
     return r;
 }
 
+#ifdef POSTBUCH_MUTANT_EARLY_REPLY
+/* What must never happen, for tests/unit/proc/queue/test_crash.c to catch: "accepted" before the
+ * seal is on disk. */
+static void reply_early(struct commit *c)
+{
+    reply(c->peer->channel, c->token, IPC_COMMIT_ACCEPTED, "");
+    ipc_release(c->peer->channel, IPC_CLASS_BODY, c->held_bytes);
+    list_remove(&c->link);
+    c->peer = NULL;
+}
+#endif
+
 void commit_proceed(struct commit *c)
 {
     struct queue *q = c->queue;
@@ -208,6 +220,9 @@ void commit_proceed(struct commit *c)
         commit_answer(c, is_our_fault(r) ? IPC_COMMIT_REJECTED : IPC_COMMIT_DEFERRED, trouble(r));
     } else {
         c->state = COMMIT_SEALING;
+#ifdef POSTBUCH_MUTANT_EARLY_REPLY
+        reply_early(c);
+#endif
     }
     committer_kick(q);
 }

@@ -58,7 +58,13 @@ void world_start(struct world *w)
     int fd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(fd >= 0);
     assert_int_equal(queue_start(&w->queue, w->loop, &w->conf), 0);
-    assert_int_equal(store_file_new(fd, &store), 0);
+    if (w->store) {
+        close(fd);
+        store = w->store;
+        w->store = NULL;
+    } else {
+        assert_int_equal(store_file_new(fd, &store), 0);
+    }
     assert_int_equal(queue_open(&w->queue, store), 0);
     assert_int_equal(control_listen(&w->queue, listen_at(w->control_path)), 0);
 }
@@ -337,6 +343,8 @@ void world_answer(struct world *w, struct world_job *job, enum world_mailbox how
     for (size_t i = 0; i < job->recipient_count; i++) {
         list[i] = outcomes[how];
         list[i].index = job->indexes[i];
+        if (how == MAILBOX_DELIVERS && w->on_delivery)
+            w->on_delivery(w->on_delivery_arg, &job->id, job->indexes[i]);
     }
     job->answered = true;
     if (how == MAILBOX_DELIVERS)

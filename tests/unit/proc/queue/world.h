@@ -46,6 +46,9 @@ struct world_job {
 
 struct world {
     char folder[64], control_path[96];
+    struct store *store; /* for the next start, instead of the folder */
+    void (*on_delivery)(void *arg, const struct id *id, uint32_t index);
+    void *on_delivery_arg;
     struct io_loop *loop;
     struct conf_queue conf;
     struct queue queue;
