@@ -1,6 +1,7 @@
 #include "book/audit.h"
 
 #include "book/audit_impl.h"
+#include "book/main_file.h"
 #include "book/schema.h"
 #include <errno.h>
 #include <stdio.h>
@@ -40,6 +41,7 @@ static const char *const sql[AUDIT_STATEMENT_COUNT] = {
                            " WHERE c.parent IS NOT NULL AND NOT EXISTS (SELECT 1 FROM entry p"
                            "  WHERE p.message = c.message AND p.recipient_index = c.parent"
                            "  AND p.state = 4)",
+    [AUDIT_SQL_DAMAGE] = "SELECT 1 FROM damage WHERE file = ?1",
     [AUDIT_SQL_REFUSALS] = "SELECT lane, reference, session, time_us, until_us, count, ip, port,"
                            " service, helo, tls, auth, sender, recipient, phase, reply, key,"
                            " commitment, link FROM refusal ORDER BY seq",
@@ -99,15 +101,6 @@ static int check_open_file(struct audit *audit, struct db *db, enum week_kind ki
     return r < 0 ? r : audit_check_entries(audit, db);
 }
 
-static int open_file(const char *folder, const char *name, struct db *db)
-{
-    char path[4096];
-
-    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
-        return -ENAMETOOLONG;
-    return db_open(path, DB_READ, sql, AUDIT_STATEMENT_COUNT, db);
-}
-
 static void tell_unreadable(struct audit *audit, int error)
 {
     char text[160];
@@ -119,12 +112,39 @@ static void tell_unreadable(struct audit *audit, int error)
     audit_tell(audit, AUDIT_FILE, NULL, EVENT_NO_RECIPIENT, text);
 }
 
+static int open_file(const char *folder, const char *name, struct db *db)
+{
+    char path[4096];
+
+    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    return db_open(path, DB_READ, sql, AUDIT_STATEMENT_COUNT, db);
+}
+
+/* Does the main file say that this one was set aside once? */
+static bool was_remade(const char *folder, const char *name)
+{
+    struct db db;
+    bool found = false;
+
+    if (open_file(folder, MAIN_FILE_NAME, &db) < 0)
+        return false;
+    sqlite3_stmt *s = db_statement(&db, AUDIT_SQL_DAMAGE);
+    if (s) {
+        db_bind_text(s, 1, span_from_cstr(name));
+        found = db_step(s) == 1;
+    }
+    db_done(&db);
+    return found;
+}
+
 static int check_file(struct audit *audit, const char *folder, const struct ledger_file *file)
 {
     struct db db;
 
     week_file(file->kind, file->week, audit->file);
     audit->week = file->week;
+    audit->was_remade = was_remade(folder, audit->file);
     int r = open_file(folder, audit->file, &db);
     if (r == 0) {
         r = check_open_file(audit, &db, file->kind);

@@ -63,7 +63,9 @@ struct audit_counts {
     uint64_t accepted;
     uint64_t states[RECIPIENT_STATE_COUNT];
     uint64_t messages, events, refusals, files, findings;
-    uint64_t held; /* of those waiting */
+    uint64_t held;   /* of those waiting */
+    uint64_t alarms; /* alarms and damage booked by the spool: to be looked at, but no findings */
+    uint64_t remade; /* outcomes whose entry is only in a damaged file that was set aside */
     uint64_t queue_waiting;
     bool queue_compared;
 };

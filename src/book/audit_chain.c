@@ -257,6 +257,7 @@ int audit_check_events(struct audit *audit, struct db *db)
     while (r == 0 && (r = db_step(s)) == 1) {
         read_event(s, &record, &stored);
         r = check_link(audit, &lanes, &stored, &record);
+        audit->counts->alarms += record.kind == EVENT_ALARM || record.kind == EVENT_DAMAGED;
         audit_progress(audit, ++done, (uint64_t)total);
     }
     if (r < 0 && s)

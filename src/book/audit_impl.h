@@ -14,6 +14,7 @@ enum audit_statement {
     AUDIT_SQL_EXPANSIONS,
     AUDIT_SQL_CHILDREN,
     AUDIT_SQL_REFUSALS,
+    AUDIT_SQL_DAMAGE,
     AUDIT_STATEMENT_COUNT
 };
 
@@ -23,6 +24,7 @@ struct audit {
     struct chain *chain;
     char file[WEEK_FILE_SIZE];
     int week;
+    bool was_remade; /* the file was damaged once, and made anew from what the log still held */
 };
 
 void audit_tell(struct audit *audit, enum audit_kind kind, const struct id *id, uint32_t index,

@@ -169,6 +169,12 @@ static void print_text(const struct session *s)
     printf("Checked %llu events and %llu refusals in %llu files, each in its place in the chain.\n",
            (unsigned long long)c->events, (unsigned long long)c->refusals,
            (unsigned long long)c->files);
+    if (c->alarms)
+        printf("%s%llu alarms are booked: damage that the spool or the log told of.%s\n",
+               style->yellow, (unsigned long long)c->alarms, style->reset);
+    if (c->remade)
+        printf("%llu outcomes are of entries that only a damaged file has, which was set aside.\n",
+               (unsigned long long)c->remade);
     if (c->queue_compared)
         printf("The queue has %llu recipients waiting.\n", (unsigned long long)c->queue_waiting);
     else
@@ -194,6 +200,8 @@ static void print_json(struct session *s)
     json_object_set_new(object, "events", json_integer((json_int_t)c->events));
     json_object_set_new(object, "refusals", json_integer((json_int_t)c->refusals));
     json_object_set_new(object, "files", json_integer((json_int_t)c->files));
+    json_object_set_new(object, "alarms", json_integer((json_int_t)c->alarms));
+    json_object_set_new(object, "remade", json_integer((json_int_t)c->remade));
     json_object_set_new(object, "queue_compared", json_boolean(c->queue_compared));
     json_object_set_new(object, "queue_waiting",
                         c->queue_compared ? json_integer((json_int_t)c->queue_waiting)

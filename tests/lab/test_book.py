@@ -202,3 +202,23 @@ def test_old_files_go_in_the_sandbox():
         with sqlite3.connect(server.folder / 'ledger' / 'book.sqlite') as db:
             assert db.execute('SELECT kind, events, head FROM deleted').fetchall() == [(1, 3, bytes(32))]
         server.start()
+
+
+@needs_root
+def test_full_ledger_stops_no_mail():
+    """The book can't write: mail goes on, an alarm is logged, and later everything is booked."""
+    server = lab.Server()
+    ledger = server.folder / 'ledger'
+    ledger.mkdir()
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=140k,mode=750,uid=1', 'none', ledger], check=True)
+    try:
+        with server:
+            for _ in range(3):
+                send_traced(server)
+            server.wait_for(3)
+            lab.eventually(lambda: "ALARM: the ledger can't be written" in server.log(), 'the alarm')
+            subprocess.run(['mount', '-o', 'remount,size=20m', ledger], check=True)
+            lab.eventually(lambda: server.json('audit', check=False)['delivered'] == 3, 'all is booked')
+            assert server.json('audit')['ok']
+    finally:
+        subprocess.run(['umount', ledger], check=True)

@@ -253,6 +253,28 @@ static void findings_name_the_entry(void **state)
     }
 }
 
+/* In a file that was damaged once, that is what the damage left; the sums tell it. */
+static void orphans_of_a_remade_file_are_counted(void **state)
+{
+    struct told told = {0};
+
+    test_tamper("book.sqlite",
+                "INSERT INTO damage VALUES ('" TEST_WEEK "', '" TEST_WEEK ".damaged-1', 1)");
+    struct fold *fold = test_fold_open();
+    struct book_status late = test_status(test_id(900), 0, EVENT_DELIVERED);
+    test_fold_status(fold, 3000, &late);
+    test_commit(fold);
+    fold_close(fold);
+    run(&told, false);
+    assert_int_equal(told.count, 0);
+    assert_int_equal(told.counts.remade, 1);
+    assert_int_equal(told.counts.alarms, 1);
+    test_tamper("book.sqlite", "DELETE FROM damage");
+    run(&told, false);
+    assert_int_equal(told.count, 1);
+    assert_int_equal(told.findings[0].kind, AUDIT_ORPHAN);
+}
+
 static void cut_off_end_is_found(void **state)
 {
     struct told told = {0};
@@ -407,6 +429,7 @@ int main(void)
         LEDGER_TEST(sound_ledger_balances),
         LEDGER_TEST(every_changed_value_is_found),
         LEDGER_TEST(findings_name_the_entry),
+        LEDGER_TEST(orphans_of_a_remade_file_are_counted),
         LEDGER_TEST(cut_off_end_is_found),
         LEDGER_TEST(erased_person_leaves_a_sound_chain),
         LEDGER_TEST(value_gone_without_its_key_is_found),

@@ -9,11 +9,13 @@ static void sound_book_balances(void **state)
     assert_non_null(strstr(text, "The queue was not compared"));
     assert_non_null(strstr(text, "The book balances.\n"));
     assert_int_equal(run(cli_audit, json), CLI_OK);
-    assert_string_equal(text, "{\"ok\":true,\"accepted\":1,\"waiting\":0,\"delivered\":1,"
-                              "\"relayed\":0,\"expanded\":0,\"returned\":0,\"discarded\":0,"
-                              "\"held\":0,\"messages\":1,\"events\":2,\"refusals\":0,"
-                              "\"files\":1,\"queue_compared\":false,\"queue_waiting\":null,"
-                              "\"findings\":[]}\n");
+    assert_string_equal(
+        text,
+        "{\"ok\":true,\"accepted\":1,\"waiting\":0,\"delivered\":1,"
+        "\"relayed\":0,\"expanded\":0,\"returned\":0,\"discarded\":0,"
+        "\"held\":0,\"messages\":1,\"events\":2,\"refusals\":0,"
+        "\"files\":1,\"alarms\":0,\"remade\":0,\"queue_compared\":false,\"queue_waiting\":null,"
+        "\"findings\":[]}\n");
 }
 
 static void what_is_off_is_named(void **state)
