@@ -106,6 +106,11 @@ def open_files(server, name):
     return sum(len(os.listdir(f'/proc/{pid}/fd')) for pid in server.pids(name))
 
 
+def spool_figures(server):
+    queue, = [p for p in server.json('status')['processes'] if p['name'] == 'queue']
+    return queue['figures']['spool']
+
+
 @pytest.mark.parametrize('reset', [False, True], ids=['closes', 'resets'])
 def test_a_client_that_drops_leaves_nothing(reset):
     with lab.Server() as server:
@@ -128,6 +133,8 @@ def test_a_client_that_drops_leaves_nothing(reset):
         assert server.messages('bob') == []
         assert not server.mailbox('bob').exists()
         assert b'bob@' not in server.command('queue', '--json').stdout
+        lab.eventually(lambda: spool_figures(server)['messages'] == 0, 'the spool is empty')
+        assert spool_figures(server)['set_aside'] == 0
         if lab.IS_ROOT:
             lab.eventually(lambda: open_files(server, 'smtpd') <= before, 'sessions are closed')
 
