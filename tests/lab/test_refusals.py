@@ -53,6 +53,7 @@ def test_no_open_relay(sender):
             assert reply[:1] == b'5', (recipient, reply)
             assert lab.talk(stream, b'DATA')[:1] == b'5', recipient
             lab.talk(stream, b'RSET')
+        lab.talk(stream, b'QUIT')
         s.close()
         assert not (server.folder / 'mail').exists() or \
             list((server.folder / 'mail').iterdir()) == []

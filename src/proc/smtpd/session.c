@@ -182,6 +182,16 @@ void smtpd_sessions_expire(struct smtpd *smtpd)
     }
 }
 
+void smtpd_sessions_part(struct smtpd *smtpd)
+{
+    LIST_EACH(&smtpd->sessions, link)
+    {
+        struct smtpd_session *s = CONTAINER_OF(link, struct smtpd_session, link);
+        s->broken |= s->lingering;
+        smtpd_session_wake(s);
+    }
+}
+
 void smtpd_sessions_shutdown(struct smtpd *smtpd, bool at_once)
 {
     LIST_EACH(&smtpd->sessions, link)

@@ -7,7 +7,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { TICK_MS = 1000, SHUTDOWN_MS = 10000 };
+/* The supervisor kills after ten seconds. */
+enum { TICK_MS = 1000, PART_MS = 500, SHUTDOWN_MS = 7000 };
 
 void smtpd_update_time(struct smtpd *smtpd)
 {
@@ -112,6 +113,15 @@ static int send_event(void *context, const struct event *event)
     return r;
 }
 
+/* Who was told that we end has had the time to read it; who is sending a message has a while. */
+static void end_sessions(struct smtpd *smtpd, int64_t ending_for_ms)
+{
+    if (ending_for_ms > SHUTDOWN_MS)
+        smtpd_sessions_shutdown(smtpd, true);
+    else if (ending_for_ms > PART_MS)
+        smtpd_sessions_part(smtpd);
+}
+
 static void on_tick(void *arg)
 {
     struct smtpd *smtpd = arg;
@@ -123,8 +133,8 @@ static void on_tick(void *arg)
         smtpd->accept_paused = false;
         smtpd_listeners_update(smtpd);
     }
-    if (smtpd->ending_ms && smtpd->time.monotonic_ms - smtpd->ending_ms > SHUTDOWN_MS)
-        smtpd_sessions_shutdown(smtpd, true);
+    if (smtpd->ending_ms)
+        end_sessions(smtpd, smtpd->time.monotonic_ms - smtpd->ending_ms);
     io_timer_set(smtpd->tick, TICK_MS);
 }
 

@@ -122,6 +122,8 @@ void smtpd_session_begin(struct smtpd_listener *listener, int fd,
                          const struct smtp_server_client *client);
 void smtpd_session_wake(struct smtpd_session *session);
 void smtpd_sessions_expire(struct smtpd *smtpd);
+/* At the end: closes those that have had our last words, whether or not the client goes. */
+void smtpd_sessions_part(struct smtpd *smtpd);
 void smtpd_sessions_shutdown(struct smtpd *smtpd, bool at_once);
 
 /* ask.c */
