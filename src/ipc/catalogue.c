@@ -111,6 +111,24 @@ CODEC_DEFINE(static, position_codec, struct ipc_position,
              CODEC_UINT(struct ipc_position, segment, UINT64_MAX),
              CODEC_UINT(struct ipc_position, offset, UINT64_MAX));
 
+CODEC_DEFINE(static, resolve_codec, struct ipc_resolve,
+             CODEC_SPAN(struct ipc_resolve, name, IPC_NAME_MAX),
+             CODEC_UINT(struct ipc_resolve, type, UINT16_MAX));
+CODEC_DEFINE(static, rdata_codec, struct ipc_rdata,
+             CODEC_SPAN(struct ipc_rdata, bytes, IPC_RDATA_MAX));
+CODEC_DEFINE(static, resolved_codec, struct ipc_resolved, CODEC_INT(struct ipc_resolved, error),
+             CODEC_UINT(struct ipc_resolved, rcode, UINT8_MAX),
+             CODEC_UINT(struct ipc_resolved, security, IPC_SECURITY_BOGUS),
+             CODEC_UINT(struct ipc_resolved, ttl, UINT32_MAX),
+             CODEC_SPAN(struct ipc_resolved, canonical, IPC_NAME_MAX),
+             CODEC_LIST(struct ipc_resolved, rdata, rdata_count, IPC_RDATA_COUNT_MAX, &rdata_codec),
+             CODEC_SPAN(struct ipc_resolved, why, IPC_TEXT_MAX));
+CODEC_DEFINE(static, route_codec, struct ipc_route,
+             CODEC_SPAN(struct ipc_route, next_hop, IPC_TEXT_MAX));
+CODEC_DEFINE(static, routed_codec, struct ipc_routed,
+             CODEC_SPAN(struct ipc_routed, text, 64 * 1024),
+             CODEC_SPAN(struct ipc_routed, json, 64 * 1024));
+
 static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_CREDIT] = {"credit", &credit_codec},
     [IPC_CONFIG] = {"config", &config_codec},
@@ -158,6 +176,11 @@ static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_QUEUE_ACTED] = {"queue-acted", &ipc_queue_acted_codec, .is_reply = true},
     [IPC_BOOK_SYNC] = {"book-sync", &nothing_codec, .reply = IPC_BOOK_SYNCED},
     [IPC_BOOK_SYNCED] = {"book-synced", &ipc_book_synced_codec, .is_reply = true},
+
+    [IPC_RESOLVE] = {"resolve", &resolve_codec, .reply = IPC_RESOLVED},
+    [IPC_RESOLVED] = {"resolved", &resolved_codec, .is_reply = true},
+    [IPC_ROUTE] = {"route", &route_codec, .reply = IPC_ROUTED},
+    [IPC_ROUTED] = {"routed", &routed_codec, .is_reply = true},
 };
 
 const struct ipc_row *ipc_row(unsigned type)
@@ -171,6 +194,7 @@ const char *ipc_peer_name(enum ipc_peer peer)
         [IPC_PEER_SUPERVISOR] = "supervisor", [IPC_PEER_SMTPD] = "smtpd",
         [IPC_PEER_QUEUE] = "queue",           [IPC_PEER_BOOK] = "book",
         [IPC_PEER_DIRECTORY] = "directory",   [IPC_PEER_MAILBOX] = "mailbox",
+        [IPC_PEER_RESOLVER] = "resolver",     [IPC_PEER_SMTP] = "smtp",
     };
     assert(peer < IPC_PEER_COUNT);
     return names[peer];

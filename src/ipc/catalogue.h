@@ -73,6 +73,13 @@ enum ipc_type {
     IPC_BOOK_SYNC,
     IPC_BOOK_SYNCED,
 
+    /* smtp to resolver */
+    IPC_RESOLVE,
+    IPC_RESOLVED,
+    /* queue to smtp, for `postbuch route` */
+    IPC_ROUTE,
+    IPC_ROUTED,
+
     IPC_TYPE_COUNT
 };
 
@@ -86,11 +93,14 @@ enum ipc_peer {
     IPC_PEER_BOOK,
     IPC_PEER_DIRECTORY,
     IPC_PEER_MAILBOX,
+    IPC_PEER_RESOLVER,
+    IPC_PEER_SMTP,
     IPC_PEER_COUNT
 };
 const char *ipc_peer_name(enum ipc_peer peer);
 
 enum { IPC_TEXT_MAX = 2048, IPC_CHUNK_MAX = 64 * 1024, IPC_PART_MAX = 1 << 20 };
+enum { IPC_NAME_MAX = 1024, IPC_RDATA_MAX = 64 * 1024, IPC_RDATA_COUNT_MAX = 256 };
 
 /* Bytes of a class that the receiver has taken and the sender may send again. */
 struct ipc_credit {
@@ -300,6 +310,39 @@ struct ipc_position {
     uint64_t offset;
 };
 
+/* A question to the DNS, class IN. */
+struct ipc_resolve {
+    struct span name; /* as text, without a dot at the end */
+    uint16_t type;    /* dns/type.h */
+};
+
+struct ipc_rdata {
+    struct span bytes; /* wire form, names not compressed */
+};
+
+enum ipc_security { IPC_SECURITY_INSECURE, IPC_SECURITY_SECURE, IPC_SECURITY_BOGUS };
+
+/* The answer. With an error the rest means nothing; a bogus one has no data. */
+struct ipc_resolved {
+    int32_t error;         /* 0; -ETIMEDOUT nobody answered in time; -EIO the resolver failed */
+    uint8_t rcode;         /* RFC 6895 2.3 */
+    uint8_t security;      /* enum ipc_security */
+    uint32_t ttl;          /* seconds */
+    struct span canonical; /* the name behind all CNAMEs, "" when it is the one asked for */
+    struct ipc_rdata *rdata;
+    size_t rdata_count;
+    struct span why; /* what went wrong, one line, for people; "" when nothing did */
+};
+
+/* Where would mail for this next hop go now? Asks the DNS, contacts nobody else. */
+struct ipc_route {
+    struct span next_hop;
+};
+
+struct ipc_routed {
+    struct span text, json;
+};
+
 struct ipc_message {
     enum ipc_type type;
     union {
@@ -336,6 +379,10 @@ struct ipc_message {
         struct ipc_queue_act queue_act;
         struct ipc_queue_acted queue_acted;
         struct ipc_book_synced book_synced;
+        struct ipc_resolve resolve;
+        struct ipc_resolved resolved;
+        struct ipc_route route;
+        struct ipc_routed routed;
     };
 };
 

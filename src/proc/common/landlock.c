@@ -26,8 +26,9 @@ enum {
     FS_TRUNCATE = 1 << 14,  /* version 3 */
     FS_IOCTL_DEV = 1 << 15, /* version 5 */
     FS_VERSION_1 = (1 << 13) - 1,
-    NET_TCP = 3, /* version 4: bind and connect */
-    SCOPED = 3,  /* version 6: abstract Unix sockets and signals */
+    NET_TCP_BIND = 1, /* version 4 */
+    NET_TCP_CONNECT = 2,
+    SCOPED = 3, /* version 6: abstract Unix sockets and signals */
 };
 
 enum {
@@ -36,14 +37,15 @@ enum {
                 FS_REFER | FS_TRUNCATE,
 };
 
-static struct ruleset handled_by(int version)
+static struct ruleset denied_by(int version, bool may_connect)
 {
     struct ruleset all = {.fs = FS_VERSION_1};
 
     all.fs |= version >= 2 ? FS_REFER : 0;
     all.fs |= version >= 3 ? FS_TRUNCATE : 0;
     all.fs |= version >= 5 ? FS_IOCTL_DEV : 0;
-    all.net = version >= 4 ? NET_TCP : 0;
+    if (version >= 4)
+        all.net = may_connect ? NET_TCP_BIND : NET_TCP_BIND | NET_TCP_CONNECT;
     all.scoped = version >= 6 ? SCOPED : 0;
     return all;
 }
@@ -70,7 +72,7 @@ int landlock_enter(const struct sandbox *sandbox)
     if (version <= 0)
         return 0;
 
-    struct ruleset handled = handled_by(version);
+    struct ruleset handled = denied_by(version, sandbox->may_connect);
     int fd = (int)syscall(SYS_landlock_create_ruleset, &handled, ruleset_size(version), 0);
     int r = fd < 0 ? -errno : 0;
     for (size_t i = 0; r == 0 && i < sandbox->folder_count; i++)

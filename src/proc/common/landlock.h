@@ -3,7 +3,7 @@
 
 #include "proc/common/sandbox.h"
 
-/* Denies all file access but beneath the sandbox's folders, all TCP bind and connect, and signals
- * and abstract sockets to the outside. Returns the kernel's version of Landlock, 0 when it has
- * none, or -errno. */
+/* Denies all file access but beneath the sandbox's folders, all TCP bind and (unless it may
+ * connect) connect, and signals and abstract sockets to the outside. Returns the kernel's version
+ * of Landlock, 0 when it has none, or -errno. */
 int landlock_enter(const struct sandbox *sandbox);

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -175,6 +176,20 @@ static int allow_all(scmp_filter_ctx filter, const int *calls, size_t count)
     return r;
 }
 
+/* Only towards the Internet: a Unix or netlink socket would be a way around the other walls. */
+static int allow_connecting(scmp_filter_ctx filter)
+{
+    const int families[] = {AF_INET, AF_INET6};
+    const int calls[] = {SYS_connect,     SYS_bind,        SYS_setsockopt,
+                         SYS_getsockname, SYS_getpeername, SYS_sendmmsg};
+    int r = allow_all(filter, calls, ARRAY_SIZE(calls));
+
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(families); i++)
+        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_socket, 1,
+                             SCMP_A0(SCMP_CMP_EQ, (uint64_t)families[i]));
+    return r;
+}
+
 static void enter_seccomp(const struct sandbox *s)
 {
     scmp_filter_ctx filter = seccomp_init(s->kill ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(EPERM));
@@ -190,6 +205,8 @@ static void enter_seccomp(const struct sandbox *s)
         r = allow_conditional(filter);
     if (r == 0)
         r = allow_all(filter, s->syscalls, s->syscall_count);
+    if (r == 0 && s->may_connect)
+        r = allow_connecting(filter);
     if (r == 0)
         r = seccomp_load(filter);
     if (r < 0)

@@ -5,9 +5,10 @@
  * Four walls, each enough by itself for most of it:
  *   ids       as root: another user and group, no supplementary groups, no capabilities, and a root
  *             directory of its own where it needs paths; always no_new_privs, no core, not dumpable
- *   Landlock  only the given folders; no TCP bind or connect; no abstract sockets or signals
- * outside seccomp   only the system calls that the process lists beside the common ones rlimits no
- * new processes, no core files
+ *   Landlock  only the given folders; no TCP bind or (unless may_connect) connect; no abstract
+ *             sockets or signals outside
+ *   seccomp   only the system calls that the process lists beside the common ones
+ *   rlimits   no new processes, no core files
  *
  * Threads are started between Landlock, which a thread inherits from the one that starts it, and
  * seccomp, which is set on all of them at once. On a kernel without a wall a
@@ -42,6 +43,9 @@ struct sandbox {
     /* Starts the process's threads; NULL: it has none. 0 or -errno. */
     int (*start_threads)(void *arg);
     void *arg;
+    /* May open sockets of IPv4 and IPv6 and connect them, with any peer; for UDP a port may be
+     * bound. Nobody may listen. */
+    bool may_connect;
     bool kill; /* end the process at a forbidden call; else the call fails: EPERM */
 };
 
