@@ -16,14 +16,14 @@ static bool lies_in(const struct spool_message *message, const struct segment *s
     return false;
 }
 
-int bulk_copy_find(struct spool *spool, struct compaction *c)
+int bulk_copy_find(struct spool *spool, const struct segment *segment, struct compact_entries *out)
 {
     int r = 0;
 
     for (size_t i = 0; i < spool->index.bucket_count; i++) {
         for (const struct spool_message *m = spool->index.buckets[i]; m; m = m->hash_next) {
-            if (r == 0 && lies_in(m, c->victim) && !(m->flags & SPOOL_MESSAGE_UNSEALED))
-                r = compact_add_entry(&c->messages, &(struct compact_entry){.id = m->id});
+            if (r == 0 && lies_in(m, segment) && !(m->flags & SPOOL_MESSAGE_UNSEALED))
+                r = compact_add_entry(out, &(struct compact_entry){.id = m->id});
         }
     }
     return r;

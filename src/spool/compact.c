@@ -140,7 +140,7 @@ static int find_messages(struct spool *spool, struct compaction *c)
     if (c->victim->kind == STORE_LOG)
         return 0; /* the scan does */
     c->stage = COMPACT_MOVE;
-    return bulk_copy_find(spool, c);
+    return bulk_copy_find(spool, c->victim, &c->messages);
 }
 
 static struct compaction *begin(struct spool *spool, struct segment *victim)

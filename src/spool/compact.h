@@ -64,7 +64,7 @@ struct spool_task *compact_scan_new(struct spool *spool, struct compaction *comp
 
 /* bulk_copy.c: for a victim of kind bulk: all messages with extents in it; copying those extents.
  */
-int bulk_copy_find(struct spool *spool, struct compaction *compaction);
+int bulk_copy_find(struct spool *spool, const struct segment *segment, struct compact_entries *out);
 struct spool_task *bulk_copy_take(struct spool *spool, struct compaction *compaction);
 void move_unpin_extents(struct spool *spool, struct move *move);
 

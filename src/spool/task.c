@@ -4,13 +4,9 @@
 typedef struct spool_task *take_fn(struct spool *spool);
 
 static take_fn *const takers[TASK_KINDS] = {
-    [TASK_BULK] = bulk_take,
-    [TASK_PREPARE] = prepare_take,
-    [TASK_RECYCLE] = recycle_take,
-    [TASK_CLOSE] = close_take,
-    [TASK_CHECKPOINT] = checkpoint_take,
-    [TASK_SPACE] = space_take,
-    [TASK_COMPACT] = compact_take,
+    [TASK_BULK] = bulk_take,   [TASK_PREPARE] = prepare_take,       [TASK_RECYCLE] = recycle_take,
+    [TASK_CLOSE] = close_take, [TASK_CHECKPOINT] = checkpoint_take, [TASK_SCRUB] = scrub_take,
+    [TASK_SPACE] = space_take, [TASK_COMPACT] = compact_take,
 };
 
 void task_init(struct spool_task *task, struct spool *spool, void (*run)(struct spool_task *),
@@ -22,8 +18,7 @@ void task_init(struct spool_task *task, struct spool *spool, void (*run)(struct 
 static struct spool_task *take_one(struct spool *spool)
 {
     for (enum task_kind kind = 0; kind < TASK_KINDS; kind++) {
-        if (spool->task_in_flight[kind] || spool->now_us < spool->task_retry_us[kind] ||
-            !takers[kind])
+        if (spool->task_in_flight[kind] || spool->now_us < spool->task_retry_us[kind])
             continue;
         struct spool_task *task = takers[kind](spool);
         if (!task)

@@ -1,0 +1,344 @@
+/* Damage at rest by kind (rule 8), tails, a full disk (rule 7), and what a newer version wrote. */
+#include "spool_world.h"
+
+#include <endian.h>
+#include <errno.h>
+
+static int setup(void **state)
+{
+    static struct world w;
+    w = world_new();
+    w.options.checkpoint_segments = 1000;
+    w.options.keep_segments = 1000;
+    world_open(&w);
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_done(*state);
+    return 0;
+}
+
+static void flip(struct world *w, uint64_t segment, uint64_t offset)
+{
+    assert_int_equal(store_sim_flip(w->disk, STORE_LOG, segment, offset * 8 + 3), 0);
+}
+
+static void fill(struct world *w, unsigned count)
+{
+    for (unsigned i = 1; i <= count; i++) {
+        assert_int_equal(world_accept(w, i, 2, 3000), 0);
+        world_run(w);
+    }
+}
+
+/* All but message `without` are as they were. */
+static void check_others(struct world *w, unsigned count, unsigned without)
+{
+    for (unsigned i = 1; i <= count; i++) {
+        if (i != without)
+            assert_int_equal(world_check(w, i, 2, 3000), 0);
+    }
+}
+
+static const struct {
+    const char *name;
+    int64_t offset; /* in message 5's record */
+    bool is_found;  /* its envelope is still known */
+} damages[] = {
+    {"the record's header", 2, false},
+    {"the header's checksum", 35, false},
+    {"the envelope", RECORD_HEADER_BYTES + 60, false},
+    {"the body", 2000, true},
+};
+
+static void damaged_message_touches_only_itself(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(damages); i++) {
+        for (int is_newest = 0; is_newest < 2; is_newest++) {
+            void *world;
+            setup(&world);
+            struct world *w = world;
+            fill(w, is_newest ? 10 : 60);
+            struct spool_message *m = world_find(w, 5);
+            print_message("%s, %s\n", damages[i].name, is_newest ? "newest" : "closed");
+            flip(w, m->home->number, m->offset + (uint64_t)damages[i].offset);
+            world_crash(w, STORE_SIM_POWER_CUT);
+            check_others(w, is_newest ? 10 : 60, 5);
+            if (damages[i].is_found)
+                assert_non_null(world_find(w, 5));
+            /* A body in a closed segment is verified when it is read. */
+            if (world_find(w, 5) && !(world_find(w, 5)->flags & SPOOL_MESSAGE_DAMAGED)) {
+                assert_false(is_newest);
+                assert_int_equal(world_check(w, 5, 2, 3000), -EBADMSG);
+                assert_true(world_find(w, 5)->flags & SPOOL_MESSAGE_DAMAGED);
+            }
+            assert_int_equal(spool_damage_count(w->spool), 1);
+            world_run(w);
+            if (world_find(w, 5))
+                assert_int_equal(w->spool->index.held, 2);
+            teardown(&world);
+        }
+    }
+}
+
+static struct spool_counts counts(struct world *w)
+{
+    struct spool_counts c;
+    spool_get_counts(w->spool, &c);
+    return c;
+}
+
+static void damaged_message_stays_aside(void **state)
+{
+    struct world *w = *state;
+
+    fill(w, 10);
+    struct spool_message *m = world_find(w, 5);
+    flip(w, m->home->number, m->offset + 2500);
+    for (int round = 0; round < 3; round++) {
+        world_crash(w, STORE_SIM_POWER_CUT);
+        world_run(w);
+        /* Later the segment is a closed one, whose bodies aren't read at start. */
+        assert_int_equal(counts(w).set_aside, round == 0);
+        assert_int_equal(counts(w).held, 2);
+        check_others(w, 10, 5);
+    }
+}
+
+/* The follower sees the alarm, so the book has it. */
+static void damage_is_booked(void **state)
+{
+    struct world *w = *state;
+    struct spool_follower *f;
+    struct spool_followed followed;
+    unsigned alarms = 0, held = 0;
+
+    fill(w, 10);
+    struct spool_message *m = world_find(w, 5);
+    flip(w, m->home->number, m->offset + 2500);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    world_run(w);
+    assert_int_equal(spool_follower_new(store_sim_open(w->disk), (struct spool_position){0, 0}, &f),
+                     0);
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    while (spool_follower_next(f, &followed) > 0) {
+        struct id id = world_id(5);
+        if (followed.kind == SPOOL_FOLLOWED_ALARM) {
+            assert_int_equal(followed.alarm->kind, SPOOL_ALARM_DAMAGE);
+            assert_true(id_equal(&followed.alarm->message, &id));
+            alarms++;
+        }
+        if (followed.kind == SPOOL_FOLLOWED_STATUS)
+            held += followed.statuses[0].outcome == SPOOL_OUTCOME_HELD;
+    }
+    assert_int_equal(alarms, 1);
+    assert_int_equal(held, 2);
+    spool_follower_free(f);
+}
+
+/* Every byte of the last group in turn: all before it stays, and it is whole or absent. */
+static void damaged_last_group_is_absent(void **state)
+{
+    struct world *w = *state;
+
+    fill(w, 4);
+    uint64_t segment = spool_sealed_position(w->spool).segment;
+    uint64_t start = spool_sealed_position(w->spool).offset;
+    assert_int_equal(world_accept(w, 5, 2, 100), 0);
+    assert_int_equal(world_commit(w), 0);
+    uint64_t seal = w->spool->last_seal.offset + RECORD_HEADER_BYTES + RECORD_SEAL_META_BYTES;
+    unsigned padding = 0;
+    for (uint64_t at = start; at < seal; at += 7) {
+        flip(w, segment, at);
+        world_crash(w, STORE_SIM_KILLED);
+        check_others(w, 4, 5);
+        assert_int_equal(spool_damage_count(w->spool), 0);
+        if (world_find(w, 5)) { /* only padding, which nothing reads */
+            assert_int_equal(world_check(w, 5, 2, 100), 0);
+            padding++;
+        } else {
+            assert_false(list_is_empty(&w->spool->alarms)); /* the tail is kept and booked */
+        }
+        flip(w, segment, at);
+    }
+    assert_true(padding <= 1);
+    world_crash(w, STORE_SIM_KILLED);
+    assert_int_equal(world_check(w, 5, 2, 100), 0);
+}
+
+/* A seal that is lost doesn't take the groups behind it along. */
+static void damaged_seal_costs_nothing(void **state)
+{
+    struct world *w = *state;
+
+    fill(w, 4);
+    struct spool_position seal = w->spool->last_seal;
+    assert_int_equal(world_accept(w, 5, 2, 3000), 0);
+    assert_int_equal(world_commit(w), 0);
+    flip(w, seal.segment, seal.offset + 50);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    check_others(w, 5, 0);
+    assert_int_equal(spool_damage_count(w->spool), 1);
+}
+
+static void damaged_header_has_a_copy(void **state)
+{
+    struct world *w = *state;
+
+    fill(w, 60);
+    uint64_t first = CONTAINER_OF(w->spool->segments[STORE_LOG].next, struct segment, link)->number;
+    uint64_t newest = spool_sealed_position(w->spool).segment;
+    flip(w, first, 30);
+    flip(w, newest, 50);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    check_others(w, 60, 0);
+    assert_int_equal(spool_damage_count(w->spool), 0);
+    flip(w, first, 512 + 30);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    assert_int_equal(store_sim_count_aside(w->disk), 1);
+    assert_true(spool_damage_count(w->spool) == 1);
+    assert_int_equal(world_check(w, 60, 2, 3000), 0);
+}
+
+static void damaged_outcome_is_told(void **state)
+{
+    struct world *w = *state;
+
+    fill(w, 4);
+    assert_int_equal(world_status(w, 2, 0, SPOOL_OUTCOME_DELIVERED), 0);
+    struct spool_position at = spool_sealed_position(w->spool);
+    assert_int_equal(world_commit(w), 0);
+    fill(w, 0);
+    assert_int_equal(world_accept(w, 9, 1, 10), 0);
+    assert_int_equal(world_commit(w), 0);
+    flip(w, at.segment, at.offset + RECORD_HEADER_BYTES + 20);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    check_others(w, 4, 0);
+    assert_int_equal(world_find(w, 2)->waiting, 2); /* a duplicate beats a loss */
+    assert_int_equal(spool_damage_count(w->spool), 1);
+}
+
+static void finds_damage_by_scrubbing(void **state)
+{
+    struct world *w = *state;
+
+    w->spool->options.scrub_interval_us = 1000000000;
+    fill(w, 60);
+    assert_int_equal(world_accept_large(w, 100, 300000), 0);
+    world_run(w);
+    struct spool_message *m = world_find(w, 5);
+    flip(w, m->home->number, m->offset + 2500);
+    assert_int_equal(
+        store_sim_flip(w->disk, STORE_BULK, world_find(w, 100)->bulk->uses[0].segment->number, 800),
+        0);
+    for (unsigned round = 0; round < 30; round++) {
+        assert_true(spool_next_try_us(w->spool) < INT64_MAX);
+        w->now_us += 500000000;
+        world_run(w);
+    }
+    assert_int_equal(spool_damage_count(w->spool), 2);
+    assert_true(m->flags & SPOOL_MESSAGE_DAMAGED);
+    assert_true(world_find(w, 100)->flags & SPOOL_MESSAGE_DAMAGED);
+    assert_int_equal(counts(w).held, 4);
+    check_others(w, 60, 5);
+}
+
+/* Rule 7: new mail is refused, outcomes are written, and room that comes back is used. */
+static void survives_a_full_disk(void **state)
+{
+    struct world *w = *state;
+    unsigned accepted = 0;
+    const char *reason;
+
+    w->spool->options.reserve_bytes = 200 * 1024;
+    store_sim_set_capacity(w->disk, 900 * 1024);
+    while (spool_pressure(w->spool, &reason) == SPOOL_PRESSURE_NONE) {
+        assert_int_equal(world_accept(w, ++accepted, 2, 3000), 0);
+        w->now_us += 6000000;
+        world_run(w);
+        assert_true(accepted < 1000);
+    }
+    assert_int_equal(spool_pressure(w->spool, &reason), SPOOL_PRESSURE_FULL);
+    assert_int_equal(world_accept(w, 999, 1, 10), -ENOSPC);
+    assert_int_equal(w->failed, 0);
+    assert_true(accepted > 50);
+    for (unsigned i = 1; i <= accepted; i++) {
+        for (unsigned r = 0; r < 2; r++)
+            assert_int_equal(world_status(w, i, r, SPOOL_OUTCOME_DELIVERED), 0);
+        world_run(w);
+    }
+    assert_int_equal(w->failed, 0);
+    assert_int_equal(w->spool->index.messages, 0);
+    spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    w->spool->options.free_segments = 0;
+    w->now_us += 6000000;
+    world_run(w);
+    w->now_us += 6000000;
+    world_run(w);
+    assert_int_equal(spool_pressure(w->spool, &reason), SPOOL_PRESSURE_NONE);
+    assert_int_equal(world_accept(w, 999, 1, 10), 0);
+    assert_int_equal(world_commit(w), 0);
+}
+
+/* A disk that has no room at all at the start: the spool opens, shows what waits, and refuses. */
+static void opens_on_a_full_disk(void **state)
+{
+    struct world *w = *state;
+
+    fill(w, 10);
+    world_close(w);
+    store_sim_set_capacity(w->disk, 1);
+    w->options.segment_bytes = 256 * 1024; /* so that the spares don't fit */
+    world_open(w);
+    check_others(w, 10, 0);
+    assert_int_equal(spool_pressure(w->spool, NULL), SPOOL_PRESSURE_FULL);
+    assert_int_equal(world_accept(w, 11, 1, 10), -ENOSPC);
+    store_sim_set_capacity(w->disk, 0);
+    w->now_us += 6000000;
+    world_run(w);
+    assert_int_equal(world_accept(w, 11, 1, 10), 0);
+    assert_int_equal(world_commit(w), 0);
+}
+
+static void refuses_what_is_newer(void **state)
+{
+    struct world *w = *state;
+    struct store_segment *handle;
+    struct spool *spool;
+    uint32_t format = htole32(SEGMENT_FORMAT + 1);
+    struct iovec part = {&format, sizeof(format)};
+
+    fill(w, 2);
+    uint64_t number = spool_sealed_position(w->spool).segment;
+    world_close(w);
+    struct store *store = store_sim_open(w->disk);
+    assert_int_equal(store->ops->open_lane(store, false), 0);
+    assert_int_equal(store->ops->open_segment(store, STORE_LOG, number, false, &handle), 0);
+    assert_int_equal(store->ops->write(handle, 8, &part, 1), 0);
+    assert_int_equal(store->ops->sync(handle), 0);
+    store->ops->close_segment(handle);
+    store->ops->close(store);
+    assert_int_equal(spool_open(store_sim_open(w->disk), &w->options, 1, &spool), -EPROTONOSUPPORT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(damaged_message_touches_only_itself),
+        cmocka_unit_test_setup_teardown(damaged_message_stays_aside, setup, teardown),
+        cmocka_unit_test_setup_teardown(damage_is_booked, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_last_group_is_absent, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_seal_costs_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_header_has_a_copy, setup, teardown),
+        cmocka_unit_test_setup_teardown(damaged_outcome_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(finds_damage_by_scrubbing, setup, teardown),
+        cmocka_unit_test_setup_teardown(survives_a_full_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(opens_on_a_full_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(refuses_what_is_newer, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
