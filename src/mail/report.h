@@ -1,0 +1,64 @@
+/*
+ * Reports: what the sender of a message gets when a recipient could not be served, is late, or when
+ * a receipt was asked for. A multipart/report (RFC 6522) of three parts: sentences for people, in
+ * English or German, the first of which says what happened and who must act; the same for programs
+ * (RFC 3464, RFC 6533 for addresses in UTF-8); the original's header. Pure.
+ *
+ * Everything quoted in it was written by strangers: it is cut, and what could start a line or a
+ * field of its own is escaped.
+ */
+#pragma once
+
+#include "base/buffer.h"
+#include "base/id.h"
+
+enum report_kind {
+    REPORT_FAILED,
+    REPORT_DELAYED,
+    REPORT_RELAYED,
+    REPORT_DELIVERED,
+    REPORT_EXPANDED,
+    REPORT_KIND_COUNT
+};
+enum report_language { REPORT_ENGLISH, REPORT_GERMAN, REPORT_LANGUAGE_COUNT };
+
+enum {
+    REPORT_RECIPIENTS_MAX = 1000,
+    REPORT_HEADER_MAX = 64 * 1024, /* of the original's header; more is cut at a line */
+};
+
+struct report_recipient {
+    struct span address;  /* canonical */
+    struct span original; /* as the sender wrote it, "" when the same */
+    struct span status;   /* RFC 3463, "5.1.1"; "" is told as 5.0.0, 4.0.0 or 2.0.0 */
+    struct span host;     /* the station that said so, "" when we did */
+    struct span reply;    /* its reply, word for word, lines joined by LF; "" when there was none */
+    struct span why;      /* in our words, "" when the reply says all */
+    int64_t last_attempt_us; /* 0: none was made */
+};
+
+struct report {
+    uint8_t kind;     /* enum report_kind */
+    uint8_t language; /* enum report_language */
+    struct id id;     /* the report's own queue id */
+    int64_t now_us;
+    struct span hostname;
+    struct span postmaster; /* address for questions, "" gives postmaster@hostname */
+
+    struct id original_id;
+    struct span sender; /* of the original, canonical: gets the report; never the null sender */
+    int64_t arrival_us; /* of the original */
+    int64_t until_us;   /* delayed: how long we go on trying */
+    struct span header; /* the original's header block, lines ending in CRLF */
+    const struct report_recipient *recipients;
+    size_t recipient_count;
+};
+
+struct report_made {
+    bool eight_bit; /* the original's header has 8-bit bytes: the report needs 8BITMIME */
+    bool smtputf8;  /* an address is in UTF-8: it needs SMTPUTF8 */
+};
+
+/* Appends the whole report, header and body, lines ending in CRLF. 0, -EINVAL, or the buffer's
+ * error. */
+int report_write(const struct report *report, struct buffer *out, struct report_made *out_made);

@@ -1,0 +1,185 @@
+#include "../unit.h"
+
+#include "mail/report.h"
+#include "mail/report_text.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+static const struct report_recipient unknown = {
+    .address = {"nobody@far.test", 15},
+    .status = {"5.1.1", 5},
+    .host = {"mx.far.test", 11},
+    .reply = {"550-5.1.1 no such user\n550 5.1.1 sorry", 38},
+    .last_attempt_us = INT64_C(1795284003000000)};
+
+static const struct report failed = {.kind = REPORT_FAILED,
+                                     .id = {{1}},
+                                     .now_us = INT64_C(1795284003000000),
+                                     .hostname = {"mail.near.test", 14},
+                                     .original_id = {{2}},
+                                     .sender = {"alice@near.test", 15},
+                                     .arrival_us = INT64_C(1795284000000000),
+                                     .header = {"From: alice\r\nSubject: Hello there\r\n", 35},
+                                     .recipients = &unknown,
+                                     .recipient_count = 1};
+
+static char *written(const struct report *report, struct report_made *made)
+{
+    struct buffer out = BUFFER_INIT;
+    assert_int_equal(report_write(report, &out, made), 0);
+    buffer_append_byte(&out, '\0');
+    return out.data;
+}
+
+#define assert_has(text, part) assert_non_null(strstr(text, part))
+#define assert_has_not(text, part) assert_null(strstr(text, part))
+
+/* No bare CR or LF, no line over 998. */
+static void assert_is_fit_for_smtp(const char *text)
+{
+    size_t line = 0;
+    for (const char *at = text; *at; at++) {
+        assert_true((*at == '\r') == (at[1] == '\n'));
+        line = *at == '\n' ? 0 : line + 1;
+        assert_true(line <= 999);
+    }
+}
+
+static void a_failure(void **state)
+{
+    struct report_made made;
+    char *text = written(&failed, &made);
+
+    assert_is_fit_for_smtp(text);
+    assert_has(text, "From: Mail Delivery System <postmaster@mail.near.test>\r\n");
+    assert_has(text, "To: <alice@near.test>\r\n");
+    assert_has(text, "Auto-Submitted: auto-replied\r\n");
+    assert_has(text, "multipart/report; report-type=delivery-status");
+    assert_has(text, "\r\nYour message was not delivered");
+    assert_has(text, "This address does not exist.");
+    assert_has(text, "> 550-5.1.1 no such user\r\n    > 550 5.1.1 sorry\r\n");
+    assert_has(text, "Reporting-MTA: dns; mail.near.test\r\n");
+    assert_has(text,
+               "Final-Recipient: rfc822;nobody@far.test\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+               "Remote-MTA: dns; mx.far.test\r\n"
+               "Diagnostic-Code: smtp; 550-5.1.1 no such user 550 5.1.1 sorry\r\n");
+    assert_has(text, "Content-Type: text/rfc822-headers");
+    assert_has(text, "\r\n\r\nFrom: alice\r\nSubject: Hello there\r\n--");
+    assert_false(made.eight_bit || made.smtputf8);
+    free(text);
+}
+
+static void a_delay_in_german(void **state)
+{
+    struct report report = failed;
+    struct report_made made;
+
+    report.kind = REPORT_DELAYED;
+    report.language = REPORT_GERMAN;
+    report.until_us = INT64_C(1795284003000000);
+    char *text = written(&report, &made);
+    assert_is_fit_for_smtp(text);
+    assert_has(text, "Ihre Nachricht ist noch nicht zugestellt. Sie m=C3=BCssen nichts tun");
+    assert_has(text, "Action: delayed\r\n");
+    assert_has(text, "Will-Retry-Until: Sat, 21 Nov 2026 19:00:03 +0100\r\n");
+    free(text);
+}
+
+/* Strangers' words start neither a field nor a line nor a part. */
+static void hostile_words(void **state)
+{
+    struct report_recipient recipient = unknown;
+    struct report report = failed;
+    struct report_made made;
+
+    recipient.reply = SPAN("550 x\r\nBcc: victim@x.test\r\n--=_report\r\n\x1b[2J");
+    recipient.host = SPAN("mx\r\nX-Forged: y");
+    recipient.why = SPAN("a\nb");
+    recipient.address = SPAN("n\r\nX-Forged: z@far.test");
+    report.recipients = &recipient;
+    char *text = written(&report, &made);
+    assert_is_fit_for_smtp(text);
+    assert_has_not(text, "\r\nBcc:");
+    assert_has_not(text, "\r\nX-Forged");
+    assert_has_not(text, "\n--=_report\r");
+    assert_has_not(text, "\x1b");
+    free(text);
+}
+
+static void what_it_needs(void **state)
+{
+    struct report_recipient recipient = unknown;
+    struct report report = failed;
+    struct report_made made;
+
+    report.header = SPAN("Subject: gr\xc3\xbc\xc3\x9f\x65\r\n");
+    free(written(&report, &made));
+    assert_true(made.eight_bit);
+    assert_false(made.smtputf8);
+    recipient.address = SPAN("j\xc3\xbcrgen@far.test");
+    report.recipients = &recipient;
+    char *text = written(&report, &made);
+    assert_true(made.eight_bit && made.smtputf8);
+    assert_has(text, "message/global-delivery-status");
+    assert_has(text, "Final-Recipient: utf-8;j\xc3\xbcrgen@far.test\r\n");
+    free(text);
+}
+
+static void a_long_header_is_cut_at_a_line(void **state)
+{
+    struct report report = failed;
+    struct report_made made;
+    struct buffer header = BUFFER_INIT;
+
+    while (header.size < 2 * (size_t)REPORT_HEADER_MAX)
+        buffer_printf(&header, "X-Filler: some text of a line\r\n");
+    report.header = buffer_span(&header);
+    char *text = written(&report, &made);
+    assert_is_fit_for_smtp(text);
+    assert_true(strlen(text) < REPORT_HEADER_MAX + 4000);
+    free(text);
+    buffer_done(&header);
+}
+
+static void nothing_to_nobody(void **state)
+{
+    struct report report = failed;
+    struct report_made made;
+    struct buffer out = BUFFER_INIT;
+
+    report.sender = SPAN("");
+    assert_int_equal(report_write(&report, &out, &made), -EINVAL);
+    report = failed;
+    report.recipient_count = 0;
+    assert_int_equal(report_write(&report, &out, &made), -EINVAL);
+    buffer_done(&out);
+}
+
+static void explanations(void **state)
+{
+    static const struct {
+        const char *status, *part;
+    } cases[] = {{"5.1.1", "does not exist"}, {"4.2.2", "is full"},
+                 {"5.7.26", "by its rules"},  {"5.1.10", "takes no mail"},
+                 {"5.1.99", "this address"},  {"5.9.9", "did not take"},
+                 {"garbage", "did not take"}, {"", "did not take"},
+                 {"5.1", "did not take"},     {"4.1.8", "wrong with this address"}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_has(report_explain(span_from_cstr(cases[i].status), REPORT_ENGLISH), cases[i].part);
+    assert_has(report_explain(SPAN("5.1.1"), REPORT_GERMAN), "gibt es nicht");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_failure),
+                                       cmocka_unit_test(a_delay_in_german),
+                                       cmocka_unit_test(hostile_words),
+                                       cmocka_unit_test(what_it_needs),
+                                       cmocka_unit_test(nothing_to_nobody),
+                                       cmocka_unit_test(explanations),
+                                       cmocka_unit_test(a_long_header_is_cut_at_a_line)};
+    setenv("TZ", "CET-1", 1);
+    tzset();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
