@@ -295,18 +295,20 @@ static void live_and_die(struct life *life)
                       prng_chance(&life->prng, 5000) ? STORE_SIM_KILLED : STORE_SIM_POWER_CUT);
 }
 
-static bool is_empty(struct world *w, void *arg)
+/* What is held then (the mutants' damaged messages) was not delivered: judge() counts it. */
+static bool is_at_rest(struct world *w, void *arg)
 {
-    struct spool_counts c;
-    spool_get_counts(w->queue.spool, &c);
-    return c.messages == 0 && w->queue.settling == 0;
+    struct sched_counters c;
+    sched_count(w->queue.sched, &c);
+    return c.counts[SCHED_PAUSED] + c.counts[SCHED_READY] + c.counts[SCHED_ACTIVE] == 0 &&
+           w->queue.settling == 0 && list_is_empty(&w->queue.unsettled);
 }
 
 static void end_well(struct life *life)
 {
     start(life);
     life->w->mailbox_does = MAILBOX_DELIVERS;
-    world_until(life->w, is_empty, NULL);
+    world_until(life->w, is_at_rest, NULL);
 }
 
 /* How many recipients of accepted messages never got theirs. */
@@ -353,7 +355,7 @@ static size_t one_life(uint64_t seed, unsigned mutants)
 
 static void accepted_is_delivered_whatever_happens(void **state)
 {
-    for (uint64_t seed = 1; seed <= 10; seed++)
+    for (uint64_t seed = 1; seed <= 6; seed++)
         assert_int_equal(one_life(seed, 0), 0);
 }
 
