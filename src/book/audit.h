@@ -65,7 +65,7 @@ struct audit_counts {
     uint64_t messages, events, refusals, files, findings;
     uint64_t held;   /* of those waiting */
     uint64_t alarms; /* alarms and damage booked by the spool: to be looked at, but no findings */
-    uint64_t remade; /* outcomes whose entry is only in a damaged file that was set aside */
+    uint64_t remade; /* outcomes or children whose origin only a file set aside as damaged has */
     uint64_t queue_waiting;
     bool queue_compared;
 };

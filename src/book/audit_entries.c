@@ -122,6 +122,8 @@ static int check_entries(struct audit *audit, struct db *db)
 
 /* ---- what belongs together ---- */
 
+/* A file made anew tells less than the one that was set aside: outcomes whose MESSAGE record had
+ * left the log, children whose expansion had. */
 static int tell_each(struct audit *audit, struct db *db, unsigned statement, enum audit_kind kind,
                      const char *text)
 {
@@ -133,24 +135,11 @@ static int tell_each(struct audit *audit, struct db *db, unsigned statement, enu
         return db_error(db);
     while ((r = db_step(s)) == 1) {
         db_column_fixed(s, 0, id.bytes, ID_BYTES);
-        audit_tell(audit, kind, &id, (uint32_t)sqlite3_column_int64(s, 1), text);
+        if (audit->was_remade)
+            audit->counts->remade++;
+        else
+            audit_tell(audit, kind, &id, (uint32_t)sqlite3_column_int64(s, 1), text);
     }
-    return r;
-}
-
-/* A file made anew has outcomes whose MESSAGE record had left the log: their entries are in the
- * file that was set aside. */
-static int check_orphans(struct audit *audit, struct db *db)
-{
-    sqlite3_stmt *s = audit->was_remade ? db_statement(db, AUDIT_SQL_ORPHANS) : NULL;
-    int r;
-
-    if (!audit->was_remade)
-        return tell_each(audit, db, AUDIT_SQL_ORPHANS, AUDIT_ORPHAN, "has events, but no entry");
-    if (!s)
-        return db_error(db);
-    while ((r = db_step(s)) == 1)
-        audit->counts->remade++;
     return r;
 }
 
@@ -163,7 +152,7 @@ int audit_check_entries(struct audit *audit, struct db *db)
         r = db_number(db, "SELECT count(*) FROM message", &messages);
     audit->counts->messages += (uint64_t)messages;
     if (r == 0)
-        r = check_orphans(audit, db);
+        r = tell_each(audit, db, AUDIT_SQL_ORPHANS, AUDIT_ORPHAN, "has events, but no entry");
     if (r == 0)
         r = tell_each(audit, db, AUDIT_SQL_EXPANSIONS, AUDIT_EXPANSION, "was expanded into nobody");
     if (r == 0)

@@ -183,6 +183,8 @@ static int week_of_input(const struct book_input *input, enum week_kind *out_kin
     switch (input->kind) {
     case BOOK_MESSAGE:
         return week_of_id(&input->message->id);
+    case BOOK_MOVED:
+        return week_of_id(&input->moved->message->id);
     case BOOK_EXPAND:
         return week_of_id(&input->expand->message);
     case BOOK_STATUS:

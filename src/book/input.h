@@ -48,13 +48,29 @@ struct book_status {
     uint32_t actor_uid; /* EVENT_NO_ACTOR */
 };
 
-enum book_input_kind { BOOK_MESSAGE, BOOK_EXPAND, BOOK_STATUS, BOOK_EVENT };
+/* A message that was said again elsewhere in the log, with the recipients that still waited then.
+ * The book has it, unless a file of the ledger was lost: then this is all that the log still tells,
+ * and the fate of the recipients that aren't named is only in the lost file. */
+struct book_waiting {
+    uint32_t index;
+    uint32_t parent; /* whose expansion it came from; EVENT_NO_RECIPIENT: none */
+    const struct envelope_recipient *recipient;
+};
+
+struct book_moved {
+    const struct envelope *message;
+    const struct book_waiting *waiting;
+    size_t waiting_count;
+};
+
+enum book_input_kind { BOOK_MESSAGE, BOOK_MOVED, BOOK_EXPAND, BOOK_STATUS, BOOK_EVENT };
 
 struct book_input {
     enum book_input_kind kind;
     struct book_position end; /* just behind this record */
     union {
         const struct envelope *message;
+        const struct book_moved *moved;
         const struct book_expand *expand;
         const struct book_status *status;
         const struct event *event;

@@ -180,11 +180,9 @@ static int accept_one(struct volume *v, struct volume_lane *lane, struct chain_r
     return r <= 0 ? r : add_event(v, lane, recipient->key, record, &none);
 }
 
-static int fold_message(struct volume *v, struct volume_lane *lane, const struct envelope *m)
+static void record_of(const struct envelope *m, struct span ip, struct chain_record *out)
 {
-    char ip_text[VOLUME_IP_TEXT];
-    struct span ip = volume_ip_text(m->client.ip, ip_text);
-    struct chain_record record = {
+    *out = (struct chain_record){
         .kind = EVENT_ACCEPTED,
         .message = m->id,
         .parent = EVENT_NO_RECIPIENT,
@@ -202,14 +200,54 @@ static int fold_message(struct volume *v, struct volume_lane *lane, const struct
                      [CHAIN_HELO] = m->client.helo,
                      [CHAIN_AUTH] = m->client.auth},
     };
-    memcpy(record.digest, m->digest, sizeof(record.digest));
+    memcpy(out->digest, m->digest, sizeof(out->digest));
+}
+
+static struct chain_record child_of(const struct id *message, uint32_t parent, int64_t time_us)
+{
+    return (struct chain_record){.kind = EVENT_ACCEPTED,
+                                 .message = *message,
+                                 .parent = parent,
+                                 .time_us = time_us,
+                                 .actor_uid = EVENT_NO_ACTOR};
+}
+
+static int fold_message(struct volume *v, struct volume_lane *lane, const struct envelope *m)
+{
+    char ip_text[VOLUME_IP_TEXT];
+    struct span ip = volume_ip_text(m->client.ip, ip_text);
+    struct chain_record record;
     int r = add_message(v, m, ip);
+
     if (r <= 0)
         return r;
+    record_of(m, ip, &record);
     r = 0;
     for (size_t i = 0; r == 0 && i < m->recipient_count; i++) {
         record.recipient_index = (uint32_t)i;
         r = accept_one(v, lane, &record, &m->recipients[i]);
+    }
+    return r;
+}
+
+static int fold_moved(struct volume *v, struct volume_lane *lane, const struct book_moved *moved)
+{
+    const struct envelope *m = moved->message;
+    char ip_text[VOLUME_IP_TEXT];
+    struct span ip = volume_ip_text(m->client.ip, ip_text);
+    struct chain_record whole;
+    int r = add_message(v, m, ip);
+
+    if (r <= 0)
+        return r;
+    record_of(m, ip, &whole);
+    r = 0;
+    for (size_t i = 0; r == 0 && i < moved->waiting_count; i++) {
+        const struct book_waiting *w = &moved->waiting[i];
+        struct chain_record record =
+            w->parent == EVENT_NO_RECIPIENT ? whole : child_of(&m->id, w->parent, m->accepted_us);
+        record.recipient_index = w->index;
+        r = accept_one(v, lane, &record, w->recipient);
     }
     return r;
 }
@@ -306,11 +344,9 @@ static int fold_expand(struct volume *v, struct volume_lane *lane, const struct 
         .time_us = expand->time_us,
         .actor_uid = EVENT_NO_ACTOR,
     };
-    struct chain_record child = parent;
+    struct chain_record child = child_of(&expand->message, expand->parent, expand->time_us);
     int r = happen(v, lane, &parent, 0);
 
-    child.kind = EVENT_ACCEPTED;
-    child.parent = expand->parent;
     for (size_t i = 0; r == 0 && i < expand->child_count; i++) {
         child.recipient_index = expand->first_child + (uint32_t)i;
         r = accept_one(v, lane, &child, &expand->children[i]);
@@ -384,6 +420,8 @@ int volume_fold_entries(struct volume *v, struct volume_lane *lane, const struct
     switch (input->kind) {
     case BOOK_MESSAGE:
         return fold_message(v, lane, input->message);
+    case BOOK_MOVED:
+        return fold_moved(v, lane, input->moved);
     case BOOK_EXPAND:
         return fold_expand(v, lane, input->expand);
     case BOOK_STATUS:

@@ -173,7 +173,7 @@ static void print_text(const struct session *s)
         printf("%s%llu alarms are booked: damage that the spool or the log told of.%s\n",
                style->yellow, (unsigned long long)c->alarms, style->reset);
     if (c->remade)
-        printf("%llu outcomes are of entries that only a damaged file has, which was set aside.\n",
+        printf("%llu outcomes or entries have their origin only in a damaged file, set aside.\n",
                (unsigned long long)c->remade);
     if (c->queue_compared)
         printf("The queue has %llu recipients waiting.\n", (unsigned long long)c->queue_waiting);

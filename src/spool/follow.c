@@ -243,6 +243,10 @@ static int decode(struct spool_follower *f, const struct scan_record *record,
                                                                 : SPOOL_FOLLOWED_MOVED;
         out->message = f->envelope.id;
         out->envelope = &f->envelope;
+        out->expansions = f->message.expansions;
+        out->expansion_count = f->message.expansion_count;
+        out->waiting = f->message.net;
+        out->waiting_count = f->message.net_count;
         out->header_bytes = f->message.header_bytes;
         out->body_bytes = f->message.body_bytes;
         return 1;

@@ -18,11 +18,13 @@ enum spool_followed_kind {
     SPOOL_FOLLOWED_STATUS,  /* message, statuses */
     SPOOL_FOLLOWED_EVENT,   /* event: the bytes given to spool_event() */
     SPOOL_FOLLOWED_ALARM,   /* alarm: the spool's own event */
-    SPOOL_FOLLOWED_MOVED,   /* message: only its place changed */
+    SPOOL_FOLLOWED_MOVED,   /* message: only its place changed; envelope, expansions, waiting */
     SPOOL_FOLLOWED_SEAL,    /* the end of a group: a good place to commit */
     SPOOL_FOLLOWED_DAMAGED, /* bytes from `position` to `next` are damaged */
     SPOOL_FOLLOWED_GAP,     /* segments between `position` and `next` are gone unread */
 };
+
+struct record_net;
 
 /* All pointers are borrowed until the next call. */
 struct spool_followed {
@@ -33,7 +35,11 @@ struct spool_followed {
     const struct envelope *envelope;
     uint64_t header_bytes, body_bytes;
     const struct spool_expansion *expansion;
-    uint32_t first_child; /* index of the expansion's first child */
+    uint32_t first_child;                     /* index of the expansion's first child */
+    const struct spool_expansion *expansions; /* MOVED: all, in their order */
+    size_t expansion_count;
+    const struct record_net *waiting; /* MOVED: the recipients that waited; the others are closed */
+    size_t waiting_count;
     const struct spool_status *statuses;
     size_t status_count;
     struct span event;

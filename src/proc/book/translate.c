@@ -1,6 +1,7 @@
 #include "proc/book/translate.h"
 
 #include "base/log.h"
+#include <errno.h>
 #include <stdio.h>
 
 static const uint8_t kinds[SPOOL_OUTCOME_MAX + 1] = {
@@ -73,11 +74,53 @@ static int expansion(struct translator *t, const struct spool_followed *record)
     return fold(t, &input);
 }
 
-/* MOVED says again what a MESSAGE said. The book has it, unless a file of the ledger was lost. */
 static int message(struct translator *t, const struct spool_followed *record)
 {
     struct book_input input = {
         .kind = BOOK_MESSAGE, .end = place(t, record->next), .message = record->envelope};
+    return fold(t, &input);
+}
+
+/* The recipient of that index: the envelope's come first, then the children of the expansions in
+ * their order. False when there is none. */
+static bool find_recipient(const struct spool_followed *record, struct book_waiting *out)
+{
+    const struct envelope *m = record->envelope;
+    size_t index = out->index;
+
+    out->parent = EVENT_NO_RECIPIENT;
+    if (index < m->recipient_count) {
+        out->recipient = &m->recipients[index];
+        return true;
+    }
+    index -= m->recipient_count;
+    for (size_t i = 0; i < record->expansion_count; i++) {
+        const struct spool_expansion *e = &record->expansions[i];
+        if (index < e->child_count) {
+            out->parent = e->parent;
+            out->recipient = &e->children[index];
+            return true;
+        }
+        index -= e->child_count;
+    }
+    return false;
+}
+
+static int moved(struct translator *t, const struct spool_followed *record)
+{
+    arena_clear(&t->arena);
+    struct book_waiting *waiting =
+        arena_alloc_array(&t->arena, record->waiting_count + 1, sizeof(*waiting));
+    struct book_moved again = {.message = record->envelope, .waiting = waiting};
+    struct book_input input = {.kind = BOOK_MOVED, .end = place(t, record->next), .moved = &again};
+
+    if (!waiting)
+        return -ENOMEM;
+    for (size_t i = 0; i < record->waiting_count; i++) {
+        struct book_waiting *next = &waiting[again.waiting_count];
+        next->index = record->waiting[i].recipient;
+        again.waiting_count += find_recipient(record, next);
+    }
     return fold(t, &input);
 }
 
@@ -145,8 +188,9 @@ int translate(struct translator *t, const struct spool_followed *record)
 
     switch (record->kind) {
     case SPOOL_FOLLOWED_MESSAGE:
-    case SPOOL_FOLLOWED_MOVED:
         return message(t, record);
+    case SPOOL_FOLLOWED_MOVED:
+        return moved(t, record);
     case SPOOL_FOLLOWED_EXPAND:
         return expansion(t, record);
     case SPOOL_FOLLOWED_STATUS:

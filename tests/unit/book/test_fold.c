@@ -270,6 +270,41 @@ static void entries_end_once(void **state)
     assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event"), 3);
 }
 
+/* A message that was moved in the log is not booked twice; a book made anew has what still waits.
+ */
+static void moved_messages_are_booked_only_when_unknown(void **state)
+{
+    struct test_message m;
+    struct envelope_recipient child = {
+        .address = SPAN("dora@aaa.example"), .original = SPAN("bob@aaa.example"), .key = {7}};
+    test_message_at(&m, TEST_NOW_US, 1, 3);
+    const struct book_waiting waiting[] = {{1, EVENT_NO_RECIPIENT, &m.recipients[1]},
+                                           {3, 0, &child}};
+    struct book_moved moved = {
+        .message = &m.envelope, .waiting = waiting, .waiting_count = ARRAY_SIZE(waiting)};
+    struct book_input message = test_input_message(100, &m);
+    struct book_input again = {
+        .kind = BOOK_MOVED, .end = {.segment = 1, .offset = 200}, .moved = &moved};
+
+    struct fold *fold = test_fold_open();
+    test_fold_one(fold, &message);
+    test_fold_one(fold, &again);
+    test_commit(fold);
+    fold_close(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM entry"), 3);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event"), 3);
+
+    test_ledger_remove(NULL);
+    test_ledger_make(NULL);
+    fold = test_fold_open();
+    test_fold_one(fold, &again);
+    test_commit(fold);
+    fold_close(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM entry"), 2);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT parent FROM entry WHERE recipient_index = 3"),
+                     0);
+}
+
 /* What holds nothing for the book still moves the position. */
 static void skipped_records_move_the_position(void **state)
 {
@@ -338,6 +373,7 @@ int main(void)
         LEDGER_TEST(damaged_file_is_set_aside_and_made_anew),
         LEDGER_TEST(newer_files_are_refused),
         LEDGER_TEST(entries_end_once),
+        LEDGER_TEST(moved_messages_are_booked_only_when_unknown),
         LEDGER_TEST(skipped_records_move_the_position),
         LEDGER_TEST(lanes_have_positions_and_chains_of_their_own),
         LEDGER_TEST(many_weeks_at_once_stay_bounded),

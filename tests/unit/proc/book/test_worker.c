@@ -200,6 +200,37 @@ static void alarms_and_damage_are_booked(void **state)
     assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event WHERE kind = 20"), 3);
 }
 
+/* Compaction moved a message of which the book lost the file: what still waits is booked. */
+static void moved_messages_are_understood(void **state)
+{
+    struct envelope_recipient children[] = {
+        {.address = SPAN("x@aaa.example"), .original = SPAN("carl@bbb.example"), .key = {1}},
+        {.address = SPAN("y@aaa.example"), .original = SPAN("carl@bbb.example"), .key = {2}}};
+    struct spool_expansion expansions[] = {{.parent = 1, .children = children, .child_count = 2}};
+    struct record_net waiting[] = {{.recipient = 0}, {.recipient = 3}, {.recipient = 99}};
+    struct test_message m;
+
+    accept_message(1, 1);
+    turn();
+    test_message_at(&m, TEST_NOW_US, 50, 2);
+    struct spool_followed record = {.kind = SPOOL_FOLLOWED_MOVED,
+                                    .position = worker.folded,
+                                    .next = {worker.folded.segment + 1, 1000},
+                                    .envelope = &m.envelope,
+                                    .expansions = expansions,
+                                    .expansion_count = 1,
+                                    .waiting = waiting,
+                                    .waiting_count = 3};
+    assert_int_equal(translate(&worker.translator, &record), 0);
+    test_commit(worker.fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM entry"), 3);
+    assert_int_equal(test_number(TEST_WEEK,
+                                 "SELECT count(*) FROM entry e JOIN address a ON"
+                                 " a.address = e.recipient WHERE a.text = 'y@aaa.example' AND"
+                                 " e.recipient_index = 3 AND e.parent = 1"),
+                     1);
+}
+
 static void it_goes_on_where_it_stopped(void **state)
 {
     for (unsigned i = 1; i <= 6; i++) {
@@ -307,6 +338,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORKER_TEST(what_the_spool_keeps_is_booked),
         WORKER_TEST(alarms_and_damage_are_booked),
+        WORKER_TEST(moved_messages_are_understood),
         WORKER_TEST(it_goes_on_where_it_stopped),
         WORKER_TEST(damaged_ledger_is_made_anew_from_the_log),
         WORKER_TEST(it_tries_again_after_trouble),
