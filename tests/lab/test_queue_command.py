@@ -1,0 +1,117 @@
+"""`postbuch queue` as an administrator uses it, on mail that can't be delivered for now."""
+import os
+import subprocess
+
+import pytest
+
+import lab
+from conftest import needs_root
+
+RETRY = 'retry: { first: 1h, max: 2h, give_up: 1d }\n'
+
+
+@pytest.fixture
+def stuck():
+    """A server with a message for bob, whose mailbox is a symbolic link that nobody follows."""
+    with lab.Server(RETRY) as server:
+        (server.folder / 'mail' / lab.DOMAIN).mkdir(exist_ok=True, parents=True)
+        server.mailbox().symlink_to(server.folder)
+        server.command('send', '-f', 'alice@postbuch.test', 'bob@postbuch.test',
+                       stdin=b'Subject: stuck\n\nb\n')
+        lab.eventually(lambda: [r for r in server.json('queue') if r['attempts'] == 1],
+                       'the first attempt has failed')
+        yield server
+
+
+def mend(server):
+    server.mailbox().unlink()
+    if lab.IS_ROOT:
+        folder = server.mailbox().parent
+        os.chown(folder, folder.parent.stat().st_uid, folder.parent.stat().st_gid)
+
+
+def row(server):
+    only, = server.json('queue')
+    return only
+
+
+def test_list_says_why_and_until_when(stuck):
+    found = row(stuck)
+    assert found['state'] == 'paused' and found['waits_for'] in ('pause', 'destination')
+    assert found['address'] == 'bob@postbuch.test' and found['sender'] == 'alice@postbuch.test'
+    assert found['why'] and found['next_attempt'] > found['received']
+    text = stuck.command('queue').stdout.decode()
+    assert found['id'] in text and 'bob@postbuch.test' in text and found['why'] in text
+    assert '\x1b' not in text  # no colours but on a terminal
+
+
+def test_filters(stuck):
+    name = row(stuck)['id']
+    for fitting in (['--id', name.lower()], ['--from', 'ALICE@postbuch.test'], ['--to', 'bob'],
+                    ['--state', 'paused'], ['--from', 'alice', '--to', 'bob']):
+        assert len(stuck.json('queue', *fitting)) == 1, fitting
+    for other in (['--id', '1' * 16], ['--from', 'bob'], ['--to', 'alice@postbuch.test'],
+                  ['--state', 'held'], ['--destination', 'other.example']):
+        assert stuck.json('queue', *other) == [], other
+
+
+def test_show(stuck):
+    name = row(stuck)['id']
+    text = stuck.command('queue', 'show', name).stdout.decode()
+    assert 'to bob@postbuch.test' in text and 'after 1 attempt' in text
+    done = stuck.command('queue', 'show', '1' * 16, check=False)
+    assert done.returncode == 1 and b'trace' in done.stderr
+
+
+def test_summary(stuck):
+    summary = stuck.json('queue', '--summary')
+    assert (summary['messages'], summary['recipients']) == (1, 1)
+    only, = summary['destinations']
+    assert only['paused'] == 1 and sum(age['recipients'] for age in only['ages']) == 1
+    assert b'1 messages, 1 recipients' in stuck.command('queue', '--summary').stdout
+
+
+def test_retry_delivers_what_was_mended(stuck):
+    mend(stuck)
+    assert stuck.command('queue', 'retry', row(stuck)['id']).stdout == b'1 recipient\n'
+    stuck.wait_for(1)
+    lab.eventually(lambda: stuck.json('queue') == [], 'nothing waits')
+    assert stuck.command('queue').stdout == b'Nothing waits.\n'
+
+
+def test_hold_and_release(stuck):
+    name = row(stuck)['id']
+    stuck.command('queue', 'hold', name)
+    assert row(stuck)['state'] == 'held' and row(stuck)['waits_for'] == 'release'
+    mend(stuck)
+    stuck.restart()
+    assert row(stuck)['state'] == 'held'
+    stuck.command('queue', 'release', '--id', name)
+    stuck.command('queue', 'retry', name, check=False)
+    stuck.wait_for(1)
+    kinds = [e['kind'] for e in stuck.json('trace', name)['recipients'][0]['events']]
+    assert kinds.index('held') < kinds.index('released')
+
+
+@pytest.mark.parametrize('arguments', [['hold'], ['show'], ['show', 'no-id'], ['hold', '0' * 16], ['dance'],
+                                       ['--state', 'gone'], ['hold', '--from', 'alice']])
+def test_wrong_usage(server, arguments):
+    done = server.command('queue', *arguments, check=False)
+    assert done.returncode == 2 and done.stderr
+
+
+def test_acts_that_fit_nothing(server):
+    assert server.command('queue', 'retry', '1' * 16, check=False).returncode == 1
+
+
+def test_server_down(server):
+    server.stop()
+    assert server.command('queue', check=False).returncode == 75
+
+
+@needs_root
+def test_others_may_not_ask(server):
+    done = subprocess.run([lab.PROGRAM, 'queue', '--config', server.folder / 'postbuch.yaml'],
+                          user='www-data', group='www-data', extra_groups=[], capture_output=True,
+                          check=False)
+    assert done.returncode == 75
