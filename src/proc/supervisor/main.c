@@ -6,7 +6,6 @@
 #include "people/people.h"
 #include <errno.h>
 #include <getopt.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,29 +126,6 @@ static void notify_systemd(const char *state)
     close(fd);
 }
 
-/* `postbuch send` wrote into the drop folder while no server ran; it also brings that in. */
-static void collect_drop(struct supervisor *s)
-{
-    char program[4096], folder[4096], submit[4096], uid[16], gid[16];
-    uint32_t user, group;
-
-    if (!s->conf.drop.size || s->libexec)
-        return;
-    user_ids(s->conf.users.queue, &user, &group);
-    snprintf(folder, sizeof(folder), SPAN_FMT, SPAN_ARG(s->conf.drop));
-    snprintf(program, sizeof(program), "%s", getenv("POSTBUCH_PROGRAM") ?: "postbuch");
-    snprintf(submit, sizeof(submit), "%s", s->config_file);
-    snprintf(uid, sizeof(uid), "%u", user);
-    snprintf(gid, sizeof(gid), "%u", group);
-    if (fork() != 0)
-        return;
-    if (user != UINT32_MAX && (setgroups(0, NULL) < 0 || setresgid(group, group, group) < 0 ||
-                               setresuid(user, user, user) < 0))
-        _exit(1);
-    execlp(program, "postbuch", "send", "--config", submit, "--collect", folder, NULL);
-    _exit(127);
-}
-
 void supervisor_child_ready(struct supervisor *s)
 {
     if (s->announced || s->stopping)
@@ -162,7 +138,7 @@ void supervisor_child_ready(struct supervisor *s)
         log_info("listening: %s on %s", l->name, l->address);
     log_info("ready");
     notify_systemd("READY=1");
-    collect_drop(s);
+    drop_watch(s);
 }
 
 /* ---- end ---- */
@@ -225,10 +201,13 @@ static void on_child_signal(void *arg)
     struct supervisor *s = arg;
     int status, pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid == s->collector_pid)
+            drop_collector_ended(s, status);
         for (size_t i = 0; i < s->child_count; i++)
             if (s->children[i].pid == pid)
                 child_ended(&s->children[i], status);
+    }
 }
 
 static void on_reload_signal(void *arg)

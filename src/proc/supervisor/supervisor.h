@@ -8,6 +8,7 @@
  *   child.c     one process: start, channel, end, restart with a pause that grows
  *   part.c      cuts the configuration and sends each child its part, files and sockets
  *   listener.c  bound sockets, kept over a reload
+ *   drop.c      has mail collected that programs left while the server was down
  *   folders.c   the folders that must be there, and whose they are
  *   status.c    asks all children, for `postbuch status`
  */
@@ -96,6 +97,13 @@ void listeners_close(struct listener *list, const struct listener *kept);
 /* Makes missing folders: spool, ledger, control, drop, Maildir roots. 0 or -errno, logged. */
 int folders_prepare(const struct conf *conf);
 
+/* ---- drop.c ---- */
+
+/* Has the drop folder collected, now and whenever something lies there. */
+void drop_watch(struct supervisor *s);
+/* The process s->collector_pid ended with this status of waitpid(2). */
+void drop_collector_ended(struct supervisor *s, int status);
+
 /* ---- status.c ---- */
 
 /* Answers the call `token` on `channel` with the figures of all processes, when all have answered.
@@ -117,6 +125,8 @@ struct supervisor {
     bool stopping;
     unsigned stop_phase;
     struct io_timer *stop_timer;
+    struct io_timer *drop_timer;
+    int collector_pid; /* 0: none runs */
     int64_t started_us;
 };
 
