@@ -119,7 +119,7 @@ int append_message(struct block *block, enum spool_record_type type,
 
 /* ---- Acceptance ---- */
 
-static size_t recipients_bound(const struct envelope_recipient *recipients, size_t count)
+size_t append_recipients_bound(const struct envelope_recipient *recipients, size_t count)
 {
     size_t bound = 0;
     for (size_t i = 0; i < count; i++)
@@ -132,12 +132,13 @@ static size_t accept_bound(const struct spool_accept *a, size_t extent_count)
     const struct envelope *e = a->envelope;
     size_t bound = FIXED_BOUND + e->sender.size + e->message_id.size + e->client.service.size +
                    e->client.helo.size + e->client.protocol.size + e->client.tls.size +
-                   e->client.auth.size + recipients_bound(e->recipients, e->recipient_count) +
-                   a->header.size + a->body.size + extent_count * sizeof(struct record_extent);
+                   e->client.auth.size +
+                   append_recipients_bound(e->recipients, e->recipient_count) + a->header.size +
+                   a->body.size + extent_count * sizeof(struct record_extent);
 
     for (size_t i = 0; i < a->expansion_count; i++)
-        bound +=
-            FIXED_BOUND + recipients_bound(a->expansions[i].children, a->expansions[i].child_count);
+        bound += FIXED_BOUND +
+                 append_recipients_bound(a->expansions[i].children, a->expansions[i].child_count);
     return bound;
 }
 

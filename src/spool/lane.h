@@ -165,6 +165,7 @@ struct segment *spool_segment(const struct spool *spool, enum store_kind kind, u
 /* The segment that a group may start; NULL: none is prepared. */
 bool spool_is_spare(const struct spool *spool, const struct segment *segment);
 struct segment *spool_next_spare(const struct spool *spool);
+uint32_t spool_count_spares(const struct spool *spool, enum store_kind kind);
 void spool_count_lag(struct spool *spool);
 /* Keeps the list in order. */
 void spool_insert_segment(struct spool *spool, struct segment *segment);
@@ -178,6 +179,8 @@ struct unit *append_unit_new(enum unit_kind kind, size_t change_count);
 struct block *append_block(struct spool *spool, size_t bytes);
 struct block *append_block_new(struct spool *spool, size_t bytes);
 void append_block_free(struct spool *spool, struct block *block);
+/* What a list of recipients takes in a record, at most. */
+size_t append_recipients_bound(const struct envelope_recipient *recipients, size_t count);
 /* Encodes a record behind the block's last one. 0, or an error with the block as it was. */
 int append_record(struct block *block, enum spool_record_type type, const struct codec *codec,
                   const void *value);

@@ -67,14 +67,6 @@ static struct record_net *net_state(const struct spool_message *message, struct 
 
 /* ---- MOVED ---- */
 
-static size_t recipients_bound(const struct envelope_recipient *list, size_t count)
-{
-    size_t bound = 0;
-    for (size_t i = 0; i < count; i++)
-        bound += list[i].address.size + list[i].original.size + NET_BOUND;
-    return bound;
-}
-
 /* Its meta is what it was and the net state. */
 static size_t moved_bound(const struct spool_reader *reader, const struct spool_message *message)
 {
@@ -83,8 +75,8 @@ static size_t moved_bound(const struct spool_reader *reader, const struct spool_
         MOVE_FIXED + reader->meta_bytes + reader->data.size + message->waiting * (size_t)NET_BOUND;
 
     for (size_t i = 0; i < s->expansion_count; i++)
-        bound +=
-            NET_BOUND + recipients_bound(s->expansions[i].children, s->expansions[i].child_count);
+        bound += NET_BOUND +
+                 append_recipients_bound(s->expansions[i].children, s->expansions[i].child_count);
     return bound;
 }
 

@@ -54,16 +54,6 @@ static void prepare_finish(struct spool *spool, struct spool_task *task, int64_t
         append_fail_accepts(spool, spool->prepare_error);
 }
 
-static uint32_t count_spares(const struct spool *spool)
-{
-    uint32_t count = 0;
-    LIST_EACH(&spool->segments[STORE_LOG], link)
-    {
-        count += spool_is_spare(spool, CONTAINER_OF(link, struct segment, link));
-    }
-    return count;
-}
-
 static struct prepare *prepare_new(struct spool *spool, enum store_kind kind)
 {
     struct prepare *prepare = calloc(1, sizeof(*prepare));
@@ -86,7 +76,7 @@ struct spool_task *prepare_take(struct spool *spool)
 {
     enum store_kind kind = STORE_LOG;
 
-    if (count_spares(spool) >= spool->options.spare_segments) {
+    if (spool_count_spares(spool, STORE_LOG) >= spool->options.spare_segments) {
         if (!bulk_needs_segment(spool))
             return NULL;
         kind = STORE_BULK;

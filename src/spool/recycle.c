@@ -105,24 +105,12 @@ static struct segment *find_free(const struct spool *spool)
     return NULL;
 }
 
-static uint32_t count_spares(const struct spool *spool, enum store_kind kind)
-{
-    uint32_t count = 0;
-    LIST_EACH(&spool->segments[kind], link)
-    {
-        const struct segment *segment = CONTAINER_OF(link, struct segment, link);
-        count +=
-            kind == STORE_LOG ? spool_is_spare(spool, segment) : segment->state == SEGMENT_SPARE;
-    }
-    return count;
-}
-
 static bool is_worth_keeping(const struct spool *spool, const struct segment *segment)
 {
     uint64_t wanted = segment->kind == STORE_LOG ? spool->options.segment_bytes
                                                  : spool->options.bulk_segment_bytes;
     return segment->state != SEGMENT_FAILED && segment->size_bytes == wanted &&
-           count_spares(spool, segment->kind) <
+           spool_count_spares(spool, segment->kind) <
                spool->options.free_segments + spool->options.spare_segments;
 }
 

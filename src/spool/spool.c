@@ -171,6 +171,19 @@ struct segment *spool_next_spare(const struct spool *spool)
     return NULL;
 }
 
+uint32_t spool_count_spares(const struct spool *spool, enum store_kind kind)
+{
+    uint32_t count = 0;
+
+    LIST_EACH(&spool->segments[kind], link)
+    {
+        const struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        count +=
+            kind == STORE_LOG ? spool_is_spare(spool, segment) : segment->state == SEGMENT_SPARE;
+    }
+    return count;
+}
+
 void spool_insert_segment(struct spool *spool, struct segment *segment)
 {
     struct list *after = &spool->segments[segment->kind];
