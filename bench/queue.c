@@ -77,12 +77,12 @@ static void on_committed(struct ipc_call *call, const struct ipc_message *reply)
 static void on_job(void *owner, const struct ipc_arrival *arrival)
 {
     struct player *p = owner;
-    struct ipc_mailbox_outcome outcome = {.outcome = p->defers ? IPC_OUTCOME_DEFERRED
-                                                               : IPC_OUTCOME_DELIVERED,
-                                          .status = SPAN("2.0.0"),
-                                          .text = SPAN("delivered into the mailbox"),
-                                          .place = SPAN("/var/mail/bob/new/123")};
-    struct ipc_message m = {.type = IPC_MAILBOX_RESULT, .mailbox_result = {&outcome, 1}};
+    struct ipc_job_outcome outcome = {.outcome =
+                                          p->defers ? IPC_OUTCOME_DEFERRED : IPC_OUTCOME_DELIVERED,
+                                      .status = SPAN("2.0.0"),
+                                      .text = SPAN("delivered into the mailbox"),
+                                      .remote_id = SPAN("/var/mail/bob/new/123")};
+    struct ipc_message m = {.type = IPC_JOB_RESULT, .job_result = {&outcome, 1}};
 
     ipc_reply(arrival->channel, arrival->token, &m);
     if (++p->done == p->messages)
@@ -94,7 +94,7 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
     exit(1);
 }
 
-static const struct ipc_handler handlers[] = {{IPC_MAILBOX_JOB, on_job}};
+static const struct ipc_handler handlers[] = {{IPC_JOB, on_job}};
 static const struct ipc_role mailbox_role = {"queue", handlers, 1, on_lost, false};
 
 static void on_pressure(void *owner, const struct ipc_arrival *arrival)

@@ -79,33 +79,35 @@ CODEC_DEFINE(static, event_codec_row, struct ipc_event,
 CODEC_DEFINE(static, pressure_codec, struct ipc_pressure, CODEC_UINT(struct ipc_pressure, defer, 1),
              CODEC_SPAN(struct ipc_pressure, text, IPC_TEXT_MAX));
 
-CODEC_DEFINE(static, mailbox_recipient_codec, struct ipc_mailbox_recipient,
-             CODEC_UINT(struct ipc_mailbox_recipient, index, UINT32_MAX),
-             CODEC_SPAN(struct ipc_mailbox_recipient, address, ENVELOPE_ADDRESS_MAX),
-             CODEC_SPAN(struct ipc_mailbox_recipient, original, ENVELOPE_ADDRESS_MAX));
-CODEC_DEFINE(static, mailbox_job_codec, struct ipc_mailbox_job,
-             CODEC_UINT(struct ipc_mailbox_job, job, UINT64_MAX),
-             CODEC_FIXED(struct ipc_mailbox_job, id),
-             CODEC_SPAN(struct ipc_mailbox_job, sender, ENVELOPE_ADDRESS_MAX),
-             CODEC_SPAN(struct ipc_mailbox_job, header, 64 * 1024),
-             CODEC_SPAN(struct ipc_mailbox_job, body, IPC_CHUNK_MAX),
-             CODEC_UINT(struct ipc_mailbox_job, size_bytes, UINT64_MAX),
-             CODEC_UINT(struct ipc_mailbox_job, body_type, ENVELOPE_BODY_BINARYMIME),
-             CODEC_LIST(struct ipc_mailbox_job, recipients, recipient_count, 1000,
-                        &mailbox_recipient_codec));
-CODEC_DEFINE(static, mailbox_outcome_codec, struct ipc_mailbox_outcome,
-             CODEC_UINT(struct ipc_mailbox_outcome, index, UINT32_MAX),
-             CODEC_UINT(struct ipc_mailbox_outcome, outcome, IPC_OUTCOME_FAILED),
-             CODEC_UINT(struct ipc_mailbox_outcome, scope, IPC_SCOPE_DESTINATION),
-             CODEC_SPAN(struct ipc_mailbox_outcome, status, 16),
-             CODEC_SPAN(struct ipc_mailbox_outcome, text, IPC_TEXT_MAX),
-             CODEC_SPAN(struct ipc_mailbox_outcome, place, IPC_TEXT_MAX));
-CODEC_DEFINE(static, mailbox_result_codec, struct ipc_mailbox_result,
-             CODEC_LIST(struct ipc_mailbox_result, outcomes, outcome_count, 1000,
-                        &mailbox_outcome_codec));
-CODEC_DEFINE(static, mailbox_body_codec, struct ipc_mailbox_body,
-             CODEC_UINT(struct ipc_mailbox_body, job, UINT64_MAX),
-             CODEC_SPAN(struct ipc_mailbox_body, bytes, IPC_CHUNK_MAX));
+CODEC_DEFINE(static, job_recipient_codec, struct ipc_job_recipient,
+             CODEC_UINT(struct ipc_job_recipient, index, UINT32_MAX),
+             CODEC_SPAN(struct ipc_job_recipient, address, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_job_recipient, original, ENVELOPE_ADDRESS_MAX));
+CODEC_DEFINE(static, job_codec, struct ipc_job, CODEC_UINT(struct ipc_job, job, UINT64_MAX),
+             CODEC_FIXED(struct ipc_job, id),
+             CODEC_SPAN(struct ipc_job, sender, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_job, header, 64 * 1024),
+             CODEC_SPAN(struct ipc_job, body, IPC_CHUNK_MAX),
+             CODEC_UINT(struct ipc_job, size_bytes, UINT64_MAX),
+             CODEC_UINT(struct ipc_job, body_type, ENVELOPE_BODY_BINARYMIME),
+             CODEC_UINT(struct ipc_job, smtputf8, 1), CODEC_INT(struct ipc_job, accepted_us),
+             CODEC_SPAN(struct ipc_job, next_hop, IPC_NEXT_HOP_MAX),
+             CODEC_LIST(struct ipc_job, recipients, recipient_count, 1000, &job_recipient_codec));
+CODEC_DEFINE(static, job_outcome_codec, struct ipc_job_outcome,
+             CODEC_UINT(struct ipc_job_outcome, index, UINT32_MAX),
+             CODEC_UINT(struct ipc_job_outcome, outcome, IPC_OUTCOME_UNCERTAIN),
+             CODEC_UINT(struct ipc_job_outcome, scope, IPC_SCOPE_DESTINATION),
+             CODEC_SPAN(struct ipc_job_outcome, status, 16),
+             CODEC_SPAN(struct ipc_job_outcome, text, IPC_TEXT_MAX),
+             CODEC_SPAN(struct ipc_job_outcome, remote_id, IPC_TEXT_MAX),
+             CODEC_SPAN(struct ipc_job_outcome, host, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_job_outcome, ip, 64));
+CODEC_DEFINE(static, job_result_codec, struct ipc_job_result,
+             CODEC_LIST(struct ipc_job_result, outcomes, outcome_count, 1000, &job_outcome_codec),
+             CODEC_SPAN(struct ipc_job_result, mx_set, IPC_MX_SET_MAX));
+CODEC_DEFINE(static, job_body_codec, struct ipc_job_body,
+             CODEC_UINT(struct ipc_job_body, job, UINT64_MAX),
+             CODEC_SPAN(struct ipc_job_body, bytes, IPC_CHUNK_MAX));
 
 CODEC_DEFINE(static, position_codec, struct ipc_position,
              CODEC_UINT(struct ipc_position, segment, UINT64_MAX),
@@ -159,10 +161,10 @@ static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_EVENT] = {"event", &event_codec_row},
     [IPC_PRESSURE] = {"pressure", &pressure_codec},
 
-    [IPC_MAILBOX_JOB] = {"mailbox-job", &mailbox_job_codec, IPC_CLASS_BODY, IPC_MAILBOX_RESULT},
-    [IPC_MAILBOX_RESULT] = {"mailbox-result", &mailbox_result_codec, .is_reply = true},
-    [IPC_MAILBOX_BODY] = {"mailbox-body", &mailbox_body_codec, IPC_CLASS_BODY, IPC_MAILBOX_TAKEN},
-    [IPC_MAILBOX_TAKEN] = {"mailbox-taken", &nothing_codec, .is_reply = true},
+    [IPC_JOB] = {"job", &job_codec, IPC_CLASS_BODY, IPC_JOB_RESULT},
+    [IPC_JOB_RESULT] = {"job-result", &job_result_codec, .is_reply = true},
+    [IPC_JOB_BODY] = {"job-body", &job_body_codec, IPC_CLASS_BODY, IPC_JOB_TAKEN},
+    [IPC_JOB_TAKEN] = {"job-taken", &nothing_codec, .is_reply = true},
 
     [IPC_SEALED] = {"sealed", &position_codec},
     [IPC_FOLDED] = {"folded", &position_codec},
@@ -195,6 +197,7 @@ const char *ipc_peer_name(enum ipc_peer peer)
         [IPC_PEER_QUEUE] = "queue",           [IPC_PEER_BOOK] = "book",
         [IPC_PEER_DIRECTORY] = "directory",   [IPC_PEER_MAILBOX] = "mailbox",
         [IPC_PEER_RESOLVER] = "resolver",     [IPC_PEER_SMTP] = "smtp",
+        [IPC_PEER_REPORT] = "report",
     };
     assert(peer < IPC_PEER_COUNT);
     return names[peer];

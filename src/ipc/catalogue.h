@@ -52,11 +52,11 @@ enum ipc_type {
     /* queue to smtpd */
     IPC_PRESSURE,
 
-    /* queue to mailbox */
-    IPC_MAILBOX_JOB,
-    IPC_MAILBOX_RESULT,
-    IPC_MAILBOX_BODY,
-    IPC_MAILBOX_TAKEN,
+    /* queue to who delivers: mailbox, smtp */
+    IPC_JOB,
+    IPC_JOB_RESULT,
+    IPC_JOB_BODY,
+    IPC_JOB_TAKEN,
 
     /* queue to book and back */
     IPC_SEALED,
@@ -95,11 +95,18 @@ enum ipc_peer {
     IPC_PEER_MAILBOX,
     IPC_PEER_RESOLVER,
     IPC_PEER_SMTP,
+    IPC_PEER_REPORT,
     IPC_PEER_COUNT
 };
 const char *ipc_peer_name(enum ipc_peer peer);
 
-enum { IPC_TEXT_MAX = 2048, IPC_CHUNK_MAX = 64 * 1024, IPC_PART_MAX = 1 << 20 };
+enum {
+    IPC_TEXT_MAX = 2048,
+    IPC_CHUNK_MAX = 64 * 1024,
+    IPC_PART_MAX = 1 << 20,
+    IPC_NEXT_HOP_MAX = 4096,
+    IPC_MX_SET_MAX = 8192
+};
 enum { IPC_NAME_MAX = 1024, IPC_RDATA_MAX = 64 * 1024, IPC_RDATA_COUNT_MAX = 256 };
 
 /* Bytes of a class that the receiver has taken and the sender may send again. */
@@ -253,15 +260,15 @@ struct ipc_pressure {
     struct span text;
 };
 
-struct ipc_mailbox_recipient {
+struct ipc_job_recipient {
     uint32_t index; /* in the envelope */
     struct span address;
     struct span original;
 };
 
-/* Deliver one message to these recipients. A body that is not inline follows in IPC_MAILBOX_BODY.
+/* Deliver one message to these recipients. A body that is not inline follows in IPC_JOB_BODY.
  */
-struct ipc_mailbox_job {
+struct ipc_job {
     uint64_t job; /* chosen by queue, unique on this channel */
     struct id id;
     struct span sender;
@@ -269,14 +276,18 @@ struct ipc_mailbox_job {
     struct span body;    /* all of it when size_bytes == body.size */
     uint64_t size_bytes; /* of the whole body */
     uint8_t body_type;   /* enum envelope_body */
-    struct ipc_mailbox_recipient *recipients;
+    bool smtputf8;
+    int64_t accepted_us;
+    struct span next_hop; /* "": a mailbox here; "mx:DOMAIN"; "host:HOST:PORT[,HOST:PORT...]" */
+    struct ipc_job_recipient *recipients;
     size_t recipient_count;
 };
 
 enum ipc_outcome {
     IPC_OUTCOME_DELIVERED,
-    IPC_OUTCOME_DEFERRED, /* try again later */
-    IPC_OUTCOME_FAILED,   /* for good */
+    IPC_OUTCOME_DEFERRED,  /* try again later */
+    IPC_OUTCOME_FAILED,    /* for good */
+    IPC_OUTCOME_UNCERTAIN, /* perhaps delivered: the reply to the end of the message was lost */
 };
 
 enum ipc_scope {
@@ -284,22 +295,26 @@ enum ipc_scope {
     IPC_SCOPE_DESTINATION, /* concerns all that goes the same way: slow down */
 };
 
-struct ipc_mailbox_outcome {
+struct ipc_job_outcome {
     uint32_t index;     /* in the envelope */
     uint8_t outcome;    /* enum ipc_outcome */
     uint8_t scope;      /* enum ipc_scope */
     struct span status; /* enhanced code, "2.0.0" */
-    struct span text;   /* what happened, one line */
-    struct span place;  /* the file that it became, "" when not delivered */
+    struct span text; /* what happened; of a station: its reply word for word, whatever is in it */
+    struct span
+        remote_id;    /* under which it is kept there: its file, the station's queue id; or "" */
+    struct span host; /* the station that said so; "": this one, or none was reached */
+    struct span ip;   /* its address, as text; or "" */
 };
 
-struct ipc_mailbox_result {
-    struct ipc_mailbox_outcome *outcomes;
+struct ipc_job_result {
+    struct ipc_job_outcome *outcomes;
     size_t outcome_count;
+    struct span mx_set; /* names of the MX hosts, sorted: who has the same ones is the same */
 };
 
 /* The next bytes of a job's body; an empty chunk says that the queue can't go on: drop the job. */
-struct ipc_mailbox_body {
+struct ipc_job_body {
     uint64_t job;
     struct span bytes;
 };
@@ -369,9 +384,9 @@ struct ipc_message {
         struct ipc_committed committed;
         struct ipc_event event;
         struct ipc_pressure pressure;
-        struct ipc_mailbox_job mailbox_job;
-        struct ipc_mailbox_result mailbox_result;
-        struct ipc_mailbox_body mailbox_body;
+        struct ipc_job job;
+        struct ipc_job_result job_result;
+        struct ipc_job_body job_body;
         struct ipc_position position;
         struct ipc_queue_filter queue_filter;
         struct ipc_queue_page queue_page;

@@ -18,7 +18,7 @@ void job_set_state(struct job *job, enum job_state state)
     job->state = state;
 }
 
-static int copy_recipient(struct job *job, const struct ipc_mailbox_recipient *from, size_t i)
+static int copy_recipient(struct job *job, const struct ipc_job_recipient *from, size_t i)
 {
     struct mailbox_recipient *r = &job->message.recipients[i];
     const struct mailbox_domain *domain = mailbox_domains_find(job->domains, from->address);
@@ -30,7 +30,7 @@ static int copy_recipient(struct job *job, const struct ipc_mailbox_recipient *f
     return r->address.data ? 0 : -ENOMEM;
 }
 
-static int copy_job(struct job *job, const struct ipc_mailbox_job *from)
+static int copy_job(struct job *job, const struct ipc_job *from)
 {
     struct mailbox_message *msg = &job->message;
 
@@ -50,7 +50,7 @@ static int copy_job(struct job *job, const struct ipc_mailbox_job *from)
     return 0;
 }
 
-int job_new(const struct ipc_mailbox_job *from, struct mailbox_domains *domains, struct job **out)
+int job_new(const struct ipc_job *from, struct mailbox_domains *domains, struct job **out)
 {
     struct job *job = calloc(1, sizeof(*job));
 
@@ -144,33 +144,33 @@ bool job_is_settled(const struct job *job)
     return true;
 }
 
-static struct ipc_mailbox_outcome outcome_of(const struct job *job, size_t i)
+static struct ipc_job_outcome outcome_of(const struct job *job, size_t i)
 {
     const struct maildir_delivery *d = &job->message.recipients[i].delivery;
     const struct mailbox_outcome *o = &d->outcome;
 
     if (d->state != MAILDIR_DONE)
-        return (struct ipc_mailbox_outcome){
+        return (struct ipc_job_outcome){
             .index = job->indexes[i],
             .outcome = IPC_OUTCOME_DEFERRED,
             .scope = IPC_SCOPE_DESTINATION,
             .status = SPAN("4.3.2"),
             .text = span_from_cstr(job->dropped ? job->dropped : "memory is short"),
         };
-    return (struct ipc_mailbox_outcome){
+    return (struct ipc_job_outcome){
         .index = job->indexes[i],
         .outcome = (uint8_t)o->result,
         .scope = (uint8_t)o->scope,
         .status = span_from_cstr(o->status),
         .text = span_from_cstr(o->text),
-        .place = span_from_cstr(o->place),
+        .remote_id = span_from_cstr(o->place),
     };
 }
 
-struct ipc_mailbox_outcome *job_outcomes(struct job *job)
+struct ipc_job_outcome *job_outcomes(struct job *job)
 {
     size_t count = job->message.recipient_count;
-    struct ipc_mailbox_outcome *list = arena_alloc_array(&job->arena, count + 1, sizeof(*list));
+    struct ipc_job_outcome *list = arena_alloc_array(&job->arena, count + 1, sizeof(*list));
 
     for (size_t i = 0; list && i < count; i++)
         list[i] = outcome_of(job, i);

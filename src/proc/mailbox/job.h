@@ -1,6 +1,6 @@
 /*
  * One job of the queue: a message for some mailboxes. Its bytes come as pieces: the body in the
- * job's own frame, or one IPC_MAILBOX_BODY after the other.
+ * job's own frame, or one IPC_JOB_BODY after the other.
  *
  *   ARRIVING --piece--> WRITING (thread) --more to come--> ARRIVING
  *      |                   \--the last one--> READY --> COMMITTING (thread) --> gone
@@ -47,7 +47,7 @@ struct job {
 };
 
 /* Copies all that it keeps. 0 or -ENOMEM. */
-int job_new(const struct ipc_mailbox_job *from, struct mailbox_domains *domains, struct job **out);
+int job_new(const struct ipc_job *from, struct mailbox_domains *domains, struct job **out);
 /* The files must be closed: ended and committed, or never begun. */
 void job_free(struct job *job);
 
@@ -67,4 +67,4 @@ void job_write(struct job *job, struct maildir *m);
 bool job_is_settled(const struct job *job);
 
 /* Outcomes as the queue wants them; borrowed from the job. NULL without memory. */
-struct ipc_mailbox_outcome *job_outcomes(struct job *job);
+struct ipc_job_outcome *job_outcomes(struct job *job);

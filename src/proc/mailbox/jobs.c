@@ -20,7 +20,7 @@ static void settle_pieces(struct job *job)
     for (struct list *link; (link = list_take_first(&job->taken));) {
         struct job_piece *piece = CONTAINER_OF(link, struct job_piece, link);
         if (is_connected(job)) {
-            struct ipc_message reply = {.type = IPC_MAILBOX_TAKEN};
+            struct ipc_message reply = {.type = IPC_JOB_TAKEN};
             if (piece->token)
                 ipc_reply(job->jobs->queue, piece->token, &reply);
             ipc_release(job->jobs->queue, IPC_CLASS_BODY, piece->held);
@@ -29,7 +29,7 @@ static void settle_pieces(struct job *job)
     }
 }
 
-static void count_outcomes(struct jobs *jobs, const struct ipc_mailbox_outcome *list, size_t count)
+static void count_outcomes(struct jobs *jobs, const struct ipc_job_outcome *list, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         jobs->delivered += list[i].outcome == IPC_OUTCOME_DELIVERED;
@@ -42,15 +42,15 @@ static void count_outcomes(struct jobs *jobs, const struct ipc_mailbox_outcome *
 static void finish(struct job *job)
 {
     struct jobs *jobs = job->jobs;
-    struct ipc_message reply = {.type = IPC_MAILBOX_RESULT};
+    struct ipc_message reply = {.type = IPC_JOB_RESULT};
 
     job_take_pieces(job);
     settle_pieces(job);
-    reply.mailbox_result.outcomes = job_outcomes(job);
-    if (!reply.mailbox_result.outcomes)
+    reply.job_result.outcomes = job_outcomes(job);
+    if (!reply.job_result.outcomes)
         log_fatal("no memory for the outcomes of a job");
-    reply.mailbox_result.outcome_count = job->message.recipient_count;
-    count_outcomes(jobs, reply.mailbox_result.outcomes, reply.mailbox_result.outcome_count);
+    reply.job_result.outcome_count = job->message.recipient_count;
+    count_outcomes(jobs, reply.job_result.outcomes, reply.job_result.outcome_count);
     if (is_connected(job)) {
         int r = ipc_reply(jobs->queue, job->token, &reply);
         if (r < 0)
@@ -199,7 +199,7 @@ static void begin_stream(struct jobs *jobs, struct job *job)
 
 static struct job *new_job(struct jobs *jobs, const struct ipc_arrival *arrival)
 {
-    const struct ipc_mailbox_job *from = &arrival->message->mailbox_job;
+    const struct ipc_job *from = &arrival->message->job;
     struct job *job;
 
     if (job_new(from, jobs->domains, &job) < 0)
@@ -221,7 +221,7 @@ static struct job *new_job(struct jobs *jobs, const struct ipc_arrival *arrival)
 static void on_job(void *owner, const struct ipc_arrival *arrival)
 {
     struct jobs *jobs = owner;
-    const struct ipc_mailbox_job *from = &arrival->message->mailbox_job;
+    const struct ipc_job *from = &arrival->message->job;
 
     if (from->body.size > from->size_bytes)
         log_fatal("the queue sent a job whose body is larger than it says");
@@ -252,7 +252,7 @@ static struct job *find_stream(struct jobs *jobs, uint64_t number)
 static void on_body(void *owner, const struct ipc_arrival *arrival)
 {
     struct jobs *jobs = owner;
-    const struct ipc_mailbox_body *body = &arrival->message->mailbox_body;
+    const struct ipc_job_body *body = &arrival->message->job_body;
     struct job *job = find_stream(jobs, body->job);
 
     if (job && body->bytes.size > 0 && body->bytes.size <= job->to_come) {
@@ -263,7 +263,7 @@ static void on_body(void *owner, const struct ipc_arrival *arrival)
             write_stream(job);
         return;
     }
-    struct ipc_message reply = {.type = IPC_MAILBOX_TAKEN};
+    struct ipc_message reply = {.type = IPC_JOB_TAKEN};
     ipc_reply(arrival->channel, arrival->token, &reply);
     if (job)
         doom(job, body->bytes.size ? "the queue sent more of the message than it had announced"
@@ -296,8 +296,8 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 }
 
 static const struct ipc_handler handlers[] = {
-    {IPC_MAILBOX_JOB, on_job},
-    {IPC_MAILBOX_BODY, on_body},
+    {IPC_JOB, on_job},
+    {IPC_JOB_BODY, on_body},
 };
 
 static const struct ipc_role queue_role = {

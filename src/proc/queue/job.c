@@ -44,14 +44,14 @@ static const struct envelope_recipient *recipient_of(const struct job *job,
 }
 
 static int fill_recipients(const struct job *job, const struct parcel *parcel,
-                           struct ipc_mailbox_recipient *out)
+                           struct ipc_job_recipient *out)
 {
     for (uint32_t i = 0; i < job->count; i++) {
         uint32_t index = job->items[i].recipient->index;
         const struct envelope_recipient *r = recipient_of(job, parcel, index);
         if (!r)
             return -EBADMSG;
-        out[i] = (struct ipc_mailbox_recipient){index, r->address, r->original};
+        out[i] = (struct ipc_job_recipient){index, r->address, r->original};
     }
     return 0;
 }
@@ -59,20 +59,22 @@ static int fill_recipients(const struct job *job, const struct parcel *parcel,
 /* Sends the job; its call holds no pointer into parcel or stored afterwards. */
 static int send_job(struct job *job, const struct parcel *parcel)
 {
-    struct ipc_mailbox_recipient recipients[JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
+    struct ipc_job_recipient recipients[JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
     const struct envelope *e = parcel ? &parcel->envelope : &job->stored->envelope;
-    struct ipc_message m = {.type = IPC_MAILBOX_JOB};
-    struct ipc_mailbox_job *wire = &m.mailbox_job;
+    struct ipc_message m = {.type = IPC_JOB};
+    struct ipc_job *wire = &m.job;
 
     int r = fill_recipients(job, parcel, recipients);
     if (r < 0)
         return r;
-    *wire = (struct ipc_mailbox_job){.job = job->number,
-                                     .id = e->id,
-                                     .sender = e->sender,
-                                     .body_type = e->body,
-                                     .recipients = recipients,
-                                     .recipient_count = job->count};
+    *wire = (struct ipc_job){.job = job->number,
+                             .id = e->id,
+                             .sender = e->sender,
+                             .body_type = e->body,
+                             .smtputf8 = e->smtputf8,
+                             .accepted_us = e->accepted_us,
+                             .recipients = recipients,
+                             .recipient_count = job->count};
     if (parcel) {
         wire->header = parcel->header;
         wire->body = parcel->body;
@@ -107,11 +109,11 @@ static void fail(struct job *job, int error)
 static void send_chunk(struct job *job)
 {
     struct ipc_message m = {
-        .type = IPC_MAILBOX_BODY,
-        .mailbox_body = {.job = job->number, .bytes = span_of(job->chunk, job->chunk_size)}};
+        .type = IPC_JOB_BODY,
+        .job_body = {.job = job->number, .bytes = span_of(job->chunk, job->chunk_size)}};
 
     if (job->error)
-        m.mailbox_body.bytes.size = 0; /* it can't be read: the mailbox drops the job */
+        m.job_body.bytes.size = 0; /* it can't be read: the mailbox drops the job */
     job->chunk_call.fn = on_chunk_taken;
     int r = ipc_call(job->queue->dispatch.mailbox, &job->chunk_call, &m);
     if (r == -EAGAIN)
@@ -194,7 +196,7 @@ static void on_result(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct job *job = CONTAINER_OF(call, struct job, call);
 
-    outcome_take(job, reply ? &reply->mailbox_result : NULL, true);
+    outcome_take(job, reply ? &reply->job_result : NULL, true);
     job_free(job);
 }
 

@@ -72,7 +72,7 @@ void job_free(struct job *job);
 
 /* Each item's outcome is told to the scheduler and to the spool. Items that the result doesn't name
  * are lost. `result` NULL: all are; `sent`: something may have been delivered. */
-void outcome_take(struct job *job, const struct ipc_mailbox_result *result, bool sent);
+void outcome_take(struct job *job, const struct ipc_job_result *result, bool sent);
 /* The job could not even be tried: `temporary` or for good. */
 void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why);
 /* Items that the scheduler gave up because of their destination. */

@@ -33,12 +33,12 @@ static struct spool_status *add(struct outcomes *o, const struct spool_recipient
 
 /* What the station said, and what we do about it. */
 static void describe(const struct queue *q, struct spool_status *s,
-                     const struct ipc_mailbox_outcome *from)
+                     const struct ipc_job_outcome *from)
 {
     s->status = from->status;
     s->reply = from->text;
     s->host = q->conf->hostname; /* the mailbox is ours */
-    s->remote_id = from->place;
+    s->remote_id = from->remote_id;
 }
 
 static void add_hold(struct outcomes *o, const struct spool_recipient *r, const char *why)
@@ -48,7 +48,7 @@ static void add_hold(struct outcomes *o, const struct spool_recipient *r, const 
 
 static void add_verdict(struct queue *q, struct outcomes *o, const struct spool_recipient *r,
                         enum sched_verdict verdict, int64_t due_ms,
-                        const struct ipc_mailbox_outcome *from)
+                        const struct ipc_job_outcome *from)
 {
     switch (verdict) {
     case SCHED_VERDICT_GONE:
@@ -71,7 +71,7 @@ static void add_verdict(struct queue *q, struct outcomes *o, const struct spool_
 }
 
 static void take_delivered(struct queue *q, struct outcomes *o, const struct job_item *item,
-                           const struct ipc_mailbox_outcome *from)
+                           const struct ipc_job_outcome *from)
 {
     q->dispatch.delivered++;
     describe(q, add(o, item->recipient, SPOOL_OUTCOME_DELIVERED), from);
@@ -80,7 +80,7 @@ static void take_delivered(struct queue *q, struct outcomes *o, const struct job
 }
 
 static void take_failed(struct queue *q, struct outcomes *o, const struct job_item *item,
-                        const struct ipc_mailbox_outcome *from)
+                        const struct ipc_job_outcome *from)
 {
     q->dispatch.refused++;
     sched_outcome(q->sched, item->item, SCHED_RESULT_REFUSED, from->text, io_loop_now_ms(q->loop),
@@ -91,7 +91,7 @@ static void take_failed(struct queue *q, struct outcomes *o, const struct job_it
 }
 
 static void take_deferred(struct queue *q, struct outcomes *o, const struct job_item *item,
-                          const struct ipc_mailbox_outcome *from)
+                          const struct ipc_job_outcome *from)
 {
     enum sched_result result =
         from->scope == IPC_SCOPE_DESTINATION ? SCHED_RESULT_DESTINATION : SCHED_RESULT_RECIPIENT;
@@ -122,8 +122,8 @@ static void take_lost(struct queue *q, struct outcomes *o, const struct job_item
         add_hold(o, item->recipient, "held as the administrator asked");
 }
 
-static const struct ipc_mailbox_outcome *find(const struct ipc_mailbox_result *result,
-                                              uint32_t index, size_t expected_at)
+static const struct ipc_job_outcome *find(const struct ipc_job_result *result, uint32_t index,
+                                          size_t expected_at)
 {
     if (!result)
         return NULL;
@@ -136,7 +136,7 @@ static const struct ipc_mailbox_outcome *find(const struct ipc_mailbox_result *r
 }
 
 static void take_one(struct queue *q, struct outcomes *o, const struct job_item *item,
-                     const struct ipc_mailbox_outcome *from, bool sent)
+                     const struct ipc_job_outcome *from, bool sent)
 {
     if (!from)
         take_lost(q, o, item, sent);
@@ -148,7 +148,7 @@ static void take_one(struct queue *q, struct outcomes *o, const struct job_item 
         take_deferred(q, o, item, from);
 }
 
-void outcome_take(struct job *job, const struct ipc_mailbox_result *result, bool sent)
+void outcome_take(struct job *job, const struct ipc_job_result *result, bool sent)
 {
     struct outcomes outcomes __attribute__((uninitialized));
 
@@ -163,11 +163,10 @@ void outcome_take(struct job *job, const struct ipc_mailbox_result *result, bool
 
 void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why)
 {
-    struct ipc_mailbox_outcome from = {.outcome =
-                                           temporary ? IPC_OUTCOME_DEFERRED : IPC_OUTCOME_FAILED,
-                                       .scope = IPC_SCOPE_RECIPIENT,
-                                       .status = temporary ? SPAN("4.3.0") : SPAN("5.3.0"),
-                                       .text = span_from_cstr(why)};
+    struct ipc_job_outcome from = {.outcome = temporary ? IPC_OUTCOME_DEFERRED : IPC_OUTCOME_FAILED,
+                                   .scope = IPC_SCOPE_RECIPIENT,
+                                   .status = temporary ? SPAN("4.3.0") : SPAN("5.3.0"),
+                                   .text = span_from_cstr(why)};
     struct outcomes outcomes __attribute__((uninitialized));
 
     outcomes.count = 0;

@@ -39,14 +39,14 @@ static void on_answer(struct ipc_call *call, const struct ipc_message *reply)
 
     a->answered = reply != NULL;
     a->failed = !reply;
-    if (!reply || reply->type != IPC_MAILBOX_RESULT || reply->mailbox_result.outcome_count == 0)
+    if (!reply || reply->type != IPC_JOB_RESULT || reply->job_result.outcome_count == 0)
         return;
-    const struct ipc_mailbox_outcome *o = reply->mailbox_result.outcomes;
-    a->outcomes = reply->mailbox_result.outcome_count;
+    const struct ipc_job_outcome *o = reply->job_result.outcomes;
+    a->outcomes = reply->job_result.outcome_count;
     a->outcome = o->outcome;
     copy(o->status, a->status, sizeof(a->status));
     copy(o->text, a->text, sizeof(a->text));
-    copy(o->place, a->place, sizeof(a->place));
+    copy(o->remote_id, a->place, sizeof(a->place));
 }
 
 static void on_lost(void *owner, struct ipc_channel *channel, int error)
@@ -119,21 +119,21 @@ static void ask(struct asked *a, const struct ipc_message *message)
 static void send_job(struct asked *a, uint64_t number, const char *address, struct span body,
                      uint64_t size)
 {
-    struct ipc_mailbox_recipient to = {.index = 7, .address = span_from_cstr(address)};
-    struct ipc_message m = {.type = IPC_MAILBOX_JOB,
-                            .mailbox_job = {.job = number,
-                                            .sender = SPAN("al@c.test"),
-                                            .header = SPAN("Received: x\r\n"),
-                                            .body = body,
-                                            .size_bytes = size,
-                                            .recipients = &to,
-                                            .recipient_count = 1}};
+    struct ipc_job_recipient to = {.index = 7, .address = span_from_cstr(address)};
+    struct ipc_message m = {.type = IPC_JOB,
+                            .job = {.job = number,
+                                    .sender = SPAN("al@c.test"),
+                                    .header = SPAN("Received: x\r\n"),
+                                    .body = body,
+                                    .size_bytes = size,
+                                    .recipients = &to,
+                                    .recipient_count = 1}};
     ask(a, &m);
 }
 
 static void send_piece(struct asked *a, uint64_t number, struct span bytes)
 {
-    struct ipc_message m = {.type = IPC_MAILBOX_BODY, .mailbox_body = {number, bytes}};
+    struct ipc_message m = {.type = IPC_JOB_BODY, .job_body = {number, bytes}};
     ask(a, &m);
 }
 
@@ -195,7 +195,7 @@ static void large_message(void **state)
         bytes[i] = i % 60 == 58 ? '\r' : i % 60 == 59 ? '\n' : 'x';
     send_job(&job, 5, "bob@a.test", SPAN(""), (uint64_t)PIECES * SIZE);
     while (sent < PIECES) {
-        struct ipc_message m = {.type = IPC_MAILBOX_BODY, .mailbox_body = {5, {bytes, SIZE}}};
+        struct ipc_message m = {.type = IPC_JOB_BODY, .job_body = {5, {bytes, SIZE}}};
         pieces[sent] = (struct asked){.call = {.fn = on_answer}};
         if (ipc_call(b.queue, &pieces[sent].call, &m) == 0)
             sent++;

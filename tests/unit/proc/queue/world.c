@@ -311,7 +311,7 @@ static struct world_job *job_numbered(struct world *w, uint64_t number)
 
 void world_answer(struct world *w, struct world_job *job, enum world_mailbox how)
 {
-    static const struct ipc_mailbox_outcome outcomes[] = {
+    static const struct ipc_job_outcome outcomes[] = {
         [MAILBOX_DELIVERS] = {0,
                               IPC_OUTCOME_DELIVERED,
                               IPC_SCOPE_RECIPIENT,
@@ -337,9 +337,8 @@ void world_answer(struct world *w, struct world_job *job, enum world_mailbox how
                              {"disk full", 9},
                              {"", 0}},
     };
-    struct ipc_mailbox_outcome list[8];
-    struct ipc_message m = {.type = IPC_MAILBOX_RESULT,
-                            .mailbox_result = {list, job->recipient_count}};
+    struct ipc_job_outcome list[8];
+    struct ipc_message m = {.type = IPC_JOB_RESULT, .job_result = {list, job->recipient_count}};
     for (size_t i = 0; i < job->recipient_count; i++) {
         list[i] = outcomes[how];
         list[i].index = job->indexes[i];
@@ -361,7 +360,7 @@ static void finish(struct world *w, struct world_job *job)
 static void on_job(void *owner, const struct ipc_arrival *arrival)
 {
     struct world *w = owner;
-    const struct ipc_mailbox_job *m = &arrival->message->mailbox_job;
+    const struct ipc_job *m = &arrival->message->job;
     assert_true(w->job_count < WORLD_JOBS_MAX);
     assert_true(m->recipient_count <= 8);
     struct world_job *job = &w->jobs[w->job_count++];
@@ -384,9 +383,9 @@ static void on_job(void *owner, const struct ipc_arrival *arrival)
 static void on_body(void *owner, const struct ipc_arrival *arrival)
 {
     struct world *w = owner;
-    const struct ipc_mailbox_body *m = &arrival->message->mailbox_body;
+    const struct ipc_job_body *m = &arrival->message->job_body;
     struct world_job *job = job_numbered(w, m->job);
-    struct ipc_message taken = {.type = IPC_MAILBOX_TAKEN};
+    struct ipc_message taken = {.type = IPC_JOB_TAKEN};
     assert_int_equal(ipc_reply(arrival->channel, arrival->token, &taken), 0);
     if (m->bytes.size == 0) {
         job->dropped = true;
@@ -403,8 +402,7 @@ static void on_mailbox_lost(void *owner, struct ipc_channel *channel, int error)
     assert_int_equal(error, 0);
 }
 
-static const struct ipc_handler mailbox_handlers[] = {{IPC_MAILBOX_JOB, on_job},
-                                                      {IPC_MAILBOX_BODY, on_body}};
+static const struct ipc_handler mailbox_handlers[] = {{IPC_JOB, on_job}, {IPC_JOB_BODY, on_body}};
 static const struct ipc_role mailbox_role = {"queue", mailbox_handlers, 2, on_mailbox_lost, false};
 
 void world_join_mailbox(struct world *w)
