@@ -1,0 +1,40 @@
+/*
+ * An answer of the resolver and what it means for mail (HARDENING.md, "Delivery"): only a name
+ * that exists without the record, and a name that doesn't exist, are knowledge. Everything else is
+ * a failure that may pass: a broken, refusing, silent or forged name server says nothing about the
+ * domain.
+ */
+#pragma once
+
+#include "base/buffer.h"
+
+enum dns_security { DNS_INSECURE, DNS_SECURE, DNS_BOGUS };
+
+struct dns_answer {
+    int error;             /* 0, -ETIMEDOUT, or another -errno: there was no answer */
+    uint8_t rcode;         /* dns/type.h */
+    uint8_t security;      /* enum dns_security */
+    uint32_t ttl;          /* seconds */
+    struct span canonical; /* the name behind all CNAMEs, or "" */
+    const struct span *rdata;
+    size_t rdata_count;
+    struct span why; /* the resolver's words, or "" */
+};
+
+enum dns_outcome {
+    DNS_OUTCOME_DATA,
+    DNS_OUTCOME_NO_DATA,
+    DNS_OUTCOME_NO_NAME,
+    DNS_OUTCOME_FAILED, /* temporary */
+};
+
+enum dns_outcome dns_answer_outcome(const struct dns_answer *answer);
+
+/* "NXDOMAIN"; "rcode 11" has no name: "an unknown code". */
+const char *dns_rcode_name(unsigned rcode);
+/* "MX"; of a type that Postbuch doesn't use: "record". */
+const char *dns_type_name(unsigned type);
+
+/* How a question failed: "the question for the MX of a.example failed: SERVFAIL (why)". */
+int dns_answer_explain(const struct dns_answer *answer, struct span name, unsigned type,
+                       struct buffer *out);

@@ -1,0 +1,191 @@
+#include "dns/mx_impl.h"
+
+#include "dns/type.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+enum { TEXT_MAX = 1500 };
+
+static const uint16_t family_types[MX_FAMILIES] = {DNS_TYPE_AAAA, DNS_TYPE_A};
+
+void mx_end(struct dns_mx *mx, enum dns_verdict verdict, const char *status)
+{
+    mx->stage = MX_STAGE_DONE;
+    mx->verdict = verdict;
+    mx->status = status;
+    mx->next_question = mx->question_count;
+}
+
+void mx_finish(struct dns_mx *mx, enum dns_verdict verdict, const char *status, const char *format,
+               ...)
+{
+    va_list args;
+
+    mx_end(mx, verdict, status);
+    va_start(args, format);
+    buffer_vprintf(&mx->text, format, args);
+    va_end(args);
+}
+
+/* splitmix64: enough to spread load, and the same again for the same seed. */
+size_t mx_random(struct dns_mx *mx, size_t bound)
+{
+    uint64_t z = mx->random += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (size_t)((z ^ (z >> 31)) % bound);
+}
+
+/* "[192.0.2.1]" or "[IPv6:2001:db8::1]" (RFC 5321 4.1.3). */
+static int take_literal(struct dns_mx *mx, struct span domain)
+{
+    struct dns_ip ip;
+
+    if (domain.size < 3 || domain.size > DNS_WIRE_MAX || domain.data[domain.size - 1] != ']')
+        return -EINVAL;
+    struct span text = span_first(span_from(domain, 1), domain.size - 2);
+    if (span_starts_nocase(text, SPAN("IPv6:")))
+        text = span_from(text, 5);
+    if (dns_ip_parse(text, &ip) < 0)
+        return -EINVAL;
+    memcpy(mx->domain, domain.data, domain.size);
+    mx->literal = true;
+    mx_take_implicit(mx);
+    mx_add_address(mx, 0, &ip);
+    mx_conclude(mx);
+    return 0;
+}
+
+static int take_domain(struct dns_mx *mx, struct span domain)
+{
+    uint8_t wire[DNS_WIRE_MAX];
+    size_t size, used;
+
+    if (domain.size && domain.data[0] == '[')
+        return take_literal(mx, domain);
+    if (dns_name_from_text(domain, wire, &size) < 0)
+        return -EINVAL;
+    mx->question_count = 1;
+    return dns_name_to_text(span_of(wire, size), mx->domain, &used);
+}
+
+int dns_mx_new(struct span domain, const struct dns_mx_rules *rules, struct dns_mx **out)
+{
+    struct dns_mx *mx = calloc(1, sizeof(*mx));
+
+    if (!mx)
+        return -ENOMEM;
+    mx->rules = *rules;
+    mx->random = rules->seed;
+    mx->status = "";
+    mx->ttl = UINT32_MAX;
+    mx->text = mx->failure = BUFFER_LIMITED(TEXT_MAX);
+    int r = take_domain(mx, domain);
+    if (r < 0)
+        dns_mx_free(mx);
+    else
+        *out = mx;
+    return r;
+}
+
+void dns_mx_free(struct dns_mx *mx)
+{
+    if (!mx)
+        return;
+    buffer_done(&mx->text);
+    buffer_done(&mx->failure);
+    free(mx);
+}
+
+bool dns_mx_question(struct dns_mx *mx, struct dns_question *out)
+{
+    unsigned number = mx->next_question;
+
+    if (number >= mx->question_count)
+        return false;
+    mx->next_question++;
+    mx->questions[number] = MX_ASKED;
+    *out = (struct dns_question){.number = number, .type = DNS_TYPE_MX};
+    if (number > 0)
+        out->type = family_types[(number - 1) % MX_FAMILIES];
+    out->name = span_from_cstr(number ? mx->hosts[(number - 1) / MX_FAMILIES].name : mx->domain);
+    return true;
+}
+
+static void take_mx(struct dns_mx *mx, const struct dns_answer *answer)
+{
+    mx->secure = answer->security == DNS_SECURE;
+    switch (dns_answer_outcome(answer)) {
+    case DNS_OUTCOME_DATA:
+        mx_take_records(mx, answer);
+        break;
+    case DNS_OUTCOME_NO_DATA:
+        mx_take_implicit(mx);
+        break;
+    case DNS_OUTCOME_NO_NAME:
+        mx_finish(mx, DNS_PERMANENT, "5.1.2", "the domain %.256s does not exist (NXDOMAIN)",
+                  mx->domain);
+        break;
+    case DNS_OUTCOME_FAILED:
+        /* Never on to its address: its MX may be there, and mail would go astray. */
+        mx_end(mx, DNS_TEMPORARY, "4.4.3");
+        dns_answer_explain(answer, span_from_cstr(mx->domain), DNS_TYPE_MX, &mx->text);
+        break;
+    }
+}
+
+int dns_mx_answer(struct dns_mx *mx, unsigned number, const struct dns_answer *answer)
+{
+    if (number >= mx->question_count || mx->questions[number] != MX_ASKED)
+        return -EINVAL;
+    mx->questions[number] = MX_ANSWERED;
+    mx->answered_count++;
+    if (answer->ttl < mx->ttl)
+        mx->ttl = answer->ttl;
+    if (number == 0)
+        take_mx(mx, answer);
+    else
+        mx_take_addresses(mx, (number - 1) / MX_FAMILIES, (number - 1) % MX_FAMILIES, answer);
+    /* Also at once, when none but ourselves was found. */
+    if (mx->stage == MX_STAGE_ADDRESSES && mx->answered_count == mx->question_count)
+        mx_conclude(mx);
+    return 0;
+}
+
+enum dns_verdict dns_mx_verdict(const struct dns_mx *mx)
+{
+    return mx->verdict;
+}
+
+const char *dns_mx_status(const struct dns_mx *mx)
+{
+    return mx->status;
+}
+
+struct span dns_mx_text(const struct dns_mx *mx)
+{
+    return buffer_span(&mx->text);
+}
+
+const struct dns_host *dns_mx_hosts(const struct dns_mx *mx, size_t *out_count)
+{
+    *out_count = mx->host_count;
+    return mx->hosts;
+}
+
+uint32_t dns_mx_ttl(const struct dns_mx *mx)
+{
+    return mx->verdict == DNS_FOUND ? mx->ttl : 0;
+}
+
+bool dns_mx_is_implicit(const struct dns_mx *mx)
+{
+    return mx->implicit;
+}
+
+bool dns_mx_is_secure(const struct dns_mx *mx)
+{
+    return mx->secure;
+}

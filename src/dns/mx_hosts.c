@@ -1,0 +1,124 @@
+#include "dns/mx_impl.h"
+
+#include <stdlib.h>
+
+static bool is_own_name(const struct dns_mx *mx, const char *name)
+{
+    for (size_t i = 0; i < mx->rules.own_name_count; i++)
+        if (span_equal_nocase(mx->rules.own_names[i], span_from_cstr(name)))
+            return true;
+    return false;
+}
+
+/* Who is us, or not better than us, is not asked for; those hosts are behind all others. */
+static void ask_for_addresses(struct dns_mx *mx)
+{
+    unsigned open = 0;
+
+    mx_cut_behind_self(mx);
+    while (open < mx->host_count && mx->hosts[open].state == DNS_HOST_ASKED)
+        open++;
+    mx->stage = MX_STAGE_ADDRESSES;
+    mx->questions[0] = MX_ANSWERED;
+    mx->answered_count = mx->next_question = 1;
+    mx->question_count = 1 + MX_FAMILIES * open;
+}
+
+void mx_take_implicit(struct dns_mx *mx)
+{
+    struct dns_host *host = &mx->hosts[0];
+
+    mx->implicit = true;
+    mx->host_count = 1;
+    memcpy(host->name, mx->domain, sizeof(host->name));
+    if (is_own_name(mx, host->name))
+        host->state = DNS_HOST_SELF;
+    ask_for_addresses(mx);
+}
+
+static struct dns_host *find_host(struct dns_mx *mx, const char *name)
+{
+    for (size_t i = 0; i < mx->host_count; i++)
+        if (strcmp(mx->hosts[i].name, name) == 0)
+            return &mx->hosts[i];
+    return NULL;
+}
+
+/* A free place, or when there is none that of the worst host, if it is worse than `preference`. */
+static struct dns_host *make_place(struct dns_mx *mx, uint16_t preference)
+{
+    struct dns_host *worst = &mx->hosts[0];
+
+    if (mx->host_count < DNS_HOSTS_MAX)
+        return &mx->hosts[mx->host_count++];
+    for (size_t i = 1; i < mx->host_count; i++)
+        if (mx->hosts[i].preference > worst->preference)
+            worst = &mx->hosts[i];
+    return worst->preference > preference ? worst : NULL;
+}
+
+/* A host that is named twice counts with its better preference. */
+static void add_host(struct dns_mx *mx, const struct dns_mx_record *record)
+{
+    struct dns_host *place = find_host(mx, record->exchange);
+
+    if (place) {
+        if (place->preference > record->preference)
+            place->preference = record->preference;
+        return;
+    }
+    place = make_place(mx, record->preference);
+    if (!place)
+        return;
+    memcpy(place->name, record->exchange, sizeof(place->name));
+    place->preference = record->preference;
+    place->state = is_own_name(mx, place->name) ? DNS_HOST_SELF : DNS_HOST_ASKED;
+}
+
+static int by_preference(const void *left, const void *right)
+{
+    const struct dns_host *a = left, *b = right;
+
+    return (a->preference > b->preference) - (a->preference < b->preference);
+}
+
+/* RFC 5321 5.1: equals in random order, so all are shuffled before they are sorted. */
+static void order_hosts(struct dns_mx *mx)
+{
+    struct dns_host swap;
+
+    for (size_t i = mx->host_count; i > 1; i--) {
+        size_t other = mx_random(mx, i);
+        swap = mx->hosts[i - 1];
+        mx->hosts[i - 1] = mx->hosts[other];
+        mx->hosts[other] = swap;
+    }
+    qsort(mx->hosts, mx->host_count, sizeof(*mx->hosts), by_preference);
+}
+
+void mx_take_records(struct dns_mx *mx, const struct dns_answer *answer)
+{
+    struct dns_mx_record record;
+    bool null_mx = false;
+
+    for (size_t i = 0; i < answer->rdata_count; i++) {
+        if (dns_rdata_mx(answer->rdata[i], &record) < 0)
+            continue;
+        /* The root can't be a mail server; beside other records it is a mistake (RFC 7505 3). */
+        if (strcmp(record.exchange, ".") == 0)
+            null_mx = true;
+        else
+            add_host(mx, &record);
+    }
+    if (mx->host_count == 0 && null_mx) {
+        mx_finish(mx, DNS_PERMANENT, "5.1.10", "the domain %.256s accepts no mail (null MX)",
+                  mx->domain);
+        return;
+    }
+    if (mx->host_count == 0) {
+        mx_finish(mx, DNS_TEMPORARY, "4.4.3", "the MX records of %.256s can't be read", mx->domain);
+        return;
+    }
+    order_hosts(mx);
+    ask_for_addresses(mx);
+}

@@ -1,0 +1,60 @@
+/* What the files of the MX machine share. */
+#pragma once
+
+#include "dns/mx.h"
+
+enum dns_mx_stage { MX_STAGE_MX, MX_STAGE_ADDRESSES, MX_STAGE_DONE };
+
+enum { MX_FAMILIES = 2, MX_QUESTIONS_MAX = 1 + MX_FAMILIES * DNS_HOSTS_MAX };
+
+enum mx_question_state { MX_UNASKED, MX_ASKED, MX_ANSWERED };
+
+/* A host while its addresses are asked for: family 0 is IPv6, 1 is IPv4. */
+struct mx_lookup {
+    struct dns_ip addresses[MX_FAMILIES][DNS_ADDRESSES_MAX];
+    size_t counts[MX_FAMILIES];
+    bool failed, secure[MX_FAMILIES];
+    const char *forbidden; /* kind of an address that was dropped, or NULL */
+    struct dns_ip forbidden_ip;
+};
+
+struct dns_mx {
+    char domain[DNS_TEXT_SIZE];
+    struct dns_mx_rules rules;
+    enum dns_mx_stage stage;
+    enum dns_verdict verdict;
+    const char *status;
+    struct buffer text;
+    struct buffer failure; /* how the first address question failed */
+    uint64_t random;
+    uint32_t ttl;
+    bool implicit, secure, literal;
+    struct dns_host hosts[DNS_HOSTS_MAX];
+    size_t host_count;
+    struct mx_lookup lookups[DNS_HOSTS_MAX];
+    unsigned char questions[MX_QUESTIONS_MAX]; /* enum mx_question_state; 0: MX, then two a host */
+    unsigned question_count, next_question, answered_count;
+};
+
+/* Ends it. */
+void mx_end(struct dns_mx *mx, enum dns_verdict verdict, const char *status);
+/* Ends it, with printf's clause. Names in it are cut ("%.256s"), so that the text always fits. */
+void mx_finish(struct dns_mx *mx, enum dns_verdict verdict, const char *status, const char *format,
+               ...) __attribute__((format(printf, 4, 5)));
+/* A number below `bound`, which isn't 0. */
+size_t mx_random(struct dns_mx *mx, size_t bound);
+
+/* mx_hosts.c: the MX answer becomes the ordered list of hosts, without those not better than us by
+ * name. Asks for their addresses, or finishes. */
+void mx_take_records(struct dns_mx *mx, const struct dns_answer *answer);
+/* The domain is its own host. */
+void mx_take_implicit(struct dns_mx *mx);
+
+/* mx_addresses.c: one answer; and, after the last one, the verdict. */
+void mx_take_addresses(struct dns_mx *mx, size_t host, unsigned family,
+                       const struct dns_answer *answer);
+void mx_conclude(struct dns_mx *mx);
+/* Keeps an address unless it is forbidden or there are enough. */
+void mx_add_address(struct dns_mx *mx, size_t host, const struct dns_ip *ip);
+/* Marks as DNS_HOST_BEHIND all that are not better than the best host that is us. */
+void mx_cut_behind_self(struct dns_mx *mx);

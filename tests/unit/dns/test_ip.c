@@ -1,0 +1,91 @@
+#include "../unit.h"
+
+#include "dns/ip.h"
+
+#include <errno.h>
+
+static const struct {
+    const char *text;
+    const char *kind; /* NULL: fit for a mail server */
+} cases[] = {
+    {"0.0.0.0", "unspecified"},
+    {"0.255.255.255", "unspecified"},
+    {"1.0.0.0", NULL},
+    {"9.255.255.255", NULL},
+    {"10.0.0.0", "private"},
+    {"10.255.255.255", "private"},
+    {"11.0.0.0", NULL},
+    {"100.63.255.255", NULL},
+    {"100.64.0.0", "private"},
+    {"100.127.255.255", "private"},
+    {"100.128.0.0", NULL},
+    {"126.255.255.255", NULL},
+    {"127.0.0.1", "loopback"},
+    {"127.255.255.255", "loopback"},
+    {"128.0.0.0", NULL},
+    {"169.254.1.1", "link-local"},
+    {"169.255.0.0", NULL},
+    {"172.15.255.255", NULL},
+    {"172.16.0.0", "private"},
+    {"172.31.255.255", "private"},
+    {"172.32.0.0", NULL},
+    {"192.0.2.1", NULL},
+    {"192.167.255.255", NULL},
+    {"192.168.0.1", "private"},
+    {"192.169.0.0", NULL},
+    {"223.255.255.255", NULL},
+    {"224.0.0.1", "multicast"},
+    {"239.255.255.255", "multicast"},
+    {"240.0.0.0", "reserved"},
+    {"255.255.255.255", "reserved"},
+    {"::", "unspecified"},
+    {"::1", "loopback"},
+    {"::2", "reserved"},
+    {"::10.0.0.1", "reserved"},
+    {"::ffff:10.0.0.1", "private"}, /* IPv4 in disguise */
+    {"::ffff:192.0.2.1", NULL},
+    {"2001:db8::1", NULL},
+    {"fbff::1", NULL},
+    {"fc00::1", "private"},
+    {"fdff::1", "private"},
+    {"fe7f::1", NULL},
+    {"fe80::1", "link-local"},
+    {"febf::1", "link-local"},
+    {"fec0::1", "private"},
+    {"ff02::1", "multicast"},
+};
+
+static void kinds(void **state)
+{
+    struct dns_ip ip;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(dns_ip_parse(span_from_cstr(cases[i].text), &ip), 0);
+        const char *kind = dns_ip_special(&ip);
+        if (!kind != !cases[i].kind || (kind && strcmp(kind, cases[i].kind) != 0))
+            fail_msg("%s: %s", cases[i].text, kind ? kind : "nothing special");
+    }
+}
+
+static void texts_that_are_none(void **state)
+{
+    static const struct span texts[] = {
+        SPAN(""),           SPAN("1.2.3"),
+        SPAN("1.2.3.4.5"),  SPAN("01.2.3.4x"),
+        SPAN("1.2.3.4\0x"), SPAN("[192.0.2.1]"),
+        SPAN("fe80::1%lo"), SPAN("1111:2222:3333:4444:5555:6666:7777:8888:9999:0000:1111"),
+    };
+    struct dns_ip ip;
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        assert_int_equal(dns_ip_parse(texts[i], &ip), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kinds),
+        cmocka_unit_test(texts_that_are_none),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
