@@ -5,6 +5,7 @@
  * computed from it at take time (MOVED) is exact.
  */
 #include "spool/lane.h"
+#include "spool/mutant.h"
 
 #include <assert.h>
 #include <endian.h>
@@ -347,9 +348,11 @@ static void abandon_segment(struct spool *spool, struct spool_group *group)
     if (group->is_first)
         segment->end = group->start;
     /* A header that may be on the disk says where the open segment ended: so it takes no more. */
-    if (spool->open && spool->open != segment)
+    bool reopens = SPOOL_MUTANT == MUTANT_SEGMENT_REOPENED && spool->open != segment;
+    if (spool->open && spool->open != segment && !reopens)
         spool->open->state = SEGMENT_CLOSED;
-    spool->open = NULL;
+    if (!reopens)
+        spool->open = NULL;
     for (uint32_t i = 0; i < spool->failures && i < 6; i++)
         pause *= 2;
     spool->failures++;

@@ -10,6 +10,7 @@
  */
 #include "spool/checkpoint.h"
 #include "spool/footer.h"
+#include "spool/mutant.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -102,15 +103,15 @@ static int read_ends(struct spool *spool, struct found *found, bool *out_is_blan
 {
     struct segment *segment = found->segment;
     uint32_t block_bytes = spool->options.block_bytes;
+    int flags = SPOOL_MUTANT == MUTANT_CACHE_TRUSTED ? 0 : STORE_READ_DIRECT;
     int r = -EBADMSG;
 
     if (segment->size_bytes >= segment_first_offset(block_bytes))
-        r = segment_read_header(spool->ops, segment->handle, segment->number, block_bytes,
-                                STORE_READ_DIRECT, &found->header, out_is_blank);
+        r = segment_read_header(spool->ops, segment->handle, segment->number, block_bytes, flags,
+                                &found->header, out_is_blank);
     found->has_trailer =
-        r == 0 &&
-        segment_read_trailer(spool->ops, segment->handle, segment->size_bytes, block_bytes,
-                             &found->header, STORE_READ_DIRECT, &found->trailer) == 0;
+        r == 0 && segment_read_trailer(spool->ops, segment->handle, segment->size_bytes,
+                                       block_bytes, &found->header, flags, &found->trailer) == 0;
     return r;
 }
 
@@ -489,6 +490,8 @@ static int replay_all(struct recovery *recovery)
     for (size_t i = 0; r == 0 && i < recovery->count; i++) {
         struct found *found = &recovery->rows[i];
         if (!found->is_used || found->segment->number < from.segment)
+            continue;
+        if (SPOOL_MUTANT == MUTANT_CHECKPOINT_TRUSTED && found->segment->number == from.segment)
             continue;
         r = replay_found(spool, found,
                          found->segment->number == from.segment

@@ -8,6 +8,7 @@
  * until that one has a trailer.
  */
 #include "spool/lane.h"
+#include "spool/mutant.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -34,6 +35,8 @@ static bool concerns_something(const struct spool *spool, struct segment *segmen
 {
     const struct list *oldest = spool->segments[STORE_LOG].next;
 
+    if (SPOOL_MUTANT == MUTANT_STATUS_RECYCLED)
+        return false;
     while (segment->concern_count) {
         if (recycle_exists(spool, segment->concerns[segment->concern_count - 1]))
             return true;
@@ -85,7 +88,7 @@ static bool log_is_free(const struct spool *spool, struct segment *segment)
  * that they refer to stay. */
 static bool bulk_is_free(const struct spool *spool, const struct segment *segment)
 {
-    return spool->failures == 0 &&
+    return (spool->failures == 0 || SPOOL_MUTANT == MUTANT_REFUSED_REUSED) &&
            (segment->state == SEGMENT_CLOSED || segment->state == SEGMENT_FAILED) &&
            segment->live_messages == 0;
 }
@@ -96,7 +99,8 @@ static struct segment *find_free(const struct spool *spool)
         LIST_EACH(&spool->segments[kind], link)
         {
             struct segment *segment = CONTAINER_OF(link, struct segment, link);
-            if (segment->pins || segment->is_compacting)
+            bool pinned = segment->pins && SPOOL_MUTANT != MUTANT_UPLOAD_REUSED;
+            if (pinned || segment->is_compacting)
                 continue;
             if (kind == STORE_LOG ? log_is_free(spool, segment) : bulk_is_free(spool, segment))
                 return segment;

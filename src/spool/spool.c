@@ -1,4 +1,5 @@
 #include "spool/lane.h"
+#include "spool/mutant.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -157,7 +158,9 @@ struct segment *spool_segment(const struct spool *spool, enum store_kind kind, u
 
 bool spool_is_spare(const struct spool *spool, const struct segment *segment)
 {
-    return segment->state == SEGMENT_SPARE && segment->number > spool->used_number;
+    uint64_t used =
+        SPOOL_MUTANT == MUTANT_OLD_SPARE_USED ? spool->sealed.segment : spool->used_number;
+    return segment->state == SEGMENT_SPARE && segment->number > used;
 }
 
 struct segment *spool_next_spare(const struct spool *spool)

@@ -141,8 +141,11 @@ void world_set_faults(struct world *w, bool on)
     unsigned *fields[] = {&f.write_error,  &f.write_full,      &f.sync_error,
                           &f.create_error, &f.directory_error, &f.file_error};
 
-    for (size_t i = 0; on && i < ARRAY_SIZE(fields); i++)
-        *fields[i] = rates[prng_below(&w->prng, ARRAY_SIZE(rates))];
+    if (on && prng_below(&w->prng, 2)) /* one kind alone meets states that a mixture never leaves */
+        *fields[prng_below(&w->prng, ARRAY_SIZE(fields))] = 3000;
+    else
+        for (size_t i = 0; on && i < ARRAY_SIZE(fields); i++)
+            *fields[i] = rates[prng_below(&w->prng, ARRAY_SIZE(rates))];
     f.evict = on ? (unsigned)prng_below(&w->prng, 2) * 1000 : 0;
     store_sim_set_faults(w->sim, &f);
     w->faulty = on;

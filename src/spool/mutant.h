@@ -1,0 +1,20 @@
+/*
+ * Faults that tests/crash builds in on purpose, each into a copy of this library of its own, to see
+ * that the simulation catches it. In the product SPOOL_MUTANT is MUTANT_NONE and the compiler drops
+ * every mention of them.
+ */
+#pragma once
+
+#define MUTANT_NONE 0
+#define MUTANT_CACHE_TRUSTED 1      /* recovery believes headers that only the page cache has */
+#define MUTANT_CHECKPOINT_TRUSTED 2 /* what the records behind a checkpoint say is left out */
+#define MUTANT_STATUS_RECYCLED 3    /* an outcome's segment goes before its MESSAGE's (rule 5b) */
+#define MUTANT_UPLOAD_REUSED 4      /* a bulk segment goes while an upload is in it */
+#define MUTANT_REFUSED_REUSED 5     /* one goes that a failed group's MESSAGE may still refer to */
+#define MUTANT_OLD_SPARE_USED 6     /* a spare is used although a newer header may be on disk */
+#define MUTANT_SEGMENT_REOPENED 7   /* after a failed first group the old segment takes more */
+#define MUTANT_EVENT_SKIPPED 8      /* the follower leaves a segment before its last group */
+
+#ifndef SPOOL_MUTANT
+#define SPOOL_MUTANT MUTANT_NONE
+#endif
