@@ -1,6 +1,7 @@
 /* What a log segment that is to be emptied holds: its messages, and what concerns others. */
 #include "spool/compact.h"
 
+#include "spool/mutant.h"
 #include "spool/scan.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -58,7 +59,7 @@ static int note_status(struct compact_scan *scan, const struct scan_record *reco
     struct record_status status;
     int r = codec_decode(&record_status_codec, record->meta, arena, &status);
 
-    if (r < 0 || status.home == scan->place.segment)
+    if (r < 0 || status.home == scan->place.segment || SPOOL_MUTANT == MUTANT_STATUS_LOST)
         return r;
     return compact_add_entry(&scan->concerns,
                              &(struct compact_entry){.id = status.message, .home = status.home});

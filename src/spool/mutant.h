@@ -14,6 +14,7 @@
 #define MUTANT_OLD_SPARE_USED 6     /* a spare is used although a newer header may be on disk */
 #define MUTANT_SEGMENT_REOPENED 7   /* after a failed first group the old segment takes more */
 #define MUTANT_EVENT_SKIPPED 8      /* the follower leaves a segment before its last group */
+#define MUTANT_STATUS_LOST 9        /* compaction doesn't say again what concerns other segments */
 
 #ifndef SPOOL_MUTANT
 #define SPOOL_MUTANT MUTANT_NONE

@@ -97,13 +97,15 @@ static void show_progress(uint64_t done, uint64_t all, double since)
 static void summary(uint64_t seeds, double took)
 {
     printf("%lu seeds, %lu steps (%.0f/s), %lu store operations; %lu messages, %lu outcomes, %lu "
-           "events, %lu folded; %lu crashes, %lu recoveries (%lu cut), %lu faults, %lu refused\n",
+           "events, %lu folded; %lu crashes, %lu recoveries (%lu cut), %lu faults, %lu refused; "
+           "%lu segments compacted, %lu recycled\n",
            (unsigned long)seeds, (unsigned long)sums.steps, (double)sums.steps / took,
            (unsigned long)sums.operations, (unsigned long)sums.accepted,
            (unsigned long)sums.statuses, (unsigned long)sums.events, (unsigned long)sums.folded,
            (unsigned long)sums.crashes, (unsigned long)sums.recoveries,
            (unsigned long)sums.cut_recoveries, (unsigned long)sums.faults,
-           (unsigned long)sums.refused);
+           (unsigned long)sums.refused, (unsigned long)sums.compacted,
+           (unsigned long)sums.recycled);
 }
 
 static int usage(void)

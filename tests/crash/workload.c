@@ -93,6 +93,8 @@ static void draw_step(struct world *w, size_t count)
         drawn -= steps[i].weight;
     }
     w->statistics.steps++;
+    if (w->shaken > 0 && w->shaken-- && prng_chance(&w->prng, 300))
+        plan_crash(w);
     if (store_sim_stopped(w->sim) && !model_failed(&w->model)) {
         world_crash(w);
         world_start(w, 3000);

@@ -21,7 +21,10 @@ static void observe(void *arg, const struct store_sim_operation *op)
 {
     struct world *w = arg;
     w->statistics.operations++;
-    w->statistics.faults += op->result < 0 && !store_sim_stopped(w->sim);
+    if (op->result < 0 && !store_sim_stopped(w->sim)) {
+        w->statistics.faults++;
+        w->shaken = 30;
+    }
     if (op->file)
         world_say(w, "        %s %s %lu bytes: %s", op->name, op->file, (unsigned long)op->size,
                   strerror(-op->result));
@@ -120,6 +123,10 @@ static void abandon_spool(struct world *w)
         *t = (struct world_task){0};
     }
     world_abandon_uploads(w);
+    struct spool_counts counts;
+    spool_get_counts(w->spool, &counts);
+    w->statistics.compacted += counts.compacted;
+    w->statistics.recycled += counts.recycled;
     spool_close(w->spool);
     w->spool = NULL;
 }

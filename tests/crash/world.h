@@ -37,7 +37,7 @@ struct world_book {
 
 struct world_statistics {
     uint64_t steps, accepted, statuses, events, folded, crashes, recoveries, cut_recoveries;
-    uint64_t refused, faults, operations;
+    uint64_t refused, faults, operations, compacted, recycled;
 };
 
 struct world {
@@ -54,6 +54,7 @@ struct world {
     int64_t now_us;
     uint64_t random; /* state of the spool's own randomness */
     bool faulty;     /* faults are switched on */
+    unsigned shaken; /* steps for which a fault makes a crash more likely */
     bool verbose;
     bool book_mutant;         /* tells the spool of what the book hasn't synced */
     uint64_t cut_recovery_at; /* the next recovery is cut in this operation; 0: by chance */
