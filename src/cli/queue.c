@@ -176,11 +176,20 @@ static int list(struct cli_control *control, const struct wishes *w)
     return l.code;
 }
 
+struct summing {
+    const struct wishes *wishes;
+    int code;
+};
+
 static void on_summary(void *arg, const struct ipc_message *reply)
 {
-    const struct wishes *w = arg;
+    struct summing *s = arg;
 
-    if (w->json) {
+    if (reply->queue_summary.error) {
+        cli_complain("queue", "the server could not count what waits: %s",
+                     strerror(-reply->queue_summary.error));
+        s->code = CLI_BAD_NEWS;
+    } else if (s->wishes->json) {
         cli_json_print(queue_summary_json(&reply->queue_summary), 2);
         putchar('\n');
     } else {
@@ -192,7 +201,10 @@ static int summarize(struct cli_control *control, struct wishes *w)
 {
     const struct ipc_message ask = {.type = IPC_QUEUE_SUMMARY_ASK};
 
-    return cli_control_ask(control, &ask, on_summary, w);
+    struct summing s = {.wishes = w};
+    int code = cli_control_ask(control, &ask, on_summary, &s);
+
+    return code == CLI_OK ? s.code : code;
 }
 
 /* ---- acts ---- */

@@ -40,6 +40,7 @@ CODEC_DEFINE(static, sum_codec, struct ipc_queue_sum,
              CODEC_INT(struct ipc_queue_sum, resume_us),
              CODEC_SPAN(struct ipc_queue_sum, why, IPC_QUEUE_WHY_MAX));
 CODEC_DEFINE(, ipc_queue_summary_codec, struct ipc_queue_summary,
+             CODEC_INT(struct ipc_queue_summary, error),
              CODEC_INT(struct ipc_queue_summary, now_us),
              CODEC_UINT(struct ipc_queue_summary, messages, UINT64_MAX),
              CODEC_UINT(struct ipc_queue_summary, recipients, UINT64_MAX),

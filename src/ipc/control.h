@@ -81,6 +81,7 @@ struct ipc_queue_sum {
 
 /* The destinations with most recipients first. */
 struct ipc_queue_summary {
+    int32_t error; /* 0 or -errno: nothing was counted, or not all */
     int64_t now_us;
     uint64_t messages, recipients; /* in all */
     uint32_t destinations;         /* in all, also those that are left out */

@@ -228,21 +228,26 @@ static struct act *act_new(struct control_client *client, const struct ipc_arriv
     return a;
 }
 
+static void refuse(struct control_client *client, uint64_t token, int error, const char *text)
+{
+    struct ipc_message m = {.type = IPC_QUEUE_ACTED,
+                            .queue_acted = {.error = error, .text = span_from_cstr(text)}};
+    ipc_reply(client->channel, token, &m);
+}
+
 void act_start(struct control_client *client, const struct ipc_arrival *arrival)
 {
     const struct ipc_queue_act *wanted = &arrival->message->queue_act;
-    bool is_all = id_is_zero(&wanted->id) && wanted->destination.size == 0;
-    struct act *a = is_all ? NULL : act_new(client, arrival);
+    struct act *a;
 
-    if (a) {
+    if (id_is_zero(&wanted->id) && wanted->destination.size == 0)
+        refuse(client, arrival->token, -EINVAL, "name a message or a destination");
+    else if (!list_is_empty(&client->acts))
+        refuse(client, arrival->token, -EBUSY, "one act at a time");
+    else if (!(a = act_new(client, arrival)))
+        refuse(client, arrival->token, -ENOMEM, "out of memory");
+    else
         on_slice(a);
-        return;
-    }
-    struct ipc_message m = {.type = IPC_QUEUE_ACTED,
-                            .queue_acted = {.error = is_all ? -EINVAL : -ENOMEM,
-                                            .text = is_all ? SPAN("name a message or a destination")
-                                                           : SPAN("out of memory")}};
-    ipc_reply(client->channel, arrival->token, &m);
 }
 
 void act_drop_all(struct control_client *client)

@@ -137,13 +137,14 @@ static void add_health(struct queue *q, struct ipc_queue_sum *sums, size_t count
     }
 }
 
-static void answer(struct summary *s)
+static void answer(struct summary *s, int error)
 {
     struct control_client *client = s->client;
     uint32_t n = finish_sums(s);
     struct ipc_message m = {
         .type = IPC_QUEUE_SUMMARY,
-        .queue_summary = {.now_us = s->now_us,
+        .queue_summary = {.error = error,
+                          .now_us = s->now_us,
                           .messages = s->message_count,
                           .recipients = s->recipient_count,
                           .destinations = n,
@@ -163,36 +164,42 @@ static void on_slice(void *arg)
     for (int i = 0; i < SLICE_MESSAGES; i++) {
         struct spool_message *m = spool_listing_next(s->messages);
         if (!m) {
-            answer(s);
+            answer(s, 0);
             return;
         }
         s->message_count++;
         for (uint32_t r = 0; r < m->recipient_count; r++)
             if (count_recipient(s, m, &m->recipients[r]) < 0) {
-                answer(s); /* what could be counted */
+                answer(s, -ENOMEM);
                 return;
             }
     }
     io_timer_set(s->timer, 0);
 }
 
-static void answer_empty(struct control_client *client, uint64_t token)
+static void answer_error(struct control_client *client, uint64_t token, int error)
 {
-    struct ipc_message m = {.type = IPC_QUEUE_SUMMARY, .queue_summary.now_us = clock_wall_us()};
+    struct ipc_message m = {.type = IPC_QUEUE_SUMMARY,
+                            .queue_summary = {.error = error, .now_us = clock_wall_us()}};
     ipc_reply(client->channel, token, &m);
 }
 
 void summary_start(struct control_client *client, const struct ipc_arrival *arrival)
 {
     struct queue *q = client->queue;
-    struct summary *s = client->summary ? NULL : calloc(1, sizeof(*s));
+
+    if (client->summary) {
+        answer_error(client, arrival->token, -EBUSY);
+        return;
+    }
+    struct summary *s = calloc(1, sizeof(*s));
     int r = s ? io_timer_new(q->loop, on_slice, s, &s->timer) : -ENOMEM;
 
     if (r == 0)
         r = spool_listing_new(q->spool, &s->messages);
     if (r < 0) {
         summary_free(s);
-        answer_empty(client, arrival->token);
+        answer_error(client, arrival->token, r);
         return;
     }
     s->client = client;

@@ -184,6 +184,21 @@ static void summary_counts_by_destination_and_age(void **state)
     world_free(w);
 }
 
+static void one_act_at_a_time(void **state)
+{
+    struct world *w = begin();
+    struct world_commit c = send_to(w, "bob@here.example");
+    struct ipc_message hold = {.type = IPC_QUEUE_ACT,
+                               .queue_act = {.id = c.id, .index = UINT32_MAX}};
+    struct ipc_call unheard = {.fn = NULL};
+    assert_int_equal(ipc_call(w->admin, &unheard, &hold), 0);
+    ipc_call_cancel(&unheard);
+    assert_int_equal(act(w, IPC_ACT_RELEASE, &c.id, "").error, -EBUSY);
+    world_until(w, is_settled, NULL);
+    assert_int_equal(act(w, IPC_ACT_RELEASE, &c.id, "").count, 1);
+    world_free(w);
+}
+
 static void book_sync_waits_for_the_book(void **state)
 {
     struct world *w = begin();
@@ -247,6 +262,7 @@ int main(void)
         cmocka_unit_test(hold_release_and_retry),
         cmocka_unit_test(acts_on_a_destination),
         cmocka_unit_test(summary_counts_by_destination_and_age),
+        cmocka_unit_test(one_act_at_a_time),
         cmocka_unit_test(book_sync_waits_for_the_book),
         cmocka_unit_test(a_client_may_leave_at_any_time),
         cmocka_unit_test(what_no_client_may_say_ends_its_channel)};
