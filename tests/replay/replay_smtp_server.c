@@ -15,6 +15,7 @@
  *   set NAME VALUE         a setting, before or between
  *   on KIND ADDRESS VERDICT [CODE STATUS TEXT]   how a question is answered
  */
+#include "script_text.h"
 #include "smtp_world.h"
 
 #include <stdio.h>
@@ -77,65 +78,6 @@ static void pump(struct run *r)
     } while (r->input.size + w->open_count != before);
 }
 
-static struct span unescape(char *text)
-{
-    char *out = text;
-
-    for (const char *in = text; *in; in++) {
-        if (*in != '\\') {
-            *out++ = *in;
-            continue;
-        }
-        char hex[3] = "";
-        switch (*++in) {
-        case 'r':
-            *out++ = '\r';
-            break;
-        case 'n':
-            *out++ = '\n';
-            break;
-        case 't':
-            *out++ = '\t';
-            break;
-        case '0':
-            *out++ = '\0';
-            break;
-        case 'x':
-            memcpy(hex, in + 1, 2);
-            *out++ = (char)strtoul(hex, NULL, 16);
-            in += 2;
-            break;
-        default:
-            *out++ = *in;
-        }
-    }
-    return span_of(text, (size_t)(out - text));
-}
-
-/* '*' matches any run; the usual two-pointer walk, linear enough for test lines. */
-static bool matches(struct span pattern, struct span text)
-{
-    size_t p = 0, t = 0, star = SIZE_MAX, mark = 0;
-
-    while (t < text.size) {
-        if (p < pattern.size && pattern.data[p] == '*') {
-            star = p++;
-            mark = t;
-        } else if (p < pattern.size && pattern.data[p] == text.data[t]) {
-            p++;
-            t++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            t = ++mark;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.size && pattern.data[p] == '*')
-        p++;
-    return p == pattern.size;
-}
-
 static void expect_line(struct run *r, struct span pattern)
 {
     struct span all = buffer_span(&r->output);
@@ -144,7 +86,7 @@ static void expect_line(struct run *r, struct span pattern)
     if (lf < 1 || all.data[lf - 1] != '\r')
         fail(r, "no line of output, there is", all);
     struct span line = span_first(all, (size_t)lf - 1);
-    if (line.size > 510 || !matches(pattern, line))
+    if (line.size > 510 || !script_matches(pattern, line))
         fail(r, "the server said", line);
     buffer_consume(&r->output, (size_t)lf + 1);
 }
@@ -156,7 +98,7 @@ static void expect_next(struct run *r, const struct buffer *lines, size_t *at, s
 
     if (lf < 0)
         fail(r, "there is no other one", pattern);
-    if (!matches(pattern, span_first(rest, (size_t)lf)))
+    if (!script_matches(pattern, span_first(rest, (size_t)lf)))
         fail(r, "it was", span_first(rest, (size_t)lf));
     *at += (size_t)lf + 1;
 }
@@ -175,7 +117,7 @@ static void repeat(struct run *r, char *text)
 {
     char *line;
     unsigned long count = strtoul(text, &line, 10);
-    struct span bytes = unescape(line + 1);
+    struct span bytes = script_unescape(line + 1);
 
     for (unsigned long i = 0; i < count; i++) {
         feed(r, bytes);
@@ -281,11 +223,11 @@ static void expect(struct run *r, char key, struct span text)
         expect_next(r, &w->refusals, &r->refusals_at, text);
         break;
     case 'B':
-        if (!matches(text, buffer_span(&w->body)))
+        if (!script_matches(text, buffer_span(&w->body)))
             fail(r, "the body is", buffer_span(&w->body));
         break;
     case 'H':
-        if (!matches(text, buffer_span(&w->header)))
+        if (!script_matches(text, buffer_span(&w->header)))
             fail(r, "the header is", buffer_span(&w->header));
         break;
     case 'O':
@@ -304,11 +246,11 @@ static bool act(struct run *r, char key, char *text)
 
     switch (key) {
     case 'C':
-        feed(r, unescape(text));
+        feed(r, script_unescape(text));
         feed(r, SPAN("\r\n"));
         return true;
     case 'c':
-        feed(r, unescape(text));
+        feed(r, script_unescape(text));
         return true;
     case 'L':
         repeat(r, text);
@@ -369,7 +311,7 @@ static void run_line(struct run *r, char *line)
         exit(1);
     char *text = line[2] == ' ' ? line + 3 : line + 2;
     if (!act(r, *line, text) && r->budget < 0)
-        expect(r, *line, unescape(text));
+        expect(r, *line, script_unescape(text));
 }
 
 static void run_script(struct run *r, char *script, enum smtp_world_order order)
@@ -416,23 +358,10 @@ static void cut(const char *file, char *script, size_t budget)
     done(&r);
 }
 
-static char *read_file(const char *name)
-{
-    FILE *f = fopen(name, "r");
-    char *text = calloc(1, 1 << 20);
-
-    if (!f || !text || fread(text, 1, (1 << 20) - 1, f) == 0) {
-        perror(name);
-        exit(2);
-    }
-    fclose(f);
-    return text;
-}
-
 /* strsep() writes into the text, so every run has a copy of its own. */
 static void test_file(const char *name)
 {
-    char *text = read_file(name), *copy;
+    char *text = script_read(name), *copy;
     size_t fed = 0;
 
     for (int way = 0; way < 6; way++, free(copy)) {

@@ -1,0 +1,27 @@
+#include "smtp/client/session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+void smtp_client_say_mail(struct smtp_client *c)
+{
+    const struct smtp_client_mail *mail = c->mail;
+    char size[40] = "";
+
+    /* RFC 1870 section 5: an estimate, which a conversion may exceed a little. */
+    if (smtp_client_offers(c, SMTP_EXTENSION_SIZE))
+        snprintf(size, sizeof(size), " SIZE=%" PRIu64, mail->size_bytes + mail->header.size);
+    smtp_client_command(c, SMTP_CLIENT_MAIL, "MAIL FROM:<" SPAN_FMT ">%s%s%s",
+                        SPAN_ARG(mail->sender), size, c->declare_8bit ? " BODY=8BITMIME" : "",
+                        c->declare_utf8 ? " SMTPUTF8" : "");
+    c->mail_sent = true;
+}
+
+void smtp_client_on_mail(struct smtp_client *c)
+{
+    if (!smtp_client_heard_yes(c)) {
+        c->mail_refused = true;
+        smtp_client_settle_all(c, smtp_client_result_of(c));
+    }
+    smtp_client_go_on(c);
+}

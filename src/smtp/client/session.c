@@ -1,0 +1,288 @@
+#include "smtp/client/session.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+const struct smtp_client_timeouts smtp_client_timeouts_default = {
+    .greeting = 300000,
+    .hello = 300000,
+    .mail = 300000,
+    .recipient = 300000,
+    .data = 120000,
+    .block = 180000,
+    .final = 600000,
+    .quit = 5000,
+};
+
+/* The one place that changes the state; what must hold in a state is restated here. */
+void smtp_client_state_set(struct smtp_client *c, enum smtp_client_state state)
+{
+    assert(c->state != SMTP_CLIENT_CLOSED);
+    switch (state) {
+    case SMTP_CLIENT_GREETING:
+    case SMTP_CLIENT_HELLO:
+        assert(!c->mail);
+        break;
+    case SMTP_CLIENT_READY:
+        assert(!c->mail && c->awaited.size == 0);
+        break;
+    case SMTP_CLIENT_ENVELOPE:
+        assert(c->mail && !c->last_sent);
+        break;
+    case SMTP_CLIENT_OPENING:
+        assert(c->mail && c->data_sent && !c->chunking);
+        break;
+    case SMTP_CLIENT_BODY:
+        assert(c->mail && c->accepted > 0 && !c->last_sent);
+        break;
+    case SMTP_CLIENT_FINAL:
+        assert(c->mail && c->last_sent);
+        break;
+    case SMTP_CLIENT_QUITTING:
+    case SMTP_CLIENT_CLOSED:
+        assert(!c->mail);
+        break;
+    }
+    c->state = state;
+    c->progress_ms = *c->now_ms;
+}
+
+struct smtp_client *smtp_client_new(const struct smtp_client_settings *settings,
+                                    const int64_t *now_ms)
+{
+    struct smtp_client *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return NULL;
+    c->settings = settings;
+    c->now_ms = now_ms;
+    c->awaited.limit = SMTP_CLIENT_AWAITED_MAX;
+    smtp_heard_init(&c->heard);
+    c->progress_ms = *now_ms;
+    smtp_client_await(c, SMTP_CLIENT_CONNECT);
+    return c;
+}
+
+void smtp_client_free(struct smtp_client *c)
+{
+    if (!c)
+        return;
+    seven_bit_free(c->convert);
+    buffer_done(&c->converted);
+    buffer_done(&c->chunk);
+    buffer_done(&c->awaited);
+    buffer_done(&c->out);
+    free(c);
+}
+
+void smtp_client_await(struct smtp_client *c, enum smtp_client_verb verb)
+{
+    buffer_append_byte(&c->awaited, (char)verb);
+}
+
+void smtp_client_command(struct smtp_client *c, enum smtp_client_verb verb, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    buffer_vprintf(&c->out, format, args);
+    va_end(args);
+    buffer_append_span(&c->out, SPAN("\r\n"));
+    smtp_client_await(c, verb);
+}
+
+static void fail(struct smtp_client *c, const char *status, struct span text)
+{
+    if (c->state == SMTP_CLIENT_CLOSED)
+        return;
+    /* All was written and perhaps taken: nobody knows. What is still in our hands was not. */
+    bool uncertain = c->mail && c->state == SMTP_CLIENT_FINAL && c->out.size == 0;
+    if (c->mail) {
+        smtp_client_settle_all_as(c, uncertain ? SMTP_RESULT_UNCERTAIN : SMTP_RESULT_HOST, status,
+                                  text);
+        smtp_client_drop_mail(c);
+    }
+    snprintf(c->trouble_status, sizeof(c->trouble_status), "%s", status);
+    text = span_first(text, sizeof(c->trouble));
+    memcpy(c->trouble, text.data, text.size);
+    c->trouble_size = (uint16_t)text.size;
+    buffer_clear(&c->out);
+    buffer_clear(&c->awaited);
+    smtp_client_state_set(c, SMTP_CLIENT_CLOSED);
+}
+
+void smtp_client_fail(struct smtp_client *c, const char *status, const char *text)
+{
+    fail(c, status, span_from_cstr(text));
+}
+
+/* "5.x" about a host says nothing of a recipient: it becomes "4.x" (another host, another day). */
+void smtp_client_fail_heard(struct smtp_client *c)
+{
+    char status[SMTP_HEARD_STATUS_SIZE];
+
+    smtp_heard_status(&c->heard, status);
+    status[0] = '4';
+    fail(c, status, smtp_heard_text(&c->heard));
+}
+
+/* What breaks off is told with the phase, which is what an administrator asks first. */
+static const char *const phases[] = {
+    [SMTP_CLIENT_GREETING] = "while its greeting was waited for",
+    [SMTP_CLIENT_HELLO] = "after EHLO",
+    [SMTP_CLIENT_READY] = "between two messages",
+    [SMTP_CLIENT_ENVELOPE] = "while sender and recipients were named",
+    [SMTP_CLIENT_OPENING] = "after DATA",
+    [SMTP_CLIENT_BODY] = "while the message was sent",
+    [SMTP_CLIENT_FINAL] = "after the end of the message, before its verdict",
+    [SMTP_CLIENT_QUITTING] = "after QUIT",
+    [SMTP_CLIENT_CLOSED] = "",
+};
+
+static void fail_in_phase(struct smtp_client *c, const char *status, const char *why)
+{
+    char text[SMTP_CLIENT_TROUBLE_MAX];
+
+    int size = snprintf(text, sizeof(text), "%s %s", why, phases[c->state]);
+    size_t used = size < 0 ? 0 : (size_t)size < sizeof(text) ? (size_t)size : sizeof(text) - 1;
+    fail(c, status, span_of(text, used));
+}
+
+static void bad_reply(struct smtp_client *c)
+{
+    char text[256];
+    struct span got = span_first(smtp_heard_text(&c->heard), 160);
+
+    snprintf(text, sizeof(text), "this is no SMTP reply: \"" SPAN_FMT "\"", SPAN_ARG(got));
+    fail_in_phase(c, "4.5.0", text);
+}
+
+void smtp_client_input(struct smtp_client *c, struct span in)
+{
+    while (in.size && c->state != SMTP_CLIENT_CLOSED) {
+        size_t used;
+        int r = smtp_heard_feed(&c->heard, in, &used);
+        in = span_from(in, used);
+        if (r < 0) {
+            bad_reply(c);
+        } else if (r > 0) {
+            c->progress_ms = *c->now_ms;
+            smtp_client_on_reply(c);
+        }
+    }
+    if (buffer_error(&c->out) || buffer_error(&c->awaited) || buffer_error(&c->chunk) ||
+        buffer_error(&c->converted))
+        smtp_client_fail(c, "4.3.0", "out of memory");
+}
+
+void smtp_client_lost(struct smtp_client *c, const char *why)
+{
+    if (c->state == SMTP_CLIENT_QUITTING)
+        smtp_client_state_set(c, SMTP_CLIENT_CLOSED);
+    else
+        fail_in_phase(c, "4.4.2", why);
+}
+
+struct span smtp_client_output(const struct smtp_client *c)
+{
+    return buffer_span(&c->out);
+}
+
+void smtp_client_sent(struct smtp_client *c, size_t size)
+{
+    buffer_consume(&c->out, size);
+    if (size)
+        c->progress_ms = *c->now_ms;
+    if (c->out.size == 0 && c->out.capacity > SMTP_CLIENT_OUTPUT_MARK)
+        buffer_done(&c->out);
+}
+
+/* Waiting for a reply, or (while there is output) for the station to read. */
+static uint32_t timeout_ms(const struct smtp_client *c)
+{
+    const struct smtp_client_timeouts *t = &c->settings->timeouts;
+
+    switch (c->state) {
+    case SMTP_CLIENT_GREETING:
+        return t->greeting;
+    case SMTP_CLIENT_HELLO:
+        return t->hello;
+    case SMTP_CLIENT_ENVELOPE:
+        return c->heard_of ? t->recipient : t->mail;
+    case SMTP_CLIENT_OPENING:
+        return t->data;
+    case SMTP_CLIENT_BODY:
+        return t->block;
+    case SMTP_CLIENT_FINAL:
+        return c->out.size ? t->block : t->final;
+    case SMTP_CLIENT_QUITTING:
+        return t->quit;
+    case SMTP_CLIENT_READY:
+    case SMTP_CLIENT_CLOSED:
+        break;
+    }
+    return 0;
+}
+
+int64_t smtp_client_deadline_ms(const struct smtp_client *c)
+{
+    uint32_t timeout = timeout_ms(c);
+
+    return timeout ? c->progress_ms + timeout : INT64_MAX;
+}
+
+void smtp_client_expire(struct smtp_client *c)
+{
+    char why[80];
+
+    if (*c->now_ms < smtp_client_deadline_ms(c))
+        return;
+    if (c->state == SMTP_CLIENT_QUITTING) {
+        smtp_client_state_set(c, SMTP_CLIENT_CLOSED);
+        return;
+    }
+    snprintf(why, sizeof(why), "it said nothing for %u seconds", timeout_ms(c) / 1000);
+    fail_in_phase(c, "4.4.2", why);
+}
+
+bool smtp_client_is_ready(const struct smtp_client *c)
+{
+    return c->state == SMTP_CLIENT_READY;
+}
+
+bool smtp_client_is_over(const struct smtp_client *c)
+{
+    return c->state == SMTP_CLIENT_CLOSED;
+}
+
+bool smtp_client_has_begun_body(const struct smtp_client *c)
+{
+    return c->body_begun;
+}
+
+bool smtp_client_was_stale(const struct smtp_client *c)
+{
+    return c->state == SMTP_CLIENT_CLOSED && c->mail_count > 1 && !c->answered;
+}
+
+struct span smtp_client_trouble(const struct smtp_client *c)
+{
+    return span_of(c->trouble, c->trouble_size);
+}
+
+const char *smtp_client_trouble_status(const struct smtp_client *c)
+{
+    return c->trouble_status;
+}
+
+unsigned smtp_client_extensions(const struct smtp_client *c)
+{
+    return c->extensions;
+}
+
+unsigned smtp_client_mail_count(const struct smtp_client *c)
+{
+    return c->mail_count;
+}

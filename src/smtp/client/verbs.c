@@ -1,0 +1,43 @@
+#include "smtp/client/session.h"
+
+#include <assert.h>
+
+#define IN(state) (1u << SMTP_CLIENT_##state)
+
+/* In which states the reply to a command may come, and what it means. */
+static const struct {
+    unsigned legal;
+    void (*on_reply)(struct smtp_client *c);
+} verbs[SMTP_CLIENT_VERB_COUNT] = {
+    [SMTP_CLIENT_CONNECT] = {IN(GREETING), smtp_client_on_greeting},
+    [SMTP_CLIENT_EHLO] = {IN(HELLO), smtp_client_on_ehlo},
+    [SMTP_CLIENT_HELO] = {IN(HELLO), smtp_client_on_helo},
+    [SMTP_CLIENT_RSET] = {IN(ENVELOPE), smtp_client_on_rset},
+    [SMTP_CLIENT_MAIL] = {IN(ENVELOPE), smtp_client_on_mail},
+    [SMTP_CLIENT_RCPT] = {IN(ENVELOPE), smtp_client_on_rcpt},
+    [SMTP_CLIENT_DATA] = {IN(OPENING), smtp_client_on_data},
+    [SMTP_CLIENT_DOT] = {IN(FINAL), smtp_client_on_dot},
+    [SMTP_CLIENT_BDAT] = {IN(BODY) | IN(FINAL), smtp_client_on_bdat},
+    [SMTP_CLIENT_QUIT] = {IN(QUITTING), smtp_client_on_quit},
+};
+
+void smtp_client_on_reply(struct smtp_client *c)
+{
+    if (c->awaited.size == 0) { /* to what? Mostly "421 idle too long" */
+        smtp_client_fail_heard(c);
+        return;
+    }
+    enum smtp_client_verb verb = (enum smtp_client_verb)c->awaited.data[0];
+    assert(verb < SMTP_CLIENT_VERB_COUNT && verbs[verb].legal & 1u << c->state);
+    buffer_consume(&c->awaited, 1);
+    /* RFC 5321 3.8: the station closes the channel, whatever it was asked. That was its verdict on
+     * the whole message, too: it hasn't taken it. */
+    if (c->heard.code == 421 && verb != SMTP_CLIENT_QUIT) {
+        if (c->state == SMTP_CLIENT_FINAL)
+            smtp_client_settle_all(c, SMTP_RESULT_HOST);
+        smtp_client_fail_heard(c);
+        return;
+    }
+    c->answered = true;
+    verbs[verb].on_reply(c);
+}
