@@ -171,7 +171,7 @@ def test_a_full_disk_defers_new_mail_and_finishes_the_old():
                     return refusal.smtp_code
                 except smtplib.SMTPRecipientsRefused as refusal:
                     return list(refusal.recipients.values())[0][0]
-            assert lab.eventually(is_refused, 'new mail is deferred') == 452
+            lab.eventually(lambda: is_refused() == 452, 'new mail is deferred before DATA')
             unblock(server, 'bob')
             server.command('queue', 'retry', '--id', ident)
             server.wait_for(1)
