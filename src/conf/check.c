@@ -2,7 +2,6 @@
 
 #include "conf/tree.h"
 #include "mail/address.h"
-#include <stdlib.h>
 
 struct check {
     const struct conf *conf;
@@ -92,34 +91,6 @@ static bool has_mark(struct span template, char mark)
     return false;
 }
 
-static int by_name(const void *left, const void *right)
-{
-    const struct conf_domain *const *a = left, *const *b = right;
-    size_t common = (*a)->name.size < (*b)->name.size ? (*a)->name.size : (*b)->name.size;
-    int order = memcmp((*a)->name.data, (*b)->name.data, common);
-
-    return order ? order
-                 : ((*a)->name.size > (*b)->name.size) - ((*a)->name.size < (*b)->name.size);
-}
-
-/* Names that differ in case only: the tree couldn't tell. */
-static void check_duplicates(struct check *k)
-{
-    const struct conf *c = k->conf;
-    const struct conf_domain **sorted = calloc(c->domain_count + 1, sizeof(*sorted));
-
-    for (size_t i = 0; sorted && i < c->domain_count; i++)
-        sorted[i] = &c->domains[i];
-    if (sorted)
-        qsort(sorted, c->domain_count, sizeof(*sorted), by_name);
-    for (size_t i = 1; sorted && i < c->domain_count; i++)
-        if (span_equal(sorted[i]->name, sorted[i - 1]->name))
-            conf_error(k->problems, sorted[i]->place,
-                       "`%.*s` is listed twice in different case; keep one of the two",
-                       SPAN_ARG(sorted[i]->name));
-    free(sorted);
-}
-
 static void check_template(struct check *k, const struct conf_domain *d)
 {
     if (d->template.size == 0)
@@ -143,12 +114,11 @@ static void check_template(struct check *k, const struct conf_domain *d)
 static void check_domains(struct check *k)
 {
     const struct conf *c = k->conf;
-    const struct conf_node *relays = conf_tree_child(c->root, "relays");
 
     if (k->whole && c->domain_count == 0)
         conf_warn(k->problems, place_of(k, NULL, "domains"),
                   "no domain is delivered here, so every recipient is refused; add `domains:`");
-    check_duplicates(k);
+    conf_check_names(c, k->problems);
     for (size_t i = 0; i < c->domain_count; i++) {
         const struct conf_domain *d = &c->domains[i];
         if (k->whole && d->users.size == 0)
@@ -157,13 +127,6 @@ static void check_domains(struct check *k)
                                       : "all mail for it is refused");
         check_template(k, d);
     }
-    for (const struct conf_node *n = relays ? relays->first : NULL; n; n = n->next)
-        for (size_t i = 0; i < c->domain_count; i++)
-            if (span_equal_nocase(n->key, c->domains[i].name))
-                conf_error(k->problems, n->key_place,
-                           "`%.*s` is also in `domains:`; mail is either delivered here or carried "
-                           "on, keep one",
-                           SPAN_ARG(span_first(n->key, 80)));
 }
 
 static void check_retry(struct check *k)

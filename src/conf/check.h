@@ -7,3 +7,6 @@
 #include "conf/conf.h"
 
 void conf_check(const struct conf *c, struct conf_problems *problems);
+
+/* check_names.c: names that are in the file more than once, also in different case. */
+void conf_check_names(const struct conf *c, struct conf_problems *problems);

@@ -41,6 +41,13 @@ struct conf_domain {
     struct span aliases;  /* absolute path, or empty */
 };
 
+/* An entry of `relays` or `routes`. */
+struct conf_route {
+    struct span name; /* a domain; of routes also ".domain" for all below it, and "*" */
+    struct conf_place place;
+    struct span next_hop; /* "mx", or "host:HOST:PORT[,HOST:PORT...]" */
+};
+
 struct conf_limits {
     uint64_t message_size, recipients, connections, errors;
     uint64_t client_connections, network_connections, client_rate, network_rate, client_refusals;
@@ -73,6 +80,10 @@ struct conf {
     size_t listen_count;
     struct conf_domain *domains;
     size_t domain_count;
+    struct conf_route *relays, *routes;
+    size_t relay_count, route_count;
+    bool allow_private_mx;
+    uint8_t report_language; /* enum conf_language */
     struct conf_network *trusted;
     size_t trusted_count;
     struct conf_limits limits;
@@ -110,6 +121,9 @@ int conf_cut_directory(const struct conf *c, uint64_t generation, struct arena *
 /* `uid`, `gid`: of c->users.mailbox, or of whoever started an unprivileged server. */
 int conf_cut_mailbox(const struct conf *c, uint64_t generation, uint32_t uid, uint32_t gid,
                      struct arena *arena, struct conf_mailbox *out);
+
+int conf_cut_smtp(const struct conf *c, uint64_t generation, struct arena *arena,
+                  struct conf_smtp *out);
 
 /* The folder part of a Maildir template: all before the first segment with a %. */
 struct span conf_template_folder(struct span template);

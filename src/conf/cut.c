@@ -2,6 +2,7 @@
 #include "conf/conf.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 static void *allocate(struct arena *arena, size_t count, size_t size)
 {
@@ -43,15 +44,35 @@ int conf_cut_smtpd(const struct conf *c, uint64_t generation, unsigned processes
     return 0;
 }
 
+static int by_pattern(const void *left, const void *right)
+{
+    const struct conf_queue_route *a = left, *b = right;
+
+    return conf_name_compare(a->pattern, b->pattern);
+}
+
+static size_t add_routes(struct conf_queue_route *routes, size_t count,
+                         const struct conf_route *from, size_t from_count)
+{
+    for (size_t i = 0; i < from_count; i++)
+        routes[count++] = (struct conf_queue_route){from[i].name, from[i].next_hop};
+    return count;
+}
+
 int conf_cut_queue(const struct conf *c, uint64_t generation, struct arena *arena,
                    struct conf_queue *out)
 {
     struct conf_queue_domain *domains = allocate(arena, c->domain_count, sizeof(*domains));
+    struct conf_queue_route *routes =
+        allocate(arena, c->relay_count + c->route_count, sizeof(*routes));
 
-    if (!domains)
+    if (!domains || !routes)
         return -ENOMEM;
     for (size_t i = 0; i < c->domain_count; i++)
         domains[i] = (struct conf_queue_domain){c->domains[i].name, CONF_TRANSPORT_MAILBOX};
+    size_t route_count = add_routes(routes, 0, c->relays, c->relay_count);
+    route_count = add_routes(routes, route_count, c->routes, c->route_count);
+    qsort(routes, route_count, sizeof(*routes), by_pattern);
     *out = (struct conf_queue){
         .generation = generation,
         .hostname = c->hostname,
@@ -67,6 +88,10 @@ int conf_cut_queue(const struct conf *c, uint64_t generation, struct arena *aren
         .delay_notice_ms = c->retry.delay_notice,
         .domains = domains,
         .domain_count = c->domain_count,
+        .routes = routes,
+        .route_count = route_count,
+        .postmaster = c->postmaster,
+        .report_language = c->report_language,
     };
     return 0;
 }
@@ -98,9 +123,10 @@ int conf_cut_directory(const struct conf *c, uint64_t generation, struct arena *
 {
     struct conf_directory_domain *domains = allocate(arena, c->domain_count, sizeof(*domains));
     struct conf_file *files = allocate(arena, 2 * c->domain_count, sizeof(*files));
+    struct conf_relay_domain *relays = allocate(arena, c->relay_count, sizeof(*relays));
     size_t file_count = 0;
 
-    if (!domains || !files)
+    if (!domains || !files || !relays)
         return -ENOMEM;
     for (size_t i = 0; i < c->domain_count; i++) {
         const struct conf_domain *d = &c->domains[i];
@@ -108,12 +134,16 @@ int conf_cut_directory(const struct conf *c, uint64_t generation, struct arena *
         add_file(files, &file_count, d->users);
         add_file(files, &file_count, d->aliases);
     }
+    for (size_t i = 0; i < c->relay_count; i++)
+        relays[i].name = c->relays[i].name;
     *out = (struct conf_directory){
         .generation = generation,
         .hostname = c->hostname,
         .postmaster = c->postmaster,
         .domains = domains,
         .domain_count = c->domain_count,
+        .relays = relays,
+        .relay_count = c->relay_count,
         .files = files,
         .file_count = file_count,
         .trusted = c->trusted,
@@ -145,6 +175,30 @@ int conf_cut_mailbox(const struct conf *c, uint64_t generation, uint32_t uid, ui
         .domains = domains,
         .domain_count = c->domain_count,
         .quota = c->quota,
+    };
+    return 0;
+}
+
+int conf_cut_smtp(const struct conf *c, uint64_t generation, struct arena *arena,
+                  struct conf_smtp *out)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < c->listen_count; i++)
+        count += c->listens[i].address_count;
+    struct conf_address *own = allocate(arena, count, sizeof(*own));
+    if (!own)
+        return -ENOMEM;
+    count = 0;
+    for (size_t i = 0; i < c->listen_count; i++)
+        for (size_t j = 0; j < c->listens[i].address_count; j++)
+            own[count++] = c->listens[i].addresses[j];
+    *out = (struct conf_smtp){
+        .generation = generation,
+        .hostname = c->hostname,
+        .own = own,
+        .own_count = count,
+        .allow_private_mx = c->allow_private_mx,
     };
     return 0;
 }

@@ -1,5 +1,6 @@
 #include "conf/keys.h"
 
+#include "conf/route_keys.h"
 #include "conf/value.h"
 
 #define KB UINT64_C(1024)
@@ -32,45 +33,6 @@ static const struct conf_key web_keys[] = {
     {"address", CONF_TYPE_ADDRESSES, CONF_UNKEPT, .max = CONF_ADDRESSES_MAX, .required = true},
 };
 static const struct conf_schema web_schema = {.name = "`web`", KEYS(web_keys)};
-
-/* An entry of `relays` or `routes`: nothing is kept but its name. */
-struct unkept_entry {
-    struct span name;
-    struct conf_place place;
-    uint8_t tls;
-};
-
-static bool read_route_tls(struct conf_reader *r, const struct conf_node *n, void *member)
-{
-    /* Ignoring it would send in the clear, some day, what was meant to be protected. */
-    if (span_equal(n->text, SPAN("require")))
-        conf_error(
-            r->problems, n->place,
-            "not built yet: `tls: require` on a route; take it out, nothing is sent to other "
-            "servers by this version");
-    return true;
-}
-
-static bool read_pattern(struct conf_reader *r, const struct conf_node *n, struct span *out_name)
-{
-    if (span_equal(n->key, SPAN("*")))
-        return true;
-    return conf_read_domain(r, n->key_place, n->key, out_name);
-}
-
-static const struct conf_key relay_keys[] = {
-    {"to", CONF_TYPE_TEXTS, CONF_UNKEPT, .max = 64, .required = true},
-    {"verify", CONF_TYPE_BOOL, CONF_UNKEPT},
-    {"tls", CONF_TYPE_CUSTOM, CONF_UNKEPT, .read = read_route_tls},
-};
-static const struct conf_schema relay_schema = {
-    .name = "a relay or route",
-    KEYS(relay_keys),
-    .size = sizeof(struct unkept_entry),
-    .name_offset = offsetof(struct unkept_entry, name),
-    .place_offset = offsetof(struct unkept_entry, place),
-    .read_name = read_pattern,
-};
 
 /* ---- listen ---- */
 
@@ -243,6 +205,12 @@ static const struct conf_key mailbox_keys[] = {
 };
 static const struct conf_schema mailbox_schema = {.name = "`mailbox`", KEYS(mailbox_keys)};
 
+static const char *const language_words[] = {"en", "de", NULL};
+static const struct conf_key report_keys[] = {
+    {"language", CONF_TYPE_WORD, offsetof(struct conf, report_language), .words = language_words},
+};
+static const struct conf_schema report_schema = {.name = "`report`", KEYS(report_keys)};
+
 /* ---- the file ---- */
 
 static bool read_spool(struct conf_reader *r, const struct conf_node *n, void *target)
@@ -277,6 +245,12 @@ static const struct conf_key file_keys[] = {
      .max = CONF_LISTENERS_MAX, .schema = &listen_schema},
     {"domains", CONF_TYPE_MAPS, offsetof(struct conf, domains), offsetof(struct conf, domain_count),
      .max = CONF_DOMAINS_MAX, .schema = &domain_schema},
+    {"relays", CONF_TYPE_MAPS, offsetof(struct conf, relays), offsetof(struct conf, relay_count),
+     .max = CONF_DOMAINS_MAX, .schema = &conf_relay_schema},
+    {"routes", CONF_TYPE_MAPS, offsetof(struct conf, routes), offsetof(struct conf, route_count),
+     .max = CONF_DOMAINS_MAX, .schema = &conf_route_schema},
+    {"allow_private_mx", CONF_TYPE_BOOL, offsetof(struct conf, allow_private_mx)},
+    {"report", CONF_TYPE_MAP, 0, .schema = &report_schema},
     {"trusted", CONF_TYPE_NETWORKS, offsetof(struct conf, trusted),
      offsetof(struct conf, trusted_count), .max = CONF_NETWORKS_MAX},
     {"retry", CONF_TYPE_MAP, 0, .schema = &retry_schema},
@@ -286,10 +260,6 @@ static const struct conf_key file_keys[] = {
     {"mailbox", CONF_TYPE_MAP, 0, .schema = &mailbox_schema},
     {"tls", CONF_TYPE_MAP, CONF_UNKEPT, .schema = &tls_schema,
      .not_built = "TLS; STARTTLS is not offered, all sessions are in the clear"},
-    {"relays", CONF_TYPE_MAPS, CONF_UNKEPT, .max = CONF_DOMAINS_MAX, .schema = &relay_schema,
-     .not_built = "relaying; mail for these domains is refused as foreign"},
-    {"routes", CONF_TYPE_MAPS, CONF_UNKEPT, .max = CONF_DOMAINS_MAX, .schema = &relay_schema,
-     .not_built = "sending to other servers; mail for foreign domains is refused"},
     {"resolver", CONF_TYPE_MAP, CONF_UNKEPT, .schema = &resolver_schema,
      .not_built = "the resolver; no DNS server is asked"},
     {"web", CONF_TYPE_MAP, CONF_UNKEPT, .schema = &web_schema,

@@ -31,21 +31,45 @@ CODEC_DEFINE(static, queue_domain_codec, struct conf_queue_domain,
              CODEC_SPAN(struct conf_queue_domain, name, CONF_TEXT_MAX),
              CODEC_UINT(struct conf_queue_domain, transport, CONF_TRANSPORT_MAILBOX));
 
-CODEC_DEFINE(, conf_queue_codec, struct conf_queue,
-             CODEC_UINT(struct conf_queue, generation, UINT64_MAX),
-             CODEC_SPAN(struct conf_queue, hostname, CONF_TEXT_MAX),
-             CODEC_SPAN(struct conf_queue, spool, CONF_PATH_MAX),
-             CODEC_UINT(struct conf_queue, segment_size, UINT64_MAX),
-             CODEC_UINT(struct conf_queue, disk_reserve, UINT64_MAX),
-             CODEC_UINT(struct conf_queue, waiting_max, UINT64_MAX),
-             CODEC_UINT(struct conf_queue, message_size_max, UINT64_MAX),
-             CODEC_UINT(struct conf_queue, recipients_max, UINT32_MAX),
-             CODEC_UINT(struct conf_queue, retry_first_ms, TIME_MAX_MS),
-             CODEC_UINT(struct conf_queue, retry_max_ms, TIME_MAX_MS),
-             CODEC_UINT(struct conf_queue, give_up_ms, TIME_MAX_MS),
-             CODEC_UINT(struct conf_queue, delay_notice_ms, TIME_MAX_MS),
-             CODEC_LIST(struct conf_queue, domains, domain_count, CONF_DOMAINS_MAX,
-                        &queue_domain_codec));
+CODEC_DEFINE(static, queue_route_codec, struct conf_queue_route,
+             CODEC_SPAN(struct conf_queue_route, pattern, CONF_TEXT_MAX),
+             CODEC_SPAN(struct conf_queue_route, next_hop, CONF_NEXT_HOP_MAX));
+
+CODEC_DEFINE(
+    , conf_queue_codec, struct conf_queue, CODEC_UINT(struct conf_queue, generation, UINT64_MAX),
+    CODEC_SPAN(struct conf_queue, hostname, CONF_TEXT_MAX),
+    CODEC_SPAN(struct conf_queue, spool, CONF_PATH_MAX),
+    CODEC_UINT(struct conf_queue, segment_size, UINT64_MAX),
+    CODEC_UINT(struct conf_queue, disk_reserve, UINT64_MAX),
+    CODEC_UINT(struct conf_queue, waiting_max, UINT64_MAX),
+    CODEC_UINT(struct conf_queue, message_size_max, UINT64_MAX),
+    CODEC_UINT(struct conf_queue, recipients_max, UINT32_MAX),
+    CODEC_UINT(struct conf_queue, retry_first_ms, TIME_MAX_MS),
+    CODEC_UINT(struct conf_queue, retry_max_ms, TIME_MAX_MS),
+    CODEC_UINT(struct conf_queue, give_up_ms, TIME_MAX_MS),
+    CODEC_UINT(struct conf_queue, delay_notice_ms, TIME_MAX_MS),
+    CODEC_LIST(struct conf_queue, domains, domain_count, CONF_DOMAINS_MAX, &queue_domain_codec),
+    CODEC_LIST(struct conf_queue, routes, route_count, 2 * CONF_DOMAINS_MAX, &queue_route_codec),
+    CODEC_SPAN(struct conf_queue, postmaster, CONF_TEXT_MAX),
+    CODEC_UINT(struct conf_queue, report_language, CONF_LANGUAGE_DE));
+
+int conf_name_compare(struct span a, struct span b)
+{
+    size_t common = a.size < b.size ? a.size : b.size;
+    int order = common ? memcmp(a.data, b.data, common) : 0;
+
+    return order ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+CODEC_DEFINE(static, address_codec, struct conf_address, CODEC_FIXED(struct conf_address, ip),
+             CODEC_UINT(struct conf_address, port, UINT16_MAX));
+
+CODEC_DEFINE(, conf_smtp_codec, struct conf_smtp,
+             CODEC_UINT(struct conf_smtp, generation, UINT64_MAX),
+             CODEC_SPAN(struct conf_smtp, hostname, CONF_TEXT_MAX),
+             CODEC_LIST(struct conf_smtp, own, own_count, CONF_LISTENERS_MAX *CONF_ADDRESSES_MAX,
+                        &address_codec),
+             CODEC_UINT(struct conf_smtp, allow_private_mx, 1));
 
 CODEC_DEFINE(, conf_book_codec, struct conf_book,
              CODEC_UINT(struct conf_book, generation, UINT64_MAX),
@@ -59,6 +83,9 @@ CODEC_DEFINE(static, directory_domain_codec, struct conf_directory_domain,
              CODEC_SPAN(struct conf_directory_domain, users, CONF_PATH_MAX),
              CODEC_SPAN(struct conf_directory_domain, aliases, CONF_PATH_MAX));
 
+CODEC_DEFINE(static, relay_codec, struct conf_relay_domain,
+             CODEC_SPAN(struct conf_relay_domain, name, CONF_TEXT_MAX));
+
 CODEC_DEFINE(static, file_codec, struct conf_file,
              CODEC_SPAN(struct conf_file, name, CONF_PATH_MAX));
 
@@ -68,6 +95,7 @@ CODEC_DEFINE(, conf_directory_codec, struct conf_directory,
              CODEC_SPAN(struct conf_directory, postmaster, CONF_TEXT_MAX),
              CODEC_LIST(struct conf_directory, domains, domain_count, CONF_DOMAINS_MAX,
                         &directory_domain_codec),
+             CODEC_LIST(struct conf_directory, relays, relay_count, CONF_DOMAINS_MAX, &relay_codec),
              CODEC_LIST(struct conf_directory, files, file_count, 2 * CONF_DOMAINS_MAX,
                         &file_codec),
              CODEC_LIST(struct conf_directory, trusted, trusted_count, CONF_NETWORKS_MAX,

@@ -19,6 +19,8 @@ enum {
     CONF_LISTENERS_MAX = 64,
     CONF_ADDRESSES_MAX = 64, /* of a listener */
     CONF_NETWORKS_MAX = 1024,
+    CONF_ROUTE_HOSTS_MAX = 15, /* of a route or relay */
+    CONF_NEXT_HOP_MAX = 4096,
     CONF_PART_MAX = 1 << 20, /* bytes of a part's wire form */
 };
 
@@ -53,6 +55,14 @@ struct conf_queue_domain {
     uint8_t transport; /* enum conf_transport */
 };
 
+/* How mail for foreign domains goes on. */
+struct conf_queue_route {
+    struct span pattern;  /* a domain, ".domain" for all below it, or "*" */
+    struct span next_hop; /* "mx", or "host:HOST:PORT[,HOST:PORT...]" */
+};
+
+enum conf_language { CONF_LANGUAGE_EN, CONF_LANGUAGE_DE };
+
 struct conf_queue {
     uint64_t generation;
     struct span hostname;
@@ -68,8 +78,24 @@ struct conf_queue {
     uint64_t delay_notice_ms; /* 0: none */
     struct conf_queue_domain *domains;
     size_t domain_count;
+    struct conf_queue_route *routes; /* with the relays; by conf_name_compare() */
+    size_t route_count;
+    struct span postmaster;  /* may be empty */
+    uint8_t report_language; /* enum conf_language */
 };
 extern const struct codec conf_queue_codec;
+
+/* The order of names in parts that are sorted. */
+int conf_name_compare(struct span a, struct span b);
+
+struct conf_smtp {
+    uint64_t generation;
+    struct span hostname;
+    struct conf_address *own; /* where we listen ourselves: mail that comes back there is a loop */
+    size_t own_count;
+    bool allow_private_mx; /* MX hosts on private and loopback addresses are used */
+};
+extern const struct codec conf_smtp_codec;
 
 struct conf_book {
     uint64_t generation;
@@ -90,6 +116,10 @@ struct conf_directory_domain {
     struct span aliases; /* name of a file, or empty */
 };
 
+struct conf_relay_domain {
+    struct span name; /* lower case */
+};
+
 /* Counters over all smtpd; 0 is no limit everywhere. A network is an IPv4 /24 or an IPv6 /48, a
  * client an IPv4 address or an IPv6 /64. */
 struct conf_client_limits {
@@ -106,6 +136,8 @@ struct conf_directory {
     struct span postmaster; /* address that gets what nobody else is for; may be empty */
     struct conf_directory_domain *domains;
     size_t domain_count;
+    struct conf_relay_domain *relays; /* domains that are accepted from anyone and carried on */
+    size_t relay_count;
     struct conf_file *files; /* each once */
     size_t file_count;
     struct conf_network *trusted;

@@ -169,8 +169,7 @@ static bool read_bool(struct conf_reader *r, const struct conf_key *k, const str
     return false;
 }
 
-/* A single value serves as a list of one. */
-static const struct conf_node *list_of(const struct conf_node *n, size_t *out_count)
+const struct conf_node *conf_node_items(const struct conf_node *n, size_t *out_count)
 {
     *out_count = n->kind == CONF_NODE_LIST ? n->child_count : 1;
     return n->kind == CONF_NODE_LIST ? n->first : n;
@@ -223,6 +222,19 @@ static bool read_element(struct conf_reader *r, enum conf_type type, const struc
     return read_text(r, n, &unkept);
 }
 
+/* Not more than are read. */
+static bool has_items(struct conf_reader *r, const struct conf_key *k, const struct conf_node *n)
+{
+    size_t count;
+
+    conf_node_items(n, &count);
+    if (k->max == 0 || count <= k->max)
+        return true;
+    conf_error(r->problems, n->place, "`%s` has %zu values; at most %u are read", k->name, count,
+               (unsigned)k->max);
+    return false;
+}
+
 static void read_list(struct conf_reader *r, const struct conf_key *k, const struct conf_node *n,
                       char *target)
 {
@@ -230,13 +242,10 @@ static void read_list(struct conf_reader *r, const struct conf_key *k, const str
                                    [CONF_TYPE_NETWORKS] = sizeof(struct conf_network),
                                    [CONF_TYPE_TEXTS] = 1};
     size_t count, good = 0, size = sizes[k->type];
-    const struct conf_node *child = list_of(n, &count);
+    const struct conf_node *child = conf_node_items(n, &count);
 
-    if (k->max && count > k->max) {
-        conf_error(r->problems, n->place, "`%s` has %zu values; at most %u are read", k->name,
-                   count, (unsigned)k->max);
+    if (!has_items(r, k, n))
         return;
-    }
     char *elements = allocate(r, count, size);
     for (; elements && child && good < count; child = child->next)
         if (read_element(r, k->type, child, elements + good * size))
@@ -307,7 +316,9 @@ static void read_scalar(struct conf_reader *r, const struct conf_key *k, const s
         read_bool(r, k, n, member);
         break;
     case CONF_TYPE_CUSTOM:
-        k->read(r, n, target);
+    case CONF_TYPE_CUSTOM_LIST:
+        if (has_items(r, k, n))
+            k->read(r, n, target);
         break;
     default:
         read_text(r, n, member);
@@ -317,7 +328,7 @@ static void read_scalar(struct conf_reader *r, const struct conf_key *k, const s
 static bool has_form(struct conf_reader *r, const struct conf_key *k, const struct conf_node *n)
 {
     bool list = k->type == CONF_TYPE_ADDRESSES || k->type == CONF_TYPE_NETWORKS ||
-                k->type == CONF_TYPE_TEXTS;
+                k->type == CONF_TYPE_TEXTS || k->type == CONF_TYPE_CUSTOM_LIST;
     bool map = k->type == CONF_TYPE_MAP || k->type == CONF_TYPE_MAPS;
 
     if (n->kind == CONF_NODE_BAD)

@@ -7,20 +7,21 @@
 #include "conf/tree.h"
 
 enum conf_type {
-    CONF_TYPE_TEXT,      /* struct span */
-    CONF_TYPE_HOST,      /* struct span, a host name, lower case */
-    CONF_TYPE_PATH,      /* struct span, made absolute; "file:" in front is dropped */
-    CONF_TYPE_NUMBER,    /* uint64_t */
-    CONF_TYPE_SIZE,      /* uint64_t bytes */
-    CONF_TYPE_TIME,      /* uint64_t ms */
-    CONF_TYPE_WORD,      /* uint8_t index into `words` */
-    CONF_TYPE_BOOL,      /* bool */
-    CONF_TYPE_ADDRESSES, /* list of struct conf_address, counted at `count_offset` */
-    CONF_TYPE_NETWORKS,  /* list of struct conf_network, counted at `count_offset` */
-    CONF_TYPE_TEXTS,     /* a list of texts whose form is checked but not kept */
-    CONF_TYPE_MAP,       /* the keys of `schema`, in the same structure plus `offset` */
-    CONF_TYPE_MAPS,      /* names, each a map of `schema`: array counted at `count_offset` */
-    CONF_TYPE_CUSTOM,    /* `read` does it */
+    CONF_TYPE_TEXT,        /* struct span */
+    CONF_TYPE_HOST,        /* struct span, a host name, lower case */
+    CONF_TYPE_PATH,        /* struct span, made absolute; "file:" in front is dropped */
+    CONF_TYPE_NUMBER,      /* uint64_t */
+    CONF_TYPE_SIZE,        /* uint64_t bytes */
+    CONF_TYPE_TIME,        /* uint64_t ms */
+    CONF_TYPE_WORD,        /* uint8_t index into `words` */
+    CONF_TYPE_BOOL,        /* bool */
+    CONF_TYPE_ADDRESSES,   /* list of struct conf_address, counted at `count_offset` */
+    CONF_TYPE_NETWORKS,    /* list of struct conf_network, counted at `count_offset` */
+    CONF_TYPE_TEXTS,       /* a list of texts whose form is checked but not kept */
+    CONF_TYPE_MAP,         /* the keys of `schema`, in the same structure plus `offset` */
+    CONF_TYPE_MAPS,        /* names, each a map of `schema`: array counted at `count_offset` */
+    CONF_TYPE_CUSTOM,      /* `read` does it */
+    CONF_TYPE_CUSTOM_LIST, /* `read` does it, also with a list (conf_node_items()) */
 };
 
 struct conf_reader;
@@ -64,6 +65,10 @@ struct conf_reader {
 /* Fills `target` from the map. What is wrong is in r->problems. */
 void conf_schema_read(struct conf_reader *r, const struct conf_schema *schema,
                       const struct conf_node *map, void *target);
+
+/* The first item of a list and their number; a single value serves as a list of one, and then its
+ * `next` is not part of it. */
+const struct conf_node *conf_node_items(const struct conf_node *n, size_t *out_count);
 
 /* For CUSTOM readers. An absolute path in the arena; false (and reported) when it is none. */
 bool conf_read_path(struct conf_reader *r, const struct conf_node *n, struct span text,

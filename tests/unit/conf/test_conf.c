@@ -46,8 +46,7 @@ static const char documented_warnings[] =
     "12:3: warning: not built yet: the service of `submission`\n"
     "13:3: warning: not built yet: the service of `submissions`\n"
     "14:3: warning: not built yet: the service of `pop3`\n"
-    "21:1: warning: not built yet: relaying\n"
-    "23:1: warning: not built yet: sending to other servers\n"
+    "22:47: warning: not built yet: `verify`; every recipient of the domain is accepted\n"
     "24:55: error: not built yet: `tls: require`\n"
     "28:1: warning: not built yet: the resolver\n"
     "29:44: warning: not built yet: notices of delay\n"
@@ -71,7 +70,7 @@ static void documented_file(void **state)
 
     /* Without what would be dangerous to ignore it is taken, and typed. */
     char *mended = strdup(documented);
-    memcpy(strstr(mended, "tls: require"), "verify: yes ", 12);
+    memcpy(strstr(mended, "tls: require"), "tls: none   ", 12);
     assert_int_equal(parse(mended, &problems, &c), 0);
     assert_span(c.hostname, "mail.aaa.example");
     assert_span(c.spool, "/var/spool/postbuch");
@@ -83,6 +82,15 @@ static void documented_file(void **state)
     assert_int_equal(c.domain_count, 1);
     assert_span(c.domains[0].template, "/var/mail/%d/%u");
     assert_span(c.domains[0].users, "/etc/postbuch/users");
+    assert_int_equal(c.relay_count, 1);
+    assert_span(c.relays[0].name, "intern.example");
+    assert_span(c.relays[0].next_hop, "host:10.0.0.5:25");
+    assert_int_equal(c.route_count, 2);
+    assert_span(c.routes[0].next_hop, "host:gw.bbb.example:25");
+    assert_span(c.routes[1].name, "*");
+    assert_span(c.routes[1].next_hop, "mx");
+    assert_false(c.allow_private_mx);
+    assert_int_equal(c.report_language, CONF_LANGUAGE_EN);
     assert_int_equal(c.trusted_count, 2);
     assert_int_equal(c.trusted[0].prefix, 104);
     assert_int_equal(c.retry.give_up, 4 * 86400000);
@@ -179,8 +187,53 @@ static const struct {
     {"domain without users",
      HOST LISTEN "domains: { aaa.example: { deliver: \"maildir:/m/%d/%u\" } }\n",
      "3:12: warning: `aaa.example` has no `users:`; all mail for it is refused"},
-    {"local and relayed", WHOLE "relays: { AAA.example: { to: [x] } }\n",
-     "4:1: warning: not built yet: relaying\n4:11: error: `AAA.example` is also in `domains:`"},
+    {"local and relayed", WHOLE "relays: { AAA.example: { to: mx } }\n",
+     "4:11: error: `aaa.example` is also in `domains:`"},
+    {"local and routed", WHOLE "routes: { Aaa.example: { to: mx } }\n",
+     "4:11: warning: `aaa.example` is delivered here, so this route is never used"},
+    {"relayed and routed",
+     WHOLE "routes: { b.example: { to: mx } }\nrelays: { B.example: { to: mx } }\n",
+     "4:11: error: `b.example` is also in `relays:`"},
+    {"route twice", WHOLE "routes: { .b.example: { to: mx }, .B.example: { to: mx } }\n",
+     "4:35: error: `.b.example` is listed twice"},
+    {"subdomains beside the domain",
+     WHOLE "routes: { .b.example: { to: mx }, b.example: { to: mx }, \"*\": { to: mx } }\n", ""},
+    {"relay for everybody", WHOLE "relays: { \"*\": { to: mx } }\n",
+     "4:11: error: `*` would accept mail from anyone for anyone: an open relay"},
+    {"relay for all below", WHOLE "relays: { .b.example: { to: mx } }\n",
+     "4:11: error: `.b.example` would accept mail from anyone"},
+    {"route of no domain", WHOLE "routes: { \"b example\": { to: mx }, .: { to: mx } }\n",
+     "4:11: error: `b example` is not a domain name\nerror: `` is not a domain name"},
+    {"route to nowhere", WHOLE "routes: { b.example: { to: [] } }\n",
+     "4:28: error: `to` names no way"},
+    {"route without a way", WHOLE "routes: { b.example: { tls: none } }\n",
+     "4:11: error: a route needs `to:`"},
+    {"unknown way", WHOLE "routes: { b.example: { to: [gate.example] } }\n",
+     "error: `gate.example` is no way to carry mail on; write mx, or smtp:HOST:PORT"},
+    {"by LMTP", WHOLE "routes: { b.example: { to: \"lmtp:h:24\" } }\n",
+     "error: not built yet: carrying mail on by LMTP"},
+    {"mx among hosts", WHOLE "routes: { b.example: { to: [\"smtp:h:25\", mx] } }\n",
+     "error: `mx` stands among hosts"},
+    {"bad hosts",
+     WHOLE "routes:\n  a.example: { to: \"smtp:\" }\n  b.example: { to: \"smtp:h:0\" }\n"
+           "  c.example: { to: \"smtp:h:65536\" }\n  d.example: { to: \"smtp:[::1:25\" }\n"
+           "  e.example: { to: \"smtp:::1:25\" }\n  f.example: { to: \"smtp:[::1]25\" }\n"
+           "  g.example: { to: \"smtp:a b:25\" }\n  h.example: { to: \"smtp:h:\" }\n"
+           "  i.example: { to: \"smtp:[127.0.0.1]:25\" }\n",
+     "5:20: error: `smtp:` names no host\n6:20: error: `smtp:h:0` names no host\n"
+     "7:20: error: `smtp:h:65536` names no host\n8:20: error: `smtp:[::1:25` names no host\n"
+     "9:20: error: `::1` is not a domain name\n10:20: error: `smtp:[::1]25` names no host\n"
+     "11:20: error: `a b` is not a domain name\n12:20: error: `smtp:h:` names no host\n"
+     "13:20: error: `[127.0.0.1]` is not a domain name"},
+    {"verify of a route", WHOLE "routes: { b.example: { to: mx, verify: yes } }\n",
+     "error: a route has no key `verify`"},
+    {"TLS of routes",
+     WHOLE "routes:\n  a.example: { to: mx, tls: implicit }\n"
+           "  b.example: { to: mx, tls: opportunistic }\n  c.example: { to: mx, tls: on }\n",
+     "error: not built yet: `tls: implicit`\nwarning: not built yet: TLS to other\n"
+     "error: `on` is not a value of `tls`"},
+    {"report", WHOLE "report: { language: fr }\n",
+     "error: `fr` is not a value of `language`; choose one of: en, de"},
     {"retry", WHOLE "retry: { first: 2h, max: 1h, give_up: 1h }\n",
      "4:10: error: the first pause is longer\n4:30: warning: mail is given up before the first"},
     {"short give_up", WHOLE "retry: { give_up: 5h }\n", "4:10: warning: mail is given up in less"},
@@ -190,8 +243,8 @@ static const struct {
     {"book", WHOLE "book: { keep: 2d }\n", "4:9: warning: mail may wait longer than the book"},
     {"postmaster", WHOLE "postmaster: anna\n", "4:1: error: `anna` is not an address"},
     {"postmaster elsewhere", WHOLE "postmaster: anna@bbb.example\n", "is not in `domains:`"},
-    {"not a truth", WHOLE "relays: { x.example: { to: [x], verify: 2 } }\n",
-     "not built yet\n4:41: error: `verify` is yes or no"},
+    {"not a truth", WHOLE "relays: { x.example: { to: mx, verify: 2 } }\n",
+     "not built yet\nerror: `verify` is yes or no"},
     {"duplicate listener", HOST DOMAIN "listen: { mx: { address: \"127.0.0.1:25\" }, mx: {} }\n",
      "3:44: error: `mx` is set twice"},
     {"tree and schema", "hostname: &a x.example\nbannner: 1\n" LISTEN DOMAIN,
@@ -209,6 +262,47 @@ static void problems_are_found(void **state)
         conf_done(&c);
         conf_problems_done(&problems);
     }
+}
+
+static void hosts_in_order(void **state)
+{
+    static const char text[] =
+        WHOLE "allow_private_mx: yes\nreport: { language: de }\nroutes:\n"
+              "  .Bbb.example: { to: [\"smtp:Gate.bbb.example\", \"smtp:[2001:db8::1]:2525\", "
+              "\"SMTP:192.0.2.1:25\"] }\n"
+              "  B\xc3\xbc"
+              "cher.example: { to: \"smtp:b\xc3\xbc"
+              "cher.example:587\" }\n";
+    struct conf_problems problems;
+    struct conf c;
+
+    assert_int_equal(parse(text, &problems, &c), 0);
+    assert_problems(&problems, "hosts", "");
+    assert_true(c.allow_private_mx);
+    assert_int_equal(c.report_language, CONF_LANGUAGE_DE);
+    assert_int_equal(c.route_count, 2);
+    assert_span(c.routes[0].name, ".bbb.example");
+    assert_span(c.routes[0].next_hop, "host:gate.bbb.example:25,[2001:db8::1]:2525,192.0.2.1:25");
+    assert_span(c.routes[1].name, "xn--bcher-kva.example");
+    assert_span(c.routes[1].next_hop, "host:xn--bcher-kva.example:587");
+    conf_done(&c);
+    conf_problems_done(&problems);
+}
+
+static void too_many_hosts(void **state)
+{
+    struct conf_problems problems;
+    struct buffer text = BUFFER_INIT;
+    struct conf c;
+
+    buffer_printf(&text, "%s", WHOLE "routes: { b.example: { to: [");
+    for (int i = 0; i < CONF_ROUTE_HOSTS_MAX + 1; i++)
+        buffer_printf(&text, "\"smtp:h%d:25\",", i);
+    buffer_append(&text, "] } }\n", sizeof("] } }\n"));
+    assert_int_equal(parse(text.data, &problems, &c), -EINVAL);
+    assert_problems(&problems, "hosts", "4:28: error: `to` has 16 values; at most 15 are read");
+    conf_problems_done(&problems);
+    buffer_done(&text);
 }
 
 static void relative_paths(void **state)
@@ -308,7 +402,8 @@ int main(void)
         cmocka_unit_test(documented_file),      cmocka_unit_test(problems_are_found),
         cmocka_unit_test(relative_paths),       cmocka_unit_test(domains_are_canonical),
         cmocka_unit_test(default_file_is_good), cmocka_unit_test(a_part_that_fits_no_message),
-        cmocka_unit_test(unreadable_files),
+        cmocka_unit_test(unreadable_files),     cmocka_unit_test(hosts_in_order),
+        cmocka_unit_test(too_many_hosts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

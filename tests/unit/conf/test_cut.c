@@ -12,7 +12,13 @@ static const char text[] =
     "  aaa.example: { deliver: \"maildir:/m/%d/%u\", users: /u, aliases: /a }\n"
     "  bbb.example: { deliver: \"maildir:/m/%d/%u\", users: /u }\n"
     "limits: { client_rate: 7, message_size: 1M, recipients: 200 }\n"
-    "mailbox: { quota: 1G }\n";
+    "mailbox: { quota: 1G }\n"
+    "relays: { inside.example: { to: \"smtp:10.0.0.5:25\" } }\n"
+    "routes:\n"
+    "  \"*\": { to: [\"smtp:a.example:25\", \"smtp:b.example:26\"] }\n"
+    "  ccc.example: { to: mx }\n"
+    "report: { language: de }\n"
+    "allow_private_mx: yes\n";
 
 static int setup(void **state)
 {
@@ -63,7 +69,38 @@ static void directory_gets_each_file_once(void **state)
     assert_span(part.domains[1].users, "/u");
     assert_int_equal(part.domains[1].aliases.size, 0);
     assert_int_equal(part.trusted_count, 1);
+    assert_int_equal(part.relay_count, 1);
+    assert_span(part.relays[0].name, "inside.example");
     assert_int_equal(part.limits.client_rate, 7);
+    arena_done(&arena);
+}
+
+static void queue_gets_all_routes_sorted(void **state)
+{
+    struct arena arena = ARENA_INIT;
+    struct conf_queue part;
+
+    assert_int_equal(conf_cut_queue(*state, 3, &arena, &part), 0);
+    assert_int_equal(part.route_count, 3);
+    assert_span(part.routes[0].pattern, "*");
+    assert_span(part.routes[0].next_hop, "host:a.example:25,b.example:26");
+    assert_span(part.routes[1].pattern, "ccc.example");
+    assert_span(part.routes[1].next_hop, "mx");
+    assert_span(part.routes[2].pattern, "inside.example");
+    assert_int_equal(part.report_language, CONF_LANGUAGE_DE);
+    arena_done(&arena);
+}
+
+static void smtp_knows_where_we_listen(void **state)
+{
+    struct arena arena = ARENA_INIT;
+    struct conf_smtp part;
+
+    assert_int_equal(conf_cut_smtp(*state, 3, &arena, &part), 0);
+    assert_span(part.hostname, "mail.aaa.example");
+    assert_int_equal(part.own_count, 2);
+    assert_int_equal(part.own[1].port, 587);
+    assert_true(part.allow_private_mx);
     arena_done(&arena);
 }
 
@@ -94,6 +131,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(smtpd_gets_what_is_built, setup, teardown),
         cmocka_unit_test_setup_teardown(directory_gets_each_file_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(queue_gets_all_routes_sorted, setup, teardown),
+        cmocka_unit_test_setup_teardown(smtp_knows_where_we_listen, setup, teardown),
         cmocka_unit_test_setup_teardown(the_others, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,7 +72,7 @@ static void every_example_is_accepted(void **state)
         at += strlen("```yaml\n");
         assert_accepted(at, strstr(at, "```"));
     }
-    assert_int_equal(examples, 2);
+    assert_int_equal(examples, 3);
     read_doc("man/postbuch.conf.5", &page);
     const char *example = strstr(page.data, ".Bd -literal\n");
     assert_non_null(example);

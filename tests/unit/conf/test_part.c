@@ -16,21 +16,32 @@ static const struct conf_smtpd smtpd = {.generation = 7,
                                         .command_timeout_ms = 300000};
 
 static struct conf_queue_domain queue_domains[] = {{.name = {"aaa.example", 11}}};
+static struct conf_queue_route routes[] = {{{"*", 1}, {"host:h:25", 9}}};
 static const struct conf_queue queue = {.generation = 7,
                                         .spool = {"/var/spool", 10},
                                         .segment_size = 64 << 20,
                                         .give_up_ms = 4 * 86400000ULL,
                                         .domains = queue_domains,
-                                        .domain_count = 1};
+                                        .domain_count = 1,
+                                        .routes = routes,
+                                        .route_count = 1,
+                                        .report_language = CONF_LANGUAGE_DE};
+
+static struct conf_address own = {.ip = {[15] = 1}, .port = 25};
+static const struct conf_smtp smtp = {
+    .generation = 7, .hostname = {"h", 1}, .own = &own, .own_count = 1, .allow_private_mx = true};
 
 static const struct conf_book book = {.generation = 7, .ledger = {"/ledger", 7}, .keep_ms = 1};
 
 static struct conf_directory_domain directory_domains[] = {
     {.name = {"aaa.example", 11}, .users = {"/etc/users", 10}}};
+static struct conf_relay_domain relays[] = {{.name = {"bbb.example", 11}}};
 static struct conf_file files[] = {{.name = {"/etc/users", 10}}};
 static const struct conf_directory directory = {.generation = 7,
                                                 .domains = directory_domains,
                                                 .domain_count = 1,
+                                                .relays = relays,
+                                                .relay_count = 1,
                                                 .files = files,
                                                 .file_count = 1,
                                                 .trusted = &loopback,
@@ -45,11 +56,9 @@ static const struct conf_mailbox mailbox = {
 static const struct {
     const struct codec *codec;
     const void *value;
-} parts[] = {{&conf_smtpd_codec, &smtpd},
-             {&conf_queue_codec, &queue},
-             {&conf_book_codec, &book},
-             {&conf_directory_codec, &directory},
-             {&conf_mailbox_codec, &mailbox}};
+} parts[] = {{&conf_smtpd_codec, &smtpd},     {&conf_queue_codec, &queue},
+             {&conf_book_codec, &book},       {&conf_directory_codec, &directory},
+             {&conf_mailbox_codec, &mailbox}, {&conf_smtp_codec, &smtp}};
 
 union any {
     struct conf_smtpd smtpd;
@@ -57,6 +66,7 @@ union any {
     struct conf_book book;
     struct conf_directory directory;
     struct conf_mailbox mailbox;
+    struct conf_smtp smtp;
 };
 
 /* What was decoded is encoded again: the bytes must be the same. */

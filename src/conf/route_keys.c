@@ -1,0 +1,215 @@
+#include "conf/route_keys.h"
+
+#include "conf/conf.h"
+#include <errno.h>
+
+enum { PORT_SMTP = 25, PORT_MAX = 65535 };
+
+#define SHOWN(s) SPAN_ARG(span_first(s, 80))
+
+/* ---- to: [mx], or hosts in the order in which they are tried ---- */
+
+/* HOST, HOST:PORT or [IPV6]:PORT, cut in two; the port as text, or empty. */
+static bool split_host(struct span text, struct span *out_host, struct span *out_port)
+{
+    ptrdiff_t bracket = text.size && text.data[0] == '[' ? span_find(text, ']') : -1;
+    ptrdiff_t colon = span_find_last(text, ':');
+
+    if (text.size && text.data[0] == '[' && bracket < 0)
+        return false;
+    size_t end = bracket >= 0 ? (size_t)bracket + 1 : colon >= 0 ? (size_t)colon : text.size;
+    *out_host = span_first(text, end);
+    *out_port = span_from(text, end);
+    if (out_port->size == 0)
+        return true;
+    if (out_port->size == 1 || out_port->data[0] != ':')
+        return false;
+    *out_port = span_from(*out_port, 1);
+    return true;
+}
+
+/* An address or a name in canonical form; reported when it is neither. */
+static bool read_host(struct conf_reader *r, struct conf_place place, struct span host,
+                      struct span *out)
+{
+    uint8_t ip[CONF_IP_BYTES];
+    bool bracketed = host.size > 2 && host.data[0] == '[';
+    struct span bare = bracketed ? span_of(host.data + 1, host.size - 2) : host;
+
+    if (conf_ip_parse(bare, ip) == 0 && bracketed == !conf_ip_is_v4(ip)) {
+        *out = host;
+        return true;
+    }
+    return conf_read_domain(r, place, host, out);
+}
+
+static bool read_smtp(struct conf_reader *r, const struct conf_node *n, struct buffer *out)
+{
+    struct span host, port, name;
+    uint64_t number = PORT_SMTP;
+
+    if (!split_host(span_from(n->text, 5), &host, &port) || host.size == 0 ||
+        (port.size && (span_to_u64(port, PORT_MAX, &number) < 0 || number == 0))) {
+        conf_error(r->problems, n->place,
+                   "`%.*s` names no host and port; write smtp:gate.example.org:25 or "
+                   "smtp:[2001:db8::1]:25",
+                   SHOWN(n->text));
+        return false;
+    }
+    if (!read_host(r, n->place, host, &name))
+        return false;
+    buffer_printf(out, "%s" SPAN_FMT ":%u", out->size ? "," : "host:", SPAN_ARG(name),
+                  (unsigned)number);
+    return true;
+}
+
+static bool read_hop(struct conf_reader *r, const struct conf_node *n, struct buffer *out)
+{
+    if (n->kind == CONF_NODE_BAD)
+        return false;
+    if (n->kind == CONF_NODE_TEXT && span_starts_nocase(n->text, SPAN("smtp:")))
+        return read_smtp(r, n, out);
+    if (n->kind == CONF_NODE_TEXT && span_starts_nocase(n->text, SPAN("lmtp:")))
+        conf_error(r->problems, n->place,
+                   "not built yet: carrying mail on by LMTP; use smtp:HOST:PORT");
+    else
+        conf_error(r->problems, n->place,
+                   "`%.*s` is no way to carry mail on; write mx, or smtp:HOST:PORT for each host",
+                   SHOWN(n->text));
+    return false;
+}
+
+static bool is_mx(const struct conf_node *n)
+{
+    return n->kind == CONF_NODE_TEXT && span_equal(n->text, SPAN("mx"));
+}
+
+static bool read_hosts(struct conf_reader *r, const struct conf_node *n, struct span *out)
+{
+    struct buffer hop = BUFFER_LIMITED(CONF_NEXT_HOP_MAX);
+    size_t count;
+    const struct conf_node *first = conf_node_items(n, &count);
+    bool good = true;
+
+    for (const struct conf_node *i = first; i && good; i = count > 1 ? i->next : NULL) {
+        good = !is_mx(i) && read_hop(r, i, &hop);
+        if (is_mx(i))
+            conf_error(r->problems, i->place,
+                       "`mx` stands among hosts; write either mx or the hosts");
+    }
+    bool long_one = buffer_error(&hop) == -EMSGSIZE;
+    if (long_one)
+        conf_error(r->problems, n->place, "too many hosts; name fewer");
+    else if (good)
+        *out = arena_copy(r->arena, buffer_span(&hop));
+    if (good && !long_one && (buffer_error(&hop) || !out->data))
+        r->error = -ENOMEM;
+    buffer_done(&hop);
+    return good && !long_one && r->error == 0;
+}
+
+static bool read_to(struct conf_reader *r, const struct conf_node *n, void *target)
+{
+    struct conf_route *route = target;
+    size_t count;
+    const struct conf_node *first = conf_node_items(n, &count);
+
+    if (count == 0) {
+        conf_error(r->problems, n->place, "`to` names no way; write [mx] or [\"smtp:HOST:PORT\"]");
+        return false;
+    }
+    if (count > 1 || !is_mx(first))
+        return read_hosts(r, n, &route->next_hop);
+    route->next_hop = SPAN("mx");
+    return true;
+}
+
+static bool read_tls(struct conf_reader *r, const struct conf_node *n, void *target)
+{
+    if (span_equal(n->text, SPAN("none")))
+        return true;
+    /* Ignoring it would send in the clear what was meant to be protected. */
+    if (span_equal(n->text, SPAN("require")) || span_equal(n->text, SPAN("implicit")))
+        conf_error(r->problems, n->place,
+                   "not built yet: `tls: %.*s` on the way to other servers, so mail would go in "
+                   "the clear; take it out",
+                   SPAN_ARG(n->text));
+    else if (span_equal(n->text, SPAN("opportunistic")))
+        conf_warn(r->problems, n->place,
+                  "not built yet: TLS to other servers; mail goes in the clear");
+    else
+        conf_error(r->problems, n->place,
+                   "`%.*s` is not a value of `tls`; choose one of: none, opportunistic, require, "
+                   "implicit",
+                   SHOWN(n->text));
+    return true;
+}
+
+/* ---- the names ---- */
+
+static bool read_relay_name(struct conf_reader *r, const struct conf_node *n, struct span *out_name)
+{
+    /* Everybody may send to a relay domain, so "all" would be an open relay. */
+    if (n->key.size && (n->key.data[0] == '*' || n->key.data[0] == '.')) {
+        conf_error(r->problems, n->key_place,
+                   "`%.*s` would accept mail from anyone for anyone: an open relay; name each "
+                   "domain, and use `routes:` to say how mail of trusted clients goes on",
+                   SHOWN(n->key));
+        return false;
+    }
+    return conf_read_domain(r, n->key_place, n->key, out_name);
+}
+
+/* "*", a domain, or ".domain" for all below it. */
+static bool read_route_name(struct conf_reader *r, const struct conf_node *n, struct span *out_name)
+{
+    struct span bare;
+
+    if (span_equal(n->key, SPAN("*"))) {
+        *out_name = n->key;
+        return true;
+    }
+    if (n->key.size == 0 || n->key.data[0] != '.')
+        return conf_read_domain(r, n->key_place, n->key, out_name);
+    if (!conf_read_domain(r, n->key_place, span_from(n->key, 1), &bare))
+        return false;
+    char *name = arena_alloc(r->arena, bare.size + 1);
+    if (!name) {
+        r->error = -ENOMEM;
+        return false;
+    }
+    name[0] = '.';
+    memcpy(name + 1, bare.data, bare.size);
+    *out_name = span_of(name, bare.size + 1);
+    return true;
+}
+
+static const struct conf_key relay_keys[] = {
+    {"to", CONF_TYPE_CUSTOM_LIST, .max = CONF_ROUTE_HOSTS_MAX, .read = read_to, .required = true},
+    {"verify", CONF_TYPE_BOOL, CONF_UNKEPT,
+     .not_built = "`verify`; every recipient of the domain is accepted, nobody is asked first"},
+    {"tls", CONF_TYPE_CUSTOM, .read = read_tls},
+};
+static const struct conf_key route_keys[] = {
+    {"to", CONF_TYPE_CUSTOM_LIST, .max = CONF_ROUTE_HOSTS_MAX, .read = read_to, .required = true},
+    {"tls", CONF_TYPE_CUSTOM, .read = read_tls},
+};
+
+const struct conf_schema conf_relay_schema = {
+    .name = "a relay",
+    .keys = relay_keys,
+    .key_count = ARRAY_SIZE(relay_keys),
+    .size = sizeof(struct conf_route),
+    .name_offset = offsetof(struct conf_route, name),
+    .place_offset = offsetof(struct conf_route, place),
+    .read_name = read_relay_name,
+};
+const struct conf_schema conf_route_schema = {
+    .name = "a route",
+    .keys = route_keys,
+    .key_count = ARRAY_SIZE(route_keys),
+    .size = sizeof(struct conf_route),
+    .name_offset = offsetof(struct conf_route, name),
+    .place_offset = offsetof(struct conf_route, place),
+    .read_name = read_route_name,
+};
