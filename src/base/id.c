@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-enum { COUNTER_BITS = 22 };
+enum { COUNTER_BITS = 22, WAITS_MS = 86400 * 1000 };
 
 static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -17,7 +17,7 @@ struct id id_make(struct id_maker *maker, int64_t wall_us)
     uint64_t ms = wall_us > 0 ? (uint64_t)wall_us / 1000 : 0;
     struct id id;
 
-    if (ms < maker->last_ms)
+    if (ms < maker->last_ms && maker->last_ms - ms < WAITS_MS)
         ms = maker->last_ms;
     maker->last_ms = ms;
     maker->counter = (maker->counter + 1) & ((1u << COUNTER_BITS) - 1);

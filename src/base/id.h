@@ -7,7 +7,8 @@
  *   bits 21…0    counter of that origin, from a random start
  *
  * Unique as long as one origin makes fewer than four million in a millisecond. When the clock goes
- * back, the maker stays at its last time until the clock has caught up.
+ * back, the maker stays at its last time until the clock has caught up; by more than a day, it
+ * follows (the clock was wrong before, and ids of a far year would stay wrong until the restart).
  */
 #pragma once
 

@@ -124,3 +124,14 @@ def test_nothing_is_left_of_it(server):
     server.process.wait(60)
     for pid in pids:
         lab.eventually(lambda p=pid: not os.path.exists(f'/proc/{p}'), 'the processes end')
+
+
+def test_a_file_in_the_place_of_a_socket_is_left_alone():
+    server = lab.Server()
+    (server.folder / 'run').mkdir()
+    (server.folder / 'run' / 'control').write_text('precious')
+    server.start(wait=False)
+    assert server.process.wait(60) != 0
+    assert (server.folder / 'run' / 'control').read_text() == 'precious'
+    assert 'run/control: File exists' in server.log()
+    shutil.rmtree(server.folder)

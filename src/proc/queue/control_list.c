@@ -68,15 +68,19 @@ static uint8_t state_bit(enum sched_state state)
     }
 }
 
-/* By what is in memory. */
+/* By what is in memory. A recipient whose outcome is on its way to the disk still waits: before the
+ * seal neither the book nor a restart knows better. */
 static bool fits(const struct listing *l, const struct spool_recipient *r,
                  struct sched_explanation *out)
 {
     uint32_t item = schedule_item(r);
 
-    if (!item)
-        return false; /* its outcome is on the way to the disk */
-    sched_explain(l->queue->sched, item, out);
+    if (r->state == SPOOL_RECIPIENT_CLOSED)
+        return false;
+    *out = (struct sched_explanation){
+        .wait = SCHED_WAIT_OUTCOME, .state = SCHED_ACTIVE, .attempts = r->attempts};
+    if (item)
+        sched_explain(l->queue->sched, item, out);
     if (l->filter.states && !(l->filter.states & state_bit(out->state)))
         return false;
     return l->filter.destination.size == 0 ||
@@ -121,7 +125,7 @@ static void add_row(struct listing *l, struct page *page, struct spool_message *
         .wait = (uint8_t)e->wait,
         .attempts = (uint16_t)e->attempts,
         .next_attempt_us = e->until_ms ? schedule_wall_us(l->queue, e->until_ms) : 0,
-        .deadline_us = schedule_wall_us(l->queue, e->deadline_ms),
+        .deadline_us = e->deadline_ms ? schedule_wall_us(l->queue, e->deadline_ms) : 0,
         .why = span_first(e->why, IPC_QUEUE_WHY_MAX),
     };
     if (named) {

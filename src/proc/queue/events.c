@@ -21,16 +21,39 @@ static bool has_token(struct queue_peer *peer)
     return true;
 }
 
-/* Only what an smtpd may say. */
-static bool is_well_formed(struct span bytes)
+enum { LATE_MAX_S = 3600 };
+
+/* A refusal is told at once, an aggregate within minutes. The book keeps an event in the week of
+ * its time, so any other time could open as many weeks as there are. */
+static int64_t timely(int64_t time_us, int64_t now_us)
+{
+    int64_t late_us = now_us - time_us; /* no overflow: see the caller */
+    return late_us < 0 || late_us > (int64_t)LATE_MAX_S * 1000000 ? now_us : time_us;
+}
+
+/* Only what an smtpd may say, which is about no message of the queue and nobody's act: as the spool
+ * is to have it. 0 or -errno. */
+static int clean(struct span bytes, struct buffer *out)
 {
     struct arena arena = ARENA_LIMITED(256 * 1024);
+    int64_t now_us = clock_wall_us();
     struct event event = {0};
-    bool ok = codec_decode(&event_codec, bytes, &arena, &event) == 0 &&
-              (event.kind == EVENT_REFUSED || event.kind == EVENT_CONNECTED);
+    int r = codec_decode(&event_codec, bytes, &arena, &event);
 
+    if (r == 0 && event.kind != EVENT_REFUSED)
+        r = -EINVAL;
+    if (r == 0) {
+        event.time_us = event.time_us > 0 ? timely(event.time_us, now_us) : now_us;
+        if (event.until_us)
+            event.until_us =
+                event.until_us > event.time_us && event.until_us < now_us ? event.until_us : now_us;
+        event.message = (struct id){{0}};
+        event.recipient_index = EVENT_NO_RECIPIENT;
+        event.actor_uid = EVENT_NO_ACTOR;
+        r = codec_encode(&event_codec, &event, out);
+    }
     arena_done(&arena);
-    return ok;
+    return r;
 }
 
 static void drop(struct queue *q)
@@ -43,15 +66,16 @@ static void drop(struct queue *q)
 void events_take(struct queue_peer *peer, const struct ipc_arrival *arrival)
 {
     struct queue *q = peer->queue;
-    struct span bytes = arrival->message->event.event;
+    struct buffer wire = BUFFER_LIMITED(SPOOL_EVENT_MAX);
 
-    if (!is_well_formed(bytes) || !has_token(peer) ||
-        spool_event(q->spool, bytes, NULL, NULL) < 0) {
+    if (has_token(peer) && clean(arrival->message->event.event, &wire) == 0 &&
+        spool_event(q->spool, buffer_span(&wire), NULL, NULL) == 0) {
+        q->events.booked++;
+        committer_kick(q);
+    } else {
         drop(q);
-        return;
     }
-    q->events.booked++;
-    committer_kick(q);
+    buffer_done(&wire);
 }
 
 void events_tick(struct queue *q)

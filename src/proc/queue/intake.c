@@ -49,6 +49,36 @@ void commit_answer(struct commit *c, enum ipc_commit_result result, const char *
     commit_free(c);
 }
 
+/* It goes into header fields, replies and what people read: one line, and nothing that an address
+ * can't hold. smtpd has parsed it, but an smtpd may be taken over. */
+static bool is_address(struct span s)
+{
+    for (size_t i = 0; i < s.size; i++)
+        if ((unsigned char)s.data[i] < 0x20 || s.data[i] == 0x7f)
+            return false;
+    return true;
+}
+
+static bool has_addresses(const struct envelope *e)
+{
+    bool all = is_address(e->sender);
+
+    for (size_t i = 0; all && i < e->recipient_count; i++)
+        all = e->recipients[i].address.size > 0 && is_address(e->recipients[i].address) &&
+              is_address(e->recipients[i].original);
+    return all;
+}
+
+enum { ID_AGE_MAX_MS = 2 * 86400 * 1000 };
+
+/* The book keeps a message in the week of its id: one far from now would open a week of its own,
+ * or fall into one that was deleted, and have no entry. */
+static bool is_timely(const struct id *id)
+{
+    int64_t age_ms = clock_wall_us() / 1000 - id_time_ms(id);
+    return age_ms <= ID_AGE_MAX_MS && age_ms >= -(int64_t)ID_AGE_MAX_MS;
+}
+
 /* What smtpd may not say about a message; NULL when it is fine. */
 static const char *objection(const struct queue *q, const struct parcel *p, uint64_t upload)
 {
@@ -58,6 +88,8 @@ static const char *objection(const struct queue *q, const struct parcel *p, uint
         return "the message has no id";
     if (e->recipient_count == 0)
         return "the message has no recipient";
+    if (!has_addresses(e))
+        return "an address holds control bytes or nothing";
     if (q->conf->recipients_max && e->recipient_count > q->conf->recipients_max)
         return "the message has too many recipients";
     if (!upload && p->body.size != e->size_bytes)
@@ -125,6 +157,12 @@ void intake_commit(struct queue_peer *peer, const struct ipc_arrival *arrival)
     parcel->whole = m->upload == 0;
     const char *why_not = objection(q, parcel, m->upload);
     struct commit *c = NULL;
+    /* The clock may have jumped since the id was made: then the next attempt has a better one. */
+    if (!why_not && !is_timely(&parcel->envelope.id)) {
+        parcel_free(&q->parcels, parcel);
+        refuse(q, arrival, IPC_COMMIT_DEFERRED, "the clock was changed");
+        return;
+    }
     if (!why_not && complete_envelope(q, &parcel->envelope) == 0)
         c = commit_new(peer, arrival, parcel);
     if (!c) {

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -34,10 +35,15 @@ static int make_folder(const char *path, mode_t mode, uint32_t uid, uint32_t gid
         return r;
     if (mkdir(path, mode) < 0)
         return errno == EEXIST ? 0 : -errno;
-    /* mkdir obeys the umask, and leaves out the sticky bit. */
-    if ((uid != UINT32_MAX && chown(path, uid, gid) < 0) || chmod(path, mode) < 0)
+    /* mkdir obeys the umask, and leaves out the sticky bit. Whoever owns the folder above may have
+     * put a link in its place meanwhile. */
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
         return -errno;
-    return 0;
+    if ((uid != UINT32_MAX && fchown(fd, uid, gid) < 0) || fchmod(fd, mode) < 0)
+        r = -errno;
+    close(fd);
+    return r;
 }
 
 static int prepare(struct span path, mode_t mode, struct span user)

@@ -62,6 +62,12 @@ static int bind_tcp(const struct conf_address *address)
 /* A socket that nobody listens on any more was left by a crash. */
 static int remove_stale(const struct sockaddr_un *address)
 {
+    struct stat st;
+
+    if (lstat(address->sun_path, &st) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (!S_ISSOCK(st.st_mode)) /* connect() refuses a file as it refuses a socket of nobody */
+        return -EEXIST;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0)

@@ -19,8 +19,11 @@ static void round_trip_and_order(void **state)
         assert_int_equal(id_time_ms(&id), INT64_C(1795284003000) + (i + 3) / 4);
         last = id;
     }
-    struct id earlier = id_make(&maker, 1000);
+    int64_t last_us = id_time_ms(&last) * 1000, day_us = INT64_C(86400000000);
+    struct id earlier = id_make(&maker, last_us - day_us + 1000);
     assert_true(id_time_ms(&earlier) == id_time_ms(&last));
+    struct id corrected = id_make(&maker, last_us - day_us);
+    assert_int_equal(id_time_ms(&corrected), (last_us - day_us) / 1000);
 }
 
 static void look_alikes(void **state)

@@ -109,6 +109,26 @@ static void a_message_of_many_recipients_takes_many_pages(void **state)
     world_free(w);
 }
 
+/* The audit compares with the book, which knows an outcome only when it is sealed. */
+static void what_is_not_sealed_yet_still_waits(void **state)
+{
+    struct world *w = begin();
+    struct world_commit c;
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    world_send(w, &c, "s@far.example", "anna@here.example bob@here.example", SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    world_until_jobs(w, 1);
+    struct spool_message *m = spool_find(w->queue.spool, &c.id);
+    assert_non_null(m);
+    schedule_close(&m->recipients[0]);
+    world_list(w, &(struct ipc_queue_filter){.brief = true});
+    assert_int_equal(w->row_count, 2);
+    assert_int_equal(w->rows[0].state, IPC_QUEUE_ACTIVE);
+    assert_int_equal(w->rows[0].deadline_us, 0);
+    assert_int_equal(w->rows[1].state, IPC_QUEUE_ACTIVE);
+    world_free(w);
+}
+
 static void more_without_a_listing_is_an_error(void **state)
 {
     struct world *w = begin();
@@ -258,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(listings_filter_and_page),
         cmocka_unit_test(a_message_of_many_recipients_takes_many_pages),
+        cmocka_unit_test(what_is_not_sealed_yet_still_waits),
         cmocka_unit_test(more_without_a_listing_is_an_error),
         cmocka_unit_test(hold_release_and_retry),
         cmocka_unit_test(acts_on_a_destination),

@@ -1,6 +1,9 @@
 #include "world.h"
 
+#include "base/clock.h"
+#include "spool/follow.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -161,6 +164,42 @@ static void lies_of_smtpd_are_refused(void **state)
     world_free(w);
 }
 
+static void an_address_is_one_line(void **state)
+{
+    static const struct {
+        const char *sender, *recipient;
+    } lies[] = {
+        {"s@far.example\r\nBcc: x", "b@here.example"},
+        {"s@far.example", "b@here.example\nX-Forged:1"},
+        {"s@far.example", "b\x01@here.example"},
+        {"s@far.example", "b\x7f@here.example"},
+    };
+    struct world *w = begin();
+    for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
+        struct world_commit c;
+        world_send(w, &c, lies[i].sender, lies[i].recipient, SPAN("x"));
+        world_until_answered(w, &c);
+        if (c.result != IPC_COMMIT_REJECTED)
+            fail_msg("lie %zu was believed", i);
+    }
+    assert_int_equal(world_commit(w, "b@here.example"), IPC_COMMIT_ACCEPTED);
+    world_free(w);
+}
+
+static void an_id_of_another_time_is_refused_for_now(void **state)
+{
+    static const int days[] = {-4000, -3, 3, 4000};
+    struct world *w = begin();
+    for (size_t i = 0; i < ARRAY_SIZE(days); i++) {
+        w->id_offset_us = days[i] * INT64_C(86400000000);
+        if (world_commit(w, "b@here.example") != IPC_COMMIT_DEFERRED)
+            fail_msg("an id of %d days from now was taken", days[i]);
+    }
+    w->id_offset_us = -INT64_C(86400000000);
+    assert_int_equal(world_commit(w, "b@here.example"), IPC_COMMIT_ACCEPTED);
+    world_free(w);
+}
+
 static void pressure_is_told_and_kept(void **state)
 {
     struct world *w = begin();
@@ -210,6 +249,78 @@ static void refusals_are_booked_and_a_flood_is_counted(void **state)
     world_free(w);
 }
 
+/* The next event that smtpd's handing in left in the log. */
+static struct event next_event(struct spool_follower *f, struct arena *arena)
+{
+    struct spool_followed record = {0};
+    struct event event = {0};
+    do
+        assert_int_equal(spool_follower_next(f, &record), 1);
+    while (record.kind != SPOOL_FOLLOWED_EVENT);
+    assert_int_equal(codec_decode(&event_codec, record.event, arena, &event), 0);
+    return event;
+}
+
+static struct spool_follower *follow(struct world *w)
+{
+    char folder[80];
+    struct store *store;
+    struct spool_follower *f;
+    snprintf(folder, sizeof(folder), "%s/spool", w->folder);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(store_file_new(fd, &store), 0);
+    assert_int_equal(spool_follower_new(store, (struct spool_position){0, 0}, &f), 0);
+    spool_follower_set_limit(f, spool_sealed_position(w->queue.spool));
+    return f;
+}
+
+static void what_smtpd_says_of_an_event_is_cut_to_what_it_may_say(void **state)
+{
+    struct world *w = begin();
+    int64_t now_us = clock_wall_us(), hour_us = INT64_C(3600000000);
+    const struct {
+        int64_t told, until, told_least;
+    } cases[] = {{now_us - hour_us / 2, now_us - hour_us / 4, now_us - hour_us / 2},
+                 {1, 0, now_us},
+                 {now_us + 100 * hour_us, now_us + 200 * hour_us, now_us},
+                 {INT64_MIN, INT64_MIN, now_us},
+                 {INT64_MAX, INT64_MAX, now_us}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct event lie = {.kind = EVENT_REFUSED,
+                            .time_us = cases[i].told,
+                            .until_us = cases[i].until,
+                            .count = 1,
+                            .message = {{1, 2, 3}},
+                            .recipient_index = 0,
+                            .actor_uid = 0,
+                            .reply = SPAN("550 no")};
+        struct buffer wire = BUFFER_INIT;
+        assert_int_equal(codec_encode(&event_codec, &lie, &wire), 0);
+        struct ipc_message m = {.type = IPC_EVENT, .event.event = buffer_span(&wire)};
+        assert_int_equal(ipc_notify(w->smtpd, &m), 0);
+        buffer_done(&wire);
+    }
+    world_rest(w);
+    assert_int_equal(w->queue.events.booked, ARRAY_SIZE(cases));
+    struct spool_follower *f = follow(w);
+    struct arena arena = ARENA_INIT;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct event e = next_event(f, &arena);
+        if (e.time_us < cases[i].told_least || e.time_us > clock_wall_us() ||
+            (e.until_us && (e.until_us < e.time_us || e.until_us > clock_wall_us())))
+            fail_msg("case %zu: told as of %lld until %lld", i, (long long)e.time_us,
+                     (long long)e.until_us);
+        assert_true(id_is_zero(&e.message));
+        assert_int_equal(e.recipient_index, EVENT_NO_RECIPIENT);
+        assert_int_equal(e.actor_uid, EVENT_NO_ACTOR);
+        assert_span(e.reply, "550 no");
+    }
+    arena_done(&arena);
+    spool_follower_free(f);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +332,9 @@ int main(void)
         cmocka_unit_test(an_aborted_upload_can_not_be_committed),
         cmocka_unit_test(aliases_are_expanded_once_for_all),
         cmocka_unit_test(lies_of_smtpd_are_refused),
+        cmocka_unit_test(an_address_is_one_line),
+        cmocka_unit_test(an_id_of_another_time_is_refused_for_now),
+        cmocka_unit_test(what_smtpd_says_of_an_event_is_cut_to_what_it_may_say),
         cmocka_unit_test(pressure_is_told_and_kept),
         cmocka_unit_test(refusals_are_booked_and_a_flood_is_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -214,7 +214,7 @@ static void commit(struct world *w, struct world_commit *c, const char *sender,
                    const char *recipients, struct span body, uint64_t upload, uint64_t size)
 {
     static struct envelope_recipient list[1000];
-    struct envelope e = {.id = id_make(&w->ids, clock_wall_us()),
+    struct envelope e = {.id = id_make(&w->ids, clock_wall_us() + w->id_offset_us),
                          .sender = span_from_cstr(sender),
                          .recipients = list,
                          .recipient_count = parse_recipients(recipients, list, 1000),

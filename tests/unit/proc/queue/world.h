@@ -54,6 +54,7 @@ struct world {
     struct queue queue;
     struct ipc_channel *smtpd, *mailbox, *directory, *book, *admin;
     struct id_maker ids;
+    int64_t id_offset_us; /* how wrong the clock is by which ids are made */
     enum world_mailbox mailbox_does;
     struct world_job jobs[WORLD_JOBS_MAX];
     size_t job_count, delivered;
