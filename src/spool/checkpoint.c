@@ -164,8 +164,9 @@ static int load_recipients(struct spool *spool, const struct checkpoint_row *row
     return 0;
 }
 
+/* `home`: of the row before; rows come by age, so most often it is the same. */
 static int load_row(struct spool *spool, const struct checkpoint_row *row, const uint32_t *domains,
-                    size_t domain_count)
+                    size_t domain_count, struct segment **home)
 {
     struct spool_message *message = index_new_rows(&spool->index, (uint32_t)row->recipient_count);
     int r = message ? 0 : -ENOMEM;
@@ -189,8 +190,9 @@ static int load_row(struct spool *spool, const struct checkpoint_row *row, const
     }
     if (message->flags & SPOOL_MESSAGE_DAMAGED)
         spool->index.set_aside++;
-    index_set_home(message, spool_segment(spool, STORE_LOG, row->home), row->offset,
-                   row->meta_bytes);
+    if (!*home || (*home)->number != row->home)
+        *home = spool_segment(spool, STORE_LOG, row->home);
+    index_set_home(message, *home, row->offset, row->meta_bytes);
     return 0;
 }
 
@@ -199,6 +201,7 @@ static int load_rows(struct spool *spool, const struct checkpoint_names *names,
                      const struct checkpoint_rows *rows)
 {
     uint32_t *domains = calloc(names->count + 1, sizeof(*domains));
+    struct segment *home = NULL;
     size_t used = 0;
     int r = domains ? 0 : -ENOMEM;
 
@@ -207,7 +210,7 @@ static int load_rows(struct spool *spool, const struct checkpoint_names *names,
         used += r == 0;
     }
     for (size_t i = 0; r == 0 && i < rows->count; i++)
-        r = load_row(spool, &rows->list[i], domains, names->count);
+        r = load_row(spool, &rows->list[i], domains, names->count, &home);
     for (size_t i = 0; i < used; i++)
         domains_release(&spool->index.domains, domains[i]);
     free(domains);

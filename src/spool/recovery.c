@@ -191,57 +191,63 @@ static void take_seal(struct seals *to, const struct segment *segment,
 }
 
 /* Is the group of this seal whole? For the case that records before it were lost, so that the count
- * that ran along says nothing. */
-static bool is_whole_group(const struct scan *outer, uint64_t seal_offset,
-                           const struct record_seal *seal)
+ * that ran along says nothing. 0, or what kept it from being known. */
+static int look_at_group(const struct scan *outer, uint64_t seal_offset,
+                         const struct record_seal *seal, bool *out_is_whole)
 {
     struct scan_record record;
     struct scan scan;
     uint64_t sum = 0;
     uint32_t count = 0;
     bool well = seal->start < seal_offset;
+    int r = 0;
 
     scan_init(&scan, outer->ops, outer->handle, &outer->place, outer->block_bytes, seal->start,
               seal_offset, outer->flags);
-    while (well && scan_next(&scan, &record) > 0) {
+    while (well && (r = scan_next(&scan, &record)) > 0) {
         well = scanned_well(&record);
         sum = record_chain(sum, record.header.sum);
         count++;
     }
     well = well && scan.offset == seal_offset;
     scan_done(&scan);
-    return well && sum == seal->sum && count == seal->count;
+    *out_is_whole = well && sum == seal->sum && count == seal->count;
+    return r < 0 ? r : 0;
 }
 
 /* A seal is good when all of its group is. A later seal vouches for an earlier one, because it was
  * written only after the sync of that one returned: then what is damaged there is damage at rest.
  */
-static void check_record(struct seals *good, struct seals *last, struct group_check *check,
-                         const struct segment *segment, const struct scan *scan,
-                         const struct scan_record *record)
+static int check_record(struct seals *good, struct seals *last, struct group_check *check,
+                        const struct segment *segment, const struct scan *scan,
+                        const struct scan_record *record)
 {
     struct record_seal seal;
+    int r = 0;
 
-    if (!scanned_well(record)) {
-        check->is_damaged = true;
-        return;
-    }
-    if (record->header.type != SPOOL_RECORD_SEAL) {
+    if (scanned_well(record) && record->header.type != SPOOL_RECORD_SEAL) {
         check->sum = record_chain(check->sum, record->header.sum);
         check->count++;
-        return;
+        return 0;
     }
-    if (decode_seal(record, &seal) < 0) {
+    if (scanned_well(record))
+        r = decode_seal(record, &seal);
+    if (!scanned_well(record) || r == -EBADMSG) {
         check->is_damaged = true;
-        return;
+        return 0;
     }
+    if (r < 0)
+        return r;
     *good = *last;
     take_seal(last, segment, record, &seal);
     bool is_whole = !check->is_damaged && seal.start == check->start &&
                     seal.count == check->count && seal.sum == check->sum;
-    if (is_whole || is_whole_group(scan, record->offset, &seal))
+    if (!is_whole)
+        r = look_at_group(scan, record->offset, &seal, &is_whole);
+    if (is_whole)
         *good = *last;
     *check = (struct group_check){.start = record->next};
+    return r;
 }
 
 /* The last good seal; `out_tail_end`: behind the last record that was found, if any lies behind
@@ -266,7 +272,9 @@ static int find_end(struct spool *spool, const struct found *found, struct seals
     scan_init(&scan, spool->ops, segment->handle, &place, block_bytes, good.end,
               segment->size_bytes - block_bytes, SCAN_DIRECT | SCAN_DATA);
     while ((r = scan_next(&scan, &record)) > 0) {
-        check_record(&good, &last, &check, segment, &scan, &record);
+        r = check_record(&good, &last, &check, segment, &scan, &record);
+        if (r < 0)
+            break;
         seen = record.next;
     }
     scan_done(&scan);

@@ -236,3 +236,17 @@ int world_check(struct world *w, unsigned number, unsigned recipients, size_t si
     spool_reader_close(w->spool, reader);
     return r;
 }
+
+int world_check_body(struct world *w, unsigned number, size_t size)
+{
+    struct spool_message *message = world_find(w, number);
+    struct spool_reader *reader;
+
+    assert_non_null(message);
+    int r = spool_reader_open(w->spool, message, &reader);
+    if (r == 0)
+        r = compare_bytes(reader, number, size);
+    if (r == 0 || r == -EBADMSG)
+        spool_reader_close(w->spool, reader);
+    return r;
+}

@@ -41,6 +41,8 @@ int world_accept_large(struct world *w, unsigned number, size_t size);
 int world_status(struct world *w, unsigned number, uint32_t recipient, enum spool_outcome outcome);
 /* Reads the message and compares it with what world_accept() gave. 0, or the reader's error. */
 int world_check(struct world *w, unsigned number, unsigned recipients, size_t size);
+/* Only header and body. */
+int world_check_body(struct world *w, unsigned number, size_t size);
 struct spool_message *world_find(struct world *w, unsigned number);
 /* All bytes of the message's body, malloc'ed. */
 char *world_body(unsigned number, size_t size);
