@@ -163,7 +163,14 @@ static int give_places(struct spool *spool, struct copy_task *copy)
     if (!copy->to || !move->extents || !move->uses || !move->is_pinned)
         return -ENOMEM;
     memcpy(move->extents, move->reader->meta.extents, count * sizeof(*move->extents));
-    return allocate(spool, copy);
+    struct segment *open = spool->bulk_open;
+    uint64_t end = open ? open->end : 0;
+    int r = allocate(spool, copy);
+    /* What it got of the open segment before there was no more is free again; else emptying a
+     * segment would make another that is as sparse. */
+    if (r < 0 && open && open == spool->bulk_open)
+        open->end = end;
+    return r;
 }
 
 struct spool_task *bulk_copy_take(struct spool *spool, struct compaction *c)

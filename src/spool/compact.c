@@ -11,7 +11,10 @@ static uint32_t count_used(const struct spool *spool, enum store_kind kind)
 {
     uint32_t count = 0;
     LIST_EACH(&spool->segments[kind], link)
-    count += CONTAINER_OF(link, struct segment, link)->state != SEGMENT_SPARE;
+    {
+        const struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        count += kind == STORE_LOG ? segment->state != SEGMENT_SPARE : segment->live_messages > 0;
+    }
     return count;
 }
 
