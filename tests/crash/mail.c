@@ -31,7 +31,8 @@ void world_check_refusal(struct world *w, const char *what, int error)
     bool disk = error == -ENOSPC || error == -EIO;
     w->statistics.refused++;
     world_say(w, "    refused: %s", strerror(-error));
-    if (store_sim_stopped(w->sim) || error == -EAGAIN || (disk && w->faulty))
+    if (store_sim_stopped(w->sim) || error == -EAGAIN || (disk && w->faulty) ||
+        (error == -ENOSPC && w->tight))
         return;
     if (spool_pressure(w->spool, NULL) == SPOOL_PRESSURE_NONE)
         model_fail(&w->model, "%s was refused: %s", what, strerror(-error));
@@ -103,7 +104,7 @@ static void begin_upload(struct world *w, struct model_message *message,
     }
     u->message = (uint32_t)(message - w->model.messages);
     u->content = *content;
-    u->saw_faults = w->faulty || has_task(w);
+    u->saw_faults = w->faulty || w->tight || has_task(w);
 }
 
 void world_accept(struct world *w, uint32_t body_size)

@@ -152,6 +152,8 @@ void workload_end(struct world *w)
 {
     store_sim_stop_after(w->sim, 0);
     world_set_faults(w, false);
+    world_make_room(w);
+    w->now_us += 3600 * INT64_C(1000000);
     world_settle(w);
     if (!model_failed(&w->model))
         world_accept(w, 100);

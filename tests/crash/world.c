@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,6 +71,24 @@ static struct spool_options draw_options(struct world *w)
     return options;
 }
 
+/* Every fourth life is short of space (rule 7). */
+static void draw_capacity(struct world *w, uint64_t seed)
+{
+    struct prng prng = {~seed};
+    if (prng_below(&prng, 4) != 0)
+        return;
+    uint64_t bytes = 5 * w->options.segment_bytes + prng_below(&prng, 1 << 20);
+    store_sim_set_capacity(w->sim, bytes);
+    w->options.reserve_bytes = 2 * w->options.segment_bytes;
+    w->tight = true;
+}
+
+void world_make_room(struct world *w)
+{
+    store_sim_set_capacity(w->sim, 0);
+    w->tight = false;
+}
+
 /* What a wrong spool would do, where it can be done from outside. Those inside it are variants of
  * the library (meson.build). */
 static const struct {
@@ -102,6 +121,7 @@ bool world_init(struct world *w, uint64_t seed, const char *mutant, bool verbose
     w->options = draw_options(w);
     w->sim = store_sim_new(prng_next(&w->prng));
     store_sim_observe(w->sim, observe, w);
+    draw_capacity(w, seed);
     return set_mutant(w, mutant);
 }
 
@@ -200,7 +220,9 @@ static bool try_start(struct world *w, unsigned cut_chance, unsigned attempt)
         w->spool = NULL;
     world_say(w, "open: %s", strerror(-r));
     w->statistics.recoveries++;
-    if (r < 0 && !w->faulty && !store_sim_stopped(w->sim))
+    if (r == -ENOSPC && attempt > 2)
+        world_make_room(w);
+    if (r < 0 && !w->faulty && r != -ENOSPC && !store_sim_stopped(w->sim))
         model_fail(&w->model, "the spool can't start: %s", strerror(-r));
     if (r == 0 && store_sim_stopped(w->sim))
         model_fail(&w->model, "the spool started on a dead disk");

@@ -54,6 +54,7 @@ struct world {
     int64_t now_us;
     uint64_t random; /* state of the spool's own randomness */
     bool faulty;     /* faults are switched on */
+    bool tight;      /* the disk is so small that it fills up */
     unsigned shaken; /* steps for which a fault makes a crash more likely */
     bool verbose;
     bool book_mutant;         /* tells the spool of what the book hasn't synced */
@@ -94,6 +95,8 @@ void world_fold(struct world *world, unsigned records);
 void world_sync_book(struct world *world);
 void world_book_crashes(struct world *world);
 void world_read(struct world *world);
+/* From here on the disk is large enough. */
+void world_make_room(struct world *world);
 /* Faults by chance, or none. */
 void world_set_faults(struct world *world, bool on);
 
