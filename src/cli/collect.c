@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TMP_AGE_MAX_S = 86400 };
+enum { TMP_AGE_MAX_S = 86400, LETTER_AGE_MAX_S = 86400 };
 
 struct collection {
     int folder;
@@ -29,11 +29,20 @@ static void worsen(struct collection *c, int code)
         c->exit_code = code;
 }
 
+static bool is_older(const struct collection *c, const char *name, int64_t age_s)
+{
+    struct stat st;
+
+    return fstatat(c->folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           st.st_mtime < clock_wall_us() / 1000000 - age_s;
+}
+
 static void set_aside(struct collection *c, const char *name, const char *why)
 {
     char aside[NAME_MAX + 16];
 
-    snprintf(aside, sizeof(aside), DROP_ASIDE_PREFIX "%s", name + sizeof(DROP_PREFIX) - 1);
+    /* The prefix may be longer than the one it replaces, and the name as long as names can be. */
+    snprintf(aside, NAME_MAX + 1, DROP_ASIDE_PREFIX "%s", name + sizeof(DROP_PREFIX) - 1);
     log_error("%s in the drop folder is set aside as %s: %s", name, aside, why);
     if (renameat(c->folder, name, c->folder, aside) < 0)
         log_error("%s can't be renamed: %s", name, strerror(errno));
@@ -117,6 +126,17 @@ static void on_accepted(struct collection *c, const char *name, const struct sub
         log_error("%s was sent and can't be removed: %s", name, strerror(errno));
 }
 
+/* Perhaps the server ended, perhaps this letter makes it close (each refused recipient is an error,
+ * and errors are limited): it must not keep the others waiting, nor come back for ever. */
+static void on_broken_off(struct collection *c, const char *name)
+{
+    if (is_older(c, name, LETTER_AGE_MAX_S))
+        set_aside(c, name, "the server always closes the connection over it");
+    else
+        log_warn("%s in the drop folder: the server closed the connection; it is tried again later",
+                 name);
+}
+
 static void submit_letter(struct collection *c, const char *name, struct submission *s, uid_t owner)
 {
     struct submit_report report = {.refused = calloc(s->recipient_count, sizeof(bool))};
@@ -135,12 +155,16 @@ static void submit_letter(struct collection *c, const char *name, struct submiss
         on_accepted(c, name, s, &report);
         break;
     case SUBMIT_REFUSED:
+        while (report.text.size && report.text.data[report.text.size - 1] == '\n')
+            report.text.size--; /* its lines are for a terminal */
         buffer_append_byte(&report.text, '\0');
         set_aside(c, name, buffer_error(&report.text) ? "refused" : report.text.data);
         break;
     case SUBMIT_UNREACHED:
-        c->stopped = true;
+        c->stopped = fd < 0;
         worsen(c, CLI_UNREACHED);
+        if (fd >= 0)
+            on_broken_off(c, name);
         break;
     case SUBMIT_DEFERRED:
         worsen(c, CLI_UNREACHED);
@@ -176,10 +200,7 @@ static void collect_file(struct collection *c, const char *name)
 /* A writer that died before it could promise anything. */
 static void remove_if_old(struct collection *c, const char *name)
 {
-    struct stat st;
-
-    if (fstatat(c->folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        st.st_mtime < clock_wall_us() / 1000000 - TMP_AGE_MAX_S)
+    if (is_older(c, name, TMP_AGE_MAX_S))
         unlinkat(c->folder, name, 0);
 }
 

@@ -135,3 +135,13 @@ def test_a_file_in_the_place_of_a_socket_is_left_alone():
     assert (server.folder / 'run' / 'control').read_text() == 'precious'
     assert 'run/control: File exists' in server.log()
     shutil.rmtree(server.folder)
+
+
+def test_status_answers_though_a_process_hangs(server):
+    server.kill('mailbox', signal.SIGSTOP)
+    try:
+        processes = {p['name']: p for p in server.json('status')['processes']}
+    finally:
+        server.kill('mailbox', signal.SIGCONT)
+    assert processes['mailbox']['figures'] is None
+    assert processes['queue']['figures'] is not None

@@ -5,9 +5,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* One `postbuch status` under way: its answer goes out when the last child has told its figures. */
+enum {
+    PATIENCE_MS = 2000,
+    FIGURES_BYTES = 64 * 1024 - 256 * CHILDREN_MAX, /* beside what is told of each child anyway */
+};
+
+/* One `postbuch status` under way: its answer goes out when the last child has told its figures, or
+ * without those of a child that doesn't answer: it is asked for most when something hangs. */
 struct gathering {
     struct supervisor *supervisor;
+    struct io_timer *patience;
     struct ipc_channel *asker;
     uint64_t token;
     struct buffer json;
@@ -29,7 +36,7 @@ static void append_child(struct gathering *g, const struct child *child, struct 
                   g->json.data[g->json.size - 1] == '[' ? "" : ",",
                   ipc_peer_name(child->kind->peer), child->index, child->pid,
                   child->ready ? "true" : "false", child->starts, (long long)(child->pid ? ms : 0));
-    if (own.size)
+    if (own.size && g->json.size + own.size < FIGURES_BYTES)
         buffer_append_span(&g->json, own);
     else
         buffer_printf(&g->json, "null");
@@ -47,6 +54,7 @@ static void finish(struct gathering *g)
     for (size_t i = 0; i < g->supervisor->child_count; i++)
         if (g->supervisor->children[i].channel == g->asker)
             ipc_reply(g->asker, g->token, &reply);
+    io_timer_free(g->patience);
     buffer_done(&g->json);
     free(g);
 }
@@ -61,10 +69,37 @@ static void on_figures(struct ipc_call *call, const struct ipc_message *reply)
         finish(g);
 }
 
+static void on_patience_over(void *arg)
+{
+    struct gathering *g = arg;
+
+    for (size_t i = 0; i < g->supervisor->child_count; i++) {
+        struct figures *figures = &g->figures[i];
+        if (!ipc_call_is_pending(&figures->call))
+            continue;
+        ipc_call_cancel(&figures->call);
+        append_child(g, figures->child, SPAN(""));
+    }
+    finish(g);
+}
+
+static struct gathering *gathering_new(struct supervisor *s)
+{
+    struct gathering *g = calloc(1, sizeof(*g));
+
+    if (g && (io_timer_new(s->loop, on_patience_over, g, &g->patience) < 0 ||
+              io_timer_set(g->patience, PATIENCE_MS) < 0)) {
+        io_timer_free(g->patience);
+        free(g);
+        g = NULL;
+    }
+    return g;
+}
+
 void status_gather(struct supervisor *s, struct ipc_channel *channel, uint64_t token)
 {
     struct ipc_message ask = {.type = IPC_STATUS_ASK};
-    struct gathering *g = calloc(1, sizeof(*g));
+    struct gathering *g = gathering_new(s);
     char started[CLOCK_RFC3339_SIZE];
 
     if (!g) {
@@ -72,7 +107,10 @@ void status_gather(struct supervisor *s, struct ipc_channel *channel, uint64_t t
         ipc_reply(channel, token, &none);
         return;
     }
-    *g = (struct gathering){.supervisor = s, .asker = channel, .token = token, .to_come = 1};
+    g->supervisor = s;
+    g->asker = channel;
+    g->token = token;
+    g->to_come = 1;
     clock_format_rfc3339(s->started_us, started);
     buffer_printf(&g->json,
                   "{\"version\":\"" POSTBUCH_VERSION "\",\"pid\":%d,\"generation\":%llu,"

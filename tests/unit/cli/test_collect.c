@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -64,7 +65,7 @@ static void drop(const struct place *p, size_t recipients)
 
 static void write_file(const struct place *p, const char *name, const char *text)
 {
-    char path[160];
+    char path[400];
     snprintf(path, sizeof(path), "%s/%s", p->drop, name);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
@@ -141,6 +142,33 @@ static void answers(void **state)
     /* The reply to the dot was lost: sent again rather than lost. */
     one_answer_for_one_file(HELLO "C RCPT TO:<b@x.example>\nS 250 ok\nC DATA\nS 354 go\nD\nX\n",
                             CLI_UNREACHED, DROP_PREFIX);
+}
+
+/* A letter over which the server closes delays no other, and is set aside when it is a day old. */
+static void a_letter_that_ends_the_dialogue_stops_only_itself(void **state)
+{
+    static const char *const texts[] = {HELLO "X\n", HELLO "X\n", HELLO "X\n", NULL};
+    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    struct script script;
+    char path[400];
+    struct place p;
+
+    place_make(&p);
+    drop(&p, 1);
+    drop(&p, 1);
+    snprintf(path, sizeof(path), "%s/mail.", p.drop);
+    size_t start = strlen(path);
+    memset(path + start, 'n', NAME_MAX - strlen("mail."));
+    path[start + NAME_MAX - strlen("mail.")] = '\0';
+    write_file(&p, path + strlen(p.drop) + 1,
+               "postbuch drop 1\nsender a@x.example\nrecipient b@x.example\n\nx\n");
+    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+    script_listen(&script, p.submit, texts);
+    assert_int_equal(collect(&p), CLI_UNREACHED);
+    script_finish(&script);
+    assert_int_equal(take_names(&p, DROP_ASIDE_PREFIX), 1);
+    assert_int_equal(take_names(&p, DROP_PREFIX), 2);
+    place_remove(&p);
 }
 
 /* Who was served isn't served twice: only the refused recipient is left, set aside. */
@@ -239,6 +267,7 @@ int main(void)
         cmocka_unit_test(accepted_ones_are_removed),
         cmocka_unit_test(without_a_server_all_stays),
         cmocka_unit_test(answers),
+        cmocka_unit_test(a_letter_that_ends_the_dialogue_stops_only_itself),
         cmocka_unit_test(partly_refused),
         cmocka_unit_test(hostile_files),
         cmocka_unit_test(old_halves_are_removed),
