@@ -107,8 +107,9 @@ int cli_control_ask(struct cli_control *control, const struct ipc_message *reque
         r = io_loop_run(control->loop);
     if (control->answered)
         return CLI_OK;
-    cli_complain(control->command, "the server went away before it answered%s%s", r ? ": " : "",
-                 r ? strerror(-r) : "");
+    cli_complain(control->command, "the server went away before it answered%s%s%s", r ? ": " : "",
+                 r ? strerror(-r) : "",
+                 geteuid() ? "; only root and the user that its queue runs as may ask it" : "");
     return CLI_UNREACHED;
 }
 

@@ -360,7 +360,9 @@ int conf_tree_parse(struct span text, struct span file, struct arena *arena,
     if (!yaml_parser_initialize(&b.parser))
         return -ENOMEM;
     yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&b.parser, (const unsigned char *)text.data, text.size);
+    /* An empty file has no bytes to point at, which libyaml would end the process for. */
+    yaml_parser_set_input_string(&b.parser, (const unsigned char *)(text.size ? text.data : ""),
+                                 text.size);
     build(&b, text);
     r = finish(&b, out_root);
     yaml_parser_delete(&b.parser);

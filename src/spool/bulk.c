@@ -227,8 +227,9 @@ int bulk_seal_upload(struct spool_upload *upload, struct record_extent **out_ext
 
     if (upload->error)
         return upload->error;
-    if (!upload->uses)
-        upload->uses = calloc(1, sizeof(*upload->uses) + count * sizeof(upload->uses->uses[0]));
+    /* Anew each time: the upload may have grown since an acceptance that failed. */
+    free(upload->uses);
+    upload->uses = calloc(1, sizeof(*upload->uses) + count * sizeof(upload->uses->uses[0]));
     if (!upload->uses)
         return -ENOMEM;
     if (upload->filling)

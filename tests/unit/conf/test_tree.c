@@ -88,6 +88,19 @@ static void refused(void **state)
     }
 }
 
+/* As a file is read that an editor has just truncated: reload must not end the supervisor. */
+static void no_bytes_at_all(void **state)
+{
+    struct arena arena = ARENA_INIT;
+    struct conf_problems problems;
+    struct conf_node *root;
+
+    assert_int_equal(parse((struct span){0}, &arena, &problems, &root), -EINVAL);
+    assert_int_equal(problems.count, 1);
+    conf_problems_done(&problems);
+    arena_done(&arena);
+}
+
 static void bounded(void **state)
 {
     struct arena arena = ARENA_INIT;
@@ -135,7 +148,7 @@ static void many_problems(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(nodes_know_their_places),
-                                       cmocka_unit_test(refused), cmocka_unit_test(bounded),
-                                       cmocka_unit_test(many_problems)};
+                                       cmocka_unit_test(refused), cmocka_unit_test(no_bytes_at_all),
+                                       cmocka_unit_test(bounded), cmocka_unit_test(many_problems)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

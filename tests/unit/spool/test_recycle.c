@@ -1,5 +1,6 @@
 #include "spool_world.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 static int setup(void **state)
@@ -127,6 +128,35 @@ static void aborted_upload_leaves_nothing(void **state)
     free(body);
 }
 
+/* An acceptance that fails leaves the upload to its owner, who may go on with it. */
+static void a_refused_upload_may_grow(void **state)
+{
+    struct world *w = *state;
+    struct spool_upload *upload;
+    char *body = world_body(1, 600000);
+    struct envelope_recipient recipient = {.address = SPAN("b@d.example"),
+                                           .original = SPAN("b@d.example")};
+    struct envelope e = {.id = world_id(1), .recipients = &recipient, .recipient_count = 1};
+    struct spool_accept a = {.envelope = &e,
+                             .header = span_of(body, w->spool->options.segment_bytes)};
+
+    assert_true(w->spool->options.segment_bytes <= 600000);
+    assert_int_equal(spool_upload_new(w->spool, &upload), 0);
+    a.upload = upload;
+    assert_int_equal(spool_upload_append(upload, span_of(body, 10), world_done_fn, w), 0);
+    assert_int_equal(spool_accept(w->spool, &a, world_done_fn, w), -EMSGSIZE);
+    for (int i = 1; i < 60; i++)
+        assert_int_equal(
+            spool_upload_append(upload, span_of(body + i * 10000, 10000), world_done_fn, w), 0);
+    a.header = SPAN("Received: x\r\n");
+    e.size_bytes = spool_upload_size(upload);
+    assert_int_equal(spool_accept(w->spool, &a, world_done_fn, w), 0);
+    world_run(w);
+    assert_int_equal(w->done, 61);
+    assert_non_null(world_find(w, 1));
+    free(body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +164,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keeps_what_waits_and_what_ends_it, setup, teardown),
         cmocka_unit_test_setup_teardown(frees_bulk_without_the_book, setup, teardown),
         cmocka_unit_test_setup_teardown(aborted_upload_leaves_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_refused_upload_may_grow, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
