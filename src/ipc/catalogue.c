@@ -1,6 +1,7 @@
 #include "ipc/catalogue.h"
 
 #include "mail/envelope.h"
+#include "mail/report.h"
 #include <assert.h>
 
 CODEC_DEFINE(static, credit_codec, struct ipc_credit,
@@ -131,6 +132,31 @@ CODEC_DEFINE(static, routed_codec, struct ipc_routed,
              CODEC_SPAN(struct ipc_routed, text, 64 * 1024),
              CODEC_SPAN(struct ipc_routed, json, 64 * 1024));
 
+CODEC_DEFINE(static, report_recipient_codec, struct ipc_report_recipient,
+             CODEC_SPAN(struct ipc_report_recipient, address, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_report_recipient, original, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_report_recipient, status, 16),
+             CODEC_SPAN(struct ipc_report_recipient, host, ENVELOPE_TEXT_MAX),
+             CODEC_SPAN(struct ipc_report_recipient, reply, 4096),
+             CODEC_SPAN(struct ipc_report_recipient, why, IPC_TEXT_MAX),
+             CODEC_INT(struct ipc_report_recipient, last_attempt_us));
+CODEC_DEFINE(static, report_codec, struct ipc_report,
+             CODEC_UINT(struct ipc_report, kind, REPORT_KIND_COUNT - 1),
+             CODEC_UINT(struct ipc_report, language, REPORT_LANGUAGE_COUNT - 1),
+             CODEC_FIXED(struct ipc_report, id), CODEC_INT(struct ipc_report, now_us),
+             CODEC_SPAN(struct ipc_report, hostname, ENVELOPE_TEXT_MAX),
+             CODEC_SPAN(struct ipc_report, postmaster, ENVELOPE_ADDRESS_MAX),
+             CODEC_FIXED(struct ipc_report, original_id),
+             CODEC_SPAN(struct ipc_report, sender, ENVELOPE_ADDRESS_MAX),
+             CODEC_INT(struct ipc_report, arrival_us), CODEC_INT(struct ipc_report, until_us),
+             CODEC_SPAN(struct ipc_report, header, REPORT_HEADER_MAX),
+             CODEC_LIST(struct ipc_report, recipients, recipient_count, REPORT_RECIPIENTS_MAX,
+                        &report_recipient_codec));
+CODEC_DEFINE(static, reported_codec, struct ipc_reported, CODEC_INT(struct ipc_reported, error),
+             CODEC_SPAN(struct ipc_reported, message, IPC_CHUNK_MAX),
+             CODEC_UINT(struct ipc_reported, eight_bit, 1),
+             CODEC_UINT(struct ipc_reported, smtputf8, 1));
+
 static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_CREDIT] = {"credit", &credit_codec},
     [IPC_CONFIG] = {"config", &config_codec},
@@ -165,6 +191,9 @@ static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_JOB_RESULT] = {"job-result", &job_result_codec, .is_reply = true},
     [IPC_JOB_BODY] = {"job-body", &job_body_codec, IPC_CLASS_BODY, IPC_JOB_TAKEN},
     [IPC_JOB_TAKEN] = {"job-taken", &nothing_codec, .is_reply = true},
+
+    [IPC_REPORT] = {"report", &report_codec, IPC_CLASS_BODY, IPC_REPORTED},
+    [IPC_REPORTED] = {"reported", &reported_codec, .is_reply = true},
 
     [IPC_SEALED] = {"sealed", &position_codec},
     [IPC_FOLDED] = {"folded", &position_codec},

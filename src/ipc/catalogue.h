@@ -80,6 +80,10 @@ enum ipc_type {
     IPC_ROUTE,
     IPC_ROUTED,
 
+    /* queue to report */
+    IPC_REPORT,
+    IPC_REPORTED,
+
     IPC_TYPE_COUNT
 };
 
@@ -358,10 +362,38 @@ struct ipc_routed {
     struct span text, json;
 };
 
+struct ipc_report_recipient {
+    struct span address, original, status, host, reply, why; /* mail/report.h */
+    int64_t last_attempt_us;
+};
+
+/* Write a report about one message to its sender: mail/report.h. */
+struct ipc_report {
+    uint8_t kind;     /* enum report_kind */
+    uint8_t language; /* enum report_language */
+    struct id id;     /* the report's own queue id */
+    int64_t now_us;
+    struct span hostname, postmaster;
+    struct id original_id;
+    struct span sender;
+    int64_t arrival_us, until_us;
+    struct span header; /* of the original */
+    struct ipc_report_recipient *recipients;
+    size_t recipient_count;
+};
+
+struct ipc_reported {
+    int32_t error;       /* 0 or -errno */
+    struct span message; /* header and body; fits a commit's inline body */
+    bool eight_bit, smtputf8;
+};
+
 struct ipc_message {
     enum ipc_type type;
     union {
         struct ipc_nothing nothing;
+        struct ipc_report report;
+        struct ipc_reported reported;
         struct ipc_credit credit;
         struct ipc_config config;
         struct ipc_file file;

@@ -8,9 +8,11 @@
 #include <stdio.h>
 
 enum {
-    WRAP_COLUMNS = 76,
-    FIELD_TEXT_MAX = 900, /* of what is quoted in a field: a line may have 998 (RFC 5322 2.1.1) */
-    REPLY_SHOWN_MAX = 2000,
+    WRAP_COLUMNS = 72,
+    /* Of what is quoted in a field. Escaped it is up to four times as long, and a line may have 998
+     * characters (RFC 5322 2.1.1). */
+    FIELD_TEXT_MAX = 230,
+    REPLY_SHOWN_MAX = 500,
 };
 
 /* RFC 3464 section 2.3.3. */
@@ -237,12 +239,12 @@ static void put_status_part(const struct report *r, const char *boundary, bool s
     buffer_append_span(out, SPAN("\r\n"));
 }
 
-/* At most REPORT_HEADER_MAX bytes, cut behind a line. */
-static struct span cut_header(struct span header)
+/* At most `max` bytes, cut behind a line. */
+static struct span cut_header(struct span header, size_t max)
 {
-    if (header.size <= REPORT_HEADER_MAX)
+    if (header.size <= max)
         return header;
-    header = span_first(header, REPORT_HEADER_MAX);
+    header = span_first(header, max);
     return span_first(header, (size_t)(span_find_last(header, '\n') + 1));
 }
 
@@ -285,16 +287,13 @@ static bool needs_utf8(const struct report *r)
     return needs;
 }
 
-int report_write(const struct report *r, struct buffer *out, struct report_made *out_made)
+static int write_with(const struct report *r, struct span header, struct buffer *out,
+                      struct report_made *out_made)
 {
-    struct buffer text = BUFFER_INIT;
-    struct span header = cut_header(r->header);
-    char postmaster[600], boundary[ID_TEXT + 16], id[ID_TEXT + 1];
     struct report_made made = {.eight_bit = has_eight_bit(header), .smtputf8 = needs_utf8(r)};
+    struct buffer text = BUFFER_INIT;
+    char postmaster[600], boundary[ID_TEXT + 16], id[ID_TEXT + 1];
 
-    if (r->kind >= REPORT_KIND_COUNT || r->language >= REPORT_LANGUAGE_COUNT || !r->sender.size ||
-        !r->recipient_count || r->recipient_count > REPORT_RECIPIENTS_MAX)
-        return -EINVAL;
     if (r->postmaster.size)
         snprintf(postmaster, sizeof(postmaster), SPAN_FMT, SPAN_ARG(r->postmaster));
     else
@@ -314,5 +313,18 @@ int report_write(const struct report *r, struct buffer *out, struct report_made 
     made.eight_bit |= made.smtputf8;
     if (error == 0)
         *out_made = made;
+    return error;
+}
+
+int report_write(const struct report *r, struct buffer *out, struct report_made *out_made)
+{
+    if (r->kind >= REPORT_KIND_COUNT || r->language >= REPORT_LANGUAGE_COUNT || !r->sender.size ||
+        !r->recipient_count || r->recipient_count > REPORT_RECIPIENTS_MAX)
+        return -EINVAL;
+    int error = write_with(r, cut_header(r->header, REPORT_HEADER_MAX), out, out_made);
+    if (error == 0 && out->size > REPORT_BYTES_MAX) {
+        buffer_clear(out);
+        error = write_with(r, cut_header(r->header, REPORT_HEADER_SHORT), out, out_made);
+    }
     return error;
 }

@@ -23,8 +23,10 @@ enum report_kind {
 enum report_language { REPORT_ENGLISH, REPORT_GERMAN, REPORT_LANGUAGE_COUNT };
 
 enum {
-    REPORT_RECIPIENTS_MAX = 1000,
-    REPORT_HEADER_MAX = 64 * 1024, /* of the original's header; more is cut at a line */
+    REPORT_RECIPIENTS_MAX = 5, /* a report of so many fits REPORT_BYTES_MAX, whatever is quoted */
+    REPORT_HEADER_MAX = 16 * 1024, /* of the original's header; more is cut at a line … */
+    REPORT_HEADER_SHORT = 2048,    /* … and to this when else the report would be too large */
+    REPORT_BYTES_MAX = 64 * 1024,  /* what the spool keeps inline */
 };
 
 struct report_recipient {
@@ -59,6 +61,6 @@ struct report_made {
     bool smtputf8;  /* an address is in UTF-8: it needs SMTPUTF8 */
 };
 
-/* Appends the whole report, header and body, lines ending in CRLF. 0, -EINVAL, or the buffer's
- * error. */
+/* Puts the whole report, header and body, lines ending in CRLF, into the empty `out`; at most
+ * REPORT_BYTES_MAX. 0, -EINVAL, or the buffer's error. */
 int report_write(const struct report *report, struct buffer *out, struct report_made *out_made);

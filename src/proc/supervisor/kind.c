@@ -56,6 +56,13 @@ DEFINE_PART(book, conf_cut_book(conf, generation, &part))
 DEFINE_PART(directory, conf_cut_directory(conf, generation, &arena, &part))
 DEFINE_PART(mailbox, conf_cut_mailbox(conf, generation, uid, gid, &arena, &part))
 
+/* All that a report needs comes with the question. */
+static int report_part(const struct conf *conf, uint64_t generation, uint32_t uid, uint32_t gid,
+                       struct buffer *out)
+{
+    return 0;
+}
+
 /* In the order of start: who is asked starts before who asks. */
 const struct kind kinds[] = {
     {.peer = IPC_PEER_DIRECTORY,
@@ -63,6 +70,7 @@ const struct kind kinds[] = {
      .takes_files = true,
      .user = directory_user,
      .part = directory_part},
+    {.peer = IPC_PEER_REPORT, .stop_phase = 2, .user = network_user, .part = report_part},
     {.peer = IPC_PEER_MAILBOX, .stop_phase = 2, .user = mailbox_user, .part = mailbox_part},
     {.peer = IPC_PEER_BOOK, .stop_phase = 2, .user = queue_user, .part = book_part},
     {.peer = IPC_PEER_QUEUE,
@@ -88,11 +96,9 @@ bool kinds_are_linked(enum ipc_peer a, enum ipc_peer b)
 {
     static const struct {
         enum ipc_peer a, b;
-    } links[] = {{IPC_PEER_SMTPD, IPC_PEER_QUEUE},
-                 {IPC_PEER_SMTPD, IPC_PEER_DIRECTORY},
-                 {IPC_PEER_QUEUE, IPC_PEER_DIRECTORY},
-                 {IPC_PEER_QUEUE, IPC_PEER_BOOK},
-                 {IPC_PEER_QUEUE, IPC_PEER_MAILBOX}};
+    } links[] = {{IPC_PEER_SMTPD, IPC_PEER_QUEUE},     {IPC_PEER_SMTPD, IPC_PEER_DIRECTORY},
+                 {IPC_PEER_QUEUE, IPC_PEER_DIRECTORY}, {IPC_PEER_QUEUE, IPC_PEER_BOOK},
+                 {IPC_PEER_QUEUE, IPC_PEER_MAILBOX},   {IPC_PEER_QUEUE, IPC_PEER_REPORT}};
 
     for (size_t i = 0; i < ARRAY_SIZE(links); i++)
         if ((links[i].a == a && links[i].b == b) || (links[i].a == b && links[i].b == a))

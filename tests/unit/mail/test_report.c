@@ -142,6 +142,36 @@ static void a_long_header_is_cut_at_a_line(void **state)
     buffer_done(&header);
 }
 
+/* As many recipients as may be, all quoting the longest and worst of words. */
+static void the_largest_fits_the_spool(void **state)
+{
+    static char worst[4096];
+    struct report_recipient recipients[REPORT_RECIPIENTS_MAX];
+    struct report report = failed;
+    struct report_made made;
+    struct buffer header = BUFFER_INIT;
+
+    memset(worst, 0x01, sizeof(worst));
+    while (header.size < REPORT_HEADER_MAX)
+        buffer_printf(&header, "X-Filler: some text of a line\r\n");
+    for (size_t i = 0; i < REPORT_RECIPIENTS_MAX; i++)
+        recipients[i] = (struct report_recipient){.address = {worst, 512},
+                                                  .original = {worst, 512},
+                                                  .status = {worst, 16},
+                                                  .host = {worst, 1024},
+                                                  .reply = {worst, 4096},
+                                                  .why = {worst, 2048},
+                                                  .last_attempt_us = 1};
+    report.header = buffer_span(&header);
+    report.recipients = recipients;
+    report.recipient_count = REPORT_RECIPIENTS_MAX;
+    char *text = written(&report, &made);
+    assert_is_fit_for_smtp(text);
+    assert_true(strlen(text) <= REPORT_BYTES_MAX);
+    free(text);
+    buffer_done(&header);
+}
+
 static void nothing_to_nobody(void **state)
 {
     struct report report = failed;
@@ -172,13 +202,11 @@ static void explanations(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_failure),
-                                       cmocka_unit_test(a_delay_in_german),
-                                       cmocka_unit_test(hostile_words),
-                                       cmocka_unit_test(what_it_needs),
-                                       cmocka_unit_test(nothing_to_nobody),
-                                       cmocka_unit_test(explanations),
-                                       cmocka_unit_test(a_long_header_is_cut_at_a_line)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_failure),         cmocka_unit_test(a_delay_in_german),
+        cmocka_unit_test(hostile_words),     cmocka_unit_test(what_it_needs),
+        cmocka_unit_test(nothing_to_nobody), cmocka_unit_test(the_largest_fits_the_spool),
+        cmocka_unit_test(explanations),      cmocka_unit_test(a_long_header_is_cut_at_a_line)};
     setenv("TZ", "CET-1", 1);
     tzset();
     return cmocka_run_group_tests(tests, NULL, NULL);
