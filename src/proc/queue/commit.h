@@ -1,5 +1,5 @@
 /*
- * One COMMIT of an smtpd on its way to the disk.
+ * One COMMIT of an smtpd, or a report of our own, on its way to the disk.
  *
  *   EXPANDING ──all answered──▶ WAITING ──room──▶ SEALING ──▶ answered, freed
  *       └── an alias can't be expanded now: answered "deferred", freed
@@ -18,7 +18,10 @@ struct commit {
     struct list room_link; /* while WAITING: in the waiting room */
     enum commit_state state;
     struct queue *queue;
-    struct queue_peer *peer; /* NULL: gone */
+    struct queue_peer *peer; /* NULL: gone, or a message of our own */
+    /* A message of our own: who is told. NULL: nobody any more. */
+    void (*answered)(void *arg, enum ipc_commit_result result);
+    void *arg;
     uint64_t token;
     uint64_t upload; /* its number, 0: the body is inline */
     size_t held_bytes;
@@ -35,3 +38,8 @@ void commit_expand(struct commit *commit);
 void commit_proceed(struct commit *commit);
 /* Answers and frees. */
 void commit_answer(struct commit *commit, enum ipc_commit_result result, const char *text);
+
+/* A message of our own with an inline body. 0 or -errno: then `answered` won't be called; it isn't
+ * either when the queue ends first. */
+int commit_own(struct queue *q, struct span envelope, struct span body,
+               void (*answered)(void *arg, enum ipc_commit_result result), void *arg);

@@ -46,6 +46,8 @@ void commit_answer(struct commit *c, enum ipc_commit_result result, const char *
         reply(c->peer->channel, c->token, result, text);
         ipc_release(c->peer->channel, IPC_CLASS_BODY, c->held_bytes);
     }
+    if (c->answered)
+        c->answered(c->arg, result);
     commit_free(c);
 }
 
@@ -254,7 +256,7 @@ void commit_proceed(struct commit *c)
         wait_for_room(c);
     } else if (r < 0) {
         if (is_our_fault(r))
-            log_warn("smtpd[%u]: commit refused: %s", c->peer->index, strerror(-r));
+            log_warn("%s: commit refused: %s", c->answered ? "report" : "smtpd", strerror(-r));
         commit_answer(c, is_our_fault(r) ? IPC_COMMIT_REJECTED : IPC_COMMIT_DEFERRED, trouble(r));
     } else {
         c->state = COMMIT_SEALING;
@@ -278,17 +280,50 @@ void intake_resume(struct queue *q)
     upload_resume(CONTAINER_OF(peer, struct queue_peer, link));
 }
 
-void intake_drop_peer(struct queue_peer *peer)
+int commit_own(struct queue *q, struct span envelope, struct span body,
+               void (*answered)(void *arg, enum ipc_commit_result result), void *arg)
+{
+    struct commit *c = calloc(1, sizeof(*c));
+    struct parcel *parcel = NULL;
+    int r = c ? parcel_new(&q->parcels, envelope, SPAN(""), body, &parcel) : -ENOMEM;
+
+    if (r == 0)
+        r = complete_envelope(q, &parcel->envelope);
+    if (r < 0) {
+        parcel_free(&q->parcels, parcel);
+        free(c);
+        return r;
+    }
+    parcel->whole = true;
+    *c = (struct commit){.queue = q, .parcel = parcel, .answered = answered, .arg = arg};
+    list_append(&q->own_commits, &c->link);
+    commit_expand(c);
+    return 0;
+}
+
+/* Those that are being sealed end by themselves, and tell nobody. */
+static void drop_commits(struct queue *q, struct list *commits)
 {
     struct list *link;
 
-    while ((link = list_take_first(&peer->commits))) {
+    while ((link = list_take_first(commits))) {
         struct commit *c = CONTAINER_OF(link, struct commit, link);
         c->peer = NULL;
+        c->answered = NULL;
         if (c->state != COMMIT_SEALING) {
-            parcel_free(&peer->queue->parcels, c->parcel);
+            parcel_free(&q->parcels, c->parcel);
             commit_free(c);
         }
     }
+}
+
+void intake_drop_own(struct queue *q)
+{
+    drop_commits(q, &q->own_commits);
+}
+
+void intake_drop_peer(struct queue_peer *peer)
+{
+    drop_commits(peer->queue, &peer->commits);
     upload_drop_all(peer);
 }

@@ -2,16 +2,13 @@
  * What results mean: for the scheduler (when again, how is the destination) and for the spool (what
  * is booked). The scheduler first: it decides what a failure leads to.
  *
- * There is no process yet that returns mail to its sender. A recipient that failed for good, or
- * whose time is up, is held, and the book says why.
+ * A recipient that failed for good, or whose time is up, goes back to its sender (return.h).
  */
 #include "proc/queue/job.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include <stdio.h>
-
-static const char NOT_RETURNED[] = "held for the administrator: returned mail is not built yet";
 
 /* At most two for each item: what happened, and that it is held. */
 struct outcomes {
@@ -46,10 +43,12 @@ static void add_hold(struct outcomes *o, const struct spool_recipient *r, const 
     add(o, r, SPOOL_OUTCOME_HELD)->detail = span_from_cstr(why);
 }
 
-static void add_verdict(struct queue *q, struct outcomes *o, const struct spool_recipient *r,
+static void add_verdict(struct queue *q, struct outcomes *o, const struct job_item *item,
                         enum sched_verdict verdict, int64_t due_ms,
                         const struct ipc_job_outcome *from)
 {
+    const struct spool_recipient *r = item->recipient;
+
     switch (verdict) {
     case SCHED_VERDICT_GONE:
         break;
@@ -63,10 +62,12 @@ static void add_verdict(struct queue *q, struct outcomes *o, const struct spool_
         describe(q, add(o, r, SPOOL_OUTCOME_DEFERRED), from);
         add_hold(o, r, "held as the administrator asked");
         break;
-    case SCHED_VERDICT_EXPIRED:
-        describe(q, add(o, r, SPOOL_OUTCOME_EXPIRED), from);
-        add_hold(o, r, NOT_RETURNED);
+    case SCHED_VERDICT_EXPIRED: {
+        struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_EXPIRED);
+        describe(q, s, from);
+        return_to_sender(q, item->recipient, s);
         break;
+    }
     }
 }
 
@@ -85,9 +86,11 @@ static void take_failed(struct queue *q, struct outcomes *o, const struct job_it
     q->dispatch.refused++;
     sched_outcome(q->sched, item->item, SCHED_RESULT_REFUSED, from->text, io_loop_now_ms(q->loop),
                   NULL);
-    struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_HELD);
-    describe(q, s, from);
-    s->detail = span_from_cstr(NOT_RETURNED);
+    struct spool_status cause = {.recipient = item->recipient->index,
+                                 .attempts = (uint16_t)(item->recipient->attempts + 1),
+                                 .time_us = clock_wall_us()};
+    describe(q, &cause, from);
+    return_to_sender(q, item->recipient, &cause);
 }
 
 static void take_deferred(struct queue *q, struct outcomes *o, const struct job_item *item,
@@ -100,7 +103,7 @@ static void take_deferred(struct queue *q, struct outcomes *o, const struct job_
     q->dispatch.deferred++;
     enum sched_verdict verdict =
         sched_outcome(q->sched, item->item, result, from->text, io_loop_now_ms(q->loop), &due_ms);
-    add_verdict(q, o, item->recipient, verdict, due_ms, from);
+    add_verdict(q, o, item, verdict, due_ms, from);
 }
 
 /* Nobody knows: the result was lost. Perhaps delivered, so it is booked as uncertain. */
@@ -189,8 +192,7 @@ void outcome_expired(struct queue *q)
         s->attempts = r->attempts;
         s->status = SPAN("4.4.7");
         s->reply = e.why;
-        add_hold(&o, r, NOT_RETURNED);
-        o.statuses[1].attempts = r->attempts;
         settle(q, spool_recipient_message(r), o.statuses, o.count);
+        return_to_sender(q, r, s);
     }
 }

@@ -125,6 +125,8 @@ int queue_peer(struct queue *q, enum ipc_peer kind, unsigned index, int fd)
         r = dispatch_mailbox(q, fd);
     else if (kind == IPC_PEER_BOOK)
         r = feed_book(q, fd);
+    else if (kind == IPC_PEER_REPORT)
+        r = returns_report(q, fd);
     if (r < 0)
         close(fd);
     return r;
@@ -142,6 +144,7 @@ static void on_tick(void *arg)
     io_timer_set(q->tick, q->closing ? CLOSING_TICK_MS : QUEUE_TICK_MS);
     settle_resume(q);
     intake_resume(q);
+    returns_tick(q);
     events_tick(q);
     pressure_update(q);
     if (q->unscheduled) {
@@ -175,7 +178,9 @@ int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *
 
     *q = (struct queue){.loop = loop, .conf = conf, .random_at = sizeof(q->random)};
     list_init(&q->peers);
+    list_init(&q->own_commits);
     list_init(&q->waiting_room);
+    returns_init(q);
     list_init(&q->unsettled);
     if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
         return -EIO;
@@ -283,6 +288,8 @@ void queue_done(struct queue *q)
     io_pool_free(q->work_pool);
     dispatch_done(q);
     feed_done(q);
+    intake_drop_own(q);
+    returns_done(q);
     committer_done(q);
     io_timer_free(q->tick);
     if (q->spool)

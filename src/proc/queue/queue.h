@@ -20,6 +20,7 @@
 #include "ipc/channel.h"
 #include "mail/event.h"
 #include "proc/queue/parcel.h"
+#include "proc/queue/return.h"
 #include "sched/sched.h"
 #include "spool/spool.h"
 
@@ -59,6 +60,8 @@ void intake_commit(struct queue_peer *peer, const struct ipc_arrival *arrival);
 void intake_resume(struct queue *q);
 /* All that the peer has under way: it is gone. */
 void intake_drop_peer(struct queue_peer *peer);
+/* Our own: we end. */
+void intake_drop_own(struct queue *q);
 
 /* ---- schedule.c: between the spool's rows and the scheduler's items ---- */
 
@@ -170,8 +173,10 @@ struct queue {
     struct feed feed;
     struct pressure pressure;
     struct events events;
+    struct returns returns;
     struct control *control;
     struct list peers;        /* struct queue_peer */
+    struct list own_commits;  /* of messages that we make ourselves: reports */
     struct list waiting_room; /* commits that the spool had no room for */
     struct list unsettled;    /* outcomes that the spool had no room for */
     uint32_t settling;        /* outcomes on their way to the disk */

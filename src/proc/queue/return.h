@@ -1,0 +1,46 @@
+/*
+ * Returning mail: who sent what can't be delivered is told by a report (RFC 3464), a message of its
+ * own through the same spool; then the recipient is closed as returned. Never the other way round:
+ * a crash in between makes a second report, not a missing one.
+ *
+ *   GATHERING ─▶ LOADING ─▶ FINDING ─▶ WRITING ─▶ KEEPING ──sealed──▶ booked as returned
+ *      ▲ other    envelope,  who is     the report  the report
+ *      │ ones of  header     the sender process     goes to the spool
+ *      │ the message
+ *      └────────── RESTING ◀── any step failed for now
+ *
+ * Nothing of this is on disk before the report is: after a restart the recipient is attempted again
+ * and fails again; until then it is shown as held. A report that can't be delivered (null sender,
+ * RFC 5321 4.5.5), or whose sender doesn't exist, is nobody's: its recipient is closed as discarded
+ * by the rule "double bounce".
+ */
+#pragma once
+
+#include "io/pool.h"
+#include "ipc/channel.h"
+#include "spool/spool.h"
+
+struct queue;
+
+struct returns {
+    struct list open; /* struct undelivered: all states but RESTING */
+    struct list resting;
+    struct ipc_channel *report; /* NULL: the process isn't there */
+    struct io_deferred kick;
+    struct id_maker ids;
+    uint32_t count;
+    uint64_t returned, double_bounces; /* recipients, since the start */
+};
+
+void returns_init(struct queue *q);
+void returns_done(struct queue *q);
+/* A channel to the report process; owns `fd` on success. */
+int returns_report(struct queue *q, int fd);
+/* What rests is tried again. */
+void returns_tick(struct queue *q);
+
+/* This recipient failed for good. `cause` is copied: attempts, time, status, reply, host, detail.
+ * The scheduler holds its item until the return is booked; an administrator who releases or removes
+ * it before then takes it back. */
+void return_to_sender(struct queue *q, struct spool_recipient *recipient,
+                      const struct spool_status *cause);

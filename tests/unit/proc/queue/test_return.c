@@ -1,0 +1,169 @@
+#include "world.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A played report process: answers with a text that names what it was asked. */
+struct reporter {
+    struct ipc_channel *channel;
+    int asked, error;
+    bool silent;
+    char sender[100], address[100], status[20], reply[200], header[200];
+    size_t recipients;
+};
+
+static struct reporter reporter;
+
+static void copy_text(char *to, size_t size, struct span from)
+{
+    snprintf(to, size, SPAN_FMT, SPAN_ARG(from));
+}
+
+static void on_report(void *owner, const struct ipc_arrival *arrival)
+{
+    const struct ipc_report *m = &arrival->message->report;
+    struct ipc_message reply = {
+        .type = IPC_REPORTED,
+        .reported = {.error = reporter.error, .message = SPAN("Subject: report\r\n\r\nsorry\r\n")}};
+    reporter.asked++;
+    reporter.recipients = m->recipient_count;
+    copy_text(reporter.sender, sizeof(reporter.sender), m->sender);
+    copy_text(reporter.address, sizeof(reporter.address), m->recipients[0].address);
+    copy_text(reporter.status, sizeof(reporter.status), m->recipients[0].status);
+    copy_text(reporter.reply, sizeof(reporter.reply), m->recipients[0].reply);
+    copy_text(reporter.header, sizeof(reporter.header), m->header);
+    if (!reporter.silent)
+        assert_int_equal(ipc_reply(arrival->channel, arrival->token, &reply), 0);
+}
+
+static const struct ipc_handler handlers[] = {{IPC_REPORT, on_report}};
+static const struct ipc_role role = {"queue", handlers, ARRAY_SIZE(handlers), NULL, false};
+
+static void join_reporter(struct world *w)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    ipc_channel_free(reporter.channel);
+    assert_int_equal(ipc_channel_new(w->loop, fds[0], &role, w, &reporter.channel), 0);
+    assert_int_equal(queue_peer(&w->queue, IPC_PEER_REPORT, 0, fds[1]), 0);
+}
+
+static struct world *begin(void)
+{
+    struct world *w = world_new();
+    world_start(w);
+    world_join_smtpd(w);
+    world_join_mailbox(w);
+    world_join_directory(w);
+    reporter = (struct reporter){0};
+    w->mailbox_does = MAILBOX_FAILS;
+    return w;
+}
+
+static void end(struct world *w)
+{
+    ipc_channel_free(reporter.channel);
+    reporter.channel = NULL;
+    world_free(w);
+}
+
+static void send_from(struct world *w, const char *sender, const char *recipients)
+{
+    struct world_commit c;
+    world_send(w, &c, sender, recipients, SPAN("Subject: hello\r\n\r\ntext\r\n"));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+}
+
+static bool is_returned(struct world *w, void *arg)
+{
+    return w->queue.returns.returned == *(uint64_t *)arg && w->queue.settling == 0 &&
+           !w->queue.committer.group;
+}
+
+static bool is_asked(struct world *w, void *arg)
+{
+    return reporter.asked >= *(int *)arg;
+}
+
+static bool is_double(struct world *w, void *arg)
+{
+    return w->queue.returns.double_bounces == 1 && w->queue.settling == 0;
+}
+
+static struct spool_counts counts_of(struct world *w)
+{
+    struct spool_counts c;
+    spool_get_counts(w->queue.spool, &c);
+    return c;
+}
+
+static void the_sender_is_told(void **state)
+{
+    struct world *w = begin();
+    uint64_t one = 1;
+    join_reporter(w);
+    send_from(w, "s@far.example", "anna@here.example");
+    world_until(w, is_returned, &one);
+    assert_string_equal(reporter.sender, "s@far.example");
+    assert_string_equal(reporter.address, "anna@here.example");
+    assert_string_equal(reporter.header, "Subject: hello\r\n");
+    assert_int_equal(reporter.status[0], '5');
+    end(w);
+}
+
+static void recipients_of_a_message_share_a_report(void **state)
+{
+    struct world *w = begin();
+    uint64_t two = 2;
+    join_reporter(w);
+    send_from(w, "s@far.example", "anna@here.example bob@here.example");
+    world_until(w, is_returned, &two);
+    assert_int_equal(reporter.asked, 1);
+    assert_int_equal(reporter.recipients, 2);
+    end(w);
+}
+
+static void it_waits_for_the_report_process(void **state)
+{
+    struct world *w = begin();
+    uint64_t one = 1;
+    int asked = 1;
+    send_from(w, "s@far.example", "anna@here.example");
+    world_until_jobs(w, 1);
+    world_rest(w);
+    assert_int_equal(counts_of(w).waiting, 1);
+    reporter.silent = true; /* it takes the question and dies with it */
+    join_reporter(w);
+    returns_tick(&w->queue);
+    world_until(w, is_asked, &asked);
+    reporter.silent = false;
+    join_reporter(w);
+    world_rest(w);
+    returns_tick(&w->queue);
+    world_until(w, is_returned, &one);
+    end(w);
+}
+
+static void reports_are_never_reported(void **state)
+{
+    struct world *w = begin();
+    join_reporter(w);
+    send_from(w, "", "anna@here.example");
+    world_until(w, is_double, NULL);
+    assert_int_equal(reporter.asked, 0);
+    world_rest(w);
+    assert_int_equal(counts_of(w).messages, 0);
+    end(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_sender_is_told),
+                                       cmocka_unit_test(recipients_of_a_message_share_a_report),
+                                       cmocka_unit_test(it_waits_for_the_report_process),
+                                       cmocka_unit_test(reports_are_never_reported)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
