@@ -1,0 +1,70 @@
+/* What the queue is told: an outcome for each recipient, and the hosts that were found. */
+#include "proc/smtp/smtp.h"
+
+#include "base/log.h"
+#include <string.h>
+
+static enum ipc_outcome outcome_kind(enum smtp_result result)
+{
+    switch (result) {
+    case SMTP_RESULT_TAKEN:
+        return IPC_OUTCOME_DELIVERED;
+    case SMTP_RESULT_NEVER:
+        return IPC_OUTCOME_FAILED;
+    case SMTP_RESULT_UNCERTAIN:
+        return IPC_OUTCOME_UNCERTAIN;
+    default:
+        return IPC_OUTCOME_DEFERRED;
+    }
+}
+
+static struct ipc_job_outcome outcome_of(const struct smtp_job *job, size_t i)
+{
+    const struct smtp_client_recipient *r = &job->mail.recipients[i];
+    /* Not tried at all, or the last try got no answer about it: the way's trouble tells more. */
+    bool untried = r->result == SMTP_RESULT_OPEN;
+    const struct smtp_place *place = untried ? &job->trouble_place : &job->places[i];
+
+    return (struct ipc_job_outcome){
+        .index = job->indexes[i],
+        .outcome = (uint8_t)outcome_kind(r->result),
+        .scope = untried || place->destination ? IPC_SCOPE_DESTINATION : IPC_SCOPE_RECIPIENT,
+        .status = span_from_cstr(untried ? job->trouble_status : r->status),
+        .text = untried ? span_from_cstr(job->trouble) : r->text,
+        .remote_id = r->result == SMTP_RESULT_TAKEN ? smtp_remote_id(r->text) : SPAN(""),
+        .host = place->host,
+        .ip = place->ip,
+    };
+}
+
+static void count(struct smtp_proc *proc, enum ipc_outcome outcome)
+{
+    proc->relayed += outcome == IPC_OUTCOME_DELIVERED;
+    proc->failed += outcome == IPC_OUTCOME_FAILED;
+    proc->uncertain += outcome == IPC_OUTCOME_UNCERTAIN;
+    proc->deferred += outcome == IPC_OUTCOME_DEFERRED;
+}
+
+void smtp_job_answer(struct smtp_job *job)
+{
+    size_t n = job->mail.recipient_count;
+    struct ipc_message m = {.type = IPC_JOB_RESULT};
+    struct ipc_job_outcome *list = arena_alloc_array(&job->arena, n + 1, sizeof(*list));
+
+    if (!list)
+        log_fatal("no memory for the outcomes of a job");
+    for (size_t i = 0; i < n; i++) {
+        list[i] = outcome_of(job, i);
+        count(job->proc, list[i].outcome);
+    }
+    m.job_result = (struct ipc_job_result){
+        .outcomes = list,
+        .outcome_count = n,
+        .mx_set = job->has_way ? buffer_span(&job->way.mx_set) : SPAN(""),
+    };
+    if (!job->proc->queue || job->epoch != job->proc->epoch)
+        return;
+    int r = ipc_reply(job->proc->queue, job->token, &m);
+    if (r < 0)
+        log_error("can't answer a job: %s", strerror(-r));
+}

@@ -1,0 +1,177 @@
+/* The smtp process but for its start: peers, generations, time. */
+#include "proc/smtp/smtp.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { TICK_MS = 1000 };
+
+/* ---- the queue ---- */
+
+static void on_job(void *owner, const struct ipc_arrival *arrival)
+{
+    struct smtp_proc *proc = owner;
+
+    proc->now_ms = io_loop_now_ms(proc->process.loop);
+    smtp_job_new(proc, arrival);
+}
+
+static void on_body(void *owner, const struct ipc_arrival *arrival)
+{
+    struct smtp_proc *proc = owner;
+
+    proc->now_ms = io_loop_now_ms(proc->process.loop);
+    smtp_job_body(proc, arrival);
+}
+
+static void on_route(void *owner, const struct ipc_arrival *arrival)
+{
+    struct smtp_proc *proc = owner;
+
+    proc->now_ms = io_loop_now_ms(proc->process.loop);
+    smtp_route_begin(proc, arrival);
+}
+
+static const struct ipc_handler queue_handlers[] = {
+    {IPC_JOB, on_job},
+    {IPC_JOB_BODY, on_body},
+    {IPC_ROUTE, on_route},
+};
+
+/* Nobody waits for its answers any more, and the next queue sends again what it had open. */
+static void disconnect_queue(struct smtp_proc *proc)
+{
+    struct ipc_channel *old = proc->queue;
+
+    proc->queue = NULL;
+    proc->epoch++;
+    smtp_routes_drop(proc);
+    smtp_jobs_drop(proc, false, "the queue went away");
+    ipc_channel_free(old);
+}
+
+static void on_queue_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    disconnect_queue(owner);
+}
+
+static const struct ipc_role queue_role = {
+    .peer_name = "queue",
+    .handlers = queue_handlers,
+    .handler_count = ARRAY_SIZE(queue_handlers),
+    .lost = on_queue_lost,
+};
+
+/* ---- the resolver ---- */
+
+static void on_resolver_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    struct smtp_proc *proc = owner;
+
+    if (proc->resolver == channel)
+        proc->resolver = NULL;
+    ipc_channel_free(channel);
+}
+
+static const struct ipc_role resolver_role = {.peer_name = "resolver", .lost = on_resolver_lost};
+
+int smtp_proc_connect_resolver(struct smtp_proc *proc, int fd)
+{
+    struct ipc_channel *old = proc->resolver, *channel;
+    int r = ipc_channel_new(proc->process.loop, fd, &resolver_role, proc, &channel);
+
+    if (r < 0)
+        return r;
+    proc->resolver = channel;
+    ipc_channel_free(old); /* answers its questions with failure */
+    return 0;
+}
+
+int smtp_proc_connect_queue(struct smtp_proc *proc, int fd)
+{
+    if (proc->queue)
+        disconnect_queue(proc);
+    return ipc_channel_new(proc->process.loop, fd, &queue_role, proc, &proc->queue);
+}
+
+/* ---- generations, time ---- */
+
+static void use_coming(struct smtp_proc *proc, struct dns_ip *own)
+{
+    struct arena old = proc->arena;
+
+    proc->arena = proc->coming_arena;
+    proc->coming_arena = old;
+    proc->conf = proc->coming;
+    free(proc->own_addresses);
+    proc->own_addresses = own;
+    proc->own_address_count = proc->conf.own_count;
+    for (size_t i = 0; i < proc->conf.own_count; i++)
+        memcpy(own[i].bytes, proc->conf.own[i].ip, sizeof(own[i].bytes));
+    proc->settings.hostname = proc->conf.hostname;
+}
+
+/* Ways under way have borrowed what changes: their questions are asked anew by a later attempt. */
+int smtp_proc_use_coming(struct smtp_proc *proc)
+{
+    struct dns_ip *own = calloc(proc->coming.own_count + 1, sizeof(*own));
+
+    if (!own)
+        return -ENOMEM;
+    proc->now_ms = io_loop_now_ms(proc->process.loop);
+    if (proc->tick) {
+        smtp_routes_drop(proc);
+        smtp_jobs_drop(proc, true, "the configuration has changed");
+    }
+    use_coming(proc, own);
+    return 0;
+}
+
+static void on_tick(void *arg)
+{
+    struct smtp_proc *proc = arg;
+
+    proc->now_ms = io_loop_now_ms(proc->process.loop);
+    smtp_connections_tick(proc);
+    if (proc->ending_ms && proc->now_ms - proc->ending_ms >= SMTP_ENDING_MS)
+        smtp_jobs_drop(proc, false, "the smtp process is about to end");
+    if (proc->ending_ms && proc->job_count == 0)
+        process_exit(&proc->process, 0);
+    io_timer_set(proc->tick, TICK_MS);
+}
+
+int smtp_proc_init(struct smtp_proc *proc)
+{
+    list_init(&proc->jobs);
+    list_init(&proc->connections);
+    list_init(&proc->idle);
+    list_init(&proc->routes);
+    proc->settings.timeouts = smtp_client_timeouts_default;
+    int r = smtp_proc_use_coming(proc);
+    if (r == 0)
+        r = io_timer_new(proc->process.loop, on_tick, proc, &proc->tick);
+    return r < 0 ? r : io_timer_set(proc->tick, TICK_MS);
+}
+
+void smtp_proc_end(struct smtp_proc *proc)
+{
+    proc->now_ms = io_loop_now_ms(proc->process.loop);
+    proc->ending_ms = proc->now_ms;
+    smtp_jobs_drop(proc, true, "the smtp process is about to end");
+    io_timer_set(proc->tick, 0);
+}
+
+void smtp_proc_done(struct smtp_proc *proc)
+{
+    if (proc->queue)
+        disconnect_queue(proc);
+    ipc_channel_free(proc->resolver);
+    LIST_EACH(&proc->connections, link)
+    {
+        smtp_connection_free(CONTAINER_OF(link, struct smtp_connection, link));
+    }
+    io_timer_free(proc->tick);
+    arena_done(&proc->arena);
+    arena_done(&proc->coming_arena);
+    free(proc->own_addresses);
+}

@@ -1,0 +1,110 @@
+/* "Where would mail go now?": the same question as a job's, answered with words. */
+#include "proc/smtp/smtp.h"
+
+#include "base/log.h"
+#include <stdlib.h>
+
+struct route {
+    struct list link;
+    struct smtp_proc *proc;
+    uint64_t token, epoch;
+    struct smtp_way way;
+};
+
+static void json_string(struct buffer *out, struct span text)
+{
+    buffer_append_byte(out, '"');
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c < ' ' || c > '~')
+            buffer_printf(out, "\\u%04x", c);
+        else if (c == '"' || c == '\\')
+            buffer_printf(out, "\\%c", c);
+        else
+            buffer_append_byte(out, (char)c);
+    }
+    buffer_append_byte(out, '"');
+}
+
+static void write_target(const struct smtp_way *way, const struct smtp_target *t,
+                         struct buffer *text, struct buffer *json)
+{
+    char ip_text[DNS_IP_TEXT];
+    struct dns_ip ip;
+
+    memcpy(ip.bytes, t->ip, sizeof(ip.bytes));
+    dns_ip_format(&ip, ip_text);
+    if (!way->mx)
+        buffer_printf(text, SPAN_FMT " [%s]:%u\n", SPAN_ARG(way->hosts[t->host]), ip_text, t->port);
+    buffer_append_span(json, SPAN("{\"host\":"));
+    json_string(json, way->hosts[t->host]);
+    buffer_printf(json, ",\"ip\":\"%s\",\"port\":%u}", ip_text, t->port);
+}
+
+static void write_route(const struct smtp_way *way, struct buffer *text, struct buffer *json)
+{
+    if (way->mx)
+        dns_mx_explain(way->mx, text);
+    else if (way->failed)
+        buffer_printf(text, SPAN_FMT "\n", SPAN_ARG(way->text));
+    buffer_append_span(json, SPAN("{\"targets\":["));
+    for (size_t i = 0; i < way->target_count; i++) {
+        if (i > 0)
+            buffer_append_byte(json, ',');
+        write_target(way, &way->targets[i], text, json);
+    }
+    buffer_append_span(json, SPAN("]"));
+    if (way->failed) {
+        buffer_printf(json, ",\"permanent\":%s,\"status\":\"%s\",\"why\":",
+                      way->permanent ? "true" : "false", way->status);
+        json_string(json, way->text);
+    }
+    buffer_append_byte(json, '}');
+}
+
+static void route_free(struct route *route)
+{
+    list_remove(&route->link);
+    smtp_way_done(&route->way);
+    free(route);
+}
+
+static void on_way(struct smtp_way *way)
+{
+    struct route *route = CONTAINER_OF(way, struct route, way);
+    struct smtp_proc *proc = route->proc;
+    struct buffer text = BUFFER_LIMITED(60000), json = BUFFER_LIMITED(60000);
+    struct ipc_message reply = {.type = IPC_ROUTED};
+
+    write_route(way, &text, &json);
+    if (buffer_error(&text) == 0)
+        reply.routed.text = buffer_span(&text);
+    if (buffer_error(&json) == 0)
+        reply.routed.json = buffer_span(&json);
+    if (proc->queue && route->epoch == proc->epoch)
+        ipc_reply(proc->queue, route->token, &reply);
+    buffer_done(&text);
+    buffer_done(&json);
+    route_free(route);
+}
+
+void smtp_route_begin(struct smtp_proc *proc, const struct ipc_arrival *arrival)
+{
+    struct route *route = calloc(1, sizeof(*route));
+
+    if (!route)
+        log_fatal("no memory to answer the queue");
+    route->proc = proc;
+    route->token = arrival->token;
+    route->epoch = proc->epoch;
+    list_append(&proc->routes, &route->link);
+    smtp_way_begin(&route->way, proc, arrival->message->route.next_hop, on_way);
+}
+
+void smtp_routes_drop(struct smtp_proc *proc)
+{
+    LIST_EACH(&proc->routes, link)
+    {
+        route_free(CONTAINER_OF(link, struct route, link));
+    }
+}

@@ -1,0 +1,253 @@
+/*
+ * From a next hop to addresses: "mx:DOMAIN" by the rules of src/dns, "host:HOST:PORT,..." by the
+ * names and literals in their order. The resolver is asked; nobody else is.
+ */
+#include "proc/smtp/smtp.h"
+
+#include "dns/ip.h"
+#include "dns/rdata.h"
+#include "dns/type.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+struct question {
+    struct list link;
+    struct ipc_call call;
+    struct smtp_way *way;
+    unsigned number; /* of the MX machine */
+    uint16_t host, port, type;
+};
+
+enum { SMTP_PORT = 25 };
+
+static void fail(struct smtp_way *way, bool permanent, const char *status, const char *text)
+{
+    way->failed = true;
+    way->permanent = permanent;
+    way->status = status;
+    way->text = arena_copy(&way->arena, span_from_cstr(text));
+    if (!way->text.data)
+        way->text = SPAN("");
+}
+
+static void add_target(struct smtp_way *way, size_t host, uint16_t port, const struct dns_ip *ip)
+{
+    if (way->target_count == SMTP_WALK_TARGETS_MAX)
+        return;
+    struct smtp_target *t = &way->targets[way->target_count++];
+    *t = (struct smtp_target){.host = (uint16_t)host, .port = port};
+    memcpy(t->ip, ip->bytes, sizeof(t->ip));
+}
+
+static int by_host(const void *a, const void *b)
+{
+    const struct smtp_target *left = a, *right = b;
+    return (left->host > right->host) - (left->host < right->host);
+}
+
+static void take_mx_hosts(struct smtp_way *way)
+{
+    size_t count;
+    const struct dns_host *hosts = dns_mx_hosts(way->mx, &count);
+
+    dns_mx_set(way->mx, &way->mx_set);
+    for (size_t i = 0; i < count && way->host_count < SMTP_HOSTS_MAX; i++) {
+        if (hosts[i].state != DNS_HOST_GOOD)
+            continue;
+        for (size_t k = 0; k < hosts[i].address_count; k++)
+            add_target(way, way->host_count, SMTP_PORT, &hosts[i].addresses[k]);
+        way->hosts[way->host_count++] = arena_copy(&way->arena, span_from_cstr(hosts[i].name));
+    }
+}
+
+/* All answers are there. */
+static void conclude(struct smtp_way *way)
+{
+    if (!way->failed && way->mx && dns_mx_verdict(way->mx) != DNS_FOUND) {
+        char text[1024];
+        snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(dns_mx_text(way->mx)));
+        fail(way, dns_mx_verdict(way->mx) == DNS_PERMANENT, dns_mx_status(way->mx), text);
+    } else if (!way->failed && way->mx) {
+        take_mx_hosts(way);
+    }
+    qsort(way->targets, way->target_count, sizeof(way->targets[0]), by_host);
+    if (!way->failed && way->target_count == 0)
+        fail(way, false, "4.4.4", "none of the hosts has an address that could be found out");
+    io_defer(way->proc->process.loop, &way->turn);
+}
+
+static void on_turn(struct io_deferred *turn)
+{
+    struct smtp_way *way = CONTAINER_OF(turn, struct smtp_way, turn);
+    way->done(way);
+}
+
+static void ask_more(struct smtp_way *way);
+
+static void take_host_answer(struct smtp_way *way, const struct question *q,
+                             const struct dns_answer *answer)
+{
+    for (size_t i = 0; i < answer->rdata_count; i++) {
+        struct dns_ip ip;
+        if (dns_rdata_ip(q->type, answer->rdata[i], &ip) == 0)
+            add_target(way, q->host, q->port, &ip);
+    }
+}
+
+static void take_answer(struct question *q, const struct dns_answer *answer)
+{
+    struct smtp_way *way = q->way;
+
+    list_remove(&q->link);
+    if (way->mx)
+        dns_mx_answer(way->mx, q->number, answer);
+    else if (dns_answer_outcome(answer) == DNS_OUTCOME_DATA)
+        take_host_answer(way, q, answer);
+    free(q);
+}
+
+static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct question *q = CONTAINER_OF(call, struct question, call);
+    struct smtp_way *way = q->way;
+    struct dns_answer answer = {.error = -EIO, .why = SPAN("the resolver went away")};
+    struct span rdata[IPC_RDATA_COUNT_MAX];
+
+    way->proc->now_ms = io_loop_now_ms(way->proc->process.loop);
+    if (reply) {
+        const struct ipc_resolved *r = &reply->resolved;
+        for (size_t i = 0; i < r->rdata_count; i++)
+            rdata[i] = r->rdata[i].bytes;
+        answer = (struct dns_answer){r->error,     r->rcode, r->security,    r->ttl,
+                                     r->canonical, rdata,    r->rdata_count, r->why};
+    }
+    take_answer(q, &answer);
+    ask_more(way);
+    if (list_is_empty(&way->questions))
+        conclude(way);
+}
+
+/* 0: asked. Otherwise it can't be asked now. */
+static int ask(struct question *q, struct span name)
+{
+    struct ipc_message m = {.type = IPC_RESOLVE, .resolve = {.name = name, .type = q->type}};
+    struct ipc_channel *resolver = q->way->proc->resolver;
+
+    q->call.fn = on_reply;
+    return resolver ? ipc_call(resolver, &q->call, &m) : -EPIPE;
+}
+
+static void begin_question(struct smtp_way *way, struct question from, struct span name)
+{
+    static const struct dns_answer unasked = {.error = -EIO,
+                                              .why = SPAN("the resolver can't be asked now")};
+    struct question *q = malloc(sizeof(*q));
+
+    if (!q) {
+        fail(way, false, "4.3.0", "out of memory");
+        return;
+    }
+    *q = from;
+    q->way = way;
+    list_append(&way->questions, &q->link);
+    if (ask(q, name) < 0)
+        take_answer(q, &unasked);
+}
+
+static void ask_more(struct smtp_way *way)
+{
+    struct dns_question q;
+
+    while (way->mx && !way->failed && dns_mx_question(way->mx, &q))
+        begin_question(way, (struct question){.number = q.number, .type = q.type}, q.name);
+}
+
+static void begin_mx(struct smtp_way *way, struct span domain)
+{
+    struct smtp_proc *proc = way->proc;
+    struct dns_mx_rules rules = {
+        .allow_private = proc->conf.allow_private_mx,
+        .own_names = &proc->conf.hostname,
+        .own_name_count = 1,
+        .own_addresses = proc->own_addresses,
+        .own_address_count = proc->own_address_count,
+    };
+
+    if (getrandom(&rules.seed, sizeof(rules.seed), 0) < 0)
+        rules.seed = (uint64_t)proc->now_ms;
+    int r = dns_mx_new(domain, &rules, &way->mx);
+    if (r < 0)
+        fail(way, r == -EINVAL, r == -EINVAL ? "5.1.2" : "4.3.0",
+             r == -EINVAL ? "the domain can't be a name of the DNS" : "out of memory");
+    else
+        ask_more(way);
+}
+
+/* "name", "192.0.2.1" or "[2001:db8::1]". */
+static void begin_host(struct smtp_way *way, struct span host, uint16_t port)
+{
+    struct dns_ip ip;
+    uint16_t number = (uint16_t)way->host_count;
+
+    if (way->host_count == SMTP_HOSTS_MAX)
+        return;
+    way->hosts[way->host_count++] = arena_copy(&way->arena, host);
+    if (host.size > 2 && host.data[0] == '[')
+        host = span_of(host.data + 1, host.size - 2);
+    if (dns_ip_parse(host, &ip) == 0) {
+        add_target(way, number, port, &ip);
+        return;
+    }
+    begin_question(way, (struct question){.host = number, .port = port, .type = DNS_TYPE_AAAA},
+                   host);
+    begin_question(way, (struct question){.host = number, .port = port, .type = DNS_TYPE_A}, host);
+}
+
+static void begin_hosts(struct smtp_way *way, struct span list)
+{
+    while (list.size && !way->failed) {
+        ptrdiff_t comma = span_find(list, ',');
+        struct span one = comma < 0 ? list : span_first(list, (size_t)comma);
+        ptrdiff_t colon = span_find_last(one, ':');
+        uint64_t port;
+        if (colon <= 0 || span_to_u64(span_from(one, (size_t)colon + 1), UINT16_MAX, &port) < 0)
+            fail(way, false, "4.3.5", "the route can't be read");
+        else
+            begin_host(way, span_first(one, (size_t)colon), (uint16_t)port);
+        list = comma < 0 ? SPAN("") : span_from(list, (size_t)comma + 1);
+    }
+}
+
+void smtp_way_begin(struct smtp_way *way, struct smtp_proc *proc, struct span next_hop,
+                    void (*done)(struct smtp_way *way))
+{
+    *way = (struct smtp_way){.proc = proc, .done = done, .turn.fn = on_turn};
+    list_init(&way->questions);
+    way->mx_set.limit = IPC_MX_SET_MAX;
+    if (span_starts_nocase(next_hop, SPAN("mx:")))
+        begin_mx(way, span_from(next_hop, 3));
+    else if (span_starts_nocase(next_hop, SPAN("host:")))
+        begin_hosts(way, span_from(next_hop, 5));
+    else
+        fail(way, false, "4.3.5", "the next hop can't be read");
+    if (list_is_empty(&way->questions))
+        conclude(way);
+}
+
+void smtp_way_done(struct smtp_way *way)
+{
+    if (!way->proc)
+        return;
+    for (struct list *link; (link = list_take_first(&way->questions));) {
+        struct question *q = CONTAINER_OF(link, struct question, link);
+        ipc_call_cancel(&q->call);
+        free(q);
+    }
+    io_defer_cancel(&way->turn);
+    dns_mx_free(way->mx);
+    arena_done(&way->arena);
+    buffer_done(&way->mx_set);
+    way->proc = NULL;
+}

@@ -1,0 +1,425 @@
+#include "../../unit.h"
+
+#include "dns/type.h"
+#include "mail/envelope.h"
+#include "proc/smtp/smtp.h"
+#include "station.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* The smtp process without its sandbox; beside it, on the same loop, a queue, a resolver that knows
+ * nothing, and two stations. */
+static struct bench {
+    struct smtp_proc proc;
+    struct ipc_channel *queue, *resolver;
+    struct station first, second;
+    unsigned questions;
+} b;
+
+struct asked {
+    struct ipc_call call, chunk;
+    unsigned answers, taken;
+    size_t count;
+    struct {
+        uint8_t outcome, scope;
+        char status[16], text[512], remote_id[64], host[64], ip[64];
+    } of[4];
+};
+
+static void copy(struct span from, char *to, size_t size)
+{
+    snprintf(to, size, SPAN_FMT, SPAN_ARG(from));
+}
+
+static void on_answer(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct asked *a = CONTAINER_OF(call, struct asked, call);
+
+    a->answers++;
+    for (size_t i = 0; reply && i < reply->job_result.outcome_count && i < 4; i++) {
+        const struct ipc_job_outcome *o = &reply->job_result.outcomes[i];
+        a->count++;
+        a->of[i].outcome = o->outcome;
+        a->of[i].scope = o->scope;
+        copy(o->status, a->of[i].status, sizeof(a->of[i].status));
+        copy(o->text, a->of[i].text, sizeof(a->of[i].text));
+        copy(o->remote_id, a->of[i].remote_id, sizeof(a->of[i].remote_id));
+        copy(o->host, a->of[i].host, sizeof(a->of[i].host));
+        copy(o->ip, a->of[i].ip, sizeof(a->of[i].ip));
+    }
+}
+
+static void on_taken(struct ipc_call *call, const struct ipc_message *reply)
+{
+    CONTAINER_OF(call, struct asked, chunk)->taken++;
+}
+
+static void on_lost(void *owner, struct ipc_channel *channel, int error)
+{
+}
+
+static const struct ipc_role queue_role = {.peer_name = "smtp", .lost = on_lost};
+
+/* Every name is 127.0.0.1, but those that don't exist. */
+static void on_question(void *owner, const struct ipc_arrival *arrival)
+{
+    const struct ipc_resolve *q = &arrival->message->resolve;
+    struct ipc_rdata loopback = {SPAN("\x7f\0\0\x01")};
+    struct ipc_message reply = {.type = IPC_RESOLVED};
+
+    b.questions++;
+    if (span_starts_nocase(q->name, SPAN("none")))
+        reply.resolved.rcode = DNS_RCODE_NXDOMAIN;
+    else if (q->type == DNS_TYPE_A)
+        reply.resolved = (struct ipc_resolved){.rdata = &loopback, .rdata_count = 1};
+    ipc_reply(arrival->channel, arrival->token, &reply);
+}
+
+static const struct ipc_handler resolver_handlers[] = {{IPC_RESOLVE, on_question}};
+static const struct ipc_role resolver_role = {"smtp", resolver_handlers, 1, on_lost, false};
+
+static void connect_peers(void)
+{
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(smtp_proc_connect_queue(&b.proc, fds[0]), 0);
+    assert_int_equal(ipc_channel_new(b.proc.process.loop, fds[1], &queue_role, NULL, &b.queue), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(smtp_proc_connect_resolver(&b.proc, fds[0]), 0);
+    assert_int_equal(
+        ipc_channel_new(b.proc.process.loop, fds[1], &resolver_role, NULL, &b.resolver), 0);
+}
+
+static int setup(void **state)
+{
+    b = (struct bench){0};
+    assert_int_equal(io_loop_new(&b.proc.process.loop), 0);
+    b.proc.coming.hostname = SPAN("mx.test");
+    assert_int_equal(smtp_proc_init(&b.proc), 0);
+    connect_peers();
+    station_open(&b.first, b.proc.process.loop);
+    station_open(&b.second, b.proc.process.loop);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    ipc_channel_free(b.queue);
+    ipc_channel_free(b.resolver);
+    smtp_proc_done(&b.proc);
+    station_close(&b.first);
+    station_close(&b.second);
+    io_loop_free(b.proc.process.loop);
+    return 0;
+}
+
+/* Turns the loop until the condition holds; ten seconds are for ever. */
+#define UNTIL(condition)                                                                           \
+    do {                                                                                           \
+        for (int i_ = 0; i_ < 10000 && !(condition); i_++) {                                       \
+            io_loop_turn(b.proc.process.loop);                                                     \
+            usleep(1000);                                                                          \
+        }                                                                                          \
+        assert_true(condition);                                                                    \
+    } while (0)
+
+static void ask(struct asked *a, const char *next_hop, struct span body, uint64_t size,
+                size_t recipients)
+{
+    struct ipc_job_recipient to[] = {{0, SPAN("bob@b.test"), SPAN("bob@b.test")},
+                                     {7, SPAN("carol@b.test"), SPAN("carol@b.test")}};
+    struct ipc_message m = {.type = IPC_JOB,
+                            .job = {.job = 1,
+                                    .sender = SPAN("alice@a.test"),
+                                    .header = SPAN("Received: x\r\n"),
+                                    .body = body,
+                                    .size_bytes = size,
+                                    .next_hop = span_from_cstr(next_hop),
+                                    .recipients = to,
+                                    .recipient_count = recipients}};
+
+    *a = (struct asked){.call.fn = on_answer, .chunk.fn = on_taken};
+    assert_int_equal(ipc_call(b.queue, &a->call, &m), 0);
+}
+
+static void deliver(struct asked *a, const char *next_hop)
+{
+    struct span body = SPAN("A: b\r\n\r\n.hello\r\n");
+
+    ask(a, next_hop, body, body.size, 1);
+    UNTIL(a->answers);
+}
+
+static const char *to_first(void)
+{
+    static char text[64];
+    snprintf(text, sizeof(text), "host:127.0.0.1:%u", b.first.port);
+    return text;
+}
+
+static const char *to_both(void)
+{
+    static char text[64];
+    snprintf(text, sizeof(text), "host:one.test:%u,two.test:%u", b.first.port, b.second.port);
+    return text;
+}
+
+static void delivers(void **state)
+{
+    struct asked a;
+
+    deliver(&a, to_first());
+    assert_int_equal(a.count, 1);
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+    assert_string_equal(a.of[0].text, "250 2.0.0 Ok: queued as ABC123");
+    assert_string_equal(a.of[0].status, "2.0.0");
+    assert_string_equal(a.of[0].remote_id, "ABC123");
+    assert_string_equal(a.of[0].host, "127.0.0.1");
+    assert_string_equal(a.of[0].ip, "127.0.0.1");
+    assert_span(buffer_span(&b.first.message), "Received: x\r\nA: b\r\n\r\n..hello\r\n");
+    assert_int_equal(b.questions, 0);
+}
+
+static void reuses_connections(void **state)
+{
+    struct asked a;
+
+    for (int i = 0; i < 5; i++) {
+        deliver(&a, to_first());
+        assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+    }
+    assert_int_equal(b.first.connections, 1);
+    assert_int_equal(b.proc.reused, 4);
+    /* The station hung up meanwhile: the message deserves a new connection. */
+    station_hang_up(&b.first);
+    deliver(&a, to_first());
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+    b.first.drop_at_mail = true;
+    deliver(&a, to_first());
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED); /* the new one did it, too */
+    assert_int_equal(b.first.connections, 3);
+}
+
+static void goes_to_the_next_host(void **state)
+{
+    static const struct {
+        const char *greeting, *mail, *rcpt, *data, *end;
+    } cases[] = {{.greeting = "554 5.7.1 no"}, {.greeting = "hello"},      {.mail = "451 4.3.0 no"},
+                 {.rcpt = "450 4.2.0 grey"},   {.data = "452 4.3.1 full"}, {.end = "451 4.3.0 no"},
+                 {.mail = "421 4.3.2 bye"}};
+    struct asked a;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        b.first.greeting = cases[i].greeting;
+        b.first.mail = cases[i].mail;
+        b.first.rcpt = cases[i].rcpt;
+        b.first.data = cases[i].data;
+        b.first.end = cases[i].end;
+        char name[128];
+        snprintf(name, sizeof(name), "host:one%zu.test:%u,two.test:%u", i, b.first.port,
+                 b.second.port);
+        deliver(&a, name);
+        assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+        assert_string_equal(a.of[0].host, "two.test");
+        assert_int_equal(b.second.messages, i + 1);
+    }
+}
+
+static void passes_a_closed_port(void **state)
+{
+    struct asked a;
+    char both[128];
+
+    snprintf(both, sizeof(both), "%s,127.0.0.1:%u", to_first(), b.second.port);
+    station_close(&b.first);
+    deliver(&a, both);
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+    deliver(&a, to_first());
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(a.of[0].scope, IPC_SCOPE_DESTINATION);
+    assert_string_equal(a.of[0].status, "4.4.1");
+    assert_non_null(strstr(a.of[0].text, "Connection refused"));
+    station_open(&b.first, b.proc.process.loop);
+}
+
+/* Answers for good come from the first host that gives one. */
+static void returns(void **state)
+{
+    struct asked a;
+
+    b.first.rcpt = "550-5.1.1 no\r\n550 5.1.1 bob";
+    deliver(&a, to_both());
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_FAILED);
+    assert_string_equal(a.of[0].text, "550-5.1.1 no\n550 5.1.1 bob");
+    assert_string_equal(a.of[0].host, "one.test");
+    assert_int_equal(b.second.connections, 0);
+}
+
+static void tells_the_last_trouble(void **state)
+{
+    struct asked a;
+
+    b.first.greeting = b.second.greeting = "554 5.7.1 listed";
+    deliver(&a, to_both());
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(a.of[0].scope, IPC_SCOPE_DESTINATION);
+    assert_string_equal(a.of[0].status, "4.7.1");
+    assert_string_equal(a.of[0].text, "554 5.7.1 listed");
+    assert_string_equal(a.of[0].host, "two.test");
+}
+
+/* No other host gets it: it may be there already. */
+static void is_uncertain(void **state)
+{
+    struct asked a;
+
+    b.first.drop_at_end = true;
+    deliver(&a, to_both());
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_UNCERTAIN);
+    assert_int_equal(b.second.connections, 0);
+}
+
+static void knows_dead_domains(void **state)
+{
+    struct asked a;
+
+    deliver(&a, "mx:none.test");
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_FAILED);
+    assert_string_equal(a.of[0].status, "5.1.2");
+    ipc_channel_free(b.resolver);
+    b.resolver = NULL;
+    UNTIL(!b.proc.resolver);
+    deliver(&a, "mx:b.test");
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+    deliver(&a, "nonsense");
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+}
+
+enum { PIECE = 50000, PIECES = 40 };
+
+static void send_piece(struct asked *a, const char *bytes, size_t size)
+{
+    struct ipc_message m = {.type = IPC_JOB_BODY,
+                            .job_body = {.job = 1, .bytes = span_of(bytes, size)}};
+    unsigned taken = a->taken;
+
+    assert_int_equal(ipc_call(b.queue, &a->chunk, &m), 0);
+    UNTIL(a->taken > taken);
+}
+
+static void streams(const char *ehlo)
+{
+    static char piece[PIECE];
+    struct asked a;
+
+    for (size_t i = 0; i < PIECE; i += 50) {
+        memset(piece + i, '.', 48);
+        memcpy(piece + i + 48, "\r\n", 2);
+    }
+    b.first.ehlo = ehlo;
+    ask(&a, to_first(), SPAN(""), (uint64_t)PIECE * PIECES, 1);
+    for (int i = 0; i < PIECES; i++)
+        send_piece(&a, piece, PIECE);
+    UNTIL(a.answers);
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+    size_t dots = ehlo ? 0 : (size_t)PIECES * PIECE / 50;
+    assert_int_equal(b.first.message.size, strlen("Received: x\r\n") + PIECE * PIECES + dots);
+}
+
+static void streams_large_messages(void **state)
+{
+    streams(NULL);
+}
+
+static void streams_in_chunks(void **state)
+{
+    streams("250-x\r\n250-CHUNKING\r\n250 PIPELINING");
+}
+
+static void lets_go_of_a_body_that_cannot_come(void **state)
+{
+    struct asked a;
+    char piece[100] = "";
+
+    memset(piece, 'x', sizeof(piece));
+    ask(&a, to_first(), SPAN(""), 1000, 1);
+    send_piece(&a, piece, sizeof(piece));
+    send_piece(&a, piece, 0);
+    UNTIL(a.answers);
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(b.first.messages, 0);
+}
+
+static void ends(void **state)
+{
+    struct asked a, late;
+
+    b.first.greeting = "220-wait";
+    ask(&a, to_first(), SPAN(""), 0, 2);
+    UNTIL(b.first.connections);
+    smtp_proc_end(&b.proc);
+    ask(&late, to_first(), SPAN(""), 0, 1);
+    UNTIL(a.answers && late.answers);
+    assert_int_equal(a.count, 2);
+    assert_int_equal(a.of[1].outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(late.of[0].outcome, IPC_OUTCOME_DEFERRED);
+}
+
+static void loses_the_queue(void **state)
+{
+    struct asked a;
+
+    b.first.greeting = "220-wait";
+    ask(&a, to_first(), SPAN(""), 0, 1);
+    UNTIL(b.first.connections);
+    ipc_channel_free(b.queue);
+    b.queue = NULL;
+    UNTIL(b.proc.job_count == 0 && b.proc.connection_count == 0);
+}
+
+static char routed[512];
+
+static void on_routed(struct ipc_call *call, const struct ipc_message *reply)
+{
+    assert_non_null(reply);
+    copy(reply->routed.text, routed, sizeof(routed));
+}
+
+static void explains_a_route(void **state)
+{
+    struct ipc_message m = {.type = IPC_ROUTE,
+                            .route.next_hop = SPAN("host:one.test:26,[2001:db8::1]:25")};
+    struct asked a = {.call.fn = on_routed};
+
+    assert_int_equal(ipc_call(b.queue, &a.call, &m), 0);
+    UNTIL(!ipc_call_is_pending(&a.call));
+    assert_string_equal(routed, "one.test [127.0.0.1]:26\n[2001:db8::1] [2001:db8::1]:25\n");
+    assert_int_equal(b.questions, 2);
+    assert_int_equal(b.proc.connection_count, 0);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(delivers),
+        TEST(reuses_connections),
+        TEST(goes_to_the_next_host),
+        TEST(passes_a_closed_port),
+        TEST(returns),
+        TEST(tells_the_last_trouble),
+        TEST(is_uncertain),
+        TEST(knows_dead_domains),
+        TEST(streams_large_messages),
+        TEST(streams_in_chunks),
+        TEST(lets_go_of_a_body_that_cannot_come),
+        TEST(ends),
+        TEST(loses_the_queue),
+        TEST(explains_a_route),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
