@@ -182,7 +182,7 @@ static void collect_file(struct collection *c, const char *name)
     struct buffer file = BUFFER_LIMITED(DROP_SIZE_MAX + 65536);
     struct arena arena = ARENA_INIT;
     struct submission s;
-    uid_t owner;
+    uid_t owner = (uid_t)-1;
 
     int result = read_file(c, name, &file, &owner);
     if (result == 0)
