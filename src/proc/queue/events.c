@@ -7,17 +7,19 @@
 #include "base/clock.h"
 #include <errno.h>
 
-static bool has_token(struct queue_peer *peer)
+static bool has_token(struct queue_peer *peer, size_t bytes)
 {
     int64_t second = io_loop_now_ms(peer->queue->loop) / 1000;
 
     if (second != peer->event_second) {
         peer->event_second = second;
         peer->event_tokens = PEER_EVENTS_PER_SECOND;
+        peer->event_bytes = PEER_EVENT_BYTES_PER_SECOND;
     }
-    if (peer->event_tokens == 0)
+    if (peer->event_tokens == 0 || peer->event_bytes < bytes)
         return false;
     peer->event_tokens--;
+    peer->event_bytes -= (uint32_t)bytes;
     return true;
 }
 
@@ -66,9 +68,10 @@ static void drop(struct queue *q)
 void events_take(struct queue_peer *peer, const struct ipc_arrival *arrival)
 {
     struct queue *q = peer->queue;
+    struct span bytes = arrival->message->event.event;
     struct buffer wire = BUFFER_LIMITED(SPOOL_EVENT_MAX);
 
-    if (has_token(peer) && clean(arrival->message->event.event, &wire) == 0 &&
+    if (has_token(peer, bytes.size) && clean(bytes, &wire) == 0 &&
         spool_event(q->spool, buffer_span(&wire), NULL, NULL) == 0) {
         q->events.booked++;
         committer_kick(q);

@@ -7,8 +7,9 @@
 #include "proc/queue/queue.h"
 
 enum {
-    PEER_UPLOADS_MAX = 2000,       /* at the same time */
-    PEER_EVENTS_PER_SECOND = 2000, /* kept for the book one by one */
+    PEER_UPLOADS_MAX = 2000,               /* at the same time */
+    PEER_EVENTS_PER_SECOND = 2000,         /* kept for the book one by one */
+    PEER_EVENT_BYTES_PER_SECOND = 2 << 20, /* a refusal has a few hundred; it may have 32 KiB */
 };
 
 struct queue_peer {
@@ -18,8 +19,8 @@ struct queue_peer {
     struct ipc_channel *channel;
     struct list uploads; /* struct upload, latest used first */
     uint32_t upload_count;
-    struct list commits; /* struct commit */
-    uint32_t event_tokens;
+    struct list commits;                /* struct commit */
+    uint32_t event_tokens, event_bytes; /* left in this second */
     int64_t event_second;
 };
 

@@ -215,8 +215,13 @@ static void on_reload_signal(void *arg)
     struct buffer text = BUFFER_INIT;
 
     supervisor_reload(arg, &text);
-    if (text.size)
-        log_info("reload: " SPAN_FMT, SPAN_ARG(buffer_span(&text)));
+    struct span rest = buffer_span(&text);
+    while (rest.size) {
+        ptrdiff_t end = span_find(rest, '\n');
+        struct span line = span_first(rest, end < 0 ? rest.size : (size_t)end);
+        log_info("reload: " SPAN_FMT, SPAN_ARG(line));
+        rest = span_from(rest, line.size + (end >= 0));
+    }
     buffer_done(&text);
 }
 

@@ -1,6 +1,7 @@
 #include "world.h"
 
 #include "base/clock.h"
+#include "proc/queue/peer.h"
 #include "spool/follow.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -321,6 +322,34 @@ static void what_smtpd_says_of_an_event_is_cut_to_what_it_may_say(void **state)
     world_free(w);
 }
 
+/* Large ones are counted by their bytes: the book grows no faster for them. */
+static void events_have_a_budget_of_bytes(void **state)
+{
+    enum { COUNT = 1000 };
+    static char text[EVENT_REPLY_MAX];
+    struct world *w = begin();
+    memset(text, 'x', sizeof(text));
+    struct event event = {
+        .kind = EVENT_REFUSED, .time_us = 1, .count = 1, .reply = span_of(text, sizeof(text))};
+    struct buffer wire = BUFFER_INIT;
+    assert_int_equal(codec_encode(&event_codec, &event, &wire), 0);
+    struct ipc_message m = {.type = IPC_EVENT, .event.event = buffer_span(&wire)};
+    int64_t first = io_loop_now_ms(w->loop) / 1000;
+    for (int i = 0; i < COUNT; i++) {
+        int r;
+        while ((r = ipc_notify(w->smtpd, &m)) == -EAGAIN)
+            io_loop_turn(w->loop);
+        assert_int_equal(r, 0);
+    }
+    world_rest(w);
+    uint64_t seconds = (uint64_t)(io_loop_now_ms(w->loop) / 1000 - first + 1);
+    uint64_t most = PEER_EVENT_BYTES_PER_SECOND / wire.size;
+    assert_int_equal(w->queue.events.booked + w->queue.events.dropped, COUNT);
+    assert_in_range(w->queue.events.booked, 1, most * seconds);
+    buffer_done(&wire);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +364,7 @@ int main(void)
         cmocka_unit_test(an_address_is_one_line),
         cmocka_unit_test(an_id_of_another_time_is_refused_for_now),
         cmocka_unit_test(what_smtpd_says_of_an_event_is_cut_to_what_it_may_say),
+        cmocka_unit_test(events_have_a_budget_of_bytes),
         cmocka_unit_test(pressure_is_told_and_kept),
         cmocka_unit_test(refusals_are_booked_and_a_flood_is_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
