@@ -249,11 +249,13 @@ void spool_set_message_aside(struct spool *spool, struct spool_message *message,
 {
     struct spool_position position = {message->home ? message->home->number : 0, message->offset};
 
-    if (message->flags & SPOOL_MESSAGE_DAMAGED)
+    if (!(message->flags & SPOOL_MESSAGE_DAMAGED)) {
+        message->flags |= SPOOL_MESSAGE_DAMAGED;
+        spool->index.set_aside++;
+        spool_note_damage(spool, position, &message->id, what);
+    }
+    if (message->pins) /* an outcome is on its way: whoever reads it again comes here again */
         return;
-    message->flags |= SPOOL_MESSAGE_DAMAGED;
-    spool->index.set_aside++;
-    spool_note_damage(spool, position, &message->id, what);
     for (uint32_t i = 0; i < message->recipient_count; i++) {
         const struct spool_recipient *r = &message->recipients[i];
         struct spool_status status = {.recipient = r->index,
@@ -312,18 +314,23 @@ void spool_count_lag(struct spool *spool)
     }
 }
 
+static bool is_full(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT;
+}
+
 static enum spool_pressure pressure(const struct spool *spool, const char **out_reason)
 {
     const struct spool_options *o = &spool->options;
 
     if (spool->failures > 1 ||
-        (spool->prepare_error && spool->prepare_error != -ENOSPC && !spool_next_spare(spool))) {
+        (spool->prepare_error && !is_full(spool->prepare_error) && !spool_next_spare(spool))) {
         *out_reason = "the spool's disk fails";
         return SPOOL_PRESSURE_FAILED;
     }
     if (spool->space.free_bytes < o->reserve_bytes ||
         spool->space.free_inodes < o->reserve_inodes ||
-        (spool->prepare_error == -ENOSPC && !spool_next_spare(spool))) {
+        (is_full(spool->prepare_error) && !spool_next_spare(spool))) {
         *out_reason = "the spool's disk is nearly full";
         return SPOOL_PRESSURE_FULL;
     }
