@@ -2,7 +2,7 @@
  * What the spool reads from a disk: the first byte picks the parser, the rest is its input. Codec
  * tables must encode again to what they decoded.
  */
-#include "fuzz.h"
+#include "fuzz_table.h"
 
 #include "spool/checkpoint.h"
 #include "spool/footer.h"
@@ -17,23 +17,6 @@ static const struct codec *const tables[] = {
 };
 
 enum { MEMORY_MAX = 8 << 20 };
-
-static void try_table(const struct codec *codec, struct span in)
-{
-    struct arena arena = ARENA_LIMITED(MEMORY_MAX);
-    struct buffer again = BUFFER_INIT;
-    void *value = calloc(1, codec->size);
-
-    assert(value);
-    if (codec_decode(codec, in, &arena, value) == 0) {
-        assert(codec_encode(codec, value, &again) == 0);
-        assert(again.size == in.size);
-        assert(in.size == 0 || memcmp(again.data, in.data, in.size) == 0);
-    }
-    free(value);
-    buffer_done(&again);
-    arena_done(&arena);
-}
 
 static void try_message(struct span in)
 {
@@ -131,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct span in = span_of(data + 1, size - 1);
     if (data[0] < ARRAY_SIZE(tables))
-        try_table(tables[data[0]], in);
+        fuzz_table(tables[data[0]], in);
     else if (data[0] == 'm')
         try_message(in);
     else if (data[0] == 'b')
