@@ -104,6 +104,17 @@ def test_dropped_while_down_and_collected_at_start(server):
     assert f'(drop folder, user id {os.geteuid()})'.encode() in server.messages()[0].read_bytes()
 
 
+def test_collected_while_running(server):
+    """What a program left there because its dialogue broke off doesn't wait for the next start."""
+    late = server.folder / 'drop' / 'tmp.late'
+    late.write_bytes(
+        b'postbuch drop 1\nsender \nrecipient bob@postbuch.test\n\nSubject: late\r\n\r\nb\r\n')
+    late.chmod(0o640)
+    late.rename(late.with_name('mail.late'))
+    server.wait_for(1)
+    lab.eventually(lambda: not dropped(server), 'the drop folder is empty')
+
+
 def test_damaged_and_refused_ones_stop_only_themselves(server):
     server.stop()
     folder = server.folder / 'drop'

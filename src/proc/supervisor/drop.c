@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* A program whose dialogue broke off (smtpd died under it) leaves its message there too. */
-enum { LOOK_AGAIN_MS = 60000 };
+enum { LOOK_AGAIN_MS = 10000 };
 
 /* docs/formats/drop.md: whole files. Any user may have put them there; their names are all that is
  * looked at here. */
