@@ -97,15 +97,14 @@ def test_retry_now_by_destination(slow):
     assert len(slow.wait_for(20)) == 20
 
 
-def test_what_is_given_up_is_held_not_dropped():
+def test_what_is_given_up_is_returned():
     with lab.Server('retry: { first: 1s, max: 1s, give_up: 2s }\n') as server:
         block(server, 'bob')
         server.send('bob@postbuch.test', MESSAGE)
-        held = lab.eventually(lambda: rows(server, '--state', 'held'), 'held')
-        lab.eventually(lambda: {'expired', 'held'} <= set(kinds(server, held[0]['id'])), 'booked')
-        unblock(server, 'bob')
-        server.command('queue', 'release', '--id', held[0]['id'])
-        server.wait_for(1)
+        server.wait_for(1, 'alice')
+        lab.eventually(lambda: {'expired', 'returned'} <= set(kinds(server, 'bob@postbuch.test')),
+                       'booked')
+        assert rows(server) == []
 
 
 def test_a_delivery_that_nobody_knows_of_is_uncertain(server):

@@ -1,0 +1,52 @@
+"""What can't be delivered comes back to its sender as a report."""
+import email
+import email.policy
+
+import lab
+
+LOOP = (b'From: Alice <alice@postbuch.test>\r\nSubject: round and round\r\n'
+        b'Delivered-To: bob@postbuch.test\r\n\r\ntext\r\n')
+
+
+def state(server, what):
+    done = server.command('trace', what, '--json', check=False)
+    return done.stdout.decode()
+
+
+def test_a_report_reads_well_and_parses(server):
+    server.send('bob@postbuch.test', LOOP)
+    path = server.wait_for(1, 'alice')[0]
+    report = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+    assert report['Return-Path'] == '<>'
+    assert report['Auto-Submitted'] == 'auto-replied'
+    assert report.get_content_type() == 'multipart/report'
+    text, status, header = report.iter_parts()
+    assert text.get_content().startswith('Your message was not delivered')
+    fields = status.get_payload()[1]
+    assert fields['Final-Recipient'] == 'rfc822;bob@postbuch.test'
+    assert fields['Action'] == 'failed' and fields['Status'] == '5.4.6'
+    assert 'Subject: round and round' in header.get_content()
+    ident = report['Message-ID'].strip('<>').split('@')[0]
+    lab.eventually(lambda: f'"{ident}"' in state(server, 'bob@postbuch.test'),
+                   'the trace of the cause names the report')
+    assert server.command('audit').returncode == 0
+
+
+def test_reports_are_never_reported(server):
+    server.send('bob@postbuch.test', LOOP, sender='')
+    lab.eventually(lambda: 'double bounce' in state(server, 'bob@postbuch.test'), 'booked')
+    assert '"discarded"' in state(server, 'bob@postbuch.test')
+    assert server.command('audit').returncode == 0
+
+
+def test_a_forged_local_sender_gets_no_mailbox(server):
+    server.send('bob@postbuch.test', LOOP, sender='nobody@postbuch.test')
+    lab.eventually(lambda: 'double bounce' in state(server, 'bob@postbuch.test'), 'booked')
+    assert not server.mailbox('nobody').exists()
+
+
+def test_a_killed_report_process_delays_and_loses_nothing(server):
+    server.kill('report')
+    server.send('bob@postbuch.test', LOOP)
+    server.wait_for(1, 'alice')
+    assert server.command('audit').returncode == 0
