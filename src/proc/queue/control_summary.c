@@ -5,6 +5,7 @@
 #include "proc/queue/control.h"
 
 #include "base/clock.h"
+#include "proc/queue/route.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -126,13 +127,14 @@ static void add_health(struct queue *q, struct ipc_queue_sum *sums, size_t count
 
     while (sched_next_destination(q->sched, &cursor, &info)) {
         for (size_t i = 0; i < count; i++) {
-            if (!span_equal(sums[i].destination, info.name))
+            struct route route;
+            route_find(q->conf, sums[i].destination, &route);
+            if (!span_equal(route.destination, info.name))
                 continue;
             sums[i].window = info.window;
             if (info.why.size)
                 sums[i].why = span_first(info.why, IPC_QUEUE_WHY_MAX);
             sums[i].resume_us = info.resume_ms ? schedule_wall_us(q, info.resume_ms) : 0;
-            break;
         }
     }
 }

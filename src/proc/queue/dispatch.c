@@ -5,18 +5,41 @@
 #include "proc/queue/job.h"
 
 #include "base/log.h"
+#include "proc/queue/route.h"
 #include <errno.h>
 
-/* The first item and those that may go along: further recipients of the same message. */
-static uint32_t collect(struct queue *q, uint32_t first, struct job_item *items)
+static void find_route(const struct queue *q, const struct spool_recipient *r, struct route *out)
+{
+    route_find(q->conf, spool_domain(q->spool, r->domain), out);
+}
+
+/* The scheduler paces by where they were to go when they were scheduled; where that is may have
+ * changed since for one and not for the other. */
+static bool goes_along(const struct queue *q, struct spool_recipient *first,
+                       const struct route *route, struct spool_recipient *r)
+{
+    struct route own;
+
+    if (spool_recipient_message(r) != spool_recipient_message(first))
+        return false;
+    if (r->domain == first->domain)
+        return true;
+    find_route(q, r, &own);
+    return own.way == route->way && span_equal(own.next_hop, route->next_hop);
+}
+
+/* The first item and those that may go along: further recipients of the same message that go the
+ * same way. */
+static uint32_t collect(struct queue *q, uint32_t first, struct job_item *items,
+                        struct route *out_route)
 {
     uint32_t count = 0, along;
 
     items[count++] = (struct job_item){sched_owner(q->sched, first), first};
-    struct spool_message *message = spool_recipient_message(items[0].recipient);
+    find_route(q, items[0].recipient, out_route);
     while (count < JOB_RECIPIENTS_MAX && (along = sched_peek_along(q->sched, first))) {
         struct spool_recipient *r = sched_owner(q->sched, along);
-        if (spool_recipient_message(r) != message)
+        if (!goes_along(q, items[0].recipient, out_route, r))
             break;
         sched_take_along(q->sched, along);
         items[count++] = (struct job_item){r, along};
@@ -34,10 +57,11 @@ static void refuse(struct queue *q, const struct job_item *items, uint32_t count
 static void start_one(struct queue *q, uint32_t item)
 {
     struct job_item items[JOB_RECIPIENTS_MAX];
-    uint32_t count = collect(q, item, items);
+    struct route route;
+    uint32_t count = collect(q, item, items, &route);
 
-    if (!queue_serves(q, spool_domain(q->spool, items[0].recipient->domain)))
-        refuse(q, items, count, false, "there is no way to this domain yet: only mailboxes here");
+    if (route.way == ROUTE_SMTP)
+        refuse(q, items, count, true, "the smtp process is not there");
     else if (job_start(q, items, count) < 0)
         refuse(q, items, count, true, "out of memory");
 }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "proc/queue/commit.h"
 #include "proc/queue/control.h"
+#include "proc/queue/route.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -176,7 +177,10 @@ int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *
 {
     uint64_t seed;
 
-    *q = (struct queue){.loop = loop, .conf = conf, .random_at = sizeof(q->random)};
+    *q = (struct queue){.loop = loop,
+                        .conf = conf,
+                        .routes = route_fingerprint(conf),
+                        .random_at = sizeof(q->random)};
     list_init(&q->peers);
     list_init(&q->own_commits);
     list_init(&q->waiting_room);
@@ -226,6 +230,12 @@ int queue_reconfigure(struct queue *q, const struct conf_queue *conf)
     q->conf = conf;
     sched_reconfigure(q->sched, &config);
     pressure_update(q);
+    if (route_fingerprint(conf) == q->routes)
+        return 0;
+    q->routes = route_fingerprint(conf);
+    if (schedule_reroute(q) < 0)
+        q->unscheduled = true; /* the tick tries again */
+    dispatch_kick(q);
     return 0;
 }
 
@@ -244,10 +254,10 @@ int queue_random(struct queue *q, void *out, size_t size)
 
 bool queue_serves(const struct queue *q, struct span domain)
 {
-    for (size_t i = 0; i < q->conf->domain_count; i++)
-        if (span_equal_nocase(q->conf->domains[i].name, domain))
-            return true;
-    return false;
+    struct route route;
+
+    route_find(q->conf, domain, &route);
+    return route.way == ROUTE_MAILBOX;
 }
 
 /* Deliveries under way get a while to end: each that doesn't is booked as uncertain, and made again

@@ -72,6 +72,8 @@ void schedule_gone(void *arg, struct spool_message *message);
 /* Schedules every waiting recipient that isn't: at start, and after memory was short. 0 or -errno.
  */
 int schedule_all(struct queue *q);
+/* Routes have changed: what now goes another way goes at once. 0 or -errno. */
+int schedule_reroute(struct queue *q);
 /* The item of a recipient; 0 when it has none. */
 uint32_t schedule_item(const struct spool_recipient *recipient);
 /* It has its outcome, which is on its way to the disk: never schedule it again. */
@@ -184,6 +186,7 @@ struct queue {
     uint64_t accepted, rejected, deferred; /* messages, since the start */
     uint8_t random[512];                   /* the next bytes of queue_random(), from random_at on */
     size_t random_at;
+    uint64_t routes;                 /* route_fingerprint() of those in force */
     bool unscheduled;                /* a recipient could not be scheduled for lack of memory */
     bool closing;                    /* takes no new mail, starts no new job */
     int64_t closing_ms;              /* since when */

@@ -5,6 +5,7 @@
 #include "proc/queue/queue.h"
 
 #include "base/clock.h"
+#include "proc/queue/route.h"
 #include <errno.h>
 
 static const uintptr_t CLOSED = UINTPTR_MAX;
@@ -44,9 +45,11 @@ static int schedule_recipient(struct queue *q, struct spool_message *message,
 {
     struct retry_policy retry = schedule_config(q->conf, 0).retry;
     int64_t wall_us = clock_wall_us(), now_ms = io_loop_now_ms(q->loop);
+    struct route route;
+    route_find(q->conf, spool_domain(q->spool, recipient->domain), &route);
     struct sched_entry entry = {
         .owner = recipient,
-        .destination = spool_domain(q->spool, recipient->domain),
+        .destination = route.destination,
         .sender = sender,
         .due_ms = retry_due_ms(&retry, recipient->next_attempt_us, wall_us, now_ms),
         .deadline_ms = retry_deadline_ms(&retry, message->accepted_us, wall_us, now_ms),
@@ -121,6 +124,54 @@ int schedule_all(struct queue *q)
         return r;
     while (r == 0 && (message = spool_listing_next(listing)))
         r = schedule_message(q, message, SPAN(""));
+    spool_listing_free(listing);
+    return r;
+}
+
+/* What is held or being attempted stays: where it goes is asked again when it is attempted next. */
+static bool goes_elsewhere(const struct queue *q, const struct spool_recipient *recipient,
+                           uint32_t item)
+{
+    struct sched_explanation e;
+    struct route route;
+
+    sched_explain(q->sched, item, &e);
+    route_find(q->conf, spool_domain(q->spool, recipient->domain), &route);
+    return (e.state == SCHED_PAUSED || e.state == SCHED_READY) &&
+           !span_equal(e.destination, route.destination);
+}
+
+/* The pause was for the trouble of another destination. */
+static int reroute(struct queue *q, struct spool_message *message)
+{
+    const struct parcel *parcel = parcel_find(&q->parcels, &message->id);
+    struct span sender = parcel ? parcel->envelope.sender : SPAN("");
+    int r = 0;
+
+    for (uint32_t i = 0; r == 0 && i < message->recipient_count; i++) {
+        struct spool_recipient *recipient = &message->recipients[i];
+        uint32_t item = schedule_item(recipient);
+        if (!item || !goes_elsewhere(q, recipient, item))
+            continue;
+        sched_remove(q->sched, item, io_loop_now_ms(q->loop));
+        recipient->owner = NULL;
+        r = schedule_recipient(q, message, recipient, sender);
+        if (r == 0)
+            sched_retry_now(q->sched, schedule_item(recipient), io_loop_now_ms(q->loop));
+    }
+    return r;
+}
+
+int schedule_reroute(struct queue *q)
+{
+    struct spool_listing *listing;
+    struct spool_message *message;
+    int r = spool_listing_new(q->spool, &listing);
+
+    if (r < 0)
+        return r;
+    while (r == 0 && (message = spool_listing_next(listing)))
+        r = reroute(q, message);
     spool_listing_free(listing);
     return r;
 }

@@ -52,6 +52,7 @@ static void listings_filter_and_page(void **state)
     send_to(w, "x@elsewhere.example");
     for (int i = 0; i < 300; i++)
         send_to(w, "carl@here.example");
+    assert_int_equal(act(w, IPC_ACT_HOLD, NULL, "elsewhere.example").count, 1);
     w->row_count = 0;
     static const struct {
         const char *what;
@@ -180,7 +181,7 @@ static void acts_on_a_destination(void **state)
     send_to(w, "x@elsewhere.example");
     assert_int_equal(act(w, IPC_ACT_HOLD, NULL, "HERE.example").count, 40);
     world_list(w, &(struct ipc_queue_filter){.states = IPC_QUEUE_HELD});
-    assert_int_equal(w->row_count, 41);
+    assert_int_equal(w->row_count, 40);
     w->mailbox_does = MAILBOX_DELIVERS;
     assert_int_equal(act(w, IPC_ACT_RELEASE, NULL, "here.example").count, 40);
     world_until_delivered(w, 40);
@@ -199,7 +200,7 @@ static void summary_counts_by_destination_and_age(void **state)
     assert_int_equal(w->reply.queue_summary.destinations, 2);
     assert_int_equal(w->sums[0].paused, 10);
     assert_int_equal(w->sums[0].ages[0], 10);
-    assert_int_equal(w->sums[1].held, 1);
+    assert_int_equal(w->sums[1].paused, 1);
     assert_true(w->sums[0].window >= 16);
     world_free(w);
 }

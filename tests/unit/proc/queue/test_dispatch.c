@@ -76,16 +76,58 @@ static void refused_recipients_stay_until_they_are_returned(void **state)
     world_free(w);
 }
 
-static void foreign_domains_are_held(void **state)
+static void foreign_mail_waits_for_its_process(void **state)
 {
     struct world *w = begin();
     struct world_commit c;
     world_send(w, &c, "s@here.example", "x@elsewhere.example", SPAN("hello\r\n"));
     world_until_answered(w, &c);
     assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
-    world_rest(w);
+    world_until(w, is_settled, NULL);
     assert_int_equal(w->job_count, 0);
     assert_int_equal(counts_of(w).waiting, 1);
+    struct sched_explanation e = explain(w, &c.id);
+    assert_int_equal(e.wait, SCHED_WAIT_PAUSE);
+    assert_span(e.why, "the smtp process is not there");
+    assert_span(e.destination, "elsewhere.example");
+    world_free(w);
+}
+
+static bool is_attempted(struct world *w, void *arg)
+{
+    return w->job_count || (w->queue.dispatch.deferred && is_settled(w, NULL));
+}
+
+/* What waits goes the way that the new configuration says, at once; what doesn't change waits on.
+ */
+static void a_changed_route_is_good_for_what_waits(void **state)
+{
+    static struct conf_queue_route routes[] = {
+        {{"elsewhere.example", 17}, {"host:gate.example:25", 20}}};
+    struct world *w = begin();
+    struct world_commit c, other;
+    world_send(w, &c, "s@here.example", "x@elsewhere.example", SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    world_send(w, &other, "s@here.example", "x@other.example", SPAN("hello\r\n"));
+    world_until_answered(w, &other);
+    world_until(w, is_attempted, NULL);
+    world_until(w, is_settled, NULL);
+    struct conf_queue changed = w->conf;
+    changed.routes = routes;
+    changed.route_count = 1;
+    assert_int_equal(queue_reconfigure(&w->queue, &changed), 0);
+    assert_span(explain(w, &c.id).destination, "gate.example:25");
+    assert_int_equal(explain(w, &c.id).wait, SCHED_WAIT_TURN);
+    assert_int_equal(explain(w, &other.id).wait, SCHED_WAIT_PAUSE);
+
+    /* A domain that is ours from now on is delivered. */
+    struct conf_queue_domain domains[] = {{.name = SPAN("elsewhere.example")}};
+    changed.domains = domains;
+    changed.domain_count = 1;
+    assert_int_equal(queue_reconfigure(&w->queue, &changed), 0);
+    world_until_delivered(w, 1);
+    assert_string_equal(w->jobs[0].recipients[0], "x@elsewhere.example");
+    assert_int_equal(queue_reconfigure(&w->queue, &w->conf), 0);
     world_free(w);
 }
 
@@ -211,7 +253,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(deferred_recipients_wait),
         cmocka_unit_test(refused_recipients_stay_until_they_are_returned),
-        cmocka_unit_test(foreign_domains_are_held),
+        cmocka_unit_test(foreign_mail_waits_for_its_process),
+        cmocka_unit_test(a_changed_route_is_good_for_what_waits),
         cmocka_unit_test(a_killed_queue_remembers_and_attempts_again),
         cmocka_unit_test(a_lost_mailbox_makes_uncertain_and_comes_back),
         cmocka_unit_test(a_full_disk_pauses_the_destination),

@@ -1,0 +1,88 @@
+#include "proc/queue/route.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+static const char HOST[] = "host:";
+
+static bool is_local(const struct conf_queue *conf, struct span domain)
+{
+    for (size_t i = 0; i < conf->domain_count; i++)
+        if (span_equal_nocase(conf->domains[i].name, domain))
+            return true;
+    return false;
+}
+
+/* The routes are sorted. */
+static const struct conf_queue_route *lookup(const struct conf_queue *conf, struct span pattern)
+{
+    size_t low = 0, high = conf->route_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = conf_name_compare(conf->routes[middle].pattern, pattern);
+        if (order == 0)
+            return &conf->routes[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+/* The pattern ".bbb.example" is for all below bbb.example, not for itself. */
+static const struct conf_queue_route *most_exact(const struct conf_queue *conf, struct span domain)
+{
+    const struct conf_queue_route *route = lookup(conf, domain);
+    struct span rest = domain;
+    ptrdiff_t dot;
+
+    while (!route && (dot = span_find(rest, '.')) >= 0) {
+        route = lookup(conf, span_from(rest, (size_t)dot));
+        rest = span_from(rest, (size_t)dot + 1);
+    }
+    return route ? route : lookup(conf, SPAN("*"));
+}
+
+static void by_mx(struct span domain, struct route *out)
+{
+    struct span kept = span_first(domain, CONF_TEXT_MAX);
+
+    memcpy(out->mx, "mx:", 3);
+    memcpy(out->mx + 3, kept.data, kept.size);
+    out->next_hop = span_of(out->mx, 3 + kept.size);
+}
+
+void route_find(const struct conf_queue *conf, struct span domain, struct route *out)
+{
+    out->way = ROUTE_MAILBOX;
+    out->next_hop = SPAN("");
+    out->destination = domain;
+    if (is_local(conf, domain))
+        return;
+    const struct conf_queue_route *route = most_exact(conf, domain);
+    out->way = ROUTE_SMTP;
+    if (route && span_starts_nocase(route->next_hop, span_from_cstr(HOST))) {
+        out->next_hop = route->next_hop;
+        out->destination = span_from(route->next_hop, strlen(HOST));
+    } else {
+        by_mx(domain, out);
+    }
+}
+
+static uint64_t chain(uint64_t hash, struct span text)
+{
+    return XXH3_64bits_withSeed(text.data, text.size, hash + text.size);
+}
+
+uint64_t route_fingerprint(const struct conf_queue *conf)
+{
+    uint64_t hash = conf->domain_count;
+
+    for (size_t i = 0; i < conf->domain_count; i++)
+        hash = chain(hash, conf->domains[i].name);
+    for (size_t i = 0; i < conf->route_count; i++)
+        hash = chain(chain(hash, conf->routes[i].pattern), conf->routes[i].next_hop);
+    return hash;
+}
