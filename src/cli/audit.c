@@ -43,6 +43,7 @@ struct session {
     bool json;
     json_t *findings;
     bool progress_shown;
+    bool book_lags; /* too far behind to be compared with the queue */
 };
 
 /* ---- what is found ---- */
@@ -134,7 +135,9 @@ static int list_waiting(void *arg, struct audit_set *set)
     if (!server_runs(s))
         return -ENOTCONN;
     end_progress(s);
-    cli_wait_for_book(s->server.control, CATCH_UP_MS);
+    s->book_lags = cli_wait_for_book(s->server.control, CATCH_UP_MS) == -ETIMEDOUT;
+    if (s->book_lags)
+        return -ETIMEDOUT; /* what it doesn't know yet would all seem to be off */
     if (cli_control_open("audit", s->server.control, &control) != CLI_OK)
         return -ENOTCONN;
     int code = cli_control_list(control, &filter, on_page, &listing);
@@ -177,6 +180,11 @@ static void print_text(const struct session *s)
                (unsigned long long)c->remade);
     if (c->queue_compared)
         printf("The queue has %llu recipients waiting.\n", (unsigned long long)c->queue_waiting);
+    else if (s->book_lags)
+        printf("%sThe queue was not compared: the book doesn't catch up with the log; see "
+               "book.trouble "
+               "in postbuch status.%s\n",
+               style->red, style->reset);
     else
         printf("The queue was not compared: the server isn't running, or you may not ask it.\n");
     if (c->findings)
@@ -189,8 +197,8 @@ static void print_text(const struct session *s)
 static void print_json(struct session *s)
 {
     const struct audit_counts *c = &s->counts;
-    json_t *object =
-        json_pack("{s:b,s:I}", "ok", c->findings == 0, "accepted", (json_int_t)c->accepted);
+    json_t *object = json_pack("{s:b,s:I}", "ok", c->findings == 0 && !s->book_lags, "accepted",
+                               (json_int_t)c->accepted);
 
     for (unsigned state = 1; state < RECIPIENT_STATE_COUNT; state++)
         json_object_set_new(object, recipient_state_name(state),
@@ -272,7 +280,7 @@ int cli_audit(int argc, char **argv)
             print_json(&s);
         else
             print_text(&s);
-        code = s.counts.findings ? CLI_BAD_NEWS : CLI_OK;
+        code = s.counts.findings || s.book_lags ? CLI_BAD_NEWS : CLI_OK;
     }
     json_decref(s.findings);
     return cli_finish_output("audit", code);

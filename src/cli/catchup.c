@@ -1,6 +1,7 @@
 #include "cli/catchup.h"
 
 #include "cli/control.h"
+#include <errno.h>
 #include <unistd.h>
 
 struct wait {
@@ -8,6 +9,7 @@ struct wait {
     struct io_timer *timer;
     struct ipc_channel *channel;
     struct ipc_call call;
+    int result; /* of cli_wait_for_book() */
 };
 
 static void on_lost(void *owner, struct ipc_channel *channel, int error)
@@ -19,12 +21,15 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 static void on_timeout(void *arg)
 {
     struct wait *wait = arg;
+    wait->result = -ETIMEDOUT;
     io_loop_stop(wait->loop);
 }
 
 static void on_synced(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct wait *wait = CONTAINER_OF(call, struct wait, call);
+    if (reply)
+        wait->result = reply->book_synced.error == 0 ? 0 : -ETIMEDOUT;
     io_loop_stop(wait->loop);
 }
 
@@ -47,13 +52,13 @@ static int start(struct wait *wait, int *fd, int timeout_ms)
     return r < 0 ? r : ipc_call(wait->channel, &wait->call, &ask);
 }
 
-void cli_wait_for_book(const char *control, int timeout_ms)
+int cli_wait_for_book(const char *control, int timeout_ms)
 {
-    struct wait wait = {0};
+    struct wait wait = {.result = -ENOTCONN};
     int fd = -1;
 
     if (cli_control_connect(control, &fd) != 0)
-        return;
+        return -ENOTCONN;
     if (start(&wait, &fd, timeout_ms) == 0)
         io_loop_run(wait.loop);
     ipc_call_cancel(&wait.call);
@@ -63,4 +68,5 @@ void cli_wait_for_book(const char *control, int timeout_ms)
     io_loop_free(wait.loop);
     if (fd >= 0)
         close(fd);
+    return wait.result;
 }

@@ -1,6 +1,7 @@
 """The book: what it tells of mail that came by SMTP, and that nothing makes it lose or double an entry."""
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -222,3 +223,17 @@ def test_full_ledger_stops_no_mail():
             assert server.json('audit')['ok']
     finally:
         subprocess.run(['umount', ledger], check=True)
+
+
+def test_a_book_that_hangs_is_told_and_not_taken_for_loss(server):
+    server.kill('book', signal.SIGSTOP)
+    try:
+        server.send('bob@postbuch.test', b'Subject: x\r\n\r\nhello\r\n')
+        server.wait_for(1)
+        done = server.command('audit', check=False)
+        assert done.returncode == 1
+        assert b"the book doesn't catch up with the log" in done.stdout
+        assert b'not_in_' not in done.stdout
+    finally:
+        server.kill('book', signal.SIGCONT)
+    assert server.json('audit')['ok']
