@@ -60,6 +60,12 @@ struct conf_retry {
     uint64_t first, max, give_up, delay_notice; /* ms */
 };
 
+struct conf_resolving {
+    struct conf_address *servers; /* none: from the root on */
+    size_t server_count;
+    struct span trust_anchor; /* absolute path, or empty: nothing is validated */
+};
+
 /* Who the processes become when the supervisor was started as root. */
 struct conf_users {
     struct span queue;     /* queue, book */
@@ -89,6 +95,7 @@ struct conf {
     struct conf_limits limits;
     struct conf_retry retry;
     struct conf_users users;
+    struct conf_resolving resolver;
     uint64_t book_keep, book_refusals; /* ms */
     uint64_t quota, mailbox_threads;
     const struct conf_node *root; /* for checks across the file */
@@ -124,6 +131,7 @@ int conf_cut_mailbox(const struct conf *c, uint64_t generation, uint32_t uid, ui
 
 int conf_cut_smtp(const struct conf *c, uint64_t generation, struct arena *arena,
                   struct conf_smtp *out);
+int conf_cut_resolver(const struct conf *c, uint64_t generation, struct conf_resolver *out);
 
 /* The folder part of a Maildir template: all before the first segment with a %. */
 struct span conf_template_folder(struct span template);

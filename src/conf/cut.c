@@ -203,6 +203,17 @@ int conf_cut_smtp(const struct conf *c, uint64_t generation, struct arena *arena
     return 0;
 }
 
+int conf_cut_resolver(const struct conf *c, uint64_t generation, struct conf_resolver *out)
+{
+    *out = (struct conf_resolver){
+        .generation = generation,
+        .servers = c->resolver.servers,
+        .server_count = c->resolver.server_count,
+        .trust_anchor = c->resolver.trust_anchor,
+    };
+    return 0;
+}
+
 struct span conf_template_folder(struct span template)
 {
     ptrdiff_t mark = span_find(template, '%');

@@ -24,8 +24,9 @@ static const struct conf_key tls_keys[] = {
 static const struct conf_schema tls_schema = {.name = "`tls`", KEYS(tls_keys)};
 
 static const struct conf_key resolver_keys[] = {
-    {"servers", CONF_TYPE_TEXTS, CONF_UNKEPT, .max = 16},
-    {"trust_anchor", CONF_TYPE_PATH, CONF_UNKEPT},
+    {"servers", CONF_TYPE_SERVERS, offsetof(struct conf, resolver.servers),
+     offsetof(struct conf, resolver.server_count), .max = CONF_SERVERS_MAX},
+    {"trust_anchor", CONF_TYPE_PATH, offsetof(struct conf, resolver.trust_anchor)},
 };
 static const struct conf_schema resolver_schema = {.name = "`resolver`", KEYS(resolver_keys)};
 
@@ -260,8 +261,7 @@ static const struct conf_key file_keys[] = {
     {"mailbox", CONF_TYPE_MAP, 0, .schema = &mailbox_schema},
     {"tls", CONF_TYPE_MAP, CONF_UNKEPT, .schema = &tls_schema,
      .not_built = "TLS; STARTTLS is not offered, all sessions are in the clear"},
-    {"resolver", CONF_TYPE_MAP, CONF_UNKEPT, .schema = &resolver_schema,
-     .not_built = "the resolver; no DNS server is asked"},
+    {"resolver", CONF_TYPE_MAP, 0, .schema = &resolver_schema},
     {"web", CONF_TYPE_MAP, CONF_UNKEPT, .schema = &web_schema,
      .not_built = "the page; nobody listens on its address"},
 };

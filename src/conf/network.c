@@ -61,6 +61,21 @@ int conf_address_parse(struct span text, struct conf_address *out)
     return 0;
 }
 
+int conf_server_parse(struct span text, struct conf_address *out)
+{
+    ptrdiff_t at = span_find_last(text, '@');
+    struct conf_address server = {.port = 53};
+    uint64_t port = 53;
+
+    if (at >= 0 && (span_to_u64(span_from(text, (size_t)at + 1), UINT16_MAX, &port) < 0 || !port))
+        return -EINVAL;
+    if (conf_ip_parse(at < 0 ? text : span_first(text, (size_t)at), server.ip) < 0)
+        return at < 0 ? conf_address_parse(text, out) : -EINVAL;
+    server.port = (uint16_t)port;
+    *out = server;
+    return 0;
+}
+
 void conf_address_format(const struct conf_address *address, char out[static CONF_NETWORK_TEXT])
 {
     char ip[CONF_IP_TEXT];

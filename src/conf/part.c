@@ -119,3 +119,9 @@ CODEC_DEFINE(, conf_mailbox_codec, struct conf_mailbox,
              CODEC_LIST(struct conf_mailbox, domains, domain_count, CONF_DOMAINS_MAX,
                         &mailbox_domain_codec),
              CODEC_UINT(struct conf_mailbox, quota, UINT64_MAX));
+
+CODEC_DEFINE(, conf_resolver_codec, struct conf_resolver,
+             CODEC_UINT(struct conf_resolver, generation, UINT64_MAX),
+             CODEC_LIST(struct conf_resolver, servers, server_count, CONF_SERVERS_MAX,
+                        &address_codec),
+             CODEC_SPAN(struct conf_resolver, trust_anchor, CONF_PATH_MAX));

@@ -21,6 +21,7 @@ enum {
     CONF_NETWORKS_MAX = 1024,
     CONF_ROUTE_HOSTS_MAX = 15, /* of a route or relay */
     CONF_NEXT_HOP_MAX = 4096,
+    CONF_SERVERS_MAX = 16,
     CONF_PART_MAX = 1 << 20, /* bytes of a part's wire form */
 };
 
@@ -161,3 +162,11 @@ struct conf_mailbox {
     uint64_t quota; /* bytes a mailbox, 0: none */
 };
 extern const struct codec conf_mailbox_codec;
+
+struct conf_resolver {
+    uint64_t generation;
+    struct conf_address *servers; /* which ask for us; none: from the root on */
+    size_t server_count;
+    struct span trust_anchor; /* its open descriptor arrives under this name; "" for none */
+};
+extern const struct codec conf_resolver_codec;

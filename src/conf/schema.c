@@ -186,6 +186,17 @@ static bool read_address(struct conf_reader *r, const struct conf_node *n, struc
     return false;
 }
 
+static bool read_server(struct conf_reader *r, const struct conf_node *n, struct conf_address *out)
+{
+    if (conf_server_parse(n->text, out) == 0)
+        return true;
+    conf_error(r->problems, n->place,
+               "`%.*s` is not the address of a name server; write \"192.0.2.1\" or "
+               "\"192.0.2.1@5353\"",
+               SHOWN(n->text));
+    return false;
+}
+
 static bool read_network(struct conf_reader *r, const struct conf_node *n, struct conf_network *out)
 {
     int result = conf_network_parse(n->text, out);
@@ -217,6 +228,8 @@ static bool read_element(struct conf_reader *r, enum conf_type type, const struc
     }
     if (type == CONF_TYPE_ADDRESSES)
         return read_address(r, n, out);
+    if (type == CONF_TYPE_SERVERS)
+        return read_server(r, n, out);
     if (type == CONF_TYPE_NETWORKS)
         return read_network(r, n, out);
     return read_text(r, n, &unkept);
@@ -239,6 +252,7 @@ static void read_list(struct conf_reader *r, const struct conf_key *k, const str
                       char *target)
 {
     static const size_t sizes[] = {[CONF_TYPE_ADDRESSES] = sizeof(struct conf_address),
+                                   [CONF_TYPE_SERVERS] = sizeof(struct conf_address),
                                    [CONF_TYPE_NETWORKS] = sizeof(struct conf_network),
                                    [CONF_TYPE_TEXTS] = 1};
     size_t count, good = 0, size = sizes[k->type];
@@ -327,8 +341,9 @@ static void read_scalar(struct conf_reader *r, const struct conf_key *k, const s
 
 static bool has_form(struct conf_reader *r, const struct conf_key *k, const struct conf_node *n)
 {
-    bool list = k->type == CONF_TYPE_ADDRESSES || k->type == CONF_TYPE_NETWORKS ||
-                k->type == CONF_TYPE_TEXTS || k->type == CONF_TYPE_CUSTOM_LIST;
+    bool list = k->type == CONF_TYPE_ADDRESSES || k->type == CONF_TYPE_SERVERS ||
+                k->type == CONF_TYPE_NETWORKS || k->type == CONF_TYPE_TEXTS ||
+                k->type == CONF_TYPE_CUSTOM_LIST;
     bool map = k->type == CONF_TYPE_MAP || k->type == CONF_TYPE_MAPS;
 
     if (n->kind == CONF_NODE_BAD)
@@ -367,6 +382,7 @@ static void read_key(struct conf_reader *r, const struct conf_key *k, const stru
         read_maps(r, k, n, target);
         break;
     case CONF_TYPE_ADDRESSES:
+    case CONF_TYPE_SERVERS:
     case CONF_TYPE_NETWORKS:
     case CONF_TYPE_TEXTS:
         read_list(r, k, n, target);

@@ -16,6 +16,7 @@ enum conf_type {
     CONF_TYPE_WORD,        /* uint8_t index into `words` */
     CONF_TYPE_BOOL,        /* bool */
     CONF_TYPE_ADDRESSES,   /* list of struct conf_address, counted at `count_offset` */
+    CONF_TYPE_SERVERS,     /* the same, port 53 unless said */
     CONF_TYPE_NETWORKS,    /* list of struct conf_network, counted at `count_offset` */
     CONF_TYPE_TEXTS,       /* a list of texts whose form is checked but not kept */
     CONF_TYPE_MAP,         /* the keys of `schema`, in the same structure plus `offset` */

@@ -9,7 +9,7 @@ import lab
 def libexec_with_taken_over_smtpd(folder):
     """The real processes, but for smtpd."""
     folder.mkdir()
-    for name in ('queue', 'book', 'directory', 'mailbox', 'report'):
+    for name in ('queue', 'book', 'directory', 'mailbox', 'report', 'resolver'):
         (folder / name).symlink_to(lab.BUILD / 'src' / 'proc' / name / name)
     (folder / 'smtpd').symlink_to(lab.BUILD / 'tests' / 'crash' / 'taken_over')
     return folder

@@ -56,6 +56,31 @@ DEFINE_PART(book, conf_cut_book(conf, generation, &part))
 DEFINE_PART(directory, conf_cut_directory(conf, generation, &arena, &part))
 DEFINE_PART(mailbox, conf_cut_mailbox(conf, generation, uid, gid, &arena, &part))
 
+DEFINE_PART(resolver, conf_cut_resolver(conf, generation, &part))
+
+/* Each users and aliases file once. */
+static int directory_files(const struct conf *conf, struct arena *arena, struct conf_file **out,
+                           size_t *out_count)
+{
+    struct conf_directory part = {0};
+    int r = conf_cut_directory(conf, 0, arena, &part);
+
+    *out = part.files;
+    *out_count = part.file_count;
+    return r;
+}
+
+static int resolver_files(const struct conf *conf, struct arena *arena, struct conf_file **out,
+                          size_t *out_count)
+{
+    *out = arena_alloc(arena, sizeof(**out));
+    if (!*out)
+        return -ENOMEM;
+    (*out)->name = conf->resolver.trust_anchor;
+    *out_count = conf->resolver.trust_anchor.size ? 1 : 0;
+    return 0;
+}
+
 /* All that a report needs comes with the question. */
 static int report_part(const struct conf *conf, uint64_t generation, uint32_t uid, uint32_t gid,
                        struct buffer *out)
@@ -67,11 +92,16 @@ static int report_part(const struct conf *conf, uint64_t generation, uint32_t ui
 const struct kind kinds[] = {
     {.peer = IPC_PEER_DIRECTORY,
      .stop_phase = 2,
-     .takes_files = true,
      .user = directory_user,
-     .part = directory_part},
+     .part = directory_part,
+     .files = directory_files},
     {.peer = IPC_PEER_REPORT, .stop_phase = 2, .user = network_user, .part = report_part},
     {.peer = IPC_PEER_MAILBOX, .stop_phase = 2, .user = mailbox_user, .part = mailbox_part},
+    {.peer = IPC_PEER_RESOLVER,
+     .stop_phase = 2,
+     .user = network_user,
+     .part = resolver_part,
+     .files = resolver_files},
     {.peer = IPC_PEER_BOOK, .stop_phase = 2, .user = queue_user, .part = book_part},
     {.peer = IPC_PEER_QUEUE,
      .stop_phase = 1,
@@ -98,7 +128,8 @@ bool kinds_are_linked(enum ipc_peer a, enum ipc_peer b)
         enum ipc_peer a, b;
     } links[] = {{IPC_PEER_SMTPD, IPC_PEER_QUEUE},     {IPC_PEER_SMTPD, IPC_PEER_DIRECTORY},
                  {IPC_PEER_QUEUE, IPC_PEER_DIRECTORY}, {IPC_PEER_QUEUE, IPC_PEER_BOOK},
-                 {IPC_PEER_QUEUE, IPC_PEER_MAILBOX},   {IPC_PEER_QUEUE, IPC_PEER_REPORT}};
+                 {IPC_PEER_QUEUE, IPC_PEER_MAILBOX},   {IPC_PEER_QUEUE, IPC_PEER_REPORT},
+                 {IPC_PEER_SMTP, IPC_PEER_RESOLVER}};
 
     for (size_t i = 0; i < ARRAY_SIZE(links); i++)
         if ((links[i].a == a && links[i].b == b) || (links[i].a == b && links[i].b == a))

@@ -45,16 +45,15 @@ static int send_file(struct child *child, struct span path)
     return r;
 }
 
-/* Each users and aliases file once, as the directory's part names them. */
 static int send_files(struct child *child)
 {
     struct arena arena = ARENA_INIT;
-    struct conf_directory part = {0};
-    int r =
-        conf_cut_directory(&child->supervisor->conf, child->supervisor->generation, &arena, &part);
+    struct conf_file *files = NULL;
+    size_t count = 0;
+    int r = child->kind->files(&child->supervisor->conf, &arena, &files, &count);
 
-    for (size_t i = 0; r == 0 && i < part.file_count; i++)
-        r = send_file(child, part.files[i].name);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = send_file(child, files[i].name);
     arena_done(&arena);
     return r;
 }
@@ -79,7 +78,7 @@ int part_send(struct child *child)
                                    .activate = {.generation = child->supervisor->generation}};
     int r = send_config(child);
 
-    if (r == 0 && child->kind->takes_files)
+    if (r == 0 && child->kind->files)
         r = send_files(child);
     if (r == 0)
         r = send_listeners(child);

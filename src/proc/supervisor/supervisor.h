@@ -28,11 +28,14 @@ struct kind {
     enum ipc_peer peer;
     bool per_core;       /* one a core, else one */
     unsigned stop_phase; /* ends in this order */
-    bool takes_files, takes_sockets, takes_control;
+    bool takes_sockets, takes_control;
     struct span (*user)(const struct conf *conf); /* who it becomes */
     /* Appends the encoded part. */
     int (*part)(const struct conf *conf, uint64_t generation, uint32_t uid, uint32_t gid,
                 struct buffer *out);
+    /* The files that it gets open, named as its part names them; in `arena`. NULL: none. */
+    int (*files)(const struct conf *conf, struct arena *arena, struct conf_file **out,
+                 size_t *out_count);
 };
 
 enum { STOP_PHASES = 3 };

@@ -48,7 +48,6 @@ static const char documented_warnings[] =
     "14:3: warning: not built yet: the service of `pop3`\n"
     "22:47: warning: not built yet: `verify`; every recipient of the domain is accepted\n"
     "24:55: error: not built yet: `tls: require`\n"
-    "28:1: warning: not built yet: the resolver\n"
     "29:44: warning: not built yet: notices of delay\n"
     "32:1: warning: not built yet: the page\n";
 

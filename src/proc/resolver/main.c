@@ -1,0 +1,149 @@
+/*
+ * resolver: asks the DNS and validates the answers. The only process that speaks with name servers;
+ * it must never see mail. It reads no file but the trust anchor that the supervisor hands it open.
+ */
+#include "base/log.h"
+#include "conf/file.h"
+#include "proc/resolver/sandbox.h"
+#include "proc/resolver/service.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+enum { ANCHOR_MAX = 256 * 1024 };
+
+/* What one generation says. */
+struct settings {
+    struct arena arena;
+    struct conf_resolver conf;
+    struct buffer anchor;
+};
+
+struct resolver {
+    struct process process;
+    struct settings settings[2];
+    struct settings *coming, *in_force;
+    struct ub_ctx *library;
+    const char *why_not;
+    struct service service;
+};
+
+static struct resolver *resolver_of(struct process *process)
+{
+    return CONTAINER_OF(process, struct resolver, process);
+}
+
+static int configure(struct process *process, struct span part)
+{
+    struct resolver *r = resolver_of(process);
+
+    r->coming = &r->settings[r->in_force == &r->settings[0]];
+    arena_clear(&r->coming->arena);
+    r->coming->anchor.limit = ANCHOR_MAX;
+    buffer_clear(&r->coming->anchor);
+    return codec_decode(&conf_resolver_codec, part, &r->coming->arena, &r->coming->conf);
+}
+
+/* One that can't be read stays empty, and an empty one can't be used. */
+static int file(struct process *process, struct span name, int fd)
+{
+    struct resolver *r = resolver_of(process);
+    struct conf_problems problems;
+
+    conf_problems_init(&problems);
+    if (conf_file_read_fd(fd, name, &problems, &r->coming->anchor) < 0)
+        log_error("the trust anchor " SPAN_FMT " can't be read", SPAN_ARG(name));
+    conf_problems_done(&problems);
+    close(fd);
+    return 0;
+}
+
+static int start_library(void *arg)
+{
+    struct resolver *r = arg;
+
+    if (r->library)
+        r->why_not = library_start(r->library);
+    if (r->library && r->why_not) {
+        ub_ctx_delete(r->library);
+        r->library = NULL;
+    }
+    return 0;
+}
+
+static int start(struct process *process)
+{
+    struct resolver *r = resolver_of(process);
+    const struct conf_resolver *conf = &r->coming->conf;
+
+    r->in_force = r->coming;
+    r->library = library_open(conf, buffer_span(&r->coming->anchor), &r->why_not);
+    resolver_sandbox_enter(process, start_library, r);
+    if (r->library)
+        log_info("%s, %s",
+                 conf->server_count ? "asks the configured servers" : "asks from the root",
+                 conf->trust_anchor.size ? "validates" : "doesn't validate: no trust anchor");
+    return service_init(&r->service, process->loop, r->library, r->why_not);
+}
+
+static bool same_settings(const struct settings *a, const struct settings *b)
+{
+    return a->conf.server_count == b->conf.server_count &&
+           (a->conf.server_count == 0 ||
+            memcmp(a->conf.servers, b->conf.servers,
+                   a->conf.server_count * sizeof(*a->conf.servers)) == 0) &&
+           span_equal(a->conf.trust_anchor, b->conf.trust_anchor) &&
+           span_equal(buffer_span(&a->anchor), buffer_span(&b->anchor));
+}
+
+/* libunbound can't be set up again inside the sandbox, so with other settings a new process must do
+ * it: the supervisor starts one when this one ends. */
+static int reload(struct process *process)
+{
+    struct resolver *r = resolver_of(process);
+
+    if (!same_settings(r->in_force, r->coming)) {
+        log_info("`resolver` has changed: starting again");
+        process_exit(process, 0);
+    }
+    r->in_force = r->coming;
+    return 0;
+}
+
+static int peer(struct process *process, enum ipc_peer kind, unsigned index, int fd)
+{
+    return service_connect(&resolver_of(process)->service, kind, index, fd);
+}
+
+static void shut_down(struct process *process)
+{
+    process_exit(process, 0);
+}
+
+static void status(struct process *process, struct buffer *json)
+{
+    const struct service *s = &resolver_of(process)->service;
+
+    buffer_printf(json,
+                  "\"questions\":%" PRIu64 ",\"waiting\":%" PRIu64 ",\"failed\":%" PRIu64
+                  ",\"late\":%" PRIu64 ",\"bogus\":%" PRIu64,
+                  s->question_count, s->waiting_count, s->failed_count, s->late_count,
+                  s->bogus_count);
+}
+
+static const struct process_spec spec = {
+    .name = "resolver",
+    .configure = configure,
+    .file = file,
+    .start = start,
+    .reload = reload,
+    .peer = peer,
+    .shutdown = shut_down,
+    .status = status,
+};
+
+int main(void)
+{
+    static struct resolver resolver;
+    return process_main(&resolver.process, &spec);
+}

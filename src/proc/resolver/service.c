@@ -1,0 +1,245 @@
+#include "proc/resolver/service.h"
+
+#include "base/log.h"
+#include "dns/name.h"
+#include "dns/type.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/*
+ * A question under way:
+ *
+ *   asked ──answer──▶ replied, freed
+ *     └──deadline, or its asker went──▶ abandoned ──answer──▶ freed
+ *
+ * libunbound is never told to stop: what it finds yet serves the next question from the cache.
+ */
+struct query {
+    struct list link; /* in its asker's list, or in `abandoned` */
+    struct service *service;
+    struct service_asker *asker; /* NULL: abandoned */
+    uint64_t token;
+    struct io_timer *deadline;
+    char name[DNS_TEXT_SIZE];
+};
+
+static void free_query(struct query *q)
+{
+    list_remove(&q->link);
+    io_timer_free(q->deadline);
+    free(q);
+}
+
+static void abandon(struct query *q)
+{
+    list_remove(&q->link);
+    list_append(&q->service->abandoned, &q->link);
+    q->asker = NULL;
+    io_timer_free(q->deadline);
+    q->deadline = NULL;
+}
+
+static void reply_error(struct service_asker *asker, uint64_t token, int error, const char *why)
+{
+    const struct ipc_message reply = {.type = IPC_RESOLVED,
+                                      .resolved = {.error = error, .why = span_from_cstr(why)}};
+
+    asker->service->failed_count++;
+    ipc_reply(asker->channel, token, &reply);
+}
+
+static void on_deadline(void *arg)
+{
+    struct query *q = arg;
+
+    q->service->late_count++;
+    reply_error(q->asker, q->token, -ETIMEDOUT, "");
+    abandon(q);
+}
+
+static uint8_t security_of(const struct ub_result *result)
+{
+    if (result->bogus)
+        return IPC_SECURITY_BOGUS;
+    return result->secure ? IPC_SECURITY_SECURE : IPC_SECURITY_INSECURE;
+}
+
+/* The name behind the CNAMEs as this project writes names; "" when there are none. */
+static struct span canonical_of(const struct query *q, const struct ub_result *result,
+                                char text[static DNS_TEXT_SIZE])
+{
+    uint8_t wire[DNS_WIRE_MAX];
+    size_t size;
+
+    if (!result->canonname ||
+        dns_name_from_text(span_from_cstr(result->canonname), wire, &size) < 0 ||
+        dns_name_to_text(span_of(wire, size), text, &size) < 0 || strcmp(text, q->name) == 0)
+        return SPAN("");
+    return span_from_cstr(text);
+}
+
+static size_t collect(const struct ub_result *result, struct ipc_rdata *out)
+{
+    size_t count = 0;
+
+    /* What failed validation must not be used, so it isn't handed on. */
+    if (result->bogus || !result->data)
+        return 0;
+    while (count < IPC_RDATA_COUNT_MAX && result->data[count]) {
+        out[count].bytes = span_of(result->data[count], (size_t)result->len[count]);
+        count++;
+    }
+    return count;
+}
+
+static void reply_result(struct query *q, const struct ub_result *result)
+{
+    struct ipc_rdata rdata[IPC_RDATA_COUNT_MAX];
+    char canonical[DNS_TEXT_SIZE];
+    struct ipc_message reply = {.type = IPC_RESOLVED};
+    struct ipc_resolved *r = &reply.resolved;
+
+    r->rcode = (uint8_t)result->rcode;
+    r->security = security_of(result);
+    r->ttl = result->ttl > 0 ? (uint32_t)result->ttl : 0;
+    r->canonical = canonical_of(q, result, canonical);
+    r->rdata = rdata;
+    r->rdata_count = collect(result, rdata);
+    r->why = span_first(span_from_cstr(result->why_bogus), IPC_TEXT_MAX);
+    q->service->bogus_count += result->bogus != 0;
+    q->service->failed_count += r->rcode != DNS_RCODE_NOERROR && r->rcode != DNS_RCODE_NXDOMAIN;
+    ipc_reply(q->asker->channel, q->token, &reply);
+}
+
+/* From within ub_process() only: the library runs in its own thread. */
+static void on_answer(void *arg, int error, struct ub_result *result)
+{
+    struct query *q = arg;
+
+    q->service->waiting_count--;
+    if (q->asker && error == 0)
+        reply_result(q, result);
+    else if (q->asker)
+        reply_error(q->asker, q->token, -EIO, ub_strerror(error));
+    ub_resolve_free(result);
+    free_query(q);
+}
+
+static int begin(struct query *q, const struct ipc_resolve *question)
+{
+    struct service *s = q->service;
+    uint8_t wire[DNS_WIRE_MAX];
+    size_t size;
+    int id;
+
+    if (dns_name_from_text(question->name, wire, &size) < 0 ||
+        dns_name_to_text(span_of(wire, size), q->name, &size) < 0)
+        return -EINVAL;
+    int r = io_timer_new(s->loop, on_deadline, q, &q->deadline);
+    if (r == 0)
+        r = io_timer_set(q->deadline, s->deadline_ms);
+    if (r == 0 &&
+        ub_resolve_async(s->library, q->name, question->type, DNS_CLASS_IN, q, on_answer, &id) != 0)
+        r = -EIO;
+    return r;
+}
+
+static void on_resolve(void *owner, const struct ipc_arrival *arrival)
+{
+    struct service_asker *asker = owner;
+    struct service *s = asker->service;
+    struct query *q = s->library ? calloc(1, sizeof(*q)) : NULL;
+
+    s->question_count++;
+    if (!q) {
+        reply_error(asker, arrival->token, -EIO, s->library ? "no memory" : s->why_not);
+        return;
+    }
+    *q = (struct query){.service = s, .asker = asker, .token = arrival->token};
+    int r = begin(q, &arrival->message->resolve);
+    if (r < 0) {
+        reply_error(asker, arrival->token, r, r == -EINVAL ? "not a name" : "libunbound refused");
+        free_query(q);
+        return;
+    }
+    s->waiting_count++;
+    list_append(&asker->queries, &q->link);
+}
+
+static void drop_asker(struct service_asker *asker)
+{
+    struct list *link;
+
+    while ((link = list_take_first(&asker->queries)))
+        abandon(CONTAINER_OF(link, struct query, link));
+    ipc_channel_free(asker->channel);
+    asker->channel = NULL;
+}
+
+static void on_asker_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    drop_asker(owner);
+}
+
+static const struct ipc_handler handlers[] = {{IPC_RESOLVE, on_resolve}};
+static const struct ipc_role role = {
+    .peer_name = "asker",
+    .handlers = handlers,
+    .handler_count = ARRAY_SIZE(handlers),
+    .lost = on_asker_lost,
+};
+
+int service_connect(struct service *s, enum ipc_peer kind, unsigned index, int fd)
+{
+    struct ipc_channel *channel;
+    int r = kind == IPC_PEER_SMTP && index < SERVICE_ASKERS_MAX ? 0 : -EINVAL;
+
+    if (r == 0)
+        r = ipc_channel_new(s->loop, fd, &role, &s->askers[index], &channel);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    drop_asker(&s->askers[index]);
+    s->askers[index].channel = channel;
+    return 0;
+}
+
+static void on_readable(void *arg, int fd, unsigned events)
+{
+    struct service *s = arg;
+    int r = ub_process(s->library);
+
+    if (r)
+        log_fatal("libunbound: %s", ub_strerror(r));
+}
+
+int service_init(struct service *s, struct io_loop *loop, struct ub_ctx *library,
+                 const char *why_not)
+{
+    *s = (struct service){
+        .loop = loop, .library = library, .why_not = why_not, .deadline_ms = SERVICE_DEADLINE_MS};
+    list_init(&s->abandoned);
+    for (size_t i = 0; i < SERVICE_ASKERS_MAX; i++) {
+        s->askers[i].service = s;
+        list_init(&s->askers[i].queries);
+    }
+    if (!library)
+        return 0;
+    int r = io_watch_new(loop, ub_fd(library), on_readable, s, &s->watch);
+    return r < 0 ? r : io_watch_set(s->watch, IO_READ);
+}
+
+void service_done(struct service *s)
+{
+    struct list *link;
+
+    for (size_t i = 0; i < SERVICE_ASKERS_MAX; i++)
+        drop_asker(&s->askers[i]);
+    io_watch_free(s->watch);
+    if (s->library)
+        ub_ctx_delete(s->library);
+    while ((link = list_take_first(&s->abandoned)))
+        free_query(CONTAINER_OF(link, struct query, link));
+}

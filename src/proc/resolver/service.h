@@ -1,0 +1,36 @@
+/*
+ * Questions of other processes, answered by libunbound. Each question has a deadline; its asker may
+ * go away before the answer. All bytes of an answer are copied into the reply and nowhere kept.
+ */
+#pragma once
+
+#include "ipc/channel.h"
+#include "proc/resolver/library.h"
+
+enum { SERVICE_ASKERS_MAX = 64, SERVICE_DEADLINE_MS = 20000 };
+
+struct service;
+
+struct service_asker {
+    struct service *service;
+    struct ipc_channel *channel; /* NULL: not there */
+    struct list queries;
+};
+
+struct service {
+    struct io_loop *loop;
+    struct ub_ctx *library; /* NULL: nothing can be resolved */
+    const char *why_not;    /* then: constant */
+    struct io_watch *watch;
+    int64_t deadline_ms;
+    struct service_asker askers[SERVICE_ASKERS_MAX];
+    struct list abandoned; /* queries past their deadline, or whose asker went */
+    uint64_t question_count, failed_count, late_count, bogus_count, waiting_count;
+};
+
+/* `library` has been started; NULL: none, and `why_not` is answered. 0 or -errno. */
+int service_init(struct service *s, struct io_loop *loop, struct ub_ctx *library,
+                 const char *why_not);
+void service_done(struct service *s);
+/* Takes over `fd`, a channel to a process that may ask; replaces the one of the same index. */
+int service_connect(struct service *s, enum ipc_peer kind, unsigned index, int fd);
