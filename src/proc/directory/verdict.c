@@ -28,6 +28,8 @@ static struct span why_no_expansion(int error)
     switch (error) {
     case -ENOLINK:
         return SPAN("its alias leads to nobody, the postmaster has to mend it");
+    case -EREMOTE:
+        return SPAN("its alias leads to other servers, which this version can't reach");
     case -E2BIG:
         return SPAN("its alias has too many recipients, the postmaster has to mend it");
     default:
@@ -49,37 +51,21 @@ static void on_alias(const struct people *people, struct span address, struct ar
         out->text = why_no_expansion(r);
 }
 
-/* Does the local part name a way of its own (user%host, host!user, user@host)? The server behind us
- * may follow it, and then we were an open relay for strangers. */
-static bool names_a_way(struct span local)
+static void on_foreign(struct span domain, bool relays, struct ipc_rcpt_verdict *out)
 {
-    return span_find(local, '%') >= 0 || span_find(local, '!') >= 0 || span_find(local, '@') >= 0;
-}
-
-static void reject(struct ipc_rcpt_verdict *out, struct span text)
-{
-    out->action = IPC_RCPT_REJECT;
-    out->text = text;
-}
-
-static void on_foreign(struct span local, struct span domain, enum verdict_relay relay,
-                       struct ipc_rcpt_verdict *out)
-{
-    if (domain.size == 0)
+    if (domain.size == 0) {
         out->action = IPC_RCPT_UNKNOWN;
-    else if (relay == VERDICT_RELAY_NONE)
+    } else if (relays) {
+        /* Accepting what nothing can carry would be a promise that can't be kept. */
+        out->action = IPC_RCPT_REJECT;
+        out->text = SPAN("relaying to other servers is not built yet");
+    } else {
         out->action = IPC_RCPT_DENIED;
-    else if (domain.data[0] == '[')
-        reject(out, SPAN("mail is not carried to addresses in brackets, name a domain"));
-    else if (relay == VERDICT_RELAY_DOMAIN && names_a_way(local))
-        reject(out, SPAN("an address that names a way behind this domain is not accepted"));
-    else
-        out->action = IPC_RCPT_RELAY;
+    }
 }
 
 void verdict_on_recipient(const struct people *people, struct span local, struct span domain,
-                          enum verdict_relay relay, struct arena *arena,
-                          struct ipc_rcpt_verdict *out)
+                          bool relays, struct arena *arena, struct ipc_rcpt_verdict *out)
 {
     *out = (struct ipc_rcpt_verdict){.action = IPC_RCPT_DEFER};
     if (!people) {
@@ -88,7 +74,7 @@ void verdict_on_recipient(const struct people *people, struct span local, struct
     }
     switch (people_find(people, local, domain, &out->address)) {
     case PEOPLE_FOREIGN:
-        on_foreign(local, domain, relay, out);
+        on_foreign(domain, relays, out);
         break;
     case PEOPLE_NOBODY:
         out->action = IPC_RCPT_UNKNOWN;
