@@ -209,10 +209,9 @@ def test_an_anchor_that_is_no_good_resolves_nothing(name_server, tmp_path):
 
 
 def test_the_server_runs_it(server):
-    server.start()
-    assert len(server.pids('resolver')) == 1
     before = server.pids('resolver')
+    assert len(before) == 1
     server.write_config(extra='resolver: { servers: ["127.0.0.1@9"] }\n')
     server.command('reload')
     lab.eventually(lambda: server.pids('resolver') not in (before, []), 'a new one has started')
-    server.stop()
+    lab.eventually(lambda: 'asks the configured servers' in server.log(), 'with its servers')

@@ -12,6 +12,7 @@ static const char text[] =
     "  aaa.example: { deliver: \"maildir:/m/%d/%u\", users: /u, aliases: /a }\n"
     "  bbb.example: { deliver: \"maildir:/m/%d/%u\", users: /u }\n"
     "limits: { client_rate: 7, message_size: 1M, recipients: 200 }\n"
+    "resolver: { servers: [192.0.2.1, \"::1@5353\"], trust_anchor: /k }\n"
     "mailbox: { quota: 1G }\n"
     "relays: { inside.example: { to: \"smtp:10.0.0.5:25\" } }\n"
     "routes:\n"
@@ -104,6 +105,17 @@ static void smtp_knows_where_we_listen(void **state)
     arena_done(&arena);
 }
 
+static void resolver_gets_servers_and_anchor(void **state)
+{
+    struct conf_resolver part;
+
+    assert_int_equal(conf_cut_resolver(*state, 3, &part), 0);
+    assert_int_equal(part.server_count, 2);
+    assert_int_equal(part.servers[0].port, 53);
+    assert_int_equal(part.servers[1].port, 5353);
+    assert_span(part.trust_anchor, "/k");
+}
+
 static void the_others(void **state)
 {
     struct arena arena = ARENA_INIT;
@@ -133,6 +145,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(directory_gets_each_file_once, setup, teardown),
         cmocka_unit_test_setup_teardown(queue_gets_all_routes_sorted, setup, teardown),
         cmocka_unit_test_setup_teardown(smtp_knows_where_we_listen, setup, teardown),
+        cmocka_unit_test_setup_teardown(resolver_gets_servers_and_anchor, setup, teardown),
         cmocka_unit_test_setup_teardown(the_others, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,6 +89,39 @@ static void networks(void **state)
     }
 }
 
+static void name_servers(void **state)
+{
+    static const struct {
+        const char *text, *written; /* NULL: refused */
+    } cases[] = {
+        {"192.0.2.1", "192.0.2.1:53"},
+        {"192.0.2.1@5353", "192.0.2.1:5353"},
+        {"192.0.2.1:54", "192.0.2.1:54"},
+        {"2001:db8::1", "[2001:db8::1]:53"},
+        {"2001:db8::1@54", "[2001:db8::1]:54"},
+        {"[2001:db8::1]:54", "[2001:db8::1]:54"},
+        {"", NULL},
+        {"192.0.2.1@", NULL},
+        {"192.0.2.1@0", NULL},
+        {"192.0.2.1@65536", NULL},
+        {"@53", NULL},
+        {"ns.example", NULL},
+        {"192.0.2.1:54@53", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct conf_address server = {.port = 7};
+        char text[CONF_NETWORK_TEXT];
+        int r = conf_server_parse(span_from_cstr(cases[i].text), &server);
+        assert_int_equal(r, cases[i].written ? 0 : -EINVAL);
+        if (r < 0) {
+            assert_int_equal(server.port, 7);
+            continue;
+        }
+        conf_address_format(&server, text);
+        assert_string_equal(text, cases[i].written);
+    }
+}
+
 static void an_address_with_a_nul_is_none(void **state)
 {
     uint8_t ip[CONF_IP_BYTES];
@@ -98,6 +131,7 @@ static void an_address_with_a_nul_is_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(addresses), cmocka_unit_test(networks),
+                                       cmocka_unit_test(name_servers),
                                        cmocka_unit_test(an_address_with_a_nul_is_none)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
