@@ -10,11 +10,10 @@
 #define MUTANT_CHECKPOINT_TRUSTED 2 /* what the records behind a checkpoint say is left out */
 #define MUTANT_STATUS_RECYCLED 3    /* an outcome's segment goes before its MESSAGE's (rule 5b) */
 #define MUTANT_UPLOAD_REUSED 4      /* a bulk segment goes while an upload is in it */
-#define MUTANT_REFUSED_REUSED 5     /* one goes that a failed group's MESSAGE may still refer to */
-#define MUTANT_OLD_SPARE_USED 6     /* a spare is used although a newer header may be on disk */
-#define MUTANT_SEGMENT_REOPENED 7   /* after a failed first group the old segment takes more */
-#define MUTANT_EVENT_SKIPPED 8      /* the follower leaves a segment before its last group */
-#define MUTANT_STATUS_LOST 9        /* compaction doesn't say again what concerns other segments */
+#define MUTANT_OLD_SPARE_USED 5     /* a spare is used although a newer header may be on disk */
+#define MUTANT_SEGMENT_REOPENED 6   /* after a failed first group the old segment takes more */
+#define MUTANT_EVENT_SKIPPED 7      /* the follower leaves a segment before its last group */
+#define MUTANT_STATUS_LOST 8        /* compaction doesn't say again what concerns other segments */
 
 #ifndef SPOOL_MUTANT
 #define SPOOL_MUTANT MUTANT_NONE

@@ -2,7 +2,8 @@
  * simulate: lives of a spool on a disk that forgets, tears and fails, each by its seed, each judged
  * by a model. A seed that breaks a rule is printed and replays:
  *
- *     simulate [--seed N] [--seeds N] [--steps N] [--mutant NAME] [--expect-failure] [-v]
+ *     simulate [--seed N] [--seeds N] [--steps N] [--mutant NAME] [--expect-failure] [--ambush]
+ *     [-v]
  *
  * Exit code 0: no rule was broken; 1: one was; 2: wrong use. With --expect-failure 0: one of the
  * seeds broke a rule or crashed; 1: none did, so the simulation is blind for this mutant.
@@ -20,7 +21,7 @@
 struct settings {
     uint64_t seed, seeds, steps;
     const char *mutant;
-    bool verbose, expect_failure;
+    bool verbose, expect_failure, ambush;
 };
 
 static struct world_statistics sums;
@@ -65,13 +66,15 @@ static bool run_seed(const struct settings *settings, uint64_t seed)
         fprintf(stderr, "no such mutant: %s\n", settings->mutant);
         exit(2);
     }
+    world.only_ambush = settings->ambush;
     workload_run(&world, settings->steps);
     bool failed = model_failed(&world.model);
     if (failed)
-        printf("\nseed %lu, step %lu: %s\nreplay: simulate --seed %lu --steps %lu%s%s -v\n",
+        printf("\nseed %lu, step %lu: %s\nreplay: simulate --seed %lu --steps %lu%s%s%s -v\n",
                (unsigned long)seed, (unsigned long)world.statistics.steps, world.model.failure,
                (unsigned long)seed, (unsigned long)settings->steps,
-               settings->mutant ? " --mutant " : "", settings->mutant ? settings->mutant : "");
+               settings->mutant ? " --mutant " : "", settings->mutant ? settings->mutant : "",
+               settings->ambush ? " --ambush" : "");
     add(&world.statistics);
     world_done(&world);
     return !failed;
@@ -111,19 +114,17 @@ static void summary(uint64_t seeds, double took)
 static int usage(void)
 {
     fprintf(stderr, "usage: simulate [--seed N] [--seeds N] [--steps N] [--mutant NAME] "
-                    "[--expect-failure] [-v]\n");
+                    "[--expect-failure] [--ambush] [-v]\n");
     return 2;
 }
 
 static bool parse(int argc, char **argv, struct settings *out)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"seeds", required_argument, NULL, 'n'},
-                                            {"steps", required_argument, NULL, 'p'},
-                                            {"mutant", required_argument, NULL, 'm'},
-                                            {"expect-failure", no_argument, NULL, 'x'},
-                                            {"verbose", no_argument, NULL, 'v'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},     {"seeds", required_argument, NULL, 'n'},
+        {"steps", required_argument, NULL, 'p'},    {"mutant", required_argument, NULL, 'm'},
+        {"expect-failure", no_argument, NULL, 'x'}, {"ambush", no_argument, NULL, 'a'},
+        {"verbose", no_argument, NULL, 'v'},        {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "v", options, NULL)) != -1) {
         struct span argument = span_from_cstr(optarg);
@@ -140,6 +141,9 @@ static bool parse(int argc, char **argv, struct settings *out)
             break;
         case 'm':
             out->mutant = optarg;
+            break;
+        case 'a':
+            out->ambush = true;
             break;
         case 'x':
             out->expect_failure = true;

@@ -18,10 +18,19 @@ void world_say(struct world *w, const char *format, ...)
     putchar('\n');
 }
 
+static void lie_in_wait(struct world *w, const struct store_sim_operation *op)
+{
+    bool group = strcmp(op->name, "write") == 0 && op->kind == STORE_LOG;
+    unsigned chance = !group ? 0 : op->offset == 0 ? 10000 : 2000;
+    store_sim_set_faults(w->sim, &(struct store_sim_faults){.sync_error = chance});
+}
+
 static void observe(void *arg, const struct store_sim_operation *op)
 {
     struct world *w = arg;
     w->statistics.operations++;
+    if (w->ambush)
+        lie_in_wait(w, op);
     if (op->result < 0 && !store_sim_stopped(w->sim)) {
         w->statistics.faults++;
         w->shaken = 30;
@@ -173,6 +182,9 @@ void world_set_faults(struct world *w, bool on)
     else
         for (size_t i = 0; on && i < ARRAY_SIZE(fields); i++)
             *fields[i] = rates[prng_below(&w->prng, ARRAY_SIZE(rates))];
+    w->ambush = on && (w->only_ambush || prng_below(&w->prng, 4) == 0);
+    if (w->ambush)
+        f = (struct store_sim_faults){0};
     f.evict = on ? (unsigned)prng_below(&w->prng, 2) * 1000 : 0;
     store_sim_set_faults(w->sim, &f);
     w->faulty = on;

@@ -52,10 +52,12 @@ struct world {
     struct world_upload uploads[WORLD_UPLOADS];
     struct world_book book;
     int64_t now_us;
-    uint64_t random; /* state of the spool's own randomness */
-    bool faulty;     /* faults are switched on */
-    bool tight;      /* the disk is so small that it fills up */
-    unsigned shaken; /* steps for which a fault makes a crash more likely */
+    uint64_t random;  /* state of the spool's own randomness */
+    bool faulty;      /* faults are switched on */
+    bool only_ambush; /* no other kind of fault */
+    bool ambush;      /* syncs of groups fail, of those that begin a segment each */
+    bool tight;       /* the disk is so small that it fills up */
+    unsigned shaken;  /* steps for which a fault makes a crash more likely */
     bool verbose;
     bool book_mutant;         /* tells the spool of what the book hasn't synced */
     uint64_t cut_recovery_at; /* the next recovery is cut in this operation; 0: by chance */
