@@ -83,7 +83,7 @@ def test_hold_release_and_retry(slow):
     assert slow.messages() == []
     slow.command('queue', 'release', '--id', ident)
     slow.wait_for(1)
-    assert rows(slow) == []
+    lab.eventually(lambda: rows(slow) == [], 'its outcome is sealed')
     lab.eventually(lambda: {'held', 'released', 'delivered'} <= set(kinds(slow, ident)), 'booked')
     assert f'uid {os.geteuid()}' in str(events(slow, ident))
 
