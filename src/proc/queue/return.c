@@ -201,7 +201,7 @@ static void on_written(struct ipc_call *call, const struct ipc_message *reply)
 /* ---- the report is written ---- */
 
 /* Whom Germans and their neighbours write to is mostly told in German. */
-static enum report_language language_of(struct span address)
+static enum report_language language_of(const struct queue *q, struct span address)
 {
     static const char *const german[] = {".de", ".at", ".ch", ".li"};
 
@@ -211,7 +211,7 @@ static enum report_language language_of(struct span address)
             span_equal_nocase(span_from(address, address.size - end.size), end))
             return REPORT_GERMAN;
     }
-    return REPORT_ENGLISH;
+    return q->conf->report_language == CONF_LANGUAGE_DE ? REPORT_GERMAN : REPORT_ENGLISH;
 }
 
 static struct span domain_of(struct span address)
@@ -219,12 +219,14 @@ static struct span domain_of(struct span address)
     return span_from(address, (size_t)(span_find_last(address, '@') + 1));
 }
 
-/* The sender's own postmaster when we are that, else the first domain's. */
+/* The configured one; else the sender's own when we serve its domain, else the first domain's. */
 static struct span postmaster_of(const struct undelivered *u, char out[static ENVELOPE_ADDRESS_MAX])
 {
     const struct conf_queue *conf = u->queue->conf;
     struct span domain = domain_of(u->stored->envelope.sender);
 
+    if (conf->postmaster.size)
+        return conf->postmaster;
     if (!queue_serves(u->queue, domain))
         domain = conf->domain_count ? conf->domains[0].name : conf->hostname;
     int size = snprintf(out, ENVELOPE_ADDRESS_MAX, "postmaster@" SPAN_FMT,
@@ -258,7 +260,7 @@ static void write_report(struct undelivered *u)
     struct ipc_message ask = {
         .type = IPC_REPORT,
         .report = {.kind = REPORT_FAILED,
-                   .language = (uint8_t)language_of(u->stored->envelope.sender),
+                   .language = (uint8_t)language_of(q, u->stored->envelope.sender),
                    .id = id_make(&q->returns.ids, clock_wall_us()),
                    .now_us = clock_wall_us(),
                    .hostname = q->conf->hostname,
