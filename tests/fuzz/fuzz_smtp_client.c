@@ -3,7 +3,7 @@
  * of data leaves, and at the end each recipient has a result. */
 #include "fuzz.h"
 
-#include "smtp/client.h"
+#include "smtp/client/client.h"
 
 struct world {
     int64_t now_ms;

@@ -16,7 +16,7 @@
  *   header BYTES    send     again (what is still open, once more)     session (another one begins)
  */
 #include "script_text.h"
-#include "smtp/client.h"
+#include "smtp/client/client.h"
 
 #undef NDEBUG
 #include <assert.h>

@@ -13,7 +13,7 @@
 #include "conf/part.h"
 #include "dns/mx.h"
 #include "proc/common/process.h"
-#include "smtp/client.h"
+#include "smtp/client/client.h"
 #include "smtp/client/walk.h"
 
 enum {

@@ -1,5 +1,5 @@
 /*
- * What the files of the client session share. See smtp/client.h for what it promises.
+ * What the files of the client session share. See smtp/client/client.h for what it promises.
  *
  * States (the table of which reply is legal in which is in verbs.c):
  *
@@ -19,7 +19,7 @@
 #pragma once
 
 #include "mail/seven_bit.h"
-#include "smtp/client.h"
+#include "smtp/client/client.h"
 #include "smtp/client/encode.h"
 
 enum smtp_client_state {
