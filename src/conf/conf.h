@@ -49,7 +49,7 @@ struct conf_route {
 };
 
 struct conf_limits {
-    uint64_t message_size, recipients, connections, errors;
+    uint64_t message_size, recipients, hops, connections, errors;
     uint64_t client_connections, network_connections, client_rate, network_rate, client_refusals;
     uint64_t command_idle, data_idle, message_time, session_time; /* ms */
     uint64_t waiting;                                             /* recipients in the queue */
@@ -131,6 +131,11 @@ int conf_cut_mailbox(const struct conf *c, uint64_t generation, uint32_t uid, ui
 
 int conf_cut_smtp(const struct conf *c, uint64_t generation, struct arena *arena,
                   struct conf_smtp *out);
+/* Listeners on any address ("0.0.0.0:25", "[::]:25") become one on each of the machine's of that
+ * family (whose ports don't matter). 0 or -ENOMEM; those beyond the codec's maximum are left out.
+ */
+int conf_cut_smtp_own(struct conf_smtp *part, const struct conf_address *machine, size_t count,
+                      struct arena *arena);
 int conf_cut_resolver(const struct conf *c, uint64_t generation, struct conf_resolver *out);
 
 /* The folder part of a Maildir template: all before the first segment with a %. */

@@ -33,6 +33,7 @@ int conf_cut_smtpd(const struct conf *c, uint64_t generation, unsigned processes
         .listener_count = count,
         .message_size_max = c->limits.message_size,
         .recipients_max = (uint32_t)c->limits.recipients,
+        .hops_max = (uint32_t)c->limits.hops,
         /* Who has his share stops accepting, and the others take what comes. */
         .connections_max = (uint32_t)((c->limits.connections + processes - 1) / processes),
         .errors_max = (uint32_t)c->limits.errors,
@@ -200,6 +201,40 @@ int conf_cut_smtp(const struct conf *c, uint64_t generation, struct arena *arena
         .own_count = count,
         .allow_private_mx = c->allow_private_mx,
     };
+    return 0;
+}
+
+static bool is_any(const struct conf_address *a)
+{
+    static const uint8_t zero[CONF_IP_BYTES];
+    size_t start = conf_ip_is_v4(a->ip) ? 12 : 0;
+
+    return memcmp(a->ip + start, zero, sizeof(zero) - start) == 0;
+}
+
+enum { OWN_MAX = CONF_LISTENERS_MAX * CONF_ADDRESSES_MAX };
+
+int conf_cut_smtp_own(struct conf_smtp *part, const struct conf_address *machine, size_t count,
+                      struct arena *arena)
+{
+    struct conf_address *own = allocate(arena, OWN_MAX, sizeof(*own));
+    size_t n = 0;
+
+    if (!own)
+        return -ENOMEM;
+    for (size_t i = 0; i < part->own_count && n < OWN_MAX; i++) {
+        const struct conf_address *listener = &part->own[i];
+        if (!is_any(listener))
+            own[n++] = *listener;
+        for (size_t k = 0; is_any(listener) && k < count && n < OWN_MAX; k++) {
+            if (conf_ip_is_v4(machine[k].ip) != conf_ip_is_v4(listener->ip))
+                continue;
+            own[n] = machine[k];
+            own[n++].port = listener->port;
+        }
+    }
+    part->own = own;
+    part->own_count = n;
     return 0;
 }
 

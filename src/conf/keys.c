@@ -161,6 +161,8 @@ static const struct conf_key limits_keys[] = {
     /* RFC 5321 section 4.5.3.1.7 and .8: the least that a server takes. */
     BYTES("message_size", limits, message_size, 64 * KB, 1024 * GB),
     NUMBER("recipients", limits, recipients, 100, 10000),
+    /* RFC 5321 section 6.3 asks for at least 100, but mail has passed a loop by far then. */
+    NUMBER("hops", limits, hops, 10, 1000),
     NUMBER("connections", limits, connections, 1, 1000000),
     NUMBER("errors", limits, errors, 1, 10000),
     NUMBER("client_connections", limits, client_connections, 0, RATE_MAX),
@@ -284,6 +286,7 @@ void conf_set_defaults(struct conf *c)
     c->limits = (struct conf_limits){
         .message_size = 50 * MB,
         .recipients = 1000,
+        .hops = 50,
         .connections = 10000,
         .errors = 20,
         .client_connections = 50,

@@ -40,6 +40,7 @@ struct conf_smtpd {
     size_t listener_count;
     uint64_t message_size_max;   /* bytes, 0: no limit */
     uint32_t recipients_max;     /* of a message */
+    uint32_t hops_max;           /* Received: fields of a message */
     uint32_t connections_max;    /* of this smtpd: its share */
     uint32_t errors_max;         /* bad commands until the session is ended */
     uint32_t command_timeout_ms; /* RFC 5321 4.5.3.2.7: waiting for a command */

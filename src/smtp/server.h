@@ -28,7 +28,6 @@ enum {
     SMTP_LINE_MAX = 2048,    /* a command line with its CRLF (RFC 5321 4.5.3.1.4 asks for 512) */
     SMTP_BODY_LINE_MAX = 262144, /* a line of a message; RFC 5321 4.5.3.1.6 asks for 1000 */
     SMTP_HEADER_MAX = 1048576,   /* a message's header block */
-    SMTP_HOPS_MAX = 100,         /* RFC 5321 6.3 */
 };
 
 /* Outlives the sessions that use it. Timeouts in ms, 0: none. */
@@ -38,6 +37,7 @@ struct smtp_server_settings {
     struct span service;       /* "mx", "submission", "local" */
     uint64_t message_size_max; /* bytes, 0: no limit */
     uint32_t recipients_max;
+    uint32_t hops_max;           /* stations that a message may have passed (RFC 5321 6.3) */
     uint32_t errors_max;         /* bad commands until the session is ended */
     uint32_t refusals_max;       /* refused recipients until then */
     uint32_t command_timeout_ms; /* RFC 5321 4.5.3.2.7 */

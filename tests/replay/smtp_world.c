@@ -180,6 +180,7 @@ void smtp_world_init(struct smtp_world *w)
                      .service = SPAN("mx"),
                      .message_size_max = 1000000,
                      .recipients_max = 100,
+                     .hops_max = 50,
                      .errors_max = 20,
                      .refusals_max = 20,
                      .command_timeout_ms = 300000,

@@ -53,6 +53,7 @@ struct smtp_way {
     struct dns_mx *mx;
     struct list questions;
     bool failed, permanent;
+    bool leads_back;    /* a host of the route is this server */
     const char *status; /* of a failure */
     struct span text;
     struct span hosts[SMTP_HOSTS_MAX];

@@ -41,6 +41,27 @@ static void add_target(struct smtp_way *way, size_t host, uint16_t port, const s
     memcpy(t->ip, ip->bytes, sizeof(t->ip));
 }
 
+/* Here we listen ourselves: the message would come back. */
+static bool is_self(const struct smtp_way *way, const struct dns_ip *ip, uint16_t port)
+{
+    const struct conf_smtp *conf = &way->proc->conf;
+
+    for (size_t i = 0; i < conf->own_count; i++)
+        if (conf->own[i].port == port && memcmp(conf->own[i].ip, ip->bytes, sizeof(ip->bytes)) == 0)
+            return true;
+    return false;
+}
+
+/* A host of a route. */
+static void add_host_target(struct smtp_way *way, size_t host, uint16_t port,
+                            const struct dns_ip *ip)
+{
+    if (is_self(way, ip, port))
+        way->leads_back = true;
+    else
+        add_target(way, host, port, ip);
+}
+
 static int by_host(const void *a, const void *b)
 {
     const struct smtp_target *left = a, *right = b;
@@ -73,6 +94,8 @@ static void conclude(struct smtp_way *way)
         take_mx_hosts(way);
     }
     qsort(way->targets, way->target_count, sizeof(way->targets[0]), by_host);
+    if (!way->failed && way->target_count == 0 && way->leads_back)
+        fail(way, false, "4.3.5", "the route leads back to this server: `routes:` must be mended");
     if (!way->failed && way->target_count == 0)
         fail(way, false, "4.4.4", "none of the hosts has an address that could be found out");
     io_defer(way->proc->process.loop, &way->turn);
@@ -92,7 +115,7 @@ static void take_host_answer(struct smtp_way *way, const struct question *q,
     for (size_t i = 0; i < answer->rdata_count; i++) {
         struct dns_ip ip;
         if (dns_rdata_ip(q->type, answer->rdata[i], &ip) == 0)
-            add_target(way, q->host, q->port, &ip);
+            add_host_target(way, q->host, q->port, &ip);
     }
 }
 
@@ -197,7 +220,7 @@ static void begin_host(struct smtp_way *way, struct span host, uint16_t port)
     if (host.size > 2 && host.data[0] == '[')
         host = span_of(host.data + 1, host.size - 2);
     if (dns_ip_parse(host, &ip) == 0) {
-        add_target(way, number, port, &ip);
+        add_host_target(way, number, port, &ip);
         return;
     }
     begin_question(way, (struct question){.host = number, .port = port, .type = DNS_TYPE_AAAA},

@@ -24,6 +24,7 @@ static void fill_settings(struct smtpd_listener *l, const struct conf_smtpd *con
         .service = service,
         .message_size_max = conf->message_size_max,
         .recipients_max = conf->recipients_max,
+        .hops_max = conf->hops_max,
         .errors_max = conf->errors_max,
         .refusals_max = REFUSALS_MAX,
         .command_timeout_ms = conf->command_timeout_ms,

@@ -95,6 +95,11 @@ int listeners_open(const struct conf *conf, struct listener *old, struct listene
 /* Closes those of `list` that aren't in `kept`. Paths are removed too. */
 void listeners_close(struct listener *list, const struct listener *kept);
 
+/* ---- own.c ---- */
+
+/* What the part says of our own addresses, with all of this machine's for "any". 0 or -ENOMEM. */
+int own_addresses(struct conf_smtp *part, struct arena *arena);
+
 /* ---- folders.c ---- */
 
 /* Makes missing folders: spool, ledger, control, drop, Maildir roots. 0 or -errno, logged. */

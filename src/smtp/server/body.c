@@ -9,8 +9,6 @@
 #include <stdlib.h>
 
 static const struct smtp_reply too_large = {552, "5.3.4", "the message is larger than we take"};
-static const struct smtp_reply too_many_hops = {
-    554, "5.4.6", "the message has passed more than 100 stations, it probably goes in a circle"};
 static const struct smtp_reply header_too_large = {554, "5.6.0",
                                                    "the header of the message is too large"};
 static const struct smtp_reply storage_lost = {451, "4.3.0",
@@ -35,8 +33,8 @@ struct smtp_body {
     bool uploaded;
     bool stuck;
     const struct smtp_reply *problem; /* the first one */
-    struct smtp_reply line_reply;     /* a fault's, with the line number */
-    char line_text[128];
+    struct smtp_reply own_reply;      /* of a problem whose text has a number in it */
+    char own_text[128];
     uint8_t result[ENVELOPE_DIGEST_BYTES];
 };
 
@@ -94,23 +92,43 @@ static void set_problem(struct smtp_body *b, const struct smtp_reply *problem)
 
 static void set_fault(struct smtp_body *b)
 {
-    b->line_reply = faults[b->data.fault];
-    snprintf(b->line_text, sizeof(b->line_text), "line %llu of the message %s",
-             (unsigned long long)b->data.line, b->line_reply.text);
-    b->line_reply.text = b->line_text;
-    set_problem(b, &b->line_reply);
+    const struct smtp_reply *fault = &faults[b->data.fault];
+
+    snprintf(b->own_text, sizeof(b->own_text), "line %llu of the message %s",
+             (unsigned long long)b->data.line, fault->text);
+    b->own_reply = (struct smtp_reply){fault->code, fault->enhanced, b->own_text};
+    set_problem(b, &b->own_reply);
+}
+
+/* The message goes in a circle: each of its rounds has added its Received: fields. */
+static void set_loop(struct smtp_body *b)
+{
+    snprintf(b->own_text, sizeof(b->own_text),
+             "the message has passed more than %u stations, it probably goes in a circle",
+             b->server->settings->hops_max);
+    b->own_reply = (struct smtp_reply){554, "5.4.6", b->own_text};
+    set_problem(b, &b->own_reply);
+}
+
+static bool has_passed_too_many(const struct smtp_body *b)
+{
+    uint32_t max = b->server->settings->hops_max;
+
+    return max && b->scan.received > max;
 }
 
 static void find_problems(struct smtp_body *b)
 {
     uint64_t max = b->server->settings->message_size_max;
 
+    if (b->problem)
+        return;
     if (max && b->size > max)
         set_problem(b, &too_large);
     else if (buffer_error(&b->bytes))
         set_problem(b, &no_memory);
-    else if (b->scan.received > SMTP_HOPS_MAX)
-        set_problem(b, &too_many_hops);
+    else if (has_passed_too_many(b))
+        set_loop(b);
     else if (b->scan.bytes > SMTP_HEADER_MAX)
         set_problem(b, &header_too_large);
     else if (b->data.fault != SMTP_DATA_FAULT_NONE)

@@ -105,6 +105,50 @@ static void smtp_knows_where_we_listen(void **state)
     arena_done(&arena);
 }
 
+static size_t parse_addresses(const char *list, struct conf_address *out)
+{
+    size_t count = 0;
+
+    for (const char *p = list; *p;) {
+        size_t size = strcspn(p, " ");
+        assert_int_equal(conf_address_parse(span_of(p, size), &out[count++]), 0);
+        p += size + (p[size] == ' ');
+    }
+    return count;
+}
+
+static void any_address_is_each_of_the_machine(void **state)
+{
+    static const struct {
+        const char *listens, *machine, *own;
+    } cases[] = {
+        {"0.0.0.0:25", "192.0.2.1:1 [2001:db8::1]:1 127.0.0.1:1", "192.0.2.1:25 127.0.0.1:25"},
+        {"[::]:25", "192.0.2.1:1 [2001:db8::1]:1", "[2001:db8::1]:25"},
+        {"192.0.2.1:25", "192.0.2.9:1", "192.0.2.1:25"},
+        {"0.0.0.0:25 192.0.2.7:587", "192.0.2.1:1", "192.0.2.1:25 192.0.2.7:587"},
+        {"0.0.0.0:25", "", ""},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct conf_address listens[4], machine[4];
+        struct arena arena = ARENA_INIT;
+        struct conf_smtp part = {.own = listens,
+                                 .own_count = parse_addresses(cases[i].listens, listens)};
+        struct buffer own = BUFFER_INIT;
+        char one[CONF_NETWORK_TEXT];
+
+        size_t count = parse_addresses(cases[i].machine, machine);
+        assert_int_equal(conf_cut_smtp_own(&part, machine, count, &arena), 0);
+        for (size_t k = 0; k < part.own_count; k++) {
+            conf_address_format(&part.own[k], one);
+            buffer_printf(&own, "%s%s", k ? " " : "", one);
+        }
+        assert_span(buffer_span(&own), cases[i].own);
+        buffer_done(&own);
+        arena_done(&arena);
+    }
+}
+
 static void resolver_gets_servers_and_anchor(void **state)
 {
     struct conf_resolver part;
@@ -145,6 +189,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(directory_gets_each_file_once, setup, teardown),
         cmocka_unit_test_setup_teardown(queue_gets_all_routes_sorted, setup, teardown),
         cmocka_unit_test_setup_teardown(smtp_knows_where_we_listen, setup, teardown),
+        cmocka_unit_test(any_address_is_each_of_the_machine),
         cmocka_unit_test_setup_teardown(resolver_gets_servers_and_anchor, setup, teardown),
         cmocka_unit_test_setup_teardown(the_others, setup, teardown),
     };

@@ -330,6 +330,28 @@ static void streams(const char *ehlo)
     assert_int_equal(b.first.message.size, strlen("Received: x\r\n") + PIECE * PIECES + dots);
 }
 
+/* "own" is one address that we listen on; the other stations are somebody else's. */
+static void never_carries_mail_back_to_itself(void **state)
+{
+    static const uint8_t loopback[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
+    struct conf_address own = {.port = (uint16_t)b.first.port};
+    struct asked a;
+
+    memcpy(own.ip, loopback, sizeof(own.ip));
+    b.proc.coming = (struct conf_smtp){.hostname = SPAN("mx.test"), .own = &own, .own_count = 1};
+    assert_int_equal(smtp_proc_use_coming(&b.proc), 0);
+    deliver(&a, to_first());
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+    assert_string_equal(a.of[0].status, "4.3.5");
+    assert_non_null(strstr(a.of[0].text, "leads back to this server"));
+    deliver(&a, to_both()); /* the second one is another port of this machine */
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+    assert_int_equal(b.first.connections, 0);
+    deliver(&a, "mx:b.test"); /* all names are 127.0.0.1 */
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_FAILED);
+    assert_string_equal(a.of[0].status, "5.4.6");
+}
+
 static void streams_large_messages(void **state)
 {
     streams(NULL);
@@ -414,6 +436,7 @@ int main(void)
         TEST(tells_the_last_trouble),
         TEST(is_uncertain),
         TEST(knows_dead_domains),
+        TEST(never_carries_mail_back_to_itself),
         TEST(streams_large_messages),
         TEST(streams_in_chunks),
         TEST(lets_go_of_a_body_that_cannot_come),
