@@ -77,9 +77,12 @@ struct codec {
     }
 /* Defines the table of `type`; write `static` as `linkage` (or nothing) for its visibility. */
 #define CODEC_DEFINE(linkage, variable, type, ...)                                                 \
+    CODEC_DEFINE_GROWN(linkage, variable, type, 0, __VA_ARGS__)
+/* The same for a table that has grown: its first version had `first` fields. */
+#define CODEC_DEFINE_GROWN(linkage, variable, type, first, ...)                                    \
     static const struct codec_field variable##_fields[] = {__VA_ARGS__};                           \
     linkage const struct codec variable = {#type, sizeof(type), variable##_fields,                 \
-                                           ARRAY_SIZE(variable##_fields), 0}
+                                           ARRAY_SIZE(variable##_fields), (first)}
 
 /* Appends the wire form. 0; -EINVAL when a value is over its maximum (the buffer then holds a part
  * and must be thrown away); the buffer's own errors. */

@@ -17,6 +17,8 @@ enum {
     ENVELOPE_TEXT_MAX = 1024,
     ENVELOPE_KEY_BYTES = 16,
     ENVELOPE_DIGEST_BYTES = 32,
+    ENVELOPE_ENVID_MAX = 100, /* RFC 3461 section 4 */
+    ENVELOPE_ORCPT_MAX = 500,
 };
 
 /* RFC 6152, RFC 3030: what the client declared with BODY=. */
@@ -26,11 +28,29 @@ enum envelope_recipient_flags {
     ENVELOPE_RECIPIENT_EXPANDS = 1, /* the directory will turn it into others (alias) */
 };
 
+/* RFC 3461 4.3: how much of the message a report brings back. */
+enum envelope_return { ENVELOPE_RETURN_ANY, ENVELOPE_RETURN_FULL, ENVELOPE_RETURN_HEADER };
+
+/* RFC 3461 4.1: what its sender wants to be told of a recipient. None: nothing was said. */
+enum envelope_notify {
+    ENVELOPE_NOTIFY_NEVER = 1, /* alone */
+    ENVELOPE_NOTIFY_SUCCESS = 2,
+    ENVELOPE_NOTIFY_FAILURE = 4,
+    ENVELOPE_NOTIFY_DELAY = 8,
+};
+
 struct envelope_recipient {
     struct span address;             /* where it goes, canonical */
     struct span original;            /* as the client wrote it, canonical */
     uint8_t flags;                   /* enum envelope_recipient_flags */
     uint8_t key[ENVELOPE_KEY_BYTES]; /* random; the book's chain commits to personal fields by it */
+};
+
+/* What the sender asked for by RFC 3461 about one recipient; most ask for nothing. */
+struct envelope_wish {
+    uint32_t recipient;   /* index */
+    uint8_t notify;       /* enum envelope_notify */
+    struct span original; /* ORCPT as given: "rfc822;" and xtext (mail/dsn.h), or "" */
 };
 
 /* Who handed it to us: the facts that Received: and the book tell. */
@@ -58,7 +78,16 @@ struct envelope {
     uint8_t digest[ENVELOPE_DIGEST_BYTES]; /* SHA-256 of those bytes */
     struct span message_id;                /* with angle brackets, "" when there was none */
     struct envelope_client client;
+    uint8_t returned;             /* enum envelope_return */
+    struct span envelope_id;      /* ENVID as given: xtext, or "" */
+    struct envelope_wish *wishes; /* by recipient, each at most once */
+    size_t wish_count;
 };
 
 extern const struct codec envelope_recipient_codec;
 extern const struct codec envelope_codec;
+
+/* The wish about the recipient of this index; all zero when there is none. */
+struct envelope_wish envelope_wish_of(const struct envelope *envelope, uint32_t recipient);
+/* Whether the wishes of a decoded envelope are as this header promises. */
+bool envelope_wishes_are_sound(const struct envelope *envelope);

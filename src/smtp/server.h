@@ -105,6 +105,7 @@ struct smtp_question {
     const struct smtp_message *message;
 
     /* The session's own. */
+    struct envelope_wish wish;
     struct list link;
     bool answered;
     struct smtp_answer answer;

@@ -127,12 +127,20 @@ size_t append_recipients_bound(const struct envelope_recipient *recipients, size
     return bound;
 }
 
+static size_t wishes_bound(const struct envelope *e)
+{
+    size_t bound = 0;
+    for (size_t i = 0; i < e->wish_count; i++)
+        bound += e->wishes[i].original.size + RECIPIENT_FIXED;
+    return bound;
+}
+
 static size_t accept_bound(const struct spool_accept *a, size_t extent_count)
 {
     const struct envelope *e = a->envelope;
-    size_t bound = FIXED_BOUND + e->sender.size + e->message_id.size + e->client.service.size +
-                   e->client.helo.size + e->client.protocol.size + e->client.tls.size +
-                   e->client.auth.size +
+    size_t bound = FIXED_BOUND + e->sender.size + e->message_id.size + e->envelope_id.size +
+                   wishes_bound(e) + e->client.service.size + e->client.helo.size +
+                   e->client.protocol.size + e->client.tls.size + e->client.auth.size +
                    append_recipients_bound(e->recipients, e->recipient_count) + a->header.size +
                    a->body.size + extent_count * sizeof(struct record_extent);
 

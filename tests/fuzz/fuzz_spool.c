@@ -27,7 +27,8 @@ static void try_message(struct span in)
 
     if (record_decode_message(in, &arena, &message, &envelope) == 0) {
         assert(record_encode_message(&message, &envelope, &again) == 0);
-        assert(again.size == in.size && memcmp(again.data, in.data, in.size) == 0);
+        /* An envelope of an older version lacks its end; encoded, it has it. */
+        assert(again.size >= in.size && memcmp(again.data, in.data, in.size) == 0);
     }
     buffer_done(&again);
     arena_done(&arena);

@@ -1,5 +1,7 @@
 #include "smtp_world.h"
 
+#include "mail/dsn.h"
+
 #undef NDEBUG
 #include <assert.h>
 #include <errno.h>
@@ -43,6 +45,16 @@ static void check_codec(const struct envelope *e)
     buffer_done(&wire);
 }
 
+static void keep_wish(struct smtp_world *w, const struct envelope *e, size_t recipient)
+{
+    struct envelope_wish wish = envelope_wish_of(e, (uint32_t)recipient);
+    char notify[DSN_NOTIFY_TEXT];
+
+    dsn_format_notify(wish.notify, notify);
+    if (wish.notify || wish.original.size)
+        buffer_printf(&w->messages, "/%s/" SPAN_FMT, notify, SPAN_ARG(wish.original));
+}
+
 static void keep_message(struct smtp_world *w, const struct smtp_message *m)
 {
     const struct envelope *e = m->envelope;
@@ -56,10 +68,15 @@ static void keep_message(struct smtp_world *w, const struct smtp_message *m)
     buffer_append_span(&w->header, m->header);
     check_digest(w, e);
     check_codec(e);
+    assert(envelope_wishes_are_sound(e));
     buffer_printf(&w->messages, "from=<" SPAN_FMT ">", SPAN_ARG(e->sender));
-    for (size_t i = 0; i < e->recipient_count; i++)
+    if (e->returned || e->envelope_id.size)
+        buffer_printf(&w->messages, "/%u/" SPAN_FMT, e->returned, SPAN_ARG(e->envelope_id));
+    for (size_t i = 0; i < e->recipient_count; i++) {
         buffer_printf(&w->messages, " to=<" SPAN_FMT ">%s", SPAN_ARG(e->recipients[i].address),
                       e->recipients[i].flags & ENVELOPE_RECIPIENT_EXPANDS ? "+" : "");
+        keep_wish(w, e, i);
+    }
     buffer_printf(&w->messages, " size=%llu body=%u utf8=%u by=" SPAN_FMT " id=" SPAN_FMT "%s\n",
                   (unsigned long long)e->size_bytes, e->body, e->smtputf8,
                   SPAN_ARG(e->client.protocol), SPAN_ARG(e->message_id),

@@ -92,6 +92,8 @@ static const char *objection(const struct queue *q, const struct parcel *p, uint
         return "the message has no recipient";
     if (!has_addresses(e))
         return "an address holds control bytes or nothing";
+    if (!envelope_wishes_are_sound(e))
+        return "what its sender wants to be told can't be read";
     if (q->conf->recipients_max && e->recipient_count > q->conf->recipients_max)
         return "the message has too many recipients";
     if (!upload && p->body.size != e->size_bytes)

@@ -23,8 +23,8 @@ static bool is_printable(struct span name)
 /* The extensions that are offered; `{SIZE}` has its own line. */
 static void list_extensions(struct smtp_server *s)
 {
-    static const char *const extensions[] = {"PIPELINING",          "8BITMIME", "SMTPUTF8",
-                                             "ENHANCEDSTATUSCODES", "CHUNKING", "HELP"};
+    static const char *const extensions[] = {
+        "PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING", "DSN", "HELP"};
     char size[32];
 
     snprintf(size, sizeof(size), "SIZE %llu", (unsigned long long)s->settings->message_size_max);

@@ -1,5 +1,6 @@
 #include "smtp/server/session.h"
 
+#include "mail/dsn.h"
 #include <errno.h>
 
 static const struct smtp_reply syntax = {501, "5.5.4", "write MAIL FROM:<address> [parameters]"};
@@ -17,7 +18,7 @@ static const struct smtp_reply rejected = {550, "5.7.1", "this sender is not acc
 static const struct smtp_reply no_memory = {451, "4.3.0", "out of memory, please try later"};
 
 /* How much a transaction may hold, over its recipients: about 1 KiB each (two blocks at least). */
-enum { ARENA_BASE = 65536, ARENA_PER_RECIPIENT = 1200 };
+enum { ARENA_BASE = 65536, ARENA_PER_RECIPIENT = 1200 + ENVELOPE_ORCPT_MAX };
 
 /* Each takes the value and returns NULL or why not. */
 static const struct smtp_reply *on_size(struct smtp_server *s, struct span value)
@@ -43,14 +44,26 @@ static const struct smtp_reply *on_smtputf8(struct smtp_server *s, struct span v
     return NULL;
 }
 
+static const struct smtp_reply *on_ret(struct smtp_server *s, struct span value)
+{
+    return dsn_parse_return(value, &s->transaction.envelope.returned) < 0 ? &bad_value : NULL;
+}
+
+static const struct smtp_reply *on_envid(struct smtp_server *s, struct span value)
+{
+    if (!dsn_is_envelope_id(value))
+        return &bad_value;
+    s->transaction.envelope.envelope_id = value; /* begin() copies it */
+    return NULL;
+}
+
 static const struct {
     const char *keyword;
     bool has_value;
     const struct smtp_reply *(*take)(struct smtp_server *s, struct span value);
 } parameters[] = {
-    {"SIZE", true, on_size},
-    {"BODY", true, on_body},
-    {"SMTPUTF8", false, on_smtputf8},
+    {"SIZE", true, on_size}, {"BODY", true, on_body},   {"SMTPUTF8", false, on_smtputf8},
+    {"RET", true, on_ret},   {"ENVID", true, on_envid},
 };
 
 static const struct smtp_reply *take_parameter(struct smtp_server *s, unsigned *seen,
@@ -123,7 +136,8 @@ static bool begin(struct smtp_server *s, const struct address *address)
 
     t->arena.limit = ARENA_BASE + (size_t)s->settings->recipients_max * ARENA_PER_RECIPIENT;
     t->envelope.sender = arena_copy(&t->arena, address_text(address));
-    return t->envelope.sender.data != NULL;
+    t->envelope.envelope_id = arena_copy(&t->arena, t->envelope.envelope_id);
+    return t->envelope.sender.data && t->envelope.envelope_id.data;
 }
 
 void smtp_do_mail(struct smtp_server *s, const struct smtp_command *command)
@@ -153,7 +167,7 @@ void smtp_do_mail(struct smtp_server *s, const struct smtp_command *command)
     if (problem)
         refuse(s, address_text(&address), *problem);
     else
-        smtp_ask(s, SMTP_ASK_SENDER, s->transaction.envelope.sender, span_of("", 0));
+        smtp_ask(s, SMTP_ASK_SENDER, s->transaction.envelope.sender);
 }
 
 void smtp_on_sender_answer(struct smtp_server *s, const struct smtp_answer *answer)

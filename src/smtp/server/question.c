@@ -6,8 +6,8 @@
 
 static const struct smtp_reply no_memory = {421, "4.3.0", "out of memory, please try later"};
 
-void smtp_ask(struct smtp_server *s, enum smtp_question_kind kind, struct span address,
-              struct span given)
+static void ask(struct smtp_server *s, enum smtp_question_kind kind, struct span address,
+                struct span given, const struct envelope_wish *wish)
 {
     static const struct smtp_answer unavailable = {.verdict = SMTP_DEFER};
     struct smtp_question *q = calloc(1, sizeof(*q) + s->backend->question_extra);
@@ -22,6 +22,8 @@ void smtp_ask(struct smtp_server *s, enum smtp_question_kind kind, struct span a
     q->server = s;
     q->address = address;
     q->given = given;
+    if (wish)
+        q->wish = *wish;
     if (kind == SMTP_ASK_MESSAGE)
         q->message = &s->transaction.message;
     list_append(&s->questions, &q->link);
@@ -29,6 +31,17 @@ void smtp_ask(struct smtp_server *s, enum smtp_question_kind kind, struct span a
     s->progress_ms = s->time->monotonic_ms;
     if (s->backend->ask(s->context, q) < 0)
         smtp_question_answer(q, &unavailable);
+}
+
+void smtp_ask(struct smtp_server *s, enum smtp_question_kind kind, struct span address)
+{
+    ask(s, kind, address, SPAN(""), NULL);
+}
+
+void smtp_ask_recipient(struct smtp_server *s, struct span address, struct span given,
+                        const struct envelope_wish *wish)
+{
+    ask(s, SMTP_ASK_RECIPIENT, address, given, wish);
 }
 
 static void forget(struct smtp_server *s, struct smtp_question *q)

@@ -1,9 +1,12 @@
 #include "smtp/server/session.h"
 
+#include "mail/dsn.h"
 #include <stdlib.h>
 
-static const struct smtp_reply syntax = {501, "5.5.4", "write RCPT TO:<address>"};
-static const struct smtp_reply no_parameters = {555, "5.5.4", "a parameter is not offered here"};
+static const struct smtp_reply syntax = {501, "5.5.4", "write RCPT TO:<address> [parameters]"};
+static const struct smtp_reply no_such_parameter = {555, "5.5.4",
+                                                    "a parameter is not offered here"};
+static const struct smtp_reply bad_parameter = {501, "5.5.4", "a parameter can't be read"};
 static const struct smtp_reply too_many = {
     452, "4.5.3", "too many recipients; send the message again for the rest"};
 static const struct smtp_reply no_memory = {451, "4.3.0", "out of memory, please try later"};
@@ -56,10 +59,59 @@ static struct span copy_address(struct smtp_server *s, const struct address *add
     return copy;
 }
 
+/* RFC 3461 4.1 and 4.2. NULL, or why it can't be taken. */
+static const struct smtp_reply *take_parameter(struct smtp_server *s, struct envelope_wish *wish,
+                                               const struct smtp_parameter *p)
+{
+    if (span_equal_nocase(p->keyword, SPAN("NOTIFY"))) {
+        if (wish->notify || dsn_parse_notify(p->value, &wish->notify) < 0)
+            return &bad_parameter;
+    } else if (span_equal_nocase(p->keyword, SPAN("ORCPT"))) {
+        if (wish->original.size || !dsn_is_original(p->value, s->transaction.envelope.smtputf8))
+            return &bad_parameter;
+        wish->original = p->value;
+    } else {
+        return &no_such_parameter;
+    }
+    return NULL;
+}
+
+static const struct smtp_reply *take_parameters(struct smtp_server *s, struct span rest,
+                                                struct envelope_wish *wish)
+{
+    struct smtp_parameter p;
+    int r;
+
+    if (rest.size && span_trim(rest).data == rest.data)
+        return &syntax; /* nothing between the path and it */
+    while ((r = smtp_parameter_next(&rest, &p)) > 0) {
+        const struct smtp_reply *problem =
+            s->extended ? take_parameter(s, wish, &p) : &no_such_parameter;
+        if (problem)
+            return problem;
+    }
+    return r < 0 ? &bad_parameter : NULL;
+}
+
+/* All that the question holds lives as long as the transaction. */
+static void ask(struct smtp_server *s, const struct address *address, struct envelope_wish *wish)
+{
+    struct arena *arena = &s->transaction.arena;
+    struct span copy = copy_address(s, address);
+    struct span given = arena_copy(arena, address_text(address));
+
+    wish->original = arena_copy(arena, wish->original);
+    if (copy.data && given.data && wish->original.data)
+        smtp_ask_recipient(s, copy, given, wish);
+    else
+        refuse(s, address_text(address), no_memory);
+}
+
 void smtp_do_rcpt(struct smtp_server *s, const struct smtp_command *command)
 {
     unsigned flags = ADDRESS_ALLOW_POSTMASTER;
     struct span rest = command->argument;
+    struct envelope_wish wish = {.original = SPAN("")};
     struct address address;
     size_t size;
 
@@ -74,19 +126,44 @@ void smtp_do_rcpt(struct smtp_server *s, const struct smtp_command *command)
         refuse_as(s, rest, true, smtp_path_reply(r, false));
         return;
     }
-    struct span given = address_text(&address);
-    if (rest.size != size) {
-        refuse(s, given, no_parameters);
-    } else if (is_full(s)) {
-        refuse(s, given, too_many);
-    } else {
-        struct span copy = copy_address(s, &address);
-        if (copy.data)
-            smtp_ask(s, SMTP_ASK_RECIPIENT, copy,
-                     arena_copy(&s->transaction.arena, address_text(&address)));
-        else
-            refuse(s, given, no_memory);
-    }
+    const struct smtp_reply *problem = take_parameters(s, span_from(rest, size), &wish);
+    if (!problem && is_full(s))
+        problem = &too_many;
+    if (problem)
+        refuse(s, address_text(&address), *problem);
+    else
+        ask(s, &address, &wish);
+}
+
+/* Makes room for one more. */
+static bool grow(struct arena *arena, void **list, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return true;
+    size_t wanted = *capacity ? 4 * *capacity : 4;
+    void *grown = arena_alloc_array(arena, wanted, size);
+    if (!grown)
+        return false;
+    if (count)
+        memcpy(grown, *list, count * size);
+    *list = grown;
+    *capacity = wanted;
+    return true;
+}
+
+static bool add_wish(struct smtp_transaction *t, const struct envelope_wish *wish)
+{
+    struct envelope *e = &t->envelope;
+    void *wishes = e->wishes;
+
+    if (!wish->notify && !wish->original.size)
+        return true;
+    if (!grow(&t->arena, &wishes, e->wish_count, &t->wish_capacity, sizeof(*wish)))
+        return false;
+    e->wishes = wishes;
+    e->wishes[e->wish_count] = *wish;
+    e->wishes[e->wish_count++].recipient = (uint32_t)e->recipient_count;
+    return true;
 }
 
 static bool add(struct smtp_server *s, const struct smtp_question *q)
@@ -94,19 +171,15 @@ static bool add(struct smtp_server *s, const struct smtp_question *q)
     struct smtp_transaction *t = &s->transaction;
     struct envelope *e = &t->envelope;
 
-    if (e->recipient_count == t->recipient_capacity) {
-        size_t capacity = t->recipient_capacity ? 4 * t->recipient_capacity : 4;
-        struct envelope_recipient *grown = arena_alloc_array(&t->arena, capacity, sizeof(*grown));
-        if (!grown)
-            return false;
-        if (e->recipient_count)
-            memcpy(grown, e->recipients, e->recipient_count * sizeof(*grown));
-        e->recipients = grown;
-        t->recipient_capacity = capacity;
-    }
+    void *recipients = e->recipients;
+
+    if (!grow(&t->arena, &recipients, e->recipient_count, &t->recipient_capacity,
+              sizeof(*e->recipients)))
+        return false;
+    e->recipients = recipients;
     struct span address =
         q->answer.address.size ? arena_copy(&t->arena, q->answer.address) : q->address;
-    if (!address.data)
+    if (!address.data || !add_wish(t, &q->wish))
         return false;
     e->recipients[e->recipient_count++] = (struct envelope_recipient){
         .address = address, .original = q->address, .flags = q->answer.recipient_flags};

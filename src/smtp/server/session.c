@@ -87,7 +87,7 @@ struct smtp_server *smtp_server_new(const struct smtp_server_settings *settings,
     s->helo.limit = ENVELOPE_TEXT_MAX;
     list_init(&s->questions);
     s->running = true;
-    smtp_ask(s, SMTP_ASK_CLIENT, span_of("", 0), span_of("", 0));
+    smtp_ask(s, SMTP_ASK_CLIENT, span_of("", 0));
     s->running = false;
     return s;
 }

@@ -45,7 +45,7 @@ enum {
 struct smtp_transaction {
     struct arena arena;
     struct envelope envelope;
-    size_t recipient_capacity;
+    size_t recipient_capacity, wish_capacity;
     struct buffer header;
     struct smtp_message message;
 };
@@ -110,8 +110,10 @@ void smtp_refuse(struct smtp_server *s, const struct smtp_refusal *refusal);
 void smtp_count_error(struct smtp_server *s);
 
 /* question.c */
-void smtp_ask(struct smtp_server *s, enum smtp_question_kind kind, struct span address,
-              struct span given);
+void smtp_ask(struct smtp_server *s, enum smtp_question_kind kind, struct span address);
+/* `given` and the wish's texts live in the transaction's arena. */
+void smtp_ask_recipient(struct smtp_server *s, struct span address, struct span given,
+                        const struct envelope_wish *wish);
 void smtp_questions_cancel(struct smtp_server *s);
 /* The reply of a verdict that isn't ACCEPT: the backend's own words, or else the usual ones. */
 struct smtp_reply smtp_answer_reply(const struct smtp_answer *answer,

@@ -76,7 +76,7 @@ void smtp_commit(struct smtp_server *s)
     }
     smtp_body_hand_over(s->body, &t->envelope, &t->message);
     t->message.header = buffer_span(&t->header);
-    smtp_ask(s, SMTP_ASK_MESSAGE, span_of("", 0), span_of("", 0));
+    smtp_ask(s, SMTP_ASK_MESSAGE, span_of("", 0));
 }
 
 void smtp_on_message_answer(struct smtp_server *s, const struct smtp_answer *answer)

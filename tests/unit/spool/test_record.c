@@ -142,6 +142,12 @@ static void message_round_trip(void **state)
     buffer_done(&wire);
 }
 
+/* Where an envelope may end that was written before it had the last fields. */
+static bool is_older(size_t missing)
+{
+    return missing == 9 || missing == 8 || missing == 4;
+}
+
 static void message_a_byte_at_a_time(void **state)
 {
     struct record_extent extents[1] = {{1, 2, 3, 4}};
@@ -154,7 +160,8 @@ static void message_a_byte_at_a_time(void **state)
     for (size_t size = 0; size < wire.size; size++) {
         struct arena arena = ARENA_INIT;
         struct span part = span_of(wire.data, size);
-        assert_int_equal(record_decode_message(part, &arena, &message, &envelope), -EBADMSG);
+        assert_int_equal(record_decode_message(part, &arena, &message, &envelope),
+                         is_older(wire.size - size) ? 0 : -EBADMSG);
         arena_done(&arena);
     }
     buffer_done(&wire);
