@@ -104,6 +104,9 @@ enum ipc_peer {
 };
 const char *ipc_peer_name(enum ipc_peer peer);
 
+/* How many of them the supervisor starts; the queue spreads destinations over them. */
+enum { IPC_SMTP_PROCESSES = 2 };
+
 enum {
     IPC_TEXT_MAX = 2048,
     IPC_CHUNK_MAX = 64 * 1024,

@@ -68,6 +68,10 @@ static void read_target(struct reader *r, struct span text)
         conf_error(r->problems, place,
                    "`%.*s` is not an address; write a name or name@domain, with commas between",
                    SPAN_ARG(span_first(text, 80)));
+    else if (address.literal)
+        conf_error(r->problems, place,
+                   "`%.*s`: mail is not carried to addresses in brackets; name a domain",
+                   SPAN_ARG(span_first(text, 80)));
     else if (r->has_name)
         r->sink->target(r->sink->owner, &address, direct, place);
 }

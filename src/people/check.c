@@ -60,12 +60,7 @@ static void check_targets(struct people *p, struct conf_problems *problems,
                           const struct person *person)
 {
     for (const struct people_target *t = person->targets; t; t = t->next) {
-        if (t->foreign)
-            conf_warn(problems, t->place,
-                      "not built yet: sending to other servers; mail for `%.*s` is deferred "
-                      "because of `%.*s`",
-                      SPAN_ARG(person->address), SPAN_ARG(t->address));
-        else if (t->person == 0 || (t->direct && !people_person(p, t->person)->user))
+        if (!t->foreign && (t->person == 0 || (t->direct && !people_person(p, t->person)->user)))
             conf_warn(problems, t->place, "`%.*s` is nobody here; mend the name or add the user",
                       SPAN_ARG(t->address));
     }

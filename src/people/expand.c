@@ -12,7 +12,6 @@ struct expansion {
     struct span *results;
     size_t result_count;
     uint32_t seen[2][SLOTS]; /* open addressing: aliases, users */
-    bool foreign;
     int error;
 };
 
@@ -38,20 +37,32 @@ static void add_alias(struct expansion *e, uint32_t handle)
         e->way[e->way_count++] = handle;
 }
 
-static void add_user(struct expansion *e, uint32_t handle)
+static void add_result(struct expansion *e, struct span address)
 {
-    if (seen_before(e->seen[1], handle))
-        return;
     if (e->result_count == PEOPLE_EXPANSION_MAX)
         e->error = -E2BIG;
     else
-        e->results[e->result_count++] = people_person(e->people, handle)->address;
+        e->results[e->result_count++] = address;
+}
+
+static void add_user(struct expansion *e, uint32_t handle)
+{
+    if (!seen_before(e->seen[1], handle))
+        add_result(e, people_person(e->people, handle)->address);
+}
+
+static void add_foreign(struct expansion *e, struct span address)
+{
+    for (size_t i = 0; i < e->result_count; i++)
+        if (span_equal(e->results[i], address))
+            return;
+    add_result(e, address);
 }
 
 static void follow(struct expansion *e, uint32_t from, const struct people_target *t)
 {
     if (t->foreign)
-        e->foreign = true;
+        add_foreign(e, t->address);
     if (t->person == 0)
         return;
     const struct person *to = people_person(e->people, t->person);
@@ -72,8 +83,6 @@ static int run(struct expansion *e, uint32_t start)
     }
     if (e->error)
         return e->error;
-    if (e->foreign)
-        return -EREMOTE;
     return e->result_count ? 0 : -ENOLINK;
 }
 

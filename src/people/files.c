@@ -77,23 +77,10 @@ static int check(const struct conf_directory *part, struct buffer *texts, struct
     return r;
 }
 
-/* The directory takes no mail for other servers yet, so relays and routes lead nowhere. */
-static void warn_of_ways(const struct conf_route *ways, size_t count,
-                         struct conf_problems *problems)
-{
-    for (size_t i = 0; i < count; i++)
-        conf_warn(problems, ways[i].place,
-                  "not built yet: carrying mail to other servers; mail for `%.*s` is refused",
-                  SPAN_ARG(ways[i].name));
-}
-
 int people_check_files(const struct conf *conf, struct conf_problems *problems)
 {
     struct arena arena = ARENA_INIT;
     struct conf_directory part;
-
-    warn_of_ways(conf->relays, conf->relay_count, problems);
-    warn_of_ways(conf->routes, conf->route_count, problems);
     int r = conf_cut_directory(conf, 0, &arena, &part);
 
     if (r < 0) {

@@ -58,5 +58,5 @@ uint32_t people_lookup(const struct people *p, struct span local, uint32_t domai
 /* The same, or the one without its +extension. */
 uint32_t people_resolve(const struct people *p, struct span local, uint32_t domain_index);
 
-/* Warns of aliases in circles, and of those that lead to nobody or to other servers. */
+/* Warns of aliases in circles, and of those that lead to nobody. */
 void people_check(struct people *p, struct conf_problems *problems);

@@ -52,9 +52,9 @@ enum people_kind {
 enum people_kind people_find(const struct people *people, struct span local, struct span domain,
                              struct span *out_address);
 
-/* The users that an alias stands for, each once, in the order of the file; all are local. `address`
- * is canonical. 0; -ENOENT: no alias of this name; -ENOLINK: it leads to nobody; -EREMOTE: it leads
- * to other servers; -E2BIG: to more than PEOPLE_EXPANSION_MAX; -ENOMEM. The list lies in `arena`,
+/* Who an alias stands for, each once: users in the order of the file, and addresses of other
+ * servers. `address` is canonical. 0; -ENOENT: no alias of this name; -ENOLINK: it leads to nobody;
+ * -E2BIG: to more than PEOPLE_EXPANSION_MAX; -ENOMEM. The list lies in `arena`,
  * the texts in the table. */
 int people_expand(const struct people *people, struct span address, struct arena *arena,
                   struct span **out_addresses, size_t *out_count);

@@ -8,6 +8,7 @@ enum { UNUSED_MAX = 1024 };
 struct name_key {
     const struct sched *sched;
     struct span name;
+    unsigned lane;
 };
 
 static bool name_is(const void *arg, uint32_t handle)
@@ -15,7 +16,7 @@ static bool name_is(const void *arg, uint32_t handle)
     const struct name_key *key = arg;
     const struct destination *d = destination_at(key->sched, handle);
 
-    return span_equal(span_of(d->name, d->name_size), key->name);
+    return d->lane == key->lane && span_equal(span_of(d->name, d->name_size), key->name);
 }
 
 static void destination_free(struct sched *s, struct destination *d)
@@ -30,7 +31,7 @@ static void destination_free(struct sched *s, struct destination *d)
     slab_free(&s->destinations, d->handle);
 }
 
-static uint32_t destination_new(struct sched *s, struct span name, uint32_t hash)
+static uint32_t destination_new(struct sched *s, struct span name, unsigned lane, uint32_t hash)
 {
     char *copy = malloc(name.size + 1);
     uint32_t handle = copy ? slab_alloc(&s->destinations) : 0;
@@ -49,18 +50,19 @@ static uint32_t destination_new(struct sched *s, struct span name, uint32_t hash
     d->name_size = (uint32_t)name.size;
     d->hash = hash;
     d->handle = handle;
-    d->window = s->config.window_initial;
+    d->lane = (uint8_t)lane;
+    d->window = s->config.windows[lane].initial;
     list_init(&d->flows);
     return handle;
 }
 
-uint32_t destination_get(struct sched *s, struct span name)
+uint32_t destination_get(struct sched *s, struct span name, unsigned lane)
 {
-    struct name_key key = {s, name};
-    uint32_t hash = sched_hash(s, name);
+    struct name_key key = {s, name, lane};
+    uint32_t hash = sched_hash(s, name) + lane;
     uint32_t handle = table_find(&s->destination_table, hash, name_is, &key);
 
-    return handle ? handle : destination_new(s, name, hash);
+    return handle ? handle : destination_new(s, name, lane, hash);
 }
 
 static bool has_items(const struct destination *d)
@@ -97,7 +99,7 @@ void destination_update(struct sched *s, struct destination *d)
     leave_list(s, d);
     if (runnable) {
         d->place = DESTINATION_RUNNABLE;
-        list_append(&s->ring, &d->link);
+        list_append(&s->rings[d->lane], &d->link);
         return;
     }
     if (d->place == DESTINATION_RUNNABLE)
@@ -119,15 +121,17 @@ void destination_resume(struct sched *s, struct destination *d)
 
 void destination_succeeded(struct sched *s, struct destination *d)
 {
+    const struct sched_window *window = &s->config.windows[d->lane];
+
     d->failures = d->pauses = 0;
     free(d->why);
     d->why = NULL;
     destination_resume(s, d);
-    if (d->window >= s->config.window_max)
+    if (d->window >= window->max)
         return;
     /* Doubles with each round until the first trouble; from then on one more a round, as TCP does,
      * for the place where trouble begins is now known. */
-    if (!d->had_trouble || d->window < s->config.window_initial) {
+    if (!d->had_trouble || d->window < window->initial) {
         d->window++;
     } else if (++d->credit >= d->window) {
         d->credit = 0;

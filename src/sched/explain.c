@@ -15,6 +15,7 @@ void sched_explain(const struct sched *s, uint32_t item, struct sched_explanatio
     *out = (struct sched_explanation){.state = i->state,
                                       .deadline_ms = (int64_t)i->deadline_s * 1000,
                                       .attempts = i->attempts,
+                                      .lane = d->lane,
                                       .destination = span_of(d->name, d->name_size),
                                       .why = span_from_cstr(d->why)};
     if (i->state == SCHED_PAUSED || (i->state == SCHED_HELD && !(i->flags & ITEM_IS_GIVEN_UP)))

@@ -58,6 +58,7 @@ struct destination {
     uint32_t pauses;   /* in a row */
     int64_t resume_ms;
     uint8_t place; /* enum destination_place */
+    uint8_t lane;
     bool had_trouble;
 };
 
@@ -67,8 +68,9 @@ struct sched {
     struct slab items, flows, destinations, whys;
     struct table flow_table, destination_table, why_table;
     struct heap paused_items, paused_destinations;
-    struct list ring;   /* RUNNABLE destinations */
-    struct list unused; /* destinations without items, longest unused first */
+    struct list rings[SCHED_LANES]; /* RUNNABLE destinations */
+    unsigned turn;                  /* the lane that is asked first */
+    struct list unused;             /* destinations without items, longest unused first */
     uint32_t unused_count;
     uint32_t counts[SCHED_STATE_COUNT];
     uint32_t first_expired;
@@ -103,7 +105,7 @@ uint32_t flow_first(const struct sched *s, uint32_t destination, uint32_t sender
 
 /* destination.c */
 /* Finds or makes it; 0 when there is no memory. */
-uint32_t destination_get(struct sched *s, struct span name);
+uint32_t destination_get(struct sched *s, struct span name, unsigned lane);
 /* Puts it where its counts say it belongs. Call after each change of them. */
 void destination_update(struct sched *s, struct destination *d);
 void destination_succeeded(struct sched *s, struct destination *d);

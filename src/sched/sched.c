@@ -43,7 +43,8 @@ int sched_new(const struct sched_config *config, struct sched **out)
     why_init(s);
     heap_init(&s->paused_items, item_moved, s);
     heap_init(&s->paused_destinations, destination_moved, s);
-    list_init(&s->ring);
+    for (size_t i = 0; i < SCHED_LANES; i++)
+        list_init(&s->rings[i]);
     list_init(&s->unused);
     *out = s;
     return 0;
@@ -152,7 +153,7 @@ static uint32_t deadline_s(int64_t deadline_ms)
 
 int sched_add(struct sched *s, const struct sched_entry *entry, int64_t now_ms, uint32_t *out_item)
 {
-    uint32_t destination = destination_get(s, entry->destination);
+    uint32_t destination = destination_get(s, entry->destination, entry->lane);
     uint32_t handle = destination ? slab_alloc(&s->items) : 0;
 
     if (handle && heap_reserve(&s->paused_items, s->items.count) < 0) {
@@ -207,12 +208,25 @@ static void advance(struct sched *s, int64_t now_ms)
     }
 }
 
-uint32_t sched_take(struct sched *s, int64_t now_ms)
+/* The destination whose turn it is in the lane whose turn it is, or NULL. */
+static struct destination *next_destination(struct sched *s, unsigned lanes)
+{
+    for (unsigned i = 0; i < SCHED_LANES; i++) {
+        unsigned lane = (s->turn + i) % SCHED_LANES;
+        if (!(lanes & 1u << lane) || list_is_empty(&s->rings[lane]))
+            continue;
+        s->turn = lane + 1;
+        return CONTAINER_OF(s->rings[lane].next, struct destination, link);
+    }
+    return NULL;
+}
+
+uint32_t sched_take(struct sched *s, unsigned lanes, int64_t now_ms)
 {
     advance(s, now_ms);
-    if (list_is_empty(&s->ring))
+    struct destination *d = next_destination(s, lanes);
+    if (!d)
         return 0;
-    struct destination *d = CONTAINER_OF(s->ring.next, struct destination, link);
     uint32_t handle = flow_take(s, d);
     struct item *i = item_at(s, handle);
 
@@ -222,7 +236,7 @@ uint32_t sched_take(struct sched *s, int64_t now_ms)
     i->flags |= ITEM_IN_WINDOW;
     d->active++;
     list_remove(&d->link); /* to the end of the ring, if it stays in */
-    list_append(&s->ring, &d->link);
+    list_append(&s->rings[d->lane], &d->link);
     enter_state(s, i, SCHED_ACTIVE);
     return handle;
 }
@@ -397,12 +411,13 @@ void sched_retry_now(struct sched *s, uint32_t handle, int64_t now_ms)
     destination_resume(s, destination_at(s, i->destination));
 }
 
-int64_t sched_next_ms(const struct sched *s)
+int64_t sched_next_ms(const struct sched *s, unsigned lanes)
 {
     int64_t next = INT64_MAX;
 
-    if (!list_is_empty(&s->ring))
-        return INT64_MIN;
+    for (unsigned lane = 0; lane < SCHED_LANES; lane++)
+        if (lanes & 1u << lane && !list_is_empty(&s->rings[lane]))
+            return INT64_MIN;
     if (s->paused_items.count)
         next = s->paused_items.keys[0];
     if (s->paused_destinations.count && s->paused_destinations.keys[0] < next)

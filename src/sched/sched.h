@@ -18,6 +18,9 @@
  * ring, and every turn of the ring takes one item from each; within a destination the senders take
  * turns likewise. So a dead destination, or a sender with a million messages, holds up nobody else.
  *
+ * Each destination lies in a *lane*: that of the process that carries there. Each lane has its own
+ * ring, and the caller takes from those lanes only whose process can take something now.
+ *
  * Giving up: an item expires only by an attempt, its own or its destination's, that failed after
  * its deadline. Deadlines are monotonic (sched/retry.h), so a jumping clock expires nothing.
  *
@@ -29,11 +32,18 @@
 
 struct sched;
 
+enum { SCHED_LANES = 8 };
+
+/* Attempts at the same time per destination. */
+struct sched_window {
+    uint32_t initial, max;
+};
+
 struct sched_config {
     struct retry_policy retry;
-    uint32_t window_initial, window_max; /* attempts at the same time per destination */
-    int64_t lost_pause_ms;               /* for items whose job was lost */
-    uint64_t seed;                       /* random; also keeps strangers from choosing hashes */
+    struct sched_window windows[SCHED_LANES];
+    int64_t lost_pause_ms; /* for items whose job was lost */
+    uint64_t seed;         /* random; also keeps strangers from choosing hashes */
 };
 
 enum sched_state { SCHED_PAUSED = 1, SCHED_READY, SCHED_ACTIVE, SCHED_HELD, SCHED_STATE_COUNT };
@@ -46,6 +56,7 @@ void sched_reconfigure(struct sched *sched, const struct sched_config *config);
 struct sched_entry {
     void *owner;
     struct span destination;
+    unsigned lane;       /* below SCHED_LANES; the same name in another lane is another one */
     struct span sender;  /* fairness between these */
     int64_t due_ms;      /* not before; in the past: at once */
     int64_t deadline_ms; /* retry_deadline_ms() */
@@ -60,8 +71,9 @@ int sched_add(struct sched *sched, const struct sched_entry *entry, int64_t now_
 void sched_remove(struct sched *sched, uint32_t item, int64_t now_ms);
 void *sched_owner(const struct sched *sched, uint32_t item);
 
-/* The next item to attempt, now ACTIVE; 0 when nothing may go. */
-uint32_t sched_take(struct sched *sched, int64_t now_ms);
+/* The next item to attempt from one of `lanes` (a bit each; they take turns), now ACTIVE; 0 when
+ * nothing may go. */
+uint32_t sched_take(struct sched *sched, unsigned lanes, int64_t now_ms);
 /* What would go next after the active `item` to the same destination from the same sender; 0 when
  * nothing. For carrying it along in the same job: sched_take_along() makes it ACTIVE without
  * taking a place in the window. */
@@ -99,9 +111,9 @@ void sched_release(struct sched *sched, uint32_t item, int64_t deadline_ms, int6
 /* At once, and its destination's pause ends; nothing when ACTIVE or HELD. */
 void sched_retry_now(struct sched *sched, uint32_t item, int64_t now_ms);
 
-/* When sched_take() may have something again: a monotonic time, in the past when it has something
- * now, INT64_MAX when only a new item or an outcome can change that. */
-int64_t sched_next_ms(const struct sched *sched);
+/* When sched_take() may have something again from `lanes`: a monotonic time, in the past when it
+ * has something now, INT64_MAX when only a new item or an outcome can change that. */
+int64_t sched_next_ms(const struct sched *sched, unsigned lanes);
 
 /* Waiting for what, until when, why. */
 enum sched_wait {
@@ -119,6 +131,7 @@ struct sched_explanation {
     int64_t until_ms; /* 0 when no time is known */
     int64_t deadline_ms;
     unsigned attempts;
+    unsigned lane;
     struct span destination; /* borrowed until the next change */
     struct span
         why; /* its own last trouble, or its destination's while it waits for that; or empty */

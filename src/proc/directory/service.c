@@ -40,19 +40,31 @@ static void on_client_gone(void *owner, const struct ipc_arrival *arrival)
     limits_disconnect(&s->limits, &from->holder, gone->ip, gone->refused, io_loop_now_ms(s->loop));
 }
 
+static enum verdict_relay relay_of(const struct service *s, const struct ipc_rcpt_check *check)
+{
+    const struct conf_directory *conf = &s->generation->conf;
+
+    if (check->uid != UINT32_MAX || is_trusted(s, check->ip))
+        return VERDICT_RELAY_ALL;
+    for (size_t i = 0; i < conf->relay_count; i++)
+        if (span_equal(conf->relays[i].name, check->domain))
+            return VERDICT_RELAY_DOMAIN;
+    return VERDICT_RELAY_NONE;
+}
+
 static void on_rcpt_check(void *owner, const struct ipc_arrival *arrival)
 {
     struct service_smtpd *from = owner;
     struct service *s = from->service;
     const struct ipc_rcpt_check *check = &arrival->message->rcpt_check;
     struct ipc_message reply = {.type = IPC_RCPT_VERDICT};
-    bool relays = check->uid != UINT32_MAX || is_trusted(s, check->ip);
 
     arena_clear(&s->arena);
-    verdict_on_recipient(s->generation->people, check->local, check->domain, relays, &s->arena,
-                         &reply.rcpt_verdict);
+    verdict_on_recipient(s->generation->people, check->local, check->domain, relay_of(s, check),
+                         &s->arena, &reply.rcpt_verdict);
     s->recipient_count++;
-    s->refused_recipient_count += reply.rcpt_verdict.action != IPC_RCPT_ACCEPT;
+    s->refused_recipient_count +=
+        reply.rcpt_verdict.action != IPC_RCPT_ACCEPT && reply.rcpt_verdict.action != IPC_RCPT_RELAY;
     ipc_reply(arrival->channel, arrival->token, &reply);
 }
 

@@ -28,8 +28,6 @@ static struct span why_no_expansion(int error)
     switch (error) {
     case -ENOLINK:
         return SPAN("its alias leads to nobody, the postmaster has to mend it");
-    case -EREMOTE:
-        return SPAN("its alias leads to other servers, which this version can't reach");
     case -E2BIG:
         return SPAN("its alias has too many recipients, the postmaster has to mend it");
     default:
@@ -51,21 +49,37 @@ static void on_alias(const struct people *people, struct span address, struct ar
         out->text = why_no_expansion(r);
 }
 
-static void on_foreign(struct span domain, bool relays, struct ipc_rcpt_verdict *out)
+/* Does the local part name a way of its own (user%host, host!user, user@host)? The server behind us
+ * may follow it, and then we were an open relay for strangers. */
+static bool names_a_way(struct span local)
 {
-    if (domain.size == 0) {
+    return span_find(local, '%') >= 0 || span_find(local, '!') >= 0 || span_find(local, '@') >= 0;
+}
+
+static void reject(struct ipc_rcpt_verdict *out, struct span text)
+{
+    out->action = IPC_RCPT_REJECT;
+    out->text = text;
+}
+
+static void on_foreign(struct span local, struct span domain, enum verdict_relay relay,
+                       struct ipc_rcpt_verdict *out)
+{
+    if (domain.size == 0)
         out->action = IPC_RCPT_UNKNOWN;
-    } else if (relays) {
-        /* Accepting what nothing can carry would be a promise that can't be kept. */
-        out->action = IPC_RCPT_REJECT;
-        out->text = SPAN("relaying to other servers is not built yet");
-    } else {
+    else if (relay == VERDICT_RELAY_NONE)
         out->action = IPC_RCPT_DENIED;
-    }
+    else if (domain.data[0] == '[')
+        reject(out, SPAN("mail is not carried to addresses in brackets, name a domain"));
+    else if (relay == VERDICT_RELAY_DOMAIN && names_a_way(local))
+        reject(out, SPAN("an address that names a way behind this domain is not accepted"));
+    else
+        out->action = IPC_RCPT_RELAY;
 }
 
 void verdict_on_recipient(const struct people *people, struct span local, struct span domain,
-                          bool relays, struct arena *arena, struct ipc_rcpt_verdict *out)
+                          enum verdict_relay relay, struct arena *arena,
+                          struct ipc_rcpt_verdict *out)
 {
     *out = (struct ipc_rcpt_verdict){.action = IPC_RCPT_DEFER};
     if (!people) {
@@ -74,7 +88,7 @@ void verdict_on_recipient(const struct people *people, struct span local, struct
     }
     switch (people_find(people, local, domain, &out->address)) {
     case PEOPLE_FOREIGN:
-        on_foreign(domain, relays, out);
+        on_foreign(local, domain, relay, out);
         break;
     case PEOPLE_NOBODY:
         out->action = IPC_RCPT_UNKNOWN;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void on_result(struct ipc_call *call, const struct ipc_message *reply);
 static void on_chunk_taken(struct ipc_call *call, const struct ipc_message *reply);
@@ -16,6 +17,7 @@ void job_free(struct job *job)
         return;
     }
     list_remove(&job->link);
+    job->carrier->job_count--;
     ipc_call_cancel(&job->call);
     ipc_call_cancel(&job->chunk_call);
     if (job->reader)
@@ -23,7 +25,6 @@ void job_free(struct job *job)
     free(job->header);
     free(job->chunk);
     free(job);
-    q->dispatch.job_count--;
     dispatch_kick(q);
 }
 
@@ -32,8 +33,8 @@ static void move_to(struct job *job, struct list *list, enum job_state state)
     list_remove(&job->link);
     list_append(list, &job->link);
     job->state = state;
-    if (list == &job->queue->dispatch.blocked)
-        dispatch_wait(job->queue);
+    if (list == &job->carrier->blocked)
+        carrier_wait(job->carrier);
 }
 
 /* The address book of a job: from memory or from disk. */
@@ -73,6 +74,7 @@ static int send_job(struct job *job, const struct parcel *parcel)
                              .body_type = e->body,
                              .smtputf8 = e->smtputf8,
                              .accepted_us = e->accepted_us,
+                             .next_hop = job->next_hop,
                              .recipients = recipients,
                              .recipient_count = job->count};
     if (parcel) {
@@ -86,7 +88,7 @@ static int send_job(struct job *job, const struct parcel *parcel)
             wire->body = span_of(job->chunk, job->chunk_size);
     }
     job->call.fn = on_result;
-    return ipc_call(job->queue->dispatch.mailbox, &job->call, &m);
+    return ipc_call(job->carrier->channel, &job->call, &m);
 }
 
 static bool is_streamed(const struct job *job)
@@ -113,26 +115,26 @@ static void send_chunk(struct job *job)
         .job_body = {.job = job->number, .bytes = span_of(job->chunk, job->chunk_size)}};
 
     if (job->error)
-        m.job_body.bytes.size = 0; /* it can't be read: the mailbox drops the job */
+        m.job_body.bytes.size = 0; /* it can't be read: the carrier drops the job */
     job->chunk_call.fn = on_chunk_taken;
-    int r = ipc_call(job->queue->dispatch.mailbox, &job->chunk_call, &m);
+    int r = ipc_call(job->carrier->channel, &job->chunk_call, &m);
     if (r == -EAGAIN)
-        move_to(job, &job->queue->dispatch.blocked, JOB_RUNNING);
+        move_to(job, &job->carrier->blocked, JOB_RUNNING);
 }
 
 static void send_whole(struct job *job, const struct parcel *parcel)
 {
-    struct dispatch *d = &job->queue->dispatch;
-    int r = d->mailbox ? send_job(job, parcel) : -EPIPE;
+    struct carrier *c = job->carrier;
+    int r = c->channel ? send_job(job, parcel) : -EPIPE;
 
     if (r == -EAGAIN) {
-        move_to(job, &d->blocked, JOB_BLOCKED);
+        move_to(job, &c->blocked, JOB_BLOCKED);
     } else if (r == -EPIPE) {
         job_lose(job);
     } else if (r < 0) {
         fail(job, r);
     } else {
-        move_to(job, &d->jobs, JOB_RUNNING);
+        move_to(job, &c->jobs, JOB_RUNNING);
         if (!parcel && is_streamed(job))
             send_chunk(job);
     }
@@ -150,16 +152,18 @@ static void begin(struct job *job)
         send_whole(job, parcel);
     } else {
         q->parcels.misses++;
-        move_to(job, &q->dispatch.jobs, JOB_LOADING);
+        move_to(job, &job->carrier->jobs, JOB_LOADING);
         int r = job_load(job);
         if (r < 0)
             fail(job, r);
     }
 }
 
-int job_start(struct queue *q, const struct job_item *items, uint32_t count)
+int job_start(struct queue *q, const struct route *route, const struct job_item *items,
+              uint32_t count)
 {
-    struct job *job = calloc(1, sizeof(*job) + count * sizeof(*items));
+    size_t hop = route->next_hop.size;
+    struct job *job = calloc(1, sizeof(*job) + count * sizeof(*items) + hop);
 
     if (!job)
         return -ENOMEM;
@@ -168,7 +172,11 @@ int job_start(struct queue *q, const struct job_item *items, uint32_t count)
     job->number = ++q->dispatch.last_number;
     job->count = count;
     memcpy(job->items, items, count * sizeof(*items));
-    q->dispatch.job_count++;
+    job->next_hop = span_of((char *)&job->items[count], hop);
+    if (hop)
+        memcpy(&job->items[count], route->next_hop.data, hop);
+    job->carrier = &q->dispatch.carriers[carrier_of(route)];
+    job->carrier->job_count++;
     begin(job);
     return 0;
 }
@@ -177,7 +185,7 @@ void job_retry(struct job *job)
 {
     if (job->state == JOB_RUNNING) {
         list_remove(&job->link);
-        list_append(&job->queue->dispatch.jobs, &job->link);
+        list_append(&job->carrier->jobs, &job->link);
         send_chunk(job);
     } else {
         begin(job);
@@ -214,7 +222,7 @@ void job_chunk_read(struct job *job)
 {
     if (job->over)
         job_free(job);
-    else if (job->queue->dispatch.mailbox)
+    else if (job->carrier->channel)
         send_chunk(job);
 }
 

@@ -1,5 +1,5 @@
 /*
- * A job: one message on its way to the mailbox process, for one or several of its recipients.
+ * A job: one message on its way to a carrier, for one or several of its recipients.
  *
  *   (new) ──bytes in memory──▶ RUNNING ──result──▶ booked, freed
  *     │                          ▲ │
@@ -7,13 +7,13 @@
  *     └──no credit──▶ BLOCKED ──▶ (new)
  *
  * While RUNNING the body of a large message is streamed: a chunk is read on a thread, sent, and the
- * next is read when the mailbox has taken it.
+ * next is read when the carrier has taken it.
  */
 #pragma once
 
 #include "proc/queue/queue.h"
 
-enum { JOB_RECIPIENTS_MAX = 100, JOBS_MAX = 1024 };
+enum { JOB_RECIPIENTS_MAX = 100 };
 
 enum job_state { JOB_NEW, JOB_LOADING, JOB_BLOCKED, JOB_RUNNING };
 
@@ -23,8 +23,10 @@ struct job_item {
 };
 
 struct job {
-    struct list link; /* among the blocked or all others */
+    struct list link; /* among the carrier's blocked or all others */
     struct queue *queue;
+    struct carrier *carrier;
+    struct span next_hop;          /* kept behind the items */
     struct spool_message *message; /* stays: its recipients have no outcome yet */
     enum job_state state;
     bool reading; /* `io` is on a thread */
@@ -48,14 +50,12 @@ struct job {
 };
 
 /* Takes charge of active items of one message. 0 or -ENOMEM: then nothing happened. */
-int job_start(struct queue *q, const struct job_item *items, uint32_t count);
+int job_start(struct queue *q, const struct route *route, const struct job_item *items,
+              uint32_t count);
 /* There may be credit again. */
 void job_retry(struct job *job);
-/* The mailbox is gone or we end: all items go back. */
+/* The carrier is gone or we end: all items go back. */
 void job_lose(struct job *job);
-
-/* Its blocked jobs go again when there is credit. */
-void dispatch_wait(struct queue *q);
 
 /* ---- load.c: what must be read from disk ---- */
 

@@ -8,12 +8,15 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "dns/ip.h"
 #include <stdio.h>
+#include <string.h>
 
 /* At most two for each item: what happened, and that it is held. */
 struct outcomes {
     struct spool_status statuses[2 * JOB_RECIPIENTS_MAX];
     size_t count;
+    const struct carrier *carrier; /* NULL: it didn't come so far */
 };
 
 static struct spool_status *add(struct outcomes *o, const struct spool_recipient *r,
@@ -28,14 +31,23 @@ static struct spool_status *add(struct outcomes *o, const struct spool_recipient
     return s;
 }
 
-/* What the station said, and what we do about it. */
-static void describe(const struct queue *q, struct spool_status *s,
+static bool is_mailbox(const struct queue *q, const struct carrier *carrier)
+{
+    return carrier == &q->dispatch.carriers[CARRIER_MAILBOX];
+}
+
+/* What the station said. */
+static void describe(const struct queue *q, const struct outcomes *o, struct spool_status *s,
                      const struct ipc_job_outcome *from)
 {
+    struct dns_ip ip = {0};
+
     s->status = from->status;
     s->reply = from->text;
-    s->host = q->conf->hostname; /* the mailbox is ours */
+    s->host = is_mailbox(q, o->carrier) ? q->conf->hostname : from->host;
     s->remote_id = from->remote_id;
+    if (from->ip.size && dns_ip_parse(from->ip, &ip) == 0)
+        memcpy(s->ip, ip.bytes, sizeof(s->ip));
 }
 
 static void add_hold(struct outcomes *o, const struct spool_recipient *r, const char *why)
@@ -48,23 +60,25 @@ static void add_verdict(struct queue *q, struct outcomes *o, const struct job_it
                         const struct ipc_job_outcome *from)
 {
     const struct spool_recipient *r = item->recipient;
+    enum spool_outcome tried =
+        from->outcome == IPC_OUTCOME_UNCERTAIN ? SPOOL_OUTCOME_UNCERTAIN : SPOOL_OUTCOME_DEFERRED;
 
     switch (verdict) {
     case SCHED_VERDICT_GONE:
         break;
     case SCHED_VERDICT_RETRY: {
-        struct spool_status *s = add(o, r, SPOOL_OUTCOME_DEFERRED);
-        describe(q, s, from);
+        struct spool_status *s = add(o, r, tried);
+        describe(q, o, s, from);
         s->next_attempt_us = schedule_wall_us(q, due_ms);
         break;
     }
     case SCHED_VERDICT_HELD: /* by an administrator, while it was attempted */
-        describe(q, add(o, r, SPOOL_OUTCOME_DEFERRED), from);
+        describe(q, o, add(o, r, tried), from);
         add_hold(o, r, "held as the administrator asked");
         break;
     case SCHED_VERDICT_EXPIRED: {
         struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_EXPIRED);
-        describe(q, s, from);
+        describe(q, o, s, from);
         return_to_sender(q, item->recipient, s);
         break;
     }
@@ -74,8 +88,11 @@ static void add_verdict(struct queue *q, struct outcomes *o, const struct job_it
 static void take_delivered(struct queue *q, struct outcomes *o, const struct job_item *item,
                            const struct ipc_job_outcome *from)
 {
-    q->dispatch.delivered++;
-    describe(q, add(o, item->recipient, SPOOL_OUTCOME_DELIVERED), from);
+    bool here = is_mailbox(q, o->carrier);
+
+    *(here ? &q->dispatch.delivered : &q->dispatch.relayed) += 1;
+    describe(q, o, add(o, item->recipient, here ? SPOOL_OUTCOME_DELIVERED : SPOOL_OUTCOME_RELAYED),
+             from);
     sched_outcome(q->sched, item->item, SCHED_RESULT_DONE, SPAN(""), io_loop_now_ms(q->loop), NULL);
     schedule_close(item->recipient);
 }
@@ -89,18 +106,19 @@ static void take_failed(struct queue *q, struct outcomes *o, const struct job_it
     struct spool_status cause = {.recipient = item->recipient->index,
                                  .attempts = (uint16_t)(item->recipient->attempts + 1),
                                  .time_us = clock_wall_us()};
-    describe(q, &cause, from);
+    describe(q, o, &cause, from);
     return_to_sender(q, item->recipient, &cause);
 }
 
-static void take_deferred(struct queue *q, struct outcomes *o, const struct job_item *item,
-                          const struct ipc_job_outcome *from)
+/* For now: it failed, or nobody knows whether the station has taken it (RFC 1047). */
+static void take_open(struct queue *q, struct outcomes *o, const struct job_item *item,
+                      const struct ipc_job_outcome *from)
 {
     enum sched_result result =
         from->scope == IPC_SCOPE_DESTINATION ? SCHED_RESULT_DESTINATION : SCHED_RESULT_RECIPIENT;
     int64_t due_ms = 0;
 
-    q->dispatch.deferred++;
+    *(from->outcome == IPC_OUTCOME_UNCERTAIN ? &q->dispatch.uncertain : &q->dispatch.deferred) += 1;
     enum sched_verdict verdict =
         sched_outcome(q->sched, item->item, result, from->text, io_loop_now_ms(q->loop), &due_ms);
     add_verdict(q, o, item, verdict, due_ms, from);
@@ -117,7 +135,9 @@ static void take_lost(struct queue *q, struct outcomes *o, const struct job_item
     if (sent) {
         struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_UNCERTAIN);
         s->attempts = item->recipient->attempts;
-        s->detail = SPAN("the mailbox process went away before it said what it had done");
+        s->detail = is_mailbox(q, o->carrier)
+                        ? SPAN("the mailbox process went away before it said what it had done")
+                        : SPAN("the smtp process went away before it said what it had done");
         if (verdict == SCHED_VERDICT_RETRY)
             s->next_attempt_us = schedule_wall_us(q, due_ms);
     }
@@ -148,7 +168,7 @@ static void take_one(struct queue *q, struct outcomes *o, const struct job_item 
     else if (from->outcome == IPC_OUTCOME_FAILED)
         take_failed(q, o, item, from);
     else
-        take_deferred(q, o, item, from);
+        take_open(q, o, item, from);
 }
 
 void outcome_take(struct job *job, const struct ipc_job_result *result, bool sent)
@@ -156,6 +176,7 @@ void outcome_take(struct job *job, const struct ipc_job_result *result, bool sen
     struct outcomes outcomes __attribute__((uninitialized));
 
     outcomes.count = 0;
+    outcomes.carrier = job->carrier;
     for (uint32_t i = 0; i < job->count; i++)
         take_one(job->queue, &outcomes, &job->items[i],
                  find(result, job->items[i].recipient->index, i), sent);
@@ -173,6 +194,7 @@ void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, 
     struct outcomes outcomes __attribute__((uninitialized));
 
     outcomes.count = 0;
+    outcomes.carrier = NULL;
     take_one(q, &outcomes, item, &from, false);
     settle(q, spool_recipient_message(item->recipient), outcomes.statuses, outcomes.count);
     outcome_expired(q);

@@ -123,7 +123,9 @@ int queue_peer(struct queue *q, enum ipc_peer kind, unsigned index, int fd)
     else if (kind == IPC_PEER_DIRECTORY)
         r = set_directory(q, fd);
     else if (kind == IPC_PEER_MAILBOX)
-        r = dispatch_mailbox(q, fd);
+        r = dispatch_connect(q, CARRIER_MAILBOX, fd);
+    else if (kind == IPC_PEER_SMTP)
+        r = dispatch_connect(q, CARRIER_SMTP + index, fd);
     else if (kind == IPC_PEER_BOOK)
         r = feed_book(q, fd);
     else if (kind == IPC_PEER_REPORT)
@@ -268,10 +270,10 @@ static void check_closed(struct queue *q)
 
     if (!q->closing || !q->closed)
         return;
-    if (q->dispatch.job_count && io_loop_now_ms(q->loop) > q->closing_ms + CLOSING_JOBS_MS)
+    if (dispatch_job_count(q) && io_loop_now_ms(q->loop) > q->closing_ms + CLOSING_JOBS_MS)
         dispatch_abandon(q);
     spool_get_counts(q->spool, &counts);
-    if (q->dispatch.job_count || q->settling || counts.pending_bytes || !committer_is_idle(q))
+    if (dispatch_job_count(q) || q->settling || counts.pending_bytes || !committer_is_idle(q))
         return;
     void (*closed)(struct queue * q) = q->closed;
     q->closed = NULL;

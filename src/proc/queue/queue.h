@@ -6,7 +6,7 @@
  *                              └─ expand ──▶ directory                           │
  *   ◀──── COMMITTED ─────────────────────────────────── sealed ◀── committer ◀───┘
  *                                                          │ added
- *   mailbox ◀── job ◀── dispatch ◀── sched ◀───────────────┘
+ *   carrier ◀── job ◀── dispatch ◀── sched ◀───────────────┘
  *          ──result──▶ settle ──▶ spool_status ──▶ committer; outcomes go before new bodies
  *   book ◀──sealed position── feed ◀── folded position
  *
@@ -19,6 +19,7 @@
 #include "io/pool.h"
 #include "ipc/channel.h"
 #include "mail/event.h"
+#include "proc/queue/carrier.h"
 #include "proc/queue/parcel.h"
 #include "proc/queue/return.h"
 #include "sched/sched.h"
@@ -81,24 +82,23 @@ void schedule_close(struct spool_recipient *recipient);
 int64_t schedule_wall_us(const struct queue *q, int64_t monotonic_ms);
 struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed);
 
-/* ---- dispatch.c, job.c ---- */
+/* ---- dispatch.c, carrier.c, job.c ---- */
 
 struct dispatch {
-    struct ipc_channel *mailbox; /* NULL: it isn't there */
+    struct carrier carriers[CARRIERS];
     struct io_deferred kick;
     struct io_timer *timer;
-    struct ipc_waiter credit;
-    struct list blocked; /* jobs that wait for credit, in order */
-    struct list jobs;    /* all others */
-    uint32_t job_count;
     uint64_t last_number;
-    uint64_t delivered, deferred, refused, lost; /* recipients, since the start */
+    uint64_t delivered, relayed, deferred, refused, uncertain, lost; /* recipients, since the start
+                                                                      */
 };
 
 int dispatch_init(struct queue *q);
 void dispatch_done(struct queue *q);
 void dispatch_kick(struct queue *q);
-int dispatch_mailbox(struct queue *q, int fd);
+/* A channel to one that carries; owns `fd` unless it fails. 0 or -errno. */
+int dispatch_connect(struct queue *q, unsigned carrier, int fd);
+uint32_t dispatch_job_count(const struct queue *q);
 /* Waits for no job any more: all go back, booked as uncertain. */
 void dispatch_abandon(struct queue *q);
 

@@ -28,16 +28,20 @@ int64_t schedule_wall_us(const struct queue *q, int64_t monotonic_ms)
 
 struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed)
 {
-    return (struct sched_config){
+    struct sched_config config = {
         .retry = {.first_ms = (int64_t)conf->retry_first_ms,
                   .max_ms = (int64_t)conf->retry_max_ms,
                   .give_up_ms = (int64_t)conf->give_up_ms},
-        .window_initial = 16, /* the one transport is the machine's own disk */
-        .window_max =
-            128, /* four full batches of the mailbox: more would only be more duplicates */
         .lost_pause_ms = 1000,
         .seed = seed,
     };
+
+    /* The machine's own disk. Four full batches: more would only be more duplicates. */
+    config.windows[CARRIER_MAILBOX] = (struct sched_window){16, 128};
+    /* Strangers: a few connections at first, so that many dead ones together hold up little. */
+    for (unsigned lane = CARRIER_SMTP; lane < CARRIERS; lane++)
+        config.windows[lane] = (struct sched_window){4, 64};
+    return config;
 }
 
 static int schedule_recipient(struct queue *q, struct spool_message *message,
@@ -50,6 +54,7 @@ static int schedule_recipient(struct queue *q, struct spool_message *message,
     struct sched_entry entry = {
         .owner = recipient,
         .destination = route.destination,
+        .lane = carrier_of(&route),
         .sender = sender,
         .due_ms = retry_due_ms(&retry, recipient->next_attempt_us, wall_us, now_ms),
         .deadline_ms = retry_deadline_ms(&retry, message->accepted_us, wall_us, now_ms),
@@ -138,7 +143,7 @@ static bool goes_elsewhere(const struct queue *q, const struct spool_recipient *
     sched_explain(q->sched, item, &e);
     route_find(q->conf, spool_domain(q->spool, recipient->domain), &route);
     return (e.state == SCHED_PAUSED || e.state == SCHED_READY) &&
-           !span_equal(e.destination, route.destination);
+           (e.lane != carrier_of(&route) || !span_equal(e.destination, route.destination));
 }
 
 /* The pause was for the trouble of another destination. */

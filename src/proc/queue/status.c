@@ -52,10 +52,12 @@ void queue_status(const struct queue *q, struct buffer *json)
     add(json, "deferred_at_reception", q->deferred);
     add(json, "rejected_at_reception", q->rejected);
     add(json, "delivered", q->dispatch.delivered);
+    add(json, "relayed", q->dispatch.relayed);
     add(json, "attempts_deferred", q->dispatch.deferred);
     add(json, "attempts_refused", q->dispatch.refused);
+    add(json, "attempts_uncertain", q->dispatch.uncertain);
     add(json, "attempts_lost", q->dispatch.lost);
-    add(json, "jobs", q->dispatch.job_count);
+    add(json, "jobs", dispatch_job_count(q));
     add_schedule(q, json);
     add(json, "events_booked", q->events.booked);
     add(json, "events_dropped", q->events.dropped);

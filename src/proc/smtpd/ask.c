@@ -142,11 +142,10 @@ static void on_client(struct smtpd_ask *ask, const struct ipc_message *reply)
 
 static void on_recipient(struct smtpd_ask *ask, const struct ipc_message *reply)
 {
-    /* No process carries mail to other stations yet, so RELAY has no way to go either. */
     static const enum smtp_verdict verdicts[] = {
-        [IPC_RCPT_ACCEPT] = SMTP_ACCEPT,  [IPC_RCPT_UNKNOWN] = SMTP_UNKNOWN,
-        [IPC_RCPT_RELAY] = SMTP_NO_ROUTE, [IPC_RCPT_DENIED] = SMTP_FOREIGN,
-        [IPC_RCPT_DEFER] = SMTP_DEFER,    [IPC_RCPT_REJECT] = SMTP_REJECT};
+        [IPC_RCPT_ACCEPT] = SMTP_ACCEPT, [IPC_RCPT_UNKNOWN] = SMTP_UNKNOWN,
+        [IPC_RCPT_RELAY] = SMTP_ACCEPT,  [IPC_RCPT_DENIED] = SMTP_FOREIGN,
+        [IPC_RCPT_DEFER] = SMTP_DEFER,   [IPC_RCPT_REJECT] = SMTP_REJECT};
     const struct ipc_rcpt_verdict *v = &reply->rcpt_verdict;
     struct smtp_answer a = {.verdict = verdicts[v->action],
                             .recipient_flags = v->expands ? ENVELOPE_RECIPIENT_EXPANDS : 0,

@@ -56,6 +56,7 @@ DEFINE_PART(book, conf_cut_book(conf, generation, &part))
 DEFINE_PART(directory, conf_cut_directory(conf, generation, &arena, &part))
 DEFINE_PART(mailbox, conf_cut_mailbox(conf, generation, uid, gid, &arena, &part))
 
+DEFINE_PART(smtp, conf_cut_smtp(conf, generation, &arena, &part))
 DEFINE_PART(resolver, conf_cut_resolver(conf, generation, &part))
 
 /* Each users and aliases file once. */
@@ -102,6 +103,11 @@ const struct kind kinds[] = {
      .user = network_user,
      .part = resolver_part,
      .files = resolver_files},
+    {.peer = IPC_PEER_SMTP,
+     .processes = IPC_SMTP_PROCESSES,
+     .stop_phase = 2,
+     .user = network_user,
+     .part = smtp_part},
     {.peer = IPC_PEER_BOOK, .stop_phase = 2, .user = queue_user, .part = book_part},
     {.peer = IPC_PEER_QUEUE,
      .stop_phase = 1,
@@ -119,7 +125,9 @@ const size_t kind_count = ARRAY_SIZE(kinds);
 
 unsigned kind_processes(const struct kind *kind)
 {
-    return kind->per_core ? per_core_processes() : 1;
+    if (kind->per_core)
+        return per_core_processes();
+    return kind->processes ? kind->processes : 1;
 }
 
 bool kinds_are_linked(enum ipc_peer a, enum ipc_peer b)
@@ -129,7 +137,7 @@ bool kinds_are_linked(enum ipc_peer a, enum ipc_peer b)
     } links[] = {{IPC_PEER_SMTPD, IPC_PEER_QUEUE},     {IPC_PEER_SMTPD, IPC_PEER_DIRECTORY},
                  {IPC_PEER_QUEUE, IPC_PEER_DIRECTORY}, {IPC_PEER_QUEUE, IPC_PEER_BOOK},
                  {IPC_PEER_QUEUE, IPC_PEER_MAILBOX},   {IPC_PEER_QUEUE, IPC_PEER_REPORT},
-                 {IPC_PEER_SMTP, IPC_PEER_RESOLVER}};
+                 {IPC_PEER_QUEUE, IPC_PEER_SMTP},      {IPC_PEER_SMTP, IPC_PEER_RESOLVER}};
 
     for (size_t i = 0; i < ARRAY_SIZE(links); i++)
         if ((links[i].a == a && links[i].b == b) || (links[i].a == b && links[i].b == a))

@@ -26,7 +26,8 @@ struct child;
 
 struct kind {
     enum ipc_peer peer;
-    bool per_core;       /* one a core, else one */
+    bool per_core;       /* one a core */
+    unsigned processes;  /* else so many; 0: one */
     unsigned stop_phase; /* ends in this order */
     bool takes_sockets, takes_control;
     struct span (*user)(const struct conf *conf); /* who it becomes */

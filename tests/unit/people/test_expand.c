@@ -14,7 +14,8 @@ static const char aliases[] = "one@a.test: anna\n"
                               "gone@a.test: dora\n"
                               "half@a.test: dora, anna\n"
                               "far@a.test: anna, x@y.test\n"
-                              "deepfar@a.test: far\n";
+                              "deepfar@a.test: far\n"
+                              "twicefar@a.test: x@y.test, far, z@y.test\n";
 
 static void expansions(void **state)
 {
@@ -34,8 +35,9 @@ static void expansions(void **state)
         {"z@a.test", 0, "anna@a.test "},
         {"gone@a.test", -ENOLINK, ""},
         {"half@a.test", 0, "anna@a.test "},
-        {"far@a.test", -EREMOTE, ""},
-        {"deepfar@a.test", -EREMOTE, ""},
+        {"far@a.test", 0, "anna@a.test x@y.test "},
+        {"deepfar@a.test", 0, "anna@a.test x@y.test "},
+        {"twicefar@a.test", 0, "x@y.test z@y.test anna@a.test "},
         {"postmaster@b.test", 0, "anna@a.test "},
         {"anna@a.test", -ENOENT, ""},
         {"nobody@a.test", -ENOENT, ""},

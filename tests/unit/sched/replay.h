@@ -20,8 +20,7 @@ static inline struct sched_config replay_config(void)
 {
     return (struct sched_config){
         .retry = {.first_ms = 5 * MINUTE, .max_ms = 4 * HOUR, .give_up_ms = 4 * DAY},
-        .window_initial = 4,
-        .window_max = 32,
+        .windows = {{4, 32}, {2, 8}},
         .lost_pause_ms = 2 * SECOND,
         .seed = 42,
     };
@@ -66,7 +65,7 @@ static inline uint32_t replay_add(struct replay *r, uint32_t owner, const char *
 /* The owner of the next item, or 0; the item is left in *out. */
 static inline uint32_t replay_take_item(struct replay *r, uint32_t *out)
 {
-    *out = sched_take(r->sched, r->now);
+    *out = sched_take(r->sched, ~0u, r->now);
     return *out ? number_of(r->sched, *out) : 0;
 }
 

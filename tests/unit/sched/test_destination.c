@@ -22,7 +22,7 @@ static void fill(struct replay *r, const char *destination, uint32_t count)
 static size_t take_all(struct replay *r, uint32_t *items, size_t max)
 {
     size_t n = 0;
-    while (n < max && (items[n] = sched_take(r->sched, r->now)))
+    while (n < max && (items[n] = sched_take(r->sched, ~0u, r->now)))
         n++;
     return n;
 }
@@ -152,9 +152,35 @@ static void unused_destinations_are_forgotten_in_the_end(void **state)
     replay_end(&r);
 }
 
+/* A closed lane holds up its own destinations only; open ones take turns. */
+static void lanes_are_taken_from_when_they_are_open(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t item, out;
+    for (uint32_t i = 0; i < 6; i++) {
+        struct sched_entry entry = {.owner = owner_of(i % 2 + 1),
+                                    .destination = SPAN("bbb.example"),
+                                    .lane = i % 2,
+                                    .deadline_ms = r.now + DAY};
+        assert_int_equal(sched_add(r.sched, &entry, r.now, &item), 0);
+    }
+    assert_int_equal(sched_take(r.sched, 0, r.now), 0);
+    assert_int_equal(sched_next_ms(r.sched, 0), INT64_MAX);
+    assert_int_equal(sched_take(r.sched, 1u << 5, r.now), 0);
+    assert_int_equal(replay_take_item(&r, &out), 1);
+    assert_int_equal(replay_take_item(&r, &out), 2);
+    for (int i = 0; i < 2; i++) /* the window of each lane is its own */
+        assert_int_equal(number_of(r.sched, sched_take(r.sched, 1u << 0, r.now)), 1);
+    assert_int_equal(sched_take(r.sched, 1u << 0, r.now), 0);
+    assert_int_equal(number_of(r.sched, sched_take(r.sched, 3, r.now)), 2);
+    assert_int_equal(sched_take(r.sched, 3, r.now), 0);
+    replay_end(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lanes_are_taken_from_when_they_are_open),
         cmocka_unit_test(window_grows_with_success),
         cmocka_unit_test(trouble_halves_the_window_then_it_grows_slowly),
         cmocka_unit_test(a_recipients_trouble_is_not_the_destinations),

@@ -11,7 +11,7 @@ static void failed_items_come_back_later_and_later(void **state)
         assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_RETRY);
         assert_true(r.due - r.now >= least);
         assert_true(r.due - r.now <= 4 * HOUR);
-        assert_int_equal(sched_next_ms(r.sched), r.due);
+        assert_int_equal(sched_next_ms(r.sched, ~0u), r.due);
         least = (r.due - r.now) / 4 * 3;
         r.now = r.due - 1;
         assert_int_equal(replay_take(&r), 0);
@@ -33,7 +33,7 @@ static void expires_only_after_an_attempt_past_its_deadline(void **state)
     assert_int_equal(replay_take_item(&r, &item), 1);
     assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_EXPIRED);
     assert_int_equal(replay_take(&r), 0);
-    assert_int_equal(sched_next_ms(r.sched), INT64_MAX);
+    assert_int_equal(sched_next_ms(r.sched, ~0u), INT64_MAX);
     sched_release(r.sched, item, r.now + 4 * DAY, r.now);
     assert_int_equal(replay_take_item(&r, &item), 1);
     assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_DONE), SCHED_VERDICT_GONE);
@@ -175,7 +175,7 @@ static void nothing_is_lost_in_a_long_life(void **state)
         if (dice < 30 && live < ITEMS) {
             replay_add(&r, 1 + dice, names[dice % 3], names[dice % 2]);
             live++;
-        } else if (dice < 60 && (item = sched_take(r.sched, r.now))) {
+        } else if (dice < 60 && (item = sched_take(r.sched, ~0u, r.now))) {
             active[active_count++] = item;
         } else if (dice < 95 && active_count) {
             item = active[--active_count];
@@ -221,7 +221,7 @@ static void a_million_items(void **state)
         assert_int_equal(sched_add(r.sched, &entry, r.now, &item), 0);
     }
     r.now += HOUR;
-    while ((item = sched_take(r.sched, r.now))) {
+    while ((item = sched_take(r.sched, ~0u, r.now))) {
         replay_outcome(&r, item, SCHED_RESULT_DONE);
         taken++;
     }

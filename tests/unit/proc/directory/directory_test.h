@@ -10,6 +10,7 @@
 static struct conf_directory_domain test_domains[] = {
     {.name = {"a.test", 6}, .users = {"/u", 2}, .aliases = {"/a", 2}}};
 static struct conf_file test_files[] = {{.name = {"/u", 2}}, {.name = {"/a", 2}}};
+static struct conf_relay_domain test_relays[] = {{.name = {"relayed.test", 12}}};
 static struct conf_network test_trusted = {.ip = {[10] = 0xff, [11] = 0xff, [12] = 10},
                                            .prefix = 104};
 
@@ -30,6 +31,8 @@ static inline void generation_from(struct generation *g, struct buffer *part, co
                                         .postmaster = SPAN("anna@a.test"),
                                         .domains = test_domains,
                                         .domain_count = 1,
+                                        .relays = test_relays,
+                                        .relay_count = 1,
                                         .files = test_files,
                                         .file_count = 2,
                                         .trusted = &test_trusted,

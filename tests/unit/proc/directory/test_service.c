@@ -179,7 +179,10 @@ static void recipients(void **state)
         {"192.0.2.1", "x", "y.test", false, IPC_RCPT_DENIED, ""},
         /* Whom we trust isn't for smtpd to say: it may be taken over. */
         {"192.0.2.1", "x", "y.test", true, IPC_RCPT_DENIED, ""},
-        {"10.9.9.9", "x", "y.test", false, IPC_RCPT_REJECT, ""},
+        {"10.9.9.9", "x", "y.test", false, IPC_RCPT_RELAY, ""},
+        {"192.0.2.1", "x", "relayed.test", false, IPC_RCPT_RELAY, ""},
+        {"192.0.2.1", "x", "sub.relayed.test", false, IPC_RCPT_DENIED, ""},
+        {"192.0.2.1", "x%y.test", "relayed.test", false, IPC_RCPT_REJECT, ""},
     };
     struct world *w = *state;
 
@@ -194,6 +197,18 @@ static void recipients(void **state)
         assert_int_equal(w->reply.rcpt_verdict.action, cases[i].action);
         assert_string_equal(w->text, cases[i].address);
     }
+}
+
+static void programs_on_this_machine_may_send_anywhere(void **state)
+{
+    struct world *w = *state;
+    struct ipc_message check = {
+        .type = IPC_RCPT_CHECK,
+        .rcpt_check = {.uid = 1000, .local = SPAN("x"), .domain = SPAN("y.test")}};
+
+    ask(w, w->smtpd, &check);
+    assert_int_equal(w->reply.rcpt_verdict.action, IPC_RCPT_RELAY);
+    assert_int_equal(w->service.refused_recipient_count, 0);
 }
 
 static void the_queue_expands(void **state)
@@ -239,6 +254,7 @@ int main(void)
         WORLD_TEST(a_lost_smtpd_gives_its_clients_back),
         WORLD_TEST(a_new_smtpd_replaces_the_old_one),
         WORLD_TEST(recipients),
+        WORLD_TEST(programs_on_this_machine_may_send_anywhere),
         WORLD_TEST(the_queue_expands),
         WORLD_TEST(what_is_not_theirs_ends_the_channel),
         WORLD_TEST(strangers_are_not_connected),

@@ -3,6 +3,10 @@
 #include "proc/directory/verdict.h"
 #include <errno.h>
 
+#define NONE VERDICT_RELAY_NONE
+#define DOMAIN VERDICT_RELAY_DOMAIN
+#define ALL VERDICT_RELAY_ALL
+
 static const char users[] = "anna@a.test:*:\nbob@a.test:*:\n";
 static const char aliases[] = "info@a.test: anna, bob\nlost@a.test: nobody\nfar@a.test: x@y.test\n";
 
@@ -10,29 +14,37 @@ static void recipients(void **state)
 {
     static const struct {
         const char *local, *domain;
-        bool relays;
+        enum verdict_relay relay;
         enum ipc_rcpt_action action;
         bool expands;
         const char *address, *text;
     } cases[] = {
-        {"anna", "a.test", false, IPC_RCPT_ACCEPT, false, "anna@a.test", ""},
-        {"anna+x", "a.test", false, IPC_RCPT_ACCEPT, false, "anna@a.test", ""},
-        {"info", "a.test", false, IPC_RCPT_ACCEPT, true, "info@a.test", ""},
-        {"carl", "a.test", false, IPC_RCPT_UNKNOWN, false, "", ""},
-        {"carl", "a.test", true, IPC_RCPT_UNKNOWN, false, "", ""},
-        {"lost", "a.test", false, IPC_RCPT_DEFER, false, "lost@a.test", "leads to nobody"},
-        {"far", "a.test", false, IPC_RCPT_DEFER, false, "far@a.test", "other servers"},
-        {"x", "y.test", false, IPC_RCPT_DENIED, false, "", ""},
-        {"x", "y.test", true, IPC_RCPT_REJECT, false, "", "not built yet"},
+        {"anna", "a.test", NONE, IPC_RCPT_ACCEPT, false, "anna@a.test", ""},
+        {"anna+x", "a.test", NONE, IPC_RCPT_ACCEPT, false, "anna@a.test", ""},
+        {"info", "a.test", NONE, IPC_RCPT_ACCEPT, true, "info@a.test", ""},
+        {"carl", "a.test", NONE, IPC_RCPT_UNKNOWN, false, "", ""},
+        {"carl", "a.test", ALL, IPC_RCPT_UNKNOWN, false, "", ""},
+        {"lost", "a.test", NONE, IPC_RCPT_DEFER, false, "lost@a.test", "leads to nobody"},
+        {"far", "a.test", NONE, IPC_RCPT_ACCEPT, true, "far@a.test", ""},
+        {"x", "y.test", NONE, IPC_RCPT_DENIED, false, "", ""},
+        {"x", "y.test", DOMAIN, IPC_RCPT_RELAY, false, "", ""},
+        {"x", "y.test", ALL, IPC_RCPT_RELAY, false, "", ""},
+        {"x", "[192.0.2.1]", ALL, IPC_RCPT_REJECT, false, "", "in brackets"},
+        {"", "", ALL, IPC_RCPT_UNKNOWN, false, "", ""},
+        /* A relay domain is no way for strangers to get elsewhere. */
+        {"eve%z.test", "y.test", DOMAIN, IPC_RCPT_REJECT, false, "", "names a way"},
+        {"z.test!eve", "y.test", DOMAIN, IPC_RCPT_REJECT, false, "", "names a way"},
+        {"eve@z.test", "y.test", DOMAIN, IPC_RCPT_REJECT, false, "", "names a way"},
+        {"eve%z.test", "y.test", ALL, IPC_RCPT_RELAY, false, "", ""},
         /* Spellings by which open relays were found: one local part, a foreign domain. */
-        {"anna%a.test", "y.test", false, IPC_RCPT_DENIED, false, "", ""},
-        {"a.test!anna", "y.test", false, IPC_RCPT_DENIED, false, "", ""},
-        {"x@y.test", "a.test", false, IPC_RCPT_UNKNOWN, false, "", ""},
-        {"x%y.test", "a.test", false, IPC_RCPT_UNKNOWN, false, "", ""},
-        {"y.test!x", "a.test", false, IPC_RCPT_UNKNOWN, false, "", ""},
-        {"postmaster", "", false, IPC_RCPT_ACCEPT, true, "postmaster@a.test", ""},
-        {"anna", "", false, IPC_RCPT_UNKNOWN, false, "", ""},
-        {"anna", "[127.0.0.1]", false, IPC_RCPT_DENIED, false, "", ""},
+        {"anna%a.test", "y.test", NONE, IPC_RCPT_DENIED, false, "", ""},
+        {"a.test!anna", "y.test", NONE, IPC_RCPT_DENIED, false, "", ""},
+        {"x@y.test", "a.test", NONE, IPC_RCPT_UNKNOWN, false, "", ""},
+        {"x%y.test", "a.test", NONE, IPC_RCPT_UNKNOWN, false, "", ""},
+        {"y.test!x", "a.test", NONE, IPC_RCPT_UNKNOWN, false, "", ""},
+        {"postmaster", "", NONE, IPC_RCPT_ACCEPT, true, "postmaster@a.test", ""},
+        {"anna", "", NONE, IPC_RCPT_UNKNOWN, false, "", ""},
+        {"anna", "[127.0.0.1]", NONE, IPC_RCPT_DENIED, false, "", ""},
     };
     struct fixture f;
 
@@ -42,7 +54,7 @@ static void recipients(void **state)
         struct arena arena = ARENA_INIT;
         struct ipc_rcpt_verdict verdict;
         verdict_on_recipient(f.people, span_from_cstr(cases[i].local),
-                             span_from_cstr(cases[i].domain), cases[i].relays, &arena, &verdict);
+                             span_from_cstr(cases[i].domain), cases[i].relay, &arena, &verdict);
         assert_int_equal(verdict.action, cases[i].action);
         assert_int_equal(verdict.expands, cases[i].expands);
         assert_span(verdict.address, cases[i].address);
@@ -62,11 +74,26 @@ static void without_a_table_all_is_deferred(void **state)
     struct ipc_rcpt_verdict verdict;
     struct ipc_expanded expanded;
 
-    verdict_on_recipient(NULL, SPAN("anna"), SPAN("a.test"), true, &arena, &verdict);
+    verdict_on_recipient(NULL, SPAN("anna"), SPAN("a.test"), ALL, &arena, &verdict);
     assert_int_equal(verdict.action, IPC_RCPT_DEFER);
     verdict_expand(NULL, SPAN("anna@a.test"), &arena, &expanded);
     assert_int_equal(expanded.error, -EAGAIN);
     arena_done(&arena);
+}
+
+static void an_alias_may_lead_elsewhere(void **state)
+{
+    struct arena arena = ARENA_INIT;
+    struct ipc_expanded expanded;
+    struct fixture f;
+
+    fixture_init(&f, "anna@a.test", users, aliases);
+    verdict_expand(f.people, SPAN("far@a.test"), &arena, &expanded);
+    assert_int_equal(expanded.error, 0);
+    assert_int_equal(expanded.address_count, 1);
+    assert_span(expanded.addresses[0].address, "x@y.test");
+    arena_done(&arena);
+    fixture_done(&f);
 }
 
 static void expansions(void **state)
@@ -76,9 +103,10 @@ static void expansions(void **state)
         int error;
         size_t count;
     } cases[] = {
-        {"info@a.test", 0, 2},         {"anna@a.test", 0, 1},    {"anna+x@a.test", 0, 1},
-        {"nobody@a.test", -ENOENT, 0}, {"x@y.test", -ENOENT, 0}, {"lost@a.test", -ENOLINK, 0},
-        {"far@a.test", -EREMOTE, 0},   {"", -ENOENT, 0},
+        {"info@a.test", 0, 2},    {"anna@a.test", 0, 1},
+        {"anna+x@a.test", 0, 1},  {"nobody@a.test", -ENOENT, 0},
+        {"x@y.test", -ENOENT, 0}, {"lost@a.test", -ENOLINK, 0},
+        {"", -ENOENT, 0},
     };
     struct fixture f;
 
@@ -114,8 +142,9 @@ static void clients(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(recipients),
-                                       cmocka_unit_test(without_a_table_all_is_deferred),
-                                       cmocka_unit_test(expansions), cmocka_unit_test(clients)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(recipients), cmocka_unit_test(without_a_table_all_is_deferred),
+        cmocka_unit_test(expansions), cmocka_unit_test(an_alias_may_lead_elsewhere),
+        cmocka_unit_test(clients)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

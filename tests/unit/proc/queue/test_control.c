@@ -16,7 +16,7 @@ static struct world *begin(void)
 
 static bool is_settled(struct world *w, void *arg)
 {
-    return w->queue.settling == 0 && w->queue.dispatch.job_count == 0 &&
+    return w->queue.settling == 0 && dispatch_job_count(&w->queue) == 0 &&
            list_is_empty(&w->queue.unsettled) && !w->queue.committer.group;
 }
 
@@ -191,6 +191,7 @@ static void acts_on_a_destination(void **state)
 static void summary_counts_by_destination_and_age(void **state)
 {
     struct world *w = begin();
+    world_join_smtp(w);
     for (int i = 0; i < 5; i++)
         send_to(w, "a@here.example b@here.example");
     send_to(w, "x@elsewhere.example");

@@ -1,5 +1,7 @@
 #include "world.h"
 
+#include <stdio.h>
+
 static struct world *begin(void)
 {
     struct world *w = world_new();
@@ -18,7 +20,7 @@ static struct spool_counts counts_of(struct world *w)
 
 static bool is_settled(struct world *w, void *arg)
 {
-    return w->queue.settling == 0 && w->queue.dispatch.job_count == 0 &&
+    return w->queue.settling == 0 && dispatch_job_count(&w->queue) == 0 &&
            list_is_empty(&w->queue.unsettled) && !w->queue.committer.group;
 }
 
@@ -76,26 +78,104 @@ static void refused_recipients_stay_until_they_are_returned(void **state)
     world_free(w);
 }
 
+static struct world_commit send_abroad(struct world *w, const char *recipient)
+{
+    struct world_commit c;
+    world_send(w, &c, "s@here.example", recipient, SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    return c;
+}
+
+/* No attempt is counted, and the mailbox goes on. */
 static void foreign_mail_waits_for_its_process(void **state)
 {
     struct world *w = begin();
-    struct world_commit c;
-    world_send(w, &c, "s@here.example", "x@elsewhere.example", SPAN("hello\r\n"));
-    world_until_answered(w, &c);
-    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    struct world_commit c = send_abroad(w, "x@elsewhere.example");
+    send_one(w);
+    world_until_delivered(w, 1);
+    assert_int_equal(w->job_count, 1);
+    struct sched_explanation e = explain(w, &c.id);
+    assert_int_equal(e.wait, SCHED_WAIT_TURN);
+    assert_int_equal(e.attempts, 0);
+    assert_span(e.destination, "elsewhere.example");
+
+    world_join_smtp(w);
+    world_until_delivered(w, 2);
+    assert_string_equal(w->jobs[1].recipients[0], "x@elsewhere.example");
+    assert_string_equal(w->jobs[1].next_hop, "mx:elsewhere.example");
+    assert_int_equal(w->queue.dispatch.delivered, 1);
+    assert_int_equal(w->queue.dispatch.relayed, 1);
     world_until(w, is_settled, NULL);
-    assert_int_equal(w->job_count, 0);
-    assert_int_equal(counts_of(w).waiting, 1);
+    assert_int_equal(counts_of(w).messages, 0);
+    world_free(w);
+}
+
+/* The same next hop is always the same process's, so that its connections serve again. */
+static void one_next_hop_is_one_processs(void **state)
+{
+    struct world *w = begin();
+    struct ipc_channel *first = NULL;
+    bool both = false;
+    world_join_smtp(w);
+    for (int i = 0; i < 40; i++) {
+        char address[40];
+        snprintf(address, sizeof(address), "x@d%d.example", i % 10);
+        send_abroad(w, address);
+    }
+    world_until_delivered(w, 40);
+    for (size_t i = 0; i < 40; i++) {
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(w->jobs[i].next_hop, w->jobs[j].next_hop) == 0)
+                assert_ptr_equal(w->jobs[i].channel, w->jobs[j].channel);
+        both = both || (first && first != w->jobs[i].channel);
+        first = w->jobs[i].channel;
+    }
+    assert_true(both);
+    world_free(w);
+}
+
+/* RFC 1047: nobody knows whether the station has it, so it is tried again, and the book says so. */
+static void a_lost_reply_is_booked_as_uncertain(void **state)
+{
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_IS_INTERRUPTED;
+    world_join_smtp(w);
+    struct world_commit c = send_abroad(w, "x@elsewhere.example");
+    world_until_jobs(w, 1);
+    world_until(w, is_settled, NULL);
+    assert_int_equal(w->queue.dispatch.uncertain, 1);
     struct sched_explanation e = explain(w, &c.id);
     assert_int_equal(e.wait, SCHED_WAIT_PAUSE);
-    assert_span(e.why, "the smtp process is not there");
-    assert_span(e.destination, "elsewhere.example");
+    assert_int_equal(e.attempts, 1);
+    assert_span(e.why, "connection lost");
+    assert_int_equal(counts_of(w).waiting, 1);
+    world_free(w);
+}
+
+static void a_lost_smtp_process_costs_the_mailbox_nothing(void **state)
+{
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    world_join_smtp(w);
+    struct world_commit c = send_abroad(w, "x@elsewhere.example");
+    send_one(w);
+    world_until_jobs(w, 2);
+    world_leave_smtp(w);
+    world_rest(w);
+    assert_int_equal(dispatch_job_count(&w->queue), 1);
+    assert_int_equal(w->queue.dispatch.lost, 1);
+    assert_int_equal(explain(w, &c.id).attempts, 0);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    world_join_smtp(w);
+    world_until_jobs(w, 3);
+    assert_string_equal(w->jobs[2].recipients[0], "x@elsewhere.example");
     world_free(w);
 }
 
 static bool is_attempted(struct world *w, void *arg)
 {
-    return w->job_count || (w->queue.dispatch.deferred && is_settled(w, NULL));
+    return w->queue.dispatch.deferred == 2 && is_settled(w, NULL);
 }
 
 /* What waits goes the way that the new configuration says, at once; what doesn't change waits on.
@@ -106,12 +186,15 @@ static void a_changed_route_is_good_for_what_waits(void **state)
         {{"elsewhere.example", 17}, {"host:gate.example:25", 20}}};
     struct world *w = begin();
     struct world_commit c, other;
+    w->mailbox_does = MAILBOX_DEFERS;
+    world_join_smtp(w);
     world_send(w, &c, "s@here.example", "x@elsewhere.example", SPAN("hello\r\n"));
     world_until_answered(w, &c);
     world_send(w, &other, "s@here.example", "x@other.example", SPAN("hello\r\n"));
     world_until_answered(w, &other);
     world_until(w, is_attempted, NULL);
     world_until(w, is_settled, NULL);
+    world_leave_smtp(w);
     struct conf_queue changed = w->conf;
     changed.routes = routes;
     changed.route_count = 1;
@@ -124,9 +207,10 @@ static void a_changed_route_is_good_for_what_waits(void **state)
     struct conf_queue_domain domains[] = {{.name = SPAN("elsewhere.example")}};
     changed.domains = domains;
     changed.domain_count = 1;
+    w->mailbox_does = MAILBOX_DELIVERS;
     assert_int_equal(queue_reconfigure(&w->queue, &changed), 0);
     world_until_delivered(w, 1);
-    assert_string_equal(w->jobs[0].recipients[0], "x@elsewhere.example");
+    assert_string_equal(w->jobs[2].recipients[0], "x@elsewhere.example");
     assert_int_equal(queue_reconfigure(&w->queue, &w->conf), 0);
     world_free(w);
 }
@@ -254,6 +338,9 @@ int main(void)
         cmocka_unit_test(deferred_recipients_wait),
         cmocka_unit_test(refused_recipients_stay_until_they_are_returned),
         cmocka_unit_test(foreign_mail_waits_for_its_process),
+        cmocka_unit_test(one_next_hop_is_one_processs),
+        cmocka_unit_test(a_lost_reply_is_booked_as_uncertain),
+        cmocka_unit_test(a_lost_smtp_process_costs_the_mailbox_nothing),
         cmocka_unit_test(a_changed_route_is_good_for_what_waits),
         cmocka_unit_test(a_killed_queue_remembers_and_attempts_again),
         cmocka_unit_test(a_lost_mailbox_makes_uncertain_and_comes_back),

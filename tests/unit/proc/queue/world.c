@@ -72,6 +72,8 @@ void world_start(struct world *w)
 static void leave(struct world *w)
 {
     struct ipc_channel **ends[] = {&w->smtpd, &w->mailbox, &w->directory, &w->book, &w->admin};
+
+    world_leave_smtp(w);
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
         ipc_channel_free(*ends[i]);
         *ends[i] = NULL;
@@ -167,14 +169,20 @@ static void on_pressure(void *owner, const struct ipc_arrival *arrival)
 static const struct ipc_handler smtpd_handlers[] = {{IPC_PRESSURE, on_pressure}};
 static const struct ipc_role smtpd_role = {"queue", smtpd_handlers, 1, on_smtpd_lost, false};
 
-static void join(struct world *w, enum ipc_peer kind, const struct ipc_role *role,
-                 struct ipc_channel **out)
+static void join_as(struct world *w, enum ipc_peer kind, unsigned index,
+                    const struct ipc_role *role, struct ipc_channel **out)
 {
     int fds[2];
     ipc_channel_free(*out);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     assert_int_equal(ipc_channel_new(w->loop, fds[0], role, w, out), 0);
-    assert_int_equal(queue_peer(&w->queue, kind, 0, fds[1]), 0);
+    assert_int_equal(queue_peer(&w->queue, kind, index, fds[1]), 0);
+}
+
+static void join(struct world *w, enum ipc_peer kind, const struct ipc_role *role,
+                 struct ipc_channel **out)
+{
+    join_as(w, kind, 0, role, out);
 }
 
 void world_join_smtpd(struct world *w)
@@ -300,10 +308,11 @@ enum ipc_commit_result world_commit(struct world *w, const char *recipients)
 
 /* ---- mailbox ---- */
 
-static struct world_job *job_numbered(struct world *w, uint64_t number)
+static struct world_job *job_numbered(struct world *w, const struct ipc_channel *channel,
+                                      uint64_t number)
 {
     for (size_t i = w->job_count; i-- > 0;)
-        if (w->jobs[i].number == number)
+        if (w->jobs[i].number == number && w->jobs[i].channel == channel)
             return &w->jobs[i];
     fail_msg("no such job");
     return NULL;
@@ -336,6 +345,14 @@ void world_answer(struct world *w, struct world_job *job, enum world_mailbox how
                              {"4.3.1", 5},
                              {"disk full", 9},
                              {"", 0}},
+        [MAILBOX_IS_INTERRUPTED] = {0,
+                                    IPC_OUTCOME_UNCERTAIN,
+                                    IPC_SCOPE_DESTINATION,
+                                    {"4.4.2", 5},
+                                    {"connection lost", 15},
+                                    {"", 0},
+                                    {"mx.elsewhere.example", 20},
+                                    {"192.0.2.7", 9}},
     };
     struct ipc_job_outcome list[8];
     struct ipc_message m = {.type = IPC_JOB_RESULT, .job_result = {list, job->recipient_count}};
@@ -348,7 +365,7 @@ void world_answer(struct world *w, struct world_job *job, enum world_mailbox how
     job->answered = true;
     if (how == MAILBOX_DELIVERS)
         w->delivered += job->recipient_count;
-    assert_int_equal(ipc_reply(w->mailbox, job->token, &m), 0);
+    assert_int_equal(ipc_reply(job->channel, job->token, &m), 0);
 }
 
 static void finish(struct world *w, struct world_job *job)
@@ -364,11 +381,13 @@ static void on_job(void *owner, const struct ipc_arrival *arrival)
     assert_true(w->job_count < WORLD_JOBS_MAX);
     assert_true(m->recipient_count <= 8);
     struct world_job *job = &w->jobs[w->job_count++];
-    *job = (struct world_job){.number = m->job,
+    *job = (struct world_job){.channel = arrival->channel,
+                              .number = m->job,
                               .token = arrival->token,
                               .size_bytes = m->size_bytes,
                               .id = m->id,
                               .recipient_count = m->recipient_count};
+    snprintf(job->next_hop, sizeof(job->next_hop), SPAN_FMT, SPAN_ARG(m->next_hop));
     snprintf(job->sender, sizeof(job->sender), SPAN_FMT, SPAN_ARG(m->sender));
     for (size_t i = 0; i < m->recipient_count; i++) {
         job->indexes[i] = m->recipients[i].index;
@@ -384,7 +403,7 @@ static void on_body(void *owner, const struct ipc_arrival *arrival)
 {
     struct world *w = owner;
     const struct ipc_job_body *m = &arrival->message->job_body;
-    struct world_job *job = job_numbered(w, m->job);
+    struct world_job *job = job_numbered(w, arrival->channel, m->job);
     struct ipc_message taken = {.type = IPC_JOB_TAKEN};
     assert_int_equal(ipc_reply(arrival->channel, arrival->token, &taken), 0);
     if (m->bytes.size == 0) {
@@ -410,6 +429,20 @@ void world_join_mailbox(struct world *w)
     join(w, IPC_PEER_MAILBOX, &mailbox_role, &w->mailbox);
 }
 
+void world_join_smtp(struct world *w)
+{
+    for (unsigned i = 0; i < IPC_SMTP_PROCESSES; i++)
+        join_as(w, IPC_PEER_SMTP, i, &mailbox_role, &w->smtp[i]);
+}
+
+void world_leave_smtp(struct world *w)
+{
+    for (unsigned i = 0; i < IPC_SMTP_PROCESSES; i++) {
+        ipc_channel_free(w->smtp[i]);
+        w->smtp[i] = NULL;
+    }
+}
+
 struct count {
     size_t wanted;
 };
@@ -430,7 +463,7 @@ static bool has_delivered(struct world *w, void *arg)
     struct spool_counts c;
     spool_get_counts(w->queue.spool, &c);
     return w->delivered >= ((struct count *)arg)->wanted && w->queue.settling == 0 &&
-           w->queue.dispatch.job_count == 0;
+           dispatch_job_count(&w->queue) == 0;
 }
 
 void world_until_delivered(struct world *w, size_t count)

@@ -16,7 +16,8 @@ enum world_mailbox {
     MAILBOX_DEFERS,
     MAILBOX_FAILS,
     MAILBOX_IS_SILENT,
-    MAILBOX_IS_FULL /* a destination's trouble */
+    MAILBOX_IS_FULL,        /* a destination's trouble */
+    MAILBOX_IS_INTERRUPTED, /* the reply to the end of the message was lost */
 };
 
 /* A commit that the played smtpd sent. */
@@ -33,8 +34,10 @@ enum { WORLD_JOBS_MAX = 4096, WORLD_PLACES_MAX = 8192 };
 
 /* A job as the mailbox saw it. */
 struct world_job {
+    struct ipc_channel *channel; /* of the mailbox or an smtp process */
     uint64_t number, token, size_bytes;
     struct id id;
+    char next_hop[100];
     struct buffer header, body;
     char sender[100];
     char recipients[8][100];
@@ -52,7 +55,7 @@ struct world {
     struct io_loop *loop;
     struct conf_queue conf;
     struct queue queue;
-    struct ipc_channel *smtpd, *mailbox, *directory, *book, *admin;
+    struct ipc_channel *smtpd, *mailbox, *smtp[IPC_SMTP_PROCESSES], *directory, *book, *admin;
     struct id_maker ids;
     int64_t id_offset_us; /* how wrong the clock is by which ids are made */
     enum world_mailbox mailbox_does;
@@ -86,6 +89,9 @@ void world_free(struct world *w);
 
 void world_join_smtpd(struct world *w);
 void world_join_mailbox(struct world *w);
+/* Both of them; they do with jobs what the mailbox does. */
+void world_join_smtp(struct world *w);
+void world_leave_smtp(struct world *w);
 void world_join_directory(struct world *w);
 void world_join_book(struct world *w);
 void world_join_admin(struct world *w);

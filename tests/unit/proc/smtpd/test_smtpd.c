@@ -54,6 +54,8 @@ static void on_rcpt_check(void *owner, const struct ipc_arrival *arrival)
 
     if (span_equal(check->domain, SPAN("far.test")))
         reply.rcpt_verdict.action = IPC_RCPT_DENIED;
+    else if (span_equal(check->domain, SPAN("relay.test")))
+        reply.rcpt_verdict.action = IPC_RCPT_RELAY;
     else if (span_equal(check->local, SPAN("eve")))
         reply.rcpt_verdict.action = IPC_RCPT_UNKNOWN;
     else
@@ -337,6 +339,18 @@ static void refusals_are_told(void **state)
     assert_int_equal(w->refused_by_gone, 2);
 }
 
+static void recipients_to_be_relayed_are_taken(void **state)
+{
+    struct world *w = *state;
+
+    dial(w);
+    say(w, "", "220");
+    say(w, "EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<x@relay.test>\r\n", "250 250 250");
+    hang_up(w);
+    assert_int_equal(w->events, 0);
+    assert_int_equal(w->refused_by_gone, 0);
+}
+
 static void a_client_that_leaves_at_each_phase(void **state)
 {
     static const char *const phases[] = {"",
@@ -524,6 +538,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_message),
         TEST(refusals_are_told),
+        TEST(recipients_to_be_relayed_are_taken),
         TEST(a_client_that_leaves_at_each_phase),
         TEST(a_large_body_is_streamed),
         TEST(a_slow_queue_slows_the_client),
