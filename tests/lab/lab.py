@@ -130,7 +130,7 @@ class Server:
 
     def kill_all(self):
         """What a power cut leaves of processes: nothing, at once."""
-        names = ('smtpd', 'queue', 'book', 'directory', 'mailbox', 'report', 'resolver')
+        names = ('smtpd', 'queue', 'book', 'directory', 'mailbox', 'report', 'resolver', 'smtp')
         pids = [self.process.pid] + [p for n in names for p in self.pids(n)]
         for pid in pids:
             try:
