@@ -30,7 +30,7 @@ control: {folder}/run/control
 drop: {folder}/drop
 sandbox: {sandbox}
 listen:
-  mx: {{ address: ["127.0.0.1:{port}"] }}
+  mx: {{ address: ["{address}:{port}"] }}
 domains:
   postbuch.test:
     deliver: maildir:{folder}/mail/%d/%u
@@ -64,11 +64,12 @@ class Server:
     """One server. Use as a context manager, or by the `server` fixture."""
 
     def __init__(self, extra='', users=('alice', 'bob'), aliases='', sandbox='kill', libexec=None,
-                 folder=None, limits='limits: { client_rate: 0, client_connections: 0, '
-                                     'network_rate: 0, network_connections: 0, client_refusals: 0 }'):
+                 folder=None, address='127.0.0.1', port=None,
+                 limits='limits: { client_rate: 0, client_connections: 0, '
+                        'network_rate: 0, network_connections: 0, client_refusals: 0 }'):
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix='postbuch-lab-', dir='/var/tmp'))
         self.folder.chmod(0o755)
-        self.port = free_port()
+        self.address, self.port = address, port or free_port()
         self.extra, self.sandbox, self.libexec, self.limits = extra, sandbox, libexec, limits
         self.process = None
         self.environment = {}
@@ -80,7 +81,8 @@ class Server:
     def write_config(self, extra=None):
         if extra is not None:
             self.extra = extra
-        text = CONFIG.format(folder=self.folder, port=self.port, sandbox=self.sandbox,
+        text = CONFIG.format(folder=self.folder, address=self.address, port=self.port,
+                             sandbox=self.sandbox,
                              extra=self.limits + '\n' + self.extra)
         (self.folder / 'postbuch.yaml').write_text(text)
 
@@ -181,7 +183,7 @@ class Server:
     # ---- mail ----
 
     def smtp(self):
-        return smtplib.SMTP('127.0.0.1', self.port, local_hostname='client.test', timeout=120)
+        return smtplib.SMTP(self.address, self.port, local_hostname='client.test', timeout=120)
 
     def send(self, recipients, data, sender='alice@postbuch.test', **options):
         with self.smtp() as client:
@@ -189,7 +191,7 @@ class Server:
 
     def socket(self):
         """A raw connection, past the banner."""
-        s = socket.create_connection(('127.0.0.1', self.port), timeout=120)
+        s = socket.create_connection((self.address, self.port), timeout=120)
         stream = s.makefile('rwb', buffering=0)
         assert stream.readline().startswith(b'220 ')
         return s, stream

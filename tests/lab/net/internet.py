@@ -1,0 +1,84 @@
+"""The small internet: a network of its own, name servers, Postfix, and Postbuch among them."""
+import contextlib
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+import lab
+from net import namespace, nsd, odd_dns, postfix, zones
+from net.hostile import Station
+
+needs_internet = pytest.mark.skipif(
+    not (lab.IS_ROOT and nsd.NSD and nsd.SIGNER and postfix.POSTFIX),
+    reason='needs root for a network of its own' if not lab.IS_ROOT
+    else 'needs the packages nsd, ldnsutils and postfix')
+
+# Short pauses, so that what is tried again is soon tried again.
+RETRY = 'retry: { first: 1s, max: 2s, give_up: 1d }\n'
+
+
+class Internet:
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.ends = contextlib.ExitStack()
+        self.stations = 0
+
+    def _folder(self, name):
+        path = self.folder / name
+        path.mkdir()
+        path.chmod(0o755)
+        return path
+
+    def __enter__(self):
+        with contextlib.ExitStack() as ends:
+            ends.enter_context(namespace.private_network(
+                [f'{a}/{128 if ":" in a else 32}' for a in zones.ADDRESSES], zones.SILENT_NETWORK))
+            self.names = nsd.NameServer(self._folder('nsd'), [
+                f'{a}@53' for a in (zones.NSD, *zones.ROOT_SERVERS.values(),
+                                    *zones.OLDER_ROOT_SERVERS)])
+            for name, text in (('.', zones.ROOT), ('test.', zones.TEST), ('example.', zones.EXAMPLE),
+                               ('signed.example.', zones.SIGNED)):
+                self.names.add(name, text)
+            self.anchor = self.names.sign('signed.example.')
+            self.names.tamper('signed.example.', 'bad.', '10 mx.', '66 mx.')
+            ends.callback(self.names.stop)
+            self.names.start()
+            ends.callback(odd_dns.OddNameServer(zones.ODD_DNS, 53, 'odd.example').stop)
+            self.postfix = postfix.Postfix(self._folder('postfix'), 'mx.example', zones.POSTFIX,
+                                           zones.POSTFIX6, zones.POSTFIX_DOMAINS, zones.NSD)
+            ends.callback(self.postfix.stop)
+            self.postfix.start()
+            self.ends = ends.pop_all()
+        return self
+
+    def __exit__(self, *exception):
+        if exception[0] is not None:
+            print(self.postfix.log()[-4000:])
+        self.ends.close()
+
+    def station(self, script, number=None):
+        """A scripted server; returns it and its domain."""
+        self.stations += number is None
+        number = number or self.stations
+        station = Station(zones.STATIONS[number - 1], script)
+        self.ends.callback(station.stop)
+        return station, f'station{number}.example'
+
+    def server(self, extra=RETRY, **options):
+        """A Postbuch at its addresses. Any client here may send to any domain."""
+        extra += (f'trusted: [192.0.2.0/24]\n'
+                  f'resolver: {{ trust_anchor: "{self.anchor}" }}\n')
+        return lab.Server(extra, address=zones.POSTBUCH, port=25, **options)
+
+
+@contextlib.contextmanager
+def internet():
+    folder = tempfile.mkdtemp(prefix='postbuch-net-', dir='/var/tmp')
+    pathlib.Path(folder).chmod(0o755)
+    try:
+        with Internet(folder) as net:
+            yield net
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,49 @@
+"""Postbuch and Debian's Postfix send each other mail, with what the DNS says between them."""
+import smtplib
+
+import pytest
+
+import lab
+from net import zones
+from net.internet import internet, needs_internet
+
+pytestmark = needs_internet
+
+BODY = b'.\r\n..dots\r\ngr\xc3\xbc\xc3\x9fe\r\n'
+TEXT = b'Subject: %s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n' \
+       b'Content-Transfer-Encoding: 8bit\r\n\r\n' + BODY
+
+
+@pytest.fixture(scope='module')
+def net():
+    with internet() as n:
+        yield n
+
+
+@pytest.fixture
+def server(net):
+    with net.server() as s:
+        yield s
+
+
+def from_postfix(recipient, subject):
+    with smtplib.SMTP(zones.POSTFIX, timeout=60) as client:
+        client.sendmail('bob@postfix.example', recipient, TEXT % subject, ['BODY=8BITMIME'])
+
+
+def test_from_postfix_into_a_mailbox(server):
+    from_postfix('bob@postbuch.test', b'here')
+    data = server.wait_for(1)[0].read_bytes()
+    assert data.endswith(b'\n\n' + BODY.replace(b'\r\n', b'\n'))
+    assert b'from mx.example (' in data and b'[192.0.2.2]' in data
+    found = server.trace('bob@postbuch.test')[0]
+    assert found['from']['ip'] == zones.POSTFIX and found['sender'] == 'bob@postfix.example'
+    assert found['recipients'][0]['state'] == 'delivered'
+
+
+def test_who_is_unknown_is_reported_by_postfix(net, server):
+    from_postfix('nobody@postbuch.test', b'for nobody')
+    report = lab.eventually(lambda: [m for m in net.postfix.messages()
+                                     if b'MAILER-DAEMON' in m.read_bytes()], 'the report')
+    assert b'5.1.1' in report[0].read_bytes()
+    assert server.messages('nobody') == []
