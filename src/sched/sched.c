@@ -168,7 +168,7 @@ int sched_add(struct sched *s, const struct sched_entry *entry, int64_t now_ms, 
     struct item *i = item_at(s, handle);
     i->owner = entry->owner;
     i->destination = destination;
-    i->sender = sched_hash(s, entry->sender);
+    i->sender = entry->sender;
     i->deadline_s = deadline_s(entry->deadline_ms);
     i->attempts = entry->attempts > UINT16_MAX ? UINT16_MAX : (uint16_t)entry->attempts;
     if (entry->held)

@@ -57,7 +57,7 @@ struct sched_entry {
     void *owner;
     struct span destination;
     unsigned lane;       /* below SCHED_LANES; the same name in another lane is another one */
-    struct span sender;  /* fairness between these */
+    uint32_t sender;     /* a hash: fairness between these */
     int64_t due_ms;      /* not before; in the past: at once */
     int64_t deadline_ms; /* retry_deadline_ms() */
     unsigned attempts;   /* failures so far */

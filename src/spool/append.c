@@ -295,14 +295,42 @@ static int check_statuses(struct spool_message *message, const struct spool_stat
         const struct spool_recipient *r = index_recipient(message, statuses[i].recipient);
         if (!r || r->is_closing)
             return -EALREADY;
+        if (statuses[i].outcome == SPOOL_OUTCOME_REROUTED &&
+            (!statuses[i].host.size || statuses[i].host.size > ENVELOPE_ADDRESS_MAX))
+            return -EINVAL;
     }
     return count ? 0 : -EINVAL;
+}
+
+/* Where rerouted ones go is interned now: what is sealed must be applied, and that needs memory. */
+static int intern_routes(struct spool *spool, struct unit *unit,
+                         const struct spool_status *statuses)
+{
+    for (uint32_t i = 0; i < unit->change_count; i++) {
+        int r;
+        if (statuses[i].outcome != SPOOL_OUTCOME_REROUTED)
+            continue;
+        r = domains_use(&spool->index.domains, statuses[i].host, &unit->changes[i].domain);
+        if (r < 0)
+            return r;
+        unit->changes[i].reroutes = true;
+    }
+    return 0;
+}
+
+static void release_routes(struct spool *spool, struct unit *unit)
+{
+    for (uint32_t i = 0; i < unit->change_count; i++)
+        if (unit->changes[i].reroutes)
+            domains_release(&spool->index.domains, unit->changes[i].domain);
 }
 
 static void note_changes(struct unit *unit, const struct spool_status *statuses)
 {
     for (uint32_t i = 0; i < unit->change_count; i++) {
         unit->changes[i] = (struct index_change){.recipient = statuses[i].recipient,
+                                                 .domain = unit->changes[i].domain,
+                                                 .reroutes = unit->changes[i].reroutes,
                                                  .outcome = statuses[i].outcome,
                                                  .attempts = statuses[i].attempts,
                                                  .next_attempt_us = statuses[i].next_attempt_us};
@@ -344,9 +372,12 @@ int spool_status(struct spool *spool, struct spool_message *message,
     unit->message = message;
     unit->done = done;
     unit->arg = arg;
-    r = append_unit(spool, unit, status_bound(statuses, count), SPOOL_RECORD_STATUS,
-                    &record_status_codec, &record);
+    r = intern_routes(spool, unit, statuses);
+    if (r == 0)
+        r = append_unit(spool, unit, status_bound(statuses, count), SPOOL_RECORD_STATUS,
+                        &record_status_codec, &record);
     if (r < 0) {
+        release_routes(spool, unit);
         free(unit);
         return r;
     }
@@ -456,8 +487,10 @@ void append_fail_unit(struct spool *spool, struct unit *unit, int error)
     void *arg = unit->arg;
 
     list_remove(&unit->link);
-    if (unit->kind == UNIT_STATUS)
+    if (unit->kind == UNIT_STATUS) {
         undo_status(unit);
+        release_routes(spool, unit);
+    }
     if (unit->move || unit->restate)
         move_retry(spool, unit);
     if (unit->kind == UNIT_ACCEPT) {

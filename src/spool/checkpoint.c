@@ -52,6 +52,7 @@ CODEC_DEFINE(, checkpoint_row_codec, struct checkpoint_row, CODEC_FIXED(struct c
              CODEC_UINT(struct checkpoint_row, meta_bytes, UINT32_MAX),
              CODEC_UINT(struct checkpoint_row, size_bytes, UINT64_MAX),
              CODEC_INT(struct checkpoint_row, accepted_us),
+             CODEC_UINT(struct checkpoint_row, sender, UINT32_MAX),
              CODEC_LIST(struct checkpoint_row, recipients, recipient_count,
                         ENVELOPE_RECIPIENTS_MAX + SPOOL_CHILDREN_MAX, &recipient_codec),
              CODEC_LIST(struct checkpoint_row, uses, use_count, SEGMENTS_MAX, &use_codec));
@@ -177,6 +178,7 @@ static int load_row(struct spool *spool, const struct checkpoint_row *row, const
         message->id = row->id;
         message->flags = row->flags & SPOOL_MESSAGE_DAMAGED;
         message->size_bytes = row->size_bytes;
+        message->sender = row->sender;
         message->accepted_us = row->accepted_us;
         r = load_uses(spool, row, message);
     }

@@ -11,7 +11,7 @@
 
 #include "spool/lane.h"
 
-enum { CHECKPOINT_FORMAT = 1, CHECKPOINT_NAME_BYTES = 64, CHECKPOINT_PART_ROWS_MAX = 1 << 20 };
+enum { CHECKPOINT_FORMAT = 2, CHECKPOINT_NAME_BYTES = 64, CHECKPOINT_PART_ROWS_MAX = 1 << 20 };
 
 struct checkpoint_concern {
     uint64_t segment;
@@ -58,6 +58,7 @@ struct checkpoint_row {
     uint32_t offset, meta_bytes;
     uint64_t size_bytes;
     int64_t accepted_us;
+    uint32_t sender;
     struct checkpoint_recipient *recipients;
     size_t recipient_count;
     struct checkpoint_use *uses;

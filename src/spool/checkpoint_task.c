@@ -184,7 +184,8 @@ static int add_row(struct spool *spool, struct local_names *names,
                                  .offset = message->offset,
                                  .meta_bytes = message->meta_bytes,
                                  .size_bytes = message->size_bytes,
-                                 .accepted_us = message->accepted_us};
+                                 .accepted_us = message->accepted_us,
+                                 .sender = message->sender};
     int r = fill_recipients(spool, names, message, arena, &row);
 
     if (r == 0)

@@ -38,7 +38,7 @@ static int note_message(struct compact_scan *scan, const struct scan_record *rec
 {
     struct record_message message;
     struct envelope envelope;
-    int r = record_decode_message(record->meta, arena, &message, &envelope);
+    int r = record_decode_message(record->meta, record->header.version, arena, &message, &envelope);
 
     if (r < 0)
         return r;

@@ -240,7 +240,8 @@ static int decode(struct spool_follower *f, const struct scan_record *record,
     switch (record->header.type) {
     case SPOOL_RECORD_MESSAGE:
     case SPOOL_RECORD_MOVED:
-        r = record_decode_message(meta, &f->arena, &f->message, &f->envelope);
+        r = record_decode_message(meta, record->header.version, &f->arena, &f->message,
+                                  &f->envelope);
         if (r < 0)
             return r;
         out->kind = record->header.type == SPOOL_RECORD_MESSAGE ? SPOOL_FOLLOWED_MESSAGE

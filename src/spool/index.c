@@ -7,12 +7,16 @@
 
 enum { BUCKETS_MIN = 1024 };
 
+_Static_assert(sizeof(struct spool_message) == 72 && sizeof(struct spool_recipient) == 24,
+               "as small as they look");
+_Static_assert(ENVELOPE_RECIPIENTS_MAX + SPOOL_CHILDREN_MAX < 1 << 20, "their bits suffice");
+
 static size_t row_bytes(uint32_t recipients)
 {
     return sizeof(struct spool_message) + recipients * sizeof(struct spool_recipient);
 }
 
-static struct span domain_of(struct span address)
+struct span index_domain_of(struct span address)
 {
     ptrdiff_t at = span_find_last(address, '@');
     return at < 0 ? SPAN("") : span_from(address, (size_t)at + 1);
@@ -20,8 +24,10 @@ static struct span domain_of(struct span address)
 
 struct spool_message *index_new_rows(struct index *index, uint32_t count)
 {
-    struct spool_message *message = calloc(1, row_bytes(count));
+    struct spool_message *message;
 
+    index->singles.size = row_bytes(1);
+    message = count == 1 ? cells_alloc(&index->singles) : calloc(1, row_bytes(count));
     if (!message)
         return NULL;
     message->recipient_count = count;
@@ -35,7 +41,7 @@ struct spool_message *index_new_rows(struct index *index, uint32_t count)
 
 int index_set_domain(struct index *index, struct spool_recipient *recipient, struct span address)
 {
-    return domains_use(&index->domains, domain_of(address), &recipient->domain);
+    return domains_use(&index->domains, index_domain_of(address), &recipient->domain);
 }
 
 /* Which recipients an expansion closed, by index. NULL: no memory or (error set) no such parent. */
@@ -114,6 +120,7 @@ int index_new_message(struct index *index, const struct envelope *envelope,
         return r;
     struct spool_message *message = index_new_rows(index, (uint32_t)(total - expansion_count));
     if (message) {
+        message->sender = index_sender_hash(index, envelope->sender);
         message->id = envelope->id;
         message->accepted_us = envelope->accepted_us;
         message->size_bytes = size_bytes;
@@ -142,7 +149,15 @@ void index_free_message(struct index *index, struct spool_message *message)
     }
     index->row_bytes -= row_bytes(message->recipient_count);
     free(message->bulk);
-    free(message);
+    if (message->recipient_count == 1)
+        cells_free(&index->singles, message);
+    else
+        free(message);
+}
+
+uint32_t index_sender_hash(const struct index *index, struct span sender)
+{
+    return (uint32_t)XXH3_64bits_withSeed(sender.data, sender.size, index->seed);
 }
 
 static size_t bucket_of(const struct id *id, size_t bucket_count)
@@ -341,7 +356,7 @@ int index_expand(struct index *index, struct spool_message *message,
     }
     memcpy(new, message, row_bytes(count));
     new->recipient_count = count + added;
-    new->waiting += added - 1;
+    new->waiting = new->waiting + added - 1;
     new->recipients[parent->row].state = SPOOL_RECIPIENT_CLOSED;
     for (uint32_t i = 0; i < count; i++) {
         if (new->recipients[i].domain != DOMAIN_NONE)
@@ -366,11 +381,20 @@ static uint8_t state_after(uint8_t state, uint8_t outcome)
     }
 }
 
+static void set_domain(struct index *index, struct spool_recipient *r, uint32_t domain)
+{
+    domains_release(&index->domains, r ? r->domain : domain);
+    if (r)
+        r->domain = domain;
+}
+
 struct spool_recipient *index_apply(struct index *index, struct spool_message *message,
                                     const struct index_change *change)
 {
     struct spool_recipient *r = index_recipient(message, change->recipient);
 
+    if (change->reroutes)
+        set_domain(index, r, change->domain);
     if (!r)
         return NULL;
     uint8_t state = state_after(r->state, change->outcome);
@@ -405,5 +429,5 @@ void index_done(struct index *index)
     }
     free(index->buckets);
     domains_done(&index->domains);
-    *index = (struct index){0};
+    *index = (struct index){.seed = index->seed};
 }

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "base/cells.h"
 #include "spool/domains.h"
 #include "spool/segment.h"
 #include "spool/spool.h"
@@ -26,6 +27,8 @@ struct index {
     struct spool_message **buckets;
     size_t bucket_count;
     struct domains domains;
+    struct cells singles; /* rows with one recipient: most */
+    uint64_t seed;        /* of index_sender_hash() */
     uint64_t messages, waiting, held, set_aside;
     uint64_t row_bytes;
 };
@@ -33,6 +36,8 @@ struct index {
 /* A change of one recipient, as a STATUS says it. */
 struct index_change {
     uint32_t recipient;
+    uint32_t domain; /* when it `reroutes`: where it goes from now on, one use of it */
+    bool reroutes;
     uint8_t outcome;
     uint16_t attempts;
     int64_t next_attempt_us;
@@ -52,6 +57,10 @@ int index_set_domain(struct index *index, struct spool_recipient *recipient, str
 int index_expand(struct index *index, struct spool_message *message,
                  const struct spool_expansion *expansion, uint32_t first_child);
 
+/* What follows the last @, or "". */
+struct span index_domain_of(struct span address);
+uint32_t index_sender_hash(const struct index *index, struct span sender);
+
 int index_add(struct index *index, struct spool_message *message);
 struct spool_message *index_find(const struct index *index, const struct id *id);
 /* Takes it out, gives up its place in its segments. The row is still the caller's. */
@@ -69,7 +78,7 @@ void index_count_use(struct spool_extents *extents, struct segment *segment, uin
 /* Takes over `extents` (may be NULL). */
 void index_set_extents(struct spool_message *message, struct spool_extents *extents);
 
-/* The recipient it changed, NULL when it isn't waiting. */
+/* The recipient it changed, NULL when it isn't waiting. Takes the use of change->domain over. */
 struct spool_recipient *index_apply(struct index *index, struct spool_message *message,
                                     const struct index_change *change);
 

@@ -170,6 +170,7 @@ void spool_count_lag(struct spool *spool);
 /* Keeps the list in order. */
 void spool_insert_segment(struct spool *spool, struct segment *segment);
 int spool_random(struct spool *spool, void *out, size_t size);
+void spool_set_lane(struct spool *spool, const uint8_t lane[static SEGMENT_LANE_BYTES]);
 /* Lets go of a message whose last recipient has its fate, once nothing on its way concerns it. */
 void spool_drop_message(struct spool *spool, struct spool_message *message);
 

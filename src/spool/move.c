@@ -48,8 +48,9 @@ static uint8_t net_outcome(const struct spool_recipient *r)
     return r->state == SPOOL_RECIPIENT_HELD ? SPOOL_OUTCOME_HELD : SPOOL_OUTCOME_RELEASED;
 }
 
-static struct record_net *net_state(const struct spool_message *message, struct arena *arena,
-                                    size_t *out_count)
+/* Each with where it goes; the names are borrowed. */
+static struct record_net *net_state(const struct spool *spool, const struct spool_message *message,
+                                    struct arena *arena, size_t *out_count)
 {
     struct record_net *net = arena_alloc_array(arena, message->recipient_count + 1, sizeof(*net));
 
@@ -60,19 +61,31 @@ static struct record_net *net_state(const struct spool_message *message, struct 
             net[(*out_count)++] = (struct record_net){.recipient = r->index,
                                                       .outcome = net_outcome(r),
                                                       .attempts = r->attempts,
-                                                      .next_attempt_us = r->next_attempt_us};
+                                                      .next_attempt_us = r->next_attempt_us,
+                                                      .route = spool_domain(spool, r->domain)};
     }
     return net;
+}
+
+static size_t net_bound(const struct spool *spool, const struct spool_message *message, size_t each)
+{
+    size_t bound = 0;
+
+    for (uint32_t i = 0; i < message->recipient_count; i++)
+        if (message->recipients[i].state != SPOOL_RECIPIENT_CLOSED)
+            bound += each + spool_domain(spool, message->recipients[i].domain).size;
+    return bound;
 }
 
 /* ---- MOVED ---- */
 
 /* Its meta is what it was and the net state. */
-static size_t moved_bound(const struct spool_reader *reader, const struct spool_message *message)
+static size_t moved_bound(const struct spool *spool, const struct spool_reader *reader,
+                          const struct spool_message *message)
 {
     const struct spool_stored *s = &reader->stored;
     size_t bound =
-        MOVE_FIXED + reader->meta_bytes + reader->data.size + message->waiting * (size_t)NET_BOUND;
+        MOVE_FIXED + reader->meta_bytes + reader->data.size + net_bound(spool, message, NET_BOUND);
 
     for (size_t i = 0; i < s->expansion_count; i++)
         bound += NET_BOUND +
@@ -80,7 +93,18 @@ static size_t moved_bound(const struct spool_reader *reader, const struct spool_
     return bound;
 }
 
-static int append_moved(struct block *block, struct unit *unit, const struct move *move)
+/* Most go where their address says: that needs no word. */
+static void leave_out_own(const struct spool_stored *stored, struct record_net *net, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct envelope_recipient *r = spool_stored_recipient(stored, net[i].recipient);
+        if (r && span_equal_nocase(index_domain_of(r->address), net[i].route))
+            net[i].route = SPAN("");
+    }
+}
+
+static int append_moved(const struct spool *spool, struct block *block, struct unit *unit,
+                        const struct move *move)
 {
     const struct spool_reader *reader = move->reader;
     struct record_message meta = reader->meta;
@@ -91,7 +115,8 @@ static int append_moved(struct block *block, struct unit *unit, const struct mov
     meta.expansion_count = reader->stored.expansion_count;
     if (move->extents)
         meta.extents = move->extents;
-    meta.net = net_state(unit->message, &arena, &meta.net_count);
+    meta.net = net_state(spool, unit->message, &arena, &meta.net_count);
+    leave_out_own(&reader->stored, meta.net, meta.net_count);
     unit->offset = (uint32_t)block->used;
     int r = meta.net ? append_message(block, SPOOL_RECORD_MOVED, &meta, &reader->stored.envelope,
                                       reader->data, SPAN(""))
@@ -135,12 +160,12 @@ static int add_move(struct spool *spool, struct list *front, struct move *move, 
         return 0;
     }
     struct unit *unit = append_unit_new(UNIT_MOVED, 0);
-    size_t bound = moved_bound(move->reader, message);
+    size_t bound = moved_bound(spool, move->reader, message);
     struct block *block = unit ? front_block(spool, front, bound) : NULL;
     int r = -ENOMEM;
     if (block) {
         unit->message = message;
-        r = append_moved(block, unit, move);
+        r = append_moved(spool, block, unit, move);
     }
     if (r < 0) {
         free(unit);
@@ -156,7 +181,8 @@ static int add_move(struct spool *spool, struct list *front, struct move *move, 
 
 /* ---- Restated ---- */
 
-static int append_restated(struct block *block, struct unit *unit, const struct restate *restate)
+static int append_restated(const struct spool *spool, struct block *block, struct unit *unit,
+                           const struct restate *restate)
 {
     struct record_status record = {
         .message = restate->id, .home = restate->home, .flags = RECORD_STATUS_RESTATED};
@@ -165,7 +191,7 @@ static int append_restated(struct block *block, struct unit *unit, const struct 
     int r = 0;
 
     if (unit->message) {
-        net = net_state(unit->message, &arena, &record.status_count);
+        net = net_state(spool, unit->message, &arena, &record.status_count);
         record.statuses =
             arena_alloc_array(&arena, record.status_count + 1, sizeof(*record.statuses));
         r = net && record.statuses ? 0 : -ENOMEM;
@@ -174,7 +200,8 @@ static int append_restated(struct block *block, struct unit *unit, const struct 
         record.statuses[i] = (struct spool_status){.recipient = net[i].recipient,
                                                    .outcome = net[i].outcome,
                                                    .attempts = net[i].attempts,
-                                                   .next_attempt_us = net[i].next_attempt_us};
+                                                   .next_attempt_us = net[i].next_attempt_us,
+                                                   .host = net[i].route};
     if (r == 0)
         r = append_record(block, SPOOL_RECORD_STATUS, &record_status_codec, &record);
     arena_done(&arena);
@@ -189,14 +216,14 @@ static int add_restate(struct spool *spool, struct list *front, struct restate *
     if (!unit)
         return -ENOMEM;
     unit->message = spool_find(spool, &restate->id);
-    size_t bound = ENTRY_BOUND + (unit->message ? unit->message->waiting : 0) * (size_t)ENTRY_BOUND;
+    size_t bound = ENTRY_BOUND + (unit->message ? net_bound(spool, unit->message, ENTRY_BOUND) : 0);
     struct block *block = front_block(spool, front, bound);
     if (!block) {
         free(unit);
         return -ENOMEM;
     }
     unit->offset = (uint32_t)block->used;
-    int r = append_restated(block, unit, restate);
+    int r = append_restated(spool, block, unit, restate);
     if (r < 0) {
         free(unit);
         return r;

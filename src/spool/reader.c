@@ -143,7 +143,8 @@ static int decode(struct spool_reader *reader, const struct record_header *heade
 
     if (record_sum(meta) != header->meta_sum || record_sum(data) != header->data_sum)
         return damaged(reader);
-    int r = record_decode_message(meta, &reader->arena, &reader->meta, &stored->envelope);
+    int r = record_decode_message(meta, header->version, &reader->arena, &reader->meta,
+                                  &stored->envelope);
     if (r < 0)
         return r == -ENOMEM ? r : damaged(reader);
     uint64_t inline_bytes =

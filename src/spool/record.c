@@ -37,23 +37,31 @@ CODEC_DEFINE(static, extent_codec, struct record_extent,
              CODEC_UINT(struct record_extent, bytes, UINT32_MAX),
              CODEC_UINT(struct record_extent, sum, UINT64_MAX));
 
-CODEC_DEFINE(static, net_codec, struct record_net,
-             CODEC_UINT(struct record_net, recipient, UINT32_MAX),
-             CODEC_UINT(struct record_net, outcome, SPOOL_OUTCOME_MAX),
-             CODEC_UINT(struct record_net, attempts, UINT16_MAX),
-             CODEC_INT(struct record_net, next_attempt_us));
+#define NET_FIELDS                                                                                 \
+    CODEC_UINT(struct record_net, recipient, UINT32_MAX),                                          \
+        CODEC_UINT(struct record_net, outcome, SPOOL_OUTCOME_MAX),                                 \
+        CODEC_UINT(struct record_net, attempts, UINT16_MAX),                                       \
+        CODEC_INT(struct record_net, next_attempt_us)
 
-CODEC_DEFINE(, record_message_codec, struct record_message,
-             CODEC_UINT(struct record_message, from.segment, UINT64_MAX),
-             CODEC_UINT(struct record_message, from.offset, UINT64_MAX),
-             CODEC_INT(struct record_message, first_attempt_us),
-             CODEC_UINT(struct record_message, header_bytes, UINT64_MAX),
-             CODEC_UINT(struct record_message, body_bytes, UINT64_MAX),
-             CODEC_LIST(struct record_message, extents, extent_count, EXTENTS_MAX, &extent_codec),
-             CODEC_LIST(struct record_message, expansions, expansion_count, ENVELOPE_RECIPIENTS_MAX,
-                        &spool_expansion_codec),
-             CODEC_LIST(struct record_message, net, net_count,
-                        ENVELOPE_RECIPIENTS_MAX + SPOOL_CHILDREN_MAX, &net_codec));
+CODEC_DEFINE(static, net_1_codec, struct record_net, NET_FIELDS);
+CODEC_DEFINE(static, net_codec, struct record_net, NET_FIELDS,
+             CODEC_SPAN(struct record_net, route, ENVELOPE_ADDRESS_MAX));
+
+#define MESSAGE_FIELDS(net_fields)                                                                 \
+    CODEC_UINT(struct record_message, from.segment, UINT64_MAX),                                   \
+        CODEC_UINT(struct record_message, from.offset, UINT64_MAX),                                \
+        CODEC_INT(struct record_message, first_attempt_us),                                        \
+        CODEC_UINT(struct record_message, header_bytes, UINT64_MAX),                               \
+        CODEC_UINT(struct record_message, body_bytes, UINT64_MAX),                                 \
+        CODEC_LIST(struct record_message, extents, extent_count, EXTENTS_MAX, &extent_codec),      \
+        CODEC_LIST(struct record_message, expansions, expansion_count, ENVELOPE_RECIPIENTS_MAX,    \
+                   &spool_expansion_codec),                                                        \
+        CODEC_LIST(struct record_message, net, net_count,                                          \
+                   ENVELOPE_RECIPIENTS_MAX + SPOOL_CHILDREN_MAX, net_fields)
+
+/* A MESSAGE has no net state, so its bytes are the same in both versions. */
+CODEC_DEFINE(static, message_1_codec, struct record_message, MESSAGE_FIELDS(&net_1_codec));
+CODEC_DEFINE(, record_message_codec, struct record_message, MESSAGE_FIELDS(&net_codec));
 
 CODEC_DEFINE(, record_expand_codec, struct record_expand,
              CODEC_FIXED(struct record_expand, message), CODEC_INT(struct record_expand, time_us),
@@ -129,7 +137,7 @@ void record_begin(char *at, enum spool_record_type type, uint32_t meta_bytes, ui
     struct wire_header wire = {.meta_bytes = htole32(meta_bytes),
                                .data_bytes = htole32(data_bytes),
                                .type = (uint8_t)type,
-                               .version = RECORD_VERSION};
+                               .version = type == SPOOL_RECORD_MOVED ? RECORD_VERSION : 1};
     memcpy(at, &wire, sizeof(wire));
 }
 
@@ -210,9 +218,10 @@ int record_encode_message(const struct record_message *message, const struct env
     return codec_encode(&envelope_codec, envelope, out);
 }
 
-int record_decode_message(struct span meta, struct arena *arena, struct record_message *out_message,
-                          struct envelope *out_envelope)
+int record_decode_message(struct span meta, uint8_t version, struct arena *arena,
+                          struct record_message *out_message, struct envelope *out_envelope)
 {
+    const struct codec *codec = version == 1 ? &message_1_codec : &record_message_codec;
     struct record_message message;
     uint32_t wire;
     int r;
@@ -223,9 +232,11 @@ int record_decode_message(struct span meta, struct arena *arena, struct record_m
     meta = span_from(meta, sizeof(wire));
     if (le32toh(wire) > meta.size)
         return -EBADMSG;
-    r = codec_decode(&record_message_codec, span_first(meta, le32toh(wire)), arena, &message);
+    r = codec_decode(codec, span_first(meta, le32toh(wire)), arena, &message);
     if (r == 0)
         r = codec_decode(&envelope_codec, span_from(meta, le32toh(wire)), arena, out_envelope);
+    for (size_t i = 0; r == 0 && version == 1 && i < message.net_count; i++)
+        message.net[i].route = SPAN("");
     if (r == 0)
         *out_message = message;
     return r;

@@ -76,7 +76,8 @@ struct spool_status {
     int64_t next_attempt_us; /* when waiting */
     struct span status;      /* enhanced status code, RFC 3463 */
     struct span reply;       /* the remote reply, word for word */
-    struct span host;        /* the station that said so */
+    struct span host;        /* the station that said so; of REROUTED: where it goes now (a domain,
+                                or a next hop); of a restated one: where it goes */
     uint8_t ip[16];
     struct span tls;
     struct span remote_id; /* under which the next station keeps it */
@@ -111,7 +112,8 @@ enum spool_event_source { SPOOL_EVENT_CALLER = 0, SPOOL_EVENT_SPOOL = 1 };
 
 /* ---- Bytes ---- */
 
-enum { RECORD_HEADER_BYTES = 40, RECORD_VERSION = 1, RECORD_ALIGN = 8 };
+/* Only MOVED is of version 2: its net state says where each recipient goes. */
+enum { RECORD_HEADER_BYTES = 40, RECORD_VERSION = 2, RECORD_ALIGN = 8 };
 
 /* What ties a record to its place: see above. */
 struct record_place {
@@ -163,6 +165,7 @@ struct record_net {
     uint8_t outcome; /* HELD or RELEASED */
     uint16_t attempts;
     int64_t next_attempt_us;
+    struct span route; /* where it goes when that isn't its address's domain, else "" */
 };
 
 /* MESSAGE and MOVED: this, then the envelope. A MESSAGE has no `from`, expansions and net. */
@@ -234,5 +237,6 @@ int record_encode_message(const struct record_message *message, const struct env
                           struct buffer *out);
 /* Writes the extents' places into the meta of a MESSAGE or MOVED that was encoded with as many. */
 void record_patch_extents(char *meta, const struct record_extent *extents, size_t count);
-int record_decode_message(struct span meta, struct arena *arena, struct record_message *out_message,
-                          struct envelope *out_envelope);
+/* `version`: of the record's header. */
+int record_decode_message(struct span meta, uint8_t version, struct arena *arena,
+                          struct record_message *out_message, struct envelope *out_envelope);

@@ -338,7 +338,7 @@ static int settle_newest(struct spool *spool, struct found *found)
     spool->last_seal = seals.last_seal;
     spool->last_sum = seals.last_sum;
     spool->sequence = seals.sequence;
-    memcpy(spool->lane, found->header.lane, sizeof(spool->lane));
+    spool_set_lane(spool, found->header.lane);
     return keep_tail(spool, segment, tail_end);
 }
 
@@ -553,13 +553,23 @@ static int make_spare(struct spool *spool)
     return 0;
 }
 
+static int new_lane(struct spool *spool)
+{
+    uint8_t lane[SEGMENT_LANE_BYTES];
+    int r = spool_random(spool, lane, sizeof(lane));
+
+    if (r == 0)
+        spool_set_lane(spool, lane);
+    return r;
+}
+
 static int finish(struct recovery *recovery)
 {
     struct spool *spool = recovery->spool;
     int r = 0;
 
     if (!spool->sealed.segment)
-        r = spool_random(spool, spool->lane, sizeof(spool->lane));
+        r = new_lane(spool);
     if (r == 0)
         r = make_spare(spool);
     if (r < 0)

@@ -65,7 +65,7 @@ static int replay_message(struct spool *spool, struct segment *segment,
     struct record_message meta;
     struct envelope envelope;
     struct spool_message *message;
-    int r = record_decode_message(record->meta, arena, &meta, &envelope);
+    int r = record_decode_message(record->meta, record->header.version, arena, &meta, &envelope);
 
     if (r < 0)
         return r;
@@ -98,7 +98,10 @@ static int moved_rows(struct spool *spool, const struct record_message *meta,
         message->recipients[i].next_attempt_us = net->next_attempt_us;
         message->recipients[i].state =
             net->outcome == SPOOL_OUTCOME_HELD ? SPOOL_RECIPIENT_HELD : SPOOL_RECIPIENT_WAITING;
-        r = index_set_domain(&spool->index, &message->recipients[i], recipient->address);
+        if (net->route.size)
+            r = domains_use(&spool->index.domains, net->route, &message->recipients[i].domain);
+        else
+            r = index_set_domain(&spool->index, &message->recipients[i], recipient->address);
     }
     if (r < 0) {
         index_free_message(&spool->index, message);
@@ -106,6 +109,7 @@ static int moved_rows(struct spool *spool, const struct record_message *meta,
     }
     message->waiting = message->recipient_count;
     message->id = envelope->id;
+    message->sender = index_sender_hash(&spool->index, envelope->sender);
     message->accepted_us = envelope->accepted_us;
     message->size_bytes = meta->header_bytes + meta->body_bytes;
     *out = message;
@@ -118,7 +122,7 @@ static int replay_moved(struct spool *spool, struct segment *segment,
     struct record_message meta;
     struct envelope envelope;
     struct spool_message *message;
-    int r = record_decode_message(record->meta, arena, &meta, &envelope);
+    int r = record_decode_message(record->meta, record->header.version, arena, &meta, &envelope);
 
     if (r < 0)
         return r;
@@ -157,6 +161,17 @@ static void close_unnamed(struct spool *spool, struct spool_message *message,
     }
 }
 
+/* A restated record names where each goes, for a REROUTED of before may be gone. */
+static int replay_route(struct spool *spool, const struct record_status *record,
+                        const struct spool_status *status, struct index_change *change)
+{
+    change->reroutes = status->outcome == SPOOL_OUTCOME_REROUTED ||
+                       (record->flags & RECORD_STATUS_RESTATED && status->host.size);
+    if (!change->reroutes)
+        return 0;
+    return domains_use(&spool->index.domains, status->host, &change->domain);
+}
+
 static int replay_status(struct spool *spool, struct segment *segment,
                          const struct scan_record *record, struct arena *arena)
 {
@@ -171,16 +186,18 @@ static int replay_status(struct spool *spool, struct segment *segment,
         return 0;
     if (status.flags & RECORD_STATUS_RESTATED)
         close_unnamed(spool, message, &status);
-    for (size_t i = 0; i < status.status_count; i++) {
+    for (size_t i = 0; r == 0 && i < status.status_count; i++) {
         struct index_change change = {.recipient = status.statuses[i].recipient,
                                       .outcome = status.statuses[i].outcome,
                                       .attempts = status.statuses[i].attempts,
                                       .next_attempt_us = status.statuses[i].next_attempt_us};
-        index_apply(&spool->index, message, &change);
+        r = replay_route(spool, &status, &status.statuses[i], &change);
+        if (r == 0)
+            index_apply(&spool->index, message, &change);
     }
     if (message->waiting == 0)
         forget(spool, &status.message);
-    return 0;
+    return r;
 }
 
 int replay_record(struct spool *spool, struct segment *segment, const struct scan_record *record)

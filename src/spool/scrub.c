@@ -38,7 +38,8 @@ static int note_damaged(struct scrub *scrub, const struct scan_record *record)
     int r = -EBADMSG;
 
     if (!record->is_damaged && !record->meta_is_damaged)
-        r = record_decode_message(record->meta, &arena, &message, &envelope);
+        r = record_decode_message(record->meta, record->header.version, &arena, &message,
+                                  &envelope);
     if (r == 0) {
         struct compact_entry entry = {.id = envelope.id, .offset = record->offset};
         r = compact_add_entry(&scrub->damaged, &entry);

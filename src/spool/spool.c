@@ -212,6 +212,18 @@ struct spool_recipient *spool_find_recipient(struct spool_message *message, uint
     return index_recipient(message, index);
 }
 
+/* The lane is random and its own, so strangers can't choose hashes that depend on it. */
+void spool_set_lane(struct spool *spool, const uint8_t lane[static SEGMENT_LANE_BYTES])
+{
+    memcpy(spool->lane, lane, sizeof(spool->lane));
+    spool->index.seed = record_sum(span_of((const char *)lane, SEGMENT_LANE_BYTES));
+}
+
+uint32_t spool_sender_hash(const struct spool *spool, struct span sender)
+{
+    return index_sender_hash(&spool->index, sender);
+}
+
 struct span spool_domain(const struct spool *spool, uint32_t domain)
 {
     return domains_name(&spool->index.domains, domain);

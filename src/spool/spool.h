@@ -63,16 +63,17 @@ enum spool_recipient_state {
     SPOOL_RECIPIENT_CLOSED,  /* has its fate; only until its message goes */
 };
 
-/* One waiting recipient. Read-only for callers, except `owner`. */
+/* One waiting recipient. Read-only for callers, except `owner`. There may be a million, so it is
+ * packed: 24 bytes. */
 struct spool_recipient {
     int64_t next_attempt_us;
-    void *owner;     /* the caller's; NULL at first, never touched by the spool */
-    uint32_t row;    /* its place in its message's array */
-    uint32_t index;  /* as in struct spool_status */
-    uint32_t domain; /* interned, see spool_domain() */
-    uint16_t attempts;
-    uint8_t state;      /* enum spool_recipient_state */
-    uint8_t is_closing; /* a final outcome is on its way to the disk */
+    uint32_t owner;      /* the caller's; 0 at first, never touched by the spool */
+    uint32_t domain;     /* interned: where it goes, see spool_domain() */
+    uint64_t row : 20;   /* its place in its message's array */
+    uint64_t index : 20; /* as in struct spool_status */
+    uint64_t attempts : 16;
+    uint64_t state : 4;      /* enum spool_recipient_state */
+    uint64_t is_closing : 1; /* a final outcome is on its way to the disk */
 };
 
 struct segment;
@@ -84,12 +85,13 @@ struct spool_message {
     struct spool_message *hash_next;
     struct segment *home;       /* where its MESSAGE or MOVED record lies … */
     struct spool_extents *bulk; /* its bytes in bulk segments, NULL when all are inline */
-    uint64_t size_bytes;        /* header and body */
+    uint64_t size_bytes : 44;   /* header and body */
+    uint64_t waiting : 20;      /* of recipients[] not closed */
     int64_t accepted_us;
     uint32_t offset; /* … and at what offset */
     uint32_t meta_bytes;
     uint32_t recipient_count; /* rows in recipients[] */
-    uint32_t waiting;         /* of them not closed */
+    uint32_t sender;          /* spool_sender_hash() of its envelope's */
     uint32_t pins;            /* appends on their way that concern it */
     struct id id;
     uint16_t flags; /* enum spool_message_flags */
@@ -139,8 +141,12 @@ struct spool_message *spool_find(struct spool *spool, const struct id *id);
 /* The row of the recipient with this index, NULL when it isn't waiting. */
 struct spool_recipient *spool_find_recipient(struct spool_message *message, uint32_t index);
 
-/* Destination names, lower case; an index is reused when no recipient has it any more. */
+/* Destination names, lower case; an index is reused when no recipient has it any more: the domain
+ * of the recipient's address, or what the last SPOOL_OUTCOME_REROUTED named. */
 struct span spool_domain(const struct spool *spool, uint32_t domain);
+
+/* Equal senders have equal ones, also after a restart; strangers can't choose them. */
+uint32_t spool_sender_hash(const struct spool *spool, struct span sender);
 
 struct spool_counts {
     uint64_t messages, waiting, held, set_aside;

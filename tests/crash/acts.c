@@ -20,9 +20,9 @@ static uint8_t draw_outcome(struct world *w, bool finish)
 {
     static const uint8_t final[] = {SPOOL_OUTCOME_DELIVERED, SPOOL_OUTCOME_DELIVERED,
                                     SPOOL_OUTCOME_RELAYED, SPOOL_OUTCOME_REMOVED};
-    static const uint8_t open[] = {SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_DEFERRED,
+    static const uint8_t open[] = {SPOOL_OUTCOME_DEFERRED,  SPOOL_OUTCOME_DEFERRED,
                                    SPOOL_OUTCOME_UNCERTAIN, SPOOL_OUTCOME_HELD,
-                                   SPOOL_OUTCOME_RELEASED};
+                                   SPOOL_OUTCOME_RELEASED,  SPOOL_OUTCOME_REROUTED};
     if (finish || prng_chance(&w->prng, 5000))
         return final[prng_below(&w->prng, ARRAY_SIZE(final))];
     return open[prng_below(&w->prng, ARRAY_SIZE(open))];
@@ -36,11 +36,19 @@ static uint8_t outcome_for(struct world *w, const struct model_recipient *recipi
     if (final)
         return final->outcome;
     uint8_t outcome = draw_outcome(w, finish);
-    bool attempt = outcome == SPOOL_OUTCOME_DEFERRED || outcome == SPOOL_OUTCOME_UNCERTAIN;
+    bool attempt = outcome == SPOOL_OUTCOME_DEFERRED || outcome == SPOOL_OUTCOME_UNCERTAIN ||
+                   outcome == SPOOL_OUTCOME_REROUTED;
     for (size_t i = 0; attempt && i < recipient->count; i++)
         if (recipient->statuses[i].outcome == SPOOL_OUTCOME_HELD)
             return SPOOL_OUTCOME_RELEASED;
     return outcome;
+}
+
+/* Where a rerouted recipient goes: one of a few next hops. */
+static struct span next_hop(uint64_t sequence)
+{
+    static const char *const hops[] = {"host:gate.example:25", "mx:other.example", "d1.example"};
+    return span_from_cstr(hops[sequence % ARRAY_SIZE(hops)]);
 }
 
 static struct spool_status make_status(struct world *w, struct model_message *message,
@@ -59,6 +67,8 @@ static struct spool_status make_status(struct world *w, struct model_message *me
                                   .tls = SPAN(""),
                                   .remote_id = SPAN(""),
                                   .detail = detail};
+    if (status.outcome == SPOOL_OUTCOME_REROUTED)
+        status.host = next_hop(sequence);
     return status;
 }
 
@@ -68,6 +78,9 @@ static void note_status(struct model_message *message, const struct spool_status
     model_add_status(message, status->recipient,
                      &(struct model_status){.sequence = sequence,
                                             .outcome = status->outcome,
+                                            .route = status->outcome == SPOOL_OUTCOME_REROUTED
+                                                         ? status->host
+                                                         : SPAN(""),
                                             .attempts = status->attempts,
                                             .next_attempt_us = status->next_attempt_us});
 }

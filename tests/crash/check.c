@@ -92,6 +92,41 @@ void world_check_bytes(struct world *w, struct spool_message *shown, struct mode
     model_content_done(&content);
 }
 
+static bool was_rerouted(const struct model_message *message)
+{
+    for (uint32_t i = 0; i < message->recipient_count; i++)
+        for (size_t s = 0; s < message->recipients[i].count; s++)
+            if (message->recipients[i].statuses[s].route.size)
+                return true;
+    return false;
+}
+
+/* Each goes where it was last sent. */
+static void check_routes(struct world *w, struct spool_message *shown,
+                         struct model_message *message)
+{
+    struct model_content content;
+
+    if (!was_rerouted(message))
+        return;
+    model_content_make(message, &content);
+    struct spool_stored stored = {.envelope = content.envelope,
+                                  .expansions = content.expansions,
+                                  .expansion_count = message->expansions};
+    for (uint32_t i = 0; i < message->recipient_count; i++) {
+        const struct spool_recipient *row = spool_find_recipient(shown, i);
+        const struct envelope_recipient *r = spool_stored_recipient(&stored, i);
+        if (!row || !r)
+            continue;
+        struct span own = span_from(r->address, (size_t)(span_find_last(r->address, '@') + 1));
+        struct span where = spool_domain(w->spool, row->domain);
+        if (!model_may_go_to(&w->model, &message->recipients[i], own, where))
+            model_fail(&w->model, "%s recipient %u goes to %.*s", id_text(&message->id), i,
+                       SPAN_ARG(where));
+    }
+    model_content_done(&content);
+}
+
 /* The rows of one message against the model; also right when a crash left it to choose. */
 static void check_rows(struct world *w, struct spool_message *shown, struct model_message *message)
 {
@@ -108,6 +143,8 @@ static void check_rows(struct world *w, struct spool_message *shown, struct mode
             model_fail(&w->model, "%s (record %lu) recipient %u: is lost", id_text(&message->id),
                        (unsigned long)message->sequence, i);
     }
+    if (shown)
+        check_routes(w, shown, message);
 }
 
 /* MAYBE becomes what is shown. */

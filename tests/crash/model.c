@@ -246,6 +246,22 @@ bool model_adopt_recipient(struct model *model, struct model_message *message, u
     return looks_like(message, NULL, shown);
 }
 
+bool model_may_go_to(const struct model *model, const struct model_recipient *recipient,
+                     struct span own, struct span where)
+{
+    for (size_t i = recipient->count; i > 0; i--) {
+        const struct model_status *status = &recipient->statuses[i - 1];
+        enum model_fate fate = status_fate(model, status);
+        if (!status->route.size || fate == MODEL_DEAD || fate == MODEL_PENDING)
+            continue;
+        if (span_equal(status->route, where))
+            return true;
+        if (fate == MODEL_SEALED)
+            return false;
+    }
+    return span_equal(own, where);
+}
+
 static void forget(struct model_message *message)
 {
     for (uint32_t r = 0; r < message->recipient_count; r++)

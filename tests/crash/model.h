@@ -34,6 +34,7 @@ struct model_status {
     uint8_t outcome;
     uint16_t attempts;
     int64_t next_attempt_us;
+    struct span route; /* where it goes from then on; "": where it went. Lives for ever */
 };
 
 struct model_recipient {
@@ -106,6 +107,9 @@ bool model_is_parent(const struct model_message *message, uint32_t recipient);
  * rules allow? If so that state is the truth from now on. */
 bool model_adopt_recipient(struct model *model, struct model_message *message, uint32_t index,
                            const struct spool_recipient *shown);
+/* May it go there, by the reroutings that are or may be on disk? `own`: its address's domain. */
+bool model_may_go_to(const struct model *model, const struct model_recipient *recipient,
+                     struct span own, struct span where);
 /* Forgets messages that are gone or dead. */
 void model_sweep(struct model *model);
 

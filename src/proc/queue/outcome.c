@@ -196,7 +196,8 @@ void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, 
     outcomes.count = 0;
     outcomes.carrier = NULL;
     take_one(q, &outcomes, item, &from, false);
-    settle(q, spool_recipient_message(item->recipient), outcomes.statuses, outcomes.count);
+    if (outcomes.count)
+        settle(q, spool_recipient_message(item->recipient), outcomes.statuses, outcomes.count);
     outcome_expired(q);
 }
 

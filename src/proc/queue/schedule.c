@@ -8,17 +8,16 @@
 #include "proc/queue/route.h"
 #include <errno.h>
 
-static const uintptr_t CLOSED = UINTPTR_MAX;
+static const uint32_t CLOSED = UINT32_MAX;
 
 uint32_t schedule_item(const struct spool_recipient *recipient)
 {
-    uintptr_t owner = (uintptr_t)recipient->owner;
-    return owner == CLOSED ? 0 : (uint32_t)owner;
+    return recipient->owner == CLOSED ? 0 : recipient->owner;
 }
 
 void schedule_close(struct spool_recipient *recipient)
 {
-    recipient->owner = (void *)CLOSED;
+    recipient->owner = CLOSED;
 }
 
 int64_t schedule_wall_us(const struct queue *q, int64_t monotonic_ms)
@@ -45,7 +44,7 @@ struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed
 }
 
 static int schedule_recipient(struct queue *q, struct spool_message *message,
-                              struct spool_recipient *recipient, struct span sender)
+                              struct spool_recipient *recipient)
 {
     struct retry_policy retry = schedule_config(q->conf, 0).retry;
     int64_t wall_us = clock_wall_us(), now_ms = io_loop_now_ms(q->loop);
@@ -55,7 +54,7 @@ static int schedule_recipient(struct queue *q, struct spool_message *message,
         .owner = recipient,
         .destination = route.destination,
         .lane = carrier_of(&route),
-        .sender = sender,
+        .sender = message->sender,
         .due_ms = retry_due_ms(&retry, recipient->next_attempt_us, wall_us, now_ms),
         .deadline_ms = retry_deadline_ms(&retry, message->accepted_us, wall_us, now_ms),
         .attempts = recipient->attempts,
@@ -65,12 +64,11 @@ static int schedule_recipient(struct queue *q, struct spool_message *message,
     int r = sched_add(q->sched, &entry, now_ms, &item);
 
     if (r == 0)
-        recipient->owner = (void *)(uintptr_t)item;
+        recipient->owner = item;
     return r;
 }
 
-/* Nobody reads senders back from disk to be fair to them: what was recovered is one sender. */
-static int schedule_message(struct queue *q, struct spool_message *message, struct span sender)
+static int schedule_message(struct queue *q, struct spool_message *message)
 {
     int r = 0;
 
@@ -78,7 +76,7 @@ static int schedule_message(struct queue *q, struct spool_message *message, stru
         struct spool_recipient *recipient = &message->recipients[i];
         if (recipient->state != SPOOL_RECIPIENT_CLOSED && !recipient->is_closing &&
             !recipient->owner)
-            r = schedule_recipient(q, message, recipient, sender);
+            r = schedule_recipient(q, message, recipient);
     }
     return r;
 }
@@ -86,10 +84,8 @@ static int schedule_message(struct queue *q, struct spool_message *message, stru
 void schedule_added(void *arg, struct spool_message *message)
 {
     struct queue *q = arg;
-    const struct parcel *parcel = parcel_find(&q->parcels, &message->id);
-    struct span sender = parcel ? parcel->envelope.sender : SPAN("");
 
-    if (schedule_message(q, message, sender) < 0)
+    if (schedule_message(q, message) < 0)
         q->unscheduled = true; /* the tick tries again */
     dispatch_kick(q);
 }
@@ -112,7 +108,7 @@ void schedule_gone(void *arg, struct spool_message *message)
         uint32_t item = schedule_item(&message->recipients[i]);
         if (item)
             sched_remove(q->sched, item, io_loop_now_ms(q->loop));
-        message->recipients[i].owner = NULL;
+        message->recipients[i].owner = 0;
     }
     struct parcel *parcel = parcel_find(&q->parcels, &message->id);
     if (parcel && list_is_linked(&parcel->link)) /* else its commit frees it */
@@ -128,7 +124,7 @@ int schedule_all(struct queue *q)
     if (r < 0)
         return r;
     while (r == 0 && (message = spool_listing_next(listing)))
-        r = schedule_message(q, message, SPAN(""));
+        r = schedule_message(q, message);
     spool_listing_free(listing);
     return r;
 }
@@ -149,8 +145,6 @@ static bool goes_elsewhere(const struct queue *q, const struct spool_recipient *
 /* The pause was for the trouble of another destination. */
 static int reroute(struct queue *q, struct spool_message *message)
 {
-    const struct parcel *parcel = parcel_find(&q->parcels, &message->id);
-    struct span sender = parcel ? parcel->envelope.sender : SPAN("");
     int r = 0;
 
     for (uint32_t i = 0; r == 0 && i < message->recipient_count; i++) {
@@ -159,8 +153,8 @@ static int reroute(struct queue *q, struct spool_message *message)
         if (!item || !goes_elsewhere(q, recipient, item))
             continue;
         sched_remove(q->sched, item, io_loop_now_ms(q->loop));
-        recipient->owner = NULL;
-        r = schedule_recipient(q, message, recipient, sender);
+        recipient->owner = 0;
+        r = schedule_recipient(q, message, recipient);
         if (r == 0)
             sched_retry_now(q->sched, schedule_item(recipient), io_loop_now_ms(q->loop));
     }

@@ -98,7 +98,7 @@ static void forget(struct queue *q, struct spool_message *message,
     for (size_t i = 0; i < count; i++) {
         struct spool_recipient *r = spool_find_recipient(message, statuses[i].recipient);
         if (r && !schedule_item(r))
-            r->owner = NULL;
+            r->owner = 0;
     }
     q->unscheduled = true;
 }

@@ -1,6 +1,7 @@
 #include "../unit.h"
 
 #include "spool/record.h"
+#include <endian.h>
 #include <errno.h>
 
 static const struct record_place place = {.salt = {1, 2, 3, 4, 5, 6, 7, 8}, .segment = 9};
@@ -101,7 +102,7 @@ static struct envelope_recipient recipients[] = {{.address = {"a@b.example", 11}
 
 static void encode(struct buffer *out, struct record_extent *extents, size_t count)
 {
-    struct record_net net[] = {{1, SPOOL_OUTCOME_HELD, 3, 99}};
+    struct record_net net[] = {{1, SPOOL_OUTCOME_HELD, 3, 99, SPAN("host:g.example:25")}};
     struct spool_expansion expansion = {0, recipients, 1};
     struct envelope envelope = {
         .sender = SPAN("x@y.example"), .recipients = recipients, .recipient_count = 2};
@@ -129,13 +130,15 @@ static void message_round_trip(void **state)
     (void)state;
     encode(&wire, blank, 2);
     record_patch_extents(wire.data, real, 2);
-    assert_int_equal(record_decode_message(buffer_span(&wire), &arena, &message, &envelope), 0);
+    assert_int_equal(
+        record_decode_message(buffer_span(&wire), RECORD_VERSION, &arena, &message, &envelope), 0);
     assert_int_equal(message.from.segment, 7);
     assert_true(message.first_attempt_us == -1);
     assert_int_equal(message.extents[0].segment, 1);
     assert_int_equal(message.extents[1].bytes, 7);
     assert_true(message.extents[1].sum == UINT64_MAX);
     assert_int_equal(message.net[0].next_attempt_us, 99);
+    assert_span(message.net[0].route, "host:g.example:25");
     assert_span(message.expansions[0].children[0].address, "a@b.example");
     assert_span(envelope.recipients[1].address, "c@d.example");
     arena_done(&arena);
@@ -146,6 +149,37 @@ static void message_round_trip(void **state)
 static bool is_older(size_t missing)
 {
     return missing == 9 || missing == 8 || missing == 4;
+}
+
+/* As an earlier Postbuch wrote it: without the routes of the net state. */
+static void reads_version_1(void **state)
+{
+    static const char route[] = "\x11\0\0\0host:g.example:25";
+    struct buffer wire = BUFFER_INIT, old = BUFFER_INIT;
+    struct arena arena = ARENA_INIT;
+    struct record_message message;
+    struct envelope envelope;
+
+    encode(&wire, NULL, 0);
+    char *at = memmem(wire.data, wire.size, route, sizeof(route) - 1);
+    assert_non_null(at);
+    size_t before = (size_t)(at - wire.data);
+    buffer_append(&old, wire.data, before);
+    buffer_append_span(&old, span_from(buffer_span(&wire), before + sizeof(route) - 1));
+    uint32_t part;
+    memcpy(&part, old.data, sizeof(part));
+    part = htole32(le32toh(part) - (uint32_t)sizeof(route) + 1);
+    memcpy(old.data, &part, sizeof(part));
+    assert_int_equal(
+        record_decode_message(buffer_span(&old), RECORD_VERSION, &arena, &message, &envelope),
+        -EBADMSG);
+    assert_int_equal(record_decode_message(buffer_span(&old), 1, &arena, &message, &envelope), 0);
+    assert_int_equal(message.net[0].attempts, 3);
+    assert_span(message.net[0].route, "");
+    assert_span(envelope.sender, "x@y.example");
+    arena_done(&arena);
+    buffer_done(&wire);
+    buffer_done(&old);
 }
 
 static void message_a_byte_at_a_time(void **state)
@@ -160,7 +194,7 @@ static void message_a_byte_at_a_time(void **state)
     for (size_t size = 0; size < wire.size; size++) {
         struct arena arena = ARENA_INIT;
         struct span part = span_of(wire.data, size);
-        assert_int_equal(record_decode_message(part, &arena, &message, &envelope),
+        assert_int_equal(record_decode_message(part, RECORD_VERSION, &arena, &message, &envelope),
                          is_older(wire.size - size) ? 0 : -EBADMSG);
         arena_done(&arena);
     }
@@ -188,15 +222,11 @@ static void chain_feels_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(is_itself),
-        cmocka_unit_test(is_no_record_elsewhere),
-        cmocka_unit_test(feels_each_bit),
-        cmocka_unit_test(tells_a_newer_version),
-        cmocka_unit_test(lies_as_documented),
-        cmocka_unit_test(message_round_trip),
-        cmocka_unit_test(message_a_byte_at_a_time),
-        cmocka_unit_test(seal_has_its_size),
-        cmocka_unit_test(chain_feels_order),
+        cmocka_unit_test(is_itself),          cmocka_unit_test(is_no_record_elsewhere),
+        cmocka_unit_test(feels_each_bit),     cmocka_unit_test(tells_a_newer_version),
+        cmocka_unit_test(lies_as_documented), cmocka_unit_test(message_round_trip),
+        cmocka_unit_test(reads_version_1),    cmocka_unit_test(message_a_byte_at_a_time),
+        cmocka_unit_test(seal_has_its_size),  cmocka_unit_test(chain_feels_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,6 +135,83 @@ static void keeps_expansions(void **state)
     assert_int_equal(spool_accept(w->spool, &a, NULL, NULL), -EINVAL);
 }
 
+static void assert_goes_to(struct world *w, unsigned number, uint32_t recipient, const char *where)
+{
+    struct spool_message *message = world_find(w, number);
+
+    assert_non_null(message);
+    assert_span(spool_domain(w->spool, spool_find_recipient(message, recipient)->domain), where);
+}
+
+static void reroute(struct world *w, const char *where)
+{
+    struct spool_status status = {
+        .recipient = 1, .outcome = SPOOL_OUTCOME_REROUTED, .host = span_from_cstr(where)};
+    assert_int_equal(spool_status(w->spool, world_find(w, 1), &status, 1, NULL, NULL), 0);
+    assert_int_equal(world_commit(w), 0);
+}
+
+static void goes_where_it_was_rerouted(void **state)
+{
+    struct world *w = *state;
+    struct spool_status nowhere = {.recipient = 1, .outcome = SPOOL_OUTCOME_REROUTED};
+
+    assert_int_equal(world_accept(w, 1, 2, 100), 0);
+    assert_int_equal(world_commit(w), 0);
+    assert_int_equal(spool_status(w->spool, world_find(w, 1), &nowhere, 1, NULL, NULL), -EINVAL);
+    reroute(w, "host:gate.example:25");
+    for (int i = 0; i < 2; i++) {
+        assert_goes_to(w, 1, 0, "d0.example");
+        assert_goes_to(w, 1, 1, "host:gate.example:25");
+        world_crash(w, STORE_SIM_POWER_CUT);
+    }
+    /* Others' names come and go meanwhile. */
+    assert_int_equal(world_status(w, 1, 0, SPOOL_OUTCOME_DELIVERED), 0);
+    world_run(w);
+    world_close(w);
+    world_open(w);
+    assert_goes_to(w, 1, 1, "host:gate.example:25");
+    reroute(w, "d1.example");
+    world_crash(w, STORE_SIM_KILLED);
+    assert_goes_to(w, 1, 1, "d1.example");
+    assert_int_equal(w->spool->index.domains.used, 2);
+}
+
+/* What isn't sealed changes nothing, and keeps no name. */
+static void failed_rerouting_changes_nothing(void **state)
+{
+    struct world *w = *state;
+    struct spool_status status = {
+        .recipient = 1, .outcome = SPOOL_OUTCOME_REROUTED, .host = SPAN("host:gate.example:25")};
+
+    assert_int_equal(world_accept(w, 1, 2, 100), 0);
+    assert_int_equal(world_commit(w), 0);
+    assert_int_equal(spool_status(w->spool, world_find(w, 1), &status, 1, NULL, NULL), 0);
+    assert_goes_to(w, 1, 1, "d1.example");
+    assert_int_equal(w->spool->index.domains.used, 3);
+    world_close(w);
+    world_open(w);
+    assert_goes_to(w, 1, 1, "d1.example");
+    assert_int_equal(w->spool->index.domains.used, 2);
+}
+
+/* Equal senders are known as such after a restart too. */
+static void knows_equal_senders(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(world_accept(w, 1, 1, 100), 0);
+    assert_int_equal(world_accept(w, 2, 2, 100), 0);
+    assert_int_equal(world_commit(w), 0);
+    uint32_t sender = world_find(w, 1)->sender;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(world_find(w, 2)->sender, sender);
+        assert_int_not_equal(spool_sender_hash(w->spool, SPAN("another@far.example")), sender);
+        world_crash(w, STORE_SIM_POWER_CUT);
+        assert_int_equal(world_find(w, 1)->sender, sender);
+    }
+}
+
 static void takes_large_bodies(void **state)
 {
     struct world *w = *state;
@@ -184,6 +261,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(survives_a_power_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(rolls_over_segments, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_expansions, setup, teardown),
+        cmocka_unit_test_setup_teardown(goes_where_it_was_rerouted, setup, teardown),
+        cmocka_unit_test_setup_teardown(failed_rerouting_changes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(knows_equal_senders, setup, teardown),
         cmocka_unit_test_setup_teardown(takes_large_bodies, setup, teardown),
         cmocka_unit_test_setup_teardown(lists_in_order, setup, teardown),
     };
