@@ -199,7 +199,8 @@ static void say_waiting(struct buffer *out, const struct trace_entry *e, int64_t
     if (uncertain)
         buffer_printf(out, " was lost (it may have arrived already)");
     else if (trouble->reply.size)
-        put_quoted(out, " said ", trouble->reply);
+        put_quoted(out, event_is_reply(trouble->reply) ? " said " : " failed with ",
+                   trouble->reply);
     else
         buffer_printf(out, " failed");
     say_next(out, e, now_us);

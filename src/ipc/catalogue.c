@@ -102,7 +102,8 @@ CODEC_DEFINE(static, job_outcome_codec, struct ipc_job_outcome,
              CODEC_SPAN(struct ipc_job_outcome, text, IPC_TEXT_MAX),
              CODEC_SPAN(struct ipc_job_outcome, remote_id, IPC_TEXT_MAX),
              CODEC_SPAN(struct ipc_job_outcome, host, ENVELOPE_ADDRESS_MAX),
-             CODEC_SPAN(struct ipc_job_outcome, ip, 64));
+             CODEC_SPAN(struct ipc_job_outcome, ip, 64),
+             CODEC_SPAN(struct ipc_job_outcome, earlier, IPC_EARLIER_MAX));
 CODEC_DEFINE(static, job_result_codec, struct ipc_job_result,
              CODEC_LIST(struct ipc_job_result, outcomes, outcome_count, 1000, &job_outcome_codec),
              CODEC_SPAN(struct ipc_job_result, mx_set, IPC_MX_SET_MAX));

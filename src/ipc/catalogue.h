@@ -109,6 +109,7 @@ enum { IPC_SMTP_PROCESSES = 2 };
 
 enum {
     IPC_TEXT_MAX = 2048,
+    IPC_EARLIER_MAX = 512,
     IPC_CHUNK_MAX = 64 * 1024,
     IPC_PART_MAX = 1 << 20,
     IPC_NEXT_HOP_MAX = 4096,
@@ -309,9 +310,10 @@ struct ipc_job_outcome {
     struct span status; /* enhanced code, "2.0.0" */
     struct span text; /* what happened; of a station: its reply word for word, whatever is in it */
     struct span
-        remote_id;    /* under which it is kept there: its file, the station's queue id; or "" */
-    struct span host; /* the station that said so; "": this one, or none was reached */
-    struct span ip;   /* its address, as text; or "" */
+        remote_id;       /* under which it is kept there: its file, the station's queue id; or "" */
+    struct span host;    /* the station that said so; "": this one, or none was reached */
+    struct span ip;      /* its address, as text; or "" */
+    struct span earlier; /* stations tried before it, and what was wrong; or "" */
 };
 
 struct ipc_job_result {

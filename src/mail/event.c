@@ -67,3 +67,12 @@ bool event_kind_closes(unsigned kind, enum recipient_state *out_state)
     *out_state = closing[kind];
     return true;
 }
+
+bool event_is_reply(struct span text)
+{
+    for (size_t i = 0; i < 3; i++)
+        if (i >= text.size || text.data[i] < '0' || text.data[i] > '9')
+            return false;
+    return text.data[0] >= '2' && text.data[0] <= '5' &&
+           (text.size == 3 || text.data[3] == ' ' || text.data[3] == '-');
+}

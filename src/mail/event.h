@@ -85,5 +85,7 @@ const char *event_kind_name(unsigned kind);
 const char *recipient_state_name(unsigned state);
 /* 0 when there is no such word. */
 enum recipient_state recipient_state_parse(struct span word);
+/* True for a station's reply ("550 …"), false for our own words about why there is none. */
+bool event_is_reply(struct span text);
 /* True for a kind that closes a recipient, with the state it is then in. */
 bool event_kind_closes(unsigned kind, enum recipient_state *out_state);

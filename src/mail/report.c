@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/printable.h"
+#include "mail/event.h"
 #include "mail/quoted_printable.h"
 #include "mail/report_text.h"
 #include <errno.h>
@@ -75,6 +76,15 @@ static void quote(struct buffer *out, struct span reply)
     }
 }
 
+static void put_own_words(struct buffer *out, struct span words)
+{
+    if (words.size == 0)
+        return;
+    buffer_append_span(out, SPAN("    "));
+    printable_append(out, span_first(words, REPLY_SHOWN_MAX));
+    buffer_append_byte(out, '\n');
+}
+
 static void tell_recipient(const struct report *r, const struct report_recipient *recipient,
                            struct buffer *out)
 {
@@ -86,13 +96,11 @@ static void tell_recipient(const struct report *r, const struct report_recipient
     buffer_append_byte(out, '\n');
     if (r->kind == REPORT_FAILED || r->kind == REPORT_DELAYED)
         wrap(out, "    ", span_from_cstr(report_explain(status_of(r, recipient), r->language)));
-    if (recipient->why.size) {
-        buffer_append_span(out, SPAN("    "));
-        printable_append(out, span_first(recipient->why, REPLY_SHOWN_MAX));
-        buffer_append_byte(out, '\n');
-    }
-    if (!recipient->reply.size)
+    put_own_words(out, recipient->why);
+    if (!event_is_reply(recipient->reply)) {
+        put_own_words(out, recipient->reply);
         return;
+    }
     snprintf(host, sizeof(host), SPAN_FMT, SPAN_ARG(span_first(recipient->host, 255)));
     buffer_append_span(out, SPAN("    "));
     const char *at = strstr(words->reply, "%s");
@@ -205,7 +213,8 @@ static void put_recipient(const struct report *r, const struct report_recipient 
         buffer_append_span(out, SPAN("\r\n"));
     }
     if (recipient->reply.size || recipient->why.size) {
-        buffer_printf(out, "Diagnostic-Code: %s; ", recipient->reply.size ? "smtp" : "X-Postbuch");
+        buffer_printf(out, "Diagnostic-Code: %s; ",
+                      event_is_reply(recipient->reply) ? "smtp" : "X-Postbuch");
         put_field_text(out, recipient->reply.size ? recipient->reply : recipient->why);
         buffer_append_span(out, SPAN("\r\n"));
     }

@@ -50,6 +50,14 @@ static void describe(const struct queue *q, const struct outcomes *o, struct spo
         memcpy(s->ip, ip.bytes, sizeof(s->ip));
 }
 
+/* And what the stations before it said; a report to the sender leaves that out. */
+static void describe_all(const struct queue *q, const struct outcomes *o, struct spool_status *s,
+                         const struct ipc_job_outcome *from)
+{
+    describe(q, o, s, from);
+    s->detail = from->earlier;
+}
+
 static void add_hold(struct outcomes *o, const struct spool_recipient *r, const char *why)
 {
     add(o, r, SPOOL_OUTCOME_HELD)->detail = span_from_cstr(why);
@@ -68,12 +76,12 @@ static void add_verdict(struct queue *q, struct outcomes *o, const struct job_it
         break;
     case SCHED_VERDICT_RETRY: {
         struct spool_status *s = add(o, r, tried);
-        describe(q, o, s, from);
+        describe_all(q, o, s, from);
         s->next_attempt_us = schedule_wall_us(q, due_ms);
         break;
     }
     case SCHED_VERDICT_HELD: /* by an administrator, while it was attempted */
-        describe(q, o, add(o, r, tried), from);
+        describe_all(q, o, add(o, r, tried), from);
         add_hold(o, r, "held as the administrator asked");
         break;
     case SCHED_VERDICT_EXPIRED: {
@@ -91,8 +99,9 @@ static void take_delivered(struct queue *q, struct outcomes *o, const struct job
     bool here = is_mailbox(q, o->carrier);
 
     *(here ? &q->dispatch.delivered : &q->dispatch.relayed) += 1;
-    describe(q, o, add(o, item->recipient, here ? SPOOL_OUTCOME_DELIVERED : SPOOL_OUTCOME_RELAYED),
-             from);
+    describe_all(q, o,
+                 add(o, item->recipient, here ? SPOOL_OUTCOME_DELIVERED : SPOOL_OUTCOME_RELAYED),
+                 from);
     sched_outcome(q->sched, item->item, SCHED_RESULT_DONE, SPAN(""), io_loop_now_ms(q->loop), NULL);
     schedule_close(item->recipient);
 }

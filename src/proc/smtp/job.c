@@ -119,10 +119,18 @@ static bool has_open(const struct smtp_job *job, enum smtp_result at_most)
 static void note_trouble(struct smtp_job *job, const char *status, struct span host, struct span ip,
                          const char *text)
 {
+    smtp_job_note_earlier(job, &job->trouble_place, span_from_cstr(job->trouble));
     snprintf(job->trouble_status, sizeof(job->trouble_status), "%s", status);
     snprintf(job->trouble, sizeof(job->trouble), "%s", text);
-    job->trouble_place =
-        (struct smtp_place){arena_copy(&job->arena, host), arena_copy(&job->arena, ip), true};
+    job->trouble_place = (struct smtp_place){arena_copy(&job->arena, host),
+                                             arena_copy(&job->arena, ip), job->earlier_size, true};
+}
+
+/* The trouble is behind us: a station was found. */
+static void leave_trouble(struct smtp_job *job)
+{
+    smtp_job_note_earlier(job, &job->trouble_place, span_from_cstr(job->trouble));
+    job->trouble_place = (struct smtp_place){0};
 }
 
 static void note_session_trouble(struct smtp_job *job, const struct smtp_connection *c)
@@ -379,13 +387,25 @@ static void note_places(struct smtp_job *job, const struct smtp_connection *c)
     struct span ip = arena_copy(&job->arena, span_from_cstr(c->ip_text));
     bool before_body = !smtp_client_has_begun_body(c->client);
 
+    leave_trouble(job);
     for (size_t i = 0; i < job->mail.recipient_count; i++) {
         const struct smtp_client_recipient *r = &job->mail.recipients[i];
         if (job->tried[i])
             job->places[i] = (struct smtp_place){
-                host, ip,
+                host, ip, job->earlier_size,
                 r->result == SMTP_RESULT_HOST ||
                     (r->result == SMTP_RESULT_LATER && r->everybodys && before_body)};
+    }
+}
+
+/* What the station said to the first of those for whom another one is tried. */
+static void note_refusal(struct smtp_job *job)
+{
+    for (size_t i = 0; i < job->mail.recipient_count; i++) {
+        if (!job->tried[i] || !smtp_result_is_open(job->mail.recipients[i].result))
+            continue;
+        smtp_job_note_earlier(job, &job->places[i], job->mail.recipients[i].text);
+        return;
     }
 }
 
@@ -422,6 +442,7 @@ static void mail_is_over(struct smtp_job *job)
         set_state(job, SMTP_JOB_GREETING);
         begin_mail(job);
     } else {
+        note_refusal(job);
         go_to_next_host(job);
     }
 }

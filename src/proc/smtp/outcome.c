@@ -2,6 +2,7 @@
 #include "proc/smtp/smtp.h"
 
 #include "base/log.h"
+#include <stdio.h>
 #include <string.h>
 
 static enum ipc_outcome outcome_kind(enum smtp_result result)
@@ -34,6 +35,7 @@ static struct ipc_job_outcome outcome_of(const struct smtp_job *job, size_t i)
         .remote_id = r->result == SMTP_RESULT_TAKEN ? smtp_remote_id(r->text) : SPAN(""),
         .host = place->host,
         .ip = place->ip,
+        .earlier = span_of(job->earlier, place->earlier),
     };
 }
 
@@ -43,6 +45,18 @@ static void count(struct smtp_proc *proc, enum ipc_outcome outcome)
     proc->failed += outcome == IPC_OUTCOME_FAILED;
     proc->uncertain += outcome == IPC_OUTCOME_UNCERTAIN;
     proc->deferred += outcome == IPC_OUTCOME_DEFERRED;
+}
+
+void smtp_job_note_earlier(struct smtp_job *job, const struct smtp_place *place, struct span text)
+{
+    char *at = job->earlier + job->earlier_size;
+    size_t room = sizeof(job->earlier) - job->earlier_size;
+
+    if (place->host.size == 0 || room <= sizeof("tried before: "))
+        return;
+    int n = snprintf(at, room, "%s" SPAN_FMT ": " SPAN_FMT, job->earlier_size ? "; " : "tried before: ",
+                     SPAN_ARG(place->host), SPAN_ARG(text));
+    job->earlier_size += (size_t)n < room ? (size_t)n : room - 1;
 }
 
 void smtp_job_answer(struct smtp_job *job)

@@ -127,6 +127,7 @@ struct smtp_attempt {
 /* Where a recipient's result came from. */
 struct smtp_place {
     struct span host, ip;
+    size_t earlier;   /* bytes of the job's `earlier` that were there before this place was tried */
     bool destination; /* the result concerns all that goes the same way */
 };
 
@@ -158,6 +159,9 @@ struct smtp_job {
     char trouble_status[SMTP_HEARD_STATUS_SIZE];
     char trouble[512];
     struct smtp_place trouble_place;
+    /* "tried before: one.test: can't connect …; two.test: 421 …" */
+    char earlier[IPC_EARLIER_MAX];
+    size_t earlier_size;
 };
 
 /* A job came: it lives until it has answered. */
@@ -173,6 +177,8 @@ void smtp_jobs_drop(struct smtp_proc *proc, bool unbegun, const char *why);
 
 /* outcome.c: answers the queue. */
 void smtp_job_answer(struct smtp_job *job);
+/* This place is left for another one, because of `text`. */
+void smtp_job_note_earlier(struct smtp_job *job, const struct smtp_place *place, struct span text);
 
 /* route.c: IPC_ROUTE. */
 void smtp_route_begin(struct smtp_proc *proc, const struct ipc_arrival *arrival);

@@ -88,6 +88,18 @@ static void every_kind_and_state_has_a_word(void **state)
     assert_int_equal(recipient_state_parse(SPAN("lost")), 0);
 }
 
+static void replies_begin_with_a_code(void **state)
+{
+    static const char *const replies[] = {"250", "550 no", "451-4.3.0 a\n451 b"};
+    static const char *const others[] = {
+        "", "55", "5500", "150 x", "650 x", "the domain has none", "can't connect"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(replies); i++)
+        assert_true(event_is_reply(span_from_cstr(replies[i])));
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        assert_false(event_is_reply(span_from_cstr(others[i])));
+}
+
 static void closing_kinds_name_their_state(void **state)
 {
     static const struct {
@@ -121,6 +133,7 @@ int main(void)
         cmocka_unit_test(unknown_kinds_are_refused),
         cmocka_unit_test(every_kind_and_state_has_a_word),
         cmocka_unit_test(closing_kinds_name_their_state),
+        cmocka_unit_test(replies_begin_with_a_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,6 +86,22 @@ static void a_delay_in_german(void **state)
     free(text);
 }
 
+static void our_own_words_are_nobodys_reply(void **state)
+{
+    struct report_recipient recipient = unknown;
+    struct report report = failed;
+    struct report_made made;
+
+    recipient.host = SPAN("");
+    recipient.reply = SPAN("the domain far.test does not exist");
+    report.recipients = &recipient;
+    char *text = written(&report, &made);
+    assert_has(text, "\r\n    the domain far.test does not exist\r\n");
+    assert_has(text, "Diagnostic-Code: X-Postbuch; the domain far.test does not exist\r\n");
+    assert_has_not(text, "said:");
+    free(text);
+}
+
 /* Strangers' words start neither a field nor a line nor a part. */
 static void hostile_words(void **state)
 {
@@ -202,11 +218,15 @@ static void explanations(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_failure),         cmocka_unit_test(a_delay_in_german),
-        cmocka_unit_test(hostile_words),     cmocka_unit_test(what_it_needs),
-        cmocka_unit_test(nothing_to_nobody), cmocka_unit_test(the_largest_fits_the_spool),
-        cmocka_unit_test(explanations),      cmocka_unit_test(a_long_header_is_cut_at_a_line)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_failure),
+                                       cmocka_unit_test(a_delay_in_german),
+                                       cmocka_unit_test(our_own_words_are_nobodys_reply),
+                                       cmocka_unit_test(hostile_words),
+                                       cmocka_unit_test(what_it_needs),
+                                       cmocka_unit_test(nothing_to_nobody),
+                                       cmocka_unit_test(the_largest_fits_the_spool),
+                                       cmocka_unit_test(explanations),
+                                       cmocka_unit_test(a_long_header_is_cut_at_a_line)};
     setenv("TZ", "CET-1", 1);
     tzset();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ struct asked {
     size_t count;
     struct {
         uint8_t outcome, scope;
-        char status[16], text[512], remote_id[64], host[64], ip[64];
+        char status[16], text[512], remote_id[64], host[64], ip[64], earlier[512];
     } of[4];
 };
 
@@ -49,6 +49,7 @@ static void on_answer(struct ipc_call *call, const struct ipc_message *reply)
         copy(o->remote_id, a->of[i].remote_id, sizeof(a->of[i].remote_id));
         copy(o->host, a->of[i].host, sizeof(a->of[i].host));
         copy(o->ip, a->of[i].ip, sizeof(a->of[i].ip));
+        copy(o->earlier, a->of[i].earlier, sizeof(a->of[i].earlier));
     }
 }
 
@@ -207,10 +208,14 @@ static void reuses_connections(void **state)
 static void goes_to_the_next_host(void **state)
 {
     static const struct {
-        const char *greeting, *mail, *rcpt, *data, *end;
-    } cases[] = {{.greeting = "554 5.7.1 no"}, {.greeting = "hello"},      {.mail = "451 4.3.0 no"},
-                 {.rcpt = "450 4.2.0 grey"},   {.data = "452 4.3.1 full"}, {.end = "451 4.3.0 no"},
-                 {.mail = "421 4.3.2 bye"}};
+        const char *greeting, *mail, *rcpt, *data, *end, *earlier;
+    } cases[] = {{.greeting = "554 5.7.1 no", .earlier = "tried before: one0.test: 554 5.7.1 no"},
+                 {.greeting = "hello", .earlier = "tried before: one1.test: this is no SMTP reply"},
+                 {.mail = "451 4.3.0 no", .earlier = "tried before: one2.test: 451 4.3.0 no"},
+                 {.rcpt = "450 4.2.0 grey", .earlier = "tried before: one3.test: 450 4.2.0 grey"},
+                 {.data = "452 4.3.1 full", .earlier = "tried before: one4.test: 452 4.3.1 full"},
+                 {.end = "451 4.3.0 no", .earlier = "tried before: one5.test: 451 4.3.0 no"},
+                 {.mail = "421 4.3.2 bye", .earlier = "tried before: one6.test: 421 4.3.2 bye"}};
     struct asked a;
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -225,6 +230,8 @@ static void goes_to_the_next_host(void **state)
         deliver(&a, name);
         assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
         assert_string_equal(a.of[0].host, "two.test");
+        assert_ptr_equal(strstr(a.of[0].earlier, cases[i].earlier), a.of[0].earlier);
+        assert_null(strchr(a.of[0].earlier, ';'));
         assert_int_equal(b.second.messages, i + 1);
     }
 }
@@ -270,6 +277,7 @@ static void tells_the_last_trouble(void **state)
     assert_string_equal(a.of[0].status, "4.7.1");
     assert_string_equal(a.of[0].text, "554 5.7.1 listed");
     assert_string_equal(a.of[0].host, "two.test");
+    assert_string_equal(a.of[0].earlier, "tried before: one.test: 554 5.7.1 listed");
 }
 
 /* No other host gets it: it may be there already. */
