@@ -107,6 +107,8 @@ CODEC_DEFINE(static, job_outcome_codec, struct ipc_job_outcome,
 CODEC_DEFINE(static, job_result_codec, struct ipc_job_result,
              CODEC_LIST(struct ipc_job_result, outcomes, outcome_count, 1000, &job_outcome_codec),
              CODEC_SPAN(struct ipc_job_result, mx_set, IPC_MX_SET_MAX));
+CODEC_DEFINE(static, job_wanted_codec, struct ipc_job_wanted,
+             CODEC_UINT(struct ipc_job_wanted, job, UINT64_MAX));
 CODEC_DEFINE(static, job_body_codec, struct ipc_job_body,
              CODEC_UINT(struct ipc_job_body, job, UINT64_MAX),
              CODEC_SPAN(struct ipc_job_body, bytes, IPC_CHUNK_MAX));
@@ -192,6 +194,7 @@ static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_JOB_RESULT] = {"job-result", &job_result_codec, .is_reply = true},
     [IPC_JOB_BODY] = {"job-body", &job_body_codec, IPC_CLASS_BODY, IPC_JOB_TAKEN},
     [IPC_JOB_TAKEN] = {"job-taken", &nothing_codec, .is_reply = true},
+    [IPC_JOB_WANTED] = {"job-wanted", &job_wanted_codec},
 
     [IPC_REPORT] = {"report", &report_codec, IPC_CLASS_BODY, IPC_REPORTED},
     [IPC_REPORTED] = {"reported", &reported_codec, .is_reply = true},

@@ -57,6 +57,7 @@ enum ipc_type {
     IPC_JOB_RESULT,
     IPC_JOB_BODY,
     IPC_JOB_TAKEN,
+    IPC_JOB_WANTED,
 
     /* queue to book and back */
     IPC_SEALED,
@@ -322,6 +323,11 @@ struct ipc_job_result {
     struct span mx_set; /* names of the MX hosts, sorted: who has the same ones is the same */
 };
 
+/* A station is there for a job that came without its body: send it now. */
+struct ipc_job_wanted {
+    uint64_t job;
+};
+
 /* The next bytes of a job's body; an empty chunk says that the queue can't go on: drop the job. */
 struct ipc_job_body {
     uint64_t job;
@@ -424,6 +430,7 @@ struct ipc_message {
         struct ipc_job job;
         struct ipc_job_result job_result;
         struct ipc_job_body job_body;
+        struct ipc_job_wanted job_wanted;
         struct ipc_position position;
         struct ipc_queue_filter queue_filter;
         struct ipc_queue_page queue_page;

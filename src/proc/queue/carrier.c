@@ -10,7 +10,24 @@ static void on_credit(struct ipc_waiter *waiter);
 static void on_lost(void *owner, struct ipc_channel *channel, int error);
 
 static const struct ipc_role mailbox_role = {.peer_name = "mailbox", .lost = on_lost};
-static const struct ipc_role smtp_role = {.peer_name = "smtp", .lost = on_lost};
+
+static void on_wanted(void *owner, const struct ipc_arrival *arrival)
+{
+    struct carrier *c = owner;
+
+    LIST_EACH(&c->jobs, link)
+    {
+        struct job *job = CONTAINER_OF(link, struct job, link);
+        if (job->number != arrival->message->job_wanted.job)
+            continue;
+        job_wanted(job);
+        return;
+    }
+}
+
+static const struct ipc_handler smtp_handlers[] = {{IPC_JOB_WANTED, on_wanted}};
+static const struct ipc_role smtp_role = {"smtp", smtp_handlers, ARRAY_SIZE(smtp_handlers), on_lost,
+                                          false};
 
 static bool is_mailbox(const struct carrier *c)
 {

@@ -26,6 +26,13 @@ struct carrier {
     uint32_t inline_bytes; /* of bodies that it was given with jobs under way */
 };
 
+/*
+ * A carrier is given so many bytes of bodies with its jobs at once; beyond that a job goes without
+ * its body, which follows when a station is there. So stations that don't answer can't fill the
+ * channel with bodies that nobody takes.
+ */
+enum { CARRIER_INLINE_MAX = IPC_BODY_WINDOW / 2 };
+
 void carrier_init(struct carrier *carrier, struct queue *q, unsigned number);
 /* A channel to it, new or anew; owns `fd` unless it fails. 0 or -errno. */
 int carrier_connect(struct carrier *carrier, int fd);

@@ -8,6 +8,18 @@
 static void on_result(struct ipc_call *call, const struct ipc_message *reply);
 static void on_chunk_taken(struct ipc_call *call, const struct ipc_message *reply);
 
+/* What was read from disk is of no more use. */
+static void unload(struct job *job)
+{
+    if (job->reader)
+        spool_reader_close(job->queue->spool, job->reader);
+    free(job->header);
+    free(job->chunk);
+    job->reader = NULL;
+    job->stored = NULL;
+    job->header = job->chunk = NULL;
+}
+
 void job_free(struct job *job)
 {
     struct queue *q = job->queue;
@@ -18,12 +30,10 @@ void job_free(struct job *job)
     }
     list_remove(&job->link);
     job->carrier->job_count--;
+    job->carrier->inline_bytes -= job->inline_bytes;
     ipc_call_cancel(&job->call);
     ipc_call_cancel(&job->chunk_call);
-    if (job->reader)
-        spool_reader_close(q->spool, job->reader);
-    free(job->header);
-    free(job->chunk);
+    unload(job);
     free(job);
     dispatch_kick(q);
 }
@@ -57,8 +67,9 @@ static int fill_recipients(const struct job *job, const struct parcel *parcel,
     return 0;
 }
 
-/* Sends the job; its call holds no pointer into parcel or stored afterwards. */
-static int send_job(struct job *job, const struct parcel *parcel)
+/* Sends the job, `offered` without its body; its call holds no pointer into parcel or stored
+ * afterwards. */
+static int send_job(struct job *job, const struct parcel *parcel, bool offered)
 {
     struct ipc_job_recipient recipients[JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
     const struct envelope *e = parcel ? &parcel->envelope : &job->stored->envelope;
@@ -79,12 +90,12 @@ static int send_job(struct job *job, const struct parcel *parcel)
                              .recipient_count = job->count};
     if (parcel) {
         wire->header = parcel->header;
-        wire->body = parcel->body;
+        wire->body = offered ? SPAN("") : parcel->body;
         wire->size_bytes = parcel->body.size;
     } else {
         wire->header = span_of(job->header, job->stored->header_bytes);
         wire->size_bytes = job->stored->body_bytes;
-        if (job->chunk_size == job->stored->body_bytes)
+        if (!offered && job->chunk_size == job->stored->body_bytes)
             wire->body = span_of(job->chunk, job->chunk_size);
     }
     job->call.fn = on_result;
@@ -108,24 +119,50 @@ static void fail(struct job *job, int error)
     job_free(job);
 }
 
-static void send_chunk(struct job *job)
+static void send_bytes(struct job *job, struct span bytes)
 {
-    struct ipc_message m = {
-        .type = IPC_JOB_BODY,
-        .job_body = {.job = job->number, .bytes = span_of(job->chunk, job->chunk_size)}};
+    struct ipc_message m = {.type = IPC_JOB_BODY, .job_body = {.job = job->number, .bytes = bytes}};
 
-    if (job->error)
-        m.job_body.bytes.size = 0; /* it can't be read: the carrier drops the job */
     job->chunk_call.fn = on_chunk_taken;
     int r = ipc_call(job->carrier->channel, &job->chunk_call, &m);
     if (r == -EAGAIN)
         move_to(job, &job->carrier->blocked, JOB_RUNNING);
 }
 
+/* When it can't be read an empty one lets the carrier drop the job. */
+static void send_chunk(struct job *job)
+{
+    send_bytes(job, span_of(job->chunk, job->error ? 0 : job->chunk_size));
+}
+
+/* The bytes of its body that go at once, when they may. */
+static uint32_t first_bytes(const struct job *job, const struct parcel *parcel)
+{
+    return (uint32_t)(parcel ? parcel->body.size : job->chunk_size);
+}
+
+static bool must_offer(const struct job *job, uint32_t bytes)
+{
+    return job->next_hop.size && bytes && job->carrier->inline_bytes + bytes > CARRIER_INLINE_MAX;
+}
+
+static void is_sent(struct job *job, uint32_t bytes)
+{
+    job->inline_bytes = bytes;
+    job->carrier->inline_bytes += bytes;
+    move_to(job, &job->carrier->jobs, JOB_RUNNING);
+    if (job->stored && is_streamed(job))
+        send_chunk(job);
+    else
+        unload(job);
+}
+
 static void send_whole(struct job *job, const struct parcel *parcel)
 {
     struct carrier *c = job->carrier;
-    int r = c->channel ? send_job(job, parcel) : -EPIPE;
+    uint32_t bytes = first_bytes(job, parcel);
+    bool offered = must_offer(job, bytes);
+    int r = c->channel ? send_job(job, parcel, offered) : -EPIPE;
 
     if (r == -EAGAIN) {
         move_to(job, &c->blocked, JOB_BLOCKED);
@@ -133,30 +170,67 @@ static void send_whole(struct job *job, const struct parcel *parcel)
         job_lose(job);
     } else if (r < 0) {
         fail(job, r);
+    } else if (offered) {
+        move_to(job, &c->jobs, JOB_OFFERED);
+        unload(job);
     } else {
-        move_to(job, &c->jobs, JOB_RUNNING);
-        if (!parcel && is_streamed(job))
-            send_chunk(job);
+        is_sent(job, bytes);
     }
+}
+
+/* Its bytes when they are in memory, else NULL. */
+static const struct parcel *parcel_of(struct job *job)
+{
+    struct parcels *parcels = &job->queue->parcels;
+    const struct parcel *parcel = parcel_find(parcels, &job->message->id);
+    bool hit = parcel && parcel->whole;
+
+    *(hit ? &parcels->hits : &parcels->misses) += 1;
+    return hit ? parcel : NULL;
+}
+
+static void read_it(struct job *job)
+{
+    move_to(job, &job->carrier->jobs, JOB_LOADING);
+    int r = job_load(job);
+    if (r < 0)
+        fail(job, r);
 }
 
 static void begin(struct job *job)
 {
-    struct queue *q = job->queue;
-    const struct parcel *parcel = parcel_find(&q->parcels, &job->message->id);
+    const struct parcel *parcel = job->stored ? NULL : parcel_of(job);
+
+    if (job->stored || parcel)
+        send_whole(job, parcel);
+    else
+        read_it(job);
+}
+
+static void send_read(struct job *job)
+{
+    move_to(job, &job->carrier->jobs, JOB_RUNNING);
+    send_chunk(job);
+}
+
+static void give_body(struct job *job)
+{
+    const struct parcel *parcel = job->stored ? NULL : parcel_of(job);
 
     if (job->stored) {
-        send_whole(job, NULL);
-    } else if (parcel && parcel->whole) {
-        q->parcels.hits++;
-        send_whole(job, parcel);
+        send_read(job);
+    } else if (parcel) {
+        move_to(job, &job->carrier->jobs, JOB_RUNNING);
+        send_bytes(job, parcel->body);
     } else {
-        q->parcels.misses++;
-        move_to(job, &job->carrier->jobs, JOB_LOADING);
-        int r = job_load(job);
-        if (r < 0)
-            fail(job, r);
+        read_it(job);
     }
+}
+
+void job_wanted(struct job *job)
+{
+    if (job->state == JOB_OFFERED)
+        give_body(job);
 }
 
 int job_start(struct queue *q, const struct route *route, const struct job_item *items,
@@ -183,13 +257,10 @@ int job_start(struct queue *q, const struct route *route, const struct job_item 
 
 void job_retry(struct job *job)
 {
-    if (job->state == JOB_RUNNING) {
-        list_remove(&job->link);
-        list_append(&job->carrier->jobs, &job->link);
-        send_chunk(job);
-    } else {
+    if (job->state == JOB_RUNNING)
+        give_body(job);
+    else
         begin(job);
-    }
 }
 
 void job_lose(struct job *job)
@@ -212,6 +283,8 @@ void job_loaded(struct job *job)
 {
     if (job->over)
         job_free(job);
+    else if (ipc_call_is_pending(&job->call))
+        send_read(job);
     else if (job->error)
         fail(job, job->error);
     else
@@ -230,7 +303,7 @@ static void on_chunk_taken(struct ipc_call *call, const struct ipc_message *repl
 {
     struct job *job = CONTAINER_OF(call, struct job, chunk_call);
 
-    if (!reply || job->error)
+    if (!reply || job->error || !job->stored)
         return; /* the result tells the rest */
     job->body_at += job->chunk_size;
     if (job->body_at < job->stored->body_bytes)

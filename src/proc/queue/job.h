@@ -4,8 +4,10 @@
  *   (new) ──bytes in memory──▶ RUNNING ──result──▶ booked, freed
  *     │                          ▲ │
  *     ├──not in memory──▶ LOADING┘ └── channel lost: booked as uncertain, scheduled again
- *     └──no credit──▶ BLOCKED ──▶ (new)
+ *     ├──no credit──▶ BLOCKED ──▶ (new)
+ *     └──much is under way──▶ OFFERED ──wanted──▶ RUNNING, or LOADING first
  *
+ * An OFFERED job has gone without its body (carrier.h): nothing can have been delivered.
  * While RUNNING the body of a large message is streamed: a chunk is read on a thread, sent, and the
  * next is read when the carrier has taken it.
  */
@@ -15,7 +17,7 @@
 
 enum { JOB_RECIPIENTS_MAX = 100 };
 
-enum job_state { JOB_NEW, JOB_LOADING, JOB_BLOCKED, JOB_RUNNING };
+enum job_state { JOB_NEW, JOB_LOADING, JOB_BLOCKED, JOB_OFFERED, JOB_RUNNING };
 
 struct job_item {
     struct spool_recipient *recipient;
@@ -33,6 +35,7 @@ struct job {
     bool over;    /* booked; only waits for the thread */
     struct ipc_call call;
     uint64_t number;
+    uint32_t inline_bytes; /* of the body, gone with the job */
 
     /* From disk. */
     struct spool_reader *reader;
@@ -54,6 +57,8 @@ int job_start(struct queue *q, const struct route *route, const struct job_item 
               uint32_t count);
 /* There may be credit again. */
 void job_retry(struct job *job);
+/* A station is there: the body of an OFFERED job goes. */
+void job_wanted(struct job *job);
 /* The carrier is gone or we end: all items go back. */
 void job_lose(struct job *job);
 

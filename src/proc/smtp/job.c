@@ -18,6 +18,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -367,12 +368,26 @@ bool smtp_job_give_body(struct smtp_job *job)
     return true;
 }
 
+/* The queue may have kept the body back until a station is there. */
+static void ask_for_body(struct smtp_job *job)
+{
+    struct ipc_message m = {.type = IPC_JOB_WANTED, .job_wanted = {.job = job->number}};
+    bool ask = !job->asked && job->proc->queue && job->epoch == job->proc->epoch;
+    int r = ask ? ipc_notify(job->proc->queue, &m) : 0;
+
+    job->asked = true;
+    if (r < 0 && r != -EPIPE)
+        log_fatal("can't ask for the body of a job: %s", strerror(-r));
+}
+
 static void begin_mail(struct smtp_job *job)
 {
     struct smtp_piece *piece = first_piece(job);
 
-    if (!piece && job->mail.size_bytes)
-        return; /* its first bytes are on their way */
+    if (!piece && job->mail.size_bytes) {
+        ask_for_body(job); /* or it is on its way */
+        return;
+    }
     job->mail.body = piece ? span_of(piece->bytes, piece->size) : SPAN("");
     for (size_t i = 0; i < job->mail.recipient_count; i++)
         job->tried[i] = smtp_result_is_open(job->mail.recipients[i].result);

@@ -144,6 +144,7 @@ struct smtp_job {
     struct smtp_place *places;
     struct list pieces; /* come, and not given on */
     uint64_t to_come;   /* bytes not come yet */
+    bool asked;         /* the queue, for the body */
     bool consumed;      /* part of the body is gone: no second host can have it */
     bool has_way;
     struct smtp_way way;

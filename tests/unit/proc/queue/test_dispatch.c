@@ -153,6 +153,71 @@ static void a_lost_reply_is_booked_as_uncertain(void **state)
     world_free(w);
 }
 
+static bool is_offered(const struct world_job *job)
+{
+    return job->body.size < job->size_bytes;
+}
+
+static bool is_whole(struct world *w, void *arg)
+{
+    return !is_offered(arg);
+}
+
+static bool has_delivered(struct world *w, void *arg)
+{
+    return w->delivered == *(size_t *)arg;
+}
+
+static void want(struct world *w, struct world_job *job)
+{
+    struct ipc_message m = {.type = IPC_JOB_WANTED, .job_wanted = {job->number}};
+    assert_int_equal(ipc_notify(job->channel, &m), 0);
+}
+
+/* Stations that don't answer are offered no more bodies than half the channel holds; others' go
+ * when they are asked for, from memory and from disk. */
+static void silent_stations_fill_no_channel(void **state)
+{
+    enum { SIZE = 60000, COUNT = 2 * CARRIERS * CARRIER_INLINE_MAX / SIZE };
+    static char body[SIZE];
+    struct world *w = begin();
+    size_t offered = 0;
+    struct world_job *one = NULL;
+    memset(body, 'x', SIZE);
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    world_join_smtp(w);
+    for (int i = 0; i < COUNT; i++) {
+        char address[40];
+        struct world_commit c;
+        snprintf(address, sizeof(address), "x@d%d.example", i);
+        world_send(w, &c, "s@here.example", address, span_of(body, SIZE));
+        world_until_answered(w, &c);
+    }
+    world_until_jobs(w, COUNT);
+    for (size_t i = 0; i < COUNT; i++) {
+        offered += is_offered(&w->jobs[i]);
+        one = is_offered(&w->jobs[i]) ? &w->jobs[i] : one;
+    }
+    assert_in_range(COUNT - offered, 1, IPC_SMTP_PROCESSES * (CARRIER_INLINE_MAX / SIZE));
+    assert_true(offered > 0);
+
+    w->mailbox_does = MAILBOX_DELIVERS;
+    size_t before = w->queue.parcels.hits + w->queue.parcels.misses;
+    want(w, one);
+    world_until(w, is_whole, one);
+    assert_int_equal(w->delivered, 1);
+    for (size_t i = 0; i < COUNT; i++)
+        if (is_offered(&w->jobs[i]))
+            want(w, &w->jobs[i]);
+    world_until(w, has_delivered, &offered);
+    assert_true(w->queue.parcels.hits + w->queue.parcels.misses >= before + offered);
+    assert_memory_equal(one->body.data, body, SIZE);
+    want(w, one); /* long answered: nothing happens */
+    world_rest(w);
+    assert_int_equal(w->delivered, offered);
+    world_free(w);
+}
+
 static void a_lost_smtp_process_costs_the_mailbox_nothing(void **state)
 {
     struct world *w = begin();
@@ -340,6 +405,7 @@ int main(void)
         cmocka_unit_test(foreign_mail_waits_for_its_process),
         cmocka_unit_test(one_next_hop_is_one_processs),
         cmocka_unit_test(a_lost_reply_is_booked_as_uncertain),
+        cmocka_unit_test(silent_stations_fill_no_channel),
         cmocka_unit_test(a_lost_smtp_process_costs_the_mailbox_nothing),
         cmocka_unit_test(a_changed_route_is_good_for_what_waits),
         cmocka_unit_test(a_killed_queue_remembers_and_attempts_again),

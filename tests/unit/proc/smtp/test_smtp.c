@@ -15,6 +15,7 @@
 static struct bench {
     struct smtp_proc proc;
     struct ipc_channel *queue, *resolver;
+    uint64_t wanted; /* the job whose body the process asked for */
     struct station first, second;
     unsigned questions;
 } b;
@@ -62,7 +63,13 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 {
 }
 
-static const struct ipc_role queue_role = {.peer_name = "smtp", .lost = on_lost};
+static void on_wanted(void *owner, const struct ipc_arrival *arrival)
+{
+    b.wanted = arrival->message->job_wanted.job;
+}
+
+static const struct ipc_handler queue_handlers[] = {{IPC_JOB_WANTED, on_wanted}};
+static const struct ipc_role queue_role = {"smtp", queue_handlers, 1, on_lost, false};
 
 /* Every name is 127.0.0.1, but those that don't exist. */
 static void on_question(void *owner, const struct ipc_arrival *arrival)
@@ -319,6 +326,21 @@ static void send_piece(struct asked *a, const char *bytes, size_t size)
     UNTIL(a->taken > taken);
 }
 
+/* A body that the queue kept back comes when a station is there. */
+static void asks_for_a_body_that_was_kept_back(void **state)
+{
+    struct asked a;
+
+    ask(&a, to_first(), SPAN(""), 7, 1);
+    assert_int_equal(b.wanted, 0);
+    UNTIL(b.wanted == 1);
+    assert_int_equal(b.first.connections, 1);
+    assert_int_equal(a.answers, 0);
+    send_piece(&a, "hello\r\n", 7);
+    UNTIL(a.answers);
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+}
+
 static void streams(const char *ehlo)
 {
     static char piece[PIECE];
@@ -445,6 +467,7 @@ int main(void)
         TEST(is_uncertain),
         TEST(knows_dead_domains),
         TEST(never_carries_mail_back_to_itself),
+        TEST(asks_for_a_body_that_was_kept_back),
         TEST(streams_large_messages),
         TEST(streams_in_chunks),
         TEST(lets_go_of_a_body_that_cannot_come),
