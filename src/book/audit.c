@@ -58,6 +58,8 @@ static const char *const names[AUDIT_KIND_COUNT] = {
     [AUDIT_OVERDUE] = "overdue",
     [AUDIT_NOT_IN_QUEUE] = "not_in_queue",
     [AUDIT_NOT_IN_BOOK] = "not_in_book",
+    [AUDIT_DAMAGE] = "damage",
+    [AUDIT_ALARM] = "alarm",
 };
 
 const char *audit_kind_name(enum audit_kind kind)
@@ -73,7 +75,7 @@ void audit_tell(struct audit *audit, enum audit_kind kind, const struct id *id, 
 
     if (id)
         finding.id = *id;
-    audit->counts->findings++;
+    audit->counts->findings += kind != AUDIT_ALARM;
     audit->options->found(audit->options->arg, &finding);
 }
 
@@ -112,7 +114,7 @@ static void tell_unreadable(struct audit *audit, int error)
     audit_tell(audit, AUDIT_FILE, NULL, EVENT_NO_RECIPIENT, text);
 }
 
-static int open_file(const char *folder, const char *name, struct db *db)
+int audit_open_file(const char *folder, const char *name, struct db *db)
 {
     char path[4096];
 
@@ -127,7 +129,7 @@ static bool was_remade(const char *folder, const char *name)
     struct db db;
     bool found = false;
 
-    if (open_file(folder, MAIN_FILE_NAME, &db) < 0)
+    if (audit_open_file(folder, MAIN_FILE_NAME, &db) < 0)
         return false;
     sqlite3_stmt *s = db_statement(&db, AUDIT_SQL_DAMAGE);
     if (s) {
@@ -145,7 +147,7 @@ static int check_file(struct audit *audit, const char *folder, const struct ledg
     week_file(file->kind, file->week, audit->file);
     audit->week = file->week;
     audit->was_remade = was_remade(folder, audit->file);
-    int r = open_file(folder, audit->file, &db);
+    int r = audit_open_file(folder, audit->file, &db);
     if (r == 0) {
         r = check_open_file(audit, &db, file->kind);
         db_done(&db);
@@ -154,103 +156,6 @@ static int check_file(struct audit *audit, const char *folder, const struct ledg
     if (r < 0 && r != -ENOMEM && r != -ENODATA)
         tell_unreadable(audit, r);
     audit->file[0] = '\0';
-    return r == -ENOMEM ? r : 0;
-}
-
-/* ---- the queue ---- */
-
-static int collect_from_book(const char *folder, const struct ledger_list *list,
-                             struct audit_set *out)
-{
-    char name[WEEK_FILE_SIZE];
-    struct db db;
-    int r = 0;
-
-    for (size_t i = 0; r >= 0 && i < list->count; i++) {
-        if (list->files[i].kind != WEEK_ENTRIES)
-            continue;
-        week_file(WEEK_ENTRIES, list->files[i].week, name);
-        if (open_file(folder, name, &db) < 0)
-            continue; /* told already */
-        r = audit_collect_waiting(&db, out);
-        r = r == -ENOMEM ? r : 0;
-        db_done(&db);
-    }
-    audit_set_sort(out);
-    return r;
-}
-
-struct difference {
-    struct audit_set only_book, only_queue;
-    uint64_t queue_count;
-};
-
-static int subtract(const struct audit_set *from, const struct audit_set *what,
-                    struct audit_set *out)
-{
-    for (size_t i = 0; i < from->count; i++)
-        if (!audit_set_has(what, &from->items[i])) {
-            int r = audit_add_waiting(out, &from->items[i].id, from->items[i].index);
-            if (r < 0)
-                return r;
-        }
-    return 0;
-}
-
-static int compare_once(struct audit *audit, const char *folder, struct difference *out)
-{
-    struct audit_set book = {0}, queue = {0};
-    struct ledger_list list = {0};
-    int r = audit->options->list_waiting(audit->options->arg, &queue);
-
-    if (r == 0)
-        r = ledger_list(folder, &list);
-    if (r == 0)
-        r = collect_from_book(folder, &list, &book);
-    audit_set_sort(&queue);
-    out->queue_count = queue.count;
-    if (r == 0)
-        r = subtract(&book, &queue, &out->only_book);
-    if (r == 0)
-        r = subtract(&queue, &book, &out->only_queue);
-    ledger_list_done(&list);
-    audit_set_done(&book);
-    audit_set_done(&queue);
-    return r;
-}
-
-static void difference_done(struct difference *d)
-{
-    audit_set_done(&d->only_book);
-    audit_set_done(&d->only_queue);
-}
-
-static void tell_both(struct audit *audit, const struct audit_set *first,
-                      const struct audit_set *second, enum audit_kind kind, const char *text)
-{
-    for (size_t i = 0; i < first->count; i++)
-        if (audit_set_has(second, &first->items[i]))
-            audit_tell(audit, kind, &first->items[i].id, first->items[i].index, text);
-}
-
-/* Mail goes on while we look: only what differs twice in the same way is off. */
-static int compare_queue(struct audit *audit, const char *folder)
-{
-    struct difference first = {{0}}, second = {{0}};
-    int r = compare_once(audit, folder, &first);
-
-    if (r == 0 && first.only_book.count + first.only_queue.count)
-        r = compare_once(audit, folder, &second);
-    if (r == 0) {
-        tell_both(audit, &first.only_book, &second.only_book, AUDIT_NOT_IN_QUEUE,
-                  "waits by the book, but the queue doesn't have it");
-        tell_both(audit, &first.only_queue, &second.only_queue, AUDIT_NOT_IN_BOOK,
-                  "waits in the queue, but not by the book");
-        audit->counts->queue_compared = true;
-        audit->counts->queue_waiting = first.queue_count;
-    }
-    difference_done(&first);
-    difference_done(&second);
     return r == -ENOMEM ? r : 0;
 }
 
@@ -266,8 +171,9 @@ int audit_run(const char *folder, const struct audit_options *options, struct au
     for (size_t i = 0; r == 0 && i < list.count; i++)
         if (week_end_us(list.files[i].week) > options->since_us)
             r = check_file(&audit, folder, &list.files[i]);
-    if (r == 0 && options->list_waiting)
-        r = compare_queue(&audit, folder);
+    if (r == 0)
+        r = audit_check_queue(&audit, folder);
+    audit_set_done(&audit.late);
     chain_free(audit.chain);
     ledger_list_done(&list);
     return r;

@@ -3,6 +3,9 @@
  *
  *   accepted = delivered + relayed + expanded + returned + discarded + waiting
  *
+ * The queue is compared recipient by recipient: with a running server by asking it, else with what
+ * its next start will find in the spool and the book hasn't folded yet (struct audit_queue).
+ *
  * It recomputes each entry's state from its events, each link of the hash chain from the stored
  * commitments, and each commitment from the values as long as those weren't erased; it finds events
  * without an entry, expansions without children, and waiting entries that missed their own time.
@@ -24,6 +27,8 @@ enum audit_kind {
     AUDIT_OVERDUE,      /* waits, but its next attempt should long have been */
     AUDIT_NOT_IN_QUEUE, /* waits by the book, but the queue doesn't have it */
     AUDIT_NOT_IN_BOOK,  /* waits in the queue, but not by the book */
+    AUDIT_DAMAGE,       /* what the spool found damaged: set aside now, or booked */
+    AUDIT_ALARM,        /* booked; told only when asked for, and nothing that is off */
     AUDIT_KIND_COUNT
 };
 
@@ -38,25 +43,48 @@ struct audit_finding {
     const char *text;         /* what is off, in plain words; may hold nothing hostile */
 };
 
-/* What the queue has waiting. */
+/* A recipient that waits. */
 struct audit_waiting {
     struct id id;
+    bool is_planned; /* the queue knows when it goes on: that it is late by the book is explained */
     uint32_t index;
 };
 
-struct audit_set;
+struct audit_set {
+    struct audit_waiting *items;
+    size_t count, room;
+};
+
+/* What the log says of a recipient and the book doesn't know yet. */
+struct audit_change {
+    struct audit_waiting item;
+    uint32_t order; /* the last one counts */
+    bool waits;
+};
+
+/* The queue's side. */
+struct audit_queue {
+    struct audit_set waiting; /* what it has */
+    struct audit_change *unfolded;
+    size_t unfolded_count, unfolded_room;
+    uint64_t unfolded_records;
+    bool is_live; /* it changes while we look */
+    void *audit;  /* for audit_tell_damage() */
+};
 
 struct audit_options {
     int64_t since_us; /* only weeks that reach behind this; 0: all */
     int64_t now_us;
     int64_t overdue_us; /* how far a next attempt may lie in the past */
+    bool with_alarms;
     void *arg;
     void (*found)(void *arg, const struct audit_finding *finding);
     /* NULL: no progress. Called now and then: events checked in this file, of how many. */
     void (*progress)(void *arg, const char *file, uint64_t done, uint64_t total);
-    /* NULL: the queue isn't compared. First makes the book catch up, then lists all that wait: adds
-     * them with audit_add_waiting(). 0; -errno: it can't be asked (then it isn't compared). */
-    int (*list_waiting)(void *arg, struct audit_set *set);
+    /* NULL: the queue isn't compared. Fills `out`; of a running server it first makes the book
+     * catch up. 0; -errno: it can't be asked (then it isn't compared). Called again when something
+     * of a live queue differs. */
+    int (*look_at_queue)(void *arg, struct audit_queue *out);
 };
 
 struct audit_counts {
@@ -64,25 +92,32 @@ struct audit_counts {
     uint64_t states[RECIPIENT_STATE_COUNT];
     uint64_t messages, events, refusals, files, findings;
     uint64_t held;   /* of those waiting */
-    uint64_t alarms; /* alarms and damage booked by the spool: to be looked at, but no findings */
+    uint64_t alarms; /* alarms that are booked: to be looked at, but no findings */
     uint64_t remade; /* outcomes or children whose origin only a file set aside as damaged has */
     uint64_t queue_waiting;
+    uint64_t unfolded; /* records of the log that the book will fold when the server starts */
     bool queue_compared;
+    bool queue_stopped; /* compared with the spool of a stopped server */
 };
 
 /* Findings are no error. 0; -ENOENT, -EACCES: the folder can't be read; -ENOMEM. */
 int audit_run(const char *folder, const struct audit_options *options, struct audit_counts *out);
 
-/* ---- sets of waiting recipients (audit_set.c) ---- */
+/* ---- for look_at_queue (audit_set.c); 0 or -ENOMEM ---- */
 
-struct audit_set {
-    struct audit_waiting *items;
-    size_t count, room;
-};
+int audit_add_waiting(struct audit_set *set, const struct audit_waiting *item);
+/* In the order of the log. */
+int audit_add_change(struct audit_queue *queue, const struct id *id, uint32_t index, bool waits);
+/* Tells at once of AUDIT_DAMAGE, or an AUDIT_ALARM; `place` is where it lies ("log-…"). */
+void audit_tell_damage(struct audit_queue *queue, enum audit_kind kind, const struct id *id,
+                       const char *place, const char *text);
 
-/* 0 or -ENOMEM. */
-int audit_add_waiting(struct audit_set *set, const struct id *id, uint32_t index);
 /* Sorts it and drops doubles. */
 void audit_set_sort(struct audit_set *set);
-bool audit_set_has(const struct audit_set *sorted, const struct audit_waiting *item);
+/* NULL: it isn't in. */
+const struct audit_waiting *audit_set_find(const struct audit_set *sorted,
+                                           const struct audit_waiting *item);
 void audit_set_done(struct audit_set *set);
+/* The book's waiting set (sorted) as it will be when the rest of the log is folded. */
+int audit_apply_changes(struct audit_set *waiting, struct audit_queue *queue);
+void audit_queue_done(struct audit_queue *queue);

@@ -1,5 +1,7 @@
 #include "book/audit_impl.h"
 
+#include "base/clock.h"
+#include "base/printable.h"
 #include "book/volume.h"
 #include <errno.h>
 
@@ -240,6 +242,27 @@ static void read_event(sqlite3_stmt *s, struct chain_record *record, struct stor
     stored->name = &record->message;
 }
 
+/* What the spool or the log told of: damage is off, an alarm is for a person to look at. */
+static void take_warning(struct audit *audit, const struct chain_record *record)
+{
+    bool damage = record->kind == EVENT_DAMAGED;
+    char when[CLOCK_RFC3339_SIZE];
+    struct buffer text = BUFFER_INIT;
+
+    if (!damage && record->kind != EVENT_ALARM)
+        return;
+    audit->counts->alarms += !damage;
+    if (!damage && !audit->options->with_alarms)
+        return;
+    clock_format_rfc3339(record->time_us, when);
+    buffer_printf(&text, "booked %s: ", when);
+    printable_append(&text, record->personal[CHAIN_REPLY]);
+    buffer_append_byte(&text, '\0');
+    audit_tell(audit, damage ? AUDIT_DAMAGE : AUDIT_ALARM, &record->message,
+               record->recipient_index, buffer_error(&text) ? "out of memory" : text.data);
+    buffer_done(&text);
+}
+
 int audit_check_events(struct audit *audit, struct db *db)
 {
     struct lanes lanes = {.kind = WEEK_ENTRIES};
@@ -257,7 +280,7 @@ int audit_check_events(struct audit *audit, struct db *db)
     while (r == 0 && (r = db_step(s)) == 1) {
         read_event(s, &record, &stored);
         r = check_link(audit, &lanes, &stored, &record);
-        audit->counts->alarms += record.kind == EVENT_ALARM || record.kind == EVENT_DAMAGED;
+        take_warning(audit, &record);
         audit_progress(audit, ++done, (uint64_t)total);
     }
     if (r < 0 && s)

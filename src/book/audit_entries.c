@@ -67,26 +67,27 @@ static void check_state(struct audit *audit, const struct checked *c)
         tell(audit, c, AUDIT_STATE, "has other times than its events say");
 }
 
-static void check_overdue(struct audit *audit, const struct checked *c)
+/* Whether it is off is known when the queue was asked: it may wait for others to its destination.
+ */
+static int check_overdue(struct audit *audit, const struct checked *c)
 {
     const struct audit_options *o = audit->options;
+    struct audit_waiting item = {.id = c->id, .index = c->index};
 
-    if (c->row.state != RECIPIENT_WAITING || c->held)
-        return;
-    if (c->row.next_attempt_us == 0)
-        tell(audit, c, AUDIT_OVERDUE, "waits, but no next attempt is planned and nobody holds it");
-    else if (c->row.next_attempt_us < o->now_us - o->overdue_us)
-        tell(audit, c, AUDIT_OVERDUE, "waits, but its next attempt should long have been");
+    if (c->row.state != RECIPIENT_WAITING || c->held ||
+        c->row.next_attempt_us >= o->now_us - o->overdue_us)
+        return 0;
+    return audit_add_waiting(&audit->late, &item);
 }
 
-static void end_entry(struct audit *audit, const struct checked *c)
+static int end_entry(struct audit *audit, const struct checked *c)
 {
     check_state(audit, c);
-    check_overdue(audit, c);
     audit->counts->accepted++;
     audit->counts->held += c->held && c->row.state == RECIPIENT_WAITING;
     if (c->row.state > 0 && c->row.state < RECIPIENT_STATE_COUNT)
         audit->counts->states[c->row.state]++;
+    return check_overdue(audit, c);
 }
 
 static bool is_same(const struct checked *c, sqlite3_stmt *s)
@@ -108,16 +109,17 @@ static int check_entries(struct audit *audit, struct db *db)
         return db_error(db);
     while ((r = db_step(s)) == 1) {
         if (!any || !is_same(&c, s)) {
-            if (any)
-                end_entry(audit, &c);
+            r = any ? end_entry(audit, &c) : 0;
+            if (r < 0)
+                break;
             start_entry(s, &c);
             any = true;
         }
         add_event(s, &c);
     }
-    if (r == 0 && any)
-        end_entry(audit, &c);
-    return r;
+    if (r < 0)
+        sqlite3_reset(s);
+    return r == 0 && any ? end_entry(audit, &c) : r;
 }
 
 /* ---- what belongs together ---- */
@@ -164,14 +166,15 @@ int audit_check_entries(struct audit *audit, struct db *db)
 int audit_collect_waiting(struct db *db, struct audit_set *set)
 {
     sqlite3_stmt *s = db_statement(db, AUDIT_SQL_WAITING);
-    struct id id;
+    struct audit_waiting item = {.is_planned = false};
     int r;
 
     if (!s)
         return db_error(db);
     while ((r = db_step(s)) == 1) {
-        db_column_fixed(s, 0, id.bytes, ID_BYTES);
-        r = audit_add_waiting(set, &id, (uint32_t)sqlite3_column_int64(s, 1));
+        db_column_fixed(s, 0, item.id.bytes, ID_BYTES);
+        item.index = (uint32_t)sqlite3_column_int64(s, 1);
+        r = audit_add_waiting(set, &item);
         if (r < 0) {
             sqlite3_reset(s);
             return r;

@@ -25,11 +25,15 @@ struct audit {
     char file[WEEK_FILE_SIZE];
     int week;
     bool was_remade; /* the file was damaged once, and made anew from what the log still held */
+    struct audit_set late; /* wait, but by the book they shouldn't any more */
 };
 
 void audit_tell(struct audit *audit, enum audit_kind kind, const struct id *id, uint32_t index,
                 const char *text);
 void audit_progress(struct audit *audit, uint64_t done, uint64_t total);
+
+/* A file of the ledger, to read. Errors as in db.h. */
+int audit_open_file(const char *folder, const char *name, struct db *db);
 
 /* audit_chain.c: every link and commitment of a file. */
 int audit_check_events(struct audit *audit, struct db *db);
@@ -37,3 +41,5 @@ int audit_check_refusals(struct audit *audit, struct db *db);
 /* audit_entries.c: every entry's state, orphans, expansions, what is overdue. */
 int audit_check_entries(struct audit *audit, struct db *db);
 int audit_collect_waiting(struct db *db, struct audit_set *set);
+/* audit_queue.c: the queue against the book, when the files were checked; then what is overdue. */
+int audit_check_queue(struct audit *audit, const char *folder);

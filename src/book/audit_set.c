@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int audit_add_waiting(struct audit_set *set, const struct id *id, uint32_t index)
+int audit_add_waiting(struct audit_set *set, const struct audit_waiting *item)
 {
     if (set->count == set->room) {
         size_t room = set->room ? set->room * 2 : 1024;
@@ -13,7 +13,7 @@ int audit_add_waiting(struct audit_set *set, const struct id *id, uint32_t index
         set->items = more;
         set->room = room;
     }
-    set->items[set->count++] = (struct audit_waiting){*id, index};
+    set->items[set->count++] = *item;
     return 0;
 }
 
@@ -37,13 +37,76 @@ void audit_set_sort(struct audit_set *set)
     set->count = kept;
 }
 
-bool audit_set_has(const struct audit_set *set, const struct audit_waiting *item)
+const struct audit_waiting *audit_set_find(const struct audit_set *set,
+                                           const struct audit_waiting *item)
 {
-    return set->count && bsearch(item, set->items, set->count, sizeof(*set->items), compare);
+    return set->count ? bsearch(item, set->items, set->count, sizeof(*set->items), compare) : NULL;
 }
 
 void audit_set_done(struct audit_set *set)
 {
     free(set->items);
     *set = (struct audit_set){0};
+}
+
+/* ---- what the book doesn't know yet ---- */
+
+int audit_add_change(struct audit_queue *queue, const struct id *id, uint32_t index, bool waits)
+{
+    if (queue->unfolded_count == queue->unfolded_room) {
+        size_t room = queue->unfolded_room ? queue->unfolded_room * 2 : 1024;
+        struct audit_change *more = realloc(queue->unfolded, room * sizeof(*more));
+        if (!more)
+            return -ENOMEM;
+        queue->unfolded = more;
+        queue->unfolded_room = room;
+    }
+    queue->unfolded[queue->unfolded_count] =
+        (struct audit_change){{*id, false, index}, (uint32_t)queue->unfolded_count, waits};
+    queue->unfolded_count++;
+    return 0;
+}
+
+static int compare_changes(const void *left, const void *right)
+{
+    const struct audit_change *a = left, *b = right;
+    int by_item = compare(&a->item, &b->item);
+
+    return by_item ? by_item : (a->order > b->order) - (a->order < b->order);
+}
+
+/* What doesn't wait any more goes, what waits comes; the last word on each counts. */
+int audit_apply_changes(struct audit_set *waiting, struct audit_queue *queue)
+{
+    struct audit_change *c = queue->unfolded, *end = c + queue->unfolded_count;
+    struct audit_set result = {0};
+    size_t i = 0;
+    int r = 0;
+
+    if (queue->unfolded_count == 0)
+        return 0;
+    qsort(c, queue->unfolded_count, sizeof(*c), compare_changes);
+    for (; r == 0 && c < end; c++) {
+        if (c + 1 < end && compare(&c->item, &c[1].item) == 0)
+            continue;
+        while (r == 0 && i < waiting->count && compare(&waiting->items[i], &c->item) < 0)
+            r = audit_add_waiting(&result, &waiting->items[i++]);
+        if (i < waiting->count && compare(&waiting->items[i], &c->item) == 0)
+            i++;
+        if (r == 0 && c->waits)
+            r = audit_add_waiting(&result, &c->item);
+    }
+    for (; r == 0 && i < waiting->count; i++)
+        r = audit_add_waiting(&result, &waiting->items[i]);
+    audit_set_done(r == 0 ? waiting : &result);
+    if (r == 0)
+        *waiting = result;
+    return r;
+}
+
+void audit_queue_done(struct audit_queue *queue)
+{
+    audit_set_done(&queue->waiting);
+    free(queue->unfolded);
+    *queue = (struct audit_queue){0};
 }

@@ -77,17 +77,40 @@ static int read_deleted(struct main_file *m)
     return r;
 }
 
+static int open_db(const char *folder, enum db_mode mode, struct db *out)
+{
+    char path[4096];
+
+    return snprintf(path, sizeof(path), "%s/" MAIN_FILE_NAME, folder) < (int)sizeof(path)
+               ? db_open(path, mode, sql, STATEMENT_COUNT, out)
+               : -ENAMETOOLONG;
+}
+
+int main_file_read_position(const char *folder, struct book_position *out)
+{
+    struct main_file m = {.lane_count = 0};
+    int r = open_db(folder, DB_READ, &m.db);
+
+    if (r == 0) {
+        r = schema_check(&m.db);
+        if (r == 0)
+            r = read_lanes(&m);
+        db_done(&m.db);
+    }
+    if (r < 0 && r != -ENOENT && r != -ENODATA)
+        return r;
+    *out = main_file_position(&m, main_file_last_lane(&m));
+    return 0;
+}
+
 int main_file_open(const char *folder, struct main_file **out)
 {
     struct main_file *m = calloc(1, sizeof(*m));
-    char path[4096];
     int r;
 
     if (!m)
         return -ENOMEM;
-    r = snprintf(path, sizeof(path), "%s/" MAIN_FILE_NAME, folder) < (int)sizeof(path)
-            ? db_open(path, DB_WRITE, sql, STATEMENT_COUNT, &m->db)
-            : -ENAMETOOLONG;
+    r = open_db(folder, DB_WRITE, &m->db);
     if (r == 0)
         r = schema_make(&m->db, SCHEMA_MAIN);
     if (r == 0)

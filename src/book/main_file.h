@@ -23,6 +23,9 @@ struct main_file_head {
 int main_file_open(const char *folder, struct main_file **out);
 void main_file_close(struct main_file *file);
 
+/* For readers: up to where the last lane was folded; zero when there is no ledger yet. */
+int main_file_read_position(const char *folder, struct book_position *out);
+
 /* Zero for a lane that was never folded. */
 struct book_position main_file_position(const struct main_file *file, uint32_t lane);
 /* The highest lane that was ever folded; 0 when there was none. */

@@ -33,6 +33,7 @@ static void set_defaults(struct cli_server *out)
     put(out->control, sizeof(out->control), SPAN("/run/postbuch/control"));
     put(out->drop, sizeof(out->drop), SPAN("/var/spool/postbuch-drop"));
     put(out->ledger, sizeof(out->ledger), SPAN("/var/lib/postbuch/ledger"));
+    put(out->spool, sizeof(out->spool), SPAN("/var/spool/postbuch"));
     if (gethostname(out->hostname, sizeof(out->hostname) - 1) < 0)
         put(out->hostname, sizeof(out->hostname), SPAN("localhost"));
     put(out->origin, sizeof(out->origin), span_from_cstr(out->hostname));
@@ -79,6 +80,7 @@ int cli_server_find(const char *command, const char *config, struct cli_server *
     put(out->control, sizeof(out->control), c.control);
     put(out->drop, sizeof(out->drop), c.drop);
     put(out->ledger, sizeof(out->ledger), c.ledger);
+    put(out->spool, sizeof(out->spool), c.spool);
     put(out->hostname, sizeof(out->hostname), c.hostname);
     put(out->origin, sizeof(out->origin), origin_of(&c));
     set_submit(out);

@@ -10,6 +10,7 @@ struct cli_server {
     char submit[PATH_MAX];  /* the socket for local submission, beside it */
     char drop[PATH_MAX];    /* the drop folder */
     char ledger[PATH_MAX];  /* the folder of the book */
+    char spool[PATH_MAX];   /* the folder of what waits */
     char hostname[256];
     char origin[256]; /* the domain of addresses written without one */
 };

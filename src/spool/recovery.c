@@ -313,6 +313,7 @@ static int keep_tail(struct spool *spool, const struct segment *segment, uint64_
         return 0;
     append_alarm(spool, SPOOL_ALARM_TAIL, NULL, position, "aside-tail-%016llx-%llu",
                  (unsigned long long)segment->number, (unsigned long long)segment->end);
+    spool->tail = position;
     return put_aside(spool, segment, "tail", segment->end, tail_end);
 }
 

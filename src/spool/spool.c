@@ -291,6 +291,12 @@ const struct spool_damage *spool_damage_at(const struct spool *spool, size_t ind
     return index < spool->damage.count ? &spool->damage.rows[index] : NULL;
 }
 
+bool spool_has_tail(const struct spool *spool, struct spool_position *out_position)
+{
+    *out_position = spool->tail;
+    return spool->tail.segment != 0;
+}
+
 /* ---- The book, counts, pressure ---- */
 
 struct spool_position spool_sealed_position(const struct spool *spool)

@@ -174,6 +174,9 @@ struct spool_damage {
 };
 size_t spool_damage_count(const struct spool *spool);
 const struct spool_damage *spool_damage_at(const struct spool *spool, size_t index);
+/* Did spool_open() find bytes behind the last seal? Torn and damaged can't be told apart there
+ * (rule 2): they were put aside and booked as an alarm. */
+bool spool_has_tail(const struct spool *spool, struct spool_position *out_position);
 
 /* ---- Appends ----------------------------------------------------------------------------------
  */

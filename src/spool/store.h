@@ -37,6 +37,8 @@ struct store_ops {
     /* Takes the lane's lease, exclusively unless read_only. -EWOULDBLOCK: another has it. What the
      * lane's owner finds from then on is there for good: its names are synced first. */
     int (*open_lane)(struct store *store, bool read_only);
+    /* Does anybody have the lease now? 1, 0 or -errno. Only looks. */
+    int (*is_leased)(struct store *store);
     /* Calls `found` for each segment, in any order. */
     int (*list)(struct store *store, void (*found)(void *arg, const struct store_entry *entry),
                 void *arg);
@@ -81,3 +83,10 @@ struct store {
 
 /* The `file` store: a folder a lane. `folder_fd` is owned by the store from here on. */
 int store_file_new(int folder_fd, struct store **out);
+
+/* A look at `inner` that can't change it: opens the lane and its segments read-only, and answers
+ * what a start would change (set aside, tidied, prepared) as if it had been done. spool_open() on
+ * it recovers in memory what the next start will find: to be read and listed, never appended to.
+ * Owns `inner`, also when it fails. Whether its owner lives is the caller's question (is_leased).
+ */
+int store_readonly_new(struct store *inner, struct store **out);

@@ -22,6 +22,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -125,6 +126,33 @@ static int remove_unfinished(struct file_store *s, const char *name, void *arg)
     return is_unfinished(name) && unlinkat(s->folder_fd, name, 0) < 0 ? -errno : 0;
 }
 
+/* Who only looks whether there is a lease holds it for an instant: so ask more than once. */
+static int take_lease(int fd)
+{
+    enum { TRIES = 20 };
+    const struct timespec pause = {.tv_nsec = 5000000};
+
+    for (int i = 1; flock(fd, LOCK_EX | LOCK_NB) < 0; i++) {
+        if (errno != EWOULDBLOCK || i == TRIES)
+            return -errno;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+static int file_is_leased(struct store *store)
+{
+    int fd = openat(file_store(store)->folder_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int r = 0;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (flock(fd, LOCK_SH | LOCK_NB) < 0)
+        r = errno == EWOULDBLOCK ? 1 : -errno;
+    close(fd);
+    return r;
+}
+
 static int file_open_lane(struct store *store, bool read_only)
 {
     struct file_store *s = file_store(store);
@@ -134,9 +162,9 @@ static int file_open_lane(struct store *store, bool read_only)
     s->lock_fd = openat(s->folder_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->lock_fd < 0)
         return -errno;
-    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        return -errno;
-    int r = each_name(s, remove_unfinished, NULL);
+    int r = take_lease(s->lock_fd);
+    if (r == 0)
+        r = each_name(s, remove_unfinished, NULL);
     /* A name whose own sync failed, or was cut off by a kill, is trusted from here on. */
     return r < 0 ? r : sync_folder(s);
 }
@@ -487,6 +515,7 @@ static void file_close(struct store *store)
 
 static const struct store_ops file_ops = {
     .open_lane = file_open_lane,
+    .is_leased = file_is_leased,
     .list = file_list,
     .create_segment = file_create_segment,
     .open_segment = file_open_segment,

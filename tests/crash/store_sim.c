@@ -103,6 +103,12 @@ static int open_lane(struct store *store, bool read_only)
     return finish(s->sim, (struct store_sim_operation){.name = "open"}, sync_names(s->sim));
 }
 
+static int is_leased(struct store *store)
+{
+    struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
+    return is_dead(s) ? -EIO : s->sim->lease != NULL;
+}
+
 static int list(struct store *store, void (*found)(void *arg, const struct store_entry *entry),
                 void *arg)
 {
@@ -423,6 +429,7 @@ static void close_store(struct store *store)
 
 static const struct store_ops sim_ops = {
     .open_lane = open_lane,
+    .is_leased = is_leased,
     .list = list,
     .create_segment = create_segment,
     .open_segment = open_segment,

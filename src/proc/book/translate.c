@@ -162,10 +162,9 @@ static int alarm_event(struct translator *t, const struct spool_followed *record
 static int spools_alarm(struct translator *t, const struct spool_followed *record)
 {
     const struct spool_alarm *a = record->alarm;
-    bool damage = a->kind == SPOOL_ALARM_DAMAGE || a->kind == SPOOL_ALARM_TAIL;
-
-    return alarm_event(t, record, damage ? EVENT_DAMAGED : EVENT_ALARM, a->time_us, &a->message,
-                       a->text);
+    /* A tail was never acknowledged: after a crash there often is one. */
+    return alarm_event(t, record, a->kind == SPOOL_ALARM_DAMAGE ? EVENT_DAMAGED : EVENT_ALARM,
+                       a->time_us, &a->message, a->text);
 }
 
 static int unread(struct translator *t, const struct spool_followed *record, const char *what)

@@ -64,7 +64,9 @@ static void lease_is_exclusive(const struct store_contract *c)
     struct store *first = open_writer(c), *second = c->open(c->arg), *reader = c->open(c->arg);
     assert_int_equal(second->ops->open_lane(second, false), -EWOULDBLOCK);
     assert_int_equal(reader->ops->open_lane(reader, true), 0);
+    assert_int_equal(reader->ops->is_leased(reader), 1);
     first->ops->close(first);
+    assert_int_equal(reader->ops->is_leased(reader), 0);
     assert_int_equal(second->ops->open_lane(second, false), 0);
     second->ops->close(second);
     reader->ops->close(reader);

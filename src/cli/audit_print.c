@@ -1,0 +1,153 @@
+#include "cli/audit_print.h"
+
+#include "cli/cli.h"
+
+/* ---- what is found ---- */
+
+void audit_print_end_progress(struct audit_print *s)
+{
+    if (s->progress_shown)
+        fprintf(stderr, "\r\x1b[K");
+    s->progress_shown = false;
+}
+
+void audit_print_progress(void *arg, const char *file, uint64_t done, uint64_t total)
+{
+    struct audit_print *s = arg;
+
+    fprintf(stderr, "\r\x1b[K%s: %llu of %llu", file, (unsigned long long)done,
+            (unsigned long long)total);
+    s->progress_shown = true;
+}
+
+static void add_json_finding(struct audit_print *s, const struct audit_finding *f, const char *id)
+{
+    json_t *object = json_pack("{s:s,s:s,s:s}", "kind", audit_kind_name(f->kind), "file", f->file,
+                               "text", f->text);
+
+    if (!id_is_zero(&f->id))
+        json_object_set_new(object, "id", json_string(id));
+    if (f->recipient_index != EVENT_NO_RECIPIENT)
+        json_object_set_new(object, "recipient", json_integer(f->recipient_index));
+    json_array_append_new(s->findings, object);
+}
+
+void audit_print_finding(void *arg, const struct audit_finding *f)
+{
+    struct audit_print *s = arg;
+    const struct cli_style *style = cli_style(stdout);
+    char id[ID_TEXT + 1];
+
+    id_format(&f->id, id);
+    if (s->json) {
+        add_json_finding(s, f, id);
+        return;
+    }
+    audit_print_end_progress(s);
+    printf("%s%s%s", f->kind == AUDIT_ALARM ? style->yellow : style->red, audit_kind_name(f->kind),
+           style->reset);
+    if (f->file[0])
+        printf(" %s", f->file);
+    if (!id_is_zero(&f->id))
+        printf(" %s", id);
+    if (f->recipient_index != EVENT_NO_RECIPIENT)
+        printf(" recipient %u", f->recipient_index);
+    printf(": %s\n", f->text);
+}
+
+/* ---- the result ---- */
+
+static void print_number(const char *name, uint64_t number)
+{
+    printf("  %-10s %12llu\n", name, (unsigned long long)number);
+}
+
+static void print_queue(const struct audit_print *s, const struct audit_counts *c)
+{
+    const struct cli_style *style = cli_style(stdout);
+
+    if (!c->queue_compared) {
+        printf("%sThe queue was not compared: %s.%s\n", s->is_bad ? style->red : "",
+               s->not_compared, s->is_bad ? style->reset : "");
+        return;
+    }
+    printf("The queue has %llu recipients waiting%s.\n", (unsigned long long)c->queue_waiting,
+           c->queue_stopped ? ", by the spool of the stopped server; each message was read" : "");
+    if (c->unfolded)
+        printf("%llu records of the log are not booked yet: they count as if they were.\n",
+               (unsigned long long)c->unfolded);
+}
+
+static void print_text(const struct audit_print *s, const struct audit_counts *c)
+{
+    const struct cli_style *style = cli_style(stdout);
+    uint64_t sum = 0;
+
+    printf("Accepted recipients: %llu, of %llu messages\n", (unsigned long long)c->accepted,
+           (unsigned long long)c->messages);
+    for (unsigned state = RECIPIENT_DELIVERED; state < RECIPIENT_STATE_COUNT; state++) {
+        print_number(recipient_state_name(state), c->states[state]);
+        sum += c->states[state];
+    }
+    print_number(recipient_state_name(RECIPIENT_WAITING), c->states[RECIPIENT_WAITING]);
+    sum += c->states[RECIPIENT_WAITING];
+    if (c->held)
+        printf("  (of those waiting, %llu are held)\n", (unsigned long long)c->held);
+    print_number("together", sum);
+    printf("Checked %llu events and %llu refusals in %llu files, each in its place in the chain.\n",
+           (unsigned long long)c->events, (unsigned long long)c->refusals,
+           (unsigned long long)c->files);
+    if (c->alarms)
+        printf("%s%llu alarms are booked: postbuch audit --alarms tells them.%s\n", style->yellow,
+               (unsigned long long)c->alarms, style->reset);
+    if (c->remade)
+        printf("%llu outcomes or entries have their origin only in a damaged file, set aside.\n",
+               (unsigned long long)c->remade);
+    print_queue(s, c);
+    if (c->findings)
+        printf("%s%llu things are off.%s\n", style->red, (unsigned long long)c->findings,
+               style->reset);
+    else
+        printf("%sThe book balances.%s\n", style->green, style->reset);
+}
+
+static void print_json(struct audit_print *s, const struct audit_counts *c)
+{
+    json_t *object = json_pack("{s:b,s:I}", "ok", c->findings == 0 && !s->is_bad, "accepted",
+                               (json_int_t)c->accepted);
+
+    for (unsigned state = 1; state < RECIPIENT_STATE_COUNT; state++)
+        json_object_set_new(object, recipient_state_name(state),
+                            json_integer((json_int_t)c->states[state]));
+    json_object_set_new(object, "held", json_integer((json_int_t)c->held));
+    json_object_set_new(object, "messages", json_integer((json_int_t)c->messages));
+    json_object_set_new(object, "events", json_integer((json_int_t)c->events));
+    json_object_set_new(object, "refusals", json_integer((json_int_t)c->refusals));
+    json_object_set_new(object, "files", json_integer((json_int_t)c->files));
+    json_object_set_new(object, "alarms", json_integer((json_int_t)c->alarms));
+    json_object_set_new(object, "remade", json_integer((json_int_t)c->remade));
+    json_object_set_new(object, "queue_compared", json_boolean(c->queue_compared));
+    json_object_set_new(object, "queue_waiting",
+                        c->queue_compared ? json_integer((json_int_t)c->queue_waiting)
+                                          : json_null());
+    json_object_set_new(object, "queue_stopped", json_boolean(c->queue_stopped));
+    json_object_set_new(object, "unfolded", json_integer((json_int_t)c->unfolded));
+    json_object_set(object, "findings", s->findings);
+    json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+    printf("\n");
+    json_decref(object);
+}
+
+void audit_print_result(struct audit_print *print, const struct audit_counts *counts)
+{
+    if (print->json)
+        print_json(print, counts);
+    else
+        print_text(print, counts);
+}
+
+void audit_print_done(struct audit_print *print)
+{
+    json_decref(print->findings);
+    *print = (struct audit_print){0};
+}

@@ -1,0 +1,23 @@
+/* What `postbuch audit` prints: findings as they come, progress, and the sums at the end. */
+#pragma once
+
+#include "book/audit.h"
+
+#include <jansson.h>
+
+struct audit_print {
+    bool json;
+    bool progress_shown;
+    json_t *findings;
+    const char *not_compared; /* why the queue wasn't; "" */
+    bool is_bad;              /* … and that is bad news */
+};
+
+/* Callbacks of the audit; `arg` is a struct audit_print. */
+void audit_print_finding(void *arg, const struct audit_finding *finding);
+void audit_print_progress(void *arg, const char *file, uint64_t done, uint64_t total);
+
+void audit_print_end_progress(struct audit_print *print);
+void audit_print_result(struct audit_print *print, const struct audit_counts *counts);
+/* Frees what it holds. */
+void audit_print_done(struct audit_print *print);

@@ -1,0 +1,131 @@
+"""Audit while the server is down, and what it says of damage."""
+import json
+import random
+import shutil
+
+import lab
+from test_book import send_traced
+
+
+def audit(server, *options):
+    done = server.command('audit', '--json', *options, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    told = json.loads(done.stdout)
+    assert (done.returncode == 0) == told['ok']
+    return told
+
+
+def block_mailbox(server):
+    bob = server.mailbox()
+    bob.parent.mkdir(parents=True, exist_ok=True)
+    bob.write_text('a file where the mailbox should be')
+    if lab.IS_ROOT:
+        for folder in (bob.parent, bob.parent.parent):
+            shutil.chown(folder, 'mail')
+
+
+def files(folder):
+    return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir()}
+
+
+def wait_for_deferral(server, queue_id):
+    lab.eventually(lambda: server.trace(queue_id) and server.trace(queue_id)[0]['recipients'][0]['why'],
+                   'the trouble is booked')
+
+
+def test_stopped_server_is_compared_with_its_spool(server):
+    block_mailbox(server)
+    ids = [send_traced(server)[1] for _ in range(3)]
+    server.send(['alice@postbuch.test'], b'Subject: x\r\n\r\nhello\r\n')
+    server.wait_for(1, 'alice')
+    for queue_id in ids:
+        wait_for_deferral(server, queue_id)
+    server.stop()
+    before = files(server.folder / 'spool')
+    told = audit(server)
+    assert told['ok'] and told['queue_compared'] and told['queue_stopped'], told
+    assert told['queue_waiting'] == told['waiting'] == 3 and told['delivered'] == 1
+    assert files(server.folder / 'spool') == before, 'a look changes nothing'
+    server.start()
+    assert audit(server)['queue_stopped'] is False
+
+
+def test_what_the_book_had_no_time_for_counts(server):
+    """Killed with a book that hangs: the rest of the log is read."""
+    block_mailbox(server)
+    send_traced(server)
+    server.kill('book', lab.signal.SIGSTOP)
+    for _ in range(5):
+        server.send(['bob@postbuch.test', 'alice@postbuch.test'], b'Subject: x\r\n\r\nhello\r\n')
+    server.wait_for(5, 'alice')
+    server.kill_all()
+    told = audit(server)
+    assert told['ok'] and told['queue_stopped'] and told['unfolded'] > 0, told
+    assert told['queue_waiting'] >= 6
+    server.start()
+    lab.eventually(lambda: audit(server)['accepted'] == 11, 'the book follows')
+
+
+def test_lost_mail_is_named(server):
+    """A spool that isn't the one that the book knows."""
+    block_mailbox(server)
+    _, queue_id = send_traced(server)
+    wait_for_deferral(server, queue_id)
+    server.stop()
+    shutil.move(server.folder / 'spool', server.folder / 'other')
+    (server.folder / 'spool').mkdir()
+    finding, = audit(server)['findings']
+    assert finding['kind'] == 'not_in_queue' and finding['id'] == queue_id
+    shutil.rmtree(server.folder / 'spool')
+    shutil.move(server.folder / 'other', server.folder / 'spool')
+    assert audit(server)['ok']
+    server.start()
+
+
+def test_flipped_bytes_of_spool_and_book_are_named_or_harmless(server):
+    block_mailbox(server)
+    ids = {send_traced(server, b'Subject: x\r\n\r\n' + b'some words\r\n' * 200)[1] for _ in range(8)}
+    for queue_id in ids:
+        wait_for_deferral(server, queue_id)
+    server.stop()
+    good = audit(server)
+    del good['unfolded']
+    chance, named = random.Random(4711), 0
+    places = [p for folder in ('spool', 'ledger') for p in (server.folder / folder).iterdir()
+              if p.name.startswith(('log-', 'checkpoint', 'book'))]
+    used = {p: [i for i, byte in enumerate(p.read_bytes()[:1 << 20]) if byte] for p in places}
+    for _ in range(40):
+        path = chance.choice([p for p in places if used[p]])
+        with open(path, 'r+b') as f:
+            data = f.read()
+            at = chance.choice(used[path])
+            f.seek(at)
+            f.write(bytes([data[at] ^ 1 << chance.randrange(8)]))
+        told = audit(server)
+        with open(path, 'r+b') as f:
+            f.seek(at)
+            f.write(data[at:at + 1])
+        del told['unfolded']
+        assert not told['ok'] or told == good, (path, at, told)
+        named += not told['ok']
+    assert named > 12
+    assert audit(server)['ok']
+    server.start()
+
+
+def test_damaged_message_is_named_before_and_after_the_start(server):
+    block_mailbox(server)
+    _, queue_id = send_traced(server, b'Subject: x\r\n\r\nwords to be found\r\n')
+    wait_for_deferral(server, queue_id)
+    server.stop()
+    log, = (server.folder / 'spool').glob('log-0000000000000001')
+    at = log.read_bytes().index(b'words to be found')
+    with open(log, 'r+b') as f:
+        f.seek(at)
+        f.write(b'W')
+    finding, = audit(server)['findings']
+    assert finding['kind'] == 'damage' and finding['id'] == queue_id and log.name in finding['file']
+    server.start()
+    found = lab.eventually(lambda: [f for f in audit(server)['findings'] if f['file'].startswith('book')],
+                           'the damage is booked')
+    assert all(f['kind'] == 'damage' and f['id'] == queue_id for f in found)
