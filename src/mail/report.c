@@ -165,14 +165,26 @@ static void tell(const struct report *r, const char *postmaster, struct buffer *
 
 /* ---- for programs ---- */
 
+/* `utf8`: may be as it is; else its bytes beyond ASCII are escaped as controls are. */
+static void put_printable(struct buffer *out, struct span text, bool utf8)
+{
+    for (; text.size && !utf8; text = span_from(text, 1)) {
+        if ((unsigned char)text.data[0] < 0x80)
+            printable_append(out, span_first(text, 1));
+        else
+            buffer_printf(out, "\\x%02x", (unsigned char)text.data[0]);
+    }
+    printable_append(out, text);
+}
+
 /* Text for a field: one line, controls escaped, cut. */
-static void put_field_text(struct buffer *out, struct span text)
+static void put_field_text(struct buffer *out, struct span text, bool utf8)
 {
     text = span_first(text, FIELD_TEXT_MAX);
     while (text.size) {
         ptrdiff_t end = span_find(text, '\n');
         struct span line = span_first(text, end < 0 ? text.size : (size_t)end);
-        printable_append(out, line);
+        put_printable(out, line, utf8);
         text = span_from(text, line.size + 1);
         if (text.size)
             buffer_append_byte(out, ' ');
@@ -182,7 +194,7 @@ static void put_field_text(struct buffer *out, struct span text)
 static void put_address(struct buffer *out, const char *name, struct span address)
 {
     buffer_printf(out, "%s: %s;", name, has_eight_bit(address) ? "utf-8" : "rfc822");
-    put_field_text(out, address);
+    put_field_text(out, address, true);
     buffer_append_span(out, SPAN("\r\n"));
 }
 
@@ -196,26 +208,26 @@ static void put_date(struct buffer *out, const char *name, int64_t time_us)
     buffer_printf(out, "%s: %s\r\n", name, time);
 }
 
-/* RFC 3464 section 2.3. */
+/* RFC 3464 section 2.3. Others' words may be UTF-8 where the whole part is (RFC 6533 section 3). */
 static void put_recipient(const struct report *r, const struct report_recipient *recipient,
-                          struct buffer *out)
+                          bool utf8, struct buffer *out)
 {
     buffer_append_span(out, SPAN("\r\n"));
     if (recipient->original.size)
         put_address(out, "Original-Recipient", recipient->original);
     put_address(out, "Final-Recipient", recipient->address);
     buffer_printf(out, "Action: %s\r\nStatus: ", actions[r->kind]);
-    put_field_text(out, status_of(r, recipient));
+    put_field_text(out, status_of(r, recipient), utf8);
     buffer_append_span(out, SPAN("\r\n"));
     if (recipient->host.size) {
         buffer_append_span(out, SPAN("Remote-MTA: dns; "));
-        put_field_text(out, recipient->host);
+        put_field_text(out, recipient->host, utf8);
         buffer_append_span(out, SPAN("\r\n"));
     }
     if (recipient->reply.size || recipient->why.size) {
         buffer_printf(out, "Diagnostic-Code: %s; ",
                       event_is_reply(recipient->reply) ? "smtp" : "X-Postbuch");
-        put_field_text(out, recipient->reply.size ? recipient->reply : recipient->why);
+        put_field_text(out, recipient->reply.size ? recipient->reply : recipient->why, utf8);
         buffer_append_span(out, SPAN("\r\n"));
     }
     put_date(out, "Last-Attempt-Date", recipient->last_attempt_us);
@@ -244,7 +256,7 @@ static void put_status_part(const struct report *r, const char *boundary, bool s
                   SPAN_ARG(r->hostname), id);
     put_date(out, "Arrival-Date", r->arrival_us);
     for (size_t i = 0; i < r->recipient_count; i++)
-        put_recipient(r, &r->recipients[i], out);
+        put_recipient(r, &r->recipients[i], smtputf8, out);
     buffer_append_span(out, SPAN("\r\n"));
 }
 
@@ -277,7 +289,7 @@ static void put_own_header(const struct report *r, const char *postmaster, const
     id_format(&r->id, id);
     clock_format_rfc5322(r->now_us, time);
     buffer_printf(out, "Date: %s\r\nFrom: %s <%s>\r\nTo: <", time, words->from, postmaster);
-    put_field_text(out, r->sender);
+    put_field_text(out, r->sender, true);
     buffer_printf(out,
                   ">\r\nSubject: %s\r\nMessage-ID: <%s@" SPAN_FMT ">\r\n"
                   "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"

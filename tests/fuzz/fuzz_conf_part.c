@@ -4,9 +4,9 @@
 
 #include "conf/part.h"
 
-static const struct codec *const codecs[] = {&conf_smtpd_codec,   &conf_queue_codec,
-                                             &conf_book_codec,    &conf_directory_codec,
-                                             &conf_mailbox_codec, &conf_smtp_codec};
+static const struct codec *const codecs[] = {
+    &conf_smtpd_codec,   &conf_queue_codec, &conf_book_codec,    &conf_directory_codec,
+    &conf_mailbox_codec, &conf_smtp_codec,  &conf_resolver_codec};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

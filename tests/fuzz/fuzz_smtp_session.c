@@ -1,20 +1,82 @@
-/* A whole server session. The first bytes choose its world: how answers come, how input is cut,
- * which verdicts there are; 0xFF bytes in the input are time that passes. Whatever happens, nothing
- * stays open behind the session (smtp_world_done), and replies are lines of printable text. */
+/*
+ * A whole server session. The first bytes choose its world: how answers come, how input is cut,
+ * which verdicts there are. In the rest 0xFF is time that passes, and 0xFE with a byte n behind it
+ * stands for n KiB of text, so that small inputs reach the large messages, too.
+ *
+ * Whatever happens: replies are lines of printable text; "queued as" is said once for each message
+ * that the backend took, never before; what it took has nothing but CRLF for line ends; what the
+ * session holds is bounded; nothing stays open behind it (smtp_world_done); each command gets one
+ * reply; and cut into bytes the session is the same as whole.
+ */
 #include "fuzz.h"
 
+#include "smtp/server/session.h"
 #include "smtp_world.h"
 
-static void check_output(struct smtp_world *w)
-{
-    struct span out = smtp_server_output(w->server);
+enum { STREAM_MAX = 160 * 1024, BYTEWISE_MAX = 4096, TIME = 0xFF, FILLER = 0xFE };
 
-    for (size_t i = 0; i < out.size; i++)
-        assert((out.data[i] >= ' ' && out.data[i] <= '~') || out.data[i] == '\r' ||
-               out.data[i] == '\n');
-    assert(out.size == 0 || out.data[out.size - 1] == '\n');
-    smtp_server_sent(w->server, out.size);
+struct play {
+    struct smtp_world world;
+    struct buffer said;
+    size_t replies, queued, checked;
+};
+
+/* ---- what must hold ---- */
+
+static void check_reply(struct play *p, struct span line)
+{
+    for (size_t i = 0; i < line.size; i++)
+        assert(line.data[i] >= ' ' && line.data[i] <= '~');
+    assert(line.size >= 4 && line.data[0] >= '2' && line.data[0] <= '5');
+    p->replies += line.data[3] == ' ';
+    p->queued += span_starts_nocase(line, SPAN("250 2.0.0 queued as "));
 }
+
+static void check_output(struct play *p)
+{
+    struct span out = smtp_server_output(p->world.server);
+
+    buffer_append_span(&p->said, out);
+    smtp_server_sent(p->world.server, out.size);
+    while (out.size) {
+        ptrdiff_t lf = span_find(out, '\n');
+        assert(lf > 0 && out.data[lf - 1] == '\r');
+        check_reply(p, span_first(out, (size_t)lf - 1));
+        out = span_from(out, (size_t)lf + 1);
+    }
+    assert(p->queued == p->world.message_count);
+}
+
+static void check_message(struct play *p)
+{
+    struct span body = buffer_span(&p->world.body);
+
+    if (p->checked == p->world.message_count)
+        return;
+    p->checked = p->world.message_count;
+    for (size_t i = 0; i < body.size; i++) {
+        assert(body.data[i] != '\0');
+        assert(body.data[i] != '\n' || (i > 0 && body.data[i - 1] == '\r'));
+        assert(body.data[i] != '\r' || (i + 1 < body.size && body.data[i + 1] == '\n'));
+    }
+}
+
+static void check_memory(const struct smtp_server *s)
+{
+    assert(s->line.size <= SMTP_LINE_MAX && s->helo.size <= ENVELOPE_TEXT_MAX);
+    assert(s->out.size <= 2 * SMTP_OUTPUT_PAUSE);
+    assert(s->question_count <= SMTP_RECIPIENT_QUESTIONS_MAX);
+    assert(s->transaction.envelope.recipient_count <= s->settings->recipients_max);
+}
+
+static void check(struct play *p)
+{
+    check_memory(p->world.server);
+    check_output(p);
+    check_message(p);
+}
+
+/* ---- the play ---- */
 
 static void choose(struct smtp_world *w, uint8_t what)
 {
@@ -27,52 +89,141 @@ static void choose(struct smtp_world *w, uint8_t what)
     w->order = (enum smtp_world_order)(what % 3);
     w->client.normalize = what & 4;
     w->blocked = what & 8;
-    w->settings.message_size_max = what & 16 ? 300 : 100000;
+    w->settings.message_size_max = what & 16 ? 300 : 400000;
     w->settings.recipients_max = what & 32 ? 2 : 100;
     w->rules[0] = (struct smtp_world_rule){
         .kind = SMTP_ASK_RECIPIENT, .address = "b@c", .answer = verdicts[what >> 6]};
-    w->rule_count = 1;
+    w->rules[1] = (struct smtp_world_rule){
+        .kind = SMTP_ASK_RECIPIENT, .address = "r@c", .answer = {.verdict = SMTP_REJECT}};
+    w->rules[2] =
+        (struct smtp_world_rule){.kind = SMTP_ASK_SENDER, .address = "d@c", .answer = verdicts[2]};
+    w->rule_count = 3;
+    if (what % 5 == 4)
+        w->rules[w->rule_count++] = (struct smtp_world_rule){
+            .kind = SMTP_ASK_MESSAGE, .address = "*", .answer = verdicts[2]};
 }
 
-static size_t step(struct smtp_world *w, struct span in, size_t piece)
+static void begin(struct play *p, uint8_t what)
 {
-    if ((unsigned char)in.data[0] == 0xFF) {
-        w->time.monotonic_ms += 50000;
-        smtp_server_expire(w->server);
+    *p = (struct play){0};
+    smtp_world_init(&p->world);
+    choose(&p->world, what);
+    assert(smtp_world_connect(&p->world) == 0);
+    smtp_world_answer_all(&p->world);
+    check(p);
+}
+
+static void end(struct play *p)
+{
+    smtp_world_done(&p->world);
+    buffer_done(&p->said);
+}
+
+static bool takes_command(const struct smtp_server *s)
+{
+    return s->state == SMTP_STATE_GREETED || s->state == SMTP_STATE_READY ||
+           s->state == SMTP_STATE_TRANSACTION || s->state == SMTP_STATE_CHUNKS;
+}
+
+/* A byte that ends a command has one reply (or opens a chunk); others have none, but for the end of
+ * a message. A second one says that the session is over. */
+static void check_replies(const struct play *p, bool command, size_t replies)
+{
+    const struct smtp_server *s = p->world.server;
+
+    assert(replies <= 1 || (replies == 2 && s->state == SMTP_STATE_CLOSING));
+    assert(!command || replies || s->state == SMTP_STATE_CHUNK || s->state == SMTP_STATE_CLOSING);
+}
+
+static size_t feed(struct play *p, struct span in, size_t piece)
+{
+    struct smtp_server *s = p->world.server;
+    bool command = piece == 1 && takes_command(s) && in.data[0] == '\n';
+    size_t before = p->replies, used = smtp_server_input(s, span_first(in, piece));
+
+    check(p);
+    if (used && piece == 1 && p->world.order == SMTP_WORLD_AT_ONCE)
+        check_replies(p, command, p->replies - before);
+    return used;
+}
+
+static size_t step(struct play *p, struct span in, size_t piece)
+{
+    if ((unsigned char)in.data[0] == TIME) {
+        p->world.time.monotonic_ms += 50000;
+        smtp_server_expire(p->world.server);
+        check(p);
         return 1;
     }
-    const char *pause = memchr(in.data, 0xFF, in.size);
-    if (pause)
-        in.size = (size_t)(pause - in.data);
-    return smtp_server_input(w->server, span_first(in, piece));
+    const char *pause = memchr(in.data, TIME, in.size);
+    return feed(p, span_first(in, pause ? (size_t)(pause - in.data) : in.size), piece);
+}
+
+/* Whether the session goes on: what it waits for happens. */
+static bool unblock(struct play *p)
+{
+    if (p->world.open_count == 0 && !p->world.blocked)
+        return false;
+    p->world.blocked = false;
+    smtp_world_answer_all(&p->world);
+    smtp_server_resume(p->world.server, 0);
+    smtp_world_answer_all(&p->world);
+    check(p);
+    return true;
+}
+
+static void play(struct play *p, uint8_t what, struct span in, size_t piece)
+{
+    begin(p, what);
+    while (in.size) {
+        size_t used = step(p, in, piece);
+        in = span_from(in, used);
+        if (used == 0 && !unblock(p))
+            break;
+    }
+}
+
+/* ---- input ---- */
+
+/* Lines of 64 bytes, so that BDAT can count them. */
+static void append_filler(struct buffer *stream, unsigned kib)
+{
+    static const struct span line =
+        SPAN("0123456789 0123456789 0123456789 0123456789 0123456789 0123456\r\n");
+
+    for (size_t i = 0; i < kib % 128 * 16 && stream->size < STREAM_MAX; i++)
+        buffer_append_span(stream, line);
+}
+
+static void expand(struct span in, struct buffer *stream)
+{
+    for (size_t i = 0; i < in.size; i++) {
+        bool filler = (unsigned char)in.data[i] == FILLER && i + 1 < in.size;
+        if (filler)
+            append_filler(stream, (unsigned char)in.data[++i]);
+        else
+            buffer_append_byte(stream, in.data[i]);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct smtp_world w;
-    struct span in;
+    struct buffer stream = BUFFER_INIT;
+    struct play whole, pieces;
 
     if (size < 2)
         return 0;
-    smtp_world_init(&w);
-    choose(&w, data[0]);
-    assert(smtp_world_connect(&w) == 0);
-    if (w.order != SMTP_WORLD_AT_ONCE)
-        smtp_world_answer_all(&w);
-    in = span_of(data + 2, size - 2);
-    while (in.size) {
-        size_t used = step(&w, in, data[1] ? data[1] : in.size);
-        check_output(&w);
-        in = span_from(in, used);
-        if (used)
-            continue;
-        if (w.open_count == 0 && !w.blocked)
-            break;
-        w.blocked = false;
-        smtp_world_answer_all(&w);
-        smtp_server_resume(w.server, 0);
-        check_output(&w);
+    expand(span_of(data + 2, size - 2), &stream);
+    struct span in = buffer_span(&stream);
+    play(&whole, data[0], in, in.size);
+    play(&pieces, data[0], in, in.size > BYTEWISE_MAX ? 997 : 1 + data[1] % 128);
+    if (whole.world.order == SMTP_WORLD_AT_ONCE) {
+        assert(span_equal(buffer_span(&whole.said), buffer_span(&pieces.said)));
+        assert(span_equal(buffer_span(&whole.world.messages), buffer_span(&pieces.world.messages)));
+        assert(span_equal(buffer_span(&whole.world.refusals), buffer_span(&pieces.world.refusals)));
     }
-    smtp_world_done(&w);
+    end(&whole);
+    end(&pieces);
+    buffer_done(&stream);
     return 0;
 }

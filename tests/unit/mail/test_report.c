@@ -142,6 +142,23 @@ static void what_it_needs(void **state)
     free(text);
 }
 
+/* A station may answer in any bytes: the report stays 7-bit all the same. */
+static void replies_beyond_ascii_need_nothing(void **state)
+{
+    struct report_recipient recipient = unknown;
+    struct report report = failed;
+    struct report_made made;
+
+    recipient.reply = SPAN("550 5.1.1 unbekannter Empf\xc3\xa4nger");
+    report.recipients = &recipient;
+    char *text = written(&report, &made);
+    assert_false(made.eight_bit || made.smtputf8);
+    assert_has(text, "unbekannter Empf\\xc3\\xa4nger\r\n");
+    for (const char *c = text; *c; c++)
+        assert_true((unsigned char)*c < 128);
+    free(text);
+}
+
 static void a_long_header_is_cut_at_a_line(void **state)
 {
     struct report report = failed;
@@ -223,6 +240,7 @@ int main(void)
                                        cmocka_unit_test(our_own_words_are_nobodys_reply),
                                        cmocka_unit_test(hostile_words),
                                        cmocka_unit_test(what_it_needs),
+        cmocka_unit_test(replies_beyond_ascii_need_nothing),
                                        cmocka_unit_test(nothing_to_nobody),
                                        cmocka_unit_test(the_largest_fits_the_spool),
                                        cmocka_unit_test(explanations),
