@@ -23,6 +23,9 @@
 
 /* ---- the child ---- */
 
+enum { ORIGIN = 1 }; /* of the played smtpd's ids */
+static const uint8_t ticket_key[TICKET_KEY_BYTES] = "as the directory would draw";
+
 struct slot {
     struct ipc_call call;
     struct player *player;
@@ -32,6 +35,7 @@ struct player {
     struct io_loop *loop;
     struct ipc_channel *smtpd, *mailbox;
     struct id_maker ids;
+    struct ticket_office office;
     long to_send, accepted, done, messages;
     bool defers;
     struct span body;
@@ -52,12 +56,20 @@ static void send_next(struct slot *slot)
                          .client = {.service = SPAN("mx"), .protocol = SPAN("ESMTP")}};
     struct buffer wire = BUFFER_INIT;
 
+    uint8_t ticket[TICKET_BYTES];
+
     if (p->to_send == 0)
         return;
     p->to_send--;
     codec_encode(&envelope_codec, &e, &wire);
+    ticket_issue(
+        &p->office,
+        &(struct ticket_facts){
+            .ip = e.client.ip, .uid = e.client.uid, .sender = e.sender, .address = r.address},
+        ticket);
     struct ipc_message m = {.type = IPC_COMMIT,
                             .commit = {.envelope = buffer_span(&wire),
+                                       .tickets = span_of((const char *)ticket, sizeof(ticket)),
                                        .header = SPAN("Received: from far by here; today\r\n"),
                                        .body = p->body}};
     int sent = ipc_call(p->smtpd, &slot->call, &m);
@@ -113,7 +125,9 @@ static int play(int smtpd, int mailbox, long messages, size_t body_bytes, long i
     memset(body, 'x', body_bytes);
     p.body = span_of(body, body_bytes);
     p.slots = calloc((size_t)in_flight, sizeof(*p.slots));
-    id_maker_init(&p.ids, 1, 1);
+    id_maker_init(&p.ids, ORIGIN, 1);
+    if (ticket_prepare() < 0 || ticket_office_open(&p.office, ticket_key) < 0)
+        exit(1);
     io_loop_new(&p.loop);
     ipc_channel_new(p.loop, smtpd, &smtpd_role, &p, &p.smtpd);
     ipc_channel_new(p.loop, mailbox, &mailbox_role, &p, &p.mailbox);
@@ -215,8 +229,9 @@ static void run(const char *folder, int smtpd, int mailbox, bool waits)
     io_loop_new(&loop);
     if (queue_start(&queue, loop, &conf) < 0 || queue_open(&queue, open_store(folder)) < 0)
         exit(1);
-    queue_peer(&queue, IPC_PEER_SMTPD, 0, smtpd);
-    queue_peer(&queue, IPC_PEER_MAILBOX, 0, mailbox);
+    tickets_use_key(&queue.tickets, ticket_key);
+    queue_peer(&queue, IPC_PEER_SMTPD, 0, ORIGIN, smtpd);
+    queue_peer(&queue, IPC_PEER_MAILBOX, 0, 0, mailbox);
     io_timer_new(loop, on_watch, loop, &watch);
     io_timer_set(watch, 5);
     int64_t begin = clock_wall_us();

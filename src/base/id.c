@@ -91,6 +91,13 @@ int64_t id_time_ms(const struct id *id)
     return (int64_t)(top >> 6);
 }
 
+uint16_t id_origin(const struct id *id)
+{
+    const uint8_t *b = id->bytes;
+
+    return (uint16_t)(((unsigned)b[5] << 16 | (unsigned)b[6] << 8 | b[7]) >> 6);
+}
+
 bool id_is_zero(const struct id *id)
 {
     static const struct id zero;

@@ -36,6 +36,7 @@ void id_format(const struct id *id, char out[static ID_TEXT + 1]);
 int id_parse(struct span text, struct id *out);
 
 int64_t id_time_ms(const struct id *id);
+uint16_t id_origin(const struct id *id);
 
 static inline int id_compare(const struct id *a, const struct id *b)
 {

@@ -23,34 +23,33 @@ CODEC_DEFINE(static, activate_codec, struct ipc_activate,
              CODEC_UINT(struct ipc_activate, generation, UINT64_MAX));
 CODEC_DEFINE(static, peer_codec, struct ipc_peer_link,
              CODEC_UINT(struct ipc_peer_link, kind, IPC_PEER_COUNT - 1),
-             CODEC_UINT(struct ipc_peer_link, index, UINT16_MAX));
+             CODEC_UINT(struct ipc_peer_link, index, UINT16_MAX),
+             CODEC_UINT(struct ipc_peer_link, origin, UINT16_MAX));
 CODEC_DEFINE(static, status_codec, struct ipc_status,
              CODEC_SPAN(struct ipc_status, json, 64 * 1024));
 CODEC_DEFINE(static, reloaded_codec, struct ipc_reloaded, CODEC_UINT(struct ipc_reloaded, done, 1),
              CODEC_SPAN(struct ipc_reloaded, text, 64 * 1024));
 
 CODEC_DEFINE(static, client_check_codec, struct ipc_client_check,
-             CODEC_FIXED(struct ipc_client_check, ip),
-             CODEC_SPAN(struct ipc_client_check, service, 32));
+             CODEC_UINT(struct ipc_client_check, client, UINT64_MAX));
 CODEC_DEFINE(static, client_verdict_codec, struct ipc_client_verdict,
              CODEC_UINT(struct ipc_client_verdict, action, IPC_CLIENT_REJECT),
-             CODEC_UINT(struct ipc_client_verdict, trusted, 1),
              CODEC_SPAN(struct ipc_client_verdict, text, IPC_TEXT_MAX));
 CODEC_DEFINE(static, client_gone_codec, struct ipc_client_gone,
-             CODEC_FIXED(struct ipc_client_gone, ip),
+             CODEC_UINT(struct ipc_client_gone, client, UINT64_MAX),
              CODEC_UINT(struct ipc_client_gone, refused, UINT32_MAX));
 CODEC_DEFINE(static, rcpt_check_codec, struct ipc_rcpt_check,
-             CODEC_FIXED(struct ipc_rcpt_check, ip),
-             CODEC_UINT(struct ipc_rcpt_check, uid, UINT32_MAX),
-             CODEC_UINT(struct ipc_rcpt_check, trusted, 1),
+             CODEC_UINT(struct ipc_rcpt_check, client, UINT64_MAX),
              CODEC_SPAN(struct ipc_rcpt_check, sender, ENVELOPE_ADDRESS_MAX),
-             CODEC_SPAN(struct ipc_rcpt_check, local, ENVELOPE_ADDRESS_MAX),
-             CODEC_SPAN(struct ipc_rcpt_check, domain, ENVELOPE_ADDRESS_MAX));
+             CODEC_SPAN(struct ipc_rcpt_check, address, ENVELOPE_ADDRESS_MAX));
 CODEC_DEFINE(static, rcpt_verdict_codec, struct ipc_rcpt_verdict,
              CODEC_UINT(struct ipc_rcpt_verdict, action, IPC_RCPT_REJECT),
              CODEC_UINT(struct ipc_rcpt_verdict, expands, 1),
              CODEC_SPAN(struct ipc_rcpt_verdict, address, ENVELOPE_ADDRESS_MAX),
+             CODEC_FIXED(struct ipc_rcpt_verdict, ticket),
              CODEC_SPAN(struct ipc_rcpt_verdict, text, IPC_TEXT_MAX));
+CODEC_DEFINE(static, ticket_key_codec, struct ipc_ticket_key,
+             CODEC_FIXED(struct ipc_ticket_key, key));
 CODEC_DEFINE(static, expand_codec, struct ipc_expand,
              CODEC_SPAN(struct ipc_expand, address, ENVELOPE_ADDRESS_MAX));
 CODEC_DEFINE(static, expanded_address_codec, struct ipc_expanded_address,
@@ -70,6 +69,7 @@ CODEC_DEFINE(static, upload_abort_codec, struct ipc_upload_abort,
 CODEC_DEFINE(static, commit_codec, struct ipc_commit,
              CODEC_UINT(struct ipc_commit, upload, UINT64_MAX),
              CODEC_SPAN(struct ipc_commit, envelope, 1 << 20),
+             CODEC_SPAN(struct ipc_commit, tickets, ENVELOPE_RECIPIENTS_MAX *IPC_TICKET_BYTES),
              CODEC_SPAN(struct ipc_commit, header, 64 * 1024),
              CODEC_SPAN(struct ipc_commit, body, IPC_CHUNK_MAX));
 CODEC_DEFINE(static, committed_codec, struct ipc_committed,
@@ -174,13 +174,15 @@ static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_RELOAD] = {"reload", &nothing_codec, .reply = IPC_RELOADED},
     [IPC_RELOADED] = {"reloaded", &reloaded_codec, .is_reply = true},
 
-    [IPC_CLIENT_CHECK] = {"client-check", &client_check_codec, .reply = IPC_CLIENT_VERDICT},
+    [IPC_CLIENT_CHECK] = {"client-check", &client_check_codec, .reply = IPC_CLIENT_VERDICT,
+                          .carries_fd = true},
     [IPC_CLIENT_VERDICT] = {"client-verdict", &client_verdict_codec, .is_reply = true},
     [IPC_CLIENT_GONE] = {"client-gone", &client_gone_codec},
     [IPC_RCPT_CHECK] = {"rcpt-check", &rcpt_check_codec, .reply = IPC_RCPT_VERDICT},
     [IPC_RCPT_VERDICT] = {"rcpt-verdict", &rcpt_verdict_codec, .is_reply = true},
     [IPC_EXPAND] = {"expand", &expand_codec, .reply = IPC_EXPANDED},
     [IPC_EXPANDED] = {"expanded", &expanded_codec, .is_reply = true},
+    [IPC_TICKET_KEY] = {"ticket-key", &ticket_key_codec},
 
     [IPC_UPLOAD_CHUNK] = {"upload-chunk", &upload_chunk_codec, IPC_CLASS_BODY, IPC_UPLOAD_TAKEN},
     [IPC_UPLOAD_TAKEN] = {"upload-taken", &upload_taken_codec, .is_reply = true},

@@ -41,6 +41,8 @@ enum ipc_type {
     /* queue to directory */
     IPC_EXPAND,
     IPC_EXPANDED,
+    /* directory to queue */
+    IPC_TICKET_KEY,
 
     /* smtpd to queue */
     IPC_UPLOAD_CHUNK,
@@ -116,6 +118,7 @@ enum {
     IPC_NEXT_HOP_MAX = 4096,
     IPC_MX_SET_MAX = 8192
 };
+enum { IPC_TICKET_BYTES = 24, IPC_TICKET_KEY_BYTES = 32 };
 enum { IPC_NAME_MAX = 1024, IPC_RDATA_MAX = 64 * 1024, IPC_RDATA_COUNT_MAX = 256 };
 
 /* Bytes of a class that the receiver has taken and the sender may send again. */
@@ -153,6 +156,7 @@ struct ipc_activate {
 struct ipc_peer_link {
     uint8_t kind; /* enum ipc_peer */
     uint16_t index;
+    uint16_t origin; /* of the ids that it makes */
 };
 
 struct ipc_nothing {
@@ -168,34 +172,30 @@ struct ipc_reloaded {
     struct span text; /* the errors, a line each, when it was not done */
 };
 
-/* May this client speak to us? */
+/* May this client speak to us? Carries the connection: who is at its other end the directory reads
+ * from there. */
 struct ipc_client_check {
-    uint8_t ip[16];
-    struct span service;
+    uint64_t client; /* chosen by smtpd, unique on this channel */
 };
 
 enum ipc_client_action { IPC_CLIENT_ACCEPT, IPC_CLIENT_DEFER, IPC_CLIENT_REJECT };
 
 struct ipc_client_verdict {
     uint8_t action;   /* enum ipc_client_action */
-    bool trusted;     /* in one of the networks that may relay */
     struct span text; /* why not, for the reply */
 };
 
 /* The client left; `refused` of its commands were refused (feeds the limits). */
 struct ipc_client_gone {
-    uint8_t ip[16];
+    uint64_t client;
     uint32_t refused;
 };
 
-/* May this message go to this recipient? */
+/* May a message of this client and sender go to this recipient? */
 struct ipc_rcpt_check {
-    uint8_t ip[16];
-    uint32_t uid; /* local user or UINT32_MAX */
-    bool trusted;
-    struct span sender;
-    struct span local;  /* local part, unquoted */
-    struct span domain; /* canonical; "" for the bare postmaster */
+    uint64_t client;
+    struct span sender;  /* canonical */
+    struct span address; /* canonical; or the bare "postmaster" */
 };
 
 enum ipc_rcpt_action {
@@ -208,10 +208,16 @@ enum ipc_rcpt_action {
 };
 
 struct ipc_rcpt_verdict {
-    uint8_t action;      /* enum ipc_rcpt_action */
-    bool expands;        /* an alias: the queue asks for its expansion */
-    struct span address; /* where it goes, canonical */
+    uint8_t action;                   /* enum ipc_rcpt_action */
+    bool expands;                     /* an alias: the queue asks for its expansion */
+    struct span address;              /* where it goes, canonical */
+    uint8_t ticket[IPC_TICKET_BYTES]; /* proc/common/ticket.h */
     struct span text;
+};
+
+/* The key of the tickets from now on. */
+struct ipc_ticket_key {
+    uint8_t key[IPC_TICKET_KEY_BYTES];
 };
 
 struct ipc_expand {
@@ -247,6 +253,7 @@ struct ipc_upload_abort {
 struct ipc_commit {
     uint64_t upload;      /* 0: the body is inline */
     struct span envelope; /* mail/envelope.h */
+    struct span tickets;  /* of the envelope's recipients, IPC_TICKET_BYTES each */
     struct span header;   /* new header fields, with CRLF */
     struct span body;     /* the message as received, when inline */
 };
@@ -418,6 +425,7 @@ struct ipc_message {
         struct ipc_client_gone client_gone;
         struct ipc_rcpt_check rcpt_check;
         struct ipc_rcpt_verdict rcpt_verdict;
+        struct ipc_ticket_key ticket_key;
         struct ipc_expand expand;
         struct ipc_expanded expanded;
         struct ipc_upload_chunk upload_chunk;

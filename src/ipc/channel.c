@@ -263,15 +263,21 @@ int ipc_notify(struct ipc_channel *ch, const struct ipc_message *message)
 
 int ipc_call(struct ipc_channel *ch, struct ipc_call *call, const struct ipc_message *message)
 {
+    return ipc_call_fd(ch, call, message, -1);
+}
+
+int ipc_call_fd(struct ipc_channel *ch, struct ipc_call *call, const struct ipc_message *message,
+                int fd)
+{
     uint64_t token;
 
-    assert(!call->channel);
+    assert(!call->channel && ipc_row(message->type)->carries_fd == (fd >= 0));
     if (ch->lost || ch->freed)
         return -EPIPE;
     int r = ipc_calls_add(&ch->calls, call, ipc_row(message->type)->reply, &token);
     if (r < 0)
         return r;
-    r = queue_with_credit(ch, message, token, -1);
+    r = queue_with_credit(ch, message, token, fd);
     if (r < 0) {
         struct ipc_call *same;
         ipc_calls_take(&ch->calls, token, ipc_row(message->type)->reply, &same);

@@ -51,7 +51,8 @@ struct ipc_role {
     /* The channel is of no more use: 0 the peer closed it, -EPROTO, or another -errno. Pending
      * calls were answered with NULL before. The owner frees the channel, here or later. */
     void (*lost)(void *owner, struct ipc_channel *channel, int error);
-    bool takes_fds; /* only from whom we trust: the supervisor */
+    /* A hostile peer may send anything then: look what it is before using it in any way. */
+    bool takes_fds;
 };
 
 /* Takes over `fd` (closed by ipc_channel_free, and on failure by the caller). */
@@ -71,6 +72,9 @@ struct ipc_call {
 /* 0; -EAGAIN without credit; -EPIPE when the channel is lost; -EINVAL when a field is too long;
  * -ENOMEM. Only after 0 call->fn will be called, and exactly once, never from within ipc_call(). */
 int ipc_call(struct ipc_channel *channel, struct ipc_call *call, const struct ipc_message *message);
+/* The same with a descriptor, which is duplicated into the message. */
+int ipc_call_fd(struct ipc_channel *channel, struct ipc_call *call,
+                const struct ipc_message *message, int fd);
 /* fn will not be called; does nothing when no call is under way. */
 void ipc_call_cancel(struct ipc_call *call);
 static inline bool ipc_call_is_pending(const struct ipc_call *call)

@@ -76,21 +76,25 @@ enum smtp_verdict {
     SMTP_REJECT,
 };
 
+enum { SMTP_TICKET_BYTES = 24 };
+
 /* A message that is complete. All spans live until the question is answered or cancelled. */
 struct smtp_message {
     const struct envelope *envelope;
-    struct span header; /* our new fields, in front */
-    struct span body;   /* the whole message; empty when it was uploaded */
+    struct span header;  /* our new fields, in front */
+    struct span body;    /* the whole message; empty when it was uploaded */
+    struct span tickets; /* of its recipients' answers, SMTP_TICKET_BYTES each, in their order */
     bool uploaded;
 };
 
 struct smtp_answer {
     enum smtp_verdict verdict;
-    uint8_t recipient_flags; /* enum envelope_recipient_flags */
-    struct span address;     /* of an accepted recipient: where it goes; empty: as asked */
-    uint16_t code;           /* for DEFER and REJECT; 0: the usual code, status and text */
-    const char *enhanced;    /* "4.3.1"; copied */
-    struct span text;        /* copied */
+    uint8_t recipient_flags;        /* enum envelope_recipient_flags */
+    struct span address;            /* of an accepted recipient: where it goes; empty: as asked */
+    char ticket[SMTP_TICKET_BYTES]; /* of an accepted recipient: goes back with the message */
+    uint16_t code;                  /* for DEFER and REJECT; 0: the usual code, status and text */
+    const char *enhanced;           /* "4.3.1"; copied */
+    struct span text;               /* copied */
 };
 
 enum { SMTP_ANSWER_TEXT_MAX = 256, SMTP_ENHANCED_MAX = 12 };

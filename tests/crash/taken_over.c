@@ -1,15 +1,23 @@
 /*
- * A deliberately taken-over smtpd: it starts as the real one does, enters the real one's sandbox,
- * and then tries whatever somebody who runs code in it would try. One line each on standard error:
+ * A deliberately taken-over process: it starts as the real one of its name does, enters the real
+ * one's sandbox, and then tries whatever somebody who runs code in it would try. One line each on
+ * standard error:
  *
- *   taken-over: refused: open /etc/passwd: Operation not permitted
- *   taken-over: ALLOWED: …
- *   taken-over: done, 30 acts
+ *   taken-over smtpd: refused: open /etc/passwd: Operation not permitted
+ *   taken-over smtpd: ALLOWED: …
+ *   taken-over smtp: may: make a TCP socket         it needs that
+ *   taken-over smtp: MISSES: …                      it would need that
+ *   taken-over smtpd: done, 30 acts
  *
- * tests/lab/test_sandbox.py starts a server with this program in smtpd's place.
+ * tests/lab/test_sandbox.py starts a server with this program in the place of several processes.
  */
 #include "base/log.h"
 #include "proc/common/process.h"
+#include "proc/directory/sandbox.h"
+#include "proc/mailbox/sandbox.h"
+#include "proc/report/sandbox.h"
+#include "proc/resolver/sandbox.h"
+#include "proc/smtp/sandbox.h"
 #include "proc/smtpd/sandbox.h"
 
 #include <arpa/inet.h>
@@ -107,9 +115,37 @@ static long make_unix_socket(void)
     return syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0);
 }
 
-static long make_raw_socket(void)
+static long make_netlink_socket(void)
 {
     return syscall(SYS_socket, AF_NETLINK, SOCK_RAW, 0);
+}
+
+static long make_raw_socket(void)
+{
+    return syscall(SYS_socket, AF_INET, SOCK_RAW, IPPROTO_ICMP);
+}
+
+static long make_ping_socket(void)
+{
+    return syscall(SYS_socket, AF_INET, SOCK_DGRAM, IPPROTO_ICMP);
+}
+
+static long make_other_stream(void)
+{
+    return syscall(SYS_socket, AF_INET, SOCK_STREAM, 262 /* MPTCP */);
+}
+
+/* A port of its own, to be reached from outside. */
+static long listen_for_others(void)
+{
+    long fd = syscall(SYS_socket, AF_INET, SOCK_STREAM, 0);
+    return syscall(SYS_listen, fd < 0 ? listener_fd : fd, 5);
+}
+
+static long block_who_closes(void)
+{
+    struct linger linger = {1, 3600};
+    return syscall(SYS_setsockopt, listener_fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 }
 
 /* The listener is a socket that it has: turn it into a way out. */
@@ -249,9 +285,37 @@ static long become_dumpable(void)
     return syscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
+enum role { SMTPD, SMTP, RESOLVER, REPORT, DIRECTORY, MAILBOX };
+
+static void enter_mailbox(const struct process *process)
+{
+    static struct mailbox_roots none;
+    mailbox_sandbox_enter(process, &none, NULL, NULL);
+}
+
+static void enter_resolver(const struct process *process)
+{
+    resolver_sandbox_enter(process, NULL, NULL);
+}
+
+static const struct {
+    const char *name;
+    void (*enter)(const struct process *process);
+} roles[] = {
+    [SMTPD] = {"smtpd", smtpd_sandbox_enter},
+    [SMTP] = {"smtp", smtp_sandbox_enter},
+    [RESOLVER] = {"resolver", enter_resolver},
+    [REPORT] = {"report", report_sandbox_enter},
+    [DIRECTORY] = {"directory", directory_sandbox_enter},
+    [MAILBOX] = {"mailbox", enter_mailbox},
+};
+
+static enum role role;
+
 static const struct {
     const char *what;
     long (*act)(void);
+    unsigned may; /* 1 << enum role: who needs it */
 } acts[] = {
     {"open /etc/passwd", read_users},
     {"open /etc/passwd by openat2", open2_file},
@@ -260,12 +324,17 @@ static const struct {
     {"open the spool", list_spool},
     {"create a file", create_file},
     {"remove a file", remove_file},
-    {"stat a file", stat_file},
+    {"stat a file", stat_file, 1 << MAILBOX},
     {"list a folder", list_folder},
-    {"make a TCP socket", make_tcp_socket},
-    {"make a UDP socket", make_udp_socket},
+    {"make a TCP socket", make_tcp_socket, 1 << SMTP | 1 << RESOLVER},
+    {"make a UDP socket", make_udp_socket, 1 << RESOLVER},
     {"make a Unix socket", make_unix_socket},
-    {"make a netlink socket", make_raw_socket},
+    {"make a netlink socket", make_netlink_socket},
+    {"make a raw socket", make_raw_socket},
+    {"make a socket for pings", make_ping_socket},
+    {"make another kind of stream", make_other_stream},
+    {"listen", listen_for_others},
+    {"block who closes a socket", block_who_closes},
     {"make a pair of sockets", make_pair},
     {"connect", connect_out},
     {"bind", bind_port},
@@ -308,17 +377,25 @@ static int take_peer(struct process *process, enum ipc_peer kind, unsigned index
     return 0; /* the descriptor stays open: it would be another way out */
 }
 
+static void try(size_t i)
+{
+    const char *name = roles[role].name;
+    bool may = acts[i].may & 1u << role;
+    long r = acts[i].act();
+
+    if (r < 0)
+        fprintf(stderr, "taken-over %s: %s: %s: %s\n", name, may ? "MISSES" : "refused",
+                acts[i].what, strerror(errno));
+    else
+        fprintf(stderr, "taken-over %s: %s: %s\n", name, may ? "may" : "ALLOWED", acts[i].what);
+}
+
 static int act_out(struct process *process)
 {
-    smtpd_sandbox_enter(process);
-    for (size_t i = 0; i < ARRAY_SIZE(acts); i++) {
-        long r = acts[i].act();
-        if (r < 0)
-            fprintf(stderr, "taken-over: refused: %s: %s\n", acts[i].what, strerror(errno));
-        else
-            fprintf(stderr, "taken-over: ALLOWED: %s\n", acts[i].what);
-    }
-    fprintf(stderr, "taken-over: done, %zu acts\n", ARRAY_SIZE(acts));
+    roles[role].enter(process);
+    for (size_t i = 0; i < ARRAY_SIZE(acts); i++)
+        try(i);
+    fprintf(stderr, "taken-over %s: done, %zu acts\n", roles[role].name, ARRAY_SIZE(acts));
     return 0;
 }
 
@@ -327,10 +404,17 @@ static void shut_down(struct process *process)
     process_exit(process, 0);
 }
 
-int main(void)
+static int take_file(struct process *process, struct span name, int fd)
 {
-    static const struct process_spec spec = {.name = "smtpd",
+    return 0;
+}
+
+/* The supervisor calls it by the name of the process that it stands for. */
+int main(int argc, char **argv)
+{
+    static const struct process_spec spec = {.name = "taken-over",
                                              .configure = configure,
+                                             .file = take_file,
                                              .listener = take_listener,
                                              .start = act_out,
                                              .reload = act_out,
@@ -338,6 +422,9 @@ int main(void)
                                              .shutdown = shut_down};
     static struct process process;
 
+    for (size_t i = 0; i < ARRAY_SIZE(roles); i++)
+        if (argc > 0 && strcmp(argv[0], roles[i].name) == 0)
+            role = (enum role)i;
     supervisor_pid = getppid();
     return process_main(&process, &spec);
 }

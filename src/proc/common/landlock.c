@@ -37,7 +37,7 @@ enum {
                 FS_REFER | FS_TRUNCATE,
 };
 
-static struct ruleset denied_by(int version, bool may_connect)
+static struct ruleset denied_by(int version, bool may_connect_tcp)
 {
     struct ruleset all = {.fs = FS_VERSION_1};
 
@@ -45,7 +45,7 @@ static struct ruleset denied_by(int version, bool may_connect)
     all.fs |= version >= 3 ? FS_TRUNCATE : 0;
     all.fs |= version >= 5 ? FS_IOCTL_DEV : 0;
     if (version >= 4)
-        all.net = may_connect ? NET_TCP_BIND : NET_TCP_BIND | NET_TCP_CONNECT;
+        all.net = may_connect_tcp ? NET_TCP_BIND : NET_TCP_BIND | NET_TCP_CONNECT;
     all.scoped = version >= 6 ? SCOPED : 0;
     return all;
 }
@@ -72,7 +72,7 @@ int landlock_enter(const struct sandbox *sandbox)
     if (version <= 0)
         return 0;
 
-    struct ruleset handled = denied_by(version, sandbox->may_connect);
+    struct ruleset handled = denied_by(version, sandbox->may_connect_tcp);
     int fd = (int)syscall(SYS_landlock_create_ruleset, &handled, ruleset_size(version), 0);
     int r = fd < 0 ? -errno : 0;
     for (size_t i = 0; r == 0 && i < sandbox->folder_count; i++)

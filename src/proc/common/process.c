@@ -100,6 +100,8 @@ static void on_peer(void *owner, const struct ipc_arrival *arrival)
 {
     struct process *process = owner;
     const struct ipc_peer_link *link = &arrival->message->peer;
+
+    process->peer_origin = link->origin;
     int r = process->spec->peer(process, link->kind, link->index, arrival->fd);
 
     if (r < 0)

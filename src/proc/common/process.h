@@ -39,9 +39,10 @@ struct process {
     const struct process_spec *spec;
     struct io_loop *loop;
     struct ipc_channel *supervisor;
-    uint32_t uid, gid;  /* for the sandbox */
-    bool sandbox_kills; /* for the sandbox */
-    uint16_t origin;    /* for id_maker_init() */
+    uint32_t uid, gid;    /* for the sandbox */
+    bool sandbox_kills;   /* for the sandbox */
+    uint16_t origin;      /* for id_maker_init() */
+    uint16_t peer_origin; /* of the ids that the peer makes which spec->peer() is told of */
     bool started, ending;
     int exit_code;
     /* parts: [0] in force, [1] coming */

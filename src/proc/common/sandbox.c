@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -176,17 +177,49 @@ static int allow_all(scmp_filter_ctx filter, const int *calls, size_t count)
     return r;
 }
 
-/* Only towards the Internet: a Unix or netlink socket would be a way around the other walls. */
-static int allow_connecting(scmp_filter_ctx filter)
+/* Only towards the Internet, and nothing but this protocol: a Unix, netlink or raw socket would be
+ * a way around the other walls. The flags of the type don't matter. */
+static int allow_sockets(scmp_filter_ctx filter, int type, int protocol)
 {
-    const int families[] = {AF_INET, AF_INET6};
-    const int calls[] = {SYS_connect,     SYS_bind,        SYS_setsockopt,
-                         SYS_getsockname, SYS_getpeername, SYS_sendmmsg};
-    int r = allow_all(filter, calls, ARRAY_SIZE(calls));
+    const int families[] = {AF_INET, AF_INET6}, protocols[] = {0, protocol};
+    const uint64_t type_mask = 0xf;
+    int r = 0;
 
-    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(families); i++)
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_socket, 1,
-                             SCMP_A0(SCMP_CMP_EQ, (uint64_t)families[i]));
+    for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+        for (size_t k = 0; r == 0 && k < ARRAY_SIZE(protocols); k++)
+            r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_socket, 3,
+                                 SCMP_A0(SCMP_CMP_EQ, (uint64_t)families[i]),
+                                 SCMP_A1(SCMP_CMP_MASKED_EQ, type_mask, (uint64_t)type),
+                                 SCMP_A2(SCMP_CMP_EQ, (uint64_t)protocols[k]));
+    return r;
+}
+
+static int allow_connecting(scmp_filter_ctx filter, const struct sandbox *s)
+{
+    const int calls[] = {SYS_connect, SYS_setsockopt, SYS_getsockname, SYS_getpeername};
+    const int udp_calls[] = {SYS_bind, SYS_sendmmsg};
+    int r = 0;
+
+    if (s->may_connect_tcp || s->may_use_udp)
+        r = allow_all(filter, calls, ARRAY_SIZE(calls));
+    if (r == 0 && s->may_connect_tcp)
+        r = allow_sockets(filter, SOCK_STREAM, IPPROTO_TCP);
+    if (r == 0 && s->may_use_udp)
+        r = allow_all(filter, udp_calls, ARRAY_SIZE(udp_calls));
+    if (r == 0 && s->may_use_udp)
+        r = allow_sockets(filter, SOCK_DGRAM, IPPROTO_UDP);
+    return r;
+}
+
+/* Options of TCP only: with SO_LINGER another process that is handed the socket would block when it
+ * closes it. */
+static int allow_accepting(scmp_filter_ctx filter)
+{
+    int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_accept4, 0);
+
+    if (r == 0)
+        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_setsockopt, 1,
+                             SCMP_A1(SCMP_CMP_EQ, IPPROTO_TCP));
     return r;
 }
 
@@ -205,8 +238,10 @@ static void enter_seccomp(const struct sandbox *s)
         r = allow_conditional(filter);
     if (r == 0)
         r = allow_all(filter, s->syscalls, s->syscall_count);
-    if (r == 0 && s->may_connect)
-        r = allow_connecting(filter);
+    if (r == 0)
+        r = allow_connecting(filter, s);
+    if (r == 0 && s->may_accept)
+        r = allow_accepting(filter);
     if (r == 0)
         r = seccomp_load(filter);
     if (r < 0)

@@ -5,7 +5,7 @@
  * Four walls, each enough by itself for most of it:
  *   ids       as root: another user and group, no supplementary groups, no capabilities, and a root
  *             directory of its own where it needs paths; always no_new_privs, no core, not dumpable
- *   Landlock  only the given folders; no TCP bind or (unless may_connect) connect; no abstract
+ *   Landlock  only the given folders; no TCP bind or (unless may_connect_tcp) connect; no abstract
  *             sockets or signals outside
  *   seccomp   only the system calls that the process lists beside the common ones
  *   rlimits   no new processes, no core files
@@ -43,10 +43,11 @@ struct sandbox {
     /* Starts the process's threads; NULL: it has none. 0 or -errno. */
     int (*start_threads)(void *arg);
     void *arg;
-    /* May open sockets of IPv4 and IPv6 and connect them, with any peer; for UDP a port may be
-     * bound. Nobody may listen. */
-    bool may_connect;
-    bool kill; /* end the process at a forbidden call; else the call fails: EPERM */
+    /* May open sockets of IPv4 and IPv6 and connect them, with any peer; for UDP also bind a port.
+     * Nobody may listen. */
+    bool may_connect_tcp, may_use_udp;
+    bool may_accept; /* on sockets that it was handed */
+    bool kill;       /* end the process at a forbidden call; else the call fails: EPERM */
 };
 
 /* Returns only when all that the kernel offers is in force. */

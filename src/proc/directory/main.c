@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "proc/directory/sandbox.h"
 #include "proc/directory/service.h"
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/random.h>
@@ -54,6 +55,8 @@ static int start(struct process *process)
     if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
         log_warn("no random numbers: limits could be made slow by chosen addresses");
     service_init(&d->service, process->loop, seed);
+    if (ticket_prepare() < 0)
+        return -ENOMEM;
     int r = generation_finish(d->coming);
     if (r < 0)
         log_error("users and aliases can't be used (%s): all mail is deferred until the next "

@@ -3,31 +3,58 @@
 #include "base/log.h"
 #include "proc/directory/verdict.h"
 #include <errno.h>
+#include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 enum { ANSWER_MEMORY_MAX = 16 * 1024 * 1024 };
 
-static bool is_trusted(const struct service *s, const uint8_t ip[static CONF_IP_BYTES])
+/* Users of this machine, and clients of the trusted networks. */
+static bool may_relay(const struct service *s, const struct client_peer *peer)
 {
     const struct conf_directory *conf = &s->generation->conf;
 
-    return conf_networks_contain(conf->trusted, conf->trusted_count, ip);
+    return peer->uid != UINT32_MAX ||
+           conf_networks_contain(conf->trusted, conf->trusted_count, peer->ip);
+}
+
+/* Only who is really connected is a client; where the word of smtpd would do, a taken-over one
+ * could be anybody. */
+static void admit(struct service_smtpd *from, uint64_t number, const struct client_peer *peer,
+                  struct ipc_client_verdict *out)
+{
+    struct service *s = from->service;
+    int64_t now_ms = io_loop_now_ms(s->loop);
+    enum limits_verdict verdict =
+        limits_connect(&s->limits, &from->holder, peer->ip, may_relay(s, peer), now_ms);
+
+    verdict_on_client(verdict, out);
+    if (verdict != LIMITS_FINE)
+        return;
+    if (clients_add(&s->clients, &from->clients, from->holder.id, number, peer) < 0) {
+        limits_disconnect(&s->limits, &from->holder, peer->ip, 0, now_ms);
+        out->action = IPC_CLIENT_DEFER;
+        out->text = SPAN("there is no room for one more connection");
+    }
 }
 
 static void on_client_check(void *owner, const struct ipc_arrival *arrival)
 {
     struct service_smtpd *from = owner;
     struct service *s = from->service;
-    const struct ipc_client_check *check = &arrival->message->client_check;
-    struct ipc_message reply = {.type = IPC_CLIENT_VERDICT};
-    /* Programs on this machine: smtpd got them over a Unix socket, they have no address. */
-    bool trusted = span_equal(check->service, SPAN("local")) || is_trusted(s, check->ip);
-    enum limits_verdict verdict =
-        limits_connect(&s->limits, &from->holder, check->ip, trusted, io_loop_now_ms(s->loop));
+    struct ipc_message reply = {
+        .type = IPC_CLIENT_VERDICT,
+        .client_verdict = {.action = IPC_CLIENT_DEFER, .text = SPAN("the connection has gone")}};
+    struct client_peer peer;
+    int r = client_identify(arrival->fd, &peer);
 
+    close(arrival->fd);
+    if (r == 0)
+        admit(from, arrival->message->client_check.client, &peer, &reply.client_verdict);
+    else if (r == -EACCES && s->impostor_count++ == 0)
+        log_warn("smtpd asks about something that is no client's connection");
     s->client_count++;
-    s->deferred_client_count += verdict != LIMITS_FINE;
-    verdict_on_client(verdict, trusted, &reply.client_verdict);
+    s->deferred_client_count += reply.client_verdict.action != IPC_CLIENT_ACCEPT;
     ipc_reply(arrival->channel, arrival->token, &reply);
 }
 
@@ -36,20 +63,65 @@ static void on_client_gone(void *owner, const struct ipc_arrival *arrival)
     struct service_smtpd *from = owner;
     struct service *s = from->service;
     const struct ipc_client_gone *gone = &arrival->message->client_gone;
+    struct client *client = clients_find(&s->clients, from->holder.id, gone->client);
 
-    limits_disconnect(&s->limits, &from->holder, gone->ip, gone->refused, io_loop_now_ms(s->loop));
+    if (!client)
+        return;
+    limits_disconnect(&s->limits, &from->holder, client->peer.ip, gone->refused,
+                      io_loop_now_ms(s->loop));
+    clients_remove(&s->clients, client);
 }
 
-static enum verdict_relay relay_of(const struct service *s, const struct ipc_rcpt_check *check)
+static enum verdict_relay relay_of(const struct service *s, const struct client_peer *peer,
+                                   struct span domain)
 {
     const struct conf_directory *conf = &s->generation->conf;
 
-    if (check->uid != UINT32_MAX || is_trusted(s, check->ip))
+    if (may_relay(s, peer))
         return VERDICT_RELAY_ALL;
     for (size_t i = 0; i < conf->relay_count; i++)
-        if (span_equal(conf->relays[i].name, check->domain))
+        if (span_equal(conf->relays[i].name, domain))
             return VERDICT_RELAY_DOMAIN;
     return VERDICT_RELAY_NONE;
+}
+
+static bool is_taken(const struct ipc_rcpt_verdict *verdict)
+{
+    return verdict->action == IPC_RCPT_ACCEPT || verdict->action == IPC_RCPT_RELAY;
+}
+
+/* The queue takes the recipient only with a ticket that says the same. */
+static void issue_ticket(struct service *s, const struct client_peer *peer,
+                         const struct ipc_rcpt_check *check, struct ipc_rcpt_verdict *verdict)
+{
+    if (!verdict->address.size)
+        verdict->address = check->address;
+    struct ticket_facts facts = {.ip = peer->ip,
+                                 .uid = peer->uid,
+                                 .sender = check->sender,
+                                 .address = verdict->address,
+                                 .expands = verdict->expands};
+    ticket_issue(&s->tickets, &facts, verdict->ticket);
+}
+
+static void decide(struct service *s, const struct client *client,
+                   const struct ipc_rcpt_check *check, struct ipc_rcpt_verdict *out)
+{
+    struct address address;
+
+    *out = (struct ipc_rcpt_verdict){.action = IPC_RCPT_DEFER};
+    if (!client)
+        return;
+    if (address_parse(check->address, ADDRESS_ALLOW_UTF8 | ADDRESS_ALLOW_POSTMASTER, &address) !=
+        ADDRESS_OK) {
+        out->action = IPC_RCPT_UNKNOWN;
+        return;
+    }
+    struct span domain = address_domain(&address);
+    verdict_on_recipient(s->generation->people, address_raw_local(&address), domain,
+                         relay_of(s, &client->peer, domain), &s->arena, out);
+    if (is_taken(out))
+        issue_ticket(s, &client->peer, check, out);
 }
 
 static void on_rcpt_check(void *owner, const struct ipc_arrival *arrival)
@@ -60,11 +132,10 @@ static void on_rcpt_check(void *owner, const struct ipc_arrival *arrival)
     struct ipc_message reply = {.type = IPC_RCPT_VERDICT};
 
     arena_clear(&s->arena);
-    verdict_on_recipient(s->generation->people, check->local, check->domain, relay_of(s, check),
-                         &s->arena, &reply.rcpt_verdict);
+    decide(s, clients_find(&s->clients, from->holder.id, check->client), check,
+           &reply.rcpt_verdict);
     s->recipient_count++;
-    s->refused_recipient_count +=
-        reply.rcpt_verdict.action != IPC_RCPT_ACCEPT && reply.rcpt_verdict.action != IPC_RCPT_RELAY;
+    s->refused_recipient_count += !is_taken(&reply.rcpt_verdict);
     ipc_reply(arrival->channel, arrival->token, &reply);
 }
 
@@ -82,9 +153,12 @@ static void on_expand(void *owner, const struct ipc_arrival *arrival)
 static void drop_smtpd(struct service_smtpd *smtpd)
 {
     struct service *s = smtpd->service;
+    struct list *link;
 
     if (!smtpd->channel)
         return;
+    while ((link = list_take_first(&smtpd->clients)))
+        clients_remove(&s->clients, CONTAINER_OF(link, struct client, link));
     limits_holder_done(&s->limits, &smtpd->holder, io_loop_now_ms(s->loop));
     ipc_channel_free(smtpd->channel);
     smtpd->channel = NULL;
@@ -113,6 +187,7 @@ static const struct ipc_role smtpd_role = {
     .handlers = smtpd_handlers,
     .handler_count = ARRAY_SIZE(smtpd_handlers),
     .lost = on_smtpd_lost,
+    .takes_fds = true,
 };
 
 static const struct ipc_handler queue_handlers[] = {{IPC_EXPAND, on_expand}};
@@ -127,6 +202,7 @@ void service_init(struct service *s, struct io_loop *loop, uint64_t seed)
 {
     *s = (struct service){.loop = loop, .arena = ARENA_LIMITED(ANSWER_MEMORY_MAX)};
     limits_init(&s->limits, seed);
+    clients_init(&s->clients, seed);
 }
 
 void service_done(struct service *s)
@@ -137,6 +213,8 @@ void service_done(struct service *s)
     ipc_channel_free(s->queue);
     s->queue = NULL;
     limits_done(&s->limits);
+    clients_done(&s->clients);
+    ticket_office_done(&s->tickets);
     arena_done(&s->arena);
 }
 
@@ -157,8 +235,24 @@ static int connect_smtpd(struct service *s, unsigned index, int fd)
     smtpd->service = s;
     drop_smtpd(smtpd);
     limits_holder_init(&smtpd->holder, index);
+    list_init(&smtpd->clients);
     smtpd->channel = channel;
     return 0;
+}
+
+/* Each queue gets a key of its own: it doesn't know which tickets the one before has taken. */
+static int send_key(struct service *s, struct ipc_channel *queue)
+{
+    struct ipc_message m = {.type = IPC_TICKET_KEY};
+    uint8_t *key = m.ticket_key.key;
+
+    if (getrandom(key, IPC_TICKET_KEY_BYTES, 0) != IPC_TICKET_KEY_BYTES)
+        return -EIO;
+    int r = ticket_office_open(&s->tickets, key);
+    if (r == 0)
+        r = ipc_notify(queue, &m);
+    explicit_bzero(key, IPC_TICKET_KEY_BYTES);
+    return r;
 }
 
 static int connect_queue(struct service *s, int fd)
@@ -168,6 +262,9 @@ static int connect_queue(struct service *s, int fd)
 
     if (r < 0)
         return r;
+    r = send_key(s, channel);
+    if (r < 0)
+        log_error("no key for tickets: %s; mail is deferred", strerror(-r));
     ipc_channel_free(s->queue);
     s->queue = channel;
     return 0;

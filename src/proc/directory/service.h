@@ -5,6 +5,8 @@
 #pragma once
 
 #include "ipc/channel.h"
+#include "proc/common/ticket.h"
+#include "proc/directory/clients.h"
 #include "proc/directory/generation.h"
 #include "proc/directory/limits.h"
 
@@ -16,15 +18,19 @@ struct service_smtpd {
     struct service *service;
     struct ipc_channel *channel; /* NULL: not there */
     struct limits_holder holder;
+    struct list clients;
 };
 
 struct service {
     struct io_loop *loop;
     const struct generation *generation; /* in force */
     struct limits limits;
+    struct clients clients;
+    struct ticket_office tickets;
     struct arena arena; /* of one answer */
     struct service_smtpd smtpd[SERVICE_SMTPD_MAX];
     struct ipc_channel *queue;
+    uint64_t impostor_count; /* clients of which there was no connection */
     uint64_t client_count, deferred_client_count, recipient_count, refused_recipient_count;
 };
 

@@ -8,7 +8,7 @@
         literal, sizeof(literal) - 1                                                               \
     }
 
-void verdict_on_client(enum limits_verdict limits, bool trusted, struct ipc_client_verdict *out)
+void verdict_on_client(enum limits_verdict limits, struct ipc_client_verdict *out)
 {
     static const struct span texts[] = {
         [LIMITS_FINE] = TEXT(""),
@@ -18,7 +18,6 @@ void verdict_on_client(enum limits_verdict limits, bool trusted, struct ipc_clie
     };
     *out = (struct ipc_client_verdict){
         .action = limits == LIMITS_FINE ? IPC_CLIENT_ACCEPT : IPC_CLIENT_DEFER,
-        .trusted = trusted,
         .text = texts[limits],
     };
 }

@@ -6,7 +6,7 @@
 #include "proc/directory/limits.h"
 
 /* Fills the reply; its text is constant. */
-void verdict_on_client(enum limits_verdict limits, bool trusted, struct ipc_client_verdict *out);
+void verdict_on_client(enum limits_verdict limits, struct ipc_client_verdict *out);
 
 /* What foreign domains a client may send to. */
 enum verdict_relay {

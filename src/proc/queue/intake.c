@@ -103,6 +103,21 @@ static const char *objection(const struct queue *q, const struct parcel *p, uint
     return NULL;
 }
 
+/* What the next attempt may do better, because it has a new id and new tickets; NULL when it is
+ * fine. */
+static const char *hindrance(struct queue_peer *peer, const struct parcel *p, struct span tickets)
+{
+    int64_t now_ms = clock_wall_us() / 1000;
+
+    if (!is_timely(&p->envelope.id))
+        return "the clock was changed";
+    if (id_watch_take(&peer->origin->ids, &p->envelope.id, now_ms) < 0)
+        return "its id can't be used";
+    if (!tickets_take(&peer->queue->tickets, &p->envelope, tickets))
+        return "its recipients must be asked for again";
+    return NULL;
+}
+
 /* The keys by which the book's chain commits to personal fields, and the time: ours, not smtpd's.
  */
 static int complete_envelope(struct queue *q, struct envelope *e)
@@ -160,19 +175,16 @@ void intake_commit(struct queue_peer *peer, const struct ipc_arrival *arrival)
     }
     parcel->whole = m->upload == 0;
     const char *why_not = objection(q, parcel, m->upload);
+    const char *not_now = why_not ? NULL : hindrance(peer, parcel, m->tickets);
     struct commit *c = NULL;
-    /* The clock may have jumped since the id was made: then the next attempt has a better one. */
-    if (!why_not && !is_timely(&parcel->envelope.id)) {
-        parcel_free(&q->parcels, parcel);
-        refuse(q, arrival, IPC_COMMIT_DEFERRED, "the clock was changed");
-        return;
-    }
-    if (!why_not && complete_envelope(q, &parcel->envelope) == 0)
+    if (!why_not && !not_now && complete_envelope(q, &parcel->envelope) == 0)
         c = commit_new(peer, arrival, parcel);
     if (!c) {
         parcel_free(&q->parcels, parcel);
         refuse(q, arrival, why_not ? IPC_COMMIT_REJECTED : IPC_COMMIT_DEFERRED,
-               why_not ? why_not : "out of memory");
+               why_not   ? why_not
+               : not_now ? not_now
+                         : "out of memory");
         return;
     }
     commit_expand(c);

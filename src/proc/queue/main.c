@@ -102,7 +102,7 @@ static int reload(struct process *process)
 
 static int peer(struct process *process, enum ipc_peer kind, unsigned index, int fd)
 {
-    return queue_peer(&of(process)->queue, kind, index, fd);
+    return queue_peer(&of(process)->queue, kind, index, process->peer_origin, fd);
 }
 
 static void on_closed(struct queue *q)

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "proc/queue/ids.h"
 #include "proc/queue/queue.h"
 
 enum {
@@ -12,10 +13,17 @@ enum {
     PEER_EVENT_BYTES_PER_SECOND = 2 << 20, /* a refusal has a few hundred; it may have 32 KiB */
 };
 
+/* What is known of those who make ids with one origin: an smtpd, and whoever takes its place. */
+struct queue_origin {
+    struct list link;
+    struct id_watch ids;
+};
+
 struct queue_peer {
     struct list link;
     struct queue *queue;
     unsigned index;
+    struct queue_origin *origin;
     struct ipc_channel *channel;
     struct list uploads; /* struct upload, latest used first */
     uint32_t upload_count;

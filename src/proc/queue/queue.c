@@ -71,13 +71,44 @@ static void drop_old_smtpd(struct queue *q, unsigned index)
     }
 }
 
-static int add_smtpd(struct queue *q, unsigned index, int fd)
+/* They stay: who follows an smtpd must not use its ids again either. NULL: no memory. */
+static struct queue_origin *find_origin(struct queue *q, uint16_t number)
 {
-    struct queue_peer *peer = calloc(1, sizeof(*peer));
+    uint64_t seed = 0;
+
+    LIST_EACH(&q->origins, link)
+    {
+        struct queue_origin *origin = CONTAINER_OF(link, struct queue_origin, link);
+        if (origin->ids.origin == number)
+            return origin;
+    }
+    struct queue_origin *origin = calloc(1, sizeof(*origin));
+    if (!origin || queue_random(q, &seed, sizeof(seed)) < 0) {
+        free(origin);
+        return NULL;
+    }
+    id_watch_init(&origin->ids, number, q->started_ms, seed);
+    list_append(&q->origins, &origin->link);
+    return origin;
+}
+
+static void free_origins(struct queue *q)
+{
+    for (struct list *link; (link = list_take_first(&q->origins));) {
+        struct queue_origin *origin = CONTAINER_OF(link, struct queue_origin, link);
+        id_watch_done(&origin->ids);
+        free(origin);
+    }
+}
+
+static int add_smtpd(struct queue *q, unsigned index, uint16_t number, int fd)
+{
+    struct queue_origin *origin = find_origin(q, number);
+    struct queue_peer *peer = origin ? calloc(1, sizeof(*peer)) : NULL;
 
     if (!peer)
         return -ENOMEM;
-    *peer = (struct queue_peer){.queue = q, .index = index};
+    *peer = (struct queue_peer){.queue = q, .index = index, .origin = origin};
     list_init(&peer->uploads);
     list_init(&peer->commits);
     int r = ipc_channel_new(q->loop, fd, &smtpd_role, peer, &peer->channel);
@@ -91,7 +122,15 @@ static int add_smtpd(struct queue *q, unsigned index, int fd)
     return 0;
 }
 
-/* ---- directory: only answers ---- */
+/* ---- directory ---- */
+
+static void on_ticket_key(void *owner, const struct ipc_arrival *arrival)
+{
+    struct queue *q = owner;
+
+    if (tickets_use_key(&q->tickets, arrival->message->ticket_key.key) < 0)
+        log_error("out of memory: all mail is deferred until the directory starts again");
+}
 
 static void on_directory_lost(void *owner, struct ipc_channel *channel, int error)
 {
@@ -102,7 +141,9 @@ static void on_directory_lost(void *owner, struct ipc_channel *channel, int erro
     ipc_channel_free(channel);
 }
 
-static const struct ipc_role directory_role = {.peer_name = "directory", .lost = on_directory_lost};
+static const struct ipc_handler directory_handlers[] = {{IPC_TICKET_KEY, on_ticket_key}};
+static const struct ipc_role directory_role = {
+    "directory", directory_handlers, ARRAY_SIZE(directory_handlers), on_directory_lost, false};
 
 static int set_directory(struct queue *q, int fd)
 {
@@ -114,12 +155,12 @@ static int set_directory(struct queue *q, int fd)
     return r;
 }
 
-int queue_peer(struct queue *q, enum ipc_peer kind, unsigned index, int fd)
+int queue_peer(struct queue *q, enum ipc_peer kind, unsigned index, uint16_t origin, int fd)
 {
     int r = -EINVAL;
 
     if (kind == IPC_PEER_SMTPD)
-        r = add_smtpd(q, index, fd);
+        r = add_smtpd(q, index, origin, fd);
     else if (kind == IPC_PEER_DIRECTORY)
         r = set_directory(q, fd);
     else if (kind == IPC_PEER_MAILBOX)
@@ -183,12 +224,14 @@ int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *
                         .conf = conf,
                         .routes = route_fingerprint(conf),
                         .random_at = sizeof(q->random)};
+    q->started_ms = clock_wall_us() / 1000;
     list_init(&q->peers);
+    list_init(&q->origins);
     list_init(&q->own_commits);
     list_init(&q->waiting_room);
     returns_init(q);
     list_init(&q->unsettled);
-    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed) || ticket_prepare() < 0)
         return -EIO;
     parcels_init(&q->parcels, PARCELS_BYTES, seed);
     struct sched_config config = schedule_config(conf, seed);
@@ -295,6 +338,8 @@ void queue_done(struct queue *q)
     while (!list_is_empty(&q->peers))
         drop_peer(CONTAINER_OF(q->peers.next, struct queue_peer, link));
     ipc_channel_free(q->directory);
+    free_origins(q);
+    tickets_done(&q->tickets);
     /* The threads end what they have; completions run on the loop's thread: here. */
     io_pool_free(q->commit_pool);
     io_pool_free(q->work_pool);

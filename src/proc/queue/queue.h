@@ -22,6 +22,7 @@
 #include "proc/queue/carrier.h"
 #include "proc/queue/parcel.h"
 #include "proc/queue/return.h"
+#include "proc/queue/tickets.h"
 #include "sched/sched.h"
 #include "spool/spool.h"
 
@@ -177,7 +178,10 @@ struct queue {
     struct events events;
     struct returns returns;
     struct control *control;
-    struct list peers;        /* struct queue_peer */
+    struct list peers;   /* struct queue_peer */
+    struct list origins; /* struct queue_origin */
+    struct tickets tickets;
+    int64_t started_ms;       /* wall clock */
     struct list own_commits;  /* of messages that we make ourselves: reports */
     struct list waiting_room; /* commits that the spool had no room for */
     struct list unsettled;    /* outcomes that the spool had no room for */
@@ -198,8 +202,8 @@ struct queue {
 int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *conf);
 int queue_open(struct queue *q, struct store *store);
 int queue_reconfigure(struct queue *q, const struct conf_queue *conf);
-/* A channel to a peer; owns `fd`. */
-int queue_peer(struct queue *q, enum ipc_peer kind, unsigned index, int fd);
+/* A channel to a peer; owns `fd`. `origin`: of the ids that it makes. */
+int queue_peer(struct queue *q, enum ipc_peer kind, unsigned index, uint16_t origin, int fd);
 /* Ends what is under way, then calls `closed`. */
 void queue_close(struct queue *q, void (*closed)(struct queue *q));
 /* After `closed`: frees all. */

@@ -22,7 +22,7 @@ void smtp_sandbox_enter(const struct process *process)
         .uid = process->uid,
         .gid = process->gid,
         .root_fd = -1,
-        .may_connect = true,
+        .may_connect_tcp = true,
         .kill = process->sandbox_kills,
     };
     raise_file_limit();

@@ -2,9 +2,9 @@
  * The questions of a session, as calls to the directory and the queue. Without credit a question
  * waits for some; when the other process dies it is answered with DEFER.
  */
-#include "mail/address.h"
 #include "proc/smtpd/smtpd.h"
 
+#include <assert.h>
 #include <errno.h>
 
 /* Lives in the question's `extra`. */
@@ -38,32 +38,50 @@ static void answer_unavailable(struct smtpd_ask *ask)
 
 /* ---- what is asked ---- */
 
+/* The directory sees for itself who is connected: it is handed the socket. */
+static int tell_of_client(struct smtpd_session *s, struct ipc_call *call)
+{
+    struct ipc_message m = {.type = IPC_CLIENT_CHECK, .client_check.client = s->number};
+    int r = ipc_call_fd(s->smtpd->directory, call, &m, s->fd);
+
+    if (r == 0)
+        s->epoch = s->smtpd->directory_epoch;
+    return r;
+}
+
 static int ask_client(struct smtpd_ask *ask)
 {
-    struct smtpd_session *s = ask->session;
-    struct ipc_message m = {.type = IPC_CLIENT_CHECK,
-                            .client_check.service = s->listener->settings.service};
+    return tell_of_client(ask->session, &ask->call);
+}
 
-    memcpy(m.client_check.ip, s->client.ip, sizeof(s->client.ip));
-    return ipc_call(s->smtpd->directory, &ask->call, &m);
+static void on_introduced(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct smtpd_session *s = CONTAINER_OF(call, struct smtpd_session, introduction);
+
+    s->counted = reply && reply->client_verdict.action == IPC_CLIENT_ACCEPT;
+}
+
+/* To a directory that has come since: it takes calls in order, so that it knows the client when the
+ * next one comes. */
+static int introduce(struct smtpd_session *s)
+{
+    if (s->epoch == s->smtpd->directory_epoch)
+        return 0;
+    ipc_call_cancel(&s->introduction);
+    s->introduction.fn = on_introduced;
+    return tell_of_client(s, &s->introduction);
 }
 
 static int ask_recipient(struct smtpd_ask *ask)
 {
     struct smtpd_session *s = ask->session;
-    struct address address;
     struct ipc_message m = {.type = IPC_RCPT_CHECK,
-                            .rcpt_check = {.uid = s->client.uid,
-                                           .trusted = s->trusted,
-                                           .sender = smtp_server_sender(s->server)}};
+                            .rcpt_check = {.client = s->number,
+                                           .sender = smtp_server_sender(s->server),
+                                           .address = ask->question->given}};
+    int r = introduce(s);
 
-    memcpy(m.rcpt_check.ip, s->client.ip, sizeof(s->client.ip));
-    if (address_parse(ask->question->given, ADDRESS_ALLOW_UTF8 | ADDRESS_ALLOW_POSTMASTER,
-                      &address) != ADDRESS_OK)
-        return -EINVAL; /* never: it is canonical */
-    m.rcpt_check.local = address_raw_local(&address);
-    m.rcpt_check.domain = address_domain(&address);
-    return ipc_call(s->smtpd->directory, &ask->call, &m);
+    return r < 0 ? r : ipc_call(s->smtpd->directory, &ask->call, &m);
 }
 
 static int ask_message(struct smtpd_ask *ask)
@@ -77,6 +95,7 @@ static int ask_message(struct smtpd_ask *ask)
         struct ipc_message m = {.type = IPC_COMMIT,
                                 .commit = {.upload = message->uploaded ? s->upload.number : 0,
                                            .envelope = buffer_span(&envelope),
+                                           .tickets = message->tickets,
                                            .header = message->header,
                                            .body = message->body}};
         r = ipc_call(s->smtpd->queue, &ask->call, &m);
@@ -135,7 +154,6 @@ static void on_client(struct smtpd_ask *ask, const struct ipc_message *reply)
                                                  [IPC_CLIENT_REJECT] = SMTP_REJECT};
     const struct ipc_client_verdict *v = &reply->client_verdict;
 
-    ask->session->trusted = v->trusted;
     ask->session->counted = v->action == IPC_CLIENT_ACCEPT;
     answer(ask, &(struct smtp_answer){.verdict = verdicts[v->action], .text = v->text});
 }
@@ -151,6 +169,8 @@ static void on_recipient(struct smtpd_ask *ask, const struct ipc_message *reply)
                             .recipient_flags = v->expands ? ENVELOPE_RECIPIENT_EXPANDS : 0,
                             .address = v->address};
 
+    static_assert((int)SMTP_TICKET_BYTES == (int)IPC_TICKET_BYTES);
+    memcpy(a.ticket, v->ticket, sizeof(a.ticket));
     if (a.verdict == SMTP_DEFER || a.verdict == SMTP_REJECT)
         a.text = v->text;
     ask->session->refused += a.verdict != SMTP_ACCEPT && a.verdict != SMTP_DEFER;

@@ -15,9 +15,10 @@ static void session_free(struct smtpd_session *s)
 
     smtp_server_free(s->server);
     smtpd_upload_abort(s);
+    ipc_call_cancel(&s->introduction);
     if (s->counted) {
-        struct ipc_message gone = {.type = IPC_CLIENT_GONE, .client_gone.refused = s->refused};
-        memcpy(gone.client_gone.ip, s->client.ip, sizeof(s->client.ip));
+        struct ipc_message gone = {.type = IPC_CLIENT_GONE,
+                                   .client_gone = {.client = s->number, .refused = s->refused}};
         smtpd_outbox_send(&smtpd->to_directory, &gone);
     }
     io_defer_cancel(&s->turn);
@@ -154,6 +155,7 @@ void smtpd_session_begin(struct smtpd_listener *listener, int fd,
     s->listener = listener;
     s->fd = fd;
     s->client = *client;
+    s->number = ++smtpd->last_client;
     s->turn.fn = on_turn;
     listener->generation->references++;
     list_append(&smtpd->sessions, &s->link);

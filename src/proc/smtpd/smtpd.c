@@ -86,6 +86,7 @@ int smtpd_connect(struct smtpd *smtpd, enum ipc_peer kind, int fd)
 
     if (kind == IPC_PEER_DIRECTORY) {
         r = connect_peer(smtpd, &directory_role, fd, &smtpd->directory, &smtpd->to_directory);
+        smtpd->directory_epoch += r == 0;
     } else if (kind == IPC_PEER_QUEUE) {
         smtpd->pressure = false;
         smtpd->pressure_text[0] = '\0';

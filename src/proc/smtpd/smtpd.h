@@ -49,11 +49,12 @@ struct smtpd {
     uint32_t session_count;
     struct smtp_server_time time;
     struct id_maker ids;
-    uint64_t last_upload;
-    struct io_timer *tick; /* once a second: deadlines and aggregates */
-    int64_t ending_ms;     /* when the shutdown began, or 0 */
-    bool accept_paused;    /* until the next tick */
-    bool pressure;         /* the queue asks to defer new mail */
+    uint64_t last_upload, last_client;
+    uint64_t directory_epoch; /* counts its channels: a new one knows none of our clients */
+    struct io_timer *tick;    /* once a second: deadlines and aggregates */
+    int64_t ending_ms;        /* when the shutdown began, or 0 */
+    bool accept_paused;       /* until the next tick */
+    bool pressure;            /* the queue asks to defer new mail */
     char pressure_text[SMTPD_PRESSURE_TEXT_MAX];
     uint64_t accepted_sessions, accepted_messages, refusal_count;
     char read_buffer[SMTPD_READ_BYTES];
@@ -90,9 +91,11 @@ struct smtpd_session {
     bool eof;
     bool broken;    /* the connection is of no more use */
     bool lingering; /* all was said: what still comes is dropped until the client closes */
-    bool trusted;
-    bool counted;     /* the directory counts this connection */
-    uint32_t refused; /* recipients */
+    uint64_t number;              /* under which the directory knows it */
+    uint64_t epoch;               /* of the channel over which it was told of this connection */
+    struct ipc_call introduction; /* to a directory that came later */
+    bool counted;                 /* the directory counts this connection */
+    uint32_t refused;             /* recipients */
     struct smtp_server_client client;
     struct smtpd_upload upload;
     struct smtpd_ask *commit; /* waits for the last chunks of the upload */

@@ -163,9 +163,10 @@ static int spawn(struct child *child)
 
 static int send_link(struct child *to, const struct child *peer, int fd)
 {
-    struct ipc_message message = {
-        .type = IPC_PEER,
-        .peer = {.kind = (uint8_t)peer->kind->peer, .index = (uint16_t)peer->index}};
+    struct ipc_message message = {.type = IPC_PEER,
+                                  .peer = {.kind = (uint8_t)peer->kind->peer,
+                                           .index = (uint16_t)peer->index,
+                                           .origin = peer->origin}};
     return ipc_notify_fd(to->channel, &message, fd);
 }
 

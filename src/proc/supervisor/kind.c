@@ -36,6 +36,14 @@ static unsigned per_core_processes(void)
     return cores < 1 ? 1 : cores > PER_CORE_MAX ? PER_CORE_MAX : (unsigned)cores;
 }
 
+static int cut_smtp(const struct conf *conf, uint64_t generation, struct arena *arena,
+                    struct conf_smtp *out)
+{
+    int r = conf_cut_smtp(conf, generation, arena, out);
+
+    return r < 0 ? r : own_addresses(out, arena);
+}
+
 /* A part's cut is encoded at once: what it borrows from the arena need not outlive the call. */
 #define DEFINE_PART(name, cut_call)                                                                \
     static int name##_part(const struct conf *conf, uint64_t generation, uint32_t uid,             \
@@ -56,7 +64,7 @@ DEFINE_PART(book, conf_cut_book(conf, generation, &part))
 DEFINE_PART(directory, conf_cut_directory(conf, generation, &arena, &part))
 DEFINE_PART(mailbox, conf_cut_mailbox(conf, generation, uid, gid, &arena, &part))
 
-DEFINE_PART(smtp, conf_cut_smtp(conf, generation, &arena, &part))
+DEFINE_PART(smtp, cut_smtp(conf, generation, &arena, &part))
 DEFINE_PART(resolver, conf_cut_resolver(conf, generation, &part))
 
 /* Each users and aliases file once. */

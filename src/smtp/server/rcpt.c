@@ -171,16 +171,20 @@ static bool add(struct smtp_server *s, const struct smtp_question *q)
     struct smtp_transaction *t = &s->transaction;
     struct envelope *e = &t->envelope;
 
-    void *recipients = e->recipients;
+    void *recipients = e->recipients, *tickets = t->tickets;
 
     if (!grow(&t->arena, &recipients, e->recipient_count, &t->recipient_capacity,
               sizeof(*e->recipients)))
         return false;
     e->recipients = recipients;
+    if (!grow(&t->arena, &tickets, e->recipient_count, &t->ticket_capacity, SMTP_TICKET_BYTES))
+        return false;
+    t->tickets = tickets;
     struct span address =
         q->answer.address.size ? arena_copy(&t->arena, q->answer.address) : q->address;
     if (!address.data || !add_wish(t, &q->wish))
         return false;
+    memcpy(t->tickets[e->recipient_count], q->answer.ticket, SMTP_TICKET_BYTES);
     e->recipients[e->recipient_count++] = (struct envelope_recipient){
         .address = address, .original = q->address, .flags = q->answer.recipient_flags};
     return true;

@@ -45,6 +45,8 @@ enum {
 struct smtp_transaction {
     struct arena arena;
     struct envelope envelope;
+    char (*tickets)[SMTP_TICKET_BYTES]; /* of the recipients */
+    size_t ticket_capacity;
     size_t recipient_capacity, wish_capacity;
     struct buffer header;
     struct smtp_message message;

@@ -76,6 +76,7 @@ void smtp_commit(struct smtp_server *s)
     }
     smtp_body_hand_over(s->body, &t->envelope, &t->message);
     t->message.header = buffer_span(&t->header);
+    t->message.tickets = span_of(t->tickets[0], t->envelope.recipient_count * SMTP_TICKET_BYTES);
     smtp_ask(s, SMTP_ASK_MESSAGE, span_of("", 0));
 }
 

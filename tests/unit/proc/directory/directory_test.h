@@ -11,8 +11,9 @@ static struct conf_directory_domain test_domains[] = {
     {.name = {"a.test", 6}, .users = {"/u", 2}, .aliases = {"/a", 2}}};
 static struct conf_file test_files[] = {{.name = {"/u", 2}}, {.name = {"/a", 2}}};
 static struct conf_relay_domain test_relays[] = {{.name = {"relayed.test", 12}}};
-static struct conf_network test_trusted = {.ip = {[10] = 0xff, [11] = 0xff, [12] = 10},
-                                           .prefix = 104};
+/* 127.9.0.0/16: tests can come from there. */
+static struct conf_network test_trusted = {.ip = {[10] = 0xff, [11] = 0xff, [12] = 127, [13] = 9},
+                                           .prefix = 112};
 
 static inline int text_fd(const char *text)
 {

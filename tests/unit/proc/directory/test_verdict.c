@@ -128,14 +128,12 @@ static void clients(void **state)
 {
     struct ipc_client_verdict verdict;
 
-    verdict_on_client(LIMITS_FINE, true, &verdict);
+    verdict_on_client(LIMITS_FINE, &verdict);
     assert_int_equal(verdict.action, IPC_CLIENT_ACCEPT);
-    assert_true(verdict.trusted);
     assert_int_equal(verdict.text.size, 0);
     for (int i = LIMITS_TOO_MANY; i <= LIMITS_TOO_BAD; i++) {
-        verdict_on_client(i, false, &verdict);
+        verdict_on_client(i, &verdict);
         assert_int_equal(verdict.action, IPC_CLIENT_DEFER);
-        assert_false(verdict.trusted);
         assert_true(verdict.text.size > 0);
     }
 }

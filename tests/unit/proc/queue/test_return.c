@@ -47,7 +47,7 @@ static void join_reporter(struct world *w)
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     ipc_channel_free(reporter.channel);
     assert_int_equal(ipc_channel_new(w->loop, fds[0], &role, w, &reporter.channel), 0);
-    assert_int_equal(queue_peer(&w->queue, IPC_PEER_REPORT, 0, fds[1]), 0);
+    assert_int_equal(queue_peer(&w->queue, IPC_PEER_REPORT, 0, WORLD_ORIGIN, fds[1]), 0);
 }
 
 static struct world *begin(void)

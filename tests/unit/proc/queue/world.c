@@ -34,7 +34,7 @@ struct world *world_new(void)
                                   .give_up_ms = INT64_C(4) * 86400000,
                                   .domains = domains,
                                   .domain_count = 1};
-    id_maker_init(&w->ids, 7, 1);
+    id_maker_init(&w->ids, WORLD_ORIGIN, 1);
     assert_int_equal(io_loop_new(&w->loop), 0);
     return w;
 }
@@ -50,6 +50,15 @@ static int listen_at(const char *path)
     return fd;
 }
 
+/* A new queue gets a new key. */
+static void give_key(struct world *w)
+{
+    static uint8_t key[TICKET_KEY_BYTES];
+    key[0]++;
+    assert_int_equal(ticket_office_open(&w->office, key), 0);
+    assert_int_equal(tickets_use_key(&w->queue.tickets, key), 0);
+}
+
 void world_start(struct world *w)
 {
     char spool[80];
@@ -58,6 +67,7 @@ void world_start(struct world *w)
     int fd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert_true(fd >= 0);
     assert_int_equal(queue_start(&w->queue, w->loop, &w->conf), 0);
+    give_key(w);
     if (w->store) {
         close(fd);
         store = w->store;
@@ -128,6 +138,7 @@ void world_free(struct world *w)
     io_loop_free(w->loop);
     nftw(w->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     buffer_done(&w->reply_text);
+    ticket_office_done(&w->office);
     free(w);
 }
 
@@ -176,7 +187,7 @@ static void join_as(struct world *w, enum ipc_peer kind, unsigned index,
     ipc_channel_free(*out);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     assert_int_equal(ipc_channel_new(w->loop, fds[0], role, w, out), 0);
-    assert_int_equal(queue_peer(&w->queue, kind, index, fds[1]), 0);
+    assert_int_equal(queue_peer(&w->queue, kind, index, WORLD_ORIGIN, fds[1]), 0);
 }
 
 static void join(struct world *w, enum ipc_peer kind, const struct ipc_role *role,
@@ -218,6 +229,20 @@ static size_t parse_recipients(const char *text, struct envelope_recipient *out,
     return n;
 }
 
+/* As the directory would have allowed all of it. */
+static void issue_tickets(struct world *w, const struct envelope *e, uint8_t *out)
+{
+    for (size_t i = 0; i < e->recipient_count; i++) {
+        struct ticket_facts facts = {.ip = e->client.ip,
+                                     .uid = e->client.uid,
+                                     .sender = e->sender,
+                                     .address = e->recipients[i].address,
+                                     .expands =
+                                         e->recipients[i].flags & ENVELOPE_RECIPIENT_EXPANDS};
+        ticket_issue(&w->office, &facts, out + i * TICKET_BYTES);
+    }
+}
+
 static void commit(struct world *w, struct world_commit *c, const char *sender,
                    const char *recipients, struct span body, uint64_t upload, uint64_t size)
 {
@@ -228,13 +253,19 @@ static void commit(struct world *w, struct world_commit *c, const char *sender,
                          .recipient_count = parse_recipients(recipients, list, 1000),
                          .size_bytes = size,
                          .client = {.service = SPAN("mx"), .protocol = SPAN("ESMTP")}};
+    static uint8_t tickets[1000 * TICKET_BYTES];
     struct buffer wire = BUFFER_INIT;
+    issue_tickets(w, &e, tickets);
+    if (w->spoil)
+        w->spoil(w, &e, tickets);
     assert_int_equal(codec_encode(&envelope_codec, &e, &wire), 0);
-    struct ipc_message m = {.type = IPC_COMMIT,
-                            .commit = {.upload = upload,
-                                       .envelope = buffer_span(&wire),
-                                       .header = SPAN("Received: by here\r\n"),
-                                       .body = body}};
+    struct ipc_message m = {
+        .type = IPC_COMMIT,
+        .commit = {.upload = upload,
+                   .tickets = span_of((const char *)tickets, e.recipient_count * TICKET_BYTES),
+                   .envelope = buffer_span(&wire),
+                   .header = SPAN("Received: by here\r\n"),
+                   .body = body}};
     *c = (struct world_commit){.world = w, .id = e.id, .call.fn = on_committed};
     int r;
     while ((r = ipc_call(w->smtpd, &c->call, &m)) == -EAGAIN)

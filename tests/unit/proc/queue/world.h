@@ -30,6 +30,7 @@ struct world_commit {
     char text[200];
 };
 
+enum { WORLD_ORIGIN = 7 }; /* of the played smtpd's ids */
 enum { WORLD_JOBS_MAX = 4096, WORLD_PLACES_MAX = 8192 };
 
 /* A job as the mailbox saw it. */
@@ -57,6 +58,9 @@ struct world {
     struct queue queue;
     struct ipc_channel *smtpd, *mailbox, *smtp[IPC_SMTP_PROCESSES], *directory, *book, *admin;
     struct id_maker ids;
+    struct ticket_office office;
+    /* What a taken-over smtpd does to a commit before it sends it; NULL: nothing. */
+    void (*spoil)(struct world *w, struct envelope *envelope, uint8_t *tickets);
     int64_t id_offset_us; /* how wrong the clock is by which ids are made */
     enum world_mailbox mailbox_does;
     struct world_job jobs[WORLD_JOBS_MAX];

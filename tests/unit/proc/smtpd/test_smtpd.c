@@ -18,6 +18,9 @@ struct world {
     struct buffer said; /* by the server, not looked at yet */
     bool closed;
 
+    uint64_t last_client;
+    unsigned recipients; /* asked about; a recipient's ticket is full of its number */
+    char tickets[200];   /* the first byte of each, of the last message */
     unsigned checks, gone, refused_by_gone, events, aborts, commits;
     bool hold_commit, hold_chunks;
     uint64_t commit_token, chunk_tokens[16];
@@ -28,6 +31,17 @@ struct world {
 
 /* ---- the directory ---- */
 
+/* The other end of what smtpd hands over is the test's own socket. */
+static bool is_the_client(const struct world *w, int fd)
+{
+    struct sockaddr_in theirs = {0}, ours = {0};
+    socklen_t size = sizeof(theirs), own_size = sizeof(ours);
+
+    return getpeername(fd, (struct sockaddr *)&theirs, &size) == 0 &&
+           getsockname(w->client, (struct sockaddr *)&ours, &own_size) == 0 &&
+           theirs.sin_port == ours.sin_port;
+}
+
 static void on_client_check(void *owner, const struct ipc_arrival *arrival)
 {
     struct world *w = owner;
@@ -35,7 +49,9 @@ static void on_client_check(void *owner, const struct ipc_arrival *arrival)
                                   .client_verdict = {.action = IPC_CLIENT_ACCEPT}};
 
     w->checks++;
-    assert_span(arrival->message->client_check.service, "mx");
+    w->last_client = arrival->message->client_check.client;
+    assert_true(is_the_client(w, arrival->fd));
+    close(arrival->fd);
     ipc_reply(arrival->channel, arrival->token, &verdict);
 }
 
@@ -44,23 +60,27 @@ static void on_client_gone(void *owner, const struct ipc_arrival *arrival)
     struct world *w = owner;
 
     w->gone++;
+    assert_int_equal(arrival->message->client_gone.client, w->last_client);
     w->refused_by_gone += arrival->message->client_gone.refused;
 }
 
 static void on_rcpt_check(void *owner, const struct ipc_arrival *arrival)
 {
+    struct world *w = owner;
     const struct ipc_rcpt_check *check = &arrival->message->rcpt_check;
     struct ipc_message reply = {.type = IPC_RCPT_VERDICT};
 
-    if (span_equal(check->domain, SPAN("far.test")))
+    assert_int_equal(check->client, w->last_client);
+    if (span_equal(check->address, SPAN("x@far.test")))
         reply.rcpt_verdict.action = IPC_RCPT_DENIED;
-    else if (span_equal(check->domain, SPAN("relay.test")))
+    else if (span_equal(check->address, SPAN("x@relay.test")))
         reply.rcpt_verdict.action = IPC_RCPT_RELAY;
-    else if (span_equal(check->local, SPAN("eve")))
+    else if (span_equal(check->address, SPAN("eve@a.test")))
         reply.rcpt_verdict.action = IPC_RCPT_UNKNOWN;
     else
         reply.rcpt_verdict = (struct ipc_rcpt_verdict){
             .action = IPC_RCPT_ACCEPT, .expands = true, .address = SPAN("canonical@a.test")};
+    memset(reply.rcpt_verdict.ticket, ++w->recipients, IPC_TICKET_BYTES);
     ipc_reply(arrival->channel, arrival->token, &reply);
 }
 
@@ -80,6 +100,10 @@ static void on_commit(void *owner, const struct ipc_arrival *arrival)
     struct envelope e;
 
     assert_int_equal(codec_decode(&envelope_codec, c->envelope, &arena, &e), 0);
+    assert_int_equal(c->tickets.size, e.recipient_count * IPC_TICKET_BYTES);
+    memset(w->tickets, 0, sizeof(w->tickets));
+    for (size_t i = 0; i < e.recipient_count; i++)
+        w->tickets[i] = c->tickets.data[i * IPC_TICKET_BYTES];
     w->commits++;
     w->commit_token = arrival->token;
     w->body_size = c->upload ? w->uploaded : c->body.size;
@@ -138,7 +162,8 @@ static const struct ipc_handler queue_handlers[] = {{IPC_COMMIT, on_commit},
 static const struct ipc_role directory_role = {.peer_name = "smtpd",
                                                .handlers = directory_handlers,
                                                .handler_count = ARRAY_SIZE(directory_handlers),
-                                               .lost = on_lost};
+                                               .lost = on_lost,
+                                               .takes_fds = true};
 static const struct ipc_role queue_role = {.peer_name = "smtpd",
                                            .handlers = queue_handlers,
                                            .handler_count = ARRAY_SIZE(queue_handlers),
@@ -351,6 +376,41 @@ static void recipients_to_be_relayed_are_taken(void **state)
     assert_int_equal(w->refused_by_gone, 0);
 }
 
+static void tickets_go_with_their_recipients(void **state)
+{
+    struct world *w = *state;
+
+    dial(w);
+    say(w, "", "220");
+    say(w, "EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<x@relay.test>\r\n", "250 250 250");
+    say(w, "RCPT TO:<x@far.test>\r\nRCPT TO:<eve@a.test>\r\nRCPT TO:<bob@a.test>\r\n",
+        "550 550 250");
+    say(w, "RCPT TO:<c@a.test>\r\nRCPT TO:<d@a.test>\r\nRCPT TO:<e@a.test>\r\nDATA\r\n",
+        "250 250 250 354");
+    say(w, "hello\r\n.\r\n", "250");
+    assert_string_equal(w->tickets, "\1\4\5\6\7");
+    hang_up(w);
+}
+
+/* It has never heard of a client that came before it. */
+static void a_new_directory_is_told_who_is_there(void **state)
+{
+    struct world *w = *state;
+
+    dial(w);
+    say(w, "", "220");
+    say(w, "EHLO x\r\n" OPENING, "250 250 250");
+    assert_int_equal(w->checks, 1);
+    ipc_channel_free(w->directory);
+    turns(w);
+    w->directory = play(w, IPC_PEER_DIRECTORY, &directory_role);
+    w->last_client = 0;
+    say(w, "RCPT TO:<carol@a.test>\r\nRCPT TO:<dave@a.test>\r\n", "250 250");
+    assert_int_equal(w->checks, 2);
+    hang_up(w);
+    assert_int_equal(w->gone, 1);
+}
+
 static void a_client_that_leaves_at_each_phase(void **state)
 {
     static const char *const phases[] = {"",
@@ -539,6 +599,8 @@ int main(void)
         TEST(a_message),
         TEST(refusals_are_told),
         TEST(recipients_to_be_relayed_are_taken),
+        TEST(tickets_go_with_their_recipients),
+        TEST(a_new_directory_is_told_who_is_there),
         TEST(a_client_that_leaves_at_each_phase),
         TEST(a_large_body_is_streamed),
         TEST(a_slow_queue_slows_the_client),
