@@ -4,7 +4,9 @@
 /* Types of records (RFC 1035 3.2.2, RFC 3596, RFC 6698). */
 enum dns_type {
     DNS_TYPE_A = 1,
+    DNS_TYPE_NS = 2,
     DNS_TYPE_CNAME = 5,
+    DNS_TYPE_SOA = 6,
     DNS_TYPE_MX = 15,
     DNS_TYPE_TXT = 16,
     DNS_TYPE_AAAA = 28,

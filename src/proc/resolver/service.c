@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "dns/name.h"
+#include "dns/packet.h"
 #include "dns/type.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -93,6 +94,18 @@ static size_t collect(const struct ub_result *result, struct ipc_rdata *out)
     return count;
 }
 
+/* "There is none" must be said in due form before mail is returned for it. For MX it needn't be: an
+ * address is asked for next. */
+static void doubt(const struct ub_result *result, struct ipc_resolved *r)
+{
+    if (r->rcode != DNS_RCODE_NOERROR || r->rdata_count || result->bogus || result->secure ||
+        result->qtype == DNS_TYPE_MX ||
+        dns_packet_has_soa(span_of(result->answer_packet, (size_t)result->answer_len)))
+        return;
+    r->rcode = DNS_RCODE_SERVFAIL;
+    r->why = SPAN("an empty answer without SOA; the delegation may be lame");
+}
+
 static void reply_result(struct query *q, const struct ub_result *result)
 {
     struct ipc_rdata rdata[IPC_RDATA_COUNT_MAX];
@@ -107,6 +120,7 @@ static void reply_result(struct query *q, const struct ub_result *result)
     r->rdata = rdata;
     r->rdata_count = collect(result, rdata);
     r->why = span_first(span_from_cstr(result->why_bogus), IPC_TEXT_MAX);
+    doubt(result, r);
     q->service->bogus_count += result->bogus != 0;
     q->service->failed_count += r->rcode != DNS_RCODE_NOERROR && r->rcode != DNS_RCODE_NXDOMAIN;
     ipc_reply(q->asker->channel, q->token, &reply);

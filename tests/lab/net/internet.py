@@ -66,11 +66,13 @@ class Internet:
         self.ends.callback(station.stop)
         return station, f'station{number}.example'
 
-    def server(self, extra=RETRY, **options):
-        """A Postbuch at its addresses. Any client here may send to any domain."""
-        extra += (f'trusted: [192.0.2.0/24]\n'
-                  f'resolver: {{ trust_anchor: "{self.anchor}" }}\n')
-        return lab.Server(extra, address=zones.POSTBUCH, port=25, **options)
+    def extra(self, extra=RETRY, trusted='192.0.2.0/24'):
+        """Configuration for a Postbuch here: any client may send to any domain."""
+        return (f'{extra}trusted: ["{trusted}"]\n'
+                f'resolver: {{ trust_anchor: "{self.anchor}" }}\n')
+
+    def server(self, extra=RETRY, trusted='192.0.2.0/24', **options):
+        return lab.Server(self.extra(extra, trusted), address=zones.POSTBUCH, port=25, **options)
 
 
 @contextlib.contextmanager

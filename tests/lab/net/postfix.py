@@ -105,6 +105,12 @@ class Postfix:
         path = self.folder / 'mail.log'
         return path.read_text(errors='replace') if path.exists() else ''
 
+    def message(self, line):
+        """The one message with this line, when it is there."""
+        return lab.eventually(lambda: next((data for path in self.messages()
+                                            if line + b'\n' in (data := path.read_bytes())), None),
+                              f'Postfix has the message with {line}')
+
     def messages(self, user='bob'):
         new = self.folder / 'mail' / user / 'new'
         return sorted(new.iterdir()) if new.is_dir() else []

@@ -21,7 +21,7 @@ ADDRESSES = [POSTBUCH, POSTBUCH6, POSTFIX, POSTFIX6, DOWN, NSD, ODD_DNS, *STATIO
 # Domains whose mail ends at Postfix. bob is there, nobody else.
 POSTFIX_DOMAINS = ['postfix.example', 'two.example', 'equal.example', 'direct.example',
                    'direct6.example', 'aliasedhost.example', 'private-first.example',
-                   'backup.example', 'relayed.example', 'signed.example', 'ghost.example']
+                   'backup.example', 'relayed.example', 'signed.example', 'alias.example']
 
 HEAD = '''\
 $TTL 300
