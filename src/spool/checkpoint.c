@@ -257,7 +257,8 @@ static bool fits_the_log(const struct spool *spool, const struct checkpoint_mani
         memcmp(manifest->lane, spool->lane, sizeof(spool->lane)) != 0)
         return false;
     struct record_place place = segment_place(seal);
-    ssize_t n = spool->ops->read(seal->handle, manifest->last_seal.offset, head, sizeof(head), 0);
+    ssize_t n =
+        segment_read(spool->ops, seal->handle, manifest->last_seal.offset, head, sizeof(head), 0);
     return n == (ssize_t)sizeof(head) &&
            record_parse(head, &place, manifest->last_seal.offset, &header) == 0 &&
            header.type == SPOOL_RECORD_SEAL && header.sum == manifest->last_sum;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 enum { LOAD_BATCH = 32, LOAD_AHEAD = 128 };
+enum { PAUSES = 30 }; /* after a failure: nobody waits for it, and it reads a whole segment */
 
 /* ---- Choosing ---- */
 
@@ -205,7 +206,7 @@ static void end(struct spool *spool, struct compaction *c)
     victim->is_compacting = false;
     victim->was_compacted = !c->has_failed;
     if (c->has_failed)
-        spool->task_retry_us[TASK_COMPACT] = spool->now_us + spool->options.retry_us;
+        spool->task_retry_us[TASK_COMPACT] = spool->now_us + PAUSES * spool->options.retry_us;
     if (went_through && victim->kind == STORE_LOG) {
         victim->concern_count = 0;
         victim->concerns_all = false;

@@ -9,6 +9,7 @@ struct spool_follower {
     struct store *store;
     struct spool_position position, limit;
     uint32_t block_bytes;
+    int scan_flags; /* enum scan_flags */
 
     struct store_segment *handle; /* of position.segment; NULL: find it first */
     bool ends_at_limit;           /* the limit lies in this segment */
@@ -89,6 +90,11 @@ void spool_follower_set_limit(struct spool_follower *f, struct spool_position li
         close_segment(f); /* its end is another one now: look again */
 }
 
+void spool_follower_read_around(struct spool_follower *f, bool on)
+{
+    f->scan_flags = f->scan.flags = on ? SCAN_AROUND : 0;
+}
+
 /* ---- The chain of segments ---- */
 
 static void found_one(void *arg, const struct store_entry *entry)
@@ -153,11 +159,13 @@ static int look_at(struct spool_follower *f, uint64_t number, struct link_found 
         return r;
     *out = (struct link_found){.number = number};
     r = read_header_any(f, handle, number, &out->header);
-    if (r == 0)
-        out->has_trailer =
-            segment_read_trailer(f->store->ops, handle, out->header.size_bytes, f->block_bytes,
-                                 &out->header, 0, &out->trailer) == 0;
+    int trailer = r < 0 ? r
+                        : segment_read_trailer(f->store->ops, handle, out->header.size_bytes,
+                                               f->block_bytes, &out->header, 0, &out->trailer);
     f->store->ops->close_segment(handle);
+    out->has_trailer = trailer == 0;
+    if (r == 0 && trailer == -EIO)
+        return trailer; /* where the segment ends isn't known now */
     return r == -EBADMSG ? -ENOENT : r;
 }
 
@@ -195,7 +203,7 @@ static void start_scan(struct spool_follower *f, const struct link_found *link, 
     if (f->position.offset < segment_first_offset(f->block_bytes))
         f->position.offset = segment_first_offset(f->block_bytes);
     scan_init(&f->scan, f->store->ops, f->handle, &place, f->block_bytes, f->position.offset, end,
-              0);
+              f->scan_flags);
     if (SPOOL_MUTANT == MUTANT_EVENT_SKIPPED && !f->ends_at_limit &&
         end > f->position.offset + f->block_bytes)
         f->scan.end = end - f->block_bytes;

@@ -55,4 +55,6 @@ void spool_follower_set_limit(struct spool_follower *follower, struct spool_posi
 /* 1: *out is the next record. 0: at the limit. <0: can't read; the next call tries again. Blocks.
  */
 int spool_follower_next(struct spool_follower *follower, struct spool_followed *out);
+/* Whether what can't be read (EIO) counts as damaged: the book must go on some day. */
+void spool_follower_read_around(struct spool_follower *follower, bool on);
 void spool_follower_free(struct spool_follower *follower);

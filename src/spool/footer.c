@@ -20,7 +20,7 @@ static int add_entry(struct buffer *out, const struct scan *scan, const struct s
 {
     uint64_t offset = htole64(record->offset);
     char head[RECORD_HEADER_BYTES];
-    ssize_t n = scan->ops->read(scan->handle, record->offset, head, sizeof(head), 0);
+    ssize_t n = segment_read(scan->ops, scan->handle, record->offset, head, sizeof(head), 0);
 
     if (n != (ssize_t)sizeof(head))
         return n < 0 ? (int)n : -EIO;
@@ -96,7 +96,7 @@ int footer_open(struct footer *footer, const struct store_ops *ops, struct store
     char *bytes = malloc(trailer->footer_bytes);
     if (!bytes)
         return -ENOMEM;
-    ssize_t n = ops->read(handle, trailer->footer_offset, bytes, trailer->footer_bytes, 0);
+    ssize_t n = segment_read(ops, handle, trailer->footer_offset, bytes, trailer->footer_bytes, 0);
     if (n != (ssize_t)trailer->footer_bytes ||
         record_sum(span_of(bytes, trailer->footer_bytes)) != trailer->footer_sum) {
         free(bytes);

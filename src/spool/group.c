@@ -180,7 +180,7 @@ struct spool_group *spool_take_group(struct spool *spool, int64_t now_us)
     bool is_first = false;
     uint32_t count = 0;
 
-    spool->now_us = now_us;
+    spool_tell_time(spool, now_us);
     if (spool->in_flight || now_us < spool->retry_at_us || !has_pending(spool))
         return NULL;
     if (!spool->open && !spool_next_spare(spool))
@@ -382,7 +382,7 @@ static void complete_units(struct spool *spool, struct spool_group *group, int e
 
 void spool_finish_group(struct spool *spool, struct spool_group *group, int64_t now_us)
 {
-    spool->now_us = now_us;
+    spool_tell_time(spool, now_us);
     spool->in_flight = NULL;
     spool->tasks_due = true;
     group->segment->pins--;

@@ -140,7 +140,6 @@ struct spool {
     int64_t tasks_next_us;
     int64_t task_retry_us[TASK_KINDS];
     struct store_space space;
-    int64_t space_checked_us;
     int prepare_error;
 
     /* checkpoint.c */
@@ -162,6 +161,9 @@ struct spool {
 };
 
 /* spool.c */
+/* What the clock says now. When it was set back, what waits for a time waits no longer than before.
+ */
+void spool_tell_time(struct spool *spool, int64_t now_us);
 struct segment *spool_segment(const struct spool *spool, enum store_kind kind, uint64_t number);
 /* The segment that a group may start; NULL: none is prepared. */
 bool spool_is_spare(const struct spool *spool, const struct segment *segment);

@@ -58,9 +58,9 @@ static int damaged(struct spool_reader *reader)
 static int read_exactly(struct spool_reader *reader, struct segment *segment, uint64_t offset,
                         char *to, size_t size)
 {
-    ssize_t n = reader->ops->read(segment->handle, offset, to, size, reader->flags);
-    if (n == -ENOMEM)
-        return -ENOMEM;
+    ssize_t n = segment_read(reader->ops, segment->handle, offset, to, size, reader->flags);
+    if (n < 0)
+        return (int)n; /* whether the bytes are damaged isn't known: to be tried again */
     return n == (ssize_t)size ? 0 : damaged(reader);
 }
 
@@ -223,9 +223,11 @@ int reader_read_verified(struct spool_reader *reader, struct segment *segment, u
 
     if (r == 0 && record_sum(span_of(to, size)) == sum)
         return 0;
-    if (r == -ENOMEM)
+    if (r < 0 && r != -EBADMSG)
         return r;
-    ssize_t n = reader->ops->read(segment->handle, offset, to, size, STORE_READ_DIRECT);
+    ssize_t n = segment_read(reader->ops, segment->handle, offset, to, size, STORE_READ_DIRECT);
+    if (n < 0)
+        return (int)n;
     if (n != (ssize_t)size || record_sum(span_of(to, size)) != sum)
         return damaged(reader);
     reader->is_damaged = was_damaged;

@@ -129,7 +129,7 @@ static int read_header(struct recovery *recovery, struct found *found)
         spool->ops->sync(segment->handle);
         r = read_ends(spool, found, &is_blank);
     }
-    if (r == -EPROTONOSUPPORT || r == -ENOMEM)
+    if (r < 0 && r != -EBADMSG) /* with EIO, too: what can't be read isn't known to be damaged */
         return r;
     if (r == 0 && found->header.block_bytes != spool->options.block_bytes)
         return -EPROTONOSUPPORT;
@@ -270,7 +270,7 @@ static int find_end(struct spool *spool, const struct found *found, struct seals
     int r;
 
     scan_init(&scan, spool->ops, segment->handle, &place, block_bytes, good.end,
-              segment->size_bytes - block_bytes, SCAN_DIRECT | SCAN_DATA);
+              segment->size_bytes - block_bytes, SCAN_DIRECT | SCAN_DATA | SCAN_AROUND);
     while ((r = scan_next(&scan, &record)) > 0) {
         r = check_record(&good, &last, &check, segment, &scan, &record);
         if (r < 0)
@@ -296,7 +296,7 @@ static int put_aside(struct spool *spool, const struct segment *segment, const c
 
     if (!bytes)
         return -ENOMEM;
-    ssize_t n = spool->ops->read(segment->handle, from, bytes, size, STORE_READ_DIRECT);
+    ssize_t n = segment_read(spool->ops, segment->handle, from, bytes, size, STORE_READ_DIRECT);
     struct iovec part = {bytes, n > 0 ? (size_t)n : 0};
     snprintf(name, sizeof(name), "aside-%s-%016llx-%llu", what, (unsigned long long)segment->number,
              (unsigned long long)from);
@@ -482,9 +482,9 @@ static int replay_found(struct spool *spool, struct found *found, uint64_t from)
     struct segment *segment = found->segment;
 
     if (segment->number == spool->sealed.segment)
-        return replay_segment(spool, segment, from, SCAN_DIRECT | SCAN_DATA);
+        return replay_segment(spool, segment, from, SCAN_DIRECT | SCAN_DATA | SCAN_AROUND);
     int r = replay_footer(spool, found, from);
-    return r == -ENOENT ? replay_segment(spool, segment, from, 0) : r;
+    return r == -ENOENT ? replay_segment(spool, segment, from, SCAN_AROUND) : r;
 }
 
 /* From the checkpoint's position on, or all. */

@@ -88,7 +88,7 @@ static bool log_is_free(const struct spool *spool, struct segment *segment)
  * that they refer to stay. */
 static bool bulk_is_free(const struct spool *spool, const struct segment *segment)
 {
-    return spool->failures == 0 &&
+    return (spool->failures == 0 || SPOOL_MUTANT == MUTANT_REFUSED_REUSED) &&
            (segment->state == SEGMENT_CLOSED || segment->state == SEGMENT_FAILED) &&
            segment->live_messages == 0;
 }

@@ -27,7 +27,7 @@ static void read_around(struct scan *scan, uint64_t offset, char *to, size_t siz
 {
     for (size_t at = 0; at < size; at += scan->block_bytes) {
         size_t part = size - at < scan->block_bytes ? size - at : scan->block_bytes;
-        ssize_t n = scan->ops->read(scan->handle, offset + at, to + at, part, flags);
+        ssize_t n = segment_read(scan->ops, scan->handle, offset + at, to + at, part, flags);
         if (n < 0)
             n = 0;
         memset(to + at + n, 0, part - (size_t)n);
@@ -54,9 +54,9 @@ static const char *look(struct scan *scan, uint64_t offset, size_t size)
         scan->error = -ENOMEM;
         return NULL;
     }
-    ssize_t n = scan->ops->read(scan->handle, start, to, want, flags);
-    if (n == -ENOMEM) {
-        scan->error = -ENOMEM;
+    ssize_t n = segment_read(scan->ops, scan->handle, start, to, want, flags);
+    if (n == -ENOMEM || (n < 0 && !(scan->flags & SCAN_AROUND))) {
+        scan->error = (int)n;
         return NULL;
     }
     if (n < 0)

@@ -3,7 +3,8 @@
  * are no record it looks for the next header that this segment's salt vouches for. Used by
  * recovery, the follower, compaction, footers and the scrubber.
  *
- * What can't be read from the disk (EIO) is like damage: its block counts as zeros.
+ * What can't be read from the disk (EIO), after some tries, is an error; or, with SCAN_AROUND, like
+ * damage: its block counts as zeros.
  */
 #pragma once
 
@@ -12,6 +13,7 @@
 enum scan_flags {
     SCAN_DIRECT = 1, /* what the disk has, not the page cache */
     SCAN_DATA = 2,   /* read and verify the data too */
+    SCAN_AROUND = 4, /* what can't be read counts as damaged: recovery has to go on */
 };
 
 struct scan {
@@ -24,7 +26,7 @@ struct scan {
     uint64_t end;    /* never reads past this */
     struct buffer window;
     uint64_t window_offset;
-    int error; /* the first error other than EIO that the store gave */
+    int error; /* the store's, or -ENOMEM */
 };
 
 struct scan_record {

@@ -86,6 +86,9 @@ static void scrub_log_finish(struct spool *spool, struct spool_task *task, int64
     }
     if (scrub->other.segment)
         spool_note_damage(spool, scrub->other, NULL, "the scrubber found damaged records");
+    if (task->error == -EIO)
+        spool_note_damage(spool, (struct spool_position){scrub->segment->number, 0}, NULL,
+                          "the scrubber can't read a segment");
     settle(spool, scrub, now_us);
     free(scrub->damaged.rows);
     free(scrub);
@@ -165,7 +168,7 @@ static struct segment *find_due(struct spool *spool, int64_t *out_next_us)
             struct segment *segment = CONTAINER_OF(link, struct segment, link);
             if (segment->state != SEGMENT_CLOSED || segment->is_compacting)
                 continue;
-            if (!segment->scrubbed_us)
+            if (!segment->scrubbed_us || segment->scrubbed_us > spool->now_us)
                 segment->scrubbed_us = spool->now_us;
             if (!due || segment->scrubbed_us < due->scrubbed_us)
                 due = segment;

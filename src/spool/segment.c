@@ -135,6 +135,17 @@ void segment_add_concern(struct segment *segment, uint64_t other)
     segment->concerns[segment->concern_count++] = other;
 }
 
+ssize_t segment_read(const struct store_ops *ops, struct store_segment *handle, uint64_t offset,
+                     void *buf, size_t size, int flags)
+{
+    enum { TRIES = 3 };
+    ssize_t n = -EIO;
+
+    for (int i = 0; i < TRIES && n == -EIO; i++)
+        n = ops->read(handle, offset, buf, size, flags);
+    return n;
+}
+
 static bool is_zero(const char *bytes, size_t size)
 {
     return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
@@ -145,7 +156,7 @@ static int read_one_header(const struct store_ops *ops, struct store_segment *ha
                            uint64_t number, uint64_t offset, int flags, struct segment_header *out)
 {
     char block[SEGMENT_HEADER_BYTES];
-    ssize_t n = ops->read(handle, offset, block, sizeof(block), flags);
+    ssize_t n = segment_read(ops, handle, offset, block, sizeof(block), flags);
 
     if (n < 0)
         return (int)n;
@@ -178,7 +189,7 @@ int segment_read_header(const struct store_ops *ops, struct store_segment *handl
     *out_is_blank = first == 1 && second == 1;
     if (first < 0 && first != -EBADMSG)
         return first;
-    return -EBADMSG;
+    return second < 0 && second != -EPROTONOSUPPORT ? second : -EBADMSG;
 }
 
 int segment_read_trailer(const struct store_ops *ops, struct store_segment *handle,
@@ -188,7 +199,7 @@ int segment_read_trailer(const struct store_ops *ops, struct store_segment *hand
 {
     char block[SEGMENT_TRAILER_BYTES];
     struct segment_trailer trailer;
-    ssize_t n = ops->read(handle, size_bytes - block_bytes, block, sizeof(block), flags);
+    ssize_t n = segment_read(ops, handle, size_bytes - block_bytes, block, sizeof(block), flags);
 
     if (n < 0)
         return (int)n;

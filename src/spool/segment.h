@@ -107,6 +107,10 @@ struct segment *segment_new(enum store_kind kind, uint64_t number, uint64_t size
 /* Closes the handle, frees the struct. NULL is fine. */
 void segment_free(struct segment *segment, const struct store_ops *ops);
 
+/* The store's read, tried again a few times after EIO: a disk that stumbles is no damage. */
+ssize_t segment_read(const struct store_ops *ops, struct store_segment *handle, uint64_t offset,
+                     void *buf, size_t size, int flags);
+
 /* Reads and checks the header, then its copy. -EBADMSG: neither is one; -EPROTONOSUPPORT; the
  * store's errors when neither can be read. `out_is_blank` (with -EBADMSG): all zero, or a header of
  * an earlier life: never used under this number. */

@@ -143,6 +143,19 @@ int spool_random(struct spool *spool, void *out, size_t size)
     return spool->options.random(spool->options.random_arg, out, size);
 }
 
+void spool_tell_time(struct spool *spool, int64_t now_us)
+{
+    int64_t back_us = spool->now_us - now_us;
+
+    spool->now_us = now_us;
+    if (back_us <= 0)
+        return;
+    spool->retry_at_us -= back_us;
+    spool->tasks_next_us -= back_us;
+    for (int kind = 0; kind < TASK_KINDS; kind++)
+        spool->task_retry_us[kind] -= back_us;
+}
+
 /* ---- Segments ---- */
 
 struct segment *spool_segment(const struct spool *spool, enum store_kind kind, uint64_t number)

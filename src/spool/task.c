@@ -47,7 +47,7 @@ struct spool_task *spool_take_task(struct spool *spool, int64_t now_us)
 {
     struct spool_task *task = NULL;
 
-    spool->now_us = now_us;
+    spool_tell_time(spool, now_us);
     if (now_us >= spool->tasks_next_us)
         spool->tasks_due = true;
     for (int pass = 0; pass < 2 && !task && spool->tasks_due; pass++) {
@@ -68,7 +68,7 @@ void spool_run_task(struct spool_task *task)
 
 void spool_finish_task(struct spool *spool, struct spool_task *task, int64_t now_us)
 {
-    spool->now_us = now_us;
+    spool_tell_time(spool, now_us);
     spool->task_in_flight[task->kind] = false;
     if (task->error)
         spool->task_retry_us[task->kind] = now_us + spool->options.retry_us;

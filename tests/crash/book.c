@@ -1,6 +1,7 @@
 /* The book of the simulation: folds the log and holds each record against the model. */
 #include "world.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 static void close_book(struct world *w)
@@ -183,7 +184,8 @@ void world_fold(struct world *w, unsigned records)
         w->book.at = record.next;
         r = 0;
     }
-    if (r < 0 && !store_sim_stopped(w->sim))
+    bool stumbled = r == -EIO && w->stumbling;
+    if (r < 0 && !stumbled && !store_sim_stopped(w->sim))
         model_fail(&w->model, "the book can't read: %s", strerror(-r));
 }
 

@@ -54,6 +54,25 @@ static void live(const struct settings *settings, struct life *life)
     world_done(&w);
 }
 
+/* What isn't in the workload isn't cut. */
+static bool workload_has_all(const struct settings *settings)
+{
+    struct world w;
+    world_init(&w, settings->seed, NULL, false);
+    workload_fixed(&w);
+    world_stop(&w);
+    const struct world_statistics *s = &w.statistics;
+    printf("the workload: %lu operations; %lu messages, %lu outcomes, %lu bulk writes, %lu "
+           "segments compacted, %lu recycled, %lu checkpoints\n",
+           (unsigned long)s->operations, (unsigned long)s->accepted, (unsigned long)s->statuses,
+           (unsigned long)s->bulk_writes, (unsigned long)s->compacted, (unsigned long)s->recycled,
+           (unsigned long)s->checkpoints);
+    bool all = s->accepted && s->statuses && s->bulk_writes && s->compacted && s->recycled &&
+               s->checkpoints && !model_failed(&w.model);
+    world_done(&w);
+    return all;
+}
+
 /* True while there is something to cut and nothing fails. */
 static bool cut_at(const struct settings *settings, uint64_t cut, bool *failed)
 {
@@ -113,6 +132,10 @@ int main(int argc, char **argv)
     if (settings.only) {
         cut_at(&settings, settings.only, &failed);
         return failed;
+    }
+    if (!workload_has_all(&settings)) {
+        printf("the workload lacks something\n");
+        return 1;
     }
     uint64_t first = 1 + settings.seed % settings.every;
     for (uint64_t cut = first; cut_at(&settings, cut, &failed); cut += settings.every)

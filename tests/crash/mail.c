@@ -124,7 +124,8 @@ void world_accept(struct world *w, uint32_t body_size)
 static void send_piece(struct world *w, struct world_upload *u)
 {
     struct span rest = span_from(u->content.body, u->sent);
-    struct span piece = span_first(rest, 1 + prng_below(&w->prng, 65536));
+    size_t most = rest.size / 8 > 65536 ? rest.size / 8 : 65536; /* so that huge ones end, too */
+    struct span piece = span_first(rest, 1 + prng_below(&w->prng, most));
     int r = spool_upload_append(u->upload, piece, NULL, NULL);
 
     world_say(w, "upload piece of %zu: %s", piece.size, strerror(-r));

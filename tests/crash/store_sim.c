@@ -12,6 +12,8 @@ struct store_sim {
     struct store_sim_faults faults;
     unsigned mutants;
     uint64_t capacity;
+    unsigned stumble_chance, stumbles_most;
+    unsigned stumbles;            /* so many more reads fail, and then one doesn't */
     uint64_t operations, stop_at; /* stop_at 0: never */
     bool stopped;
     unsigned life; /* raised by each restart; stores of an earlier life are dead */
@@ -280,6 +282,13 @@ static int sync_segment(struct store_segment *segment)
     return finish(sim, operation, 0);
 }
 
+static bool read_fails(struct store_sim *sim)
+{
+    if (sim->stumbles == 0 && prng_chance(&sim->prng, sim->stumble_chance))
+        sim->stumbles = 2 + (unsigned)prng_below(&sim->prng, sim->stumbles_most);
+    return sim->stumbles > 0 && --sim->stumbles > 0;
+}
+
 static ssize_t read_segment(struct store_segment *segment, uint64_t offset, void *buf, size_t size,
                             int flags)
 {
@@ -287,6 +296,8 @@ static ssize_t read_segment(struct store_segment *segment, uint64_t offset, void
     struct sim_file *file = segment->file;
 
     if (is_dead(segment->owner))
+        return -EIO;
+    if (read_fails(sim))
         return -EIO;
     if (prng_chance(&sim->prng, sim->faults.evict))
         sim_file_evict(file);
@@ -477,6 +488,13 @@ struct store *store_sim_open(struct store_sim *sim)
 void store_sim_set_faults(struct store_sim *sim, const struct store_sim_faults *faults)
 {
     sim->faults = *faults;
+}
+
+void store_sim_set_stumbling(struct store_sim *sim, unsigned chance, unsigned most)
+{
+    sim->stumble_chance = chance;
+    sim->stumbles_most = most;
+    sim->stumbles = 0;
 }
 
 void store_sim_set_capacity(struct store_sim *sim, uint64_t bytes)

@@ -38,6 +38,8 @@ struct store_sim_faults {
 };
 
 void store_sim_set_faults(struct store_sim *disk, const struct store_sim_faults *faults);
+/* Of 10,000 reads of segments so many get -EIO, and with each up to `most` in a row. */
+void store_sim_set_stumbling(struct store_sim *disk, unsigned chance, unsigned most);
 /* Segments and files together never take more than this; more is -ENOSPC. 0: no limit. */
 void store_sim_set_capacity(struct store_sim *disk, uint64_t bytes);
 

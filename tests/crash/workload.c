@@ -1,8 +1,13 @@
 #include "workload.h"
 
-static uint32_t draw_size(struct prng *prng)
+enum { LARGEST_BODY = 40 << 20 };
+
+static uint32_t draw_size(struct world *w)
 {
+    struct prng *prng = &w->prng;
     unsigned of_100 = (unsigned)prng_below(prng, 100);
+    if (w->huge && prng_chance(prng, 200))
+        return (uint32_t)prng_below(prng, LARGEST_BODY + 1);
     if (of_100 < 60)
         return (uint32_t)prng_below(prng, 2000);
     if (of_100 < 85)
@@ -22,9 +27,14 @@ static void group_step(struct world *w)
         world_finish_group(w);
 }
 
+/* Mostly a little; now and then somebody sets the clock, forth or back. */
 static void pass_time(struct world *w)
 {
-    w->now_us += (int64_t)prng_below(&w->prng, prng_chance(&w->prng, 500) ? 100000000 : 100000);
+    const int64_t day_us = INT64_C(86400) * 1000000;
+    if (prng_chance(&w->prng, 200))
+        w->now_us += (int64_t)prng_below(&w->prng, 2 * (uint64_t)day_us) - day_us;
+    else
+        w->now_us += (int64_t)prng_below(&w->prng, prng_chance(&w->prng, 500) ? 100000000 : 100000);
 }
 
 /* A crash at one of the next operations, or at once; killed or without power. */
@@ -39,7 +49,7 @@ static void plan_crash(struct world *w)
 static void accept_step(struct world *w)
 {
     if (w->model.live_count < 60)
-        world_accept(w, draw_size(&w->prng));
+        world_accept(w, draw_size(w));
     else
         world_status(w, true);
 }
@@ -153,6 +163,8 @@ void workload_end(struct world *w)
     store_sim_stop_after(w->sim, 0);
     world_set_faults(w, false);
     world_make_room(w);
+    w->stumbling = false;
+    store_sim_set_stumbling(w->sim, 0, 1);
     w->now_us += 3600 * INT64_C(1000000);
     world_settle(w);
     if (!model_failed(&w->model))
@@ -194,18 +206,25 @@ static void write_all(struct world *w)
 
 void workload_fixed(struct world *w)
 {
-    static const uint32_t sizes[] = {0, 1, 700, 3000, 30000, 100000, 5000, 250000};
+    static const uint32_t sizes[] = {1, 700, 3000, 30000, 3500, 100000, 4000, 60000};
+    /* So small that all kinds of background work come up. */
+    w->options.block_bytes = 4096;
+    w->options.inline_bytes = 4096;
+    w->options.segment_bytes = w->options.bulk_segment_bytes = 128 * 1024;
+    w->options.extent_bytes = 16384;
+    w->options.checkpoint_segments = w->options.keep_segments = w->options.free_segments = 1;
+    w->options.compact_percent = 90;
     world_start(w, 0);
-    for (unsigned round = 0; round < 24 && !store_sim_stopped(w->sim); round++) {
+    for (unsigned round = 0; round < 40 && !store_sim_stopped(w->sim); round++) {
         world_accept(w, sizes[round % ARRAY_SIZE(sizes)]);
         for (int i = 0; i < 30; i++)
             world_upload(w);
-        for (int i = 0; i < 6; i++)
+        for (int i = 0; i < 12; i++)
             world_task(w);
         write_all(w);
         world_event(w);
         for (int i = 0; i < 3; i++)
-            world_status(w, round > 4);
+            world_status(w, round > 8);
         write_all(w);
         if (round % 3 == 2 && !store_sim_stopped(w->sim))
             fold_all(w);

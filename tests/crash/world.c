@@ -29,6 +29,8 @@ static void observe(void *arg, const struct store_sim_operation *op)
 {
     struct world *w = arg;
     w->statistics.operations++;
+    w->statistics.checkpoints += op->file && strcmp(op->file, "checkpoint") == 0;
+    w->statistics.bulk_writes += op->kind == STORE_BULK && strcmp(op->name, "write") == 0;
     if (w->ambush)
         lie_in_wait(w, op);
     if (op->result < 0 && !store_sim_stopped(w->sim)) {
@@ -131,6 +133,7 @@ bool world_init(struct world *w, uint64_t seed, const char *mutant, bool verbose
     w->sim = store_sim_new(prng_next(&w->prng));
     store_sim_observe(w->sim, observe, w);
     draw_capacity(w, seed);
+    w->stumbling = seed % 3 == 2;
     return set_mutant(w, mutant);
 }
 
@@ -216,6 +219,14 @@ static void on_gone(void *arg, struct spool_message *shown)
     message->gone = true;
 }
 
+/* Every third life has a disk that can't always be read. Recovery doesn't give up for less than
+ * TRIES of segment_read(); the others have to live with more. */
+static void stumble(struct world *w, bool recovering)
+{
+    if (w->stumbling)
+        store_sim_set_stumbling(w->sim, 300, recovering ? 2 : 8);
+}
+
 /* One attempt to open. True: it is open. */
 static bool try_start(struct world *w, unsigned cut_chance, unsigned attempt)
 {
@@ -227,9 +238,11 @@ static bool try_start(struct world *w, unsigned cut_chance, unsigned attempt)
     w->cut_recovery_at = 0;
     if (attempt > 2 && w->faulty)
         world_set_faults(w, false);
+    stumble(w, true);
     int r = spool_open(store_sim_open(w->sim), &w->options, w->now_us, &w->spool);
     if (r < 0)
         w->spool = NULL;
+    stumble(w, false);
     world_say(w, "open: %s", strerror(-r));
     w->statistics.recoveries++;
     if (r == -ENOSPC && attempt > 2)

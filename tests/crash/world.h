@@ -37,7 +37,7 @@ struct world_book {
 
 struct world_statistics {
     uint64_t steps, accepted, statuses, events, folded, crashes, recoveries, cut_recoveries;
-    uint64_t refused, faults, operations, compacted, recycled;
+    uint64_t refused, faults, operations, compacted, recycled, checkpoints, bulk_writes;
 };
 
 struct world {
@@ -54,9 +54,11 @@ struct world {
     int64_t now_us;
     uint64_t random;  /* state of the spool's own randomness */
     bool faulty;      /* faults are switched on */
+    bool stumbling;   /* reads may fail, in a row, too; nothing may come of it */
     bool only_ambush; /* no other kind of fault */
     bool ambush;      /* syncs of groups fail, of those that begin a segment each */
     bool tight;       /* the disk is so small that it fills up */
+    bool huge;        /* some bodies are as large as a server takes */
     unsigned shaken;  /* steps for which a fault makes a crash more likely */
     bool verbose;
     bool book_mutant;         /* tells the spool of what the book hasn't synced */

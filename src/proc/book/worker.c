@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { BATCH_INPUTS = 20000, BATCH_MS = 200 };
+enum { BATCH_INPUTS = 20000, BATCH_MS = 200, UNREADABLE_TURNS = 20 };
 
 static struct spool_position committed(const struct worker *w)
 {
@@ -72,6 +72,16 @@ static int trouble(struct worker *w, enum worker_trouble kind, int error)
     return error;
 }
 
+/* A disk that stumbles is asked again; at a place that stays unreadable the book goes on with what
+ * lies behind it, and has the damage. */
+static void count_unreadable(struct worker *w, int error)
+{
+    if (error != -EIO)
+        w->unreadable = 0;
+    else if (++w->unreadable == UNREADABLE_TURNS)
+        log_error("a part of the spool's log can't be read: it is booked as damaged");
+}
+
 /* Ends only between records: the position that is committed must be where one begins. */
 static int fold_batch(struct worker *w)
 {
@@ -79,6 +89,7 @@ static int fold_batch(struct worker *w)
     struct spool_followed record;
     int r;
 
+    spool_follower_read_around(w->follower, w->unreadable >= UNREADABLE_TURNS);
     while ((r = spool_follower_next(w->follower, &record)) > 0) {
         r = translate(&w->translator, &record);
         if (r < 0)
@@ -89,6 +100,7 @@ static int fold_batch(struct worker *w)
             break;
         }
     }
+    count_unreadable(w, r);
     return r < 0 ? trouble(w, WORKER_LOG, r) : 0;
 }
 

@@ -36,6 +36,7 @@ struct worker {
     /* The thread's own. */
     struct fold *fold;
     struct spool_follower *follower;
+    unsigned unreadable; /* turns in a row that ended with EIO from the log */
     struct translator translator;
 };
 

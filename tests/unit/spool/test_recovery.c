@@ -325,6 +325,51 @@ static void refuses_what_is_newer(void **state)
     assert_int_equal(spool_open(store_sim_open(w->disk), &w->options, 1, &spool), -EPROTONOSUPPORT);
 }
 
+/* Whether the bytes are damaged isn't known while the disk doesn't answer. */
+static void unreadable_is_not_damaged(void **state)
+{
+    struct world *w = *state;
+    struct spool *spool;
+
+    assert_int_equal(world_accept(w, 1, 1, 3000), 0);
+    assert_int_equal(world_accept_large(w, 2, 50000), 0);
+    world_run(w);
+    store_sim_set_stumbling(w->disk, 10000, 1000);
+    assert_int_equal(world_check(w, 1, 1, 3000), -EIO);
+    assert_int_equal(world_check_body(w, 2, 50000), -EIO);
+    world_close(w);
+    assert_int_equal(spool_open(store_sim_open(w->disk), &w->options, ++w->now_us, &spool), -EIO);
+    store_sim_set_stumbling(w->disk, 5000, 2); /* never thrice in a row */
+    world_open(w);
+    assert_int_equal(world_check(w, 1, 1, 3000), 0);
+    assert_int_equal(world_check_body(w, 2, 50000), 0);
+    assert_int_equal(spool_damage_count(w->spool), 0);
+    assert_int_equal(counts(w).set_aside, 0);
+}
+
+static void clock_set_back_delays_nothing(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(world_accept(w, 1, 1, 10), 0);
+    world_run(w);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){.sync_error = 10000});
+    for (unsigned i = 1; i <= 3; i++) {
+        w->now_us += 60 * 1000000;
+        assert_int_equal(world_status(w, 1, 0, SPOOL_OUTCOME_DEFERRED), 0);
+        world_run(w);
+    }
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    assert_true(spool_next_try_us(w->spool) > w->now_us);
+    w->now_us -= INT64_C(86400) * 1000000;
+    assert_int_equal(world_status(w, 1, 0, SPOOL_OUTCOME_DELIVERED), 0);
+    for (int i = 0; i < 3; i++) {
+        world_run(w);
+        w->now_us += 60 * 1000000;
+    }
+    assert_null(world_find(w, 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +384,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(survives_a_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(opens_on_a_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_is_newer, setup, teardown),
+        cmocka_unit_test_setup_teardown(unreadable_is_not_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(clock_set_back_delays_nothing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
