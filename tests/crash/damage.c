@@ -95,6 +95,7 @@ static bool run_seed(const struct settings *settings, uint64_t seed)
     struct world w;
 
     world_init(&w, seed, NULL, settings->verbose);
+    world_make_room(&w); /* a full disk brings crashes, and the tail must be written */
     workload_peaceful(&w, settings->steps);
     world_settle(&w);
     write_a_tail(&w);

@@ -67,6 +67,7 @@ static bool run_seed(const struct settings *settings, uint64_t seed)
         exit(2);
     }
     world.only_ambush = settings->ambush;
+    world.stumbling = seed % 3 == 2;
     /* Few, since each of these lives takes seconds. */
     world.huge = seed % 50 == 7 && !settings->ambush && !settings->expect_failure;
     workload_run(&world, settings->steps);

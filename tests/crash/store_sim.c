@@ -584,11 +584,11 @@ bool store_sim_damage(struct store_sim *sim, struct store_sim_damage *out)
         if (tried == file->size)
             return false;
     sim_file_flip(file, 8 * at + prng_below(&sim->prng, 8));
-    *out = (struct store_sim_damage){.what = file->name.space == SIM_LOG    ? "log"
-                                             : file->name.space == SIM_BULK ? "bulk"
-                                                                            : file->name.text,
-                                     .number = file->name.number,
-                                     .offset = at};
+    *out = (struct store_sim_damage){.number = file->name.number, .offset = at};
+    snprintf(out->what, sizeof out->what, "%s",
+             file->name.space == SIM_LOG    ? "log"
+             : file->name.space == SIM_BULK ? "bulk"
+                                            : file->name.text);
     return true;
 }
 

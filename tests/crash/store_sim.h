@@ -72,7 +72,7 @@ void store_sim_restart(struct store_sim *disk, enum store_sim_restart how);
 int store_sim_flip(struct store_sim *disk, enum store_kind kind, uint64_t number, uint64_t bit);
 int store_sim_flip_file(struct store_sim *disk, const char *name, uint64_t bit);
 struct store_sim_damage {
-    const char *what; /* "log", "bulk" or the file's name; borrowed while the file is there */
+    char what[64]; /* "log", "bulk" or the file's name */
     uint64_t number, offset;
 };
 

@@ -133,7 +133,6 @@ bool world_init(struct world *w, uint64_t seed, const char *mutant, bool verbose
     w->sim = store_sim_new(prng_next(&w->prng));
     store_sim_observe(w->sim, observe, w);
     draw_capacity(w, seed);
-    w->stumbling = seed % 3 == 2;
     return set_mutant(w, mutant);
 }
 
