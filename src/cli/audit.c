@@ -41,6 +41,7 @@ struct session {
     struct audit_options options;
     struct audit_counts counts;
     struct cli_server server;
+    bool looked; /* at the running queue, once */
 };
 
 /* ---- a running queue ---- */
@@ -48,6 +49,8 @@ struct session {
 struct listing {
     struct audit_queue *queue;
     int64_t late_us; /* what should have gone on before is late */
+    struct id told;  /* the damaged message that was told last */
+    bool again;      /* all of them were, by the look before */
     int error;
 };
 
@@ -59,6 +62,11 @@ static void take_row(struct listing *l, const struct ipc_queue_row *row)
                                  .index = row->index};
 
     l->error = audit_add_waiting(&l->queue->waiting, &item);
+    if (row->damaged && !l->again && !id_equal(&l->told, &row->id))
+        audit_tell_damage(l->queue, AUDIT_DAMAGE, &row->id, "spool",
+                          "its bytes are damaged on the disk: it was set aside");
+    if (row->damaged)
+        l->told = row->id;
 }
 
 static bool on_page(void *arg, const struct ipc_queue_page *page)
@@ -72,11 +80,12 @@ static bool on_page(void *arg, const struct ipc_queue_page *page)
 
 static int ask_server(struct session *s, struct audit_queue *out)
 {
-    struct listing listing = {.queue = out, .late_us = s->options.now_us - s->options.overdue_us};
+    struct listing listing = {
+        .queue = out, .again = s->looked, .late_us = s->options.now_us - s->options.overdue_us};
     struct ipc_queue_filter filter = {.brief = true};
     struct cli_control *control;
 
-    out->is_live = true;
+    out->is_live = s->looked = true;
     if (cli_wait_for_book(s->server.control, CATCH_UP_MS) == -ETIMEDOUT) {
         s->print.not_compared = "the book doesn't catch up with the log; see book.trouble in "
                                 "postbuch status";

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/control.h"
+#include "cli/queue_damage.h"
 #include "cli/queue_print.h"
 #include "cli/server.h"
 
@@ -19,16 +20,17 @@ static const struct cli_option options[] = {
 };
 static const struct cli_usage usage = {
     "queue",
-    "[show ID | hold | release | retry]",
+    "[show ID | damage | hold | release | retry]",
     "Lists what waits, the oldest first, with the reason and the next attempt.\n"
     "  show ID   all that is known of a message's waiting recipients\n"
+    "  damage    what the spool found damaged since the start\n"
     "  hold, release, retry\n"
     "            keep from being attempted; end that; attempt now: with --id or --destination\n",
     true,
     options,
     ARRAY_SIZE(options)};
 
-enum verb { VERB_LIST, VERB_SHOW, VERB_HOLD, VERB_RELEASE, VERB_RETRY };
+enum verb { VERB_LIST, VERB_SHOW, VERB_DAMAGE, VERB_HOLD, VERB_RELEASE, VERB_RETRY };
 
 struct wishes {
     enum verb verb;
@@ -77,7 +79,7 @@ static int take_option(struct wishes *w, int key, const char *value)
 
 static int take_verb(struct wishes *w, int argc, char **argv)
 {
-    static const char *const verbs[] = {"list", "show", "hold", "release", "retry"};
+    static const char *const verbs[] = {"list", "show", "damage", "hold", "release", "retry"};
     size_t verb = 0;
 
     if (argc > 0)
@@ -86,16 +88,16 @@ static int take_verb(struct wishes *w, int argc, char **argv)
     if (verb == ARRAY_SIZE(verbs))
         return cli_wrong_usage(&usage, "it can't %s", argv[0]);
     w->verb = (enum verb)verb;
-    if (argc > 2 || (argc == 2 && w->verb == VERB_LIST))
+    if (argc > 2 || (argc == 2 && (w->verb == VERB_LIST || w->verb == VERB_DAMAGE)))
         return cli_wrong_usage(&usage, "too many arguments");
     if (argc == 2 && take_id(w, argv[1]) != CLI_OK)
         return CLI_USAGE;
     bool has_id = !id_is_zero(&w->filter.id);
     if (w->verb == VERB_SHOW && !has_id)
         return cli_wrong_usage(&usage, "show needs a queue id");
-    if (w->verb > VERB_SHOW && !has_id && !w->filter.destination.size)
+    if (w->verb > VERB_DAMAGE && !has_id && !w->filter.destination.size)
         return cli_wrong_usage(&usage, "%s needs --id or --destination", argv[0]);
-    if (w->verb > VERB_SHOW && (w->filter.sender.size || w->filter.recipient.size))
+    if (w->verb > VERB_DAMAGE && (w->filter.sender.size || w->filter.recipient.size))
         return cli_wrong_usage(&usage, "%s doesn't know --from and --to", argv[0]);
     return CLI_OK;
 }
@@ -173,6 +175,8 @@ static int list(struct cli_control *control, const struct wishes *w)
     }
     if (l.count == 0 && !w->json)
         puts("Nothing waits.");
+    if (l.code == CLI_OK && w->verb == VERB_LIST && !w->json)
+        return queue_damage_hint(control);
     return l.code;
 }
 
@@ -254,8 +258,10 @@ int cli_queue(int argc, char **argv)
     if (cli_server_find("queue", w.config, &server) < 0 ||
         cli_control_open("queue", server.control, &control) != CLI_OK)
         return CLI_UNREACHED;
-    if (w.verb > VERB_SHOW)
+    if (w.verb > VERB_DAMAGE)
         code = act(control, &w);
+    else if (w.verb == VERB_DAMAGE)
+        code = queue_damage_print(control, w.json);
     else
         code = w.summary ? summarize(control, &w) : list(control, &w);
     cli_control_close(control);

@@ -155,15 +155,18 @@ json_t *queue_row_json(const struct ipc_queue_row *row)
     char id[ID_TEXT + 1];
 
     id_format(&row->id, id);
-    return json_pack("{s:s, s:I, s:o, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:o, s:o, s:o}", "id",
-                     id, "index", (json_int_t)row->index, "received",
-                     cli_json_time(row->accepted_us), "size", (json_int_t)row->size_bytes, "sender",
-                     cli_json_text(row->sender), "address", cli_json_text(row->address), "original",
-                     cli_json_text(row->original), "destination", cli_json_text(row->destination),
-                     "state", queue_state_name(row->state), "waits_for",
-                     row->wait < IPC_WAIT_COUNT ? waits[row->wait].name : "unknown", "attempts",
-                     (json_int_t)row->attempts, "next_attempt", cli_json_time(row->next_attempt_us),
-                     "deadline", cli_json_time(row->deadline_us), "why", cli_json_text(row->why));
+    json_t *object = json_pack(
+        "{s:s, s:I, s:o, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:o, s:o, s:o}", "id", id, "index",
+        (json_int_t)row->index, "received", cli_json_time(row->accepted_us), "size",
+        (json_int_t)row->size_bytes, "sender", cli_json_text(row->sender), "address",
+        cli_json_text(row->address), "original", cli_json_text(row->original), "destination",
+        cli_json_text(row->destination), "state", queue_state_name(row->state), "waits_for",
+        row->wait < IPC_WAIT_COUNT ? waits[row->wait].name : "unknown", "attempts",
+        (json_int_t)row->attempts, "next_attempt", cli_json_time(row->next_attempt_us), "deadline",
+        cli_json_time(row->deadline_us), "why", cli_json_text(row->why));
+    if (row->damaged)
+        json_object_set_new(object, "damaged", json_true());
+    return object;
 }
 
 /* ---- the summary ---- */

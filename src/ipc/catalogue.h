@@ -73,6 +73,8 @@ enum ipc_type {
     IPC_QUEUE_SUMMARY,
     IPC_QUEUE_ACT,
     IPC_QUEUE_ACTED,
+    IPC_QUEUE_DAMAGE_ASK,
+    IPC_QUEUE_DAMAGE,
     IPC_BOOK_SYNC,
     IPC_BOOK_SYNCED,
 
@@ -445,6 +447,7 @@ struct ipc_message {
         struct ipc_queue_summary queue_summary;
         struct ipc_queue_act queue_act;
         struct ipc_queue_acted queue_acted;
+        struct ipc_queue_damage queue_damage;
         struct ipc_book_synced book_synced;
         struct ipc_resolve resolve;
         struct ipc_resolved resolved;

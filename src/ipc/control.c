@@ -24,7 +24,8 @@ CODEC_DEFINE(static, row_codec, struct ipc_queue_row, CODEC_FIXED(struct ipc_que
              CODEC_UINT(struct ipc_queue_row, attempts, UINT16_MAX),
              CODEC_INT(struct ipc_queue_row, next_attempt_us),
              CODEC_INT(struct ipc_queue_row, deadline_us),
-             CODEC_SPAN(struct ipc_queue_row, why, IPC_QUEUE_WHY_MAX));
+             CODEC_SPAN(struct ipc_queue_row, why, IPC_QUEUE_WHY_MAX),
+             CODEC_UINT(struct ipc_queue_row, damaged, 1));
 CODEC_DEFINE(, ipc_queue_page_codec, struct ipc_queue_page, CODEC_INT(struct ipc_queue_page, error),
              CODEC_UINT(struct ipc_queue_page, last, 1), CODEC_INT(struct ipc_queue_page, now_us),
              CODEC_LIST(struct ipc_queue_page, rows, row_count, IPC_QUEUE_PAGE_ROWS, &row_codec));
@@ -57,5 +58,15 @@ CODEC_DEFINE(, ipc_queue_acted_codec, struct ipc_queue_acted,
              CODEC_INT(struct ipc_queue_acted, error),
              CODEC_UINT(struct ipc_queue_acted, count, UINT32_MAX),
              CODEC_SPAN(struct ipc_queue_acted, text, IPC_QUEUE_WHY_MAX));
+CODEC_DEFINE(static, damaged_codec, struct ipc_queue_damaged,
+             CODEC_FIXED(struct ipc_queue_damaged, id),
+             CODEC_UINT(struct ipc_queue_damaged, segment, UINT64_MAX),
+             CODEC_UINT(struct ipc_queue_damaged, offset, UINT64_MAX),
+             CODEC_SPAN(struct ipc_queue_damaged, text, IPC_QUEUE_WHY_MAX));
+CODEC_DEFINE(, ipc_queue_damage_codec, struct ipc_queue_damage,
+             CODEC_UINT(struct ipc_queue_damage, count, UINT64_MAX),
+             CODEC_UINT(struct ipc_queue_damage, set_aside, UINT64_MAX),
+             CODEC_LIST(struct ipc_queue_damage, rows, row_count, IPC_QUEUE_DAMAGES,
+                        &damaged_codec));
 CODEC_DEFINE(, ipc_book_synced_codec, struct ipc_book_synced,
              CODEC_INT(struct ipc_book_synced, error));

@@ -55,6 +55,7 @@ struct ipc_queue_row {
     int64_t next_attempt_us; /* until when it waits; 0: no time is known */
     int64_t deadline_us;     /* is given up by an attempt after this */
     struct span why;         /* the last trouble, or "" */
+    bool damaged;            /* its message's bytes are: it was set aside */
 };
 
 struct ipc_queue_page {
@@ -106,6 +107,22 @@ struct ipc_queue_acted {
     struct span text; /* what is wrong, for people */
 };
 
+enum { IPC_QUEUE_DAMAGES = 200 };
+
+struct ipc_queue_damaged {
+    struct id id; /* zero: unknown */
+    uint64_t segment, offset;
+    struct span text;
+};
+
+/* What the spool has found damaged since the start (rule 8 of the spool). */
+struct ipc_queue_damage {
+    uint64_t count;                 /* in all */
+    uint64_t set_aside;             /* messages that wait, but whose bytes are damaged */
+    struct ipc_queue_damaged *rows; /* the newest last */
+    size_t row_count;
+};
+
 /* The book has folded all that was on disk when it was asked. */
 struct ipc_book_synced {
     int32_t error; /* 0; -EPIPE: the book is not there; -ETIMEDOUT */
@@ -116,4 +133,5 @@ extern const struct codec ipc_queue_page_codec;
 extern const struct codec ipc_queue_summary_codec;
 extern const struct codec ipc_queue_act_codec;
 extern const struct codec ipc_queue_acted_codec;
+extern const struct codec ipc_queue_damage_codec;
 extern const struct codec ipc_book_synced_codec;

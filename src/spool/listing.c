@@ -48,3 +48,19 @@ void spool_listing_free(struct spool_listing *listing)
 {
     free(listing);
 }
+
+bool spool_walk(struct spool *spool, size_t *cursor, size_t steps,
+                void (*each)(void *arg, struct spool_message *message), void *arg)
+{
+    const struct index *index = &spool->index;
+    size_t left = *cursor < index->bucket_count ? index->bucket_count - *cursor : 0;
+
+    for (size_t end = *cursor + (left < steps ? left : steps); *cursor < end; ++*cursor)
+        for (struct spool_message *m = index->buckets[*cursor]; m; m = m->hash_next)
+            if (!(m->flags & SPOOL_MESSAGE_UNSEALED))
+                each(arg, m);
+    if (*cursor < index->bucket_count)
+        return true;
+    *cursor = 0;
+    return false;
+}

@@ -129,3 +129,12 @@ def test_damaged_message_is_named_before_and_after_the_start(server):
     found = lab.eventually(lambda: [f for f in audit(server)['findings'] if f['file'].startswith('book')],
                            'the damage is booked')
     assert all(f['kind'] == 'damage' and f['id'] == queue_id for f in found)
+    assert any(f['file'] == 'spool' and f['id'] == queue_id for f in audit(server)['findings'])
+    row, = server.json('queue')
+    assert row['damaged'] and row['state'] == 'held' and 'damaged' in row['why']
+    done = server.command('queue', 'damage', '--json', check=False)
+    assert done.returncode == 1
+    damage, = json.loads(done.stdout)['damage']
+    assert damage['id'] == queue_id and damage['segment'] == 1
+    assert b'postbuch queue damage' in server.command('queue').stdout
+    assert queue_id in server.command('queue', 'damage', check=False).stdout.decode()

@@ -113,6 +113,27 @@ static void on_summary(void *owner, const struct ipc_arrival *arrival)
     summary_start(owner, arrival);
 }
 
+static void on_damage(void *owner, const struct ipc_arrival *arrival)
+{
+    struct control_client *client = owner;
+    const struct spool *spool = client->queue->spool;
+    struct ipc_queue_damaged rows[IPC_QUEUE_DAMAGES];
+    struct ipc_message m = {.type = IPC_QUEUE_DAMAGE, .queue_damage = {.rows = rows}};
+    struct ipc_queue_damage *reply = &m.queue_damage;
+    struct spool_counts counts;
+
+    spool_get_counts(spool, &counts);
+    reply->count = spool_damage_count(spool);
+    reply->set_aside = counts.set_aside;
+    size_t first = reply->count > IPC_QUEUE_DAMAGES ? reply->count - IPC_QUEUE_DAMAGES : 0;
+    for (size_t i = first; i < reply->count; i++) {
+        const struct spool_damage *d = spool_damage_at(spool, i);
+        rows[reply->row_count++] = (struct ipc_queue_damaged){
+            d->message, d->position.segment, d->position.offset, span_from_cstr(d->what)};
+    }
+    ipc_reply(client->channel, arrival->token, &m);
+}
+
 static void on_act(void *owner, const struct ipc_arrival *arrival)
 {
     act_start(owner, arrival);
@@ -160,8 +181,8 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 static const struct ipc_handler handlers[] = {
     {IPC_QUEUE_LIST, on_list},           {IPC_QUEUE_MORE, on_more},
     {IPC_QUEUE_SUMMARY_ASK, on_summary}, {IPC_QUEUE_ACT, on_act},
-    {IPC_BOOK_SYNC, on_book_sync},       {IPC_STATUS_ASK, on_supervisors},
-    {IPC_RELOAD, on_supervisors},
+    {IPC_QUEUE_DAMAGE_ASK, on_damage},   {IPC_BOOK_SYNC, on_book_sync},
+    {IPC_STATUS_ASK, on_supervisors},    {IPC_RELOAD, on_supervisors},
 };
 static const struct ipc_role client_role = {"a control client", handlers, ARRAY_SIZE(handlers),
                                             on_lost, false};

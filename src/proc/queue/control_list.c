@@ -127,7 +127,10 @@ static void add_row(struct listing *l, struct page *page, struct spool_message *
         .next_attempt_us = e->until_ms ? schedule_wall_us(l->queue, e->until_ms) : 0,
         .deadline_us = e->deadline_ms ? schedule_wall_us(l->queue, e->deadline_ms) : 0,
         .why = span_first(e->why, IPC_QUEUE_WHY_MAX),
+        .damaged = (m->flags & SPOOL_MESSAGE_DAMAGED) != 0,
     };
+    if (row->damaged)
+        row->why = SPAN("its bytes are damaged on the disk: it was set aside");
     if (named) {
         row->sender = stored->envelope.sender;
         row->address = named->address;

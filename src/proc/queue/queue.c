@@ -190,6 +190,7 @@ static void on_tick(void *arg)
     intake_resume(q);
     returns_tick(q);
     events_tick(q);
+    overdue_tick(q);
     pressure_update(q);
     if (q->unscheduled) {
         q->unscheduled = schedule_all(q) < 0;
@@ -230,6 +231,7 @@ int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *
     list_init(&q->own_commits);
     list_init(&q->waiting_room);
     returns_init(q);
+    overdue_init(q);
     list_init(&q->unsettled);
     if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed) || ticket_prepare() < 0)
         return -EIO;
@@ -347,6 +349,7 @@ void queue_done(struct queue *q)
     feed_done(q);
     intake_drop_own(q);
     returns_done(q);
+    overdue_done(q);
     committer_done(q);
     io_timer_free(q->tick);
     if (q->spool)

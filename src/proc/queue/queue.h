@@ -160,6 +160,35 @@ void events_take(struct queue_peer *peer, const struct ipc_arrival *arrival);
 /* Once a second: books how many were dropped. */
 void events_tick(struct queue *q);
 
+/* ---- overdue.c: what should have gone on, but hasn't ---- */
+
+struct overdue_suspect {
+    struct id id;
+    uint32_t index;
+    uint16_t attempts;
+    bool is_overdue; /* alarm was raised */
+    uint8_t wait;    /* enum sched_wait; SCHED_WAIT_OUTCOME also without an item */
+    int64_t since_ms;
+};
+
+struct overdue {
+    int64_t grace_us;    /* how late the next event may be */
+    int64_t patience_ms; /* how long it must have been seen so, without an attempt */
+    int64_t pause_ms;    /* between two walks */
+    int64_t next_ms;
+    size_t cursor;
+    struct overdue_suspect *before, *now; /* of the last whole walk, by id; of this one */
+    size_t before_count, now_count;
+    uint64_t count; /* overdue, as of the last whole walk */
+};
+
+void overdue_init(struct queue *q);
+void overdue_done(struct queue *q);
+/* Once a second: looks at a slice of all that wait, and raises the alarm at the end. */
+void overdue_tick(struct queue *q);
+/* The count and the first few, as members of a JSON object. */
+void overdue_status(const struct queue *q, struct buffer *json);
+
 /* ---- the queue ---- */
 
 struct queue {
@@ -177,6 +206,7 @@ struct queue {
     struct pressure pressure;
     struct events events;
     struct returns returns;
+    struct overdue overdue;
     struct control *control;
     struct list peers;   /* struct queue_peer */
     struct list origins; /* struct queue_origin */

@@ -66,5 +66,6 @@ void queue_status(const struct queue *q, struct buffer *json)
     /* The text is one of our own constants: nothing to escape. */
     buffer_printf(json, ",\"defers\":%s,\"defers_why\":\"%s\"",
                   q->pressure.defer ? "true" : "false", q->pressure.text);
+    overdue_status(q, json);
     add_spool(q, json);
 }

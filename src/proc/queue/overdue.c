@@ -1,0 +1,227 @@
+/*
+ * Overdue recipients. Each that waits has a next event: its attempt, the end of its destination's
+ * pause, its outcome, its report. One that should have been long ago means that something here
+ * hangs, and nobody would notice: so the queue looks for these itself, beside the scheduler and
+ * distrusting it, and raises the alarm.
+ *
+ * A walk over the spool's rows, a slice a second, collects those that are late by more than
+ * `grace_us`. A recipient that is just being attempted after a long pause is late, too: so only who
+ * is late through `patience_ms`, with not an attempt meanwhile, is overdue. Both lists are bounded;
+ * when so many are late, that is told often enough.
+ */
+#include "proc/queue/queue.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include <stdlib.h>
+
+enum {
+    SLICE = 4096,         /* places of the spool's index a second: a million in four minutes */
+    SUSPECTS_MAX = 10000, /* a list has no more */
+    BOOKED_MAX = 16,      /* alarms with a name in a walk; the rest is counted in one more */
+    NAMED_MAX = 16,       /* in the status */
+};
+
+void overdue_init(struct queue *q)
+{
+    q->overdue = (struct overdue){
+        .grace_us = INT64_C(3600) * 1000000, .patience_ms = 10 * 60 * 1000, .pause_ms = 60 * 1000};
+}
+
+void overdue_done(struct queue *q)
+{
+    free(q->overdue.before);
+    free(q->overdue.now);
+    q->overdue = (struct overdue){0};
+}
+
+/* ---- who is late ---- */
+
+/* Nothing is planned for who is held: by an administrator, or since the message is damaged. */
+static bool is_late(const struct queue *q, const struct spool_recipient *r, int64_t wall_us,
+                    enum sched_wait *out_wait)
+{
+    int64_t grace_us = q->overdue.grace_us;
+    uint32_t item = schedule_item(r);
+    struct sched_explanation e = {.wait = SCHED_WAIT_OUTCOME};
+
+    if (r->state != SPOOL_RECIPIENT_WAITING || r->next_attempt_us >= wall_us - grace_us)
+        return false;
+    if (item)
+        sched_explain(q->sched, item, &e);
+    *out_wait = e.wait;
+    return e.until_ms == 0 || e.until_ms < io_loop_now_ms(q->loop) - grace_us / 1000;
+}
+
+static int compare(const void *left, const void *right)
+{
+    const struct overdue_suspect *a = left, *b = right;
+    int by_id = id_compare(&a->id, &b->id);
+
+    return by_id ? by_id : (a->index > b->index) - (a->index < b->index);
+}
+
+/* What the last walk knew of it counts on, unless it was attempted meanwhile. */
+static void remember(struct overdue *o, struct overdue_suspect *suspect)
+{
+    const struct overdue_suspect *before =
+        o->before_count ? bsearch(suspect, o->before, o->before_count, sizeof(*suspect), compare)
+                        : NULL;
+
+    if (before && before->attempts == suspect->attempts) {
+        suspect->since_ms = before->since_ms;
+        suspect->is_overdue = before->is_overdue;
+    }
+    o->now[o->now_count++] = *suspect;
+}
+
+static void look_at(void *arg, struct spool_message *message)
+{
+    struct queue *q = arg;
+    int64_t wall_us = clock_wall_us();
+    enum sched_wait wait;
+
+    for (uint32_t i = 0; i < message->recipient_count && q->overdue.now_count < SUSPECTS_MAX; i++) {
+        const struct spool_recipient *r = &message->recipients[i];
+        struct overdue_suspect suspect = {.id = message->id,
+                                          .index = r->index,
+                                          .attempts = r->attempts,
+                                          .since_ms = io_loop_now_ms(q->loop)};
+        if (!is_late(q, r, wall_us, &wait))
+            continue;
+        suspect.wait = (uint8_t)wait;
+        remember(&q->overdue, &suspect);
+    }
+}
+
+/* ---- the alarm ---- */
+
+static const char *wait_text(uint8_t wait)
+{
+    static const char *const texts[] = {
+        [SCHED_WAIT_TURN] = "its turn",
+        [SCHED_WAIT_PAUSE] = "its next attempt",
+        [SCHED_WAIT_DESTINATION] = "the end of its destination's pause",
+        [SCHED_WAIT_WINDOW] = "attempts under way to its destination",
+        [SCHED_WAIT_OUTCOME] = "the outcome of an attempt",
+        [SCHED_WAIT_RELEASE] = "its report to the sender",
+    };
+    return texts[wait];
+}
+
+/* Booked for one recipient, or (NULL) for all that are not named. */
+static int book_alarm(struct queue *q, const struct overdue_suspect *s, uint32_t count)
+{
+    struct event event = {.kind = EVENT_ALARM,
+                          .time_us = clock_wall_us(),
+                          .count = count,
+                          .recipient_index = s ? s->index : EVENT_NO_RECIPIENT,
+                          .actor_uid = EVENT_NO_ACTOR};
+    struct buffer text = BUFFER_INIT, wire = BUFFER_LIMITED(SPOOL_EVENT_MAX);
+
+    if (s) {
+        event.message = s->id;
+        buffer_printf(&text, "overdue: it waits for %s, for much longer than planned",
+                      wait_text(s->wait));
+    } else {
+        buffer_printf(&text, "%u more recipients are overdue", count);
+    }
+    event.reply = buffer_span(&text);
+    int r = queue_random(q, event.key, sizeof(event.key));
+    if (r == 0)
+        r = codec_encode(&event_codec, &event, &wire);
+    if (r == 0)
+        r = spool_event(q->spool, buffer_span(&wire), NULL, NULL);
+    buffer_done(&text);
+    buffer_done(&wire);
+    return r;
+}
+
+static void log_alarm(const struct overdue_suspect *first, uint32_t count)
+{
+    char id[ID_TEXT + 1];
+
+    id_format(&first->id, id);
+    log_error("ALARM: %u recipient%s overdue, the first of %s, which waits for %s; postbuch audit "
+              "names them",
+              count, count == 1 ? " is" : "s are", id, wait_text(first->wait));
+}
+
+/* One line and a bounded number of events a walk. An alarm that can't be booked is raised again. */
+static void raise_alarms(struct queue *q)
+{
+    struct overdue *o = &q->overdue;
+    const struct overdue_suspect *first = NULL;
+    uint32_t fresh = 0;
+    int r = 0;
+
+    o->count = 0;
+    for (size_t i = 0; i < o->now_count; i++) {
+        struct overdue_suspect *s = &o->now[i];
+        bool is_due = io_loop_now_ms(q->loop) - s->since_ms >= o->patience_ms;
+        o->count += is_due;
+        if (!is_due || s->is_overdue)
+            continue;
+        first = first ? first : s;
+        if (++fresh <= BOOKED_MAX)
+            r = r < 0 ? r : book_alarm(q, s, 1);
+        s->is_overdue = r == 0;
+    }
+    if (!fresh)
+        return;
+    if (fresh > BOOKED_MAX && r == 0)
+        book_alarm(q, NULL, fresh - BOOKED_MAX);
+    log_alarm(first, fresh);
+    committer_kick(q);
+}
+
+/* ---- walking ---- */
+
+static bool begin_walk(struct queue *q)
+{
+    struct overdue *o = &q->overdue;
+
+    if (o->cursor || io_loop_now_ms(q->loop) < o->next_ms)
+        return o->cursor != 0;
+    if (!o->now)
+        o->now = malloc(SUSPECTS_MAX * sizeof(*o->now));
+    o->now_count = 0;
+    return o->now != NULL;
+}
+
+static void end_walk(struct queue *q)
+{
+    struct overdue *o = &q->overdue;
+    struct overdue_suspect *old = o->before;
+
+    raise_alarms(q);
+    if (o->now_count)
+        qsort(o->now, o->now_count, sizeof(*o->now), compare);
+    o->before = o->now;
+    o->before_count = o->now_count;
+    o->now = old;
+    o->next_ms = io_loop_now_ms(q->loop) + o->pause_ms;
+}
+
+void overdue_tick(struct queue *q)
+{
+    if (!q->closing && begin_walk(q) &&
+        !spool_walk(q->spool, &q->overdue.cursor, SLICE, look_at, q))
+        end_walk(q);
+}
+
+void overdue_status(const struct queue *q, struct buffer *json)
+{
+    const struct overdue *o = &q->overdue;
+    char id[ID_TEXT + 1];
+    int named = 0;
+
+    buffer_printf(json, ",\"overdue\":%llu,\"overdue_first\":[", (unsigned long long)o->count);
+    for (size_t i = 0; i < o->before_count && named < NAMED_MAX; i++) {
+        if (!o->before[i].is_overdue)
+            continue;
+        id_format(&o->before[i].id, id);
+        buffer_printf(json, "%s\"%s\"", named++ ? "," : "", id);
+    }
+    buffer_printf(json, "]");
+}

@@ -1,0 +1,178 @@
+/* What should have gone on and hasn't is found, told once, and named. */
+#include "world.h"
+
+#include "spool/follow.h"
+#include <fcntl.h>
+#include <stdio.h>
+
+static struct world *begin(enum world_mailbox mailbox)
+{
+    struct world *w = world_new();
+    world_start(w);
+    world_join_smtpd(w);
+    world_join_mailbox(w);
+    world_join_admin(w);
+    w->mailbox_does = mailbox;
+    /* A moment instead of an hour. The tick is the test's own. */
+    w->queue.overdue.grace_us = 0;
+    w->queue.overdue.patience_ms = 0;
+    w->queue.overdue.pause_ms = 0;
+    return w;
+}
+
+static struct world_commit send_one(struct world *w)
+{
+    struct world_commit c;
+    world_send(w, &c, "s@far.example", "anna@here.example", SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    return c;
+}
+
+static bool has_passed(struct world *w, void *arg)
+{
+    return io_loop_now_ms(w->loop) > *(int64_t *)arg;
+}
+
+static void wait_a_little(struct world *w)
+{
+    int64_t until_ms = io_loop_now_ms(w->loop) + 5;
+    world_until(w, has_passed, &until_ms);
+}
+
+/* A whole walk: the index of a small spool is one slice. */
+static void walk(struct world *w)
+{
+    wait_a_little(w);
+    overdue_tick(&w->queue);
+    assert_int_equal(w->queue.overdue.cursor, 0);
+}
+
+/* In the spool of `w`, with `text` in it; or about that message. */
+static unsigned count_alarms(struct world *w, const char *text, const struct id *id)
+{
+    struct spool_follower *follower;
+    struct spool_followed record;
+    struct arena arena = ARENA_INIT;
+    struct store *store;
+    struct event event;
+    unsigned count = 0;
+
+    char spool[96];
+
+    snprintf(spool, sizeof(spool), "%s/spool", w->folder);
+    int fd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(store_file_new(fd, &store), 0);
+    assert_int_equal(spool_follower_new(store, (struct spool_position){0, 0}, &follower), 0);
+    spool_follower_set_limit(follower, spool_sealed_position(w->queue.spool));
+    int r;
+    while ((r = spool_follower_next(follower, &record)) > 0) {
+        if (record.kind != SPOOL_FOLLOWED_EVENT)
+            continue;
+        assert_int_equal(codec_decode(&event_codec, record.event, &arena, &event), 0);
+        count += event.kind == EVENT_ALARM &&
+                 (id ? id_equal(&event.message, id)
+                     : memmem(event.reply.data, event.reply.size, text, strlen(text)) != NULL);
+    }
+    assert_int_equal(r, 0);
+    spool_follower_free(follower);
+    arena_done(&arena);
+    return count;
+}
+
+static bool is_committed(struct world *w, void *arg)
+{
+    struct spool_counts counts;
+
+    spool_get_counts(w->queue.spool, &counts);
+    return counts.pending_bytes == 0 && committer_is_idle(&w->queue);
+}
+
+static void an_attempt_that_hangs_is_told_once(void **state)
+{
+    struct world *w = begin(MAILBOX_IS_SILENT);
+    struct world_commit c = send_one(w);
+    struct buffer json = BUFFER_INIT;
+    char id[ID_TEXT + 1];
+
+    world_until_jobs(w, 1);
+    for (int i = 0; i < 4; i++)
+        walk(w);
+    world_until(w, is_committed, NULL);
+    assert_int_equal(w->queue.overdue.count, 1);
+    assert_int_equal(count_alarms(w, NULL, &c.id), 1);
+    overdue_status(&w->queue, &json);
+    id_format(&c.id, id);
+    buffer_append_byte(&json, '\0');
+    assert_non_null(strstr(json.data, "\"overdue\":1,"));
+    assert_non_null(strstr(json.data, id));
+    buffer_done(&json);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    world_answer(w, &w->jobs[0], MAILBOX_DELIVERS);
+    world_until_delivered(w, 1);
+    world_until(w, is_committed, NULL);
+    walk(w);
+    assert_int_equal(w->queue.overdue.count, 0);
+    world_free(w);
+}
+
+/* Patience: what is late for the first time may be going on just now. */
+static void late_once_is_not_overdue(void **state)
+{
+    struct world *w = begin(MAILBOX_IS_SILENT);
+
+    w->queue.overdue.patience_ms = 3600000;
+    send_one(w);
+    world_until_jobs(w, 1);
+    for (int i = 0; i < 3; i++)
+        walk(w);
+    assert_int_equal(w->queue.overdue.before_count, 1);
+    assert_int_equal(w->queue.overdue.count, 0);
+    world_free(w);
+}
+
+/* Who pauses is planned, and who is held waits for a person. */
+static void paused_and_held_are_not_overdue(void **state)
+{
+    struct world *w = begin(MAILBOX_DEFERS);
+    struct world_commit first = send_one(w);
+
+    send_one(w);
+    world_until_jobs(w, 2);
+    world_rest(w);
+    world_ask(w, &(struct ipc_message){
+                     .type = IPC_QUEUE_ACT,
+                     .queue_act = {.act = IPC_ACT_HOLD, .id = first.id, .index = UINT32_MAX}});
+    for (int i = 0; i < 3; i++)
+        walk(w);
+    assert_int_equal(w->queue.overdue.count, 0);
+    assert_int_equal(w->queue.overdue.before_count, 0);
+    world_free(w);
+}
+
+/* Many: a few by name, the rest in one. */
+static void many_are_told_together(void **state)
+{
+    struct world *w = begin(MAILBOX_IS_SILENT);
+
+    for (int i = 0; i < 40; i++)
+        send_one(w);
+    walk(w);
+    walk(w);
+    world_until(w, is_committed, NULL);
+    assert_int_equal(w->queue.overdue.count, 40);
+    assert_int_equal(count_alarms(w, "overdue: it waits", NULL), 16);
+    assert_int_equal(count_alarms(w, "24 more recipients", NULL), 1);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_attempt_that_hangs_is_told_once),
+        cmocka_unit_test(late_once_is_not_overdue),
+        cmocka_unit_test(paused_and_held_are_not_overdue),
+        cmocka_unit_test(many_are_told_together),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
