@@ -89,6 +89,17 @@ static void put_quoted(struct buffer *out, const char *before, struct span text)
     buffer_printf(out, "\"");
 }
 
+/* Who did it is told plainly, a reason is quoted. */
+static void put_detail(struct buffer *out, const char *before, struct span detail)
+{
+    if (!span_starts_nocase(detail, SPAN("by uid "))) {
+        put_quoted(out, before, detail);
+        return;
+    }
+    buffer_printf(out, " ");
+    printable_append(out, detail);
+}
+
 /* ---- a sentence for each state ---- */
 
 static void say_delivered(struct buffer *out, const struct trace_entry *e,
@@ -150,7 +161,7 @@ static void say_discarded(struct buffer *out, const struct trace_entry *e,
     if (removed && by->actor_uid != EVENT_NO_ACTOR)
         buffer_printf(out, " by the local user with uid %u", by->actor_uid);
     if (by)
-        put_quoted(out, " by the rule ", by->detail);
+        put_detail(out, " by the rule ", by->detail);
     if (by)
         put_quoted(out, ": ", by->reply);
     buffer_printf(out, "; nobody will get it, ask the administrator of this server.");
@@ -162,7 +173,7 @@ static void say_held(struct buffer *out, const struct trace_event *held)
     if (held->actor_uid != EVENT_NO_ACTOR)
         buffer_printf(out, " by the local user with uid %u", held->actor_uid);
     put_quoted(out, " because ", held->reply);
-    put_quoted(out, held->reply.size ? ", " : " because ", held->detail);
+    put_detail(out, held->reply.size ? ", " : " because ", held->detail);
     buffer_printf(out, "; the administrator of this server must release, return or remove it.");
 }
 

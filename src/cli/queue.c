@@ -1,41 +1,71 @@
-/* `postbuch queue`, and `mailq` by another name: what waits, and three acts on it. */
+/* `postbuch queue`, and `mailq` by another name: what waits, and acts on it. */
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/control.h"
+#include "cli/queue_act.h"
 #include "cli/queue_damage.h"
 #include "cli/queue_print.h"
 #include "cli/server.h"
 
 #include <errno.h>
 
-enum key { KEY_ID = 1, KEY_FROM, KEY_TO, KEY_DESTINATION, KEY_STATE, KEY_SUMMARY };
+enum key {
+    KEY_ID = 1,
+    KEY_FROM,
+    KEY_TO,
+    KEY_DESTINATION,
+    KEY_STATE,
+    KEY_SUMMARY,
+    KEY_VIA,
+    KEY_YES
+};
 
 static const struct cli_option options[] = {
     {"summary", 0, NULL, "count by destination and age", KEY_SUMMARY},
     {"id", 0, "ID", "only this message", KEY_ID},
-    {"from", 0, "TEXT", "only from this sender: an address, or a part of one", KEY_FROM},
+    {"from", 0, "TEXT", "only from this sender: an address, a part of one, or <>", KEY_FROM},
     {"to", 0, "TEXT", "only to this recipient: an address, or a part of one", KEY_TO},
     {"destination", 0, "NAME", "only to this destination", KEY_DESTINATION},
     {"state", 0, "STATE", "only these: paused, ready, active or held", KEY_STATE},
+    {"via", 0, "HOP", "for reroute: smtp:HOST:PORT[,smtp:...], mx:DOMAIN, or mx", KEY_VIA},
+    {"yes", 'y', NULL, "act without asking", KEY_YES},
 };
 static const struct cli_usage usage = {
     "queue",
-    "[show ID | damage | hold | release | retry]",
+    "[show ID | damage | hold | release | retry | return | remove | reroute] [ID]",
     "Lists what waits, the oldest first, with the reason and the next attempt.\n"
     "  show ID   all that is known of a message's waiting recipients\n"
     "  damage    what the spool found damaged since the start\n"
-    "  hold, release, retry\n"
-    "            keep from being attempted; end that; attempt now: with --id or --destination\n",
+    "  hold      keeps from being attempted; release ends that\n"
+    "  retry     attempts now\n"
+    "  return    sends back to the sender now, with a report\n"
+    "  remove    nobody gets it, and nobody is told\n"
+    "  reroute   goes by another next hop from now on, at once (--via)\n"
+    "These act on all that fit an ID, --id, --from, --to, --destination together, and are\n"
+    "booked with who did it. return, remove and reroute of more than one message ask before.\n",
     true,
     options,
     ARRAY_SIZE(options)};
 
-enum verb { VERB_LIST, VERB_SHOW, VERB_DAMAGE, VERB_HOLD, VERB_RELEASE, VERB_RETRY };
+enum verb {
+    VERB_LIST,
+    VERB_SHOW,
+    VERB_DAMAGE,
+    VERB_HOLD,
+    VERB_RELEASE,
+    VERB_RETRY,
+    VERB_RETURN,
+    VERB_REMOVE,
+    VERB_REROUTE
+};
+
+static const char *const verbs[] = {"list",  "show",   "damage", "hold",   "release",
+                                    "retry", "return", "remove", "reroute"};
 
 struct wishes {
     enum verb verb;
-    bool summary, json;
-    const char *config;
+    bool summary, json, yes;
+    const char *config, *via;
     struct ipc_queue_filter filter;
 };
 
@@ -70,6 +100,12 @@ static int take_option(struct wishes *w, int key, const char *value)
         if (!queue_state_by_name(value))
             return cli_wrong_usage(&usage, "there is no state %s", value);
         break;
+    case KEY_VIA:
+        w->via = value;
+        break;
+    case KEY_YES:
+        w->yes = true;
+        break;
     default:
         w->summary = true;
         break;
@@ -77,9 +113,27 @@ static int take_option(struct wishes *w, int key, const char *value)
     return CLI_OK;
 }
 
+static bool names_some(const struct ipc_queue_filter *f)
+{
+    return !id_is_zero(&f->id) || f->sender.size || f->recipient.size || f->destination.size;
+}
+
+static int check_act(const struct wishes *w)
+{
+    if (w->verb == VERB_SHOW && id_is_zero(&w->filter.id))
+        return cli_wrong_usage(&usage, "show needs a queue id");
+    if (w->verb > VERB_DAMAGE && !names_some(&w->filter))
+        return cli_wrong_usage(&usage, "%s needs an ID, --from, --to or --destination",
+                               verbs[w->verb]);
+    if (w->verb == VERB_REROUTE && !w->via)
+        return cli_wrong_usage(&usage, "reroute needs --via");
+    if (w->verb != VERB_REROUTE && w->via)
+        return cli_wrong_usage(&usage, "--via is for reroute");
+    return CLI_OK;
+}
+
 static int take_verb(struct wishes *w, int argc, char **argv)
 {
-    static const char *const verbs[] = {"list", "show", "damage", "hold", "release", "retry"};
     size_t verb = 0;
 
     if (argc > 0)
@@ -92,14 +146,7 @@ static int take_verb(struct wishes *w, int argc, char **argv)
         return cli_wrong_usage(&usage, "too many arguments");
     if (argc == 2 && take_id(w, argv[1]) != CLI_OK)
         return CLI_USAGE;
-    bool has_id = !id_is_zero(&w->filter.id);
-    if (w->verb == VERB_SHOW && !has_id)
-        return cli_wrong_usage(&usage, "show needs a queue id");
-    if (w->verb > VERB_DAMAGE && !has_id && !w->filter.destination.size)
-        return cli_wrong_usage(&usage, "%s needs --id or --destination", argv[0]);
-    if (w->verb > VERB_DAMAGE && (w->filter.sender.size || w->filter.recipient.size))
-        return cli_wrong_usage(&usage, "%s doesn't know --from and --to", argv[0]);
-    return CLI_OK;
+    return check_act(w);
 }
 
 static int parse_wishes(int argc, char **argv, struct wishes *w)
@@ -213,37 +260,20 @@ static int summarize(struct cli_control *control, struct wishes *w)
 
 /* ---- acts ---- */
 
-static void on_acted(void *arg, const struct ipc_message *reply)
-{
-    const struct ipc_queue_acted *acted = &reply->queue_acted;
-    int *code = arg;
-
-    if (acted->error == 0) {
-        printf("%u recipient%s\n", acted->count, acted->count == 1 ? "" : "s");
-        return;
-    }
-    *code = CLI_BAD_NEWS;
-    if (acted->text.size)
-        cli_complain("queue", "%.*s", SPAN_ARG(acted->text));
-    else if (acted->error == -ENOENT)
-        cli_complain("queue", "nothing that waits fits");
-    else
-        cli_complain("queue", "%s", strerror(-acted->error));
-}
-
 static int act(struct cli_control *control, const struct wishes *w)
 {
     static const enum ipc_queue_act_kind kinds[] = {
-        [VERB_HOLD] = IPC_ACT_HOLD, [VERB_RELEASE] = IPC_ACT_RELEASE, [VERB_RETRY] = IPC_ACT_RETRY};
-    const struct ipc_message ask = {.type = IPC_QUEUE_ACT,
-                                    .queue_act = {.act = (uint8_t)kinds[w->verb],
-                                                  .id = w->filter.id,
-                                                  .index = UINT32_MAX,
-                                                  .destination = w->filter.destination}};
-    int bad_news = CLI_OK;
-    int code = cli_control_ask(control, &ask, on_acted, &bad_news);
-
-    return code == CLI_OK ? bad_news : code;
+        [VERB_HOLD] = IPC_ACT_HOLD,     [VERB_RELEASE] = IPC_ACT_RELEASE,
+        [VERB_RETRY] = IPC_ACT_RETRY,   [VERB_RETURN] = IPC_ACT_RETURN,
+        [VERB_REMOVE] = IPC_ACT_REMOVE, [VERB_REROUTE] = IPC_ACT_REROUTE};
+    const struct queue_act_wish wish = {.act = {.act = (uint8_t)kinds[w->verb],
+                                                .filter = w->filter,
+                                                .index = UINT32_MAX,
+                                                .next_hop = span_from_cstr(w->via)},
+                                        .name = verbs[w->verb],
+                                        .yes = w->yes,
+                                        .json = w->json};
+    return queue_act(control, &wish);
 }
 
 int cli_queue(int argc, char **argv)

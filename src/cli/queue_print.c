@@ -41,6 +41,8 @@ static const struct {
     [IPC_WAIT_WINDOW] = {"window", "attempts under way to its destination"},
     [IPC_WAIT_OUTCOME] = {"outcome", "the outcome of the attempt under way"},
     [IPC_WAIT_RELEASE] = {"release", "an administrator who releases it"},
+    [IPC_WAIT_CARRIER] = {"carrier", "the process that carries it on, which isn't running"},
+    [IPC_WAIT_RETURN] = {"return", "the report to its sender"},
 };
 
 static void format_span_of_time(int64_t from_us, int64_t to_us, char out[static DURATION_SIZE])

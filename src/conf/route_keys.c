@@ -1,6 +1,7 @@
 #include "conf/route_keys.h"
 
 #include "conf/conf.h"
+#include "conf/next_hop.h"
 #include <errno.h>
 
 enum { PORT_SMTP = 25, PORT_MAX = 65535 };
@@ -8,25 +9,6 @@ enum { PORT_SMTP = 25, PORT_MAX = 65535 };
 #define SHOWN(s) SPAN_ARG(span_first(s, 80))
 
 /* ---- to: [mx], or hosts in the order in which they are tried ---- */
-
-/* HOST, HOST:PORT or [IPV6]:PORT, cut in two; the port as text, or empty. */
-static bool split_host(struct span text, struct span *out_host, struct span *out_port)
-{
-    ptrdiff_t bracket = text.size && text.data[0] == '[' ? span_find(text, ']') : -1;
-    ptrdiff_t colon = span_find_last(text, ':');
-
-    if (text.size && text.data[0] == '[' && bracket < 0)
-        return false;
-    size_t end = bracket >= 0 ? (size_t)bracket + 1 : colon >= 0 ? (size_t)colon : text.size;
-    *out_host = span_first(text, end);
-    *out_port = span_from(text, end);
-    if (out_port->size == 0)
-        return true;
-    if (out_port->size == 1 || out_port->data[0] != ':')
-        return false;
-    *out_port = span_from(*out_port, 1);
-    return true;
-}
 
 /* An address or a name in canonical form; reported when it is neither. */
 static bool read_host(struct conf_reader *r, struct conf_place place, struct span host,
@@ -48,7 +30,7 @@ static bool read_smtp(struct conf_reader *r, const struct conf_node *n, struct b
     struct span host, port, name;
     uint64_t number = PORT_SMTP;
 
-    if (!split_host(span_from(n->text, 5), &host, &port) || host.size == 0 ||
+    if (!conf_split_host(span_from(n->text, 5), &host, &port) || host.size == 0 ||
         (port.size && (span_to_u64(port, PORT_MAX, &number) < 0 || number == 0))) {
         conf_error(r->problems, n->place,
                    "`%.*s` names no host and port; write smtp:gate.example.org:25 or "

@@ -210,6 +210,7 @@ static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_QUEUE_SUMMARY_ASK] = {"queue-summary-ask", &nothing_codec, .reply = IPC_QUEUE_SUMMARY},
     [IPC_QUEUE_SUMMARY] = {"queue-summary", &ipc_queue_summary_codec, .is_reply = true},
     [IPC_QUEUE_ACT] = {"queue-act", &ipc_queue_act_codec, .reply = IPC_QUEUE_ACTED},
+    [IPC_QUEUE_ACT_MORE] = {"queue-act-more", &nothing_codec, .reply = IPC_QUEUE_ACTED},
     [IPC_QUEUE_ACTED] = {"queue-acted", &ipc_queue_acted_codec, .is_reply = true},
     [IPC_QUEUE_DAMAGE_ASK] = {"queue-damage-ask", &nothing_codec, .reply = IPC_QUEUE_DAMAGE},
     [IPC_QUEUE_DAMAGE] = {"queue-damage", &ipc_queue_damage_codec, .is_reply = true},

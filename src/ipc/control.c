@@ -3,13 +3,14 @@
 const uint32_t ipc_queue_age_s[IPC_QUEUE_AGES] = {300,   3600,      4 * 3600,
                                                   86400, 2 * 86400, UINT32_MAX};
 
+#define FILTER_FIELDS(type, at)                                                                    \
+    CODEC_FIXED(type, at id), CODEC_SPAN(type, at sender, ENVELOPE_ADDRESS_MAX),                   \
+        CODEC_SPAN(type, at recipient, ENVELOPE_ADDRESS_MAX),                                      \
+        CODEC_SPAN(type, at destination, ENVELOPE_ADDRESS_MAX), CODEC_UINT(type, at states, 15),   \
+        CODEC_UINT(type, at brief, 1)
+
 CODEC_DEFINE(, ipc_queue_filter_codec, struct ipc_queue_filter,
-             CODEC_FIXED(struct ipc_queue_filter, id),
-             CODEC_SPAN(struct ipc_queue_filter, sender, ENVELOPE_ADDRESS_MAX),
-             CODEC_SPAN(struct ipc_queue_filter, recipient, ENVELOPE_ADDRESS_MAX),
-             CODEC_SPAN(struct ipc_queue_filter, destination, ENVELOPE_ADDRESS_MAX),
-             CODEC_UINT(struct ipc_queue_filter, states, 15),
-             CODEC_UINT(struct ipc_queue_filter, brief, 1));
+             FILTER_FIELDS(struct ipc_queue_filter, ));
 
 CODEC_DEFINE(static, row_codec, struct ipc_queue_row, CODEC_FIXED(struct ipc_queue_row, id),
              CODEC_UINT(struct ipc_queue_row, index, UINT32_MAX),
@@ -51,12 +52,15 @@ CODEC_DEFINE(, ipc_queue_summary_codec, struct ipc_queue_summary,
 
 CODEC_DEFINE(, ipc_queue_act_codec, struct ipc_queue_act,
              CODEC_UINT(struct ipc_queue_act, act, IPC_ACT_COUNT - 1),
-             CODEC_FIXED(struct ipc_queue_act, id),
+             CODEC_UINT(struct ipc_queue_act, dry, 1), FILTER_FIELDS(struct ipc_queue_act, filter.),
              CODEC_UINT(struct ipc_queue_act, index, UINT32_MAX),
-             CODEC_SPAN(struct ipc_queue_act, destination, ENVELOPE_ADDRESS_MAX));
+             CODEC_SPAN(struct ipc_queue_act, next_hop, ENVELOPE_ADDRESS_MAX));
 CODEC_DEFINE(, ipc_queue_acted_codec, struct ipc_queue_acted,
-             CODEC_INT(struct ipc_queue_acted, error),
+             CODEC_INT(struct ipc_queue_acted, error), CODEC_UINT(struct ipc_queue_acted, last, 1),
              CODEC_UINT(struct ipc_queue_acted, count, UINT32_MAX),
+             CODEC_UINT(struct ipc_queue_acted, busy, UINT32_MAX),
+             CODEC_UINT(struct ipc_queue_acted, examined, UINT64_MAX),
+             CODEC_UINT(struct ipc_queue_acted, messages, UINT64_MAX),
              CODEC_SPAN(struct ipc_queue_acted, text, IPC_QUEUE_WHY_MAX));
 CODEC_DEFINE(static, damaged_codec, struct ipc_queue_damaged,
              CODEC_FIXED(struct ipc_queue_damaged, id),

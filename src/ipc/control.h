@@ -27,13 +27,16 @@ enum ipc_queue_wait {
     IPC_WAIT_WINDOW,      /* the attempts under way to its destination */
     IPC_WAIT_OUTCOME,     /* the outcome of the attempt under way */
     IPC_WAIT_RELEASE,     /* an administrator */
+    IPC_WAIT_CARRIER,     /* the process that would carry it, which isn't there */
+    IPC_WAIT_RETURN,      /* the report to its sender */
     IPC_WAIT_COUNT
 };
 
 /* Which recipients: all that fit every field that is set. */
 struct ipc_queue_filter {
     struct id id;            /* zero: any */
-    struct span sender;      /* "": any; else equal, or a part when it has no @; no case */
+    struct span sender;      /* "": any; "<>": the null sender; else equal, or a part when it has no
+                                @; no case */
     struct span recipient;   /* likewise */
     struct span destination; /* "": any; equal, no case */
     uint8_t states;          /* of enum ipc_queue_state; 0: any */
@@ -90,21 +93,35 @@ struct ipc_queue_summary {
     size_t row_count;
 };
 
-enum ipc_queue_act_kind { IPC_ACT_HOLD, IPC_ACT_RELEASE, IPC_ACT_RETRY, IPC_ACT_COUNT };
-
-/* Needs an id or a destination: "all" must be said by asking for each. */
-struct ipc_queue_act {
-    uint8_t act;             /* enum ipc_queue_act_kind */
-    struct id id;            /* zero: any */
-    uint32_t index;          /* UINT32_MAX: all recipients of the message */
-    struct span destination; /* "": any */
+enum ipc_queue_act_kind {
+    IPC_ACT_HOLD,
+    IPC_ACT_RELEASE,
+    IPC_ACT_RETRY,
+    IPC_ACT_RETURN,  /* back to its sender, now */
+    IPC_ACT_REMOVE,  /* nobody gets it, nobody is told */
+    IPC_ACT_REROUTE, /* by another next hop, now */
+    IPC_ACT_COUNT
 };
 
-/* Sent when the acts are on disk, each with who did it. */
+/* Needs an id, sender, recipient or destination: "all" must be said by asking for each. Long work
+ * is told of in between: an answer that isn't the `last` is followed by IPC_QUEUE_ACT_MORE. An act
+ * ends where its connection ends; what was begun is finished. */
+struct ipc_queue_act {
+    uint8_t act; /* enum ipc_queue_act_kind */
+    bool dry;    /* only counts whom it would concern */
+    struct ipc_queue_filter filter;
+    uint32_t index;       /* UINT32_MAX: all recipients of the message */
+    struct span next_hop; /* of REROUTE: "smtp:HOST:PORT[,…]", "mx:DOMAIN", "mx": as configured */
+};
+
+/* The last is sent when the acts are on disk, each with who did it. */
 struct ipc_queue_acted {
-    int32_t error;    /* 0; -ENOENT: nothing fits; -EPERM; … */
-    uint32_t count;   /* recipients concerned */
-    struct span text; /* what is wrong, for people */
+    int32_t error; /* 0; -ENOENT: nothing fits; -EPERM; … */
+    bool last;
+    uint32_t count;              /* recipients concerned so far */
+    uint32_t busy;               /* left alone, for they are being attempted just now */
+    uint64_t examined, messages; /* how far it is */
+    struct span text;            /* what is wrong, for people */
 };
 
 enum { IPC_QUEUE_DAMAGES = 200 };

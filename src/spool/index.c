@@ -157,7 +157,12 @@ void index_free_message(struct index *index, struct spool_message *message)
 
 uint32_t index_sender_hash(const struct index *index, struct span sender)
 {
-    return (uint32_t)XXH3_64bits_withSeed(sender.data, sender.size, index->seed);
+    char lower[ENVELOPE_ADDRESS_MAX];
+
+    sender = span_first(sender, sizeof(lower));
+    for (size_t i = 0; i < sender.size; i++)
+        lower[i] = ascii_lower(sender.data[i]);
+    return (uint32_t)XXH3_64bits_withSeed(lower, sender.size, index->seed);
 }
 
 static size_t bucket_of(const struct id *id, size_t bucket_count)

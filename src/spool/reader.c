@@ -24,6 +24,12 @@ static void pin(struct spool_reader *reader, int by)
         reader->bulk->uses[i].segment->pins += (uint32_t)by;
 }
 
+static uint32_t highest_index(const struct spool_message *message)
+{
+    uint32_t count = message->recipient_count;
+    return count ? message->recipients[count - 1].index : 0;
+}
+
 int spool_reader_open(struct spool *spool, struct spool_message *message, struct spool_reader **out)
 {
     if (!message->home)
@@ -36,6 +42,7 @@ int spool_reader_open(struct spool *spool, struct spool_message *message, struct
                                     .home = message->home,
                                     .offset = message->offset,
                                     .meta_bytes = message->meta_bytes,
+                                    .highest = highest_index(message),
                                     .extent_index = SIZE_MAX};
     if (message->bulk) {
         reader->bulk = copy_extents(message->bulk);
@@ -135,31 +142,39 @@ static int read_expansions(struct spool_reader *reader, uint64_t offset)
     return 0;
 }
 
-static int decode(struct spool_reader *reader, const struct record_header *header)
+static int decode_envelope(struct spool_reader *reader, const struct record_header *header,
+                           struct span meta)
 {
-    struct span meta = span_of(reader->record, header->meta_bytes);
-    struct span data = span_of(reader->record + header->meta_bytes, header->data_bytes);
     struct spool_stored *stored = &reader->stored;
-
-    if (record_sum(meta) != header->meta_sum || record_sum(data) != header->data_sum)
-        return damaged(reader);
     int r = record_decode_message(meta, header->version, &reader->arena, &reader->meta,
                                   &stored->envelope);
+
     if (r < 0)
         return r == -ENOMEM ? r : damaged(reader);
     uint64_t inline_bytes =
         reader->meta.header_bytes + (reader->meta.extent_count ? 0 : reader->meta.body_bytes);
-    if (data.size != inline_bytes || !id_equal(&stored->envelope.id, &reader->id))
+    if (header->data_bytes != inline_bytes || !id_equal(&stored->envelope.id, &reader->id))
         return damaged(reader);
-    reader->data = data;
     stored->header_bytes = reader->meta.header_bytes;
     stored->body_bytes = reader->meta.body_bytes;
     stored->expansions = reader->meta.expansions;
     stored->expansion_count = reader->meta.expansion_count;
-    if (header->type == SPOOL_RECORD_MOVED)
+    if (header->type == SPOOL_RECORD_MOVED || reader->highest < stored->envelope.recipient_count)
         return 0;
     return read_expansions(reader,
                            reader->offset + record_bytes(header->meta_bytes, header->data_bytes));
+}
+
+static int decode(struct spool_reader *reader, const struct record_header *header)
+{
+    struct span meta = span_of(reader->record, header->meta_bytes);
+    struct span data = span_of(reader->record + header->meta_bytes, header->data_bytes);
+
+    if (record_sum(meta) != header->meta_sum || record_sum(data) != header->data_sum)
+        return damaged(reader);
+    reader->data = data;
+    reader->highest = UINT32_MAX;
+    return decode_envelope(reader, header, meta);
 }
 
 static bool has_digest(const struct envelope *envelope)
@@ -211,6 +226,40 @@ int spool_reader_load(struct spool_reader *reader, const struct spool_stored **o
         reader->is_loaded = true;
         start_digest(reader);
     }
+    *out = &reader->stored;
+    return 0;
+}
+
+static int load_envelope(struct spool_reader *reader)
+{
+    struct record_place place = segment_place(reader->home);
+    size_t size = RECORD_HEADER_BYTES + reader->meta_bytes;
+    struct record_header header;
+
+    reader->record = malloc(size);
+    if (!reader->record)
+        return -ENOMEM;
+    int r = read_exactly(reader, reader->home, reader->offset, reader->record, size);
+    if (r < 0)
+        return r;
+    struct span meta = span_of(reader->record + RECORD_HEADER_BYTES, reader->meta_bytes);
+    if (record_parse(reader->record, &place, reader->offset, &header) < 0 ||
+        header.meta_bytes != meta.size || record_sum(meta) != header.meta_sum)
+        return -EBADMSG;
+    return decode_envelope(reader, &header, meta);
+}
+
+/* What isn't good at once is read and judged as a whole message. */
+int spool_reader_load_envelope(struct spool_reader *reader, const struct spool_stored **out)
+{
+    if (!reader->is_loaded && load_envelope(reader) < 0) {
+        arena_clear(&reader->arena);
+        free(reader->record);
+        reader->record = NULL;
+        reader->is_damaged = false;
+        return spool_reader_load(reader, out);
+    }
+    reader->is_loaded = true;
     *out = &reader->stored;
     return 0;
 }

@@ -9,6 +9,7 @@ struct spool_reader {
     struct id id;
     struct segment *home;
     uint32_t offset, meta_bytes;
+    uint32_t highest;           /* index of the last recipient that had a row */
     struct spool_extents *bulk; /* a copy: the segments it pins */
 
     /* From here on spool_reader_load() fills it. */

@@ -145,7 +145,8 @@ struct spool_recipient *spool_find_recipient(struct spool_message *message, uint
  * of the recipient's address, or what the last SPOOL_OUTCOME_REROUTED named. */
 struct span spool_domain(const struct spool *spool, uint32_t domain);
 
-/* Equal senders have equal ones, also after a restart; strangers can't choose them. */
+/* Senders that are equal but for ASCII case have equal ones, also after a restart; strangers can't
+ * choose them. */
 uint32_t spool_sender_hash(const struct spool *spool, struct span sender);
 
 struct spool_counts {
@@ -274,6 +275,9 @@ int spool_reader_open(struct spool *spool, struct spool_message *message,
                       struct spool_reader **out);
 /* Reads and verifies the envelope (blocks). Borrowed until close. -EBADMSG: damaged. */
 int spool_reader_load(struct spool_reader *reader, const struct spool_stored **out);
+/* The same, but reads and verifies no more than the envelope, and the expansions only when one of
+ * their recipients waits: for looking at many messages. Nothing can be read afterwards. */
+int spool_reader_load_envelope(struct spool_reader *reader, const struct spool_stored **out);
 /* Header and body as one stream. Bytes read, 0 at the end. Each byte given out was verified;
  * reading in order to the end also verifies the body's digest, the last read then fails with
  * -EBADMSG. */

@@ -25,6 +25,11 @@ def stuck():
 
 def mend(server):
     server.mailbox().unlink()
+    open_folder(server)
+
+
+def open_folder(server):
+    """Mailboxes can be made in it."""
     if lab.IS_ROOT:
         folder = server.mailbox().parent
         os.chown(folder, folder.parent.stat().st_uid, folder.parent.stat().st_gid)
@@ -93,8 +98,61 @@ def test_hold_and_release(stuck):
     assert kinds.index('held') < kinds.index('released')
 
 
+def events(server, name):
+    return server.json('trace', name)['recipients'][0]['events']
+
+
+def test_remove(stuck):
+    name = row(stuck)['id']
+    assert stuck.command('queue', 'remove', name).stdout == b'1 recipient\n'
+    lab.eventually(lambda: stuck.json('queue') == [], 'nothing waits')
+    last = events(stuck, name)[-1]
+    assert last['kind'] == 'removed' and f'uid {os.geteuid()}' in str(last)
+    fate = stuck.command('trace', name).stdout.decode()
+    assert f'Removed at' in fate and f'by uid {os.geteuid()}' in fate, fate
+    assert 'rule' not in fate
+
+
+def test_return(stuck):
+    name = row(stuck)['id']
+    open_folder(stuck)
+    assert stuck.json('queue', 'return', '--from', 'alice@postbuch.test', '--yes') == {
+        'act': 'return', 'recipients': 1, 'under_way': 0, 'error': None}
+    path, = stuck.wait_for(1, 'alice')
+    report = path.read_bytes()
+    assert b'administrator of this server' in report and b'bob@postbuch.test' in report
+    lab.eventually(lambda: stuck.json('queue') == [], 'nothing waits')
+    kinds = [e['kind'] for e in events(stuck, name)]
+    assert kinds.index('rerouted') < kinds.index('returned')
+    assert 'by uid' in str(events(stuck, name))
+
+
+def test_reroute_survives_a_restart(stuck):
+    """To a port where nobody listens, so it waits there, until it is sent the configured way."""
+    name = row(stuck)['id']
+    assert stuck.command('queue', 'reroute', name, '--via', 'nowhere', check=False).returncode == 1
+    stuck.command('queue', 'reroute', name, '--via', 'smtp:127.0.0.1:1')
+    lab.eventually(lambda: row(stuck)['attempts'] == 2, 'it was attempted there')
+    stuck.restart()
+    found = row(stuck)
+    assert found['destination'] == 'host:127.0.0.1:1'
+    assert len(stuck.json('queue', '--destination', '127.0.0.1:1')) == 1
+    mend(stuck)
+    stuck.command('queue', 'reroute', '--to', 'bob@postbuch.test', '--via', 'mx', '-y')
+    stuck.wait_for(1)
+    kinds = [e['kind'] for e in events(stuck, name)]
+    assert kinds.count('rerouted') == 2
+
+
+def test_many_are_not_removed_without_a_question(stuck):
+    done = stuck.command('queue', 'remove', '--from', 'alice', check=False, stdin=b'y\n')
+    assert done.returncode == 2 and b'--yes' in done.stderr
+    assert len(stuck.json('queue')) == 1
+
+
 @pytest.mark.parametrize('arguments', [['hold'], ['show'], ['show', 'no-id'], ['hold', '0' * 16], ['dance'],
-                                       ['--state', 'gone'], ['hold', '--from', 'alice']])
+                                       ['--state', 'gone'], ['reroute', '1' * 16], ['remove'],
+                                       ['remove', '1' * 16, '--via', 'mx']])
 def test_wrong_usage(server, arguments):
     done = server.command('queue', *arguments, check=False)
     assert done.returncode == 2 and done.stderr

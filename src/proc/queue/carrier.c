@@ -50,6 +50,8 @@ unsigned carrier_of(const struct route *route)
 {
     if (route->way == ROUTE_MAILBOX)
         return CARRIER_MAILBOX;
+    if (route->way == ROUTE_RETURN)
+        return LANE_RETURN;
     uint64_t hash = XXH3_64bits(route->destination.data, route->destination.size);
     return CARRIER_SMTP + (unsigned)(hash % IPC_SMTP_PROCESSES);
 }

@@ -13,6 +13,7 @@ enum {
     CARRIER_MAILBOX = 0,
     CARRIER_SMTP = 1, /* the first of these */
     CARRIERS = CARRIER_SMTP + IPC_SMTP_PROCESSES,
+    LANE_RETURN = CARRIERS, /* no process: what an administrator sends back */
 };
 
 struct carrier {

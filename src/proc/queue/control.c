@@ -139,6 +139,11 @@ static void on_act(void *owner, const struct ipc_arrival *arrival)
     act_start(owner, arrival);
 }
 
+static void on_act_more(void *owner, const struct ipc_arrival *arrival)
+{
+    act_more(owner, arrival);
+}
+
 static void on_supervisors(void *owner, const struct ipc_arrival *arrival)
 {
     relay_to_supervisor(owner, arrival);
@@ -181,8 +186,9 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 static const struct ipc_handler handlers[] = {
     {IPC_QUEUE_LIST, on_list},           {IPC_QUEUE_MORE, on_more},
     {IPC_QUEUE_SUMMARY_ASK, on_summary}, {IPC_QUEUE_ACT, on_act},
-    {IPC_QUEUE_DAMAGE_ASK, on_damage},   {IPC_BOOK_SYNC, on_book_sync},
-    {IPC_STATUS_ASK, on_supervisors},    {IPC_RELOAD, on_supervisors},
+    {IPC_QUEUE_ACT_MORE, on_act_more},   {IPC_QUEUE_DAMAGE_ASK, on_damage},
+    {IPC_BOOK_SYNC, on_book_sync},       {IPC_STATUS_ASK, on_supervisors},
+    {IPC_RELOAD, on_supervisors},
 };
 static const struct ipc_role client_role = {"a control client", handlers, ARRAY_SIZE(handlers),
                                             on_lost, false};

@@ -38,4 +38,5 @@ void summary_free(struct summary *summary);
 
 /* control_act.c */
 void act_start(struct control_client *client, const struct ipc_arrival *arrival);
+void act_more(struct control_client *client, const struct ipc_arrival *arrival);
 void act_drop_all(struct control_client *client);

@@ -1,101 +1,23 @@
 /*
- * Listings of what waits. A page is made of what is in memory; addresses are read from disk, on a
- * thread, for the messages of the page only. No page looks at more than a bounded number of
- * messages, so a filter that fits nothing doesn't hold up the loop: such a page is just empty.
+ * Listings of what waits. While the client prints a page the next one is prepared, so that a long
+ * listing is as fast as the slower of the two.
  */
 #include "proc/queue/control.h"
 
 #include "base/clock.h"
+#include "proc/queue/route.h"
+#include "proc/queue/walk.h"
 #include <errno.h>
 #include <stdlib.h>
 
-enum { PAGE_MESSAGES = 64, PAGE_EXAMINED = 5000 };
-
-struct entry {
-    struct id id;
-    uint32_t first_row; /* of the message's recipients */
-    struct spool_reader *reader;
-    const struct spool_stored *stored;
-    int error;
-};
-
 struct listing {
-    struct control_client *client; /* NULL: gone, only the thread still works for it */
-    struct queue *queue;
-    struct arena arena; /* the filter's texts */
-    struct ipc_queue_filter filter;
-    struct spool_listing *messages; /* NULL: only the one in `next` */
-    struct id next;                 /* to begin the next page with; zero: ask `messages` */
-    uint32_t next_row;
-    bool ended;
-
-    uint64_t token; /* of the call that waits for a page; 0: none */
-    bool waiting, reading;
-    struct io_job job;
-    struct entry entries[PAGE_MESSAGES];
-    size_t count;
+    struct control_client *client;
+    struct walk *walk;
+    uint64_t token; /* of the call that waits for a page */
+    bool waiting;   /* such a call is there */
+    bool is_ready;  /* the walk has a batch that wasn't given out */
+    bool ended;     /* the last page was given */
 };
-
-/* ---- what fits ---- */
-
-static bool is_part_of(struct span part, struct span text)
-{
-    for (size_t i = 0; i + part.size <= text.size; i++)
-        if (span_starts_nocase(span_from(text, i), part))
-            return true;
-    return false;
-}
-
-static bool address_fits(struct span wanted, struct span address)
-{
-    if (wanted.size == 0)
-        return true;
-    return span_find(wanted, '@') >= 0 ? span_equal_nocase(wanted, address)
-                                       : is_part_of(wanted, address);
-}
-
-static uint8_t state_bit(enum sched_state state)
-{
-    switch (state) {
-    case SCHED_PAUSED:
-        return IPC_QUEUE_PAUSED;
-    case SCHED_READY:
-        return IPC_QUEUE_READY;
-    case SCHED_ACTIVE:
-        return IPC_QUEUE_ACTIVE;
-    default:
-        return IPC_QUEUE_HELD;
-    }
-}
-
-/* By what is in memory. A recipient whose outcome is on its way to the disk still waits: before the
- * seal neither the book nor a restart knows better. */
-static bool fits(const struct listing *l, const struct spool_recipient *r,
-                 struct sched_explanation *out)
-{
-    uint32_t item = schedule_item(r);
-
-    if (r->state == SPOOL_RECIPIENT_CLOSED)
-        return false;
-    *out = (struct sched_explanation){
-        .wait = SCHED_WAIT_OUTCOME, .state = SCHED_ACTIVE, .attempts = r->attempts};
-    if (item)
-        sched_explain(l->queue->sched, item, out);
-    if (l->filter.states && !(l->filter.states & state_bit(out->state)))
-        return false;
-    return l->filter.destination.size == 0 ||
-           span_equal_nocase(l->filter.destination, spool_domain(l->queue->spool, r->domain));
-}
-
-static size_t fitting_rows(const struct listing *l, struct spool_message *m, uint32_t first_row)
-{
-    struct sched_explanation e;
-    size_t n = 0;
-
-    for (uint32_t i = first_row; i < m->recipient_count; i++)
-        n += fits(l, &m->recipients[i], &e);
-    return n;
-}
 
 /* ---- the page ---- */
 
@@ -104,28 +26,41 @@ struct page {
     struct ipc_queue_row rows[IPC_QUEUE_PAGE_ROWS];
 };
 
-static void add_row(struct listing *l, struct page *page, struct spool_message *m,
-                    struct spool_recipient *r, const struct sched_explanation *e,
-                    const struct spool_stored *stored)
+_Static_assert((int)WALK_ROWS <= (int)IPC_QUEUE_PAGE_ROWS, "a batch is a page");
+
+/* What the scheduler can't know: who would carry it, and that it is on its way back. */
+static uint8_t wait_of(const struct queue *q, struct span domain, const struct sched_explanation *e)
 {
+    struct route route;
+
+    route_find(q->conf, domain, &route);
+    if (route.way == ROUTE_RETURN)
+        return IPC_WAIT_RETURN;
+    if (e->wait == SCHED_WAIT_TURN && e->lane < CARRIERS && !q->dispatch.carriers[e->lane].channel)
+        return IPC_WAIT_CARRIER;
+    return (uint8_t)e->wait;
+}
+
+static void add_row(const struct queue *q, struct page *page, const struct walk_entry *entry,
+                    const struct spool_message *m, const struct spool_recipient *r,
+                    const struct sched_explanation *e)
+{
+    const struct spool_stored *stored = entry->stored;
     const struct envelope_recipient *named =
         stored ? spool_stored_recipient(stored, r->index) : NULL;
-
-    if (named && !address_fits(l->filter.recipient, named->address) &&
-        !address_fits(l->filter.recipient, named->original))
-        return;
     struct ipc_queue_row *row = &page->rows[page->wire.row_count++];
+
     *row = (struct ipc_queue_row){
         .id = m->id,
         .index = r->index,
         .accepted_us = m->accepted_us,
         .size_bytes = m->size_bytes,
-        .destination = spool_domain(l->queue->spool, r->domain),
-        .state = state_bit(e->state),
-        .wait = (uint8_t)e->wait,
+        .destination = spool_domain(q->spool, r->domain),
+        .state = walk_state_bit(e->state),
+        .wait = wait_of(q, spool_domain(q->spool, r->domain), e),
         .attempts = (uint16_t)e->attempts,
-        .next_attempt_us = e->until_ms ? schedule_wall_us(l->queue, e->until_ms) : 0,
-        .deadline_us = e->deadline_ms ? schedule_wall_us(l->queue, e->deadline_ms) : 0,
+        .next_attempt_us = e->until_ms ? schedule_wall_us(q, e->until_ms) : 0,
+        .deadline_us = e->deadline_ms ? schedule_wall_us(q, e->deadline_ms) : 0,
         .why = span_first(e->why, IPC_QUEUE_WHY_MAX),
         .damaged = (m->flags & SPOOL_MESSAGE_DAMAGED) != 0,
     };
@@ -138,30 +73,31 @@ static void add_row(struct listing *l, struct page *page, struct spool_message *
     }
 }
 
-static void add_entry(struct listing *l, struct page *page, const struct entry *entry)
+static void add_entry(const struct walk *w, struct page *page, const struct walk_entry *entry)
 {
-    struct spool_message *m = spool_find(l->queue->spool, &entry->id);
+    struct spool_message *m = spool_find(w->queue->spool, &entry->id);
     struct sched_explanation e;
 
-    if (!m || (entry->stored && !address_fits(l->filter.sender, entry->stored->envelope.sender)))
-        return;
-    for (uint32_t i = entry->first_row;
-         i < m->recipient_count && page->wire.row_count < IPC_QUEUE_PAGE_ROWS; i++)
-        if (fits(l, &m->recipients[i], &e))
-            add_row(l, page, m, &m->recipients[i], &e, entry->stored);
+    for (uint32_t i = entry->first_row; m && i < entry->end_row && i < m->recipient_count; i++)
+        if (page->wire.row_count < IPC_QUEUE_PAGE_ROWS &&
+            walk_fits(w, entry, &m->recipients[i], &e))
+            add_row(w->queue, page, entry, m, &m->recipients[i], &e);
 }
 
+/* Gives the batch out and goes for the next one. */
 static void answer(struct listing *l)
 {
     struct page *page = calloc(1, sizeof(*page));
     struct ipc_message m = {.type = IPC_QUEUE_PAGE};
+    struct walk *w = l->walk;
 
-    l->waiting = false;
+    l->waiting = l->is_ready = false;
+    l->ended = w->ended;
     if (page) {
         page->wire.rows = page->rows;
-        for (size_t i = 0; i < l->count; i++)
-            add_entry(l, page, &l->entries[i]);
-        page->wire.last = l->ended;
+        for (size_t i = 0; i < w->count; i++)
+            add_entry(w, page, &w->entries[i]);
+        page->wire.last = w->ended;
         page->wire.now_us = clock_wall_us();
         m.queue_page = page->wire;
     } else {
@@ -169,125 +105,17 @@ static void answer(struct listing *l)
     }
     ipc_reply(l->client->channel, l->token, &m);
     free(page);
+    if (!w->ended)
+        walk_next(w);
 }
 
-static void close_entries(struct listing *l)
+static void on_ready(struct walk *walk)
 {
-    for (size_t i = 0; i < l->count; i++)
-        if (l->entries[i].reader)
-            spool_reader_close(l->queue->spool, l->entries[i].reader);
-    l->count = 0;
-}
+    struct listing *l = walk->arg;
 
-/* ---- which messages ---- */
-
-static struct spool_message *next_message(struct listing *l, uint32_t *out_row)
-{
-    struct spool_message *m = NULL;
-
-    *out_row = l->next_row;
-    l->next_row = 0;
-    if (!id_is_zero(&l->next)) {
-        m = spool_find(l->queue->spool, &l->next);
-        l->next = (struct id){{0}};
-    }
-    if (!m) {
-        *out_row = 0;
-        m = l->messages ? spool_listing_next(l->messages) : NULL;
-    }
-    if (!m)
-        l->ended = true;
-    return m;
-}
-
-static void continue_with(struct listing *l, const struct spool_message *m, uint32_t row)
-{
-    l->next = m->id;
-    l->next_row = row;
-}
-
-/* The row after `max` fitting ones. */
-static uint32_t row_after(const struct listing *l, struct spool_message *m, uint32_t row,
-                          size_t max)
-{
-    struct sched_explanation e;
-
-    for (; row < m->recipient_count && max > 0; row++)
-        max -= fits(l, &m->recipients[row], &e);
-    return row;
-}
-
-static void choose(struct listing *l)
-{
-    size_t rows = 0;
-
-    for (int examined = 0; examined < PAGE_EXAMINED && l->count < PAGE_MESSAGES; examined++) {
-        uint32_t first;
-        struct spool_message *m = next_message(l, &first);
-        if (!m)
-            return;
-        size_t n = fitting_rows(l, m, first);
-        if (n == 0)
-            continue;
-        if (rows + n > IPC_QUEUE_PAGE_ROWS && rows > 0) {
-            continue_with(l, m, first);
-            return;
-        }
-        l->entries[l->count++] = (struct entry){.id = m->id, .first_row = first};
-        rows += n;
-        if (n > IPC_QUEUE_PAGE_ROWS) {
-            continue_with(l, m, row_after(l, m, first, IPC_QUEUE_PAGE_ROWS));
-            return;
-        }
-    }
-}
-
-static void read_entries(struct io_job *job)
-{
-    struct listing *l = CONTAINER_OF(job, struct listing, job);
-
-    for (size_t i = 0; i < l->count; i++)
-        if (l->entries[i].reader)
-            l->entries[i].error = spool_reader_load(l->entries[i].reader, &l->entries[i].stored);
-}
-
-static void entries_read(struct io_job *job)
-{
-    struct listing *l = CONTAINER_OF(job, struct listing, job);
-
-    l->reading = false;
-    if (!l->client) {
-        listing_free(l);
-        return;
-    }
-    answer(l);
-    close_entries(l);
-}
-
-/* A message that can't be read is still listed, without its addresses. */
-static void open_readers(struct listing *l)
-{
-    for (size_t i = 0; i < l->count; i++) {
-        struct spool_message *m = spool_find(l->queue->spool, &l->entries[i].id);
-        if (spool_reader_open(l->queue->spool, m, &l->entries[i].reader) < 0)
-            l->entries[i].reader = NULL;
-    }
-}
-
-static void make_page(struct listing *l, uint64_t token)
-{
-    l->token = token;
-    l->waiting = true;
-    choose(l);
-    if (l->filter.brief || l->count == 0) {
+    l->is_ready = true;
+    if (l->waiting)
         answer(l);
-        l->count = 0;
-        return;
-    }
-    open_readers(l);
-    l->reading = true;
-    l->job = (struct io_job){.run = read_entries, .done = entries_read};
-    io_pool_submit(l->queue->work_pool, &l->job);
 }
 
 /* ---- life ---- */
@@ -296,42 +124,8 @@ void listing_free(struct listing *l)
 {
     if (!l)
         return;
-    if (l->reading) {
-        l->client = NULL;
-        return;
-    }
-    close_entries(l);
-    if (l->messages)
-        spool_listing_free(l->messages);
-    arena_done(&l->arena);
+    walk_free(l->walk);
     free(l);
-}
-
-static int listing_new(struct control_client *client, const struct ipc_queue_filter *filter,
-                       struct listing **out)
-{
-    struct listing *l = calloc(1, sizeof(*l));
-    int r = 0;
-
-    if (!l)
-        return -ENOMEM;
-    l->client = client;
-    l->queue = client->queue;
-    l->filter = *filter;
-    l->filter.sender = arena_copy(&l->arena, filter->sender);
-    l->filter.recipient = arena_copy(&l->arena, filter->recipient);
-    l->filter.destination = arena_copy(&l->arena, filter->destination);
-    if (id_is_zero(&filter->id))
-        r = spool_listing_new(client->queue->spool, &l->messages);
-    else
-        l->next = filter->id;
-    if (!l->filter.sender.data || !l->filter.recipient.data || !l->filter.destination.data)
-        r = r < 0 ? r : -ENOMEM;
-    if (r < 0)
-        listing_free(l);
-    else
-        *out = l;
-    return r;
 }
 
 static void answer_error(struct control_client *client, uint64_t token, int error)
@@ -353,20 +147,33 @@ static void end_old(struct control_client *client)
 
 void listing_start(struct control_client *client, const struct ipc_arrival *arrival)
 {
+    const struct ipc_queue_filter *filter = &arrival->message->queue_filter;
+
     end_old(client);
-    int r = listing_new(client, &arrival->message->queue_filter, &client->listing);
-    if (r < 0)
+    struct listing *l = calloc(1, sizeof(*l));
+    int r = l ? walk_new(client->queue, filter, !filter->brief, on_ready, l, &l->walk) : -ENOMEM;
+    if (r < 0) {
+        free(l);
         answer_error(client, arrival->token, r);
-    else
-        make_page(client->listing, arrival->token);
+        return;
+    }
+    l->client = client;
+    l->token = arrival->token;
+    l->waiting = true;
+    client->listing = l;
+    walk_next(l->walk);
 }
 
 void listing_more(struct control_client *client, const struct ipc_arrival *arrival)
 {
     struct listing *l = client->listing;
 
-    if (!l || l->waiting || l->ended)
+    if (!l || l->waiting || l->ended) {
         answer_error(client, arrival->token, -EINVAL);
-    else
-        make_page(l, arrival->token);
+        return;
+    }
+    l->token = arrival->token;
+    l->waiting = true;
+    if (l->is_ready)
+        answer(l);
 }

@@ -52,6 +52,11 @@ static void start_one(struct queue *q, uint32_t item)
     struct route route;
     uint32_t count = collect(q, item, items, &route);
 
+    if (route.way == ROUTE_RETURN) {
+        for (uint32_t i = 0; i < count; i++)
+            outcome_give_back(q, &items[i]);
+        return;
+    }
     if (job_start(q, &route, items, count) == 0)
         return;
     for (uint32_t i = 0; i < count; i++)
@@ -66,6 +71,8 @@ static unsigned open_lanes(const struct queue *q)
     for (unsigned i = 0; i < CARRIERS && !q->closing; i++)
         if (carrier_is_open(&q->dispatch.carriers[i]))
             lanes |= 1u << i;
+    if (!q->closing && returns_are_open(q))
+        lanes |= 1u << LANE_RETURN;
     return lanes;
 }
 

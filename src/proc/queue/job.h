@@ -80,5 +80,7 @@ void job_free(struct job *job);
 void outcome_take(struct job *job, const struct ipc_job_result *result, bool sent);
 /* The job could not even be tried: `temporary` or for good. */
 void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why);
+/* An administrator wants it back at its sender. */
+void outcome_give_back(struct queue *q, const struct job_item *item);
 /* Items that the scheduler gave up because of their destination. */
 void outcome_expired(struct queue *q);

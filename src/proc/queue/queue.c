@@ -267,6 +267,7 @@ int queue_open(struct queue *q, struct store *store)
         return r;
     io_timer_set(q->tick, QUEUE_TICK_MS);
     committer_kick(q);
+    dispatch_kick(q);
     return 0;
 }
 

@@ -76,6 +76,8 @@ void schedule_gone(void *arg, struct spool_message *message);
 int schedule_all(struct queue *q);
 /* Routes have changed: what now goes another way goes at once. 0 or -errno. */
 int schedule_reroute(struct queue *q);
+/* It goes another way now: at once, unless it is held. 0 or -errno; then the tick tries again. */
+int schedule_again(struct queue *q, struct spool_recipient *recipient);
 /* The item of a recipient; 0 when it has none. */
 uint32_t schedule_item(const struct spool_recipient *recipient);
 /* It has its outcome, which is on its way to the disk: never schedule it again. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { OPEN_MAX = 100 };
 enum { HEADER_BYTES = 2 * REPORT_HEADER_MAX /* ours in front, then the original's */ };
 
 enum undelivered_state {
@@ -64,8 +65,15 @@ static void forget_load(struct undelivered *u)
     u->header = NULL;
 }
 
+bool returns_are_open(const struct queue *q)
+{
+    return q->returns.count < OPEN_MAX;
+}
+
 static void undelivered_free(struct undelivered *u)
 {
+    if (!u->queue->closing)
+        dispatch_kick(u->queue); /* there is room for another one */
     forget_load(u);
     ipc_call_cancel(&u->call);
     list_remove(&u->link);

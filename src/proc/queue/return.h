@@ -36,6 +36,8 @@ void returns_init(struct queue *q);
 void returns_done(struct queue *q);
 /* A channel to the report process; owns `fd` on success. */
 int returns_report(struct queue *q, int fd);
+/* Few enough are under way that more may be sent back on purpose. */
+bool returns_are_open(const struct queue *q);
 /* What rests is tried again. */
 void returns_tick(struct queue *q);
 

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-static const char HOST[] = "host:";
+static const char HOST[] = "host:", MX[] = "mx:";
 
 static bool is_local(const struct conf_queue *conf, struct span domain)
 {
@@ -54,11 +54,32 @@ static void by_mx(struct span domain, struct route *out)
     out->next_hop = span_of(out->mx, 3 + kept.size);
 }
 
+/* Domains have no colon but in address literals, which start with a bracket. */
+bool route_is_override(struct span domain)
+{
+    return domain.size && domain.data[0] != '[' && span_find(domain, ':') >= 0;
+}
+
+static void follow_override(struct span where, struct route *out)
+{
+    out->way = span_equal(where, ROUTE_BACK) ? ROUTE_RETURN : ROUTE_SMTP;
+    out->next_hop = where;
+    out->destination = where;
+    if (span_starts_nocase(where, span_from_cstr(HOST)))
+        out->destination = span_from(where, strlen(HOST));
+    else if (span_starts_nocase(where, span_from_cstr(MX)))
+        out->destination = span_from(where, strlen(MX));
+}
+
 void route_find(const struct conf_queue *conf, struct span domain, struct route *out)
 {
     out->way = ROUTE_MAILBOX;
     out->next_hop = SPAN("");
     out->destination = domain;
+    if (route_is_override(domain)) {
+        follow_override(domain, out);
+        return;
+    }
     if (is_local(conf, domain))
         return;
     const struct conf_queue_route *route = most_exact(conf, domain);

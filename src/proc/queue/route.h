@@ -6,7 +6,7 @@
 
 #include "conf/part.h"
 
-enum route_way { ROUTE_MAILBOX, ROUTE_SMTP };
+enum route_way { ROUTE_MAILBOX, ROUTE_SMTP, ROUTE_RETURN };
 
 enum { ROUTE_MX_MAX = CONF_TEXT_MAX + 3 };
 
@@ -17,8 +17,14 @@ struct route {
     char mx[ROUTE_MX_MAX];
 };
 
-/* The most exact route of the domain (canonical): its own, else that of the nearest domain above
- * it, else the one for all, else its MX. The spans borrow from `conf`, `domain` and *out. */
+/* Where an administrator sends a recipient instead: "host:…", "mx:DOMAIN", or back. */
+#define ROUTE_BACK SPAN("return:")
+/* True for such a one, false for the domain of an address. */
+bool route_is_override(struct span domain);
+
+/* An administrator's wish; else the most exact route of the domain (canonical): its own, else that
+ * of the nearest domain above it, else the one for all, else its MX. The spans borrow from `conf`,
+ * `domain` and *out. */
 void route_find(const struct conf_queue *conf, struct span domain, struct route *out);
 
 /* Changes when what route_find() says may have changed. */

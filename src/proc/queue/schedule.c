@@ -40,6 +40,7 @@ struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed
     /* Strangers: a few connections at first, so that many dead ones together hold up little. */
     for (unsigned lane = CARRIER_SMTP; lane < CARRIERS; lane++)
         config.windows[lane] = (struct sched_window){4, 64};
+    config.windows[LANE_RETURN] = (struct sched_window){1, 1}; /* it fails at once */
     return config;
 }
 
@@ -90,14 +91,19 @@ void schedule_added(void *arg, struct spool_message *message)
     dispatch_kick(q);
 }
 
-/* The spool itself holds the recipients of a damaged message (rule 8). */
+/* The spool itself holds the recipients of a damaged message (rule 8). A closed one that still has
+ * its item was removed by an administrator. */
 void schedule_changed(void *arg, struct spool_recipient *recipient)
 {
     struct queue *q = arg;
     uint32_t item = schedule_item(recipient);
 
-    if (item && recipient->state == SPOOL_RECIPIENT_HELD)
+    if (item && recipient->state == SPOOL_RECIPIENT_HELD) {
         sched_hold(q->sched, item, io_loop_now_ms(q->loop));
+    } else if (item && recipient->state == SPOOL_RECIPIENT_CLOSED) {
+        sched_remove(q->sched, item, io_loop_now_ms(q->loop));
+        recipient->owner = 0;
+    }
 }
 
 void schedule_gone(void *arg, struct spool_message *message)
@@ -142,6 +148,20 @@ static bool goes_elsewhere(const struct queue *q, const struct spool_recipient *
            (e.lane != carrier_of(&route) || !span_equal(e.destination, route.destination));
 }
 
+int schedule_again(struct queue *q, struct spool_recipient *recipient)
+{
+    uint32_t item = schedule_item(recipient);
+
+    sched_remove(q->sched, item, io_loop_now_ms(q->loop));
+    recipient->owner = 0;
+    int r = schedule_recipient(q, spool_recipient_message(recipient), recipient);
+    if (r == 0)
+        sched_retry_now(q->sched, schedule_item(recipient), io_loop_now_ms(q->loop));
+    else
+        q->unscheduled = true; /* the tick tries again */
+    return r;
+}
+
 /* The pause was for the trouble of another destination. */
 static int reroute(struct queue *q, struct spool_message *message)
 {
@@ -152,11 +172,7 @@ static int reroute(struct queue *q, struct spool_message *message)
         uint32_t item = schedule_item(recipient);
         if (!item || !goes_elsewhere(q, recipient, item))
             continue;
-        sched_remove(q->sched, item, io_loop_now_ms(q->loop));
-        recipient->owner = 0;
-        r = schedule_recipient(q, message, recipient);
-        if (r == 0)
-            sched_retry_now(q->sched, schedule_item(recipient), io_loop_now_ms(q->loop));
+        r = schedule_again(q, recipient);
     }
     return r;
 }

@@ -126,6 +126,62 @@ static void recipients_of_a_message_share_a_report(void **state)
     end(w);
 }
 
+static void give_back(struct world *w, uint32_t expected)
+{
+    struct ipc_message m = {.type = IPC_QUEUE_ACT,
+                            .queue_act = {.act = IPC_ACT_RETURN,
+                                          .filter.sender = SPAN("s@far.example"),
+                                          .index = UINT32_MAX}};
+    const struct ipc_message more = {.type = IPC_QUEUE_ACT_MORE};
+
+    world_ask(w, &m);
+    while (!w->reply.queue_acted.last)
+        world_ask(w, &more);
+    assert_int_equal(w->reply.queue_acted.count, expected);
+}
+
+static bool is_deferred(struct world *w, void *arg)
+{
+    return w->queue.dispatch.deferred >= *(uint64_t *)arg && w->queue.settling == 0 &&
+           !w->queue.committer.group;
+}
+
+/* More than are under way at the same time; nobody to write reports at first, nor after a restart:
+ * it is known that they go back. */
+static void an_administrator_may_send_back(void **state)
+{
+    struct world *w = begin();
+    uint64_t all = 300;
+    world_join_admin(w);
+    w->mailbox_does = MAILBOX_DEFERS;
+    for (uint64_t i = 0; i < all; i++)
+        send_from(w, "s@far.example", "anna@here.example");
+    send_from(w, "other@far.example", "anna@here.example");
+    all++;
+    world_until(w, is_deferred, &all);
+    all--;
+    give_back(w, 300);
+    world_rest(w);
+    assert_true(w->queue.returns.count <= 100);
+    world_list(w, &(struct ipc_queue_filter){.sender = SPAN("s@far.example")});
+    assert_int_equal(w->row_count, 300);
+    assert_int_equal(w->rows[0].wait, IPC_WAIT_RETURN);
+    give_back(w, 0);
+    world_kill(w);
+    world_start(w);
+    world_join_admin(w);
+    world_join_directory(w);
+    world_rest(w);
+    join_reporter(w);
+    w->queue.returns.returned = 0;
+    world_until(w, is_returned, &all);
+    assert_int_equal(reporter.asked, 300);
+    assert_string_equal(reporter.status, "5.0.0");
+    world_list(w, &(struct ipc_queue_filter){.destination = SPAN("here.example")});
+    assert_int_equal(w->row_count, 1);
+    end(w);
+}
+
 static void it_waits_for_the_report_process(void **state)
 {
     struct world *w = begin();
@@ -163,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_sender_is_told),
                                        cmocka_unit_test(recipients_of_a_message_share_a_report),
+                                       cmocka_unit_test(an_administrator_may_send_back),
                                        cmocka_unit_test(it_waits_for_the_report_process),
                                        cmocka_unit_test(reports_are_never_reported)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,140 @@
+#include "cli/queue_act.h"
+
+#include "cli/cli.h"
+#include <ctype.h>
+#include <errno.h>
+#include <unistd.h>
+
+/* ---- progress, on a terminal ---- */
+
+static void print_progress(const struct ipc_queue_acted *acted)
+{
+    fprintf(stderr, "\r%llu of %llu messages looked at, %u recipient%s",
+            (unsigned long long)acted->examined, (unsigned long long)acted->messages, acted->count,
+            acted->count == 1 ? "" : "s");
+    if (acted->last)
+        fputc('\n', stderr);
+    fflush(stderr);
+}
+
+struct work {
+    struct ipc_queue_acted acted; /* without its text */
+    char text[IPC_QUEUE_WHY_MAX];
+    bool shows;
+};
+
+static void on_acted(void *arg, const struct ipc_message *reply)
+{
+    struct work *w = arg;
+    bool began = !reply->queue_acted.last || w->acted.examined;
+
+    w->acted = reply->queue_acted;
+    snprintf(w->text, sizeof(w->text), SPAN_FMT, SPAN_ARG(w->acted.text));
+    if (w->shows && began)
+        print_progress(&w->acted);
+}
+
+static int run(struct cli_control *control, const struct ipc_queue_act *act, struct work *w)
+{
+    const struct ipc_message ask = {.type = IPC_QUEUE_ACT, .queue_act = *act};
+    const struct ipc_message more = {.type = IPC_QUEUE_ACT_MORE};
+
+    *w = (struct work){.shows = isatty(STDERR_FILENO)};
+    int code = cli_control_ask(control, &ask, on_acted, w);
+    while (code == CLI_OK && !w->acted.last)
+        code = cli_control_ask(control, &more, on_acted, w);
+    return code;
+}
+
+/* ---- the question ---- */
+
+static bool is_asked_before(const struct ipc_queue_act *act)
+{
+    return id_is_zero(&act->filter.id) &&
+           (act->act == IPC_ACT_RETURN || act->act == IPC_ACT_REMOVE ||
+            act->act == IPC_ACT_REROUTE);
+}
+
+static bool says_yes(const struct queue_act_wish *wish, uint32_t count)
+{
+    char line[16];
+
+    fprintf(stderr, "%c%s %u recipient%s? [y/N] ", toupper((unsigned char)wish->name[0]),
+            wish->name + 1, count, count == 1 ? "" : "s");
+    return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
+}
+
+/* CLI_OK: go on. */
+static int ask(struct cli_control *control, const struct queue_act_wish *wish, bool *out_go)
+{
+    struct ipc_queue_act dry = wish->act;
+    struct work w;
+
+    *out_go = true;
+    if (wish->yes || !is_asked_before(&wish->act))
+        return CLI_OK;
+    if (!isatty(STDIN_FILENO)) {
+        cli_complain("queue", "%s of more than one message needs --yes when nobody can be asked",
+                     wish->name);
+        return CLI_USAGE;
+    }
+    dry.dry = true;
+    int code = run(control, &dry, &w);
+    if (code != CLI_OK || w.acted.count == 0)
+        return code; /* the act itself says why */
+    *out_go = says_yes(wish, w.acted.count);
+    return *out_go ? CLI_OK : CLI_BAD_NEWS;
+}
+
+/* ---- the result ---- */
+
+static const char *error_text(const struct work *w)
+{
+    if (w->text[0])
+        return w->text;
+    return w->acted.error == -ENOENT  ? "nothing that waits fits"
+           : w->acted.error == -EBUSY ? "they are being attempted just now"
+                                      : strerror(-w->acted.error);
+}
+
+static void print_json(const struct queue_act_wish *wish, const struct work *w)
+{
+    json_t *error = w->acted.error ? json_string(error_text(w)) : json_null();
+
+    cli_json_print(json_pack("{s:s, s:I, s:I, s:o}", "act", wish->name, "recipients",
+                             (json_int_t)w->acted.count, "under_way", (json_int_t)w->acted.busy,
+                             "error", error),
+                   2);
+    putchar('\n');
+}
+
+static void print_text(const struct work *w)
+{
+    const struct ipc_queue_acted *acted = &w->acted;
+
+    if (acted->count)
+        printf("%u recipient%s\n", acted->count, acted->count == 1 ? "" : "s");
+    if (acted->busy)
+        cli_complain("queue", "%u more %s being attempted just now and left alone; ask again later",
+                     acted->busy, acted->busy == 1 ? "is" : "are");
+    if (acted->error && acted->error != -EBUSY)
+        cli_complain("queue", "%s", error_text(w));
+}
+
+int queue_act(struct cli_control *control, const struct queue_act_wish *wish)
+{
+    struct work w;
+    bool go;
+    int code = ask(control, wish, &go);
+
+    if (code != CLI_OK || !go)
+        return code;
+    code = run(control, &wish->act, &w);
+    if (code != CLI_OK)
+        return code;
+    if (wish->json)
+        print_json(wish, &w);
+    else
+        print_text(&w);
+    return w.acted.error || w.acted.busy ? CLI_BAD_NEWS : CLI_OK;
+}

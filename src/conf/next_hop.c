@@ -1,0 +1,82 @@
+#include "conf/next_hop.h"
+
+#include "conf/network.h"
+#include "mail/address.h"
+#include <errno.h>
+
+enum { PORT_SMTP = 25, PORT_MAX = 65535 };
+
+bool conf_split_host(struct span text, struct span *out_host, struct span *out_port)
+{
+    ptrdiff_t bracket = text.size && text.data[0] == '[' ? span_find(text, ']') : -1;
+    ptrdiff_t colon = span_find_last(text, ':');
+
+    if (text.size && text.data[0] == '[' && bracket < 0)
+        return false;
+    size_t end = bracket >= 0 ? (size_t)bracket + 1 : colon >= 0 ? (size_t)colon : text.size;
+    *out_host = span_first(text, end);
+    *out_port = span_from(text, end);
+    if (out_port->size == 0)
+        return true;
+    if (out_port->size == 1 || out_port->data[0] != ':')
+        return false;
+    *out_port = span_from(*out_port, 1);
+    return true;
+}
+
+static int append_domain(struct span text, struct buffer *out)
+{
+    char name[ADDRESS_DOMAIN_MAX + 1];
+    size_t size;
+
+    if (text.size == 0 || text.data[0] == '[' ||
+        address_parse_domain(text, ADDRESS_ALLOW_UTF8, name, &size) != ADDRESS_OK)
+        return -EINVAL;
+    return buffer_append(out, name, size);
+}
+
+/* IPv6 addresses stand in brackets, IPv4 ones don't. */
+static int append_host(struct span host, struct buffer *out)
+{
+    bool bracketed = host.size > 2 && host.data[0] == '[';
+    struct span bare = bracketed ? span_of(host.data + 1, host.size - 2) : host;
+    uint8_t ip[CONF_IP_BYTES];
+
+    if (conf_ip_parse(bare, ip) == 0)
+        return bracketed == !conf_ip_is_v4(ip) ? buffer_append_span(out, host) : -EINVAL;
+    return append_domain(host, out);
+}
+
+static int append_hop(struct span text, bool first, struct buffer *out)
+{
+    struct span host, port;
+    uint64_t number = PORT_SMTP;
+
+    if (!span_starts_nocase(text, SPAN("smtp:")) ||
+        !conf_split_host(span_from(text, 5), &host, &port) ||
+        (port.size && (span_to_u64(port, PORT_MAX, &number) < 0 || number == 0)))
+        return -EINVAL;
+    buffer_printf(out, "%s", first ? "host:" : ",");
+    int r = append_host(host, out);
+    return r < 0 ? r : buffer_printf(out, ":%u", (unsigned)number);
+}
+
+int conf_read_next_hop(struct span text, struct buffer *out)
+{
+    int r = 0;
+
+    if (span_equal_nocase(text, SPAN("mx")))
+        return 0;
+    if (span_starts_nocase(text, SPAN("mx:"))) {
+        r = buffer_printf(out, "mx:");
+        return r < 0 ? r : append_domain(span_from(text, 3), out);
+    }
+    for (bool first = true; r == 0; first = false) {
+        ptrdiff_t comma = span_find(text, ',');
+        r = append_hop(comma < 0 ? text : span_first(text, (size_t)comma), first, out);
+        if (comma < 0)
+            break;
+        text = span_from(text, (size_t)comma + 1);
+    }
+    return r;
+}
