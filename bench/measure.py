@@ -1,0 +1,103 @@
+"""What processes cost: CPU with that of their dead children, memory, system calls."""
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+
+SYNCS = {"fsync", "fdatasync", "sync_file_range", "syncfs", "sync"}
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def processes():
+    """pid -> (parent, seconds of CPU it and its reaped children used)"""
+    found = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", encoding="latin-1") as stat:
+                    fields = stat.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            found[int(entry)] = (int(fields[1]), sum(map(int, fields[11:15])) / TICKS)
+    return found
+
+
+def tree(root):
+    """The pids of a process and all below it, and their CPU seconds."""
+    all_processes = processes()
+    members, last = {root}, 0
+    while len(members) != last:
+        last = len(members)
+        members |= {pid for pid, (parent, _) in all_processes.items() if parent in members}
+    return members, sum(all_processes[pid][1] for pid in members if pid in all_processes)
+
+
+def pss_kib(root):
+    """Memory of a process and all below it; what processes share counts once."""
+    total = 0
+    for pid in tree(root)[0]:
+        try:
+            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
+                total += int(re.search(r"^Pss:\s+(\d+)", rollup.read(), re.M).group(1))
+        except (OSError, AttributeError):
+            pass  # it ended, or has no memory of its own
+    return total
+
+
+class PeakMemory:
+    """The largest pss_kib() while the block runs, once a second."""
+
+    def __init__(self, root):
+        self.root, self.kib, self.over = root, pss_kib(root), threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+
+    def watch(self):
+        while not self.over.wait(1):
+            self.kib = max(self.kib, pss_kib(self.root))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.kib = max(self.kib, pss_kib(self.root))
+        self.over.set()
+        self.thread.join()
+
+
+def await_quiet(root, patience=15):
+    """Until the processes use less than a twentieth of a core, or the patience ends; what they have
+    used until then."""
+    end, last = time.monotonic() + patience, tree(root)[1]
+    while time.monotonic() < end:
+        time.sleep(0.5)
+        now = tree(root)[1]
+        if now - last < 0.025:
+            break
+        last = now
+    return tree(root)[1]
+
+
+class CountedCalls:
+    """System calls and syncs of all the processes while the block runs."""
+
+    def __init__(self, root, report):
+        self.root, self.report, self.calls, self.syncs = root, report, 0, 0
+
+    def __enter__(self):
+        pids = [word for pid in tree(self.root)[0] for word in ("-p", str(pid))]
+        self.tracer = subprocess.Popen(["strace", "-f", "-c", "-o", self.report] + pids,
+                                       stderr=subprocess.DEVNULL)
+        time.sleep(2)
+        return self
+
+    def __exit__(self, *exception):
+        self.tracer.send_signal(signal.SIGINT)
+        self.tracer.wait(60)
+        calls = dict((name, int(number)) for number, name in re.findall(
+            r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", self.report.read_text(), re.M))
+        calls.pop("total", None)
+        self.calls = sum(calls.values())
+        self.syncs = sum(calls.get(name, 0) for name in SYNCS)
