@@ -220,10 +220,12 @@ static enum submit_result send_recipients(struct dialogue *d, const struct submi
     return worst == SUBMIT_REFUSED && partly && some_left ? SUBMIT_ACCEPTED : worst;
 }
 
-/* RFC 5321 4.5.2: a dot at a line's start is doubled; the end is a line of one dot. */
+/* RFC 5321 4.5.2: a dot at a line's start is doubled; the end is a line of one dot, which only a
+ * CRLF before it makes one. Other line ends are for the server to refuse. */
 static void send_stuffed(struct dialogue *d, struct span message)
 {
-    bool whole_lines = message.size == 0 || message.data[message.size - 1] == '\n';
+    struct span tail = span_from(message, message.size < 2 ? 0 : message.size - 2);
+    bool whole_lines = message.size == 0 || span_equal(tail, SPAN("\r\n"));
 
     while (message.size && !d->broken) {
         ptrdiff_t end = span_find(message, '\n');

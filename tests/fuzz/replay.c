@@ -3,7 +3,9 @@
  * corpora run as ordinary tests. Each input lies in memory of exactly its size, so that the address
  * sanitizer sees the first byte read past it. An empty or missing folder is a failure.
  *
- *     fuzz_NAME CORPUS…      (folders or files)
+ *     fuzz_NAME [--whole] CORPUS…      (folders or files)
+ *
+ * --whole: no prefixes, for the targets that take their time.
  */
 #include "fuzz.h"
 
@@ -14,6 +16,8 @@
 #include <sys/stat.h>
 
 enum { PREFIXES_UP_TO = 2048 };
+
+static bool whole;
 
 static void feed(const uint8_t *data, size_t size)
 {
@@ -41,7 +45,7 @@ static int replay_file(const char *path)
     size_t got = fread(data, 1, size, file);
     fclose(file);
     feed(data, got);
-    for (size_t prefix = 0; got <= PREFIXES_UP_TO && prefix < got; prefix++)
+    for (size_t prefix = 0; !whole && got <= PREFIXES_UP_TO && prefix < got; prefix++)
         feed(data, prefix);
     free(data);
     return 0;
@@ -74,8 +78,9 @@ static int replay_folder(const char *folder)
 
 int main(int argc, char **argv)
 {
-    int failed = argc < 2;
-    for (int i = 1; i < argc; i++) {
+    whole = argc > 1 && strcmp(argv[1], "--whole") == 0;
+    int first = whole ? 2 : 1, failed = argc <= first;
+    for (int i = first; i < argc; i++) {
         struct stat info;
         bool folder = stat(argv[i], &info) == 0 && S_ISDIR(info.st_mode);
         failed |= folder ? replay_folder(argv[i]) : replay_file(argv[i]);

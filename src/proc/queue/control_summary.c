@@ -116,7 +116,8 @@ static uint32_t finish_sums(struct summary *s)
         s->sums[n] = s->sums[i];
         s->sums[n++].destination = spool_domain(q->spool, i);
     }
-    qsort(s->sums, n, sizeof(*s->sums), by_total);
+    if (n)
+        qsort(s->sums, n, sizeof(*s->sums), by_total);
     return n;
 }
 

@@ -113,6 +113,7 @@ static void dots_are_doubled(void **state)
         {"a\r\n.b\r\n..\r\n", "a\n..b\n...\n"},
         {"no end", "no end\n"},
         {".\r\nno end", "..\nno end\n"},
+        {"LF alone\n", "LF alone\n\n"}, /* behind it the dot would end nothing */
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct submission s = usual;

@@ -1,0 +1,127 @@
+/*
+ * The directory against an smtpd and a queue that were taken over: any messages, well-formed or
+ * not. Input: a byte that picks the peer, a byte for the type, the fields (fuzz_peer.h); type 0xFF
+ * stands for raw bytes. Each call is answered at most once, a violation costs only its sender the
+ * channel, and no recipient is accepted in a domain that isn't served.
+ */
+#include "fuzz_peer.h"
+
+#include "base/log.h"
+#include "proc/directory/service.h"
+#include <errno.h>
+
+enum { PEERS = 3, OPS_MAX = 40 };
+
+static struct conf_directory_domain domains[] = {
+    {.name = {"a.test", 6}, .users = {"users", 5}, .aliases = {"aliases", 7}}};
+static struct conf_file names[] = {{.name = {"users", 5}}, {.name = {"aliases", 7}}};
+
+struct play {
+    struct io_loop *loop;
+    struct service service;
+    struct generation generation;
+    struct fuzz_peer peers[PEERS];
+    bool foreign; /* the last RCPT_CHECK was for a domain that isn't ours, and may not relay */
+};
+
+static void make_people(struct generation *g)
+{
+    const struct people_file files[] = {
+        {SPAN("users"), SPAN("anna@a.test:*:\nbob@a.test:*:\n")},
+        {SPAN("aliases"), SPAN("both: anna, bob, c@b.test\nself: self\n")}};
+
+    conf_problems_init(&g->problems);
+    g->conf = (struct conf_directory){
+        .domains = domains, .domain_count = 1, .files = names, .file_count = 2};
+    assert(people_new(&g->conf, files, 2, &g->problems, &g->people) == 0);
+}
+
+static void begin(struct play *p)
+{
+    static const enum ipc_peer kinds[PEERS] = {IPC_PEER_SMTPD, IPC_PEER_SMTPD, IPC_PEER_QUEUE};
+
+    assert(io_loop_new(&p->loop) == 0);
+    make_people(&p->generation);
+    service_init(&p->service, p->loop, 1);
+    service_use(&p->service, &p->generation);
+    for (unsigned i = 0; i < PEERS; i++)
+        assert(service_connect(&p->service, kinds[i], i % 2, fuzz_peer_open(&p->peers[i])) == 0);
+}
+
+static void end(struct play *p)
+{
+    for (unsigned i = 0; i < PEERS; i++)
+        fuzz_peer_close(&p->peers[i]);
+    service_done(&p->service);
+    generation_done(&p->generation);
+    io_loop_free(p->loop);
+}
+
+static void on_message(void *arg, const struct ipc_frame *frame, const struct ipc_message *message)
+{
+    struct play *p = arg;
+
+    if (message->type == IPC_RCPT_VERDICT && p->foreign)
+        assert(message->rcpt_verdict.action != IPC_RCPT_ACCEPT &&
+               message->rcpt_verdict.action != IPC_RCPT_RELAY);
+}
+
+static void note(struct play *p, const struct ipc_message *message)
+{
+    const struct ipc_rcpt_check *check = &message->rcpt_check;
+
+    if (message->type == IPC_RCPT_CHECK)
+        p->foreign = check->uid == UINT32_MAX && check->domain.size &&
+                     !span_equal_nocase(check->domain, SPAN("a.test"));
+}
+
+static void turn(struct play *p)
+{
+    for (int i = 0; i < 3; i++)
+        assert(io_loop_turn(p->loop) == 0);
+    for (unsigned i = 0; i < PEERS; i++)
+        fuzz_peer_read(&p->peers[i], on_message, p);
+}
+
+static void send_raw(struct fuzz_peer *peer, struct span *in)
+{
+    uint8_t size = fuzz_take(in);
+
+    buffer_append_span(&peer->out, span_first(*in, size));
+    *in = span_from(*in, size);
+    peer->asked += size; /* any of it may be a call */
+    fuzz_peer_flush(peer);
+}
+
+static void op(struct play *p, struct span *in)
+{
+    struct fuzz_peer *peer = &p->peers[fuzz_take(in) % PEERS];
+    uint8_t type = fuzz_take(in);
+    struct arena arena = ARENA_INIT;
+    struct ipc_message message = {.type = (enum ipc_type)(type % IPC_TYPE_COUNT)};
+    const struct ipc_row *row = ipc_row(message.type);
+
+    if (type == 0xFF) {
+        p->foreign = false;
+        send_raw(peer, in);
+    } else if (row) {
+        fuzz_fill(row->codec, in, &arena, (char *)&message + offsetof(struct ipc_message, credit));
+        note(p, &message);
+        fuzz_peer_send(peer, &message, type);
+    }
+    arena_done(&arena);
+    turn(p);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct span in = span_of(data, size);
+    struct play p = {0};
+
+    log_open("fuzz", LOG_LEVEL_ERROR);
+    begin(&p);
+    for (int i = 0; in.size && i < OPS_MAX; i++)
+        op(&p, &in);
+    end(&p);
+    return 0;
+}

@@ -1,0 +1,288 @@
+/*
+ * The queue between processes that were all taken over: smtpd, directory, mailbox, smtp, report,
+ * book and an administrator send any messages, well-formed or not, and answer its calls with
+ * anything. Input: a byte that picks the peer, a byte for the type, the fields (fuzz_peer.h). A
+ * commit's envelope is well-formed, too, and what a good smtpd would send where the input doesn't
+ * say otherwise.
+ *
+ * The queue doesn't end; a violation costs only its sender the channel; each call is answered at
+ * most once; a message that was said to be accepted is in the spool, or all of it has its fate.
+ */
+#include "fuzz_peer.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proc/queue/control.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+enum { SMTPD, MAILBOX, SMTP, DIRECTORY, REPORT, BOOK, ADMIN, PEERS, OPS_MAX = 24, TURNS_MAX = 300 };
+
+static const enum ipc_peer kinds[] = {IPC_PEER_SMTPD,     IPC_PEER_MAILBOX, IPC_PEER_SMTP,
+                                      IPC_PEER_DIRECTORY, IPC_PEER_REPORT,  IPC_PEER_BOOK};
+static struct conf_queue_domain domains[] = {{.name = {"here.test", 9}}};
+
+struct play {
+    char folder[64];
+    struct io_loop *loop;
+    struct queue queue;
+    struct conf_queue conf;
+    struct fuzz_peer peers[PEERS];
+    struct id_maker ids;
+    struct {
+        uint64_t token;
+        struct id id;
+    } commits[OPS_MAX]; /* without an answer yet, and with recipients that don't expand */
+    size_t commit_count;
+    bool results; /* somebody has reported on a job: a message may be gone by now */
+};
+
+/* ---- a place for it ---- */
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+static int listen_in(const struct play *p)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/control", p->folder);
+    assert(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 10) == 0);
+    return fd;
+}
+
+static void connect_admin(struct play *p)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/control", p->folder);
+    assert(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+    p->peers[ADMIN] = (struct fuzz_peer){.fd = fd};
+}
+
+static void make_folder(struct play *p)
+{
+    char spool[80];
+
+    /* In memory where that is possible: it syncs a lot and proves nothing about disks. */
+    strcpy(p->folder, "/dev/shm/postbuch-fuzz-XXXXXX");
+    if (!mkdtemp(p->folder)) {
+        strcpy(p->folder, "/tmp/postbuch-fuzz-XXXXXX");
+        assert(mkdtemp(p->folder));
+    }
+    snprintf(spool, sizeof(spool), "%s/spool", p->folder);
+    assert(mkdir(spool, 0700) == 0);
+}
+
+static void begin(struct play *p)
+{
+    char spool[80];
+    struct store *store;
+
+    make_folder(p);
+    p->conf = (struct conf_queue){.hostname = SPAN("mail.here.test"),
+                                  .segment_size = 1 << 20,
+                                  .disk_reserve = 1,
+                                  .waiting_max = 1000,
+                                  .message_size_max = 1 << 20,
+                                  .recipients_max = 100,
+                                  .retry_first_ms = 300000,
+                                  .retry_max_ms = 14400000,
+                                  .give_up_ms = INT64_C(4) * 86400000,
+                                  .domains = domains,
+                                  .domain_count = 1};
+    id_maker_init(&p->ids, 7, 1);
+    assert(io_loop_new(&p->loop) == 0);
+    snprintf(spool, sizeof(spool), "%s/spool", p->folder);
+    int fd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert(queue_start(&p->queue, p->loop, &p->conf) == 0);
+    assert(store_file_new(fd, &store) == 0 && queue_open(&p->queue, store) == 0);
+    assert(control_listen(&p->queue, listen_in(p)) == 0);
+    for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
+        assert(queue_peer(&p->queue, kinds[i], 0, fuzz_peer_open(&p->peers[i])) == 0);
+    connect_admin(p);
+}
+
+static void end(struct play *p)
+{
+    for (unsigned i = 0; i < PEERS; i++)
+        fuzz_peer_close(&p->peers[i]);
+    queue_done(&p->queue);
+    io_loop_free(p->loop);
+    nftw(p->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- turns ---- */
+
+/* What was accepted is there. */
+static void on_answer(void *arg, const struct ipc_frame *frame, const struct ipc_message *message)
+{
+    struct play *p = arg;
+
+    for (size_t i = 0; message->type == IPC_COMMITTED && i < p->commit_count; i++) {
+        if (p->commits[i].token != frame->token)
+            continue;
+        assert(message->committed.result != IPC_COMMIT_ACCEPTED || p->results ||
+               spool_find(p->queue.spool, &p->commits[i].id));
+        p->commits[i] = p->commits[--p->commit_count];
+        return;
+    }
+}
+
+/* Until the disk has what is under way; the threads decide how long that takes. */
+static void turn(struct play *p)
+{
+    for (int i = 0, idle = 0; i < TURNS_MAX && idle < 3; i++) {
+        assert(io_loop_turn(p->loop) == 0);
+        idle = committer_is_idle(&p->queue) ? idle + 1 : 0;
+        if (!idle)
+            usleep(20);
+    }
+    for (unsigned i = 0; i < PEERS; i++)
+        fuzz_peer_read(&p->peers[i], i == SMTPD ? on_answer : NULL, p);
+}
+
+/* ---- messages ---- */
+
+static void note_commit(struct play *p, const struct envelope *e)
+{
+    uint64_t token = fuzz_peer_new_token(&p->peers[SMTPD]);
+
+    for (size_t i = 0; i < e->recipient_count; i++)
+        if (e->recipients[i].flags & ENVELOPE_RECIPIENT_EXPANDS)
+            return;
+    p->commits[p->commit_count].token = token;
+    p->commits[p->commit_count++].id = e->id;
+}
+
+/* An envelope in its wire form: by the input, or in the usual way. */
+static struct span make_envelope(struct play *p, struct span *in, struct arena *arena,
+                                 uint64_t size_bytes)
+{
+    uint8_t how = fuzz_take(in);
+    struct envelope e = {0};
+    struct buffer wire = BUFFER_INIT;
+    static const char *const domain[] = {"here.test", "far.test"};
+
+    fuzz_fill(&envelope_codec, in, arena, &e);
+    if (!(how & 1))
+        e.id = id_make(&p->ids, clock_wall_us());
+    if (!(how & 2))
+        e.size_bytes = size_bytes;
+    for (size_t i = 0; i < e.recipient_count && !(how & 4); i++) {
+        char *address = arena_alloc(arena, 32);
+        snprintf(address, 32, "%u@%s", (unsigned)i, domain[(how >> 3 & 1) ^ (i & 1)]);
+        e.recipients[i].address = e.recipients[i].original = span_from_cstr(address);
+    }
+    if (!(how & 16))
+        e.wish_count = 0;
+    note_commit(p, &e);
+    struct span copy = SPAN("");
+    if (codec_encode(&envelope_codec, &e, &wire) == 0)
+        copy = arena_copy(arena, buffer_span(&wire));
+    buffer_done(&wire);
+    return copy;
+}
+
+static struct span make_event(struct span *in, struct arena *arena)
+{
+    struct event event = {0};
+    struct buffer wire = BUFFER_INIT;
+    struct span copy = SPAN("");
+
+    fuzz_fill(&event_codec, in, arena, &event);
+    if (codec_encode(&event_codec, &event, &wire) == 0)
+        copy = arena_copy(arena, buffer_span(&wire));
+    buffer_done(&wire);
+    return copy;
+}
+
+/* What is bytes to the catalogue, but has a form of its own. */
+static void make_parts(struct play *p, unsigned which, struct ipc_message *m, struct span *in,
+                       struct arena *arena)
+{
+    uint8_t how = fuzz_take(in);
+
+    if (how & 128)
+        return;
+    if (m->type == IPC_COMMIT && which == SMTPD) {
+        m->commit.upload = how & 3;
+        m->commit.envelope = make_envelope(p, in, arena, m->commit.body.size);
+        m->commit.header = SPAN("Received: x\r\n");
+    } else if (m->type == IPC_EVENT) {
+        m->event.event = make_event(in, arena);
+    } else if (m->type == IPC_UPLOAD_CHUNK) {
+        m->upload_chunk.upload = how & 3;
+    } else if (m->type == IPC_UPLOAD_ABORT) {
+        m->upload_abort.upload = how & 3;
+    }
+}
+
+static void send_raw(struct fuzz_peer *peer, struct span *in)
+{
+    uint8_t size = fuzz_take(in);
+
+    buffer_append_span(&peer->out, span_first(*in, size));
+    *in = span_from(*in, size);
+    peer->asked += size; /* any of it may be a call */
+    fuzz_peer_flush(peer);
+}
+
+/* A peer that was sent away comes back, as the supervisor would have it. */
+static void revive(struct play *p, unsigned which)
+{
+    if (p->peers[which].fd >= 0)
+        return;
+    if (which == SMTPD)
+        p->commit_count = 0;
+    if (which == ADMIN)
+        connect_admin(p);
+    else
+        assert(queue_peer(&p->queue, kinds[which], 0, fuzz_peer_open(&p->peers[which])) == 0);
+}
+
+static void op(struct play *p, struct span *in)
+{
+    unsigned which = fuzz_take(in) % PEERS;
+    uint8_t type = fuzz_take(in);
+    struct arena arena = ARENA_INIT;
+    struct ipc_message message = {.type = (enum ipc_type)(type % IPC_TYPE_COUNT)};
+    const struct ipc_row *row = ipc_row(message.type);
+
+    revive(p, which);
+    if (type == 0xFF) {
+        send_raw(&p->peers[which], in);
+    } else if (type == 0xFE) {
+        fuzz_peer_close(&p->peers[which]);
+    } else if (row) {
+        fuzz_fill(row->codec, in, &arena, (char *)&message + offsetof(struct ipc_message, credit));
+        make_parts(p, which, &message, in, &arena);
+        p->results |= message.type == IPC_JOB_RESULT;
+        fuzz_peer_send(&p->peers[which], &message, type);
+    }
+    arena_done(&arena);
+    turn(p);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct play p;
+    struct span in = span_of(data, size);
+
+    log_open("fuzz", LOG_LEVEL_ERROR);
+    p = (struct play){0};
+    begin(&p);
+    for (int i = 0; in.size && i < OPS_MAX; i++)
+        op(&p, &in);
+    end(&p);
+    return 0;
+}
