@@ -1,39 +1,40 @@
 #include "sched/internal.h"
 
-static enum sched_wait why_ready(const struct destination *d)
+static enum sched_wait why_ready(const struct site *site)
 {
-    if (d->place == DESTINATION_PAUSING)
+    if (site->pausing)
         return SCHED_WAIT_DESTINATION;
-    return d->active >= d->window ? SCHED_WAIT_WINDOW : SCHED_WAIT_TURN;
+    return site_may_go(site) ? SCHED_WAIT_TURN : SCHED_WAIT_WINDOW;
 }
 
 void sched_explain(const struct sched *s, uint32_t item, struct sched_explanation *out)
 {
     const struct item *i = item_at(s, item);
     const struct destination *d = destination_at(s, i->destination);
+    const struct site *site = site_at(s, d->site);
 
     *out = (struct sched_explanation){.state = i->state,
                                       .deadline_ms = (int64_t)i->deadline_s * 1000,
                                       .attempts = i->attempts,
                                       .lane = d->lane,
                                       .destination = span_of(d->name, d->name_size),
-                                      .why = span_from_cstr(d->why)};
+                                      .why = span_from_cstr(site->why)};
     if (i->state == SCHED_PAUSED || (i->state == SCHED_HELD && !(i->flags & ITEM_IS_GIVEN_UP)))
         out->why = why_text(s, i->next);
     switch ((enum sched_state)i->state) {
     case SCHED_PAUSED:
         out->wait = SCHED_WAIT_PAUSE;
         out->until_ms = s->paused_items.keys[i->prev_or_place];
-        if (d->place == DESTINATION_PAUSING && d->resume_ms > out->until_ms) {
+        if (site->pausing && site->resume_ms > out->until_ms) {
             out->wait = SCHED_WAIT_DESTINATION;
-            out->until_ms = d->resume_ms;
-            out->why = span_from_cstr(d->why);
+            out->until_ms = site->resume_ms;
+            out->why = span_from_cstr(site->why);
         }
         break;
     case SCHED_READY:
-        out->wait = why_ready(d);
+        out->wait = why_ready(site);
         if (out->wait == SCHED_WAIT_DESTINATION)
-            out->until_ms = d->resume_ms;
+            out->until_ms = site->resume_ms;
         break;
     case SCHED_ACTIVE:
         out->wait = SCHED_WAIT_OUTCOME;
@@ -52,11 +53,12 @@ bool sched_next_destination(const struct sched *s, uint32_t *cursor,
         const struct destination *d = destination_at(s, h);
         if (!d->name)
             continue;
+        const struct site *site = site_at(s, d->site);
         *out = (struct sched_destination_info){.name = span_of(d->name, d->name_size),
-                                               .why = span_from_cstr(d->why),
-                                               .window = d->window,
-                                               .failures = d->failures,
-                                               .resume_ms = d->resume_ms};
+                                               .why = span_from_cstr(site->why),
+                                               .window = site->window,
+                                               .failures = site->failures,
+                                               .resume_ms = site->resume_ms};
         memcpy(out->counts, d->counts, sizeof(out->counts));
         *cursor = h;
         return true;
@@ -69,5 +71,5 @@ void sched_count(const struct sched *s, struct sched_counters *out)
 {
     memcpy(out->counts, s->counts, sizeof(out->counts));
     out->destinations = s->destinations.count;
-    out->destinations_pausing = s->paused_destinations.count;
+    out->destinations_pausing = s->paused_sites.count;
 }

@@ -35,39 +35,52 @@ struct flow {
 };
 
 /*
- *   IDLE ◀──▶ RUNNABLE (in the ring: has ready items, room in the window)
- *     ▲           │ failures
- *     └─ resume ─ PAUSING (in the heap)
+ * What serves one or several destinations: the place of window and health. Destinations that were
+ * found to have the same hosts share a site, each other one has its own.
  */
-enum destination_place { DESTINATION_IDLE, DESTINATION_RUNNABLE, DESTINATION_PAUSING };
-
-struct destination {
-    struct list link;  /* in the ring when RUNNABLE; among the unused when it has no items */
-    struct list flows; /* with ready items; the next to go first */
-    char *name;
-    char *why; /* NULL when there was no trouble */
-    uint32_t name_size;
-    uint32_t hash;
-    uint32_t handle;
-    uint32_t counts[SCHED_STATE_COUNT];
-    uint32_t active; /* places taken in the window */
+struct site {
+    struct list members; /* destinations */
+    struct list waiting; /* of these, WAITING */
+    uint64_t key;        /* of its hosts; 0: not known, or not shared */
+    char *why;           /* NULL when there was no trouble */
+    int64_t resume_ms;   /* while it pauses */
+    uint32_t handle;     /* 0: not in use */
+    uint32_t active;     /* places taken in the window */
     uint32_t window;
     uint32_t credit; /* successes towards the next growth, once there was trouble */
     uint32_t heap_place;
-    uint32_t failures; /* of the destination, in a row */
+    uint32_t failures; /* of the site, in a row */
     uint32_t pauses;   /* in a row */
-    int64_t resume_ms;
-    uint8_t place; /* enum destination_place */
     uint8_t lane;
+    bool pausing; /* in the heap */
     bool had_trouble;
+};
+
+/* IDLE has no ready items, RUNNABLE is in the ring, WAITING waits for its site: that pauses, or its
+ * window is full. Who is RUNNABLE may find the window full when its turn comes: then it waits. */
+enum destination_place { DESTINATION_IDLE, DESTINATION_RUNNABLE, DESTINATION_WAITING };
+
+struct destination {
+    struct list link;   /* in the ring; among those that wait; among the unused, without items */
+    struct list member; /* of its site */
+    struct list flows;  /* with ready items; the next to go first */
+    char *name;
+    uint32_t name_size;
+    uint32_t hash;
+    uint32_t handle;
+    uint32_t site;
+    uint32_t counts[SCHED_STATE_COUNT];
+    uint32_t active; /* places taken in its site's window */
+    uint8_t place;   /* enum destination_place */
+    uint8_t lane;
 };
 
 struct sched {
     struct sched_config config;
     uint64_t random;
-    struct slab items, flows, destinations, whys;
-    struct table flow_table, destination_table, why_table;
-    struct heap paused_items, paused_destinations;
+    struct slab items, flows, destinations, sites, whys;
+    struct table flow_table, destination_table, site_table, why_table;
+    struct heap paused_items, paused_sites;
     struct list rings[SCHED_LANES]; /* RUNNABLE destinations */
     unsigned turn;                  /* the lane that is asked first */
     struct list unused;             /* destinations without items, longest unused first */
@@ -91,7 +104,18 @@ static inline struct destination *destination_at(const struct sched *s, uint32_t
     return slab_at(&s->destinations, handle);
 }
 
+static inline struct site *site_at(const struct sched *s, uint32_t handle)
+{
+    return slab_at(&s->sites, handle);
+}
+
+static inline bool site_may_go(const struct site *site)
+{
+    return !site->pausing && site->active < site->window;
+}
+
 uint64_t sched_random(struct sched *s);
+uint64_t sched_key(const struct sched *s, struct span text);
 uint32_t sched_hash(const struct sched *s, struct span text);
 
 /* flow.c: the ready items of a destination, in turns between senders. */
@@ -108,10 +132,22 @@ uint32_t flow_first(const struct sched *s, uint32_t destination, uint32_t sender
 uint32_t destination_get(struct sched *s, struct span name, unsigned lane);
 /* Puts it where its counts say it belongs. Call after each change of them. */
 void destination_update(struct sched *s, struct destination *d);
-void destination_succeeded(struct sched *s, struct destination *d);
-void destination_failed(struct sched *s, struct destination *d, struct span why, int64_t now_ms);
-void destination_resume(struct sched *s, struct destination *d);
+/* Out of ring and lists, until destination_update() puts it where it belongs. */
+void destination_withdraw(struct sched *s, struct destination *d);
 void destination_free_all(struct sched *s);
+
+/* site.c: windows and health. */
+/* Without members; 0 when there is no memory. */
+uint32_t site_new(struct sched *s, unsigned lane);
+void site_join(struct sched *s, struct destination *d, uint32_t site);
+/* Frees the site with its last member. */
+void site_leave(struct sched *s, struct destination *d);
+/* There may be room: who waits for it gets into the ring. */
+void site_wake(struct sched *s, struct site *site);
+void site_succeeded(struct sched *s, struct site *site);
+void site_failed(struct sched *s, struct site *site, struct span why, int64_t now_ms);
+void site_resume(struct sched *s, struct site *site);
+void site_free_all(struct sched *s);
 
 /* why.c: texts shared by items. A handle is one use of its text; 0 is no text. */
 void why_init(struct sched *s);

@@ -14,9 +14,14 @@ uint64_t sched_random(struct sched *s)
     return z ^ (z >> 31);
 }
 
+uint64_t sched_key(const struct sched *s, struct span text)
+{
+    return XXH3_64bits_withSeed(text.data, text.size, s->config.seed);
+}
+
 uint32_t sched_hash(const struct sched *s, struct span text)
 {
-    return (uint32_t)XXH3_64bits_withSeed(text.data, text.size, s->config.seed);
+    return (uint32_t)sched_key(s, text);
 }
 
 static void item_moved(void *arg, uint32_t handle, uint32_t position)
@@ -24,9 +29,9 @@ static void item_moved(void *arg, uint32_t handle, uint32_t position)
     item_at(arg, handle)->prev_or_place = position;
 }
 
-static void destination_moved(void *arg, uint32_t handle, uint32_t position)
+static void site_moved(void *arg, uint32_t handle, uint32_t position)
 {
-    destination_at(arg, handle)->heap_place = position;
+    site_at(arg, handle)->heap_place = position;
 }
 
 int sched_new(const struct sched_config *config, struct sched **out)
@@ -40,9 +45,10 @@ int sched_new(const struct sched_config *config, struct sched **out)
     slab_init(&s->items, sizeof(struct item));
     slab_init(&s->flows, sizeof(struct flow));
     slab_init(&s->destinations, sizeof(struct destination));
+    slab_init(&s->sites, sizeof(struct site));
     why_init(s);
     heap_init(&s->paused_items, item_moved, s);
-    heap_init(&s->paused_destinations, destination_moved, s);
+    heap_init(&s->paused_sites, site_moved, s);
     for (size_t i = 0; i < SCHED_LANES; i++)
         list_init(&s->rings[i]);
     list_init(&s->unused);
@@ -55,14 +61,17 @@ void sched_free(struct sched *s)
     if (!s)
         return;
     destination_free_all(s);
+    site_free_all(s);
     why_done(s);
     slab_done(&s->items);
     slab_done(&s->flows);
     slab_done(&s->destinations);
+    slab_done(&s->sites);
     table_done(&s->flow_table);
     table_done(&s->destination_table);
+    table_done(&s->site_table);
     heap_done(&s->paused_items);
-    heap_done(&s->paused_destinations);
+    heap_done(&s->paused_sites);
     free(s);
 }
 
@@ -104,14 +113,16 @@ static void leave_state(struct sched *s, uint32_t handle, struct item *i)
 {
     struct destination *d = destination_at(s, i->destination);
 
+    if (i->flags & ITEM_IN_WINDOW) {
+        d->active--;
+        site_at(s, d->site)->active--;
+    }
     if (i->state == SCHED_PAUSED)
         leave_pause(s, i);
     else if (i->state == SCHED_HELD)
         leave_hold(s, handle, i);
     else if (i->state == SCHED_READY)
         flow_remove(s, handle);
-    else if (i->state == SCHED_ACTIVE && i->flags & ITEM_IN_WINDOW)
-        d->active--;
     i->flags &= (uint8_t)~ITEM_IN_WINDOW;
     i->next = 0;
     d->counts[i->state]--;
@@ -181,12 +192,19 @@ int sched_add(struct sched *s, const struct sched_entry *entry, int64_t now_ms, 
     return 0;
 }
 
+/* Its counts have changed, and perhaps the room in its site's window. */
+static void settle(struct sched *s, struct destination *d)
+{
+    site_wake(s, site_at(s, d->site));
+    destination_update(s, d);
+}
+
 void sched_remove(struct sched *s, uint32_t handle, int64_t now_ms)
 {
     struct item *i = item_at(s, handle);
 
     leave_state(s, handle, i);
-    destination_update(s, destination_at(s, i->destination));
+    settle(s, destination_at(s, i->destination));
     slab_free(&s->items, handle);
 }
 
@@ -198,8 +216,8 @@ void *sched_owner(const struct sched *s, uint32_t item)
 /* What has become due by now. */
 static void advance(struct sched *s, int64_t now_ms)
 {
-    while (s->paused_destinations.count && s->paused_destinations.keys[0] <= now_ms)
-        destination_resume(s, destination_at(s, s->paused_destinations.handles[0]));
+    while (s->paused_sites.count && s->paused_sites.keys[0] <= now_ms)
+        site_resume(s, site_at(s, s->paused_sites.handles[0]));
     while (s->paused_items.count && s->paused_items.keys[0] <= now_ms) {
         uint32_t handle = s->paused_items.handles[0];
         struct item *i = item_at(s, handle);
@@ -208,15 +226,28 @@ static void advance(struct sched *s, int64_t now_ms)
     }
 }
 
+/* Those whose site is full by now leave the ring. */
+static struct destination *first_of_ring(struct sched *s, unsigned lane)
+{
+    while (!list_is_empty(&s->rings[lane])) {
+        struct destination *d = CONTAINER_OF(s->rings[lane].next, struct destination, link);
+        if (site_may_go(site_at(s, d->site)))
+            return d;
+        destination_update(s, d);
+    }
+    return NULL;
+}
+
 /* The destination whose turn it is in the lane whose turn it is, or NULL. */
 static struct destination *next_destination(struct sched *s, unsigned lanes)
 {
     for (unsigned i = 0; i < SCHED_LANES; i++) {
         unsigned lane = (s->turn + i) % SCHED_LANES;
-        if (!(lanes & 1u << lane) || list_is_empty(&s->rings[lane]))
+        struct destination *d = lanes & 1u << lane ? first_of_ring(s, lane) : NULL;
+        if (!d)
             continue;
         s->turn = lane + 1;
-        return CONTAINER_OF(s->rings[lane].next, struct destination, link);
+        return d;
     }
     return NULL;
 }
@@ -235,6 +266,7 @@ uint32_t sched_take(struct sched *s, unsigned lanes, int64_t now_ms)
     s->counts[SCHED_READY]--;
     i->flags |= ITEM_IN_WINDOW;
     d->active++;
+    site_at(s, d->site)->active++;
     list_remove(&d->link); /* to the end of the ring, if it stays in */
     list_append(&s->rings[d->lane], &d->link);
     enter_state(s, i, SCHED_ACTIVE);
@@ -263,8 +295,8 @@ static void hold(struct sched *s, struct item *i)
 }
 
 /* Every ready item of a destination that failed after the item's deadline is given up: the
- * destination's attempt was its attempt. Walks them all, but only once per failed probe. */
-static void expire_ready(struct sched *s, struct destination *d, int64_t now_ms)
+ * destination's attempt was its attempt. */
+static void expire_destination(struct sched *s, struct destination *d, int64_t now_ms)
 {
     LIST_EACH(&d->flows, link)
     {
@@ -283,6 +315,17 @@ static void expire_ready(struct sched *s, struct destination *d, int64_t now_ms)
         }
     }
     destination_update(s, d);
+}
+
+/* Walks them all, but only once per failed probe. */
+static void expire_ready(struct sched *s, struct site *site, int64_t now_ms)
+{
+    LIST_EACH(&site->members, link)
+    {
+        struct destination *d = CONTAINER_OF(link, struct destination, member);
+        if (d->counts[SCHED_READY])
+            expire_destination(s, d, now_ms);
+    }
 }
 
 static enum sched_verdict after_failure(struct sched *s, uint32_t handle, struct item *i,
@@ -315,16 +358,16 @@ static enum sched_verdict after_loss(struct sched *s, uint32_t handle, struct it
     return SCHED_VERDICT_RETRY;
 }
 
-/* What the outcome says about the destination. Those that went along say nothing of their own. */
-static void judge_destination(struct sched *s, struct destination *d, enum sched_result result,
-                              struct span why, int64_t now_ms)
+/* What the outcome says about the site. Those that went along say nothing of their own. */
+static void judge_site(struct sched *s, struct site *site, enum sched_result result,
+                       struct span why, int64_t now_ms)
 {
     if (result == SCHED_RESULT_DESTINATION) {
-        destination_failed(s, d, why, now_ms);
-        if (d->place == DESTINATION_PAUSING)
-            expire_ready(s, d, now_ms);
+        site_failed(s, site, why, now_ms);
+        if (site->pausing)
+            expire_ready(s, site, now_ms);
     } else if (result != SCHED_RESULT_LOST) {
-        destination_succeeded(s, d);
+        site_succeeded(s, site);
     }
 }
 
@@ -357,8 +400,8 @@ enum sched_verdict sched_outcome(struct sched *s, uint32_t handle, enum sched_re
         break;
     }
     if (judges)
-        judge_destination(s, d, result, why, now_ms);
-    destination_update(s, d);
+        judge_site(s, site_at(s, d->site), result, why, now_ms);
+    settle(s, d);
     return verdict;
 }
 
@@ -369,7 +412,8 @@ uint32_t sched_take_expired(struct sched *s)
     if (handle) {
         struct item *i = item_at(s, handle);
         leave_given_up(s, handle, i);
-        i->next = why_take(s, span_from_cstr(destination_at(s, i->destination)->why));
+        const struct destination *d = destination_at(s, i->destination);
+        i->next = why_take(s, span_from_cstr(site_at(s, d->site)->why));
     }
     return handle;
 }
@@ -408,7 +452,7 @@ void sched_retry_now(struct sched *s, uint32_t handle, int64_t now_ms)
         leave_state(s, handle, i);
         enter_ready(s, handle, i, now_ms);
     }
-    destination_resume(s, destination_at(s, i->destination));
+    site_resume(s, site_at(s, destination_at(s, i->destination)->site));
 }
 
 int64_t sched_next_ms(const struct sched *s, unsigned lanes)
@@ -420,7 +464,7 @@ int64_t sched_next_ms(const struct sched *s, unsigned lanes)
             return INT64_MIN;
     if (s->paused_items.count)
         next = s->paused_items.keys[0];
-    if (s->paused_destinations.count && s->paused_destinations.keys[0] < next)
-        next = s->paused_destinations.keys[0];
+    if (s->paused_sites.count && s->paused_sites.keys[0] < next)
+        next = s->paused_sites.keys[0];
     return next;
 }

@@ -16,7 +16,9 @@
  * destination itself. When as many failures follow one another as the halved window is wide, the
  * destination pauses; after its pause one item goes as a probe. Destinations that may go wait in a
  * ring, and every turn of the ring takes one item from each; within a destination the senders take
- * turns likewise. So a dead destination, or a sender with a million messages, holds up nobody else.
+ * turns likewise. Destinations that turn out to be served by the same hosts (sched_group()) share
+ * window and pauses: they are one *site*. So a dead destination, or a sender with a million
+ * messages, holds up nobody else.
  *
  * Each destination lies in a *lane*: that of the process that carries there. Each lane has its own
  * ring, and the caller takes from those lanes only whose process can take something now.
@@ -100,6 +102,9 @@ enum sched_verdict {
 enum { SCHED_WHY_MAX = 200 };
 enum sched_verdict sched_outcome(struct sched *sched, uint32_t item, enum sched_result result,
                                  struct span why, int64_t now_ms, int64_t *out_due_ms);
+/* The destination of this ACTIVE item is served by these hosts (a name for all of them; empty: not
+ * known, nothing changes). Before sched_outcome(). */
+void sched_group(struct sched *sched, uint32_t item, struct span hosts);
 /* An item that was given up because its destination failed past the item's deadline; it is HELD
  * now. 0 when there is no more. */
 uint32_t sched_take_expired(struct sched *sched);

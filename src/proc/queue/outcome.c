@@ -186,6 +186,8 @@ void outcome_take(struct job *job, const struct ipc_job_result *result, bool sen
 
     outcomes.count = 0;
     outcomes.carrier = job->carrier;
+    if (result)
+        sched_group(job->queue->sched, job->items[0].item, result->mx_set);
     for (uint32_t i = 0; i < job->count; i++)
         take_one(job->queue, &outcomes, &job->items[i],
                  find(result, job->items[i].recipient->index, i), sent);

@@ -177,10 +177,99 @@ static void lanes_are_taken_from_when_they_are_open(void **state)
     replay_end(&r);
 }
 
+static size_t take_round(struct replay *r, uint32_t *items, const char *hosts)
+{
+    size_t n = take_all(r, items, 64);
+    for (size_t i = 0; i < n; i++)
+        sched_group(r->sched, items[i], span_from_cstr(hosts));
+    return n;
+}
+
+/* Domains with the same hosts have one window and one pause. */
+static void domains_of_the_same_hosts_are_one_site(void **state)
+{
+    static const char *const names[] = {"a.example", "b.example", "c.example"};
+    struct replay r = replay_start();
+    uint32_t items[64];
+    for (uint32_t i = 0; i < 3; i++)
+        for (uint32_t j = 0; j < 20; j++)
+            replay_add(&r, i * 100 + j + 1, names[i], "");
+    size_t n = take_round(&r, items, "mx.host.example");
+    assert_int_equal(n, 12); /* nobody knew: four each */
+    while (n)
+        replay_outcome(&r, items[--n], SCHED_RESULT_DONE);
+    uint32_t window = info_of(&r, "a.example").window;
+    assert_int_equal(window, info_of(&r, "c.example").window);
+    n = take_round(&r, items, "mx.host.example");
+    assert_int_equal(n, window);
+    uint32_t of[3] = {0};
+    for (size_t i = 0; i < n; i++)
+        of[(number_of(r.sched, items[i]) - 1) / 100]++;
+    for (size_t i = 0; i < 3; i++)
+        assert_in_range(of[i], n / 3, n / 3 + 1); /* they take turns */
+
+    while (n)
+        replay_outcome(&r, items[--n], SCHED_RESULT_DESTINATION);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(info_of(&r, names[i]).resume_ms > r.now);
+    assert_int_equal(sched_take(r.sched, ~0u, r.now), 0);
+    r.now = info_of(&r, "a.example").resume_ms;
+    assert_int_equal(take_all(&r, items, 64), 1); /* one probe for all three */
+    replay_outcome(&r, items[0], SCHED_RESULT_DONE);
+    assert_int_equal(info_of(&r, "b.example").resume_ms, 0);
+    replay_end(&r);
+}
+
+static void a_domain_that_moves_leaves_its_site(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t items[64];
+    fill(&r, "a.example", 40);
+    fill(&r, "b.example", 40);
+    size_t n = take_round(&r, items, "mx.host.example");
+    assert_int_equal(n, 8);
+    for (size_t i = 0; i < n; i++) { /* b moves while both are under way */
+        struct sched_explanation e;
+        sched_explain(r.sched, items[i], &e);
+        if (span_equal(e.destination, SPAN("b.example")))
+            sched_group(r.sched, items[i], SPAN("mx.other.example"));
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct sched_explanation e;
+        sched_explain(r.sched, items[i], &e);
+        bool dead = span_equal(e.destination, SPAN("a.example"));
+        replay_outcome(&r, items[i], dead ? SCHED_RESULT_DESTINATION : SCHED_RESULT_DONE);
+    }
+    assert_true(info_of(&r, "a.example").resume_ms > r.now);
+    assert_int_equal(info_of(&r, "b.example").resume_ms, 0);
+    assert_true(take_all(&r, items, 64) >= 4);
+    replay_end(&r);
+}
+
+/* Past its deadline mail for any domain of a dead site is given up with the site's probe. */
+static void a_dead_site_expires_all_of_its_domains(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t items[64], item, given_up = 0;
+    fill(&r, "a.example", 10);
+    fill(&r, "b.example", 10);
+    size_t n = take_round(&r, items, "mx.host.example");
+    r.now += 5 * DAY;
+    while (n)
+        replay_outcome(&r, items[--n], SCHED_RESULT_DESTINATION);
+    while ((item = sched_take_expired(r.sched)))
+        given_up++;
+    assert_int_equal(given_up, 12); /* those that were not under way themselves */
+    replay_end(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lanes_are_taken_from_when_they_are_open),
+        cmocka_unit_test(domains_of_the_same_hosts_are_one_site),
+        cmocka_unit_test(a_domain_that_moves_leaves_its_site),
+        cmocka_unit_test(a_dead_site_expires_all_of_its_domains),
         cmocka_unit_test(window_grows_with_success),
         cmocka_unit_test(trouble_halves_the_window_then_it_grows_slowly),
         cmocka_unit_test(a_recipients_trouble_is_not_the_destinations),

@@ -182,6 +182,8 @@ static void nothing_is_lost_in_a_long_life(void **state)
             static const enum sched_result results[] = {SCHED_RESULT_DONE, SCHED_RESULT_RECIPIENT,
                                                         SCHED_RESULT_DESTINATION, SCHED_RESULT_LOST,
                                                         SCHED_RESULT_REFUSED};
+            static const struct span hosts[] = {SPAN(""), SPAN("mx1"), SPAN("mx2")};
+            sched_group(r.sched, item, hosts[(random >> 8) % 3]);
             enum sched_verdict v = replay_outcome(&r, item, results[dice % 5]);
             if (v == SCHED_VERDICT_GONE) {
                 live--;
