@@ -7,6 +7,7 @@ const struct cli_command cli_commands[] = {
     {"check-config", "what is wrong with the configuration, all at once", cli_check_config},
     {"send", "send a message, as sendmail(1) does", cli_send},
     {"queue", "what waits, why, and until when", cli_queue},
+    {"route", "which way mail for an address goes now, and why", cli_route},
     {"status", "whether the server runs, and its figures", cli_status},
     {"reload", "read the configuration anew", cli_reload},
     {"trace", "what became of a message, and who has it now", cli_trace},

@@ -8,6 +8,7 @@ int cli_send(int argc, char **argv);
 int cli_queue(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_reload(int argc, char **argv);
+int cli_route(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_audit(int argc, char **argv);
 int cli_user(int argc, char **argv);

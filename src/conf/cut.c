@@ -53,10 +53,10 @@ static int by_pattern(const void *left, const void *right)
 }
 
 static size_t add_routes(struct conf_queue_route *routes, size_t count,
-                         const struct conf_route *from, size_t from_count)
+                         const struct conf_route *from, size_t from_count, bool relay)
 {
     for (size_t i = 0; i < from_count; i++)
-        routes[count++] = (struct conf_queue_route){from[i].name, from[i].next_hop};
+        routes[count++] = (struct conf_queue_route){from[i].name, from[i].next_hop, relay};
     return count;
 }
 
@@ -71,8 +71,8 @@ int conf_cut_queue(const struct conf *c, uint64_t generation, struct arena *aren
         return -ENOMEM;
     for (size_t i = 0; i < c->domain_count; i++)
         domains[i] = (struct conf_queue_domain){c->domains[i].name, CONF_TRANSPORT_MAILBOX};
-    size_t route_count = add_routes(routes, 0, c->relays, c->relay_count);
-    route_count = add_routes(routes, route_count, c->routes, c->route_count);
+    size_t route_count = add_routes(routes, 0, c->relays, c->relay_count, true);
+    route_count = add_routes(routes, route_count, c->routes, c->route_count, false);
     qsort(routes, route_count, sizeof(*routes), by_pattern);
     *out = (struct conf_queue){
         .generation = generation,

@@ -34,7 +34,8 @@ CODEC_DEFINE(static, queue_domain_codec, struct conf_queue_domain,
 
 CODEC_DEFINE(static, queue_route_codec, struct conf_queue_route,
              CODEC_SPAN(struct conf_queue_route, pattern, CONF_TEXT_MAX),
-             CODEC_SPAN(struct conf_queue_route, next_hop, CONF_NEXT_HOP_MAX));
+             CODEC_SPAN(struct conf_queue_route, next_hop, CONF_NEXT_HOP_MAX),
+             CODEC_UINT(struct conf_queue_route, relay, 1));
 
 CODEC_DEFINE(
     , conf_queue_codec, struct conf_queue, CODEC_UINT(struct conf_queue, generation, UINT64_MAX),

@@ -61,6 +61,7 @@ struct conf_queue_domain {
 struct conf_queue_route {
     struct span pattern;  /* a domain, ".domain" for all below it, or "*" */
     struct span next_hop; /* "mx", or "host:HOST:PORT[,HOST:PORT...]" */
+    bool relay;           /* it is one of `relays` */
 };
 
 enum conf_language { CONF_LANGUAGE_EN, CONF_LANGUAGE_DE };

@@ -130,7 +130,7 @@ CODEC_DEFINE(static, resolved_codec, struct ipc_resolved, CODEC_INT(struct ipc_r
              CODEC_LIST(struct ipc_resolved, rdata, rdata_count, IPC_RDATA_COUNT_MAX, &rdata_codec),
              CODEC_SPAN(struct ipc_resolved, why, IPC_TEXT_MAX));
 CODEC_DEFINE(static, route_codec, struct ipc_route,
-             CODEC_SPAN(struct ipc_route, next_hop, IPC_TEXT_MAX));
+             CODEC_SPAN(struct ipc_route, next_hop, IPC_NEXT_HOP_MAX));
 CODEC_DEFINE(static, routed_codec, struct ipc_routed,
              CODEC_SPAN(struct ipc_routed, text, 64 * 1024),
              CODEC_SPAN(struct ipc_routed, json, 64 * 1024));
@@ -215,6 +215,8 @@ static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_QUEUE_DAMAGE_ASK] = {"queue-damage-ask", &nothing_codec, .reply = IPC_QUEUE_DAMAGE},
     [IPC_QUEUE_DAMAGE] = {"queue-damage", &ipc_queue_damage_codec, .is_reply = true},
     [IPC_BOOK_SYNC] = {"book-sync", &nothing_codec, .reply = IPC_BOOK_SYNCED},
+    [IPC_ROUTE_ASK] = {"route-ask", &ipc_route_ask_codec, .reply = IPC_ROUTE_TOLD},
+    [IPC_ROUTE_TOLD] = {"route-told", &ipc_route_told_codec, .is_reply = true},
     [IPC_BOOK_SYNCED] = {"book-synced", &ipc_book_synced_codec, .is_reply = true},
 
     [IPC_RESOLVE] = {"resolve", &resolve_codec, .reply = IPC_RESOLVED},

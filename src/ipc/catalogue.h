@@ -78,6 +78,8 @@ enum ipc_type {
     IPC_QUEUE_DAMAGE,
     IPC_BOOK_SYNC,
     IPC_BOOK_SYNCED,
+    IPC_ROUTE_ASK,
+    IPC_ROUTE_TOLD,
 
     /* smtp to resolver */
     IPC_RESOLVE,
@@ -450,6 +452,8 @@ struct ipc_message {
         struct ipc_queue_acted queue_acted;
         struct ipc_queue_damage queue_damage;
         struct ipc_book_synced book_synced;
+        struct ipc_route_ask route_ask;
+        struct ipc_route_told route_told;
         struct ipc_resolve resolve;
         struct ipc_resolved resolved;
         struct ipc_route route;

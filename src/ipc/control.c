@@ -74,3 +74,19 @@ CODEC_DEFINE(, ipc_queue_damage_codec, struct ipc_queue_damage,
                         &damaged_codec));
 CODEC_DEFINE(, ipc_book_synced_codec, struct ipc_book_synced,
              CODEC_INT(struct ipc_book_synced, error));
+
+CODEC_DEFINE(, ipc_route_ask_codec, struct ipc_route_ask,
+             CODEC_SPAN(struct ipc_route_ask, address, ENVELOPE_ADDRESS_MAX));
+CODEC_DEFINE(static, way_codec, struct ipc_route_way,
+             CODEC_SPAN(struct ipc_route_way, address, ENVELOPE_ADDRESS_MAX),
+             CODEC_UINT(struct ipc_route_way, by, IPC_ROUTE_BY_COUNT - 1),
+             CODEC_SPAN(struct ipc_route_way, pattern, ENVELOPE_ADDRESS_MAX),
+             CODEC_SPAN(struct ipc_route_way, next_hop, 4096),
+             CODEC_UINT(struct ipc_route_way, same_as, IPC_ROUTE_WAYS - 1),
+             CODEC_SPAN(struct ipc_route_way, text, IPC_ROUTE_TEXT_MAX),
+             CODEC_SPAN(struct ipc_route_way, json, IPC_ROUTE_TEXT_MAX));
+CODEC_DEFINE(, ipc_route_told_codec, struct ipc_route_told,
+             CODEC_UINT(struct ipc_route_told, kind, IPC_ROUTE_KIND_COUNT - 1),
+             CODEC_SPAN(struct ipc_route_told, why, IPC_QUEUE_WHY_MAX),
+             CODEC_LIST(struct ipc_route_told, ways, way_count, IPC_ROUTE_WAYS, &way_codec),
+             CODEC_UINT(struct ipc_route_told, more, UINT32_MAX));

@@ -145,6 +145,55 @@ struct ipc_book_synced {
     int32_t error; /* 0; -EPIPE: the book is not there; -ETIMEDOUT */
 };
 
+enum {
+    IPC_ROUTE_WAYS = 64, /* of the addresses that an alias stands for */
+    IPC_ROUTE_TEXT_MAX = 60 * 1024,
+};
+
+/* Which way would mail for this address go now? Contacts nobody but the DNS. */
+struct ipc_route_ask {
+    struct span address;
+};
+
+enum ipc_route_kind {
+    IPC_ROUTE_FOREIGN, /* of a domain that isn't delivered here */
+    IPC_ROUTE_USER,
+    IPC_ROUTE_ALIAS,
+    IPC_ROUTE_NOBODY, /* the domain is, but nobody of this name */
+    IPC_ROUTE_UNSURE, /* it can't be told now: `why` */
+    IPC_ROUTE_BAD,    /* no address: `why` */
+    IPC_ROUTE_KIND_COUNT
+};
+
+enum ipc_route_by {
+    IPC_ROUTE_BY_MAILBOX,
+    IPC_ROUTE_BY_RELAY,
+    IPC_ROUTE_BY_ROUTE,
+    IPC_ROUTE_BY_MX, /* nothing is configured */
+    IPC_ROUTE_BY_COUNT
+};
+
+/* Where one address goes. */
+struct ipc_route_way {
+    struct span address;
+    uint8_t by;           /* enum ipc_route_by */
+    struct span pattern;  /* of the relay or route */
+    struct span next_hop; /* as in ipc_job */
+    uint32_t same_as; /* index of a way with the same next hop, which has the rest; or its own */
+    struct span text; /* what the smtp process found out; "" for a mailbox */
+    struct span json; /* the same as an object; "" when it couldn't be asked */
+};
+
+struct ipc_route_told {
+    uint8_t kind; /* enum ipc_route_kind */
+    struct span why;
+    struct ipc_route_way *ways;
+    size_t way_count;
+    uint32_t more; /* addresses of the alias that were left out */
+};
+
+extern const struct codec ipc_route_ask_codec;
+extern const struct codec ipc_route_told_codec;
 extern const struct codec ipc_queue_filter_codec;
 extern const struct codec ipc_queue_page_codec;
 extern const struct codec ipc_queue_summary_codec;

@@ -144,6 +144,11 @@ static void on_act_more(void *owner, const struct ipc_arrival *arrival)
     act_more(owner, arrival);
 }
 
+static void on_route(void *owner, const struct ipc_arrival *arrival)
+{
+    inquiry_start(owner, arrival);
+}
+
 static void on_supervisors(void *owner, const struct ipc_arrival *arrival)
 {
     relay_to_supervisor(owner, arrival);
@@ -170,6 +175,7 @@ static void client_free(struct control_client *client)
     listing_free(client->listing);
     summary_free(client->summary);
     act_drop_all(client);
+    inquiry_drop_all(client);
     while ((link = list_take_first(&client->relays)))
         relay_free(CONTAINER_OF(link, struct relay, link));
     list_remove(&client->link);
@@ -188,7 +194,7 @@ static const struct ipc_handler handlers[] = {
     {IPC_QUEUE_SUMMARY_ASK, on_summary}, {IPC_QUEUE_ACT, on_act},
     {IPC_QUEUE_ACT_MORE, on_act_more},   {IPC_QUEUE_DAMAGE_ASK, on_damage},
     {IPC_BOOK_SYNC, on_book_sync},       {IPC_STATUS_ASK, on_supervisors},
-    {IPC_RELOAD, on_supervisors},
+    {IPC_RELOAD, on_supervisors},        {IPC_ROUTE_ASK, on_route},
 };
 static const struct ipc_role client_role = {"a control client", handlers, ARRAY_SIZE(handlers),
                                             on_lost, false};
@@ -215,6 +221,7 @@ static int client_new(struct control *control, int fd, uint32_t uid)
         return -ENOMEM;
     *client = (struct control_client){.queue = control->queue, .uid = uid};
     list_init(&client->acts);
+    list_init(&client->inquiries);
     list_init(&client->relays);
     int r = ipc_channel_new(control->queue->loop, fd, &client_role, client, &client->channel);
     if (r < 0) {

@@ -24,6 +24,7 @@ struct control_client {
     struct listing *listing; /* control_list.c */
     struct summary *summary; /* control_summary.c */
     struct list acts;        /* control_act.c: under way */
+    struct list inquiries;   /* control_route.c: under way */
     struct list relays;      /* calls to the supervisor and the book, under way */
 };
 
@@ -40,3 +41,7 @@ void summary_free(struct summary *summary);
 void act_start(struct control_client *client, const struct ipc_arrival *arrival);
 void act_more(struct control_client *client, const struct ipc_arrival *arrival);
 void act_drop_all(struct control_client *client);
+
+/* control_route.c */
+void inquiry_start(struct control_client *client, const struct ipc_arrival *arrival);
+void inquiry_drop_all(struct control_client *client);

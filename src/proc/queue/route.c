@@ -76,6 +76,7 @@ void route_find(const struct conf_queue *conf, struct span domain, struct route 
     out->way = ROUTE_MAILBOX;
     out->next_hop = SPAN("");
     out->destination = domain;
+    out->by = NULL;
     if (route_is_override(domain)) {
         follow_override(domain, out);
         return;
@@ -84,6 +85,7 @@ void route_find(const struct conf_queue *conf, struct span domain, struct route 
         return;
     const struct conf_queue_route *route = most_exact(conf, domain);
     out->way = ROUTE_SMTP;
+    out->by = route;
     if (route && span_starts_nocase(route->next_hop, span_from_cstr(HOST))) {
         out->next_hop = route->next_hop;
         out->destination = span_from(route->next_hop, strlen(HOST));

@@ -12,7 +12,8 @@ enum { ROUTE_MX_MAX = CONF_TEXT_MAX + 3 };
 
 struct route {
     enum route_way way;
-    struct span next_hop;    /* of ipc_job: "", "mx:DOMAIN" or "host:HOST:PORT[,HOST:PORT...]" */
+    struct span next_hop; /* of ipc_job: "", "mx:DOMAIN" or "host:HOST:PORT[,HOST:PORT...]" */
+    const struct conf_queue_route *by; /* what says so; NULL: nothing does, it goes by MX */
     struct span destination; /* what the scheduler paces as one: the domain, or the hosts */
     char mx[ROUTE_MX_MAX];
 };

@@ -169,7 +169,7 @@ static void on_recipient(struct smtpd_ask *ask, const struct ipc_message *reply)
                             .recipient_flags = v->expands ? ENVELOPE_RECIPIENT_EXPANDS : 0,
                             .address = v->address};
 
-    static_assert((int)SMTP_TICKET_BYTES == (int)IPC_TICKET_BYTES);
+    static_assert((int)SMTP_TICKET_BYTES == (int)IPC_TICKET_BYTES, "carried as they are");
     memcpy(a.ticket, v->ticket, sizeof(a.ticket));
     if (a.verdict == SMTP_DEFER || a.verdict == SMTP_REJECT)
         a.text = v->text;

@@ -421,6 +421,50 @@ static void what_no_client_may_say_ends_its_channel(void **state)
     world_free(w);
 }
 
+/* tests/lab/test_route_command.py asks the whole server. */
+static void the_way_of_an_address_is_told(void **state)
+{
+    static struct conf_queue_route routes[] = {{{"relayed.example", 15}, {"host:h:25", 9}, true}};
+    static const struct {
+        const char *address;
+        enum ipc_route_kind kind;
+        const char *told;
+    } cases[] = {
+        {"list@here.example", IPC_ROUTE_ALIAS,
+         "|a@here.example 0  |b@here.example 0  |c@here.example 0  "},
+        {"unsure@here.example", IPC_ROUTE_UNSURE,
+         "the users or aliases have errors, the postmaster has to mend them"},
+        {"x@Relayed.Example", IPC_ROUTE_FOREIGN,
+         "|x@relayed.example 1 host:h:25 the smtp process is not there\n"},
+        {"x@far.example", IPC_ROUTE_FOREIGN,
+         "|x@far.example 3 mx:far.example the smtp process is not there\n"},
+        {"x@", IPC_ROUTE_BAD, NULL},
+        {"", IPC_ROUTE_BAD, NULL},
+    };
+    struct world *w = begin();
+    w->conf.routes = routes;
+    w->conf.route_count = 1;
+    world_join_directory(w);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct ipc_message ask = {.type = IPC_ROUTE_ASK,
+                                  .route_ask.address = span_from_cstr(cases[i].address)};
+        world_ask(w, &ask);
+        assert_int_equal(w->reply.route_told.kind, cases[i].kind);
+        if (cases[i].told)
+            assert_span(buffer_span(&w->reply_text), cases[i].told);
+    }
+    /* A client that goes away leaves nothing behind. */
+    struct ipc_message ask = {.type = IPC_ROUTE_ASK, .route_ask.address = SPAN("a@here.example")};
+    w->call.fn = NULL;
+    assert_int_equal(ipc_call(w->admin, &w->call, &ask), 0);
+    ipc_call_cancel(&w->call);
+    io_loop_turn(w->loop);
+    ipc_channel_free(w->admin);
+    w->admin = NULL;
+    world_rest(w);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +483,7 @@ int main(void)
         cmocka_unit_test(one_act_at_a_time),
         cmocka_unit_test(book_sync_waits_for_the_book),
         cmocka_unit_test(a_client_may_leave_at_any_time),
+        cmocka_unit_test(the_way_of_an_address_is_told),
         cmocka_unit_test(what_no_client_may_say_ends_its_channel)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

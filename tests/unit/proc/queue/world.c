@@ -577,6 +577,16 @@ static void keep_rows(struct world *w, const struct ipc_queue_page *page)
     }
 }
 
+/* "why|address by number next hop text|…" */
+static void keep_ways(struct world *w, const struct ipc_route_told *told)
+{
+    buffer_append_span(&w->reply_text, told->why);
+    for (size_t i = 0; i < told->way_count; i++)
+        buffer_printf(&w->reply_text, "|" SPAN_FMT " %u " SPAN_FMT " " SPAN_FMT,
+                      SPAN_ARG(told->ways[i].address), told->ways[i].by,
+                      SPAN_ARG(told->ways[i].next_hop), SPAN_ARG(told->ways[i].text));
+}
+
 static void on_answer(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct world *w = CONTAINER_OF(call, struct world, call);
@@ -589,6 +599,8 @@ static void on_answer(struct ipc_call *call, const struct ipc_message *reply)
         keep_rows(w, &reply->queue_page);
     else if (reply->type == IPC_QUEUE_ACTED)
         buffer_append_span(&w->reply_text, reply->queue_acted.text);
+    else if (reply->type == IPC_ROUTE_TOLD)
+        keep_ways(w, &reply->route_told);
     else if (reply->type == IPC_QUEUE_SUMMARY)
         for (size_t i = 0; i < reply->queue_summary.row_count && i < ARRAY_SIZE(w->sums); i++)
             w->sums[i] = reply->queue_summary.rows[i];
