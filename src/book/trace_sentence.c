@@ -115,6 +115,14 @@ static void say_delivered(struct buffer *out, const struct trace_entry *e,
     buffer_printf(out, "; from here on its owner's mail program is responsible.");
 }
 
+static bool was_uncertain(const struct trace_entry *e)
+{
+    for (size_t i = 0; i < e->event_count; i++)
+        if (e->events[i].kind == EVENT_UNCERTAIN)
+            return true;
+    return false;
+}
+
 static void say_relayed(struct buffer *out, const struct trace_entry *e,
                         const struct trace_event *by)
 {
@@ -128,6 +136,9 @@ static void say_relayed(struct buffer *out, const struct trace_entry *e,
         put_quoted(out, ", which took it with ", by->reply);
         put_quoted(out, " as ", by->remote_id);
     }
+    if (was_uncertain(e))
+        buffer_printf(out, "; the acknowledgement of an earlier attempt was lost, so its recipient"
+                           " may have it twice");
     buffer_printf(out, "; that station is responsible now, ask its postmaster.");
 }
 

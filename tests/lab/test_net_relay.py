@@ -1,12 +1,9 @@
 """Mail leaves by MX or route, waits with a reason, or comes back with a report: each kind of domain."""
-import email
-import email.policy
-
 import pytest
 
 import lab
 from net import odd_dns, zones
-from net.internet import RETRY, internet, needs_internet
+from net.internet import RETRY, internet, needs_internet, reports, settled, troubled
 
 pytestmark = needs_internet
 
@@ -35,41 +32,6 @@ def net():
 def server(net):
     with net.server() as s:
         yield s
-
-
-def fate(server, address):
-    """The recipient as the trace has it: of the latest message to it."""
-    found = server.trace(address)
-    return found[-1]['recipients'][0] if found else None
-
-
-def settled(server, address, state):
-    def look():
-        f = fate(server, address)
-        return f if f and f['state'] == state else None
-    return lab.eventually(look, f'{address} is {state}')
-
-
-def troubled(server, address):
-    """It waits, and an attempt was made."""
-    def look():
-        f = fate(server, address)
-        return f if f and any(e['kind'] == 'deferred' for e in f['events']) else None
-    found = lab.eventually(look, f'{address} was tried')
-    assert found['state'] == 'waiting', found
-    return found
-
-
-def reports(server, user='alice'):
-    """Recipient -> report."""
-    found = {}
-    for path in server.messages(user):
-        report = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-        for part in report.walk():
-            if part.get_content_type() == 'message/delivery-status':
-                for fields in part.get_payload()[1:]:
-                    found[fields['Final-Recipient'].split(';')[1]] = (report, fields)
-    return found
 
 
 def test_the_second_server_takes_it(net, server):

@@ -1,5 +1,7 @@
 """The small internet: a network of its own, name servers, Postfix, and Postbuch among them."""
 import contextlib
+import email
+import email.policy
 import pathlib
 import shutil
 import tempfile
@@ -84,3 +86,38 @@ def internet():
             yield net
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def fate(server, address):
+    """The recipient as the trace has it: of the latest message to it."""
+    found = server.trace(address)
+    return found[-1]['recipients'][0] if found else None
+
+
+def settled(server, address, state):
+    def look():
+        f = fate(server, address)
+        return f if f and f['state'] == state else None
+    return lab.eventually(look, f'{address} is {state}')
+
+
+def troubled(server, address):
+    """It waits, and an attempt was made."""
+    def look():
+        f = fate(server, address)
+        return f if f and any(e['kind'] == 'deferred' for e in f['events']) else None
+    found = lab.eventually(look, f'{address} was tried')
+    assert found['state'] == 'waiting', found
+    return found
+
+
+def reports(server, user='alice'):
+    """Recipient -> report."""
+    found = {}
+    for path in server.messages(user):
+        report = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+        for part in report.walk():
+            if part.get_content_type() == 'message/delivery-status':
+                for fields in part.get_payload()[1:]:
+                    found[fields['Final-Recipient'].split(';')[1]] = (report, fields)
+    return found
