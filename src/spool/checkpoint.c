@@ -40,7 +40,8 @@ CODEC_DEFINE(static, recipient_codec, struct checkpoint_recipient,
              CODEC_UINT(struct checkpoint_recipient, index, UINT32_MAX),
              CODEC_UINT(struct checkpoint_recipient, domain, UINT32_MAX),
              CODEC_UINT(struct checkpoint_recipient, attempts, UINT16_MAX),
-             CODEC_UINT(struct checkpoint_recipient, state, SPOOL_RECIPIENT_HELD),
+             CODEC_UINT(struct checkpoint_recipient, state,
+                        CHECKPOINT_NOTIFIED | SPOOL_RECIPIENT_HELD),
              CODEC_INT(struct checkpoint_recipient, next_attempt_us));
 CODEC_DEFINE(static, use_codec, struct checkpoint_use,
              CODEC_UINT(struct checkpoint_use, segment, UINT64_MAX),
@@ -152,13 +153,16 @@ static int load_recipients(struct spool *spool, const struct checkpoint_row *row
     for (uint32_t i = 0; i < row->recipient_count; i++) {
         const struct checkpoint_recipient *from = &row->recipients[i];
         struct spool_recipient *to = &message->recipients[i];
-        if (from->domain >= domain_count || (i && from->index <= row->recipients[i - 1].index))
+        if (from->domain >= domain_count ||
+            (from->state & (uint8_t)~CHECKPOINT_NOTIFIED) > SPOOL_RECIPIENT_HELD ||
+            (i && from->index <= row->recipients[i - 1].index))
             return -EBADMSG;
         domains_use_again(&spool->index.domains, domains[from->domain]);
         to->domain = domains[from->domain];
         to->index = from->index;
         to->attempts = from->attempts;
-        to->state = from->state;
+        to->state = from->state & (uint8_t)~CHECKPOINT_NOTIFIED;
+        to->is_notified = (from->state & CHECKPOINT_NOTIFIED) != 0;
         to->next_attempt_us = from->next_attempt_us;
     }
     message->waiting = message->recipient_count;

@@ -11,7 +11,12 @@
 
 #include "spool/lane.h"
 
-enum { CHECKPOINT_FORMAT = 2, CHECKPOINT_NAME_BYTES = 64, CHECKPOINT_PART_ROWS_MAX = 1 << 20 };
+enum {
+    CHECKPOINT_NOTIFIED = 4,
+    CHECKPOINT_FORMAT = 2,
+    CHECKPOINT_NAME_BYTES = 64,
+    CHECKPOINT_PART_ROWS_MAX = 1 << 20
+};
 
 struct checkpoint_concern {
     uint64_t segment;
@@ -43,7 +48,7 @@ struct checkpoint_manifest {
 struct checkpoint_recipient {
     uint32_t index, domain; /* domain: in the part's own list */
     uint16_t attempts;
-    uint8_t state;
+    uint8_t state; /* enum spool_recipient_state, and CHECKPOINT_NOTIFIED */
     int64_t next_attempt_us;
 };
 

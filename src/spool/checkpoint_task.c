@@ -151,10 +151,11 @@ static int fill_recipients(struct spool *spool, struct local_names *names,
         if (from->state == SPOOL_RECIPIENT_CLOSED)
             continue;
         struct checkpoint_recipient *to = &row->recipients[row->recipient_count++];
-        *to = (struct checkpoint_recipient){.index = from->index,
-                                            .attempts = from->attempts,
-                                            .state = from->state,
-                                            .next_attempt_us = from->next_attempt_us};
+        *to = (struct checkpoint_recipient){
+            .index = from->index,
+            .attempts = from->attempts,
+            .state = (uint8_t)(from->state | (from->is_notified ? CHECKPOINT_NOTIFIED : 0)),
+            .next_attempt_us = from->next_attempt_us};
         r = local_name(spool, names, from->domain, &to->domain);
     }
     return r;

@@ -402,6 +402,10 @@ struct spool_recipient *index_apply(struct index *index, struct spool_message *m
         set_domain(index, r, change->domain);
     if (!r)
         return NULL;
+    if (change->outcome == SPOOL_OUTCOME_NOTIFIED) { /* says nothing of attempts */
+        r->is_notified = 1;
+        return r;
+    }
     uint8_t state = state_after(r->state, change->outcome);
     count_state(index, r->state, -1);
     count_state(index, state, 1);

@@ -48,21 +48,29 @@ static uint8_t net_outcome(const struct spool_recipient *r)
     return r->state == SPOOL_RECIPIENT_HELD ? SPOOL_OUTCOME_HELD : SPOOL_OUTCOME_RELEASED;
 }
 
-/* Each with where it goes; the names are borrowed. */
+/* Each that waits with where it goes; and again when its sender was notified. The names are
+ * borrowed. */
 static struct record_net *net_state(const struct spool *spool, const struct spool_message *message,
                                     struct arena *arena, size_t *out_count)
 {
-    struct record_net *net = arena_alloc_array(arena, message->recipient_count + 1, sizeof(*net));
+    struct record_net *net =
+        arena_alloc_array(arena, 2 * (size_t)message->recipient_count + 1, sizeof(*net));
 
     *out_count = 0;
     for (uint32_t i = 0; net && i < message->recipient_count; i++) {
         const struct spool_recipient *r = &message->recipients[i];
-        if (r->state != SPOOL_RECIPIENT_CLOSED)
-            net[(*out_count)++] = (struct record_net){.recipient = r->index,
-                                                      .outcome = net_outcome(r),
-                                                      .attempts = r->attempts,
-                                                      .next_attempt_us = r->next_attempt_us,
-                                                      .route = spool_domain(spool, r->domain)};
+        if (r->state == SPOOL_RECIPIENT_CLOSED)
+            continue;
+        struct record_net now = {.recipient = r->index,
+                                 .outcome = net_outcome(r),
+                                 .attempts = r->attempts,
+                                 .next_attempt_us = r->next_attempt_us,
+                                 .route = spool_domain(spool, r->domain)};
+        net[(*out_count)++] = now;
+        now.outcome = SPOOL_OUTCOME_NOTIFIED;
+        now.route = SPAN("");
+        if (r->is_notified)
+            net[(*out_count)++] = now;
     }
     return net;
 }

@@ -57,7 +57,7 @@ CODEC_DEFINE(static, net_codec, struct record_net, NET_FIELDS,
         CODEC_LIST(struct record_message, expansions, expansion_count, ENVELOPE_RECIPIENTS_MAX,    \
                    &spool_expansion_codec),                                                        \
         CODEC_LIST(struct record_message, net, net_count,                                          \
-                   ENVELOPE_RECIPIENTS_MAX + SPOOL_CHILDREN_MAX, net_fields)
+                   2 * (ENVELOPE_RECIPIENTS_MAX + SPOOL_CHILDREN_MAX), net_fields)
 
 /* A MESSAGE has no net state, so its bytes are the same in both versions. */
 CODEC_DEFINE(static, message_1_codec, struct record_message, MESSAGE_FIELDS(&net_1_codec));
@@ -74,7 +74,7 @@ CODEC_DEFINE(, record_status_codec, struct record_status,
              CODEC_UINT(struct record_status, home, UINT64_MAX),
              CODEC_UINT(struct record_status, flags, UINT8_MAX),
              CODEC_LIST(struct record_status, statuses, status_count,
-                        ENVELOPE_RECIPIENTS_MAX + SPOOL_CHILDREN_MAX, &spool_status_codec));
+                        2 * (ENVELOPE_RECIPIENTS_MAX + SPOOL_CHILDREN_MAX), &spool_status_codec));
 
 CODEC_DEFINE(, record_event_codec, struct record_event,
              CODEC_UINT(struct record_event, source, SPOOL_EVENT_SPOOL),

@@ -162,7 +162,7 @@ struct record_extent {
 /* MOVED: a recipient as it was. Those that aren't named are closed. */
 struct record_net {
     uint32_t recipient;
-    uint8_t outcome; /* HELD or RELEASED */
+    uint8_t outcome; /* HELD or RELEASED; behind it perhaps another one: NOTIFIED */
     uint16_t attempts;
     int64_t next_attempt_us;
     struct span route; /* where it goes when that isn't its address's domain, else "" */
@@ -191,7 +191,7 @@ struct record_expand {
 
 enum record_status_flags {
     /* Compaction said it again; the book has it already. Names, in order, all that wait, as HELD or
-     * RELEASED; who isn't named has its fate. */
+     * RELEASED, and behind it as NOTIFIED if so; who isn't named has its fate. */
     RECORD_STATUS_RESTATED = 1,
 };
 

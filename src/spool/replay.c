@@ -75,6 +75,41 @@ static int replay_message(struct spool *spool, struct segment *segment,
     return r < 0 ? r : place(spool, segment, record, &meta, message);
 }
 
+static size_t count_rows(const struct record_message *meta)
+{
+    size_t rows = 0;
+    for (size_t i = 0; i < meta->net_count; i++)
+        rows += meta->net[i].outcome != SPOOL_OUTCOME_NOTIFIED;
+    return rows;
+}
+
+static int moved_row(struct spool *spool, const struct spool_stored *stored,
+                     const struct record_net *net, struct spool_recipient *out)
+{
+    const struct envelope_recipient *recipient = spool_stored_recipient(stored, net->recipient);
+
+    if (!recipient || (out->row && net->recipient <= out[-1].index))
+        return -EBADMSG;
+    out->index = net->recipient;
+    out->attempts = net->attempts;
+    out->next_attempt_us = net->next_attempt_us;
+    out->state =
+        net->outcome == SPOOL_OUTCOME_HELD ? SPOOL_RECIPIENT_HELD : SPOOL_RECIPIENT_WAITING;
+    if (net->route.size)
+        return domains_use(&spool->index.domains, net->route, &out->domain);
+    return index_set_domain(&spool->index, out, recipient->address);
+}
+
+/* That a recipient's sender was notified stands behind that the recipient waits. */
+static int moved_notified(struct spool_message *message, const struct record_net *net,
+                          uint32_t row_count)
+{
+    if (row_count == 0 || message->recipients[row_count - 1].index != net->recipient)
+        return -EBADMSG;
+    message->recipients[row_count - 1].is_notified = 1;
+    return 0;
+}
+
 /* The message's waiting rows are exactly those that the record names. */
 static int moved_rows(struct spool *spool, const struct record_message *meta,
                       const struct envelope *envelope, struct spool_message **out)
@@ -82,26 +117,16 @@ static int moved_rows(struct spool *spool, const struct record_message *meta,
     struct spool_stored stored = {.envelope = *envelope,
                                   .expansions = meta->expansions,
                                   .expansion_count = meta->expansion_count};
-    struct spool_message *message = index_new_rows(&spool->index, (uint32_t)meta->net_count);
+    struct spool_message *message = index_new_rows(&spool->index, (uint32_t)count_rows(meta));
+    uint32_t row = 0;
     int r = message ? 0 : -ENOMEM;
 
-    for (uint32_t i = 0; r == 0 && i < meta->net_count; i++) {
+    for (size_t i = 0; r == 0 && i < meta->net_count; i++) {
         const struct record_net *net = &meta->net[i];
-        const struct envelope_recipient *recipient =
-            spool_stored_recipient(&stored, net->recipient);
-        if (!recipient || (i && net->recipient <= meta->net[i - 1].recipient)) {
-            r = -EBADMSG;
-            break;
-        }
-        message->recipients[i].index = net->recipient;
-        message->recipients[i].attempts = net->attempts;
-        message->recipients[i].next_attempt_us = net->next_attempt_us;
-        message->recipients[i].state =
-            net->outcome == SPOOL_OUTCOME_HELD ? SPOOL_RECIPIENT_HELD : SPOOL_RECIPIENT_WAITING;
-        if (net->route.size)
-            r = domains_use(&spool->index.domains, net->route, &message->recipients[i].domain);
+        if (net->outcome == SPOOL_OUTCOME_NOTIFIED)
+            r = moved_notified(message, net, row);
         else
-            r = index_set_domain(&spool->index, &message->recipients[i], recipient->address);
+            r = moved_row(spool, &stored, net, &message->recipients[row++]);
     }
     if (r < 0) {
         index_free_message(&spool->index, message);

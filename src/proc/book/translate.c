@@ -118,6 +118,8 @@ static int moved(struct translator *t, const struct spool_followed *record)
         return -ENOMEM;
     for (size_t i = 0; i < record->waiting_count; i++) {
         struct book_waiting *next = &waiting[again.waiting_count];
+        if (record->waiting[i].outcome == SPOOL_OUTCOME_NOTIFIED)
+            continue; /* stands behind that it waits */
         next->index = record->waiting[i].recipient;
         again.waiting_count += find_recipient(record, next);
     }

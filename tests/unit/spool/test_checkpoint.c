@@ -109,6 +109,8 @@ static void may_be_fuzzy(void **state)
         spool_run_task(task);
         spool_finish_task(w->spool, task, ++w->now_us);
         assert_int_equal(world_status(w, 61 - next, 2, SPOOL_OUTCOME_HELD), 0);
+        if (next % 2)
+            assert_int_equal(world_status(w, 61 - next, 2, SPOOL_OUTCOME_NOTIFIED), 0);
         assert_int_equal(world_accept(w, 100 + next, 1, 3000), 0);
         assert_int_equal(world_commit(w), 0);
         for (unsigned r = next % 3; r < 3; r++)
@@ -126,6 +128,7 @@ static void may_be_fuzzy(void **state)
             assert_non_null(world_find(w, 100 + i));
             struct spool_recipient *r = spool_find_recipient(world_find(w, 61 - i), 2);
             assert_int_equal(r->state, SPOOL_RECIPIENT_HELD);
+            assert_int_equal(r->is_notified, i % 2);
         }
         assert_int_equal(w->spool->index.messages, 60);
     }

@@ -166,6 +166,7 @@ static void keeps_expansions_and_held(void **state)
     assert_int_equal(world_commit(w), 0);
     assert_int_equal(world_status(w, 5000, 3, SPOOL_OUTCOME_HELD), 0);
     assert_int_equal(world_status(w, 5000, 2, SPOOL_OUTCOME_DELIVERED), 0);
+    assert_int_equal(world_status(w, 5000, 1, SPOOL_OUTCOME_NOTIFIED), 0);
     uint64_t first = world_find(w, 5000)->home->number;
     pass(w, 1, 300);
     fold(w);
@@ -175,6 +176,8 @@ static void keeps_expansions_and_held(void **state)
         assert_int_equal(message->waiting, 2);
         assert_int_equal(spool_find_recipient(message, 3)->state, SPOOL_RECIPIENT_HELD);
         assert_int_equal(spool_find_recipient(message, 1)->state, SPOOL_RECIPIENT_WAITING);
+        assert_true(spool_find_recipient(message, 1)->is_notified);
+        assert_false(spool_find_recipient(message, 3)->is_notified);
         assert_int_equal(spool_reader_open(w->spool, message, &reader), 0);
         assert_int_equal(spool_reader_load(reader, &stored), 0);
         assert_span(spool_stored_recipient(stored, 3)->address, "y@c.example");

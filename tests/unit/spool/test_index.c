@@ -107,6 +107,27 @@ static void outcomes_change_states(void **state)
     }
 }
 
+/* Whenever a notice is booked: the plan for the recipient stays. */
+static void a_notice_changes_no_plan(void **state)
+{
+    struct index index = {0};
+    struct spool_message *m = add(&index, 1, 2);
+    struct index_change deferred = {1, SPOOL_OUTCOME_DEFERRED, 4, 9};
+    struct index_change notified = {1, SPOOL_OUTCOME_NOTIFIED, 3, 7};
+
+    (void)state;
+    index_apply(&index, m, &deferred);
+    assert_false(m->recipients[1].is_notified);
+    index_apply(&index, m, &notified);
+    assert_true(m->recipients[1].is_notified);
+    assert_false(m->recipients[0].is_notified);
+    assert_int_equal(m->recipients[1].attempts, 4);
+    assert_int_equal(m->recipients[1].next_attempt_us, 9);
+    index_apply(&index, m, &deferred);
+    assert_true(m->recipients[1].is_notified);
+    index_done(&index);
+}
+
 static void counts_what_lives_where(void **state)
 {
     struct index index = {0};
@@ -165,9 +186,13 @@ static void is_small(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_what_it_has),      cmocka_unit_test(interns_domains),
-        cmocka_unit_test(outcomes_change_states), cmocka_unit_test(counts_what_lives_where),
-        cmocka_unit_test(expands_once),           cmocka_unit_test(is_small),
+        cmocka_unit_test(finds_what_it_has),
+        cmocka_unit_test(interns_domains),
+        cmocka_unit_test(outcomes_change_states),
+        cmocka_unit_test(a_notice_changes_no_plan),
+        cmocka_unit_test(counts_what_lives_where),
+        cmocka_unit_test(expands_once),
+        cmocka_unit_test(is_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
