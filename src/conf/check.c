@@ -142,9 +142,6 @@ static void check_retry(struct check *k)
     else if (r->give_up < UINT64_C(86400000))
         conf_warn(k->problems, place_of(k, "retry", "give_up"),
                   "mail is given up in less than a day; RFC 5321 section 4.5.4.1 asks for 4 or 5");
-    if (r->delay_notice)
-        conf_warn(k->problems, place_of(k, "retry", "delay_notice"),
-                  "not built yet: notices of delay; senders aren't told that mail waits");
 }
 
 static void check_trusted(struct check *k)

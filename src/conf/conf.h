@@ -90,6 +90,8 @@ struct conf {
     size_t relay_count, route_count;
     bool allow_private_mx;
     uint8_t report_language; /* enum conf_language */
+    uint8_t receipts;        /* enum conf_receipts */
+    uint8_t double_bounce;   /* enum conf_double_bounce */
     struct conf_network *trusted;
     size_t trusted_count;
     struct conf_limits limits;

@@ -93,6 +93,8 @@ int conf_cut_queue(const struct conf *c, uint64_t generation, struct arena *aren
         .route_count = route_count,
         .postmaster = c->postmaster,
         .report_language = c->report_language,
+        .receipts = c->receipts,
+        .double_bounce = c->double_bounce,
     };
     return 0;
 }

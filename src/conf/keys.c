@@ -208,9 +208,14 @@ static const struct conf_key mailbox_keys[] = {
 };
 static const struct conf_schema mailbox_schema = {.name = "`mailbox`", KEYS(mailbox_keys)};
 
-static const char *const language_words[] = {"en", "de", NULL};
+static const char *const language_words[] = {"en", "de", "auto", NULL};
+static const char *const receipts_words[] = {"own", "all", "none", NULL};
+static const char *const double_bounce_words[] = {"book", "postmaster", NULL};
 static const struct conf_key report_keys[] = {
     {"language", CONF_TYPE_WORD, offsetof(struct conf, report_language), .words = language_words},
+    {"receipts", CONF_TYPE_WORD, offsetof(struct conf, receipts), .words = receipts_words},
+    {"double_bounce", CONF_TYPE_WORD, offsetof(struct conf, double_bounce),
+     .words = double_bounce_words},
 };
 static const struct conf_schema report_schema = {.name = "`report`", KEYS(report_keys)};
 
@@ -277,7 +282,8 @@ void conf_set_defaults(struct conf *c)
     c->control = SPAN("/run/postbuch/control");
     c->drop = SPAN("/var/spool/postbuch-drop");
     c->segment_size = 64 * MB;
-    c->retry = (struct conf_retry){5 * MINUTE, 4 * HOUR, 4 * DAY, 0};
+    c->retry = (struct conf_retry){5 * MINUTE, 4 * HOUR, 4 * DAY, 4 * HOUR};
+    c->report_language = CONF_LANGUAGE_AUTO;
     c->users = (struct conf_users){SPAN("postbuch"), SPAN("postbuch-net"), SPAN("postbuch-auth"),
                                    SPAN("vmail")};
     c->book_keep = 90 * DAY;

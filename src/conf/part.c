@@ -53,7 +53,9 @@ CODEC_DEFINE(
     CODEC_LIST(struct conf_queue, domains, domain_count, CONF_DOMAINS_MAX, &queue_domain_codec),
     CODEC_LIST(struct conf_queue, routes, route_count, 2 * CONF_DOMAINS_MAX, &queue_route_codec),
     CODEC_SPAN(struct conf_queue, postmaster, CONF_TEXT_MAX),
-    CODEC_UINT(struct conf_queue, report_language, CONF_LANGUAGE_DE));
+    CODEC_UINT(struct conf_queue, report_language, CONF_LANGUAGE_AUTO),
+    CODEC_UINT(struct conf_queue, receipts, CONF_RECEIPTS_NONE),
+    CODEC_UINT(struct conf_queue, double_bounce, CONF_DOUBLE_BOUNCE_POSTMASTER));
 
 int conf_name_compare(struct span a, struct span b)
 {

@@ -64,7 +64,12 @@ struct conf_queue_route {
     bool relay;           /* it is one of `relays` */
 };
 
-enum conf_language { CONF_LANGUAGE_EN, CONF_LANGUAGE_DE };
+/* AUTO: by the country of the sender's domain. */
+enum conf_language { CONF_LANGUAGE_EN, CONF_LANGUAGE_DE, CONF_LANGUAGE_AUTO };
+/* Who gets a receipt when he asks for one (RFC 3461). */
+enum conf_receipts { CONF_RECEIPTS_OWN, CONF_RECEIPTS_ALL, CONF_RECEIPTS_NONE };
+/* What becomes of a report that can't be delivered. */
+enum conf_double_bounce { CONF_DOUBLE_BOUNCE_BOOK, CONF_DOUBLE_BOUNCE_POSTMASTER };
 
 struct conf_queue {
     uint64_t generation;
@@ -85,6 +90,8 @@ struct conf_queue {
     size_t route_count;
     struct span postmaster;  /* may be empty */
     uint8_t report_language; /* enum conf_language */
+    uint8_t receipts;        /* enum conf_receipts */
+    uint8_t double_bounce;   /* enum conf_double_bounce */
 };
 extern const struct codec conf_queue_codec;
 

@@ -285,6 +285,8 @@ struct ipc_job_recipient {
     uint32_t index; /* in the envelope */
     struct span address;
     struct span original;
+    uint8_t notify;    /* enum envelope_notify: for the next station … */
+    struct span orcpt; /* … as this, both RFC 3461; "" for none */
 };
 
 /* Deliver one message to these recipients. A body that is not inline follows in IPC_JOB_BODY.
@@ -299,7 +301,9 @@ struct ipc_job {
     uint8_t body_type;   /* enum envelope_body */
     bool smtputf8;
     int64_t accepted_us;
-    struct span next_hop; /* "": a mailbox here; "mx:DOMAIN"; "host:HOST:PORT[,HOST:PORT...]" */
+    uint8_t returned;        /* enum envelope_return, for the next station */
+    struct span envelope_id; /* RFC 3461 4.4, as given, or "" */
+    struct span next_hop;    /* "": a mailbox here; "mx:DOMAIN"; "host:HOST:PORT[,HOST:PORT...]" */
     struct ipc_job_recipient *recipients;
     size_t recipient_count;
 };
@@ -327,6 +331,7 @@ struct ipc_job_outcome {
     struct span host;    /* the station that said so; "": this one, or none was reached */
     struct span ip;      /* its address, as text; or "" */
     struct span earlier; /* stations tried before it, and what was wrong; or "" */
+    bool knows_wish;     /* delivered: the station offers DSN, so it sends the receipts */
 };
 
 struct ipc_job_result {
@@ -386,7 +391,8 @@ struct ipc_routed {
 };
 
 struct ipc_report_recipient {
-    struct span address, original, status, host, reply, why; /* mail/report.h */
+    struct span address, original, status, host, reply, why, orcpt, instead; /* mail/report.h */
+    bool expired;
     int64_t last_attempt_us;
 };
 
@@ -400,7 +406,9 @@ struct ipc_report {
     struct id original_id;
     struct span sender;
     int64_t arrival_us, until_us;
-    struct span header; /* of the original */
+    struct span header; /* of the original, or all of it: */
+    bool whole;
+    struct span envelope_id;
     struct ipc_report_recipient *recipients;
     size_t recipient_count;
 };

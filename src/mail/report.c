@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/printable.h"
+#include "mail/dsn.h"
 #include "mail/event.h"
 #include "mail/quoted_printable.h"
 #include "mail/report_text.h"
@@ -13,7 +14,21 @@ enum {
     /* Of what is quoted in a field. Escaped it is up to four times as long, and a line may have 998
      * characters (RFC 5322 2.1.1). */
     FIELD_TEXT_MAX = 230,
+    FIELD_TEXT_SHORT = 80,
     REPLY_SHOWN_MAX = 500,
+};
+
+/* How much is quoted. What is too large when written one way is written the next one. */
+struct measure {
+    size_t header_max, reply_max, text_max;
+    bool whole;
+};
+
+static const struct measure measures[] = {
+    {REPORT_HEADER_MAX, REPLY_SHOWN_MAX, FIELD_TEXT_MAX, true},
+    {REPORT_HEADER_MAX, REPLY_SHOWN_MAX, FIELD_TEXT_MAX, false},
+    {REPORT_HEADER_SHORT, REPLY_SHOWN_MAX, FIELD_TEXT_MAX, false},
+    {REPORT_HEADER_SHORT, FIELD_TEXT_SHORT, FIELD_TEXT_SHORT, false},
 };
 
 /* RFC 3464 section 2.3.3. */
@@ -63,9 +78,9 @@ static void wrap(struct buffer *out, const char *indent, struct span text)
 }
 
 /* A stranger's words, each of their lines behind "> ". */
-static void quote(struct buffer *out, struct span reply)
+static void quote(struct buffer *out, struct span reply, size_t max)
 {
-    reply = span_first(reply, REPLY_SHOWN_MAX);
+    reply = span_first(reply, max);
     while (reply.size) {
         ptrdiff_t end = span_find(reply, '\n');
         struct span line = span_first(reply, end < 0 ? reply.size : (size_t)end);
@@ -76,38 +91,76 @@ static void quote(struct buffer *out, struct span reply)
     }
 }
 
-static void put_own_words(struct buffer *out, struct span words)
+/* `format` with its %s as a paragraph. */
+static void put_with(struct buffer *out, const char *indent, const char *format, struct span value)
+{
+    struct buffer line = BUFFER_INIT;
+    const char *at = strstr(format, "%s");
+
+    buffer_append(&line, format, (size_t)(at - format));
+    printable_append(&line, value);
+    buffer_printf(&line, "%s", at + 2);
+    wrap(out, indent, buffer_span(&line));
+    buffer_done(&line);
+}
+
+static void put_with_time(struct buffer *out, const char *indent, const char *format,
+                          int64_t time_us)
+{
+    char time[CLOCK_RFC5322_SIZE];
+
+    clock_format_rfc5322(time_us, time);
+    put_with(out, indent, format, span_from_cstr(time));
+}
+
+static bool same_cause(const struct report_recipient *a, const struct report_recipient *b)
+{
+    return span_equal(a->status, b->status) && span_equal(a->host, b->host) &&
+           span_equal(a->reply, b->reply) && span_equal(a->why, b->why) &&
+           a->expired == b->expired && !a->instead.size && !b->instead.size;
+}
+
+static void put_own_words(struct buffer *out, struct span words, size_t max)
 {
     if (words.size == 0)
         return;
     buffer_append_span(out, SPAN("    "));
-    printable_append(out, span_first(words, REPLY_SHOWN_MAX));
+    printable_append(out, span_first(words, max));
     buffer_append_byte(out, '\n');
 }
 
-static void tell_recipient(const struct report *r, const struct report_recipient *recipient,
-                           struct buffer *out)
+static void tell_cause(const struct report *r, const struct report_recipient *recipient,
+                       const struct measure *m, struct buffer *out)
 {
     const struct report_words *words = &report_words[r->language];
-    char host[300];
 
-    buffer_append_byte(out, '\n');
-    printable_append(out, recipient->address);
-    buffer_append_byte(out, '\n');
     if (r->kind == REPORT_FAILED || r->kind == REPORT_DELAYED)
         wrap(out, "    ", span_from_cstr(report_explain(status_of(r, recipient), r->language)));
-    put_own_words(out, recipient->why);
+    if (recipient->instead.size)
+        put_with(out, "    ", words->instead, span_first(recipient->instead, FIELD_TEXT_MAX));
+    if (recipient->expired)
+        put_with_time(out, "    ", words->expired, r->arrival_us);
+    put_own_words(out, recipient->why, m->reply_max);
     if (!event_is_reply(recipient->reply)) {
-        put_own_words(out, recipient->reply);
-        return;
+        put_own_words(out, recipient->reply, m->reply_max);
+    } else {
+        put_with(out, "    ", words->reply, span_first(recipient->host, m->text_max));
+        quote(out, recipient->reply, m->reply_max);
     }
-    snprintf(host, sizeof(host), SPAN_FMT, SPAN_ARG(span_first(recipient->host, 255)));
-    buffer_append_span(out, SPAN("    "));
-    const char *at = strstr(words->reply, "%s");
-    buffer_append(out, words->reply, (size_t)(at - words->reply));
-    printable_append(out, span_from_cstr(host));
-    buffer_printf(out, "%s\n", at + 2);
-    quote(out, recipient->reply);
+}
+
+/* Recipients one after the other that share a cause share its text. */
+static void tell_recipient(const struct report *r, size_t i, const struct measure *m,
+                           struct buffer *out)
+{
+    const struct report_recipient *recipient = &r->recipients[i];
+
+    if (i == 0 || !same_cause(recipient - 1, recipient))
+        buffer_append_byte(out, '\n');
+    printable_append(out, span_first(recipient->address, m->reply_max));
+    buffer_append_byte(out, '\n');
+    if (i + 1 == r->recipient_count || !same_cause(recipient, recipient + 1))
+        tell_cause(r, recipient, m, out);
 }
 
 /* The original's Subject, as it stands, or "". */
@@ -127,18 +180,8 @@ static struct span find_subject(struct span header)
     return SPAN("");
 }
 
-static void put_with(struct buffer *out, const char *format, const char *value)
-{
-    struct buffer line = BUFFER_INIT;
-    const char *at = strstr(format, "%s");
-
-    buffer_append(&line, format, (size_t)(at - format));
-    buffer_printf(&line, "%s%s", value, at + 2);
-    wrap(out, "", buffer_span(&line));
-    buffer_done(&line);
-}
-
-static void tell(const struct report *r, const char *postmaster, struct buffer *out)
+static void tell(const struct report *r, const char *postmaster, const struct measure *m,
+                 struct buffer *out)
 {
     const struct report_words *words = &report_words[r->language];
     struct span subject = find_subject(r->header);
@@ -146,7 +189,7 @@ static void tell(const struct report *r, const char *postmaster, struct buffer *
 
     wrap(out, "", span_from_cstr(words->opening[r->kind]));
     for (size_t i = 0; i < r->recipient_count; i++)
-        tell_recipient(r, &r->recipients[i], out);
+        tell_recipient(r, i, m, out);
     id_format(&r->original_id, id);
     clock_format_rfc5322(r->arrival_us, time);
     buffer_printf(out, "\n%s: %s, %s", words->message, id, time);
@@ -155,12 +198,10 @@ static void tell(const struct report *r, const char *postmaster, struct buffer *
         printable_append(out, span_first(subject, 200));
     }
     buffer_append_byte(out, '\n');
-    if (r->kind == REPORT_DELAYED && r->until_us) {
-        clock_format_rfc5322(r->until_us, time);
-        put_with(out, words->until, time);
-    }
+    if (r->kind == REPORT_DELAYED && r->until_us)
+        put_with_time(out, "", words->until, r->until_us);
     buffer_append_byte(out, '\n');
-    put_with(out, words->questions, postmaster);
+    put_with(out, "", words->questions, span_from_cstr(postmaster));
 }
 
 /* ---- for programs ---- */
@@ -178,9 +219,9 @@ static void put_printable(struct buffer *out, struct span text, bool utf8)
 }
 
 /* Text for a field: one line, controls escaped, cut. */
-static void put_field_text(struct buffer *out, struct span text, bool utf8)
+static void put_field_text(struct buffer *out, struct span text, size_t max, bool utf8)
 {
-    text = span_first(text, FIELD_TEXT_MAX);
+    text = span_first(text, max);
     while (text.size) {
         ptrdiff_t end = span_find(text, '\n');
         struct span line = span_first(text, end < 0 ? text.size : (size_t)end);
@@ -194,8 +235,23 @@ static void put_field_text(struct buffer *out, struct span text, bool utf8)
 static void put_address(struct buffer *out, const char *name, struct span address)
 {
     buffer_printf(out, "%s: %s;", name, has_eight_bit(address) ? "utf-8" : "rfc822");
-    put_field_text(out, address, true);
+    put_field_text(out, address, FIELD_TEXT_MAX, true);
     buffer_append_span(out, SPAN("\r\n"));
+}
+
+/* RFC 3464 section 2.3.1: as the sender gave it; what he gave none for, as he wrote it in RCPT. */
+static void put_original(struct buffer *out, const struct report_recipient *recipient)
+{
+    struct buffer text = BUFFER_INIT;
+
+    if (recipient->orcpt.size && dsn_original_decode(recipient->orcpt, &text) == 0) {
+        buffer_append_span(out, SPAN("Original-Recipient: "));
+        put_field_text(out, buffer_span(&text), ENVELOPE_ORCPT_MAX, true);
+        buffer_append_span(out, SPAN("\r\n"));
+    } else if (recipient->original.size) {
+        put_address(out, "Original-Recipient", recipient->original);
+    }
+    buffer_done(&text);
 }
 
 static void put_date(struct buffer *out, const char *name, int64_t time_us)
@@ -210,24 +266,24 @@ static void put_date(struct buffer *out, const char *name, int64_t time_us)
 
 /* RFC 3464 section 2.3. Others' words may be UTF-8 where the whole part is (RFC 6533 section 3). */
 static void put_recipient(const struct report *r, const struct report_recipient *recipient,
-                          bool utf8, struct buffer *out)
+                          const struct measure *m, bool utf8, struct buffer *out)
 {
     buffer_append_span(out, SPAN("\r\n"));
-    if (recipient->original.size)
-        put_address(out, "Original-Recipient", recipient->original);
+    put_original(out, recipient);
     put_address(out, "Final-Recipient", recipient->address);
     buffer_printf(out, "Action: %s\r\nStatus: ", actions[r->kind]);
-    put_field_text(out, status_of(r, recipient), utf8);
+    put_field_text(out, status_of(r, recipient), m->text_max, utf8);
     buffer_append_span(out, SPAN("\r\n"));
     if (recipient->host.size) {
         buffer_append_span(out, SPAN("Remote-MTA: dns; "));
-        put_field_text(out, recipient->host, utf8);
+        put_field_text(out, recipient->host, m->text_max, utf8);
         buffer_append_span(out, SPAN("\r\n"));
     }
     if (recipient->reply.size || recipient->why.size) {
         buffer_printf(out, "Diagnostic-Code: %s; ",
                       event_is_reply(recipient->reply) ? "smtp" : "X-Postbuch");
-        put_field_text(out, recipient->reply.size ? recipient->reply : recipient->why, utf8);
+        put_field_text(out, recipient->reply.size ? recipient->reply : recipient->why, m->text_max,
+                       utf8);
         buffer_append_span(out, SPAN("\r\n"));
     }
     put_date(out, "Last-Attempt-Date", recipient->last_attempt_us);
@@ -244,38 +300,61 @@ static void put_part(struct buffer *out, const char *boundary, const char *type,
                   boundary, type, encoding);
 }
 
-static void put_status_part(const struct report *r, const char *boundary, bool smtputf8,
-                            struct buffer *out)
+/* RFC 3464 section 2.2.1. */
+static void put_envelope_id(const struct report *r, struct buffer *out)
+{
+    struct buffer text = BUFFER_INIT;
+
+    if (r->envelope_id.size && dsn_xtext_decode(r->envelope_id, &text) == 0) {
+        buffer_append_span(out, SPAN("Original-Envelope-Id: "));
+        put_field_text(out, buffer_span(&text), ENVELOPE_ENVID_MAX, false);
+        buffer_append_span(out, SPAN("\r\n"));
+    }
+    buffer_done(&text);
+}
+
+static void put_status_part(const struct report *r, const char *boundary, const struct measure *m,
+                            bool smtputf8, struct buffer *out)
 {
     char id[ID_TEXT + 1];
 
     put_part(out, boundary, smtputf8 ? "message/global-delivery-status" : "message/delivery-status",
              smtputf8 ? "8bit" : "7bit");
+    put_envelope_id(r, out);
     id_format(&r->original_id, id);
     buffer_printf(out, "Reporting-MTA: dns; " SPAN_FMT "\r\nX-Postbuch-Id: %s\r\n",
                   SPAN_ARG(r->hostname), id);
     put_date(out, "Arrival-Date", r->arrival_us);
     for (size_t i = 0; i < r->recipient_count; i++)
-        put_recipient(r, &r->recipients[i], smtputf8, out);
+        put_recipient(r, &r->recipients[i], m, smtputf8, out);
     buffer_append_span(out, SPAN("\r\n"));
 }
 
-/* At most `max` bytes, cut behind a line. */
-static struct span cut_header(struct span header, size_t max)
+/* The header block with its last CRLF, at most `max` bytes, cut behind a line. */
+static struct span cut_header(struct span message, size_t max)
 {
+    const char *end = message.size ? memmem(message.data, message.size, "\r\n\r\n", 4) : NULL;
+    struct span header = end ? span_first(message, (size_t)(end - message.data) + 2) : message;
+
     if (header.size <= max)
         return header;
     header = span_first(header, max);
     return span_first(header, (size_t)(span_find_last(header, '\n') + 1));
 }
 
-static void put_header_part(struct span header, const char *boundary, bool eight_bit,
-                            struct buffer *out)
+static const char *original_type(bool whole, bool eight_bit, bool smtputf8)
 {
-    put_part(out, boundary, eight_bit ? "message/global-headers" : "text/rfc822-headers",
-             eight_bit ? "8bit" : "7bit");
-    buffer_append_span(out, header);
-    if (header.size && header.data[header.size - 1] != '\n')
+    if (whole)
+        return smtputf8 ? "message/global" : "message/rfc822";
+    return eight_bit ? "message/global-headers" : "text/rfc822-headers";
+}
+
+static void put_original_part(struct span original, const char *boundary, const char *type,
+                              bool eight_bit, struct buffer *out)
+{
+    put_part(out, boundary, type, eight_bit ? "8bit" : "7bit");
+    buffer_append_span(out, original);
+    if (original.size && original.data[original.size - 1] != '\n')
         buffer_append_span(out, SPAN("\r\n"));
 }
 
@@ -289,7 +368,7 @@ static void put_own_header(const struct report *r, const char *postmaster, const
     id_format(&r->id, id);
     clock_format_rfc5322(r->now_us, time);
     buffer_printf(out, "Date: %s\r\nFrom: %s <%s>\r\nTo: <", time, words->from, postmaster);
-    put_field_text(out, r->sender, true);
+    put_field_text(out, r->sender, FIELD_TEXT_MAX, true);
     buffer_printf(out,
                   ">\r\nSubject: %s\r\nMessage-ID: <%s@" SPAN_FMT ">\r\n"
                   "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
@@ -302,32 +381,42 @@ static bool needs_utf8(const struct report *r)
 {
     bool needs = has_eight_bit(r->sender);
 
-    for (size_t i = 0; i < r->recipient_count; i++)
-        needs |=
-            has_eight_bit(r->recipients[i].address) || has_eight_bit(r->recipients[i].original);
+    for (size_t i = 0; i < r->recipient_count; i++) {
+        const struct report_recipient *one = &r->recipients[i];
+        needs |= has_eight_bit(one->address) || has_eight_bit(one->original) ||
+                 has_eight_bit(one->orcpt);
+    }
     return needs;
 }
 
-static int write_with(const struct report *r, struct span header, struct buffer *out,
+static void format_postmaster(const struct report *r, char *out, size_t size)
+{
+    if (r->postmaster.size)
+        snprintf(out, size, SPAN_FMT, SPAN_ARG(r->postmaster));
+    else
+        snprintf(out, size, "postmaster@" SPAN_FMT, SPAN_ARG(r->hostname));
+}
+
+static int write_with(const struct report *r, const struct measure *m, struct buffer *out,
                       struct report_made *out_made)
 {
-    struct report_made made = {.eight_bit = has_eight_bit(header), .smtputf8 = needs_utf8(r)};
+    bool whole = r->whole && m->whole;
+    struct span original = whole ? r->header : cut_header(r->header, m->header_max);
+    struct report_made made = {.eight_bit = has_eight_bit(original), .smtputf8 = needs_utf8(r)};
     struct buffer text = BUFFER_INIT;
     char postmaster[600], boundary[ID_TEXT + 16], id[ID_TEXT + 1];
 
-    if (r->postmaster.size)
-        snprintf(postmaster, sizeof(postmaster), SPAN_FMT, SPAN_ARG(r->postmaster));
-    else
-        snprintf(postmaster, sizeof(postmaster), "postmaster@" SPAN_FMT, SPAN_ARG(r->hostname));
+    format_postmaster(r, postmaster, sizeof(postmaster));
     id_format(&r->id, id);
     snprintf(boundary, sizeof(boundary), "=_%s_report", id);
     put_own_header(r, postmaster, boundary, out);
     put_part(out, boundary, "text/plain; charset=utf-8", "quoted-printable");
-    tell(r, postmaster, &text);
+    tell(r, postmaster, m, &text);
     quoted_printable_append(out, buffer_span(&text));
     buffer_append_span(out, SPAN("\r\n"));
-    put_status_part(r, boundary, made.smtputf8, out);
-    put_header_part(header, boundary, made.eight_bit, out);
+    put_status_part(r, boundary, m, made.smtputf8, out);
+    put_original_part(original, boundary, original_type(whole, made.eight_bit, made.smtputf8),
+                      made.eight_bit, out);
     buffer_printf(out, "--%s--\r\n", boundary);
     int error = buffer_error(&text) ? buffer_error(&text) : buffer_error(out);
     buffer_done(&text);
@@ -337,15 +426,22 @@ static int write_with(const struct report *r, struct span header, struct buffer 
     return error;
 }
 
+static bool is_sound(const struct report *r)
+{
+    return r->kind < REPORT_KIND_COUNT && r->language < REPORT_LANGUAGE_COUNT && r->sender.size &&
+           r->recipient_count && r->recipient_count <= REPORT_RECIPIENTS_MAX;
+}
+
 int report_write(const struct report *r, struct buffer *out, struct report_made *out_made)
 {
-    if (r->kind >= REPORT_KIND_COUNT || r->language >= REPORT_LANGUAGE_COUNT || !r->sender.size ||
-        !r->recipient_count || r->recipient_count > REPORT_RECIPIENTS_MAX)
+    if (!is_sound(r))
         return -EINVAL;
-    int error = write_with(r, cut_header(r->header, REPORT_HEADER_MAX), out, out_made);
-    if (error == 0 && out->size > REPORT_BYTES_MAX) {
+    for (size_t i = r->whole ? 0 : 1; i < ARRAY_SIZE(measures); i++) {
         buffer_clear(out);
-        error = write_with(r, cut_header(r->header, REPORT_HEADER_SHORT), out, out_made);
+        int error = write_with(r, &measures[i], out, out_made);
+        if (error || out->size <= REPORT_BYTES_MAX)
+            return error;
     }
-    return error;
+    buffer_clear(out);
+    return -EMSGSIZE;
 }

@@ -23,9 +23,11 @@ enum report_kind {
 enum report_language { REPORT_ENGLISH, REPORT_GERMAN, REPORT_LANGUAGE_COUNT };
 
 enum {
-    REPORT_RECIPIENTS_MAX = 5, /* a report of so many fits REPORT_BYTES_MAX, whatever is quoted */
+    REPORT_RECIPIENTS_MAX = 200,
+    REPORT_RECIPIENTS_SURE = 5,    /* so many fit REPORT_BYTES_MAX, whatever is quoted */
     REPORT_HEADER_MAX = 16 * 1024, /* of the original's header; more is cut at a line … */
     REPORT_HEADER_SHORT = 2048,    /* … and to this when else the report would be too large */
+    REPORT_WHOLE_MAX = 40 * 1024,  /* of a message that is brought back whole */
     REPORT_BYTES_MAX = 64 * 1024,  /* what the spool keeps inline */
 };
 
@@ -36,6 +38,9 @@ struct report_recipient {
     struct span host;     /* the station that said so, "" when we did */
     struct span reply;    /* its reply, word for word, lines joined by LF; "" when there was none */
     struct span why;      /* in our words, "" when the reply says all */
+    struct span orcpt;    /* what the sender calls him (RFC 3461 4.2), as given, or "" */
+    struct span instead;  /* an address that was perhaps meant, or "" */
+    bool expired;         /* failed: because the time for attempts was up */
     int64_t last_attempt_us; /* 0: none was made */
 };
 
@@ -51,7 +56,9 @@ struct report {
     struct span sender; /* of the original, canonical: gets the report; never the null sender */
     int64_t arrival_us; /* of the original */
     int64_t until_us;   /* delayed: how long we go on trying */
-    struct span header; /* the original's header block, lines ending in CRLF */
+    struct span header; /* the original's header block, lines ending in CRLF … */
+    bool whole;         /* … or, of at most REPORT_WHOLE_MAX bytes, all of it */
+    struct span envelope_id; /* by which the sender knows it (RFC 3461 4.4), as given, or "" */
     const struct report_recipient *recipients;
     size_t recipient_count;
 };
@@ -62,5 +69,6 @@ struct report_made {
 };
 
 /* Puts the whole report, header and body, lines ending in CRLF, into the empty `out`; at most
- * REPORT_BYTES_MAX. 0, -EINVAL, or the buffer's error. */
+ * REPORT_BYTES_MAX. 0; -EINVAL; -EMSGSIZE: too much, make several of fewer recipients (never with
+ * up to REPORT_RECIPIENTS_SURE); the buffer's error. */
 int report_write(const struct report *report, struct buffer *out, struct report_made *out_made);

@@ -23,6 +23,9 @@ const struct report_words report_words[REPORT_LANGUAGE_COUNT] = {
          .message = "Your message",
          .reply = "The server %s said:",
          .until = "Attempts go on until %s.",
+         .expired = "The time for attempts is up: none has succeeded since %s. This is the last "
+                    "notice.",
+         .instead = "Did you perhaps mean %s?",
          .questions = "Questions? Write to %s and quote the id above; with it, the way of your "
                       "message can be looked up."},
     [REPORT_GERMAN] =
@@ -49,6 +52,9 @@ const struct report_words report_words[REPORT_LANGUAGE_COUNT] = {
          .message = "Ihre Nachricht",
          .reply = "Der Server %s antwortete:",
          .until = "Es wird bis %s weiter versucht.",
+         .expired = "Die Zeit für Versuche ist abgelaufen: Seit %s ist keiner gelungen. Dies ist "
+                    "die letzte Nachricht dazu.",
+         .instead = "Meinten Sie vielleicht %s?",
          .questions = "Fragen? Schreiben Sie an %s und nennen Sie die Kennung oben; mit ihr lässt "
                       "sich der Weg Ihrer Nachricht nachschlagen."},
 };

@@ -11,6 +11,8 @@ struct report_words {
     const char *message;   /* "Your message" block: id, time of arrival */
     const char *reply;     /* before the station's words. %s: host */
     const char *until;     /* delayed: %s: time */
+    const char *expired;   /* %s: time of arrival */
+    const char *instead;   /* %s: address */
     const char *questions; /* %s: postmaster */
 };
 

@@ -10,6 +10,7 @@
 #include "mail/envelope.h"
 #include "mail/field.h"
 #include "mail/report.h"
+#include <errno.h>
 
 static const char boundary[] = "--=_";
 
@@ -61,6 +62,7 @@ static struct span address_of(struct span text)
 
 static void choose_recipient(struct report_recipient *r, struct span *in, struct arena *arena)
 {
+    *r = (struct report_recipient){0};
     r->address = address_of(take_text(in, arena));
     r->original = address_of(take_text(in, arena));
     r->status = span_first(take_text(in, arena), 16);
@@ -68,6 +70,9 @@ static void choose_recipient(struct report_recipient *r, struct span *in, struct
     r->reply = span_first(take_text(in, arena), 4096);
     r->why = span_first(take_text(in, arena), 512);
     r->last_attempt_us = take(in) * INT64_C(1234567891234);
+    r->expired = r->last_attempt_us & 1;
+    r->orcpt = span_first(r->why, ENVELOPE_ORCPT_MAX); /* any text: what is none is left out */
+    r->instead = r->original;
 }
 
 static size_t count_lines(struct span text, const char *start)
@@ -160,14 +165,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     r.kind = take(&in) % (REPORT_KIND_COUNT + 1);
     r.language = take(&in) % REPORT_LANGUAGE_COUNT;
-    r.recipient_count = 1 + take(&in) % REPORT_RECIPIENTS_MAX;
+    uint8_t count = take(&in);
+    r.recipient_count = count > 250 ? REPORT_RECIPIENTS_MAX : 1 + count % REPORT_RECIPIENTS_SURE;
     r.sender = address_of(take_text(&in, &arena));
     r.until_us = take(&in);
+    r.whole = r.until_us & 1;
+    r.envelope_id = span_first(r.sender, ENVELOPE_ENVID_MAX);
     for (size_t i = 0; i < r.recipient_count; i++)
         choose_recipient(&recipients[i], &in, &arena);
     r.header = header_of(in, &header);
-    if (report_write(&r, &out, &made) == 0)
+    int error = report_write(&r, &out, &made);
+    if (error == 0)
         check(&r, buffer_span(&out), &made);
+    assert(error != -EMSGSIZE || r.recipient_count > REPORT_RECIPIENTS_SURE);
     buffer_done(&out);
     buffer_done(&header);
     arena_done(&arena);

@@ -12,10 +12,12 @@
  *   O: it is over; the trouble as "STATUS TEXT"      T: ms   time passes
  *   D: ms until the deadline                         E: the station closes the connection
  *   Q: quit      H: 1 or 0: output stays unwritten
- *   mail FROM [8bit] [utf8] [binary]     to ADDRESS     text BYTES     more BYTES (a next piece)
+ *   mail FROM [8bit] [utf8] [binary] [hdrs] [envid=ID]     wish NOTIFY-NUMBER ORCPT
+ *   to ADDRESS     text BYTES     more BYTES (a next piece)
  *   header BYTES    send     again (what is still open, once more)     session (another one begins)
  */
 #include "script_text.h"
+#include "mail/envelope.h"
 #include "smtp/client/client.h"
 
 #undef NDEBUG
@@ -219,6 +221,10 @@ static void begin_mail(struct run *r, const char *text)
     r->mail.eight_bit = strstr(text, " 8bit");
     r->mail.smtputf8 = strstr(text, " utf8");
     r->mail.binary = strstr(text, " binary");
+    r->mail.returned = strstr(text, " hdrs") ? ENVELOPE_RETURN_HEADER : ENVELOPE_RETURN_ANY;
+    const char *id = strstr(text, " envid=");
+    if (id)
+        r->mail.envelope_id = span_of(id + 7, strcspn(id + 7, " "));
 }
 
 static void add_piece(struct run *r, char *text)
@@ -236,6 +242,17 @@ static void add_recipient(struct run *r, char *text)
     assert(r->mail.recipient_count < RECIPIENTS);
     r->recipients[r->mail.recipient_count++] =
         (struct smtp_client_recipient){.address = script_unescape(text)};
+}
+
+/* "wish NUMBER ORCPT": of the last recipient. */
+static void add_wish(struct run *r, char *text)
+{
+    struct smtp_client_recipient *to = &r->recipients[r->mail.recipient_count - 1];
+    char *rest;
+
+    assert(r->mail.recipient_count);
+    to->notify = (uint8_t)strtoul(text, &rest, 10);
+    to->orcpt = span_trim(script_unescape(rest));
 }
 
 static void send_mail(struct run *r)
@@ -273,6 +290,8 @@ static void run_line(struct run *r, char *line)
         begin_mail(r, text);
     } else if (strncmp(line, "to ", 3) == 0) {
         add_recipient(r, text);
+    } else if (strncmp(line, "wish ", 5) == 0) {
+        add_wish(r, text);
     } else if (strncmp(line, "text ", 5) == 0 || strncmp(line, "more ", 5) == 0) {
         add_piece(r, text);
     } else if (strncmp(line, "header ", 7) == 0) {

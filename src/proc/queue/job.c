@@ -1,6 +1,8 @@
 #include "proc/queue/job.h"
 
 #include "base/log.h"
+#include "mail/dsn.h"
+#include "proc/queue/wish.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,15 +56,32 @@ static const struct envelope_recipient *recipient_of(const struct job *job,
     return parcel ? parcel_recipient(parcel, index) : spool_stored_recipient(job->stored, index);
 }
 
-static int fill_recipients(const struct job *job, const struct parcel *parcel,
+static struct wish_source source_of(const struct job *job, const struct parcel *parcel)
+{
+    if (parcel)
+        return (struct wish_source){&parcel->envelope, parcel->expansions, parcel->expansion_count};
+    return (struct wish_source){&job->stored->envelope, job->stored->expansions,
+                                job->stored->expansion_count};
+}
+
+static int fill_recipients(struct job *job, const struct parcel *parcel, struct arena *arena,
                            struct ipc_job_recipient *out)
 {
+    struct wish_source source = source_of(job, parcel);
+    bool receipts = wish_may_have_receipts(job->queue->conf, source.envelope);
+
     for (uint32_t i = 0; i < job->count; i++) {
         uint32_t index = job->items[i].recipient->index;
         const struct envelope_recipient *r = recipient_of(job, parcel, index);
         if (!r)
             return -EBADMSG;
-        out[i] = (struct ipc_job_recipient){index, r->address, r->original};
+        struct envelope_wish wish = wish_find(&source, index);
+        out[i] = (struct ipc_job_recipient){.index = index,
+                                            .address = r->address,
+                                            .original = r->original,
+                                            .notify = wish.notify,
+                                            .orcpt = wish_original(&wish, r, arena)};
+        job->items[i].wants_receipt = receipts && dsn_wants(wish.notify, ENVELOPE_NOTIFY_SUCCESS);
     }
     return 0;
 }
@@ -75,16 +94,21 @@ static int send_job(struct job *job, const struct parcel *parcel, bool offered)
     const struct envelope *e = parcel ? &parcel->envelope : &job->stored->envelope;
     struct ipc_message m = {.type = IPC_JOB};
     struct ipc_job *wire = &m.job;
+    struct arena arena = ARENA_INIT;
 
-    int r = fill_recipients(job, parcel, recipients);
-    if (r < 0)
+    int r = fill_recipients(job, parcel, &arena, recipients);
+    if (r < 0) {
+        arena_done(&arena);
         return r;
+    }
     *wire = (struct ipc_job){.job = job->number,
                              .id = e->id,
                              .sender = e->sender,
                              .body_type = e->body,
                              .smtputf8 = e->smtputf8,
                              .accepted_us = e->accepted_us,
+                             .returned = e->returned,
+                             .envelope_id = e->envelope_id,
                              .next_hop = job->next_hop,
                              .recipients = recipients,
                              .recipient_count = job->count};
@@ -99,7 +123,9 @@ static int send_job(struct job *job, const struct parcel *parcel, bool offered)
             wire->body = span_of(job->chunk, job->chunk_size);
     }
     job->call.fn = on_result;
-    return ipc_call(job->carrier->channel, &job->call, &m);
+    r = ipc_call(job->carrier->channel, &job->call, &m);
+    arena_done(&arena);
+    return r;
 }
 
 static bool is_streamed(const struct job *job)

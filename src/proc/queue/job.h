@@ -22,6 +22,7 @@ enum job_state { JOB_NEW, JOB_LOADING, JOB_BLOCKED, JOB_OFFERED, JOB_RUNNING };
 struct job_item {
     struct spool_recipient *recipient;
     uint32_t item; /* of the scheduler */
+    bool wants_receipt;
 };
 
 struct job {

@@ -98,10 +98,19 @@ static void take_delivered(struct queue *q, struct outcomes *o, const struct job
 {
     bool here = is_mailbox(q, o->carrier);
 
+    struct spool_status *s =
+        add(o, item->recipient, here ? SPOOL_OUTCOME_DELIVERED : SPOOL_OUTCOME_RELAYED);
+
     *(here ? &q->dispatch.delivered : &q->dispatch.relayed) += 1;
-    describe_all(q, o,
-                 add(o, item->recipient, here ? SPOOL_OUTCOME_DELIVERED : SPOOL_OUTCOME_RELAYED),
-                 from);
+    describe_all(q, o, s, from);
+    /* RFC 3461 5.2.2 c: a station that offers DSN sends the receipt itself. */
+    if (item->wants_receipt && !from->knows_wish) {
+        struct spool_status what = *s;
+        what.detail = SPAN("");
+        what.reply = here ? SPAN("") : s->reply;
+        return_receipt(q, spool_recipient_message(item->recipient),
+                       here ? REPORT_DELIVERED : REPORT_RELAYED, &what);
+    }
     sched_outcome(q->sched, item->item, SCHED_RESULT_DONE, SPAN(""), io_loop_now_ms(q->loop), NULL);
     schedule_close(item->recipient);
 }

@@ -189,6 +189,7 @@ static void on_tick(void *arg)
     settle_resume(q);
     intake_resume(q);
     returns_tick(q);
+    delay_tick(q);
     events_tick(q);
     overdue_tick(q);
     pressure_update(q);
@@ -321,6 +322,9 @@ static void check_closed(struct queue *q)
     spool_get_counts(q->spool, &counts);
     if (dispatch_job_count(q) || q->settling || counts.pending_bytes || !committer_is_idle(q))
         return;
+    if (q->returns.receipts && q->returns.report &&
+        io_loop_now_ms(q->loop) < q->closing_ms + CLOSING_JOBS_MS)
+        return; /* they aren't on disk before their report is */
     void (*closed)(struct queue * q) = q->closed;
     q->closed = NULL;
     closed(q);

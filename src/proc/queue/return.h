@@ -1,23 +1,28 @@
 /*
- * Returning mail: who sent what can't be delivered is told by a report (RFC 3464), a message of its
- * own through the same spool; then the recipient is closed as returned. Never the other way round:
- * a crash in between makes a second report, not a missing one.
+ * Telling senders: who sent what can't be delivered is told by a report (RFC 3464), a message of
+ * its own through the same spool; then the recipient is closed as returned. Never the other way
+ * round: a crash in between makes a second report, not a missing one. In the same way senders are
+ * told once that their mail waits, and of what they wanted a receipt for.
  *
- *   GATHERING ─▶ LOADING ─▶ FINDING ─▶ WRITING ─▶ KEEPING ──sealed──▶ booked as returned
+ *   GATHERING ─▶ LOADING ─▶ FINDING ─▶ WRITING ─▶ KEEPING ──sealed──▶ booked as returned, notified
  *      ▲ other    envelope,  who is     the report  the report
  *      │ ones of  header     the sender process     goes to the spool
  *      │ the message
  *      └────────── RESTING ◀── any step failed for now
  *
  * Nothing of this is on disk before the report is: after a restart the recipient is attempted again
- * and fails again; until then it is shown as held. A report that can't be delivered (null sender,
- * RFC 5321 4.5.5), or whose sender doesn't exist, is nobody's: its recipient is closed as discarded
- * by the rule "double bounce".
+ * and fails again; until then it is shown as held. The same is true of a notice of delay. A receipt
+ * is made after its recipient was closed, so one that was under way at a crash is lost.
+ *
+ * A report that can't be delivered (null sender, RFC 5321 4.5.5), or whose sender doesn't exist, is
+ * nobody's: its recipient is closed as discarded by the rule "double bounce", or the postmaster
+ * gets a report about it, and of that one none.
  */
 #pragma once
 
 #include "io/pool.h"
 #include "ipc/channel.h"
+#include "mail/report.h"
 #include "spool/spool.h"
 
 struct queue;
@@ -29,7 +34,10 @@ struct returns {
     struct io_deferred kick;
     struct id_maker ids;
     uint32_t count;
+    uint32_t receipts;                 /* of these; they keep the process at its end for a while */
+    size_t scan;                       /* of delay.c */
     uint64_t returned, double_bounces; /* recipients, since the start */
+    uint64_t notified, receipted;
 };
 
 void returns_init(struct queue *q);
@@ -46,3 +54,14 @@ void returns_tick(struct queue *q);
  * it before then takes it back. */
 void return_to_sender(struct queue *q, struct spool_recipient *recipient,
                       const struct spool_status *cause);
+
+/* Its sender wants a receipt: DELIVERED, RELAYED, or EXPANDED (then `recipient` is the index of who
+ * became several). Before the message goes; `what` is copied as above. */
+void return_receipt(struct queue *q, struct spool_message *message, enum report_kind kind,
+                    const struct spool_status *what);
+/* A message was accepted: receipts for those that became several. */
+struct parcel;
+void return_expanded(struct queue *q, struct spool_message *message, const struct parcel *parcel);
+
+/* delay.c: whoever has waited too long: looks at a part of all each second. */
+void delay_tick(struct queue *q);

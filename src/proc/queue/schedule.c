@@ -88,6 +88,9 @@ void schedule_added(void *arg, struct spool_message *message)
 
     if (schedule_message(q, message) < 0)
         q->unscheduled = true; /* the tick tries again */
+    const struct parcel *parcel = parcel_find(&q->parcels, &message->id);
+    if (parcel)
+        return_expanded(q, message, parcel);
     dispatch_kick(q);
 }
 

@@ -57,6 +57,10 @@ void queue_status(const struct queue *q, struct buffer *json)
     add(json, "attempts_refused", q->dispatch.refused);
     add(json, "attempts_uncertain", q->dispatch.uncertain);
     add(json, "attempts_lost", q->dispatch.lost);
+    add(json, "returned", q->returns.returned);
+    add(json, "double_bounces", q->returns.double_bounces);
+    add(json, "delays_told", q->returns.notified);
+    add(json, "receipts_sent", q->returns.receipted);
     add(json, "jobs", dispatch_job_count(q));
     add_schedule(q, json);
     add(json, "events_booked", q->events.booked);

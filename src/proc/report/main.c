@@ -30,6 +30,9 @@ static void copy_recipients(const struct ipc_report *from, struct report_recipie
                                           .host = r->host,
                                           .reply = r->reply,
                                           .why = r->why,
+                                          .orcpt = r->orcpt,
+                                          .instead = r->instead,
+                                          .expired = r->expired,
                                           .last_attempt_us = r->last_attempt_us};
     }
 }
@@ -50,6 +53,8 @@ static void on_report(void *owner, const struct ipc_arrival *arrival)
                             .arrival_us = m->arrival_us,
                             .until_us = m->until_us,
                             .header = m->header,
+                            .whole = m->whole,
+                            .envelope_id = m->envelope_id,
                             .recipients = recipients,
                             .recipient_count = m->recipient_count};
     struct ipc_message reply = {.type = IPC_REPORTED};

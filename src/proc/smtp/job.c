@@ -493,8 +493,10 @@ static int copy_recipients(struct smtp_job *job, const struct ipc_job *from)
     mail->recipient_count = n;
     for (size_t i = 0; i < n; i++) {
         mail->recipients[i].address = arena_copy(&job->arena, from->recipients[i].address);
+        mail->recipients[i].notify = from->recipients[i].notify;
+        mail->recipients[i].orcpt = arena_copy(&job->arena, from->recipients[i].orcpt);
         job->indexes[i] = from->recipients[i].index;
-        if (!mail->recipients[i].address.data)
+        if (!mail->recipients[i].address.data || !mail->recipients[i].orcpt.data)
             return -ENOMEM;
     }
     return 0;
@@ -511,7 +513,9 @@ static int copy_job(struct smtp_job *job, const struct ipc_job *from)
     mail->eight_bit = from->body_type == ENVELOPE_BODY_8BITMIME;
     mail->binary = from->body_type == ENVELOPE_BODY_BINARYMIME;
     mail->smtputf8 = from->smtputf8;
-    if (!job->next_hop.data || !mail->sender.data || !mail->header.data)
+    mail->returned = from->returned;
+    mail->envelope_id = arena_copy(&job->arena, from->envelope_id);
+    if (!mail->envelope_id.data || !job->next_hop.data || !mail->sender.data || !mail->header.data)
         return -ENOMEM;
     return copy_recipients(job, from);
 }

@@ -33,6 +33,7 @@ static struct ipc_job_outcome outcome_of(const struct smtp_job *job, size_t i)
         .status = span_from_cstr(untried ? job->trouble_status : r->status),
         .text = untried ? span_from_cstr(job->trouble) : r->text,
         .remote_id = r->result == SMTP_RESULT_TAKEN ? smtp_remote_id(r->text) : SPAN(""),
+        .knows_wish = r->result == SMTP_RESULT_TAKEN && r->knows_wish,
         .host = place->host,
         .ip = place->ip,
         .earlier = span_of(job->earlier, place->earlier),
@@ -54,8 +55,9 @@ void smtp_job_note_earlier(struct smtp_job *job, const struct smtp_place *place,
 
     if (place->host.size == 0 || room <= sizeof("tried before: "))
         return;
-    int n = snprintf(at, room, "%s" SPAN_FMT ": " SPAN_FMT, job->earlier_size ? "; " : "tried before: ",
-                     SPAN_ARG(place->host), SPAN_ARG(text));
+    int n = snprintf(at, room, "%s" SPAN_FMT ": " SPAN_FMT,
+                     job->earlier_size ? "; " : "tried before: ", SPAN_ARG(place->host),
+                     SPAN_ARG(text));
     job->earlier_size += (size_t)n < room ? (size_t)n : room - 1;
 }
 

@@ -65,6 +65,9 @@ static inline bool smtp_result_is_open(enum smtp_result result)
 
 struct smtp_client_recipient {
     struct span address;
+    uint8_t notify;    /* enum envelope_notify; said to a station that offers DSN … */
+    struct span orcpt; /* … with this: RFC 3461 4.2, or "" */
+    bool knows_wish;   /* the station that accepted it does */
     enum smtp_result result;
     bool everybodys; /* the result is of the whole message, not of this recipient */
     char status[SMTP_HEARD_STATUS_SIZE];
@@ -83,7 +86,9 @@ struct smtp_client_mail {
     bool eight_bit;      /* declared as 8BITMIME */
     bool binary;         /* declared as BINARYMIME */
     bool smtputf8;
-    struct arena arena; /* for what was said */
+    uint8_t returned;        /* enum envelope_return */
+    struct span envelope_id; /* RFC 3461 4.4: xtext, or "" */
+    struct arena arena;      /* for what was said */
 };
 
 struct smtp_client;

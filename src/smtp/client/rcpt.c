@@ -1,5 +1,7 @@
 #include "smtp/client/session.h"
 
+#include "mail/dsn.h"
+
 static struct smtp_client_recipient *next_pending(struct smtp_client *c, size_t *at)
 {
     while (*at < c->mail->recipient_count) {
@@ -10,12 +12,40 @@ static struct smtp_client_recipient *next_pending(struct smtp_client *c, size_t 
     return NULL;
 }
 
+/* RFC 3461 5.2.1: what the sender asked for goes with it, word for word; an address in UTF-8 in
+ * ASCII, for a station that knows no other (RFC 6533 section 3). */
+static void put_wish(const struct smtp_client *c, const struct smtp_client_recipient *r,
+                     struct buffer *out)
+{
+    char notify[DSN_NOTIFY_TEXT];
+
+    if (!smtp_client_offers(c, SMTP_EXTENSION_DSN))
+        return;
+    dsn_format_notify(r->notify, notify);
+    if (r->notify)
+        buffer_printf(out, " NOTIFY=%s", notify);
+    if (!r->orcpt.size)
+        return;
+    buffer_append_span(out, SPAN(" ORCPT="));
+    if (c->declare_utf8)
+        buffer_append_span(out, r->orcpt);
+    else
+        dsn_original_ascii(r->orcpt, out);
+}
+
 void smtp_client_say_rcpt(struct smtp_client *c)
 {
     const struct smtp_client_recipient *r = next_pending(c, &c->sent);
+    struct buffer wish = BUFFER_INIT;
 
-    if (r)
-        smtp_client_command(c, SMTP_CLIENT_RCPT, "RCPT TO:<" SPAN_FMT ">", SPAN_ARG(r->address));
+    if (!r)
+        return;
+    put_wish(c, r, &wish);
+    if (buffer_error(&wish))
+        buffer_clear(&wish);
+    smtp_client_command(c, SMTP_CLIENT_RCPT, "RCPT TO:<" SPAN_FMT ">" SPAN_FMT,
+                        SPAN_ARG(r->address), SPAN_ARG(buffer_span(&wish)));
+    buffer_done(&wish);
 }
 
 /* RFC 5321 4.5.3.1.10: too many recipients at once; 552 is what some say instead. */
@@ -30,6 +60,7 @@ void smtp_client_on_rcpt(struct smtp_client *c)
         struct smtp_client_recipient *r = next_pending(c, &c->heard_of);
         if (smtp_client_heard_yes(c)) {
             r->result = SMTP_RESULT_ACCEPTED;
+            r->knows_wish = smtp_client_offers(c, SMTP_EXTENSION_DSN);
             c->accepted++;
         } else {
             smtp_client_settle(c, r, is_too_many(c) ? SMTP_RESULT_AGAIN : smtp_client_result_of(c));

@@ -48,7 +48,6 @@ static const char documented_warnings[] =
     "14:3: warning: not built yet: the service of `pop3`\n"
     "22:47: warning: not built yet: `verify`; every recipient of the domain is accepted\n"
     "24:55: error: not built yet: `tls: require`\n"
-    "29:44: warning: not built yet: notices of delay\n"
     "32:1: warning: not built yet: the page\n";
 
 static int parse(const char *text, struct conf_problems *problems, struct conf *c)
@@ -89,7 +88,7 @@ static void documented_file(void **state)
     assert_span(c.routes[1].name, "*");
     assert_span(c.routes[1].next_hop, "mx");
     assert_false(c.allow_private_mx);
-    assert_int_equal(c.report_language, CONF_LANGUAGE_EN);
+    assert_int_equal(c.report_language, CONF_LANGUAGE_AUTO);
     assert_int_equal(c.trusted_count, 2);
     assert_int_equal(c.trusted[0].prefix, 104);
     assert_int_equal(c.retry.give_up, 4 * 86400000);

@@ -3,6 +3,7 @@
 #include "mail/report.h"
 #include "mail/report_text.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -176,9 +177,11 @@ static void a_long_header_is_cut_at_a_line(void **state)
 }
 
 /* As many recipients as may be, all quoting the longest and worst of words. */
+/* With few recipients whatever is quoted; with many it is refused, so that several are made. */
 static void the_largest_fits_the_spool(void **state)
 {
     static char worst[4096];
+    struct buffer out = BUFFER_INIT;
     struct report_recipient recipients[REPORT_RECIPIENTS_MAX];
     struct report report = failed;
     struct report_made made;
@@ -198,11 +201,113 @@ static void the_largest_fits_the_spool(void **state)
     report.header = buffer_span(&header);
     report.recipients = recipients;
     report.recipient_count = REPORT_RECIPIENTS_MAX;
+    assert_int_equal(report_write(&report, &out, &made), -EMSGSIZE);
+    assert_int_equal(out.size, 0);
+    buffer_done(&out);
+    report.recipient_count = REPORT_RECIPIENTS_SURE;
     char *text = written(&report, &made);
     assert_is_fit_for_smtp(text);
     assert_true(strlen(text) <= REPORT_BYTES_MAX);
     free(text);
     buffer_done(&header);
+}
+
+/* The usual case of a large list: all for the same reason, which is told once. */
+static void many_recipients_share_a_report(void **state)
+{
+    struct report_recipient recipients[REPORT_RECIPIENTS_MAX];
+    char addresses[REPORT_RECIPIENTS_MAX][40];
+    struct report report = failed;
+    struct report_made made;
+    size_t told = 0;
+
+    for (size_t i = 0; i < REPORT_RECIPIENTS_MAX; i++) {
+        recipients[i] = unknown;
+        snprintf(addresses[i], sizeof(addresses[i]), "member.number%zu@far.test", i);
+        recipients[i].address = span_from_cstr(addresses[i]);
+    }
+    report.recipients = recipients;
+    report.recipient_count = REPORT_RECIPIENTS_MAX;
+    char *text = written(&report, &made);
+    assert_is_fit_for_smtp(text);
+    for (const char *at = text; (at = strstr(at, "This address does not exist.")); at++)
+        told++;
+    assert_int_equal(told, 1);
+    assert_has(text, "Final-Recipient: rfc822;member.number0@far.test\r\n");
+    assert_has(text, "Final-Recipient: rfc822;member.number199@far.test\r\n");
+    free(text);
+}
+
+/* What the sender calls message and recipient comes back to him as he meant it (RFC 3464). */
+static void names_of_the_sender(void **state)
+{
+    struct report_recipient recipient = unknown;
+    struct report report = failed;
+    struct report_made made;
+
+    recipient.original = SPAN("bob@near.test");
+    recipient.orcpt = SPAN("rfc822;Bob+2Bx@near.test");
+    report.recipients = &recipient;
+    report.envelope_id = SPAN("QQ+2B1");
+    char *text = written(&report, &made);
+    assert_has(text, "\r\nOriginal-Envelope-Id: QQ+1\r\n");
+    assert_has(text, "\r\nOriginal-Recipient: rfc822;Bob+x@near.test\r\nFinal-Recipient:");
+    assert_has_not(text, "bob@near.test");
+    free(text);
+    recipient.orcpt = SPAN("utf-8;j\xc3\xbcrgen@near.test");
+    text = written(&report, &made);
+    assert_has(text, "message/global-delivery-status");
+    assert_has(text, "Original-Recipient: utf-8;j\xc3\xbcrgen@near.test\r\n");
+    assert_true(made.smtputf8);
+    free(text);
+}
+
+static void the_whole_message(void **state)
+{
+    struct report report = failed;
+    struct report_made made;
+    struct buffer message = BUFFER_INIT;
+
+    report.whole = true;
+    report.header = SPAN("Subject: Hello\r\n\r\nLine one\r\n");
+    char *text = written(&report, &made);
+    assert_has(text, "Content-Type: message/rfc822\r\n");
+    assert_has(text, "\r\n\r\nSubject: Hello\r\n\r\nLine one\r\n--=_");
+    assert_has(text, "\r\n    Hello\r\n");
+    free(text);
+    /* One that can't be had along with all else is cut to its header. */
+    buffer_append_span(&message, report.header);
+    while (message.size < REPORT_BYTES_MAX)
+        buffer_append_span(&message, SPAN("more text\r\n"));
+    report.header = buffer_span(&message);
+    text = written(&report, &made);
+    assert_has(text, "Content-Type: text/rfc822-headers\r\n");
+    assert_has_not(text, "Line one");
+    free(text);
+    buffer_done(&message);
+}
+
+static void what_was_meant_and_the_last_notice(void **state)
+{
+    struct report_recipient recipient = unknown;
+    struct report report = failed;
+    struct report_made made;
+
+    recipient.status = SPAN("5.1.2");
+    recipient.instead = SPAN("nobody@farr.test");
+    report.recipients = &recipient;
+    char *text = written(&report, &made);
+    assert_has(text, "Did you perhaps mean nobody@farr.test?");
+    free(text);
+    recipient.instead = SPAN("");
+    recipient.status = SPAN("5.4.7");
+    recipient.expired = true;
+    report.language = REPORT_GERMAN;
+    text = written(&report, &made);
+    assert_has(text, "Status: 5.4.7\r\n");
+    assert_has(text, "Seit Sat, 21 Nov");
+    assert_has(text, "ist die letzte");
+    free(text);
 }
 
 static void nothing_to_nobody(void **state)
@@ -244,6 +349,10 @@ int main(void)
                                        cmocka_unit_test(nothing_to_nobody),
                                        cmocka_unit_test(the_largest_fits_the_spool),
                                        cmocka_unit_test(explanations),
+                                       cmocka_unit_test(many_recipients_share_a_report),
+                                       cmocka_unit_test(names_of_the_sender),
+                                       cmocka_unit_test(the_whole_message),
+                                       cmocka_unit_test(what_was_meant_and_the_last_notice),
                                        cmocka_unit_test(a_long_header_is_cut_at_a_line)};
     setenv("TZ", "CET-1", 1);
     tzset();

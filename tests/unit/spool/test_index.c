@@ -112,8 +112,10 @@ static void a_notice_changes_no_plan(void **state)
 {
     struct index index = {0};
     struct spool_message *m = add(&index, 1, 2);
-    struct index_change deferred = {1, SPOOL_OUTCOME_DEFERRED, 4, 9};
-    struct index_change notified = {1, SPOOL_OUTCOME_NOTIFIED, 3, 7};
+    struct index_change deferred = {
+        .recipient = 1, .outcome = SPOOL_OUTCOME_DEFERRED, .attempts = 4, .next_attempt_us = 9};
+    struct index_change notified = {
+        .recipient = 1, .outcome = SPOOL_OUTCOME_NOTIFIED, .attempts = 3, .next_attempt_us = 7};
 
     (void)state;
     index_apply(&index, m, &deferred);
