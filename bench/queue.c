@@ -3,13 +3,15 @@
  * plays smtpd and mailbox, so that what is measured here is the queue alone.
  *
  *   bench_queue FOLDER MESSAGES BODY_BYTES IN_FLIGHT [wait]
+ *   bench_queue FOLDER serve SOCKET
  *
  * With `wait` the mailbox defers everything; then it tells what that many waiting recipients take
- * in memory and how long a start with them takes. FOLDER is on the file system to measure and
- * should be empty.
+ * in memory and how long a start with them takes. With `serve` it serves what is in the folder on a
+ * control socket until it is killed, for `postbuch queue` with a configuration that names it.
+ * FOLDER is on the file system to measure and should be empty.
  */
-#include "proc/queue/queue.h"
 #include "base/clock.h"
+#include "proc/queue/control.h"
 #include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,6 +20,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -214,16 +217,42 @@ static void report_waiting(struct io_loop *loop, const struct conf_queue *conf, 
                (double)wanted);
 }
 
+static struct conf_queue_domain domain = {.name = {"here.example", 12}};
+static const struct conf_queue conf = {.segment_size = 64 << 20,
+                                       .disk_reserve = 1,
+                                       .retry_first_ms = 300000,
+                                       .retry_max_ms = 14400000,
+                                       .give_up_ms = 345600000,
+                                       .domains = &domain,
+                                       .domain_count = 1};
+
+static int listen_on(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    unlink(path);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 8) < 0)
+        exit(1);
+    return fd;
+}
+
+static int serve(const char *folder, const char *path)
+{
+    struct io_loop *loop;
+
+    io_loop_new(&loop);
+    if (queue_start(&queue, loop, &conf) < 0 || queue_open(&queue, open_store(folder)) < 0 ||
+        control_listen(&queue, listen_on(path)) < 0)
+        return 1;
+    puts("ready");
+    fflush(stdout);
+    return io_loop_run(loop);
+}
+
 static void run(const char *folder, int smtpd, int mailbox, bool waits)
 {
-    static struct conf_queue_domain domain = {.name = {"here.example", 12}};
-    static const struct conf_queue conf = {.segment_size = 64 << 20,
-                                           .disk_reserve = 1,
-                                           .retry_first_ms = 300000,
-                                           .retry_max_ms = 14400000,
-                                           .give_up_ms = 345600000,
-                                           .domains = &domain,
-                                           .domain_count = 1};
     struct io_loop *loop;
 
     io_loop_new(&loop);
@@ -245,6 +274,8 @@ int main(int argc, char **argv)
 {
     int smtpd[2], mailbox[2];
 
+    if (argc == 4)
+        return serve(argv[1], argv[3]);
     if (argc < 5) {
         fprintf(stderr, "usage: bench_queue FOLDER MESSAGES BODY_BYTES IN_FLIGHT [wait]\n");
         return 2;

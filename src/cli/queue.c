@@ -6,6 +6,7 @@
 #include "cli/queue_damage.h"
 #include "cli/queue_print.h"
 #include "cli/server.h"
+#include "cli/why.h"
 
 #include <errno.h>
 
@@ -171,23 +172,33 @@ static int parse_wishes(int argc, char **argv, struct wishes *w)
 struct listing {
     const struct wishes *wishes;
     size_t count;
-    struct id message; /* of the row before */
+    struct id message;    /* of the row before */
+    struct why_book book; /* of what is shown in full */
     int code;
 };
+
+static const struct trace_entry *entry_of(const struct listing *l, const struct ipc_queue_row *row)
+{
+    return why_book_entry(&l->book, &row->id, row->index);
+}
 
 static void print_json_rows(struct listing *l, const struct ipc_queue_page *page)
 {
     for (size_t i = 0; i < page->row_count; i++) {
         fputs(l->count + i ? ",\n " : "[", stdout);
-        cli_json_print(queue_row_json(&page->rows[i]), 0);
+        cli_json_print(l->wishes->verb == VERB_SHOW
+                           ? queue_row_json_full(&page->rows[i], entry_of(l, &page->rows[i]))
+                           : queue_row_json(&page->rows[i]),
+                       0);
     }
 }
 
 static void print_full_rows(struct listing *l, const struct ipc_queue_page *page)
 {
     for (size_t i = 0; i < page->row_count; i++) {
-        queue_print_full(&page->rows[i], page->now_us, !id_equal(&l->message, &page->rows[i].id));
-        l->message = page->rows[i].id;
+        const struct ipc_queue_row *row = &page->rows[i];
+        queue_print_full(row, entry_of(l, row), page->now_us, !id_equal(&l->message, &row->id));
+        l->message = row->id;
     }
 }
 
@@ -205,12 +216,15 @@ static bool on_page(void *arg, const struct ipc_queue_page *page)
     return l->code == CLI_OK && !ferror(stdout);
 }
 
-static int list(struct cli_control *control, const struct wishes *w)
+static int list(struct cli_control *control, const struct wishes *w, const char *ledger)
 {
     struct listing l = {.wishes = w};
     char id[ID_TEXT + 1];
 
+    if (w->verb == VERB_SHOW)
+        why_book_load(&l.book, ledger, &w->filter.id);
     int code = cli_control_list(control, &w->filter, on_page, &l);
+    why_book_done(&l.book);
     if (code != CLI_OK)
         return code;
     if (w->json)
@@ -293,7 +307,7 @@ int cli_queue(int argc, char **argv)
     else if (w.verb == VERB_DAMAGE)
         code = queue_damage_print(control, w.json);
     else
-        code = w.summary ? summarize(control, &w) : list(control, &w);
+        code = w.summary ? summarize(control, &w) : list(control, &w, server.ledger);
     cli_control_close(control);
     return cli_finish_output("queue", code);
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/printable.h"
+#include "cli/why.h"
 
 enum { DURATION_SIZE = 32 };
 
@@ -50,7 +51,7 @@ static void format_span_of_time(int64_t from_us, int64_t to_us, char out[static 
     clock_format_duration(to_us > from_us ? (to_us - from_us) / 1000 : 0, out);
 }
 
-static void format_wait_only(const struct ipc_queue_row *row, int64_t now_us, struct buffer *out)
+void queue_format_wait_only(const struct ipc_queue_row *row, int64_t now_us, struct buffer *out)
 {
     char pause[DURATION_SIZE];
 
@@ -64,7 +65,7 @@ static void format_wait_only(const struct ipc_queue_row *row, int64_t now_us, st
 
 void queue_format_wait(const struct ipc_queue_row *row, int64_t now_us, struct buffer *out)
 {
-    format_wait_only(row, now_us, out);
+    queue_format_wait_only(row, now_us, out);
     if (row->why.size)
         buffer_printf(out, ": %.*s", SPAN_ARG(row->why));
 }
@@ -122,10 +123,10 @@ static void print_message(const struct ipc_queue_row *row, int64_t now_us)
     printf("\n  accepted %s, %s ago, %llu bytes\n", when, age, (unsigned long long)row->size_bytes);
 }
 
-void queue_print_full(const struct ipc_queue_row *row, int64_t now_us, bool with_message)
+void queue_print_full(const struct ipc_queue_row *row, const struct trace_entry *entry,
+                      int64_t now_us, bool with_message)
 {
-    char deadline[CLOCK_RFC3339_SIZE];
-    struct buffer wait = BUFFER_INIT;
+    struct buffer why = BUFFER_INIT;
 
     if (with_message)
         print_message(row, now_us);
@@ -136,20 +137,21 @@ void queue_print_full(const struct ipc_queue_row *row, int64_t now_us, bool with
         cli_put(stdout, row->original);
         putchar(')');
     }
-    format_wait_only(row, now_us, &wait);
-    printf("\n    waits for ");
-    cli_put(stdout, buffer_span(&wait));
-    printf(", after %u attempt%s\n", row->attempts, row->attempts == 1 ? "" : "s");
-    if (row->why.size) {
-        printf("    last trouble: ");
-        cli_put(stdout, row->why);
-        putchar('\n');
-    }
-    if (row->deadline_us) {
-        clock_format_local(row->deadline_us, deadline);
-        printf("    is given up by a failed attempt after %s\n", deadline);
-    }
-    buffer_done(&wait);
+    putchar('\n');
+    why_append(row, entry, now_us, &why);
+    fwrite(why.data, 1, why.size, stdout);
+    buffer_done(&why);
+}
+
+json_t *queue_row_json_full(const struct ipc_queue_row *row, const struct trace_entry *entry)
+{
+    const struct trace_event *held = entry ? trace_held(entry) : NULL;
+    json_t *object = queue_row_json(row);
+
+    json_object_set_new(object, "trouble", cli_json_text(why_trouble(row, entry)));
+    json_object_set_new(object, "held_by", held ? cli_json_text(held->detail) : json_null());
+    json_object_set_new(object, "to_succeed", json_string(why_remedy(row, entry)));
+    return object;
 }
 
 json_t *queue_row_json(const struct ipc_queue_row *row)

@@ -1,17 +1,24 @@
 /* How rows of the queue look: to people as a table or in full, to programs as JSON. */
 #pragma once
 
+#include "book/trace.h"
 #include "cli/cli.h"
 #include "ipc/catalogue.h"
 
 /* "its next attempt in 4m30s: 452 4.2.2 mailbox full" */
 void queue_format_wait(const struct ipc_queue_row *row, int64_t now_us, struct buffer *out);
 
+/* Only "its next attempt in 4m30s". */
+void queue_format_wait_only(const struct ipc_queue_row *row, int64_t now_us, struct buffer *out);
+
 /* A page of the list; `first`: with titles. 0 or -ENOMEM. */
 int queue_print_page(const struct ipc_queue_page *page, bool first);
-/* All that is known of one recipient; `with_message`: its message's facts before. */
-void queue_print_full(const struct ipc_queue_row *row, int64_t now_us, bool with_message);
+/* All that is known of one recipient, also to the book (`entry`, may be NULL); `with_message`: its
+ * message's facts before. */
+void queue_print_full(const struct ipc_queue_row *row, const struct trace_entry *entry,
+                      int64_t now_us, bool with_message);
 json_t *queue_row_json(const struct ipc_queue_row *row);
+json_t *queue_row_json_full(const struct ipc_queue_row *row, const struct trace_entry *entry);
 
 int queue_print_summary(const struct ipc_queue_summary *summary);
 json_t *queue_summary_json(const struct ipc_queue_summary *summary);

@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/server.h"
+#include "cli/trace_why.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -43,6 +44,7 @@ struct wishes {
     struct trace_query query;
     bool json;
     bool follow;
+    bool serves; /* the server answers us */
     char **what;
     int what_count; /* at least one: "" when none was given */
     struct cli_server server;
@@ -134,6 +136,8 @@ static int show(const struct wishes *w, const struct trace_result *result)
     struct buffer out = BUFFER_INIT;
     int r = w->json ? trace_json(result, &out) : trace_text(result, clock_wall_us(), &style, &out);
 
+    if (r == 0 && w->serves && !w->json)
+        trace_why_not_yet(w->server.control, result, &out);
     if (r == 0)
         fwrite(out.data, 1, out.size, stdout);
     else
@@ -232,7 +236,7 @@ int cli_trace(int argc, char **argv)
         return code;
     if (w.follow && w.what_count > 1)
         return cli_wrong_usage(&usage, "only one thing can be followed at a time");
-    cli_wait_for_book(w.server.control, CATCH_UP_MS);
+    w.serves = cli_wait_for_book(w.server.control, CATCH_UP_MS) != -ENOTCONN;
     if (w.follow)
         return cli_finish_output("trace", follow(&w, w.what[0]));
     for (int i = 0; i < w.what_count; i++) {

@@ -1,0 +1,78 @@
+#include "cli/trace_why.h"
+
+#include "base/printable.h"
+#include "cli/cli.h"
+#include "cli/control.h"
+#include "cli/why.h"
+#include <unistd.h>
+
+enum { MESSAGES_MAX = 20, RECIPIENTS_MAX = 100 };
+
+struct paragraph {
+    const struct trace_message *message;
+    struct buffer *out;
+    size_t count;
+};
+
+static const struct trace_entry *entry_of(const struct trace_message *m, uint32_t index)
+{
+    for (size_t i = 0; i < m->entry_count; i++)
+        if (m->entries[i].index == index)
+            return &m->entries[i];
+    return NULL;
+}
+
+static bool on_page(void *arg, const struct ipc_queue_page *page)
+{
+    struct paragraph *p = arg;
+    char id[ID_TEXT + 1];
+
+    for (size_t i = 0; i < page->row_count && p->count < RECIPIENTS_MAX; i++, p->count++) {
+        const struct ipc_queue_row *row = &page->rows[i];
+        id_format(&row->id, id);
+        buffer_printf(p->out, "Why not yet: %s to ", id);
+        printable_append(p->out, row->address);
+        buffer_printf(p->out, "\n");
+        why_append(row, entry_of(p->message, row->index), page->now_us, p->out);
+    }
+    return p->count < RECIPIENTS_MAX;
+}
+
+static bool waits(const struct trace_message *m)
+{
+    for (size_t i = 0; i < m->entry_count; i++)
+        if (m->entries[i].state == RECIPIENT_WAITING)
+            return true;
+    return false;
+}
+
+static bool answers(const char *path)
+{
+    int fd;
+
+    if (cli_control_connect(path, &fd) != 0)
+        return false;
+    close(fd);
+    return true;
+}
+
+void trace_why_not_yet(const char *control_path, const struct trace_result *result,
+                       struct buffer *out)
+{
+    struct cli_control *control = NULL;
+    size_t asked = 0;
+    int code = CLI_OK;
+
+    for (size_t i = 0; i < result->message_count && asked < MESSAGES_MAX && code == CLI_OK; i++) {
+        struct paragraph p = {.message = &result->messages[i], .out = out};
+        const struct ipc_queue_filter filter = {.id = p.message->id};
+        if (!waits(p.message))
+            continue;
+        if (!control &&
+            (!answers(control_path) || cli_control_open("trace", control_path, &control) != CLI_OK))
+            return;
+        asked++;
+        code = cli_control_list(control, &filter, on_page, &p);
+    }
+    cli_control_close(control);
+}

@@ -1,0 +1,9 @@
+/* What the running server can add to a trace: why each waiting recipient hasn't succeeded yet. */
+#pragma once
+
+#include "book/trace.h"
+
+/* Appends a paragraph for each of the first waiting recipients. Silent when the server can't be
+ * asked. */
+void trace_why_not_yet(const char *control_path, const struct trace_result *result,
+                       struct buffer *out);

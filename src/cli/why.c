@@ -1,0 +1,221 @@
+#include "cli/why.h"
+
+#include "base/clock.h"
+#include "base/printable.h"
+#include "cli/queue_print.h"
+
+/* ---- what the book knows ---- */
+
+void why_book_load(struct why_book *book, const char *ledger, const struct id *id)
+{
+    char text[ID_TEXT + 1];
+    struct trace_query query = {.limit = 1};
+
+    id_format(id, text);
+    query.what = span_from_cstr(text);
+    int r = trace_run(ledger, &query, &book->result);
+    book->loaded = r == 0;
+    if (r < 0)
+        trace_result_done(&book->result);
+}
+
+void why_book_done(struct why_book *book)
+{
+    if (book->loaded)
+        trace_result_done(&book->result);
+    book->loaded = false;
+}
+
+const struct trace_entry *why_book_entry(const struct why_book *book, const struct id *id,
+                                         uint32_t index)
+{
+    for (size_t i = 0; book->loaded && i < book->result.message_count; i++) {
+        const struct trace_message *m = &book->result.messages[i];
+        for (size_t k = 0; id_equal(&m->id, id) && k < m->entry_count; k++)
+            if (m->entries[k].index == index)
+                return &m->entries[k];
+    }
+    return NULL;
+}
+
+static const struct trace_event *last_trouble(const struct trace_entry *e)
+{
+    for (size_t i = e ? e->event_count : 0; i-- > 0;) {
+        unsigned kind = e->events[i].kind;
+        if (kind == EVENT_DEFERRED || kind == EVENT_UNCERTAIN || kind == EVENT_EXPIRED)
+            return &e->events[i];
+    }
+    return NULL;
+}
+
+struct span why_trouble(const struct ipc_queue_row *row, const struct trace_entry *entry)
+{
+    const struct trace_event *event = last_trouble(entry);
+
+    if (event && event->reply.size)
+        return event->reply;
+    return event && event->detail.size ? event->detail : row->why;
+}
+
+/* ---- what would help ---- */
+
+static const char *const by_wait[IPC_WAIT_COUNT] = {
+    [IPC_WAIT_TURN] = "nothing is wrong: it goes as soon as its turn comes",
+    [IPC_WAIT_WINDOW] = "nothing is wrong: it goes when one of the attempts under way has ended",
+    [IPC_WAIT_OUTCOME] = "it is being attempted just now",
+    [IPC_WAIT_RELEASE] =
+        "an administrator must act: postbuch queue release, return, reroute or remove",
+    [IPC_WAIT_CARRIER] = "the process that carries it must run; the supervisor starts it again by "
+                         "itself, postbuch status tells what is wrong",
+    [IPC_WAIT_RETURN] =
+        "the report to its sender is written as soon as the report process has time",
+};
+
+/* By the enhanced status of the last trouble (RFC 3463); "?" fits any. The first that fits. */
+static const struct {
+    const char *status, *remedy;
+} by_status[] = {
+    {"?.1.8", "the sender's domain must be mended: it doesn't resolve for that station"},
+    {"?.2.1", "whoever runs the recipient's mail must switch the mailbox on again"},
+    {"?.2.2", "the recipient must make room in the mailbox"},
+    {"?.2.?", "whoever runs the recipient's mailbox must mend it"},
+    {"?.3.1", "whoever runs that station must make room on its disk"},
+    {"?.3.2", "waiting helps: that station takes no mail at the moment"},
+    {"?.3.4", "the message is too large there; its sender must send it smaller"},
+    {"?.3.?", "whoever runs that station must mend it"},
+    {"?.4.1", "its servers must answer; if they moved, postbuch queue reroute sends it elsewhere"},
+    {"?.4.2", "the connection must hold; whoever runs that station, or the network, must act"},
+    {"?.4.3", "the name servers of its domain must answer; postbuch route ADDRESS asks them again"},
+    {"?.4.4", "a way there must exist: see postbuch route ADDRESS and the routes configured"},
+    {"?.4.5", "waiting helps: that station is overloaded"},
+    {"?.4.6", "the circle must be broken: a forwarding or a route leads back"},
+    {"?.4.?", "the way there must be mended; postbuch route ADDRESS shows it"},
+    {"?.7.1", "waiting may be all (greylisting); else that station's rules must let it in"},
+    {"?.7.?", "that station's rules must let it in; ask its postmaster with its words above"},
+};
+
+static bool status_fits(const char *pattern, struct span status)
+{
+    size_t i = 0;
+
+    for (; pattern[i] && i < status.size; i++)
+        if (pattern[i] != '?' && pattern[i] != status.data[i])
+            return false;
+    return pattern[i] == '\0' && i == status.size;
+}
+
+static bool contains(struct span text, const char *part)
+{
+    struct span wanted = span_from_cstr(part);
+
+    for (size_t i = 0; i + wanted.size <= text.size; i++)
+        if (span_starts_nocase(span_from(text, i), wanted))
+            return true;
+    return false;
+}
+
+static const char *after_trouble(const struct trace_event *event, struct span words)
+{
+    if (event && event->kind == EVENT_UNCERTAIN)
+        return "the next attempt; what was sent before may have arrived, then it comes twice";
+    if (contains(words, "greylist") || contains(words, "graylist"))
+        return "waiting is all: that station lets it in when it comes again (greylisting)";
+    for (size_t i = 0; event && i < ARRAY_SIZE(by_status); i++)
+        if (status_fits(by_status[i].status, event->status))
+            return by_status[i].remedy;
+    return words.size ? "what the words above name must be mended; then it goes by itself, or at "
+                        "once by postbuch queue retry"
+                      : "nothing is wrong: it waits for its time";
+}
+
+const char *why_remedy(const struct ipc_queue_row *row, const struct trace_entry *entry)
+{
+    bool waits_for_time = row->wait == IPC_WAIT_PAUSE || row->wait == IPC_WAIT_DESTINATION;
+
+    if (row->damaged)
+        return "its bytes must be restored from a backup; else remove it and tell its sender";
+    if (row->wait < IPC_WAIT_COUNT && !waits_for_time)
+        return by_wait[row->wait];
+    return after_trouble(last_trouble(entry), why_trouble(row, entry));
+}
+
+/* ---- text ---- */
+
+static void append_time(struct buffer *out, const char *before, int64_t time_us)
+{
+    char text[CLOCK_RFC3339_SIZE];
+
+    clock_format_local(time_us, text);
+    buffer_printf(out, "%s%s", before, text);
+}
+
+static void append_trouble(const struct ipc_queue_row *row, const struct trace_entry *entry,
+                           struct buffer *out)
+{
+    const struct trace_event *event = last_trouble(entry);
+    struct span words = why_trouble(row, entry);
+
+    if (!words.size)
+        return;
+    buffer_printf(out, "    last trouble");
+    if (event)
+        append_time(out, " at ", event->time_us);
+    buffer_printf(out, ": ");
+    if (event && event->host.size) {
+        printable_append(out, event->host);
+        buffer_printf(out, " said: ");
+    }
+    printable_append(out, words);
+    buffer_printf(out, "\n");
+}
+
+/* Others' trouble, when it isn't the same as its own. */
+static void append_destination(const struct ipc_queue_row *row, const struct trace_entry *entry,
+                               struct buffer *out)
+{
+    if (row->wait != IPC_WAIT_DESTINATION || !row->why.size ||
+        span_equal(row->why, span_first(why_trouble(row, entry), row->why.size)))
+        return;
+    buffer_printf(out, "    its destination ");
+    printable_append(out, row->destination);
+    buffer_printf(out, " pauses, for others failed there: ");
+    printable_append(out, row->why);
+    buffer_printf(out, "\n");
+}
+
+static void append_holder(const struct trace_entry *entry, struct buffer *out)
+{
+    const struct trace_event *held = entry ? trace_held(entry) : NULL;
+
+    if (!held)
+        return;
+    append_time(out, "    held since ", held->time_us);
+    if (held->detail.size) {
+        buffer_printf(out, ": ");
+        printable_append(out, held->detail);
+    }
+    buffer_printf(out, "\n");
+}
+
+void why_append(const struct ipc_queue_row *row, const struct trace_entry *entry, int64_t now_us,
+                struct buffer *out)
+{
+    buffer_printf(out, "    waits for ");
+    queue_format_wait_only(row, now_us, out);
+    if (row->next_attempt_us > now_us)
+        append_time(out, ", at ", row->next_attempt_us);
+    buffer_printf(out, ", after %u attempt%s\n", row->attempts, row->attempts == 1 ? "" : "s");
+    if (span_find(row->destination, ':') >= 0) {
+        buffer_printf(out, "    an administrator chose its way: ");
+        printable_append(out, row->destination);
+        buffer_printf(out, "\n");
+    }
+    append_trouble(row, entry, out);
+    append_destination(row, entry, out);
+    append_holder(entry, out);
+    buffer_printf(out, "    to succeed: %s\n", why_remedy(row, entry));
+    if (row->deadline_us) {
+        append_time(out, "    is given up by a failed attempt after ", row->deadline_us);
+        buffer_printf(out, "\n");
+    }
+}
