@@ -68,6 +68,24 @@ def test_show(stuck):
     assert done.returncode == 1 and b'trace' in done.stderr
 
 
+def test_why_not_yet(stuck):
+    """Also after a restart, when the queue itself has forgotten the words of the last trouble."""
+    name, words = row(stuck)['id'], row(stuck)['why']
+    stuck.restart()
+    for command in (['queue', 'show', name], ['trace', name]):
+        text = stuck.command(*command).stdout.decode()
+        assert 'waits for its next attempt in' in text, text
+        assert f'said: {words}' in text or f': {words}' in text, text
+        assert 'to succeed: ' in text and 'is given up by' in text, text
+    stuck.command('queue', 'hold', name)
+    stuck.restart()
+    text = stuck.command('trace', name).stdout.decode()
+    assert 'an administrator must act' in text and f': by uid {os.geteuid()}' in text, text
+    shown, = stuck.json('queue', 'show', name)
+    assert shown['held_by'] == f'by uid {os.geteuid()}' and words in shown['trouble']
+    assert 'postbuch queue release' in shown['to_succeed']
+
+
 def test_summary(stuck):
     summary = stuck.json('queue', '--summary')
     assert (summary['messages'], summary['recipients']) == (1, 1)
