@@ -247,7 +247,7 @@ static struct spool_options options_of(const struct conf_queue *conf)
     struct spool_options options = spool_options_default;
 
     if (conf->segment_size)
-        options.segment_bytes = conf->segment_size;
+        options.segment_bytes = options.bulk_segment_bytes = conf->segment_size;
     if (conf->disk_reserve)
         options.reserve_bytes = conf->disk_reserve;
     return options;
