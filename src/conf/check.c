@@ -119,6 +119,7 @@ static void check_domains(struct check *k)
         conf_warn(k->problems, place_of(k, NULL, "domains"),
                   "no domain is delivered here, so every recipient is refused; add `domains:`");
     conf_check_names(c, k->problems);
+    conf_check_circles(c, k->problems);
     for (size_t i = 0; i < c->domain_count; i++) {
         const struct conf_domain *d = &c->domains[i];
         if (k->whole && d->users.size == 0)

@@ -10,3 +10,6 @@ void conf_check(const struct conf *c, struct conf_problems *problems);
 
 /* check_names.c: names that are in the file more than once, also in different case. */
 void conf_check_names(const struct conf *c, struct conf_problems *problems);
+
+/* check_circles.c: relays and routes that lead back to this server. */
+void conf_check_circles(const struct conf *c, struct conf_problems *problems);

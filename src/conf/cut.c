@@ -206,14 +206,6 @@ int conf_cut_smtp(const struct conf *c, uint64_t generation, struct arena *arena
     return 0;
 }
 
-static bool is_any(const struct conf_address *a)
-{
-    static const uint8_t zero[CONF_IP_BYTES];
-    size_t start = conf_ip_is_v4(a->ip) ? 12 : 0;
-
-    return memcmp(a->ip + start, zero, sizeof(zero) - start) == 0;
-}
-
 enum { OWN_MAX = CONF_LISTENERS_MAX * CONF_ADDRESSES_MAX };
 
 int conf_cut_smtp_own(struct conf_smtp *part, const struct conf_address *machine, size_t count,
@@ -226,9 +218,9 @@ int conf_cut_smtp_own(struct conf_smtp *part, const struct conf_address *machine
         return -ENOMEM;
     for (size_t i = 0; i < part->own_count && n < OWN_MAX; i++) {
         const struct conf_address *listener = &part->own[i];
-        if (!is_any(listener))
+        if (!conf_ip_is_any(listener->ip))
             own[n++] = *listener;
-        for (size_t k = 0; is_any(listener) && k < count && n < OWN_MAX; k++) {
+        for (size_t k = 0; conf_ip_is_any(listener->ip) && k < count && n < OWN_MAX; k++) {
             if (conf_ip_is_v4(machine[k].ip) != conf_ip_is_v4(listener->ip))
                 continue;
             own[n] = machine[k];

@@ -31,6 +31,14 @@ bool conf_ip_is_v4(const uint8_t ip[static CONF_IP_BYTES])
     return memcmp(ip, mapped_prefix, sizeof(mapped_prefix)) == 0;
 }
 
+bool conf_ip_is_any(const uint8_t ip[static CONF_IP_BYTES])
+{
+    static const uint8_t zero[CONF_IP_BYTES];
+    size_t start = conf_ip_is_v4(ip) ? 12 : 0;
+
+    return memcmp(ip + start, zero, sizeof(zero) - start) == 0;
+}
+
 void conf_ip_format(const uint8_t ip[static CONF_IP_BYTES], char out[static CONF_IP_TEXT])
 {
     if (conf_ip_is_v4(ip))

@@ -24,6 +24,8 @@ struct conf_address {
 int conf_ip_parse(struct span text, uint8_t out_ip[static CONF_IP_BYTES]);
 void conf_ip_format(const uint8_t ip[static CONF_IP_BYTES], char out[static CONF_IP_TEXT]);
 bool conf_ip_is_v4(const uint8_t ip[static CONF_IP_BYTES]);
+/* 0.0.0.0 or :: */
+bool conf_ip_is_any(const uint8_t ip[static CONF_IP_BYTES]);
 
 /* "192.0.2.7:25" or "[2001:db8::1]:25"; port 1…65535. */
 /* A name server: "192.0.2.1" (port 53), "192.0.2.1@5353" or as conf_address_parse(). 0 or -EINVAL.

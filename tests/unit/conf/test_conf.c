@@ -223,6 +223,21 @@ static const struct {
      "9:20: error: `::1` is not a domain name\n10:20: error: `smtp:[::1]25` names no host\n"
      "11:20: error: `a b` is not a domain name\n12:20: error: `smtp:h:` names no host\n"
      "13:20: error: `[127.0.0.1]` is not a domain name"},
+    {"back to ourselves",
+     WHOLE "relays: { b.example: { to: [\"smtp:10.0.0.1:25\", \"smtp:127.0.0.1:25\"] } }\n"
+           "routes:\n  c.example: { to: \"smtp:Mail.aaa.example:25\" }\n"
+           "  d.example: { to: \"smtp:127.0.0.1:26\" }\n  e.example: { to: \"smtp:localhost\" }\n"
+           "  f.example: { to: \"smtp:[::1]:25\" }\n",
+     "4:11: warning: `b.example` goes to 127.0.0.1:25, which is this server\n"
+     "6:3: warning: `c.example` goes to mail.aaa.example:25, which is this server\n"
+     "8:3: warning: `e.example` goes to localhost:25, which is this server"},
+    {"back to any of our addresses",
+     HOST DOMAIN "listen: { mx: { address: [\"0.0.0.0:25\", \"[::]:26\"] } }\nroutes:\n"
+                 "  a.example: { to: \"smtp:127.0.0.1:25\" }\n"
+                 "  b.example: { to: \"smtp:[::1]:26\" }\n  c.example: { to: \"smtp:[::1]:25\" }\n"
+                 "  d.example: { to: \"smtp:192.0.2.1:25\" }\n",
+     "5:3: warning: `a.example` goes to 127.0.0.1:25, which is this server\n"
+     "6:3: warning: `b.example` goes to [::1]:26, which is this server"},
     {"verify of a route", WHOLE "routes: { b.example: { to: mx, verify: yes } }\n",
      "error: a route has no key `verify`"},
     {"TLS of routes",
