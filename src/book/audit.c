@@ -42,6 +42,8 @@ static const char *const sql[AUDIT_STATEMENT_COUNT] = {
                            "  WHERE p.message = c.message AND p.recipient_index = c.parent"
                            "  AND p.state = 4)",
     [AUDIT_SQL_DAMAGE] = "SELECT 1 FROM damage WHERE file = ?1",
+    [AUDIT_SQL_DELETED] = "SELECT events, head FROM deleted WHERE kind = ?1 AND week = ?2"
+                          " AND lane = ?3",
     [AUDIT_SQL_REFUSALS] = "SELECT lane, reference, session, time_us, until_us, count, ip, port,"
                            " service, helo, tls, auth, sender, recipient, phase, reply, key,"
                            " commitment, link FROM refusal ORDER BY seq",
@@ -59,6 +61,7 @@ static const char *const names[AUDIT_KIND_COUNT] = {
     [AUDIT_NOT_IN_QUEUE] = "not_in_queue",
     [AUDIT_NOT_IN_BOOK] = "not_in_book",
     [AUDIT_DAMAGE] = "damage",
+    [AUDIT_CHECKPOINT] = "checkpoint",
     [AUDIT_ALARM] = "alarm",
 };
 
@@ -76,6 +79,8 @@ void audit_tell(struct audit *audit, enum audit_kind kind, const struct id *id, 
     if (id)
         finding.id = *id;
     audit->counts->findings += kind != AUDIT_ALARM;
+    audit->counts->broken += kind == AUDIT_FILE || kind == AUDIT_CHAIN || kind == AUDIT_VALUE ||
+                             kind == AUDIT_HEAD || kind == AUDIT_CHECKPOINT;
     audit->options->found(audit->options->arg, &finding);
 }
 
@@ -171,6 +176,8 @@ int audit_run(const char *folder, const struct audit_options *options, struct au
     for (size_t i = 0; r == 0 && i < list.count; i++)
         if (week_end_us(list.files[i].week) > options->since_us)
             r = check_file(&audit, folder, &list.files[i]);
+    if (r == 0)
+        r = audit_check_lost_marks(&audit, folder, &list);
     if (r == 0)
         r = audit_check_queue(&audit, folder);
     audit_set_done(&audit.late);

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "book/ledger.h"
+#include "book/marks.h"
 #include "mail/event.h"
 
 enum audit_kind {
@@ -28,6 +29,7 @@ enum audit_kind {
     AUDIT_NOT_IN_QUEUE, /* waits by the book, but the queue doesn't have it */
     AUDIT_NOT_IN_BOOK,  /* waits in the queue, but not by the book */
     AUDIT_DAMAGE,       /* what the spool found damaged: set aside now, or booked */
+    AUDIT_CHECKPOINT,   /* the chain isn't any more what it was when it was exported */
     AUDIT_ALARM,        /* booked; told only when asked for, and nothing that is off */
     AUDIT_KIND_COUNT
 };
@@ -77,6 +79,8 @@ struct audit_options {
     int64_t now_us;
     int64_t overdue_us; /* how far a next attempt may lie in the past */
     bool with_alarms;
+    const struct marks *expected; /* NULL, or where the chains once were: to be found again */
+    struct marks *reached;        /* NULL, or where to note the chains' ends, as checked */
     void *arg;
     void (*found)(void *arg, const struct audit_finding *finding);
     /* NULL: no progress. Called now and then: events checked in this file, of how many. */
@@ -97,7 +101,11 @@ struct audit_counts {
     uint64_t queue_waiting;
     uint64_t unfolded; /* records of the log that the book will fold when the server starts */
     bool queue_compared;
-    bool queue_stopped; /* compared with the spool of a stopped server */
+    uint64_t marks_found; /* of those expected */
+    uint64_t marks_gone;  /* deleted since with their weeks: only the last link is left of these */
+    uint64_t marks_skipped; /* in weeks that weren't to be checked */
+    uint64_t broken;        /* of the findings: the chain or what it vouches for */
+    bool queue_stopped;     /* compared with the spool of a stopped server */
 };
 
 /* Findings are no error. 0; -ENOENT, -EACCES: the folder can't be read; -ENOMEM. */

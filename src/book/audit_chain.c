@@ -12,6 +12,7 @@ struct lane_check {
     struct chain_hash running, noted;
     uint64_t events, noted_events;
     bool is_noted;
+    const struct mark *next_mark; /* where the chain was exported */
 };
 
 struct lanes {
@@ -31,8 +32,23 @@ static struct lane_check *need_lane(struct audit *audit, struct lanes *lanes, ui
     *lane = (struct lane_check){.lane = number};
     if (chain_first(audit->chain, lanes->kind, audit->week, number, &lane->running) < 0)
         return NULL;
+    lane->next_mark = audit_next_mark(audit, lanes->kind, number, 0);
     lanes->count++;
     return lane;
+}
+
+/* A chain that was exported is looked for even where the file doesn't name it any more. */
+static int need_marked_lanes(struct audit *audit, struct lanes *lanes)
+{
+    const struct marks *expected = audit->options->expected;
+    int r = 0;
+
+    for (size_t i = 0; expected && r == 0 && i < expected->count; i++) {
+        const struct mark *m = &expected->list[i];
+        if (m->kind == lanes->kind && m->week == audit->week)
+            r = need_lane(audit, lanes, m->lane) ? 0 : -EUCLEAN;
+    }
+    return r;
 }
 
 static int read_lanes(struct audit *audit, struct db *db, struct lanes *lanes)
@@ -51,13 +67,19 @@ static int read_lanes(struct audit *audit, struct db *db, struct lanes *lanes)
     }
     if (r < 0 && s)
         sqlite3_reset(s);
-    return r;
+    return r < 0 ? r : need_marked_lanes(audit, lanes);
 }
 
-static void check_heads(struct audit *audit, const struct lanes *lanes)
+static int check_heads(struct audit *audit, const struct lanes *lanes)
 {
-    for (size_t i = 0; i < lanes->count; i++) {
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < lanes->count; i++) {
         const struct lane_check *lane = &lanes->list[i];
+        struct mark end = {lanes->kind, audit->week, lane->lane, lane->events, lane->running};
+        r = audit_end_chain(audit, lane->next_mark, &end);
+        if (!lane->is_noted && lane->events == 0)
+            continue; /* only its mark was there, and that is told */
         if (!lane->is_noted)
             audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
                        "events of a lane that the file doesn't name");
@@ -70,6 +92,7 @@ static void check_heads(struct audit *audit, const struct lanes *lanes)
             audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
                        "the chain doesn't end where it was noted to end");
     }
+    return r;
 }
 
 /* ---- one link ---- */
@@ -113,6 +136,8 @@ static int check_link(struct audit *audit, struct lanes *lanes, const struct sto
                    "an event was changed, removed before this one, or put in");
     lane->running = stored->link;
     lane->events++;
+    if (lane->next_mark && lane->next_mark->events == lane->events)
+        audit_check_mark(audit, &lane->next_mark, &link);
     return 0;
 }
 
@@ -286,9 +311,7 @@ int audit_check_events(struct audit *audit, struct db *db)
     if (r < 0 && s)
         sqlite3_reset(s);
     audit->counts->events += done;
-    if (r == 0)
-        check_heads(audit, &lanes);
-    return r;
+    return r < 0 ? r : check_heads(audit, &lanes);
 }
 
 /* ---- refusals ---- */
@@ -362,7 +385,5 @@ int audit_check_refusals(struct audit *audit, struct db *db)
     }
     if (r < 0 && s)
         sqlite3_reset(s);
-    if (r == 0)
-        check_heads(audit, &lanes);
-    return r;
+    return r < 0 ? r : check_heads(audit, &lanes);
 }

@@ -15,6 +15,7 @@ enum audit_statement {
     AUDIT_SQL_CHILDREN,
     AUDIT_SQL_REFUSALS,
     AUDIT_SQL_DAMAGE,
+    AUDIT_SQL_DELETED,
     AUDIT_STATEMENT_COUNT
 };
 
@@ -41,5 +42,13 @@ int audit_check_refusals(struct audit *audit, struct db *db);
 /* audit_entries.c: every entry's state, orphans, expansions, what is overdue. */
 int audit_check_entries(struct audit *audit, struct db *db);
 int audit_collect_waiting(struct db *db, struct audit_set *set);
+/* audit_marks.c: the next mark of a chain behind that many events; NULL: none. */
+const struct mark *audit_next_mark(const struct audit *audit, enum week_kind kind, uint32_t lane,
+                                   uint64_t after);
+/* The chain has as many events as *next says, the last one with this link. */
+void audit_check_mark(struct audit *audit, const struct mark **next, const struct chain_hash *link);
+int audit_end_chain(struct audit *audit, const struct mark *next, const struct mark *end);
+/* Marks of files that aren't there, or aren't checked. */
+int audit_check_lost_marks(struct audit *audit, const char *folder, const struct ledger_list *list);
 /* audit_queue.c: the queue against the book, when the files were checked; then what is overdue. */
 int audit_check_queue(struct audit *audit, const char *folder);

@@ -3,6 +3,7 @@
  * where the server runs.
  */
 #include "base/clock.h"
+#include "cli/audit_checkpoint.h"
 #include "cli/audit_print.h"
 #include "cli/audit_spool.h"
 #include "cli/catchup.h"
@@ -14,13 +15,26 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum { OPTION_SINCE = 1, OPTION_OVERDUE, OPTION_ALARMS };
+enum {
+    OPTION_SINCE = 1,
+    OPTION_OVERDUE,
+    OPTION_ALARMS,
+    OPTION_CHECKPOINT,
+    OPTION_KEY,
+    OPTION_VERIFY,
+    OPTION_PUBLIC_KEY,
+};
 
 static const struct cli_option options[] = {
     {"since", 0, "TIME", "only the weeks that reach behind it: 30d, 2026-11-21", OPTION_SINCE},
     {"overdue", 0, "AGE", "how long a next attempt may be missed before it is told (1h)",
      OPTION_OVERDUE},
     {"alarms", 0, NULL, "tell the alarms that are booked, too", OPTION_ALARMS},
+    {"checkpoint", 0, "FILE", "write the ends of the chains into a new file, to be kept elsewhere",
+     OPTION_CHECKPOINT},
+    {"key", 0, "FILE", "sign it with this Ed25519 key (PEM)", OPTION_KEY},
+    {"verify-checkpoint", 0, "FILE", "find these ends again in the chains of today", OPTION_VERIFY},
+    {"public-key", 0, "FILE", "who must have signed it (PEM)", OPTION_PUBLIC_KEY},
 };
 
 static const struct cli_usage usage = {
@@ -41,6 +55,7 @@ struct session {
     struct audit_options options;
     struct audit_counts counts;
     struct cli_server server;
+    struct audit_checkpoint checkpoint;
     bool looked; /* at the running queue, once */
 };
 
@@ -146,20 +161,49 @@ static int look_at_queue(void *arg, struct audit_queue *out)
 
 /* ---- options ---- */
 
-static int take_option(struct session *s, int key, const char *value)
+static int take_time(struct session *s, int key, const char *value)
 {
     int64_t time_us;
 
-    if (key == OPTION_ALARMS) {
-        s->options.with_alarms = true;
-        return CLI_OK;
-    }
     if (clock_parse(span_from_cstr(value), s->options.now_us, &time_us) < 0)
         return cli_wrong_usage(&usage, "\"%s\" is no time", value);
     if (key == OPTION_SINCE)
         s->options.since_us = time_us;
     else
         s->options.overdue_us = s->options.now_us - time_us;
+    return CLI_OK;
+}
+
+static int take_option(struct session *s, int key, const char *value)
+{
+    switch (key) {
+    case OPTION_ALARMS:
+        s->options.with_alarms = true;
+        break;
+    case OPTION_CHECKPOINT:
+        s->checkpoint.write = value;
+        break;
+    case OPTION_KEY:
+        s->checkpoint.key = value;
+        break;
+    case OPTION_VERIFY:
+        s->checkpoint.verify = value;
+        break;
+    case OPTION_PUBLIC_KEY:
+        s->checkpoint.public_key = value;
+        break;
+    default:
+        return take_time(s, key, value);
+    }
+    return CLI_OK;
+}
+
+static int check_options(const struct audit_checkpoint *c)
+{
+    if (c->key && !c->write)
+        return cli_wrong_usage(&usage, "--key signs a --checkpoint");
+    if (c->public_key && !c->verify)
+        return cli_wrong_usage(&usage, "--public-key goes with --verify-checkpoint");
     return CLI_OK;
 }
 
@@ -176,6 +220,9 @@ static int parse(struct session *s, int argc, char **argv, bool *out_end)
         return code != CLI_OK ? code : parser.exit_code;
     if (parser.first < argc)
         return cli_wrong_usage(&usage, "it takes no arguments");
+    code = check_options(&s->checkpoint);
+    if (code != CLI_OK)
+        return code;
     if (cli_server_find("audit", parser.config, &s->server) < 0)
         return CLI_USAGE;
     s->print.json = parser.json;
@@ -185,6 +232,12 @@ static int parse(struct session *s, int argc, char **argv, bool *out_end)
 
 static int run(struct session *s)
 {
+    int code = audit_checkpoint_load(&s->checkpoint);
+
+    if (code != CLI_OK)
+        return code;
+    s->options.expected = s->checkpoint.verify ? &s->checkpoint.expected : NULL;
+    s->options.reached = s->checkpoint.write ? &s->checkpoint.reached : NULL;
     int r = audit_run(s->server.ledger, &s->options, &s->counts);
 
     audit_print_end_progress(&s->print);
@@ -193,7 +246,9 @@ static int run(struct session *s)
         return CLI_UNREACHED;
     }
     audit_print_result(&s->print, &s->counts);
-    return s->counts.findings || s->print.is_bad ? CLI_BAD_NEWS : CLI_OK;
+    code =
+        audit_checkpoint_write(&s->checkpoint, s->server.hostname, &s->counts, s->options.now_us);
+    return s->counts.findings || s->print.is_bad ? CLI_BAD_NEWS : code;
 }
 
 int cli_audit(int argc, char **argv)
@@ -209,10 +264,12 @@ int cli_audit(int argc, char **argv)
     if (end)
         return code;
     s.options.arg = &s;
+    s.print.checkpoint = &s.checkpoint;
     s.print.findings = json_array();
     if (isatty(STDERR_FILENO) && !s.print.json)
         s.options.progress = audit_print_progress;
     code = run(&s);
     audit_print_done(&s.print);
+    audit_checkpoint_done(&s.checkpoint);
     return cli_finish_output("audit", code);
 }

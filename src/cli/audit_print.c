@@ -1,5 +1,6 @@
 #include "cli/audit_print.h"
 
+#include "base/clock.h"
 #include "cli/cli.h"
 
 /* ---- what is found ---- */
@@ -78,6 +79,38 @@ static void print_queue(const struct audit_print *s, const struct audit_counts *
                (unsigned long long)c->unfolded);
 }
 
+static void print_checkpoint(const struct audit_checkpoint *v, const struct audit_counts *c)
+{
+    char when[CLOCK_RFC3339_SIZE];
+
+    if (!v->verify)
+        return;
+    clock_format_local(v->expected.time_us, when);
+    printf("Of the %zu chains of %s's checkpoint of %s, %llu are as they were", v->expected.count,
+           v->expected.host, when, (unsigned long long)c->marks_found);
+    if (c->marks_gone)
+        printf(", %llu have been deleted with their week", (unsigned long long)c->marks_gone);
+    if (c->marks_skipped)
+        printf(", %llu are older than --since", (unsigned long long)c->marks_skipped);
+    printf("; %s.\n", v->signature_holds ? "its signature holds"
+                      : v->is_signed     ? "its signature was not checked (--public-key)"
+                                         : "nobody signed it");
+}
+
+static json_t *checkpoint_json(const struct audit_checkpoint *v, const struct audit_counts *c)
+{
+    if (!v->verify)
+        return json_null();
+    return json_pack("{s:o, s:s, s:I, s:I, s:I, s:I, s:s}", "time",
+                     cli_json_time(v->expected.time_us), "host", v->expected.host, "chains",
+                     (json_int_t)v->expected.count, "found", (json_int_t)c->marks_found, "deleted",
+                     (json_int_t)c->marks_gone, "skipped", (json_int_t)c->marks_skipped,
+                     "signature",
+                     v->signature_holds ? "holds"
+                     : v->is_signed     ? "not checked"
+                                        : "none");
+}
+
 static void print_text(const struct audit_print *s, const struct audit_counts *c)
 {
     const struct cli_style *style = cli_style(stdout);
@@ -104,6 +137,7 @@ static void print_text(const struct audit_print *s, const struct audit_counts *c
         printf("%llu outcomes or entries have their origin only in a damaged file, set aside.\n",
                (unsigned long long)c->remade);
     print_queue(s, c);
+    print_checkpoint(s->checkpoint, c);
     if (c->findings)
         printf("%s%llu things are off.%s\n", style->red, (unsigned long long)c->findings,
                style->reset);
@@ -132,6 +166,7 @@ static void print_json(struct audit_print *s, const struct audit_counts *c)
                                           : json_null());
     json_object_set_new(object, "queue_stopped", json_boolean(c->queue_stopped));
     json_object_set_new(object, "unfolded", json_integer((json_int_t)c->unfolded));
+    json_object_set_new(object, "checkpoint", checkpoint_json(s->checkpoint, c));
     json_object_set(object, "findings", s->findings);
     json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
     printf("\n");

@@ -1,7 +1,7 @@
 /* What `postbuch audit` prints: findings as they come, progress, and the sums at the end. */
 #pragma once
 
-#include "book/audit.h"
+#include "cli/audit_checkpoint.h"
 
 #include <jansson.h>
 
@@ -9,6 +9,7 @@ struct audit_print {
     bool json;
     bool progress_shown;
     json_t *findings;
+    const struct audit_checkpoint *checkpoint;
     const char *not_compared; /* why the queue wasn't; "" */
     bool is_bad;              /* … and that is bad news */
 };

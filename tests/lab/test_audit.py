@@ -2,6 +2,7 @@
 import json
 import random
 import shutil
+import subprocess
 
 import lab
 from test_book import send_traced
@@ -138,3 +139,24 @@ def test_damaged_message_is_named_before_and_after_the_start(server):
     assert damage['id'] == queue_id and damage['segment'] == 1
     assert b'postbuch queue damage' in server.command('queue').stdout
     assert queue_id in server.command('queue', 'damage', check=False).stdout.decode()
+
+
+def test_exported_and_signed_checkpoint(server, tmp_path):
+    _, queue_id = send_traced(server)
+    lab.eventually(lambda: audit(server)['delivered'] == 1, 'it is booked')
+    key, public, file = (tmp_path / n for n in ('key', 'public', 'checkpoint'))
+    subprocess.run(['openssl', 'genpkey', '-algorithm', 'ed25519', '-out', key], check=True)
+    subprocess.run(['openssl', 'pkey', '-in', key, '-pubout', '-out', public], check=True)
+    server.command('audit', '--checkpoint', file, '--key', key)
+    assert server.command('audit', '--checkpoint', file, check=False).returncode == 1, 'never over an older one'
+    send_traced(server)
+    lab.eventually(lambda: audit(server)['delivered'] == 2, 'more is booked')
+    told = audit(server, '--verify-checkpoint', file, '--public-key', public)
+    assert told['ok'] and told['checkpoint']['signature'] == 'holds'
+    assert told['checkpoint']['found'] == told['checkpoint']['chains'] == 1
+    text = file.read_text()
+    file.write_text(text.replace(' 2 ', ' 1 '))
+    done = server.command('audit', '--verify-checkpoint', file, '--public-key', public, check=False)
+    assert done.returncode == 1 and b'changed since' in done.stderr
+    finding, = audit(server, '--verify-checkpoint', file)['findings']
+    assert finding['kind'] == 'checkpoint' and finding['file'].startswith('book-')

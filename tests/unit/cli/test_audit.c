@@ -15,7 +15,7 @@ static void sound_book_balances(void **state)
         "\"relayed\":0,\"expanded\":0,\"returned\":0,\"discarded\":0,"
         "\"held\":0,\"messages\":1,\"events\":2,\"refusals\":0,"
         "\"files\":1,\"alarms\":0,\"remade\":0,\"queue_compared\":false,\"queue_waiting\":null,"
-        "\"queue_stopped\":false,\"unfolded\":0,\"findings\":[]}\n");
+        "\"queue_stopped\":false,\"unfolded\":0,\"checkpoint\":null,\"findings\":[]}\n");
 }
 
 static void what_is_off_is_named(void **state)
