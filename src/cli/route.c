@@ -190,7 +190,7 @@ int cli_route(int argc, char **argv)
 {
     struct cli_parser parser;
     struct cli_server server;
-    char full[ENVELOPE_ADDRESS_MAX + 1];
+    char full[ENVELOPE_ADDRESS_MAX + 256]; /* more than is checked, for the compiler */
 
     if (cli_parse_all(&parser, &usage, argc, argv) < 0)
         return parser.exit_code;

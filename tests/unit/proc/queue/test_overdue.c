@@ -140,9 +140,10 @@ static void paused_and_held_are_not_overdue(void **state)
     send_one(w);
     world_until_jobs(w, 2);
     world_rest(w);
-    world_ask(w, &(struct ipc_message){
-                     .type = IPC_QUEUE_ACT,
-                     .queue_act = {.act = IPC_ACT_HOLD, .id = first.id, .index = UINT32_MAX}});
+    world_ask(w,
+              &(struct ipc_message){
+                  .type = IPC_QUEUE_ACT,
+                  .queue_act = {.act = IPC_ACT_HOLD, .filter.id = first.id, .index = UINT32_MAX}});
     for (int i = 0; i < 3; i++)
         walk(w);
     assert_int_equal(w->queue.overdue.count, 0);
