@@ -1,112 +1,21 @@
 /*
- * For targets that play a hostile process at the other end of a channel: any message of the
- * catalogue from few bytes of input, well-formed, so that the fuzzer gets past the decoder; and the
- * socket's end, with the calls that wait for an answer.
+ * For targets that play a hostile process at the other end of a channel: the socket's end, with the
+ * calls that wait for an answer. Messages are made by fuzz_fill.h.
  */
 #pragma once
 
-#include "fuzz.h"
+#include "fuzz_fill.h"
 
 #include "ipc/frame.h"
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FUZZ_CALLS = 32, FUZZ_LIST_MAX = 5, FUZZ_RAW = 0xF0 };
-
-static inline uint8_t fuzz_take(struct span *in)
-{
-    uint8_t byte = in->size ? (uint8_t)in->data[0] : 0;
-    *in = span_from(*in, 1);
-    return byte;
-}
-
-/* `size` bytes into `out`; what is missing is zero. */
-static inline void fuzz_take_bytes(struct span *in, void *out, size_t size)
-{
-    struct span part = span_first(*in, size);
-
-    memset(out, 0, size);
-    if (part.size)
-        memcpy(out, part.data, part.size);
-    *in = span_from(*in, part.size);
-}
-
-/* Up to 0xEF bytes as they are; beyond that eight bytes over and over. */
-static inline struct span fuzz_take_span(struct span *in, struct arena *arena, uint64_t max)
-{
-    uint8_t size = fuzz_take(in);
-    struct span text = span_first(*in, size < FUZZ_RAW ? size : 8);
-    size_t total = size < FUZZ_RAW || !text.size ? text.size : (size - FUZZ_RAW + 1u) * 3000u;
-
-    *in = span_from(*in, text.size);
-    total = total > max ? (size_t)max : total;
-    char *bytes = arena_alloc(arena, total + 1);
-    assert(bytes);
-    for (size_t i = 0; i < total; i++)
-        bytes[i] = text.data[i % text.size];
-    return span_of(bytes, total);
-}
-
-static inline uint64_t fuzz_take_number(struct span *in, const struct codec_field *field)
-{
-    uint8_t small = fuzz_take(in);
-    uint64_t number = small;
-
-    if (small >= FUZZ_RAW)
-        fuzz_take_bytes(in, &number, field->size);
-    if (field->kind == CODEC_KIND_INT)
-        return small < FUZZ_RAW ? (uint64_t)(int64_t)(int8_t)small : number;
-    return field->max < UINT64_MAX ? number % (field->max + 1) : number;
-}
-
-static inline void fuzz_fill(const struct codec *codec, struct span *in, struct arena *arena,
-                             void *value);
-
-static inline void fuzz_fill_list(const struct codec_field *field, struct span *in,
-                                  struct arena *arena, char *value)
-{
-    size_t count = fuzz_take(in) % (FUZZ_LIST_MAX + 1);
-
-    count = count > field->max ? (size_t)field->max : count;
-    char *elements = arena_alloc_array(arena, count + 1, field->element->size);
-    assert(elements);
-    memset(elements, 0, (count + 1) * field->element->size);
-    for (size_t i = 0; i < count; i++)
-        fuzz_fill(field->element, in, arena, elements + i * field->element->size);
-    memcpy(value + field->offset, &elements, sizeof(elements));
-    memcpy(value + field->count_offset, &count, sizeof(count));
-}
-
-/* `value` is zero; as deep as the tables are. */
-static inline void fuzz_fill(const struct codec *codec, struct span *in, struct arena *arena,
-                             void *value)
-{
-    char *at = value;
-
-    for (size_t i = 0; i < codec->field_count; i++) {
-        const struct codec_field *field = &codec->fields[i];
-        if (field->kind == CODEC_KIND_LIST) {
-            fuzz_fill_list(field, in, arena, at);
-        } else if (field->kind == CODEC_KIND_SPAN) {
-            struct span text = fuzz_take_span(in, arena, field->max);
-            memcpy(at + field->offset, &text, sizeof(text));
-        } else if (field->kind == CODEC_KIND_FIXED) {
-            uint8_t first = fuzz_take(in);
-            memset(at + field->offset, first, field->size);
-            if (first >= FUZZ_RAW)
-                fuzz_take_bytes(in, at + field->offset, field->size);
-        } else {
-            uint64_t number = fuzz_take_number(in, field);
-            memcpy(at + field->offset, &number, field->size);
-        }
-    }
-}
-
-/* ---- the end of a channel ---- */
+enum { FUZZ_CALLS = 32 };
 
 struct fuzz_peer {
-    int fd; /* -1: it has closed, or was closed */
+    int fd;   /* -1: it has closed, or was closed */
+    int gift; /* goes with messages that carry a descriptor; borrowed */
     struct buffer in, out;
     struct {
         enum ipc_type type;
@@ -212,12 +121,42 @@ static inline uint64_t fuzz_peer_token(struct fuzz_peer *p, enum ipc_type type, 
                                                                         : fuzz_peer_new_token(p);
 }
 
+/* The frame with its descriptor, behind all that was queued. */
+static inline void fuzz_peer_send_fd(struct fuzz_peer *p, const struct buffer *frame)
+{
+    union {
+        struct cmsghdr align;
+        char data[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec part = {frame->data, frame->size};
+    struct msghdr msg = {.msg_iov = &part,
+                         .msg_iovlen = 1,
+                         .msg_control = control.data,
+                         .msg_controllen = sizeof(control.data)};
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+    *cmsg = (struct cmsghdr){
+        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+    memcpy(CMSG_DATA(cmsg), &p->gift, sizeof(int));
+    fuzz_peer_flush(p);
+    if (p->fd >= 0 && p->out.size == 0)
+        (void)!sendmsg(p->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static inline void fuzz_peer_send(struct fuzz_peer *p, const struct ipc_message *message,
                                   uint8_t choice)
 {
+    const struct ipc_row *row = ipc_row(message->type);
+    bool with_fd = row->carries_fd && p->gift > 0;
+    struct buffer frame = BUFFER_INIT;
     uint64_t token = fuzz_peer_token(p, message->type, choice);
 
-    if (ipc_frame_encode(message, token, false, &p->out) == 0)
-        p->asked += ipc_row(message->type)->reply != IPC_NONE;
+    if (ipc_frame_encode(message, token, with_fd, &frame) == 0)
+        p->asked += row->reply != IPC_NONE;
+    if (with_fd && buffer_error(&frame) == 0)
+        fuzz_peer_send_fd(p, &frame);
+    else
+        buffer_append_span(&p->out, buffer_span(&frame));
+    buffer_done(&frame);
     fuzz_peer_flush(p);
 }

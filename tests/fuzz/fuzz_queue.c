@@ -3,7 +3,7 @@
  * book and an administrator send any messages, well-formed or not, and answer its calls with
  * anything. Input: a byte that picks the peer, a byte for the type, the fields (fuzz_peer.h). A
  * commit's envelope is well-formed, too, and what a good smtpd would send where the input doesn't
- * say otherwise.
+ * say otherwise, with the directory's tickets.
  *
  * The queue doesn't end; a violation costs only its sender the channel; each call is answered at
  * most once; a message that was said to be accepted is in the spool, or all of it has its fate.
@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+enum { ORIGIN = 7 }; /* of the ids that smtpd may make */
 enum { SMTPD, MAILBOX, SMTP, DIRECTORY, REPORT, BOOK, ADMIN, PEERS, OPS_MAX = 24, TURNS_MAX = 300 };
 
 static const enum ipc_peer kinds[] = {IPC_PEER_SMTPD,     IPC_PEER_MAILBOX, IPC_PEER_SMTP,
@@ -34,10 +35,12 @@ struct play {
     struct conf_queue conf;
     struct fuzz_peer peers[PEERS];
     struct id_maker ids;
+    struct ticket_office office;
     struct {
         uint64_t token;
         struct id id;
-    } commits[OPS_MAX]; /* without an answer yet, and with recipients that don't expand */
+        bool expands, forged; /* its tickets are not what the directory issued */
+    } commits[OPS_MAX];       /* without an answer yet */
     size_t commit_count;
     bool results; /* somebody has reported on a job: a message may be gone by now */
 };
@@ -85,6 +88,7 @@ static void make_folder(struct play *p)
 
 static void begin(struct play *p)
 {
+    static const uint8_t key[TICKET_KEY_BYTES] = {1};
     char spool[80];
     struct store *store;
 
@@ -100,15 +104,17 @@ static void begin(struct play *p)
                                   .give_up_ms = INT64_C(4) * 86400000,
                                   .domains = domains,
                                   .domain_count = 1};
-    id_maker_init(&p->ids, 7, 1);
+    id_maker_init(&p->ids, ORIGIN, 1);
     assert(io_loop_new(&p->loop) == 0);
     snprintf(spool, sizeof(spool), "%s/spool", p->folder);
     int fd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert(queue_start(&p->queue, p->loop, &p->conf) == 0);
+    assert(ticket_office_open(&p->office, key) == 0);
+    assert(tickets_use_key(&p->queue.tickets, key) == 0);
     assert(store_file_new(fd, &store) == 0 && queue_open(&p->queue, store) == 0);
     assert(control_listen(&p->queue, listen_in(p)) == 0);
     for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
-        assert(queue_peer(&p->queue, kinds[i], 0, fuzz_peer_open(&p->peers[i])) == 0);
+        assert(queue_peer(&p->queue, kinds[i], 0, ORIGIN, fuzz_peer_open(&p->peers[i])) == 0);
     connect_admin(p);
 }
 
@@ -117,6 +123,7 @@ static void end(struct play *p)
     for (unsigned i = 0; i < PEERS; i++)
         fuzz_peer_close(&p->peers[i]);
     queue_done(&p->queue);
+    ticket_office_done(&p->office);
     io_loop_free(p->loop);
     nftw(p->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
@@ -131,7 +138,9 @@ static void on_answer(void *arg, const struct ipc_frame *frame, const struct ipc
     for (size_t i = 0; message->type == IPC_COMMITTED && i < p->commit_count; i++) {
         if (p->commits[i].token != frame->token)
             continue;
-        assert(message->committed.result != IPC_COMMIT_ACCEPTED || p->results ||
+        bool accepted = message->committed.result == IPC_COMMIT_ACCEPTED;
+        assert(!accepted || !p->commits[i].forged);
+        assert(!accepted || p->results || p->commits[i].expands ||
                spool_find(p->queue.spool, &p->commits[i].id));
         p->commits[i] = p->commits[--p->commit_count];
         return;
@@ -153,20 +162,42 @@ static void turn(struct play *p)
 
 /* ---- messages ---- */
 
-static void note_commit(struct play *p, const struct envelope *e)
+static void note_commit(struct play *p, const struct envelope *e, bool forged)
 {
-    uint64_t token = fuzz_peer_new_token(&p->peers[SMTPD]);
+    bool expands = false;
 
     for (size_t i = 0; i < e->recipient_count; i++)
-        if (e->recipients[i].flags & ENVELOPE_RECIPIENT_EXPANDS)
-            return;
-    p->commits[p->commit_count].token = token;
+        expands |= e->recipients[i].flags & ENVELOPE_RECIPIENT_EXPANDS;
+    p->commits[p->commit_count].token = fuzz_peer_new_token(&p->peers[SMTPD]);
+    p->commits[p->commit_count].expands = expands;
+    p->commits[p->commit_count].forged = forged && e->recipient_count;
     p->commits[p->commit_count++].id = e->id;
 }
 
+/* As the directory would have allowed all of it; `forged`: with one bit wrong. */
+static struct span make_tickets(struct play *p, const struct envelope *e, bool forged,
+                                struct arena *arena)
+{
+    size_t size = e->recipient_count * TICKET_BYTES;
+    uint8_t *tickets = arena_alloc(arena, size + 1);
+
+    assert(tickets);
+    for (size_t i = 0; i < e->recipient_count; i++) {
+        struct ticket_facts facts = {.ip = e->client.ip,
+                                     .uid = e->client.uid,
+                                     .sender = e->sender,
+                                     .address = e->recipients[i].address,
+                                     .expands =
+                                         e->recipients[i].flags & ENVELOPE_RECIPIENT_EXPANDS};
+        ticket_issue(&p->office, &facts, tickets + i * TICKET_BYTES);
+    }
+    if (forged && size)
+        tickets[size - 1] ^= 1;
+    return span_of(tickets, size);
+}
+
 /* An envelope in its wire form: by the input, or in the usual way. */
-static struct span make_envelope(struct play *p, struct span *in, struct arena *arena,
-                                 uint64_t size_bytes)
+static void make_commit(struct play *p, struct span *in, struct arena *arena, struct ipc_commit *m)
 {
     uint8_t how = fuzz_take(in);
     struct envelope e = {0};
@@ -177,7 +208,7 @@ static struct span make_envelope(struct play *p, struct span *in, struct arena *
     if (!(how & 1))
         e.id = id_make(&p->ids, clock_wall_us());
     if (!(how & 2))
-        e.size_bytes = size_bytes;
+        e.size_bytes = m->body.size;
     for (size_t i = 0; i < e.recipient_count && !(how & 4); i++) {
         char *address = arena_alloc(arena, 32);
         snprintf(address, 32, "%u@%s", (unsigned)i, domain[(how >> 3 & 1) ^ (i & 1)]);
@@ -185,12 +216,13 @@ static struct span make_envelope(struct play *p, struct span *in, struct arena *
     }
     if (!(how & 16))
         e.wish_count = 0;
-    note_commit(p, &e);
-    struct span copy = SPAN("");
+    note_commit(p, &e, how & 32);
+    m->envelope = SPAN("");
     if (codec_encode(&envelope_codec, &e, &wire) == 0)
-        copy = arena_copy(arena, buffer_span(&wire));
+        m->envelope = arena_copy(arena, buffer_span(&wire));
+    m->tickets = make_tickets(p, &e, how & 32, arena);
+    m->header = SPAN("Received: x\r\n");
     buffer_done(&wire);
-    return copy;
 }
 
 static struct span make_event(struct span *in, struct arena *arena)
@@ -216,8 +248,7 @@ static void make_parts(struct play *p, unsigned which, struct ipc_message *m, st
         return;
     if (m->type == IPC_COMMIT && which == SMTPD) {
         m->commit.upload = how & 3;
-        m->commit.envelope = make_envelope(p, in, arena, m->commit.body.size);
-        m->commit.header = SPAN("Received: x\r\n");
+        make_commit(p, in, arena, &m->commit);
     } else if (m->type == IPC_EVENT) {
         m->event.event = make_event(in, arena);
     } else if (m->type == IPC_UPLOAD_CHUNK) {
@@ -247,7 +278,8 @@ static void revive(struct play *p, unsigned which)
     if (which == ADMIN)
         connect_admin(p);
     else
-        assert(queue_peer(&p->queue, kinds[which], 0, fuzz_peer_open(&p->peers[which])) == 0);
+        assert(queue_peer(&p->queue, kinds[which], 0, ORIGIN, fuzz_peer_open(&p->peers[which])) ==
+               0);
 }
 
 static void op(struct play *p, struct span *in)

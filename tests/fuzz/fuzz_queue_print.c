@@ -1,6 +1,6 @@
 /* Pages and summaries of the queue as a terminal and a program see them: whatever the fields hold,
  * no control reaches the terminal, and JSON stays JSON. The first byte chooses. */
-#include "fuzz_peer.h"
+#include "fuzz_fill.h"
 
 #include "cli/queue_print.h"
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* A trace of anything: for people it holds no control but line ends, for programs each line is
  * JSON, and there is a sentence for every recipient. Input: numbers and texts, in the order in
  * which they are taken below. */
-#include "fuzz_peer.h"
+#include "fuzz_fill.h"
 
 #include "book/trace.h"
 #include <jansson.h>
