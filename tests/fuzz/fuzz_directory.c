@@ -41,7 +41,7 @@ static void begin(struct play *p)
 {
     static const enum ipc_peer kinds[PEERS] = {IPC_PEER_SMTPD, IPC_PEER_SMTPD, IPC_PEER_QUEUE};
 
-    assert(io_loop_new(&p->loop) == 0);
+    assert(ticket_prepare() == 0 && io_loop_new(&p->loop) == 0);
     make_people(&p->generation);
     service_init(&p->service, p->loop, 1);
     service_use(&p->service, &p->generation);

@@ -30,14 +30,18 @@ static void check_json(json_t *value)
 static void print_page(struct span in, struct arena *arena, bool full)
 {
     struct ipc_queue_page page = {0};
+    struct trace_event event = {.kind = fuzz_take(&in) % EVENT_KIND_COUNT};
+    struct trace_entry entry = {.state = RECIPIENT_WAITING, .events = &event, .event_count = 1};
 
+    event.host = fuzz_take_span(&in, arena, 100);
+    event.reply = fuzz_take_span(&in, arena, 100);
     fuzz_fill(&ipc_queue_page_codec, &in, arena, &page);
     for (size_t i = 0; i < page.row_count && full; i++)
-        queue_print_full(&page.rows[i], page.now_us, i == 0);
+        queue_print_full(&page.rows[i], i ? &entry : NULL, page.now_us, i == 0);
     if (!full)
         assert(queue_print_page(&page, true) == 0);
     for (size_t i = 0; i < page.row_count; i++)
-        check_json(queue_row_json(&page.rows[i]));
+        check_json(queue_row_json_full(&page.rows[i], i ? &entry : NULL));
 }
 
 static void print_summary(struct span in, struct arena *arena)

@@ -41,10 +41,14 @@ static bool is_command(struct span line)
 static bool take_message(struct span *rest)
 {
     bool whole = span_starts_nocase(*rest, SPAN(".\r\n"));
-    const char *end = whole ? rest->data : memmem(rest->data, rest->size, "\r\n.\r\n", 5);
+    size_t at = 0;
 
-    *rest = end ? span_from(*rest, (size_t)(end - rest->data) + (whole ? 3 : 5)) : SPAN("");
-    return end;
+    while (!whole && at < rest->size &&
+           !span_starts_nocase(span_from(*rest, at), SPAN("\r\n.\r\n")))
+        at++;
+    bool found = whole || at < rest->size;
+    *rest = span_from(*rest, at + (whole ? 3 : 5));
+    return found;
 }
 
 /* Whether a whole message is in what was sent. */
