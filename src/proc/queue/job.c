@@ -145,14 +145,25 @@ static void fail(struct job *job, int error)
     job_free(job);
 }
 
+/* The chunk is in the channel: the next is read while the carrier takes it. */
+static void read_ahead(struct job *job)
+{
+    job->body_at += job->chunk_size;
+    if (job->body_at < job->stored->body_bytes)
+        job_read_chunk(job);
+}
+
 static void send_bytes(struct job *job, struct span bytes)
 {
     struct ipc_message m = {.type = IPC_JOB_BODY, .job_body = {.job = job->number, .bytes = bytes}};
 
     job->chunk_call.fn = on_chunk_taken;
     int r = ipc_call(job->carrier->channel, &job->chunk_call, &m);
+    job->chunk_ready = false;
     if (r == -EAGAIN)
         move_to(job, &job->carrier->blocked, JOB_RUNNING);
+    else if (r == 0 && job->stored && !job->error)
+        read_ahead(job);
 }
 
 /* When it can't be read an empty one lets the carrier drop the job. */
@@ -319,9 +330,10 @@ void job_loaded(struct job *job)
 
 void job_chunk_read(struct job *job)
 {
+    job->chunk_ready = true;
     if (job->over)
         job_free(job);
-    else if (job->carrier->channel)
+    else if (job->carrier->channel && !ipc_call_is_pending(&job->chunk_call))
         send_chunk(job);
 }
 
@@ -329,9 +341,6 @@ static void on_chunk_taken(struct ipc_call *call, const struct ipc_message *repl
 {
     struct job *job = CONTAINER_OF(call, struct job, chunk_call);
 
-    if (!reply || job->error || !job->stored)
-        return; /* the result tells the rest */
-    job->body_at += job->chunk_size;
-    if (job->body_at < job->stored->body_bytes)
-        job_read_chunk(job);
+    if (reply && job->chunk_ready)
+        send_chunk(job); /* else the read sends it, or the result tells the rest */
 }

@@ -8,8 +8,8 @@
  *     └──much is under way──▶ OFFERED ──wanted──▶ RUNNING, or LOADING first
  *
  * An OFFERED job has gone without its body (carrier.h): nothing can have been delivered.
- * While RUNNING the body of a large message is streamed: a chunk is read on a thread, sent, and the
- * next is read when the carrier has taken it.
+ * While RUNNING the body of a large message is streamed: a chunk is read on a thread and sent, and
+ * the next one read while the carrier takes it.
  */
 #pragma once
 
@@ -47,6 +47,7 @@ struct job {
     char *chunk;  /* up to IPC_CHUNK_MAX of the body, from body_at on */
     size_t chunk_size;
     uint64_t body_at;
+    bool chunk_ready; /* read behind a chunk that went before; waits until that is taken */
     struct ipc_call chunk_call;
 
     uint32_t count;

@@ -23,8 +23,8 @@ struct chunk {
     struct upload *upload; /* NULL: gone, only the spool still knows the chunk */
     uint64_t token;
     size_t held_bytes;
-    size_t size;
-    char bytes[];
+    struct span bytes; /* of the arrival, or the copy */
+    char *copy;        /* while it waits */
 };
 
 static struct upload *find(struct queue_peer *peer, uint64_t number)
@@ -54,6 +54,12 @@ static void reply(struct ipc_channel *channel, uint64_t token, int error)
     ipc_reply(channel, token, &taken);
 }
 
+static void chunk_free(struct chunk *chunk)
+{
+    free(chunk->copy);
+    free(chunk);
+}
+
 static void chunk_answer(struct chunk *chunk, int error)
 {
     struct upload *u = chunk->upload;
@@ -65,7 +71,7 @@ static void chunk_answer(struct chunk *chunk, int error)
         reply(u->peer->channel, chunk->token, error ? error : u->error);
         ipc_release(u->peer->channel, IPC_CLASS_BODY, chunk->held_bytes);
     }
-    free(chunk);
+    chunk_free(chunk);
 }
 
 static void on_written(void *arg, int error)
@@ -82,9 +88,8 @@ static void give(struct upload *u)
     while ((link = list_take_first(&u->waiting))) {
         struct chunk *chunk = CONTAINER_OF(link, struct chunk, link);
         list_append(&u->given, link);
-        int r = u->error ? u->error
-                         : spool_upload_append(u->spooled, span_of(chunk->bytes, chunk->size),
-                                               on_written, chunk);
+        int r =
+            u->error ? u->error : spool_upload_append(u->spooled, chunk->bytes, on_written, chunk);
         if (r == -EAGAIN) {
             list_remove(link);
             list_prepend(&u->waiting, link);
@@ -104,7 +109,7 @@ static void upload_free(struct upload *u)
     while ((link = list_take_first(&u->given)))
         CONTAINER_OF(link, struct chunk, link)->upload = NULL;
     while ((link = list_take_first(&u->waiting)))
-        free(CONTAINER_OF(link, struct chunk, link));
+        chunk_free(CONTAINER_OF(link, struct chunk, link));
     spool_upload_free(u->spooled);
     list_remove(&u->link);
     u->peer->upload_count--;
@@ -133,6 +138,19 @@ static int upload_new(struct queue_peer *peer, uint64_t number, struct upload **
     return 0;
 }
 
+/* The arrival's bytes end with it. */
+static void keep(struct chunk *chunk)
+{
+    chunk->copy = malloc(chunk->bytes.size);
+    if (!chunk->copy) {
+        chunk->upload->error = -ENOMEM;
+        chunk_answer(chunk, -ENOMEM);
+        return;
+    }
+    memcpy(chunk->copy, chunk->bytes.data, chunk->bytes.size);
+    chunk->bytes.data = chunk->copy;
+}
+
 void upload_chunk(struct queue_peer *peer, const struct ipc_arrival *arrival)
 {
     const struct ipc_upload_chunk *m = &arrival->message->upload_chunk;
@@ -147,19 +165,19 @@ void upload_chunk(struct queue_peer *peer, const struct ipc_arrival *arrival)
     if (!u->error && conf->message_size_max &&
         spool_upload_size(u->spooled) + m->bytes.size > conf->message_size_max)
         u->error = -EMSGSIZE;
-    struct chunk *chunk = malloc(sizeof(*chunk) + m->bytes.size);
+    struct chunk *chunk = malloc(sizeof(*chunk));
     if (!chunk) {
         u->error = -ENOMEM;
         reply(arrival->channel, arrival->token, -ENOMEM);
         return;
     }
-    *chunk = (struct chunk){.upload = u,
-                            .token = arrival->token,
-                            .held_bytes = ipc_hold(arrival),
-                            .size = m->bytes.size};
-    memcpy(chunk->bytes, m->bytes.data, m->bytes.size);
+    *chunk = (struct chunk){
+        .upload = u, .token = arrival->token, .held_bytes = ipc_hold(arrival), .bytes = m->bytes};
     list_append(&u->waiting, &chunk->link);
     give(u);
+    /* The spool copies what it takes; what waits for it is in order, so this one is the last. */
+    if (!list_is_empty(&u->waiting))
+        keep(CONTAINER_OF(u->waiting.prev, struct chunk, link));
 }
 
 /* Answers the chunks that the spool has; what becomes of them is not this upload's any more. */

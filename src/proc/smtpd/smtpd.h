@@ -10,8 +10,10 @@
 #include "smtp/server.h"
 
 enum {
-    SMTPD_READ_BYTES = 65536,   /* at once, into a buffer that all sessions share */
-    SMTPD_UPLOAD_CALLS_MAX = 4, /* chunks of one body that may wait for the queue */
+    SMTPD_READ_BYTES = 65536, /* at once, into a buffer that all sessions share */
+    /* Chunks of one body that may wait for the queue: 1 MiB, so that a sync covers several extents
+     * and the client goes on sending meanwhile. */
+    SMTPD_UPLOAD_CALLS_MAX = 16,
     SMTPD_PRESSURE_TEXT_MAX = 200,
 };
 
@@ -89,10 +91,10 @@ struct smtpd_session {
     struct io_deferred turn; /* feeds, writes, closes */
     struct buffer input;     /* read, and not taken by the session yet */
     bool eof;
-    bool broken;    /* the connection is of no more use */
-    bool lingering; /* all was said: what still comes is dropped until the client closes */
-    uint64_t number;              /* under which the directory knows it */
-    uint64_t epoch;               /* of the channel over which it was told of this connection */
+    bool broken;     /* the connection is of no more use */
+    bool lingering;  /* all was said: what still comes is dropped until the client closes */
+    uint64_t number; /* under which the directory knows it */
+    uint64_t epoch;  /* of the channel over which it was told of this connection */
     struct ipc_call introduction; /* to a directory that came later */
     bool counted;                 /* the directory counts this connection */
     uint32_t refused;             /* recipients */
