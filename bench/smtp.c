@@ -77,12 +77,12 @@ static void on_result(struct ipc_call *call, const struct ipc_message *reply)
 
 static void run_smtp(int fd)
 {
+    static const struct conf_smtp conf = {.hostname = {"bench.example", 13}};
     struct smtp_proc *proc = calloc(1, sizeof(*proc));
 
     if (!proc || io_loop_new(&proc->process.loop) < 0)
         exit(1);
-    proc->coming.hostname = SPAN("bench.example");
-    if (smtp_proc_init(proc) < 0 || smtp_proc_connect_queue(proc, fd) < 0)
+    if (smtp_proc_init(proc, &conf) < 0 || smtp_proc_connect_queue(proc, fd) < 0)
         exit(1);
     io_loop_run(proc->process.loop);
     exit(0);

@@ -28,8 +28,6 @@ enum book_state { BOOK_IDLE, BOOK_RUNNING, BOOK_RESTING };
 
 struct book_process {
     struct process process;
-    struct arena arenas[2]; /* of the configuration: in force, coming */
-    struct conf_book confs[2];
     enum book_state state;
     struct ipc_channel *queue;
     struct io_pool *pool;
@@ -51,7 +49,7 @@ static struct book_process *of(struct process *process)
 static void set_retention(struct book_process *b)
 {
     struct worker *w = &b->worker;
-    const struct conf_book *conf = &b->confs[0];
+    const struct conf_book *conf = b->process.conf;
     int64_t now_ms = io_loop_now_ms(b->process.loop);
 
     w->keep_before_us = w->refusals_before_us = 0;
@@ -199,23 +197,6 @@ static int peer(struct process *process, enum ipc_peer kind, unsigned index, int
 
 /* ---- the process's life ---- */
 
-static int configure(struct process *process, struct span part)
-{
-    struct book_process *b = of(process);
-
-    arena_clear(&b->arenas[1]);
-    return codec_decode(&conf_book_codec, part, &b->arenas[1], &b->confs[1]);
-}
-
-static void swap(struct book_process *b)
-{
-    struct arena arena = b->arenas[0];
-
-    b->arenas[0] = b->arenas[1];
-    b->arenas[1] = arena;
-    b->confs[0] = b->confs[1];
-}
-
 static int open_folder(struct span path)
 {
     char text[CONF_PATH_MAX + 1];
@@ -240,8 +221,7 @@ static int start(struct process *process)
 {
     struct book_process *b = of(process);
 
-    swap(b);
-    const struct conf_book *conf = &b->confs[0];
+    const struct conf_book *conf = process->coming;
     int spool = open_folder(conf->spool);
     int ledger = open_folder(conf->ledger);
     if (spool < 0 || ledger < 0)
@@ -260,14 +240,14 @@ static int start(struct process *process)
 static int reload(struct process *process)
 {
     struct book_process *b = of(process);
-    bool moved = !span_equal(b->confs[0].ledger, b->confs[1].ledger) ||
-                 !span_equal(b->confs[0].spool, b->confs[1].spool);
+    const struct conf_book *conf = process->conf, *coming = process->coming;
+    bool moved =
+        !span_equal(conf->ledger, coming->ledger) || !span_equal(conf->spool, coming->spool);
 
     if (moved) {
         log_error("`spool` and `ledger` can't be changed by a reload; restart the server");
         return -EINVAL;
     }
-    swap(b);
     b->retained_ms = 0;
     return 0;
 }
@@ -303,7 +283,7 @@ int main(void)
 {
     static struct book_process b;
     static const struct process_spec spec = {.name = "book",
-                                             .configure = configure,
+                                             .part = &conf_book_codec,
                                              .start = start,
                                              .reload = reload,
                                              .peer = peer,
@@ -313,7 +293,5 @@ int main(void)
 
     ipc_channel_free(b.queue);
     worker_done(&b.worker);
-    arena_done(&b.arenas[0]);
-    arena_done(&b.arenas[1]);
     return code;
 }

@@ -26,20 +26,35 @@ static void begin_shutdown(struct process *process)
         process_exit(process, 0);
 }
 
+static int decode_part(const struct codec *codec, struct process_part *part)
+{
+    if (!codec)
+        return 0;
+    if (!part->decoded)
+        part->decoded = calloc(1, codec->size);
+    if (!part->decoded)
+        return -ENOMEM;
+    arena_clear(&part->arena);
+    return codec_decode(codec, buffer_span(&part->wire), &part->arena, part->decoded);
+}
+
 static void on_config(void *owner, const struct ipc_arrival *arrival)
 {
     struct process *process = owner;
     const struct ipc_config *config = &arrival->message->config;
-    struct buffer *coming = &process->parts[1];
+    struct process_part *coming = &process->parts[1];
 
-    buffer_clear(coming);
-    if (buffer_append_span(coming, config->part) < 0)
+    buffer_clear(&coming->wire);
+    if (buffer_append_span(&coming->wire, config->part) < 0)
         log_fatal("no memory for the configuration");
     process->uid = config->uid;
     process->gid = config->gid;
     process->sandbox_kills = config->sandbox_kills;
     process->origin = config->origin;
-    int r = process->spec->configure(process, buffer_span(coming));
+    int r = decode_part(process->spec->part, coming);
+    process->coming = coming->decoded;
+    if (r == 0 && process->spec->configure)
+        r = process->spec->configure(process, buffer_span(&coming->wire));
     if (r < 0)
         log_fatal("bad configuration from the supervisor: %s", strerror(-r));
 }
@@ -69,9 +84,12 @@ static void on_listener(void *owner, const struct ipc_arrival *arrival)
 /* The coming part becomes the one in force; the old one's memory serves the next. */
 static void swap_parts(struct process *process)
 {
-    struct buffer old = process->parts[0];
+    struct process_part old = process->parts[0];
+
     process->parts[0] = process->parts[1];
     process->parts[1] = old;
+    process->conf = process->parts[0].decoded;
+    process->coming = NULL;
 }
 
 static void on_activate(void *owner, const struct ipc_arrival *arrival)

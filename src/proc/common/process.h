@@ -18,7 +18,11 @@ struct process;
 
 struct process_spec {
     const char *name; /* "smtpd" */
-    /* A generation's part, in memory that stays until the next generation was activated. */
+    /* Of a generation's part: what process->coming and ->conf hold. NULL: `configure` decodes it.
+     */
+    const struct codec *part;
+    /* A new part has come: decoded, or in memory that stays until the next generation was
+     * activated. NULL: there is nothing to do. */
     int (*configure)(struct process *process, struct span part);
     /* A descriptor of the coming generation; the process owns it. NULL: it expects none. */
     int (*file)(struct process *process, struct span name, int fd);
@@ -45,8 +49,15 @@ struct process {
     uint16_t peer_origin; /* of the ids that the peer makes which spec->peer() is told of */
     bool started, ending;
     int exit_code;
-    /* parts: [0] in force, [1] coming */
-    struct buffer parts[2];
+    /* The decoded part in force, and the coming one; without spec->part both NULL. When start or
+     * reload has succeeded, what was `coming` is in force, at the same place. */
+    void *conf, *coming;
+    /* process.c: of the part in force, and of the coming one */
+    struct process_part {
+        struct buffer wire;
+        struct arena arena;
+        void *decoded;
+    } parts[2];
 };
 
 /* The main() of a process: `process` is embedded in its state. Returns the exit code. */

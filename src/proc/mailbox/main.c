@@ -18,8 +18,6 @@ struct mailbox {
     struct maildir maildir;
     struct io_pool *pool;
     struct jobs jobs;
-    struct arena arena; /* the coming part's lists */
-    struct conf_mailbox coming;
 };
 
 static struct mailbox *mailbox_of(struct process *process)
@@ -27,25 +25,17 @@ static struct mailbox *mailbox_of(struct process *process)
     return CONTAINER_OF(process, struct mailbox, process);
 }
 
-static int configure(struct process *process, struct span part)
-{
-    struct mailbox *mailbox = mailbox_of(process);
-
-    arena_clear(&mailbox->arena);
-    return codec_decode(&conf_mailbox_codec, part, &mailbox->arena, &mailbox->coming);
-}
-
 static int start_threads(void *arg)
 {
     struct mailbox *mailbox = arg;
-    return io_pool_new(mailbox->process.loop, mailbox->coming.threads + STREAM_THREADS,
-                       &mailbox->pool);
+    const struct conf_mailbox *part = mailbox->process.coming;
+    return io_pool_new(mailbox->process.loop, part->threads + STREAM_THREADS, &mailbox->pool);
 }
 
 static int start(struct process *process)
 {
     struct mailbox *mailbox = mailbox_of(process);
-    const struct conf_mailbox *part = &mailbox->coming;
+    const struct conf_mailbox *part = process->coming;
     struct mailbox_domains *domains;
 
     if (part->threads == 0)
@@ -75,8 +65,9 @@ static void shut_down(struct process *process)
 static int reload(struct process *process)
 {
     struct mailbox *mailbox = mailbox_of(process);
+    const struct conf_mailbox *part = process->coming;
     struct mailbox_domains *domains;
-    int r = mailbox_domains_new(&mailbox->coming, &mailbox->roots, &domains);
+    int r = mailbox_domains_new(part, &mailbox->roots, &domains);
 
     if (r == -ENOENT) {
         log_info("the configuration names another folder of mailboxes: starting anew");
@@ -86,7 +77,7 @@ static int reload(struct process *process)
     if (r < 0)
         return r;
     jobs_configure(&mailbox->jobs, domains);
-    maildir_set_quota(&mailbox->maildir, mailbox->coming.quota);
+    maildir_set_quota(&mailbox->maildir, part->quota);
     return 0;
 }
 
@@ -109,7 +100,7 @@ static void status(struct process *process, struct buffer *json)
 
 static const struct process_spec spec = {
     .name = "mailbox",
-    .configure = configure,
+    .part = &conf_mailbox_codec,
     .start = start,
     .reload = reload,
     .peer = peer,

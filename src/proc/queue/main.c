@@ -15,31 +15,12 @@
 struct queue_process {
     struct process process;
     struct queue queue;
-    struct arena arenas[2]; /* of the configuration: in force, coming */
-    struct conf_queue confs[2];
     int control_fd; /* came before the start; -1: none */
 };
 
 static struct queue_process *of(struct process *process)
 {
     return CONTAINER_OF(process, struct queue_process, process);
-}
-
-static int configure(struct process *process, struct span part)
-{
-    struct queue_process *p = of(process);
-
-    arena_clear(&p->arenas[1]);
-    return codec_decode(&conf_queue_codec, part, &p->arenas[1], &p->confs[1]);
-}
-
-/* The new one is in force; the memory of the old one serves the next. */
-static void swap(struct queue_process *p)
-{
-    struct arena arena = p->arenas[0];
-    p->arenas[0] = p->arenas[1];
-    p->arenas[1] = arena;
-    p->confs[0] = p->confs[1];
 }
 
 static int listener(struct process *process, struct span name, struct span service, int fd)
@@ -54,9 +35,8 @@ static int listener(struct process *process, struct span name, struct span servi
     return 0;
 }
 
-static int open_spool_folder(const struct queue_process *p)
+static int open_spool_folder(struct span path)
 {
-    struct span path = p->confs[0].spool;
     char text[CONF_PATH_MAX + 1];
 
     if (path.size > CONF_PATH_MAX)
@@ -72,11 +52,11 @@ static int start(struct process *process)
     struct queue_process *p = of(process);
     struct store *store;
 
-    swap(p);
-    int fd = open_spool_folder(p);
+    const struct conf_queue *conf = process->coming;
+    int fd = open_spool_folder(conf->spool);
     if (fd < 0)
         return fd;
-    int r = queue_start(&p->queue, process->loop, &p->confs[0]);
+    int r = queue_start(&p->queue, process->loop, conf);
     if (r < 0)
         return r;
     p->queue.supervisor = process->supervisor;
@@ -94,10 +74,7 @@ static int start(struct process *process)
 
 static int reload(struct process *process)
 {
-    struct queue_process *p = of(process);
-
-    swap(p);
-    return queue_reconfigure(&p->queue, &p->confs[0]);
+    return queue_reconfigure(&of(process)->queue, process->coming);
 }
 
 static int peer(struct process *process, enum ipc_peer kind, unsigned index, int fd)
@@ -125,7 +102,7 @@ int main(void)
 {
     static struct queue_process p = {.control_fd = -1};
     static const struct process_spec spec = {.name = "queue",
-                                             .configure = configure,
+                                             .part = &conf_queue_codec,
                                              .listener = listener,
                                              .start = start,
                                              .reload = reload,

@@ -12,17 +12,9 @@
 
 enum { ANCHOR_MAX = 256 * 1024 };
 
-/* What one generation says. */
-struct settings {
-    struct arena arena;
-    struct conf_resolver conf;
-    struct buffer anchor;
-};
-
 struct resolver {
     struct process process;
-    struct settings settings[2];
-    struct settings *coming, *in_force;
+    struct buffer anchor, coming_anchor; /* texts */
     struct ub_ctx *library;
     const char *why_not;
     struct service service;
@@ -37,11 +29,9 @@ static int configure(struct process *process, struct span part)
 {
     struct resolver *r = resolver_of(process);
 
-    r->coming = &r->settings[r->in_force == &r->settings[0]];
-    arena_clear(&r->coming->arena);
-    r->coming->anchor.limit = ANCHOR_MAX;
-    buffer_clear(&r->coming->anchor);
-    return codec_decode(&conf_resolver_codec, part, &r->coming->arena, &r->coming->conf);
+    r->coming_anchor.limit = ANCHOR_MAX;
+    buffer_clear(&r->coming_anchor);
+    return 0;
 }
 
 /* One that can't be read stays empty, and an empty one can't be used. */
@@ -51,7 +41,7 @@ static int file(struct process *process, struct span name, int fd)
     struct conf_problems problems;
 
     conf_problems_init(&problems);
-    if (conf_file_read_fd(fd, name, &problems, &r->coming->anchor) < 0)
+    if (conf_file_read_fd(fd, name, &problems, &r->coming_anchor) < 0)
         log_error("the trust anchor " SPAN_FMT " can't be read", SPAN_ARG(name));
     conf_problems_done(&problems);
     close(fd);
@@ -74,10 +64,11 @@ static int start_library(void *arg)
 static int start(struct process *process)
 {
     struct resolver *r = resolver_of(process);
-    const struct conf_resolver *conf = &r->coming->conf;
+    const struct conf_resolver *conf = process->coming;
 
-    r->in_force = r->coming;
-    r->library = library_open(conf, buffer_span(&r->coming->anchor), &r->why_not);
+    r->anchor = r->coming_anchor;
+    r->coming_anchor = BUFFER_INIT;
+    r->library = library_open(conf, buffer_span(&r->anchor), &r->why_not);
     resolver_sandbox_enter(process, start_library, r);
     if (r->library)
         log_info("%s, %s",
@@ -86,14 +77,12 @@ static int start(struct process *process)
     return service_init(&r->service, process->loop, r->library, r->why_not);
 }
 
-static bool same_settings(const struct settings *a, const struct settings *b)
+static bool is_the_same(const struct conf_resolver *a, const struct conf_resolver *b)
 {
-    return a->conf.server_count == b->conf.server_count &&
-           (a->conf.server_count == 0 ||
-            memcmp(a->conf.servers, b->conf.servers,
-                   a->conf.server_count * sizeof(*a->conf.servers)) == 0) &&
-           span_equal(a->conf.trust_anchor, b->conf.trust_anchor) &&
-           span_equal(buffer_span(&a->anchor), buffer_span(&b->anchor));
+    return a->server_count == b->server_count &&
+           (a->server_count == 0 ||
+            memcmp(a->servers, b->servers, a->server_count * sizeof(*a->servers)) == 0) &&
+           span_equal(a->trust_anchor, b->trust_anchor);
 }
 
 /* libunbound can't be set up again inside the sandbox, so with other settings a new process must do
@@ -102,11 +91,11 @@ static int reload(struct process *process)
 {
     struct resolver *r = resolver_of(process);
 
-    if (!same_settings(r->in_force, r->coming)) {
+    if (!is_the_same(process->conf, process->coming) ||
+        !span_equal(buffer_span(&r->anchor), buffer_span(&r->coming_anchor))) {
         log_info("`resolver` has changed: starting again");
         process_exit(process, 0);
     }
-    r->in_force = r->coming;
     return 0;
 }
 
@@ -133,6 +122,7 @@ static void status(struct process *process, struct buffer *json)
 
 static const struct process_spec spec = {
     .name = "resolver",
+    .part = &conf_resolver_codec,
     .configure = configure,
     .file = file,
     .start = start,

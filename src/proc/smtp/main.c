@@ -25,18 +25,10 @@ static int peer(struct process *process, enum ipc_peer kind, unsigned index, int
     return r;
 }
 
-static int configure(struct process *process, struct span part)
-{
-    struct smtp_proc *proc = proc_of(process);
-
-    arena_clear(&proc->coming_arena);
-    return codec_decode(&conf_smtp_codec, part, &proc->coming_arena, &proc->coming);
-}
-
 static int start(struct process *process)
 {
     struct smtp_proc *proc = proc_of(process);
-    int r = smtp_proc_init(proc);
+    int r = smtp_proc_init(proc, process->coming);
 
     if (r == 0)
         smtp_sandbox_enter(process);
@@ -45,7 +37,7 @@ static int start(struct process *process)
 
 static int reload(struct process *process)
 {
-    return smtp_proc_use_coming(proc_of(process));
+    return smtp_proc_use(proc_of(process), process->coming);
 }
 
 static void shut_down(struct process *process)
@@ -67,7 +59,7 @@ static void status(struct process *process, struct buffer *json)
 
 static const struct process_spec spec = {
     .name = "smtp",
-    .configure = configure,
+    .part = &conf_smtp_codec,
     .start = start,
     .reload = reload,
     .peer = peer,

@@ -96,25 +96,10 @@ int smtp_proc_connect_queue(struct smtp_proc *proc, int fd)
 
 /* ---- generations, time ---- */
 
-static void use_coming(struct smtp_proc *proc, struct dns_ip *own)
-{
-    struct arena old = proc->arena;
-
-    proc->arena = proc->coming_arena;
-    proc->coming_arena = old;
-    proc->conf = proc->coming;
-    free(proc->own_addresses);
-    proc->own_addresses = own;
-    proc->own_address_count = proc->conf.own_count;
-    for (size_t i = 0; i < proc->conf.own_count; i++)
-        memcpy(own[i].bytes, proc->conf.own[i].ip, sizeof(own[i].bytes));
-    proc->settings.hostname = proc->conf.hostname;
-}
-
 /* Ways under way have borrowed what changes: their questions are asked anew by a later attempt. */
-int smtp_proc_use_coming(struct smtp_proc *proc)
+int smtp_proc_use(struct smtp_proc *proc, const struct conf_smtp *conf)
 {
-    struct dns_ip *own = calloc(proc->coming.own_count + 1, sizeof(*own));
+    struct dns_ip *own = calloc(conf->own_count + 1, sizeof(*own));
 
     if (!own)
         return -ENOMEM;
@@ -123,7 +108,13 @@ int smtp_proc_use_coming(struct smtp_proc *proc)
         smtp_routes_drop(proc);
         smtp_jobs_drop(proc, true, "the configuration has changed");
     }
-    use_coming(proc, own);
+    for (size_t i = 0; i < conf->own_count; i++)
+        memcpy(own[i].bytes, conf->own[i].ip, sizeof(own[i].bytes));
+    free(proc->own_addresses);
+    proc->own_addresses = own;
+    proc->own_address_count = conf->own_count;
+    proc->settings.hostname = conf->hostname;
+    proc->conf = conf;
     return 0;
 }
 
@@ -140,14 +131,14 @@ static void on_tick(void *arg)
     io_timer_set(proc->tick, TICK_MS);
 }
 
-int smtp_proc_init(struct smtp_proc *proc)
+int smtp_proc_init(struct smtp_proc *proc, const struct conf_smtp *conf)
 {
     list_init(&proc->jobs);
     list_init(&proc->connections);
     list_init(&proc->idle);
     list_init(&proc->routes);
     proc->settings.timeouts = smtp_client_timeouts_default;
-    int r = smtp_proc_use_coming(proc);
+    int r = smtp_proc_use(proc, conf);
     if (r == 0)
         r = io_timer_new(proc->process.loop, on_tick, proc, &proc->tick);
     return r < 0 ? r : io_timer_set(proc->tick, TICK_MS);
@@ -171,7 +162,5 @@ void smtp_proc_done(struct smtp_proc *proc)
         smtp_connection_free(CONTAINER_OF(link, struct smtp_connection, link));
     }
     io_timer_free(proc->tick);
-    arena_done(&proc->arena);
-    arena_done(&proc->coming_arena);
     free(proc->own_addresses);
 }

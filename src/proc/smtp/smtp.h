@@ -27,8 +27,7 @@ enum {
 
 struct smtp_proc {
     struct process process;
-    struct arena coming_arena, arena;
-    struct conf_smtp coming, conf;
+    const struct conf_smtp *conf; /* borrowed */
     struct dns_ip *own_addresses;
     size_t own_address_count;
     struct smtp_client_settings settings;
@@ -187,10 +186,10 @@ void smtp_routes_drop(struct smtp_proc *proc);
 
 /* ---- proc.c: in the order of a life ---- */
 
-/* The coming part must be there. 0 or -errno. */
-int smtp_proc_init(struct smtp_proc *proc);
+/* 0 or -errno. `conf` must stay until the next one is used. */
+int smtp_proc_init(struct smtp_proc *proc, const struct conf_smtp *conf);
 /* Ways under way have borrowed what changes: their jobs are for a later attempt. */
-int smtp_proc_use_coming(struct smtp_proc *proc);
+int smtp_proc_use(struct smtp_proc *proc, const struct conf_smtp *conf);
 /* Each takes over `fd`, unless it fails. */
 int smtp_proc_connect_queue(struct smtp_proc *proc, int fd);
 int smtp_proc_connect_resolver(struct smtp_proc *proc, int fd);

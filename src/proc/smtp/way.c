@@ -44,7 +44,7 @@ static void add_target(struct smtp_way *way, size_t host, uint16_t port, const s
 /* Here we listen ourselves: the message would come back. */
 static bool is_self(const struct smtp_way *way, const struct dns_ip *ip, uint16_t port)
 {
-    const struct conf_smtp *conf = &way->proc->conf;
+    const struct conf_smtp *conf = way->proc->conf;
 
     for (size_t i = 0; i < conf->own_count; i++)
         if (conf->own[i].port == port && memcmp(conf->own[i].ip, ip->bytes, sizeof(ip->bytes)) == 0)
@@ -191,8 +191,8 @@ static void begin_mx(struct smtp_way *way, struct span domain)
 {
     struct smtp_proc *proc = way->proc;
     struct dns_mx_rules rules = {
-        .allow_private = proc->conf.allow_private_mx,
-        .own_names = &proc->conf.hostname,
+        .allow_private = proc->conf->allow_private_mx,
+        .own_names = &proc->conf->hostname,
         .own_name_count = 1,
         .own_addresses = proc->own_addresses,
         .own_address_count = proc->own_address_count,

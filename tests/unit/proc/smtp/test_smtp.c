@@ -102,12 +102,13 @@ static void connect_peers(void)
         ipc_channel_new(b.proc.process.loop, fds[1], &resolver_role, NULL, &b.resolver), 0);
 }
 
+static const struct conf_smtp conf = {.hostname = {"mx.test", 7}};
+
 static int setup(void **state)
 {
     b = (struct bench){0};
     assert_int_equal(io_loop_new(&b.proc.process.loop), 0);
-    b.proc.coming.hostname = SPAN("mx.test");
-    assert_int_equal(smtp_proc_init(&b.proc), 0);
+    assert_int_equal(smtp_proc_init(&b.proc, &conf), 0);
     connect_peers();
     station_open(&b.first, b.proc.process.loop);
     station_open(&b.second, b.proc.process.loop);
@@ -368,8 +369,8 @@ static void never_carries_mail_back_to_itself(void **state)
     struct asked a;
 
     memcpy(own.ip, loopback, sizeof(own.ip));
-    b.proc.coming = (struct conf_smtp){.hostname = SPAN("mx.test"), .own = &own, .own_count = 1};
-    assert_int_equal(smtp_proc_use_coming(&b.proc), 0);
+    struct conf_smtp with_own = {.hostname = SPAN("mx.test"), .own = &own, .own_count = 1};
+    assert_int_equal(smtp_proc_use(&b.proc, &with_own), 0);
     deliver(&a, to_first());
     assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
     assert_string_equal(a.of[0].status, "4.3.5");
