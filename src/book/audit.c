@@ -42,8 +42,8 @@ static const char *const sql[AUDIT_STATEMENT_COUNT] = {
                            "  WHERE p.message = c.message AND p.recipient_index = c.parent"
                            "  AND p.state = 4)",
     [AUDIT_SQL_DAMAGE] = "SELECT 1 FROM damage WHERE file = ?1",
-    [AUDIT_SQL_DELETED] = "SELECT events, head FROM deleted WHERE kind = ?1 AND week = ?2"
-                          " AND lane = ?3",
+    [AUDIT_SQL_DELETED] =
+        "SELECT events, head FROM deleted WHERE kind = ?1 AND week = ?2 AND lane = ?3",
     [AUDIT_SQL_REFUSALS] = "SELECT lane, reference, session, time_us, until_us, count, ip, port,"
                            " service, helo, tls, auth, sender, recipient, phase, reply, key,"
                            " commitment, link FROM refusal ORDER BY seq",
