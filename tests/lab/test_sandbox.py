@@ -54,6 +54,25 @@ def test_taken_over_processes_find_nothing(tmp_path):
         victim.unlink()
 
 
+def test_nobody_believes_a_taken_over_smtpd(tmp_path):
+    """Directory and queue are the real ones; it tells them that strangers may relay."""
+    server = lab.Server(sandbox='errno', extra='trusted: [127.0.0.0/8]\n',
+                        libexec=libexec_with_taken_over(tmp_path / 'libexec', ('smtpd',)))
+    server.start(wait=False)
+    try:
+        smtpds = min(os.cpu_count(), 16)
+        lab.eventually(lambda: server.log().count('taken-over smtpd: lied') >= smtpds,
+                       'all lies were told by each smtpd')
+        log = server.log()
+        print('\n'.join(line for line in log.splitlines() if 'taken-over' in line))
+        lies = int(re.search(r'taken-over smtpd: lied, (\d+) lies', log).group(1))
+        assert lies >= 8
+        assert 'ALLOWED' not in log and 'MISSES' not in log
+        assert server.json('queue') == []
+    finally:
+        server.stop()
+
+
 def test_a_forbidden_call_ends_a_process_in_kill_mode(tmp_path):
     """The other tests run with `sandbox: kill`: a call that a process doesn't list is seen there."""
     server = lab.Server(sandbox='kill',
