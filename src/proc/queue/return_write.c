@@ -142,7 +142,7 @@ static void fill_recipient(struct undelivered *u, const struct spool_status *cau
                                          .last_attempt_us = cause->time_us};
     if (u->kind == REPORT_FAILED && cause->outcome == SPOOL_OUTCOME_EXPIRED) {
         out->expired = true;
-        out->status = SPAN("5.4.7"); /* RFC 3463 3.5 */
+        out->status = SPAN("4.4.7"); /* RFC 3463 3.5: delivery time expired */
     }
     if (!r)
         return;

@@ -12,6 +12,8 @@ struct reporter {
     bool silent;
     char sender[100], address[100], status[20], reply[200], header[200];
     size_t recipients;
+    uint8_t kind;
+    size_t at_most; /* more are refused; 0: no limit */
 };
 
 static struct reporter reporter;
@@ -28,6 +30,9 @@ static void on_report(void *owner, const struct ipc_arrival *arrival)
         .type = IPC_REPORTED,
         .reported = {.error = reporter.error, .message = SPAN("Subject: report\r\n\r\nsorry\r\n")}};
     reporter.asked++;
+    reporter.kind = m->kind;
+    if (reporter.at_most && m->recipient_count > reporter.at_most)
+        reply.reported.error = -EMSGSIZE;
     reporter.recipients = m->recipient_count;
     copy_text(reporter.sender, sizeof(reporter.sender), m->sender);
     copy_text(reporter.address, sizeof(reporter.address), m->recipients[0].address);
@@ -215,10 +220,149 @@ static void reports_are_never_reported(void **state)
     end(w);
 }
 
+static uint8_t wanted; /* by the next message's sender, about all its recipients */
+
+static void wish(struct world *w, struct envelope *e, uint8_t *tickets)
+{
+    static struct envelope_wish wishes[8];
+
+    for (uint32_t i = 0; i < e->recipient_count && i < ARRAY_SIZE(wishes); i++)
+        wishes[i] = (struct envelope_wish){i, wanted, SPAN("")};
+    e->wishes = wishes;
+    e->wish_count = e->recipient_count;
+}
+
+static bool is_settled(struct world *w, void *arg)
+{
+    return counts_of(w).messages == *(uint64_t *)arg && w->queue.returns.count == 0 &&
+           w->queue.settling == 0 && !w->queue.committer.group;
+}
+
+static void who_wants_no_word_gets_none(void **state)
+{
+    struct world *w = begin();
+    uint64_t none = 0;
+
+    join_reporter(w);
+    w->spoil = wish;
+    wanted = ENVELOPE_NOTIFY_NEVER;
+    send_from(w, "s@far.example", "anna@here.example bob@here.example");
+    world_until(w, is_settled, &none);
+    assert_int_equal(reporter.asked, 0);
+    assert_int_equal(w->queue.returns.double_bounces, 0);
+    end(w);
+}
+
+static bool is_receipted(struct world *w, void *arg)
+{
+    return w->queue.returns.receipted == *(uint64_t *)arg && w->queue.returns.count == 0;
+}
+
+static void a_receipt_for_who_asks(void **state)
+{
+    struct world *w = begin();
+    uint64_t two = 2;
+
+    w->mailbox_does = MAILBOX_DELIVERS;
+    join_reporter(w);
+    w->spoil = wish;
+    wanted = ENVELOPE_NOTIFY_FAILURE;
+    send_from(w, "s@far.example", "anna@here.example");
+    wanted = ENVELOPE_NOTIFY_SUCCESS;
+    send_from(w, "s@far.example", "anna@here.example bob@here.example");
+    world_until(w, is_receipted, &two);
+    assert_int_equal(reporter.asked, 1);
+    assert_int_equal(reporter.kind, REPORT_DELIVERED);
+    assert_int_equal(reporter.recipients, 2);
+    end(w);
+}
+
+static bool is_notified(struct world *w, void *arg)
+{
+    return w->queue.returns.notified == *(uint64_t *)arg && w->queue.returns.count == 0 &&
+           w->queue.settling == 0 && !w->queue.committer.group && counts_of(w).pending_bytes == 0;
+}
+
+/* Once, also after a crash; and nobody who doesn't want it. */
+static void a_delay_is_told_once(void **state)
+{
+    struct world *w = begin();
+    uint64_t one = 1, none = 0;
+
+    w->conf.delay_notice_ms = 1;
+    w->mailbox_does = MAILBOX_DEFERS;
+    join_reporter(w);
+    send_from(w, "s@far.example", "anna@here.example");
+    world_until(w, is_notified, &one);
+    assert_int_equal(reporter.kind, REPORT_DELAYED);
+    w->spoil = wish;
+    wanted = ENVELOPE_NOTIFY_FAILURE;
+    send_from(w, "s@far.example", "bob@here.example");
+    for (int i = 0; i < 5; i++) {
+        delay_tick(&w->queue);
+        world_rest(w);
+    }
+    assert_int_equal(reporter.asked, 1);
+    world_kill(w);
+    world_start(w);
+    world_join_directory(w);
+    join_reporter(w);
+    for (int i = 0; i < 5; i++) {
+        delay_tick(&w->queue);
+        world_rest(w);
+    }
+    world_until(w, is_notified, &none);
+    assert_int_equal(reporter.asked, 1);
+    end(w);
+}
+
+static void what_is_too_much_is_told_in_parts(void **state)
+{
+    struct world *w = begin();
+    uint64_t six = 6;
+
+    join_reporter(w);
+    reporter.at_most = 2;
+    send_from(w, "s@far.example",
+              "a@here.example b@here.example c@here.example d@here.example e@here.example "
+              "f@here.example");
+    world_until(w, is_returned, &six);
+    assert_true(reporter.recipients <= 2);
+    end(w);
+}
+
+static bool is_told(struct world *w, void *arg)
+{
+    return w->queue.returns.returned == 1;
+}
+
+/* To the postmaster, and when that fails too, to nobody. */
+static void a_double_bounce_ends(void **state)
+{
+    struct world *w = begin();
+    uint64_t none = 0;
+
+    w->conf.double_bounce = CONF_DOUBLE_BOUNCE_POSTMASTER;
+    w->conf.postmaster = SPAN("list@here.example");
+    join_reporter(w);
+    send_from(w, "", "anna@here.example");
+    world_until(w, is_told, NULL);
+    world_until(w, is_settled, &none);
+    assert_int_equal(reporter.asked, 1);
+    assert_int_equal(w->queue.returns.double_bounces, 3); /* the list's */
+    assert_string_equal(reporter.sender, "list@here.example");
+    end(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_sender_is_told),
                                        cmocka_unit_test(recipients_of_a_message_share_a_report),
+                                       cmocka_unit_test(who_wants_no_word_gets_none),
+                                       cmocka_unit_test(a_receipt_for_who_asks),
+                                       cmocka_unit_test(a_delay_is_told_once),
+                                       cmocka_unit_test(what_is_too_much_is_told_in_parts),
+                                       cmocka_unit_test(a_double_bounce_ends),
                                        cmocka_unit_test(an_administrator_may_send_back),
                                        cmocka_unit_test(it_waits_for_the_report_process),
                                        cmocka_unit_test(reports_are_never_reported)};
