@@ -3,6 +3,10 @@
  * concerns a MESSAGE record that is still on disk, and (c) the book has folded it. A bulk segment:
  * when no message refers to it and no upload is in it.
  *
+ * A segment counts as there (rule 5b) until its file has another number for certain: a file that
+ * couldn't be renamed comes back at the next start with its messages, so what ends these must stay.
+ * One that is to be deleted gets another number first, too.
+ *
  * Two conditions come from recovery: while a checkpoint stands, what lies behind its position is
  * replayed over it and must stay; and a header that alone says where its predecessor ends must stay
  * until that one has a trailer.
@@ -16,7 +20,8 @@
 struct recycle {
     struct spool_task task;
     struct segment *segment;
-    uint64_t new_number; /* 0: remove it */
+    uint64_t new_number;
+    bool to_remove;
 };
 
 static bool is_in_use(const struct segment *segment)
@@ -122,10 +127,12 @@ static void recycle_run(struct spool_task *task)
 {
     struct recycle *recycle = CONTAINER_OF(task, struct recycle, task);
 
-    if (recycle->new_number)
-        task->error = task->ops->recycle(recycle->segment->handle, recycle->new_number);
-    else
-        task->error = task->ops->remove(recycle->segment->handle);
+    task->error = task->ops->recycle(recycle->segment->handle, recycle->new_number);
+    if (task->error || !recycle->to_remove)
+        return;
+    struct store_segment *handle = recycle->segment->handle;
+    recycle->segment->handle = NULL; /* the store frees it */
+    (void)task->ops->remove(handle); /* what stays has no use, and the next start takes it */
 }
 
 static void renumber(struct spool *spool, struct segment *segment, uint64_t number)
@@ -149,14 +156,12 @@ static void recycle_finish(struct spool *spool, struct spool_task *task, int64_t
 
     (void)now_us;
     segment->is_compacting = false;
-    if (!recycle->new_number)
-        segment->handle = NULL; /* the store freed it */
     if (task->error == 0)
         spool->counts.recycled++;
-    /* After an error its name is uncertain. The next start finds it under one or the other. */
-    if (task->error || !recycle->new_number)
+    /* After an error its name is uncertain: it is tried again, with a number of its own. */
+    if (task->error == 0 && recycle->to_remove)
         segment_free(segment, spool->ops);
-    else
+    else if (task->error == 0)
         renumber(spool, segment, recycle->new_number);
     free(recycle);
 }
@@ -170,8 +175,8 @@ struct spool_task *recycle_take(struct spool *spool)
         return NULL;
     task_init(&recycle->task, spool, recycle_run, recycle_finish);
     recycle->segment = segment;
-    recycle->new_number =
-        is_worth_keeping(spool, segment) ? ++spool->last_number[segment->kind] : 0;
+    recycle->to_remove = !is_worth_keeping(spool, segment);
+    recycle->new_number = ++spool->last_number[segment->kind];
     segment->is_compacting = true;
     return &recycle->task;
 }

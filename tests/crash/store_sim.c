@@ -134,7 +134,7 @@ static int list(struct store *store, void (*found)(void *arg, const struct store
 static int name_file(struct store_sim *sim, enum cut cut, struct sim_file *file,
                      const struct sim_name *name)
 {
-    if (cut == CUT_BEFORE)
+    if (cut == CUT_BEFORE || prng_chance(&sim->prng, sim->faults.name_error))
         return -EIO;
     sim_disk_rename(&sim->disk, file, name);
     int r = sync_names(sim);

@@ -32,6 +32,7 @@ struct store_sim_faults {
     unsigned write_full;      /* -ENOSPC, a part may be written */
     unsigned sync_error;      /* -EIO; the kernel then forgets what was dirty */
     unsigned create_error;    /* -ENOSPC or -EIO */
+    unsigned name_error;      /* -EIO from rename and unlink: not done */
     unsigned directory_error; /* -EIO from the directory sync: done, but not durable */
     unsigned file_error;      /* put_file: -EIO or -ENOSPC, the old file stays */
     unsigned evict;           /* before a read the page cache is dropped; no failure */

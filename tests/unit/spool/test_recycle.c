@@ -87,6 +87,36 @@ static void keeps_what_waits_and_what_ends_it(void **state)
     assert_true(log_segments(w) <= 2);
 }
 
+/* A file that couldn't be renamed or deleted still has its messages: what ends them must stay, too.
+ */
+static void keeps_what_ends_those_that_stay(void **state)
+{
+    struct world *w = *state;
+
+    for (unsigned i = 1; i <= 60; i++) {
+        assert_int_equal(world_accept(w, i, 1, 5000), 0);
+        world_run(w);
+    }
+    for (unsigned i = 1; i <= 60; i++) {
+        assert_int_equal(world_status(w, i, 0, SPOOL_OUTCOME_DELIVERED), 0);
+        world_run(w);
+    }
+    pass_through(w, 61, 60);
+    spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){.name_error = 6000});
+    for (int i = 0; i < 40; i++) {
+        world_run(w);
+        w->now_us += 2000000;
+    }
+    world_crash(w, STORE_SIM_POWER_CUT);
+    for (unsigned i = 1; i <= 120; i++)
+        assert_null(world_find(w, i));
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    world_run(w);
+    assert_true(log_segments(w) <= 2);
+}
+
 static void frees_bulk_without_the_book(void **state)
 {
     struct world *w = *state;
@@ -162,6 +192,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(waits_for_the_book, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_what_waits_and_what_ends_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_what_ends_those_that_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(frees_bulk_without_the_book, setup, teardown),
         cmocka_unit_test_setup_teardown(aborted_upload_leaves_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_refused_upload_may_grow, setup, teardown),
