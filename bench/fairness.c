@@ -1,0 +1,387 @@
+/*
+ * Does a slow or dead destination, or a sender with very much mail, hold up others? The real queue
+ * between a played smtpd and played smtp processes that answer by the destination's name:
+ *
+ *   live…   takes the message at once
+ *   slow…   takes it after SLOW_MS
+ *   dead…   nobody answers: trouble of the destination, told after DEAD_MS
+ *
+ *   bench_fairness FOLDER [MESSAGES [WAITING]]
+ *
+ * 1. The rate to a live destination, accepted and handed on, with an empty queue and with ten dead
+ *    destinations for which WAITING messages (10,000) wait each: MESSAGES (20,000) a round, in
+ * turns.
+ * 2. One sender has 50,000 messages for a slow destination: how long does another sender's message
+ *    wait, to elsewhere and to the same one?
+ *
+ * FOLDER is on the file system to measure and should be empty.
+ */
+#include "base/clock.h"
+#include "proc/queue/queue.h"
+#include <assert.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    IN_FLIGHT = 200,
+    DEAD = 10,
+    BULK = 50000,
+    SLOW_MS = 1000,
+    DEAD_MS = 5000,
+    ROUNDS = 5,
+    ORIGIN = 1
+};
+
+/* ---- one queue and its players, on one loop ---- */
+
+/* A job whose answer takes its time. */
+struct pending {
+    struct list link;
+    struct ipc_channel *channel;
+    uint64_t token;
+    int64_t due_ms;
+    bool is_dead;
+};
+
+struct slot {
+    struct ipc_call call;
+    bool busy;
+};
+
+static const uint8_t ticket_key[TICKET_KEY_BYTES] = "as the directory would draw";
+
+static struct {
+    struct queue queue;
+    struct ticket_office office;
+    struct io_loop *loop;
+    struct ipc_channel *smtpd, *smtp[IPC_SMTP_PROCESSES];
+    struct id_maker ids;
+    struct slot slots[IN_FLIGHT];
+    struct list slow, dead; /* struct pending, the first due first */
+    struct io_timer *timer;
+    long accepted, live, attempts_at_dead;
+    char marked_sender[64]; /* whose job is waited for */
+    int64_t marked_ms;
+} world;
+
+static void answer(struct ipc_channel *channel, uint64_t token, bool is_dead)
+{
+    struct ipc_job_outcome outcome = {
+        .outcome = is_dead ? IPC_OUTCOME_DEFERRED : IPC_OUTCOME_DELIVERED,
+        .scope = is_dead ? IPC_SCOPE_DESTINATION : IPC_SCOPE_RECIPIENT,
+        .status = is_dead ? SPAN("4.4.1") : SPAN("2.0.0"),
+        .text = is_dead ? SPAN("connection timed out") : SPAN("250 2.0.0 taken"),
+        .host = SPAN("mx.example")};
+    struct ipc_message m = {.type = IPC_JOB_RESULT, .job_result = {&outcome, 1}};
+
+    ipc_reply(channel, token, &m);
+}
+
+static void answer_due(struct list *list)
+{
+    while (!list_is_empty(list)) {
+        struct pending *p = CONTAINER_OF(list->next, struct pending, link);
+        if (p->due_ms > io_loop_now_ms(world.loop))
+            return;
+        list_remove(&p->link);
+        answer(p->channel, p->token, p->is_dead);
+        free(p);
+    }
+}
+
+static void on_timer(void *arg)
+{
+    answer_due(&world.slow);
+    answer_due(&world.dead);
+    io_timer_set(world.timer, 2);
+}
+
+static void answer_later(struct ipc_channel *channel, uint64_t token, bool is_dead)
+{
+    struct pending *p = malloc(sizeof(*p));
+
+    assert(p);
+    *p = (struct pending){.channel = channel,
+                          .token = token,
+                          .due_ms = io_loop_now_ms(world.loop) + (is_dead ? DEAD_MS : SLOW_MS),
+                          .is_dead = is_dead};
+    list_append(is_dead ? &world.dead : &world.slow, &p->link);
+}
+
+static void on_job(void *owner, const struct ipc_arrival *arrival)
+{
+    const struct ipc_job *job = &arrival->message->job;
+    struct span name = span_from(job->next_hop, strlen("mx:"));
+    bool is_dead = span_starts_nocase(name, SPAN("dead"));
+
+    if (!world.marked_ms && span_equal(job->sender, span_from_cstr(world.marked_sender)))
+        world.marked_ms = clock_wall_us() / 1000;
+    world.attempts_at_dead += is_dead;
+    if (is_dead || span_starts_nocase(name, SPAN("slow"))) {
+        answer_later(arrival->channel, arrival->token, is_dead);
+        return;
+    }
+    world.live++;
+    answer(arrival->channel, arrival->token, false);
+}
+
+static void on_pressure(void *owner, const struct ipc_arrival *arrival)
+{
+}
+
+static void on_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    exit(1);
+}
+
+static const struct ipc_handler smtp_handlers[] = {{IPC_JOB, on_job}};
+static const struct ipc_role smtp_role = {"queue", smtp_handlers, 1, on_lost, false};
+static const struct ipc_handler smtpd_handlers[] = {{IPC_PRESSURE, on_pressure}};
+static const struct ipc_role smtpd_role = {"queue", smtpd_handlers, 1, on_lost, false};
+
+static void on_committed(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct slot *slot = CONTAINER_OF(call, struct slot, call);
+
+    assert(reply && reply->committed.result == IPC_COMMIT_ACCEPTED);
+    slot->busy = false;
+    world.accepted++;
+}
+
+static void send_by(struct slot *slot, const char *sender, const char *recipient)
+{
+    static char body[1024];
+    struct envelope_recipient r = {.address = span_from_cstr(recipient),
+                                   .original = span_from_cstr(recipient)};
+    struct envelope e = {.id = id_make(&world.ids, clock_wall_us()),
+                         .sender = span_from_cstr(sender),
+                         .recipients = &r,
+                         .recipient_count = 1,
+                         .size_bytes = sizeof(body),
+                         .client = {.service = SPAN("submission"), .protocol = SPAN("ESMTP")}};
+    struct buffer wire = BUFFER_INIT;
+    uint8_t ticket[TICKET_BYTES];
+
+    memset(body, 'x', sizeof(body));
+    codec_encode(&envelope_codec, &e, &wire);
+    ticket_issue(
+        &world.office,
+        &(struct ticket_facts){
+            .ip = e.client.ip, .uid = e.client.uid, .sender = e.sender, .address = r.address},
+        ticket);
+    struct ipc_message m = {.type = IPC_COMMIT,
+                            .commit = {.envelope = buffer_span(&wire),
+                                       .tickets = span_of((const char *)ticket, sizeof(ticket)),
+                                       .header = SPAN("Received: from far by here; today\r\n"),
+                                       .body = span_of(body, sizeof(body))}};
+    *slot = (struct slot){.call.fn = on_committed, .busy = true};
+    int sent = ipc_call(world.smtpd, &slot->call, &m);
+    assert(sent == 0);
+    buffer_done(&wire);
+}
+
+/* Sends so many, as many at the same time as there are slots, until all are accepted. */
+static void send_all(long count, const char *sender, const char *recipient)
+{
+    long end = world.accepted + count, sent = 0;
+
+    while (world.accepted < end) {
+        for (int i = 0; i < IN_FLIGHT && sent < count; i++)
+            if (!world.slots[i].busy) {
+                send_by(&world.slots[i], sender, recipient);
+                sent++;
+            }
+        io_loop_turn(world.loop);
+    }
+}
+
+static int join(const struct ipc_role *role, struct ipc_channel **out)
+{
+    const int bytes = 1 << 20;
+    int fds[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
+        exit(1);
+    for (int i = 0; i < 2; i++) {
+        setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+        setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+    }
+    if (ipc_channel_new(world.loop, fds[0], role, NULL, out) < 0)
+        exit(1);
+    return fds[1];
+}
+
+static void begin(const char *folder)
+{
+    static struct conf_queue_domain domain = {.name = {"here.example", 12}};
+    static const struct conf_queue conf = {.segment_size = 64 << 20,
+                                           .disk_reserve = 1,
+                                           .retry_first_ms = 300000,
+                                           .retry_max_ms = 14400000,
+                                           .give_up_ms = 345600000,
+                                           .domains = &domain,
+                                           .domain_count = 1};
+    struct store *store;
+
+    mkdir(folder, 0700);
+    id_maker_init(&world.ids, ORIGIN, 1);
+    list_init(&world.slow);
+    list_init(&world.dead);
+    io_loop_new(&world.loop);
+    if (store_file_new(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), &store) < 0 ||
+        queue_start(&world.queue, world.loop, &conf) < 0 || queue_open(&world.queue, store) < 0)
+        exit(1);
+    if (ticket_prepare() < 0 || ticket_office_open(&world.office, ticket_key) < 0)
+        exit(1);
+    tickets_use_key(&world.queue.tickets, ticket_key);
+    queue_peer(&world.queue, IPC_PEER_SMTPD, 0, ORIGIN, join(&smtpd_role, &world.smtpd));
+    for (unsigned i = 0; i < IPC_SMTP_PROCESSES; i++)
+        queue_peer(&world.queue, IPC_PEER_SMTP, i, 0, join(&smtp_role, &world.smtp[i]));
+    io_timer_new(world.loop, on_timer, NULL, &world.timer);
+    io_timer_set(world.timer, 2);
+}
+
+/* ---- 1: in turns ---- */
+
+struct figures {
+    double rate, cpu_us; /* messages a second; CPU of queue and players for each */
+};
+
+static double cpu_us(void)
+{
+    struct rusage use;
+
+    getrusage(RUSAGE_SELF, &use);
+    return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e6 +
+           (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+}
+
+static struct figures run_round(long messages)
+{
+    long end = world.live + messages;
+    int64_t start_us = clock_wall_us();
+    double cpu = cpu_us();
+
+    send_all(messages, "anna@here.example", "bob@live.example");
+    while (world.live < end)
+        io_loop_turn(world.loop);
+    return (struct figures){(double)messages * 1e6 / (double)(clock_wall_us() - start_us),
+                            (cpu_us() - cpu) / (double)messages};
+}
+
+/* A process with a queue of its own; each byte on the pipe asks for a round. */
+static int instance(const char *folder, long messages, long waiting)
+{
+    int fds[2];
+    char byte = 0, recipient[64];
+    struct figures figures;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+        exit(1);
+    if (fork()) {
+        close(fds[1]);
+        return fds[0];
+    }
+    close(fds[0]);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    begin(folder);
+    for (int i = 0; waiting && i < DEAD; i++) {
+        snprintf(recipient, sizeof(recipient), "bob@dead%d.example", i);
+        send_all(waiting, "anna@here.example", recipient);
+    }
+    while (write(fds[1], &byte, 1) == 1 && read(fds[1], &byte, 1) == 1) {
+        figures = run_round(messages);
+        if (write(fds[1], &figures, sizeof(figures)) != sizeof(figures))
+            break;
+    }
+    _exit(0);
+}
+
+static struct figures ask_round(int fd)
+{
+    struct figures figures = {0};
+    char byte = 0;
+
+    if (read(fd, &byte, 1) != 1 || write(fd, &byte, 1) != 1 ||
+        read(fd, &figures, sizeof(figures)) != sizeof(figures))
+        exit(1);
+    return figures;
+}
+
+static void compare(const char *folder, long messages, long waiting)
+{
+    char empty[512], full[512];
+    double seconds[2] = {0}, cpu[2] = {0};
+
+    snprintf(empty, sizeof(empty), "%s/empty", folder);
+    snprintf(full, sizeof(full), "%s/full", folder);
+    int fds[2] = {instance(empty, messages, 0), instance(full, messages, waiting)};
+    for (int round = 0; round < ROUNDS; round++) {
+        struct figures f[2];
+        for (int i = 0; i < 2; i++) {
+            f[i] = ask_round(fds[i]);
+            seconds[i] += (double)messages / f[i].rate;
+            cpu[i] += f[i].cpu_us / ROUNDS;
+        }
+        printf("to a live destination: %.0f messages/s with an empty queue, %.0f with %d dead "
+               "destinations of %ld: %.2f\n",
+               f[0].rate, f[1].rate, DEAD, waiting, f[1].rate / f[0].rate);
+        fflush(stdout);
+    }
+    printf("in all: %.2f; CPU a message %.1f us and %.1f us: %.2f\n", seconds[0] / seconds[1],
+           cpu[0], cpu[1], cpu[1] / cpu[0]);
+    close(fds[1]); /* the second has a copy of the first's */
+    close(fds[0]);
+    while (wait(NULL) > 0)
+        ;
+}
+
+/* ---- 2: one sender with very much ---- */
+
+static void time_one(const char *sender, const char *recipient)
+{
+    snprintf(world.marked_sender, sizeof(world.marked_sender), "%s", sender);
+    world.marked_ms = 0;
+    int64_t start_ms = clock_wall_us() / 1000;
+    send_all(1, sender, recipient);
+    while (!world.marked_ms)
+        io_loop_turn(world.loop);
+    printf("%s to %s: handed on after %" PRId64 " ms\n", sender, recipient,
+           world.marked_ms - start_ms);
+}
+
+static void overtake(const char *folder)
+{
+    char slow[512];
+    struct sched_counters c;
+
+    snprintf(slow, sizeof(slow), "%s/slow", folder);
+    begin(slow);
+    send_all(BULK, "bulk@here.example", "bob@slow.example");
+    sched_count(world.queue.sched, &c);
+    printf(
+        "bulk@here.example has %u messages waiting for slow.example, which takes each in %d ms\n",
+        c.counts[SCHED_READY] + c.counts[SCHED_ACTIVE], SLOW_MS);
+    time_one("carl@here.example", "bob@live.example");
+    time_one("dora@here.example", "bob@slow.example");
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "usage: bench_fairness FOLDER [MESSAGES [WAITING]]\n");
+        return 2;
+    }
+    compare(argv[1], argc > 2 ? atol(argv[2]) : 20000, argc > 3 ? atol(argv[3]) : 10000);
+    overtake(argv[1]);
+    return 0;
+}
