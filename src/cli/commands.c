@@ -12,6 +12,7 @@ const struct cli_command cli_commands[] = {
     {"reload", "read the configuration anew", cli_reload},
     {"trace", "what became of a message, and who has it now", cli_trace},
     {"audit", "whether every message has its fate, proven from the book", cli_audit},
+    {"completion", "a script that completes commands in bash", cli_completion},
     {"user", "who receives mail: list, add, password, remove", cli_user},
     {NULL, NULL, NULL},
 };

@@ -4,6 +4,7 @@
 int cli_serve(int argc, char **argv);
 int cli_init(int argc, char **argv);
 int cli_check_config(int argc, char **argv);
+int cli_completion(int argc, char **argv);
 int cli_send(int argc, char **argv);
 int cli_queue(int argc, char **argv);
 int cli_status(int argc, char **argv);

@@ -191,3 +191,20 @@ def test_others_may_not_ask(server):
                           user='www-data', group='www-data', extra_groups=[], capture_output=True,
                           check=False)
     assert done.returncode == 75
+
+
+@pytest.mark.parametrize('typed, completed', [
+    ('q', 'queue'),
+    ('queue re', 'release retry return remove reroute'),
+    ('queue --sum', '--summary'),
+    ('queue --state p', 'paused'),
+    ('trace --s', '--since --state'),
+    ('dance ', ''),
+])
+def test_completion(typed, completed):
+    script = ('source <(postbuch completion); COMP_WORDS=(postbuch "$@"); COMP_CWORD=$#; '
+              '_postbuch postbuch; echo "${COMPREPLY[*]}"')
+    path = f'{lab.PROGRAM.parent}:{os.environ["PATH"]}'
+    done = subprocess.run(['bash', '-c', script, 'bash', *typed.split(' ')], capture_output=True,
+                          env={**os.environ, 'PATH': path}, check=True)
+    assert done.stdout.decode().strip() == completed
