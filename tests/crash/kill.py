@@ -17,10 +17,10 @@ DOUBLES_A_KILL = 256
 VICTIMS = ('smtpd', 'queue', 'book', 'directory', 'mailbox', 'smtp', 'report', 'resolver', 'all')
 
 
-def kill_rounds(server, rounds, rng):
+def kill_rounds(server, rounds, rng, victims=VICTIMS):
     for i in range(rounds):
         time.sleep(rng.uniform(0.3, 1.5))
-        victim = rng.choice(VICTIMS)
+        victim = rng.choice(victims)
         print(f'round {i + 1}: {victim}', flush=True)
         if victim == 'all':
             server.kill_all()

@@ -28,11 +28,11 @@ def message(number, rng):
 class Client(threading.Thread):
     """Sends one message after the other; writes down what was acknowledged."""
 
-    def __init__(self, server, index, seed):
+    def __init__(self, server, index, seed, addresses):
         super().__init__(daemon=True)
-        self.server, self.index = server, index
+        self.server, self.index, self.addresses = server, index, addresses
         self.rng = random.Random(f'{seed}-{index}')
-        self.sent, self.acknowledged = {}, set()
+        self.sent, self.recipient, self.acknowledged = {}, {}, set()
         self.going = True
 
     def run(self):
@@ -44,8 +44,9 @@ class Client(threading.Thread):
                         number = f'{self.index}-{count}'
                         count += 1
                         data = message(number, self.rng)
-                        self.sent[number] = data
-                        client.sendmail('alice@postbuch.test', 'bob@postbuch.test', data)
+                        address = self.rng.choice(self.addresses)
+                        self.sent[number], self.recipient[number] = data, address
+                        client.sendmail('alice@postbuch.test', address, data)
                         self.acknowledged.add(number)
             except (lab.smtplib.SMTPException, OSError):
                 time.sleep(0.05)
@@ -54,8 +55,8 @@ class Client(threading.Thread):
 class Clients:
     """Several at once, for the time of a `with`."""
 
-    def __init__(self, server, count, seed):
-        self.all = [Client(server, i, seed) for i in range(count)]
+    def __init__(self, server, count, seed, addresses=('bob@postbuch.test',)):
+        self.all = [Client(server, i, seed, addresses) for i in range(count)]
 
     def __enter__(self):
         for client in self.all:
@@ -71,30 +72,39 @@ class Clients:
     def acknowledged(self):
         return set().union(*(c.acknowledged for c in self.all))
 
-    def check(self, server, doubles_at_most):
-        """After the end: waits until nothing waits, then looks at what arrived."""
+    def recipients(self):
+        """Number -> to whom."""
+        return {n: r for c in self.all for n, r in c.recipient.items()}
+
+    def count_whole(self, bodies):
+        """Number -> how often it is there; each must be as it was sent."""
         sent = {n: d for c in self.all for n, d in c.sent.items()}
-        acknowledged = self.acknowledged()
-        lab.eventually(lambda: server.json('queue') == [], 'nothing waits any more', 180)
         found = {}
-        for body in server.bodies():
+        for body in bodies:
             number = NUMBER.search(body).group(1).decode()
             assert body == sent[number].replace(b'\r\n', b'\n'), f'{number} is damaged'
             found[number] = found.get(number, 0) + 1
+        return found
+
+    def check(self, server, doubles_at_most):
+        """After the end: waits until nothing waits, then looks at what arrived."""
+        acknowledged = self.acknowledged()
+        lab.eventually(lambda: server.json('queue') == [], 'nothing waits any more', 180)
+        found = self.count_whole(server.bodies())
         lost = acknowledged - found.keys()
         doubles = sum(n - 1 for n in found.values())
-        print(f'sent {len(sent)}, acknowledged {len(acknowledged)}, found {len(found)}, '
+        print(f'sent {len(self.recipients())}, acknowledged {len(acknowledged)}, found {len(found)}, '
               f'lost {len(lost)}, doubles {doubles}', flush=True)
         assert not lost, sorted(lost)[:20]
         assert doubles <= doubles_at_most
         self.check_book(server, len(found))
 
     @staticmethod
-    def check_book(server, delivered):
+    def check_book(server, count, fate='delivered'):
         """All that arrived is booked, and nothing is off."""
         def is_right():
             audit = server.json('audit', check=False)
-            return audit['ok'] and audit['delivered'] == delivered or time.sleep(1)
+            return audit['ok'] and audit[fate] == count or time.sleep(1)
         lab.eventually(is_right, 'everything is booked and the book balances', 60)
         print(server.command('audit').stdout.decode())
 

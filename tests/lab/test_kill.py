@@ -7,6 +7,7 @@ import pytest
 
 TRIALS = {
     'kill': ['kill.py', '--rounds', '4', '--clients', '4'],
+    'kill under relay': ['relay.py', '--rounds', '4', '--clients', '3'],
     'power cut, ext4': ['power.py', '--fs', 'ext4', '--rounds', '2', '--clients', '3'],
     'power cut, xfs': ['power.py', '--fs', 'xfs', '--rounds', '1', '--clients', '3'],
     'failing calls': ['inject.py', '--rounds', '5', '--clients', '3'],

@@ -3,7 +3,7 @@
 A script maps a phase to what happens then:
     'connect' 'ehlo' 'mail' 'rcpt' 'data' 'text' 'dot' 'rset' 'quit'
 to the bytes that are sent as the answer, or DROP (the connection ends), STALL (nothing is ever said),
-or a list of these, for the first time, the second, … (the last one stays). Phases that it doesn't
+or a function that is given the command and tells one of these, or a list of these, for the first time, the second, … (the last one stays). Phases that it doesn't
 name go well. 'text' comes before the message is read, 'dot' after its end.
 """
 import collections
@@ -45,12 +45,14 @@ class Station:
             self.sessions += 1
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
-    def _act(self, client, phase):
+    def _act(self, client, phase, line=b''):
         """Returns what was answered."""
         act = self.script.get(phase, GOOD[phase])
         if isinstance(act, list):
             act = act[min(self.times[phase], len(act) - 1)]
         self.times[phase] += 1
+        if callable(act):
+            act = act(line)
         if act is STALL:
             self.stalled += 1
             self.closing.wait()
@@ -66,7 +68,7 @@ class Station:
                 while line := lines.readline(100000):
                     verb = re.match(rb'[a-z]*', line, re.I).group(0).decode().lower()
                     phase = {'helo': 'ehlo'}.get(verb, verb)
-                    said = self._act(client, phase if phase in GOOD else 'rset')
+                    said = self._act(client, phase if phase in GOOD else 'rset', line)
                     if verb == 'data' and said.startswith(b'354'):
                         self._read_message(client, lines)
                     if verb == 'quit':

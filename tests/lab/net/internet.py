@@ -12,10 +12,17 @@ import lab
 from net import namespace, nsd, odd_dns, postfix, zones
 from net.hostile import Station
 
-needs_internet = pytest.mark.skipif(
-    not (lab.IS_ROOT and nsd.NSD and nsd.SIGNER and postfix.POSTFIX),
-    reason='needs root for a network of its own' if not lab.IS_ROOT
-    else 'needs the packages nsd, ldnsutils and postfix')
+
+def why_not():
+    """Why there can be none here; None when there can."""
+    if not lab.IS_ROOT:
+        return 'needs root for a network of its own'
+    if not (nsd.NSD and nsd.SIGNER and postfix.POSTFIX):
+        return 'needs the packages nsd, ldnsutils and postfix'
+    return None
+
+
+needs_internet = pytest.mark.skipif(why_not() is not None, reason=why_not() or '')
 
 # Short pauses, so that what is tried again is soon tried again.
 RETRY = 'retry: { first: 1s, max: 2s, give_up: 1d }\n'
