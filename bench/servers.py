@@ -36,7 +36,6 @@ class Server:
     def __init__(self, folder, packages, way, next_hop):
         self.folder, self.way, self.next_hop = pathlib.Path(folder), way, next_hop
         self.port, self.process = free_port(), None
-        shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         os.chmod(self.folder, 0o755)
         if self.package:
