@@ -56,7 +56,8 @@ class Internet:
             self.names.start()
             ends.callback(odd_dns.OddNameServer(zones.ODD_DNS, 53, 'odd.example').stop)
             self.postfix = postfix.Postfix(self._folder('postfix'), 'mx.example', zones.POSTFIX,
-                                           zones.POSTFIX6, zones.POSTFIX_DOMAINS, zones.NSD)
+                                           zones.POSTFIX6, zones.POSTFIX_DOMAINS, zones.NSD,
+                                           zones.POSTBUCH)
             ends.callback(self.postfix.stop)
             self.postfix.start()
             self.ends = ends.pop_all()

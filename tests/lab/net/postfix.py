@@ -1,5 +1,6 @@
 """Debian's Postfix in a folder of the test, as the mail server at an address of the small internet. It
-takes mail for bob in its domains into a Maildir, and relays for the address that it has itself."""
+takes mail for bob in its domains into a Maildir, relays for the address that it has itself, and
+gives what is for loop.example to its peer."""
 import grp
 import pwd
 import shutil
@@ -34,6 +35,8 @@ virtual_mailbox_domains = {domains}
 virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = regexp:{{ {{/^bob@/ bob/}} }}
 virtual_minimum_uid = 1
+relay_domains = loop.example
+transport_maps = inline:{{ {{ loop.example = smtp:[{peer}]:25 }} }}
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 minimal_backoff_time = 1s
@@ -62,7 +65,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    def __init__(self, folder, hostname, ipv4, ipv6, domains, name_server):
+    def __init__(self, folder, hostname, ipv4, ipv6, domains, name_server, peer):
         self.folder, self.ipv4, self.process = folder, ipv4, None
         owner = pwd.getpwnam('mail')
         for name in ('etc', 'queue', 'data', 'mail'):
@@ -71,7 +74,7 @@ class Postfix:
         shutil.chown(folder / 'mail', 'mail', 'mail')
         (folder / 'etc/main.cf').write_text(MAIN_CF.format(
             folder=folder, hostname=hostname, ipv4=ipv4, addresses=f'{ipv4}, {ipv6}',
-            networks=f'{ipv4}/32', domains=', '.join(domains), uid=owner.pw_uid,
+            networks=f'{ipv4}/32', peer=peer, domains=', '.join(domains), uid=owner.pw_uid,
             gid=grp.getgrnam('mail').gr_gid))
         services = '\n'.join(f'{ip}:25 inet n - n - - smtpd' for ip in (ipv4, f'[{ipv6}]'))
         (folder / 'etc/master.cf').write_text(MASTER_CF.format(services=services))
