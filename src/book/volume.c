@@ -17,6 +17,8 @@ static const char *const sql[VOLUME_STATEMENT_COUNT] = {
     [VOLUME_MESSAGE_ADD] = "INSERT OR IGNORE INTO message VALUES"
                            " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     [VOLUME_ENTRY_ADD] = "INSERT OR IGNORE INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?7)",
+    [VOLUME_ENTRY_WRITE] =
+        "INSERT OR IGNORE INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [VOLUME_ENTRY_KEY] = "SELECT key, state FROM entry WHERE message = ?1 AND recipient_index = ?2",
     [VOLUME_ENTRY_UPDATE] = "UPDATE entry SET state = ?3, since_us = ifnull(?4, since_us),"
                             " next_attempt_us = ?5"
@@ -81,6 +83,8 @@ int volume_open(const char *folder, enum week_kind kind, int week, struct chain 
         r = intern_new(&v->addresses);
     if (r == 0)
         r = intern_new(&v->stations);
+    if (r == 0)
+        r = pending_new(&v->pending);
     if (r < 0) {
         volume_close(v);
         return r;
@@ -95,6 +99,7 @@ void volume_close(struct volume *v)
         return;
     intern_free(v->addresses);
     intern_free(v->stations);
+    pending_free(v->pending);
     db_done(&v->db);
     free(v);
 }
@@ -189,6 +194,7 @@ int volume_commit(struct volume *v)
 
     if (!v->begun)
         return 0;
+    r = volume_write_entries(v);
     for (size_t i = 0; r == 0 && i < v->lane_count; i++)
         if (v->lanes[i].changed) {
             r = write_lane(v, &v->lanes[i]);

@@ -146,6 +146,58 @@ static int add_message(struct volume *v, const struct envelope *m, struct span i
     return r < 0 ? r : sqlite3_changes(v->db.handle);
 }
 
+static int write_entry(struct volume *v, const struct pending_entry *e)
+{
+    sqlite3_stmt *s = db_statement(&v->db, VOLUME_ENTRY_WRITE);
+
+    if (!s)
+        return db_error(&v->db);
+    db_bind_blob(s, 1, e->message.bytes, ID_BYTES);
+    sqlite3_bind_int64(s, 2, e->index);
+    sqlite3_bind_int64(s, 3, e->address);
+    sqlite3_bind_int64(s, 4, e->original);
+    db_bind_blob(s, 5, e->key, ENVELOPE_KEY_BYTES);
+    db_bind_int_or_null(s, 6, e->parent, EVENT_NO_RECIPIENT);
+    sqlite3_bind_int64(s, 7, e->state.state);
+    sqlite3_bind_int64(s, 8, e->state.since_us);
+    db_bind_int_or_null(s, 9, e->state.next_attempt_us, 0);
+    return db_run(s);
+}
+
+int volume_write_entries(struct volume *v)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < pending_count(v->pending); i++)
+        r = write_entry(v, pending_at(v->pending, i));
+    pending_clear(v->pending);
+    return r;
+}
+
+/* Of a message that this batch brought: nobody else can have written its entries. 1: added; 0: it
+ * was there. */
+static int add_pending(struct volume *v, const struct chain_record *record,
+                       const struct envelope_recipient *recipient)
+{
+    struct pending_entry entry = {
+        .message = record->message, .index = record->recipient_index, .parent = record->parent};
+    int r = 0;
+
+    if (pending_find(v->pending, &entry.message, entry.index))
+        return 0;
+    memcpy(entry.key, recipient->key, sizeof(entry.key));
+    entry_state_apply(&entry.state, EVENT_ACCEPTED, record->time_us, 0);
+    r = address_row(v, recipient->address, &entry.address);
+    if (r == 0)
+        r = address_row(v, recipient->original, &entry.original);
+    if (r == 0 && pending_is_full(v->pending))
+        r = volume_write_entries(v);
+    if (r < 0)
+        return r;
+    pending_add(v->pending, &entry);
+    return 1;
+}
+
 /* 1: added; 0: it was there. */
 static int add_entry(struct volume *v, const struct chain_record *record,
                      const struct envelope_recipient *recipient)
@@ -170,13 +222,13 @@ static int add_entry(struct volume *v, const struct chain_record *record,
 }
 
 static int accept_one(struct volume *v, struct volume_lane *lane, struct chain_record *record,
-                      const struct envelope_recipient *recipient)
+                      const struct envelope_recipient *recipient, bool is_new)
 {
     static const struct event_extra none;
 
     record->personal[CHAIN_RECIPIENT] = recipient->address;
     record->personal[CHAIN_ORIGINAL] = recipient->original;
-    int r = add_entry(v, record, recipient);
+    int r = is_new ? add_pending(v, record, recipient) : add_entry(v, record, recipient);
     return r <= 0 ? r : add_event(v, lane, recipient->key, record, &none);
 }
 
@@ -225,7 +277,7 @@ static int fold_message(struct volume *v, struct volume_lane *lane, const struct
     r = 0;
     for (size_t i = 0; r == 0 && i < m->recipient_count; i++) {
         record.recipient_index = (uint32_t)i;
-        r = accept_one(v, lane, &record, &m->recipients[i]);
+        r = accept_one(v, lane, &record, &m->recipients[i], true);
     }
     return r;
 }
@@ -247,7 +299,7 @@ static int fold_moved(struct volume *v, struct volume_lane *lane, const struct b
         struct chain_record record =
             w->parent == EVENT_NO_RECIPIENT ? whole : child_of(&m->id, w->parent, m->accepted_us);
         record.recipient_index = w->index;
-        r = accept_one(v, lane, &record, w->recipient);
+        r = accept_one(v, lane, &record, w->recipient, true);
     }
     return r;
 }
@@ -258,10 +310,16 @@ static int fold_moved(struct volume *v, struct volume_lane *lane, const struct b
 static int find_entry(struct volume *v, const struct id *message, uint32_t index,
                       uint8_t key[static ENVELOPE_KEY_BYTES], unsigned *out_state)
 {
-    sqlite3_stmt *s = db_statement(&v->db, VOLUME_ENTRY_KEY);
+    const struct pending_entry *pending = pending_find(v->pending, message, index);
 
+    if (pending) {
+        memcpy(key, pending->key, ENVELOPE_KEY_BYTES);
+        *out_state = pending->state.state;
+        return 0;
+    }
     memset(key, 0, ENVELOPE_KEY_BYTES);
     *out_state = 0;
+    sqlite3_stmt *s = db_statement(&v->db, VOLUME_ENTRY_KEY);
     if (!s)
         return db_error(&v->db);
     db_bind_blob(s, 1, message->bytes, ID_BYTES);
@@ -280,8 +338,14 @@ static int find_entry(struct volume *v, const struct id *message, uint32_t index
  * (entry_state.h). */
 static int update_entry(struct volume *v, const struct chain_record *record, unsigned state)
 {
+    struct pending_entry *pending =
+        pending_find(v->pending, &record->message, record->recipient_index);
     struct entry_state entry = {.state = RECIPIENT_WAITING};
 
+    if (pending) {
+        entry_state_apply(&pending->state, record->kind, record->time_us, record->next_attempt_us);
+        return 0;
+    }
     if (state != RECIPIENT_WAITING)
         return 0;
     bool changes =
@@ -345,11 +409,12 @@ static int fold_expand(struct volume *v, struct volume_lane *lane, const struct 
         .actor_uid = EVENT_NO_ACTOR,
     };
     struct chain_record child = child_of(&expand->message, expand->parent, expand->time_us);
+    bool is_new = pending_find(v->pending, &expand->message, expand->parent) != NULL;
     int r = happen(v, lane, &parent, 0);
 
     for (size_t i = 0; r == 0 && i < expand->child_count; i++) {
         child.recipient_index = expand->first_child + (uint32_t)i;
-        r = accept_one(v, lane, &child, &expand->children[i]);
+        r = accept_one(v, lane, &child, &expand->children[i], is_new);
     }
     return r;
 }
@@ -405,6 +470,9 @@ static int fold_event(struct volume *v, struct volume_lane *lane, const struct e
         return add_event(v, lane, event->key, &record, &extra);
     if (event->recipient_index != EVENT_NO_RECIPIENT)
         return happen(v, lane, &record, 0);
+    r = volume_write_entries(v);
+    if (r < 0)
+        return r;
     while ((r = next_entry(v, &event->message, index, &index)) == 0 && index >= 0) {
         record.recipient_index = (uint32_t)index;
         r = happen(v, lane, &record, 0);

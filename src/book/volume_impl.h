@@ -5,6 +5,7 @@
 #pragma once
 
 #include "book/intern.h"
+#include "book/pending.h"
 #include "book/volume.h"
 
 enum volume_statement {
@@ -16,6 +17,7 @@ enum volume_statement {
     VOLUME_STATION_ADD,
     VOLUME_MESSAGE_ADD,
     VOLUME_ENTRY_ADD,
+    VOLUME_ENTRY_WRITE,
     VOLUME_ENTRY_KEY,
     VOLUME_ENTRY_UPDATE,
     VOLUME_ENTRY_LIST,
@@ -38,6 +40,7 @@ struct volume {
     struct chain *chain;
     struct intern *addresses;
     struct intern *stations;
+    struct pending *pending; /* entries */
     struct volume_lane lanes[VOLUME_LANES_MAX];
     size_t lane_count;
     bool begun;
@@ -51,6 +54,8 @@ int volume_next_link(struct volume *volume, struct volume_lane *lane, const uint
 /* By volume_entries.c and volume_refusals.c. */
 int volume_fold_entries(struct volume *volume, struct volume_lane *lane,
                         const struct book_input *input);
+/* Writes what is pending: before a commit, and before all entries of a message are asked for. */
+int volume_write_entries(struct volume *volume);
 int volume_fold_refusal(struct volume *volume, struct volume_lane *lane, const struct event *event);
 
 enum { VOLUME_IP_TEXT = 46 /* INET6_ADDRSTRLEN */ };
