@@ -1,6 +1,7 @@
 #include "book/db.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -121,11 +122,20 @@ static int open_for_writing(const char *path, sqlite3 **out)
     return code;
 }
 
+/* Statistics of its memory, which nobody reads, cost a lock for each piece. */
+static void configure(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int db_open(const char *path, enum db_mode mode, const char *const *sql, size_t sql_count,
             struct db *out)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct db db = {.sql = sql, .statement_count = sql_count};
     int code;
+
+    pthread_once(&once, configure);
 
     if (mode == DB_READ && access(path, F_OK) < 0)
         return -errno;
