@@ -163,7 +163,7 @@ static void append_trouble(const struct ipc_queue_row *row, const struct trace_e
     buffer_printf(out, ": ");
     if (event && event->host.size) {
         printable_append(out, event->host);
-        buffer_printf(out, " said: ");
+        buffer_printf(out, event_is_reply(words) ? " said: " : ": ");
     }
     printable_append(out, words);
     buffer_printf(out, "\n");
