@@ -155,7 +155,7 @@ struct spool {
 
     struct damage_list damage;
     struct spool_position tail; /* bytes behind the last seal at the start; {0, 0}: none */
-    uint32_t book_lag; /* closed segments that it hasn't folded */
+    uint32_t book_lag;          /* closed segments that it hasn't folded */
     bool lag_alarmed;
     struct spool_counts counts;
 };

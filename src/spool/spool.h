@@ -72,7 +72,7 @@ struct spool_recipient {
     uint64_t row : 20;   /* its place in its message's array */
     uint64_t index : 20; /* as in struct spool_status */
     uint64_t attempts : 16;
-    uint64_t state : 4;      /* enum spool_recipient_state */
+    uint64_t state : 4;       /* enum spool_recipient_state */
     uint64_t is_closing : 1;  /* a final outcome is on its way to the disk */
     uint64_t is_notified : 1; /* its sender was told of the delay */
 };

@@ -176,9 +176,8 @@ void world_set_faults(struct world *w, bool on)
 {
     static const unsigned rates[] = {0, 0, 100, 1000, 3000};
     struct store_sim_faults f = {0};
-    unsigned *fields[] = {&f.write_error,  &f.write_full,      &f.sync_error,
-                          &f.create_error, &f.directory_error, &f.file_error,
-                          &f.name_error};
+    unsigned *fields[] = {&f.write_error,     &f.write_full, &f.sync_error, &f.create_error,
+                          &f.directory_error, &f.file_error, &f.name_error};
 
     if (on && prng_below(&w->prng, 2)) /* one kind alone meets states that a mixture never leaves */
         *fields[prng_below(&w->prng, ARRAY_SIZE(fields))] = 3000;

@@ -16,8 +16,8 @@
  *   to ADDRESS     text BYTES     more BYTES (a next piece)
  *   header BYTES    send     again (what is still open, once more)     session (another one begins)
  */
-#include "script_text.h"
 #include "mail/envelope.h"
+#include "script_text.h"
 #include "smtp/client/client.h"
 
 #undef NDEBUG

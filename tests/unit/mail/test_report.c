@@ -345,7 +345,7 @@ int main(void)
                                        cmocka_unit_test(our_own_words_are_nobodys_reply),
                                        cmocka_unit_test(hostile_words),
                                        cmocka_unit_test(what_it_needs),
-        cmocka_unit_test(replies_beyond_ascii_need_nothing),
+                                       cmocka_unit_test(replies_beyond_ascii_need_nothing),
                                        cmocka_unit_test(nothing_to_nobody),
                                        cmocka_unit_test(the_largest_fits_the_spool),
                                        cmocka_unit_test(explanations),
