@@ -28,9 +28,6 @@ bool conf_ip_is_v4(const uint8_t ip[static CONF_IP_BYTES]);
 bool conf_ip_is_any(const uint8_t ip[static CONF_IP_BYTES]);
 
 /* "192.0.2.7:25" or "[2001:db8::1]:25"; port 1…65535. */
-/* A name server: "192.0.2.1" (port 53), "192.0.2.1@5353" or as conf_address_parse(). 0 or -EINVAL.
- */
-int conf_server_parse(struct span text, struct conf_address *out);
 int conf_address_parse(struct span text, struct conf_address *out);
 /* A name server: "192.0.2.1" (port 53), "192.0.2.1@5353", or as conf_address_parse(). */
 int conf_server_parse(struct span text, struct conf_address *out);
