@@ -47,3 +47,16 @@ def test_who_is_unknown_is_reported_by_postfix(net, server):
                                      if b'MAILER-DAEMON' in m.read_bytes()], 'the report')
     assert b'5.1.1' in report[0].read_bytes()
     assert server.messages('nobody') == []
+
+
+def test_the_last_station_sends_the_receipt(server):
+    """Postfix offers DSN: it hears what the sender asked for (RFC 3461), and we send no receipt."""
+    with server.smtp() as client:
+        client.sendmail('alice@postbuch.test', 'bob@two.example', TEXT % b'receipt, please',
+                        ['ENVID=QQ+2B1'], ['NOTIFY=SUCCESS', 'ORCPT=rfc822;Bob+2Bx@two.example'])
+    settled(server, 'bob@two.example', 'relayed')
+    report = server.wait_for(1, 'alice')[0].read_bytes()
+    assert b'\nReporting-MTA: dns; mx.example' in report
+    assert b'\nOriginal-Envelope-Id: QQ+1\n' in report
+    assert b'\nOriginal-Recipient: rfc822;Bob+x@two.example\n' in report
+    assert len(server.messages('alice')) == 1
