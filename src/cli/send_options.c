@@ -1,5 +1,7 @@
 #include "cli/send_options.h"
 
+#include "mail/dsn.h"
+
 enum key { KEY_COLLECT = 1 };
 
 /* Letters are their own keys. What sendmail has and we need not is taken and ignored. */
@@ -81,17 +83,6 @@ static bool take_ret(struct send_wishes *w, const char *value)
     return full || span_equal_nocase(span_from_cstr(value), SPAN("hdrs"));
 }
 
-/* RFC 3461 4.4 and 4 xtext, at most 100 characters. */
-static bool is_xtext(const char *text)
-{
-    size_t size = strlen(text);
-
-    for (size_t i = 0; i < size; i++)
-        if (text[i] < '!' || text[i] > '~' || text[i] == '=')
-            return false;
-    return size > 0 && size <= 100;
-}
-
 static bool take_option(struct send_wishes *w, int key, const char *value)
 {
     switch (key) {
@@ -119,7 +110,7 @@ static bool take_option(struct send_wishes *w, int key, const char *value)
         return take_ret(w, value);
     case 'V':
         w->envid = value;
-        return is_xtext(value);
+        return dsn_is_envelope_id(span_from_cstr(value));
     case 'v':
         w->verbose = true;
         break;

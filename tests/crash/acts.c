@@ -20,9 +20,9 @@ static uint8_t draw_outcome(struct world *w, bool finish)
 {
     static const uint8_t final[] = {SPOOL_OUTCOME_DELIVERED, SPOOL_OUTCOME_DELIVERED,
                                     SPOOL_OUTCOME_RELAYED, SPOOL_OUTCOME_REMOVED};
-    static const uint8_t open[] = {SPOOL_OUTCOME_DEFERRED,  SPOOL_OUTCOME_DEFERRED,
-                                   SPOOL_OUTCOME_UNCERTAIN, SPOOL_OUTCOME_HELD,
-                                   SPOOL_OUTCOME_RELEASED,  SPOOL_OUTCOME_REROUTED};
+    static const uint8_t open[] = {
+        SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_UNCERTAIN, SPOOL_OUTCOME_HELD,
+        SPOOL_OUTCOME_RELEASED, SPOOL_OUTCOME_REROUTED, SPOOL_OUTCOME_NOTIFIED};
     if (finish || prng_chance(&w->prng, 5000))
         return final[prng_below(&w->prng, ARRAY_SIZE(final))];
     return open[prng_below(&w->prng, ARRAY_SIZE(open))];

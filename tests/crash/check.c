@@ -128,6 +128,17 @@ static void check_routes(struct world *w, struct spool_message *shown,
     model_content_done(&content);
 }
 
+static void check_notices(struct world *w, struct spool_message *shown,
+                          const struct model_message *message)
+{
+    for (uint32_t i = 0; i < message->recipient_count; i++) {
+        const struct spool_recipient *row = spool_find_recipient(shown, i);
+        if (row && !model_may_be_notified(&w->model, &message->recipients[i], row->is_notified))
+            model_fail(&w->model, "%s recipient %u: that its sender was told is %s",
+                       id_text(&message->id), i, row->is_notified ? "invented" : "forgotten");
+    }
+}
+
 /* The rows of one message against the model; also right when a crash left it to choose. */
 static void check_rows(struct world *w, struct spool_message *shown, struct model_message *message)
 {
@@ -144,8 +155,10 @@ static void check_rows(struct world *w, struct spool_message *shown, struct mode
             model_fail(&w->model, "%s (record %lu) recipient %u: is lost", id_text(&message->id),
                        (unsigned long)message->sequence, i);
     }
-    if (shown)
-        check_routes(w, shown, message);
+    if (!shown)
+        return;
+    check_routes(w, shown, message);
+    check_notices(w, shown, message);
 }
 
 /* MAYBE becomes what is shown. */

@@ -232,8 +232,8 @@ bool model_adopt_recipient(struct model *model, struct model_message *message, u
     for (size_t i = recipient->count; i > 0; i--) {
         const struct model_status *status = &recipient->statuses[i - 1];
         enum model_fate fate = status_fate(model, status);
-        if (fate == MODEL_DEAD)
-            continue;
+        if (fate == MODEL_DEAD || status->outcome == SPOOL_OUTCOME_NOTIFIED)
+            continue; /* a notice changes nothing but its mark: model_may_be_notified() */
         if (looks_like(message, status, shown)) {
             if (!is_repeated(model, recipient, i - 1))
                 settle(model, status, MODEL_SEALED);
@@ -244,6 +244,22 @@ bool model_adopt_recipient(struct model *model, struct model_message *message, u
         settle(model, status, MODEL_DEAD);
     }
     return looks_like(message, NULL, shown);
+}
+
+bool model_may_be_notified(const struct model *model, const struct model_recipient *recipient,
+                           bool notified)
+{
+    bool sealed = false, possible = false;
+
+    for (size_t i = 0; i < recipient->count; i++) {
+        const struct model_status *status = &recipient->statuses[i];
+        enum model_fate fate = status_fate(model, status);
+        if (status->outcome != SPOOL_OUTCOME_NOTIFIED)
+            continue;
+        sealed |= fate == MODEL_SEALED;
+        possible |= fate == MODEL_SEALED || fate == MODEL_MAYBE;
+    }
+    return notified ? possible : !sealed;
 }
 
 bool model_may_go_to(const struct model *model, const struct model_recipient *recipient,

@@ -107,6 +107,9 @@ bool model_is_parent(const struct model_message *message, uint32_t recipient);
  * rules allow? If so that state is the truth from now on. */
 bool model_adopt_recipient(struct model *model, struct model_message *message, uint32_t index,
                            const struct spool_recipient *shown);
+/* May the recipient's mark, that its sender was told of the delay, be this? */
+bool model_may_be_notified(const struct model *model, const struct model_recipient *recipient,
+                           bool notified);
 /* May it go there, by the reroutings that are or may be on disk? `own`: its address's domain. */
 bool model_may_go_to(const struct model *model, const struct model_recipient *recipient,
                      struct span own, struct span where);

@@ -31,6 +31,13 @@ static struct span status_in(struct span why)
     return span_first(why, size);
 }
 
+/* Whose words these are, nearly: the domain, or the first host of a route. */
+static struct span host_in(struct span destination)
+{
+    ptrdiff_t colon = span_find(destination, ':');
+    return colon < 0 ? destination : span_first(destination, (size_t)colon);
+}
+
 /* Why it waits, as the scheduler knows. False: it doesn't wait any longer, or not for an attempt.
  */
 static bool find_cause(struct queue *q, const struct spool_recipient *r, struct spool_status *out)
@@ -45,7 +52,7 @@ static bool find_cause(struct queue *q, const struct spool_recipient *r, struct 
                                  .attempts = (uint16_t)e.attempts,
                                  .status = status_in(e.why),
                                  .reply = e.why,
-                                 .host = e.destination,
+                                 .host = event_is_reply(e.why) ? host_in(e.destination) : SPAN(""),
                                  .detail = SPAN("")};
     return e.state == SCHED_PAUSED || e.state == SCHED_READY;
 }

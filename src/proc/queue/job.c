@@ -68,7 +68,8 @@ static int fill_recipients(struct job *job, const struct parcel *parcel, struct 
                            struct ipc_job_recipient *out)
 {
     struct wish_source source = source_of(job, parcel);
-    bool receipts = wish_may_have_receipts(job->queue->conf, source.envelope);
+    bool receipts =
+        source.envelope->wish_count && wish_may_have_receipts(job->queue->conf, source.envelope);
 
     for (uint32_t i = 0; i < job->count; i++) {
         uint32_t index = job->items[i].recipient->index;

@@ -107,7 +107,8 @@ static void take_delivered(struct queue *q, struct outcomes *o, const struct job
     if (item->wants_receipt && !from->knows_wish) {
         struct spool_status what = *s;
         what.detail = SPAN("");
-        what.reply = here ? SPAN("") : s->reply;
+        if (here)
+            what.reply = what.host = SPAN(""); /* no other station has a part in it */
         return_receipt(q, spool_recipient_message(item->recipient),
                        here ? REPORT_DELIVERED : REPORT_RELAYED, &what);
     }

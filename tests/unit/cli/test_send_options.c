@@ -26,6 +26,7 @@ static void lines(void **state)
         {{"send", "-R", "hdrs", "-V", "id1"}, "m R=HDRS V=id1;"},
         {{"send", "-R", "some"}, "exit 2"},
         {{"send", "-V", "two words"}, "exit 2"},
+        {{"send", "-V", "no+xtext"}, "exit 2"},
         {{"send", "-Z"}, "exit 2"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
