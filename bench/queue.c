@@ -39,7 +39,7 @@ struct player {
     struct ipc_channel *smtpd, *mailbox;
     struct id_maker ids;
     struct ticket_office office;
-    long to_send, accepted, done, messages;
+    long to_send, accepted, done, messages, started, in_flight;
     bool defers;
     struct span body;
     struct slot *slots;
@@ -112,8 +112,15 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 static const struct ipc_handler handlers[] = {{IPC_JOB, on_job}};
 static const struct ipc_role mailbox_role = {"queue", handlers, 1, on_lost, false};
 
+/* The queue is there: it takes no ids from before its start. */
 static void on_pressure(void *owner, const struct ipc_arrival *arrival)
 {
+    struct player *p = owner;
+
+    for (; p->started < p->in_flight; p->started++) {
+        p->slots[p->started] = (struct slot){.call.fn = on_committed, .player = p};
+        send_next(&p->slots[p->started]);
+    }
 }
 
 static const struct ipc_handler smtpd_handlers[] = {{IPC_PRESSURE, on_pressure}};
@@ -122,7 +129,8 @@ static const struct ipc_role smtpd_role = {"queue", smtpd_handlers, 1, on_lost, 
 static int play(int smtpd, int mailbox, long messages, size_t body_bytes, long in_flight,
                 bool defers)
 {
-    struct player p = {.to_send = messages, .messages = messages, .defers = defers};
+    struct player p = {
+        .to_send = messages, .messages = messages, .defers = defers, .in_flight = in_flight};
     char *body = malloc(body_bytes);
 
     memset(body, 'x', body_bytes);
@@ -134,10 +142,6 @@ static int play(int smtpd, int mailbox, long messages, size_t body_bytes, long i
     io_loop_new(&p.loop);
     ipc_channel_new(p.loop, smtpd, &smtpd_role, &p, &p.smtpd);
     ipc_channel_new(p.loop, mailbox, &mailbox_role, &p, &p.mailbox);
-    for (long i = 0; i < in_flight; i++) {
-        p.slots[i] = (struct slot){.call.fn = on_committed, .player = &p};
-        send_next(&p.slots[i]);
-    }
     io_loop_run(p.loop);
     return 0;
 }
