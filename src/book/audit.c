@@ -164,6 +164,18 @@ static int check_file(struct audit *audit, const char *folder, const struct ledg
     return r == -ENOMEM ? r : 0;
 }
 
+/* It says up to where the book has folded, and what became of deleted weeks. */
+static void check_main_file(struct audit *audit, const char *folder)
+{
+    struct book_position at;
+    int r = main_file_read_position(folder, &at);
+
+    snprintf(audit->file, sizeof(audit->file), MAIN_FILE_NAME);
+    if (r < 0)
+        tell_unreadable(audit, r);
+    audit->file[0] = '\0';
+}
+
 int audit_run(const char *folder, const struct audit_options *options, struct audit_counts *out)
 {
     struct audit audit = {.options = options, .counts = out};
@@ -176,6 +188,8 @@ int audit_run(const char *folder, const struct audit_options *options, struct au
     for (size_t i = 0; r == 0 && i < list.count; i++)
         if (week_end_us(list.files[i].week) > options->since_us)
             r = check_file(&audit, folder, &list.files[i]);
+    if (r == 0)
+        check_main_file(&audit, folder);
     if (r == 0)
         r = audit_check_lost_marks(&audit, folder, &list);
     if (r == 0)

@@ -129,15 +129,19 @@ static int read_spool(struct session *s, struct audit_queue *out)
                                    .progress = s->options.progress ? on_spool_progress : NULL};
     int r = cli_audit_spool(&look, out);
 
-    if (r == -EBUSY)
+    s->print.is_bad = false;
+    if (r == -EBUSY) {
         s->print.not_compared = "a server is just starting or ending, or doesn't answer";
-    else if (r == -ENOENT)
+    } else if (r == -ENOENT) {
         s->print.not_compared = "there is no spool, and no server runs";
-    else if (r == -EACCES || r == -EPERM)
+    } else if (r == -EACCES || r == -EPERM) {
         s->print.not_compared = "no server runs, and you may not read the spool";
-    else if (r < 0)
-        cli_complain("audit", "can't read the spool in %s: %s", s->server.spool, strerror(-r));
-    s->print.is_bad = r < 0 && r != -EBUSY && r != -ENOENT && r != -EACCES && r != -EPERM;
+    } else if (r < 0) {
+        s->print.not_compared =
+            r == -EUCLEAN ? "the book's main file is damaged" : "the spool can't be read";
+        s->print.is_bad = true;
+        cli_complain("audit", "%s: %s", s->server.spool, strerror(-r));
+    }
     return r;
 }
 

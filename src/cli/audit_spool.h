@@ -15,5 +15,6 @@ struct cli_audit_spool {
 };
 
 /* 0; -EBUSY: a server has it open, or started meanwhile: what was seen doesn't count; -ENOENT,
- * -EACCES; others: it can't be recovered. Damage is told as findings. */
+ * -EACCES; -EUCLEAN: the book doesn't say up to where it has folded the log; others: it can't be
+ * recovered. Damage is told as findings. */
 int cli_audit_spool(const struct cli_audit_spool *audit, struct audit_queue *out);
