@@ -98,7 +98,8 @@ static void on_timer(void *arg)
 
 void dispatch_kick(struct queue *q)
 {
-    io_defer(q->loop, &q->dispatch.kick);
+    if (!q->closing) /* then no job is started, and nothing may be left on the loop */
+        io_defer(q->loop, &q->dispatch.kick);
 }
 
 uint32_t dispatch_job_count(const struct queue *q)

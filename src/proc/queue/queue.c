@@ -347,6 +347,8 @@ void queue_done(struct queue *q)
     ipc_channel_free(q->directory);
     free_origins(q);
     tickets_done(&q->tickets);
+    if (q->dispatch.timer)
+        dispatch_abandon(q); /* what is read then ends there, and asks the threads for no more */
     /* The threads end what they have; completions run on the loop's thread: here. */
     io_pool_free(q->commit_pool);
     io_pool_free(q->work_pool);

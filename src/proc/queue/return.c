@@ -44,8 +44,7 @@ bool returns_are_open(const struct queue *q)
 
 void undelivered_free(struct undelivered *u)
 {
-    if (!u->queue->closing)
-        dispatch_kick(u->queue); /* there is room for another one */
+    dispatch_kick(u->queue); /* there is room for another one */
     undelivered_forget_load(u);
     if (u->reader)
         spool_reader_close(u->queue->spool, u->reader);

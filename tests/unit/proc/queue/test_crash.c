@@ -230,6 +230,31 @@ static void lose_mailbox(struct life *life)
         life->w->jobs[i].answered = true; /* nobody is there to hear it */
 }
 
+/* An administrator meddles, and doesn't wait for the answer. What he holds is released in the end.
+ */
+static void meddle(struct life *life)
+{
+    static const enum ipc_queue_act_kind kinds[] = {IPC_ACT_HOLD, IPC_ACT_RELEASE, IPC_ACT_RETRY,
+                                                    IPC_ACT_REROUTE};
+    static const char *const recipients[] = {"a@here.example", "b@here", ""};
+    static const char *const hops[] = {"smtp:gate.example", "mx:other.example", "mx"};
+    struct ipc_call call = {.fn = NULL};
+    struct prng *prng = &life->prng;
+    const struct ipc_message m = {
+        .type = IPC_QUEUE_ACT,
+        .queue_act = {.act = (uint8_t)kinds[prng_below(prng, ARRAY_SIZE(kinds))],
+                      .filter = {.sender = SPAN("s@far.example"),
+                                 .recipient = span_from_cstr(
+                                     recipients[prng_below(prng, ARRAY_SIZE(recipients))])},
+                      .index = UINT32_MAX,
+                      .next_hop = span_from_cstr(hops[prng_below(prng, ARRAY_SIZE(hops))])}};
+
+    if (prng_chance(prng, 3000))
+        world_join_admin(life->w); /* the old one went away */
+    if (ipc_call(life->w->admin, &call, &m) == 0)
+        ipc_call_cancel(&call);
+}
+
 static void act(struct life *life)
 {
     static const enum world_mailbox moods[] = {MAILBOX_DELIVERS, MAILBOX_DELIVERS,
@@ -249,6 +274,8 @@ static void act(struct life *life)
     } else if (dice < 725) {
         write_down(life);
         world_join_smtpd(w); /* the old one's commits are lost */
+    } else if (dice < 735) {
+        meddle(life);
     } else if (w->job_count < WORLD_JOBS_MAX - IN_FLIGHT) {
         for (int i = 0; i < 3; i++)
             assert_int_equal(io_loop_turn(w->loop), 0);
@@ -262,6 +289,8 @@ static void start(struct life *life)
     world_start(life->w);
     world_join_smtpd(life->w);
     world_join_mailbox(life->w);
+    world_join_smtp(life->w);
+    world_join_admin(life->w);
     life->w->book_folds = true;
     world_join_book(life->w);
 }
@@ -304,10 +333,24 @@ static bool is_at_rest(struct world *w, void *arg)
            w->queue.settling == 0 && list_is_empty(&w->queue.unsettled);
 }
 
+static void release_all(struct world *w)
+{
+    struct ipc_message ask = {.type = IPC_QUEUE_ACT,
+                              .queue_act = {.act = IPC_ACT_RELEASE,
+                                            .filter.sender = SPAN("s@far.example"),
+                                            .index = UINT32_MAX}};
+
+    world_ask(w, &ask);
+    ask.type = IPC_QUEUE_ACT_MORE;
+    while (!w->reply.queue_acted.last)
+        world_ask(w, &ask);
+}
+
 static void end_well(struct life *life)
 {
     start(life);
     life->w->mailbox_does = MAILBOX_DELIVERS;
+    release_all(life->w);
     world_until(life->w, is_at_rest, NULL);
 }
 
