@@ -10,6 +10,7 @@
  */
 #include "fuzz.h"
 
+#include "mail/envelope.h"
 #include "smtp/client/client.h"
 
 enum { RECIPIENTS = 3, MAILS_MAX = 3, STEPS_MAX = 400, WAITING_MAX = 64 };
@@ -37,6 +38,7 @@ struct station {
     } waiting[WAITING_MAX]; /* commands without an answer */
     size_t waiting_count;
     unsigned offers;
+    bool utf8;             /* declared for the transaction */
     bool open;             /* it waits for more of a transaction: MAIL would be out of place … */
     bool refused_to_reset; /* … unless it is to blame itself */
     struct transaction now;
@@ -80,12 +82,23 @@ static bool has_word(struct span line, const char *word)
     return memmem(line.data, line.size, word, strlen(word)) != NULL;
 }
 
+static bool is_ascii(struct span s)
+{
+    for (size_t i = 0; i < s.size; i++)
+        if ((unsigned char)s.data[i] > 127)
+            return false;
+    return true;
+}
+
 static void on_mail(struct station *s, struct span line)
 {
     assert(span_starts_nocase(line, SPAN("MAIL FROM:<a@a.test>")));
     assert(!has_word(line, " SIZE=") || offers(s, SMTP_EXTENSION_SIZE));
     assert(!has_word(line, " BODY=") || offers(s, SMTP_EXTENSION_8BITMIME));
-    assert(!has_word(line, " SMTPUTF8") || offers(s, SMTP_EXTENSION_SMTPUTF8));
+    s->utf8 = has_word(line, " SMTPUTF8");
+    assert(!s->utf8 || offers(s, SMTP_EXTENSION_SMTPUTF8));
+    assert(!has_word(line, " RET=") || offers(s, SMTP_EXTENSION_DSN));
+    assert(!has_word(line, " ENVID=") || offers(s, SMTP_EXTENSION_DSN));
     await(s, MAIL, 0);
 }
 
@@ -94,6 +107,9 @@ static void on_rcpt(struct station *s, struct span line)
     int number = line.data[sizeof("RCPT TO:<") - 1] - '0';
 
     assert(span_starts_nocase(line, SPAN("RCPT TO:<")) && number >= 0 && number < RECIPIENTS);
+    assert(!has_word(line, " NOTIFY=") || offers(s, SMTP_EXTENSION_DSN));
+    assert(!has_word(line, " ORCPT=") || offers(s, SMTP_EXTENSION_DSN));
+    assert(s->utf8 || is_ascii(line));
     await(s, RCPT, number);
 }
 
@@ -323,6 +339,8 @@ static void choose(struct play *p)
                                         .body = p->first,
                                         .size_bytes = p->body.size,
                                         .smtputf8 = what & 64,
+                                        .returned = ENVELOPE_RETURN_HEADER,
+                                        .envelope_id = SPAN("e+3D1"),
                                         .eight_bit = what & 128};
     for (int i = 0; i < RECIPIENTS; i++)
         p->recipients[i].address =
@@ -341,14 +359,6 @@ static void mend(struct span in, struct buffer *out)
     }
     if (out->size && out->data[out->size - 1] != '\n')
         buffer_append_span(out, SPAN("\r\n"));
-}
-
-static bool is_ascii(struct span s)
-{
-    for (size_t i = 0; i < s.size; i++)
-        if ((unsigned char)s.data[i] > 127)
-            return false;
-    return true;
 }
 
 /* A message for nobody is empty (RFC 2920 3.1). */
@@ -383,6 +393,7 @@ static void check_results(struct play *p)
         bool taken = s->now.taken && s->now.rcpt[i];
         assert(result != SMTP_RESULT_PENDING && result != SMTP_RESULT_ACCEPTED);
         assert(result != SMTP_RESULT_TAKEN || taken);
+        assert(!taken || p->recipients[i].knows_wish == offers(s, SMTP_EXTENSION_DSN));
         assert(!taken || !delivered || result == SMTP_RESULT_TAKEN);
         assert(!taken || result == SMTP_RESULT_TAKEN || result == SMTP_RESULT_UNCERTAIN);
         assert(result != SMTP_RESULT_UNCERTAIN || (s->now.whole && s->now.rcpt[i]));
