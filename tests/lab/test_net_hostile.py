@@ -3,7 +3,7 @@ import pytest
 
 import lab
 from net.hostile import DROP, STALL
-from net.internet import fate, internet, needs_internet, reports, settled, troubled
+from net.internet import RETRY, fate, internet, needs_internet, reports, settled, troubled
 
 pytestmark = needs_internet
 
@@ -128,6 +128,21 @@ def test_a_greylist_ends(net, server):
     # The first time it said "go on" although it had taken nobody, and got no message.
     assert station.messages[0] == b'' and len(station.messages) == 2
     assert station.messages[1].endswith(b'\r\n\r\n..\r\ntext\r\n')
+
+
+def test_a_stop_tells_what_came_of_attempts(net):
+    """Only what was sent to its end is uncertain when the server ends in the middle of it."""
+    with net.server(RETRY.replace('first: 1s, max: 2s', 'first: 1h, max: 1h')) as server:
+        stalling = [(phase, *net.station({phase: STALL})) for phase in ('connect', 'data', 'dot')]
+        server.send([f'bob@{d}' for _, _, d in stalling], TEXT)
+        for _, station, _ in stalling:
+            lab.eventually(lambda: station.stalled, 'all stall')
+        server.restart()
+        for phase, station, d in stalling:
+            last = lab.eventually(lambda: fate(server, f'bob@{d}')['events'][2:], 'booked')[0]
+            assert last['kind'] == ('uncertain' if phase == 'dot' else 'deferred'), last
+            assert 'about to end' in last['reply'], last
+            station.stop()
 
 
 def test_who_stalls_holds_up_nobody_else(net, server):

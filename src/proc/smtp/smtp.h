@@ -22,7 +22,7 @@ enum {
     SMTP_IDLE_MAX = 200,     /* connections that wait for work */
     SMTP_MESSAGES_MAX = 100, /* on one connection */
     SMTP_HOSTS_MAX = 32,     /* of one next hop */
-    SMTP_ENDING_MS = 8000,   /* a shutdown waits so long for what is under way */
+    SMTP_ENDING_MS = 3000,   /* a shutdown waits so long for what is under way: the queue, longer */
 };
 
 struct smtp_proc {

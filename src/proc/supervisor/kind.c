@@ -113,7 +113,7 @@ const struct kind kinds[] = {
      .files = resolver_files},
     {.peer = IPC_PEER_SMTP,
      .processes = IPC_SMTP_PROCESSES,
-     .stop_phase = 2,
+     .stop_phase = 1, /* with the queue: it tells what came of each attempt while that listens */
      .user = network_user,
      .part = smtp_part},
     {.peer = IPC_PEER_BOOK, .stop_phase = 2, .user = queue_user, .part = book_part},
