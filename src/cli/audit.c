@@ -19,6 +19,7 @@ enum {
     OPTION_SINCE = 1,
     OPTION_OVERDUE,
     OPTION_ALARMS,
+    OPTION_QUICK,
     OPTION_CHECKPOINT,
     OPTION_KEY,
     OPTION_VERIFY,
@@ -30,6 +31,7 @@ static const struct cli_option options[] = {
     {"overdue", 0, "AGE", "how long a next attempt may be missed before it is told (1h)",
      OPTION_OVERDUE},
     {"alarms", 0, NULL, "tell the alarms that are booked, too", OPTION_ALARMS},
+    {"quick", 0, NULL, "of a stopped server: only list what waits, don't read it", OPTION_QUICK},
     {"checkpoint", 0, "FILE", "write the ends of the chains into a new file, to be kept elsewhere",
      OPTION_CHECKPOINT},
     {"key", 0, "FILE", "sign it with this Ed25519 key (PEM)", OPTION_KEY},
@@ -56,6 +58,7 @@ struct session {
     struct audit_counts counts;
     struct cli_server server;
     struct audit_checkpoint checkpoint;
+    bool quick;
     bool looked; /* at the running queue, once */
 };
 
@@ -125,6 +128,7 @@ static int read_spool(struct session *s, struct audit_queue *out)
 {
     struct cli_audit_spool look = {.spool = s->server.spool,
                                    .ledger = s->server.ledger,
+                                   .quick = s->quick,
                                    .arg = &s->print,
                                    .progress = s->options.progress ? on_spool_progress : NULL};
     int r = cli_audit_spool(&look, out);
@@ -183,6 +187,9 @@ static int take_option(struct session *s, int key, const char *value)
     switch (key) {
     case OPTION_ALARMS:
         s->options.with_alarms = true;
+        break;
+    case OPTION_QUICK:
+        s->quick = true;
         break;
     case OPTION_CHECKPOINT:
         s->checkpoint.write = value;

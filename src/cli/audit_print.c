@@ -73,7 +73,7 @@ static void print_queue(const struct audit_print *s, const struct audit_counts *
         return;
     }
     printf("The queue has %llu recipients waiting%s.\n", (unsigned long long)c->queue_waiting,
-           c->queue_stopped ? ", by the spool of the stopped server; each message was read" : "");
+           c->queue_stopped ? ", by the spool of the stopped server" : "");
     if (c->unfolded)
         printf("%llu records of the log are not booked yet: they count as if they were.\n",
                (unsigned long long)c->unfolded);

@@ -122,7 +122,7 @@ static int read_messages(struct look *look)
     spool_get_counts(look->spool, &counts);
     while (r == 0 && (m = spool_listing_next(listing))) {
         r = add_waiting(look, m);
-        if (r == 0)
+        if (r == 0 && !look->audit->quick)
             r = read_message(look, m);
         if (look->audit->progress && ++done % PROGRESS_EVERY == 0)
             look->audit->progress(look->audit->arg, done, counts.messages);

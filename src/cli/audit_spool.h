@@ -10,6 +10,7 @@
 
 struct cli_audit_spool {
     const char *spool, *ledger; /* folders */
+    bool quick;                 /* messages aren't read, only listed */
     void *arg;
     void (*progress)(void *arg, uint64_t done, uint64_t total); /* messages read; may be NULL */
 };
