@@ -113,6 +113,7 @@ void undelivered_told(struct undelivered *u)
 
     if (u->kind == REPORT_FAILED) {
         returns->returned += u->count;
+        returns->double_bounces += u->to_postmaster ? u->count : 0;
         settle_all(u, SPOOL_OUTCOME_RETURNED,
                    u->to_postmaster ? "double bounce: the postmaster was told by a report"
                                     : "its sender was told by a report");

@@ -1,6 +1,6 @@
 #include "smtp/client/session.h"
 
-#include "mail/envelope.h"
+#include "mail/dsn.h"
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -11,7 +11,7 @@ void smtp_client_say_mail(struct smtp_client *c)
         [ENVELOPE_RETURN_FULL] = " RET=FULL", [ENVELOPE_RETURN_HEADER] = " RET=HDRS"};
     bool dsn = smtp_client_offers(c, SMTP_EXTENSION_DSN);
     const char *returned = dsn && returns[mail->returned] ? returns[mail->returned] : "";
-    struct span id = dsn ? mail->envelope_id : SPAN("");
+    struct span id = dsn && dsn_is_envelope_id(mail->envelope_id) ? mail->envelope_id : SPAN("");
     char size[40] = "";
 
     /* RFC 1870 section 5: an estimate, which a conversion may exceed a little. */

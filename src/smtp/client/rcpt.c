@@ -24,8 +24,8 @@ static void put_wish(const struct smtp_client *c, const struct smtp_client_recip
     dsn_format_notify(r->notify, notify);
     if (r->notify)
         buffer_printf(out, " NOTIFY=%s", notify);
-    if (!r->orcpt.size)
-        return;
+    if (!dsn_is_original(r->orcpt, true))
+        return; /* none, or nothing that may stand in a command */
     buffer_append_span(out, SPAN(" ORCPT="));
     if (c->declare_utf8)
         buffer_append_span(out, r->orcpt);

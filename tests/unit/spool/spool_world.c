@@ -244,9 +244,9 @@ int world_check_body(struct world *w, unsigned number, size_t size)
 
     assert_non_null(message);
     int r = spool_reader_open(w->spool, message, &reader);
-    if (r == 0)
-        r = compare_bytes(reader, number, size);
-    if (r == 0 || r == -EBADMSG)
-        spool_reader_close(w->spool, reader);
+    if (r < 0)
+        return r;
+    r = compare_bytes(reader, number, size);
+    spool_reader_close(w->spool, reader);
     return r;
 }

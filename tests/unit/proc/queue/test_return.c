@@ -349,7 +349,7 @@ static void a_double_bounce_ends(void **state)
     world_until(w, is_told, NULL);
     world_until(w, is_settled, &none);
     assert_int_equal(reporter.asked, 1);
-    assert_int_equal(w->queue.returns.double_bounces, 3); /* the list's */
+    assert_int_equal(w->queue.returns.double_bounces, 4); /* with the list's three */
     assert_string_equal(reporter.sender, "list@here.example");
     end(w);
 }
