@@ -1,4 +1,5 @@
 /* `postbuch queue`, and `mailq` by another name: what waits, and acts on it. */
+#include "cli/catchup.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/control.h"
@@ -169,6 +170,8 @@ static int parse_wishes(int argc, char **argv, struct wishes *w)
 
 /* ---- listing ---- */
 
+enum { CATCH_UP_MS = 2000 };
+
 struct listing {
     const struct wishes *wishes;
     size_t count;
@@ -216,13 +219,16 @@ static bool on_page(void *arg, const struct ipc_queue_page *page)
     return l->code == CLI_OK && !ferror(stdout);
 }
 
-static int list(struct cli_control *control, const struct wishes *w, const char *ledger)
+static int list(struct cli_control *control, const struct wishes *w,
+                const struct cli_server *server)
 {
     struct listing l = {.wishes = w};
     char id[ID_TEXT + 1];
 
-    if (w->verb == VERB_SHOW)
-        why_book_load(&l.book, ledger, &w->filter.id);
+    if (w->verb == VERB_SHOW) {
+        cli_wait_for_book(server->control, CATCH_UP_MS);
+        why_book_load(&l.book, server->ledger, &w->filter.id);
+    }
     int code = cli_control_list(control, &w->filter, on_page, &l);
     why_book_done(&l.book);
     if (code != CLI_OK)
@@ -307,7 +313,7 @@ int cli_queue(int argc, char **argv)
     else if (w.verb == VERB_DAMAGE)
         code = queue_damage_print(control, w.json);
     else
-        code = w.summary ? summarize(control, &w) : list(control, &w, server.ledger);
+        code = w.summary ? summarize(control, &w) : list(control, &w, &server);
     cli_control_close(control);
     return cli_finish_output("queue", code);
 }

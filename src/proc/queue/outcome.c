@@ -222,14 +222,14 @@ void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, 
     outcome_expired(q);
 }
 
+/* RFC 3463 X.4.7: "considered by the rejecting system to have expired". */
 void outcome_give_back(struct queue *q, const struct job_item *item)
 {
     struct spool_status cause = {
         .recipient = item->recipient->index,
         .attempts = item->recipient->attempts,
         .time_us = clock_wall_us(),
-        .status = SPAN("5.0.0"),
-        .host = q->conf->hostname,
+        .status = SPAN("5.4.7"),
         .detail = SPAN("an administrator of this server gave it up before it could be delivered")};
 
     sched_outcome(q->sched, item->item, SCHED_RESULT_REFUSED, cause.detail, io_loop_now_ms(q->loop),
