@@ -86,18 +86,19 @@ class Clients:
             found[number] = found.get(number, 0) + 1
         return found
 
-    def check(self, server, doubles_at_most):
-        """After the end: waits until nothing waits, then looks at what arrived."""
+    def check(self, server, doubles_at_most, bodies=None, fate='delivered'):
+        """After the end: waits until nothing waits, then looks at what arrived (bodies(), if not in
+        the mailbox)."""
         acknowledged = self.acknowledged()
         lab.eventually(lambda: server.json('queue') == [], 'nothing waits any more', 180)
-        found = self.count_whole(server.bodies())
+        found = self.count_whole((bodies or server.bodies)())
         lost = acknowledged - found.keys()
         doubles = sum(n - 1 for n in found.values())
         print(f'sent {len(self.recipients())}, acknowledged {len(acknowledged)}, found {len(found)}, '
               f'lost {len(lost)}, doubles {doubles}', flush=True)
         assert not lost, sorted(lost)[:20]
         assert doubles <= doubles_at_most
-        self.check_book(server, len(found))
+        self.check_book(server, len(found), fate)
 
     @staticmethod
     def check_book(server, count, fate='delivered'):

@@ -11,6 +11,9 @@ TRIALS = {
     'power cut, ext4': ['power.py', '--fs', 'ext4', '--rounds', '2', '--clients', '3'],
     'power cut, xfs': ['power.py', '--fs', 'xfs', '--rounds', '1', '--clients', '3'],
     'failing calls': ['inject.py', '--rounds', '5', '--clients', '3'],
+    'no memory for smtpd': ['starve.py', '--process', 'smtpd', '--seconds', '4', '--clients', '3'],
+    'no memory for the queue': ['starve.py', '--process', 'queue', '--seconds', '4', '--clients', '3'],
+    'no memory for smtp': ['starve.py', '--process', 'smtp', '--seconds', '4', '--clients', '3'],
     'full disk': ['full.py', '--clients', '3'],
 }
 

@@ -488,7 +488,8 @@ static int copy_recipients(struct smtp_job *job, const struct ipc_job *from)
     job->indexes = arena_alloc_array(&job->arena, n + 1, sizeof(*job->indexes));
     job->tried = arena_alloc_array(&job->arena, n + 1, sizeof(*job->tried));
     job->places = arena_alloc_array(&job->arena, n + 1, sizeof(*job->places));
-    if (!mail->recipients || !job->indexes || !job->tried || !job->places)
+    job->outcomes = arena_alloc_array(&job->arena, n + 1, sizeof(*job->outcomes));
+    if (!mail->recipients || !job->indexes || !job->tried || !job->places || !job->outcomes)
         return -ENOMEM;
     mail->recipient_count = n;
     for (size_t i = 0; i < n; i++) {
@@ -546,15 +547,13 @@ static void begin(struct smtp_job *job)
     begin_mail(job);
 }
 
-void smtp_job_new(struct smtp_proc *proc, const struct ipc_arrival *arrival)
+static struct smtp_job *new_job(struct smtp_proc *proc, const struct ipc_arrival *arrival)
 {
     const struct ipc_job *from = &arrival->message->job;
     struct smtp_job *job = calloc(1, sizeof(*job));
 
-    if (from->body.size > from->size_bytes)
-        log_fatal("the queue sent a job whose body is larger than it says");
     if (!job)
-        log_fatal("no memory for a job");
+        return NULL;
     job->proc = proc;
     job->number = from->job;
     job->token = arrival->token;
@@ -567,8 +566,24 @@ void smtp_job_new(struct smtp_proc *proc, const struct ipc_arrival *arrival)
         job->attempts[i] = (struct smtp_attempt){.job = job, .fd = -1};
     list_append(&proc->jobs, &job->link);
     proc->job_count++;
-    if (copy_job(job, from) < 0 || (from->body.size && add_piece(job, from->body, 0, arrival) < 0))
-        log_fatal("no memory for a job");
+    if (copy_job(job, from) == 0 &&
+        (!from->body.size || add_piece(job, from->body, 0, arrival) == 0))
+        return job;
+    job_free(job);
+    return NULL;
+}
+
+void smtp_job_new(struct smtp_proc *proc, const struct ipc_arrival *arrival)
+{
+    const struct ipc_job *from = &arrival->message->job;
+
+    if (from->body.size > from->size_bytes)
+        log_fatal("the queue sent a job whose body is larger than it says");
+    struct smtp_job *job = new_job(proc, arrival);
+    if (!job) {
+        smtp_job_refuse(proc, arrival);
+        return;
+    }
     note_trouble(job, "4.3.2", SPAN(""), SPAN(""), "the smtp process is about to end");
     if (proc->ending_ms)
         finish(job);
@@ -607,9 +622,14 @@ void smtp_job_body(struct smtp_proc *proc, const struct ipc_arrival *arrival)
     const struct ipc_job_body *body = &arrival->message->job_body;
     struct smtp_job *job = find(proc, body->job);
 
-    if (job && body->bytes.size > 0 && body->bytes.size <= job->to_come) {
-        if (add_piece(job, body->bytes, arrival->token, arrival) < 0)
-            log_fatal("no memory for a piece of a message");
+    const char *why = body->bytes.size ? "the queue sent more of the message than it had announced"
+                                       : "the queue can't read the whole message now";
+
+    if (job && body->bytes.size > 0 && body->bytes.size <= job->to_come)
+        why = add_piece(job, body->bytes, arrival->token, arrival) < 0
+                  ? "no memory for a piece of the message"
+                  : NULL;
+    if (!why) {
         if (job->connection)
             smtp_connection_wake(job->connection);
         return;
@@ -617,8 +637,7 @@ void smtp_job_body(struct smtp_proc *proc, const struct ipc_arrival *arrival)
     struct ipc_message reply = {.type = IPC_JOB_TAKEN};
     ipc_reply(arrival->channel, arrival->token, &reply);
     if (job)
-        drop(job, body->bytes.size ? "the queue sent more of the message than it had announced"
-                                   : "the queue can't read the whole message now");
+        drop(job, why);
 }
 
 void smtp_jobs_drop(struct smtp_proc *proc, bool unbegun, const char *why)

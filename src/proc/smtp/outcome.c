@@ -65,10 +65,8 @@ void smtp_job_answer(struct smtp_job *job)
 {
     size_t n = job->mail.recipient_count;
     struct ipc_message m = {.type = IPC_JOB_RESULT};
-    struct ipc_job_outcome *list = arena_alloc_array(&job->arena, n + 1, sizeof(*list));
+    struct ipc_job_outcome *list = job->outcomes;
 
-    if (!list)
-        log_fatal("no memory for the outcomes of a job");
     for (size_t i = 0; i < n; i++) {
         list[i] = outcome_of(job, i);
         count(job->proc, list[i].outcome);
@@ -81,6 +79,33 @@ void smtp_job_answer(struct smtp_job *job)
     if (!job->proc->queue || job->epoch != job->proc->epoch)
         return;
     int r = ipc_reply(job->proc->queue, job->token, &m);
+    if (r < 0)
+        log_error("can't answer a job: %s", strerror(-r));
+}
+
+/* What the queue sends at most in one job. */
+enum { REFUSED_MAX = 128 };
+
+void smtp_job_refuse(struct smtp_proc *proc, const struct ipc_arrival *arrival)
+{
+    const struct ipc_job *from = &arrival->message->job;
+    struct ipc_message m = {.type = IPC_JOB_RESULT};
+    struct ipc_job_outcome list[REFUSED_MAX] __attribute__((uninitialized));
+
+    if (from->recipient_count > REFUSED_MAX)
+        log_fatal("no memory for a job of %zu recipients", from->recipient_count);
+    log_warn("no memory for a job: it is put off");
+    for (size_t i = 0; i < from->recipient_count; i++) {
+        list[i] = (struct ipc_job_outcome){.index = from->recipients[i].index,
+                                           .outcome = IPC_OUTCOME_DEFERRED,
+                                           .scope = IPC_SCOPE_RECIPIENT,
+                                           .status = SPAN("4.3.0"),
+                                           .text = SPAN("no memory for it now")};
+        count(proc, IPC_OUTCOME_DEFERRED);
+    }
+    m.job_result =
+        (struct ipc_job_result){.outcomes = list, .outcome_count = from->recipient_count};
+    int r = ipc_reply(arrival->channel, arrival->token, &m);
     if (r < 0)
         log_error("can't answer a job: %s", strerror(-r));
 }

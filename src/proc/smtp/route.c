@@ -92,8 +92,11 @@ void smtp_route_begin(struct smtp_proc *proc, const struct ipc_arrival *arrival)
 {
     struct route *route = calloc(1, sizeof(*route));
 
-    if (!route)
-        log_fatal("no memory to answer the queue");
+    if (!route) { /* nothing is known of the way then */
+        struct ipc_message reply = {.type = IPC_ROUTED};
+        ipc_reply(arrival->channel, arrival->token, &reply);
+        return;
+    }
     route->proc = proc;
     route->token = arrival->token;
     route->epoch = proc->epoch;

@@ -141,10 +141,11 @@ struct smtp_job {
     uint32_t *indexes; /* of the recipients in the envelope */
     bool *tried;       /* recipients that the session under way has */
     struct smtp_place *places;
-    struct list pieces; /* come, and not given on */
-    uint64_t to_come;   /* bytes not come yet */
-    bool asked;         /* the queue, for the body */
-    bool consumed;      /* part of the body is gone: no second host can have it */
+    struct ipc_job_outcome *outcomes; /* for the answer: it must not fail at the end */
+    struct list pieces;               /* come, and not given on */
+    uint64_t to_come;                 /* bytes not come yet */
+    bool asked;                       /* the queue, for the body */
+    bool consumed;                    /* part of the body is gone: no second host can have it */
     bool has_way;
     struct smtp_way way;
     struct smtp_walk walk;
@@ -176,6 +177,8 @@ bool smtp_job_give_body(struct smtp_job *job);
 void smtp_jobs_drop(struct smtp_proc *proc, bool unbegun, const char *why);
 
 /* outcome.c: answers the queue. */
+/* There is no memory for the job that came: all its recipients are deferred. */
+void smtp_job_refuse(struct smtp_proc *proc, const struct ipc_arrival *arrival);
 void smtp_job_answer(struct smtp_job *job);
 /* This place is left for another one, because of `text`. */
 void smtp_job_note_earlier(struct smtp_job *job, const struct smtp_place *place, struct span text);
