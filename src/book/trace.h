@@ -98,5 +98,7 @@ int trace_sentence(const struct trace_message *message, const struct trace_entry
 struct span trace_why(const struct trace_entry *entry);
 /* The event that gave it to who has it now, or NULL. */
 const struct trace_event *trace_holder(const struct trace_entry *entry);
+/* The last event that says why an attempt didn't succeed, or NULL. */
+const struct trace_event *trace_trouble(const struct trace_entry *entry);
 /* The event that keeps a waiting entry held, or NULL. */
 const struct trace_event *trace_held(const struct trace_entry *entry);

@@ -28,7 +28,7 @@ const struct trace_event *trace_holder(const struct trace_entry *e)
     return NULL;
 }
 
-static const struct trace_event *last_trouble(const struct trace_entry *e)
+const struct trace_event *trace_trouble(const struct trace_entry *e)
 {
     for (size_t i = e->event_count; i-- > 0;) {
         unsigned kind = e->events[i].kind;
@@ -44,7 +44,7 @@ struct span trace_why(const struct trace_entry *e)
         return SPAN("");
     const struct trace_event *event = trace_held(e);
     if (!event)
-        event = last_trouble(e);
+        event = trace_trouble(e);
     if (!event)
         return SPAN("");
     return event->reply.size ? event->reply : event->detail;
@@ -200,7 +200,7 @@ static void say_next(struct buffer *out, const struct trace_entry *e, int64_t no
 
 static void say_waiting(struct buffer *out, const struct trace_entry *e, int64_t now_us)
 {
-    const struct trace_event *trouble = last_trouble(e);
+    const struct trace_event *trouble = trace_trouble(e);
     char age[32];
 
     clock_format_duration(now_us > e->since_us ? (now_us - e->since_us) / 1000 : 0, age);

@@ -115,16 +115,11 @@ static int take_option(struct wishes *w, int key, const char *value)
     return CLI_OK;
 }
 
-static bool names_some(const struct ipc_queue_filter *f)
-{
-    return !id_is_zero(&f->id) || f->sender.size || f->recipient.size || f->destination.size;
-}
-
 static int check_act(const struct wishes *w)
 {
     if (w->verb == VERB_SHOW && id_is_zero(&w->filter.id))
         return cli_wrong_usage(&usage, "show needs a queue id");
-    if (w->verb > VERB_DAMAGE && !names_some(&w->filter))
+    if (w->verb > VERB_DAMAGE && !ipc_queue_filter_names_some(&w->filter))
         return cli_wrong_usage(&usage, "%s needs an ID, --from, --to or --destination",
                                verbs[w->verb]);
     if (w->verb == VERB_REROUTE && !w->via)

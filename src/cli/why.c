@@ -40,12 +40,7 @@ const struct trace_entry *why_book_entry(const struct why_book *book, const stru
 
 static const struct trace_event *last_trouble(const struct trace_entry *e)
 {
-    for (size_t i = e ? e->event_count : 0; i-- > 0;) {
-        unsigned kind = e->events[i].kind;
-        if (kind == EVENT_DEFERRED || kind == EVENT_UNCERTAIN || kind == EVENT_EXPIRED)
-            return &e->events[i];
-    }
-    return NULL;
+    return e ? trace_trouble(e) : NULL;
 }
 
 struct span why_trouble(const struct ipc_queue_row *row, const struct trace_entry *entry)

@@ -43,6 +43,12 @@ struct ipc_queue_filter {
     bool brief;              /* rows without what only the disk knows: addresses, sender */
 };
 
+/* False for the filter that lets all through. */
+static inline bool ipc_queue_filter_names_some(const struct ipc_queue_filter *f)
+{
+    return !id_is_zero(&f->id) || f->sender.size || f->recipient.size || f->destination.size;
+}
+
 struct ipc_queue_row {
     struct id id;
     uint32_t index;      /* of the recipient in its message */

@@ -434,11 +434,6 @@ static void refuse(struct control_client *client, uint64_t token, int error, con
     ipc_reply(client->channel, token, &m);
 }
 
-static bool names_some(const struct ipc_queue_filter *f)
-{
-    return !id_is_zero(&f->id) || f->sender.size || f->recipient.size || f->destination.size;
-}
-
 static bool read_next_hop(const struct ipc_queue_act *wanted, struct buffer *out)
 {
     return wanted->act != IPC_ACT_REROUTE || conf_read_next_hop(wanted->next_hop, out) == 0;
@@ -450,7 +445,7 @@ void act_start(struct control_client *client, const struct ipc_arrival *arrival)
     struct buffer next_hop = BUFFER_LIMITED(ENVELOPE_ADDRESS_MAX);
     struct act *a;
 
-    if (!names_some(&wanted->filter)) {
+    if (!ipc_queue_filter_names_some(&wanted->filter)) {
         refuse(client, arrival->token, -EINVAL,
                "name a message, a sender, a recipient or a destination");
     } else if (!read_next_hop(wanted, &next_hop)) {
