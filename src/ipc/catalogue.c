@@ -100,7 +100,7 @@ CODEC_DEFINE(static, job_codec, struct ipc_job, CODEC_UINT(struct ipc_job, job, 
              CODEC_LIST(struct ipc_job, recipients, recipient_count, 1000, &job_recipient_codec));
 CODEC_DEFINE(static, job_outcome_codec, struct ipc_job_outcome,
              CODEC_UINT(struct ipc_job_outcome, index, UINT32_MAX),
-             CODEC_UINT(struct ipc_job_outcome, outcome, IPC_OUTCOME_UNCERTAIN),
+             CODEC_UINT(struct ipc_job_outcome, outcome, IPC_OUTCOME_UNTRIED),
              CODEC_UINT(struct ipc_job_outcome, scope, IPC_SCOPE_DESTINATION),
              CODEC_SPAN(struct ipc_job_outcome, status, 16),
              CODEC_SPAN(struct ipc_job_outcome, text, IPC_TEXT_MAX),

@@ -313,6 +313,7 @@ enum ipc_outcome {
     IPC_OUTCOME_DEFERRED,  /* try again later */
     IPC_OUTCOME_FAILED,    /* for good */
     IPC_OUTCOME_UNCERTAIN, /* perhaps delivered: the reply to the end of the message was lost */
+    IPC_OUTCOME_UNTRIED,   /* given back as it came, by nobody's fault: no attempt */
 };
 
 enum ipc_scope {

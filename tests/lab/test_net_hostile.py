@@ -131,11 +131,12 @@ def test_a_greylist_ends(net, server):
 
 
 def test_a_stop_tells_what_came_of_attempts(net):
-    """Only what was sent to its end is uncertain when the server ends in the middle of it."""
+    """Only what was sent to its end is uncertain, and what wasn't begun goes at the next start."""
     with net.server(RETRY.replace('first: 1s, max: 2s', 'first: 1h, max: 1h')) as server:
-        stalling = [(phase, *net.station({phase: STALL})) for phase in ('connect', 'data', 'dot')]
-        server.send([f'bob@{d}' for _, _, d in stalling], TEXT)
-        for _, station, _ in stalling:
+        stalling = [(phase, *net.station({phase: STALL})) for phase in ('data', 'dot')]
+        unbegun, domain = net.station({'connect': [STALL, b'220 hello again\r\n']})
+        server.send([f'bob@{d}' for _, _, d in stalling] + [f'bob@{domain}'], TEXT)
+        for station in [unbegun] + [s for _, s, _ in stalling]:
             lab.eventually(lambda: station.stalled, 'all stall')
         server.restart()
         for phase, station, d in stalling:
@@ -143,6 +144,8 @@ def test_a_stop_tells_what_came_of_attempts(net):
             assert last['kind'] == ('uncertain' if phase == 'dot' else 'deferred'), last
             assert 'about to end' in last['reply'], last
             station.stop()
+        found = settled(server, f'bob@{domain}', 'relayed')
+        assert [e['kind'] for e in found['events'][2:]] == ['relayed']
 
 
 def test_who_stalls_holds_up_nobody_else(net, server):

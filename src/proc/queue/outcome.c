@@ -182,6 +182,8 @@ static void take_one(struct queue *q, struct outcomes *o, const struct job_item 
 {
     if (!from)
         take_lost(q, o, item, sent);
+    else if (from->outcome == IPC_OUTCOME_UNTRIED)
+        take_lost(q, o, item, false);
     else if (from->outcome == IPC_OUTCOME_DELIVERED)
         take_delivered(q, o, item, from);
     else if (from->outcome == IPC_OUTCOME_FAILED)

@@ -585,7 +585,8 @@ void smtp_job_new(struct smtp_proc *proc, const struct ipc_arrival *arrival)
         return;
     }
     note_trouble(job, "4.3.2", SPAN(""), SPAN(""), "the smtp process is about to end");
-    if (proc->ending_ms)
+    job->given_up = proc->ending_ms != 0;
+    if (job->given_up)
         finish(job);
     else
         begin(job);
@@ -645,7 +646,9 @@ void smtp_jobs_drop(struct smtp_proc *proc, bool unbegun, const char *why)
     LIST_EACH(&proc->jobs, link)
     {
         struct smtp_job *job = CONTAINER_OF(link, struct smtp_job, link);
-        if (!unbegun || job->state != SMTP_JOB_MAIL)
-            drop(job, why);
+        if (unbegun && job->state == SMTP_JOB_MAIL)
+            continue;
+        job->given_up = true;
+        drop(job, why);
     }
 }

@@ -28,7 +28,8 @@ static struct ipc_job_outcome outcome_of(const struct smtp_job *job, size_t i)
 
     return (struct ipc_job_outcome){
         .index = job->indexes[i],
-        .outcome = (uint8_t)outcome_kind(r->result),
+        .outcome =
+            (uint8_t)(untried && job->given_up ? IPC_OUTCOME_UNTRIED : outcome_kind(r->result)),
         .scope = untried || place->destination ? IPC_SCOPE_DESTINATION : IPC_SCOPE_RECIPIENT,
         .status = span_from_cstr(untried ? job->trouble_status : r->status),
         .text = untried ? span_from_cstr(job->trouble) : r->text,

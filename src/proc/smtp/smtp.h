@@ -145,6 +145,7 @@ struct smtp_job {
     struct list pieces;               /* come, and not given on */
     uint64_t to_come;                 /* bytes not come yet */
     bool asked;                       /* the queue, for the body */
+    bool given_up;                    /* because of us, whatever the stations did */
     bool consumed;                    /* part of the body is gone: no second host can have it */
     bool has_way;
     struct smtp_way way;

@@ -153,6 +153,32 @@ static void a_lost_reply_is_booked_as_uncertain(void **state)
     world_free(w);
 }
 
+static bool has_waited(struct world *w, void *arg)
+{
+    return w->queue.dispatch.lost > 0;
+}
+
+/* A process that ends, or learns of other routes, gives back what it hasn't begun: nobody's fault.
+ */
+static void what_comes_back_untried_is_no_attempt(void **state)
+{
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_IS_ENDING;
+    world_join_smtp(w);
+    struct world_commit c = send_abroad(w, "x@elsewhere.example");
+    world_until_jobs(w, 1);
+    world_until(w, has_waited, NULL);
+    struct sched_explanation e = explain(w, &c.id);
+    assert_int_equal(e.attempts, 0);
+    assert_span(e.why, "");
+    assert_int_equal(w->queue.dispatch.deferred + w->queue.dispatch.uncertain, 0);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    world_until_jobs(w, 2);
+    world_until(w, is_settled, NULL);
+    assert_int_equal(w->queue.dispatch.relayed, 1);
+    world_free(w);
+}
+
 static bool is_offered(const struct world_job *job)
 {
     return job->body.size < job->size_bytes;
@@ -405,6 +431,7 @@ int main(void)
         cmocka_unit_test(foreign_mail_waits_for_its_process),
         cmocka_unit_test(one_next_hop_is_one_processs),
         cmocka_unit_test(a_lost_reply_is_booked_as_uncertain),
+        cmocka_unit_test(what_comes_back_untried_is_no_attempt),
         cmocka_unit_test(silent_stations_fill_no_channel),
         cmocka_unit_test(a_lost_smtp_process_costs_the_mailbox_nothing),
         cmocka_unit_test(a_changed_route_is_good_for_what_waits),

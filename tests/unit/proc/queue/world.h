@@ -17,6 +17,7 @@ enum world_mailbox {
     MAILBOX_FAILS,
     MAILBOX_IS_SILENT,
     MAILBOX_IS_FULL,        /* a destination's trouble */
+    MAILBOX_IS_ENDING,      /* gives it back untried */
     MAILBOX_IS_INTERRUPTED, /* the reply to the end of the message was lost */
 };
 
