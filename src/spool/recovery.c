@@ -138,6 +138,9 @@ static int read_header(struct recovery *recovery, struct found *found)
     if (r == 0) {
         memcpy(segment->salt, found->header.salt, sizeof(segment->salt));
         segment->state = SEGMENT_CLOSED;
+        if (segment->size_bytes < found->header.size_bytes)
+            spool_note_damage(spool, (struct spool_position){segment->number, segment->size_bytes},
+                              NULL, "a segment's file has lost its end");
     } else if (!is_blank) {
         set_segment_aside(spool, segment);
         found->segment = NULL;

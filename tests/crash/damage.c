@@ -1,9 +1,11 @@
 /*
  * damage: one bit goes bad at rest, anywhere in the lane. SPOOL.md rule 8: the server starts, at
- * most one message is touched by it, and what is touched is named.
+ * most one message is touched by it, and only by what may (damage_place.h), and what is touched is
+ * named. With --truncate a file loses its end instead: then more may be touched.
  *
- *     damage [--seed N] [--seeds N] [--steps N] [-v]
+ *     damage [--seed N] [--seeds N] [--steps N] [--truncate] [-v]
  */
+#include "damage_place.h"
 #include "workload.h"
 
 #include <getopt.h>
@@ -12,10 +14,23 @@
 
 struct settings {
     uint64_t seed, seeds, steps;
-    bool verbose;
+    bool truncate, verbose;
 };
 
-static uint64_t silent, named;
+/* What came of the damage, by place. */
+static struct {
+    const char *place;
+    uint64_t silent, named;
+} results[24];
+
+static void note(const char *place, bool touched)
+{
+    size_t i = 0;
+    while (results[i].place && strcmp(results[i].place, place) != 0)
+        i++;
+    results[i].place = place;
+    *(touched ? &results[i].named : &results[i].silent) += 1;
+}
 
 /* The message as the spool shows it, read to its end; what comes of it is seen in its flags. */
 static bool reads_well(struct world *w, struct spool_message *shown)
@@ -66,18 +81,49 @@ static unsigned count_ghosts(struct world *w)
     return ghosts;
 }
 
-static void judge(struct world *w, const struct store_sim_damage *damage)
+static unsigned count_lost(struct world *w)
 {
-    unsigned touched = count_ghosts(w);
+    unsigned lost = 0;
+    for (size_t i = 0; i < w->model.live_count; i++) {
+        struct model_message *message = &w->model.messages[w->model.live[i]];
+        lost += model_must_exist(&w->model, message) && !spool_find(w->spool, &message->id);
+    }
+    return lost;
+}
+
+static void judge(struct world *w, const struct store_sim_damage *damage,
+                  const struct damage_place *place, bool truncated)
+{
+    unsigned lost = count_lost(w), touched = count_ghosts(w);
     for (size_t i = 0; i < w->model.live_count; i++)
         touched += !is_as_it_was(w, &w->model.messages[w->model.live[i]]);
-    if (touched > 1)
-        model_fail(&w->model, "one bit in %s %lu at %lu touched %u messages", damage->what,
-                   (unsigned long)damage->number, (unsigned long)damage->offset, touched);
+    bool too_much = touched > place->may_touch || lost > place->may_lose;
+    if (!truncated && too_much)
+        model_fail(&w->model, "one bit in %s %lu at %lu (%s) touched %u messages, %u of them lost",
+                   damage->what, (unsigned long)damage->number, (unsigned long)damage->offset,
+                   place->name, touched, lost);
     if (touched > 0 && spool_damage_count(w->spool) == 0)
-        model_fail(&w->model, "one bit in %s %lu at %lu did damage that nothing names",
-                   damage->what, (unsigned long)damage->number, (unsigned long)damage->offset);
-    *(touched ? &named : &silent) += 1;
+        model_fail(&w->model, "damage to %s %lu at %lu (%s) touched what nothing names",
+                   damage->what, (unsigned long)damage->number, (unsigned long)damage->offset,
+                   place->name);
+    note(place->name, touched > 0);
+}
+
+static bool do_damage(const struct settings *settings, struct world *w,
+                      struct store_sim_damage *out_damage, struct damage_place *out_place)
+{
+    if (!settings->truncate && !store_sim_damage(w->sim, out_damage))
+        return false;
+    if (settings->truncate && !store_sim_truncate(w->sim, out_damage))
+        return false;
+    *out_place = damage_place_of(w, out_damage);
+    if (settings->truncate)
+        out_place->name = out_damage->what[0] == 'l'   ? "log, cut off"
+                          : out_damage->what[0] == 'b' ? "bulk, cut off"
+                                                       : "a checkpoint, cut off";
+    world_say(w, "damage to %s %lu at %lu: %s", out_damage->what, (unsigned long)out_damage->number,
+              (unsigned long)out_damage->offset, out_place->name);
+    return true;
 }
 
 /* The end of the log can't be told from a torn write: so it holds nothing that is missed. */
@@ -92,6 +138,7 @@ static void write_a_tail(struct world *w)
 static bool run_seed(const struct settings *settings, uint64_t seed)
 {
     struct store_sim_damage damage;
+    struct damage_place place;
     struct world w;
 
     world_init(&w, seed, NULL, settings->verbose);
@@ -99,9 +146,7 @@ static bool run_seed(const struct settings *settings, uint64_t seed)
     workload_peaceful(&w, settings->steps);
     world_settle(&w);
     write_a_tail(&w);
-    if (!model_failed(&w.model) && store_sim_damage(w.sim, &damage)) {
-        world_say(&w, "damage to %s %lu at %lu", damage.what, (unsigned long)damage.number,
-                  (unsigned long)damage.offset);
+    if (!model_failed(&w.model) && do_damage(settings, &w, &damage, &place)) {
         world_crash(&w);
         store_sim_restart(w.sim, STORE_SIM_POWER_CUT);
         int r = spool_open(store_sim_open(w.sim), &w.options, w.now_us, &w.spool);
@@ -109,7 +154,7 @@ static bool run_seed(const struct settings *settings, uint64_t seed)
             w.spool = NULL;
             model_fail(&w.model, "the spool can't start: %s", strerror(-r));
         } else {
-            judge(&w, &damage);
+            judge(&w, &damage, &place, settings->truncate);
             world_event(&w); /* and it serves on */
             world_settle(&w);
         }
@@ -127,6 +172,7 @@ static bool parse(int argc, char **argv, struct settings *out)
     static const struct option options[] = {{"seed", required_argument, NULL, 's'},
                                             {"seeds", required_argument, NULL, 'n'},
                                             {"steps", required_argument, NULL, 'p'},
+                                            {"truncate", no_argument, NULL, 't'},
                                             {NULL, 0, NULL, 0}};
     int option, r = 0;
     while (r == 0 && (option = getopt_long(argc, argv, "v", options, NULL)) != -1) {
@@ -136,6 +182,8 @@ static bool parse(int argc, char **argv, struct settings *out)
                                            : NULL;
         if (number)
             r = span_to_u64(span_from_cstr(optarg), UINT64_MAX, number);
+        else if (option == 't')
+            out->truncate = true;
         else if (option == 'v')
             out->verbose = true;
         else
@@ -148,14 +196,15 @@ int main(int argc, char **argv)
 {
     struct settings settings = {.seed = 1, .seeds = 1, .steps = 300};
     if (!parse(argc, argv, &settings)) {
-        fprintf(stderr, "usage: damage [--seed N] [--seeds N] [--steps N] [-v]\n");
+        fprintf(stderr, "usage: damage [--seed N] [--seeds N] [--steps N] [--truncate] [-v]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (uint64_t i = 0; i < settings.seeds; i++)
         if (!run_seed(&settings, settings.seed + i))
             return 1;
-    printf("%lu bits without a trace, %lu that were named\n", (unsigned long)silent,
-           (unsigned long)named);
+    for (size_t i = 0; results[i].place; i++)
+        printf("%-24s %6lu without a trace, %6lu that touched a message and were named\n",
+               results[i].place, (unsigned long)results[i].silent, (unsigned long)results[i].named);
     return 0;
 }

@@ -574,6 +574,28 @@ static struct sim_file *draw_file(struct store_sim *sim)
     return drawn;
 }
 
+static struct store_sim_damage describe(const struct sim_file *file, uint64_t at)
+{
+    struct store_sim_damage damage = {.number = file->name.number, .offset = at};
+    snprintf(damage.what, sizeof damage.what, "%s",
+             file->name.space == SIM_LOG    ? "log"
+             : file->name.space == SIM_BULK ? "bulk"
+                                            : file->name.text);
+    return damage;
+}
+
+bool store_sim_truncate(struct store_sim *sim, struct store_sim_damage *out)
+{
+    struct sim_file *file = draw_file(sim);
+    if (!file || file->size == 0)
+        return false;
+    uint64_t at = prng_below(&sim->prng, file->size);
+    sim->disk.used_bytes -= file->size - at;
+    file->size = at;
+    *out = describe(file, at);
+    return true;
+}
+
 bool store_sim_damage(struct store_sim *sim, struct store_sim_damage *out)
 {
     struct sim_file *file = draw_file(sim);
@@ -584,11 +606,7 @@ bool store_sim_damage(struct store_sim *sim, struct store_sim_damage *out)
         if (tried == file->size)
             return false;
     sim_file_flip(file, 8 * at + prng_below(&sim->prng, 8));
-    *out = (struct store_sim_damage){.number = file->name.number, .offset = at};
-    snprintf(out->what, sizeof out->what, "%s",
-             file->name.space == SIM_LOG    ? "log"
-             : file->name.space == SIM_BULK ? "bulk"
-                                            : file->name.text);
+    *out = describe(file, at);
     return true;
 }
 

@@ -79,6 +79,8 @@ struct store_sim_damage {
 
 /* One bit of a byte that isn't zero, somewhere. False: there is none. */
 bool store_sim_damage(struct store_sim *disk, struct store_sim_damage *out);
+/* A file loses its end, somewhere. */
+bool store_sim_truncate(struct store_sim *disk, struct store_sim_damage *out);
 /* How many were set aside so far (they are never listed again). */
 size_t store_sim_count_aside(const struct store_sim *disk);
 
