@@ -182,7 +182,9 @@ static void flush(struct ipc_channel *ch)
         ssize_t sent = send_some(ch);
         if (sent < 0 && errno == EINTR)
             continue;
-        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        /* Too many descriptors of this user are on their way: until the receivers have taken some.
+         */
+        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ETOOMANYREFS))
             break;
         if (sent < 0) {
             lose(ch, errno == EPIPE || errno == ECONNRESET ? 0 : -errno);

@@ -2,6 +2,7 @@
 
 #include "ipc/channel.h"
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -234,6 +235,58 @@ static void descriptors_come_with_their_frames(void **state)
     tear_down(&e);
 }
 
+/* Sends a descriptor over a socket that nobody reads. */
+static int leave_on_its_way(int fd, int passenger)
+{
+    union {
+        struct cmsghdr align;
+        char data[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec part = {"x", 1};
+    struct msghdr msg = {.msg_iov = &part,
+                         .msg_iovlen = 1,
+                         .msg_control = control.data,
+                         .msg_controllen = sizeof(control.data)};
+    *CMSG_FIRSTHDR(&msg) = (struct cmsghdr){
+        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), &passenger, sizeof(int));
+    return sendmsg(fd, &msg, MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+/* The kernel lets a user have so many under way as a process may have open (unix(7)). */
+static void too_many_descriptors_wait_for_others(void **state)
+{
+    struct ipc_message file = {.type = IPC_FILE, .file = {.name = {"users", 5}}};
+    struct rlimit old, few;
+    struct ends e;
+    int others[2], r = 0;
+
+    set_up(&e, true);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, others), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    few = (struct rlimit){64, old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    if (geteuid() == 0) /* root has no limit */
+        assert_int_equal(seteuid(65534), 0);
+    for (int i = 0; i < 200 && r == 0; i++)
+        r = leave_on_its_way(others[0], others[0]);
+    assert_int_equal(r, -ETOOMANYREFS);
+    assert_int_equal(ipc_notify_fd(e.near, &file, others[0]), 0);
+    run(&e);
+    assert_int_equal(e.fd, -1);
+    assert_int_equal(e.near_lost, 0);
+    close(others[0]);
+    close(others[1]); /* those on their way go with it */
+    for (int i = 0; i < 100 && e.fd < 0; i++) {
+        run(&e);
+        usleep(10000); /* the kernel collects them when it likes */
+    }
+    assert_int_equal(seteuid(getuid()), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_true(e.fd >= 0);
+    tear_down(&e);
+}
+
 /* What a taken-over peer may try; each ends the channel and nothing else. */
 static void a_hostile_peer_is_cut_off(void **state)
 {
@@ -271,6 +324,7 @@ int main(void)
                                        cmocka_unit_test(calls_are_bounded),
                                        cmocka_unit_test(held_bodies_stop_the_sender),
                                        cmocka_unit_test(descriptors_come_with_their_frames),
+                                       cmocka_unit_test(too_many_descriptors_wait_for_others),
                                        cmocka_unit_test(a_hostile_peer_is_cut_off)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
