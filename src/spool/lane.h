@@ -102,6 +102,7 @@ struct spool {
     struct spool_hooks hooks;
     int64_t now_us; /* as last told */
     uint8_t lane[SEGMENT_LANE_BYTES];
+    bool ended_well; /* ended.c */
 
     struct list segments[2]; /* by enum store_kind, each by number */
     uint64_t last_number[2];
@@ -214,6 +215,9 @@ void append_alarms_retry(struct spool *spool);
 /* replay.c: one record's effect on the state. 0 or -ENOMEM. */
 struct scan_record;
 int replay_record(struct spool *spool, struct segment *segment, const struct scan_record *record);
+
+/* ended.c: looks for the mark of spool_end(), and takes it away. */
+void ended_take(struct spool *spool);
 
 /* recovery.c */
 int recovery_run(struct spool *spool);

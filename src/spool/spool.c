@@ -108,8 +108,10 @@ int spool_open(struct store *store, const struct spool_options *options, int64_t
     r = check_options(&spool->options);
     if (r == 0)
         r = spool->ops->open_lane(store, false);
-    if (r == 0)
+    if (r == 0) {
+        ended_take(spool);
         r = recovery_run(spool);
+    }
     if (r < 0) {
         free_spool(spool);
         return r;

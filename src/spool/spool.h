@@ -138,6 +138,12 @@ void spool_set_hooks(struct spool *spool, const struct spool_hooks *hooks);
  * reader open. For a quick next start run the tasks first until there is none. */
 void spool_close(struct spool *spool);
 
+/* Marks that the owner ends and has nothing under way; just before spool_close(). Blocks. 0 or
+ * -errno: then the next start takes it for a crash. */
+int spool_end(struct spool *spool);
+/* The owner before us had called spool_end(). */
+bool spool_ended_well(const struct spool *spool);
+
 struct spool_message *spool_find(struct spool *spool, const struct id *id);
 /* The row of the recipient with this index, NULL when it isn't waiting. */
 struct spool_recipient *spool_find_recipient(struct spool_message *message, uint32_t index);

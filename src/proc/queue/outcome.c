@@ -12,9 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* At most two for each item: what happened, and that it is held. */
+/* At most three for each item: what a crash left open, what happened, and that it is held. */
 struct outcomes {
-    struct spool_status statuses[2 * JOB_RECIPIENTS_MAX];
+    struct spool_status statuses[3 * JOB_RECIPIENTS_MAX];
     size_t count;
     const struct carrier *carrier; /* NULL: it didn't come so far */
 };
@@ -177,9 +177,34 @@ static const struct ipc_job_outcome *find(const struct ipc_job_result *result, u
     return NULL;
 }
 
+/*
+ * Nobody knows what was under way at a crash. It was among what was due and not held, and that is
+ * said of each of these once, when the next attempt has told what came of it: also of those whose
+ * turn had not come. Writing down the begin of each attempt would cost more than this is worth.
+ */
+static bool was_due_at_crash(const struct queue *q, struct spool_recipient *r)
+{
+    return q->crash_us && spool_recipient_message(r)->accepted_us < q->crash_us &&
+           r->next_attempt_us <= q->crash_us;
+}
+
+static void add_doubt(struct queue *q, struct outcomes *o, const struct spool_recipient *r)
+{
+    struct spool_status *s = add(o, r, SPOOL_OUTCOME_UNCERTAIN);
+
+    q->dispatch.uncertain++;
+    s->attempts = r->attempts;
+    s->next_attempt_us = s->time_us;
+    s->detail =
+        SPAN("the server ended without warning while this was due; if it was under way then, "
+             "it may arrive twice");
+}
+
 static void take_one(struct queue *q, struct outcomes *o, const struct job_item *item,
                      const struct ipc_job_outcome *from, bool sent)
 {
+    if (from && was_due_at_crash(q, item->recipient))
+        add_doubt(q, o, item->recipient);
     if (!from)
         take_lost(q, o, item, sent);
     else if (from->outcome == IPC_OUTCOME_UNTRIED)

@@ -263,6 +263,7 @@ int queue_open(struct queue *q, struct store *store)
     if (r < 0)
         return r;
     spool_set_hooks(q->spool, &hooks);
+    q->crash_us = spool_ended_well(q->spool) ? 0 : clock_wall_us();
     r = schedule_all(q);
     if (r < 0)
         return r;
@@ -327,6 +328,9 @@ static void check_closed(struct queue *q)
         return; /* they aren't on disk before their report is */
     void (*closed)(struct queue * q) = q->closed;
     q->closed = NULL;
+    int r = spool_end(q->spool);
+    if (r < 0)
+        log_warn("the next start will take this end for a crash: %s", strerror(-r));
     closed(q);
 }
 

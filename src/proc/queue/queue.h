@@ -222,10 +222,11 @@ struct queue {
     uint64_t accepted, rejected, deferred; /* messages, since the start */
     uint8_t random[512];                   /* the next bytes of queue_random(), from random_at on */
     size_t random_at;
-    uint64_t routes;                 /* route_fingerprint() of those in force */
-    bool unscheduled;                /* a recipient could not be scheduled for lack of memory */
-    bool closing;                    /* takes no new mail, starts no new job */
-    int64_t closing_ms;              /* since when */
+    uint64_t routes;    /* route_fingerprint() of those in force */
+    bool unscheduled;   /* a recipient could not be scheduled for lack of memory */
+    int64_t crash_us;   /* when we started after a crash; 0: the last end was no crash */
+    bool closing;       /* takes no new mail, starts no new job */
+    int64_t closing_ms; /* since when */
     void (*closed)(struct queue *q); /* all that was under way has ended */
 };
 

@@ -329,9 +329,39 @@ static void a_killed_queue_remembers_and_attempts_again(void **state)
     world_join_smtpd(w);
     world_join_mailbox(w);
     world_until_delivered(w, COUNT - 10);
-    assert_true(w->queue.parcels.misses > 0); /* from disk now */
+    assert_true(w->queue.parcels.misses > 0);                  /* from disk now */
+    assert_int_equal(w->queue.dispatch.uncertain, COUNT - 10); /* some may have been delivered */
     assert_span(buffer_span(&w->jobs[0].body), "hello\r\n");
     assert_string_equal(w->jobs[0].recipients[0], "bob@here.example");
+    world_free(w);
+}
+
+/* A shutdown leaves nothing open, and neither does what was not due at a crash. */
+static void only_what_was_due_at_a_crash_is_uncertain(void **state)
+{
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_DEFERS;
+    struct world_commit c = send_one(w);
+    world_until(w, is_settled, NULL);
+    world_kill(w);
+    world_start(w);
+    world_join_mailbox(w);
+    sched_retry_now(w->queue.sched,
+                    schedule_item(&spool_find(w->queue.spool, &c.id)->recipients[0]),
+                    io_loop_now_ms(w->loop));
+    dispatch_kick(&w->queue);
+    world_until_jobs(w, 1);
+    world_until(w, is_settled, NULL);
+    assert_int_equal(w->queue.dispatch.uncertain, 0);
+    world_join_smtpd(w);
+    world_send(w, &c, "s@far.example", "x@elsewhere.example", SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    world_stop(w);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    world_start(w);
+    world_join_smtp(w);
+    world_until_delivered(w, 1);
+    assert_int_equal(w->queue.dispatch.uncertain, 0);
     world_free(w);
 }
 
@@ -436,6 +466,7 @@ int main(void)
         cmocka_unit_test(a_lost_smtp_process_costs_the_mailbox_nothing),
         cmocka_unit_test(a_changed_route_is_good_for_what_waits),
         cmocka_unit_test(a_killed_queue_remembers_and_attempts_again),
+        cmocka_unit_test(only_what_was_due_at_a_crash_is_uncertain),
         cmocka_unit_test(a_lost_mailbox_makes_uncertain_and_comes_back),
         cmocka_unit_test(a_full_disk_pauses_the_destination),
         cmocka_unit_test(a_shutdown_waits_for_deliveries),

@@ -1,0 +1,31 @@
+#include "spool/lane.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const char NAME[] = "ended";
+
+/* The mark is gone for good before anything is attempted again: a crash then finds none. */
+void ended_take(struct spool *spool)
+{
+    void *data = NULL;
+    size_t size;
+
+    if (spool->ops->get_file(spool->store, NAME, 64, &data, &size) < 0)
+        return;
+    free(data);
+    spool->ended_well = spool->ops->remove_file(spool->store, NAME) == 0;
+}
+
+bool spool_ended_well(const struct spool *spool)
+{
+    return spool->ended_well;
+}
+
+int spool_end(struct spool *spool)
+{
+    static char text[] = "nothing was under way\n";
+    struct iovec part = {text, sizeof(text) - 1};
+
+    return spool->ops->put_file(spool->store, NAME, &part, 1);
+}
