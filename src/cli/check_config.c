@@ -4,7 +4,6 @@
 
 static const struct cli_usage usage = {
     .name = "check-config",
-    .arguments = "",
     .help = "Reads the configuration and the users and aliases files that it names, and tells all\n"
             "that is wrong, each as FILE:LINE:COLUMN with the way to mend it. Warnings are about\n"
             "settings that are legal and yet lead mail nowhere. Exits 1 when there are errors.\n",

@@ -49,7 +49,7 @@ struct cli_option {
 /* Every command has --help and --config FILE; those that print data have --json. */
 struct cli_usage {
     const char *name;      /* the command's */
-    const char *arguments; /* for the first line of --help: "WHAT…" */
+    const char *arguments; /* for the first line of --help: "WHAT…"; NULL: it takes none */
     const char *help;      /* what it does, lines ending in \n */
     bool json;
     const struct cli_option *options;

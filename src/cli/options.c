@@ -59,8 +59,8 @@ static void print_help(const struct cli_usage *usage)
 {
     const struct cli_option *o;
 
-    printf("usage: postbuch %s [OPTION…]%s%s\n\n%s\n", usage->name, *usage->arguments ? " " : "",
-           usage->arguments, usage->help);
+    printf("usage: postbuch %s [OPTION…]%s%s\n\n%s\n", usage->name, usage->arguments ? " " : "",
+           usage->arguments ? usage->arguments : "", usage->help);
     for (size_t i = 0; (o = option_at(usage, i)); i++)
         print_option(o);
 }

@@ -5,7 +5,6 @@
 
 static const struct cli_usage usage = {
     .name = "reload",
-    .arguments = "",
     .help =
         "Makes the server read its configuration, users and aliases anew. Sessions under way keep\n"
         "the old one until they end. When there is an error nothing changes.\n",

@@ -7,7 +7,6 @@
 
 static const struct cli_usage usage = {
     .name = "status",
-    .arguments = "",
     .help = "Tells whether the server runs, and what its processes count.\n",
     .json = true,
 };

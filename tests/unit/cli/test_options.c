@@ -1,6 +1,7 @@
 #include "../unit.h"
 
 #include "cli/cli.h"
+#include "cli/commands.h"
 
 #include <stdlib.h>
 
@@ -77,9 +78,20 @@ static void lines(void **state)
     }
 }
 
+/* Also those that take no arguments and have no options of their own. */
+static void every_command_helps(void **state)
+{
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        char *argv[] = {(char *)c->name, (char *)"--help", NULL};
+
+        print_message("%s\n", c->name);
+        assert_int_equal(c->run(2, argv), CLI_OK);
+    }
+}
+
 static void json_only_where_data_is_printed(void **state)
 {
-    static const struct cli_usage silent = {"mute", "", "Says nothing.\n", false, NULL, 0};
+    static const struct cli_usage silent = {"mute", NULL, "Says nothing.\n", false, NULL, 0};
     char *argv[] = {"mute", "--json", NULL};
     struct cli_parser p;
 
@@ -101,8 +113,8 @@ static void configuration_order(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lines),
-                                       cmocka_unit_test(json_only_where_data_is_printed),
-                                       cmocka_unit_test(configuration_order)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines), cmocka_unit_test(every_command_helps),
+        cmocka_unit_test(json_only_where_data_is_printed), cmocka_unit_test(configuration_order)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
