@@ -23,7 +23,8 @@ void cli_put(FILE *to, struct span text)
     struct buffer b = BUFFER_INIT;
 
     printable_append(&b, text);
-    fwrite(b.data, 1, b.size, to);
+    if (b.size)
+        fwrite(b.data, 1, b.size, to);
     buffer_done(&b);
 }
 
