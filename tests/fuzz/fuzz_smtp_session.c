@@ -30,20 +30,23 @@ static void check_reply(struct play *p, struct span line)
     assert(line.size >= 4 && line.data[0] >= '2' && line.data[0] <= '5');
     p->replies += line.data[3] == ' ';
     p->queued += span_starts_nocase(line, SPAN("250 2.0.0 queued as "));
+    /* A message that is wrong in two ways is refused for the one that is seen first. */
+    buffer_append_span(&p->said, line.data[0] == '5' ? SPAN("no") : line);
+    buffer_append_byte(&p->said, '\n');
 }
 
 static void check_output(struct play *p)
 {
     struct span out = smtp_server_output(p->world.server);
+    size_t size = out.size;
 
-    buffer_append_span(&p->said, out);
-    smtp_server_sent(p->world.server, out.size);
     while (out.size) {
         ptrdiff_t lf = span_find(out, '\n');
         assert(lf > 0 && out.data[lf - 1] == '\r');
         check_reply(p, span_first(out, (size_t)lf - 1));
         out = span_from(out, (size_t)lf + 1);
     }
+    smtp_server_sent(p->world.server, size);
     assert(p->queued == p->world.message_count);
 }
 
@@ -206,6 +209,15 @@ static void expand(struct span in, struct buffer *stream)
     }
 }
 
+static size_t count_lines(const struct buffer *text)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < text->size; i++)
+        count += text->data[i] == '\n';
+    return count;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct buffer stream = BUFFER_INIT;
@@ -220,7 +232,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (whole.world.order == SMTP_WORLD_AT_ONCE) {
         assert(span_equal(buffer_span(&whole.said), buffer_span(&pieces.said)));
         assert(span_equal(buffer_span(&whole.world.messages), buffer_span(&pieces.world.messages)));
-        assert(span_equal(buffer_span(&whole.world.refusals), buffer_span(&pieces.world.refusals)));
+        assert(count_lines(&whole.world.refusals) == count_lines(&pieces.world.refusals));
     }
     end(&whole);
     end(&pieces);
