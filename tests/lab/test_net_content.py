@@ -2,29 +2,15 @@
 import email
 import email.policy
 
-import pytest
-
 import lab
 from net import zones
-from net.internet import RETRY, internet, needs_internet, settled
+from net.internet import RETRY, needs_internet, net, server, settled
 
 pytestmark = needs_internet
 
 EIGHT_BIT = ('Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n'
              'Content-Transfer-Encoding: 8bit\r\n\r\ngrüße\r\n').encode()
 BARE = {'ehlo': b'250 bare.example\r\n'}
-
-
-@pytest.fixture(scope='module')
-def net():
-    with internet() as n:
-        yield n
-
-
-@pytest.fixture
-def server(net):
-    with net.server() as s:
-        yield s
 
 
 def test_a_large_message_arrives_whole(net, server):

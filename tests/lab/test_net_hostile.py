@@ -1,9 +1,7 @@
 """Stations that break the rules in each phase: what a message to each of them comes to."""
-import pytest
-
 import lab
 from net.hostile import DROP, STALL
-from net.internet import RETRY, fate, internet, needs_internet, reports, settled, troubled
+from net.internet import RETRY, fate, needs_internet, net, reports, server, settled, troubled
 
 pytestmark = needs_internet
 
@@ -49,18 +47,6 @@ UNCERTAIN = {
     ('dot', LONG_LINE): ('4.5.0', 'no SMTP reply'),
 }
 STALLING = ('connect', 'ehlo', 'mail', 'rcpt', 'data', 'text', 'dot')
-
-
-@pytest.fixture(scope='module')
-def net():
-    with internet() as n:
-        yield n
-
-
-@pytest.fixture
-def server(net):
-    with net.server() as s:
-        yield s
 
 
 def stations(net, cases):

@@ -1,29 +1,15 @@
 """Postbuch and Debian's Postfix send each other mail, with what the DNS says between them."""
 import smtplib
 
-import pytest
-
 import lab
 from net import zones
-from net.internet import internet, needs_internet, settled
+from net.internet import needs_internet, net, server, settled
 
 pytestmark = needs_internet
 
 BODY = b'.\r\n..dots\r\ngr\xc3\xbc\xc3\x9fe\r\n'
 TEXT = b'Subject: %s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n' \
        b'Content-Transfer-Encoding: 8bit\r\n\r\n' + BODY
-
-
-@pytest.fixture(scope='module')
-def net():
-    with internet() as n:
-        yield n
-
-
-@pytest.fixture
-def server(net):
-    with net.server() as s:
-        yield s
 
 
 def from_postfix(recipient, subject):

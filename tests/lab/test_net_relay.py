@@ -5,7 +5,7 @@ import pytest
 
 import lab
 from net import odd_dns, zones
-from net.internet import RETRY, internet, needs_internet, reports, settled, troubled
+from net.internet import RETRY, needs_internet, net, reports, server, settled, troubled
 
 pytestmark = needs_internet
 
@@ -22,18 +22,6 @@ WAITING = {'circle': ('4.4.3', 'circle'), 'lame': ('4.4.3', 'lame.example'),
 # The answer to the question for MX; for A where AAAA has none; for AAAA where A has none.
 RCODES = {'nodata': ('5.1.2', '5.4.4', '5.4.4'), 'nxdomain': ('5.1.2', '5.4.4', '5.4.4')}
 WAITS = ('4.4.3', '4.4.3', '4.4.3')
-
-
-@pytest.fixture(scope='module')
-def net():
-    with internet() as n:
-        yield n
-
-
-@pytest.fixture
-def server(net):
-    with net.server() as s:
-        yield s
 
 
 def test_the_second_server_takes_it(net, server):

@@ -96,6 +96,19 @@ def internet():
         shutil.rmtree(folder, ignore_errors=True)
 
 
+# A test file imports these two: one internet for all of it, and a Postbuch for each test.
+@pytest.fixture(scope='module')
+def net():
+    with internet() as n:
+        yield n
+
+
+@pytest.fixture
+def server(net):
+    with net.server() as s:
+        yield s
+
+
 def fate(server, address):
     """The recipient as the trace has it: of the latest message to it."""
     found = server.trace(address)
