@@ -114,18 +114,12 @@ int volume_week(const struct volume *v)
     return v->week;
 }
 
-static struct volume_lane *find_lane(const struct volume *v, uint32_t lane)
+static struct volume_lane *find_lane(struct volume *v, uint32_t lane)
 {
     for (size_t i = 0; i < v->lane_count; i++)
         if (v->lanes[i].at.lane == lane)
-            return (struct volume_lane *)&v->lanes[i];
+            return &v->lanes[i];
     return NULL;
-}
-
-struct book_position volume_position(const struct volume *v, uint32_t lane)
-{
-    const struct volume_lane *found = find_lane(v, lane);
-    return found ? found->at : (struct book_position){.lane = lane};
 }
 
 static int need_lane(struct volume *v, uint32_t number, struct volume_lane **out)

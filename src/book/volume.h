@@ -26,8 +26,6 @@ void volume_close(struct volume *volume);
 enum week_kind volume_kind(const struct volume *volume);
 int volume_week(const struct volume *volume);
 
-/* Up to where this file has folded the lane; zero when it never did. */
-struct book_position volume_position(const struct volume *volume, uint32_t lane);
 int volume_fold(struct volume *volume, const struct book_input *input);
 /* Durable when it returns 0. */
 int volume_commit(struct volume *volume);

@@ -179,13 +179,3 @@ uint32_t dns_mx_ttl(const struct dns_mx *mx)
 {
     return mx->verdict == DNS_FOUND ? mx->ttl : 0;
 }
-
-bool dns_mx_is_implicit(const struct dns_mx *mx)
-{
-    return mx->implicit;
-}
-
-bool dns_mx_is_secure(const struct dns_mx *mx)
-{
-    return mx->secure;
-}

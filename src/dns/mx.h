@@ -86,10 +86,6 @@ struct span dns_mx_text(const struct dns_mx *mx);
 const struct dns_host *dns_mx_hosts(const struct dns_mx *mx, size_t *out_count);
 /* Seconds for which the answers hold; 0 after a failure. */
 uint32_t dns_mx_ttl(const struct dns_mx *mx);
-/* The domain has no MX and stands for itself. */
-bool dns_mx_is_implicit(const struct dns_mx *mx);
-/* The MX answer is validated by DNSSEC. */
-bool dns_mx_is_secure(const struct dns_mx *mx);
 
 /* Appends the sorted names of the hosts, "a.example,b.example": equal for domains with the same
  * servers. 0 or the buffer's error. */

@@ -3,9 +3,8 @@
  * and never fails for lack of room in the socket: frames are queued and written at the end of the
  * loop's turn. What can be queued is bounded by credit:
  *
- *   calls   at most `call_window` calls wait for their reply; the reply's room is reserved with
- * them bytes   of each class (control, body) at most a window of bytes may be unconfirmed by the
- * peer
+ *   calls: at most IPC_CALL_WINDOW wait for their reply; the reply's room is reserved with them;
+ *   bytes: of each class (control, body) at most a window may be unconfirmed by the peer.
  *
  * Without credit ipc_call() and ipc_notify() return -EAGAIN; the owner then asks with ipc_wait() to
  * be called when there is some. The receiver confirms a frame's bytes when its handler returns,

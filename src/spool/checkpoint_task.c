@@ -13,7 +13,6 @@ struct checkpoint_work {
     struct checkpoint_manifest manifest;
     struct arena arena; /* the manifest's lists of segments */
     struct spool_listing *listing;
-    size_t part_capacity;
     bool listed_all;
 };
 

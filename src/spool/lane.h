@@ -54,7 +54,6 @@ struct spool_group {
     uint32_t block_bytes;
     struct record_seal seal;
     uint64_t seal_offset, seal_sum;
-    uint32_t record_count;
     int error;
     char *frame; /* header blocks, then seal block */
 };

@@ -77,7 +77,6 @@ struct segment {
     bool has_trailer;   /* its end is on disk in itself */
     bool is_compacting; /* a task is emptying or recycling it */
     bool was_compacted; /* what is left in it can't be moved */
-    bool is_gone;       /* removed from the store: a reader may still pin the struct */
     int64_t scrubbed_us;
 };
 

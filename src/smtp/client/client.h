@@ -133,6 +133,5 @@ bool smtp_client_was_stale(const struct smtp_client *client);
 /* Why it is over: a status and a text as in a recipient's. Empty when by our own wish. */
 struct span smtp_client_trouble(const struct smtp_client *client);
 const char *smtp_client_trouble_status(const struct smtp_client *client);
-unsigned smtp_client_extensions(const struct smtp_client *client);
 /* How many messages it has carried or tried to. */
 unsigned smtp_client_mail_count(const struct smtp_client *client);

@@ -277,11 +277,6 @@ const char *smtp_client_trouble_status(const struct smtp_client *c)
     return c->trouble_status;
 }
 
-unsigned smtp_client_extensions(const struct smtp_client *c)
-{
-    return c->extensions;
-}
-
 unsigned smtp_client_mail_count(const struct smtp_client *c)
 {
     return c->mail_count;
