@@ -68,8 +68,10 @@ static void rotate(struct id_watch *watch)
 
 void id_watch_init(struct id_watch *watch, uint16_t origin, int64_t now_ms, uint64_t seed)
 {
-    *watch = (struct id_watch){
-        .origin = origin, .floor = (uint64_t)now_ms << COUNTER_BITS, .seed = seed};
+    *watch = (struct id_watch){.origin = origin,
+                               .floor = (uint64_t)now_ms << COUNTER_BITS,
+                               .now_ms = now_ms,
+                               .seed = seed};
 }
 
 void id_watch_done(struct id_watch *watch)
@@ -78,7 +80,20 @@ void id_watch_done(struct id_watch *watch)
     clear(&watch->before);
 }
 
-/* A clock that went back makes all ids old; then it is enough that they are of now. */
+/* An id is some time old when it comes. So that a clock that went back makes not all of them too
+ * old until it is where it was, what is old goes back with it. */
+static void follow_clock(struct id_watch *watch, int64_t now_ms)
+{
+    uint64_t *const marks[] = {&watch->floor, &watch->now.greatest, &watch->before.greatest};
+    int64_t back_ms = watch->now_ms - now_ms;
+
+    watch->now_ms = now_ms;
+    for (size_t i = 0; back_ms > 0 && i < ARRAY_SIZE(marks); i++) {
+        uint64_t by = (uint64_t)back_ms << COUNTER_BITS;
+        *marks[i] = *marks[i] > by ? *marks[i] - by : 0;
+    }
+}
+
 static bool is_forgotten(const struct id_watch *watch, uint64_t number, int64_t now_ms)
 {
     uint64_t now = (uint64_t)now_ms << COUNTER_BITS;
@@ -90,6 +105,7 @@ int id_watch_take(struct id_watch *watch, const struct id *id, int64_t now_ms)
 {
     uint64_t number = number_of(id);
 
+    follow_clock(watch, now_ms);
     if (id_origin(id) != watch->origin)
         return -EACCES;
     if (has(&watch->now, number, watch->seed) || has(&watch->before, number, watch->seed))

@@ -21,6 +21,7 @@ struct id_set {
 struct id_watch {
     uint16_t origin;
     uint64_t floor; /* ids are in order of time: below are the forgotten ones */
+    int64_t now_ms; /* when it was asked last */
     uint64_t seed;
     struct id_set now, before;
 };
