@@ -80,11 +80,24 @@ static bool grow(struct undelivered *u)
     return true;
 }
 
+/* Where its cause goes: one that was released, and failed again before the sender was told, has one
+ * already. */
+static size_t place_of(const struct undelivered *u, uint32_t recipient)
+{
+    size_t i = 0;
+
+    while (i < u->count && u->causes[i].recipient != recipient)
+        i++;
+    return i;
+}
+
 int undelivered_add(struct undelivered *u, const struct spool_status *cause)
 {
-    if (u->count == u->capacity && !grow(u))
+    size_t place = place_of(u, cause->recipient);
+
+    if (place == u->capacity && !grow(u))
         return -ENOMEM;
-    struct spool_status *to = &u->causes[u->count];
+    struct spool_status *to = &u->causes[place];
     *to = *cause;
     to->status = arena_copy(&u->arena, cause->status);
     to->reply = arena_copy(&u->arena, cause->reply);
@@ -93,7 +106,7 @@ int undelivered_add(struct undelivered *u, const struct spool_status *cause)
     to->tls = to->remote_id = SPAN("");
     if (!to->status.data || !to->reply.data || !to->host.data || !to->detail.data)
         return -ENOMEM;
-    u->count++;
+    u->count += place == u->count;
     return 0;
 }
 
@@ -171,13 +184,20 @@ static bool expects_more(const struct undelivered *u)
     return false;
 }
 
+/* Then nobody can be told of what was in it: it stays held until an administrator removes it. */
+static bool is_damaged(const struct undelivered *u)
+{
+    const struct spool_message *message = spool_find(u->queue->spool, &u->id);
+    return message && message->flags & SPOOL_MESSAGE_DAMAGED;
+}
+
 static void start(struct undelivered *u)
 {
     bool receipt = undelivered_is_receipt(u);
 
     if (expects_more(u))
         return; /* the tick looks again */
-    if (!receipt && !undelivered_still_waits(u)) {
+    if (!receipt && (is_damaged(u) || !undelivered_still_waits(u))) {
         undelivered_free(u);
         return;
     }

@@ -263,7 +263,7 @@ void undelivered_loaded(struct undelivered *u)
     bool receipt = undelivered_is_receipt(u);
 
     u->to_postmaster = false;
-    if (!receipt && !undelivered_still_waits(u))
+    if (receipt ? u->error == -EBADMSG : !undelivered_still_waits(u))
         undelivered_free(u);
     else if ((u->queue->closing && !receipt) || u->error)
         undelivered_rest(u); /* a damaged message is set aside when the reader closes */

@@ -131,6 +131,59 @@ static void recipients_of_a_message_share_a_report(void **state)
     end(w);
 }
 
+static bool is_given_up(struct world *w, void *arg)
+{
+    return w->queue.dispatch.refused == *(uint64_t *)arg && w->queue.settling == 0;
+}
+
+/* It was released before its sender was told, and failed again. */
+static void who_fails_twice_is_told_of_once(void **state)
+{
+    struct world *w = begin();
+    uint64_t one = 1, two = 2;
+    struct ipc_message release = {.type = IPC_QUEUE_ACT,
+                                  .queue_act = {.act = IPC_ACT_RELEASE,
+                                                .filter.sender = SPAN("s@far.example"),
+                                                .index = UINT32_MAX}};
+    w->mailbox_does = MAILBOX_IS_SILENT; /* the other keeps the report waiting for it */
+    world_join_smtp(w);
+    world_join_admin(w);
+    join_reporter(w);
+    send_from(w, "s@far.example", "anna@here.example bob@elsewhere.example");
+    world_until_jobs(w, 2);
+    bool anna_first = w->jobs[0].channel == w->mailbox;
+    world_answer(w, &w->jobs[anna_first ? 0 : 1], MAILBOX_FAILS);
+    world_until(w, is_given_up, &one);
+    world_ask(w, &release);
+    assert_int_equal(w->reply.queue_acted.count, 1);
+    world_until_jobs(w, 3);
+    world_answer(w, &w->jobs[2], MAILBOX_FAILS);
+    world_until(w, is_given_up, &two);
+    world_answer(w, &w->jobs[anna_first ? 1 : 0], MAILBOX_FAILS);
+    world_until(w, is_returned, &two);
+    assert_int_equal(counts_of(w).held, 0);
+    end(w);
+}
+
+static bool has_no_returns(struct world *w, void *arg)
+{
+    return w->queue.returns.count == 0;
+}
+
+/* Else it would be read again each second, in the place of others. */
+static void of_a_damaged_message_nobody_is_told(void **state)
+{
+    struct world *w = begin();
+    send_from(w, "s@far.example", "anna@here.example");
+    world_until_jobs(w, 1);
+    world_rest(w);
+    assert_int_equal(w->queue.returns.count, 1); /* there is nobody to write reports */
+    spool_find(w->queue.spool, &w->jobs[0].id)->flags |= SPOOL_MESSAGE_DAMAGED;
+    returns_tick(&w->queue);
+    world_until(w, has_no_returns, NULL);
+    end(w);
+}
+
 static void give_back(struct world *w, uint32_t expected)
 {
     struct ipc_message m = {.type = IPC_QUEUE_ACT,
@@ -358,6 +411,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_sender_is_told),
                                        cmocka_unit_test(recipients_of_a_message_share_a_report),
+                                       cmocka_unit_test(who_fails_twice_is_told_of_once),
+                                       cmocka_unit_test(of_a_damaged_message_nobody_is_told),
                                        cmocka_unit_test(who_wants_no_word_gets_none),
                                        cmocka_unit_test(a_receipt_for_who_asks),
                                        cmocka_unit_test(a_delay_is_told_once),
