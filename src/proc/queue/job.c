@@ -227,12 +227,23 @@ static const struct parcel *parcel_of(struct job *job)
     return hit ? parcel : NULL;
 }
 
+static void send_read(struct job *job)
+{
+    move_to(job, &job->carrier->jobs, JOB_RUNNING);
+    send_chunk(job);
+}
+
+/* A carrier that waits for the body is told when there is none, as after a failed read. */
 static void read_it(struct job *job)
 {
     move_to(job, &job->carrier->jobs, JOB_LOADING);
     int r = job_load(job);
-    if (r < 0)
+    if (r < 0 && ipc_call_is_pending(&job->call)) {
+        job->error = r;
+        send_read(job);
+    } else if (r < 0) {
         fail(job, r);
+    }
 }
 
 static void begin(struct job *job)
@@ -243,12 +254,6 @@ static void begin(struct job *job)
         send_whole(job, parcel);
     else
         read_it(job);
-}
-
-static void send_read(struct job *job)
-{
-    move_to(job, &job->carrier->jobs, JOB_RUNNING);
-    send_chunk(job);
 }
 
 static void give_body(struct job *job)
@@ -313,7 +318,7 @@ static void on_result(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct job *job = CONTAINER_OF(call, struct job, call);
 
-    outcome_take(job, reply ? &reply->job_result : NULL, true);
+    outcome_take(job, reply ? &reply->job_result : NULL, job->state == JOB_RUNNING);
     job_free(job);
 }
 

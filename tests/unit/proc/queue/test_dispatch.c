@@ -200,26 +200,34 @@ static void want(struct world *w, struct world_job *job)
     assert_int_equal(ipc_notify(job->channel, &m), 0);
 }
 
+enum { FILLER = 60000, FILLERS = 2 * CARRIERS * CARRIER_INLINE_MAX / FILLER };
+
+/* More jobs than may go with their bodies, for stations that don't answer. */
+static void fill_carriers(struct world *w, struct span body)
+{
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    world_join_smtp(w);
+    for (int i = 0; i < FILLERS; i++) {
+        char address[40];
+        struct world_commit c;
+        snprintf(address, sizeof(address), "x@d%d.example", i);
+        world_send(w, &c, "s@here.example", address, body);
+        world_until_answered(w, &c);
+    }
+    world_until_jobs(w, FILLERS);
+}
+
 /* Stations that don't answer are offered no more bodies than half the channel holds; others' go
  * when they are asked for, from memory and from disk. */
 static void silent_stations_fill_no_channel(void **state)
 {
-    enum { SIZE = 60000, COUNT = 2 * CARRIERS * CARRIER_INLINE_MAX / SIZE };
+    enum { SIZE = FILLER, COUNT = FILLERS };
     static char body[SIZE];
     struct world *w = begin();
     size_t offered = 0;
     struct world_job *one = NULL;
     memset(body, 'x', SIZE);
-    w->mailbox_does = MAILBOX_IS_SILENT;
-    world_join_smtp(w);
-    for (int i = 0; i < COUNT; i++) {
-        char address[40];
-        struct world_commit c;
-        snprintf(address, sizeof(address), "x@d%d.example", i);
-        world_send(w, &c, "s@here.example", address, span_of(body, SIZE));
-        world_until_answered(w, &c);
-    }
-    world_until_jobs(w, COUNT);
+    fill_carriers(w, span_of(body, SIZE));
     for (size_t i = 0; i < COUNT; i++) {
         offered += is_offered(&w->jobs[i]);
         one = is_offered(&w->jobs[i]) ? &w->jobs[i] : one;
@@ -241,6 +249,32 @@ static void silent_stations_fill_no_channel(void **state)
     want(w, one); /* long answered: nothing happens */
     world_rest(w);
     assert_int_equal(w->delivered, offered);
+    world_free(w);
+}
+
+static bool has_lost(struct world *w, void *arg)
+{
+    return w->queue.dispatch.lost == *(uint64_t *)arg && w->queue.settling == 0;
+}
+
+/* Without its body nothing can have been delivered. */
+static void an_offered_job_is_never_uncertain(void **state)
+{
+    static char body[FILLER];
+    struct world *w = begin();
+    uint64_t all = FILLERS;
+    size_t offered = 0;
+    memset(body, 'x', FILLER);
+    fill_carriers(w, span_of(body, FILLER));
+    world_leave_smtp(w);
+    world_until(w, has_lost, &all);
+    for (size_t i = 0; i < FILLERS; i++) {
+        struct spool_message *m = spool_find(w->queue.spool, &w->jobs[i].id);
+        bool booked = m->recipients[0].next_attempt_us != m->accepted_us;
+        assert_int_equal(booked, !is_offered(&w->jobs[i]));
+        offered += is_offered(&w->jobs[i]);
+    }
+    assert_in_range(offered, 1, FILLERS - 1);
     world_free(w);
 }
 
@@ -463,6 +497,7 @@ int main(void)
         cmocka_unit_test(a_lost_reply_is_booked_as_uncertain),
         cmocka_unit_test(what_comes_back_untried_is_no_attempt),
         cmocka_unit_test(silent_stations_fill_no_channel),
+        cmocka_unit_test(an_offered_job_is_never_uncertain),
         cmocka_unit_test(a_lost_smtp_process_costs_the_mailbox_nothing),
         cmocka_unit_test(a_changed_route_is_good_for_what_waits),
         cmocka_unit_test(a_killed_queue_remembers_and_attempts_again),
