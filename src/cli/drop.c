@@ -1,5 +1,6 @@
 #include "cli/drop.h"
 
+#include "base/fd.h"
 #include "mail/address.h"
 
 #include <errno.h>
@@ -32,27 +33,15 @@ static int format_head(const struct submission *s, struct buffer *out)
     return buffer_append_byte(out, '\n');
 }
 
-static int write_all(int fd, struct span s)
-{
-    while (s.size) {
-        ssize_t written = write(fd, s.data, s.size);
-        if (written < 0 && errno != EINTR)
-            return -errno;
-        if (written > 0)
-            s = span_from(s, (size_t)written);
-    }
-    return 0;
-}
-
 static int write_file(int fd, const struct submission *s)
 {
     struct buffer head = BUFFER_INIT;
 
     int result = format_head(s, &head);
     if (result == 0)
-        result = write_all(fd, buffer_span(&head));
+        result = fd_write_all(fd, buffer_span(&head));
     if (result == 0)
-        result = write_all(fd, s->message);
+        result = fd_write_all(fd, s->message);
     if (result == 0 && fchmod(fd, 0640) < 0) /* whatever the umask: the server's group reads it */
         result = -errno;
     if (result == 0 && fsync(fd) < 0)

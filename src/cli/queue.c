@@ -43,7 +43,7 @@ static const struct cli_usage usage = {
     "  return    sends back to the sender now, with a report\n"
     "  remove    nobody gets it, and nobody is told\n"
     "  reroute   goes by another next hop from now on, at once (--via)\n"
-    "These act on all that fit an ID, --id, --from, --to, --destination together, and are\n"
+    "These act on all that fit an ID, --from, --to, --destination and --state together, and are\n"
     "booked with who did it. return, remove and reroute of more than one message ask before.\n",
     true,
     options,

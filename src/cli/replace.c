@@ -1,5 +1,6 @@
 #include "cli/replace.h"
 
+#include "base/fd.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -43,17 +44,6 @@ void cli_replace_end(struct cli_replace *replace)
     replace->fd = -1;
 }
 
-static int write_all(int fd, struct span text)
-{
-    while (text.size) {
-        ssize_t n = write(fd, text.data, text.size);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        text = span_from(text, n < 0 ? 0 : (size_t)n);
-    }
-    return 0;
-}
-
 /* Owner, mode, content, sync. */
 static int fill(const struct cli_replace *replace, int fd, struct span text)
 {
@@ -64,7 +54,7 @@ static int fill(const struct cli_replace *replace, int fd, struct span text)
     if ((old.st_uid != geteuid() || old.st_gid != getegid()) &&
         fchown(fd, old.st_uid, old.st_gid) < 0)
         return -errno;
-    int r = write_all(fd, text);
+    int r = fd_write_all(fd, text);
     return r < 0 ? r : fsync(fd) < 0 ? -errno : 0;
 }
 

@@ -3,6 +3,7 @@
  * server, and leaves it in the drop folder when there is no server.
  */
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "cli/collect.h"
@@ -190,12 +191,7 @@ static bool pump(int from, int to)
 
     if (size < 0 && errno == EINTR)
         return true;
-    for (ssize_t done = 0, written; size > 0 && done<size; done += written> 0 ? written : 0) {
-        written = write(to, piece + done, (size_t)(size - done));
-        if (written < 0 && errno != EINTR)
-            return false;
-    }
-    return size > 0;
+    return size > 0 && fd_write_all(to, span_of(piece, (size_t)size)) == 0;
 }
 
 static int speak_smtp(const struct cli_server *server)

@@ -1,5 +1,6 @@
 #include "conf/conf.h"
 
+#include "base/fd.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -43,17 +44,6 @@ static const char aliases[] = "# name: address, address\n"
                               "postmaster: alice\n"
                               "abuse: postmaster\n";
 
-static int write_all(int fd, struct span text)
-{
-    while (text.size) {
-        ssize_t n = write(fd, text.data, text.size);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        text = span_from(text, n < 0 ? 0 : (size_t)n);
-    }
-    return 0;
-}
-
 static int create_file(int folder, const char *name, mode_t mode, struct span text)
 {
     int fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
@@ -61,7 +51,7 @@ static int create_file(int folder, const char *name, mode_t mode, struct span te
 
     if (fd < 0)
         return errno == EEXIST ? 0 : -errno;
-    r = write_all(fd, text);
+    r = fd_write_all(fd, text);
     if (close(fd) < 0 && r == 0)
         r = -errno;
     /* Half a file would be taken for a whole one the next time. */

@@ -1,0 +1,8 @@
+/* What is done with a descriptor whatever it is of. */
+#pragma once
+
+#include "base/span.h"
+
+/* Writes all of it, however many calls that takes; waits where the descriptor does. 0 or -errno,
+ * then a part may have been written. */
+int fd_write_all(int fd, struct span bytes);
