@@ -124,7 +124,8 @@ void schedule_gone(void *arg, struct spool_message *message)
         parcel_free(&q->parcels, parcel);
 }
 
-int schedule_all(struct queue *q)
+/* Calls `fn` with each message until it fails. 0 or -errno. */
+static int for_each_message(struct queue *q, int (*fn)(struct queue *, struct spool_message *))
 {
     struct spool_listing *listing;
     struct spool_message *message;
@@ -133,9 +134,14 @@ int schedule_all(struct queue *q)
     if (r < 0)
         return r;
     while (r == 0 && (message = spool_listing_next(listing)))
-        r = schedule_message(q, message);
+        r = fn(q, message);
     spool_listing_free(listing);
     return r;
+}
+
+int schedule_all(struct queue *q)
+{
+    return for_each_message(q, schedule_message);
 }
 
 /* What is held or being attempted stays: where it goes is asked again when it is attempted next. */
@@ -182,14 +188,5 @@ static int reroute(struct queue *q, struct spool_message *message)
 
 int schedule_reroute(struct queue *q)
 {
-    struct spool_listing *listing;
-    struct spool_message *message;
-    int r = spool_listing_new(q->spool, &listing);
-
-    if (r < 0)
-        return r;
-    while (r == 0 && (message = spool_listing_next(listing)))
-        r = reroute(q, message);
-    spool_listing_free(listing);
-    return r;
+    return for_each_message(q, reroute);
 }
