@@ -20,7 +20,7 @@ static void begin_shutdown(struct process *process)
     if (process->ending)
         return;
     process->ending = true;
-    if (process->started)
+    if (process->started && process->spec->shutdown)
         process->spec->shutdown(process);
     else
         process_exit(process, 0);

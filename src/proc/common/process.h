@@ -33,7 +33,7 @@ struct process_spec {
     int (*reload)(struct process *process);
     /* A channel to a peer; the process owns the descriptor. Replaces the one of the same index. */
     int (*peer)(struct process *process, enum ipc_peer kind, unsigned index, int fd);
-    /* Finish what is under way, then call process_exit(). */
+    /* Finish what is under way, then call process_exit(). NULL: it ends at once. */
     void (*shutdown)(struct process *process);
     /* Members of a JSON object, without its braces: "\"sessions\":3". NULL: none. */
     void (*status)(struct process *process, struct buffer *json);

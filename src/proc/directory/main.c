@@ -87,11 +87,6 @@ static int peer(struct process *process, enum ipc_peer kind, unsigned index, int
     return service_connect(&directory_of(process)->service, kind, index, fd);
 }
 
-static void shut_down(struct process *process)
-{
-    process_exit(process, 0);
-}
-
 static void status(struct process *process, struct buffer *json)
 {
     const struct directory *d = directory_of(process);
@@ -114,7 +109,6 @@ static const struct process_spec spec = {
     .start = start,
     .reload = reload,
     .peer = peer,
-    .shutdown = shut_down,
     .status = status,
 };
 

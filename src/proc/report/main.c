@@ -119,11 +119,6 @@ static int peer(struct process *process, enum ipc_peer kind, unsigned index, int
     return 0;
 }
 
-static void shut_down(struct process *process)
-{
-    process_exit(process, 0);
-}
-
 static void status(struct process *process, struct buffer *json)
 {
     buffer_printf(json, "\"written\":%llu", (unsigned long long)of(process)->written);
@@ -137,7 +132,6 @@ int main(void)
                                              .start = start,
                                              .reload = reload,
                                              .peer = peer,
-                                             .shutdown = shut_down,
                                              .status = status};
 
     return process_main(&p.process, &spec);

@@ -104,11 +104,6 @@ static int peer(struct process *process, enum ipc_peer kind, unsigned index, int
     return service_connect(&resolver_of(process)->service, kind, index, fd);
 }
 
-static void shut_down(struct process *process)
-{
-    process_exit(process, 0);
-}
-
 static void status(struct process *process, struct buffer *json)
 {
     const struct service *s = &resolver_of(process)->service;
@@ -128,7 +123,6 @@ static const struct process_spec spec = {
     .start = start,
     .reload = reload,
     .peer = peer,
-    .shutdown = shut_down,
     .status = status,
 };
 
