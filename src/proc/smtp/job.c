@@ -446,6 +446,16 @@ static void go_to_next_host(struct smtp_job *job)
         smtp_way_begin(&job->way, job->proc, job->next_hop, on_way);
 }
 
+/* The transaction was the last one for some recipient. Else a station that takes one at a time, and
+ * then not the message, would be asked for ever. */
+static bool got_anywhere(const struct smtp_job *job)
+{
+    for (size_t i = 0; i < job->mail.recipient_count; i++)
+        if (job->tried[i] && !smtp_result_is_open(job->mail.recipients[i].result))
+            return true;
+    return false;
+}
+
 static void mail_is_over(struct smtp_job *job)
 {
     struct smtp_connection *c = job->connection;
@@ -453,7 +463,8 @@ static void mail_is_over(struct smtp_job *job)
     note_places(job, c);
     if (!has_open(job, SMTP_RESULT_LATER) || job->consumed || job->proc->ending_ms) {
         finish(job);
-    } else if (smtp_client_is_ready(c->client) && has_open(job, SMTP_RESULT_AGAIN)) {
+    } else if (smtp_client_is_ready(c->client) && has_open(job, SMTP_RESULT_AGAIN) &&
+               got_anywhere(job)) {
         set_state(job, SMTP_JOB_GREETING);
         begin_mail(job);
     } else {

@@ -46,12 +46,14 @@ static void on_command(struct station_peer *p, struct span line)
     if (span_starts_nocase(line, SPAN("EHLO"))) {
         say(p, s->ehlo, "250-station.test\r\n250 PIPELINING");
     } else if (span_starts_nocase(line, SPAN("MAIL"))) {
+        p->recipients = 0;
         if (s->drop_at_mail && s->messages)
             hang_up(p);
         else
             say(p, s->mail, "250 2.1.0 ok");
     } else if (span_starts_nocase(line, SPAN("RCPT"))) {
-        say(p, s->rcpt, "250 2.1.5 ok");
+        bool fits = !s->recipients_max || p->recipients++ < s->recipients_max;
+        say(p, fits ? s->rcpt : "452 4.5.3 too many", "250 2.1.5 ok");
     } else if (span_starts_nocase(line, SPAN("DATA"))) {
         say(p, s->data, "354 go on");
         p->in_data = !s->data;

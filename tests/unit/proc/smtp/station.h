@@ -17,6 +17,7 @@ struct station_peer {
     struct io_watch *watch;
     struct buffer in;
     bool in_data;
+    unsigned recipients; /* of this transaction */
     size_t chunk_left;
     bool chunk_last;
 };
@@ -32,8 +33,9 @@ struct station {
     struct buffer message;  /* the last one, dots and all */
     /* How it behaves; NULL: the usual reply. */
     const char *greeting, *ehlo, *mail, *rcpt, *data, *end;
-    bool drop_at_end;  /* closes instead of a verdict */
-    bool drop_at_mail; /* closes when a further message begins */
+    unsigned recipients_max; /* of a transaction; 0: any number */
+    bool drop_at_end;        /* closes instead of a verdict */
+    bool drop_at_mail;       /* closes when a further message begins */
 };
 
 void station_open(struct station *station, struct io_loop *loop);

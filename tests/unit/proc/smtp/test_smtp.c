@@ -244,6 +244,36 @@ static void goes_to_the_next_host(void **state)
     }
 }
 
+/* A station that takes one recipient at a time gets the message as often as there are some … */
+static void comes_again_for_the_rest(void **state)
+{
+    struct span body = SPAN("A: b\r\n\r\nhello\r\n");
+    struct asked a;
+
+    b.first.recipients_max = 1;
+    ask(&a, to_first(), body, body.size, 2);
+    UNTIL(a.answers);
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+    assert_int_equal(a.of[1].outcome, IPC_OUTCOME_DELIVERED);
+    assert_int_equal(b.first.messages, 2);
+}
+
+/* … but only as long as that gets anywhere. */
+static void comes_again_not_for_ever(void **state)
+{
+    struct span body = SPAN("A: b\r\n\r\nhello\r\n");
+    struct asked a;
+
+    b.first.recipients_max = 1;
+    b.first.end = "451 4.3.0 not now";
+    ask(&a, to_both(), body, body.size, 2);
+    UNTIL(a.answers);
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+    assert_int_equal(a.of[1].outcome, IPC_OUTCOME_DELIVERED);
+    assert_int_equal(b.first.messages, 1);
+    assert_int_equal(b.second.messages, 1);
+}
+
 static void passes_a_closed_port(void **state)
 {
     struct asked a;
@@ -462,6 +492,8 @@ int main(void)
         TEST(delivers),
         TEST(reuses_connections),
         TEST(goes_to_the_next_host),
+        TEST(comes_again_for_the_rest),
+        TEST(comes_again_not_for_ever),
         TEST(passes_a_closed_port),
         TEST(returns),
         TEST(tells_the_last_trouble),
