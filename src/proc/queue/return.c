@@ -11,11 +11,27 @@ enum {
     OPEN_MAX = 100,       /* beyond, what is given back waits */
 };
 
+static bool is_busy(enum undelivered_state state)
+{
+    return state != UNDELIVERED_GATHERING && state != UNDELIVERED_RESTING;
+}
+
+/* Whose turn it is next may begin. */
+static void leave_busy(struct undelivered *u)
+{
+    if (!is_busy(u->state))
+        return;
+    u->queue->returns.busy--;
+    io_defer(u->queue->loop, &u->queue->returns.kick);
+}
+
 /* The one place where the state changes. */
 void undelivered_set_state(struct undelivered *u, enum undelivered_state state)
 {
     struct returns *returns = &u->queue->returns;
 
+    returns->busy += is_busy(state);
+    leave_busy(u);
     list_remove(&u->link);
     list_append(state == UNDELIVERED_RESTING ? &returns->resting : &returns->open, &u->link);
     u->state = state;
@@ -45,6 +61,7 @@ bool returns_are_open(const struct queue *q)
 void undelivered_free(struct undelivered *u)
 {
     dispatch_kick(u->queue); /* there is room for another one */
+    leave_busy(u);
     undelivered_forget_load(u);
     if (u->reader)
         spool_reader_close(u->queue->spool, u->reader);
@@ -201,7 +218,7 @@ static void start(struct undelivered *u)
         undelivered_free(u);
         return;
     }
-    if (undelivered_load(u) < 0)
+    if ((u->needs_report && !u->queue->returns.report) || undelivered_load(u) < 0)
         undelivered_rest(u);
 }
 
@@ -212,6 +229,8 @@ static void on_kick(struct io_deferred *deferred)
     LIST_EACH(&q->returns.open, link)
     {
         struct undelivered *u = CONTAINER_OF(link, struct undelivered, link);
+        if (q->returns.busy >= RETURNS_BUSY_MAX)
+            return;
         if (u->state == UNDELIVERED_GATHERING)
             start(u);
     }
@@ -317,10 +336,10 @@ void returns_done(struct queue *q)
     struct list *link;
     struct ipc_channel *report = q->returns.report;
 
-    io_defer_cancel(&q->returns.kick);
     q->returns.report = NULL;
     ipc_channel_free(report);
     while ((link = list_take_first(&q->returns.open)) ||
            (link = list_take_first(&q->returns.resting)))
         undelivered_free(CONTAINER_OF(link, struct undelivered, link));
+    io_defer_cancel(&q->returns.kick);
 }

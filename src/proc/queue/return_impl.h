@@ -33,6 +33,7 @@ struct undelivered {
     size_t header_bytes;
     bool whole;
     int error;
+    bool needs_report; /* the process, which wasn't there */
 
     struct ipc_call call;
     bool to_postmaster;  /* a double bounce */

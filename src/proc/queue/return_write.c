@@ -183,6 +183,7 @@ static void ask_for_report(struct undelivered *u, struct ipc_report_recipient *r
     id_format(&u->report_id, u->report_text);
     u->call.fn = on_written;
     undelivered_set_state(u, UNDELIVERED_WRITING);
+    u->needs_report = !q->returns.report;
     if (!q->returns.report || ipc_call(q->returns.report, &u->call, &ask) < 0)
         undelivered_rest(u);
 }

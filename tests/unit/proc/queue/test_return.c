@@ -165,6 +165,44 @@ static void who_fails_twice_is_told_of_once(void **state)
     end(w);
 }
 
+static bool has_failed(struct world *w, void *arg)
+{
+    return w->queue.returns.count == *(uint32_t *)arg && w->queue.settling == 0;
+}
+
+/* Each holds a message's bytes; and a report process that is away costs no reading. */
+static void few_are_told_at_the_same_time(void **state)
+{
+    struct world *w = begin();
+    uint32_t all = RETURNS_BUSY_MAX + 10;
+    uint64_t returned = all;
+    int most = RETURNS_BUSY_MAX;
+    for (uint32_t i = 0; i < all; i++)
+        send_from(w, "s@far.example", "anna@here.example");
+    world_until(w, has_failed, &all);
+    world_rest(w);
+    assert_int_equal(w->queue.returns.busy, 0);
+    returns_tick(&w->queue);
+    for (int i = 0; i < 3; i++) {
+        world_rest(w);
+        assert_int_equal(w->queue.returns.busy, 0);
+    }
+    reporter.silent = true;
+    join_reporter(w);
+    returns_tick(&w->queue);
+    world_until(w, is_asked, &most);
+    returns_tick(&w->queue);
+    world_rest(w);
+    assert_int_equal(reporter.asked, most);
+    reporter.silent = false;
+    join_reporter(w);
+    world_rest(w);
+    returns_tick(&w->queue);
+    world_until(w, is_returned, &returned);
+    assert_int_equal(w->queue.returns.busy, 0);
+    end(w);
+}
+
 static bool has_no_returns(struct world *w, void *arg)
 {
     return w->queue.returns.count == 0;
@@ -413,6 +451,7 @@ int main(void)
                                        cmocka_unit_test(recipients_of_a_message_share_a_report),
                                        cmocka_unit_test(who_fails_twice_is_told_of_once),
                                        cmocka_unit_test(of_a_damaged_message_nobody_is_told),
+                                       cmocka_unit_test(few_are_told_at_the_same_time),
                                        cmocka_unit_test(who_wants_no_word_gets_none),
                                        cmocka_unit_test(a_receipt_for_who_asks),
                                        cmocka_unit_test(a_delay_is_told_once),
