@@ -188,7 +188,7 @@ size_t append_recipients_bound(const struct envelope_recipient *recipients, size
 /* Encodes a record behind the block's last one. 0, or an error with the block as it was. */
 int append_record(struct block *block, enum spool_record_type type, const struct codec *codec,
                   const void *value);
-/* Sets the message aside (rule 8): booked, shown, its recipients held. */
+/* spool.c: sets the message aside (rule 8): booked, shown, its recipients held. */
 void spool_set_message_aside(struct spool *spool, struct spool_message *message, const char *what);
 void spool_note_damage(struct spool *spool, struct spool_position position,
                        const struct id *message, const char *what);
@@ -251,14 +251,14 @@ void move_apply(struct spool *spool, struct segment *segment, struct unit *unit,
 void move_retry(struct spool *spool, struct unit *unit);
 void compact_close(struct spool *spool);
 
-/* checkpoint.c */
+/* checkpoint_task.c */
 bool checkpoint_has_record(const struct spool *spool);
 void checkpoint_add_record(struct spool *spool, struct block *block);
 void checkpoint_close(struct spool *spool);
 /* The newest checkpoint, or the one in the making, needs this log segment. */
 bool checkpoint_needs(const struct spool *spool, uint64_t segment);
 
-/* prepare.c, recycle.c, close.c, checkpoint.c, compact.c, scrub.c: NULL when there is nothing */
+/* prepare.c, recycle.c, footer.c, checkpoint_task.c, compact.c, scrub.c; NULL: nothing to do */
 struct spool_task *prepare_take(struct spool *spool);
 struct spool_task *recycle_take(struct spool *spool);
 struct spool_task *close_take(struct spool *spool);

@@ -212,7 +212,7 @@ struct spool_accept {
 };
 
 /* Copies what it needs. -EAGAIN: too much is pending, try after the next group; -ENOSPC: see
- * spool_may_accept(); -EEXIST; -EMSGSIZE; -EINVAL. */
+ * spool_pressure(); -EEXIST; -EMSGSIZE; -EINVAL. */
 int spool_accept(struct spool *spool, const struct spool_accept *accept, spool_done_fn *done,
                  void *arg);
 

@@ -230,9 +230,9 @@ struct queue {
     void (*closed)(struct queue *q); /* all that was under way has ended */
 };
 
-/* Opens nothing itself: `spool` is open (owned from here on, also on failure). Starts the threads:
- * the sandbox comes after. `control_fd` < 0: no control socket. */
+/* Starts the parts and their threads and opens nothing: the sandbox comes after. 0 or -errno. */
 int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *conf);
+/* Opens the spool on `store` and schedules all that waits. 0 or -errno. */
 int queue_open(struct queue *q, struct store *store);
 int queue_reconfigure(struct queue *q, const struct conf_queue *conf);
 /* A channel to a peer; owns `fd`. `origin`: of the ids that it makes. */
