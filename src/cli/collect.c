@@ -119,8 +119,11 @@ static void on_accepted(struct collection *c, const char *name, const struct sub
     if (report->refused_count) {
         worsen(c, CLI_BAD_NEWS);
         int result = write_refused(c, s, report->refused, report->refused_count);
-        if (result < 0)
-            log_error("%s: its refused recipients can't be set aside: %s", name, strerror(-result));
+        if (result < 0) { /* a name can be had on a full disk, too */
+            log_error("%s: what is left of it can't be written: %s", name, strerror(-result));
+            set_aside(c, name, "some recipients were refused, the others have it");
+            return;
+        }
     }
     if (unlinkat(c->folder, name, 0) < 0)
         log_error("%s was sent and can't be removed: %s", name, strerror(errno));

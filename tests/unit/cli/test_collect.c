@@ -8,8 +8,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -171,13 +173,38 @@ static void a_letter_that_ends_the_dialogue_stops_only_itself(void **state)
     place_remove(&p);
 }
 
+#define PARTLY                                                                                     \
+    HELLO "C RCPT TO:<b@x.example>\nS 250 ok\nC RCPT TO:<c@x.example>\nS 550 who\n"                \
+          "C DATA\nS 354 go\nD\nS 250 queued\n" BYE
+
+/* Without room for what is left, all of it is set aside: still there, and not sent again. */
+static void partly_refused_on_a_full_disk(void **state)
+{
+    static const char *const texts[] = {PARTLY, NULL};
+    struct rlimit all, none;
+    struct script script;
+    struct place p;
+
+    place_make(&p);
+    drop(&p, 2);
+    script_listen(&script, p.submit, texts);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+    none = (struct rlimit){0, all.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    int code = collect(&p);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+    script_finish(&script);
+    assert_int_equal(code, CLI_BAD_NEWS);
+    assert_int_equal(take_names(&p, DROP_ASIDE_PREFIX), 1);
+    assert_int_equal(take_names(&p, ""), 0);
+    place_remove(&p);
+}
+
 /* Who was served isn't served twice: only the refused recipient is left, set aside. */
 static void partly_refused(void **state)
 {
-    static const char *const texts[] = {
-        HELLO "C RCPT TO:<b@x.example>\nS 250 ok\nC RCPT TO:<c@x.example>\nS 550 who\n"
-              "C DATA\nS 354 go\nD\nS 250 queued\n" BYE,
-        NULL};
+    static const char *const texts[] = {PARTLY, NULL};
     struct arena arena = ARENA_INIT;
     struct submission left;
     struct script script;
@@ -269,6 +296,7 @@ int main(void)
         cmocka_unit_test(answers),
         cmocka_unit_test(a_letter_that_ends_the_dialogue_stops_only_itself),
         cmocka_unit_test(partly_refused),
+        cmocka_unit_test(partly_refused_on_a_full_disk),
         cmocka_unit_test(hostile_files),
         cmocka_unit_test(old_halves_are_removed),
         cmocka_unit_test(no_folder),
