@@ -192,7 +192,8 @@ int sched_add(struct sched *s, const struct sched_entry *entry, int64_t now_ms, 
     return 0;
 }
 
-/* Its counts have changed, and perhaps the room in its site's window. */
+/* Its counts have changed, and perhaps the room in its site's window; or it was to take that room
+ * and has nothing to go any more: then others would wait for it, perhaps for ever. */
 static void settle(struct sched *s, struct destination *d)
 {
     site_wake(s, site_at(s, d->site));
@@ -286,6 +287,7 @@ void sched_take_along(struct sched *s, uint32_t handle)
     assert(i->state == SCHED_READY);
     leave_state(s, handle, i);
     enter_state(s, i, SCHED_ACTIVE);
+    settle(s, destination_at(s, i->destination));
 }
 
 static void hold(struct sched *s, struct item *i)
@@ -427,6 +429,7 @@ void sched_hold(struct sched *s, uint32_t handle, int64_t now_ms)
     } else if (i->state != SCHED_HELD) {
         leave_state(s, handle, i);
         hold(s, i);
+        settle(s, destination_at(s, i->destination));
     }
 }
 

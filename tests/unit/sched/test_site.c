@@ -1,0 +1,250 @@
+/* A random life of many destinations that share sites and part again, watched from inside. */
+#include "replay.h"
+
+#include "sched/internal.h"
+#include <stdio.h>
+
+enum { ITEMS = 400, DESTINATIONS = 3000, STEPS = 40000, LANES = 2 };
+
+struct life {
+    struct sched *sched;
+    int64_t now;
+    uint32_t random, count;
+    uint32_t items[ITEMS];
+};
+
+static uint32_t dice(struct life *life, uint32_t sides)
+{
+    life->random = life->random * 1664525 + 1013904223;
+    return (life->random >> 8) % sides;
+}
+
+static uint32_t place_of(const struct life *life, uint32_t item)
+{
+    uint32_t i = 0;
+
+    while (life->items[i] != item)
+        i++;
+    return i;
+}
+
+static void drop(struct life *life, uint32_t place)
+{
+    life->items[place] = life->items[--life->count];
+}
+
+static void add(struct life *life)
+{
+    char name[20];
+    uint32_t popular = dice(life, 2) ? 8 : DESTINATIONS;
+    struct sched_entry entry = {.owner = life,
+                                .lane = dice(life, LANES),
+                                .sender = dice(life, 3),
+                                .due_ms = life->now + (dice(life, 4) ? 0 : HOUR),
+                                .deadline_ms = life->now + DAY,
+                                .held = dice(life, 20) == 0};
+
+    if (life->count == ITEMS)
+        return;
+    snprintf(name, sizeof(name), "d%u.example", dice(life, popular));
+    entry.destination = span_from_cstr(name);
+    assert_int_equal(sched_add(life->sched, &entry, life->now, &life->items[life->count++]), 0);
+}
+
+static void end_one(struct life *life, uint32_t place)
+{
+    static const struct span hosts[] = {SPAN(""), SPAN("mx1"), SPAN("mx2"), SPAN("mx3")};
+    static const enum sched_result results[] = {SCHED_RESULT_DONE,        SCHED_RESULT_DONE,
+                                                SCHED_RESULT_RECIPIENT,   SCHED_RESULT_DESTINATION,
+                                                SCHED_RESULT_DESTINATION, SCHED_RESULT_LOST,
+                                                SCHED_RESULT_REFUSED};
+    int64_t due_ms;
+    uint32_t item = life->items[place];
+
+    sched_group(life->sched, item, hosts[dice(life, ARRAY_SIZE(hosts))]);
+    if (sched_outcome(life->sched, item, results[dice(life, ARRAY_SIZE(results))], SPAN("why"),
+                      life->now, &due_ms) == SCHED_VERDICT_GONE)
+        drop(life, place);
+    while ((item = sched_take_expired(life->sched))) {
+        place = place_of(life, item);
+        sched_remove(life->sched, item, life->now);
+        drop(life, place);
+    }
+}
+
+static void take(struct life *life)
+{
+    uint32_t item = sched_take(life->sched, 1 + dice(life, 3), life->now);
+    uint32_t along = item ? sched_peek_along(life->sched, item) : 0;
+
+    if (along && dice(life, 2))
+        sched_take_along(life->sched, along);
+}
+
+static void act(struct life *life, uint32_t place)
+{
+    uint32_t item = life->items[place];
+
+    switch (dice(life, 5)) {
+    case 0:
+        sched_hold(life->sched, item, life->now);
+        break;
+    case 1:
+    case 2:
+        sched_release(life->sched, item, life->now + DAY, life->now);
+        break;
+    case 3:
+        sched_retry_now(life->sched, item, life->now);
+        break;
+    default:
+        sched_remove(life->sched, item, life->now);
+        drop(life, place);
+        break;
+    }
+}
+
+static void step(struct life *life)
+{
+    uint32_t what = dice(life, 100), place = life->count ? dice(life, life->count) : 0;
+
+    if (what < 30)
+        add(life);
+    else if (what < 60)
+        take(life);
+    else if (what < 62)
+        life->now += 10 * MINUTE;
+    else if (life->count == 0)
+        return;
+    else if (item_at(life->sched, life->items[place])->state == SCHED_ACTIVE)
+        end_one(life, place);
+    else if (what < 75)
+        act(life, place);
+}
+
+/* ---- what must hold after each step ---- */
+
+static uint32_t length_of(const struct list *list)
+{
+    uint32_t n = 0;
+
+    LIST_EACH(list, link)
+    n++;
+    return n;
+}
+
+static void check_destination(const struct sched *s, const struct destination *d, uint32_t *places)
+{
+    const struct site *site = site_at(s, d->site);
+
+    assert_int_equal(site->handle, d->site);
+    assert_int_equal(site->lane, d->lane);
+    /* Who has something ready is in the ring, or waits for its site. */
+    assert_int_equal(d->counts[SCHED_READY] > 0, d->place != DESTINATION_IDLE);
+    assert_true(d->active <= d->counts[SCHED_ACTIVE]);
+    places[d->place]++;
+}
+
+static uint32_t check_site(const struct site *site)
+{
+    uint32_t active = 0, runnable = 0;
+
+    LIST_EACH(&site->members, link)
+    {
+        const struct destination *d = CONTAINER_OF(link, struct destination, member);
+        assert_int_equal(d->site, site->handle);
+        active += d->active;
+        runnable += d->place == DESTINATION_RUNNABLE;
+    }
+    assert_true(active == site->active && site->window > 0 && length_of(&site->members) > 0);
+    /* Nobody waits for room that is there, unless as many others go first. */
+    if (site_may_go(site) && !list_is_empty(&site->waiting))
+        assert_true(runnable >= site->window - site->active);
+    return length_of(&site->waiting);
+}
+
+static void check(const struct sched *s)
+{
+    uint32_t places[3] = {0}, waiting = 0, pausing = 0, in_rings = 0, destinations = 0, sites = 0;
+
+    for (uint32_t h = 1; h < s->destinations.next_fresh; h++)
+        if (destination_at(s, h)->name) {
+            check_destination(s, destination_at(s, h), places);
+            destinations++;
+        }
+    for (uint32_t h = 1; h < s->sites.next_fresh; h++)
+        if (site_at(s, h)->handle == h) {
+            waiting += check_site(site_at(s, h));
+            pausing += site_at(s, h)->pausing;
+            sites++;
+        }
+    for (size_t i = 0; i < SCHED_LANES; i++)
+        in_rings += length_of(&s->rings[i]);
+    assert_int_equal(destinations, s->destinations.count);
+    assert_int_equal(sites, s->sites.count);
+    assert_int_equal(in_rings, places[DESTINATION_RUNNABLE]);
+    assert_int_equal(waiting, places[DESTINATION_WAITING]);
+    assert_int_equal(pausing, s->paused_sites.count);
+    assert_int_equal(length_of(&s->unused), s->unused_count);
+}
+
+static void sites_keep_their_books(void **state)
+{
+    struct replay r = replay_start();
+    struct life life = {.sched = r.sched, .now = r.now, .random = 7};
+
+    for (int i = 0; i < STEPS; i++) {
+        step(&life);
+        if (i % 50 == 0)
+            check(r.sched);
+    }
+    /* In the end all of it goes. */
+    for (uint32_t i = 0; i < life.count; i++)
+        sched_release(r.sched, life.items[i], INT64_MAX / 2, life.now);
+    while (life.count) {
+        uint32_t item = sched_take(r.sched, ~0u, life.now);
+        for (uint32_t i = 0; !item && i < life.count; i++)
+            if (item_at(r.sched, life.items[i])->state == SCHED_ACTIVE)
+                item = life.items[i];
+        int64_t due_ms;
+        if (!item) {
+            assert_true(sched_next_ms(r.sched, ~0u) < INT64_MAX);
+            life.now = sched_next_ms(r.sched, ~0u);
+            continue;
+        }
+        uint32_t place = place_of(&life, item);
+        sched_outcome(r.sched, item, SCHED_RESULT_DONE, SPAN(""), life.now, &due_ms);
+        drop(&life, place);
+    }
+    check(r.sched);
+    replay_end(&r);
+}
+
+/* The only one that was to go is held: another one goes. */
+static void who_is_held_leaves_its_place(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t first, second;
+
+    replay_add(&r, 1, "a.example", "");
+    replay_add(&r, 2, "b.example", "");
+    first = sched_take(r.sched, ~0u, r.now);
+    second = sched_take(r.sched, ~0u, r.now);
+    sched_group(r.sched, first, SPAN("mx"));
+    sched_group(r.sched, second, SPAN("mx"));
+    replay_outcome(&r, first, SCHED_RESULT_DESTINATION);
+    replay_outcome(&r, second, SCHED_RESULT_DESTINATION);
+    first = replay_add(&r, 3, "a.example", "");
+    second = replay_add(&r, 4, "b.example", "");
+    assert_int_equal(sched_take(r.sched, ~0u, r.now), 0); /* the site pauses */
+    sched_retry_now(r.sched, first, r.now);
+    sched_hold(r.sched, first, r.now);
+    assert_int_equal(sched_take(r.sched, ~0u, r.now), second);
+    replay_end(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sites_keep_their_books),
+                                       cmocka_unit_test(who_is_held_leaves_its_place)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
