@@ -64,13 +64,21 @@ static uint32_t destination_new(struct sched *s, struct span name, unsigned lane
     return handle;
 }
 
-uint32_t destination_get(struct sched *s, struct span name, unsigned lane)
+static uint32_t hash_of(const struct sched *s, struct span name, unsigned lane)
+{
+    return sched_hash(s, name) + lane;
+}
+
+uint32_t destination_find(const struct sched *s, struct span name, unsigned lane)
 {
     struct name_key key = {s, name, lane};
-    uint32_t hash = sched_hash(s, name) + lane;
-    uint32_t handle = table_find(&s->destination_table, hash, name_is, &key);
+    return table_find(&s->destination_table, hash_of(s, name, lane), name_is, &key);
+}
 
-    return handle ? handle : destination_new(s, name, lane, hash);
+uint32_t destination_get(struct sched *s, struct span name, unsigned lane)
+{
+    uint32_t handle = destination_find(s, name, lane);
+    return handle ? handle : destination_new(s, name, lane, hash_of(s, name, lane));
 }
 
 static bool has_items(const struct destination *d)

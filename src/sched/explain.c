@@ -46,25 +46,21 @@ void sched_explain(const struct sched *s, uint32_t item, struct sched_explanatio
     }
 }
 
-bool sched_next_destination(const struct sched *s, uint32_t *cursor,
-                            struct sched_destination_info *out)
+bool sched_destination(const struct sched *s, struct span name, unsigned lane,
+                       struct sched_destination_info *out)
 {
-    for (uint32_t h = *cursor + 1; h < s->destinations.next_fresh; h++) {
-        const struct destination *d = destination_at(s, h);
-        if (!d->name)
-            continue;
-        const struct site *site = site_at(s, d->site);
-        *out = (struct sched_destination_info){.name = span_of(d->name, d->name_size),
-                                               .why = span_from_cstr(site->why),
-                                               .window = site->window,
-                                               .failures = site->failures,
-                                               .resume_ms = site->resume_ms};
-        memcpy(out->counts, d->counts, sizeof(out->counts));
-        *cursor = h;
-        return true;
-    }
-    *cursor = 0;
-    return false;
+    uint32_t handle = destination_find(s, name, lane);
+
+    if (!handle)
+        return false;
+    const struct destination *d = destination_at(s, handle);
+    const struct site *site = site_at(s, d->site);
+    *out = (struct sched_destination_info){.why = span_from_cstr(site->why),
+                                           .window = site->window,
+                                           .failures = site->failures,
+                                           .resume_ms = site->resume_ms};
+    memcpy(out->counts, d->counts, sizeof(out->counts));
+    return true;
 }
 
 void sched_count(const struct sched *s, struct sched_counters *out)

@@ -128,6 +128,8 @@ uint32_t flow_take(struct sched *s, struct destination *d);
 uint32_t flow_first(const struct sched *s, uint32_t destination, uint32_t sender);
 
 /* destination.c */
+/* 0 when there is none. */
+uint32_t destination_find(const struct sched *s, struct span name, unsigned lane);
 /* Finds or makes it; 0 when there is no memory. */
 uint32_t destination_get(struct sched *s, struct span name, unsigned lane);
 /* Puts it where its counts say it belongs. Call after each change of them. */

@@ -145,17 +145,16 @@ struct sched_explanation {
 void sched_explain(const struct sched *sched, uint32_t item, struct sched_explanation *out);
 
 struct sched_destination_info {
-    struct span name, why;
+    struct span why;
     uint32_t counts[SCHED_STATE_COUNT]; /* by state */
     uint32_t window;
     unsigned failures; /* in a row */
     int64_t resume_ms; /* end of its pause; 0 when it doesn't pause */
 };
 
-/* Walks the destinations: `cursor` starts at 0 and comes back as 0 at the end, false then. */
-bool sched_next_destination(const struct sched *sched, uint32_t *cursor,
-                            struct sched_destination_info *out);
-
+/* False when there is none. */
+bool sched_destination(const struct sched *sched, struct span name, unsigned lane,
+                       struct sched_destination_info *out);
 struct sched_counters {
     uint32_t counts[SCHED_STATE_COUNT];
     uint32_t destinations, destinations_pausing;

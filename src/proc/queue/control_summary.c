@@ -124,19 +124,16 @@ static uint32_t finish_sums(struct summary *s)
 static void add_health(struct queue *q, struct ipc_queue_sum *sums, size_t count)
 {
     struct sched_destination_info info;
-    uint32_t cursor = 0;
+    struct route route;
 
-    while (sched_next_destination(q->sched, &cursor, &info)) {
-        for (size_t i = 0; i < count; i++) {
-            struct route route;
-            route_find(q->conf, sums[i].destination, &route);
-            if (!span_equal(route.destination, info.name))
-                continue;
-            sums[i].window = info.window;
-            if (info.why.size)
-                sums[i].why = span_first(info.why, IPC_QUEUE_WHY_MAX);
-            sums[i].resume_us = info.resume_ms ? schedule_wall_us(q, info.resume_ms) : 0;
-        }
+    for (size_t i = 0; i < count; i++) {
+        route_find(q->conf, sums[i].destination, &route);
+        if (!sched_destination(q->sched, route.destination, carrier_of(&route), &info))
+            continue;
+        sums[i].window = info.window;
+        if (info.why.size)
+            sums[i].why = span_first(info.why, IPC_QUEUE_WHY_MAX);
+        sums[i].resume_us = info.resume_ms ? schedule_wall_us(q, info.resume_ms) : 0;
     }
 }
 

@@ -5,10 +5,9 @@
 static struct sched_destination_info info_of(struct replay *r, const char *name)
 {
     struct sched_destination_info info = {0};
-    uint32_t cursor = 0;
-    while (sched_next_destination(r->sched, &cursor, &info))
-        if (span_equal(info.name, span_from_cstr(name)))
-            return info;
+    if (!sched_destination(r->sched, span_from_cstr(name), 0, &info))
+        fail_msg("no destination %s", name);
+    return info;
     fail_msg("no destination %s", name);
     return info;
 }
