@@ -49,17 +49,10 @@ static int add(struct mailbox_domain *domain, const struct conf_mailbox_domain *
     return domain->name ? find_root(roots, domain->way.prefix, &domain->root) : -ENOMEM;
 }
 
-/* The order of the list: bytes, then size. */
-static int compare_names(struct span a, struct span b)
-{
-    int r = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
-    return r ? r : (a.size > b.size) - (a.size < b.size);
-}
-
 static int by_name(const void *a, const void *b)
 {
     const struct mailbox_domain *one = a, *two = b;
-    return compare_names(span_from_cstr(one->name), span_from_cstr(two->name));
+    return conf_name_compare(span_from_cstr(one->name), span_from_cstr(two->name));
 }
 
 int mailbox_domains_new(const struct conf_mailbox *part, struct mailbox_roots *roots,
@@ -106,7 +99,7 @@ void mailbox_domains_release(struct mailbox_domains *domains)
 static int compare_key(const void *key, const void *element)
 {
     const struct mailbox_domain *domain = element;
-    return compare_names(*(const struct span *)key, span_from_cstr(domain->name));
+    return conf_name_compare(*(const struct span *)key, span_from_cstr(domain->name));
 }
 
 const struct mailbox_domain *mailbox_domains_find(const struct mailbox_domains *domains,

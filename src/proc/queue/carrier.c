@@ -29,7 +29,7 @@ static const struct ipc_handler smtp_handlers[] = {{IPC_JOB_WANTED, on_wanted}};
 static const struct ipc_role smtp_role = {"smtp", smtp_handlers, ARRAY_SIZE(smtp_handlers), on_lost,
                                           false};
 
-static bool is_mailbox(const struct carrier *c)
+bool carrier_is_mailbox(const struct carrier *c)
 {
     return c == &c->queue->dispatch.carriers[CARRIER_MAILBOX];
 }
@@ -39,7 +39,6 @@ void carrier_init(struct carrier *c, struct queue *q, unsigned number)
     bool mailbox = number == CARRIER_MAILBOX;
 
     *c = (struct carrier){.queue = q,
-                          .name = mailbox ? "mailbox" : "smtp",
                           .credit = {.fn = on_credit},
                           .jobs_max = mailbox ? MAILBOX_JOBS_MAX : SMTP_JOBS_MAX};
     list_init(&c->blocked);
@@ -111,7 +110,7 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 
 int carrier_connect(struct carrier *c, int fd)
 {
-    const struct ipc_role *role = is_mailbox(c) ? &mailbox_role : &smtp_role;
+    const struct ipc_role *role = carrier_is_mailbox(c) ? &mailbox_role : &smtp_role;
     struct ipc_channel *channel;
     int r = ipc_channel_new(c->queue->loop, fd, role, c, &channel);
 

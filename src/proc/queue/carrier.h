@@ -18,7 +18,6 @@ enum {
 
 struct carrier {
     struct queue *queue;
-    const char *name;
     struct ipc_channel *channel; /* NULL: it isn't there */
     struct ipc_waiter credit;
     struct list blocked; /* jobs that wait for credit, in order */
@@ -39,6 +38,7 @@ void carrier_init(struct carrier *carrier, struct queue *q, unsigned number);
 int carrier_connect(struct carrier *carrier, int fd);
 /* Waits for no job any more: all go back, booked as uncertain. */
 void carrier_abandon(struct carrier *carrier);
+bool carrier_is_mailbox(const struct carrier *carrier);
 /* It can take a job now. */
 bool carrier_is_open(const struct carrier *carrier);
 /* Its blocked jobs go again when there is credit. */

@@ -189,7 +189,7 @@ static void is_sent(struct job *job, uint32_t bytes)
     job->inline_bytes = bytes;
     job->carrier->inline_bytes += bytes;
     move_to(job, &job->carrier->jobs, JOB_RUNNING);
-    if (job->stored && is_streamed(job))
+    if (is_streamed(job))
         send_chunk(job);
     else
         unload(job);

@@ -31,9 +31,9 @@ static struct spool_status *add(struct outcomes *o, const struct spool_recipient
     return s;
 }
 
-static bool is_mailbox(const struct queue *q, const struct carrier *carrier)
+static bool comes_from_mailbox(const struct outcomes *o)
 {
-    return carrier == &q->dispatch.carriers[CARRIER_MAILBOX];
+    return o->carrier && carrier_is_mailbox(o->carrier);
 }
 
 /* What the station said. */
@@ -44,7 +44,7 @@ static void describe(const struct queue *q, const struct outcomes *o, struct spo
 
     s->status = from->status;
     s->reply = from->text;
-    s->host = is_mailbox(q, o->carrier) ? q->conf->hostname : from->host;
+    s->host = comes_from_mailbox(o) ? q->conf->hostname : from->host;
     s->remote_id = from->remote_id;
     if (from->ip.size && dns_ip_parse(from->ip, &ip) == 0)
         memcpy(s->ip, ip.bytes, sizeof(s->ip));
@@ -96,7 +96,7 @@ static void add_verdict(struct queue *q, struct outcomes *o, const struct job_it
 static void take_delivered(struct queue *q, struct outcomes *o, const struct job_item *item,
                            const struct ipc_job_outcome *from)
 {
-    bool here = is_mailbox(q, o->carrier);
+    bool here = comes_from_mailbox(o);
 
     struct spool_status *s =
         add(o, item->recipient, here ? SPOOL_OUTCOME_DELIVERED : SPOOL_OUTCOME_RELAYED);
@@ -154,7 +154,7 @@ static void take_lost(struct queue *q, struct outcomes *o, const struct job_item
     if (sent) {
         struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_UNCERTAIN);
         s->attempts = item->recipient->attempts;
-        s->detail = is_mailbox(q, o->carrier)
+        s->detail = comes_from_mailbox(o)
                         ? SPAN("the mailbox process went away before it said what it had done")
                         : SPAN("the smtp process went away before it said what it had done");
         if (verdict == SCHED_VERDICT_RETRY)

@@ -1,20 +1,6 @@
 #include "proc/smtp/sandbox.h"
 
-#include "base/log.h"
 #include "proc/common/sandbox.h"
-#include <sys/resource.h>
-
-/* A destination may have many connections, and there are many destinations. */
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        log_warn("can't raise the limit of open files: %m");
-}
 
 void smtp_sandbox_enter(const struct process *process)
 {
@@ -25,6 +11,5 @@ void smtp_sandbox_enter(const struct process *process)
         .may_connect_tcp = true,
         .kill = process->sandbox_kills,
     };
-    raise_file_limit();
     sandbox_enter(&sandbox);
 }

@@ -263,6 +263,7 @@ static void make_children(struct supervisor *s)
     }
 }
 
+/* For all processes, which inherit it: smtpd, smtp and mailbox have many open. */
 static void raise_file_limit(void)
 {
     struct rlimit limit;
