@@ -11,7 +11,7 @@
  * FOLDER is on the file system to measure and should be empty.
  */
 #include "base/clock.h"
-#include "proc/queue/control.h"
+#include "proc/queue/control/control.h"
 #include <assert.h>
 #include <fcntl.h>
 #include <inttypes.h>

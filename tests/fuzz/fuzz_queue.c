@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "proc/queue/control.h"
+#include "proc/queue/control/control.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>

@@ -3,7 +3,7 @@
  */
 #include "base/log.h"
 #include "proc/common/process.h"
-#include "proc/queue/control.h"
+#include "proc/queue/control/control.h"
 #include "proc/queue/queue.h"
 #include "proc/queue/sandbox.h"
 #include <errno.h>

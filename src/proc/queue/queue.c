@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "proc/queue/commit.h"
-#include "proc/queue/control.h"
+#include "proc/queue/accept/commit.h"
+#include "proc/queue/control/control.h"
 #include "proc/queue/route.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -19,10 +19,10 @@
 #include "io/pool.h"
 #include "ipc/channel.h"
 #include "mail/event.h"
-#include "proc/queue/carrier.h"
-#include "proc/queue/parcel.h"
-#include "proc/queue/return.h"
-#include "proc/queue/tickets.h"
+#include "proc/queue/accept/tickets.h"
+#include "proc/queue/carry/carrier.h"
+#include "proc/queue/carry/parcel.h"
+#include "proc/queue/returns/return.h"
 #include "sched/sched.h"
 #include "spool/spool.h"
 
@@ -32,7 +32,7 @@ struct queue;
 struct queue_peer; /* an smtpd: peer.h */
 struct control;
 
-/* ---- committer.c: groups, tasks, the clock of both ---- */
+/* ---- accept/committer.c: groups, tasks, the clock of both ---- */
 
 struct queue_task {
     struct io_job job;
@@ -55,7 +55,7 @@ void committer_kick(struct queue *q);
 /* Nothing is in flight and nothing is pending. */
 bool committer_is_idle(const struct queue *q);
 
-/* ---- intake.c, expand.c: commits ---- */
+/* ---- accept/intake.c, expand.c: commits ---- */
 
 void intake_commit(struct queue_peer *peer, const struct ipc_arrival *arrival);
 /* There may be room again in the spool. */
@@ -85,7 +85,7 @@ void schedule_close(struct spool_recipient *recipient);
 int64_t schedule_wall_us(const struct queue *q, int64_t monotonic_ms);
 struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed);
 
-/* ---- dispatch.c, carrier.c, job.c ---- */
+/* ---- carry/dispatch.c, carrier.c, job.c ---- */
 
 struct dispatch {
     struct carrier carriers[CARRIERS];
@@ -105,7 +105,7 @@ uint32_t dispatch_job_count(const struct queue *q);
 /* Waits for no job any more: all go back, booked as uncertain. */
 void dispatch_abandon(struct queue *q);
 
-/* ---- settle.c: outcomes onto the disk ---- */
+/* ---- carry/settle.c: outcomes onto the disk ---- */
 
 /* Books what became of recipients of one message: copied, given again until it is sealed. */
 void settle(struct queue *q, struct spool_message *message, const struct spool_status *statuses,
@@ -139,7 +139,7 @@ void feed_sealed(struct queue *q);
 void feed_wait(struct queue *q, struct feed_waiter *waiter);
 void feed_wait_cancel(struct feed_waiter *waiter);
 
-/* ---- pressure.c ---- */
+/* ---- accept/pressure.c ---- */
 
 struct pressure {
     bool defer;
@@ -150,7 +150,7 @@ struct pressure {
 void pressure_update(struct queue *q);
 void pressure_tell(struct queue *q, struct queue_peer *peer);
 
-/* ---- events.c: what smtpd has for the book ---- */
+/* ---- accept/refusals.c: what smtpd has for the book ---- */
 
 struct events {
     uint64_t booked, dropped;

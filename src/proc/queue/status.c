@@ -1,5 +1,5 @@
 /* The queue's figures for `postbuch status`, as members of a JSON object. */
-#include "proc/queue/peer.h"
+#include "proc/queue/accept/peer.h"
 
 #include <inttypes.h>
 

@@ -1,6 +1,6 @@
 #include "../../unit.h"
 
-#include "proc/queue/ids.h"
+#include "proc/queue/accept/ids.h"
 #include <errno.h>
 
 enum { ORIGIN = 0x8005 };

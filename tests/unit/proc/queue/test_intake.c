@@ -1,7 +1,7 @@
 #include "world.h"
 
 #include "base/clock.h"
-#include "proc/queue/peer.h"
+#include "proc/queue/accept/peer.h"
 #include "spool/follow.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 #include "../../unit.h"
 
-#include "proc/queue/suggest.h"
+#include "proc/queue/returns/suggest.h"
 
 #define TEXT(text)                                                                                 \
     {                                                                                              \

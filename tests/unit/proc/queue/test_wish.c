@@ -1,6 +1,6 @@
 #include "../../unit.h"
 
-#include "proc/queue/wish.h"
+#include "proc/queue/returns/wish.h"
 
 enum {
     N = ENVELOPE_NOTIFY_NEVER,

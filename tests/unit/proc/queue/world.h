@@ -6,7 +6,7 @@
 
 #include "../../unit.h"
 
-#include "proc/queue/control.h"
+#include "proc/queue/control/control.h"
 
 struct world;
 

@@ -1,0 +1,45 @@
+/*
+ * One COMMIT of an smtpd, or a report of our own, on its way to the disk.
+ *
+ *   EXPANDING ──all answered──▶ WAITING ──room──▶ SEALING ──▶ answered, freed
+ *       └── an alias can't be expanded now: answered "deferred", freed
+ *
+ * WAITING: the spool has more pending than it takes. The frame's credit is kept back until the
+ * answer, so a slow disk slows smtpd and its clients.
+ */
+#pragma once
+
+#include "proc/queue/accept/peer.h"
+
+enum commit_state { COMMIT_EXPANDING, COMMIT_WAITING, COMMIT_SEALING };
+
+struct commit {
+    struct list link;      /* among its peer's; not linked when the peer is gone */
+    struct list room_link; /* while WAITING: in the waiting room */
+    enum commit_state state;
+    struct queue *queue;
+    struct queue_peer *peer; /* NULL: gone, or a message of our own */
+    /* A message of our own: who is told. NULL: nobody any more. */
+    void (*answered)(void *arg, enum ipc_commit_result result);
+    void *arg;
+    uint64_t token;
+    uint64_t upload; /* its number, 0: the body is inline */
+    size_t held_bytes;
+    struct parcel *parcel;
+    /* EXPANDING */
+    struct ipc_call call;
+    size_t next_recipient;
+};
+
+/* expand.c: asks the directory for each recipient that expands; ends in commit_proceed() or
+ * commit_answer(). */
+void commit_expand(struct commit *commit);
+/* intake.c */
+void commit_proceed(struct commit *commit);
+/* Answers and frees. */
+void commit_answer(struct commit *commit, enum ipc_commit_result result, const char *text);
+
+/* A message of our own with an inline body. 0 or -errno: then `answered` won't be called; it isn't
+ * either when the queue ends first. */
+int commit_own(struct queue *q, struct span envelope, struct span body,
+               void (*answered)(void *arg, enum ipc_commit_result result), void *arg);

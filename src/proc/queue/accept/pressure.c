@@ -1,0 +1,54 @@
+/*
+ * Pressure: when new mail must be deferred (452 before DATA), and why. Every smtpd is told when
+ * that changes, and a commit that was under way is answered accordingly.
+ */
+#include "proc/queue/accept/peer.h"
+
+#include "base/log.h"
+#include <stdio.h>
+
+static const char *reason(const struct queue *q)
+{
+    const char *why = NULL;
+    struct sched_counters c;
+
+    switch (spool_pressure(q->spool, &why)) {
+    case SPOOL_PRESSURE_NONE:
+    case SPOOL_PRESSURE_BUSY: /* credit slows smtpd down by itself */
+        break;
+    case SPOOL_PRESSURE_FULL:
+    case SPOOL_PRESSURE_FAILED:
+    case SPOOL_PRESSURE_BOOK:
+        return why ? why : "the spool can't take mail";
+    }
+    sched_count(q->sched, &c);
+    uint64_t waiting = (uint64_t)c.counts[SCHED_PAUSED] + c.counts[SCHED_READY] +
+                       c.counts[SCHED_ACTIVE] + c.counts[SCHED_HELD];
+    return q->conf->waiting_max && waiting >= q->conf->waiting_max ? "too many messages are waiting"
+                                                                   : NULL;
+}
+
+void pressure_tell(struct queue *q, struct queue_peer *peer)
+{
+    struct ipc_message m = {
+        .type = IPC_PRESSURE,
+        .pressure = {.defer = q->pressure.defer, .text = span_from_cstr(q->pressure.text)}};
+
+    ipc_notify(peer->channel, &m); /* without credit: its commits are answered the same way */
+}
+
+void pressure_update(struct queue *q)
+{
+    const char *why = reason(q);
+
+    if (q->pressure.defer == (why != NULL) && (!why || strcmp(why, q->pressure.text) == 0))
+        return;
+    q->pressure.defer = why != NULL;
+    snprintf(q->pressure.text, sizeof(q->pressure.text), "%s", why ? why : "");
+    if (why)
+        log_warn("new mail is deferred: %s", why);
+    else
+        log_info("new mail is accepted again");
+    LIST_EACH(&q->peers, link)
+    pressure_tell(q, CONTAINER_OF(link, struct queue_peer, link));
+}

@@ -1,0 +1,57 @@
+#include "proc/queue/accept/tickets.h"
+
+#include "base/log.h"
+#include <errno.h>
+#include <inttypes.h>
+
+int tickets_use_key(struct tickets *t, const uint8_t key[static TICKET_KEY_BYTES])
+{
+    struct ticket_gate fresh = {0};
+
+    if (ticket_gate_open(&fresh, key) < 0)
+        return -ENOMEM;
+    ticket_gate_done(&t->before);
+    t->before = t->now;
+    t->now = fresh;
+    return 0;
+}
+
+void tickets_done(struct tickets *t)
+{
+    ticket_gate_done(&t->now);
+    ticket_gate_done(&t->before);
+}
+
+static int take(struct tickets *t, const struct ticket_facts *facts, struct span ticket)
+{
+    int r = ticket_take(&t->now, facts, ticket);
+    return r == -EBADMSG ? ticket_take(&t->before, facts, ticket) : r;
+}
+
+/* A queue or directory that has just started gives cause to a few. Logged ever more rarely. */
+static bool refuse(struct tickets *t)
+{
+    t->refused++;
+    if ((t->refused & (t->refused - 1)) == 0)
+        log_warn("smtpd brought a message whose recipients the directory hasn't allowed: deferred "
+                 "(%" PRIu64 " since the start; a few are usual after a restart)",
+                 t->refused);
+    return false;
+}
+
+bool tickets_take(struct tickets *t, const struct envelope *e, struct span wire)
+{
+    if (wire.size != e->recipient_count * TICKET_BYTES)
+        return refuse(t);
+    for (size_t i = 0; i < e->recipient_count; i++) {
+        const struct envelope_recipient *r = &e->recipients[i];
+        struct ticket_facts facts = {.ip = e->client.ip,
+                                     .uid = e->client.uid,
+                                     .sender = e->sender,
+                                     .address = r->address,
+                                     .expands = r->flags & ENVELOPE_RECIPIENT_EXPANDS};
+        if (take(t, &facts, span_of(wire.data + i * TICKET_BYTES, TICKET_BYTES)) < 0)
+            return refuse(t);
+    }
+    return true;
+}

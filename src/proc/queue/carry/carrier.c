@@ -1,0 +1,133 @@
+#include "proc/queue/carry/carrier.h"
+
+#include "proc/queue/carry/job.h"
+#include <xxhash.h>
+
+/* Jobs of the mailbox wait for the disk, those of smtp for strangers far away. */
+enum { MAILBOX_JOBS_MAX = 1024, SMTP_JOBS_MAX = 4096 };
+
+static void on_credit(struct ipc_waiter *waiter);
+static void on_lost(void *owner, struct ipc_channel *channel, int error);
+
+static const struct ipc_role mailbox_role = {.peer_name = "mailbox", .lost = on_lost};
+
+static void on_wanted(void *owner, const struct ipc_arrival *arrival)
+{
+    struct carrier *c = owner;
+
+    LIST_EACH(&c->jobs, link)
+    {
+        struct job *job = CONTAINER_OF(link, struct job, link);
+        if (job->number != arrival->message->job_wanted.job)
+            continue;
+        job_wanted(job);
+        return;
+    }
+}
+
+static const struct ipc_handler smtp_handlers[] = {{IPC_JOB_WANTED, on_wanted}};
+static const struct ipc_role smtp_role = {"smtp", smtp_handlers, ARRAY_SIZE(smtp_handlers), on_lost,
+                                          false};
+
+bool carrier_is_mailbox(const struct carrier *c)
+{
+    return c == &c->queue->dispatch.carriers[CARRIER_MAILBOX];
+}
+
+void carrier_init(struct carrier *c, struct queue *q, unsigned number)
+{
+    bool mailbox = number == CARRIER_MAILBOX;
+
+    *c = (struct carrier){.queue = q,
+                          .credit = {.fn = on_credit},
+                          .jobs_max = mailbox ? MAILBOX_JOBS_MAX : SMTP_JOBS_MAX};
+    list_init(&c->blocked);
+    list_init(&c->jobs);
+}
+
+unsigned carrier_of(const struct route *route)
+{
+    if (route->way == ROUTE_MAILBOX)
+        return CARRIER_MAILBOX;
+    if (route->way == ROUTE_RETURN)
+        return LANE_RETURN;
+    uint64_t hash = XXH3_64bits(route->destination.data, route->destination.size);
+    return CARRIER_SMTP + (unsigned)(hash % IPC_SMTP_PROCESSES);
+}
+
+bool carrier_is_open(const struct carrier *c)
+{
+    return c->channel && c->job_count < c->jobs_max && list_is_empty(&c->blocked);
+}
+
+/* Blocked jobs go again in their order; the first that is blocked anew stops the rest. */
+static void on_credit(struct ipc_waiter *waiter)
+{
+    struct carrier *c = CONTAINER_OF(waiter, struct carrier, credit);
+    struct list now, *link;
+
+    list_init(&now);
+    while ((link = list_take_first(&c->blocked)))
+        list_append(&now, link);
+    while ((link = list_take_first(&now))) {
+        list_append(&c->jobs, link);
+        job_retry(CONTAINER_OF(link, struct job, link));
+    }
+    dispatch_kick(c->queue);
+}
+
+void carrier_wait(struct carrier *c)
+{
+    if (c->channel)
+        ipc_wait(c->channel, &c->credit);
+}
+
+static void lose_all(struct carrier *c)
+{
+    struct list now, *link;
+
+    list_init(&now);
+    while ((link = list_take_first(&c->blocked)) || (link = list_take_first(&c->jobs)))
+        list_append(&now, link);
+    while ((link = list_take_first(&now))) {
+        struct job *job = CONTAINER_OF(link, struct job, link);
+        list_append(&c->jobs, &job->link);
+        job_lose(job);
+    }
+}
+
+static void on_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    struct carrier *c = owner;
+
+    if (c->channel != channel)
+        return;
+    c->channel = NULL;
+    ipc_wait_cancel(&c->credit);
+    lose_all(c);
+    ipc_channel_free(channel);
+}
+
+int carrier_connect(struct carrier *c, int fd)
+{
+    const struct ipc_role *role = carrier_is_mailbox(c) ? &mailbox_role : &smtp_role;
+    struct ipc_channel *channel;
+    int r = ipc_channel_new(c->queue->loop, fd, role, c, &channel);
+
+    if (r < 0)
+        return r;
+    carrier_abandon(c); /* whoever was there before */
+    c->channel = channel;
+    dispatch_kick(c->queue);
+    return 0;
+}
+
+void carrier_abandon(struct carrier *c)
+{
+    struct ipc_channel *channel = c->channel;
+
+    ipc_wait_cancel(&c->credit);
+    c->channel = NULL;
+    ipc_channel_free(channel); /* answers its calls */
+    lose_all(c);
+}

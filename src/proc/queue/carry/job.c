@@ -1,0 +1,352 @@
+#include "proc/queue/carry/job.h"
+
+#include "base/log.h"
+#include "mail/dsn.h"
+#include "proc/queue/returns/wish.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void on_result(struct ipc_call *call, const struct ipc_message *reply);
+static void on_chunk_taken(struct ipc_call *call, const struct ipc_message *reply);
+
+/* What was read from disk is of no more use. */
+static void unload(struct job *job)
+{
+    if (job->reader)
+        spool_reader_close(job->queue->spool, job->reader);
+    free(job->header);
+    free(job->chunk);
+    job->reader = NULL;
+    job->stored = NULL;
+    job->header = job->chunk = NULL;
+}
+
+void job_free(struct job *job)
+{
+    struct queue *q = job->queue;
+
+    if (job->reading) {
+        job->over = true;
+        return;
+    }
+    list_remove(&job->link);
+    job->carrier->job_count--;
+    job->carrier->inline_bytes -= job->inline_bytes;
+    ipc_call_cancel(&job->call);
+    ipc_call_cancel(&job->chunk_call);
+    unload(job);
+    free(job);
+    dispatch_kick(q);
+}
+
+static void move_to(struct job *job, struct list *list, enum job_state state)
+{
+    list_remove(&job->link);
+    list_append(list, &job->link);
+    job->state = state;
+    if (list == &job->carrier->blocked)
+        carrier_wait(job->carrier);
+}
+
+/* The address book of a job: from memory or from disk. */
+static const struct envelope_recipient *recipient_of(const struct job *job,
+                                                     const struct parcel *parcel, uint32_t index)
+{
+    return parcel ? parcel_recipient(parcel, index) : spool_stored_recipient(job->stored, index);
+}
+
+static struct wish_source source_of(const struct job *job, const struct parcel *parcel)
+{
+    if (parcel)
+        return (struct wish_source){&parcel->envelope, parcel->expansions, parcel->expansion_count};
+    return (struct wish_source){&job->stored->envelope, job->stored->expansions,
+                                job->stored->expansion_count};
+}
+
+static int fill_recipients(struct job *job, const struct parcel *parcel, struct arena *arena,
+                           struct ipc_job_recipient *out)
+{
+    struct wish_source source = source_of(job, parcel);
+    bool receipts =
+        source.envelope->wish_count && wish_may_have_receipts(job->queue->conf, source.envelope);
+
+    for (uint32_t i = 0; i < job->count; i++) {
+        uint32_t index = job->items[i].recipient->index;
+        const struct envelope_recipient *r = recipient_of(job, parcel, index);
+        if (!r)
+            return -EBADMSG;
+        struct envelope_wish wish = wish_find(&source, index);
+        out[i] = (struct ipc_job_recipient){.index = index,
+                                            .address = r->address,
+                                            .original = r->original,
+                                            .notify = wish.notify,
+                                            .orcpt = wish_original(&wish, r, arena)};
+        job->items[i].wants_receipt = receipts && dsn_wants(wish.notify, ENVELOPE_NOTIFY_SUCCESS);
+    }
+    return 0;
+}
+
+/* Sends the job, `offered` without its body; its call holds no pointer into parcel or stored
+ * afterwards. */
+static int send_job(struct job *job, const struct parcel *parcel, bool offered)
+{
+    struct ipc_job_recipient recipients[JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
+    const struct envelope *e = parcel ? &parcel->envelope : &job->stored->envelope;
+    struct ipc_message m = {.type = IPC_JOB};
+    struct ipc_job *wire = &m.job;
+    struct arena arena = ARENA_INIT;
+
+    int r = fill_recipients(job, parcel, &arena, recipients);
+    if (r < 0) {
+        arena_done(&arena);
+        return r;
+    }
+    *wire = (struct ipc_job){.job = job->number,
+                             .id = e->id,
+                             .sender = e->sender,
+                             .body_type = e->body,
+                             .smtputf8 = e->smtputf8,
+                             .accepted_us = e->accepted_us,
+                             .returned = e->returned,
+                             .envelope_id = e->envelope_id,
+                             .next_hop = job->next_hop,
+                             .recipients = recipients,
+                             .recipient_count = job->count};
+    if (parcel) {
+        wire->header = parcel->header;
+        wire->body = offered ? SPAN("") : parcel->body;
+        wire->size_bytes = parcel->body.size;
+    } else {
+        wire->header = span_of(job->header, job->stored->header_bytes);
+        wire->size_bytes = job->stored->body_bytes;
+        if (!offered && job->chunk_size == job->stored->body_bytes)
+            wire->body = span_of(job->chunk, job->chunk_size);
+    }
+    job->call.fn = on_result;
+    r = ipc_call(job->carrier->channel, &job->call, &m);
+    arena_done(&arena);
+    return r;
+}
+
+static bool is_streamed(const struct job *job)
+{
+    return job->stored && job->chunk_size < job->stored->body_bytes;
+}
+
+static void fail(struct job *job, int error)
+{
+    bool temporary = error != -EBADMSG && error != -EINVAL;
+
+    log_error("can't hand on a message: %s", strerror(-error));
+    for (uint32_t i = 0; i < job->count; i++)
+        outcome_fail(job->queue, &job->items[i], temporary,
+                     error == -EBADMSG ? "the stored message is damaged"
+                                       : "the stored message can't be read");
+    job_free(job);
+}
+
+/* The chunk is in the channel: the next is read while the carrier takes it. */
+static void read_ahead(struct job *job)
+{
+    job->body_at += job->chunk_size;
+    if (job->body_at < job->stored->body_bytes)
+        job_read_chunk(job);
+}
+
+static void send_bytes(struct job *job, struct span bytes)
+{
+    struct ipc_message m = {.type = IPC_JOB_BODY, .job_body = {.job = job->number, .bytes = bytes}};
+
+    job->chunk_call.fn = on_chunk_taken;
+    int r = ipc_call(job->carrier->channel, &job->chunk_call, &m);
+    job->chunk_ready = false;
+    if (r == -EAGAIN)
+        move_to(job, &job->carrier->blocked, JOB_RUNNING);
+    else if (r == 0 && job->stored && !job->error)
+        read_ahead(job);
+}
+
+/* When it can't be read an empty one lets the carrier drop the job. */
+static void send_chunk(struct job *job)
+{
+    send_bytes(job, span_of(job->chunk, job->error ? 0 : job->chunk_size));
+}
+
+/* The bytes of its body that go at once, when they may. */
+static uint32_t first_bytes(const struct job *job, const struct parcel *parcel)
+{
+    return (uint32_t)(parcel ? parcel->body.size : job->chunk_size);
+}
+
+static bool must_offer(const struct job *job, uint32_t bytes)
+{
+    return job->next_hop.size && bytes && job->carrier->inline_bytes + bytes > CARRIER_INLINE_MAX;
+}
+
+static void is_sent(struct job *job, uint32_t bytes)
+{
+    job->inline_bytes = bytes;
+    job->carrier->inline_bytes += bytes;
+    move_to(job, &job->carrier->jobs, JOB_RUNNING);
+    if (is_streamed(job))
+        send_chunk(job);
+    else
+        unload(job);
+}
+
+static void send_whole(struct job *job, const struct parcel *parcel)
+{
+    struct carrier *c = job->carrier;
+    uint32_t bytes = first_bytes(job, parcel);
+    bool offered = must_offer(job, bytes);
+    int r = c->channel ? send_job(job, parcel, offered) : -EPIPE;
+
+    if (r == -EAGAIN) {
+        move_to(job, &c->blocked, JOB_BLOCKED);
+    } else if (r == -EPIPE) {
+        job_lose(job);
+    } else if (r < 0) {
+        fail(job, r);
+    } else if (offered) {
+        move_to(job, &c->jobs, JOB_OFFERED);
+        unload(job);
+    } else {
+        is_sent(job, bytes);
+    }
+}
+
+/* Its bytes when they are in memory, else NULL. */
+static const struct parcel *parcel_of(struct job *job)
+{
+    struct parcels *parcels = &job->queue->parcels;
+    const struct parcel *parcel = parcel_find(parcels, &job->message->id);
+    bool hit = parcel && parcel->whole;
+
+    *(hit ? &parcels->hits : &parcels->misses) += 1;
+    return hit ? parcel : NULL;
+}
+
+static void send_read(struct job *job)
+{
+    move_to(job, &job->carrier->jobs, JOB_RUNNING);
+    send_chunk(job);
+}
+
+/* A carrier that waits for the body is told when there is none, as after a failed read. */
+static void read_it(struct job *job)
+{
+    move_to(job, &job->carrier->jobs, JOB_LOADING);
+    int r = job_load(job);
+    if (r < 0 && ipc_call_is_pending(&job->call)) {
+        job->error = r;
+        send_read(job);
+    } else if (r < 0) {
+        fail(job, r);
+    }
+}
+
+static void begin(struct job *job)
+{
+    const struct parcel *parcel = job->stored ? NULL : parcel_of(job);
+
+    if (job->stored || parcel)
+        send_whole(job, parcel);
+    else
+        read_it(job);
+}
+
+static void give_body(struct job *job)
+{
+    const struct parcel *parcel = job->stored ? NULL : parcel_of(job);
+
+    if (job->stored) {
+        send_read(job);
+    } else if (parcel) {
+        move_to(job, &job->carrier->jobs, JOB_RUNNING);
+        send_bytes(job, parcel->body);
+    } else {
+        read_it(job);
+    }
+}
+
+void job_wanted(struct job *job)
+{
+    if (job->state == JOB_OFFERED)
+        give_body(job);
+}
+
+int job_start(struct queue *q, const struct route *route, const struct job_item *items,
+              uint32_t count)
+{
+    size_t hop = route->next_hop.size;
+    struct job *job = calloc(1, sizeof(*job) + count * sizeof(*items) + hop);
+
+    if (!job)
+        return -ENOMEM;
+    job->queue = q;
+    job->message = spool_recipient_message(items[0].recipient);
+    job->number = ++q->dispatch.last_number;
+    job->count = count;
+    memcpy(job->items, items, count * sizeof(*items));
+    job->next_hop = span_of((char *)&job->items[count], hop);
+    if (hop)
+        memcpy(&job->items[count], route->next_hop.data, hop);
+    job->carrier = &q->dispatch.carriers[carrier_of(route)];
+    job->carrier->job_count++;
+    begin(job);
+    return 0;
+}
+
+void job_retry(struct job *job)
+{
+    if (job->state == JOB_RUNNING)
+        give_body(job);
+    else
+        begin(job);
+}
+
+void job_lose(struct job *job)
+{
+    if (job->over)
+        return;
+    outcome_take(job, NULL, job->state == JOB_RUNNING);
+    job_free(job);
+}
+
+static void on_result(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct job *job = CONTAINER_OF(call, struct job, call);
+
+    outcome_take(job, reply ? &reply->job_result : NULL, job->state == JOB_RUNNING);
+    job_free(job);
+}
+
+void job_loaded(struct job *job)
+{
+    if (job->over)
+        job_free(job);
+    else if (ipc_call_is_pending(&job->call))
+        send_read(job);
+    else if (job->error)
+        fail(job, job->error);
+    else
+        send_whole(job, NULL);
+}
+
+void job_chunk_read(struct job *job)
+{
+    job->chunk_ready = true;
+    if (job->over)
+        job_free(job);
+    else if (job->carrier->channel && !ipc_call_is_pending(&job->chunk_call))
+        send_chunk(job);
+}
+
+static void on_chunk_taken(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct job *job = CONTAINER_OF(call, struct job, chunk_call);
+
+    if (reply && job->chunk_ready)
+        send_chunk(job); /* else the read sends it, or the result tells the rest */
+}

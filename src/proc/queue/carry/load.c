@@ -1,0 +1,93 @@
+/* Reading stored messages for jobs, on threads. */
+#include "proc/queue/carry/job.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { HEADER_MAX = 64 * 1024 };
+
+/* Reads exactly `size` bytes at `offset`. On a thread. */
+static int read_all(struct job *job, uint64_t offset, char *to, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        ssize_t r = spool_reader_read(job->reader, offset + done, to + done, size - done);
+        if (r <= 0)
+            return r < 0 ? (int)r : -EBADMSG;
+        done += (size_t)r;
+    }
+    return 0;
+}
+
+static int read_chunk(struct job *job)
+{
+    uint64_t left = job->stored->body_bytes - job->body_at;
+
+    job->chunk_size = left < IPC_CHUNK_MAX ? (size_t)left : IPC_CHUNK_MAX;
+    return read_all(job, job->stored->header_bytes + job->body_at, job->chunk, job->chunk_size);
+}
+
+static int load(struct job *job)
+{
+    int r = spool_reader_load(job->reader, &job->stored);
+
+    if (r < 0)
+        return r;
+    if (job->stored->header_bytes > HEADER_MAX)
+        return -EBADMSG;
+    job->header = malloc(HEADER_MAX);
+    job->chunk = malloc(IPC_CHUNK_MAX);
+    if (!job->header || !job->chunk)
+        return -ENOMEM;
+    r = read_all(job, 0, job->header, (size_t)job->stored->header_bytes);
+    return r < 0 ? r : read_chunk(job);
+}
+
+static void run_load(struct io_job *io)
+{
+    struct job *job = CONTAINER_OF(io, struct job, io);
+    job->error = load(job);
+}
+
+static void run_read(struct io_job *io)
+{
+    struct job *job = CONTAINER_OF(io, struct job, io);
+    job->error = read_chunk(job);
+}
+
+static void loaded(struct io_job *io)
+{
+    struct job *job = CONTAINER_OF(io, struct job, io);
+
+    job->reading = false;
+    job_loaded(job);
+}
+
+static void chunk_read(struct io_job *io)
+{
+    struct job *job = CONTAINER_OF(io, struct job, io);
+
+    job->reading = false;
+    job_chunk_read(job);
+}
+
+static void submit(struct job *job, void (*run)(struct io_job *), void (*done)(struct io_job *))
+{
+    job->io.run = run;
+    job->io.done = done;
+    job->reading = true;
+    io_pool_submit(job->queue->work_pool, &job->io);
+}
+
+int job_load(struct job *job)
+{
+    int r = spool_reader_open(job->queue->spool, job->message, &job->reader);
+
+    if (r == 0)
+        submit(job, run_load, loaded);
+    return r;
+}
+
+void job_read_chunk(struct job *job)
+{
+    submit(job, run_read, chunk_read);
+}

@@ -1,0 +1,284 @@
+/*
+ * What results mean: for the scheduler (when again, how is the destination) and for the spool (what
+ * is booked). The scheduler first: it decides what a failure leads to.
+ *
+ * A recipient that failed for good, or whose time is up, goes back to its sender (return.h).
+ */
+#include "proc/queue/carry/job.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "dns/ip.h"
+#include <stdio.h>
+#include <string.h>
+
+/* At most three for each item: what a crash left open, what happened, and that it is held. */
+struct outcomes {
+    struct spool_status statuses[3 * JOB_RECIPIENTS_MAX];
+    size_t count;
+    const struct carrier *carrier; /* NULL: it didn't come so far */
+};
+
+static struct spool_status *add(struct outcomes *o, const struct spool_recipient *r,
+                                enum spool_outcome outcome)
+{
+    struct spool_status *s = &o->statuses[o->count++];
+
+    *s = (struct spool_status){.recipient = r->index,
+                               .outcome = (uint8_t)outcome,
+                               .attempts = (uint16_t)(r->attempts + 1),
+                               .time_us = clock_wall_us()};
+    return s;
+}
+
+static bool comes_from_mailbox(const struct outcomes *o)
+{
+    return o->carrier && carrier_is_mailbox(o->carrier);
+}
+
+/* What the station said. */
+static void describe(const struct queue *q, const struct outcomes *o, struct spool_status *s,
+                     const struct ipc_job_outcome *from)
+{
+    struct dns_ip ip = {0};
+
+    s->status = from->status;
+    s->reply = from->text;
+    s->host = comes_from_mailbox(o) ? q->conf->hostname : from->host;
+    s->remote_id = from->remote_id;
+    if (from->ip.size && dns_ip_parse(from->ip, &ip) == 0)
+        memcpy(s->ip, ip.bytes, sizeof(s->ip));
+}
+
+/* And what the stations before it said; a report to the sender leaves that out. */
+static void describe_all(const struct queue *q, const struct outcomes *o, struct spool_status *s,
+                         const struct ipc_job_outcome *from)
+{
+    describe(q, o, s, from);
+    s->detail = from->earlier;
+}
+
+static void add_hold(struct outcomes *o, const struct spool_recipient *r, const char *why)
+{
+    add(o, r, SPOOL_OUTCOME_HELD)->detail = span_from_cstr(why);
+}
+
+static void add_verdict(struct queue *q, struct outcomes *o, const struct job_item *item,
+                        enum sched_verdict verdict, int64_t due_ms,
+                        const struct ipc_job_outcome *from)
+{
+    const struct spool_recipient *r = item->recipient;
+    enum spool_outcome tried =
+        from->outcome == IPC_OUTCOME_UNCERTAIN ? SPOOL_OUTCOME_UNCERTAIN : SPOOL_OUTCOME_DEFERRED;
+
+    switch (verdict) {
+    case SCHED_VERDICT_GONE:
+        break;
+    case SCHED_VERDICT_RETRY: {
+        struct spool_status *s = add(o, r, tried);
+        describe_all(q, o, s, from);
+        s->next_attempt_us = schedule_wall_us(q, due_ms);
+        break;
+    }
+    case SCHED_VERDICT_HELD: /* by an administrator, while it was attempted */
+        describe_all(q, o, add(o, r, tried), from);
+        add_hold(o, r, "held as the administrator asked");
+        break;
+    case SCHED_VERDICT_EXPIRED: {
+        struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_EXPIRED);
+        describe(q, o, s, from);
+        return_to_sender(q, item->recipient, s);
+        break;
+    }
+    }
+}
+
+static void take_delivered(struct queue *q, struct outcomes *o, const struct job_item *item,
+                           const struct ipc_job_outcome *from)
+{
+    bool here = comes_from_mailbox(o);
+
+    struct spool_status *s =
+        add(o, item->recipient, here ? SPOOL_OUTCOME_DELIVERED : SPOOL_OUTCOME_RELAYED);
+
+    *(here ? &q->dispatch.delivered : &q->dispatch.relayed) += 1;
+    describe_all(q, o, s, from);
+    /* RFC 3461 5.2.2 c: a station that offers DSN sends the receipt itself. */
+    if (item->wants_receipt && !from->knows_wish) {
+        struct spool_status what = *s;
+        what.detail = SPAN("");
+        if (here)
+            what.reply = what.host = SPAN(""); /* no other station has a part in it */
+        return_receipt(q, spool_recipient_message(item->recipient),
+                       here ? REPORT_DELIVERED : REPORT_RELAYED, &what);
+    }
+    sched_outcome(q->sched, item->item, SCHED_RESULT_DONE, SPAN(""), io_loop_now_ms(q->loop), NULL);
+    schedule_close(item->recipient);
+}
+
+static void take_failed(struct queue *q, struct outcomes *o, const struct job_item *item,
+                        const struct ipc_job_outcome *from)
+{
+    q->dispatch.refused++;
+    sched_outcome(q->sched, item->item, SCHED_RESULT_REFUSED, from->text, io_loop_now_ms(q->loop),
+                  NULL);
+    struct spool_status cause = {.recipient = item->recipient->index,
+                                 .attempts = (uint16_t)(item->recipient->attempts + 1),
+                                 .time_us = clock_wall_us()};
+    describe(q, o, &cause, from);
+    return_to_sender(q, item->recipient, &cause);
+}
+
+/* For now: it failed, or nobody knows whether the station has taken it (RFC 1047). */
+static void take_open(struct queue *q, struct outcomes *o, const struct job_item *item,
+                      const struct ipc_job_outcome *from)
+{
+    enum sched_result result =
+        from->scope == IPC_SCOPE_DESTINATION ? SCHED_RESULT_DESTINATION : SCHED_RESULT_RECIPIENT;
+    int64_t due_ms = 0;
+
+    *(from->outcome == IPC_OUTCOME_UNCERTAIN ? &q->dispatch.uncertain : &q->dispatch.deferred) += 1;
+    enum sched_verdict verdict =
+        sched_outcome(q->sched, item->item, result, from->text, io_loop_now_ms(q->loop), &due_ms);
+    add_verdict(q, o, item, verdict, due_ms, from);
+}
+
+/* Nobody knows: the result was lost. Perhaps delivered, so it is booked as uncertain. */
+static void take_lost(struct queue *q, struct outcomes *o, const struct job_item *item, bool sent)
+{
+    int64_t due_ms = 0;
+
+    q->dispatch.lost++;
+    enum sched_verdict verdict = sched_outcome(q->sched, item->item, SCHED_RESULT_LOST, SPAN(""),
+                                               io_loop_now_ms(q->loop), &due_ms);
+    if (sent) {
+        struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_UNCERTAIN);
+        s->attempts = item->recipient->attempts;
+        s->detail = comes_from_mailbox(o)
+                        ? SPAN("the mailbox process went away before it said what it had done")
+                        : SPAN("the smtp process went away before it said what it had done");
+        if (verdict == SCHED_VERDICT_RETRY)
+            s->next_attempt_us = schedule_wall_us(q, due_ms);
+    }
+    if (verdict == SCHED_VERDICT_HELD)
+        add_hold(o, item->recipient, "held as the administrator asked");
+}
+
+static const struct ipc_job_outcome *find(const struct ipc_job_result *result, uint32_t index,
+                                          size_t expected_at)
+{
+    if (!result)
+        return NULL;
+    if (expected_at < result->outcome_count && result->outcomes[expected_at].index == index)
+        return &result->outcomes[expected_at];
+    for (size_t i = 0; i < result->outcome_count; i++)
+        if (result->outcomes[i].index == index)
+            return &result->outcomes[i];
+    return NULL;
+}
+
+/*
+ * Nobody knows what was under way at a crash. It was among what was due and not held, and that is
+ * said of each of these once, when the next attempt has told what came of it: also of those whose
+ * turn had not come. Writing down the begin of each attempt would cost more than this is worth.
+ */
+static bool was_due_at_crash(const struct queue *q, struct spool_recipient *r)
+{
+    return q->crash_us && spool_recipient_message(r)->accepted_us < q->crash_us &&
+           r->next_attempt_us <= q->crash_us;
+}
+
+static void add_doubt(struct queue *q, struct outcomes *o, const struct spool_recipient *r)
+{
+    struct spool_status *s = add(o, r, SPOOL_OUTCOME_UNCERTAIN);
+
+    q->dispatch.uncertain++;
+    s->attempts = r->attempts;
+    s->next_attempt_us = s->time_us;
+    s->detail =
+        SPAN("the server ended without warning while this was due; if it was under way then, "
+             "it may arrive twice");
+}
+
+static void take_one(struct queue *q, struct outcomes *o, const struct job_item *item,
+                     const struct ipc_job_outcome *from, bool sent)
+{
+    if (from && was_due_at_crash(q, item->recipient))
+        add_doubt(q, o, item->recipient);
+    if (!from)
+        take_lost(q, o, item, sent);
+    else if (from->outcome == IPC_OUTCOME_UNTRIED)
+        take_lost(q, o, item, false);
+    else if (from->outcome == IPC_OUTCOME_DELIVERED)
+        take_delivered(q, o, item, from);
+    else if (from->outcome == IPC_OUTCOME_FAILED)
+        take_failed(q, o, item, from);
+    else
+        take_open(q, o, item, from);
+}
+
+void outcome_take(struct job *job, const struct ipc_job_result *result, bool sent)
+{
+    struct outcomes outcomes __attribute__((uninitialized));
+
+    outcomes.count = 0;
+    outcomes.carrier = job->carrier;
+    if (result)
+        sched_group(job->queue->sched, job->items[0].item, result->mx_set);
+    for (uint32_t i = 0; i < job->count; i++)
+        take_one(job->queue, &outcomes, &job->items[i],
+                 find(result, job->items[i].recipient->index, i), sent);
+    if (outcomes.count)
+        settle(job->queue, job->message, outcomes.statuses, outcomes.count);
+    outcome_expired(job->queue);
+}
+
+void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why)
+{
+    struct ipc_job_outcome from = {.outcome = temporary ? IPC_OUTCOME_DEFERRED : IPC_OUTCOME_FAILED,
+                                   .scope = IPC_SCOPE_RECIPIENT,
+                                   .status = temporary ? SPAN("4.3.0") : SPAN("5.3.0"),
+                                   .text = span_from_cstr(why)};
+    struct outcomes outcomes __attribute__((uninitialized));
+
+    outcomes.count = 0;
+    outcomes.carrier = NULL;
+    take_one(q, &outcomes, item, &from, false);
+    if (outcomes.count)
+        settle(q, spool_recipient_message(item->recipient), outcomes.statuses, outcomes.count);
+    outcome_expired(q);
+}
+
+/* RFC 3463 X.4.7: "considered by the rejecting system to have expired". */
+void outcome_give_back(struct queue *q, const struct job_item *item)
+{
+    struct spool_status cause = {
+        .recipient = item->recipient->index,
+        .attempts = item->recipient->attempts,
+        .time_us = clock_wall_us(),
+        .status = SPAN("5.4.7"),
+        .detail = SPAN("an administrator of this server gave it up before it could be delivered")};
+
+    sched_outcome(q->sched, item->item, SCHED_RESULT_REFUSED, cause.detail, io_loop_now_ms(q->loop),
+                  NULL);
+    return_to_sender(q, item->recipient, &cause);
+}
+
+void outcome_expired(struct queue *q)
+{
+    uint32_t item;
+
+    while ((item = sched_take_expired(q->sched))) {
+        struct spool_recipient *r = sched_owner(q->sched, item);
+        struct sched_explanation e;
+        struct outcomes o __attribute__((uninitialized));
+        sched_explain(q->sched, item, &e);
+        o.count = 0;
+        struct spool_status *s = add(&o, r, SPOOL_OUTCOME_EXPIRED);
+        s->attempts = r->attempts;
+        s->status = SPAN("4.4.7");
+        s->reply = e.why;
+        settle(q, spool_recipient_message(r), o.statuses, o.count);
+        return_to_sender(q, r, s);
+    }
+}

@@ -1,0 +1,493 @@
+/*
+ * What an administrator does to waiting recipients. Each act is booked with the uid of who asked,
+ * and answered when that is on disk; long work is told of in between.
+ *
+ *   walk ──batch──▶ statuses of each message ──▶ spool ──sealed──▶ the scheduler learns the rest
+ *
+ * Who is to be removed, returned or rerouted is kept from being attempted from the start, and goes
+ * its new way when that is sealed; when the disk refuses it, it waits as before.
+ */
+#include "proc/queue/control/control.h"
+
+#include "base/clock.h"
+#include "conf/next_hop.h"
+#include "proc/queue/control/walk.h"
+#include "proc/queue/route.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { RECIPIENTS_MAX = 100, PAUSE_MS = 20, PROGRESS_MS = 500 };
+
+struct act {
+    struct list link;
+    struct control_client *client; /* NULL: gone; what was begun is finished */
+    struct queue *queue;
+    enum ipc_queue_act_kind kind;
+    bool dry;
+    uint32_t index;
+    struct buffer next_hop; /* canonical; empty: as configured */
+    char who[48];
+
+    struct walk *walk;
+    size_t entry;           /* of the walk's batch: the next to act on … */
+    uint32_t row;           /* … and of its recipients */
+    bool walked;            /* to the end */
+    struct io_timer *timer; /* goes on when there may be room in the spool */
+
+    bool waiting; /* a call waits for an answer */
+    uint64_t token;
+    struct io_timer *progress;
+
+    uint32_t pending; /* batches on their way to the disk */
+    uint32_t count, busy;
+    uint64_t messages;
+    int error;    /* the first */
+    bool damaged; /* a damaged message was left alone */
+};
+
+/* Recipients of one message on their way to the disk. */
+struct batch {
+    struct act *act;
+    struct id id;
+    uint32_t count;
+    uint32_t indexes[];
+};
+
+static void act_free(struct act *a)
+{
+    list_remove(&a->link);
+    walk_free(a->walk);
+    io_timer_free(a->timer);
+    io_timer_free(a->progress);
+    buffer_done(&a->next_hop);
+    free(a);
+}
+
+/* ---- answers ---- */
+
+static struct span words(const struct act *a)
+{
+    if (a->error)
+        return SPAN("not all of it could be written to disk");
+    if (a->damaged)
+        return SPAN("a damaged message was left alone");
+    return a->count || a->busy ? SPAN("") : SPAN("nothing in the queue fits");
+}
+
+static void answer(struct act *a, bool last)
+{
+    struct ipc_message m = {.type = IPC_QUEUE_ACTED,
+                            .queue_acted = {.last = last,
+                                            .count = a->count,
+                                            .busy = a->busy,
+                                            .examined = a->walk->examined,
+                                            .messages = a->messages}};
+
+    if (last) {
+        m.queue_acted.error = a->error ? a->error : a->count ? 0 : a->busy ? -EBUSY : -ENOENT;
+        m.queue_acted.text = words(a);
+    }
+    a->waiting = false;
+    io_timer_clear(a->progress);
+    ipc_reply(a->client->channel, a->token, &m);
+}
+
+static void answer_if_done(struct act *a)
+{
+    if (!a->walked || a->pending || (a->client && !a->waiting))
+        return;
+    if (a->client)
+        answer(a, true);
+    act_free(a);
+}
+
+static void on_progress(void *arg)
+{
+    struct act *a = arg;
+
+    if (a->waiting)
+        answer(a, false);
+}
+
+static void await(struct act *a, uint64_t token)
+{
+    a->token = token;
+    a->waiting = true;
+    io_timer_set(a->progress, PROGRESS_MS);
+}
+
+/* ---- what is sealed, or not ---- */
+
+static bool leaves(enum ipc_queue_act_kind kind)
+{
+    return kind == IPC_ACT_RETURN || kind == IPC_ACT_REMOVE || kind == IPC_ACT_REROUTE;
+}
+
+static enum sched_state state_of(const struct queue *q, uint32_t item)
+{
+    struct sched_explanation e;
+
+    sched_explain(q->sched, item, &e);
+    return e.state;
+}
+
+static int64_t new_deadline_ms(const struct queue *q, const struct spool_message *m)
+{
+    struct retry_policy retry = schedule_config(q->conf, 0).retry;
+    return retry_deadline_ms(&retry, m->accepted_us, clock_wall_us(), io_loop_now_ms(q->loop));
+}
+
+static void conclude(const struct act *a, struct spool_message *m, struct spool_recipient *r,
+                     int error)
+{
+    struct queue *q = a->queue;
+    uint32_t item = schedule_item(r);
+
+    if (!item)
+        return;
+    if (error && (leaves(a->kind) || a->kind == IPC_ACT_HOLD) && r->state != SPOOL_RECIPIENT_HELD)
+        sched_release(q->sched, item, new_deadline_ms(q, m), io_loop_now_ms(q->loop));
+    else if (!error && leaves(a->kind) && state_of(q, item) == SCHED_HELD)
+        schedule_again(q, r);
+}
+
+static void on_sealed(void *arg, int error)
+{
+    struct batch *batch = arg;
+    struct act *a = batch->act;
+    struct queue *q = a->queue;
+    struct spool_message *m = error == -ECANCELED ? NULL : spool_find(q->spool, &batch->id);
+
+    for (uint32_t i = 0; m && i < batch->count; i++) {
+        struct spool_recipient *r = spool_find_recipient(m, batch->indexes[i]);
+        if (r)
+            conclude(a, m, r, error);
+    }
+    free(batch);
+    a->pending--;
+    if (error && !a->error)
+        a->error = error;
+    dispatch_kick(q);
+    answer_if_done(a);
+}
+
+/* ---- acting on a message ---- */
+
+static bool concerns(struct act *a, const struct spool_recipient *r,
+                     const struct sched_explanation *e)
+{
+    bool held = r->state == SPOOL_RECIPIENT_HELD;
+
+    if (!schedule_item(r) || r->is_closing || (a->index != UINT32_MAX && a->index != r->index))
+        return false;
+    if (a->kind == IPC_ACT_RELEASE)
+        return held || e->state == SCHED_HELD;
+    if (a->kind == IPC_ACT_HOLD || a->kind == IPC_ACT_RETRY)
+        return !held;
+    if (a->kind == IPC_ACT_RETURN &&
+        span_equal(spool_domain(a->queue->spool, r->domain), ROUTE_BACK))
+        return false;
+    a->busy += e->state == SCHED_ACTIVE;
+    return e->state != SCHED_ACTIVE;
+}
+
+/* Where the recipient goes from now on; empty when that isn't known. */
+static struct span route_for(const struct act *a, const struct walk_entry *entry,
+                             const struct spool_recipient *r)
+{
+    const struct envelope_recipient *named;
+
+    if (a->kind == IPC_ACT_RETURN)
+        return ROUTE_BACK;
+    if (a->next_hop.size)
+        return buffer_span(&a->next_hop);
+    named = entry->stored ? spool_stored_recipient(entry->stored, r->index) : NULL;
+    if (!named)
+        return SPAN("");
+    return span_from(named->address, (size_t)(span_find_last(named->address, '@') + 1));
+}
+
+/* One or two statuses: who goes back to the sender isn't held any more. Their number; 0: it can't
+ * be done. */
+static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entry,
+                              const struct spool_recipient *r, struct spool_status *out)
+{
+    static const enum spool_outcome outcomes[IPC_ACT_COUNT] = {
+        [IPC_ACT_HOLD] = SPOOL_OUTCOME_HELD,      [IPC_ACT_RELEASE] = SPOOL_OUTCOME_RELEASED,
+        [IPC_ACT_RETRY] = SPOOL_OUTCOME_RETRIED,  [IPC_ACT_RETURN] = SPOOL_OUTCOME_REROUTED,
+        [IPC_ACT_REMOVE] = SPOOL_OUTCOME_REMOVED, [IPC_ACT_REROUTE] = SPOOL_OUTCOME_REROUTED,
+    };
+    int64_t now_us = clock_wall_us();
+    uint32_t n = 0;
+    struct spool_status s = {.recipient = r->index,
+                             .outcome = (uint8_t)outcomes[a->kind],
+                             .attempts = r->attempts,
+                             .time_us = now_us,
+                             .next_attempt_us = now_us,
+                             .detail = span_from_cstr(a->who)};
+
+    if (s.outcome == SPOOL_OUTCOME_REROUTED) {
+        s.host = route_for(a, entry, r);
+        if (!s.host.size)
+            return 0;
+    }
+    if (a->kind == IPC_ACT_RETURN && r->state == SPOOL_RECIPIENT_HELD) {
+        out[n] = s;
+        out[n].host = SPAN("");
+        out[n++].outcome = SPOOL_OUTCOME_RELEASED;
+    }
+    out[n++] = s;
+    return n;
+}
+
+static void apply(const struct act *a, struct spool_message *m, const struct spool_recipient *r)
+{
+    struct queue *q = a->queue;
+    int64_t now_ms = io_loop_now_ms(q->loop);
+    uint32_t item = schedule_item(r);
+
+    if (a->kind == IPC_ACT_RETRY)
+        sched_retry_now(q->sched, item, now_ms);
+    else if (a->kind == IPC_ACT_RELEASE)
+        sched_release(q->sched, item, new_deadline_ms(q, m), now_ms);
+    else
+        sched_hold(q->sched, item, now_ms);
+}
+
+struct chosen {
+    struct spool_recipient *recipients[RECIPIENTS_MAX];
+    struct spool_status statuses[2 * RECIPIENTS_MAX];
+    uint32_t count, status_count;
+};
+
+/* From row `*row` on, as many as fit a record. */
+static void choose(struct act *a, const struct walk_entry *entry, struct spool_message *m,
+                   uint32_t *row, struct chosen *c)
+{
+    uint32_t end = entry->end_row < m->recipient_count ? entry->end_row : m->recipient_count;
+    struct sched_explanation e;
+
+    c->count = c->status_count = 0;
+    for (; *row < end && c->count < RECIPIENTS_MAX; ++*row) {
+        struct spool_recipient *r = &m->recipients[*row];
+        if (!walk_fits(a->walk, entry, r, &e) || !concerns(a, r, &e))
+            continue;
+        uint32_t n = fill_statuses(a, entry, r, &c->statuses[c->status_count]);
+        c->status_count += n;
+        c->recipients[c->count] = r;
+        c->count += n > 0;
+    }
+}
+
+static struct batch *batch_new(struct act *a, const struct spool_message *m, const struct chosen *c)
+{
+    struct batch *batch = malloc(sizeof(*batch) + c->count * sizeof(batch->indexes[0]));
+
+    if (!batch)
+        return NULL;
+    *batch = (struct batch){.act = a, .id = m->id, .count = c->count};
+    for (uint32_t i = 0; i < c->count; i++)
+        batch->indexes[i] = c->recipients[i]->index;
+    return batch;
+}
+
+static int give(struct act *a, struct spool_message *m, const struct chosen *c)
+{
+    struct batch *batch = batch_new(a, m, c);
+    int r = batch ? spool_status(a->queue->spool, m, c->statuses, c->status_count, on_sealed, batch)
+                  : -ENOMEM;
+
+    if (r < 0) {
+        free(batch);
+        return r;
+    }
+    a->pending++;
+    a->count += c->count;
+    for (uint32_t i = 0; i < c->count; i++)
+        apply(a, m, c->recipients[i]);
+    return 0;
+}
+
+/* The recipients from a->row on, as many as fit a record. 0, or -EAGAIN: later. */
+static int act_on_some(struct act *a, const struct walk_entry *entry, struct spool_message *m)
+{
+    struct chosen c __attribute__((uninitialized));
+    uint32_t busy = a->busy, row = a->row;
+
+    choose(a, entry, m, &row, &c);
+    if (c.count && (m->flags & SPOOL_MESSAGE_DAMAGED) && a->kind != IPC_ACT_HOLD &&
+        a->kind != IPC_ACT_REMOVE) {
+        a->damaged = true;
+        c.count = 0;
+    }
+    int r = 0;
+    if (a->dry)
+        a->count += c.count;
+    else if (c.count)
+        r = give(a, m, &c);
+    if (r == -EAGAIN) {
+        a->busy = busy;
+        return r;
+    }
+    a->row = row;
+    if (r < 0 && r != -EALREADY && !a->error)
+        a->error = r;
+    return 0;
+}
+
+/* All of an entry. 0, or -EAGAIN: later. */
+static int act_on_entry(struct act *a, const struct walk_entry *entry)
+{
+    struct spool_message *m = spool_find(a->queue->spool, &entry->id);
+    int r = 0;
+
+    while (m && r == 0 && a->row < entry->end_row && a->row < m->recipient_count)
+        r = act_on_some(a, entry, m);
+    return r;
+}
+
+/* ---- the walk ---- */
+
+static void go_on(void *arg)
+{
+    struct act *a = arg;
+    struct walk *w = a->walk;
+    int r = 0;
+
+    while (r == 0 && a->entry < w->count && !a->walked) {
+        if (a->row < w->entries[a->entry].first_row)
+            a->row = w->entries[a->entry].first_row;
+        r = act_on_entry(a, &w->entries[a->entry]);
+        if (r == 0) {
+            a->entry++;
+            a->row = 0;
+        }
+    }
+    committer_kick(a->queue);
+    dispatch_kick(a->queue);
+    if (r < 0)
+        io_timer_set(a->timer, PAUSE_MS);
+    else if (w->ended || a->walked)
+        a->walked = true;
+    else
+        walk_next(w);
+    answer_if_done(a);
+}
+
+static void on_ready(struct walk *walk)
+{
+    struct act *a = walk->arg;
+
+    a->entry = 0;
+    a->row = 0;
+    go_on(a);
+}
+
+/* ---- in and out ---- */
+
+static int act_init(struct act *a, const struct ipc_queue_act *wanted)
+{
+    struct queue *q = a->queue;
+    struct spool_counts counts;
+    bool reads = a->kind == IPC_ACT_REROUTE && !a->next_hop.size;
+    int r = io_timer_new(q->loop, go_on, a, &a->timer);
+
+    if (r == 0)
+        r = io_timer_new(q->loop, on_progress, a, &a->progress);
+    if (r == 0)
+        r = walk_new(q, &wanted->filter, reads, on_ready, a, &a->walk);
+    spool_get_counts(q->spool, &counts);
+    a->messages = id_is_zero(&wanted->filter.id) ? counts.messages : 1;
+    return r;
+}
+
+static struct act *act_new(struct control_client *client, const struct ipc_queue_act *wanted,
+                           struct buffer *next_hop)
+{
+    struct act *a = calloc(1, sizeof(*a));
+
+    if (!a)
+        return NULL;
+    *a = (struct act){.client = client,
+                      .queue = client->queue,
+                      .kind = (enum ipc_queue_act_kind)wanted->act,
+                      .dry = wanted->dry,
+                      .index = wanted->index,
+                      .next_hop = *next_hop};
+    *next_hop = (struct buffer)BUFFER_INIT;
+    snprintf(a->who, sizeof(a->who), "by uid %u%s", client->uid,
+             a->kind == IPC_ACT_RETURN ? ": back to the sender" : "");
+    if (act_init(a, wanted) < 0) {
+        act_free(a);
+        return NULL;
+    }
+    list_append(&client->acts, &a->link);
+    return a;
+}
+
+static void refuse(struct control_client *client, uint64_t token, int error, const char *text)
+{
+    struct ipc_message m = {
+        .type = IPC_QUEUE_ACTED,
+        .queue_acted = {.error = error, .last = true, .text = span_from_cstr(text)}};
+    ipc_reply(client->channel, token, &m);
+}
+
+static bool read_next_hop(const struct ipc_queue_act *wanted, struct buffer *out)
+{
+    return wanted->act != IPC_ACT_REROUTE || conf_read_next_hop(wanted->next_hop, out) == 0;
+}
+
+void act_start(struct control_client *client, const struct ipc_arrival *arrival)
+{
+    const struct ipc_queue_act *wanted = &arrival->message->queue_act;
+    struct buffer next_hop = BUFFER_LIMITED(ENVELOPE_ADDRESS_MAX);
+    struct act *a;
+
+    if (!ipc_queue_filter_names_some(&wanted->filter)) {
+        refuse(client, arrival->token, -EINVAL,
+               "name a message, a sender, a recipient or a destination");
+    } else if (!read_next_hop(wanted, &next_hop)) {
+        refuse(client, arrival->token, -EINVAL,
+               "that is no next hop; write smtp:HOST:PORT, mx:DOMAIN, or mx");
+    } else if (!list_is_empty(&client->acts)) {
+        refuse(client, arrival->token, -EBUSY, "one act at a time");
+    } else if (!(a = act_new(client, wanted, &next_hop))) {
+        refuse(client, arrival->token, -ENOMEM, "out of memory");
+    } else {
+        await(a, arrival->token);
+        walk_next(a->walk);
+    }
+    buffer_done(&next_hop);
+}
+
+void act_more(struct control_client *client, const struct ipc_arrival *arrival)
+{
+    struct act *a =
+        list_is_empty(&client->acts) ? NULL : CONTAINER_OF(client->acts.next, struct act, link);
+
+    if (!a || a->waiting) {
+        refuse(client, arrival->token, -EINVAL, "no act is under way");
+        return;
+    }
+    await(a, arrival->token);
+    answer_if_done(a);
+}
+
+void act_drop_all(struct control_client *client)
+{
+    struct list *link;
+
+    while ((link = list_take_first(&client->acts))) {
+        struct act *a = CONTAINER_OF(link, struct act, link);
+        a->client = NULL;
+        a->walked = true;
+        io_timer_clear(a->timer);
+        io_timer_clear(a->progress);
+        walk_free(a->walk);
+        a->walk = NULL;
+        if (!a->pending)
+            act_free(a);
+    }
+}

@@ -1,0 +1,284 @@
+#include "proc/queue/control/control.h"
+
+#include "base/log.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct control {
+    struct queue *queue;
+    int fd;
+    struct io_watch *watch;
+    struct list clients;
+    unsigned count;
+};
+
+/* A call of a client that another process answers. */
+struct relay {
+    struct list link;
+    struct control_client *client;
+    uint64_t token;
+    enum ipc_type reply_type;
+    struct ipc_call call;
+    struct feed_waiter waiter;
+};
+
+static struct relay *relay_new(struct control_client *client, const struct ipc_arrival *arrival)
+{
+    struct relay *relay = calloc(1, sizeof(*relay));
+
+    if (!relay)
+        return NULL;
+    relay->client = client;
+    relay->token = arrival->token;
+    relay->reply_type = ipc_row(arrival->message->type)->reply;
+    list_append(&client->relays, &relay->link);
+    return relay;
+}
+
+static void relay_free(struct relay *relay)
+{
+    ipc_call_cancel(&relay->call);
+    feed_wait_cancel(&relay->waiter);
+    list_remove(&relay->link);
+    free(relay);
+}
+
+/* What is answered when the supervisor can't be asked. */
+static void answer_without_supervisor(struct control_client *client, uint64_t token,
+                                      enum ipc_type reply_type)
+{
+    struct ipc_message m = {.type = reply_type};
+
+    if (reply_type == IPC_RELOADED)
+        m.reloaded.text = SPAN("the supervisor does not answer\n");
+    else
+        m.status.json = SPAN("{}");
+    ipc_reply(client->channel, token, &m);
+}
+
+static void on_relayed(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct relay *relay = CONTAINER_OF(call, struct relay, call);
+
+    if (reply)
+        ipc_reply(relay->client->channel, relay->token, reply);
+    else
+        answer_without_supervisor(relay->client, relay->token, relay->reply_type);
+    relay_free(relay);
+}
+
+static void relay_to_supervisor(struct control_client *client, const struct ipc_arrival *arrival)
+{
+    struct ipc_channel *supervisor = client->queue->supervisor;
+    enum ipc_type type = arrival->message->type;
+    struct relay *relay = supervisor ? relay_new(client, arrival) : NULL;
+    int r = -ENOMEM;
+
+    if (relay) {
+        relay->call.fn = on_relayed;
+        r = ipc_call(supervisor, &relay->call, arrival->message);
+    }
+    if (r < 0) {
+        if (relay)
+            relay_free(relay);
+        answer_without_supervisor(client, arrival->token, ipc_row(type)->reply);
+    }
+}
+
+static void on_synced(struct feed_waiter *waiter, int error)
+{
+    struct relay *relay = CONTAINER_OF(waiter, struct relay, waiter);
+    struct ipc_message m = {.type = IPC_BOOK_SYNCED, .book_synced = {.error = error}};
+
+    ipc_reply(relay->client->channel, relay->token, &m);
+    relay_free(relay);
+}
+
+/* ---- every message that is accepted ---- */
+
+static void on_list(void *owner, const struct ipc_arrival *arrival)
+{
+    listing_start(owner, arrival);
+}
+
+static void on_more(void *owner, const struct ipc_arrival *arrival)
+{
+    listing_more(owner, arrival);
+}
+
+static void on_summary(void *owner, const struct ipc_arrival *arrival)
+{
+    summary_start(owner, arrival);
+}
+
+static void on_damage(void *owner, const struct ipc_arrival *arrival)
+{
+    struct control_client *client = owner;
+    const struct spool *spool = client->queue->spool;
+    struct ipc_queue_damaged rows[IPC_QUEUE_DAMAGES];
+    struct ipc_message m = {.type = IPC_QUEUE_DAMAGE, .queue_damage = {.rows = rows}};
+    struct ipc_queue_damage *reply = &m.queue_damage;
+    struct spool_counts counts;
+
+    spool_get_counts(spool, &counts);
+    reply->count = spool_damage_count(spool);
+    reply->set_aside = counts.set_aside;
+    size_t first = reply->count > IPC_QUEUE_DAMAGES ? reply->count - IPC_QUEUE_DAMAGES : 0;
+    for (size_t i = first; i < reply->count; i++) {
+        const struct spool_damage *d = spool_damage_at(spool, i);
+        rows[reply->row_count++] = (struct ipc_queue_damaged){
+            d->message, d->position.segment, d->position.offset, span_from_cstr(d->what)};
+    }
+    ipc_reply(client->channel, arrival->token, &m);
+}
+
+static void on_act(void *owner, const struct ipc_arrival *arrival)
+{
+    act_start(owner, arrival);
+}
+
+static void on_act_more(void *owner, const struct ipc_arrival *arrival)
+{
+    act_more(owner, arrival);
+}
+
+static void on_route(void *owner, const struct ipc_arrival *arrival)
+{
+    inquiry_start(owner, arrival);
+}
+
+static void on_supervisors(void *owner, const struct ipc_arrival *arrival)
+{
+    relay_to_supervisor(owner, arrival);
+}
+
+static void on_book_sync(void *owner, const struct ipc_arrival *arrival)
+{
+    struct control_client *client = owner;
+    struct relay *relay = relay_new(client, arrival);
+
+    if (!relay) {
+        struct ipc_message m = {.type = IPC_BOOK_SYNCED, .book_synced = {.error = -ENOMEM}};
+        ipc_reply(client->channel, arrival->token, &m);
+        return;
+    }
+    relay->waiter.fn = on_synced;
+    feed_wait(client->queue, &relay->waiter);
+}
+
+static void client_free(struct control_client *client)
+{
+    struct list *link;
+
+    listing_free(client->listing);
+    summary_free(client->summary);
+    act_drop_all(client);
+    inquiry_drop_all(client);
+    while ((link = list_take_first(&client->relays)))
+        relay_free(CONTAINER_OF(link, struct relay, link));
+    list_remove(&client->link);
+    client->queue->control->count--;
+    ipc_channel_free(client->channel);
+    free(client);
+}
+
+static void on_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    client_free(owner);
+}
+
+static const struct ipc_handler handlers[] = {
+    {IPC_QUEUE_LIST, on_list},           {IPC_QUEUE_MORE, on_more},
+    {IPC_QUEUE_SUMMARY_ASK, on_summary}, {IPC_QUEUE_ACT, on_act},
+    {IPC_QUEUE_ACT_MORE, on_act_more},   {IPC_QUEUE_DAMAGE_ASK, on_damage},
+    {IPC_BOOK_SYNC, on_book_sync},       {IPC_STATUS_ASK, on_supervisors},
+    {IPC_RELOAD, on_supervisors},        {IPC_ROUTE_ASK, on_route},
+};
+static const struct ipc_role client_role = {"a control client", handlers, ARRAY_SIZE(handlers),
+                                            on_lost, false};
+
+/* ---- who may ---- */
+
+/* Administrators are root and the user that the server runs as. Others may nothing yet. */
+static bool is_administrator(int fd, uint32_t *out_uid)
+{
+    struct ucred who;
+    socklen_t size = sizeof(who);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0)
+        return false;
+    *out_uid = who.uid;
+    return who.uid == 0 || who.uid == geteuid();
+}
+
+static int client_new(struct control *control, int fd, uint32_t uid)
+{
+    struct control_client *client = calloc(1, sizeof(*client));
+
+    if (!client)
+        return -ENOMEM;
+    *client = (struct control_client){.queue = control->queue, .uid = uid};
+    list_init(&client->acts);
+    list_init(&client->inquiries);
+    list_init(&client->relays);
+    int r = ipc_channel_new(control->queue->loop, fd, &client_role, client, &client->channel);
+    if (r < 0) {
+        free(client);
+        return r;
+    }
+    list_append(&control->clients, &client->link);
+    control->count++;
+    return 0;
+}
+
+static void on_readable(void *arg, int listener, unsigned events)
+{
+    struct control *control = arg;
+    uint32_t uid = 0;
+    int fd;
+
+    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+        if (control->count < CONTROL_CLIENTS_MAX && is_administrator(fd, &uid) &&
+            client_new(control, fd, uid) == 0)
+            continue;
+        log_info("control connection of uid %u refused", uid);
+        close(fd);
+    }
+}
+
+int control_listen(struct queue *q, int fd)
+{
+    struct control *control = q->control;
+
+    if (!control) {
+        control = calloc(1, sizeof(*control));
+        if (!control) {
+            close(fd);
+            return -ENOMEM;
+        }
+        *control = (struct control){.queue = q, .fd = -1};
+        list_init(&control->clients);
+        q->control = control;
+    }
+    io_watch_free(control->watch);
+    control->watch = NULL;
+    if (control->fd >= 0)
+        close(control->fd);
+    control->fd = fd;
+    int r = io_watch_new(q->loop, fd, on_readable, control, &control->watch);
+    return r < 0 ? r : io_watch_set(control->watch, IO_READ);
+}
+
+void control_free(struct control *control)
+{
+    if (!control)
+        return;
+    while (!list_is_empty(&control->clients))
+        client_free(CONTAINER_OF(control->clients.next, struct control_client, link));
+    io_watch_free(control->watch);
+    if (control->fd >= 0)
+        close(control->fd);
+    free(control);
+}

@@ -1,0 +1,179 @@
+/*
+ * Listings of what waits. While the client prints a page the next one is prepared, so that a long
+ * listing is as fast as the slower of the two.
+ */
+#include "proc/queue/control/control.h"
+
+#include "base/clock.h"
+#include "proc/queue/control/walk.h"
+#include "proc/queue/route.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct listing {
+    struct control_client *client;
+    struct walk *walk;
+    uint64_t token; /* of the call that waits for a page */
+    bool waiting;   /* such a call is there */
+    bool is_ready;  /* the walk has a batch that wasn't given out */
+    bool ended;     /* the last page was given */
+};
+
+/* ---- the page ---- */
+
+struct page {
+    struct ipc_queue_page wire;
+    struct ipc_queue_row rows[IPC_QUEUE_PAGE_ROWS];
+};
+
+_Static_assert((int)WALK_ROWS <= (int)IPC_QUEUE_PAGE_ROWS, "a batch is a page");
+
+/* What the scheduler can't know: who would carry it, and that it is on its way back. */
+static uint8_t wait_of(const struct queue *q, struct span domain, const struct sched_explanation *e)
+{
+    struct route route;
+
+    route_find(q->conf, domain, &route);
+    if (route.way == ROUTE_RETURN)
+        return IPC_WAIT_RETURN;
+    if (e->wait == SCHED_WAIT_TURN && e->lane < CARRIERS && !q->dispatch.carriers[e->lane].channel)
+        return IPC_WAIT_CARRIER;
+    return (uint8_t)e->wait;
+}
+
+static void add_row(const struct queue *q, struct page *page, const struct walk_entry *entry,
+                    const struct spool_message *m, const struct spool_recipient *r,
+                    const struct sched_explanation *e)
+{
+    const struct spool_stored *stored = entry->stored;
+    const struct envelope_recipient *named =
+        stored ? spool_stored_recipient(stored, r->index) : NULL;
+    struct ipc_queue_row *row = &page->rows[page->wire.row_count++];
+
+    *row = (struct ipc_queue_row){
+        .id = m->id,
+        .index = r->index,
+        .accepted_us = m->accepted_us,
+        .size_bytes = m->size_bytes,
+        .destination = spool_domain(q->spool, r->domain),
+        .state = walk_state_bit(e->state),
+        .wait = wait_of(q, spool_domain(q->spool, r->domain), e),
+        .attempts = (uint16_t)e->attempts,
+        .next_attempt_us = e->until_ms ? schedule_wall_us(q, e->until_ms) : 0,
+        .deadline_us = e->deadline_ms ? schedule_wall_us(q, e->deadline_ms) : 0,
+        .why = span_first(e->why, IPC_QUEUE_WHY_MAX),
+        .damaged = (m->flags & SPOOL_MESSAGE_DAMAGED) != 0,
+    };
+    if (row->damaged)
+        row->why = SPAN("its bytes are damaged on the disk: it was set aside");
+    if (named) {
+        row->sender = stored->envelope.sender;
+        row->address = named->address;
+        row->original = named->original;
+    }
+}
+
+static void add_entry(const struct walk *w, struct page *page, const struct walk_entry *entry)
+{
+    struct spool_message *m = spool_find(w->queue->spool, &entry->id);
+    struct sched_explanation e;
+
+    for (uint32_t i = entry->first_row; m && i < entry->end_row && i < m->recipient_count; i++)
+        if (page->wire.row_count < IPC_QUEUE_PAGE_ROWS &&
+            walk_fits(w, entry, &m->recipients[i], &e))
+            add_row(w->queue, page, entry, m, &m->recipients[i], &e);
+}
+
+/* Gives the batch out and goes for the next one. */
+static void answer(struct listing *l)
+{
+    struct page *page = calloc(1, sizeof(*page));
+    struct ipc_message m = {.type = IPC_QUEUE_PAGE};
+    struct walk *w = l->walk;
+
+    l->waiting = l->is_ready = false;
+    l->ended = w->ended;
+    if (page) {
+        page->wire.rows = page->rows;
+        for (size_t i = 0; i < w->count; i++)
+            add_entry(w, page, &w->entries[i]);
+        page->wire.last = w->ended;
+        page->wire.now_us = clock_wall_us();
+        m.queue_page = page->wire;
+    } else {
+        m.queue_page.error = -ENOMEM;
+    }
+    ipc_reply(l->client->channel, l->token, &m);
+    free(page);
+    if (!w->ended)
+        walk_next(w);
+}
+
+static void on_ready(struct walk *walk)
+{
+    struct listing *l = walk->arg;
+
+    l->is_ready = true;
+    if (l->waiting)
+        answer(l);
+}
+
+/* ---- life ---- */
+
+void listing_free(struct listing *l)
+{
+    if (!l)
+        return;
+    walk_free(l->walk);
+    free(l);
+}
+
+static void answer_error(struct control_client *client, uint64_t token, int error)
+{
+    struct ipc_message m = {.type = IPC_QUEUE_PAGE, .queue_page = {.error = error, .last = true}};
+    ipc_reply(client->channel, token, &m);
+}
+
+/* A call that waits for its page while another one comes: one listing at a time. */
+static void end_old(struct control_client *client)
+{
+    struct listing *old = client->listing;
+
+    if (old && old->waiting)
+        answer_error(client, old->token, -ECANCELED);
+    client->listing = NULL;
+    listing_free(old);
+}
+
+void listing_start(struct control_client *client, const struct ipc_arrival *arrival)
+{
+    const struct ipc_queue_filter *filter = &arrival->message->queue_filter;
+
+    end_old(client);
+    struct listing *l = calloc(1, sizeof(*l));
+    int r = l ? walk_new(client->queue, filter, !filter->brief, on_ready, l, &l->walk) : -ENOMEM;
+    if (r < 0) {
+        free(l);
+        answer_error(client, arrival->token, r);
+        return;
+    }
+    l->client = client;
+    l->token = arrival->token;
+    l->waiting = true;
+    client->listing = l;
+    walk_next(l->walk);
+}
+
+void listing_more(struct control_client *client, const struct ipc_arrival *arrival)
+{
+    struct listing *l = client->listing;
+
+    if (!l || l->waiting || l->ended) {
+        answer_error(client, arrival->token, -EINVAL);
+        return;
+    }
+    l->token = arrival->token;
+    l->waiting = true;
+    if (l->is_ready)
+        answer(l);
+}

@@ -1,0 +1,286 @@
+#include "proc/queue/control/walk.h"
+
+#include "proc/queue/route.h"
+#include <errno.h>
+#include <stdlib.h>
+
+/* ---- what fits ---- */
+
+static bool is_part_of(struct span part, struct span text)
+{
+    for (size_t i = 0; i + part.size <= text.size; i++)
+        if (span_starts_nocase(span_from(text, i), part))
+            return true;
+    return false;
+}
+
+static bool is_whole_address(struct span wanted)
+{
+    return span_find(wanted, '@') >= 0;
+}
+
+static bool is_null_sender(struct span wanted)
+{
+    return span_equal(wanted, SPAN("<>"));
+}
+
+static bool address_fits(struct span wanted, struct span address)
+{
+    if (wanted.size == 0)
+        return true;
+    return is_whole_address(wanted) ? span_equal_nocase(wanted, address)
+                                    : is_part_of(wanted, address);
+}
+
+static bool sender_fits(struct span wanted, struct span sender)
+{
+    return is_null_sender(wanted) ? sender.size == 0 : address_fits(wanted, sender);
+}
+
+uint8_t walk_state_bit(enum sched_state state)
+{
+    switch (state) {
+    case SCHED_PAUSED:
+        return IPC_QUEUE_PAUSED;
+    case SCHED_READY:
+        return IPC_QUEUE_READY;
+    case SCHED_ACTIVE:
+        return IPC_QUEUE_ACTIVE;
+    default:
+        return IPC_QUEUE_HELD;
+    }
+}
+
+/* An address at another domain can't fit, unless the recipient was rerouted. */
+static bool domain_may_fit(struct span wanted, struct span domain)
+{
+    struct span own = span_from(wanted, (size_t)(span_find_last(wanted, '@') + 1));
+    return !is_whole_address(wanted) || route_is_override(domain) || span_equal_nocase(own, domain);
+}
+
+static bool destination_fits(const struct walk *w, struct span domain)
+{
+    struct route route;
+
+    if (w->filter.destination.size == 0 || span_equal_nocase(w->filter.destination, domain))
+        return true;
+    if (!route_is_override(domain))
+        return false;
+    route_find(w->queue->conf, domain, &route);
+    return span_equal_nocase(w->filter.destination, route.destination);
+}
+
+/* A recipient whose outcome is on its way to the disk still waits: before the seal neither the book
+ * nor a restart knows better. */
+static bool fits_in_memory(const struct walk *w, const struct spool_recipient *r,
+                           struct sched_explanation *out)
+{
+    struct span domain = spool_domain(w->queue->spool, r->domain);
+    uint32_t item = schedule_item(r);
+
+    if (r->state == SPOOL_RECIPIENT_CLOSED)
+        return false;
+    *out = (struct sched_explanation){
+        .wait = SCHED_WAIT_OUTCOME, .state = SCHED_ACTIVE, .attempts = r->attempts};
+    if (item)
+        sched_explain(w->queue->sched, item, out);
+    if (w->filter.states && !(w->filter.states & walk_state_bit(out->state)))
+        return false;
+    return domain_may_fit(w->filter.recipient, domain) && destination_fits(w, domain);
+}
+
+bool walk_fits(const struct walk *w, const struct walk_entry *entry,
+               const struct spool_recipient *recipient, struct sched_explanation *out)
+{
+    const struct envelope_recipient *named;
+
+    if (!fits_in_memory(w, recipient, out))
+        return false;
+    if (w->filter.sender.size == 0 && w->filter.recipient.size == 0)
+        return true;
+    named = entry->stored ? spool_stored_recipient(entry->stored, recipient->index) : NULL;
+    return named && sender_fits(w->filter.sender, entry->stored->envelope.sender) &&
+           (address_fits(w->filter.recipient, named->address) ||
+            address_fits(w->filter.recipient, named->original));
+}
+
+/* ---- which messages ---- */
+
+static struct spool_message *next_message(struct walk *w, uint32_t *out_row)
+{
+    struct spool_message *m = NULL;
+
+    *out_row = w->next_row;
+    w->next_row = 0;
+    if (!id_is_zero(&w->next)) {
+        m = spool_find(w->queue->spool, &w->next);
+        w->next = (struct id){{0}};
+    }
+    if (!m) {
+        *out_row = 0;
+        m = w->messages ? spool_listing_next(w->messages) : NULL;
+        w->examined += m != NULL;
+    }
+    if (!m)
+        w->ended = true;
+    return m;
+}
+
+/* How many rows from `first` on fit, at most `max`; *out_end: behind the last that was looked at.
+ */
+static size_t count_rows(const struct walk *w, struct spool_message *m, uint32_t first, size_t max,
+                         uint32_t *out_end)
+{
+    struct sched_explanation e;
+    size_t n = 0;
+    uint32_t i = first;
+
+    for (; i < m->recipient_count && n < max; i++)
+        n += fits_in_memory(w, &m->recipients[i], &e);
+    *out_end = i;
+    return n;
+}
+
+static void choose(struct walk *w)
+{
+    size_t rows = 0;
+
+    w->count = 0;
+    for (int i = 0; i < WALK_EXAMINED && w->count < WALK_MESSAGES && rows < WALK_ROWS; i++) {
+        uint32_t first, end;
+        struct spool_message *m = next_message(w, &first);
+        if (!m)
+            return;
+        if (w->knows_sender && m->sender != w->sender)
+            continue;
+        size_t n = count_rows(w, m, first, WALK_ROWS - rows, &end);
+        if (end < m->recipient_count) {
+            w->next = m->id;
+            w->next_row = end;
+        }
+        if (n == 0)
+            continue;
+        w->entries[w->count++] =
+            (struct walk_entry){.id = m->id, .first_row = first, .end_row = end};
+        rows += n;
+    }
+}
+
+/* ---- envelopes ---- */
+
+static void read_entries(struct io_job *job)
+{
+    struct walk *w = CONTAINER_OF(job, struct walk, job);
+
+    for (size_t i = 0; i < w->count; i++) {
+        struct walk_entry *e = &w->entries[i];
+        if (e->reader && spool_reader_load_envelope(e->reader, &e->stored) < 0)
+            e->stored = NULL;
+    }
+}
+
+static void entries_read(struct io_job *job)
+{
+    struct walk *w = CONTAINER_OF(job, struct walk, job);
+
+    w->reading = false;
+    if (w->ready)
+        w->ready(w);
+    else
+        walk_free(w);
+}
+
+static void close_entries(struct walk *w)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (w->entries[i].reader)
+            spool_reader_close(w->queue->spool, w->entries[i].reader);
+    w->count = 0;
+}
+
+static void read_on_thread(struct walk *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        struct walk_entry *e = &w->entries[i];
+        struct spool_message *m = spool_find(w->queue->spool, &e->id);
+        if (spool_reader_open(w->queue->spool, m, &e->reader) < 0)
+            e->reader = NULL;
+    }
+    w->job = (struct io_job){.run = read_entries, .done = entries_read};
+    w->reading = true;
+    io_pool_submit(w->queue->work_pool, &w->job);
+}
+
+static void on_timer(void *arg)
+{
+    struct walk *w = arg;
+
+    choose(w);
+    if (w->reads && w->count)
+        read_on_thread(w);
+    else
+        w->ready(w);
+}
+
+void walk_next(struct walk *w)
+{
+    close_entries(w);
+    io_timer_set(w->timer, 0);
+}
+
+/* ---- life ---- */
+
+static int copy_filter(struct walk *w, const struct ipc_queue_filter *filter)
+{
+    w->filter = *filter;
+    w->filter.sender = arena_copy(&w->arena, filter->sender);
+    w->filter.recipient = arena_copy(&w->arena, filter->recipient);
+    w->filter.destination = arena_copy(&w->arena, filter->destination);
+    if (!w->filter.sender.data || !w->filter.recipient.data || !w->filter.destination.data)
+        return -ENOMEM;
+    bool null_sender = is_null_sender(filter->sender);
+    w->knows_sender = null_sender || is_whole_address(filter->sender);
+    w->sender = spool_sender_hash(w->queue->spool, null_sender ? SPAN("") : filter->sender);
+    return 0;
+}
+
+int walk_new(struct queue *q, const struct ipc_queue_filter *filter, bool reads,
+             void (*ready)(struct walk *walk), void *arg, struct walk **out)
+{
+    struct walk *w = calloc(1, sizeof(*w));
+
+    if (!w)
+        return -ENOMEM;
+    w->queue = q;
+    w->ready = ready;
+    w->arg = arg;
+    w->reads = reads || filter->sender.size || filter->recipient.size;
+    int r = copy_filter(w, filter);
+    if (r == 0)
+        r = io_timer_new(q->loop, on_timer, w, &w->timer);
+    if (r == 0 && id_is_zero(&filter->id))
+        r = spool_listing_new(q->spool, &w->messages);
+    w->next = filter->id;
+    if (r < 0)
+        walk_free(w);
+    else
+        *out = w;
+    return r;
+}
+
+void walk_free(struct walk *w)
+{
+    if (!w)
+        return;
+    w->ready = NULL;
+    if (w->reading) {
+        io_timer_clear(w->timer);
+        return;
+    }
+    close_entries(w);
+    io_timer_free(w->timer);
+    if (w->messages)
+        spool_listing_free(w->messages);
+    arena_done(&w->arena);
+    free(w);
+}

@@ -1,0 +1,185 @@
+/* What came of telling a sender, in the spool and the book. */
+#include "proc/queue/returns/internal.h"
+
+#include "base/clock.h"
+#include "mail/dsn.h"
+#include <stdio.h>
+
+/* Its row, as long as it still waits for us: nobody released or removed it. */
+static struct spool_recipient *ours(const struct undelivered *u, uint32_t index)
+{
+    struct spool_message *message = spool_find(u->queue->spool, &u->id);
+    struct spool_recipient *r = message ? spool_find_recipient(message, index) : NULL;
+    uint32_t item = r ? schedule_item(r) : 0;
+    struct sched_explanation e;
+
+    if (!item || r->is_closing)
+        return NULL;
+    sched_explain(u->queue->sched, item, &e);
+    return u->kind == REPORT_DELAYED || e.state == SCHED_HELD ? r : NULL;
+}
+
+bool undelivered_still_waits(struct undelivered *u)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < u->count; i++)
+        if (ours(u, u->causes[i].recipient))
+            u->causes[kept++] = u->causes[i];
+    u->count = kept;
+    return kept > 0;
+}
+
+/* ---- failed: closed as returned, or by a rule ---- */
+
+static void close_all(struct undelivered *u, enum spool_outcome outcome, const char *detail)
+{
+    struct queue *q = u->queue;
+
+    for (size_t i = 0; i < u->count; i++) {
+        struct spool_recipient *r = ours(u, u->causes[i].recipient);
+        u->causes[i].outcome = (uint8_t)outcome;
+        u->causes[i].time_us = clock_wall_us();
+        u->causes[i].next_attempt_us = 0;
+        if (outcome == SPOOL_OUTCOME_RETURNED)
+            u->causes[i].remote_id = span_from_cstr(u->report_text);
+        u->causes[i].detail = span_from_cstr(detail);
+        sched_remove(q->sched, schedule_item(r), io_loop_now_ms(q->loop));
+        schedule_close(r);
+    }
+}
+
+/* ---- delayed: it goes on waiting ---- */
+
+static void note_all(struct undelivered *u, const char *detail)
+{
+    for (size_t i = 0; i < u->count; i++) {
+        const struct spool_recipient *r = ours(u, u->causes[i].recipient);
+        u->causes[i] = (struct spool_status){.recipient = r->index,
+                                             .outcome = SPOOL_OUTCOME_NOTIFIED,
+                                             .attempts = r->attempts,
+                                             .time_us = clock_wall_us(),
+                                             .next_attempt_us = r->next_attempt_us,
+                                             .status = SPAN(""),
+                                             .reply = SPAN(""),
+                                             .host = SPAN(""),
+                                             .tls = SPAN(""),
+                                             .remote_id = span_from_cstr(u->report_text),
+                                             .detail = span_from_cstr(detail)};
+    }
+}
+
+/* Those of `u` that still wait, all in the same way. */
+static void settle_all(struct undelivered *u, enum spool_outcome outcome, const char *detail)
+{
+    struct queue *q = u->queue;
+
+    if (!undelivered_still_waits(u))
+        return;
+    if (outcome == SPOOL_OUTCOME_NOTIFIED)
+        note_all(u, detail);
+    else
+        close_all(u, outcome, detail);
+    settle(q, spool_find(q->spool, &u->id), u->causes, u->count);
+}
+
+/* ---- receipts: the recipient is closed, an event says that it was told ---- */
+
+static void book_receipt(struct undelivered *u, uint32_t recipient)
+{
+    char text[80];
+    struct event event = {.kind = EVENT_NOTIFIED,
+                          .time_us = clock_wall_us(),
+                          .count = 1,
+                          .message = u->id,
+                          .recipient_index = recipient,
+                          .actor_uid = EVENT_NO_ACTOR};
+    struct buffer wire = BUFFER_LIMITED(SPOOL_EVENT_MAX);
+
+    snprintf(text, sizeof(text), "its sender got the receipt %s", u->report_text);
+    event.reply = span_from_cstr(text);
+    if (queue_random(u->queue, event.key, sizeof(event.key)) == 0 &&
+        codec_encode(&event_codec, &event, &wire) == 0 &&
+        spool_event(u->queue->spool, buffer_span(&wire), NULL, NULL) == 0)
+        committer_kick(u->queue);
+    buffer_done(&wire);
+}
+
+/* ---- ends ---- */
+
+void undelivered_told(struct undelivered *u)
+{
+    struct returns *returns = &u->queue->returns;
+
+    if (u->kind == REPORT_FAILED) {
+        returns->returned += u->count;
+        returns->double_bounces += u->to_postmaster ? u->count : 0;
+        settle_all(u, SPOOL_OUTCOME_RETURNED,
+                   u->to_postmaster ? "double bounce: the postmaster was told by a report"
+                                    : "its sender was told by a report");
+    } else if (u->kind == REPORT_DELAYED) {
+        returns->notified += u->count;
+        settle_all(u, SPOOL_OUTCOME_NOTIFIED, "its sender was told that it is delayed");
+    } else {
+        returns->receipted += u->count;
+        for (size_t i = 0; i < u->count; i++)
+            book_receipt(u, u->causes[i].recipient);
+    }
+    undelivered_free(u);
+}
+
+void undelivered_untold(struct undelivered *u, const char *why)
+{
+    char text[160];
+
+    u->report_text[0] = '\0';
+    if (u->kind == REPORT_FAILED) {
+        u->queue->returns.double_bounces += u->count;
+        snprintf(text, sizeof(text), "double bounce: %s", why);
+        settle_all(u, SPOOL_OUTCOME_DISCARDED, text);
+    } else if (u->kind == REPORT_DELAYED) {
+        snprintf(text, sizeof(text), "nobody was told that it is delayed: %s", why);
+        settle_all(u, SPOOL_OUTCOME_NOTIFIED, text);
+    }
+    undelivered_free(u);
+}
+
+/* Moves those of whom the sender wants no word behind the others. How many there are of these. */
+static size_t put_unwanted_last(struct undelivered *u)
+{
+    struct wish_source source = undelivered_source(u);
+    enum envelope_notify fate =
+        u->kind == REPORT_FAILED ? ENVELOPE_NOTIFY_FAILURE : ENVELOPE_NOTIFY_DELAY;
+    size_t wanted = 0;
+
+    for (size_t i = 0; i < u->count; i++) {
+        struct spool_status cause = u->causes[i];
+        if (!dsn_wants(wish_find(&source, cause.recipient).notify, fate))
+            continue;
+        u->causes[i] = u->causes[wanted];
+        u->causes[wanted++] = cause;
+    }
+    return u->count - wanted;
+}
+
+bool undelivered_drop_unwanted(struct undelivered *u)
+{
+    size_t unwanted = undelivered_is_receipt(u) ? 0 : put_unwanted_last(u);
+    size_t wanted = u->count - unwanted;
+    struct spool_status *all = u->causes;
+
+    if (unwanted) {
+        u->causes = all + wanted;
+        u->count = unwanted;
+        u->report_text[0] = '\0';
+        if (u->kind == REPORT_FAILED)
+            settle_all(u, SPOOL_OUTCOME_DISCARDED,
+                       "its sender asked not to be told of a failure (NOTIFY, RFC 3461)");
+        else
+            settle_all(u, SPOOL_OUTCOME_NOTIFIED,
+                       "nobody was told that it is delayed, as its sender asked (NOTIFY)");
+        u->causes = all;
+        u->count = wanted;
+    }
+    return wanted > 0;
+}

@@ -1,0 +1,101 @@
+/*
+ * Notices of delay: once a second a part of all that waits is looked at, so that all of it is
+ * within a minute; whoever has waited too long is told, once for each recipient.
+ */
+#include "proc/queue/returns/internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+    PARTS = 60,
+    PLACES_MIN = 2048,
+    OPEN_MAX = 50, /* notices under way; what doesn't fit is found the next time */
+};
+
+struct look {
+    struct queue *queue;
+    int64_t before_us; /* accepted before then: too long ago */
+};
+
+/* "4.4.1" of "451 4.4.1 …". */
+static struct span status_in(struct span why)
+{
+    size_t size = 0;
+
+    if (!event_is_reply(why) || why.size < 6 || why.data[4] != '4' || why.data[5] != '.')
+        return SPAN("");
+    why = span_from(why, 4);
+    while (size < why.size && size < 12 && why.data[size] != ' ')
+        size++;
+    return span_first(why, size);
+}
+
+/* Whose words these are, nearly: the domain, or the first host of a route. */
+static struct span host_in(struct span destination)
+{
+    ptrdiff_t colon = span_find(destination, ':');
+    return colon < 0 ? destination : span_first(destination, (size_t)colon);
+}
+
+/* Why it waits, as the scheduler knows. False: it doesn't wait any longer, or not for an attempt.
+ */
+static bool find_cause(struct queue *q, const struct spool_recipient *r, struct spool_status *out)
+{
+    uint32_t item = schedule_item(r);
+    struct sched_explanation e;
+
+    if (r->state != SPOOL_RECIPIENT_WAITING || r->is_closing || r->is_notified || !item)
+        return false;
+    sched_explain(q->sched, item, &e);
+    *out = (struct spool_status){.recipient = r->index,
+                                 .attempts = (uint16_t)e.attempts,
+                                 .status = status_in(e.why),
+                                 .reply = e.why,
+                                 .host = event_is_reply(e.why) ? host_in(e.destination) : SPAN(""),
+                                 .detail = SPAN("")};
+    return e.state == SCHED_PAUSED || e.state == SCHED_READY;
+}
+
+static void tell(struct queue *q, struct spool_message *message)
+{
+    struct undelivered *u = NULL;
+    struct spool_status cause;
+
+    for (uint32_t i = 0; i < message->recipient_count; i++) {
+        if (!find_cause(q, &message->recipients[i], &cause))
+            continue;
+        if (!u)
+            u = undelivered_new(q, &message->id, REPORT_DELAYED);
+        if (!u || u->count == REPORT_RECIPIENTS_MAX || undelivered_add(u, &cause) < 0)
+            break; /* the rest the next time */
+    }
+    if (u && !u->count)
+        undelivered_free(u);
+    else if (u)
+        io_defer(q->loop, &q->returns.kick);
+}
+
+static void look_at(void *arg, struct spool_message *message)
+{
+    const struct look *look = arg;
+    struct queue *q = look->queue;
+
+    if (message->accepted_us < look->before_us && q->returns.count < OPEN_MAX &&
+        !(message->flags & SPOOL_MESSAGE_DAMAGED) &&
+        !undelivered_is_open(q, &message->id, REPORT_DELAYED))
+        tell(q, message);
+}
+
+void delay_tick(struct queue *q)
+{
+    int64_t delay_us = (int64_t)q->conf->delay_notice_ms * 1000;
+    struct look look = {q, clock_wall_us() - delay_us};
+    struct spool_counts counts;
+
+    if (!delay_us || q->closing || !q->returns.report)
+        return;
+    spool_get_counts(q->spool, &counts); /* the index has at most twice as many places */
+    spool_walk(q->spool, &q->returns.scan, PLACES_MIN + 2 * counts.messages / PARTS, look_at,
+               &look);
+}

@@ -1,0 +1,90 @@
+/* What the files of return.h share. */
+#pragma once
+
+#include "mail/report.h"
+#include "proc/queue/accept/commit.h"
+#include "proc/queue/returns/wish.h"
+
+enum undelivered_state {
+    UNDELIVERED_GATHERING,
+    UNDELIVERED_LOADING,
+    UNDELIVERED_FINDING,
+    UNDELIVERED_WRITING,
+    UNDELIVERED_KEEPING,
+    UNDELIVERED_RESTING,
+};
+
+/* Some recipients of one message, of whose fate its sender is to be told. */
+struct undelivered {
+    struct list link;
+    struct queue *queue;
+    struct id id; /* of the message, which an administrator may take away meanwhile */
+    enum report_kind kind;
+    enum undelivered_state state;
+    int64_t since_ms;
+    struct arena arena; /* of the causes */
+    struct spool_status *causes;
+    size_t count, capacity;
+
+    struct io_job io;
+    struct spool_reader *reader;
+    const struct spool_stored *stored;
+    char *header; /* of the message, or all of it: */
+    size_t header_bytes;
+    bool whole;
+    int error;
+    bool needs_report; /* the process, which wasn't there */
+
+    struct ipc_call call;
+    bool to_postmaster;  /* a double bounce */
+    bool reader_expands; /* who gets the report is an alias */
+    char postmaster[ENVELOPE_ADDRESS_MAX];
+    size_t postmaster_bytes;
+    struct id report_id;
+    char report_text[ID_TEXT + 1];
+};
+
+static inline bool undelivered_is_receipt(const struct undelivered *u)
+{
+    return u->kind != REPORT_FAILED && u->kind != REPORT_DELAYED;
+}
+
+static inline struct wish_source undelivered_source(const struct undelivered *u)
+{
+    return (struct wish_source){&u->stored->envelope, u->stored->expansions,
+                                u->stored->expansion_count};
+}
+
+/* return.c */
+struct undelivered *undelivered_new(struct queue *q, const struct id *id, enum report_kind kind);
+/* One more recipient; the texts are copied. 0 or -ENOMEM. */
+int undelivered_add(struct undelivered *u, const struct spool_status *cause);
+void undelivered_free(struct undelivered *u);
+void undelivered_set_state(struct undelivered *u, enum undelivered_state state);
+/* It is tried again in a second. */
+void undelivered_rest(struct undelivered *u);
+/* Is one under way or resting? */
+bool undelivered_is_open(const struct queue *q, const struct id *id, enum report_kind kind);
+/* Too much to be told at once: a half becomes another one. False when there is only one recipient,
+ * or no memory. */
+bool undelivered_split(struct undelivered *u);
+
+/* book.c: what came of it; each frees `u`. */
+/* The report is on disk. */
+void undelivered_told(struct undelivered *u);
+/* Nobody can be told: as `why` says. */
+void undelivered_untold(struct undelivered *u, const char *why);
+/* Those that aren't ours any more are left out: released, removed, closed. True when some are left.
+ */
+bool undelivered_still_waits(struct undelivered *u);
+/* Those of whom the sender doesn't want to be told are booked and left out. True when some are
+ * left.
+ */
+bool undelivered_drop_unwanted(struct undelivered *u);
+
+/* load.c: envelope and header, on a thread; ends in undelivered_loaded(). 0 or -errno. */
+int undelivered_load(struct undelivered *u);
+void undelivered_forget_load(struct undelivered *u);
+
+/* write.c */
+void undelivered_loaded(struct undelivered *u);

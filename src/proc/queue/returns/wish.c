@@ -1,0 +1,69 @@
+#include "proc/queue/returns/wish.h"
+
+#include "mail/dsn.h"
+
+/* The expansion that the child of this index came from; NULL when it is no child. */
+static const struct spool_expansion *expansion_of(const struct wish_source *s, uint32_t recipient)
+{
+    size_t first = s->envelope->recipient_count;
+
+    for (size_t i = 0; i < s->expansion_count; i++) {
+        if (recipient >= first && recipient - first < s->expansions[i].child_count)
+            return &s->expansions[i];
+        first += s->expansions[i].child_count;
+    }
+    return NULL;
+}
+
+struct envelope_wish wish_find(const struct wish_source *s, uint32_t recipient)
+{
+    const struct spool_expansion *from;
+    bool fanned_out = false;
+
+    while ((from = expansion_of(s, recipient)) && from->parent < recipient) {
+        fanned_out |= from->child_count > 1;
+        recipient = from->parent;
+    }
+    struct envelope_wish wish = envelope_wish_of(s->envelope, recipient);
+    if (fanned_out)
+        wish.notify = dsn_notify_after_fan_out(wish.notify);
+    return wish;
+}
+
+struct span wish_original(const struct envelope_wish *wish,
+                          const struct envelope_recipient *recipient, struct arena *arena)
+{
+    struct buffer text = BUFFER_LIMITED(ENVELOPE_ORCPT_MAX);
+    struct span made = SPAN("");
+
+    if (wish->original.size || span_equal(recipient->address, recipient->original))
+        return wish->original;
+    buffer_append_span(&text, SPAN("rfc822;"));
+    dsn_xtext_encode(recipient->original, &text);
+    if (!buffer_error(&text) && dsn_is_original(buffer_span(&text), false))
+        made = arena_copy(arena, buffer_span(&text));
+    buffer_done(&text);
+    return made.data ? made : SPAN("");
+}
+
+/* One that is delivered here, or that a route or relay names. */
+static bool is_our_domain(const struct conf_queue *conf, struct span domain)
+{
+    for (size_t i = 0; i < conf->domain_count; i++)
+        if (span_equal_nocase(conf->domains[i].name, domain))
+            return true;
+    for (size_t i = 0; i < conf->route_count; i++)
+        if (span_equal_nocase(conf->routes[i].pattern, domain))
+            return true;
+    return false;
+}
+
+bool wish_may_have_receipts(const struct conf_queue *conf, const struct envelope *e)
+{
+    struct span domain = span_from(e->sender, (size_t)(span_find_last(e->sender, '@') + 1));
+
+    if (!e->sender.size || conf->receipts == CONF_RECEIPTS_NONE)
+        return false;
+    return conf->receipts == CONF_RECEIPTS_ALL || e->client.uid != UINT32_MAX ||
+           is_our_domain(conf, domain);
+}

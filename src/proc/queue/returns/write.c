@@ -1,0 +1,277 @@
+/* From what was read to the report in the spool. */
+#include "proc/queue/returns/internal.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proc/queue/returns/suggest.h"
+#include <errno.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+
+enum { QUOTED_MAX = 600 }; /* of words in a report's question: a report shows no more */
+
+/* In the envelope of a report to the postmaster, of which nobody is told any more. */
+static const char double_bounce[] = "double bounce";
+static const char report_service[] = "report";
+
+/* Who gets the report. */
+static struct span reader_of(const struct undelivered *u)
+{
+    return u->to_postmaster ? span_of(u->postmaster, u->postmaster_bytes)
+                            : u->stored->envelope.sender;
+}
+
+static struct span domain_of(struct span address)
+{
+    return span_from(address, (size_t)(span_find_last(address, '@') + 1));
+}
+
+/* ---- the report goes to the spool ---- */
+
+static void on_kept(void *arg, enum ipc_commit_result result)
+{
+    struct undelivered *u = arg;
+
+    if (result == IPC_COMMIT_ACCEPTED)
+        undelivered_told(u);
+    else
+        undelivered_rest(u);
+}
+
+/* RFC 3461 section 6.1: the null sender, and nobody is to be told of the report itself. */
+static int keep(struct undelivered *u, const struct ipc_reported *made)
+{
+    struct envelope_wish wish = {.notify = ENVELOPE_NOTIFY_NEVER, .original = SPAN("")};
+    struct envelope_recipient recipient = {.address = reader_of(u),
+                                           .original = reader_of(u),
+                                           .flags =
+                                               u->reader_expands ? ENVELOPE_RECIPIENT_EXPANDS : 0};
+    struct envelope e = {.id = u->report_id,
+                         .sender = SPAN(""),
+                         .recipients = &recipient,
+                         .recipient_count = 1,
+                         .body = made->eight_bit ? ENVELOPE_BODY_8BITMIME : ENVELOPE_BODY_7BIT,
+                         .smtputf8 = made->smtputf8,
+                         .size_bytes = made->message.size,
+                         .client = {.uid = UINT32_MAX,
+                                    .service = span_from_cstr(report_service),
+                                    .helo = span_from_cstr(u->to_postmaster ? double_bounce : ""),
+                                    .protocol = span_from_cstr(report_service)},
+                         .wishes = &wish,
+                         .wish_count = 1};
+    struct buffer wire = BUFFER_INIT;
+
+    SHA256((const unsigned char *)made->message.data, made->message.size, e.digest);
+    int r = codec_encode(&envelope_codec, &e, &wire);
+    if (r == 0)
+        r = commit_own(u->queue, buffer_span(&wire), made->message, on_kept, u);
+    buffer_done(&wire);
+    return r;
+}
+
+static void on_written(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct undelivered *u = CONTAINER_OF(call, struct undelivered, call);
+    int error = reply ? reply->reported.error : -EPIPE;
+
+    undelivered_set_state(u, UNDELIVERED_KEEPING);
+    if (error == 0)
+        error = keep(u, &reply->reported);
+    if (error == 0)
+        return;
+    if (error == -EMSGSIZE)
+        undelivered_split(u);
+    else if (error != -EPIPE)
+        log_error("report: it could not be written: %s", strerror(-error));
+    undelivered_rest(u);
+}
+
+/* ---- the report is written ---- */
+
+/* Whom Germans and their neighbours write to is mostly told in German, unless it is configured. */
+static enum report_language language_of(const struct queue *q, struct span address)
+{
+    static const char *const german[] = {".de", ".at", ".ch", ".li"};
+
+    if (q->conf->report_language != CONF_LANGUAGE_AUTO)
+        return q->conf->report_language == CONF_LANGUAGE_DE ? REPORT_GERMAN : REPORT_ENGLISH;
+    for (size_t i = 0; i < ARRAY_SIZE(german); i++) {
+        struct span end = span_from_cstr(german[i]);
+        if (address.size > end.size &&
+            span_equal_nocase(span_from(address, address.size - end.size), end))
+            return REPORT_GERMAN;
+    }
+    return REPORT_ENGLISH;
+}
+
+/* The configured one; else the sender's own when we serve its domain, else the first domain's. */
+static struct span postmaster_of(const struct undelivered *u, char out[static ENVELOPE_ADDRESS_MAX])
+{
+    const struct conf_queue *conf = u->queue->conf;
+    struct span domain = domain_of(u->stored->envelope.sender);
+
+    if (conf->postmaster.size)
+        return conf->postmaster;
+    if (!queue_serves(u->queue, domain))
+        domain = conf->domain_count ? conf->domains[0].name : conf->hostname;
+    int size = snprintf(out, ENVELOPE_ADDRESS_MAX, "postmaster@" SPAN_FMT,
+                        SPAN_ARG(span_first(domain, 255)));
+    return span_of(out, (size_t)size);
+}
+
+/* A domain that doesn't exist, takes no mail or can't be found is perhaps mistyped. */
+static bool is_about_domain(struct span status)
+{
+    return span_equal(status, SPAN("5.1.2")) || span_equal(status, SPAN("5.1.10")) ||
+           span_equal(status, SPAN("5.4.4"));
+}
+
+static void fill_recipient(struct undelivered *u, const struct spool_status *cause,
+                           struct ipc_report_recipient *out)
+{
+    struct wish_source source = undelivered_source(u);
+    const struct envelope_recipient *r = spool_stored_recipient(u->stored, cause->recipient);
+    char instead[ENVELOPE_ADDRESS_MAX];
+
+    *out = (struct ipc_report_recipient){.status = cause->status,
+                                         .host = span_first(cause->host, QUOTED_MAX),
+                                         .reply = span_first(cause->reply, QUOTED_MAX),
+                                         .why = span_first(cause->detail, QUOTED_MAX),
+                                         .orcpt = wish_find(&source, cause->recipient).original,
+                                         .instead = SPAN(""),
+                                         .last_attempt_us = cause->time_us};
+    if (u->kind == REPORT_FAILED && cause->outcome == SPOOL_OUTCOME_EXPIRED) {
+        out->expired = true;
+        out->status = SPAN("4.4.7"); /* RFC 3463 3.5: delivery time expired */
+    }
+    if (!r)
+        return;
+    out->address = r->address;
+    out->original = span_equal(r->address, r->original) ? SPAN("") : r->original;
+    if (u->kind == REPORT_FAILED && is_about_domain(cause->status))
+        out->instead = arena_copy(
+            &u->arena, span_of(instead, suggest_address(u->queue->conf, r->address, instead)));
+}
+
+static void ask_for_report(struct undelivered *u, struct ipc_report_recipient *recipients)
+{
+    struct queue *q = u->queue;
+    const struct envelope *e = &u->stored->envelope;
+    char postmaster[ENVELOPE_ADDRESS_MAX];
+    int64_t now_us = clock_wall_us();
+    struct ipc_message ask = {
+        .type = IPC_REPORT,
+        .report = {.kind = (uint8_t)u->kind,
+                   .language = (uint8_t)language_of(q, reader_of(u)),
+                   .id = id_make(&q->returns.ids, now_us),
+                   .now_us = now_us,
+                   .hostname = q->conf->hostname,
+                   .postmaster = postmaster_of(u, postmaster),
+                   .original_id = u->id,
+                   .sender = reader_of(u),
+                   .arrival_us = e->accepted_us,
+                   .until_us = e->accepted_us + (int64_t)q->conf->give_up_ms * 1000,
+                   .header = span_of(u->header, u->header_bytes),
+                   .whole = u->whole,
+                   .envelope_id = e->envelope_id,
+                   .recipients = recipients,
+                   .recipient_count = u->count}};
+
+    if (!u->whole)
+        ask.report.header = span_first(ask.report.header, REPORT_HEADER_MAX);
+    u->report_id = ask.report.id;
+    id_format(&u->report_id, u->report_text);
+    u->call.fn = on_written;
+    undelivered_set_state(u, UNDELIVERED_WRITING);
+    u->needs_report = !q->returns.report;
+    if (!q->returns.report || ipc_call(q->returns.report, &u->call, &ask) < 0)
+        undelivered_rest(u);
+}
+
+static void write_report(struct undelivered *u)
+{
+    struct ipc_report_recipient recipients[REPORT_RECIPIENTS_MAX] __attribute__((uninitialized));
+
+    for (size_t i = 0; i < u->count; i++)
+        fill_recipient(u, &u->causes[i], &recipients[i]);
+    ask_for_report(u, recipients);
+}
+
+/* ---- who gets it? ---- */
+
+static void find_reader(struct undelivered *u);
+
+/* Nobody is told of a report to the postmaster, so nothing goes round in a circle. */
+static bool is_double_already(const struct undelivered *u)
+{
+    const struct envelope *e = &u->stored->envelope;
+
+    return u->to_postmaster || (span_equal(e->client.service, span_from_cstr(report_service)) &&
+                                span_equal(e->client.helo, span_from_cstr(double_bounce)));
+}
+
+/* It can't be told to its sender. */
+static void fall_back(struct undelivered *u, const char *why)
+{
+    if (u->kind != REPORT_FAILED ||
+        u->queue->conf->double_bounce != CONF_DOUBLE_BOUNCE_POSTMASTER || is_double_already(u)) {
+        undelivered_untold(u, why);
+        return;
+    }
+    u->to_postmaster = true;
+    struct span address = postmaster_of(u, u->postmaster);
+    u->postmaster_bytes = span_first(address, sizeof(u->postmaster)).size;
+    memmove(u->postmaster, address.data, u->postmaster_bytes);
+    find_reader(u);
+}
+
+static void on_reader_found(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct undelivered *u = CONTAINER_OF(call, struct undelivered, call);
+
+    if (!reply || (reply->expanded.error && reply->expanded.error != -ENOENT)) {
+        undelivered_rest(u);
+        return;
+    }
+    if (reply->expanded.error == -ENOENT) {
+        fall_back(u, "the sender's mailbox doesn't exist");
+        return;
+    }
+    u->reader_expands = reply->expanded.address_count != 1 ||
+                        !span_equal(reply->expanded.addresses[0].address, reader_of(u));
+    write_report(u);
+}
+
+/* A local sender may be forged, or an alias; mailboxes are never made for who doesn't exist. */
+static void find_reader(struct undelivered *u)
+{
+    struct queue *q = u->queue;
+    struct ipc_message ask = {.type = IPC_EXPAND, .expand.address = reader_of(u)};
+
+    u->reader_expands = false;
+    if (!queue_serves(q, domain_of(reader_of(u)))) {
+        write_report(u);
+        return;
+    }
+    u->call.fn = on_reader_found;
+    undelivered_set_state(u, UNDELIVERED_FINDING);
+    if (!q->directory || ipc_call(q->directory, &u->call, &ask) < 0)
+        undelivered_rest(u);
+}
+
+void undelivered_loaded(struct undelivered *u)
+{
+    bool receipt = undelivered_is_receipt(u);
+
+    u->to_postmaster = false;
+    if (receipt ? u->error == -EBADMSG : !undelivered_still_waits(u))
+        undelivered_free(u);
+    else if ((u->queue->closing && !receipt) || u->error)
+        undelivered_rest(u); /* a damaged message is set aside when the reader closes */
+    else if (!u->stored->envelope.sender.size)
+        fall_back(u, "it is a report itself, and nobody is told of those");
+    else if (!undelivered_drop_unwanted(u))
+        undelivered_free(u);
+    else
+        find_reader(u);
+}
