@@ -15,6 +15,7 @@
 #define MUTANT_EVENT_SKIPPED 7      /* the follower leaves a segment before its last group */
 #define MUTANT_STATUS_LOST 8        /* compaction doesn't say again what concerns other segments */
 #define MUTANT_REFUSED_REUSED 9     /* bulk under a refused message goes before that is certain */
+#define MUTANT_RENAME_FORGOTTEN 10  /* a segment whose file couldn't be renamed counts as gone */
 
 #ifndef SPOOL_MUTANT
 #define SPOOL_MUTANT MUTANT_NONE

@@ -159,7 +159,8 @@ static void recycle_finish(struct spool *spool, struct spool_task *task, int64_t
     if (task->error == 0)
         spool->counts.recycled++;
     /* After an error its name is uncertain: it is tried again, with a number of its own. */
-    if (task->error == 0 && recycle->to_remove)
+    bool is_gone = task->error == 0 && recycle->to_remove;
+    if (is_gone || (task->error && SPOOL_MUTANT == MUTANT_RENAME_FORGOTTEN))
         segment_free(segment, spool->ops);
     else if (task->error == 0)
         renumber(spool, segment, recycle->new_number);
