@@ -11,7 +11,7 @@
  *   R: "RESULT STATUS TEXT" of the next recipient    Y: the session is ready
  *   O: it is over; the trouble as "STATUS TEXT"      T: ms   time passes
  *   D: ms until the deadline                         E: the station closes the connection
- *   Q: quit      H: 1 or 0: output stays unwritten
+ *   Q: quit      H: 1 or 0: output stays unwritten     B: it reads N bytes of that
  *   mail FROM [8bit] [utf8] [binary] [hdrs] [envid=ID]     wish NOTIFY-NUMBER ORCPT
  *   to ADDRESS     text BYTES     more BYTES (a next piece)
  *   header BYTES    send     again (what is still open, once more)     session (another one begins)
@@ -75,6 +75,14 @@ static void pump(struct run *r)
         smtp_client_body(r->client, r->pieces[r->pieces_given++]);
     }
     check_output(r, buffer_span(&r->output));
+}
+
+static void read_held(struct run *r, size_t size)
+{
+    struct span out = span_first(smtp_client_output(r->client), size);
+
+    buffer_append_span(&r->output, out);
+    smtp_client_sent(r->client, out.size);
 }
 
 static void feed(struct run *r, struct span bytes)
@@ -197,6 +205,9 @@ static bool act(struct run *r, char key, char *text)
     case 'Q':
         smtp_client_quit(r->client);
         pump(r);
+        return true;
+    case 'B':
+        read_held(r, strtoul(text, NULL, 10));
         return true;
     case 'H':
         r->held = *text == '1';

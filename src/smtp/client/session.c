@@ -16,6 +16,27 @@ const struct smtp_client_timeouts smtp_client_timeouts_default = {
     .quit = 5000,
 };
 
+/* RFC 5321 4.5.3.2 bounds each wait, not their sum: a station that says or reads a little before
+ * each deadline would keep a message for days. So a message as a whole has a time that grows with
+ * what the station does for it; in the RFC's spirit it is long. */
+enum {
+    PATIENCE_MS = 300000,      /* to begin with, and again for the body */
+    PATIENCE_REPLY_MS = 60000, /* more for each reply */
+    PATIENCE_BYTE_MS = 2,      /* more for each byte that it reads: 500 bytes/s */
+};
+
+void smtp_client_be_patient(struct smtp_client *c)
+{
+    c->patience_ends_ms = *c->now_ms + PATIENCE_MS;
+}
+
+/* Not once all was written: then the verdict has a deadline of its own, and giving up makes
+ * doubles. */
+static bool has_patience_end(const struct smtp_client *c)
+{
+    return c->mail && !(c->state == SMTP_CLIENT_FINAL && c->out.size == 0);
+}
+
 /* The one place that changes the state; what must hold in a state is restated here. */
 void smtp_client_state_set(struct smtp_client *c, enum smtp_client_state state)
 {
@@ -169,6 +190,7 @@ void smtp_client_input(struct smtp_client *c, struct span in)
             bad_reply(c);
         } else if (r > 0) {
             c->progress_ms = *c->now_ms;
+            c->patience_ends_ms += PATIENCE_REPLY_MS;
             smtp_client_on_reply(c);
         }
     }
@@ -193,8 +215,10 @@ struct span smtp_client_output(const struct smtp_client *c)
 void smtp_client_sent(struct smtp_client *c, size_t size)
 {
     buffer_consume(&c->out, size);
-    if (size)
+    if (size) {
         c->progress_ms = *c->now_ms;
+        c->patience_ends_ms += (int64_t)size * PATIENCE_BYTE_MS;
+    }
     if (c->out.size == 0 && c->out.capacity > SMTP_CLIENT_OUTPUT_MARK)
         buffer_done(&c->out);
 }
@@ -229,13 +253,14 @@ static uint32_t timeout_ms(const struct smtp_client *c)
 int64_t smtp_client_deadline_ms(const struct smtp_client *c)
 {
     uint32_t timeout = timeout_ms(c);
+    int64_t deadline = timeout ? c->progress_ms + timeout : INT64_MAX;
 
-    return timeout ? c->progress_ms + timeout : INT64_MAX;
+    return has_patience_end(c) && c->patience_ends_ms < deadline ? c->patience_ends_ms : deadline;
 }
 
 void smtp_client_expire(struct smtp_client *c)
 {
-    char why[80];
+    char why[80] = "it took too long as a whole";
 
     if (*c->now_ms < smtp_client_deadline_ms(c))
         return;
@@ -243,7 +268,8 @@ void smtp_client_expire(struct smtp_client *c)
         smtp_client_state_set(c, SMTP_CLIENT_CLOSED);
         return;
     }
-    snprintf(why, sizeof(why), "it said nothing for %u seconds", timeout_ms(c) / 1000);
+    if (*c->now_ms >= c->progress_ms + timeout_ms(c))
+        snprintf(why, sizeof(why), "it said nothing for %u seconds", timeout_ms(c) / 1000);
     fail_in_phase(c, "4.4.2", why);
 }
 

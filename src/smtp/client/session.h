@@ -58,7 +58,8 @@ struct smtp_client {
     const struct smtp_client_settings *settings;
     const int64_t *now_ms;
     enum smtp_client_state state;
-    int64_t progress_ms; /* the last thing that the station did, or that we began */
+    int64_t progress_ms;      /* the last thing that the station did, or that we began */
+    int64_t patience_ends_ms; /* of the message under way */
 
     struct smtp_heard heard;
     struct buffer awaited; /* a byte each: enum smtp_client_verb */
@@ -95,6 +96,8 @@ struct smtp_client {
 
 /* session.c */
 void smtp_client_state_set(struct smtp_client *c, enum smtp_client_state state);
+/* The message's time begins, or its body's. */
+void smtp_client_be_patient(struct smtp_client *c);
 /* A command goes out, and its reply is awaited. `line` has no CRLF. */
 void smtp_client_command(struct smtp_client *c, enum smtp_client_verb verb, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -249,6 +249,7 @@ void smtp_client_begin(struct smtp_client *c, struct smtp_client_mail *mail)
         smtp_client_end_mail(c);
         return;
     }
+    smtp_client_be_patient(c);
     smtp_client_state_set(c, SMTP_CLIENT_ENVELOPE);
     send_envelope(c);
     smtp_client_go_on(c);
@@ -354,6 +355,8 @@ void smtp_client_body(struct smtp_client *c, struct span piece)
     int r = 0;
 
     assert(c->state == SMTP_CLIENT_BODY && piece.size <= c->body_left);
+    if (first)
+        smtp_client_be_patient(c);
     c->body_begun = true;
     c->body_left -= piece.size;
     if (first)
