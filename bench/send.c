@@ -2,15 +2,17 @@
  * Sends numbered messages by SMTP, as fast as the server takes them: one thread, epoll, a reply
  * awaited after each command, as smtp-source does, at a fraction of its CPU.
  *
- *   bench_send PORT SESSIONS PER_CONNECTION MESSAGES SECONDS BYTES TO
+ *   bench_send PORT SESSIONS PER_CONNECTION MESSAGES SECONDS BYTES TO [RECIPIENTS [DOMAINS]]
  *
  * PER_CONNECTION 0: one connection a session takes them all. It ends after MESSAGES, or begins no
  * more after SECONDS (0: no such limit). Message N goes to N and TO ("+@bench.test"), or where TO
- * begins with a letter to TO itself, and says N in its field X-Number. A refused message is
- * counted, and its session goes on with a new connection.
- * Sessions that hear nothing for long after SECONDS are given up; the time is that until
- * the last message was accepted. Prints one line of JSON. MESSAGES
- * 0: the sessions say EHLO and stay until standard input ends.
+ * begins with a letter to TO itself, and says N in its field X-Number. With RECIPIENTS it has so
+ * many, numbered N × RECIPIENTS and on. With DOMAINS the number of one of so many stands before the
+ * last label of the domain (+@bench.test: 7+@bench.3.test). A refused message is counted, and its
+ * session goes on with a new connection. Sessions that hear nothing for long after SECONDS are
+ * given up; the time is that until the last message was accepted. Prints one line of JSON, and
+ * where it takes long now and then on standard error how far it is. MESSAGES 0: the sessions say
+ * EHLO and stay until standard input ends.
  */
 #include "base/clock.h"
 #include <arpa/inet.h>
@@ -30,6 +32,7 @@ enum {
     HEAD_MAX = 512,
     FAILURES_MAX = 1000,
     PATIENCE_MS = 15000, /* for the end of what was begun in time */
+    PROGRESS_MS = 15000,
 };
 
 /* What the session said last, and so what the reply is about. */
@@ -40,7 +43,7 @@ static const char *const answers[STEPS] = {"220", "250", "250", "250", "354", "2
 struct session {
     int fd;
     enum step step;
-    long number, on_connection;
+    long number, on_connection, recipients; /* recipients: named for this message */
     char reply[REPLY_MAX];
     size_t replied;
     char head[HEAD_MAX];
@@ -54,8 +57,8 @@ static struct {
     size_t body_size;
     const char *to;
     long session_count, connected, per_connection, messages, begun, accepted, failed, connections,
-        idle, open;
-    int64_t started_ms, last_ms, limit_ms;
+        idle, open, recipients, domains;
+    int64_t started_ms, last_ms, limit_ms, told_ms;
     char first_failure[160];
     int epoll;
 } bench;
@@ -176,7 +179,24 @@ static void begin_message(struct session *s)
     }
     s->on_connection++;
     s->number = bench.begun++;
+    s->recipients = 0;
     say(s, MAIL, snprintf(s->head, sizeof(s->head), "MAIL FROM:<anna@bench.test>\r\n"));
+}
+
+static void name_recipient(struct session *s)
+{
+    long number = s->number * bench.recipients + s->recipients++;
+    const char *label = strrchr(bench.to, '.');
+    int size;
+
+    if (*bench.to != '+')
+        size = snprintf(s->head, sizeof(s->head), "RCPT TO:<%s>\r\n", bench.to);
+    else if (bench.domains > 0 && label)
+        size = snprintf(s->head, sizeof(s->head), "RCPT TO:<%ld%.*s.%ld%s>\r\n", number,
+                        (int)(label - bench.to), bench.to, number % bench.domains, label);
+    else
+        size = snprintf(s->head, sizeof(s->head), "RCPT TO:<%ld%s>\r\n", number, bench.to);
+    say(s, RCPT, size);
 }
 
 /* The server answered what it should. */
@@ -201,13 +221,13 @@ static void proceed(struct session *s)
             begin_message(s);
         break;
     case MAIL:
-        say(s, RCPT,
-            *bench.to == '+'
-                ? snprintf(s->head, sizeof(s->head), "RCPT TO:<%ld%s>\r\n", s->number, bench.to)
-                : snprintf(s->head, sizeof(s->head), "RCPT TO:<%s>\r\n", bench.to));
+        name_recipient(s);
         break;
     case RCPT:
-        say(s, DATA, snprintf(s->head, sizeof(s->head), "DATA\r\n"));
+        if (s->recipients < bench.recipients)
+            name_recipient(s);
+        else
+            say(s, DATA, snprintf(s->head, sizeof(s->head), "DATA\r\n"));
         break;
     case DATA:
         say_body(s);
@@ -268,6 +288,21 @@ static bool is_late(void)
            clock_monotonic_ms() > bench.started_ms + bench.limit_ms + PATIENCE_MS;
 }
 
+static void tell_progress(void)
+{
+    int64_t now_ms = clock_monotonic_ms();
+
+    if (bench.started_ms == 0 || bench.messages == 0)
+        return;
+    if (bench.told_ms == 0)
+        bench.told_ms = bench.started_ms;
+    if (now_ms < bench.told_ms + PROGRESS_MS)
+        return;
+    bench.told_ms = now_ms;
+    fprintf(stderr, "    %ld accepted in %.0f s\n", bench.accepted,
+            (double)(now_ms - bench.started_ms) / 1000);
+}
+
 static void run(void)
 {
     struct epoll_event events[256];
@@ -276,6 +311,7 @@ static void run(void)
         int n = epoll_wait(bench.epoll, events, 256, 1000);
         for (int i = 0; i < n; i++)
             on_event(&events[i]);
+        tell_progress();
         if (is_late()) {
             bench.failed += bench.open;
             snprintf(bench.first_failure, sizeof(bench.first_failure), "no answer in time");
@@ -293,9 +329,9 @@ static void run(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 8) {
-        fprintf(stderr,
-                "usage: bench_send PORT SESSIONS PER_CONNECTION MESSAGES SECONDS BYTES TO\n");
+    if (argc < 8 || argc > 10) {
+        fprintf(stderr, "usage: bench_send PORT SESSIONS PER_CONNECTION MESSAGES SECONDS BYTES TO "
+                        "[RECIPIENTS [DOMAINS]]\n");
         return 2;
     }
     bench.server = (struct sockaddr_in){.sin_family = AF_INET,
@@ -307,6 +343,8 @@ int main(int argc, char **argv)
     bench.limit_ms = atol(argv[5]) * 1000;
     make_body((size_t)atol(argv[6]));
     bench.to = argv[7];
+    bench.recipients = argc > 8 ? atol(argv[8]) : 1;
+    bench.domains = argc > 9 ? atol(argv[9]) : 0;
     bench.epoll = epoll_create1(EPOLL_CLOEXEC);
     bench.sessions = calloc((size_t)bench.session_count, sizeof(*bench.sessions));
     connect_session(&bench.sessions[bench.connected++]);
