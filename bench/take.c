@@ -2,13 +2,16 @@
  * Takes messages by SMTP, forgets them, and counts each number: the station behind the servers that
  * bench/compare lets relay. One thread, epoll.
  *
- *   bench_take PORT
+ *   bench_take PORT [FILE]
+ *
+ * With FILE it writes what it takes there in groups and answers a message when it is synced
+ * (group.h): an acceptor that does nothing else, to estimate what this machine allows.
  *
  * The number is what stands before the plus sign of the recipient (see send.c). It counts once the
  * final dot is answered. The command XCOUNT is answered with
  * "250 MESSAGES DISTINCT-NUMBERS LARGEST-NUMBER-OF-COPIES BYTES CONNECTIONS".
  */
-#include "base/clock.h"
+#include "group.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -41,6 +44,7 @@ struct client {
     char out[OUT_MAX];
     size_t out_size;
     bool quits;
+    bool waits, gone; /* for the sync of its message; its end came meanwhile */
 };
 
 static struct {
@@ -48,6 +52,7 @@ static struct {
     long messages, distinct, most_copies, connections;
     unsigned long long bytes;
     int epoll;
+    bool keeps; /* what it takes, in a file */
     char input[READ_BYTES];
 } bench;
 
@@ -117,8 +122,13 @@ static void obey(struct client *c)
     }
 }
 
+static void say_taken(struct client *c)
+{
+    say(c, "250 2.0.0 Ok: taken\r\n");
+}
+
 /* Bytes of a body up to its end, or all; the end may come in pieces. */
-static size_t take_data(struct client *c, const char *bytes, size_t size)
+static size_t find_end(struct client *c, const char *bytes, size_t size)
 {
     size_t i = 0;
 
@@ -132,12 +142,25 @@ static size_t take_data(struct client *c, const char *bytes, size_t size)
         char byte = bytes[i++];
         c->matched = byte == end_of_data[c->matched] ? c->matched + 1 : byte == '\r';
     }
-    if (c->matched == 5) {
-        c->in_data = false;
-        count_message(c);
-        say(c, "250 2.0.0 Ok: taken\r\n");
-    }
     return i;
+}
+
+static size_t take_data(struct client *c, const char *bytes, size_t size)
+{
+    size_t part = find_end(c, bytes, size);
+
+    if (bench.keeps)
+        group_add(bytes, part);
+    if (c->matched < 5)
+        return part;
+    c->in_data = false;
+    count_message(c);
+    c->waits = bench.keeps;
+    if (c->waits)
+        group_wait(c);
+    else
+        say_taken(c);
+    return part;
 }
 
 static size_t take_command(struct client *c, const char *bytes, size_t size)
@@ -165,6 +188,17 @@ static void flush(struct client *c)
     c->out_size = 0;
 }
 
+static void close_unless_waiting(struct client *c)
+{
+    c->gone = true;
+    if (c->waits) { /* on_synced() closes it; until then it is not heard */
+        epoll_ctl(bench.epoll, EPOLL_CTL_DEL, c->fd, NULL);
+        return;
+    }
+    close(c->fd);
+    free(c);
+}
+
 static void on_input(struct client *c)
 {
     ssize_t n = read(c->fd, bench.input, sizeof(bench.input));
@@ -177,10 +211,28 @@ static void on_input(struct client *c)
                          : take_command(c, bench.input + at, (size_t)n - at);
     bench.bytes += at;
     flush(c);
-    if (n <= 0 || c->quits) {
-        close(c->fd);
-        free(c);
-    }
+    c->quits = c->quits || n <= 0;
+    if (c->quits)
+        close_unless_waiting(c);
+}
+
+static void on_synced(void *who)
+{
+    struct client *c = who;
+
+    c->waits = false;
+    say_taken(c);
+    flush(c);
+    if (c->gone)
+        close_unless_waiting(c);
+}
+
+/* `what` tells the events of a client from those of the listener and of the file. */
+static void watch(int fd, void *what)
+{
+    struct epoll_event e = {.events = EPOLLIN, .data.ptr = what};
+
+    epoll_ctl(bench.epoll, EPOLL_CTL_ADD, fd, &e);
 }
 
 static void on_connection(int listener)
@@ -193,37 +245,52 @@ static void on_connection(int listener)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     c->fd = fd;
     bench.connections++;
-    struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
-    epoll_ctl(bench.epoll, EPOLL_CTL_ADD, fd, &e);
+    watch(fd, c);
     say(c, "220 take.bench.test ESMTP\r\n");
     flush(c);
 }
 
-int main(int argc, char **argv)
+static int listen_on(uint16_t port)
 {
-    struct epoll_event events[256], listening = {.events = EPOLLIN};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    if (argc != 2)
-        return 2;
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)atoi(argv[1])),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
         listen(listener, 4096) < 0) {
         perror("bench_take");
-        return 1;
+        exit(1);
     }
+    return listener;
+}
+
+int main(int argc, char **argv)
+{
+    static char is_listener, is_file;
+    struct epoll_event events[256];
+
+    if (argc < 2 || argc > 3)
+        return 2;
     bench.epoll = epoll_create1(EPOLL_CLOEXEC);
-    epoll_ctl(bench.epoll, EPOLL_CTL_ADD, listener, &listening);
+    bench.keeps = argc > 2;
+    if (bench.keeps) {
+        group_open(argv[2]);
+        watch(group_fd(), &is_file);
+    }
+    int listener = listen_on((uint16_t)atoi(argv[1]));
+    watch(listener, &is_listener);
     for (;;) {
         int n = epoll_wait(bench.epoll, events, 256, -1);
         for (int i = 0; i < n; i++) {
-            if (events[i].data.ptr)
-                on_input(events[i].data.ptr);
-            else
+            if (events[i].data.ptr == &is_listener)
                 on_connection(listener);
+            else if (events[i].data.ptr == &is_file)
+                group_done(on_synced);
+            else
+                on_input(events[i].data.ptr);
         }
+        if (bench.keeps)
+            group_start();
     }
 }
