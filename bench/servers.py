@@ -5,8 +5,11 @@ A server is started for a way that mail goes:
   hold      mail for far.test is accepted and stays: what acceptance alone costs
   relay     mail for far.test goes to the port `next_hop` here
   dead      the same, and nobody is at that port
+  beside    mail for live.test goes to `next_hop`, all other to where nobody is
   maildir   mail for bob@bench.test goes into his Maildir
+A work that needs something else of the server has a way of its own, so that `ways` tells who can do it.
 """
+import json
 import os
 import pathlib
 import pwd
@@ -29,6 +32,10 @@ def free_port():
 
 class Server:
     name = ""
+    build = HERE.parent / "build/release"
+    ways = {"hold", "relay", "dead", "maildir", "idle"}
+    is_load = False  # no server: the load programs with each other
+    uncounted = ()  # ways in which perf can't count its system calls
     package = ""  # unpacked below `packages`; none: installed
     idle_connections = 200
     relayed_max = 1000000  # messages that it can relay in a time that one wants to wait
@@ -52,10 +59,12 @@ class Server:
 
     def start(self):
         with open(self.folder / "server.log", "ab") as log:
+            # A session of its own, so that Ctrl-C doesn't reach it before stop() does; and it ends
+            # with us, however we end.
             self.process = subprocess.Popen(
-                ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-                 HERE / "cage", self.folder] + self.command(),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork",
+                 "--kill-child", "--mount-proc", HERE / "cage", self.folder] + self.command(),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         for _ in range(1200):
             if self.process.poll() is not None:
                 break
@@ -65,7 +74,8 @@ class Server:
                     return self
             time.sleep(0.05)
         self.stop()
-        raise OSError(f"{self.name} did not start; see {self.folder}/server.log")
+        raise OSError(f"{self.name} did not start: "
+                      + (self.folder / "server.log").read_text(errors="replace")[-1000:])
 
     def root_pid(self):
         return self.process.pid
@@ -92,6 +102,10 @@ class Server:
             self.process.kill()
             self.process.wait()
 
+    @staticmethod
+    def version():
+        return ""
+
     def maildir(self):
         return self.folder / "mail" / DOMAIN / USER
 
@@ -117,6 +131,27 @@ class Server:
         (self.folder / "group").write_text(group)
 
 
+# ---- no mail servers: what the machine allows ----
+
+class Load(Server):
+    """The load programs with each other: no server can seem faster."""
+    name, is_load, ways = "the load alone", True, {"hold", "relay"}
+
+    def configure(self):
+        pass
+
+    def command(self):
+        return [self.build / "bench/bench_take", str(self.port)]
+
+
+class Bare(Load):
+    """Takes messages and forgets them, once they are written and synced many at a time."""
+    name, is_load, ways = "bare acceptor", False, {"hold"}
+
+    def command(self):
+        return super().command() + [self.folder / "taken"]
+
+
 # ---- Postbuch ----
 
 POSTBUCH_YAML = """hostname: mail.{domain}
@@ -130,8 +165,9 @@ listen:
 domains:
   {domain}: {{ deliver: "maildir:mail/%d/%u", users: users }}
 routes:
-  "*": {{ to: ["smtp:127.0.0.1:{next_hop}"] }}
-limits: {{ client_connections: 0, network_connections: 0, client_rate: 0, network_rate: 0 }}
+  live.test: {{ to: ["smtp:127.0.0.1:{next_hop}"] }}
+  "*": {{ to: ["smtp:127.0.0.1:{other_hop}"] }}
+limits: {{ connections: 12000, client_connections: 0, network_connections: 0, client_rate: 0, network_rate: 0 }}
 """
 
 
@@ -139,27 +175,45 @@ class Postbuch(Server):
     """As it comes, without limits per client. It has no switch that holds back all new mail, so in
     the works that only accept it also tries the next hop and finds nobody there."""
     name = "Postbuch"
-    idle_connections = 5000
-    build = HERE.parent / "build/release"
+    ways = Server.ways | {"beside", "book"}
+    idle_connections = 10000
 
     def configure(self):
         self.program = self.build / "src/postbuch"
         (self.folder / "users").write_text(f"{USER}@{DOMAIN}:*:\n")
         (self.folder / "postbuch.yaml").write_text(POSTBUCH_YAML.format(
-            domain=DOMAIN, port=self.port, next_hop=self.next_hop or 1))
+            domain=DOMAIN, port=self.port, next_hop=self.next_hop or 1,
+            other_hop=self.next_hop if self.way == "relay" else 1))
+
+    def postbuch(self, command, *arguments):
+        return [self.program, command, "--config", self.folder / "postbuch.yaml", *arguments]
 
     def command(self):
-        return [self.program, "serve", "--config", self.folder / "postbuch.yaml"]
+        return self.postbuch("serve")
 
-    @staticmethod
-    def version():
-        return "as built"
+    @classmethod
+    def version(cls):
+        commit = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty"],
+                                capture_output=True, text=True, check=False)
+        return commit.stdout.strip() or "as built"
 
     def stored(self):
         return self.folder / "spool"
 
-    def list_queue(self, output):
-        self.run(self.program, "queue", "--config", self.folder / "postbuch.yaml", stdout=output)
+    def list_queue(self, output, *options):
+        self.run(*self.postbuch("queue", *options), stdout=output)
+
+    def status(self):
+        return json.loads(subprocess.run(self.postbuch("status", "--json"), check=True,
+                                         capture_output=True).stdout)
+
+    def trace(self, *arguments):
+        """Empty where nothing is found (exit code 1)."""
+        done = subprocess.run(self.postbuch("trace", *arguments), check=False, capture_output=True,
+                              text=True)
+        if done.returncode not in (0, 1):
+            raise OSError(done.stderr)
+        return done.stdout
 
 
 # ---- Postfix ----
@@ -321,6 +375,7 @@ class Exim(Server):
     same for mail whose next hop is dead, as else each message would be a process that fails."""
     name = "Exim"
     package = "exim4"
+    uncounted = ("relay", "maildir")  # deliveries begin with a setuid program, where counting ends
 
     def configure(self):
         self.make_mail_folder()
@@ -352,6 +407,7 @@ mta limit max-conn-per-source 50
 mta limit max-conn-per-connector 50
 mta limit max-conn-per-relay 50
 mta limit conn-delay-host 0
+mta limit conn-delay-route 0
 mta limit conn-delay-source 0
 mta limit conn-delay-connector 0
 mta limit conn-delay-relay 0
@@ -369,10 +425,10 @@ match from any for any action onward
 
 class Opensmtpd(Server):
     """Debian's OpenSMTPD. It syncs nothing, so that a power cut takes accepted mail: its figures are
-    for another promise. Its limits of connections to a host and of mails a connection are raised; still it opens few, and waits 40 ms a
-    message for the acknowledgement of a packet."""
+    for another promise. Its limits of connections to a host and of mails a connection are raised;
+    still it opens few, and waits 40 ms a message for the acknowledgement of a packet."""
     name = "OpenSMTPD"
-    relayed_max = 200
+    relayed_max = 1000
     package = "opensmtpd"
 
     def configure(self):
@@ -399,4 +455,5 @@ class Opensmtpd(Server):
         self.run(self.folder / "smtpctl", "show", "queue", stdout=output)
 
 
-ALL = {kind.name.lower(): kind for kind in (Postbuch, Postfix, Exim, Opensmtpd)}
+ALL = {"load": Load, "bare": Bare, "postbuch": Postbuch, "postfix": Postfix, "exim": Exim,
+       "opensmtpd": Opensmtpd}
