@@ -77,11 +77,26 @@ static void add_figures(struct cli_table *t, const char *path, json_t *value, in
     }
 }
 
+/* Each process's figures came as text (docs/formats/control.md). */
+static void read_figures(json_t *status)
+{
+    json_t *process;
+    size_t place;
+
+    json_array_foreach(json_object_get(status, "processes"), place, process)
+    {
+        const char *text = json_string_value(json_object_get(process, "figures"));
+        json_t *figures = text ? json_loads(text, 0, NULL) : NULL;
+        json_object_set_new(process, "figures", figures ? figures : json_null());
+    }
+}
+
 static void on_status(void *arg, const struct ipc_message *reply)
 {
     json_t **out = arg;
 
     *out = json_loadb(reply->status.json.data, reply->status.json.size, 0, NULL);
+    read_figures(*out);
 }
 
 static int print_status(json_t *status, bool as_json)

@@ -169,7 +169,7 @@ struct ipc_nothing {
 };
 
 struct ipc_status {
-    struct span json; /* an object with the process's own figures */
+    struct span json; /* an object with the process's own figures; to the asker: with everybody's */
 };
 
 struct ipc_reloaded {

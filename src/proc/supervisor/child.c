@@ -134,6 +134,11 @@ static const struct ipc_role *role_of(const struct child *child)
     return role;
 }
 
+int child_hear(struct child *child, int fd)
+{
+    return ipc_channel_new(child->supervisor->loop, fd, role_of(child), child, &child->channel);
+}
+
 /* ---- start ---- */
 
 static int spawn(struct child *child)
@@ -152,8 +157,7 @@ static int spawn(struct child *child)
     r = child->pid < 0 ? -errno : 0;
     close(fds[1]);
     if (r == 0)
-        r = ipc_channel_new(child->supervisor->loop, fds[0], role_of(child), child,
-                            &child->channel);
+        r = child_hear(child, fds[0]);
     else
         child->pid = 0;
     if (r < 0)

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -26,6 +27,26 @@ struct gathering {
     } figures[CHILDREN_MAX];
 };
 
+/* As a string in the string `json`: a process that was taken over tells nothing about others, and
+ * what it says may not even be JSON. Its figures are ASCII. */
+static int append_quoted(struct buffer *json, struct span own)
+{
+    size_t start = json->size;
+
+    buffer_append_byte(json, '"');
+    for (size_t i = 0; i < own.size; i++) {
+        if (own.data[i] < ' ' || own.data[i] > '~') {
+            json->size = start;
+            return -EBADMSG;
+        }
+        if (own.data[i] == '"' || own.data[i] == '\\')
+            buffer_append_byte(json, '\\');
+        buffer_append_byte(json, own.data[i]);
+    }
+    buffer_append_byte(json, '"');
+    return 0;
+}
+
 static void append_child(struct gathering *g, const struct child *child, struct span own)
 {
     int64_t ms = io_loop_now_ms(g->supervisor->loop) - child->started_ms;
@@ -36,9 +57,8 @@ static void append_child(struct gathering *g, const struct child *child, struct 
                   g->json.data[g->json.size - 1] == '[' ? "" : ",",
                   ipc_peer_name(child->kind->peer), child->index, child->pid,
                   child->ready ? "true" : "false", child->starts, (long long)(child->pid ? ms : 0));
-    if (own.size && g->json.size + own.size < FIGURES_BYTES)
-        buffer_append_span(&g->json, own);
-    else
+    if (!own.size || g->json.size + 2 * own.size >= FIGURES_BYTES ||
+        append_quoted(&g->json, own) < 0)
         buffer_printf(&g->json, "null");
     buffer_append_byte(&g->json, '}');
 }

@@ -70,6 +70,8 @@ struct child {
 
 /* Starts it, sends its part and joins it to its peers. A failure is logged and tried again. */
 void child_start(struct child *child);
+/* Its channel is `fd`, which is taken over unless it fails. 0 or -errno. */
+int child_hear(struct child *child, int fd);
 /* Its process ended with this status of waitpid(2). */
 void child_ended(struct child *child, int status);
 void child_stop(struct child *child);
