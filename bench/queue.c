@@ -2,17 +2,19 @@
  * How many messages a second go through the queue, and what each costs it in CPU: a child process
  * plays smtpd and mailbox, so that what is measured here is the queue alone.
  *
- *   bench_queue FOLDER MESSAGES BODY_BYTES IN_FLIGHT [wait]
+ *   bench_queue FOLDER MESSAGES BODY_BYTES IN_FLIGHT [wait [DESTINATIONS]]
  *   bench_queue FOLDER serve SOCKET
  *
- * With `wait` the mailbox defers everything; then it tells what that many waiting recipients take
- * in memory and how long a start with them takes. With `serve` it serves what is in the folder on a
- * control socket until it is killed, for `postbuch queue` with a configuration that names it.
+ * With `wait` everything is deferred, by the mailbox, or by smtp for so many destinations; then it
+ * tells what that many waiting recipients take in memory and on disk, and how long a start with
+ * them takes. With `serve` it serves what is in the folder on a control socket until it is killed,
+ * for `postbuch queue` with a configuration that names it.
  * FOLDER is on the file system to measure and should be empty.
  */
 #include "base/clock.h"
 #include "proc/queue/control/control.h"
 #include <assert.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
@@ -20,6 +22,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,20 +39,30 @@ struct slot {
 
 struct player {
     struct io_loop *loop;
-    struct ipc_channel *smtpd, *mailbox;
+    struct ipc_channel *smtpd, *carriers[CARRIERS];
     struct id_maker ids;
     struct ticket_office office;
-    long to_send, accepted, done, messages, started, in_flight;
+    long to_send, accepted, done, messages, started, in_flight, destinations;
     bool defers;
     struct span body;
     struct slot *slots;
 };
 
+/* At each destination in turn, or here. */
+static struct span next_address(const struct player *p, char *to, size_t size)
+{
+    if (p->destinations == 0)
+        return SPAN("bob@here.example");
+    snprintf(to, size, "bob@d%ld.example", p->to_send % p->destinations);
+    return span_from_cstr(to);
+}
+
 static void send_next(struct slot *slot)
 {
     struct player *p = slot->player;
-    struct envelope_recipient r = {.address = SPAN("bob@here.example"),
-                                   .original = SPAN("bob@here.example")};
+    char text[64];
+    struct span address = next_address(p, text, sizeof(text));
+    struct envelope_recipient r = {.address = address, .original = address};
     struct envelope e = {.id = id_make(&p->ids, clock_wall_us()),
                          .sender = SPAN("anna@far.example"),
                          .recipients = &r,
@@ -110,7 +123,7 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 }
 
 static const struct ipc_handler handlers[] = {{IPC_JOB, on_job}};
-static const struct ipc_role mailbox_role = {"queue", handlers, 1, on_lost, false};
+static const struct ipc_role carrier_role = {"queue", handlers, 1, on_lost, false};
 
 /* The queue is there: it takes no ids from before its start. */
 static void on_pressure(void *owner, const struct ipc_arrival *arrival)
@@ -126,22 +139,33 @@ static void on_pressure(void *owner, const struct ipc_arrival *arrival)
 static const struct ipc_handler smtpd_handlers[] = {{IPC_PRESSURE, on_pressure}};
 static const struct ipc_role smtpd_role = {"queue", smtpd_handlers, 1, on_lost, false};
 
-static int play(int smtpd, int mailbox, long messages, size_t body_bytes, long in_flight,
-                bool defers)
-{
-    struct player p = {
-        .to_send = messages, .messages = messages, .defers = defers, .in_flight = in_flight};
-    char *body = malloc(body_bytes);
+/* What the command line says. */
+struct wish {
+    const char *folder;
+    long messages, in_flight, destinations;
+    size_t body_bytes;
+    bool waits;
+};
 
-    memset(body, 'x', body_bytes);
-    p.body = span_of(body, body_bytes);
-    p.slots = calloc((size_t)in_flight, sizeof(*p.slots));
+static int play(int smtpd, const int *carriers, const struct wish *wish)
+{
+    struct player p = {.to_send = wish->messages,
+                       .messages = wish->messages,
+                       .defers = wish->waits,
+                       .in_flight = wish->in_flight,
+                       .destinations = wish->destinations};
+    char *body = malloc(wish->body_bytes);
+
+    memset(body, 'x', wish->body_bytes);
+    p.body = span_of(body, wish->body_bytes);
+    p.slots = calloc((size_t)wish->in_flight, sizeof(*p.slots));
     id_maker_init(&p.ids, ORIGIN, 1);
     if (ticket_prepare() < 0 || ticket_office_open(&p.office, ticket_key) < 0)
         exit(1);
     io_loop_new(&p.loop);
     ipc_channel_new(p.loop, smtpd, &smtpd_role, &p, &p.smtpd);
-    ipc_channel_new(p.loop, mailbox, &mailbox_role, &p, &p.mailbox);
+    for (int i = 0; i < CARRIERS; i++)
+        ipc_channel_new(p.loop, carriers[i], &carrier_role, &p, &p.carriers[i]);
     io_loop_run(p.loop);
     return 0;
 }
@@ -204,15 +228,35 @@ static struct store *open_store(const char *folder)
     return store;
 }
 
-static void report_waiting(struct io_loop *loop, const struct conf_queue *conf, const char *folder)
+static double megabytes_on_disk(const char *folder)
+{
+    char path[512];
+    double blocks = 0;
+    struct dirent *entry;
+    struct stat st;
+    DIR *dir = opendir(folder);
+
+    while (dir && (entry = readdir(dir))) {
+        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+            blocks += (double)st.st_blocks;
+    }
+    if (dir)
+        closedir(dir);
+    return blocks * 512 / 1e6;
+}
+
+static void report_waiting(struct io_loop *loop, const struct conf_queue *conf,
+                           const struct wish *wish)
 {
     struct mallinfo2 before, after;
 
     io_timer_free(watch);
     queue_done(&queue);
+    printf("%.0f MB on disk\n", megabytes_on_disk(wish->folder));
     before = mallinfo2();
     int64_t begin = clock_wall_us();
-    if (queue_start(&queue, loop, conf) < 0 || queue_open(&queue, open_store(folder)) < 0)
+    if (queue_start(&queue, loop, conf) < 0 || queue_open(&queue, open_store(wish->folder)) < 0)
         exit(1);
     int64_t took = clock_wall_us() - begin;
     after = mallinfo2();
@@ -255,45 +299,67 @@ static int serve(const char *folder, const char *path)
     return io_loop_run(loop);
 }
 
-static void run(const char *folder, int smtpd, int mailbox, bool waits)
+static void run(int smtpd, const int *carriers, const struct wish *wish)
 {
     struct io_loop *loop;
 
     io_loop_new(&loop);
-    if (queue_start(&queue, loop, &conf) < 0 || queue_open(&queue, open_store(folder)) < 0)
+    if (queue_start(&queue, loop, &conf) < 0 || queue_open(&queue, open_store(wish->folder)) < 0)
         exit(1);
     tickets_use_key(&queue.tickets, ticket_key);
     queue_peer(&queue, IPC_PEER_SMTPD, 0, ORIGIN, smtpd);
-    queue_peer(&queue, IPC_PEER_MAILBOX, 0, 0, mailbox);
+    for (unsigned i = 0; i < CARRIERS; i++)
+        dispatch_connect(&queue, i, carriers[i]);
     io_timer_new(loop, on_watch, loop, &watch);
     io_timer_set(watch, 5);
     int64_t begin = clock_wall_us();
     io_loop_run(loop);
     report(clock_wall_us() - begin);
-    if (waits)
-        report_waiting(loop, &conf, folder);
+    if (wish->waits)
+        report_waiting(loop, &conf, wish);
+}
+
+static void make_pairs(int smtpd[static 2], int queue_ends[static CARRIERS],
+                       int player_ends[static CARRIERS])
+{
+    int pair[2];
+
+    make_pair(smtpd);
+    for (int i = 0; i < CARRIERS; i++) {
+        make_pair(pair);
+        player_ends[i] = pair[0];
+        queue_ends[i] = pair[1];
+    }
 }
 
 int main(int argc, char **argv)
 {
-    int smtpd[2], mailbox[2];
+    int smtpd[2], queue_ends[CARRIERS], player_ends[CARRIERS];
 
     if (argc == 4)
         return serve(argv[1], argv[3]);
     if (argc < 5) {
-        fprintf(stderr, "usage: bench_queue FOLDER MESSAGES BODY_BYTES IN_FLIGHT [wait]\n");
+        fprintf(stderr, "usage: bench_queue FOLDER MESSAGES BODY_BYTES IN_FLIGHT "
+                        "[wait [DESTINATIONS]]\n");
         return 2;
     }
-    wanted = atol(argv[2]);
-    make_pair(smtpd);
-    make_pair(mailbox);
+    const struct wish wish = {.folder = argv[1],
+                              .messages = atol(argv[2]),
+                              .body_bytes = (size_t)atol(argv[3]),
+                              .in_flight = atol(argv[4]),
+                              .waits = argc > 5,
+                              .destinations = argc > 6 ? atol(argv[6]) : 0};
+    wanted = wish.messages;
+    make_pairs(smtpd, queue_ends, player_ends);
     if (fork() == 0) {
         close(smtpd[1]);
-        close(mailbox[1]);
-        return play(smtpd[0], mailbox[0], wanted, (size_t)atol(argv[3]), atol(argv[4]), argc > 5);
+        for (int i = 0; i < CARRIERS; i++)
+            close(queue_ends[i]);
+        return play(smtpd[0], player_ends, &wish);
     }
     close(smtpd[0]);
-    close(mailbox[0]);
-    run(argv[1], smtpd[1], mailbox[1], argc > 5);
+    for (int i = 0; i < CARRIERS; i++)
+        close(player_ends[i]);
+    run(smtpd[1], queue_ends, &wish);
     return 0;
 }
