@@ -266,13 +266,14 @@ static void report_waiting(struct io_loop *loop, const struct conf_queue *conf,
 }
 
 static struct conf_queue_domain domain = {.name = {"here.example", 12}};
-static const struct conf_queue conf = {.segment_size = 64 << 20,
-                                       .disk_reserve = 1,
-                                       .retry_first_ms = 300000,
-                                       .retry_max_ms = 14400000,
-                                       .give_up_ms = 345600000,
-                                       .domains = &domain,
-                                       .domain_count = 1};
+static const struct conf_queue conf = {
+    .segment_size = 64 << 20,
+    .disk_reserve = 1,
+    .retry_first_ms = 14400000, /* so that they stay where they are for hours */
+    .retry_max_ms = 14400000,
+    .give_up_ms = 345600000,
+    .domains = &domain,
+    .domain_count = 1};
 
 static int listen_on(const char *path)
 {
