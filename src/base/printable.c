@@ -43,10 +43,21 @@ size_t printable_char_size(struct span s)
     return is_harmless(point, size) ? size : 0;
 }
 
+size_t printable_plain_size(struct span s)
+{
+    size_t size = 0;
+
+    while (size < s.size && s.data[size] >= 0x20 && s.data[size] < 0x7f)
+        size++;
+    return size;
+}
+
 int printable_append(struct buffer *b, struct span s)
 {
     while (s.size) {
-        size_t size = printable_char_size(s);
+        size_t size = printable_plain_size(s);
+        if (size == 0)
+            size = printable_char_size(s);
         if (size)
             buffer_append(b, s.data, size);
         else

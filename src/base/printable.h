@@ -11,5 +11,8 @@
  * not the shortest form) or when `s` is empty. */
 size_t printable_char_size(struct span s);
 
+/* Bytes at the start of `s` that are printable ASCII: each a character, and a column wide. */
+size_t printable_plain_size(struct span s);
+
 /* Appends `s`; a backslash stays itself. 0 or the buffer's error. */
 int printable_append(struct buffer *b, struct span s);

@@ -143,8 +143,7 @@ struct cli_table {
 void cli_table_init(struct cli_table *t, const struct cli_column *columns, size_t column_count);
 /* Cells come row by row, from left to right. Out of memory shows in cli_table_print(). */
 void cli_table_add(struct cli_table *t, struct span text);
-void cli_table_printf(struct cli_table *t, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void cli_table_add_number(struct cli_table *t, uint64_t number);
 /* Titles, then the rows, columns aligned by what they measure on a terminal. 0 or -ENOMEM. */
 int cli_table_print(const struct cli_table *t, FILE *to);
 void cli_table_done(struct cli_table *t);

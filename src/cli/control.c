@@ -95,6 +95,14 @@ static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
     io_loop_stop(control->loop);
 }
 
+static int complain_lost(const struct cli_control *control, int error)
+{
+    cli_complain(control->command, "the server went away before it answered%s%s%s",
+                 error ? ": " : "", error ? strerror(-error) : "",
+                 geteuid() ? "; only root and the user that its queue runs as may ask it" : "");
+    return CLI_UNREACHED;
+}
+
 int cli_control_ask(struct cli_control *control, const struct ipc_message *request,
                     void (*reply)(void *arg, const struct ipc_message *reply), void *arg)
 {
@@ -105,47 +113,93 @@ int cli_control_ask(struct cli_control *control, const struct ipc_message *reque
     int r = ipc_call(control->channel, &control->call, request);
     if (r == 0)
         r = io_loop_run(control->loop);
-    if (control->answered)
-        return CLI_OK;
-    cli_complain(control->command, "the server went away before it answered%s%s%s", r ? ": " : "",
-                 r ? strerror(-r) : "",
-                 geteuid() ? "; only root and the user that its queue runs as may ask it" : "");
-    return CLI_UNREACHED;
+    return control->answered ? CLI_OK : complain_lost(control, r);
 }
 
+/* ---- listings ---- */
+
+/* So many pages are asked for at a time: while one is printed the server makes the next. */
+enum { PAGES_ASKED = 3 };
+
+_Static_assert((int)PAGES_ASKED <= (int)IPC_QUEUE_PAGES_ASKED, "the server answers so many");
+
+struct page_call {
+    struct ipc_call call;
+    struct listing *listing;
+};
+
 struct listing {
+    struct cli_control *control;
     bool (*page)(void *arg, const struct ipc_queue_page *page);
     void *arg;
     int error;
     bool ended;
+    struct page_call calls[PAGES_ASKED]; /* answered in the order in which they were made */
 };
 
-static void on_page(void *arg, const struct ipc_message *reply)
+static void cancel_calls(struct listing *listing)
 {
-    struct listing *listing = arg;
-    const struct ipc_queue_page *page = &reply->queue_page;
+    for (size_t i = 0; i < PAGES_ASKED; i++)
+        ipc_call_cancel(&listing->calls[i].call);
+}
 
-    listing->error = page->error;
-    listing->ended = page->error || page->last;
+static int ask_for_more(struct listing *listing)
+{
+    const struct ipc_message more = {.type = IPC_QUEUE_MORE};
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < PAGES_ASKED; i++)
+        if (!ipc_call_is_pending(&listing->calls[i].call))
+            r = ipc_call(listing->control->channel, &listing->calls[i].call, &more);
+    return r;
+}
+
+static void on_page(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct listing *listing = CONTAINER_OF(call, struct page_call, call)->listing;
+
+    if (!reply) {
+        io_loop_stop(listing->control->loop);
+        return;
+    }
+    const struct ipc_queue_page *page = &reply->queue_page;
+    bool last = page->error || page->last;
+    if (!last)
+        ask_for_more(listing); /* what fails now does so again, for the next page's call */
     if (!page->error && !listing->page(listing->arg, page))
-        listing->ended = true;
+        last = true;
+    if (!last)
+        return;
+    listing->error = page->error;
+    listing->ended = true;
+    cancel_calls(listing);
+    io_loop_stop(listing->control->loop);
+}
+
+static void listing_init(struct listing *listing)
+{
+    for (size_t i = 0; i < PAGES_ASKED; i++)
+        listing->calls[i] = (struct page_call){.call.fn = on_page, .listing = listing};
 }
 
 int cli_control_list(struct cli_control *control, const struct ipc_queue_filter *filter,
                      bool (*page)(void *arg, const struct ipc_queue_page *page), void *arg)
 {
-    struct listing listing = {.page = page, .arg = arg};
-    struct ipc_message ask = {.type = IPC_QUEUE_LIST, .queue_filter = *filter};
-    int code = cli_control_ask(control, &ask, on_page, &listing);
+    struct listing listing = {.control = control, .page = page, .arg = arg};
+    const struct ipc_message ask = {.type = IPC_QUEUE_LIST, .queue_filter = *filter};
 
-    while (code == CLI_OK && !listing.ended) {
-        struct ipc_message more = {.type = IPC_QUEUE_MORE};
-        code = cli_control_ask(control, &more, on_page, &listing);
+    listing_init(&listing);
+    int r = ipc_call(control->channel, &listing.calls[0].call, &ask);
+    if (r == 0)
+        r = io_loop_run(control->loop);
+    if (!listing.ended) {
+        cancel_calls(&listing);
+        return complain_lost(control, r);
     }
-    if (code == CLI_OK && listing.error) {
+    if (listing.error) {
         cli_complain(control->command, "the server could not list the queue: %s",
                      strerror(-listing.error));
         return CLI_BAD_NEWS;
     }
-    return code;
+    return CLI_OK;
 }

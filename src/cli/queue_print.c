@@ -59,15 +59,18 @@ void queue_format_wait_only(const struct ipc_queue_row *row, int64_t now_us, str
         out, span_from_cstr(row->wait < IPC_WAIT_COUNT ? waits[row->wait].text : "(unknown)"));
     if (row->next_attempt_us > now_us) {
         format_span_of_time(now_us, row->next_attempt_us, pause);
-        buffer_printf(out, " in %s", pause);
+        buffer_append_span(out, SPAN(" in "));
+        buffer_append_span(out, span_from_cstr(pause));
     }
 }
 
 void queue_format_wait(const struct ipc_queue_row *row, int64_t now_us, struct buffer *out)
 {
     queue_format_wait_only(row, now_us, out);
-    if (row->why.size)
-        buffer_printf(out, ": %.*s", SPAN_ARG(row->why));
+    if (row->why.size) {
+        buffer_append_span(out, SPAN(": "));
+        buffer_append_span(out, row->why);
+    }
 }
 
 static struct span shown_sender(struct span sender)
@@ -75,22 +78,23 @@ static struct span shown_sender(struct span sender)
     return sender.size ? sender : SPAN("<>");
 }
 
-static void add_row(struct cli_table *t, const struct ipc_queue_row *row, int64_t now_us)
+/* `wait` is for its work, kept from row to row. */
+static void add_row(struct cli_table *t, const struct ipc_queue_row *row, int64_t now_us,
+                    struct buffer *wait)
 {
     char id[ID_TEXT + 1], age[DURATION_SIZE];
-    struct buffer wait = BUFFER_INIT;
 
     id_format(&row->id, id);
     format_span_of_time(row->accepted_us, now_us, age);
-    queue_format_wait(row, now_us, &wait);
+    buffer_clear(wait);
+    queue_format_wait(row, now_us, wait);
     cli_table_add(t, span_from_cstr(id));
     cli_table_add(t, span_from_cstr(age));
-    cli_table_printf(t, "%llu", (unsigned long long)row->size_bytes);
+    cli_table_add_number(t, row->size_bytes);
     cli_table_add(t, shown_sender(row->sender));
     cli_table_add(t, row->address);
-    cli_table_printf(t, "%u", row->attempts);
-    cli_table_add(t, buffer_span(&wait));
-    buffer_done(&wait);
+    cli_table_add_number(t, row->attempts);
+    cli_table_add(t, buffer_span(wait));
 }
 
 int queue_print_page(const struct ipc_queue_page *page, bool first)
@@ -99,12 +103,14 @@ int queue_print_page(const struct ipc_queue_page *page, bool first)
         {"ID", false},        {"AGE", true},      {"SIZE", true},       {"SENDER", false},
         {"RECIPIENT", false}, {"ATTEMPTS", true}, {"WAITS FOR", false},
     };
+    struct buffer wait = BUFFER_INIT;
     struct cli_table t;
 
     cli_table_init(&t, columns, ARRAY_SIZE(columns));
     t.untitled = !first;
     for (size_t i = 0; i < page->row_count; i++)
-        add_row(&t, &page->rows[i], page->now_us);
+        add_row(&t, &page->rows[i], page->now_us, &wait);
+    buffer_done(&wait);
     int result = cli_table_print(&t, stdout);
     cli_table_done(&t);
     return result;
@@ -180,11 +186,11 @@ static void add_sum(struct cli_table *t, const struct ipc_queue_sum *sum, int64_
     char oldest[DURATION_SIZE];
 
     cli_table_add(t, sum->destination);
-    cli_table_printf(t, "%u", sum->paused + sum->ready + sum->active + sum->held);
-    cli_table_printf(t, "%u", sum->active);
-    cli_table_printf(t, "%u", sum->held);
+    cli_table_add_number(t, (uint64_t)sum->paused + sum->ready + sum->active + sum->held);
+    cli_table_add_number(t, sum->active);
+    cli_table_add_number(t, sum->held);
     for (size_t i = 0; i < IPC_QUEUE_AGES; i++)
-        cli_table_printf(t, "%u", sum->ages[i]);
+        cli_table_add_number(t, sum->ages[i]);
     format_span_of_time(sum->oldest_us, now_us, oldest);
     cli_table_add(t, span_from_cstr(oldest));
     cli_table_add(t, sum->why);

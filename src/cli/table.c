@@ -1,11 +1,14 @@
 #include "base/printable.h"
 #include "cli/cli.h"
 
-#include <stdarg.h>
 #include <uniwidth.h>
 
 static size_t width_of(struct span text)
 {
+    size_t plain = printable_plain_size(text);
+
+    if (plain == text.size) /* as most cells are, of a listing that may have a million lines */
+        return plain;
     int width = u8_width((const uint8_t *)text.data, text.size, "UTF-8");
 
     return width > 0 ? (size_t)width : 0;
@@ -30,49 +33,70 @@ void cli_table_add(struct cli_table *t, struct span text)
         t->width[column] = width;
 }
 
-void cli_table_printf(struct cli_table *t, const char *format, ...)
+void cli_table_add_number(struct cli_table *t, uint64_t number)
 {
-    struct buffer b = BUFFER_INIT;
-    va_list args;
+    char digits[20];
+    size_t at = sizeof(digits);
 
-    va_start(args, format);
-    buffer_vprintf(&b, format, args);
-    va_end(args);
-    cli_table_add(t, buffer_span(&b));
-    buffer_done(&b);
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    cli_table_add(t, span_of(digits + at, sizeof(digits) - at));
+}
+
+static void add_blanks(struct buffer *line, size_t count)
+{
+    char *blanks = buffer_reserve(line, count);
+
+    if (blanks)
+        memset(blanks, ' ', count);
+    line->size += blanks ? count : 0;
 }
 
 /* The last column isn't padded on its right. */
-static void print_cell(const struct cli_table *t, size_t column, const char *text, FILE *to)
+static void add_cell(const struct cli_table *t, size_t column, struct span text,
+                     struct buffer *line)
 {
     bool last = column + 1 == t->column_count, right = t->columns[column].right;
-    int padding = (int)(t->width[column] - width_of(span_from_cstr(text)));
+    size_t padding = right || !last ? t->width[column] - width_of(text) : 0;
 
-    fprintf(to, "%*s%s%*s%s", right ? padding : 0, "", text, right || last ? 0 : padding, "",
-            last ? "\n" : "  ");
+    if (!right)
+        buffer_append_span(line, text);
+    add_blanks(line, padding);
+    if (right)
+        buffer_append_span(line, text);
+    buffer_append_span(line, last ? SPAN("\n") : SPAN("  "));
 }
 
-static void print_titles(const struct cli_table *t, FILE *to)
+static void add_titles(const struct cli_table *t, const struct cli_style *style,
+                       struct buffer *lines)
 {
-    const struct cli_style *style = cli_style(to);
-
-    fputs(style->bold, to);
+    buffer_append_span(lines, span_from_cstr(style->bold));
     for (size_t i = 0; i < t->column_count; i++)
-        print_cell(t, i, t->columns[i].title, to);
-    fputs(style->reset, to);
+        add_cell(t, i, span_from_cstr(t->columns[i].title), lines);
+    buffer_append_span(lines, span_from_cstr(style->reset));
 }
 
 int cli_table_print(const struct cli_table *t, FILE *to)
 {
-    const char *cell = t->cells.data;
+    struct buffer lines = BUFFER_INIT;
+    struct span cell = span_of(t->cells.data, 0);
+    int r = buffer_error(&t->cells);
 
-    if (buffer_error(&t->cells))
-        return buffer_error(&t->cells);
-    if (!t->untitled)
-        print_titles(t, to);
-    for (size_t i = 0; i < t->cell_count; i++, cell += strlen(cell) + 1)
-        print_cell(t, i % t->column_count, cell, to);
-    return 0;
+    if (r == 0 && !t->untitled)
+        add_titles(t, cli_style(to), &lines);
+    for (size_t i = 0; r == 0 && i < t->cell_count; i++) {
+        cell = span_from_cstr(cell.data);
+        add_cell(t, i % t->column_count, cell, &lines);
+        cell.data += cell.size + 1;
+    }
+    if (r == 0)
+        r = buffer_error(&lines);
+    if (r == 0 && lines.size)
+        fwrite(lines.data, 1, lines.size, to);
+    buffer_done(&lines);
+    return r;
 }
 
 void cli_table_done(struct cli_table *t)

@@ -3,14 +3,20 @@
  * administrator's program asks the queue. Included by ipc/catalogue.h.
  *
  * A listing comes in pages: the asker calls for the first with IPC_QUEUE_LIST and for each further
- * one with IPC_QUEUE_MORE, so a slow terminal slows nobody. One listing a connection at a time; a
- * new IPC_QUEUE_LIST ends the old one.
+ * one with IPC_QUEUE_MORE, so a slow terminal slows nobody. It may ask for several ahead, which are
+ * answered in order: then the next page is made while it works on one. One listing a connection at
+ * a time; a new IPC_QUEUE_LIST ends the old one.
  */
 #pragma once
 
 #include "mail/envelope.h"
 
-enum { IPC_QUEUE_PAGE_ROWS = 256, IPC_QUEUE_SUMMARY_ROWS = 1000, IPC_QUEUE_WHY_MAX = 512 };
+enum {
+    IPC_QUEUE_PAGE_ROWS = 256,
+    IPC_QUEUE_PAGES_ASKED = 4, /* at a time; what is asked beyond is refused */
+    IPC_QUEUE_SUMMARY_ROWS = 1000,
+    IPC_QUEUE_WHY_MAX = 512
+};
 
 enum ipc_queue_state {
     IPC_QUEUE_PAUSED = 1, /* waits for its next attempt */

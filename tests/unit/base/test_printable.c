@@ -44,6 +44,15 @@ static void escapes(void **state)
     }
 }
 
+static void plain_text_is_measured(void **state)
+{
+    assert_int_equal(printable_plain_size(SPAN("")), 0);
+    assert_int_equal(printable_plain_size(SPAN(" ~a")), 3);
+    assert_int_equal(printable_plain_size(SPAN("ab\x7f")), 2);
+    assert_int_equal(printable_plain_size(SPAN("a\x1f")), 1);
+    assert_int_equal(printable_plain_size(SPAN("\xc3\xbc")), 0);
+}
+
 static void limit_is_reported(void **state)
 {
     struct buffer b = BUFFER_LIMITED(4);
@@ -55,6 +64,7 @@ static void limit_is_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(escapes),
+                                       cmocka_unit_test(plain_text_is_measured),
                                        cmocka_unit_test(limit_is_reported)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,10 +26,10 @@ static void aligned(void **state)
     cli_table_init(&t, columns, ARRAY_SIZE(columns));
     assert_prints(&t, "id  size  why\n");
     cli_table_add(&t, SPAN("A1"));
-    cli_table_printf(&t, "%d", 12345);
+    cli_table_add_number(&t, 12345);
     cli_table_add(&t, SPAN("full"));
     cli_table_add(&t, SPAN("B"));
-    cli_table_printf(&t, "%d", 7);
+    cli_table_add_number(&t, 7);
     cli_table_add(&t, SPAN(""));
     assert_prints(&t, "id   size  why\nA1  12345  full\nB       7  \n");
     cli_table_done(&t);

@@ -1,5 +1,5 @@
 /*
- * Listings of what waits. While the client prints a page the next one is prepared, so that a long
+ * Listings of what waits. While the client prints a page the next one is made, so that a long
  * listing is as fast as the slower of the two.
  */
 #include "proc/queue/control/control.h"
@@ -13,10 +13,10 @@
 struct listing {
     struct control_client *client;
     struct walk *walk;
-    uint64_t token; /* of the call that waits for a page */
-    bool waiting;   /* such a call is there */
-    bool is_ready;  /* the walk has a batch that wasn't given out */
-    bool ended;     /* the last page was given */
+    uint64_t tokens[IPC_QUEUE_PAGES_ASKED]; /* of the calls that wait for a page, in order */
+    size_t waiting;                         /* how many these are */
+    bool is_ready;                          /* the walk has a batch that wasn't given out */
+    bool ended;                             /* the last page was given */
 };
 
 /* ---- the page ---- */
@@ -84,6 +84,27 @@ static void add_entry(const struct walk *w, struct page *page, const struct walk
             add_row(w->queue, page, entry, m, &m->recipients[i], &e);
 }
 
+static void answer_error(struct control_client *client, uint64_t token, int error)
+{
+    struct ipc_message m = {.type = IPC_QUEUE_PAGE, .queue_page = {.error = error, .last = true}};
+    ipc_reply(client->channel, token, &m);
+}
+
+static uint64_t take_token(struct listing *l)
+{
+    uint64_t token = l->tokens[0];
+
+    memmove(l->tokens, l->tokens + 1, --l->waiting * sizeof(l->tokens[0]));
+    return token;
+}
+
+/* Those that wait for a page that won't come. */
+static void answer_all(struct listing *l, int error)
+{
+    while (l->waiting)
+        answer_error(l->client, take_token(l), error);
+}
+
 /* Gives the batch out and goes for the next one. */
 static void answer(struct listing *l)
 {
@@ -91,7 +112,7 @@ static void answer(struct listing *l)
     struct ipc_message m = {.type = IPC_QUEUE_PAGE};
     struct walk *w = l->walk;
 
-    l->waiting = l->is_ready = false;
+    l->is_ready = false;
     l->ended = w->ended;
     if (page) {
         page->wire.rows = page->rows;
@@ -103,9 +124,11 @@ static void answer(struct listing *l)
     } else {
         m.queue_page.error = -ENOMEM;
     }
-    ipc_reply(l->client->channel, l->token, &m);
+    ipc_reply(l->client->channel, take_token(l), &m);
     free(page);
-    if (!w->ended)
+    if (w->ended)
+        answer_all(l, 0);
+    else
         walk_next(w);
 }
 
@@ -128,19 +151,13 @@ void listing_free(struct listing *l)
     free(l);
 }
 
-static void answer_error(struct control_client *client, uint64_t token, int error)
-{
-    struct ipc_message m = {.type = IPC_QUEUE_PAGE, .queue_page = {.error = error, .last = true}};
-    ipc_reply(client->channel, token, &m);
-}
-
-/* A call that waits for its page while another one comes: one listing at a time. */
+/* One listing at a time. */
 static void end_old(struct control_client *client)
 {
     struct listing *old = client->listing;
 
-    if (old && old->waiting)
-        answer_error(client, old->token, -ECANCELED);
+    if (old)
+        answer_all(old, -ECANCELED);
     client->listing = NULL;
     listing_free(old);
 }
@@ -158,8 +175,7 @@ void listing_start(struct control_client *client, const struct ipc_arrival *arri
         return;
     }
     l->client = client;
-    l->token = arrival->token;
-    l->waiting = true;
+    l->tokens[l->waiting++] = arrival->token;
     client->listing = l;
     walk_next(l->walk);
 }
@@ -168,12 +184,11 @@ void listing_more(struct control_client *client, const struct ipc_arrival *arriv
 {
     struct listing *l = client->listing;
 
-    if (!l || l->waiting || l->ended) {
+    if (!l || l->waiting == IPC_QUEUE_PAGES_ASKED || l->ended) {
         answer_error(client, arrival->token, -EINVAL);
         return;
     }
-    l->token = arrival->token;
-    l->waiting = true;
+    l->tokens[l->waiting++] = arrival->token;
     if (l->is_ready)
         answer(l);
 }

@@ -141,6 +141,15 @@ static size_t count_rows(const struct walk *w, struct spool_message *m, uint32_t
     return n;
 }
 
+static void add_entry(struct walk *w, struct spool_message *m, uint32_t first, uint32_t end)
+{
+    struct walk_entry *e = &w->entries[w->count++];
+
+    *e = (struct walk_entry){.id = m->id, .first_row = first, .end_row = end};
+    if (w->reads && spool_reader_open(w->queue->spool, m, &e->reader) < 0)
+        e->reader = NULL;
+}
+
 static void choose(struct walk *w)
 {
     size_t rows = 0;
@@ -160,8 +169,7 @@ static void choose(struct walk *w)
         }
         if (n == 0)
             continue;
-        w->entries[w->count++] =
-            (struct walk_entry){.id = m->id, .first_row = first, .end_row = end};
+        add_entry(w, m, first, end);
         rows += n;
     }
 }
@@ -200,12 +208,6 @@ static void close_entries(struct walk *w)
 
 static void read_on_thread(struct walk *w)
 {
-    for (size_t i = 0; i < w->count; i++) {
-        struct walk_entry *e = &w->entries[i];
-        struct spool_message *m = spool_find(w->queue->spool, &e->id);
-        if (spool_reader_open(w->queue->spool, m, &e->reader) < 0)
-            e->reader = NULL;
-    }
     w->job = (struct io_job){.run = read_entries, .done = entries_read};
     w->reading = true;
     io_pool_submit(w->queue->work_pool, &w->job);

@@ -146,6 +146,46 @@ static void more_without_a_listing_is_an_error(void **state)
     world_free(w);
 }
 
+/* Rows of pages that were asked for at once, and the errors of those that were too many. */
+struct asked {
+    struct ipc_call calls[IPC_QUEUE_PAGES_ASKED + 2];
+    size_t answered, rows, refused, lasts;
+};
+
+static struct asked asked;
+
+static void on_asked(struct ipc_call *call, const struct ipc_message *reply)
+{
+    assert_non_null(reply);
+    asked.answered++;
+    asked.rows += reply->queue_page.row_count;
+    asked.refused += reply->queue_page.error == -EINVAL;
+    asked.lasts += reply->queue_page.error == 0 && reply->queue_page.last;
+}
+
+static bool all_answered(struct world *w, void *arg)
+{
+    return asked.answered == ARRAY_SIZE(asked.calls);
+}
+
+static void pages_may_be_asked_for_ahead(void **state)
+{
+    struct world *w = begin();
+    send_to(w, "bob@here.example");
+    send_to(w, "anna@here.example");
+    asked = (struct asked){0};
+    for (size_t i = 0; i < ARRAY_SIZE(asked.calls); i++) {
+        struct ipc_message ask = {.type = i ? IPC_QUEUE_MORE : IPC_QUEUE_LIST};
+        asked.calls[i].fn = on_asked;
+        assert_int_equal(ipc_call(w->admin, &asked.calls[i], &ask), 0);
+    }
+    world_until(w, all_answered, NULL);
+    assert_int_equal(asked.rows, 2); /* each once, although there is one page */
+    assert_int_equal(asked.refused, 2);
+    assert_int_equal(asked.lasts, IPC_QUEUE_PAGES_ASKED);
+    world_free(w);
+}
+
 static void hold_release_and_retry(void **state)
 {
     struct world *w = begin();
@@ -472,6 +512,7 @@ int main(void)
         cmocka_unit_test(a_message_of_many_recipients_takes_many_pages),
         cmocka_unit_test(what_is_not_sealed_yet_still_waits),
         cmocka_unit_test(more_without_a_listing_is_an_error),
+        cmocka_unit_test(pages_may_be_asked_for_ahead),
         cmocka_unit_test(hold_release_and_retry),
         cmocka_unit_test(acts_on_a_destination),
         cmocka_unit_test(removes_by_sender_and_recipient),
