@@ -52,6 +52,24 @@ static int by_pattern(const void *left, const void *right)
     return conf_name_compare(a->pattern, b->pattern);
 }
 
+static int by_name(const void *left, const void *right)
+{
+    const struct conf_queue_domain *a = left, *b = right;
+
+    return conf_name_compare(a->name, b->name);
+}
+
+/* Sorts them. Returns where the first one has come. */
+static uint32_t sort_domains(struct conf_queue_domain *domains, size_t count)
+{
+    struct conf_queue_domain first = count ? domains[0] : (struct conf_queue_domain){0};
+
+    qsort(domains, count, sizeof(*domains), by_name);
+    const struct conf_queue_domain *found =
+        count ? bsearch(&first, domains, count, sizeof(*domains), by_name) : domains;
+    return (uint32_t)(found - domains);
+}
+
 static size_t add_routes(struct conf_queue_route *routes, size_t count,
                          const struct conf_route *from, size_t from_count, bool relay)
 {
@@ -71,6 +89,7 @@ int conf_cut_queue(const struct conf *c, uint64_t generation, struct arena *aren
         return -ENOMEM;
     for (size_t i = 0; i < c->domain_count; i++)
         domains[i] = (struct conf_queue_domain){c->domains[i].name, CONF_TRANSPORT_MAILBOX};
+    uint32_t first_domain = sort_domains(domains, c->domain_count);
     size_t route_count = add_routes(routes, 0, c->relays, c->relay_count, true);
     route_count = add_routes(routes, route_count, c->routes, c->route_count, false);
     qsort(routes, route_count, sizeof(*routes), by_pattern);
@@ -89,6 +108,7 @@ int conf_cut_queue(const struct conf *c, uint64_t generation, struct arena *aren
         .delay_notice_ms = c->retry.delay_notice,
         .domains = domains,
         .domain_count = c->domain_count,
+        .first_domain = first_domain,
         .routes = routes,
         .route_count = route_count,
         .postmaster = c->postmaster,

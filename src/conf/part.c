@@ -51,6 +51,7 @@ CODEC_DEFINE(
     CODEC_UINT(struct conf_queue, give_up_ms, TIME_MAX_MS),
     CODEC_UINT(struct conf_queue, delay_notice_ms, TIME_MAX_MS),
     CODEC_LIST(struct conf_queue, domains, domain_count, CONF_DOMAINS_MAX, &queue_domain_codec),
+    CODEC_UINT(struct conf_queue, first_domain, CONF_DOMAINS_MAX),
     CODEC_LIST(struct conf_queue, routes, route_count, 2 * CONF_DOMAINS_MAX, &queue_route_codec),
     CODEC_SPAN(struct conf_queue, postmaster, CONF_TEXT_MAX),
     CODEC_UINT(struct conf_queue, report_language, CONF_LANGUAGE_AUTO),

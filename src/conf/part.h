@@ -83,9 +83,10 @@ struct conf_queue {
     uint64_t retry_first_ms;
     uint64_t retry_max_ms;
     uint64_t give_up_ms;
-    uint64_t delay_notice_ms; /* 0: none */
-    struct conf_queue_domain *domains;
+    uint64_t delay_notice_ms;          /* 0: none */
+    struct conf_queue_domain *domains; /* by conf_name_compare() */
     size_t domain_count;
+    uint32_t first_domain;           /* place of the one that the configuration names first */
     struct conf_queue_route *routes; /* with the relays; by conf_name_compare() */
     size_t route_count;
     struct span postmaster;  /* may be empty */

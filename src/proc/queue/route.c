@@ -1,34 +1,44 @@
 #include "proc/queue/route.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 static const char HOST[] = "host:", MX[] = "mx:";
 
-static bool is_local(const struct conf_queue *conf, struct span domain)
+/* Domains and routes are sorted, and begin with their names, which are in lower case. */
+static int by_name(const void *name, const void *element)
 {
-    for (size_t i = 0; i < conf->domain_count; i++)
-        if (span_equal_nocase(conf->domains[i].name, domain))
-            return true;
-    return false;
+    struct span wanted = *(const struct span *)name, own = *(const struct span *)element;
+
+    for (size_t i = 0; i < wanted.size && i < own.size; i++) {
+        int order = (unsigned char)ascii_lower(wanted.data[i]) - (unsigned char)own.data[i];
+        if (order)
+            return order;
+    }
+    return (wanted.size > own.size) - (wanted.size < own.size);
 }
 
-/* The routes are sorted. */
+_Static_assert(offsetof(struct conf_queue_domain, name) == 0 &&
+                   offsetof(struct conf_queue_route, pattern) == 0,
+               "they begin with their names");
+
+static bool is_local(const struct conf_queue *conf, struct span domain)
+{
+    return conf->domain_count &&
+           bsearch(&domain, conf->domains, conf->domain_count, sizeof(*conf->domains), by_name);
+}
+
 static const struct conf_queue_route *lookup(const struct conf_queue *conf, struct span pattern)
 {
-    size_t low = 0, high = conf->route_count;
+    if (conf->route_count == 0)
+        return NULL;
+    return bsearch(&pattern, conf->routes, conf->route_count, sizeof(*conf->routes), by_name);
+}
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = conf_name_compare(conf->routes[middle].pattern, pattern);
-        if (order == 0)
-            return &conf->routes[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
+bool route_names(const struct conf_queue *conf, struct span domain)
+{
+    return is_local(conf, domain) || lookup(conf, domain);
 }
 
 /* The pattern ".bbb.example" is for all below bbb.example, not for itself. */

@@ -28,5 +28,8 @@ bool route_is_override(struct span domain);
  * `domain` and *out. */
 void route_find(const struct conf_queue *conf, struct span domain, struct route *out);
 
+/* It is delivered here, or a route or relay has its very name. */
+bool route_names(const struct conf_queue *conf, struct span domain);
+
 /* Changes when what route_find() says may have changed. */
 uint64_t route_fingerprint(const struct conf_queue *conf);

@@ -57,6 +57,27 @@ static void smtpd_gets_what_is_built(void **state)
     arena_done(&arena);
 }
 
+static void queue_finds_domains_by_name_and_knows_the_first(void **state)
+{
+    const struct conf *written = *state;
+    struct conf_domain turned[] = {written->domains[1], written->domains[0]};
+    struct arena arena = ARENA_INIT;
+    struct conf other = *written;
+    struct conf_queue part;
+
+    assert_int_equal(conf_cut_queue(written, 3, &arena, &part), 0);
+    assert_span(part.domains[0].name, "aaa.example");
+    assert_int_equal(part.first_domain, 0);
+    other.domains = turned;
+    assert_int_equal(conf_cut_queue(&other, 3, &arena, &part), 0);
+    assert_span(part.domains[0].name, "aaa.example");
+    assert_int_equal(part.first_domain, 1);
+    other.domain_count = 0;
+    assert_int_equal(conf_cut_queue(&other, 3, &arena, &part), 0);
+    assert_int_equal(part.first_domain, 0);
+    arena_done(&arena);
+}
+
 static void directory_gets_each_file_once(void **state)
 {
     struct arena arena = ARENA_INIT;
@@ -192,6 +213,8 @@ int main(void)
         cmocka_unit_test(any_address_is_each_of_the_machine),
         cmocka_unit_test_setup_teardown(resolver_gets_servers_and_anchor, setup, teardown),
         cmocka_unit_test_setup_teardown(the_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(queue_finds_domains_by_name_and_knows_the_first, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

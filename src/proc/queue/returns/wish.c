@@ -1,6 +1,7 @@
 #include "proc/queue/returns/wish.h"
 
 #include "mail/dsn.h"
+#include "proc/queue/route.h"
 
 /* The expansion that the child of this index came from; NULL when it is no child. */
 static const struct spool_expansion *expansion_of(const struct wish_source *s, uint32_t recipient)
@@ -46,18 +47,6 @@ struct span wish_original(const struct envelope_wish *wish,
     return made.data ? made : SPAN("");
 }
 
-/* One that is delivered here, or that a route or relay names. */
-static bool is_our_domain(const struct conf_queue *conf, struct span domain)
-{
-    for (size_t i = 0; i < conf->domain_count; i++)
-        if (span_equal_nocase(conf->domains[i].name, domain))
-            return true;
-    for (size_t i = 0; i < conf->route_count; i++)
-        if (span_equal_nocase(conf->routes[i].pattern, domain))
-            return true;
-    return false;
-}
-
 bool wish_may_have_receipts(const struct conf_queue *conf, const struct envelope *e)
 {
     struct span domain = span_from(e->sender, (size_t)(span_find_last(e->sender, '@') + 1));
@@ -65,5 +54,5 @@ bool wish_may_have_receipts(const struct conf_queue *conf, const struct envelope
     if (!e->sender.size || conf->receipts == CONF_RECEIPTS_NONE)
         return false;
     return conf->receipts == CONF_RECEIPTS_ALL || e->client.uid != UINT32_MAX ||
-           is_our_domain(conf, domain);
+           route_names(conf, domain);
 }

@@ -113,7 +113,8 @@ static struct span postmaster_of(const struct undelivered *u, char out[static EN
     if (conf->postmaster.size)
         return conf->postmaster;
     if (!queue_serves(u->queue, domain))
-        domain = conf->domain_count ? conf->domains[0].name : conf->hostname;
+        domain = conf->first_domain < conf->domain_count ? conf->domains[conf->first_domain].name
+                                                         : conf->hostname;
     int size = snprintf(out, ENVELOPE_ADDRESS_MAX, "postmaster@" SPAN_FMT,
                         SPAN_ARG(span_first(domain, 255)));
     return span_of(out, (size_t)size);

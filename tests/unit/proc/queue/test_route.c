@@ -72,6 +72,36 @@ static void without_routes_by_mx(void **state)
     assert_int_equal(route.next_hop.size, sizeof(longest) + 3);
 }
 
+/* Each of the many is found, by whatever place it has in the table; and nobody else. */
+static void many_domains(void **state)
+{
+    enum { COUNT = 1000 };
+    static char names[COUNT][24];
+    static struct conf_queue_domain many[COUNT];
+    const struct conf_queue large = {.domains = many, .domain_count = COUNT};
+    struct route route;
+
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(names[i], sizeof(names[i]), "d%04d.example", i);
+        many[i] = (struct conf_queue_domain){.name = span_from_cstr(names[i])};
+    }
+    for (int i = 0; i < COUNT; i++) {
+        route_find(&large, many[i].name, &route);
+        assert_int_equal(route.way, ROUTE_MAILBOX);
+        assert_true(route_names(&large, many[i].name));
+    }
+    route_find(&large, SPAN("d0000.exampl"), &route);
+    assert_int_equal(route.way, ROUTE_SMTP);
+    assert_false(route_names(&large, SPAN("z.example")));
+}
+
+static void named_by_a_route(void **state)
+{
+    assert_true(route_names(&conf, SPAN("here.example")));
+    assert_true(route_names(&conf, routes[2].pattern));
+    assert_false(route_names(&conf, SPAN("nobody.example")));
+}
+
 /* Each of the many is found, by whatever place it has in the table. */
 static void many_routes(void **state)
 {
@@ -119,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_most_exact_route), cmocka_unit_test(without_routes_by_mx),
-        cmocka_unit_test(many_routes), cmocka_unit_test(fingerprints)};
+        cmocka_unit_test(many_domains),         cmocka_unit_test(named_by_a_route),
+        cmocka_unit_test(many_routes),          cmocka_unit_test(fingerprints)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
