@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 
+import servers
 from servers import DOMAIN, free_port
 
 
@@ -22,10 +23,11 @@ class Tools:
         """`mail`: sessions, per_connection, size and recipients of the messages."""
         if self.source == "smtp-source" and mail.recipients == 1 and not domains:
             return self.smtp_source(port, mail, messages, to)
-        done = subprocess.run([self.build / "bench/bench_send"] + [str(value) for value in (
-            port, mail.sessions, mail.per_connection, messages, seconds, mail.size, to,
-            mail.recipients, domains)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            check=True, text=True)
+        words = (port, mail.sessions, mail.per_connection, messages, seconds, mail.size, to,
+                 mail.recipients, domains)
+        done = subprocess.run(servers.ENDS_WITH_US + [self.build / "bench/bench_send"]
+                              + [str(word) for word in words], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, check=True, text=True)
         result = json.loads(done.stdout)
         if result["failed"]:
             print(f"    {result['failed']} failed: {result['first_failure']}", flush=True)
@@ -45,8 +47,9 @@ class Tools:
 
     def idle(self, port, count):
         """Connections that say EHLO and stay until the process's standard input is closed."""
-        return subprocess.Popen([self.build / "bench/bench_send", str(port), str(count)]
-                                + ["0"] * 4 + ["x"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        return subprocess.Popen(servers.ENDS_WITH_US + [self.build / "bench/bench_send", str(port),
+                                                        str(count)] + ["0"] * 4 + ["x"],
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 class Sink:
@@ -54,7 +57,8 @@ class Sink:
 
     def __init__(self, tools):
         self.port = free_port()
-        self.process = subprocess.Popen([tools.build / "bench/bench_take", str(self.port)])
+        self.process = subprocess.Popen(servers.ENDS_WITH_US
+                                        + [tools.build / "bench/bench_take", str(self.port)])
         while socket.socket().connect_ex(("127.0.0.1", self.port)) != 0:
             time.sleep(0.02)
 

@@ -1,5 +1,4 @@
 """Works of bench/compare about size: much that waits, many connections."""
-import os
 import statistics
 import subprocess
 import time
@@ -9,6 +8,7 @@ from load import Sink
 
 NUMBERS_MAX = 1 << 22  # of bench_take
 SIZE = 2048
+HEAD = 150  # what bench_send puts before so many bytes
 
 
 class Load:
@@ -88,7 +88,7 @@ class Million:
     def at_rest(server, count):
         disk = stored(server)["stored MB"]
         figures = {**time_start(server), "MB": measure.pss_kib(server.root_pid()) / 1024,
-                   "disk : mail": disk * 1e6 / (count * SIZE)}
+                   "disk : mail": disk * 1e6 / (count * (SIZE + HEAD))}
         summaries = [time_list(server, "--summary")[0] for _ in range(3)]
         lists = [time_list(server) for _ in range(3)]
         return {**figures, "summary s": statistics.median(summaries),
@@ -99,7 +99,8 @@ class Million:
         rates = {"relay": ([], []), "accept": ([], [])}
         for turn in range(self.turns):
             print(f"    other mail beside it, turn {turn + 1} of {self.turns}", flush=True)
-            for kind, server in enumerate((full, empty)):
+            order = [(0, full), (1, empty)]
+            for kind, server in order if turn % 2 == 0 else reversed(order):
                 rates["relay"][kind].append(self.relay(server, sink, tools, args))
                 sent = tools.send(server.port, Load(50), args.messages, args.seconds,
                                   "+@other.test")

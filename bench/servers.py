@@ -22,6 +22,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 DOMAIN = "bench.test"
 USER = "bob"
+ENDS_WITH_US = ["setpriv", "--pdeathsig", "KILL"]  # the command behind it, however we end
 
 
 def free_port():
@@ -59,11 +60,10 @@ class Server:
 
     def start(self):
         with open(self.folder / "server.log", "ab") as log:
-            # A session of its own, so that Ctrl-C doesn't reach it before stop() does; and it ends
-            # with us, however we end.
+            # A session of its own, so that Ctrl-C doesn't reach it before stop() does.
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork",
-                 "--kill-child", "--mount-proc", HERE / "cage", self.folder] + self.command(),
+                ENDS_WITH_US + ["unshare", "--mount", "--pid", "--fork", "--kill-child",
+                                "--mount-proc", HERE / "cage", self.folder] + self.command(),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         for _ in range(1200):
             if self.process.poll() is not None:
@@ -249,6 +249,7 @@ in_flow_delay = 0
 default_process_limit = 300
 initial_destination_concurrency = 20
 default_destination_concurrency_limit = 50
+default_destination_recipient_limit = 1000
 virtual_destination_concurrency_limit = 50
 {hold}
 """
