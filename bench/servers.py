@@ -17,9 +17,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tests/lab/net"))
+import postfix_folder  # noqa: E402
+
 DOMAIN = "bench.test"
 USER = "bob"
 ENDS_WITH_US = ["setpriv", "--pdeathsig", "KILL"]  # the command behind it, however we end
@@ -218,17 +222,7 @@ class Postbuch(Server):
 
 # ---- Postfix ----
 
-MAIN_CF = """compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file = {folder}/mail.log
-maillog_file_prefixes = {folder}
-myhostname = mail.{domain}
-mydestination =
+MAIN_CF = """myhostname = mail.{domain}
 mynetworks = 127.0.0.0/8
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
@@ -236,13 +230,9 @@ smtputf8_enable = yes
 message_size_limit = 60000000
 mailbox_size_limit = 0
 virtual_mailbox_domains = {domain}
-virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = inline:{{ {{ {user}@{domain} = {domain}/{user}/ }} }}
-virtual_uid_maps = static:{uid}
-virtual_gid_maps = static:{gid}
 virtual_mailbox_limit = 0
 relayhost = [127.0.0.1]:{next_hop}
-smtpd_peername_lookup = no
 smtpd_client_connection_count_limit = 0
 smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination
 in_flow_delay = 0
@@ -254,27 +244,6 @@ virtual_destination_concurrency_limit = 50
 {hold}
 """
 
-MASTER_CF = """127.0.0.1:{port} inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-pickup unix n - n 60 1 pickup
-showq unix n - n - - showq
-flush unix n - n 1000? 0 flush
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-error unix - - n - - error
-retry unix - - n - - error
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-virtual unix - n n - - virtual
-anvil unix - - n - 1 anvil
-proxymap unix - - n - - proxymap
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
-
 
 class Postfix(Server):
     """Debian's Postfix with its default durability (each queue file and each mailbox file is
@@ -283,27 +252,19 @@ class Postfix(Server):
     name = "Postfix"
 
     def configure(self):
-        owner = self.make_mail_folder()
-        config = self.folder / "etc"
-        config.mkdir()
-        (self.folder / "data").mkdir()
-        shutil.chown(self.folder / "data", "postfix")
-        (self.folder / "queue").mkdir()
-        values = {"folder": self.folder, "domain": DOMAIN, "user": USER, "port": self.port,
-                  "uid": owner.pw_uid, "gid": owner.pw_gid, "next_hop": self.next_hop or 1,
+        values = {"domain": DOMAIN, "user": USER, "next_hop": self.next_hop or 1,
                   "hold": "smtpd_client_restrictions = check_client_access static:HOLD"
                   if self.way == "hold" else ""}
-        (config / "main.cf").write_text(MAIN_CF.format(**values))
-        (config / "master.cf").write_text(MASTER_CF.format(**values))
+        postfix_folder.make(self.folder, self.make_mail_folder(), MAIN_CF.format(**values),
+                            [f"127.0.0.1:{self.port}"], wakeup=300)
 
     def command(self):
-        return ["/usr/sbin/postfix", "-c", self.folder / "etc", "start-fg"]
+        return postfix_folder.command(self.folder, "start-fg")
 
     def stop(self):
         """`postfix start-fg` is a script around the master."""
         try:
-            self.run("/usr/sbin/postfix", "-c", self.folder / "etc", "stop",
-                     stderr=subprocess.DEVNULL)
+            self.run(*postfix_folder.command(self.folder, "stop"), stderr=subprocess.DEVNULL)
         except (OSError, IndexError, subprocess.CalledProcessError):
             pass  # it has ended
         super().stop()

@@ -1,66 +1,33 @@
 """Debian's Postfix in a folder of the test, as the mail server at an address of the small internet. It
 takes mail for bob in its domains into a Maildir, relays for the address that it has itself, and
 gives what is for loop.example to its peer."""
-import grp
 import pwd
 import shutil
 import socket
 import subprocess
 
 import lab
+from net import postfix_folder
 
 POSTFIX = shutil.which('postfix', path='/usr/sbin')
 
 MAIN_CF = '''\
-compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file = {folder}/mail.log
-maillog_file_prefixes = {folder}
 myhostname = {hostname}
-mydestination =
 inet_interfaces = {addresses}
 inet_protocols = all
-mynetworks = {networks}
+mynetworks = {ipv4}/32
 local_transport = error:no local mail
 alias_maps =
 smtp_bind_address = {ipv4}
-smtpd_peername_lookup = no
 smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
 virtual_mailbox_domains = {domains}
-virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = regexp:{{ {{/^bob@/ bob/}} }}
 virtual_minimum_uid = 1
 relay_domains = loop.example
 transport_maps = inline:{{ {{ loop.example = smtp:[{peer}]:25 }} }}
-virtual_uid_maps = static:{uid}
-virtual_gid_maps = static:{gid}
 minimal_backoff_time = 1s
 queue_run_delay = 1s
 notify_classes =
-'''
-
-MASTER_CF = '''\
-{services}
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 1 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-error unix - - n - - error
-retry unix - - n - - error
-smtp unix - - n - - smtp
-virtual unix - n n - - virtual
-anvil unix - - n - 1 anvil
-proxymap unix - - n - - proxymap
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
 '''
 
 
@@ -68,27 +35,20 @@ class Postfix:
     def __init__(self, folder, hostname, ipv4, ipv6, domains, name_server, peer):
         self.folder, self.ipv4, self.process = folder, ipv4, None
         owner = pwd.getpwnam('mail')
-        for name in ('etc', 'queue', 'data', 'mail'):
-            (folder / name).mkdir(parents=True)
-        shutil.chown(folder / 'data', 'postfix')
+        postfix_folder.make(folder, owner, MAIN_CF.format(
+            hostname=hostname, ipv4=ipv4, addresses=f'{ipv4}, {ipv6}', peer=peer,
+            domains=', '.join(domains)), (f'{ipv4}:25', f'[{ipv6}]:25'), wakeup=1)
+        (folder / 'mail').mkdir()
         shutil.chown(folder / 'mail', 'mail', 'mail')
-        (folder / 'etc/main.cf').write_text(MAIN_CF.format(
-            folder=folder, hostname=hostname, ipv4=ipv4, addresses=f'{ipv4}, {ipv6}',
-            networks=f'{ipv4}/32', peer=peer, domains=', '.join(domains), uid=owner.pw_uid,
-            gid=grp.getgrnam('mail').gr_gid))
-        services = '\n'.join(f'{ip}:25 inet n - n - - smtpd' for ip in (ipv4, f'[{ipv6}]'))
-        (folder / 'etc/master.cf').write_text(MASTER_CF.format(services=services))
         (folder / 'etc/resolv.conf').write_text(f'nameserver {name_server}\n')
-
-    def command(self, *arguments):
-        return ['/usr/sbin/postfix', '-c', str(self.folder / 'etc'), *arguments]
 
     def start(self):
         """It asks the name server of resolv.conf, so it gets one of its own."""
         mount = f'mount --bind {self.folder}/etc/resolv.conf /etc/resolv.conf && exec "$@"'
         with open(self.folder / 'start.log', 'wb') as log:
             self.process = subprocess.Popen(
-                ['unshare', '--mount', 'sh', '-c', mount, 'sh', *self.command('start-fg')],
+                ['unshare', '--mount', 'sh', '-c', mount, 'sh',
+                 *postfix_folder.command(self.folder, 'start-fg')],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         lab.eventually(lambda: self.process.poll() is not None or self._answers(), 'Postfix runs')
         assert self.process.poll() is None, (self.folder / 'start.log').read_text()
@@ -100,7 +60,7 @@ class Postfix:
 
     def stop(self):
         if self.process:
-            subprocess.run(self.command('stop'), stderr=subprocess.DEVNULL, check=False)
+            subprocess.run(postfix_folder.command(self.folder, 'stop'), stderr=subprocess.DEVNULL, check=False)
             self.process.wait(60)
             self.process = None
 
