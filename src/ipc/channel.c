@@ -9,12 +9,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 256 * 1024, FDS_MAX = 64 };
+enum {
+    READ_BYTES = 256 * 1024,
+    FDS_MAX = 64,
+    FDS_AT_ONCE = 16, /* of as many frames, in one system call */
+};
 
 /* A descriptor that goes with the frame that starts at this place of the output. */
 struct outgoing_fd {
     uint64_t at;
     int fd;
+    bool lent; /* its owner closes it */
+};
+
+union fds_control {
+    struct cmsghdr align;
+    char data[CMSG_SPACE(FDS_AT_ONCE * sizeof(int))];
 };
 
 struct ipc_channel {
@@ -31,6 +41,7 @@ struct ipc_channel {
     uint64_t out_base; /* place in the whole output of out.data[0] */
     struct outgoing_fd out_fds[FDS_MAX];
     size_t out_fd_count;
+    uint64_t out_fds_sent; /* the descriptors of all frames before this place are in the socket */
 
     struct buffer in;
     struct arena arena;
@@ -55,6 +66,16 @@ static void close_fds(const int *fds, size_t count)
         close(fds[i]);
 }
 
+/* The first of those that wait to be sent. */
+static void forget_fds(struct ipc_channel *ch, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!ch->out_fds[i].lent)
+            close(ch->out_fds[i].fd);
+    ch->out_fd_count -= count;
+    memmove(ch->out_fds, ch->out_fds + count, ch->out_fd_count * sizeof(ch->out_fds[0]));
+}
+
 static void destroy(struct ipc_channel *ch)
 {
     io_defer_cancel(&ch->flush);
@@ -63,8 +84,7 @@ static void destroy(struct ipc_channel *ch)
     if (ch->fd >= 0)
         close(ch->fd);
     close_fds(ch->in_fds, ch->in_fd_count);
-    for (size_t i = 0; i < ch->out_fd_count; i++)
-        close(ch->out_fds[i].fd);
+    forget_fds(ch, ch->out_fd_count);
     buffer_done(&ch->out);
     buffer_done(&ch->in);
     arena_done(&ch->arena);
@@ -136,33 +156,42 @@ static void set_events(struct ipc_channel *ch)
         io_watch_set(ch->watch, IO_READ | (ch->out_done < ch->out.size ? IO_WRITE : 0u));
 }
 
-/* One sendmsg: from out_done to the next frame that has a descriptor of its own. */
+static void attach_fds(const struct ipc_channel *ch, size_t count, union fds_control *control,
+                       struct msghdr *msg)
+{
+    msg->msg_control = control->data;
+    msg->msg_controllen = CMSG_SPACE(count * sizeof(int));
+    struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg);
+    *cmsg = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+                             .cmsg_type = SCM_RIGHTS,
+                             .cmsg_len = CMSG_LEN(count * sizeof(int))};
+    for (size_t i = 0; i < count; i++)
+        memcpy(CMSG_DATA(cmsg) + i * sizeof(int), &ch->out_fds[i].fd, sizeof(int));
+}
+
+/* One sendmsg: as many frames as there are descriptors for. The receiver takes descriptors in the
+ * order of their frames, so they may come before them; more only when those frames are gone, so
+ * that it never has to hold many. */
 static ssize_t send_some(struct ipc_channel *ch)
 {
-    union {
-        struct cmsghdr align;
-        char data[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    size_t end = ch->out.size;
-    bool with_fd = ch->out_fd_count && ch->out_fds[0].at == ch->out_base + ch->out_done;
+    union fds_control control = {0};
+    uint64_t start = ch->out_base + ch->out_done, end = ch->out_base + ch->out.size;
+    size_t count = ch->out_fd_count < FDS_AT_ONCE ? ch->out_fd_count : FDS_AT_ONCE;
 
-    if (ch->out_fd_count > with_fd)
-        end = (size_t)(ch->out_fds[with_fd].at - ch->out_base);
-    struct iovec part = {ch->out.data + ch->out_done, end - ch->out_done};
-    struct msghdr msg = {.msg_iov = &part, .msg_iovlen = 1};
-    if (with_fd) {
-        msg.msg_control = control.data;
-        msg.msg_controllen = sizeof(control.data);
-        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
-        *cmsg = (struct cmsghdr){
-            .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
-        memcpy(CMSG_DATA(cmsg), &ch->out_fds[0].fd, sizeof(int));
+    if (start < ch->out_fds_sent) {
+        end = ch->out_fds_sent;
+        count = 0;
+    } else if (ch->out_fd_count > count) {
+        end = ch->out_fds[count].at;
     }
+    struct iovec part = {ch->out.data + ch->out_done, (size_t)(end - start)};
+    struct msghdr msg = {.msg_iov = &part, .msg_iovlen = 1};
+    if (count)
+        attach_fds(ch, count, &control, &msg);
     ssize_t sent = sendmsg(ch->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent > 0 && with_fd) {
-        close(ch->out_fds[0].fd);
-        ch->out_fd_count--;
-        memmove(ch->out_fds, ch->out_fds + 1, ch->out_fd_count * sizeof(ch->out_fds[0]));
+    if (sent > 0 && count) {
+        forget_fds(ch, count);
+        ch->out_fds_sent = end;
     }
     return sent;
 }
@@ -211,32 +240,25 @@ static void on_wake(struct io_deferred *deferred)
         destroy(ch);
 }
 
+/* `fd`: < 0 none; else the frame's own when all is well. */
 static int queue_frame(struct ipc_channel *ch, const struct ipc_message *message, uint64_t token,
-                       int fd)
+                       struct outgoing_fd fd)
 {
-    uint64_t at = ch->out_base + ch->out.size;
-    int copy = -1;
-
-    if (fd >= 0) {
-        copy = ch->out_fd_count < FDS_MAX ? dup(fd) : -1;
-        if (copy < 0)
-            return ch->out_fd_count < FDS_MAX ? -errno : -EAGAIN;
-    }
-    int r = ipc_frame_encode(message, token, fd >= 0, &ch->out);
-    if (r < 0) {
-        if (copy >= 0)
-            close(copy);
+    fd.at = ch->out_base + ch->out.size;
+    if (fd.fd >= 0 && ch->out_fd_count == FDS_MAX)
+        return -EAGAIN;
+    int r = ipc_frame_encode(message, token, fd.fd >= 0, &ch->out);
+    if (r < 0)
         return r;
-    }
-    if (copy >= 0)
-        ch->out_fds[ch->out_fd_count++] = (struct outgoing_fd){at, copy};
+    if (fd.fd >= 0)
+        ch->out_fds[ch->out_fd_count++] = fd;
     io_defer(ch->loop, &ch->flush);
     return 0;
 }
 
 /* Queues a frame that needs credit of its class. */
 static int queue_with_credit(struct ipc_channel *ch, const struct ipc_message *message,
-                             uint64_t token, int fd)
+                             uint64_t token, struct outgoing_fd fd)
 {
     size_t before = ch->out.size;
     enum ipc_class class_ = ipc_row(message->type)->class_;
@@ -250,30 +272,34 @@ static int queue_with_credit(struct ipc_channel *ch, const struct ipc_message *m
     return r;
 }
 
+static const struct outgoing_fd no_fd = {.fd = -1};
+
 int ipc_notify_fd(struct ipc_channel *ch, const struct ipc_message *message, int fd)
 {
-    assert(ipc_row(message->type)->carries_fd == (fd >= 0));
+    assert(ipc_row(message->type)->carries_fd);
     if (ch->lost || ch->freed)
         return -EPIPE;
-    return queue_with_credit(ch, message, 0, fd);
+    struct outgoing_fd copy = {.fd = dup(fd)};
+    if (copy.fd < 0)
+        return -errno;
+    int r = queue_with_credit(ch, message, 0, copy);
+    if (r < 0)
+        close(copy.fd);
+    return r;
 }
 
 int ipc_notify(struct ipc_channel *ch, const struct ipc_message *message)
 {
-    return ipc_notify_fd(ch, message, -1);
+    assert(!ipc_row(message->type)->carries_fd);
+    return ch->lost || ch->freed ? -EPIPE : queue_with_credit(ch, message, 0, no_fd);
 }
 
-int ipc_call(struct ipc_channel *ch, struct ipc_call *call, const struct ipc_message *message)
-{
-    return ipc_call_fd(ch, call, message, -1);
-}
-
-int ipc_call_fd(struct ipc_channel *ch, struct ipc_call *call, const struct ipc_message *message,
-                int fd)
+static int start_call(struct ipc_channel *ch, struct ipc_call *call,
+                      const struct ipc_message *message, struct outgoing_fd fd)
 {
     uint64_t token;
 
-    assert(!call->channel && ipc_row(message->type)->carries_fd == (fd >= 0));
+    assert(!call->channel && ipc_row(message->type)->carries_fd == (fd.fd >= 0));
     if (ch->lost || ch->freed)
         return -EPIPE;
     int r = ipc_calls_add(&ch->calls, call, ipc_row(message->type)->reply, &token);
@@ -289,6 +315,27 @@ int ipc_call_fd(struct ipc_channel *ch, struct ipc_call *call, const struct ipc_
     return 0;
 }
 
+int ipc_call(struct ipc_channel *ch, struct ipc_call *call, const struct ipc_message *message)
+{
+    return start_call(ch, call, message, no_fd);
+}
+
+int ipc_call_lending(struct ipc_channel *ch, struct ipc_call *call,
+                     const struct ipc_message *message, int fd)
+{
+    return start_call(ch, call, message, (struct outgoing_fd){.fd = fd, .lent = true});
+}
+
+bool ipc_leave_fd(struct ipc_channel *ch, int fd)
+{
+    for (size_t i = ch->out_fd_count; i-- > 0;)
+        if (ch->out_fds[i].lent && ch->out_fds[i].fd == fd) {
+            ch->out_fds[i].lent = false;
+            return true;
+        }
+    return false;
+}
+
 void ipc_call_cancel(struct ipc_call *call)
 {
     if (!call->channel)
@@ -302,7 +349,7 @@ int ipc_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_message *
     assert(ipc_row(message->type)->is_reply);
     if (ch->lost || ch->freed)
         return 0;
-    int r = queue_frame(ch, message, token, -1);
+    int r = queue_frame(ch, message, token, no_fd);
     if (r == 0)
         ch->answers_owed--;
     return r;
@@ -345,7 +392,7 @@ void ipc_release(struct ipc_channel *ch, enum ipc_class class_, size_t bytes)
     struct ipc_message credit = {
         .type = IPC_CREDIT,
         .credit = {.class_ = (uint8_t)class_, .bytes = (uint32_t)ch->confirmable[class_]}};
-    if (queue_frame(ch, &credit, 0, -1) == 0) {
+    if (queue_frame(ch, &credit, 0, no_fd) == 0) {
         ch->received[class_] -= ch->confirmable[class_];
         ch->confirmable[class_] = 0;
     }
@@ -489,10 +536,7 @@ static void collect_fds(struct ipc_channel *ch, struct msghdr *msg)
 
 static ssize_t receive(struct ipc_channel *ch)
 {
-    union {
-        struct cmsghdr align;
-        char data[CMSG_SPACE(8 * sizeof(int))];
-    } control;
+    union fds_control control;
     size_t room = ch->in.capacity - ch->in.size;
 
     if (room < READ_BYTES / 2)

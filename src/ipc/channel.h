@@ -71,9 +71,12 @@ struct ipc_call {
 /* 0; -EAGAIN without credit; -EPIPE when the channel is lost; -EINVAL when a field is too long;
  * -ENOMEM. Only after 0 call->fn will be called, and exactly once, never from within ipc_call(). */
 int ipc_call(struct ipc_channel *channel, struct ipc_call *call, const struct ipc_message *message);
-/* The same with a descriptor, which is duplicated into the message. */
-int ipc_call_fd(struct ipc_channel *channel, struct ipc_call *call,
-                const struct ipc_message *message, int fd);
+/* The same with a descriptor, which is lent until the frame was sent, at most to the end of the
+ * channel: whoever wants to close it asks ipc_leave_fd() first. */
+int ipc_call_lending(struct ipc_channel *channel, struct ipc_call *call,
+                     const struct ipc_message *message, int fd);
+/* Is it lent still? Then it's the channel's from now on, which closes it; else the owner does. */
+bool ipc_leave_fd(struct ipc_channel *channel, int fd);
 /* fn will not be called; does nothing when no call is under way. */
 void ipc_call_cancel(struct ipc_call *call);
 static inline bool ipc_call_is_pending(const struct ipc_call *call)
@@ -81,8 +84,9 @@ static inline bool ipc_call_is_pending(const struct ipc_call *call)
     return call->channel != NULL;
 }
 
-/* One-way. As ipc_call(). `fd` < 0: none; else it is duplicated into the message. */
+/* One-way. As ipc_call(). */
 int ipc_notify(struct ipc_channel *channel, const struct ipc_message *message);
+/* The same with a descriptor, which is duplicated into the message. */
 int ipc_notify_fd(struct ipc_channel *channel, const struct ipc_message *message, int fd);
 
 /* Answers a call; needs no credit. A reply on a lost channel is dropped and returns 0. */

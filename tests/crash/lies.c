@@ -26,7 +26,7 @@ static bool ask_client(struct lie *lie, int fd)
 {
     static uint64_t number;
     struct ipc_message m = {.type = IPC_CLIENT_CHECK, .client_check.client = ++number};
-    return ipc_call_fd(directory, &lie->call, &m, fd) == 0;
+    return ipc_call_lending(directory, &lie->call, &m, fd) == 0;
 }
 
 /* At whose other end root is. */

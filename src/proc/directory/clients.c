@@ -28,54 +28,43 @@ static void take_ip(const union any_address *from, uint8_t out[static 16])
     memcpy(out + sizeof(mapped), &from->v4.sin_addr, 4);
 }
 
-static int identify_remote(int fd, struct client_peer *out)
+/* Only what was accepted from a listener has its path and still takes no connections itself: the
+ * ends of socket pairs, of which smtpd has some with root at their other end, have no name. */
+static int identify_local(int fd, struct client_peer *out)
+{
+    union any_address own = {0};
+    struct ucred peer;
+    socklen_t own_size = sizeof(own), size = sizeof(peer);
+    int listens = 1;
+    socklen_t listens_size = sizeof(listens);
+
+    if (getsockname(fd, &own.any, &own_size) < 0 ||
+        own_size <= offsetof(struct sockaddr_un, sun_path) || own.local.sun_path[0] == '\0' ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_size) < 0 || listens ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid == UINT32_MAX)
+        return -EACCES;
+    *out = (struct client_peer){.uid = peer.uid};
+    return 0;
+}
+
+int client_identify(int fd, struct client_peer *out)
 {
     union any_address from = {0};
     socklen_t size = sizeof(from);
 
     if (getpeername(fd, &from.any, &size) < 0)
-        return -ENOTCONN;
-    if (from.any.sa_family != AF_INET && from.any.sa_family != AF_INET6)
+        return errno == ENOTCONN ? -ENOTCONN : -EACCES;
+    switch (from.any.sa_family) {
+    case AF_UNIX:
+        return identify_local(fd, out);
+    case AF_INET:
+    case AF_INET6:
+        out->uid = UINT32_MAX;
+        take_ip(&from, out->ip);
+        return 0;
+    default:
         return -EACCES;
-    out->uid = UINT32_MAX;
-    take_ip(&from, out->ip);
-    return 0;
-}
-
-/* Only what was accepted from a listener has its path and still takes no connections itself: the
- * ends of socket pairs, of which smtpd has some with root at their other end, have no name. */
-static int identify_local(int fd, const union any_address *own, socklen_t own_size,
-                          struct client_peer *out)
-{
-    struct ucred peer;
-    socklen_t size = sizeof(peer);
-    int listens = 1;
-    socklen_t listens_size = sizeof(listens);
-
-    if (own_size <= offsetof(struct sockaddr_un, sun_path) || own->local.sun_path[0] == '\0' ||
-        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_size) < 0 || listens ||
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-        return -EACCES;
-    *out = (struct client_peer){.uid = peer.uid};
-    return peer.uid == UINT32_MAX ? -EACCES : 0;
-}
-
-int client_identify(int fd, struct client_peer *out)
-{
-    union any_address own = {0};
-    socklen_t size = sizeof(own);
-    struct client_peer peer = {0};
-    int r;
-
-    if (getsockname(fd, &own.any, &size) < 0)
-        return -EACCES;
-    if (own.any.sa_family == AF_UNIX)
-        r = identify_local(fd, &own, size, &peer);
-    else
-        r = identify_remote(fd, &peer);
-    if (r == 0)
-        *out = peer;
-    return r;
+    }
 }
 
 /* ---- the table ---- */

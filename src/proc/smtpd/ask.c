@@ -42,7 +42,7 @@ static void answer_unavailable(struct smtpd_ask *ask)
 static int tell_of_client(struct smtpd_session *s, struct ipc_call *call)
 {
     struct ipc_message m = {.type = IPC_CLIENT_CHECK, .client_check.client = s->number};
-    int r = ipc_call_fd(s->smtpd->directory, call, &m, s->fd);
+    int r = ipc_call_lending(s->smtpd->directory, call, &m, s->fd);
 
     if (r == 0)
         s->epoch = s->smtpd->directory_epoch;

@@ -35,6 +35,16 @@ static void fill_settings(struct smtpd_listener *l, const struct conf_smtpd *con
     };
 }
 
+/* Inherited by what is accepted. A reply must not wait for the last one's acknowledgement; and the
+ * acknowledgement of the first command goes with its reply, as that of all others. */
+static void set_options(const struct smtpd_listener *l)
+{
+    if (l->local)
+        return;
+    setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    setsockopt(l->fd, IPPROTO_TCP, TCP_QUICKACK, &(int){0}, sizeof(int));
+}
+
 int smtpd_listener_add(struct smtpd_generation *g, struct span name, struct span service, int fd)
 {
     struct smtpd_listener *l = calloc(1, sizeof(*l));
@@ -54,9 +64,7 @@ int smtpd_listener_add(struct smtpd_generation *g, struct span name, struct span
             l->normalize = g->conf.listeners[i].normalize;
             l->normalize_count = g->conf.listeners[i].normalize_count;
         }
-    /* Inherited by what is accepted: a reply must not wait for the last one's acknowledgement. */
-    if (!l->local)
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    set_options(l);
     list_append(&g->listeners, &l->link);
     return 0;
 }

@@ -23,7 +23,8 @@ static void session_free(struct smtpd_session *s)
     }
     io_defer_cancel(&s->turn);
     io_watch_free(s->watch);
-    close(s->fd);
+    if (!smtpd->directory || !ipc_leave_fd(smtpd->directory, s->fd))
+        close(s->fd);
     buffer_done(&s->input);
     list_remove(&s->link);
     smtpd_generation_unref(s->listener->generation);
@@ -68,6 +69,12 @@ static void read_more(struct smtpd_session *s)
         s->broken = true;
 }
 
+/* Last words leave together with the end of our half, in one packet. */
+static bool will_end(const struct smtpd_session *s)
+{
+    return smtp_server_is_over(s->server) && !s->lingering;
+}
+
 static void write_out(struct smtpd_session *s)
 {
     struct span out = smtp_server_output(s->server);
@@ -75,7 +82,7 @@ static void write_out(struct smtpd_session *s)
     /* A pipelining client waits for the last reply anyway: one write for all of them. */
     if (out.size == 0 || (smtp_server_is_waiting(s->server) && out.size < HOLD_OUTPUT_MAX))
         return;
-    ssize_t n = write(s->fd, out.data, out.size);
+    ssize_t n = send(s->fd, out.data, out.size, will_end(s) ? MSG_MORE : 0);
     if (n >= 0)
         smtp_server_sent(s->server, (size_t)n);
     else if (errno != EAGAIN && errno != EINTR)

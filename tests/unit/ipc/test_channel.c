@@ -2,8 +2,11 @@
 
 #include "ipc/channel.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Two ends of a channel in one loop: `near` calls, `far` answers. */
@@ -18,6 +21,7 @@ struct ends {
     bool hold;
     int near_lost, far_lost;
     int fd;
+    int files; /* descriptors that came with the frame that names their inode */
 };
 
 struct question {
@@ -64,6 +68,24 @@ static void on_file(void *owner, const struct ipc_arrival *arrival)
     e->fd = arrival->fd;
 }
 
+static uint64_t inode_of(int fd)
+{
+    struct stat st;
+    assert_int_equal(fstat(fd, &st), 0);
+    return st.st_ino;
+}
+
+static void on_check(void *owner, const struct ipc_arrival *arrival)
+{
+    struct ends *e = owner;
+    static const struct ipc_message verdict = {.type = IPC_CLIENT_VERDICT};
+
+    assert_int_equal(inode_of(arrival->fd), arrival->message->client_check.client);
+    close(arrival->fd);
+    e->files++;
+    assert_int_equal(ipc_reply(arrival->channel, arrival->token, &verdict), 0);
+}
+
 static void on_far_lost(void *owner, struct ipc_channel *channel, int error)
 {
     ((struct ends *)owner)->far_lost = error ? error : 1;
@@ -75,7 +97,11 @@ static void on_near_lost(void *owner, struct ipc_channel *channel, int error)
 }
 
 static const struct ipc_handler far_handlers[] = {
-    {IPC_EXPAND, on_expand}, {IPC_UPLOAD_CHUNK, on_chunk}, {IPC_FILE, on_file}};
+    {IPC_EXPAND, on_expand},
+    {IPC_UPLOAD_CHUNK, on_chunk},
+    {IPC_FILE, on_file},
+    {IPC_CLIENT_CHECK, on_check},
+};
 static const struct ipc_role far_role = {"near", far_handlers, ARRAY_SIZE(far_handlers),
                                          on_far_lost, true};
 static const struct ipc_role near_role = {"far", NULL, 0, on_near_lost, false};
@@ -235,6 +261,77 @@ static void descriptors_come_with_their_frames(void **state)
     tear_down(&e);
 }
 
+static int new_file(void)
+{
+    int fd = memfd_create("test", 0);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void lend(struct ends *e, struct question *q, int fd)
+{
+    struct ipc_message check = {.type = IPC_CLIENT_CHECK, .client_check.client = inode_of(fd)};
+
+    q->call.fn = on_reply;
+    assert_int_equal(ipc_call_lending(e->near, &q->call, &check, fd), 0);
+}
+
+/* Several go in one system call, also when the socket takes their frames in pieces. */
+static void many_descriptors_keep_their_frames(void **state)
+{
+    enum { ROUNDS = 20, EACH = 30 };
+    static char bytes[IPC_CHUNK_MAX];
+    struct ipc_message chunk = {.type = IPC_UPLOAD_CHUNK,
+                                .upload_chunk = {.upload = 1, .bytes = {bytes, sizeof(bytes)}}};
+    static struct question q[EACH], bodies[EACH];
+    struct ends e;
+    int fds[EACH];
+
+    set_up(&e, true);
+    for (int i = 0; i < EACH; i++)
+        fds[i] = new_file();
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < EACH; i++) {
+            lend(&e, &q[i], fds[i]);
+            bodies[i].call.fn = on_reply;
+            if (i % (round + 1) == 0)
+                assert_int_equal(ipc_call(e.near, &bodies[i].call, &chunk), 0);
+        }
+        run(&e);
+        assert_int_equal(e.files, (round + 1) * EACH);
+    }
+    for (int i = 0; i < EACH; i++)
+        assert_int_equal(close(fds[i]), 0); /* they were lent only */
+    tear_down(&e);
+}
+
+static void what_is_lent_can_be_left(void **state)
+{
+    struct ends e;
+    struct question q[3] = {0};
+    int sent = new_file(), left = new_file(), unsent = new_file();
+
+    set_up(&e, true);
+    lend(&e, &q[0], sent);
+    lend(&e, &q[1], left);
+    assert_true(ipc_leave_fd(e.near, left));
+    assert_false(ipc_leave_fd(e.near, left));
+    assert_int_equal(fcntl(left, F_GETFD), 0); /* until it was sent */
+    run(&e);
+    assert_int_equal(e.files, 2);
+    assert_int_equal(fcntl(left, F_GETFD), -1);
+    assert_false(ipc_leave_fd(e.near, sent));
+    assert_int_equal(close(sent), 0);
+
+    lend(&e, &q[2], unsent);
+    assert_true(ipc_leave_fd(e.near, unsent));
+    ipc_channel_free(e.near);
+    e.near = NULL;
+    assert_int_equal(fcntl(unsent, F_GETFD), -1);
+    assert_int_equal(q[2].failures, 1);
+    tear_down(&e);
+}
+
 /* Sends a descriptor over a socket that nobody reads. */
 static int leave_on_its_way(int fd, int passenger)
 {
@@ -324,6 +421,8 @@ int main(void)
                                        cmocka_unit_test(calls_are_bounded),
                                        cmocka_unit_test(held_bodies_stop_the_sender),
                                        cmocka_unit_test(descriptors_come_with_their_frames),
+                                       cmocka_unit_test(many_descriptors_keep_their_frames),
+                                       cmocka_unit_test(what_is_lent_can_be_left),
                                        cmocka_unit_test(too_many_descriptors_wait_for_others),
                                        cmocka_unit_test(a_hostile_peer_is_cut_off)};
     return cmocka_run_group_tests(tests, NULL, NULL);

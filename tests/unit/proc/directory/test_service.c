@@ -116,7 +116,7 @@ static void ask_fd(struct world *w, struct ipc_channel *channel, const struct ip
 {
     w->answered = false;
     w->call.fn = on_reply;
-    assert_int_equal(ipc_call_fd(channel, &w->call, message, fd), 0);
+    assert_int_equal(ipc_call_lending(channel, &w->call, message, fd), 0);
     turns(w);
     assert_true(w->answered);
 }
