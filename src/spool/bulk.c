@@ -18,7 +18,7 @@ struct bulk_write {
     struct spool_upload *upload;
     size_t extent; /* index in the upload */
     size_t size;
-    char data[];
+    struct recent_extent *memory;
 };
 
 struct credit {
@@ -69,10 +69,22 @@ uint64_t spool_upload_size(const struct spool_upload *upload)
 
 /* ---- Filling ---- */
 
+static struct bulk_write *write_new(struct spool_upload *upload)
+{
+    struct bulk_write *write = malloc(sizeof(*write));
+    struct recent_extent *memory = write ? recent_take(&upload->spool->recent) : NULL;
+
+    if (!memory) {
+        free(write);
+        return NULL;
+    }
+    *write =
+        (struct bulk_write){.upload = upload, .extent = upload->extent_count, .memory = memory};
+    return write;
+}
+
 static int new_extent(struct spool_upload *upload)
 {
-    uint32_t bytes = upload->spool->options.extent_bytes;
-
     if (upload->extent_count == upload->extent_capacity) {
         size_t capacity = upload->extent_capacity ? upload->extent_capacity * 2 : 8;
         struct record_extent *extents = reallocarray(upload->extents, capacity, sizeof(*extents));
@@ -81,12 +93,16 @@ static int new_extent(struct spool_upload *upload)
         upload->extents = extents;
         upload->extent_capacity = capacity;
     }
-    upload->filling = malloc(sizeof(*upload->filling) + bytes);
+    upload->filling = write_new(upload);
     if (!upload->filling)
         return -ENOMEM;
-    *upload->filling = (struct bulk_write){.upload = upload, .extent = upload->extent_count};
     upload->extents[upload->extent_count++] = (struct record_extent){0};
     return 0;
+}
+
+static size_t written_bytes(const struct spool *spool, const struct bulk_write *write)
+{
+    return segment_align(write->size, spool->options.block_bytes);
 }
 
 static void queue_filled(struct spool_upload *upload)
@@ -95,7 +111,9 @@ static void queue_filled(struct spool_upload *upload)
     struct record_extent *extent = &upload->extents[write->extent];
 
     extent->bytes = (uint32_t)write->size;
-    extent->sum = record_sum(span_of(write->data, write->size));
+    extent->sum = record_sum(span_of(write->memory->data, write->size));
+    /* Whole blocks are written: what lies behind the extent is zeros. */
+    memset(write->memory->data + write->size, 0, written_bytes(upload->spool, write) - write->size);
     list_append(&upload->spool->bulk_writes, &write->link);
     upload->filling = NULL;
     upload->spool->tasks_due = true;
@@ -110,7 +128,7 @@ static int fill(struct spool_upload *upload, struct span *bytes)
         return r;
     struct bulk_write *write = upload->filling;
     size_t n = bytes->size < limit - write->size ? bytes->size : limit - write->size;
-    memcpy(write->data + write->size, bytes->data, n);
+    memcpy(write->memory->data + write->size, bytes->data, n);
     write->size += n;
     upload->size += n;
     upload->spool->bulk_pending_bytes += n;
@@ -125,20 +143,38 @@ static size_t queued(const struct spool_upload *upload)
     return upload->extent_count - (upload->filling ? 1 : 0);
 }
 
+/* More may come before all is on disk, so that the disk never waits for it. */
 static int give_credit(struct spool_upload *upload, spool_done_fn *done, void *arg)
 {
+    const struct spool_options *o = &upload->spool->options;
+    size_t ahead = o->ahead_bytes / o->extent_bytes;
+
     if (!done)
         return 0;
-    if (upload->written == queued(upload)) {
+    if (upload->written + ahead >= queued(upload)) {
         done(arg, 0);
         return 0;
     }
     struct credit *credit = malloc(sizeof(*credit));
     if (!credit)
         return -ENOMEM;
-    *credit = (struct credit){.done = done, .arg = arg, .after = queued(upload)};
+    *credit = (struct credit){.done = done, .arg = arg, .after = queued(upload) - ahead};
     list_append(&upload->credits, &credit->link);
     return 0;
+}
+
+/* Many uploads that have begun an extent each and send no more would keep all others out for ever:
+ * when nothing else will make room, their beginnings go to the disk. */
+static void make_room(struct spool *spool)
+{
+    if (!list_is_empty(&spool->bulk_writes) || spool->task_in_flight[TASK_BULK])
+        return;
+    LIST_EACH(&spool->uploads, link)
+    {
+        struct spool_upload *upload = CONTAINER_OF(link, struct spool_upload, link);
+        if (upload->filling && upload->filling->size >= spool->options.block_bytes)
+            queue_filled(upload);
+    }
 }
 
 int spool_upload_append(struct spool_upload *upload, struct span bytes, spool_done_fn *done,
@@ -148,8 +184,10 @@ int spool_upload_append(struct spool_upload *upload, struct span bytes, spool_do
 
     if (upload->error)
         return upload->error;
-    if (upload->spool->bulk_pending_bytes > upload->spool->options.upload_bytes)
+    if (upload->spool->bulk_pending_bytes > upload->spool->options.upload_bytes) {
+        make_room(upload->spool);
         return -EAGAIN;
+    }
     while (r == 0 && bytes.size)
         r = fill(upload, &bytes);
     if (r == 0)
@@ -196,6 +234,7 @@ static void drop_write(struct spool *spool, struct bulk_write *write)
 {
     spool->bulk_pending_bytes -= write->size;
     list_remove(&write->link);
+    recent_drop(&spool->recent, write->memory);
     free(write);
 }
 
@@ -313,8 +352,15 @@ struct bulk_task {
     struct bulk_write *writes[BATCH_WRITES];
     struct segment *segments[BATCH_WRITES];
     uint64_t offsets[BATCH_WRITES];
+    struct iovec parts[BATCH_WRITES];
     size_t count;
 };
+
+static bool is_next_to_the_last(const struct bulk_task *bulk, size_t i)
+{
+    return bulk->segments[i] == bulk->segments[i - 1] &&
+           bulk->offsets[i] == bulk->offsets[i - 1] + bulk->parts[i - 1].iov_len;
+}
 
 /* Neighbours go out in one write, and each segment is synced once: the batch is in order of place.
  */
@@ -322,9 +368,11 @@ static void bulk_run(struct spool_task *task)
 {
     struct bulk_task *bulk = CONTAINER_OF(task, struct bulk_task, task);
 
-    for (size_t i = 0; task->error == 0 && i < bulk->count; i++) {
-        struct iovec part = {bulk->writes[i]->data, bulk->writes[i]->size};
-        task->error = task->ops->write(bulk->segments[i]->handle, bulk->offsets[i], &part, 1);
+    for (size_t from = 0, to; task->error == 0 && from < bulk->count; from = to) {
+        for (to = from + 1; to < bulk->count && is_next_to_the_last(bulk, to);)
+            to++;
+        task->error = task->ops->write(bulk->segments[from]->handle, bulk->offsets[from],
+                                       &bulk->parts[from], (int)(to - from));
     }
     for (size_t i = 0; task->error == 0 && i < bulk->count; i++) {
         if (i + 1 == bulk->count || bulk->segments[i + 1] != bulk->segments[i])
@@ -366,7 +414,12 @@ static void fail_upload(struct spool_upload *upload, int error)
 static void finish_write(struct spool *spool, struct bulk_write *write, int error)
 {
     struct spool_upload *upload = write->upload;
+    const struct record_extent *extent = &upload->extents[write->extent];
 
+    if (!error) {
+        recent_keep(&spool->recent, write->memory, extent->segment, extent->offset, extent->bytes);
+        write->memory = NULL;
+    }
     drop_write(spool, write);
     upload->written += !error;
     /* A credit's receiver may abort the upload: what is in flight keeps it until here. */
@@ -482,6 +535,7 @@ struct spool_task *bulk_take(struct spool *spool)
         if (i == BATCH_WRITES || place(spool, write, &bulk->segments[i], &bulk->offsets[i]) < 0)
             break;
         list_remove(link);
+        bulk->parts[i] = (struct iovec){write->memory->data, written_bytes(spool, write)};
         bulk->writes[bulk->count++] = write;
         write->upload->in_flight++;
     }

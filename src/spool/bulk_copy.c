@@ -34,7 +34,8 @@ struct copy_task {
     struct compaction *compaction;
     struct move *move;
     struct segment **to; /* by extent; NULL: it stays where it is */
-    int result;          /* task.error is only the new segments' */
+    uint32_t block_bytes;
+    int result; /* task.error is only the new segments' */
 };
 
 static struct segment *source(const struct spool_reader *reader, uint64_t number)
@@ -50,11 +51,12 @@ static int copy_extent(struct copy_task *copy, size_t i, char *bytes)
 {
     struct spool_reader *reader = copy->move->reader;
     const struct record_extent *from = &reader->meta.extents[i];
-    struct iovec part = {bytes, from->bytes};
+    struct iovec part = {bytes, segment_align(from->bytes, copy->block_bytes)};
     int r = reader_read_verified(reader, source(reader, from->segment), from->offset, bytes,
                                  from->bytes, from->sum);
     if (r < 0)
         return r;
+    memset(bytes + from->bytes, 0, part.iov_len - from->bytes);
     r = copy->task.ops->write(copy->to[i]->handle, copy->move->extents[i].offset, &part, 1);
     copy->task.error = r;
     return r;
@@ -68,7 +70,8 @@ static void copy_run(struct spool_task *task)
 
     for (size_t i = 0; r == 0 && i < count; i++) {
         uint32_t bytes = copy->move->reader->meta.extents[i].bytes;
-        char *buffer = copy->to[i] ? malloc(bytes + 1u) : NULL;
+        uint64_t room = segment_align(bytes, copy->block_bytes);
+        char *buffer = copy->to[i] ? recent_memory(room) : NULL;
         if (!copy->to[i])
             continue;
         r = buffer ? copy_extent(copy, i, buffer) : -ENOMEM;
@@ -181,6 +184,7 @@ struct spool_task *bulk_copy_take(struct spool *spool, struct compaction *c)
         return NULL;
     task_init(&copy->task, spool, copy_run, copy_finish);
     copy->compaction = c;
+    copy->block_bytes = spool->options.block_bytes;
     copy->move = CONTAINER_OF(c->copies.next, struct move, link);
     spool->bulk_wanted = 0;
     if (give_places(spool, copy) < 0) {

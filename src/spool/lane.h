@@ -5,6 +5,7 @@
 #pragma once
 
 #include "spool/index.h"
+#include "spool/recent.h"
 #include "spool/spool.h"
 
 /* ---- Pending appends (append.c) ----
@@ -131,6 +132,7 @@ struct spool {
     struct list uploads;
     struct list bulk_writes; /* extents to be written */
     uint64_t bulk_pending_bytes;
+    struct recent recent;
     struct segment *bulk_open;
     size_t bulk_wanted; /* compaction waits for room for as many bytes */
 

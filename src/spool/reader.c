@@ -38,6 +38,7 @@ int spool_reader_open(struct spool *spool, struct spool_message *message, struct
     if (!reader)
         return -ENOMEM;
     *reader = (struct spool_reader){.ops = spool->ops,
+                                    .recent = &spool->recent,
                                     .id = message->id,
                                     .home = message->home,
                                     .offset = message->offset,
@@ -268,7 +269,9 @@ int reader_read_verified(struct spool_reader *reader, struct segment *segment, u
                          char *to, size_t size, uint64_t sum)
 {
     bool was_damaged = reader->is_damaged;
-    int r = read_exactly(reader, segment, offset, to, size);
+    bool is_recent = !reader->flags && size <= UINT32_MAX &&
+                     recent_read(reader->recent, segment->number, offset, (uint32_t)size, to);
+    int r = is_recent ? 0 : read_exactly(reader, segment, offset, to, size);
 
     if (r == 0 && record_sum(span_of(to, size)) == sum)
         return 0;
@@ -314,9 +317,12 @@ static int read_extent(struct spool_reader *reader, size_t index)
     if (!segment || extent->offset > segment->size_bytes ||
         extent->bytes > segment->size_bytes - extent->offset)
         return damaged(reader);
-    free(reader->extent);
     reader->extent_index = SIZE_MAX;
-    reader->extent = malloc(extent->bytes + 1u);
+    if (reader->extent_room < extent->bytes || !reader->extent) {
+        free(reader->extent);
+        reader->extent = recent_memory(extent->bytes);
+        reader->extent_room = reader->extent ? extent->bytes : 0;
+    }
     if (!reader->extent)
         return -ENOMEM;
     int r = reader_read_verified(reader, segment, extent->offset, reader->extent, extent->bytes,

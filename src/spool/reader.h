@@ -6,6 +6,7 @@
 
 struct spool_reader {
     const struct store_ops *ops;
+    struct recent *recent;
     struct id id;
     struct segment *home;
     uint32_t offset, meta_bytes;
@@ -22,12 +23,12 @@ struct spool_reader {
     struct spool_stored stored;
 
     char *extent; /* the one last read */
-    size_t extent_index;
+    size_t extent_index, extent_room;
     EVP_MD_CTX *digest; /* NULL once reading wasn't in order */
     uint64_t digested;  /* position in the stream up to which it went */
 };
 
-/* Reads `size` bytes of a pinned segment into `to` and compares their checksum. A copy in the page
- * cache or on the disk, whichever is good. */
+/* Reads `size` bytes of a pinned segment into `to` and compares their checksum. A copy in memory or
+ * on the disk, whichever is good. */
 int reader_read_verified(struct spool_reader *reader, struct segment *segment, uint64_t offset,
                          char *to, size_t size, uint64_t sum);

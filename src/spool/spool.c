@@ -14,6 +14,8 @@ const struct spool_options spool_options_default = {
     .inline_bytes = 64u << 10,
     .pending_bytes = 32u << 20,
     .upload_bytes = 32u << 20,
+    .ahead_bytes = 4u << 20,
+    .recent_bytes = 32u << 20,
     .spare_segments = 1,
     .reserve_bytes = 256ull << 20,
     .reserve_inodes = 100,
@@ -58,6 +60,7 @@ static void init_lists(struct spool *spool)
     list_init(&spool->bulk_writes);
     list_init(&spool->moves);
     list_init(&spool->restates);
+    recent_init(&spool->recent, spool->options.extent_bytes, spool->options.recent_bytes);
 }
 
 static void free_segments(struct spool *spool)
@@ -84,6 +87,7 @@ static void free_spool(struct spool *spool)
     while ((link = list_take_first(&spool->alarms)) != NULL)
         free(CONTAINER_OF(link, struct alarm, link));
     free(spool->damage.rows);
+    recent_done(&spool->recent);
     spool->ops->close(spool->store);
     free(spool);
 }

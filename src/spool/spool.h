@@ -33,9 +33,11 @@ struct spool_options {
     uint32_t inline_bytes;       /* a larger body must come as an upload */
     uint32_t pending_bytes;      /* appends beyond this many unwritten bytes get -EAGAIN */
     uint32_t upload_bytes;       /* the same for bulk, all uploads together */
-    uint32_t spare_segments;     /* log segments kept prepared; new mail leaves them alone when the
-                                    disk is nearly full, outcomes don't */
-    uint64_t reserve_bytes;      /* new mail is deferred when the disk has less free */
+    uint32_t ahead_bytes;        /* of one upload that may be unwritten while it is given credit */
+    uint32_t recent_bytes; /* memory for extents: what isn't filled or written keeps written ones */
+    uint32_t spare_segments; /* log segments kept prepared; new mail leaves them alone when the
+                                disk is nearly full, outcomes don't */
+    uint64_t reserve_bytes;  /* new mail is deferred when the disk has less free */
     uint64_t reserve_inodes;
     uint32_t book_alarm_segments; /* closed segments that the book hasn't folded: alarm … */
     uint32_t book_limit_segments; /* … and new mail deferred */

@@ -47,7 +47,8 @@ struct store_ops {
                           uint64_t size_bytes, struct store_segment **out);
     int (*open_segment)(struct store *store, enum store_kind kind, uint64_t number, bool read_only,
                         struct store_segment **out);
-    /* Writes all of `parts` at `offset`, or fails; a failure may have written a part. */
+    /* Writes all of `parts` at `offset`, or fails; a failure may have written a part. Bulk goes to
+     * the disk straight from memory when offset, addresses and sizes are multiples of 4096. */
     int (*write)(struct store_segment *segment, uint64_t offset, const struct iovec *parts,
                  int count);
     /* Makes all that was written durable (fdatasync). */

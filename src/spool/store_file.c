@@ -1,5 +1,7 @@
 /*
- * The `file` store: a folder a lane, a file a segment.
+ * The `file` store: a folder a lane, a file a segment. Bulk goes past the page cache (O_DIRECT)
+ * where the file system lets it: bodies are written once, in large pieces, and copying them there
+ * first would cost more than all else that is done with them.
  *
  *   lock                     flock: the lease
  *   log-XXXXXXXXXXXXXXXX     segments by their numbers, 16 hexadecimal digits
@@ -43,6 +45,7 @@ struct store_segment {
     enum store_kind kind;
     uint64_t number;
     int fd;
+    bool is_direct; /* `fd` is O_DIRECT: it takes and gives only what is aligned */
 };
 
 static struct file_store *file_store(struct store *store)
@@ -205,6 +208,7 @@ static int segment_of(struct file_store *s, enum store_kind kind, uint64_t numbe
     if (!segment)
         return -ENOMEM;
     *segment = (struct store_segment){.store = s, .kind = kind, .number = number, .fd = fd};
+    segment->is_direct = kind == STORE_BULK && fcntl(fd, F_SETFL, O_DIRECT) == 0;
     *out = segment;
     return 0;
 }
@@ -312,10 +316,27 @@ static int file_open_segment(struct store *store, enum store_kind kind, uint64_t
     return r;
 }
 
+/* What the disk doesn't take as it is goes through the page cache. An error that shows up later is
+ * the next sync's, whose descriptor is older. */
+static int write_cached(struct store_segment *segment, uint64_t offset, const struct iovec *parts,
+                        int count)
+{
+    char name[NAME_BYTES];
+
+    segment_name(name, segment->kind, segment->number);
+    int fd = openat(segment->store->folder_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return -errno;
+    int r = write_parts(fd, offset, parts, count);
+    close(fd);
+    return r;
+}
+
 static int file_write(struct store_segment *segment, uint64_t offset, const struct iovec *parts,
                       int count)
 {
-    return write_parts(segment->fd, offset, parts, count);
+    int r = write_parts(segment->fd, offset, parts, count);
+    return r == -EINVAL && segment->is_direct ? write_cached(segment, offset, parts, count) : r;
 }
 
 static int file_sync(struct store_segment *segment)
@@ -361,6 +382,19 @@ static ssize_t read_widened(int fd, uint64_t offset, char *to, size_t size)
     return n;
 }
 
+/* Straight into `to` as far as that is aligned, the rest through a buffer. */
+static ssize_t read_aligned(int fd, uint64_t offset, char *to, size_t size)
+{
+    bool fits = offset % DIRECT_ALIGN == 0 && (uintptr_t)to % DIRECT_ALIGN == 0;
+    size_t whole = fits ? size / DIRECT_ALIGN * DIRECT_ALIGN : 0;
+    ssize_t n = whole ? read_all(fd, offset, to, whole) : 0;
+
+    if (n < 0 || (size_t)n < whole || whole == size)
+        return n;
+    ssize_t rest = read_widened(fd, offset + whole, to + whole, size - whole);
+    return rest < 0 ? rest : n + rest;
+}
+
 static ssize_t read_direct(struct store_segment *segment, uint64_t offset, char *to, size_t size)
 {
     char name[NAME_BYTES];
@@ -381,6 +415,8 @@ static ssize_t read_direct(struct store_segment *segment, uint64_t offset, char 
 static ssize_t file_read(struct store_segment *segment, uint64_t offset, void *buf, size_t size,
                          int flags)
 {
+    if (segment->is_direct)
+        return read_aligned(segment->fd, offset, buf, size);
     if (flags & STORE_READ_DIRECT)
         return read_direct(segment, offset, buf, size);
     return read_all(segment->fd, offset, buf, size);

@@ -66,6 +66,7 @@ static struct spool_options draw_options(struct world *w)
     options.group_bytes = 16384u << prng_below(&w->prng, 3);
     options.pending_bytes = 8 * options.group_bytes;
     options.upload_bytes = 4 * options.extent_bytes + 65536;
+    options.ahead_bytes = options.recent_bytes = 2 * options.extent_bytes;
     options.spare_segments = 1 + (uint32_t)prng_below(&w->prng, 2);
     options.reserve_bytes = 0;
     options.reserve_inodes = 0;

@@ -29,6 +29,7 @@ struct world world_new(void)
     w.options.group_bytes = 32 * 1024;
     w.options.extent_bytes = 16 * 1024;
     w.options.inline_bytes = 8 * 1024;
+    w.options.recent_bytes = 0; /* what is read is what the disk has */
     w.options.reserve_bytes = 0;
     w.options.reserve_inodes = 0;
     w.options.scrub_interval_us = 0;

@@ -116,6 +116,35 @@ static void written_is_read(const struct store_contract *c)
     store->ops->close(store);
 }
 
+/* As the spool writes bulk: whole blocks from aligned memory, several parts at once. */
+static void bulk_is_written_in_blocks(const struct store_contract *c)
+{
+    enum { PART = 8192, PARTS = 3 };
+    static char bytes[PARTS * PART] __attribute__((aligned(4096)));
+    static char got[PARTS * PART + 4096] __attribute__((aligned(4096)));
+    struct iovec parts[PARTS];
+    struct store *store = open_writer(c);
+    struct store_segment *segment;
+
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (char)(i * 7 + i / 251);
+    for (size_t i = 0; i < PARTS; i++)
+        parts[i] = (struct iovec){bytes + i * PART, PART};
+    assert_int_equal(store->ops->create_segment(store, STORE_BULK, 8, SEGMENT, &segment), 0);
+    assert_int_equal(store->ops->write(segment, 4096, parts, PARTS), 0);
+    assert_int_equal(store->ops->sync(segment), 0);
+    for (size_t size = 1; size <= sizeof(bytes); size += size < 4090 ? 4090 : 1361) {
+        assert_int_equal(store->ops->read(segment, 4096, got, size, STORE_READ_DIRECT), size);
+        assert_memory_equal(got, bytes, size);
+        assert_int_equal(store->ops->read(segment, 4099, got + 1, size - 1, 0), size - 1);
+        assert_memory_equal(got + 1, bytes + 3, size < 4 ? 0 : size - 4);
+    }
+    assert_int_equal(store->ops->read(segment, SEGMENT - 8192, got, 10000, 0), 8192);
+    assert_int_equal(store->ops->read(segment, SEGMENT, got, 8192, 0), 0);
+    store->ops->close_segment(segment);
+    store->ops->close(store);
+}
+
 /* Under its new number the segment has its bytes and its handle; the old number is gone. */
 static void recycled_keeps_bytes(const struct store_contract *c)
 {
@@ -194,8 +223,9 @@ static void space_is_told(const struct store_contract *c)
 void store_contract_run(const struct store_contract *c)
 {
     static void (*const cases[])(const struct store_contract *) = {
-        lease_is_exclusive,         new_segment_is_zeros,     written_is_read, recycled_keeps_bytes,
-        removed_and_aside_are_gone, files_are_replaced_whole, space_is_told};
+        lease_is_exclusive,        new_segment_is_zeros, written_is_read,
+        bulk_is_written_in_blocks, recycled_keeps_bytes, removed_and_aside_are_gone,
+        files_are_replaced_whole,  space_is_told};
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
         cases[i](c);
 }

@@ -45,6 +45,13 @@ void *__wrap_reallocarray(void *old, size_t count, size_t size)
     return must_fail() ? NULL : __real_reallocarray(old, count, size);
 }
 
+void *__real_aligned_alloc(size_t align, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t size)
+{
+    return must_fail() ? NULL : __real_aligned_alloc(align, size);
+}
+
 struct fate {
     bool is_accepted, is_delivered;
 };

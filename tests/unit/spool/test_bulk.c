@@ -1,0 +1,139 @@
+/* Uploads on their way to the disk, and back. */
+#include "spool_world.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct seen {
+    unsigned writes, syncs;
+    uint64_t bytes;
+};
+
+static void observe(void *arg, const struct store_sim_operation *op)
+{
+    struct seen *seen = arg;
+
+    if (op->kind != STORE_BULK || op->file)
+        return;
+    seen->writes += strcmp(op->name, "write") == 0;
+    seen->syncs += strcmp(op->name, "sync") == 0;
+    seen->bytes += strcmp(op->name, "write") == 0 ? op->size : 0;
+}
+
+static int setup(void **state)
+{
+    static struct world w;
+
+    w = world_new();
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_done(*state);
+    return 0;
+}
+
+static void neighbours_share_a_write_and_a_sync(void **state)
+{
+    struct world *w = *state;
+    struct seen seen = {0};
+
+    world_open(w);
+    world_run(w);
+    store_sim_observe(w->disk, observe, &seen);
+    assert_int_equal(world_accept_large(w, 1, 5 * 16384 + 700), 0);
+    world_run(w);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(seen.writes, 1);
+    assert_int_equal(seen.syncs, 1);
+    assert_int_equal(seen.bytes, 5 * 16384 + 1024); /* whole blocks */
+    assert_int_equal(world_check_body(w, 1, 5 * 16384 + 700), 0);
+}
+
+static void damage_first_segment(struct world *w)
+{
+    const struct segment *segment =
+        CONTAINER_OF(w->spool->segments[STORE_BULK].next, struct segment, link);
+
+    assert_int_equal(store_sim_flip(w->disk, STORE_BULK, segment->number, 1234), 0);
+}
+
+/* What was written lately needs no disk; everything else is verified as it is read from there. */
+static void recent_mail_is_read_from_memory(void **state)
+{
+    struct world *w = *state;
+    const size_t size = 3 * 16384 + 100;
+
+    w->options.recent_bytes = 8 * 16384;
+    world_open(w);
+    assert_int_equal(world_accept_large(w, 1, size), 0);
+    world_run(w);
+    damage_first_segment(w);
+    assert_int_equal(world_check_body(w, 1, size), 0);
+    assert_int_equal(world_accept_large(w, 2, 9 * 16384), 0);
+    world_run(w);
+    assert_int_equal(world_check_body(w, 2, 9 * 16384), 0);
+    assert_int_equal(world_check_body(w, 1, size), -EBADMSG);
+}
+
+/* Each has begun an extent and sends no more for now. Others must get through all the same. */
+static void begun_extents_keep_nobody_out(void **state)
+{
+    enum { UPLOADS = 20, BEGUN = 12 * 1024 };
+    struct spool_upload *uploads[UPLOADS];
+    char *body = world_body(1, BEGUN);
+    struct world *w = *state;
+
+    w->options.upload_bytes = UPLOADS / 2 * BEGUN - 1;
+    world_open(w);
+    for (size_t i = 0; i < UPLOADS; i++) {
+        assert_int_equal(spool_upload_new(w->spool, &uploads[i]), 0);
+        int r = spool_upload_append(uploads[i], span_of(body, BEGUN), world_done_fn, w);
+        if (r == -EAGAIN) {
+            world_run(w);
+            r = spool_upload_append(uploads[i], span_of(body, BEGUN), world_done_fn, w);
+        }
+        assert_int_equal(r, 0);
+    }
+    world_run(w);
+    for (size_t i = 0; i < UPLOADS; i++)
+        spool_upload_free(uploads[i]);
+    world_run(w);
+    assert_int_equal(w->done, UPLOADS);
+    assert_int_equal(w->spool->bulk_pending_bytes, 0);
+    free(body);
+}
+
+/* The sender goes on while so much is on its way to the disk, and then waits for it. */
+static void credit_runs_ahead_of_the_disk(void **state)
+{
+    enum { EXTENT = 16384 };
+    struct spool_upload *upload;
+    char *body = world_body(1, EXTENT);
+    struct world *w = *state;
+
+    w->options.ahead_bytes = 3 * EXTENT;
+    world_open(w);
+    assert_int_equal(spool_upload_new(w->spool, &upload), 0);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(spool_upload_append(upload, span_of(body, EXTENT), world_done_fn, w), 0);
+        assert_int_equal(w->done, i < 3 ? i + 1 : 3);
+    }
+    world_run(w);
+    assert_int_equal(w->done, 5);
+    spool_upload_free(upload);
+    free(body);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(neighbours_share_a_write_and_a_sync, setup, teardown),
+        cmocka_unit_test_setup_teardown(recent_mail_is_read_from_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(begun_extents_keep_nobody_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(credit_runs_ahead_of_the_disk, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
