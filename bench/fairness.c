@@ -17,9 +17,8 @@
  * FOLDER is on the file system to measure and should be empty.
  */
 #include "base/clock.h"
-#include "proc/queue/queue.h"
+#include "stage.h"
 #include <assert.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -38,7 +37,7 @@ enum {
     SLOW_MS = 1000,
     DEAD_MS = 5000,
     ROUNDS = 5,
-    ORIGIN = 1
+    RETRY_MS = 300000,
 };
 
 /* ---- one queue and its players, on one loop ---- */
@@ -57,14 +56,11 @@ struct slot {
     bool busy;
 };
 
-static const uint8_t ticket_key[TICKET_KEY_BYTES] = "as the directory would draw";
-
 static struct {
     struct queue queue;
-    struct ticket_office office;
+    struct stage_sender sender;
     struct io_loop *loop;
-    struct ipc_channel *smtpd, *smtp[IPC_SMTP_PROCESSES];
-    struct id_maker ids;
+    struct ipc_channel *smtp[IPC_SMTP_PROCESSES];
     struct slot slots[IN_FLIGHT];
     struct list slow, dead; /* struct pending, the first due first */
     struct io_timer *timer;
@@ -160,33 +156,11 @@ static void on_committed(struct ipc_call *call, const struct ipc_message *reply)
 static void send_by(struct slot *slot, const char *sender, const char *recipient)
 {
     static char body[1024];
-    struct envelope_recipient r = {.address = span_from_cstr(recipient),
-                                   .original = span_from_cstr(recipient)};
-    struct envelope e = {.id = id_make(&world.ids, clock_wall_us()),
-                         .sender = span_from_cstr(sender),
-                         .recipients = &r,
-                         .recipient_count = 1,
-                         .size_bytes = sizeof(body),
-                         .client = {.service = SPAN("submission"), .protocol = SPAN("ESMTP")}};
-    struct buffer wire = BUFFER_INIT;
-    uint8_t ticket[TICKET_BYTES];
 
     memset(body, 'x', sizeof(body));
-    codec_encode(&envelope_codec, &e, &wire);
-    ticket_issue(
-        &world.office,
-        &(struct ticket_facts){
-            .ip = e.client.ip, .uid = e.client.uid, .sender = e.sender, .address = r.address},
-        ticket);
-    struct ipc_message m = {.type = IPC_COMMIT,
-                            .commit = {.envelope = buffer_span(&wire),
-                                       .tickets = span_of((const char *)ticket, sizeof(ticket)),
-                                       .header = SPAN("Received: from far by here; today\r\n"),
-                                       .body = span_of(body, sizeof(body))}};
     *slot = (struct slot){.call.fn = on_committed, .busy = true};
-    int sent = ipc_call(world.smtpd, &slot->call, &m);
-    assert(sent == 0);
-    buffer_done(&wire);
+    stage_send(&world.sender, &slot->call, span_from_cstr(sender), span_from_cstr(recipient),
+               span_of(body, sizeof(body)));
 }
 
 /* Sends so many, as many at the same time as there are slots, until all are accepted. */
@@ -206,15 +180,9 @@ static void send_all(long count, const char *sender, const char *recipient)
 
 static int join(const struct ipc_role *role, struct ipc_channel **out)
 {
-    const int bytes = 1 << 20;
     int fds[2];
 
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
-        exit(1);
-    for (int i = 0; i < 2; i++) {
-        setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-        setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-    }
+    stage_pair(fds);
     if (ipc_channel_new(world.loop, fds[0], role, NULL, out) < 0)
         exit(1);
     return fds[1];
@@ -222,28 +190,13 @@ static int join(const struct ipc_role *role, struct ipc_channel **out)
 
 static void begin(const char *folder)
 {
-    static struct conf_queue_domain domain = {.name = {"here.example", 12}};
-    static const struct conf_queue conf = {.segment_size = 64 << 20,
-                                           .disk_reserve = 1,
-                                           .retry_first_ms = 300000,
-                                           .retry_max_ms = 14400000,
-                                           .give_up_ms = 345600000,
-                                           .domains = &domain,
-                                           .domain_count = 1};
-    struct store *store;
-
     mkdir(folder, 0700);
-    id_maker_init(&world.ids, ORIGIN, 1);
     list_init(&world.slow);
     list_init(&world.dead);
     io_loop_new(&world.loop);
-    if (store_file_new(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), &store) < 0 ||
-        queue_start(&world.queue, world.loop, &conf) < 0 || queue_open(&world.queue, store) < 0)
-        exit(1);
-    if (ticket_prepare() < 0 || ticket_office_open(&world.office, ticket_key) < 0)
-        exit(1);
-    tickets_use_key(&world.queue.tickets, ticket_key);
-    queue_peer(&world.queue, IPC_PEER_SMTPD, 0, ORIGIN, join(&smtpd_role, &world.smtpd));
+    stage_open_queue(&world.queue, world.loop, folder, RETRY_MS);
+    stage_sender_init(&world.sender);
+    stage_admit(&world.queue, join(&smtpd_role, &world.sender.smtpd));
     for (unsigned i = 0; i < IPC_SMTP_PROCESSES; i++)
         queue_peer(&world.queue, IPC_PEER_SMTP, i, 0, join(&smtp_role, &world.smtp[i]));
     io_timer_new(world.loop, on_timer, NULL, &world.timer);

@@ -13,9 +13,9 @@
  */
 #include "base/clock.h"
 #include "proc/queue/control/control.h"
+#include "stage.h"
 #include <assert.h>
 #include <dirent.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -27,10 +27,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- the child ---- */
+enum { RETRY_MS = 14400000 }; /* so that they stay where they are for hours */
 
-enum { ORIGIN = 1 }; /* of the played smtpd's ids */
-static const uint8_t ticket_key[TICKET_KEY_BYTES] = "as the directory would draw";
+/* ---- the child ---- */
 
 struct slot {
     struct ipc_call call;
@@ -39,9 +38,8 @@ struct slot {
 
 struct player {
     struct io_loop *loop;
-    struct ipc_channel *smtpd, *carriers[CARRIERS];
-    struct id_maker ids;
-    struct ticket_office office;
+    struct stage_sender sender;
+    struct ipc_channel *carriers[CARRIERS];
     long to_send, accepted, done, messages, started, in_flight, destinations;
     bool defers;
     struct span body;
@@ -61,36 +59,12 @@ static void send_next(struct slot *slot)
 {
     struct player *p = slot->player;
     char text[64];
-    struct span address = next_address(p, text, sizeof(text));
-    struct envelope_recipient r = {.address = address, .original = address};
-    struct envelope e = {.id = id_make(&p->ids, clock_wall_us()),
-                         .sender = SPAN("anna@far.example"),
-                         .recipients = &r,
-                         .recipient_count = 1,
-                         .size_bytes = p->body.size,
-                         .message_id = SPAN("<12345@far.example>"),
-                         .client = {.service = SPAN("mx"), .protocol = SPAN("ESMTP")}};
-    struct buffer wire = BUFFER_INIT;
-
-    uint8_t ticket[TICKET_BYTES];
 
     if (p->to_send == 0)
         return;
     p->to_send--;
-    codec_encode(&envelope_codec, &e, &wire);
-    ticket_issue(
-        &p->office,
-        &(struct ticket_facts){
-            .ip = e.client.ip, .uid = e.client.uid, .sender = e.sender, .address = r.address},
-        ticket);
-    struct ipc_message m = {.type = IPC_COMMIT,
-                            .commit = {.envelope = buffer_span(&wire),
-                                       .tickets = span_of((const char *)ticket, sizeof(ticket)),
-                                       .header = SPAN("Received: from far by here; today\r\n"),
-                                       .body = p->body}};
-    int sent = ipc_call(p->smtpd, &slot->call, &m);
-    assert(sent == 0);
-    buffer_done(&wire);
+    stage_send(&p->sender, &slot->call, SPAN("anna@far.example"),
+               next_address(p, text, sizeof(text)), p->body);
 }
 
 static void on_committed(struct ipc_call *call, const struct ipc_message *reply)
@@ -159,11 +133,9 @@ static int play(int smtpd, const int *carriers, const struct wish *wish)
     memset(body, 'x', wish->body_bytes);
     p.body = span_of(body, wish->body_bytes);
     p.slots = calloc((size_t)wish->in_flight, sizeof(*p.slots));
-    id_maker_init(&p.ids, ORIGIN, 1);
-    if (ticket_prepare() < 0 || ticket_office_open(&p.office, ticket_key) < 0)
-        exit(1);
+    stage_sender_init(&p.sender);
     io_loop_new(&p.loop);
-    ipc_channel_new(p.loop, smtpd, &smtpd_role, &p, &p.smtpd);
+    ipc_channel_new(p.loop, smtpd, &smtpd_role, &p, &p.sender.smtpd);
     for (int i = 0; i < CARRIERS; i++)
         ipc_channel_new(p.loop, carriers[i], &carrier_role, &p, &p.carriers[i]);
     io_loop_run(p.loop);
@@ -207,27 +179,6 @@ static void report(int64_t wall_us)
            queue.parcels.misses);
 }
 
-static void make_pair(int fds[static 2])
-{
-    const int bytes = 1 << 20;
-
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
-        exit(1);
-    for (int i = 0; i < 2; i++) {
-        setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
-        setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-    }
-}
-
-static struct store *open_store(const char *folder)
-{
-    struct store *store;
-
-    if (store_file_new(open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), &store) < 0)
-        exit(1);
-    return store;
-}
-
 static double megabytes_on_disk(const char *folder)
 {
     char path[512];
@@ -246,8 +197,7 @@ static double megabytes_on_disk(const char *folder)
     return blocks * 512 / 1e6;
 }
 
-static void report_waiting(struct io_loop *loop, const struct conf_queue *conf,
-                           const struct wish *wish)
+static void report_waiting(struct io_loop *loop, const struct wish *wish)
 {
     struct mallinfo2 before, after;
 
@@ -256,24 +206,13 @@ static void report_waiting(struct io_loop *loop, const struct conf_queue *conf,
     printf("%.0f MB on disk\n", megabytes_on_disk(wish->folder));
     before = mallinfo2();
     int64_t begin = clock_wall_us();
-    if (queue_start(&queue, loop, conf) < 0 || queue_open(&queue, open_store(wish->folder)) < 0)
-        exit(1);
+    stage_open_queue(&queue, loop, wish->folder, RETRY_MS);
     int64_t took = clock_wall_us() - begin;
     after = mallinfo2();
     printf("start in %.2f s, %.0f bytes a waiting recipient\n", (double)took / 1e6,
            (double)(after.uordblks + after.hblkhd - before.uordblks - before.hblkhd) /
                (double)wanted);
 }
-
-static struct conf_queue_domain domain = {.name = {"here.example", 12}};
-static const struct conf_queue conf = {
-    .segment_size = 64 << 20,
-    .disk_reserve = 1,
-    .retry_first_ms = 14400000, /* so that they stay where they are for hours */
-    .retry_max_ms = 14400000,
-    .give_up_ms = 345600000,
-    .domains = &domain,
-    .domain_count = 1};
 
 static int listen_on(const char *path)
 {
@@ -292,8 +231,8 @@ static int serve(const char *folder, const char *path)
     struct io_loop *loop;
 
     io_loop_new(&loop);
-    if (queue_start(&queue, loop, &conf) < 0 || queue_open(&queue, open_store(folder)) < 0 ||
-        control_listen(&queue, listen_on(path)) < 0)
+    stage_open_queue(&queue, loop, folder, RETRY_MS);
+    if (control_listen(&queue, listen_on(path)) < 0)
         return 1;
     puts("ready");
     fflush(stdout);
@@ -305,10 +244,8 @@ static void run(int smtpd, const int *carriers, const struct wish *wish)
     struct io_loop *loop;
 
     io_loop_new(&loop);
-    if (queue_start(&queue, loop, &conf) < 0 || queue_open(&queue, open_store(wish->folder)) < 0)
-        exit(1);
-    tickets_use_key(&queue.tickets, ticket_key);
-    queue_peer(&queue, IPC_PEER_SMTPD, 0, ORIGIN, smtpd);
+    stage_open_queue(&queue, loop, wish->folder, RETRY_MS);
+    stage_admit(&queue, smtpd);
     for (unsigned i = 0; i < CARRIERS; i++)
         dispatch_connect(&queue, i, carriers[i]);
     io_timer_new(loop, on_watch, loop, &watch);
@@ -317,7 +254,7 @@ static void run(int smtpd, const int *carriers, const struct wish *wish)
     io_loop_run(loop);
     report(clock_wall_us() - begin);
     if (wish->waits)
-        report_waiting(loop, &conf, wish);
+        report_waiting(loop, wish);
 }
 
 static void make_pairs(int smtpd[static 2], int queue_ends[static CARRIERS],
@@ -325,9 +262,9 @@ static void make_pairs(int smtpd[static 2], int queue_ends[static CARRIERS],
 {
     int pair[2];
 
-    make_pair(smtpd);
+    stage_pair(smtpd);
     for (int i = 0; i < CARRIERS; i++) {
-        make_pair(pair);
+        stage_pair(pair);
         player_ends[i] = pair[0];
         queue_ends[i] = pair[1];
     }

@@ -60,7 +60,8 @@ class Postfix:
 
     def stop(self):
         if self.process:
-            subprocess.run(postfix_folder.command(self.folder, 'stop'), stderr=subprocess.DEVNULL, check=False)
+            subprocess.run(postfix_folder.command(self.folder, 'stop'), stderr=subprocess.DEVNULL,
+                           check=False)
             self.process.wait(60)
             self.process = None
 
