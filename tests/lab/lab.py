@@ -20,6 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get('POSTBUCH_BUILD', ROOT / 'build' / 'release')).resolve()
 PROGRAM = BUILD / 'src' / 'postbuch'
 DOMAIN = 'postbuch.test'
+PROCESSES = ('smtpd', 'queue', 'book', 'directory', 'mailbox', 'report', 'resolver', 'smtp')
 IS_ROOT = os.geteuid() == 0
 
 CONFIG = '''\
@@ -58,6 +59,14 @@ def eventually(condition, what, patience=60.0):
 
 def digest(data):
     return hashlib.sha256(data).hexdigest()
+
+
+def libexec(folder, instead):
+    """A folder of all processes, with other programs for some: {'queue': path below the build}."""
+    folder.mkdir()
+    for name in PROCESSES:
+        (folder / name).symlink_to(BUILD / instead.get(name, f'src/proc/{name}/{name}'))
+    return folder
 
 
 class Server:
@@ -132,8 +141,7 @@ class Server:
 
     def kill_all(self):
         """What a power cut leaves of processes: nothing, at once."""
-        names = ('smtpd', 'queue', 'book', 'directory', 'mailbox', 'report', 'resolver', 'smtp')
-        pids = [self.process.pid] + [p for n in names for p in self.pids(n)]
+        pids = [self.process.pid] + [p for n in PROCESSES for p in self.pids(n)]
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)

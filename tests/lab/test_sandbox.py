@@ -5,18 +5,12 @@ import re
 
 import lab
 
-REAL = ('queue', 'book')
 TAKEN_OVER = ('smtpd', 'smtp', 'resolver', 'report', 'directory', 'mailbox')
 
 
 def libexec_with_taken_over(folder, names):
     """The real processes, but for these."""
-    folder.mkdir()
-    for name in REAL + TAKEN_OVER:
-        real = lab.BUILD / 'src' / 'proc' / name / name
-        (folder / name).symlink_to(lab.BUILD / 'tests' / 'crash' / 'taken_over'
-                                   if name in names else real)
-    return folder
+    return lab.libexec(folder, {name: 'tests/crash/taken_over' for name in names})
 
 
 def acts_of(log, name):
