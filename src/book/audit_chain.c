@@ -108,6 +108,24 @@ struct stored {
     struct chain_hash commitment, link;
 };
 
+/* What the personal values of an event commit to. What was booked before the book had the entry
+ * (its MESSAGE record was damaged, and came again) has no key of its own and was booked with none.
+ */
+static int commit(struct audit *audit, const struct stored *stored,
+                  const struct chain_record *record, struct chain_hash *out)
+{
+    static const uint8_t no_key[ENVELOPE_KEY_BYTES];
+    int r = chain_commit(audit->chain, stored->key, record, out);
+
+    if (r < 0 || record->kind == EVENT_ACCEPTED || chain_hash_equal(out, &stored->commitment))
+        return r;
+    struct chain_hash keyless;
+    r = chain_commit(audit->chain, no_key, record, &keyless);
+    if (r == 0 && chain_hash_equal(&keyless, &stored->commitment))
+        *out = keyless;
+    return r;
+}
+
 /* After a bad link it goes on with the stored one, so that each change is told where it is. */
 static int check_link(struct audit *audit, struct lanes *lanes, const struct stored *stored,
                       const struct chain_record *record)
@@ -117,7 +135,7 @@ static int check_link(struct audit *audit, struct lanes *lanes, const struct sto
     int r = lane ? 0 : -EUCLEAN;
 
     if (r == 0 && stored->has_key && !stored->erased)
-        r = chain_commit(audit->chain, stored->key, record, &commitment);
+        r = commit(audit, stored, record, &commitment);
     if (r == 0)
         r = chain_link(audit->chain, &lane->running, record, &stored->commitment, &link);
     if (r < 0)

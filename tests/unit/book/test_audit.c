@@ -282,6 +282,34 @@ static void orphans_of_a_remade_file_are_counted(void **state)
     assert_int_equal(told.findings[0].kind, AUDIT_ORPHAN);
 }
 
+/* A message whose record was damaged, and comes by a later one: nothing of its story was changed.
+ */
+static void outcomes_before_their_message_are_sound(void **state)
+{
+    struct told told = {0};
+    struct test_message late;
+    struct fold *fold = test_fold_open();
+
+    test_message_at(&late, TEST_NOW_US, 77, 2);
+    struct book_status before = test_status(late.envelope.id, 0, EVENT_DEFERRED),
+                       after = test_status(late.envelope.id, 0, EVENT_DELIVERED),
+                       other = test_status(late.envelope.id, 1, EVENT_DELIVERED);
+    struct book_input message = test_input_message(3100, &late);
+    test_fold_status(fold, 3000, &before);
+    test_commit(fold);
+    test_fold_one(fold, &message);
+    test_fold_status(fold, 3200, &after);
+    test_fold_status(fold, 3300, &other);
+    test_commit(fold);
+    fold_close(fold);
+    run(&told, false);
+    assert_int_equal(told.count, 0);
+    test_tamper(TEST_WEEK, "UPDATE event SET reply = 'another' WHERE reply LIKE '451%'");
+    run(&told, false);
+    assert_true(told.count > 0);
+    assert_int_equal(told.findings[0].kind, AUDIT_VALUE);
+}
+
 static void cut_off_end_is_found(void **state)
 {
     struct told told = {0};
@@ -506,6 +534,7 @@ int main(void)
         LEDGER_TEST(every_changed_value_is_found),
         LEDGER_TEST(findings_name_the_entry),
         LEDGER_TEST(orphans_of_a_remade_file_are_counted),
+        LEDGER_TEST(outcomes_before_their_message_are_sound),
         LEDGER_TEST(cut_off_end_is_found),
         LEDGER_TEST(erased_person_leaves_a_sound_chain),
         LEDGER_TEST(value_gone_without_its_key_is_found),
