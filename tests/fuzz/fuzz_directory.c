@@ -82,16 +82,6 @@ static void turn(struct play *p)
         fuzz_peer_read(&p->peers[i], on_message, NULL);
 }
 
-static void send_raw(struct fuzz_peer *peer, struct span *in)
-{
-    uint8_t size = fuzz_take(in);
-
-    buffer_append_span(&peer->out, span_first(*in, size));
-    *in = span_from(*in, size);
-    peer->asked += size; /* any of it may be a call */
-    fuzz_peer_flush(peer);
-}
-
 /* What comes as "the client's connection": one that is, from 127.0.0.1, or none. */
 static int gift(bool good)
 {
@@ -116,18 +106,12 @@ static void op(struct play *p, struct span *in)
 {
     struct fuzz_peer *peer = &p->peers[fuzz_take(in) % PEERS];
     uint8_t type = fuzz_take(in);
-    struct arena arena = ARENA_INIT;
-    struct ipc_message message = {.type = (enum ipc_type)(type % IPC_TYPE_COUNT)};
-    const struct ipc_row *row = ipc_row(message.type);
 
-    if (type == 0xFF) {
-        send_raw(peer, in);
-    } else if (row) {
-        fuzz_fill(row->codec, in, &arena, (char *)&message + offsetof(struct ipc_message, credit));
-        peer->gift = gift(type & 128);
-        fuzz_peer_send(peer, &message, type);
-    }
-    arena_done(&arena);
+    peer->gift = gift(type & 128);
+    if (type == 0xFF)
+        fuzz_peer_send_raw(peer, in);
+    else
+        fuzz_peer_send_any(peer, type, in);
     turn(p);
 }
 

@@ -1,26 +1,23 @@
 /*
- * The mailbox process under a queue that was taken over: jobs for any address, with any text, in any
- * pieces or none, and other messages, well-formed or not. Input: a byte that picks what is done, then
- * its fields (fuzz_peer.h).
+ * The mailbox process under a queue that was taken over: jobs for any address, with any text, in
+ * any pieces or none, and other messages, well-formed or not. Input: a byte that picks what is
+ * done, then its fields (fuzz_peer.h).
  *
  * It doesn't end; each job is answered at most once, and once when the queue stays; an outcome for
  * each recipient of the job, by its index. What is written lies two levels below the template's
- * prefix, in new/ of the domain that was served, as many files as were reported, and nothing is left
- * in tmp/.
+ * prefix, in new/ of the domain that was served, as many files as were reported, and nothing is
+ * left in tmp/.
  */
+#include "../place.h"
 #include "fuzz_peer.h"
 
 #include "base/log.h"
 #include "proc/mailbox/jobs.h"
-#include <fcntl.h>
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 enum { OPS_MAX = 30, JOBS_MAX = 64, THREADS = 1, TURNS_MAX = 20000, DEPTH_OF_FILES = 4 };
 
 static struct play {
-    char folder[64];
+    char folder[PLACE_BYTES];
     struct io_loop *loop; /* this and the threads stay for all inputs */
     struct io_pool *pool;
     struct mailbox_roots roots;
@@ -34,7 +31,7 @@ static struct play {
     } asked[JOBS_MAX]; /* by the queue that is there now */
     size_t asked_count;
     uint64_t delivered;
-    size_t files;      /* found in new/ */
+    size_t files; /* found in new/ */
     bool queue_went, ended;
     bool raw; /* bytes that may be a job */
 } play;
@@ -78,11 +75,6 @@ static int look_at(const char *path, const struct stat *st, int type, struct FTW
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    return remove(path);
-}
-
 /* ---- a place for it ---- */
 
 static void connect_queue(void)
@@ -97,11 +89,7 @@ static void begin(void)
     char template[96];
     struct mailbox_domains *domains;
 
-    strcpy(play.folder, "/dev/shm/postbuch-fuzz-XXXXXX");
-    if (!mkdtemp(play.folder)) {
-        strcpy(play.folder, "/tmp/postbuch-fuzz-XXXXXX");
-        assert(mkdtemp(play.folder));
-    }
+    place_make(play.folder, "/dev/shm");
     snprintf(template, sizeof(template), "%s/mail", play.folder);
     assert(mkdir(template, 0700) == 0);
     snprintf(template, sizeof(template), "%s/mail/%%d/%%u", play.folder);
@@ -170,7 +158,7 @@ static void end(void)
         close(play.roots.list[i].fd);
         free((void *)play.roots.list[i].path);
     }
-    nftw(play.folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    place_remove(play.folder);
 }
 
 /* ---- what the queue does ---- */
@@ -263,7 +251,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct io_pool *pool = play.pool;
 
     log_open("fuzz", LOG_LEVEL_ERROR + 1);
-    play = (struct play){.loop = loop, .pool = pool};
+    play = (struct play){.loop = loop, .pool = pool, .queue.fd = -1};
     begin();
     for (int i = 0; in.size && i < OPS_MAX; i++)
         op(&in);

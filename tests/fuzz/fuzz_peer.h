@@ -160,3 +160,28 @@ static inline void fuzz_peer_send(struct fuzz_peer *p, const struct ipc_message 
     buffer_done(&frame);
     fuzz_peer_flush(p);
 }
+
+/* Raw bytes from the input, their number first. */
+static inline void fuzz_peer_send_raw(struct fuzz_peer *p, struct span *in)
+{
+    uint8_t size = fuzz_take(in);
+
+    buffer_append_span(&p->out, span_first(*in, size));
+    *in = span_from(*in, size);
+    p->asked += size; /* any of it may be a call */
+    fuzz_peer_flush(p);
+}
+
+/* The message of this type with fields from the input; nothing when there is no such type. */
+static inline void fuzz_peer_send_any(struct fuzz_peer *p, uint8_t type, struct span *in)
+{
+    struct ipc_message message = {.type = (enum ipc_type)(type % IPC_TYPE_COUNT)};
+    const struct ipc_row *row = ipc_row(message.type);
+    struct arena arena = ARENA_INIT;
+
+    if (row) {
+        fuzz_fill(row->codec, in, &arena, (char *)&message + offsetof(struct ipc_message, credit));
+        fuzz_peer_send(p, &message, type);
+    }
+    arena_done(&arena);
+}

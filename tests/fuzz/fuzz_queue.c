@@ -8,18 +8,12 @@
  * The queue doesn't end; a violation costs only its sender the channel; each call is answered at
  * most once; a message that was said to be accepted is in the spool, or all of it has its fate.
  */
+#include "../place.h"
 #include "fuzz_peer.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "proc/queue/control/control.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 enum { ORIGIN = 7 }; /* of the ids that smtpd may make */
 enum { SMTPD, MAILBOX, SMTP, DIRECTORY, REPORT, BOOK, ADMIN, PEERS, OPS_MAX = 24, TURNS_MAX = 300 };
@@ -29,7 +23,7 @@ static const enum ipc_peer kinds[] = {IPC_PEER_SMTPD,     IPC_PEER_MAILBOX, IPC_
 static struct conf_queue_domain domains[] = {{.name = {"here.test", 9}}};
 
 struct play {
-    char folder[64];
+    char folder[PLACE_BYTES];
     struct io_loop *loop;
     struct queue queue;
     struct conf_queue conf;
@@ -47,52 +41,16 @@ struct play {
 
 /* ---- a place for it ---- */
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+static void join_admin(struct play *p)
 {
-    return remove(path);
-}
-
-static int listen_in(const struct play *p)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s/control", p->folder);
-    assert(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0 && listen(fd, 10) == 0);
-    return fd;
-}
-
-static void connect_admin(struct play *p)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s/control", p->folder);
-    assert(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
-    p->peers[ADMIN] = (struct fuzz_peer){.fd = fd};
-}
-
-static void make_folder(struct play *p)
-{
-    char spool[80];
-
-    /* In memory where that is possible: it syncs a lot and proves nothing about disks. */
-    strcpy(p->folder, "/dev/shm/postbuch-fuzz-XXXXXX");
-    if (!mkdtemp(p->folder)) {
-        strcpy(p->folder, "/tmp/postbuch-fuzz-XXXXXX");
-        assert(mkdtemp(p->folder));
-    }
-    snprintf(spool, sizeof(spool), "%s/spool", p->folder);
-    assert(mkdir(spool, 0700) == 0);
+    p->peers[ADMIN] = (struct fuzz_peer){.fd = place_connect(p->folder)};
 }
 
 static void begin(struct play *p)
 {
     static const uint8_t key[TICKET_KEY_BYTES] = {1};
-    char spool[80];
-    struct store *store;
-
-    make_folder(p);
+    /* In memory where that is possible: it syncs a lot and proves nothing about disks. */
+    place_make(p->folder, "/dev/shm");
     p->conf = (struct conf_queue){.hostname = SPAN("mail.here.test"),
                                   .segment_size = 1 << 20,
                                   .disk_reserve = 1,
@@ -106,16 +64,14 @@ static void begin(struct play *p)
                                   .domain_count = 1};
     id_maker_init(&p->ids, ORIGIN, 1);
     assert(io_loop_new(&p->loop) == 0);
-    snprintf(spool, sizeof(spool), "%s/spool", p->folder);
-    int fd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     assert(queue_start(&p->queue, p->loop, &p->conf) == 0);
     assert(ticket_office_open(&p->office, key) == 0);
     assert(tickets_use_key(&p->queue.tickets, key) == 0);
-    assert(store_file_new(fd, &store) == 0 && queue_open(&p->queue, store) == 0);
-    assert(control_listen(&p->queue, listen_in(p)) == 0);
+    assert(queue_open(&p->queue, place_store(p->folder)) == 0);
+    assert(control_listen(&p->queue, place_listen(p->folder)) == 0);
     for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
         assert(queue_peer(&p->queue, kinds[i], 0, ORIGIN, fuzz_peer_open(&p->peers[i])) == 0);
-    connect_admin(p);
+    join_admin(p);
 }
 
 static void end(struct play *p)
@@ -125,7 +81,7 @@ static void end(struct play *p)
     queue_done(&p->queue);
     ticket_office_done(&p->office);
     io_loop_free(p->loop);
-    nftw(p->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    place_remove(p->folder);
 }
 
 /* ---- turns ---- */
@@ -258,16 +214,6 @@ static void make_parts(struct play *p, unsigned which, struct ipc_message *m, st
     }
 }
 
-static void send_raw(struct fuzz_peer *peer, struct span *in)
-{
-    uint8_t size = fuzz_take(in);
-
-    buffer_append_span(&peer->out, span_first(*in, size));
-    *in = span_from(*in, size);
-    peer->asked += size; /* any of it may be a call */
-    fuzz_peer_flush(peer);
-}
-
 /* A peer that was sent away comes back, as the supervisor would have it. */
 static void revive(struct play *p, unsigned which)
 {
@@ -276,7 +222,7 @@ static void revive(struct play *p, unsigned which)
     if (which == SMTPD)
         p->commit_count = 0;
     if (which == ADMIN)
-        connect_admin(p);
+        join_admin(p);
     else
         assert(queue_peer(&p->queue, kinds[which], 0, ORIGIN, fuzz_peer_open(&p->peers[which])) ==
                0);
@@ -292,7 +238,7 @@ static void op(struct play *p, struct span *in)
 
     revive(p, which);
     if (type == 0xFF) {
-        send_raw(&p->peers[which], in);
+        fuzz_peer_send_raw(&p->peers[which], in);
     } else if (type == 0xFE) {
         fuzz_peer_close(&p->peers[which]);
     } else if (row) {

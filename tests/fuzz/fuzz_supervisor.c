@@ -146,29 +146,6 @@ static void turn(void)
     play.was_killed = false;
 }
 
-static void send_raw(struct fuzz_peer *peer, struct span *in)
-{
-    uint8_t size = fuzz_take(in);
-
-    buffer_append_span(&peer->out, span_first(*in, size));
-    *in = span_from(*in, size);
-    peer->asked += size; /* any of it may be a call */
-    fuzz_peer_flush(peer);
-}
-
-static void send_message(struct fuzz_peer *peer, uint8_t type, struct span *in)
-{
-    struct ipc_message message = {.type = (enum ipc_type)(type % IPC_TYPE_COUNT)};
-    const struct ipc_row *row = ipc_row(message.type);
-    struct arena arena = ARENA_INIT;
-
-    if (row) {
-        fuzz_fill(row->codec, in, &arena, (char *)&message + offsetof(struct ipc_message, credit));
-        fuzz_peer_send(peer, &message, type);
-    }
-    arena_done(&arena);
-}
-
 static void op(struct span *in)
 {
     size_t i = play.sender = fuzz_take(in) % play.supervisor.child_count;
@@ -179,9 +156,9 @@ static void op(struct span *in)
         start(i);
     }
     if (type == 0xFF)
-        send_raw(&play.peers[i], in);
+        fuzz_peer_send_raw(&play.peers[i], in);
     else if (type != 0xFE)
-        send_message(&play.peers[i], type, in);
+        fuzz_peer_send_any(&play.peers[i], type, in);
     turn();
 }
 

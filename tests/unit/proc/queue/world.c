@@ -1,14 +1,12 @@
 #include "world.h"
 
+#include "../../../place.h"
+
 #include "base/clock.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 static struct conf_queue_domain domains[] = {{.name = {"here.example", 12}}};
@@ -17,12 +15,7 @@ struct world *world_new(void)
 {
     struct world *w = calloc(1, sizeof(*w));
     assert_non_null(w);
-    strcpy(w->folder, "/tmp/postbuch-queue-XXXXXX");
-    assert_non_null(mkdtemp(w->folder));
-    snprintf(w->control_path, sizeof(w->control_path), "%s/control", w->folder);
-    char spool[80];
-    snprintf(spool, sizeof(spool), "%s/spool", w->folder);
-    assert_int_equal(mkdir(spool, 0700), 0);
+    place_make(w->folder, "/tmp");
     w->conf = (struct conf_queue){.hostname = SPAN("mail.here.example"),
                                   .segment_size = 4 << 20,
                                   .disk_reserve = 1,
@@ -39,17 +32,6 @@ struct world *world_new(void)
     return w;
 }
 
-static int listen_at(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    unlink(path);
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(fd, 10), 0);
-    return fd;
-}
-
 /* A new queue gets a new key. */
 static void give_key(struct world *w)
 {
@@ -61,22 +43,13 @@ static void give_key(struct world *w)
 
 void world_start(struct world *w)
 {
-    char spool[80];
-    struct store *store;
-    snprintf(spool, sizeof(spool), "%s/spool", w->folder);
-    int fd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(fd >= 0);
+    struct store *store = w->store ? w->store : place_store(w->folder);
+
+    w->store = NULL;
     assert_int_equal(queue_start(&w->queue, w->loop, &w->conf), 0);
     give_key(w);
-    if (w->store) {
-        close(fd);
-        store = w->store;
-        w->store = NULL;
-    } else {
-        assert_int_equal(store_file_new(fd, &store), 0);
-    }
     assert_int_equal(queue_open(&w->queue, store), 0);
-    assert_int_equal(control_listen(&w->queue, listen_at(w->control_path)), 0);
+    assert_int_equal(control_listen(&w->queue, place_listen(w->folder)), 0);
 }
 
 static void leave(struct world *w)
@@ -127,16 +100,11 @@ void world_stop(struct world *w)
     world_kill(w);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    return remove(path);
-}
-
 void world_free(struct world *w)
 {
     world_kill(w);
     io_loop_free(w->loop);
-    nftw(w->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    place_remove(w->folder);
     buffer_done(&w->reply_text);
     ticket_office_done(&w->office);
     free(w);
@@ -564,10 +532,8 @@ static const struct ipc_role admin_role = {"queue", NULL, 0, on_admin_lost, fals
 
 void world_join_admin(struct world *w)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", w->control_path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    int fd = place_connect(w->folder);
+
     ipc_channel_free(w->admin);
     w->admin = NULL;
     w->admin_lost = false;

@@ -50,7 +50,7 @@ struct world_job {
 };
 
 struct world {
-    char folder[64], control_path[96];
+    char folder[64];
     struct store *store; /* for the next start, instead of the folder */
     void (*on_delivery)(void *arg, const struct id *id, uint32_t index);
     void *on_delivery_arg;
