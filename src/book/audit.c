@@ -14,16 +14,13 @@ static const char *const sql[AUDIT_STATEMENT_COUNT] = {
         "SELECT e.lane, e.message, e.recipient_index, e.kind, e.time_us, e.next_attempt_us,"
         " e.station, s.host, s.ip, e.reply, e.status, e.remote_id, e.tls, e.actor_uid, e.detail,"
         " e.reference, iif(n.message IS NULL, e.key, n.key), e.commitment, e.link,"
-        " n.message IS NOT NULL, n.parent, r.text, o.text, a.text, m.size_bytes, m.digest,"
-        " m.message_id, m.session, m.client, c.host, c.ip, m.port, m.service, m.protocol, m.tls,"
-        " m.auth, m.uid, m.accepted_us FROM event e"
+        " n.message IS NOT NULL, n.parent, n.recipient,"
+        " iif(n.original IS 0, n.recipient, n.original), m.sender, m.size_bytes, m.digest,"
+        " m.message_id, m.session, m.helo, m.ip, m.port, m.service, m.protocol, m.tls, m.auth,"
+        " m.uid, m.accepted_us FROM event e"
         " LEFT JOIN station s ON s.station = e.station"
         " LEFT JOIN entry n ON n.message = e.message AND n.recipient_index = e.recipient_index"
-        " LEFT JOIN message m ON e.kind = 3 AND m.id = e.message"
-        " LEFT JOIN address r ON e.kind = 3 AND r.address = n.recipient"
-        " LEFT JOIN address o ON e.kind = 3 AND o.address = n.original"
-        " LEFT JOIN address a ON e.kind = 3 AND a.address = m.sender"
-        " LEFT JOIN station c ON e.kind = 3 AND c.station = m.client ORDER BY e.seq",
+        " LEFT JOIN message m ON e.kind = 3 AND m.id = e.message ORDER BY e.seq",
     [AUDIT_SQL_ENTRIES] = "SELECT n.message, n.recipient_index, n.state, n.since_us,"
                           " n.next_attempt_us, e.kind, e.time_us, e.next_attempt_us"
                           " FROM entry n LEFT JOIN event e ON e.message = n.message"
@@ -114,7 +111,7 @@ static void tell_unreadable(struct audit *audit, int error)
 
     snprintf(text, sizeof(text), "can't be read: %s",
              error == -EUCLEAN           ? "it is damaged"
-             : error == -EPROTONOSUPPORT ? "it was written by a newer version of Postbuch"
+             : error == -EPROTONOSUPPORT ? "it was written by another version of Postbuch"
                                          : strerror(-error));
     audit_tell(audit, AUDIT_FILE, NULL, EVENT_NO_RECIPIENT, text);
 }

@@ -216,7 +216,6 @@ enum {
     E_DIGEST,
     E_MESSAGE_ID,
     E_SESSION,
-    E_CLIENT,
     E_HELO,
     E_CLIENT_IP,
     E_PORT,
@@ -230,16 +229,14 @@ enum {
 
 static void add_message(sqlite3_stmt *s, struct chain_record *record, struct stored *stored)
 {
-    bool client = sqlite3_column_type(s, E_CLIENT) != SQLITE_NULL;
-
     record->personal[CHAIN_SENDER] = personal(s, E_SENDER, true, stored);
     stored->differs = sqlite3_column_int64(s, E_ACCEPTED) != record->time_us;
     record->size_bytes = (uint64_t)sqlite3_column_int64(s, E_SIZE);
     db_column_fixed(s, E_DIGEST, record->digest, sizeof(record->digest));
     record->personal[CHAIN_MESSAGE_ID] = personal(s, E_MESSAGE_ID, true, stored);
     db_column_fixed(s, E_SESSION, record->session.bytes, ID_BYTES);
-    record->personal[CHAIN_HELO] = personal(s, E_HELO, client, stored);
-    record->personal[CHAIN_CLIENT_IP] = personal(s, E_CLIENT_IP, client, stored);
+    record->personal[CHAIN_HELO] = personal(s, E_HELO, true, stored);
+    record->personal[CHAIN_CLIENT_IP] = personal(s, E_CLIENT_IP, true, stored);
     record->port = (uint16_t)sqlite3_column_int(s, E_PORT);
     record->service = db_column(s, E_SERVICE);
     record->protocol = db_column(s, E_PROTOCOL);

@@ -115,7 +115,7 @@ static int open_for_writing(const char *path, sqlite3 **out)
         code = sqlite3_exec(*out,
                             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                             "PRAGMA journal_size_limit=67108864; PRAGMA wal_autocheckpoint=8000;"
-                            "PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY",
+                            "PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY",
                             NULL, NULL, NULL);
     if (code == SQLITE_OK)
         sqlite3_file_control(*out, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
@@ -132,7 +132,7 @@ int db_open(const char *path, enum db_mode mode, const char *const *sql, size_t 
             struct db *out)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct db db = {.sql = sql, .statement_count = sql_count};
+    struct db db = {0};
     int code;
 
     pthread_once(&once, configure);
@@ -145,21 +145,33 @@ int db_open(const char *path, enum db_mode mode, const char *const *sql, size_t 
         sqlite3_close(db.handle);
         return db_errno(code);
     }
-    db.statements = calloc(sql_count ? sql_count : 1, sizeof(*db.statements));
-    if (!db.statements) {
+    if (db_share(&db, sql, sql_count, out) < 0) {
         sqlite3_close(db.handle);
         return -ENOMEM;
     }
-    *out = db;
     return 0;
 }
 
 void db_done(struct db *db)
 {
+    sqlite3 *handle = db->handle;
+
+    db_unshare(db);
+    sqlite3_close(handle);
+}
+
+int db_share(const struct db *db, const char *const *sql, size_t sql_count, struct db *out)
+{
+    *out = (struct db){.handle = db->handle, .sql = sql, .statement_count = sql_count};
+    out->statements = calloc(sql_count ? sql_count : 1, sizeof(*out->statements));
+    return out->statements ? 0 : -ENOMEM;
+}
+
+void db_unshare(struct db *db)
+{
     for (size_t i = 0; db->statements && i < db->statement_count; i++)
         sqlite3_finalize(db->statements[i]);
     free(db->statements);
-    sqlite3_close(db->handle);
     *db = (struct db){0};
 }
 

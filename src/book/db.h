@@ -4,7 +4,7 @@
  *
  *   -ENOSPC  disk or quota full          -EUCLEAN  the file is damaged or no database
  *   -EIO     the disk failed             -EBUSY    another process holds the lock
- *   -EACCES  not permitted               -EPROTONOSUPPORT (schema.h) written by a newer version
+ *   -EACCES  not permitted               -EPROTONOSUPPORT (schema.h) written by another version
  *   -ENOENT  there is no such file       -EINVAL   our own SQL is wrong
  */
 #pragma once
@@ -26,6 +26,9 @@ enum db_mode { DB_WRITE, DB_READ };
 int db_open(const char *path, enum db_mode mode, const char *const *sql, size_t sql_count,
             struct db *out);
 void db_done(struct db *db);
+/* Another table of statements on the same connection, which must stay open. Or -ENOMEM. */
+int db_share(const struct db *db, const char *const *sql, size_t sql_count, struct db *out);
+void db_unshare(struct db *shared);
 
 /* Runs SQL text without results. */
 int db_exec(struct db *db, const char *sql);

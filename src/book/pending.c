@@ -1,16 +1,19 @@
 #include "book/pending.h"
 
+#include "base/arena.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
-enum { ENTRIES = 1 << 13, SLOTS = ENTRIES * 2 };
+enum { ENTRIES = 1 << 13, SLOTS = ENTRIES * 2, TEXTS_MAX = 1 << 20 };
 
 struct pending {
     struct pending_entry entries[ENTRIES];
     uint16_t slots[SLOTS]; /* number of the entry + 1; 0: empty */
     size_t count;
+    struct arena texts; /* their addresses */
 };
 
 int pending_new(struct pending **out)
@@ -21,6 +24,8 @@ int pending_new(struct pending **out)
 
 void pending_free(struct pending *pending)
 {
+    if (pending)
+        arena_done(&pending->texts);
     free(pending);
 }
 
@@ -48,16 +53,23 @@ struct pending_entry *pending_find(struct pending *pending, const struct id *mes
 
 bool pending_is_full(const struct pending *pending)
 {
-    return pending->count == ENTRIES;
+    return pending->count == ENTRIES || pending->texts.used >= TEXTS_MAX;
 }
 
-void pending_add(struct pending *pending, const struct pending_entry *entry)
+int pending_add(struct pending *pending, const struct pending_entry *entry)
 {
     assert(pending->count < ENTRIES);
     uint16_t *slot = find_slot(pending, &entry->message, entry->index);
     assert(!*slot);
-    pending->entries[pending->count++] = *entry;
-    *slot = (uint16_t)pending->count;
+    struct pending_entry *added = &pending->entries[pending->count];
+    *added = *entry;
+    added->address = added->original = arena_copy(&pending->texts, entry->address);
+    if (!span_equal(entry->original, entry->address))
+        added->original = arena_copy(&pending->texts, entry->original);
+    if (!added->address.data || !added->original.data)
+        return -ENOMEM;
+    *slot = (uint16_t)++pending->count;
+    return 0;
 }
 
 size_t pending_count(const struct pending *pending)
@@ -75,4 +87,5 @@ void pending_clear(struct pending *pending)
     if (pending->count)
         memset(pending->slots, 0, sizeof(pending->slots));
     pending->count = 0;
+    arena_clear(&pending->texts);
 }

@@ -11,7 +11,7 @@ struct pending_entry {
     struct id message;
     uint32_t index;
     uint32_t parent; /* EVENT_NO_RECIPIENT: none */
-    int64_t address, original;
+    struct span address, original;
     uint8_t key[ENVELOPE_KEY_BYTES];
     struct entry_state state;
 };
@@ -25,8 +25,8 @@ void pending_free(struct pending *pending);
 struct pending_entry *pending_find(struct pending *pending, const struct id *message,
                                    uint32_t index);
 bool pending_is_full(const struct pending *pending);
-/* Not when it is full or has it already. */
-void pending_add(struct pending *pending, const struct pending_entry *entry);
+/* Not when it is full or has it already. Copies the addresses. 0 or -ENOMEM. */
+int pending_add(struct pending *pending, const struct pending_entry *entry);
 
 size_t pending_count(const struct pending *pending);
 const struct pending_entry *pending_at(const struct pending *pending, size_t i);

@@ -7,23 +7,14 @@
 static const char entries_sql[] =
     "CREATE TABLE lane (lane INTEGER PRIMARY KEY, segment INTEGER NOT NULL,"
     "  offset INTEGER NOT NULL, events INTEGER NOT NULL, head BLOB NOT NULL);"
-    "CREATE TABLE address (address INTEGER PRIMARY KEY, text TEXT);"
-    "CREATE INDEX address_text ON address (text COLLATE NOCASE);"
     "CREATE TABLE station (station INTEGER PRIMARY KEY, host TEXT, ip TEXT);"
-    "CREATE INDEX station_host ON station (host, ip);"
-    "CREATE TABLE message (id BLOB PRIMARY KEY, accepted_us INTEGER NOT NULL,"
-    "  sender INTEGER REFERENCES address, size_bytes INTEGER NOT NULL, digest BLOB NOT NULL,"
-    "  message_id TEXT, session BLOB NOT NULL, client INTEGER REFERENCES station,"
-    "  port INTEGER NOT NULL, service TEXT NOT NULL, protocol TEXT NOT NULL, tls TEXT NOT NULL,"
-    "  auth TEXT, uid INTEGER) WITHOUT ROWID;"
-    "CREATE INDEX message_sender ON message (sender);"
-    "CREATE INDEX message_message_id ON message (message_id);"
-    "CREATE INDEX message_session ON message (session);"
-    "CREATE TABLE entry (message BLOB NOT NULL, recipient_index INTEGER NOT NULL,"
-    "  recipient INTEGER REFERENCES address, original INTEGER REFERENCES address, key BLOB,"
-    "  parent INTEGER, state INTEGER NOT NULL, since_us INTEGER NOT NULL,"
+    "CREATE TABLE message (id BLOB PRIMARY KEY, accepted_us INTEGER NOT NULL, sender TEXT,"
+    "  size_bytes INTEGER NOT NULL, digest BLOB NOT NULL, message_id TEXT, session BLOB NOT NULL,"
+    "  helo TEXT, ip TEXT, port INTEGER NOT NULL, service TEXT NOT NULL, protocol TEXT NOT NULL,"
+    "  tls TEXT NOT NULL, auth TEXT, uid INTEGER) WITHOUT ROWID;"
+    "CREATE TABLE entry (message BLOB NOT NULL, recipient_index INTEGER NOT NULL, recipient TEXT,"
+    "  original, key BLOB, parent INTEGER, state INTEGER NOT NULL, since_us INTEGER NOT NULL,"
     "  next_attempt_us INTEGER, PRIMARY KEY (message, recipient_index)) WITHOUT ROWID;"
-    "CREATE INDEX entry_recipient ON entry (recipient);"
     "CREATE INDEX entry_waiting ON entry (message, recipient_index) WHERE state = 1;"
     "CREATE TABLE event (seq INTEGER PRIMARY KEY, lane INTEGER NOT NULL, message BLOB,"
     "  recipient_index INTEGER, kind INTEGER NOT NULL, time_us INTEGER NOT NULL,"
@@ -31,8 +22,9 @@ static const char entries_sql[] =
     "  remote_id TEXT, tls TEXT, actor_uid INTEGER, detail TEXT, reference BLOB, key BLOB,"
     "  commitment BLOB NOT NULL, link BLOB NOT NULL);"
     "CREATE INDEX event_entry ON event (message, recipient_index);"
-    "CREATE INDEX event_remote_id ON event (remote_id) WHERE remote_id IS NOT NULL;"
-    "CREATE INDEX event_reference ON event (reference) WHERE reference IS NOT NULL;";
+    "CREATE TABLE fresh (seed INTEGER NOT NULL, keys BLOB NOT NULL);"
+    "CREATE TABLE run (run INTEGER PRIMARY KEY, keys INTEGER NOT NULL);"
+    "CREATE TABLE find (place INTEGER PRIMARY KEY, keys BLOB NOT NULL);";
 
 static const char refusals_sql[] =
     "CREATE TABLE lane (lane INTEGER PRIMARY KEY, segment INTEGER NOT NULL,"
@@ -74,7 +66,7 @@ int schema_check(struct db *db)
         return r;
     if (application != SCHEMA_APPLICATION_ID)
         return -EUCLEAN;
-    return version > SCHEMA_VERSION ? -EPROTONOSUPPORT : version == 0 ? -EUCLEAN : 0;
+    return version == SCHEMA_VERSION ? 0 : version == 0 ? -EUCLEAN : -EPROTONOSUPPORT;
 }
 
 static int make_tables(struct db *db, enum schema_kind kind)

@@ -12,10 +12,11 @@
 
 enum schema_kind { SCHEMA_ENTRIES, SCHEMA_REFUSALS, SCHEMA_MAIN };
 
-enum { SCHEMA_VERSION = 1, SCHEMA_APPLICATION_ID = 0x506f7374 /* "Post" */ };
+enum { SCHEMA_VERSION = 2, SCHEMA_APPLICATION_ID = 0x506f7374 /* "Post" */ };
 
 /* Makes the tables of an empty file, or checks the version of one that has some. -EPROTONOSUPPORT:
- * written by a newer Postbuch. -EUCLEAN: a database, but not one of ours. */
+ * written by a newer Postbuch, or by one before the first release. -EUCLEAN: a database, but not
+ * one of ours. */
 int schema_make(struct db *db, enum schema_kind kind);
 /* Only checks. -ENODATA: there are no tables yet, the book is just making them. */
 int schema_check(struct db *db);

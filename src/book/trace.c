@@ -1,5 +1,6 @@
 #include "book/trace.h"
 
+#include "book/find_read.h"
 #include "book/ledger.h"
 #include "book/schema.h"
 #include "book/trace_sql.h"
@@ -33,23 +34,36 @@ static bool looks_like_address(struct span what)
     return what.size && what.data[0] != '<' && span_find(what, '@') >= 0;
 }
 
-/* The ways in which the text could be meant, most particular first; -1 ends. */
-static void ways(const struct search *search, int out[static 4])
+/* A way to find messages: by an index of the file, or by the finding aid. */
+struct way {
+    int statement;       /* of those that list messages; -1: by the aid */
+    enum find_kind kind; /* of the aid's key */
+    unsigned proof;      /* the statement that says whether a message really has it */
+};
+
+enum { WAYS_MAX = 4 };
+
+/* The ways in which the text could be meant, most particular first. */
+static size_t ways(const struct search *search, struct way out[static WAYS_MAX])
 {
     struct span what = search->query->what;
-    int n = 0;
+    bool has_at = span_find(what, '@') >= 0;
+    size_t n = 0;
 
-    if (what.size == 0)
-        out[n++] = search->query->state == RECIPIENT_WAITING ? TRACE_BY_WAITING : TRACE_BY_TIME;
-    else if (search->is_id)
-        out[n++] = TRACE_BY_ID;
-    if (what.size && looks_like_address(what))
-        out[n++] = TRACE_BY_ADDRESS;
-    if (what.size && span_find(what, '@') >= 0)
-        out[n++] = TRACE_BY_MESSAGE_ID;
-    else if (what.size)
-        out[n++] = TRACE_BY_REMOTE_ID;
-    out[n] = -1;
+    if (what.size == 0) {
+        bool waiting = search->query->state == RECIPIENT_WAITING;
+        out[n++] = (struct way){.statement = waiting ? TRACE_BY_WAITING : TRACE_BY_TIME};
+        return n;
+    }
+    if (search->is_id) {
+        out[n++] = (struct way){.statement = TRACE_BY_ID};
+        out[n++] = (struct way){-1, FIND_SESSION, TRACE_HAS_SESSION};
+    }
+    if (looks_like_address(what))
+        out[n++] = (struct way){-1, FIND_ADDRESS, TRACE_HAS_ADDRESS};
+    out[n++] = has_at ? (struct way){-1, FIND_MESSAGE_ID, TRACE_HAS_MESSAGE_ID}
+                      : (struct way){-1, FIND_REMOTE_ID, TRACE_HAS_REMOTE_ID};
+    return n;
 }
 
 /* ---- entries ---- */
@@ -80,26 +94,50 @@ static int take_message(struct search *search, struct db *db, const struct id *i
     return 0;
 }
 
-static int search_way(struct search *search, struct db *db, unsigned way)
+/* 1; 0: the message doesn't have it, or is older than asked for. */
+static int has_key(struct search *search, struct db *db, const struct way *way, struct span key,
+                   const struct id *id)
 {
-    sqlite3_stmt *s = db_statement(db, way);
+    sqlite3_stmt *s = db_statement(db, way->proof);
+
+    if (!s)
+        return db_error(db);
+    db_bind_blob(s, 1, id->bytes, ID_BYTES);
+    sqlite3_bind_int64(s, 2, search->query->since_us);
+    if (way->kind == FIND_SESSION)
+        db_bind_blob(s, 3, key.data, key.size);
+    else
+        db_bind_text(s, 3, key);
+    int r = db_step(s);
+    sqlite3_reset(s);
+    return r;
+}
+
+/* One that a list or the aid named. `way` is NULL when that was the proof. */
+static int take_candidate(struct search *search, struct db *db, const struct way *way,
+                          struct span key, const struct id *id)
+{
+    int r = way ? has_key(search, db, way, key, id) : 1;
+
+    return r == 1 ? take_message(search, db, id) : r;
+}
+
+static int search_list(struct search *search, struct db *db, unsigned statement,
+                       const struct way *proof, struct span key)
+{
+    sqlite3_stmt *s = db_statement(db, statement);
     struct id id;
     int r;
 
     if (!s)
         return db_error(db);
-    if (way == TRACE_BY_ID)
+    if (statement == TRACE_BY_ID)
         db_bind_blob(s, 1, search->id.bytes, ID_BYTES);
-    else if (search->query->what.size)
-        db_bind_text(s, 1, search->query->what);
     sqlite3_bind_int64(s, 2, search->query->since_us);
-    /* One more than asked for, to know that there is more; with a state only looking tells. */
-    if (way == TRACE_BY_ADDRESS)
-        sqlite3_bind_int64(s, 3, search->query->state ? -1 : (int64_t)search->query->limit + 1);
     while ((r = db_step(s)) == 1 && !search->result->more) {
         if (!db_column_fixed(s, 0, id.bytes, ID_BYTES))
             continue;
-        r = take_message(search, db, &id);
+        r = take_candidate(search, db, proof, key, &id);
         if (r < 0)
             break;
     }
@@ -107,13 +145,37 @@ static int search_way(struct search *search, struct db *db, unsigned way)
     return r < 0 ? r : 0;
 }
 
+static int search_aid(struct search *search, struct db *db, const struct way *way)
+{
+    struct span key =
+        way->kind == FIND_SESSION ? span_of(search->id.bytes, ID_BYTES) : search->query->what;
+    struct find_cursor *cursor;
+    struct id id;
+    int r = find_open(db, way->kind, key, &cursor);
+
+    if (r == -ENODATA) /* it was deleted: whoever erased someone did that */
+        return search_list(search, db, TRACE_BY_TIME, way, key);
+    if (r < 0)
+        return r;
+    while ((r = find_next(cursor, &id)) == 1 && !search->result->more) {
+        r = take_candidate(search, db, way, key, &id);
+        if (r < 0)
+            break;
+    }
+    find_close(cursor);
+    return r < 0 ? r : 0;
+}
+
 static int search_entries(struct search *search, struct db *db)
 {
-    int list[4], r = 0;
+    struct way list[WAYS_MAX];
+    size_t count = ways(search, list);
+    int r = 0;
 
-    ways(search, list);
-    for (int i = 0; r == 0 && list[i] >= 0; i++)
-        r = search_way(search, db, (unsigned)list[i]);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = list[i].statement >= 0
+                ? search_list(search, db, (unsigned)list[i].statement, NULL, (struct span){0})
+                : search_aid(search, db, &list[i]);
     return r;
 }
 
@@ -172,7 +234,7 @@ static int search_refusals(struct search *search, struct db *db)
 static void note_skipped(struct trace_result *result, const char *name, int error)
 {
     const char *why = error == -EUCLEAN           ? "damaged"
-                      : error == -EPROTONOSUPPORT ? "written by a newer version of Postbuch"
+                      : error == -EPROTONOSUPPORT ? "written by another version of Postbuch"
                       : error == -ENOENT          ? "can't be opened"
                                                   : strerror(-error);
     buffer_printf(&result->skipped, "%s: %s\n", name, why);

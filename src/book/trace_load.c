@@ -3,34 +3,28 @@
 #include <errno.h>
 
 const char *const trace_sql[TRACE_STATEMENT_COUNT] = {
-    [TRACE_BY_ADDRESS] =
-        "WITH wanted AS MATERIALIZED (SELECT address FROM address WHERE text = ?1 COLLATE NOCASE)"
-        " SELECT * FROM (SELECT id FROM message WHERE sender IN wanted AND accepted_us >= ?2"
-        "  ORDER BY 1 DESC LIMIT ?3)"
-        " UNION SELECT * FROM (SELECT e.message FROM entry e JOIN message m ON m.id = e.message"
-        "  WHERE e.recipient IN wanted AND m.accepted_us >= ?2 ORDER BY 1 DESC LIMIT ?3)"
-        " ORDER BY 1 DESC",
-    [TRACE_BY_MESSAGE_ID] = "SELECT id FROM message WHERE message_id IN (?1, '<' || ?1 || '>')"
-                            " AND accepted_us >= ?2 ORDER BY id DESC",
-    [TRACE_BY_ID] = "SELECT id FROM message WHERE id = ?1 AND accepted_us >= ?2"
-                    " UNION SELECT id FROM message WHERE session = ?1 AND accepted_us >= ?2"
-                    " ORDER BY 1 DESC",
-    [TRACE_BY_REMOTE_ID] = "SELECT DISTINCT m.id FROM event e JOIN message m ON m.id = e.message"
-                           " WHERE e.remote_id = ?1 AND m.accepted_us >= ?2 ORDER BY 1 DESC",
+    [TRACE_BY_ID] = "SELECT id FROM message WHERE id = ?1 AND accepted_us >= ?2",
     [TRACE_BY_WAITING] = "SELECT DISTINCT m.id FROM entry e JOIN message m ON m.id = e.message"
                          " WHERE e.state = 1 AND m.accepted_us >= ?2 ORDER BY 1 DESC",
     [TRACE_BY_TIME] = "SELECT id FROM message WHERE accepted_us >= ?2 ORDER BY id DESC",
-    [TRACE_MESSAGE] = "SELECT m.accepted_us, a.text, m.message_id, m.size_bytes, m.session,"
-                      " s.host, s.ip, m.service, m.protocol, m.tls, m.auth, m.port, m.uid"
-                      " FROM message m LEFT JOIN address a ON a.address = m.sender"
-                      " LEFT JOIN station s ON s.station = m.client WHERE m.id = ?1",
+    [TRACE_HAS_ADDRESS] = "SELECT 1 FROM message m WHERE m.id = ?1 AND m.accepted_us >= ?2"
+                          " AND (m.sender = ?3 COLLATE NOCASE OR EXISTS (SELECT 1 FROM entry e"
+                          "  WHERE e.message = ?1 AND e.recipient = ?3 COLLATE NOCASE))",
+    [TRACE_HAS_MESSAGE_ID] = "SELECT 1 FROM message WHERE id = ?1 AND accepted_us >= ?2"
+                             " AND message_id IN (?3, '<' || ?3 || '>')",
+    [TRACE_HAS_REMOTE_ID] = "SELECT 1 FROM message m WHERE m.id = ?1 AND m.accepted_us >= ?2"
+                            " AND EXISTS (SELECT 1 FROM event e WHERE e.message = ?1"
+                            "  AND e.remote_id = ?3)",
+    [TRACE_HAS_SESSION] = "SELECT 1 FROM message WHERE id = ?1 AND accepted_us >= ?2"
+                          " AND session = ?3",
+    [TRACE_MESSAGE] = "SELECT accepted_us, sender, message_id, size_bytes, session, helo, ip,"
+                      " service, protocol, tls, auth, port, uid FROM message WHERE id = ?1",
     [TRACE_ENTRY_COUNT] = "SELECT count(*) FROM entry WHERE message = ?1",
-    [TRACE_ENTRIES] = "SELECT e.recipient_index, e.parent, a.text, o.text, e.state, e.since_us,"
+    [TRACE_ENTRIES] = "SELECT e.recipient_index, e.parent, e.recipient,"
+                      " iif(e.original IS 0, e.recipient, e.original), e.state, e.since_us,"
                       " e.next_attempt_us, (SELECT count(*) FROM entry c WHERE"
                       "  c.message = e.message AND c.parent = e.recipient_index)"
-                      " FROM entry e LEFT JOIN address a ON a.address = e.recipient"
-                      " LEFT JOIN address o ON o.address = e.original"
-                      " WHERE e.message = ?1 ORDER BY e.recipient_index",
+                      " FROM entry e WHERE e.message = ?1 ORDER BY e.recipient_index",
     [TRACE_EVENT_COUNT] = "SELECT count(*) FROM event WHERE message = ?1 AND recipient_index = ?2",
     [TRACE_EVENTS] = "SELECT e.kind, e.time_us, e.next_attempt_us, s.host, s.ip, e.reply, e.status,"
                      " e.remote_id, e.tls, e.detail, e.actor_uid"

@@ -9,13 +9,9 @@
 static const char *const sql[VOLUME_STATEMENT_COUNT] = {
     [VOLUME_LANE_READ] = "SELECT lane, segment, offset, events, head FROM lane ORDER BY lane",
     [VOLUME_LANE_WRITE] = "INSERT OR REPLACE INTO lane VALUES (?1, ?2, ?3, ?4, ?5)",
-    [VOLUME_ADDRESS_FIND] = "SELECT address FROM address"
-                            " WHERE text = ?1 COLLATE NOCASE AND text = ?1 COLLATE BINARY",
-    [VOLUME_ADDRESS_ADD] = "INSERT INTO address (text) VALUES (?1)",
-    [VOLUME_STATION_FIND] = "SELECT station FROM station WHERE host = ?1 AND ip = ?2",
     [VOLUME_STATION_ADD] = "INSERT INTO station (host, ip) VALUES (?1, ?2)",
     [VOLUME_MESSAGE_ADD] = "INSERT OR IGNORE INTO message VALUES"
-                           " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                           " (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     [VOLUME_ENTRY_ADD] = "INSERT OR IGNORE INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7, ?7)",
     [VOLUME_ENTRY_WRITE] =
         "INSERT OR IGNORE INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -80,11 +76,11 @@ int volume_open(const char *folder, enum week_kind kind, int week, struct chain 
     v->chain = chain;
     int r = open_file(v, folder);
     if (r == 0)
-        r = intern_new(&v->addresses);
-    if (r == 0)
         r = intern_new(&v->stations);
     if (r == 0)
         r = pending_new(&v->pending);
+    if (r == 0 && kind == WEEK_ENTRIES)
+        r = volume_open_find(v);
     if (r < 0) {
         volume_close(v);
         return r;
@@ -97,9 +93,9 @@ void volume_close(struct volume *v)
 {
     if (!v)
         return;
-    intern_free(v->addresses);
     intern_free(v->stations);
     pending_free(v->pending);
+    find_writer_free(v->find);
     db_done(&v->db);
     free(v);
 }
@@ -189,6 +185,8 @@ int volume_commit(struct volume *v)
     if (!v->begun)
         return 0;
     r = volume_write_entries(v);
+    if (r == 0 && v->find)
+        r = find_write(v->find);
     for (size_t i = 0; r == 0 && i < v->lane_count; i++)
         if (v->lanes[i].changed) {
             r = write_lane(v, &v->lanes[i]);

@@ -4,52 +4,22 @@
 
 #include <errno.h>
 
-/* ---- interning ---- */
+/* ---- stations ---- */
 
-static int find_row(struct volume *v, unsigned statement, struct span a, struct span b, bool two,
-                    int64_t *out)
+static int add_station(struct volume *v, struct span host, struct span ip, int64_t *out)
 {
-    sqlite3_stmt *s = db_statement(&v->db, statement);
+    sqlite3_stmt *s = db_statement(&v->db, VOLUME_STATION_ADD);
 
     if (!s)
         return db_error(&v->db);
-    db_bind_text(s, 1, a);
-    if (two)
-        db_bind_text(s, 2, b);
-    int r = db_step(s);
-    if (r == 1) {
-        *out = sqlite3_column_int64(s, 0);
-        sqlite3_reset(s);
-    }
-    return r;
-}
-
-static int find_or_add(struct volume *v, unsigned find, unsigned add, struct span a, struct span b,
-                       bool two, int64_t *out)
-{
-    int r = find_row(v, find, a, b, two, out);
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = find_row(v, add, a, b, two, out);
-    if (r < 0)
-        return r;
+    db_bind_text(s, 1, volume_text(host));
+    db_bind_text(s, 2, volume_text(ip));
+    int r = db_run(s);
     *out = sqlite3_last_insert_rowid(v->db.handle);
-    return 0;
-}
-
-static int address_row(struct volume *v, struct span text, int64_t *out)
-{
-    text = volume_text(text);
-    *out = intern_find(v->addresses, text);
-    if (*out)
-        return 0;
-    int r = find_or_add(v, VOLUME_ADDRESS_FIND, VOLUME_ADDRESS_ADD, text, text, false, out);
-    if (r == 0)
-        intern_remember(v->addresses, text, *out);
     return r;
 }
 
-/* 0 when neither host nor address is known. */
+/* 0 when neither host nor address is known. One that wasn't seen for long gets another row. */
 static int station_row(struct volume *v, struct span host, struct span ip, int64_t *out)
 {
     char key[VOLUME_IP_TEXT + 512];
@@ -58,17 +28,15 @@ static int station_row(struct volume *v, struct span host, struct span ip, int64
     *out = 0;
     if (host.size == 0 && ip.size == 0)
         return 0;
-    host = volume_text(host);
-    ip = volume_text(ip);
     if (size > sizeof(key))
-        return find_or_add(v, VOLUME_STATION_FIND, VOLUME_STATION_ADD, host, ip, true, out);
-    memcpy(key, ip.data, ip.size);
+        return add_station(v, host, ip, out);
+    memcpy(key, volume_text(ip).data, ip.size);
     key[ip.size] = ' ';
-    memcpy(key + ip.size + 1, host.data, host.size);
+    memcpy(key + ip.size + 1, volume_text(host).data, host.size);
     *out = intern_find(v->stations, span_of(key, size));
     if (*out)
         return 0;
-    int r = find_or_add(v, VOLUME_STATION_FIND, VOLUME_STATION_ADD, host, ip, true, out);
+    int r = add_station(v, host, ip, out);
     if (r == 0)
         intern_remember(v->stations, span_of(key, size), *out);
     return r;
@@ -112,38 +80,59 @@ static int add_event(struct volume *v, struct volume_lane *lane, const uint8_t *
         db_bind_blob(s, 15, extra->own_key, ENVELOPE_KEY_BYTES);
     db_bind_blob(s, 16, commitment.bytes, CHAIN_HASH_BYTES);
     db_bind_blob(s, 17, link.bytes, CHAIN_HASH_BYTES);
-    return db_run(s);
+    r = db_run(s);
+    return r < 0 ? r : find_add(v->find, FIND_REMOTE_ID, record->remote_id, &record->message);
 }
 
 /* ---- messages ---- */
 
+static int add_message_keys(struct volume *v, const struct envelope *m)
+{
+    int r = find_add(v->find, FIND_ADDRESS, m->sender, &m->id);
+    if (r == 0)
+        r = find_add(v->find, FIND_MESSAGE_ID, m->message_id, &m->id);
+    if (r == 0 && !id_is_zero(&m->client.session))
+        r = find_add(v->find, FIND_SESSION, span_of(m->client.session.bytes, ID_BYTES), &m->id);
+    return r;
+}
+
 /* 1: added; 0: it was there (its MESSAGE record was written a second time, elsewhere). */
 static int add_message(struct volume *v, const struct envelope *m, struct span ip)
 {
-    int64_t sender, client;
-    int r = address_row(v, m->sender, &sender);
-    if (r == 0)
-        r = station_row(v, m->client.helo, ip, &client);
     sqlite3_stmt *s = db_statement(&v->db, VOLUME_MESSAGE_ADD);
 
-    if (r < 0 || !s)
-        return r < 0 ? r : db_error(&v->db);
+    if (!s)
+        return db_error(&v->db);
     db_bind_blob(s, 1, m->id.bytes, ID_BYTES);
     sqlite3_bind_int64(s, 2, m->accepted_us);
-    sqlite3_bind_int64(s, 3, sender);
+    db_bind_text(s, 3, volume_text(m->sender));
     sqlite3_bind_int64(s, 4, (sqlite3_int64)m->size_bytes);
     db_bind_blob(s, 5, m->digest, ENVELOPE_DIGEST_BYTES);
     db_bind_text(s, 6, volume_text(m->message_id));
     db_bind_blob(s, 7, m->client.session.bytes, ID_BYTES);
-    db_bind_int_or_null(s, 8, client, 0);
-    sqlite3_bind_int64(s, 9, m->client.port);
-    db_bind_text(s, 10, volume_text(m->client.service));
-    db_bind_text(s, 11, volume_text(m->client.protocol));
-    db_bind_text(s, 12, volume_text(m->client.tls));
-    db_bind_text(s, 13, volume_text(m->client.auth));
-    db_bind_int_or_null(s, 14, m->client.uid, EVENT_NO_ACTOR);
-    r = db_run(s);
-    return r < 0 ? r : sqlite3_changes(v->db.handle);
+    db_bind_text(s, 8, volume_text(m->client.helo));
+    db_bind_text(s, 9, volume_text(ip));
+    sqlite3_bind_int64(s, 10, m->client.port);
+    db_bind_text(s, 11, volume_text(m->client.service));
+    db_bind_text(s, 12, volume_text(m->client.protocol));
+    db_bind_text(s, 13, volume_text(m->client.tls));
+    db_bind_text(s, 14, volume_text(m->client.auth));
+    db_bind_int_or_null(s, 15, m->client.uid, EVENT_NO_ACTOR);
+    int r = db_run(s);
+    if (r < 0 || sqlite3_changes(v->db.handle) == 0)
+        return r;
+    r = add_message_keys(v, m);
+    return r < 0 ? r : 1;
+}
+
+/* An original that is the same is stored as the number 0. */
+static void bind_addresses(sqlite3_stmt *s, struct span address, struct span original)
+{
+    db_bind_text(s, 3, volume_text(address));
+    if (span_equal(address, original))
+        sqlite3_bind_int64(s, 4, 0);
+    else
+        db_bind_text(s, 4, volume_text(original));
 }
 
 static int write_entry(struct volume *v, const struct pending_entry *e)
@@ -154,8 +143,7 @@ static int write_entry(struct volume *v, const struct pending_entry *e)
         return db_error(&v->db);
     db_bind_blob(s, 1, e->message.bytes, ID_BYTES);
     sqlite3_bind_int64(s, 2, e->index);
-    sqlite3_bind_int64(s, 3, e->address);
-    sqlite3_bind_int64(s, 4, e->original);
+    bind_addresses(s, e->address, e->original);
     db_bind_blob(s, 5, e->key, ENVELOPE_KEY_BYTES);
     db_bind_int_or_null(s, 6, e->parent, EVENT_NO_RECIPIENT);
     sqlite3_bind_int64(s, 7, e->state.state);
@@ -179,45 +167,39 @@ int volume_write_entries(struct volume *v)
 static int add_pending(struct volume *v, const struct chain_record *record,
                        const struct envelope_recipient *recipient)
 {
-    struct pending_entry entry = {
-        .message = record->message, .index = record->recipient_index, .parent = record->parent};
+    struct pending_entry entry = {.message = record->message,
+                                  .index = record->recipient_index,
+                                  .parent = record->parent,
+                                  .address = recipient->address,
+                                  .original = recipient->original};
     int r = 0;
 
     if (pending_find(v->pending, &entry.message, entry.index))
         return 0;
     memcpy(entry.key, recipient->key, sizeof(entry.key));
     entry_state_apply(&entry.state, EVENT_ACCEPTED, record->time_us, 0);
-    r = address_row(v, recipient->address, &entry.address);
-    if (r == 0)
-        r = address_row(v, recipient->original, &entry.original);
-    if (r == 0 && pending_is_full(v->pending))
+    if (pending_is_full(v->pending))
         r = volume_write_entries(v);
-    if (r < 0)
-        return r;
-    pending_add(v->pending, &entry);
-    return 1;
+    if (r == 0)
+        r = pending_add(v->pending, &entry);
+    return r < 0 ? r : 1;
 }
 
 /* 1: added; 0: it was there. */
 static int add_entry(struct volume *v, const struct chain_record *record,
                      const struct envelope_recipient *recipient)
 {
-    int64_t address, original;
-    int r = address_row(v, recipient->address, &address);
-    if (r == 0)
-        r = address_row(v, recipient->original, &original);
     sqlite3_stmt *s = db_statement(&v->db, VOLUME_ENTRY_ADD);
 
-    if (r < 0 || !s)
-        return r < 0 ? r : db_error(&v->db);
+    if (!s)
+        return db_error(&v->db);
     db_bind_blob(s, 1, record->message.bytes, ID_BYTES);
     sqlite3_bind_int64(s, 2, record->recipient_index);
-    sqlite3_bind_int64(s, 3, address);
-    sqlite3_bind_int64(s, 4, original);
+    bind_addresses(s, recipient->address, recipient->original);
     db_bind_blob(s, 5, recipient->key, ENVELOPE_KEY_BYTES);
     db_bind_int_or_null(s, 6, record->parent, EVENT_NO_RECIPIENT);
     sqlite3_bind_int64(s, 7, record->time_us);
-    r = db_run(s);
+    int r = db_run(s);
     return r < 0 ? r : sqlite3_changes(v->db.handle);
 }
 
@@ -229,7 +211,10 @@ static int accept_one(struct volume *v, struct volume_lane *lane, struct chain_r
     record->personal[CHAIN_RECIPIENT] = recipient->address;
     record->personal[CHAIN_ORIGINAL] = recipient->original;
     int r = is_new ? add_pending(v, record, recipient) : add_entry(v, record, recipient);
-    return r <= 0 ? r : add_event(v, lane, recipient->key, record, &none);
+    if (r <= 0)
+        return r;
+    r = find_add(v->find, FIND_ADDRESS, recipient->address, &record->message);
+    return r < 0 ? r : add_event(v, lane, recipient->key, record, &none);
 }
 
 static void record_of(const struct envelope *m, struct span ip, struct chain_record *out)

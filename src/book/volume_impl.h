@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "book/find_write.h"
 #include "book/intern.h"
 #include "book/pending.h"
 #include "book/volume.h"
@@ -11,9 +12,6 @@
 enum volume_statement {
     VOLUME_LANE_READ,
     VOLUME_LANE_WRITE,
-    VOLUME_ADDRESS_FIND,
-    VOLUME_ADDRESS_ADD,
-    VOLUME_STATION_FIND,
     VOLUME_STATION_ADD,
     VOLUME_MESSAGE_ADD,
     VOLUME_ENTRY_ADD,
@@ -38,9 +36,9 @@ struct volume {
     enum week_kind kind;
     int week;
     struct chain *chain;
-    struct intern *addresses;
     struct intern *stations;
-    struct pending *pending; /* entries */
+    struct pending *pending;  /* entries */
+    struct find_writer *find; /* of a file of entries */
     struct volume_lane lanes[VOLUME_LANES_MAX];
     size_t lane_count;
     bool begun;
@@ -51,6 +49,8 @@ int volume_next_link(struct volume *volume, struct volume_lane *lane, const uint
                      const struct chain_record *record, struct chain_hash *out_commitment,
                      struct chain_hash *out_link);
 
+/* By volume_find.c: opens the finding aid, and makes one where there is none. */
+int volume_open_find(struct volume *volume);
 /* By volume_entries.c and volume_refusals.c. */
 int volume_fold_entries(struct volume *volume, struct volume_lane *lane,
                         const struct book_input *input);

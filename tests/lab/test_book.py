@@ -190,7 +190,7 @@ def test_old_files_go_in_the_sandbox():
         server.stop()
         old = server.folder / 'ledger' / 'refusals-2020-W01.sqlite'
         with sqlite3.connect(old) as db:
-            db.executescript('PRAGMA application_id=0x506f7374; PRAGMA user_version=1;'
+            db.executescript('PRAGMA application_id=0x506f7374; PRAGMA user_version=2;'
                              'CREATE TABLE lane (lane INTEGER PRIMARY KEY, segment INTEGER, offset'
                              ' INTEGER, events INTEGER, head BLOB);'
                              'INSERT INTO lane VALUES (0, 1, 2, 3, zeroblob(32));')

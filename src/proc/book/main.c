@@ -119,7 +119,7 @@ static void log_trouble(struct book_process *b)
     else if (w->trouble == WORKER_FINE)
         log_info("the book goes on");
     else if (w->error == -EPROTONOSUPPORT)
-        log_error("ALARM: the ledger was written by a newer version of Postbuch; nothing is booked "
+        log_error("ALARM: the ledger was written by another version of Postbuch; nothing is booked "
                   "until that version runs again");
     else
         log_error("ALARM: the %s can't be %s: %s; nothing is booked until it can",

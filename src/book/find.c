@@ -1,0 +1,36 @@
+#include "book/find.h"
+
+#include <xxhash.h>
+
+/* Longer texts are hashed by their start. */
+enum { TEXT_MAX = 1024, ORDINAL_BITS = 15, HASH_BITS = 32 };
+
+static struct span without_angles(struct span text)
+{
+    bool both = text.size >= 2 && text.data[0] == '<' && text.data[text.size - 1] == '>';
+
+    return both ? span_of(text.data + 1, text.size - 2) : text;
+}
+
+uint32_t find_hash(int64_t seed, enum find_kind kind, struct span text)
+{
+    char plain[1 + TEXT_MAX];
+    size_t size = 1;
+
+    if (kind == FIND_MESSAGE_ID)
+        text = without_angles(text);
+    plain[0] = (char)kind;
+    for (size_t i = 0; i < text.size && size < sizeof(plain); i++)
+        plain[size++] = kind == FIND_ADDRESS ? ascii_lower(text.data[i]) : text.data[i];
+    return (uint32_t)XXH3_64bits_withSeed(plain, size, (uint64_t)seed);
+}
+
+int64_t find_place(uint32_t run, uint32_t hash, uint32_t ordinal)
+{
+    return (int64_t)((((uint64_t)run << HASH_BITS | hash) << ORDINAL_BITS) | ordinal);
+}
+
+int64_t find_place_end(uint32_t run)
+{
+    return find_place(run + 1, 0, 0);
+}
