@@ -1,4 +1,5 @@
 """What processes cost: CPU with that of their dead children, memory, system calls."""
+import collections
 import os
 import re
 import signal
@@ -35,49 +36,72 @@ def tree(root):
     return members, sum(all_processes[pid][1] for pid in members if pid in all_processes)
 
 
-def pss_kib(root):
-    """Memory of a process and all below it; what processes share counts once."""
-    total = 0
+def pss_by_name(root):
+    """KiB of memory of a process and all below it, by their names; what processes share counts once."""
+    found = collections.Counter()
     for pid in tree(root)[0]:
         try:
-            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup:
-                total += int(re.search(r"^Pss:\s+(\d+)", rollup.read(), re.M).group(1))
+            with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as rollup, \
+                    open(f"/proc/{pid}/comm", encoding="latin-1") as comm:
+                pss = re.search(r"^Pss:\s+(\d+)", rollup.read(), re.M)
+                found[comm.read().strip()] += int(pss.group(1))
         except (OSError, AttributeError):
             pass  # it ended, or has no memory of its own
-    return total
+    return found
+
+
+def pss_kib(root):
+    return pss_by_name(root).total()
 
 
 class PeakMemory:
-    """The largest pss_kib() while the block runs, once a second."""
+    """The largest pss_kib() while the block runs, once a second, and whose it was."""
 
     def __init__(self, root):
-        self.root, self.kib, self.over = root, pss_kib(root), threading.Event()
+        self.root, self.names, self.over = root, pss_by_name(root), threading.Event()
         self.thread = threading.Thread(target=self.watch)
+
+    @property
+    def kib(self):
+        return self.names.total()
+
+    def look(self):
+        self.names = max(self.names, pss_by_name(self.root), key=lambda names: names.total())
 
     def watch(self):
         while not self.over.wait(1):
-            self.kib = max(self.kib, pss_kib(self.root))
+            self.look()
 
     def __enter__(self):
         self.thread.start()
         return self
 
     def __exit__(self, *exception):
-        self.kib = max(self.kib, pss_kib(self.root))
         self.over.set()
         self.thread.join()
+        self.look()
 
 
-def await_quiet(root, patience=15):
-    """Until the processes use less than a twentieth of a core, or the patience ends; what they have
-    used until then."""
+def in_megabytes(names):
+    """The largest, in words."""
+    return " ".join(f"{name} {kib / 1024:.0f}" for name, kib in names.most_common(3))
+
+
+def is_quiet(root, patience):
+    """Waits until the processes use less than a twentieth of a core, or the patience ends."""
     end, last = time.monotonic() + patience, tree(root)[1]
     while time.monotonic() < end:
         time.sleep(0.5)
         now = tree(root)[1]
         if now - last < 0.025:
-            break
+            return True
         last = now
+    return False
+
+
+def await_quiet(root, patience=15):
+    """The CPU seconds that were used until it was quiet."""
+    is_quiet(root, patience)
     return tree(root)[1]
 
 

@@ -5,7 +5,7 @@ import subprocess
 
 TLS = """**STARTTLS handshakes** are not measured: Postbuch has no TLS yet."""
 
-LEGEND = """Median (least–most) of the turns; ÷ Postfix: the median of the ratios in the same turn.
+LEGEND = """Median (least–most) of the turns; ÷ Postfix: the ratios in the same turn.
 CPU: of all the server's processes, for a message (rcpt/s: for a recipient); MB: PSS of all of them.
 "the load alone" is what sender and station do with each other: no server can seem faster. The "bare
 acceptor" takes mail and does nothing but write and sync it, many messages at a time: about what this
@@ -51,7 +51,7 @@ def ratio(figure, ours, theirs):
     """Turn by turn, since the machine drifts between turns."""
     ratios = [run[figure] / theirs[turn][figure] for turn, run in ours.items()
               if theirs.get(turn, {}).get(figure)]
-    return f"{statistics.median(ratios):.2g}" if ratios else "–"
+    return cell(ratios)
 
 
 def table(work, kinds, results):
@@ -74,5 +74,7 @@ def table(work, kinds, results):
     return "\n".join(lines)
 
 
-def document(machine_text, tables):
-    return "\n\n".join(["## Measured", machine_text, LEGEND] + tables + [TLS]) + "\n"
+def document(machine_text, command, tables):
+    """`machine_text`: what machine() said before the works began."""
+    return "\n\n".join(["## Measured", f"`{command}` on {machine_text}.", LEGEND] + tables
+                       + [TLS]) + "\n"

@@ -7,7 +7,8 @@ A server is started for a way that mail goes:
   dead      the same, and nobody is at that port
   beside    mail for live.test goes to `next_hop`, all other to where nobody is
   maildir   mail for bob@bench.test goes into his Maildir
-A work that needs something else of the server has a way of its own, so that `ways` tells who can do it.
+A work that needs something else of the server has a way of its own, so that `ways` tells who can do
+it.
 """
 import json
 import os
@@ -386,8 +387,8 @@ match from any for any action onward
 
 
 class Opensmtpd(Server):
-    """Debian's OpenSMTPD. It syncs nothing, so that a power cut takes accepted mail: its figures are
-    for another promise. Its limits of connections to a host and of mails a connection are raised;
+    """Debian's OpenSMTPD. It syncs nothing of its queue, so that a power cut takes accepted mail: its
+    figures are for another promise. Its limits of connections to a host and of mails a connection are raised;
     still it opens few, and waits 40 ms a message for the acknowledgement of a packet."""
     name = "OpenSMTPD"
     relayed_max = 1000

@@ -11,6 +11,7 @@ from load import Sink, Wrong, await_count
 from servers import DOMAIN, USER
 
 MEGABYTE = 1000 * 1000
+BYTES_MAX = 20000 * MEGABYTE  # that one run may leave on the disk
 
 
 class Mail:
@@ -27,7 +28,7 @@ class Mail:
         to = f"{USER}@{DOMAIN}" if self.way == "maildir" else "+@far.test"
         if self.messages:
             return tools.send(server.port, self, self.messages, 0, to)
-        messages = args.messages
+        messages = min(args.messages, BYTES_MAX // self.size)
         if self.way == "relay":
             messages = min(messages, server.relayed_max, scale.NUMBERS_MAX // self.recipients)
         return tools.send(server.port, self, max(messages, self.sessions), args.seconds, to)
