@@ -3,6 +3,33 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SLAB_GUARDS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SLAB_GUARDS 1
+#endif
+#endif
+
+#ifdef SLAB_GUARDS
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#endif
+
+static void close_off(const struct slab *slab, uint32_t handle)
+{
+    if (slab->guarded)
+        ASAN_POISON_MEMORY_REGION(slab_at(slab, handle), slab->element_size);
+}
+
+static void open_up(const struct slab *slab, uint32_t handle)
+{
+    if (slab->guarded)
+        ASAN_UNPOISON_MEMORY_REGION(slab_at(slab, handle), slab->element_size);
+}
+
 void slab_init(struct slab *slab, size_t element_size)
 {
     assert(element_size >= sizeof(uint32_t) && element_size <= UINT32_MAX);
@@ -14,7 +41,9 @@ void slab_done(struct slab *slab)
     for (uint32_t i = 0; i < slab->chunk_count; i++)
         free(slab->chunks[i]);
     free(slab->chunks);
+    bool guarded = slab->guarded;
     slab_init(slab, slab->element_size);
+    slab->guarded = guarded;
 }
 
 /* The table of chunks grows with the first chunk and at each power of two. */
@@ -40,6 +69,7 @@ uint32_t slab_alloc(struct slab *slab)
     uint32_t handle = slab->first_free;
 
     if (handle) {
+        open_up(slab, handle);
         memcpy(&slab->first_free, slab_at(slab, handle), sizeof(slab->first_free));
     } else {
         if (slab->next_fresh == UINT32_MAX)
@@ -56,6 +86,7 @@ uint32_t slab_alloc(struct slab *slab)
 void slab_free(struct slab *slab, uint32_t handle)
 {
     memcpy(slab_at(slab, handle), &slab->first_free, sizeof(slab->first_free));
+    close_off(slab, handle);
     slab->first_free = handle;
     slab->count--;
 }

@@ -14,6 +14,7 @@ struct slab {
     uint32_t next_fresh;   /* handles from here on were never used */
     uint32_t first_free;   /* a list through the elements' first four bytes */
     uint32_t count;        /* elements in use */
+    bool guarded;          /* freed elements are never read: an address sanitizer may look to it */
 };
 
 enum { SLAB_CHUNK_SHIFT = 10, SLAB_CHUNK_COUNT = 1 << SLAB_CHUNK_SHIFT };

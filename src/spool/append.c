@@ -357,6 +357,8 @@ static int append_unit(struct spool *spool, struct unit *unit, size_t bound,
     return 0;
 }
 
+enum { PINS_MAX = UINT16_MAX - 8 }; /* compaction has one or two of its own */
+
 int spool_status(struct spool *spool, struct spool_message *message,
                  const struct spool_status *statuses, size_t count, spool_done_fn *done, void *arg)
 {
@@ -366,6 +368,8 @@ int spool_status(struct spool *spool, struct spool_message *message,
 
     if (r < 0)
         return r;
+    if (message->pins >= PINS_MAX)
+        return -EAGAIN;
     struct unit *unit = append_unit_new(UNIT_STATUS, count);
     if (!unit)
         return -ENOMEM;

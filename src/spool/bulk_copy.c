@@ -9,8 +9,10 @@
 
 static bool lies_in(const struct spool_message *message, const struct segment *segment)
 {
-    for (uint32_t i = 0; message->bulk && i < message->bulk->count; i++) {
-        if (message->bulk->uses[i].segment == segment)
+    const struct spool_extents *bulk = index_bulk(message);
+
+    for (uint32_t i = 0; bulk && i < bulk->count; i++) {
+        if (bulk->uses[i].segment == segment)
             return true;
     }
     return false;
@@ -21,7 +23,8 @@ int bulk_copy_find(struct spool *spool, const struct segment *segment, struct co
     int r = 0;
 
     for (size_t i = 0; i < spool->index.bucket_count; i++) {
-        for (const struct spool_message *m = spool->index.buckets[i]; m; m = m->hash_next) {
+        for (const struct spool_message *m = index_first(&spool->index, i); m;
+             m = index_next(&spool->index, m)) {
             if (r == 0 && lies_in(m, segment) && !(m->flags & SPOOL_MESSAGE_UNSEALED))
                 r = compact_add_entry(out, &(struct compact_entry){.id = m->id});
         }

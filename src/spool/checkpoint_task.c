@@ -163,15 +163,16 @@ static int fill_recipients(struct spool *spool, struct local_names *names,
 static int fill_uses(const struct spool_message *message, struct arena *arena,
                      struct checkpoint_row *row)
 {
-    if (!message->bulk)
+    const struct spool_extents *bulk = index_bulk(message);
+
+    if (!bulk)
         return 0;
-    row->use_count = message->bulk->count;
+    row->use_count = bulk->count;
     row->uses = arena_alloc_array(arena, row->use_count + 1, sizeof(*row->uses));
     if (!row->uses)
         return -ENOMEM;
     for (uint32_t i = 0; i < row->use_count; i++)
-        row->uses[i] = (struct checkpoint_use){message->bulk->uses[i].segment->number,
-                                               message->bulk->uses[i].bytes};
+        row->uses[i] = (struct checkpoint_use){bulk->uses[i].segment->number, bulk->uses[i].bytes};
     return 0;
 }
 
@@ -180,7 +181,7 @@ static int add_row(struct spool *spool, struct local_names *names,
 {
     struct checkpoint_row row = {.id = message->id,
                                  .flags = message->flags,
-                                 .home = message->home ? message->home->number : 0,
+                                 .home = index_home(message) ? index_home(message)->number : 0,
                                  .offset = message->offset,
                                  .meta_bytes = message->meta_bytes,
                                  .size_bytes = message->size_bytes,

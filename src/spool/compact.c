@@ -110,7 +110,7 @@ static struct move *new_move(struct spool *spool, struct compaction *c,
     struct spool_message *message = spool_find(spool, &entry->id);
 
     if (!message || message->flags & SPOOL_MESSAGE_DAMAGED ||
-        (c->victim->kind == STORE_LOG && message->home != c->victim))
+        (c->victim->kind == STORE_LOG && index_home(message) != c->victim))
         return NULL; /* it went meanwhile */
     struct move *move = calloc(1, sizeof(*move));
     if (move && spool_reader_open(spool, message, &move->reader) == 0)
@@ -190,8 +190,9 @@ void compact_close(struct spool *spool)
 static void set_aside_the_rest(struct spool *spool, const struct segment *victim)
 {
     for (size_t i = 0; i < spool->index.bucket_count; i++) {
-        for (struct spool_message *m = spool->index.buckets[i]; m; m = m->hash_next) {
-            if (m->home == victim)
+        for (struct spool_message *m = index_first(&spool->index, i); m;
+             m = index_next(&spool->index, m)) {
+            if (index_home(m) == victim)
                 spool_set_message_aside(spool, m, "the message's bytes are damaged");
         }
     }

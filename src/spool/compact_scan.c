@@ -138,7 +138,7 @@ static uint64_t keep_living(struct spool *spool, const struct segment *victim,
 
     for (size_t i = 0; i < entries->count; i++) {
         const struct spool_message *m = index_find(&spool->index, &entries->rows[i].id);
-        if (!m || m->home != victim || m->offset != entries->rows[i].offset ||
+        if (!m || index_home(m) != victim || m->offset != entries->rows[i].offset ||
             m->flags & SPOOL_MESSAGE_DAMAGED)
             continue;
         bytes += entries->rows[i].bytes;

@@ -100,7 +100,7 @@ static struct spool_group *group_new(struct spool *spool, struct segment *segmen
  * earlier group it is another one than when they were appended. */
 static void patch_home(struct block *block, const struct unit *unit)
 {
-    uint64_t home = htole64(unit->message->home->number);
+    uint64_t home = htole64(index_home(unit->message)->number);
     char *meta = block->data + unit->offset + RECORD_HEADER_BYTES;
     memcpy(meta + RECORD_STATUS_HOME_OFFSET, &home, sizeof(home));
 }
@@ -110,7 +110,7 @@ static void patch_block(struct block *block)
     LIST_EACH(&block->units, link)
     {
         struct unit *unit = CONTAINER_OF(link, struct unit, link);
-        if (unit->kind == UNIT_STATUS && unit->message->home)
+        if (unit->kind == UNIT_STATUS && index_home(unit->message))
             patch_home(block, unit);
     }
 }
@@ -268,7 +268,7 @@ static void apply_accept(struct spool *spool, struct spool_group *group, struct 
 {
     struct spool_message *message = unit->message;
 
-    message->flags &= (uint16_t)~SPOOL_MESSAGE_UNSEALED;
+    message->flags &= ~(unsigned)SPOOL_MESSAGE_UNSEALED & SPOOL_MESSAGE_FLAGS;
     index_set_home(message, group->segment, (uint32_t)offset, unit->meta_bytes);
     if (spool->hooks.added)
         spool->hooks.added(spool->hooks.arg, message);
@@ -276,8 +276,8 @@ static void apply_accept(struct spool *spool, struct spool_group *group, struct 
 
 static void apply_status(struct spool *spool, struct spool_group *group, struct unit *unit)
 {
-    if (unit->message->home)
-        segment_add_concern(group->segment, unit->message->home->number);
+    if (index_home(unit->message))
+        segment_add_concern(group->segment, index_home(unit->message)->number);
     for (uint32_t i = 0; i < unit->change_count; i++) {
         struct spool_recipient *r = index_apply(&spool->index, unit->message, &unit->changes[i]);
         if (r && spool->hooks.changed)

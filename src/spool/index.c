@@ -7,7 +7,7 @@
 
 enum { BUCKETS_MIN = 1024 };
 
-_Static_assert(sizeof(struct spool_message) == 72 && sizeof(struct spool_recipient) == 24,
+_Static_assert(sizeof(struct spool_message) == 56 && sizeof(struct spool_recipient) == 24,
                "as small as they look");
 _Static_assert(ENVELOPE_RECIPIENTS_MAX + SPOOL_CHILDREN_MAX < 1 << 20, "their bits suffice");
 
@@ -22,12 +22,50 @@ struct span index_domain_of(struct span address)
     return at < 0 ? SPAN("") : span_from(address, (size_t)at + 1);
 }
 
+static void prepare_slabs(struct index *index)
+{
+    if (index->singles.element_size)
+        return;
+    slab_init(&index->singles, row_bytes(1));
+    slab_init(&index->larger, sizeof(struct spool_message *));
+    index->singles.guarded = true;
+}
+
+static struct spool_message *new_larger(struct index *index, uint32_t count)
+{
+    uint32_t handle = slab_alloc(&index->larger);
+    struct spool_message *message =
+        handle && !(handle & INDEX_LARGER) ? calloc(1, row_bytes(count)) : NULL;
+
+    if (!message) {
+        if (handle)
+            slab_free(&index->larger, handle);
+        return NULL;
+    }
+    *(struct spool_message **)slab_at(&index->larger, handle) = message;
+    message->next = handle | INDEX_LARGER;
+    return message;
+}
+
+static struct spool_message *new_single(struct index *index)
+{
+    uint32_t handle = slab_alloc(&index->singles);
+
+    if (handle & INDEX_LARGER) {
+        slab_free(&index->singles, handle);
+        handle = 0;
+    }
+    if (!handle)
+        return NULL;
+    struct spool_message *message = slab_at(&index->singles, handle);
+    message->next = handle;
+    return message;
+}
+
 struct spool_message *index_new_rows(struct index *index, uint32_t count)
 {
-    struct spool_message *message;
-
-    index->singles.size = row_bytes(1);
-    message = count == 1 ? cells_alloc(&index->singles) : calloc(1, row_bytes(count));
+    prepare_slabs(index);
+    struct spool_message *message = count == 1 ? new_single(index) : new_larger(index, count);
     if (!message)
         return NULL;
     message->recipient_count = count;
@@ -148,11 +186,18 @@ void index_free_message(struct index *index, struct spool_message *message)
             domains_release(&index->domains, message->recipients[i].domain);
     }
     index->row_bytes -= row_bytes(message->recipient_count);
-    free(message->bulk);
-    if (message->recipient_count == 1)
-        cells_free(&index->singles, message);
-    else
+    free(index_bulk(message));
+    if (message->next & INDEX_LARGER) {
+        slab_free(&index->larger, message->next & ~INDEX_LARGER);
         free(message);
+    } else {
+        slab_free(&index->singles, message->next);
+    }
+    if (index->row_bytes == 0 && index->singles.chunk_count + index->larger.chunk_count > 2) {
+        /* There were many: the memory goes back with the last one. */
+        slab_done(&index->singles);
+        slab_done(&index->larger);
+    }
 }
 
 uint32_t index_sender_hash(const struct index *index, struct span sender)
@@ -170,20 +215,25 @@ static size_t bucket_of(const struct id *id, size_t bucket_count)
     return XXH3_64bits(id->bytes, sizeof(id->bytes)) & (bucket_count - 1);
 }
 
+static void put_in_bucket(uint32_t *bucket, struct spool_message *message, uint32_t handle)
+{
+    message->next = *bucket;
+    *bucket = handle;
+}
+
 static int grow(struct index *index)
 {
     size_t count = index->bucket_count ? index->bucket_count * 2 : BUCKETS_MIN;
-    struct spool_message **buckets = calloc(count, sizeof(struct spool_message *));
+    uint32_t *buckets = calloc(count, sizeof(*buckets));
 
     if (!buckets)
         return -ENOMEM;
     for (size_t i = 0; i < index->bucket_count; i++) {
-        struct spool_message *next;
-        for (struct spool_message *m = index->buckets[i]; m; m = next) {
-            next = m->hash_next;
-            struct spool_message **bucket = &buckets[bucket_of(&m->id, count)];
-            m->hash_next = *bucket;
-            *bucket = m;
+        uint32_t next;
+        for (uint32_t handle = index->buckets[i]; handle; handle = next) {
+            struct spool_message *m = index_row(index, handle);
+            next = m->next;
+            put_in_bucket(&buckets[bucket_of(&m->id, count)], m, handle);
         }
     }
     free(index->buckets);
@@ -213,9 +263,8 @@ int index_add(struct index *index, struct spool_message *message)
         return -EEXIST;
     if (index->messages >= index->bucket_count && grow(index) < 0)
         return -ENOMEM;
-    struct spool_message **bucket = &index->buckets[bucket_of(&message->id, index->bucket_count)];
-    message->hash_next = *bucket;
-    *bucket = message;
+    put_in_bucket(&index->buckets[bucket_of(&message->id, index->bucket_count)], message,
+                  message->next);
     count_message(index, message, 1);
     return 0;
 }
@@ -224,19 +273,29 @@ struct spool_message *index_find(const struct index *index, const struct id *id)
 {
     if (!index->bucket_count)
         return NULL;
-    struct spool_message *message = index->buckets[bucket_of(id, index->bucket_count)];
+    struct spool_message *message = index_first(index, bucket_of(id, index->bucket_count));
     while (message && !id_equal(&message->id, id))
-        message = message->hash_next;
+        message = index_next(index, message);
     return message;
+}
+
+/* Where its handle stands: in its bucket, or in the row before it. */
+static uint32_t *link_to(const struct index *index, const struct spool_message *message)
+{
+    uint32_t *link = &index->buckets[bucket_of(&message->id, index->bucket_count)];
+    struct spool_message *row;
+
+    while ((row = index_row(index, *link)) != message)
+        link = &row->next;
+    return link;
 }
 
 void index_remove(struct index *index, struct spool_message *message)
 {
-    struct spool_message **link = &index->buckets[bucket_of(&message->id, index->bucket_count)];
+    uint32_t *link = link_to(index, message), handle = *link;
 
-    while (*link != message)
-        link = &(*link)->hash_next;
-    *link = message->hash_next;
+    *link = message->next;
+    message->next = handle;
     count_message(index, message, -1);
     if (message->flags & SPOOL_MESSAGE_DAMAGED)
         index->set_aside--;
@@ -264,21 +323,32 @@ struct spool_recipient *index_recipient(struct spool_message *message, uint32_t 
 /* What the message's record takes in its segment, near enough for compaction's choice. */
 static uint64_t bytes_at_home(const struct spool_message *message)
 {
-    return RECORD_HEADER_BYTES + message->meta_bytes + (message->bulk ? 0 : message->size_bytes);
+    return RECORD_HEADER_BYTES + message->meta_bytes +
+           (message->has_bulk ? 0 : (uint64_t)message->size_bytes);
+}
+
+static void put_home(struct spool_message *message, struct segment *home)
+{
+    if (message->has_bulk)
+        message->place.bulk->home = home;
+    else
+        message->place.home = home;
 }
 
 static void leave_home(struct spool_message *message)
 {
-    if (!message->home)
+    struct segment *home = index_home(message);
+
+    if (!home)
         return;
-    message->home->live_messages--;
-    message->home->live_bytes -= bytes_at_home(message);
-    message->home = NULL;
+    home->live_messages--;
+    home->live_bytes -= bytes_at_home(message);
+    put_home(message, NULL);
 }
 
 static void enter_home(struct spool_message *message, struct segment *home)
 {
-    message->home = home;
+    put_home(message, home);
     if (!home)
         return;
     home->live_messages++;
@@ -307,8 +377,8 @@ void index_count_use(struct spool_extents *extents, struct segment *segment, uin
 
 void index_set_extents(struct spool_message *message, struct spool_extents *extents)
 {
-    struct spool_extents *old = message->bulk;
-    struct segment *home = message->home;
+    struct spool_extents *old = index_bulk(message);
+    struct segment *home = index_home(message);
 
     leave_home(message); /* what it takes there depends on whether it has extents */
     for (uint32_t i = 0; extents && i < extents->count; i++) {
@@ -320,20 +390,22 @@ void index_set_extents(struct spool_message *message, struct spool_extents *exte
         old->uses[i].segment->live_bytes -= old->uses[i].bytes;
     }
     free(old);
-    message->bulk = extents;
+    message->has_bulk = extents != NULL;
+    if (extents)
+        message->place.bulk = extents;
     enter_home(message, home);
 }
 
-static void put_in_place(struct index *index, struct spool_message *old, struct spool_message *new)
+static void put_in_place(struct index *index, struct spool_message *old, struct spool_message *new,
+                         uint32_t new_handle)
 {
-    struct spool_message **link = &index->buckets[bucket_of(&old->id, index->bucket_count)];
+    uint32_t *link = link_to(index, old), handle = *link;
 
-    while (*link != old)
-        link = &(*link)->hash_next;
-    *link = new;
+    *link = new_handle;
+    old->next = handle;
     count_message(index, old, -1);
     count_message(index, new, 1);
-    old->bulk = NULL; /* the new row has it, as it has the home */
+    old->has_bulk = 0; /* the new row has it, as it has the home */
     index_free_message(index, old);
 }
 
@@ -359,6 +431,7 @@ int index_expand(struct index *index, struct spool_message *message,
         index_free_message(index, new);
         return r;
     }
+    uint32_t handle = new->next;
     memcpy(new, message, row_bytes(count));
     new->recipient_count = count + added;
     new->waiting = new->waiting + added - 1;
@@ -367,7 +440,7 @@ int index_expand(struct index *index, struct spool_message *message,
         if (new->recipients[i].domain != DOMAIN_NONE)
             domains_use_again(&index->domains, new->recipients[i].domain);
     }
-    put_in_place(index, message, new);
+    put_in_place(index, message, new, handle);
     return 0;
 }
 
@@ -428,14 +501,19 @@ uint64_t index_memory(const struct index *index)
 void index_done(struct index *index)
 {
     for (size_t i = 0; i < index->bucket_count; i++) {
-        struct spool_message *next;
-        for (struct spool_message *m = index->buckets[i]; m; m = next) {
-            next = m->hash_next;
+        struct spool_message *m;
+        while ((m = index_first(index, i))) {
+            uint32_t handle = index->buckets[i];
+            index->buckets[i] = m->next;
+            m->next = handle;
             index_set_home(m, NULL, 0, 0);
             index_set_extents(m, NULL);
             index_free_message(index, m);
         }
     }
+    prepare_slabs(index); /* done with them is only who was prepared */
+    slab_done(&index->singles);
+    slab_done(&index->larger);
     free(index->buckets);
     domains_done(&index->domains);
     *index = (struct index){.seed = index->seed};

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "base/cells.h"
+#include "base/slab.h"
 #include "spool/domains.h"
 #include "spool/segment.h"
 #include "spool/spool.h"
@@ -19,19 +19,54 @@ struct spool_extent_use {
 
 /* Which bulk segments a message's bytes lie in. */
 struct spool_extents {
+    struct segment *home; /* of the message, when it is in a row */
     uint32_t count;
     struct spool_extent_use uses[];
 };
 
 struct index {
-    struct spool_message **buckets;
+    uint32_t *buckets; /* handles of rows */
     size_t bucket_count;
     struct domains domains;
-    struct cells singles; /* rows with one recipient: most */
-    uint64_t seed;        /* of index_sender_hash() */
+    struct slab singles; /* rows with one recipient: most */
+    struct slab larger;  /* pointers to all others; their handles have INDEX_LARGER set */
+    uint64_t seed;       /* of index_sender_hash() */
     uint64_t messages, waiting, held, set_aside;
     uint64_t row_bytes;
 };
+
+#define INDEX_LARGER (UINT32_C(1) << 31)
+
+static inline struct spool_message *index_row(const struct index *index, uint32_t handle)
+{
+    if (handle & INDEX_LARGER)
+        return *(struct spool_message **)slab_at(&index->larger, handle & ~INDEX_LARGER);
+    return handle ? (struct spool_message *)slab_at(&index->singles, handle) : NULL;
+}
+
+/* For walking all: the first one in a bucket, and the one behind it; NULL at the end. */
+static inline struct spool_message *index_first(const struct index *index, size_t bucket)
+{
+    return index_row(index, index->buckets[bucket]);
+}
+
+static inline struct spool_message *index_next(const struct index *index,
+                                               const struct spool_message *message)
+{
+    return index_row(index, message->next);
+}
+
+/* Its bytes in bulk segments; NULL when all are inline. */
+static inline struct spool_extents *index_bulk(const struct spool_message *message)
+{
+    return message->has_bulk ? message->place.bulk : NULL;
+}
+
+/* The segment of its record; NULL when it has none. */
+static inline struct segment *index_home(const struct spool_message *message)
+{
+    return message->has_bulk ? message->place.bulk->home : message->place.home;
+}
 
 /* A change of one recipient, as a STATUS says it. */
 struct index_change {

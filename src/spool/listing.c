@@ -24,7 +24,7 @@ int spool_listing_new(struct spool *spool, struct spool_listing **out)
         return -ENOMEM;
     *listing = (struct spool_listing){.spool = spool};
     for (size_t i = 0; i < index->bucket_count; i++) {
-        for (const struct spool_message *m = index->buckets[i]; m; m = m->hash_next) {
+        for (const struct spool_message *m = index_first(index, i); m; m = index_next(index, m)) {
             if (!(m->flags & SPOOL_MESSAGE_UNSEALED))
                 listing->ids[listing->count++] = m->id;
         }
@@ -56,7 +56,7 @@ bool spool_walk(struct spool *spool, size_t *cursor, size_t steps,
     size_t left = *cursor < index->bucket_count ? index->bucket_count - *cursor : 0;
 
     for (size_t end = *cursor + (left < steps ? left : steps); *cursor < end; ++*cursor)
-        for (struct spool_message *m = index->buckets[*cursor]; m; m = m->hash_next)
+        for (struct spool_message *m = index_first(index, *cursor); m; m = index_next(index, m))
             if (!(m->flags & SPOOL_MESSAGE_UNSEALED))
                 each(arg, m);
     if (*cursor < index->bucket_count)

@@ -139,7 +139,7 @@ static int append_moved(const struct spool *spool, struct block *block, struct u
 static struct spool_message *message_to_move(struct spool *spool, const struct move *move)
 {
     struct spool_message *m = spool_find(spool, &move->reader->id);
-    return m && m->home == move->reader->home && m->offset == move->reader->offset ? m : NULL;
+    return m && index_home(m) == move->reader->home && m->offset == move->reader->offset ? m : NULL;
 }
 
 static struct block *front_block(struct spool *spool, struct list *front, size_t bound)
@@ -266,7 +266,7 @@ static void apply_move(struct spool *spool, struct segment *segment, struct unit
     struct move *move = unit->move;
     struct spool_message *message = unit->message;
 
-    segment_add_concern(segment, message->home->number);
+    segment_add_concern(segment, index_home(message)->number);
     index_set_home(message, segment, (uint32_t)offset, unit->meta_bytes);
     if (move->extents) {
         index_set_extents(message, move->uses);

@@ -32,7 +32,7 @@ static uint32_t highest_index(const struct spool_message *message)
 
 int spool_reader_open(struct spool *spool, struct spool_message *message, struct spool_reader **out)
 {
-    if (!message->home)
+    if (!index_home(message))
         return -EBADMSG;
     struct spool_reader *reader = calloc(1, sizeof(*reader));
     if (!reader)
@@ -40,13 +40,13 @@ int spool_reader_open(struct spool *spool, struct spool_message *message, struct
     *reader = (struct spool_reader){.ops = spool->ops,
                                     .recent = &spool->recent,
                                     .id = message->id,
-                                    .home = message->home,
+                                    .home = index_home(message),
                                     .offset = message->offset,
                                     .meta_bytes = message->meta_bytes,
                                     .highest = highest_index(message),
                                     .extent_index = SIZE_MAX};
-    if (message->bulk) {
-        reader->bulk = copy_extents(message->bulk);
+    if (index_bulk(message)) {
+        reader->bulk = copy_extents(index_bulk(message));
         if (!reader->bulk) {
             free(reader);
             return -ENOMEM;
@@ -411,7 +411,7 @@ void spool_reader_close(struct spool *spool, struct spool_reader *reader)
     if (!reader)
         return;
     struct spool_message *message = spool_find(spool, &reader->id);
-    if (reader->is_damaged && message && message->home == reader->home &&
+    if (reader->is_damaged && message && index_home(message) == reader->home &&
         message->offset == reader->offset)
         spool_set_message_aside(spool, message, "the message's bytes are damaged");
     pin(reader, -1);

@@ -518,8 +518,9 @@ static int replay_all(struct recovery *recovery)
 static void set_aside_what_lacks_bytes(struct spool *spool)
 {
     for (size_t i = 0; i < spool->index.bucket_count; i++) {
-        for (struct spool_message *m = spool->index.buckets[i]; m; m = m->hash_next) {
-            if (m->flags & SPOOL_MESSAGE_LACKS_BYTES || !m->home)
+        for (struct spool_message *m = index_first(&spool->index, i); m;
+             m = index_next(&spool->index, m)) {
+            if (m->flags & SPOOL_MESSAGE_LACKS_BYTES || !index_home(m))
                 spool_set_message_aside(spool, m, "the message's bytes are damaged");
         }
     }

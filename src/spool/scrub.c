@@ -81,7 +81,7 @@ static void scrub_log_finish(struct spool *spool, struct spool_task *task, int64
     for (size_t i = 0; i < scrub->damaged.count; i++) {
         const struct compact_entry *entry = &scrub->damaged.rows[i];
         struct spool_message *m = spool_find(spool, &entry->id);
-        if (m && m->home == scrub->segment && m->offset == entry->offset)
+        if (m && index_home(m) == scrub->segment && m->offset == entry->offset)
             spool_set_message_aside(spool, m, "the message's bytes are damaged");
     }
     if (scrub->other.segment)

@@ -278,7 +278,8 @@ void spool_note_damage(struct spool *spool, struct spool_position position,
 
 void spool_set_message_aside(struct spool *spool, struct spool_message *message, const char *what)
 {
-    struct spool_position position = {message->home ? message->home->number : 0, message->offset};
+    struct spool_position position = {index_home(message) ? index_home(message)->number : 0,
+                                      message->offset};
 
     if (!(message->flags & SPOOL_MESSAGE_DAMAGED)) {
         message->flags |= SPOOL_MESSAGE_DAMAGED;

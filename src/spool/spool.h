@@ -83,21 +83,25 @@ struct segment;
 struct spool_extents;
 
 /* One message with at least one waiting recipient. Read-only for callers. The row and its
- * recipients stay where they are until spool_hooks.gone was called for it. */
+ * recipients stay where they are until spool_hooks.gone was called for it. Packed likewise: 56
+ * bytes. */
 struct spool_message {
-    struct spool_message *hash_next;
-    struct segment *home;       /* where its MESSAGE or MOVED record lies … */
-    struct spool_extents *bulk; /* its bytes in bulk segments, NULL when all are inline */
-    uint64_t size_bytes : 44;   /* header and body */
-    uint64_t waiting : 20;      /* of recipients[] not closed */
+    uint32_t next;   /* handle: of the next one in its bucket; of itself while it is in none */
+    uint32_t offset; /* in its home, the segment where its MESSAGE or MOVED record lies */
+    union {          /* index_home(), index_bulk() */
+        struct segment *home;
+        struct spool_extents *bulk; /* has_bulk: with the home */
+    } place;
+    uint64_t size_bytes : 40; /* header and body */
+    uint64_t waiting : 20;    /* of recipients[] not closed */
+    uint64_t flags : 3;       /* enum spool_message_flags */
+    uint64_t has_bulk : 1;    /* bytes of it lie in bulk segments */
     int64_t accepted_us;
-    uint32_t offset; /* … and at what offset */
     uint32_t meta_bytes;
     uint32_t recipient_count; /* rows in recipients[] */
     uint32_t sender;          /* spool_sender_hash() of its envelope's */
-    uint32_t pins;            /* appends on their way that concern it */
     struct id id;
-    uint16_t flags; /* enum spool_message_flags */
+    uint16_t pins; /* appends on their way that concern it */
     struct spool_recipient recipients[];
 };
 
@@ -105,6 +109,7 @@ enum spool_message_flags {
     SPOOL_MESSAGE_UNSEALED = 1, /* accepted, not yet on disk; not found, not listed */
     SPOOL_MESSAGE_DAMAGED = 2,  /* its bytes are damaged: set aside, its recipients held (rule 8) */
     SPOOL_MESSAGE_LACKS_BYTES = 4, /* recovery found that; becomes DAMAGED when it still waits */
+    SPOOL_MESSAGE_FLAGS = 7,
 };
 
 static inline struct spool_message *spool_recipient_message(struct spool_recipient *recipient)

@@ -167,12 +167,12 @@ static void keeps_expansions_and_held(void **state)
     assert_int_equal(world_status(w, 5000, 3, SPOOL_OUTCOME_HELD), 0);
     assert_int_equal(world_status(w, 5000, 2, SPOOL_OUTCOME_DELIVERED), 0);
     assert_int_equal(world_status(w, 5000, 1, SPOOL_OUTCOME_NOTIFIED), 0);
-    uint64_t first = world_find(w, 5000)->home->number;
+    uint64_t first = index_home(world_find(w, 5000))->number;
     pass(w, 1, 300);
     fold(w);
     for (int round = 0; round < 2; round++) {
         struct spool_message *message = world_find(w, 5000);
-        assert_true(message->home->number > first);
+        assert_true(index_home(message)->number > first);
         assert_int_equal(message->waiting, 2);
         assert_int_equal(spool_find_recipient(message, 3)->state, SPOOL_RECIPIENT_HELD);
         assert_int_equal(spool_find_recipient(message, 1)->state, SPOOL_RECIPIENT_WAITING);
@@ -223,7 +223,7 @@ static void evacuates_what_failed(void **state)
     assert_int_equal(world_accept(w, 1, 2, 2000), 0);
     assert_int_equal(world_accept_large(w, 2, 50000), 0);
     world_run(w);
-    struct segment *home = world_find(w, 1)->home;
+    struct segment *home = index_home(world_find(w, 1));
     uint64_t failed = home->number;
     assert_int_equal(world_status(w, 1, 0, SPOOL_OUTCOME_DELIVERED), 0);
     assert_int_equal(world_commit(w), 0);
@@ -242,7 +242,7 @@ static void evacuates_what_failed(void **state)
     assert_int_equal(world_status(w, 1, 1, SPOOL_OUTCOME_DEFERRED), 0);
     assert_int_equal(world_accept(w, 3, 1, 2000), 0);
     world_run(w);
-    assert_true(world_find(w, 1)->home->number > failed);
+    assert_true(index_home(world_find(w, 1))->number > failed);
     fold(w);
     assert_null(spool_segment(w->spool, STORE_LOG, failed));
     for (int round = 0; round < 2; round++) {

@@ -75,9 +75,9 @@ static void is_used_at_start(void **state)
     struct world *w = *state;
     struct spool_message *m = world_find(w, 5);
 
-    assert_ptr_equal(m->home, first_segment(w));
+    assert_ptr_equal(index_home(m), first_segment(w));
     uint64_t bit = (m->offset + RECORD_HEADER_BYTES + 60) * 8;
-    assert_int_equal(store_sim_flip(w->disk, STORE_LOG, m->home->number, bit), 0);
+    assert_int_equal(store_sim_flip(w->disk, STORE_LOG, index_home(m)->number, bit), 0);
     world_crash(w, STORE_SIM_POWER_CUT);
     assert_int_equal(spool_damage_count(w->spool), 0);
     assert_int_equal(w->spool->index.messages, COUNT);

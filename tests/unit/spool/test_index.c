@@ -3,6 +3,7 @@
 #include "spool/index.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static struct id make_id(unsigned number)
 {
@@ -185,16 +186,61 @@ static void is_small(void **state)
                 150);
 }
 
+static struct spool_extents *extents_in(struct segment *segment, uint64_t bytes)
+{
+    struct spool_extents *extents = calloc(1, sizeof(*extents) + sizeof(extents->uses[0]));
+
+    assert_non_null(extents);
+    index_count_use(extents, segment, bytes);
+    return extents;
+}
+
+/* Whether the bulk or the home was known first, and through the row's becoming another one. */
+static void home_and_bulk_are_both_kept(void **state)
+{
+    struct envelope_recipient children[] = {{.address = {"x@d.example", 11}},
+                                            {.address = {"y@d.example", 11}}};
+    struct spool_expansion expansion = {.parent = 0, .children = children, .child_count = 2};
+    struct segment home = {0}, other = {0}, bulk = {0};
+    struct index index = {0};
+    struct spool_message *m = add(&index, 1, 1), *next = add(&index, 2, 1);
+
+    index_set_home(m, &home, 8, 50);
+    assert_ptr_equal(index_home(m), &home);
+    assert_null(index_bulk(m));
+    index_set_extents(m, extents_in(&bulk, 700));
+    assert_ptr_equal(index_home(m), &home);
+    assert_int_equal(home.live_messages, 1);
+    assert_int_equal(bulk.live_bytes, 700);
+    index_set_extents(next, extents_in(&bulk, 5));
+    assert_null(index_home(next));
+    index_set_home(next, &home, 16, 50);
+    assert_int_equal(home.live_messages, 2);
+
+    struct id id = make_id(1);
+    assert_int_equal(index_expand(&index, m, &expansion, 1), 0);
+    m = index_find(&index, &id);
+    assert_int_equal(m->recipient_count, 3);
+    assert_ptr_equal(index_home(m), &home);
+    assert_int_equal(index_bulk(m)->uses[0].bytes, 700);
+    index_set_home(m, &other, 0, 50);
+    assert_int_equal(home.live_messages + other.live_messages, 2);
+    index_set_extents(m, NULL);
+    assert_ptr_equal(index_home(m), &other);
+    assert_int_equal(bulk.live_bytes, 5);
+    drop(&index, m);
+    index_done(&index);
+    assert_int_equal(home.live_messages + other.live_messages + bulk.live_messages, 0);
+    assert_int_equal(home.live_bytes + other.live_bytes + bulk.live_bytes, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_what_it_has),
-        cmocka_unit_test(interns_domains),
-        cmocka_unit_test(outcomes_change_states),
-        cmocka_unit_test(a_notice_changes_no_plan),
-        cmocka_unit_test(counts_what_lives_where),
-        cmocka_unit_test(expands_once),
-        cmocka_unit_test(is_small),
+        cmocka_unit_test(finds_what_it_has),           cmocka_unit_test(interns_domains),
+        cmocka_unit_test(outcomes_change_states),      cmocka_unit_test(a_notice_changes_no_plan),
+        cmocka_unit_test(counts_what_lives_where),     cmocka_unit_test(expands_once),
+        cmocka_unit_test(home_and_bulk_are_both_kept), cmocka_unit_test(is_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,7 +65,7 @@ static void damaged_message_touches_only_itself(void **state)
             fill(w, is_newest ? 10 : 60);
             struct spool_message *m = world_find(w, 5);
             print_message("%s, %s\n", damages[i].name, is_newest ? "newest" : "closed");
-            flip(w, m->home->number, m->offset + (uint64_t)damages[i].offset);
+            flip(w, index_home(m)->number, m->offset + (uint64_t)damages[i].offset);
             world_crash(w, STORE_SIM_POWER_CUT);
             check_others(w, is_newest ? 10 : 60, 5);
             if (damages[i].is_found)
@@ -98,7 +98,7 @@ static void damaged_message_stays_aside(void **state)
 
     fill(w, 10);
     struct spool_message *m = world_find(w, 5);
-    flip(w, m->home->number, m->offset + 2500);
+    flip(w, index_home(m)->number, m->offset + 2500);
     for (int round = 0; round < 3; round++) {
         world_crash(w, STORE_SIM_POWER_CUT);
         world_run(w);
@@ -119,7 +119,7 @@ static void damage_is_booked(void **state)
 
     fill(w, 10);
     struct spool_message *m = world_find(w, 5);
-    flip(w, m->home->number, m->offset + 2500);
+    flip(w, index_home(m)->number, m->offset + 2500);
     world_crash(w, STORE_SIM_POWER_CUT);
     world_run(w);
     assert_int_equal(spool_follower_new(store_sim_open(w->disk), (struct spool_position){0, 0}, &f),
@@ -231,10 +231,10 @@ static void finds_damage_by_scrubbing(void **state)
     assert_int_equal(world_accept_large(w, 100, 300000), 0);
     world_run(w);
     struct spool_message *m = world_find(w, 5);
-    flip(w, m->home->number, m->offset + 2500);
-    assert_int_equal(
-        store_sim_flip(w->disk, STORE_BULK, world_find(w, 100)->bulk->uses[0].segment->number, 800),
-        0);
+    flip(w, index_home(m)->number, m->offset + 2500);
+    assert_int_equal(store_sim_flip(w->disk, STORE_BULK,
+                                    index_bulk(world_find(w, 100))->uses[0].segment->number, 800),
+                     0);
     for (unsigned round = 0; round < 30; round++) {
         assert_true(spool_next_try_us(w->spool) < INT64_MAX);
         w->now_us += 500000000;
