@@ -78,6 +78,7 @@ static void job_free(struct smtp_job *job)
     struct smtp_piece *piece;
 
     list_remove(&job->link);
+    list_remove(&job->by_number);
     job->proc->job_count--;
     for (size_t i = 0; i < ARRAY_SIZE(job->attempts); i++)
         free_attempt(&job->attempts[i]);
@@ -576,6 +577,7 @@ static struct smtp_job *new_job(struct smtp_proc *proc, const struct ipc_arrival
     for (size_t i = 0; i < ARRAY_SIZE(job->attempts); i++)
         job->attempts[i] = (struct smtp_attempt){.job = job, .fd = -1};
     list_append(&proc->jobs, &job->link);
+    list_append(numbers_list(&proc->numbered, job->number), &job->by_number);
     proc->job_count++;
     if (copy_job(job, from) == 0 &&
         (!from->body.size || add_piece(job, from->body, 0, arrival) == 0))
@@ -605,9 +607,9 @@ void smtp_job_new(struct smtp_proc *proc, const struct ipc_arrival *arrival)
 
 static struct smtp_job *find(struct smtp_proc *proc, uint64_t number)
 {
-    LIST_EACH(&proc->jobs, link)
+    LIST_EACH(numbers_list(&proc->numbered, number), link)
     {
-        struct smtp_job *job = CONTAINER_OF(link, struct smtp_job, link);
+        struct smtp_job *job = CONTAINER_OF(link, struct smtp_job, by_number);
         if (job->number == number && job->epoch == proc->epoch)
             return job;
     }

@@ -134,6 +134,7 @@ static void on_tick(void *arg)
 int smtp_proc_init(struct smtp_proc *proc, const struct conf_smtp *conf)
 {
     list_init(&proc->jobs);
+    numbers_init(&proc->numbered);
     list_init(&proc->connections);
     list_init(&proc->idle);
     list_init(&proc->routes);

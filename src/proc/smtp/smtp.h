@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "base/numbers.h"
 #include "conf/part.h"
 #include "dns/mx.h"
 #include "proc/common/process.h"
@@ -34,6 +35,7 @@ struct smtp_proc {
     struct ipc_channel *queue, *resolver;
     uint64_t epoch; /* of the queue's channel */
     struct list jobs, connections, idle, routes;
+    struct numbers numbered; /* the jobs */
     uint32_t job_count, connection_count, idle_count;
     int64_t now_ms;
     int64_t ending_ms; /* when the shutdown began, or 0 */
@@ -131,7 +133,7 @@ struct smtp_place {
 };
 
 struct smtp_job {
-    struct list link;
+    struct list link, by_number;
     struct smtp_proc *proc;
     enum smtp_job_state state;
     uint64_t number, token, epoch;

@@ -14,11 +14,12 @@ static const struct ipc_role mailbox_role = {.peer_name = "mailbox", .lost = on_
 static void on_wanted(void *owner, const struct ipc_arrival *arrival)
 {
     struct carrier *c = owner;
+    uint64_t number = arrival->message->job_wanted.job;
 
-    LIST_EACH(&c->jobs, link)
+    LIST_EACH(numbers_list(&c->numbered, number), link)
     {
-        struct job *job = CONTAINER_OF(link, struct job, link);
-        if (job->number != arrival->message->job_wanted.job)
+        struct job *job = CONTAINER_OF(link, struct job, by_number);
+        if (job->number != number)
             continue;
         job_wanted(job);
         return;
@@ -43,6 +44,7 @@ void carrier_init(struct carrier *c, struct queue *q, unsigned number)
                           .jobs_max = mailbox ? MAILBOX_JOBS_MAX : SMTP_JOBS_MAX};
     list_init(&c->blocked);
     list_init(&c->jobs);
+    numbers_init(&c->numbered);
 }
 
 unsigned carrier_of(const struct route *route)

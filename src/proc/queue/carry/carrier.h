@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/numbers.h"
 #include "ipc/channel.h"
 #include "proc/queue/route.h"
 
@@ -20,8 +21,9 @@ struct carrier {
     struct queue *queue;
     struct ipc_channel *channel; /* NULL: it isn't there */
     struct ipc_waiter credit;
-    struct list blocked; /* jobs that wait for credit, in order */
-    struct list jobs;    /* all others */
+    struct list blocked;     /* jobs that wait for credit, in order */
+    struct list jobs;        /* all others */
+    struct numbers numbered; /* blocked or not */
     uint32_t job_count, jobs_max;
     uint32_t inline_bytes; /* of bodies that it was given with jobs under way */
 };

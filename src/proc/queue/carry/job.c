@@ -31,6 +31,7 @@ void job_free(struct job *job)
         return;
     }
     list_remove(&job->link);
+    list_remove(&job->by_number);
     job->carrier->job_count--;
     job->carrier->inline_bytes -= job->inline_bytes;
     ipc_call_cancel(&job->call);
@@ -294,6 +295,7 @@ int job_start(struct queue *q, const struct route *route, const struct job_item 
         memcpy(&job->items[count], route->next_hop.data, hop);
     job->carrier = &q->dispatch.carriers[carrier_of(route)];
     job->carrier->job_count++;
+    list_append(numbers_list(&job->carrier->numbered, job->number), &job->by_number);
     begin(job);
     return 0;
 }

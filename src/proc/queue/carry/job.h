@@ -27,6 +27,7 @@ struct job_item {
 
 struct job {
     struct list link; /* among the carrier's blocked or all others */
+    struct list by_number;
     struct queue *queue;
     struct carrier *carrier;
     struct span next_hop;          /* kept behind the items */
