@@ -8,6 +8,7 @@
 #include "proc/queue/sandbox.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -98,6 +99,10 @@ static void status(struct process *process, struct buffer *json)
     queue_status(&of(process)->queue, json);
 }
 
+/* What a listing or checkpoint of a million messages took for a moment goes back to the system:
+ * else the allocator, having seen it freed, would serve the next one from memory that it keeps. */
+enum { LARGE_BYTES = 4 << 20 };
+
 int main(void)
 {
     static struct queue_process p = {.control_fd = -1};
@@ -110,6 +115,8 @@ int main(void)
                                              .shutdown = shutdown_queue,
                                              .status = status};
 
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+    mallopt(M_TRIM_THRESHOLD, LARGE_BYTES);
     int code = process_main(&p.process, &spec);
     queue_done(&p.queue);
     return code;
