@@ -122,6 +122,15 @@ int checkpoint_decode_part(struct span bytes, struct arena *arena,
     return r;
 }
 
+uint64_t checkpoint_bytes(const struct checkpoint_manifest *manifest)
+{
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < manifest->part_count; i++)
+        bytes += manifest->parts[i].bytes;
+    return bytes;
+}
+
 /* ---- Loading ---- */
 
 static int load_uses(struct spool *spool, const struct checkpoint_row *row,
@@ -308,6 +317,7 @@ static int load_all(struct spool *spool, struct span bytes, struct spool_positio
     if (r == 0) {
         *out_position = manifest.position;
         spool->checkpoint_generation = manifest.generation;
+        spool->checkpoint_bytes = checkpoint_bytes(&manifest);
     } else {
         forget_all(spool);
     }

@@ -98,6 +98,9 @@ int checkpoint_decode_manifest(struct span bytes, struct arena *arena,
 int checkpoint_decode_part(struct span bytes, struct arena *arena,
                            struct checkpoint_names *out_names, struct checkpoint_rows *out_rows);
 
+/* Of all its parts. */
+uint64_t checkpoint_bytes(const struct checkpoint_manifest *manifest);
+
 /* For recovery, when the segments are known: 0: the state as of *out_position is loaded. -ENOENT:
  * there is none, or none that can be used; the state is empty. -ENOMEM. */
 int checkpoint_load(struct spool *spool, struct spool_position *out_position);

@@ -40,6 +40,19 @@ static uint32_t closed_since(const struct spool *spool)
     return count;
 }
 
+/* When much waits a checkpoint is large: it is written again when it is an eighth of what came
+ * since, lest mail waits for it, on the loop and on the disk. */
+enum { CHECKPOINT_SHARE = 8 };
+
+static bool is_due(const struct spool *spool)
+{
+    uint64_t closed = closed_since(spool);
+
+    return closed >= spool->options.checkpoint_segments &&
+           closed * spool->options.segment_bytes >= CHECKPOINT_SHARE * spool->checkpoint_bytes &&
+           spool->last_seal.segment == spool->sealed.segment;
+}
+
 static int note_segment(struct checkpoint_work *work, const struct segment *segment)
 {
     struct checkpoint_segment *row = &work->manifest.segments[work->manifest.segment_count++];
@@ -312,6 +325,7 @@ static void checkpoint_finish(struct spool *spool, struct spool_task *task, int6
         failed = note_part(work, c) < 0;
     if (!failed && c->is_manifest) {
         spool->checkpoint_position = work->manifest.position;
+        spool->checkpoint_bytes = checkpoint_bytes(&work->manifest);
         spool->checkpoint_record_due = true;
         allow_compaction(spool);
     }
@@ -333,8 +347,7 @@ struct spool_task *checkpoint_take(struct spool *spool)
 {
     struct checkpoint_work *work = spool->checkpoint;
 
-    if (!work && (closed_since(spool) < spool->options.checkpoint_segments ||
-                  spool->last_seal.segment != spool->sealed.segment))
+    if (!work && !is_due(spool))
         return NULL;
     if (!work)
         work = spool->checkpoint = begin(spool);

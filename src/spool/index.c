@@ -279,6 +279,18 @@ struct spool_message *index_find(const struct index *index, const struct id *id)
     return message;
 }
 
+void index_fetch_bucket(const struct index *index, const struct id *id)
+{
+    if (index->bucket_count)
+        __builtin_prefetch(&index->buckets[bucket_of(id, index->bucket_count)]);
+}
+
+void index_fetch_row(const struct index *index, const struct id *id)
+{
+    if (index->bucket_count)
+        __builtin_prefetch(index_first(index, bucket_of(id, index->bucket_count)));
+}
+
 /* Where its handle stands: in its bucket, or in the row before it. */
 static uint32_t *link_to(const struct index *index, const struct spool_message *message)
 {

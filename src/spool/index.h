@@ -98,6 +98,10 @@ uint32_t index_sender_hash(const struct index *index, struct span sender);
 
 int index_add(struct index *index, struct spool_message *message);
 struct spool_message *index_find(const struct index *index, const struct id *id);
+/* Tell the processor what will be looked for soon: first the one, and when that is there the other.
+ */
+void index_fetch_bucket(const struct index *index, const struct id *id);
+void index_fetch_row(const struct index *index, const struct id *id);
 /* Takes it out, gives up its place in its segments. The row is still the caller's. */
 void index_remove(struct index *index, struct spool_message *message);
 /* Frees a row that is in no index. */

@@ -148,6 +148,7 @@ struct spool {
     struct checkpoint_work *checkpoint;
     uint64_t checkpoint_generation;
     bool checkpoint_record_due;
+    uint64_t checkpoint_bytes;                 /* what the newest durable one takes */
     struct spool_position checkpoint_position; /* of the newest durable one; {0, 0}: none */
 
     /* compact.c */

@@ -91,6 +91,31 @@ static void is_rebuilt_when_damaged(void **state)
     }
 }
 
+static void accept_more(struct world *w, unsigned first, unsigned count)
+{
+    for (unsigned i = first; i < first + count; i++) {
+        assert_int_equal(world_accept(w, i, 1, 4000), 0);
+        world_run(w);
+    }
+}
+
+static void waits_for_a_multiple_of_its_size(void **state)
+{
+    struct world *w = *state;
+
+    fill(w, 60);
+    assert_true(w->spool->checkpoint_bytes > 0);
+    uint64_t generation = w->spool->checkpoint_generation, bytes = w->spool->checkpoint_bytes;
+    w->spool->checkpoint_bytes = 1 << 30;
+    accept_more(w, 1000, 100);
+    assert_int_equal(w->spool->checkpoint_generation, generation);
+    w->spool->checkpoint_bytes = bytes;
+    accept_more(w, 2000, 60);
+    assert_true(w->spool->checkpoint_generation > generation);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    assert_true(w->spool->checkpoint_bytes > 0);
+}
+
 /* Rows change, go and come between the slices, and the process ends before the next checkpoint. */
 static void may_be_fuzzy(void **state)
 {
@@ -172,6 +197,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(saves_reading, setup, teardown),
         cmocka_unit_test_setup_teardown(is_rebuilt_when_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(may_be_fuzzy, setup, teardown),
+        cmocka_unit_test_setup_teardown(waits_for_a_multiple_of_its_size, setup, teardown),
         cmocka_unit_test(decodes_a_byte_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
