@@ -9,8 +9,8 @@ static const char *const sql[STATEMENT_COUNT] = {
     [FRESH_READ] = "SELECT seed, keys FROM fresh",
     [RUNS_COUNT] = "SELECT count(*) FROM run",
     [RUNS_READ] = "SELECT run FROM run",
-    [ROW_BEFORE] = "SELECT place, keys FROM find WHERE place < ?1 AND place >= ?2"
-                   " ORDER BY place DESC LIMIT 1",
+    [ROW_BEFORE] = ("SELECT place, keys FROM find WHERE place < ?1 AND place >= ?2"
+                    " ORDER BY place DESC LIMIT 1"),
 };
 
 /* What a run, or the fresh keys, still have; read from the end. */

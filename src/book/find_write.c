@@ -27,8 +27,8 @@ static const char *const sql[STATEMENT_COUNT] = {
     [RUN_ADD] = "INSERT INTO run VALUES (?1, ?2)",
     [RUN_DELETE] = "DELETE FROM run WHERE run = ?1",
     [ROW_ADD] = "INSERT INTO find VALUES (?1, ?2)",
-    [ROW_NEXT] = "SELECT place, keys FROM find WHERE place > ?1 AND place < ?2"
-                 " ORDER BY place LIMIT 1",
+    [ROW_NEXT] = ("SELECT place, keys FROM find WHERE place > ?1 AND place < ?2"
+                  " ORDER BY place LIMIT 1"),
     [ROWS_DELETE] = "DELETE FROM find WHERE place >= ?1 AND place < ?2",
 };
 
