@@ -46,9 +46,10 @@ static const struct {
     [IPC_WAIT_RETURN] = {"return", "the report to its sender"},
 };
 
+/* In two steps: the times come from others, and their difference may be none. */
 static void format_span_of_time(int64_t from_us, int64_t to_us, char out[static DURATION_SIZE])
 {
-    clock_format_duration(to_us > from_us ? (to_us - from_us) / 1000 : 0, out);
+    clock_format_duration(to_us > from_us ? to_us / 1000 - from_us / 1000 : 0, out);
 }
 
 void queue_format_wait_only(const struct ipc_queue_row *row, int64_t now_us, struct buffer *out)
