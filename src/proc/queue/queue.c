@@ -6,12 +6,14 @@
 #include "proc/queue/control/control.h"
 #include "proc/queue/route.h"
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 enum {
     PARCELS_BYTES = 64 << 20,
+    TRIM_BYTES = 8 << 20, /* of parcels that lay too long */
     WORK_THREADS = 3,
     CLOSING_TICK_MS = 20,
     CLOSING_JOBS_MS = 5000, /* less than the supervisor gives us in all */
@@ -181,6 +183,16 @@ int queue_peer(struct queue *q, enum ipc_peer kind, unsigned index, uint16_t ori
 static void check_closed(struct queue *q);
 
 /* What nothing else wakes up for. */
+/* Pieces of what was freed lie between others that are in use: the allocator keeps their pages. */
+static void age_parcels(struct queue *q)
+{
+    q->aged_bytes += parcels_age(&q->parcels);
+    if (q->aged_bytes < TRIM_BYTES)
+        return;
+    malloc_trim(0);
+    q->aged_bytes = 0;
+}
+
 static void on_tick(void *arg)
 {
     struct queue *q = arg;
@@ -192,6 +204,7 @@ static void on_tick(void *arg)
     delay_tick(q);
     events_tick(q);
     overdue_tick(q);
+    age_parcels(q);
     pressure_update(q);
     if (q->unscheduled) {
         q->unscheduled = schedule_all(q) < 0;

@@ -202,6 +202,7 @@ struct queue {
     struct io_pool *commit_pool, *work_pool;
     struct io_timer *tick;
     struct parcels parcels;
+    size_t aged_bytes; /* of parcels, freed since memory was given back */
     struct committer committer;
     struct dispatch dispatch;
     struct feed feed;

@@ -93,10 +93,25 @@ void parcel_free(struct parcels *parcels, struct parcel *p)
 void parcel_cache(struct parcels *parcels, struct parcel *p)
 {
     p->bytes = sizeof(*p) + p->arena.used;
+    p->since = parcels->seconds;
     list_append(&parcels->cached, &p->link);
     parcels->bytes += p->bytes;
     while (parcels->bytes > parcels->limit)
         parcel_free(parcels, CONTAINER_OF(parcels->cached.next, struct parcel, link));
+}
+
+size_t parcels_age(struct parcels *parcels)
+{
+    size_t before = parcels->bytes;
+
+    parcels->seconds++;
+    while (!list_is_empty(&parcels->cached)) {
+        struct parcel *oldest = CONTAINER_OF(parcels->cached.next, struct parcel, link);
+        if (parcels->seconds - oldest->since <= PARCEL_SECONDS)
+            break;
+        parcel_free(parcels, oldest);
+    }
+    return before - parcels->bytes;
 }
 
 const struct envelope_recipient *parcel_recipient(const struct parcel *p, uint32_t index)

@@ -53,6 +53,32 @@ static void the_oldest_make_room(void **state)
     parcels_done(&parcels);
 }
 
+static void the_old_go_with_time(void **state)
+{
+    struct parcels parcels;
+    struct buffer wire = BUFFER_INIT;
+    struct parcel *first, *second;
+    struct id one = {{1, 1}}, two = {{1, 2}};
+
+    parcels_init(&parcels, 35000, 5);
+    assert_int_equal(parcel_new(&parcels, wire_of(&wire, 1), SPAN(""), SPAN("B"), &first), 0);
+    parcel_cache(&parcels, first);
+    assert_int_equal(parcels_age(&parcels), 0);
+    assert_int_equal(parcel_new(&parcels, wire_of(&wire, 2), SPAN(""), SPAN("B"), &second), 0);
+    parcel_cache(&parcels, second);
+    for (int i = 1; i < PARCEL_SECONDS; i++)
+        assert_int_equal(parcels_age(&parcels), 0);
+    assert_non_null(parcel_find(&parcels, &one));
+    assert_true(parcels_age(&parcels) > 0);
+    assert_null(parcel_find(&parcels, &one));
+    assert_non_null(parcel_find(&parcels, &two));
+    assert_true(parcels_age(&parcels) > 0);
+    assert_int_equal(parcels.bytes, 0);
+    assert_int_equal(parcels_age(&parcels), 0);
+    buffer_done(&wire);
+    parcels_done(&parcels);
+}
+
 static void children_come_behind_the_envelopes_own(void **state)
 {
     struct envelope_recipient own[2] = {{.address = SPAN("0")}, {.address = SPAN("1")}};
@@ -72,6 +98,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(found_by_id_until_freed),
                                        cmocka_unit_test(the_oldest_make_room),
+                                       cmocka_unit_test(the_old_go_with_time),
                                        cmocka_unit_test(children_come_behind_the_envelopes_own)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
