@@ -388,8 +388,8 @@ match from any for any action onward
 
 class Opensmtpd(Server):
     """Debian's OpenSMTPD. It syncs nothing of its queue, so that a power cut takes accepted mail: its
-    figures are for another promise. Its limits of connections to a host and of mails a connection are raised;
-    still it opens few, and waits 40 ms a message for the acknowledgement of a packet."""
+    figures are for another promise. Its limits of connections to a host and of mails a connection
+    are raised, its delays between connections are gone."""
     name = "OpenSMTPD"
     relayed_max = 1000
     package = "opensmtpd"
