@@ -518,6 +518,17 @@ bool bulk_needs_segment(const struct spool *spool)
     return bytes && !has_room(spool->bulk_open, bytes) && !empty_segment(spool);
 }
 
+/* Large mail is coming and has half filled its segment: the next one is made meanwhile. Not of the
+ * last space. */
+bool bulk_wants_spare(const struct spool *spool)
+{
+    const struct segment *open = spool->bulk_open;
+    uint64_t wanted = spool->options.reserve_bytes + 4 * spool->options.bulk_segment_bytes;
+
+    return open && spool->bulk_pending_bytes && open->end > open->size_bytes / 2 &&
+           spool->space.free_bytes > wanted && !empty_segment(spool);
+}
+
 struct spool_task *bulk_take(struct spool *spool)
 {
     struct bulk_task *bulk;

@@ -233,6 +233,7 @@ int bulk_allocate(struct spool *spool, size_t bytes, struct segment **out_segmen
                   uint64_t *out_offset);
 void bulk_abandon(struct spool *spool, struct segment *segment, int error);
 bool bulk_needs_segment(const struct spool *spool);
+bool bulk_wants_spare(const struct spool *spool);
 /* No more bytes come. Gives the upload's own list of extents, whose places may not be known yet. */
 int bulk_seal_upload(struct spool_upload *upload, struct record_extent **out_extents,
                      size_t *out_count);

@@ -45,7 +45,7 @@ static void prepare_finish(struct spool *spool, struct spool_task *task, int64_t
     spool->prepare_error = task->error;
     if (task->error == 0)
         spool_insert_segment(spool, prepare->segment);
-    else if (prepare->segment->kind == STORE_BULK)
+    else if (prepare->segment->kind == STORE_BULK && bulk_needs_segment(spool))
         bulk_fail_waiting(spool, task->error);
     if (task->error)
         segment_free(prepare->segment, spool->ops);
@@ -77,7 +77,7 @@ struct spool_task *prepare_take(struct spool *spool)
     enum store_kind kind = STORE_LOG;
 
     if (spool_count_spares(spool, STORE_LOG) >= spool->options.spare_segments) {
-        if (!bulk_needs_segment(spool))
+        if (!bulk_needs_segment(spool) && !bulk_wants_spare(spool))
             return NULL;
         kind = STORE_BULK;
     }
