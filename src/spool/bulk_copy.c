@@ -74,7 +74,7 @@ static void copy_run(struct spool_task *task)
     for (size_t i = 0; r == 0 && i < count; i++) {
         uint32_t bytes = copy->move->reader->meta.extents[i].bytes;
         uint64_t room = segment_align(bytes, copy->block_bytes);
-        char *buffer = copy->to[i] ? recent_memory(room) : NULL;
+        char *buffer = copy->to[i] ? spool_memory(room) : NULL;
         if (!copy->to[i])
             continue;
         r = buffer ? copy_extent(copy, i, buffer) : -ENOMEM;

@@ -307,26 +307,32 @@ static struct segment *pinned_segment(const struct spool_reader *reader, uint64_
     return NULL;
 }
 
-static int read_extent(struct spool_reader *reader, size_t index)
+static int read_extent_into(struct spool_reader *reader, size_t index, char *to)
 {
     const struct record_extent *extent = &reader->meta.extents[index];
     struct segment *segment = pinned_segment(reader, extent->segment);
 
-    if (index == reader->extent_index)
-        return 0;
     if (!segment || extent->offset > segment->size_bytes ||
         extent->bytes > segment->size_bytes - extent->offset)
         return damaged(reader);
+    return reader_read_verified(reader, segment, extent->offset, to, extent->bytes, extent->sum);
+}
+
+static int read_extent(struct spool_reader *reader, size_t index)
+{
+    uint32_t bytes = reader->meta.extents[index].bytes;
+
+    if (index == reader->extent_index)
+        return 0;
     reader->extent_index = SIZE_MAX;
-    if (reader->extent_room < extent->bytes || !reader->extent) {
+    if (reader->extent_room < bytes || !reader->extent) {
         free(reader->extent);
-        reader->extent = recent_memory(extent->bytes);
-        reader->extent_room = reader->extent ? extent->bytes : 0;
+        reader->extent = spool_memory(bytes);
+        reader->extent_room = reader->extent ? bytes : 0;
     }
     if (!reader->extent)
         return -ENOMEM;
-    int r = reader_read_verified(reader, segment, extent->offset, reader->extent, extent->bytes,
-                                 extent->sum);
+    int r = read_extent_into(reader, index, reader->extent);
     if (r == 0)
         reader->extent_index = index;
     return r;
@@ -350,6 +356,23 @@ static int piece_at(struct spool_reader *reader, uint64_t offset, struct span *o
         *out =
             span_from(span_of(reader->extent, reader->meta.extents[index].bytes), offset - start);
     return r;
+}
+
+/* A whole extent that has room in `to` goes straight there: its bytes, 0 when there is none at
+ * `offset`, or an error. */
+static ssize_t read_straight(struct spool_reader *reader, uint64_t offset, char *to, size_t room)
+{
+    uint64_t start;
+
+    if (offset < reader->data.size || reader->meta.extent_count == 0)
+        return 0;
+    offset -= reader->meta.header_bytes;
+    size_t index = find_extent(reader, offset, &start);
+    if (index == reader->meta.extent_count || start != offset || index == reader->extent_index ||
+        reader->meta.extents[index].bytes > room)
+        return 0;
+    int r = read_extent_into(reader, index, to);
+    return r < 0 ? r : (ssize_t)reader->meta.extents[index].bytes;
 }
 
 /* Follows the stream as long as it is read in order; at its end compares. */
@@ -395,6 +418,12 @@ ssize_t spool_reader_read(struct spool_reader *reader, uint64_t offset, void *bu
     if (size > total - offset)
         size = total - offset;
     while (done < size) {
+        ssize_t n = read_straight(reader, offset + done, (char *)buf + done, size - done);
+        if (n < 0)
+            return n;
+        done += (size_t)n;
+        if (n > 0)
+            continue;
         r = piece_at(reader, offset + done, &piece);
         if (r < 0)
             return r;

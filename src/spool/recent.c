@@ -1,5 +1,7 @@
 #include "spool/recent.h"
 
+#include "spool/spool.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +38,7 @@ void recent_done(struct recent *recent)
     pthread_mutex_destroy(&recent->lock);
 }
 
-char *recent_memory(size_t bytes)
+char *spool_memory(size_t bytes)
 {
     return aligned_alloc(ALIGN, (bytes + ALIGN - 1) / ALIGN * ALIGN);
 }
@@ -47,7 +49,7 @@ static struct recent_extent *make(struct recent *recent)
 
     if (!extent)
         return NULL;
-    extent->data = recent_memory(recent->extent_bytes);
+    extent->data = spool_memory(recent->extent_bytes);
     if (!extent->data) {
         free(extent);
         return NULL;

@@ -42,6 +42,3 @@ void recent_keep(struct recent *recent, struct recent_extent *extent, uint64_t s
 /* Copies an extent when it is still there. */
 bool recent_read(struct recent *recent, uint64_t segment, uint64_t offset, uint32_t bytes,
                  char *to);
-
-/* At least `bytes`, aligned as above; free() frees it. */
-char *recent_memory(size_t bytes);

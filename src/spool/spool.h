@@ -292,6 +292,8 @@ int spool_reader_load(struct spool_reader *reader, const struct spool_stored **o
 /* The same, but reads and verifies no more than the envelope, and the expansions only when one of
  * their recipients waits: for looking at many messages. Nothing can be read afterwards. */
 int spool_reader_load_envelope(struct spool_reader *reader, const struct spool_stored **out);
+/* Memory that the disk can read into and write from by itself; free() frees it. NULL: none. */
+char *spool_memory(size_t bytes);
 /* Header and body as one stream. Bytes read, 0 at the end. Each byte given out was verified;
  * reading in order to the end also verifies the body's digest, the last read then fails with
  * -EBADMSG. */

@@ -630,6 +630,18 @@ static void drop(struct smtp_job *job, const char *why)
     finish(job);
 }
 
+/* A piece that the station can have at once needs no memory of its own. */
+static bool send_straight(struct smtp_job *job, struct span bytes)
+{
+    if (job->state != SMTP_JOB_MAIL || first_piece(job) || bytes.size == job->mail.size_bytes ||
+        !smtp_client_wants_body(job->connection->client))
+        return false;
+    job->to_come -= bytes.size;
+    job->consumed = true;
+    smtp_client_body(job->connection->client, bytes);
+    return true;
+}
+
 /* A piece of a job that was answered already is only confirmed: it was on its way then. */
 void smtp_job_body(struct smtp_proc *proc, const struct ipc_arrival *arrival)
 {
@@ -639,18 +651,21 @@ void smtp_job_body(struct smtp_proc *proc, const struct ipc_arrival *arrival)
     const char *why = body->bytes.size ? "the queue sent more of the message than it had announced"
                                        : "the queue can't read the whole message now";
 
-    if (job && body->bytes.size > 0 && body->bytes.size <= job->to_come)
-        why = add_piece(job, body->bytes, arrival->token, arrival) < 0
+    bool straight = false;
+
+    if (job && body->bytes.size > 0 && body->bytes.size <= job->to_come) {
+        straight = send_straight(job, body->bytes);
+        why = !straight && add_piece(job, body->bytes, arrival->token, arrival) < 0
                   ? "no memory for a piece of the message"
                   : NULL;
-    if (!why) {
-        if (job->connection)
-            smtp_connection_wake(job->connection);
-        return;
     }
+    if (!why && job->connection)
+        smtp_connection_wake(job->connection);
+    if (!why && !straight)
+        return;
     struct ipc_message reply = {.type = IPC_JOB_TAKEN};
     ipc_reply(arrival->channel, arrival->token, &reply);
-    if (job)
+    if (why && job)
         drop(job, why);
 }
 

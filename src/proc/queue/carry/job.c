@@ -88,6 +88,17 @@ static int fill_recipients(struct job *job, const struct parcel *parcel, struct 
     return 0;
 }
 
+static bool is_streamed(const struct job *job)
+{
+    return job->stored && job->stored->body_bytes > IPC_CHUNK_MAX;
+}
+
+static struct span next_piece(const struct job *job)
+{
+    return span_first(span_of(job->chunk + job->chunk_at, job->chunk_size - job->chunk_at),
+                      IPC_CHUNK_MAX);
+}
+
 /* Sends the job, `offered` without its body; its call holds no pointer into parcel or stored
  * afterwards. */
 static int send_job(struct job *job, const struct parcel *parcel, bool offered)
@@ -121,18 +132,13 @@ static int send_job(struct job *job, const struct parcel *parcel, bool offered)
     } else {
         wire->header = span_of(job->header, job->stored->header_bytes);
         wire->size_bytes = job->stored->body_bytes;
-        if (!offered && job->chunk_size == job->stored->body_bytes)
-            wire->body = span_of(job->chunk, job->chunk_size);
+        if (!offered && !is_streamed(job))
+            wire->body = next_piece(job);
     }
     job->call.fn = on_result;
     r = ipc_call(job->carrier->channel, &job->call, &m);
     arena_done(&arena);
     return r;
-}
-
-static bool is_streamed(const struct job *job)
-{
-    return job->stored && job->chunk_size < job->stored->body_bytes;
 }
 
 static void fail(struct job *job, int error)
@@ -147,11 +153,15 @@ static void fail(struct job *job, int error)
     job_free(job);
 }
 
-/* The chunk is in the channel: the next is read while the carrier takes it. */
-static void read_ahead(struct job *job)
+/* A piece is in the channel: behind the chunk's last one the next chunk is read while the carrier
+ * takes it. */
+static void go_ahead(struct job *job, size_t sent)
 {
-    job->body_at += job->chunk_size;
-    if (job->body_at < job->stored->body_bytes)
+    job->chunk_at += sent;
+    job->body_at += sent;
+    if (job->chunk_at < job->chunk_size)
+        job->chunk_ready = true;
+    else if (job->body_at < job->stored->body_bytes)
         job_read_chunk(job);
 }
 
@@ -165,19 +175,19 @@ static void send_bytes(struct job *job, struct span bytes)
     if (r == -EAGAIN)
         move_to(job, &job->carrier->blocked, JOB_RUNNING);
     else if (r == 0 && job->stored && !job->error)
-        read_ahead(job);
+        go_ahead(job, bytes.size);
 }
 
 /* When it can't be read an empty one lets the carrier drop the job. */
 static void send_chunk(struct job *job)
 {
-    send_bytes(job, span_of(job->chunk, job->error ? 0 : job->chunk_size));
+    send_bytes(job, job->error ? SPAN("") : next_piece(job));
 }
 
 /* The bytes of its body that go at once, when they may. */
 static uint32_t first_bytes(const struct job *job, const struct parcel *parcel)
 {
-    return (uint32_t)(parcel ? parcel->body.size : job->chunk_size);
+    return (uint32_t)(parcel ? parcel->body.size : next_piece(job).size);
 }
 
 static bool must_offer(const struct job *job, uint32_t bytes)

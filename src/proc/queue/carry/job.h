@@ -45,10 +45,10 @@ struct job {
     struct io_job io;
     int error;    /* of the last read */
     char *header; /* header_bytes */
-    char *chunk;  /* up to IPC_CHUNK_MAX of the body, from body_at on */
-    size_t chunk_size;
-    uint64_t body_at;
-    bool chunk_ready; /* read behind a chunk that went before; waits until that is taken */
+    char *chunk;  /* of the body, read at once; it goes in pieces of up to IPC_CHUNK_MAX */
+    size_t chunk_size, chunk_at; /* bytes of it; how many of them went */
+    uint64_t body_at;            /* how much of the body went */
+    bool chunk_ready;            /* behind a piece that went before; waits until that is taken */
     struct ipc_call chunk_call;
 
     uint32_t count;

@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { HEADER_MAX = 64 * 1024 };
+/* A chunk is an extent of the spool, so that reading it is one read without a copy. */
+enum { HEADER_MAX = 64 * 1024, CHUNK_MAX = 256 * 1024 };
 
 /* Reads exactly `size` bytes at `offset`. On a thread. */
 static int read_all(struct job *job, uint64_t offset, char *to, size_t size)
@@ -22,7 +23,8 @@ static int read_chunk(struct job *job)
 {
     uint64_t left = job->stored->body_bytes - job->body_at;
 
-    job->chunk_size = left < IPC_CHUNK_MAX ? (size_t)left : IPC_CHUNK_MAX;
+    job->chunk_at = 0;
+    job->chunk_size = left < CHUNK_MAX ? (size_t)left : CHUNK_MAX;
     return read_all(job, job->stored->header_bytes + job->body_at, job->chunk, job->chunk_size);
 }
 
@@ -35,7 +37,8 @@ static int load(struct job *job)
     if (job->stored->header_bytes > HEADER_MAX)
         return -EBADMSG;
     job->header = malloc(HEADER_MAX);
-    job->chunk = malloc(IPC_CHUNK_MAX);
+    uint64_t body = job->stored->body_bytes;
+    job->chunk = spool_memory(body < CHUNK_MAX ? (size_t)body + 1 : CHUNK_MAX);
     if (!job->header || !job->chunk)
         return -ENOMEM;
     r = read_all(job, 0, job->header, (size_t)job->stored->header_bytes);
