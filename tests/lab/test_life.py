@@ -31,14 +31,6 @@ def test_processes_are_there(server):
         assert server.pids(name), name
 
 
-def test_processes_leave_a_core_to_who_runs(server):
-    if os.sched_getscheduler(0) != os.SCHED_OTHER:
-        pytest.skip('an administrator chose another scheduling policy')
-    for name in PROCESSES:
-        for pid in server.pids(name):
-            assert os.sched_getscheduler(pid) == os.SCHED_BATCH, name
-
-
 @pytest.mark.parametrize('name', PROCESSES)
 def test_a_process_that_dies_comes_back(name):
     with lab.Server() as server:

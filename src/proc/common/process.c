@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,17 +166,6 @@ static const struct ipc_role supervisor_role = {
     .takes_fds = true,
 };
 
-/* Whoever is woken by a packet waits for the end of a turn of whoever sent it, and finds more to do
- * then: half the switches of processes at full load, and no later while cores are idle. What an
- * administrator has chosen stays. */
-static void share_the_cores(void)
-{
-    const struct sched_param none = {0};
-
-    if (sched_getscheduler(0) == SCHED_OTHER && sched_setscheduler(0, SCHED_BATCH, &none) < 0)
-        log_debug("scheduling policy: %m");
-}
-
 int process_main(struct process *process, const struct process_spec *spec)
 {
     process->spec = spec;
@@ -187,7 +175,6 @@ int process_main(struct process *process, const struct process_spec *spec)
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    share_the_cores();
 
     int r = io_loop_new(&process->loop);
     if (r == 0)
