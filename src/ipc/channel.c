@@ -554,6 +554,10 @@ static ssize_t receive(struct ipc_channel *ch)
         return -errno;
     if (ch->role->takes_fds)
         collect_fds(ch, &msg);
+    /* Some were dropped: we have too many open, or the peer sent more than one of us does. What
+     * comes next would go to the wrong frames: a client would pass for another. */
+    if (ch->role->takes_fds && (msg.msg_flags & MSG_CTRUNC))
+        return -EMFILE;
     ch->in.size += (size_t)size;
     return size;
 }

@@ -1,6 +1,7 @@
 #include "../unit.h"
 
 #include "ipc/channel.h"
+#include "ipc/frame.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -332,22 +333,61 @@ static void what_is_lent_can_be_left(void **state)
     tear_down(&e);
 }
 
-/* Sends a descriptor over a socket that nobody reads. */
-static int leave_on_its_way(int fd, int passenger)
+/* Sends bytes and descriptors over a bare socket. */
+static int send_raw(int fd, struct span bytes, const int *passengers, size_t count)
 {
+    enum { MAX = 32 };
     union {
         struct cmsghdr align;
-        char data[CMSG_SPACE(sizeof(int))];
+        char data[CMSG_SPACE(MAX * sizeof(int))];
     } control = {0};
-    struct iovec part = {"x", 1};
+    struct iovec part = {(void *)(uintptr_t)bytes.data, bytes.size};
     struct msghdr msg = {.msg_iov = &part,
                          .msg_iovlen = 1,
                          .msg_control = control.data,
-                         .msg_controllen = sizeof(control.data)};
-    *CMSG_FIRSTHDR(&msg) = (struct cmsghdr){
-        .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int))};
-    memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), &passenger, sizeof(int));
+                         .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+    assert_in_range(count, 1, MAX);
+    *CMSG_FIRSTHDR(&msg) = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
+                                            .cmsg_type = SCM_RIGHTS,
+                                            .cmsg_len = CMSG_LEN(count * sizeof(int))};
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), passengers, count * sizeof(int));
     return sendmsg(fd, &msg, MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+/* Sends a descriptor over a socket that nobody reads. */
+static int leave_on_its_way(int fd, int passenger)
+{
+    return send_raw(fd, SPAN("x"), &passenger, 1);
+}
+
+/* The kernel drops those for which the receiver has no place. The next ones must not come with the
+ * frames of these. */
+static void lost_descriptors_end_the_channel(void **state)
+{
+    enum { MANY = 20 };
+    struct buffer frame = BUFFER_INIT;
+    int files[MANY], fds[2];
+    struct ends e;
+
+    set_up(&e, false);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    assert_int_equal(ipc_channel_new(e.loop, fds[1], &far_role, &e, &e.far), 0);
+    for (int i = 0; i < MANY; i++)
+        files[i] = new_file();
+    const struct ipc_message check = {.type = IPC_CLIENT_CHECK,
+                                      .client_check.client = inode_of(files[0])};
+    assert_int_equal(ipc_frame_encode(&check, 1, true, &frame), 0);
+    /* The first frame isn't whole yet: none is there that would miss its descriptor. */
+    struct span part = span_of(frame.data, frame.size / 2);
+    assert_int_equal(send_raw(fds[0], part, files, MANY), 0);
+    run(&e);
+    assert_int_equal(e.far_lost, -EMFILE);
+    assert_int_equal(e.files, 0);
+    for (int i = 0; i < MANY; i++)
+        close(files[i]);
+    close(fds[0]);
+    buffer_done(&frame);
+    tear_down(&e);
 }
 
 /* The kernel lets a user have so many under way as a process may have open (unix(7)). */
@@ -423,6 +463,7 @@ int main(void)
                                        cmocka_unit_test(descriptors_come_with_their_frames),
                                        cmocka_unit_test(many_descriptors_keep_their_frames),
                                        cmocka_unit_test(what_is_lent_can_be_left),
+                                       cmocka_unit_test(lost_descriptors_end_the_channel),
                                        cmocka_unit_test(too_many_descriptors_wait_for_others),
                                        cmocka_unit_test(a_hostile_peer_is_cut_off)};
     return cmocka_run_group_tests(tests, NULL, NULL);
