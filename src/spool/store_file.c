@@ -316,15 +316,20 @@ static int file_open_segment(struct store *store, enum store_kind kind, uint64_t
     return r;
 }
 
+static int open_again(const struct store_segment *segment, int flags)
+{
+    char name[NAME_BYTES];
+
+    segment_name(name, segment->kind, segment->number);
+    return openat(segment->store->folder_fd, name, flags | O_CLOEXEC | O_NOFOLLOW);
+}
+
 /* What the disk doesn't take as it is goes through the page cache. An error that shows up later is
  * the next sync's, whose descriptor is older. */
 static int write_cached(struct store_segment *segment, uint64_t offset, const struct iovec *parts,
                         int count)
 {
-    char name[NAME_BYTES];
-
-    segment_name(name, segment->kind, segment->number);
-    int fd = openat(segment->store->folder_fd, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open_again(segment, O_WRONLY);
     if (fd < 0)
         return -errno;
     int r = write_parts(fd, offset, parts, count);
@@ -395,16 +400,22 @@ static ssize_t read_aligned(int fd, uint64_t offset, char *to, size_t size)
     return rest < 0 ? rest : n + rest;
 }
 
+/* The file system has no O_DIRECT, or the disk's blocks are larger than ours: at least not from
+ * clean pages. */
+static ssize_t read_cached(struct store_segment *segment, uint64_t offset, char *to, size_t size)
+{
+    int fd = open_again(segment, O_RDONLY);
+    if (fd < 0)
+        return -errno;
+    posix_fadvise(fd, (off_t)offset, (off_t)size, POSIX_FADV_DONTNEED);
+    ssize_t n = read_all(fd, offset, to, size);
+    close(fd);
+    return n;
+}
+
 static ssize_t read_direct(struct store_segment *segment, uint64_t offset, char *to, size_t size)
 {
-    char name[NAME_BYTES];
-
-    segment_name(name, segment->kind, segment->number);
-    int fd = openat(segment->store->folder_fd, name, O_RDONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0 && errno == EINVAL) { /* not on this file system: at least not from clean pages */
-        posix_fadvise(segment->fd, (off_t)offset, (off_t)size, POSIX_FADV_DONTNEED);
-        return read_all(segment->fd, offset, to, size);
-    }
+    int fd = open_again(segment, O_RDONLY | O_DIRECT);
     if (fd < 0)
         return -errno;
     ssize_t n = read_widened(fd, offset, to, size);
@@ -415,11 +426,15 @@ static ssize_t read_direct(struct store_segment *segment, uint64_t offset, char 
 static ssize_t file_read(struct store_segment *segment, uint64_t offset, void *buf, size_t size,
                          int flags)
 {
+    ssize_t n;
+
     if (segment->is_direct)
-        return read_aligned(segment->fd, offset, buf, size);
-    if (flags & STORE_READ_DIRECT)
-        return read_direct(segment, offset, buf, size);
-    return read_all(segment->fd, offset, buf, size);
+        n = read_aligned(segment->fd, offset, buf, size);
+    else if (flags & STORE_READ_DIRECT)
+        n = read_direct(segment, offset, buf, size);
+    else
+        return read_all(segment->fd, offset, buf, size);
+    return n == -EINVAL ? read_cached(segment, offset, buf, size) : n;
 }
 
 static int file_recycle(struct store_segment *segment, uint64_t new_number)

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* A fresh folder for each test, removed with all that is in it. */
@@ -51,6 +53,44 @@ static struct store *open_file_store(void *arg)
 static void contract(void **state)
 {
     store_contract_run(&(struct store_contract){open_file_store, *state});
+}
+
+/* A disk with blocks of 64 KB, to O_DIRECT: instead of the C library's. */
+static bool has_large_blocks;
+
+static bool is_refused(int fd, size_t size, off_t offset)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return has_large_blocks && flags >= 0 && (flags & O_DIRECT) && ((size | offset) & 0xffff);
+}
+
+ssize_t pread(int fd, void *to, size_t size, off_t offset)
+{
+    if (is_refused(fd, size, offset)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return syscall(SYS_pread64, fd, to, size, offset);
+}
+
+ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset)
+{
+    size_t size = 0;
+
+    for (int i = 0; i < count; i++)
+        size |= parts[i].iov_len;
+    if (is_refused(fd, size, offset)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return syscall(SYS_pwritev, fd, parts, count, offset, 0);
+}
+
+static void larger_blocks_go_through_the_page_cache(void **state)
+{
+    has_large_blocks = true;
+    contract(state);
+    has_large_blocks = false;
 }
 
 /* What a crash left half made is no segment, and the next writer clears it away. */
@@ -114,6 +154,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(contract, make_lane, remove_lane),
+        cmocka_unit_test_setup_teardown(larger_blocks_go_through_the_page_cache, make_lane,
+                                        remove_lane),
         cmocka_unit_test_setup_teardown(unfinished_is_cleared, make_lane, remove_lane),
         cmocka_unit_test_setup_teardown(links_are_refused, make_lane, remove_lane),
         cmocka_unit_test_setup_teardown(many_parts, make_lane, remove_lane)};
