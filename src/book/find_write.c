@@ -1,6 +1,5 @@
 #include "book/find_write.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -93,6 +92,14 @@ static int read_runs(struct find_writer *w)
     return r;
 }
 
+/* A damaged aid is none: the file has all that makes a new one. */
+static int give_up(struct find_writer *w)
+{
+    w->is_there = false;
+    w->count = w->fresh = w->run_count = 0;
+    return 0;
+}
+
 int find_writer_new(const struct db *db, struct find_writer **out)
 {
     struct find_writer *w = calloc(1, sizeof(*w));
@@ -102,6 +109,8 @@ int find_writer_new(const struct db *db, struct find_writer **out)
         r = read_fresh(w);
     if (r == 0)
         r = read_runs(w);
+    if (r == -EUCLEAN)
+        r = give_up(w);
     if (r < 0) {
         find_writer_free(w);
         return r;
@@ -125,11 +134,11 @@ bool find_is_there(const struct find_writer *w)
 
 int find_make(struct find_writer *w)
 {
-    sqlite3_stmt *s = db_statement(&w->db, FRESH_MAKE);
-    int r = s ? db_run(s) : db_error(&w->db);
+    int r = db_exec(&w->db, "DELETE FROM fresh; DELETE FROM run; DELETE FROM find");
+    sqlite3_stmt *s = r == 0 ? db_statement(&w->db, FRESH_MAKE) : NULL;
 
     if (r == 0)
-        r = db_exec(&w->db, "DELETE FROM run; DELETE FROM find");
+        r = s ? db_run(s) : db_error(&w->db);
     w->run_count = 0;
     return r < 0 ? r : read_fresh(w);
 }
@@ -163,7 +172,8 @@ static int end_row(struct writing *to)
         return db_error(&w->db);
     to->ordinal = to->keys > to->count && hash == to->hash ? to->ordinal + 1 : 0;
     to->hash = hash;
-    assert(to->ordinal <= FIND_ORDINAL_MAX);
+    if (to->ordinal > FIND_ORDINAL_MAX)
+        return -EUCLEAN;
     sqlite3_bind_int64(s, 1, find_place(to->number, hash, to->ordinal));
     db_bind_blob(s, 2, to->row, to->count * FIND_KEY_BYTES);
     to->count = 0;
@@ -172,10 +182,11 @@ static int end_row(struct writing *to)
 
 static int add_key(struct writing *to, const struct find_key *key)
 {
-    int r = to->count == FIND_ROW_KEYS ? end_row(to) : 0;
+    int order = to->count ? compare_keys(&to->row[to->count - 1], key) : -1;
 
-    if (to->count && compare_keys(&to->row[to->count - 1], key) == 0)
-        return r;
+    if (order >= 0)
+        return order == 0 ? 0 : -EUCLEAN;
+    int r = to->count == FIND_ROW_KEYS ? end_row(to) : 0;
     to->row[to->count++] = *key;
     to->keys++;
     return r;
@@ -385,6 +396,8 @@ static int flush(struct find_writer *w)
     qsort(w->keys, w->count, FIND_KEY_BYTES, compare_keys);
     if (w->count >= FIND_FRESH_KEYS)
         r = write_run(w);
+    if (r == -EUCLEAN)
+        return give_up(w);
     return r == 0 && (w->count || w->fresh) ? write_fresh(w) : r;
 }
 
@@ -393,7 +406,7 @@ int find_add(struct find_writer *w, enum find_kind kind, struct span text, const
     uint32_t hash = find_hash(w->seed, kind, text);
     int r = w->count == KEYS_MAX ? flush(w) : 0;
 
-    if (text.size == 0 || r < 0)
+    if (text.size == 0 || r < 0 || !w->is_there)
         return r;
     struct find_key *key = &w->keys[w->count++];
     for (int i = 0; i < FIND_HASH_BYTES; i++)
@@ -404,5 +417,5 @@ int find_add(struct find_writer *w, enum find_kind kind, struct span text, const
 
 int find_write(struct find_writer *w)
 {
-    return w->count == w->fresh ? 0 : flush(w);
+    return !w->is_there || w->count == w->fresh ? 0 : flush(w);
 }

@@ -12,8 +12,9 @@ struct find_writer;
 int find_writer_new(const struct db *db, struct find_writer **out);
 void find_writer_free(struct find_writer *writer);
 
-/* False: the file has no aid. Then find_make() begins one, within a transaction, and everything
- * that the file has must be added again. */
+/* False: the file has no aid, or a damaged one, which find_write() may have found out. Then what is
+ * added is nowhere; find_make() begins one, within a transaction, and everything that the file has
+ * must be added again. */
 bool find_is_there(const struct find_writer *writer);
 int find_make(struct find_writer *writer);
 

@@ -145,16 +145,12 @@ static int search_list(struct search *search, struct db *db, unsigned statement,
     return r < 0 ? r : 0;
 }
 
-static int search_aid(struct search *search, struct db *db, const struct way *way)
+static int search_aid(struct search *search, struct db *db, const struct way *way, struct span key)
 {
-    struct span key =
-        way->kind == FIND_SESSION ? span_of(search->id.bytes, ID_BYTES) : search->query->what;
     struct find_cursor *cursor;
     struct id id;
     int r = find_open(db, way->kind, key, &cursor);
 
-    if (r == -ENODATA) /* it was deleted: whoever erased someone did that */
-        return search_list(search, db, TRACE_BY_TIME, way, key);
     if (r < 0)
         return r;
     while ((r = find_next(cursor, &id)) == 1 && !search->result->more) {
@@ -166,6 +162,18 @@ static int search_aid(struct search *search, struct db *db, const struct way *wa
     return r < 0 ? r : 0;
 }
 
+static int search_way(struct search *search, struct db *db, const struct way *way)
+{
+    struct span key =
+        way->kind == FIND_SESSION ? span_of(search->id.bytes, ID_BYTES) : search->query->what;
+
+    if (way->statement >= 0)
+        return search_list(search, db, (unsigned)way->statement, NULL, (struct span){0});
+    int r = search_aid(search, db, way, key);
+    /* The aid was deleted, as whoever erases someone does, or is damaged: all messages. */
+    return r == -ENODATA || r == -EUCLEAN ? search_list(search, db, TRACE_BY_TIME, way, key) : r;
+}
+
 static int search_entries(struct search *search, struct db *db)
 {
     struct way list[WAYS_MAX];
@@ -173,9 +181,7 @@ static int search_entries(struct search *search, struct db *db)
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < count; i++)
-        r = list[i].statement >= 0
-                ? search_list(search, db, (unsigned)list[i].statement, NULL, (struct span){0})
-                : search_aid(search, db, &list[i]);
+        r = search_way(search, db, &list[i]);
     return r;
 }
 

@@ -185,8 +185,8 @@ int volume_commit(struct volume *v)
     if (!v->begun)
         return 0;
     r = volume_write_entries(v);
-    if (r == 0 && v->find)
-        r = find_write(v->find);
+    if (r == 0)
+        r = volume_write_find(v);
     for (size_t i = 0; r == 0 && i < v->lane_count; i++)
         if (v->lanes[i].changed) {
             r = write_lane(v, &v->lanes[i]);

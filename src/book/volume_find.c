@@ -1,4 +1,5 @@
-/* The finding aid of a volume: opened with it, and made anew from its rows where there is none. */
+/* The finding aid of a volume: opened and written with it, and made anew from its rows where there
+ * is none or a damaged one. */
 #include "book/volume_impl.h"
 
 #include <errno.h>
@@ -51,26 +52,39 @@ static int add_all_keys(struct volume *v, struct db *rows)
     return r;
 }
 
+/* Within a transaction. */
 static int make(struct volume *v)
 {
     struct db rows;
     int r = db_share(&v->db, sql, KEY_STATEMENT_COUNT, &rows);
 
     if (r == 0)
-        r = db_exec(&v->db, "BEGIN IMMEDIATE");
-    if (r == 0)
         r = find_make(v->find);
     if (r == 0)
         r = add_all_keys(v, &rows);
     if (r == 0)
         r = find_write(v->find);
+    if (r == 0 && !find_is_there(v->find))
+        r = -EUCLEAN;
     db_unshare(&rows);
-    return r < 0 ? r : db_exec(&v->db, "COMMIT");
+    return r;
+}
+
+int volume_write_find(struct volume *v)
+{
+    int r = v->find ? find_write(v->find) : 0;
+
+    return r < 0 || !v->find || find_is_there(v->find) ? r : make(v);
 }
 
 int volume_open_find(struct volume *v)
 {
     int r = find_writer_new(&v->db, &v->find);
 
-    return r < 0 || find_is_there(v->find) ? r : make(v);
+    if (r < 0 || find_is_there(v->find))
+        return r;
+    r = db_exec(&v->db, "BEGIN IMMEDIATE");
+    if (r == 0)
+        r = make(v);
+    return r < 0 ? r : db_exec(&v->db, "COMMIT");
 }

@@ -49,8 +49,10 @@ int volume_next_link(struct volume *volume, struct volume_lane *lane, const uint
                      const struct chain_record *record, struct chain_hash *out_commitment,
                      struct chain_hash *out_link);
 
-/* By volume_find.c: opens the finding aid, and makes one where there is none. */
+/* By volume_find.c: opens the finding aid, and makes one where there is none; writes it, once all
+ * rows are written. */
 int volume_open_find(struct volume *volume);
+int volume_write_find(struct volume *volume);
 /* By volume_entries.c and volume_refusals.c. */
 int volume_fold_entries(struct volume *volume, struct volume_lane *lane,
                         const struct book_input *input);

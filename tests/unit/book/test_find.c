@@ -240,6 +240,58 @@ static void a_deleted_aid_is_made_anew(void **state)
     assert_all_found(2);
 }
 
+/* A damaged one hides nothing, and costs the file nothing. */
+static void a_damaged_aid_is_made_anew(void **state)
+{
+    static const char *const cases[] = {
+        "UPDATE fresh SET keys = x'00'",
+        "INSERT INTO run VALUES (70000, 1)",
+        "INSERT INTO run VALUES (3, 1); INSERT INTO find VALUES (3 << 47, zeroblob(4060))",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        test_ledger_remove(NULL);
+        test_ledger_make(NULL);
+        fold_one_more(1);
+        test_tamper(TEST_WEEK, cases[i]);
+        assert_all_found(1);
+        fold_one_more(2);
+        assert_all_found(2);
+    }
+}
+
+/* Found out while runs are merged, in the middle of a batch. */
+static void a_damaged_run_ends_the_aid(void **state)
+{
+    struct find_writer *w;
+    struct db db;
+
+    choose_texts();
+    open_file(&db);
+    assert_int_equal(find_writer_new(&db, &w), 0);
+    assert_int_equal(find_make(w), 0);
+    find_writer_free(w);
+    for (int run = 1; run <= 3; run++) {
+        char sql[200];
+        snprintf(sql, sizeof(sql),
+                 "INSERT INTO run VALUES (%d, 4096); INSERT INTO find VALUES (%d << 47,"
+                 " x'0000000001000000000000000000" /* not in order */
+                 "0000000000000000000000000000')",
+                 run, run);
+        assert_int_equal(db_exec(&db, sql), 0);
+    }
+    assert_int_equal(find_writer_new(&db, &w), 0);
+    add(w, 0, 5000);
+    assert_false(find_is_there(w));
+    add(w, 0, 5000);
+    assert_int_equal(find_make(w), 0);
+    add(w, 0, 5000);
+    assert_true(find_is_there(w));
+    look_for(&db, 0, 5000);
+    look_for(&db, 7, 5000);
+    find_writer_free(w);
+    db_done(&db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +301,10 @@ int main(void)
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(damage_is_told, test_ledger_make, test_ledger_remove),
         cmocka_unit_test_setup_teardown(a_deleted_aid_is_made_anew, test_ledger_make,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_damaged_aid_is_made_anew, test_ledger_make,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_damaged_run_ends_the_aid, test_ledger_make,
                                         test_ledger_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
