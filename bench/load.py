@@ -45,6 +45,13 @@ class Tools:
                        + [f"inet:127.0.0.1:{port}"], check=True)
         return {"accepted": messages, "started": started, "seconds": time.monotonic() - started}
 
+    def takes_one(self, port):
+        """Whether the server takes a message now."""
+        done = subprocess.run(servers.ENDS_WITH_US + [self.build / "bench/bench_send", str(port)]
+                              + "1 1 1 0 100 +@other.test".split(), stdin=subprocess.DEVNULL,
+                              capture_output=True, check=False)
+        return b'"accepted": 1,' in done.stdout
+
     def idle(self, port, count):
         """Connections that say EHLO and stay until the process's standard input is closed."""
         return subprocess.Popen(servers.ENDS_WITH_US + [self.build / "bench/bench_send", str(port),
