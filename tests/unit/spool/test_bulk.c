@@ -78,6 +78,71 @@ static void recent_mail_is_read_from_memory(void **state)
     assert_int_equal(world_check_body(w, 1, size), -EBADMSG);
 }
 
+/* 0, or the reader's error. `piece` bytes at a time, so that extents are read whole or in parts. */
+static int read_by(struct world *w, unsigned number, size_t size, size_t piece)
+{
+    static const char header[] = "Received: from client\r\n";
+    size_t total = sizeof(header) - 1 + size, at = 0;
+    char *body = world_body(number, size), *got = spool_memory(total + piece);
+    struct spool_reader *reader;
+    ssize_t n;
+
+    assert_int_equal(spool_reader_open(w->spool, world_find(w, number), &reader), 0);
+    n = spool_reader_read(reader, 0, got, sizeof(header) - 1);
+    for (; n > 0; n = spool_reader_read(reader, at, got + at, piece))
+        at += (size_t)n;
+    if (n == 0) {
+        assert_int_equal(at, total);
+        assert_memory_equal(got + sizeof(header) - 1, body, size);
+    }
+    spool_reader_close(w->spool, reader);
+    free(body);
+    free(got);
+    return (int)n;
+}
+
+static void whole_extents_are_read_and_verified(void **state)
+{
+    static const size_t pieces[] = {1000, 16383, 16384, 20000, 40000, 100000};
+    struct world *w = *state;
+    const size_t size = 4 * 16384 + 100;
+
+    world_open(w);
+    assert_int_equal(world_accept_large(w, 1, size), 0);
+    world_run(w);
+    for (size_t i = 0; i < ARRAY_SIZE(pieces); i++)
+        assert_int_equal(read_by(w, 1, size, pieces[i]), 0);
+    damage_first_segment(w);
+    assert_int_equal(read_by(w, 1, size, 16384), -EBADMSG);
+}
+
+static unsigned spares(const struct world *w)
+{
+    return spool_count_spares(w->spool, STORE_BULK);
+}
+
+/* Who sends much doesn't wait for a segment; for who is done none is made. */
+static void the_next_segment_is_made_ahead(void **state)
+{
+    enum { HALF = 9 * 16384 };
+    struct spool_upload *upload;
+    char *body = world_body(1, HALF);
+    struct world *w = *state;
+
+    w->options.bulk_segment_bytes = 16 * 16384;
+    world_open(w);
+    assert_int_equal(world_accept_large(w, 1, HALF), 0);
+    world_run(w);
+    assert_int_equal(spares(w), 0);
+    assert_int_equal(spool_upload_new(w->spool, &upload), 0);
+    assert_int_equal(spool_upload_append(upload, span_of(body, 100), NULL, NULL), 0);
+    w->spool->tasks_due = true;
+    world_run(w);
+    assert_int_equal(spares(w), 1);
+    spool_upload_free(upload);
+    free(body);
+}
+
 /* Each has begun an extent and sends no more for now. Others must get through all the same. */
 static void begun_extents_keep_nobody_out(void **state)
 {
@@ -132,6 +197,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(neighbours_share_a_write_and_a_sync, setup, teardown),
         cmocka_unit_test_setup_teardown(recent_mail_is_read_from_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(whole_extents_are_read_and_verified, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_next_segment_is_made_ahead, setup, teardown),
         cmocka_unit_test_setup_teardown(begun_extents_keep_nobody_out, setup, teardown),
         cmocka_unit_test_setup_teardown(credit_runs_ahead_of_the_disk, setup, teardown),
     };
