@@ -18,9 +18,10 @@ const struct smtp_client_timeouts smtp_client_timeouts_default = {
 
 /* RFC 5321 4.5.3.2 bounds each wait, not their sum: a station that says or reads a little before
  * each deadline would keep a message for days. So a message as a whole has a time that grows with
- * what the station does for it; in the RFC's spirit it is long. */
+ * what the station does for it. To begin with it is what the RFC grants for sender, one recipient
+ * and DATA, so that who is slow in each still gets his mail. */
 enum {
-    PATIENCE_MS = 300000,      /* to begin with, and again for the body */
+    PATIENCE_MS = 720000,      /* to begin with, and again for the body */
     PATIENCE_REPLY_MS = 60000, /* more for each reply */
     PATIENCE_BYTE_MS = 2,      /* more for each byte that it reads: 500 bytes/s */
 };
