@@ -182,7 +182,6 @@ int queue_peer(struct queue *q, enum ipc_peer kind, unsigned index, uint16_t ori
 
 static void check_closed(struct queue *q);
 
-/* What nothing else wakes up for. */
 /* Pieces of what was freed lie between others that are in use: the allocator keeps their pages. */
 static void age_parcels(struct queue *q)
 {
@@ -193,6 +192,7 @@ static void age_parcels(struct queue *q)
     q->aged_bytes = 0;
 }
 
+/* What nothing else wakes up for. */
 static void on_tick(void *arg)
 {
     struct queue *q = arg;

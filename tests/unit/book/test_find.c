@@ -140,17 +140,25 @@ static void what_was_added_is_found(void **state)
     db_done(&db);
 }
 
+/* A file with an aid that has nothing. */
+static void open_empty(struct db *db)
+{
+    struct find_writer *w;
+
+    choose_texts();
+    open_file(db);
+    assert_int_equal(find_writer_new(db, &w), 0);
+    assert_int_equal(find_make(w), 0);
+    find_writer_free(w);
+}
+
 /* When all numbers were used, free ones are taken again. */
 static void numbers_are_used_again(void **state)
 {
     struct find_writer *w;
     struct db db;
 
-    choose_texts();
-    open_file(&db);
-    assert_int_equal(find_writer_new(&db, &w), 0);
-    assert_int_equal(find_make(w), 0);
-    find_writer_free(w);
+    open_empty(&db);
     assert_int_equal(db_exec(&db, "INSERT INTO run VALUES (65534, 3000000)"), 0);
     assert_int_equal(find_writer_new(&db, &w), 0);
     for (unsigned i = 0; i < 10; i++) {
@@ -265,11 +273,7 @@ static void a_damaged_run_ends_the_aid(void **state)
     struct find_writer *w;
     struct db db;
 
-    choose_texts();
-    open_file(&db);
-    assert_int_equal(find_writer_new(&db, &w), 0);
-    assert_int_equal(find_make(w), 0);
-    find_writer_free(w);
+    open_empty(&db);
     for (int run = 1; run <= 3; run++) {
         char sql[200];
         snprintf(sql, sizeof(sql),
