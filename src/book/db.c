@@ -112,11 +112,12 @@ static int open_for_writing(const char *path, sqlite3 **out)
     int code = open_uri(path, "?mode=rwc", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, out);
 
     if (code == SQLITE_OK)
-        code = sqlite3_exec(*out,
-                            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                            "PRAGMA journal_size_limit=67108864; PRAGMA wal_autocheckpoint=8000;"
-                            "PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY",
-                            NULL, NULL, NULL);
+        code =
+            sqlite3_exec(*out,
+                         "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                         "PRAGMA journal_size_limit=67108864; PRAGMA wal_autocheckpoint=4000;"
+                         "PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY",
+                         NULL, NULL, NULL);
     if (code == SQLITE_OK)
         sqlite3_file_control(*out, "main", SQLITE_FCNTL_PERSIST_WAL, &persist);
     return code;

@@ -30,7 +30,7 @@ enum find_kind {
 enum {
     FIND_HASH_BYTES = 4,
     FIND_KEY_BYTES = FIND_HASH_BYTES + ID_BYTES,
-    FIND_ROW_KEYS = 289, /* what fits on a page of 4 KB */
+    FIND_ROW_KEYS = 582, /* what fits on a page of 8 KB */
     FIND_ROW_BYTES = FIND_ROW_KEYS * FIND_KEY_BYTES,
     FIND_FRESH_KEYS = 4096, /* at most so many wait */
     FIND_RUNS_MAX = 4096,

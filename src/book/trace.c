@@ -26,6 +26,7 @@ struct search {
     const struct trace_query *query;
     bool is_id;
     struct id id;
+    size_t last_way; /* that is tried: once one found something, the vaguer ones are not */
     struct trace_result *result;
 };
 
@@ -180,8 +181,12 @@ static int search_entries(struct search *search, struct db *db)
     size_t count = ways(search, list);
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < count; i++)
+    for (size_t i = 0; r == 0 && i < count && i <= search->last_way; i++) {
+        size_t before = search->result->message_count;
         r = search_way(search, db, &list[i]);
+        if (search->result->message_count > before)
+            search->last_way = i;
+    }
     return r;
 }
 
@@ -276,8 +281,24 @@ static int search_file(struct search *search, const char *folder, const struct l
     return r == -ENOMEM ? r : 0;
 }
 
+/* A message is in the file of the week that its id tells, and no other thing has its id. True when
+ * that answers the question. */
+static bool is_one_message(struct search *search, const char *folder,
+                           const struct ledger_list *list)
+{
+    struct ledger_file own = {WEEK_ENTRIES, week_of_id(&search->id)};
+
+    for (size_t i = 0; search->is_id && i < list->count; i++)
+        if (list->files[i].kind == own.kind && list->files[i].week == own.week)
+            return search_file(search, folder, &own) == 0 && search->result->message_count;
+    return false;
+}
+
 static int search_files(struct search *search, const char *folder, const struct ledger_list *list)
 {
+    if (is_one_message(search, folder, list))
+        return 0;
+    buffer_clear(&search->result->skipped); /* it is told below */
     for (size_t i = 0; i < list->count; i++) {
         const struct ledger_file *file = &list->files[i];
         if (week_end_us(file->week) <= search->query->since_us)
@@ -305,7 +326,7 @@ static void reverse(void *items, size_t count, size_t size)
 
 int trace_run(const char *folder, const struct trace_query *query, struct trace_result *out)
 {
-    struct search search = {.query = query, .result = out};
+    struct search search = {.query = query, .last_way = WAYS_MAX, .result = out};
     struct ledger_list list;
 
     *out = (struct trace_result){0};

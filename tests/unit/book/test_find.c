@@ -176,7 +176,7 @@ static void damage_is_told(void **state)
         "UPDATE fresh SET keys = x'00'",
         "UPDATE fresh SET keys = zeroblob(14 * 4097)",
         "INSERT INTO run VALUES (70000, 1)",
-        "INSERT INTO run VALUES (3, 1); INSERT INTO find VALUES (3 << 47, zeroblob(4060))",
+        "INSERT INTO run VALUES (3, 1); INSERT INTO find VALUES (3 << 47, zeroblob(14 * 583))",
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct find_cursor *cursor;
