@@ -21,7 +21,8 @@ static struct arena_block *block_new(size_t size)
     return block;
 }
 
-void *arena_alloc(struct arena *a, size_t size)
+/* Uninitialized. */
+static void *take(struct arena *a, size_t size)
 {
     const size_t align = alignof(max_align_t);
     struct arena_block *block = a->blocks;
@@ -41,7 +42,13 @@ void *arena_alloc(struct arena *a, size_t size)
     void *memory = block->data + block->used;
     block->used += size;
     a->used += size;
-    return memset(memory, 0, size);
+    return memory;
+}
+
+void *arena_alloc(struct arena *a, size_t size)
+{
+    void *memory = take(a, size);
+    return memory ? memset(memory, 0, size) : NULL;
 }
 
 void *arena_alloc_array(struct arena *a, size_t count, size_t size)
@@ -53,9 +60,11 @@ void *arena_alloc_array(struct arena *a, size_t count, size_t size)
 
 struct span arena_copy(struct arena *a, struct span s)
 {
-    char *copy = s.size < SIZE_MAX ? arena_alloc(a, s.size + 1) : NULL;
+    char *copy = s.size < SIZE_MAX ? take(a, s.size + 1) : NULL;
     if (copy && s.size)
         memcpy(copy, s.data, s.size);
+    if (copy)
+        copy[s.size] = '\0';
     return span_of(copy, copy ? s.size : 0);
 }
 

@@ -9,6 +9,8 @@
 
 int64_t clock_wall_us(void);
 int64_t clock_monotonic_ms(void);
+/* Of the same clock, for measuring what is short. */
+int64_t clock_monotonic_us(void);
 
 enum { CLOCK_RFC3339_SIZE = sizeof("2026-11-21T18:00:03.120Z"), CLOCK_RFC5322_SIZE = 48 };
 

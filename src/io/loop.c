@@ -7,7 +7,7 @@
 
 struct io_loop {
     struct event_base *base;
-    struct list deferred;
+    struct list deferred, late;
     bool stopping;
     int64_t now_ms; /* 0: not asked in this turn */
 };
@@ -45,6 +45,7 @@ int io_loop_new(struct io_loop **out)
         event_config_free(config);
     if (loop && loop->base) {
         list_init(&loop->deferred);
+        list_init(&loop->late);
         *out = loop;
         r = 0;
     } else {
@@ -73,7 +74,7 @@ static void run_deferred(struct io_loop *loop)
     struct list *link;
 
     /* What is put off here runs in this turn too; owners put off only what ends. */
-    while ((link = list_take_first(&loop->deferred))) {
+    while ((link = list_take_first(&loop->deferred)) || (link = list_take_first(&loop->late))) {
         struct io_deferred *deferred = CONTAINER_OF(link, struct io_deferred, link);
         deferred->fn(deferred);
     }
@@ -230,6 +231,12 @@ void io_defer(struct io_loop *loop, struct io_deferred *deferred)
 {
     if (!list_is_linked(&deferred->link))
         list_append(&loop->deferred, &deferred->link);
+}
+
+void io_defer_late(struct io_loop *loop, struct io_deferred *deferred)
+{
+    if (!list_is_linked(&deferred->link))
+        list_append(&loop->late, &deferred->link);
 }
 
 void io_defer_cancel(struct io_deferred *deferred)

@@ -58,4 +58,6 @@ struct io_deferred {
 };
 
 void io_defer(struct io_loop *loop, struct io_deferred *deferred);
+/* Runs when all else that was put off in this turn has run: for what nobody waits for. */
+void io_defer_late(struct io_loop *loop, struct io_deferred *deferred);
 void io_defer_cancel(struct io_deferred *deferred);

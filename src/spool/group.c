@@ -67,6 +67,20 @@ static struct segment *choose_segment(struct spool *spool, uint64_t bytes, bool 
     return segment;
 }
 
+/* Header blocks, then the seal's: it may share its last one with padding, so two are enough. Fresh
+ * memory for each group would be four page faults in the way of the reply. */
+static int take_frame(struct spool *spool)
+{
+    size_t size = 4 * (size_t)spool->options.block_bytes;
+
+    if (!spool->frame)
+        spool->frame = malloc(size);
+    if (!spool->frame)
+        return -ENOMEM;
+    memset(spool->frame, 0, size);
+    return 0;
+}
+
 static struct spool_group *group_new(struct spool *spool, struct segment *segment, bool is_first)
 {
     struct spool_group *group = calloc(1, sizeof(*group));
@@ -74,12 +88,11 @@ static struct spool_group *group_new(struct spool *spool, struct segment *segmen
 
     if (!group)
         return NULL;
-    /* The seal may share its last block with padding: two are enough for both. */
-    group->frame = calloc(4, block_bytes);
-    if (!group->frame) {
+    if (take_frame(spool) < 0) {
         free(group);
         return NULL;
     }
+    group->frame = spool->frame;
     group->ops = spool->ops;
     group->segment = segment;
     group->block_bytes = block_bytes;
@@ -393,6 +406,5 @@ void spool_finish_group(struct spool *spool, struct spool_group *group, int64_t 
     complete_units(spool, group, group->error);
     while (!list_is_empty(&group->blocks))
         append_block_free(spool, CONTAINER_OF(group->blocks.next, struct block, link));
-    free(group->frame);
     free(group);
 }

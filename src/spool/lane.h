@@ -56,7 +56,7 @@ struct spool_group {
     struct record_seal seal;
     uint64_t seal_offset, seal_sum;
     int error;
-    char *frame; /* header blocks, then seal block */
+    char *frame; /* the spool's: header blocks, then seal blocks */
 };
 
 /* ---- A task (task.c) ----
@@ -124,6 +124,7 @@ struct spool {
     uint32_t free_block_count;
     uint64_t pending_bytes;
     struct spool_group *in_flight;
+    char *frame; /* of the group in flight; NULL before the first */
     struct list alarms;
     int64_t retry_at_us; /* no group before this */
     uint32_t failures;   /* groups that failed in a row */

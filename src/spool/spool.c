@@ -86,6 +86,7 @@ static void free_spool(struct spool *spool)
         free(CONTAINER_OF(link, struct block, link));
     while ((link = list_take_first(&spool->alarms)) != NULL)
         free(CONTAINER_OF(link, struct alarm, link));
+    free(spool->frame);
     free(spool->damage.rows);
     recent_done(&spool->recent);
     spool->ops->close(spool->store);

@@ -10,8 +10,9 @@
  *          ──result──▶ settle ──▶ spool_status ──▶ committer; outcomes go before new bodies
  *   book ◀──sealed position── feed ◀── folded position
  *
- * All of it runs on one loop. Nothing blocks there: groups are written on a thread of their own,
- * spool tasks and reads of stored messages on a few others.
+ * All of it runs on one loop. Nothing blocks there, but a group of one message on a quick disk
+ * (committer.c): groups are written on a thread of their own, spool tasks and reads of stored
+ * messages on a few others.
  */
 #pragma once
 
@@ -45,6 +46,8 @@ struct committer {
     struct io_timer *timer;
     struct io_job write;
     struct spool_group *group; /* in flight, or NULL */
+    int64_t took_us;           /* the last one */
+    uint32_t quick_groups;     /* the last so many were quick */
     struct queue_task tasks[QUEUE_TASKS];
 };
 
@@ -215,6 +218,7 @@ struct queue {
     struct list origins; /* struct queue_origin */
     struct tickets tickets;
     int64_t started_ms;       /* wall clock */
+    uint32_t commits;         /* under way, all of them */
     struct list own_commits;  /* of messages that we make ourselves: reports */
     struct list waiting_room; /* commits that the spool had no room for */
     struct list unsettled;    /* outcomes that the spool had no room for */

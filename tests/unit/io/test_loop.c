@@ -69,8 +69,38 @@ static void order_of_a_turn(void **state)
     close(fds[1]);
 }
 
+struct late {
+    struct io_deferred deferred;
+    struct log *log;
+};
+
+static void on_late(struct io_deferred *deferred)
+{
+    struct log *log = CONTAINER_OF(deferred, struct late, deferred)->log;
+    buffer_append(&log->text, "L", 1);
+    io_defer(log->loop, &log->deferred);
+}
+
+static void late_work_waits_for_all_other(void **state)
+{
+    struct log log = {.deferred.fn = on_turn_end};
+    struct late late[2] = {{.deferred.fn = on_late, .log = &log},
+                           {.deferred.fn = on_late, .log = &log}};
+
+    assert_int_equal(io_loop_new(&log.loop), 0);
+    io_defer_late(log.loop, &late[0].deferred);
+    io_defer_late(log.loop, &late[1].deferred);
+    io_defer_late(log.loop, &late[0].deferred);
+    io_defer(log.loop, &log.deferred);
+    assert_int_equal(io_loop_turn(log.loop), 0);
+    assert_span(buffer_span(&log.text), "|L|L|");
+    io_loop_free(log.loop);
+    buffer_done(&log.text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(order_of_a_turn)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(order_of_a_turn),
+                                       cmocka_unit_test(late_work_waits_for_all_other)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@ static void commit_free(struct commit *c)
     ipc_call_cancel(&c->call);
     list_remove(&c->link);
     list_remove(&c->room_link);
+    c->queue->commits--;
     free(c);
 }
 
@@ -143,6 +144,7 @@ static struct commit *commit_new(struct queue_peer *peer, const struct ipc_arriv
                          .held_bytes = ipc_hold(arrival),
                          .parcel = parcel};
     list_append(&peer->commits, &c->link);
+    c->queue->commits++;
     return c;
 }
 
@@ -311,6 +313,7 @@ int commit_own(struct queue *q, struct span envelope, struct span body,
     parcel->whole = true;
     *c = (struct commit){.queue = q, .parcel = parcel, .answered = answered, .arg = arg};
     list_append(&q->own_commits, &c->link);
+    q->commits++;
     commit_expand(c);
     return 0;
 }

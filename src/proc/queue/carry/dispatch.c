@@ -99,7 +99,7 @@ static void on_timer(void *arg)
 void dispatch_kick(struct queue *q)
 {
     if (!q->closing) /* then no job is started, and nothing may be left on the loop */
-        io_defer(q->loop, &q->dispatch.kick);
+        io_defer_late(q->loop, &q->dispatch.kick); /* who sent it gets his reply first */
 }
 
 uint32_t dispatch_job_count(const struct queue *q)

@@ -71,6 +71,40 @@ static void many_messages_share_groups(void **state)
     world_free(w);
 }
 
+/* Whether a thread had a group at the end of any turn until all were answered. */
+static bool needs_the_thread(struct world *w, struct world_commit *commits, size_t count)
+{
+    bool needed = false;
+    for (size_t i = 0; i < count; i++)
+        world_send(w, &commits[i], "s@far.example", "bob@here.example", SPAN("x"));
+    for (size_t i = 0; i < count;) {
+        io_loop_turn(w->loop);
+        needed |= w->queue.committer.group != NULL;
+        i += commits[i].answered;
+    }
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(commits[i].result, IPC_COMMIT_ACCEPTED);
+    world_rest(w);
+    assert_int_equal(w->queue.commits, 0);
+    return needed;
+}
+
+static void one_message_on_a_quick_disk_needs_no_thread(void **state)
+{
+    enum { QUICK = 1000 };
+    static struct world_commit commits[2];
+    struct world *w = begin();
+    struct committer *committer = &w->queue.committer;
+    world_rest(w);
+    committer->quick_groups = 0;
+    assert_true(needs_the_thread(w, commits, 1));
+    committer->quick_groups = QUICK;
+    assert_false(needs_the_thread(w, commits, 1));
+    committer->quick_groups = QUICK;
+    assert_true(needs_the_thread(w, commits, 2));
+    world_free(w);
+}
+
 static void a_large_body_streams_in_and_out(void **state)
 {
     enum { SIZE = 3 * 1000 * 1000 };
@@ -465,6 +499,7 @@ int main(void)
         cmocka_unit_test(a_message_is_accepted_and_handed_on),
         cmocka_unit_test(recipients_of_one_message_go_in_one_job),
         cmocka_unit_test(many_messages_share_groups),
+        cmocka_unit_test(one_message_on_a_quick_disk_needs_no_thread),
         cmocka_unit_test(a_large_body_streams_in_and_out),
         cmocka_unit_test(what_an_smtpd_leaves_behind_is_freed),
         cmocka_unit_test(an_aborted_upload_can_not_be_committed),
