@@ -1,7 +1,7 @@
 /*
  * Bodies over 64 KiB: chunks go to the spool's bulk as they come, each answered (and its credit
- * given back) when the disk has it in hand. What the spool has no room for waits here; the credit
- * that its smtpd doesn't get back bounds that.
+ * given back) when the spool can have more; the message's seal waits for the disk. What the spool
+ * has no room for waits here; the credit that its smtpd doesn't get back bounds that.
  */
 #include "proc/queue/accept/peer.h"
 
