@@ -305,6 +305,8 @@ static int search_files(struct search *search, const char *folder, const struct 
             continue;
         if (file->kind == WEEK_REFUSALS && search->query->state)
             continue;
+        if (file->kind == WEEK_ENTRIES && search->result->more)
+            continue; /* newer weeks had more than was asked for */
         int r = search_file(search, folder, file);
         if (r < 0)
             return r;
