@@ -282,16 +282,20 @@ static int search_file(struct search *search, const char *folder, const struct l
 }
 
 /* A message is in the file of the week that its id tells, and no other thing has its id. True when
- * that answers the question. */
+ * it was found there; the id of a session may lead further. */
 static bool is_one_message(struct search *search, const char *folder,
                            const struct ledger_list *list)
 {
     struct ledger_file own = {WEEK_ENTRIES, week_of_id(&search->id)};
+    size_t all = search->last_way;
+    bool found = false;
 
-    for (size_t i = 0; search->is_id && i < list->count; i++)
+    search->last_way = 0; /* the id as a message's */
+    for (size_t i = 0; search->is_id && !found && i < list->count; i++)
         if (list->files[i].kind == own.kind && list->files[i].week == own.week)
-            return search_file(search, folder, &own) == 0 && search->result->message_count;
-    return false;
+            found = search_file(search, folder, &own) == 0 && search->result->message_count;
+    search->last_way = all;
+    return found;
 }
 
 static int search_files(struct search *search, const char *folder, const struct ledger_list *list)

@@ -102,6 +102,30 @@ static void everything_is_found_by_its_names(void **state)
     }
 }
 
+/* Its messages of two weeks, and what it was refused. */
+static void a_session_is_told_whole(void **state)
+{
+    struct fold *fold = test_fold_open();
+    struct id session = test_id(7000);
+    struct trace_result result;
+    char text[ID_TEXT + 1];
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct test_message m;
+        test_message_at(&m, TEST_NOW_US + i * 7 * TEST_DAY, 20 + i, 1);
+        m.envelope.client.session = session;
+        struct book_input input = test_input_message(2000 + i, &m);
+        test_fold_one(fold, &input);
+    }
+    test_commit(fold);
+    fold_close(fold);
+    id_format(&session, text);
+    run(text, &result);
+    assert_int_equal(result.message_count, 2);
+    assert_int_equal(result.refusal_count, 1);
+    trace_result_done(&result);
+}
+
 static void since_state_and_limit_narrow_it(void **state)
 {
     static const struct {
@@ -405,6 +429,7 @@ int main(void)
         LEDGER_TEST(one_of_many_recipients_comes_with_its_children),
         LEDGER_TEST(json_is_as_promised),
         LEDGER_TEST(json_of_a_refusal),
+        LEDGER_TEST(a_session_is_told_whole),
         LEDGER_TEST(text_tells_the_story),
         LEDGER_TEST(hostile_text_stays_valid_json),
         cmocka_unit_test(sentences_say_who_must_act),
