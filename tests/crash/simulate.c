@@ -68,7 +68,8 @@ static bool run_seed(const struct settings *settings, uint64_t seed)
     }
     world.only_ambush = settings->ambush;
     world.stumbling = seed % 3 == 2;
-    if (seed % 5 == 4) /* no checkpoint, so that recovery reads all segments that are there */
+    world.names_stick = seed % 5 == 4;
+    if (world.names_stick) /* and no checkpoint: recovery reads all segments that are there */
         world.options.checkpoint_segments = 1000;
     /* Few, since each of these lives takes seconds. */
     world.huge = seed % 50 == 7 && !settings->ambush && !settings->expect_failure;

@@ -188,6 +188,8 @@ void world_set_faults(struct world *w, bool on)
     w->ambush = on && (w->only_ambush || prng_below(&w->prng, 4) == 0);
     if (w->ambush)
         f = (struct store_sim_faults){0};
+    if (on && w->names_stick)
+        f.name_error = 5000;
     f.evict = on ? (unsigned)prng_below(&w->prng, 2) * 1000 : 0;
     store_sim_set_faults(w->sim, &f);
     w->faulty = on;

@@ -58,6 +58,7 @@ struct world {
     bool only_ambush; /* no other kind of fault */
     bool ambush;      /* syncs of groups fail, of those that begin a segment each */
     bool tight;       /* the disk is so small that it fills up */
+    bool names_stick; /* with faults, every second file that is to be renamed or deleted isn't */
     bool huge;        /* some bodies are as large as a server takes */
     unsigned shaken;  /* steps for which a fault makes a crash more likely */
     bool verbose;
