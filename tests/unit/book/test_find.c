@@ -254,7 +254,7 @@ static void a_damaged_aid_is_made_anew(void **state)
     static const char *const cases[] = {
         "UPDATE fresh SET keys = x'00'",
         "INSERT INTO run VALUES (70000, 1)",
-        "INSERT INTO run VALUES (3, 1); INSERT INTO find VALUES (3 << 47, zeroblob(4060))",
+        "INSERT INTO run VALUES (3, 1); INSERT INTO find VALUES (3 << 47, zeroblob(14 * 583))",
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         test_ledger_remove(NULL);
