@@ -119,9 +119,10 @@ static void log_trouble(struct book_process *b)
     else if (w->trouble == WORKER_FINE)
         log_info("the book goes on");
     else if (w->error == -EPROTONOSUPPORT)
-        log_error("ALARM: the ledger was written by another version of Postbuch; nothing is booked "
-                  "until that version runs again, or the server was stopped and the ledger's folder "
-                  "moved away: then a new one begins with what the log still holds");
+        log_error(
+            "ALARM: the ledger was written by another version of Postbuch; nothing is booked "
+            "until that version runs again, or the server was stopped and the ledger's folder "
+            "moved away: then a new one begins with what the log still holds");
     else
         log_error("ALARM: the %s can't be %s: %s; nothing is booked until it can",
                   w->trouble == WORKER_LOG ? "log" : "ledger",
