@@ -169,3 +169,9 @@ void clock_format_duration(int64_t ms, char out[static 32])
     }
     snprintf(out, 32, "%lldms", (long long)ms);
 }
+
+/* In two steps: the difference of the times themselves may be too large. */
+void clock_format_between(int64_t from_us, int64_t to_us, char out[static 32])
+{
+    clock_format_duration(to_us > from_us ? to_us / 1000 - from_us / 1000 : 0, out);
+}

@@ -27,3 +27,6 @@ int clock_parse(struct span text, int64_t now_us, int64_t *out_wall_us);
 
 /* A duration for people: "850ms", "12s", "4m30s", "3h", "2d4h". */
 void clock_format_duration(int64_t ms, char out[static 32]);
+/* The same of what lies between two times, in µs; none when they are the wrong way round. They may
+ * come from others: whatever they are, nothing overflows. */
+void clock_format_between(int64_t from_us, int64_t to_us, char out[static 32]);

@@ -25,6 +25,19 @@ uint32_t find_hash(int64_t seed, enum find_kind kind, struct span text)
     return (uint32_t)XXH3_64bits_withSeed(plain, size, (uint64_t)seed);
 }
 
+void find_put_hash(uint32_t hash, uint8_t out[static FIND_HASH_BYTES])
+{
+    for (int i = 0; i < FIND_HASH_BYTES; i++)
+        out[i] = (uint8_t)(hash >> (24 - 8 * i));
+}
+
+uint32_t find_get_hash(const struct find_key *key)
+{
+    const uint8_t *b = key->bytes;
+
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
 int64_t find_place(uint32_t run, uint32_t hash, uint32_t ordinal)
 {
     return (int64_t)((((uint64_t)run << HASH_BITS | hash) << ORDINAL_BITS) | ordinal);

@@ -46,6 +46,9 @@ struct find_key {
 };
 
 uint32_t find_hash(int64_t seed, enum find_kind kind, struct span text);
+/* As a key begins with it. */
+void find_put_hash(uint32_t hash, uint8_t out[static FIND_HASH_BYTES]);
+uint32_t find_get_hash(const struct find_key *key);
 
 /* A row's number. */
 int64_t find_place(uint32_t run, uint32_t hash, uint32_t ordinal);

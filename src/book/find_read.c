@@ -100,8 +100,7 @@ static int open_fresh(struct find_cursor *c, enum find_kind kind, struct span te
         return r < 0 ? r : -ENODATA;
     c->seed = sqlite3_column_int64(s, 0);
     c->number = find_hash(c->seed, kind, text);
-    for (int i = 0; i < FIND_HASH_BYTES; i++)
-        c->hash[i] = (uint8_t)(c->number >> (24 - 8 * i));
+    find_put_hash(c->number, c->hash);
     r = take_keys(c, fresh, db_column(s, 1), FIND_FRESH_KEYS * FIND_KEY_BYTES);
     sqlite3_reset(s);
     return r;

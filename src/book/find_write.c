@@ -155,17 +155,10 @@ struct writing {
     uint32_t hash, ordinal; /* of the row before */
 };
 
-static uint32_t hash_of(const struct find_key *key)
-{
-    const uint8_t *b = key->bytes;
-
-    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-}
-
 static int end_row(struct writing *to)
 {
     struct find_writer *w = to->writer;
-    uint32_t hash = hash_of(&to->row[0]);
+    uint32_t hash = find_get_hash(&to->row[0]);
     sqlite3_stmt *s = db_statement(&w->db, ROW_ADD);
 
     if (!s)
@@ -403,14 +396,12 @@ static int flush(struct find_writer *w)
 
 int find_add(struct find_writer *w, enum find_kind kind, struct span text, const struct id *message)
 {
-    uint32_t hash = find_hash(w->seed, kind, text);
-    int r = w->count == KEYS_MAX ? flush(w) : 0;
+    int r = text.size && w->count == KEYS_MAX ? flush(w) : 0;
 
     if (text.size == 0 || r < 0 || !w->is_there)
         return r;
     struct find_key *key = &w->keys[w->count++];
-    for (int i = 0; i < FIND_HASH_BYTES; i++)
-        key->bytes[i] = (uint8_t)(hash >> (24 - 8 * i));
+    find_put_hash(find_hash(w->seed, kind, text), key->bytes);
     memcpy(key->bytes + FIND_HASH_BYTES, message->bytes, ID_BYTES);
     return 0;
 }

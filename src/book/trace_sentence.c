@@ -203,7 +203,7 @@ static void say_waiting(struct buffer *out, const struct trace_entry *e, int64_t
     const struct trace_event *trouble = trace_trouble(e);
     char age[32];
 
-    clock_format_duration(now_us > e->since_us ? now_us / 1000 - e->since_us / 1000 : 0, age);
+    clock_format_between(e->since_us, now_us, age);
     put_time(out, "Waiting here since ", e->since_us);
     buffer_printf(out, " (%s)", age);
     if (!trouble) {

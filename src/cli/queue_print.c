@@ -46,12 +46,6 @@ static const struct {
     [IPC_WAIT_RETURN] = {"return", "the report to its sender"},
 };
 
-/* In two steps: the times come from others, and their difference may be none. */
-static void format_span_of_time(int64_t from_us, int64_t to_us, char out[static DURATION_SIZE])
-{
-    clock_format_duration(to_us > from_us ? to_us / 1000 - from_us / 1000 : 0, out);
-}
-
 void queue_format_wait_only(const struct ipc_queue_row *row, int64_t now_us, struct buffer *out)
 {
     char pause[DURATION_SIZE];
@@ -59,7 +53,7 @@ void queue_format_wait_only(const struct ipc_queue_row *row, int64_t now_us, str
     buffer_append_span(
         out, span_from_cstr(row->wait < IPC_WAIT_COUNT ? waits[row->wait].text : "(unknown)"));
     if (row->next_attempt_us > now_us) {
-        format_span_of_time(now_us, row->next_attempt_us, pause);
+        clock_format_between(now_us, row->next_attempt_us, pause);
         buffer_append_span(out, SPAN(" in "));
         buffer_append_span(out, span_from_cstr(pause));
     }
@@ -86,7 +80,7 @@ static void add_row(struct cli_table *t, const struct ipc_queue_row *row, int64_
     char id[ID_TEXT + 1], age[DURATION_SIZE];
 
     id_format(&row->id, id);
-    format_span_of_time(row->accepted_us, now_us, age);
+    clock_format_between(row->accepted_us, now_us, age);
     buffer_clear(wait);
     queue_format_wait(row, now_us, wait);
     cli_table_add(t, span_from_cstr(id));
@@ -124,7 +118,7 @@ static void print_message(const struct ipc_queue_row *row, int64_t now_us)
 
     id_format(&row->id, id);
     clock_format_local(row->accepted_us, when);
-    format_span_of_time(row->accepted_us, now_us, age);
+    clock_format_between(row->accepted_us, now_us, age);
     printf("%s%s%s from ", style->bold, id, style->reset);
     cli_put(stdout, shown_sender(row->sender));
     printf("\n  accepted %s, %s ago, %llu bytes\n", when, age, (unsigned long long)row->size_bytes);
@@ -192,7 +186,7 @@ static void add_sum(struct cli_table *t, const struct ipc_queue_sum *sum, int64_
     cli_table_add_number(t, sum->held);
     for (size_t i = 0; i < IPC_QUEUE_AGES; i++)
         cli_table_add_number(t, sum->ages[i]);
-    format_span_of_time(sum->oldest_us, now_us, oldest);
+    clock_format_between(sum->oldest_us, now_us, oldest);
     cli_table_add(t, span_from_cstr(oldest));
     cli_table_add(t, sum->why);
 }

@@ -58,10 +58,29 @@ static void durations(void **state)
     }
 }
 
+static void between_two_times(void **state)
+{
+    static const struct {
+        int64_t from_us, to_us;
+        const char *text;
+    } cases[] = {
+        {1000000, 13000000, "12s"}, {13000000, 1000000, "0ms"},    {5, 5, "0ms"},
+        {-6000000, 6000000, "12s"}, {INT64_MAX, INT64_MIN, "0ms"},
+    };
+    char out[32];
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        clock_format_between(cases[i].from_us, cases[i].to_us, out);
+        assert_string_equal(out, cases[i].text);
+    }
+    clock_format_between(INT64_MIN, INT64_MAX, out); /* no overflow */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(formats), cmocka_unit_test(parses),
-                                       cmocka_unit_test(durations)};
+                                       cmocka_unit_test(durations),
+                                       cmocka_unit_test(between_two_times)};
     setenv("TZ", "CET-1", 1);
     tzset();
     return cmocka_run_group_tests(tests, NULL, NULL);
