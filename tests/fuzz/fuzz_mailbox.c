@@ -205,17 +205,6 @@ static void send_job(struct span *in)
     arena_done(&arena);
 }
 
-static void send_piece(struct span *in)
-{
-    struct ipc_message m = {.type = IPC_JOB_BODY};
-    struct arena arena = ARENA_INIT;
-
-    fuzz_fill(ipc_row(IPC_JOB_BODY)->codec, in, &arena, &m.job_body);
-    m.job_body.job %= 4;
-    fuzz_peer_send(&play.queue, &m, 0);
-    arena_done(&arena);
-}
-
 static void send_other(struct span *in, bool raw)
 {
     uint8_t type = raw ? 0 : fuzz_take(in);
@@ -240,7 +229,7 @@ static void op(struct span *in)
     if (act == JOB)
         send_job(in);
     else if (act == PIECE)
-        send_piece(in);
+        fuzz_peer_send_piece(&play.queue, in);
     else if (act != RESTART)
         send_other(in, act == RAW);
     turn();

@@ -185,3 +185,23 @@ static inline void fuzz_peer_send_any(struct fuzz_peer *p, uint8_t type, struct 
     }
     arena_done(&arena);
 }
+
+/* A piece of the body of one of the first jobs. */
+static inline void fuzz_peer_send_piece(struct fuzz_peer *p, struct span *in)
+{
+    struct ipc_message m = {.type = IPC_JOB_BODY};
+    struct arena arena = ARENA_INIT;
+
+    fuzz_fill(ipc_row(IPC_JOB_BODY)->codec, in, &arena, &m.job_body);
+    m.job_body.job %= 4;
+    fuzz_peer_send(p, &m, 0);
+    arena_done(&arena);
+}
+
+/* To a process that speaks SMTP with us; what its socket doesn't take is lost. < 0: it is closed.
+ */
+static inline void fuzz_say(int fd, struct span text)
+{
+    if (fd >= 0)
+        (void)!send(fd, text.size ? text.data : "", text.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}

@@ -243,13 +243,7 @@ static void send_job(struct span *in)
 
 static void send_piece(struct span *in)
 {
-    struct ipc_message m = {.type = IPC_JOB_BODY};
-    struct arena arena = ARENA_INIT;
-
-    fuzz_fill(ipc_row(IPC_JOB_BODY)->codec, in, &arena, &m.job_body);
-    m.job_body.job %= 4;
-    fuzz_peer_send(&play.queue, &m, 0);
-    arena_done(&arena);
+    fuzz_peer_send_piece(&play.queue, in);
 }
 
 /* Jobs come by send_job(), so that they are noted. */
@@ -319,12 +313,6 @@ static void send_resolver(struct span *in)
         fuzz_peer_send_any(&play.resolver, type, in);
 }
 
-static void speak(int fd, struct span text)
-{
-    if (fd >= 0)
-        (void)!send(fd, text.size ? text.data : "", text.size, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 static void speak_as_station(struct span *in)
 {
     static const char *const replies[] = {"220 m ESMTP\r\n",
@@ -343,9 +331,9 @@ static void speak_as_station(struct span *in)
         return;
     int *fd = &play.stations[play.station_count - 1 - which % play.station_count];
     if (how < 128) {
-        speak(*fd, span_from_cstr(replies[how % ARRAY_SIZE(replies)]));
+        fuzz_say(*fd, span_from_cstr(replies[how % ARRAY_SIZE(replies)]));
     } else if (how < 240) {
-        speak(*fd, fuzz_take_span(in, &arena, 100000));
+        fuzz_say(*fd, fuzz_take_span(in, &arena, 100000));
     } else if (*fd >= 0) {
         close(*fd);
         *fd = -1;

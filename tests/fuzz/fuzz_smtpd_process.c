@@ -154,12 +154,6 @@ static void end(void)
 
 /* ---- what happens ---- */
 
-static void say(int fd, struct span text)
-{
-    if (fd >= 0)
-        (void)!send(fd, text.size ? text.data : "", text.size, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 static void speak(struct span *in)
 {
     static const char *const lines[] = {"EHLO c.test\r\n",
@@ -179,9 +173,9 @@ static void speak(struct span *in)
     if (play.clients[i] < 0)
         dial(i);
     if (how < 160)
-        say(play.clients[i], span_from_cstr(lines[how % ARRAY_SIZE(lines)]));
+        fuzz_say(play.clients[i], span_from_cstr(lines[how % ARRAY_SIZE(lines)]));
     else if (how < 248)
-        say(play.clients[i], fuzz_take_span(in, &arena, 200000));
+        fuzz_say(play.clients[i], fuzz_take_span(in, &arena, 200000));
     else
         hang_up(i);
     arena_done(&arena);
