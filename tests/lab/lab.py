@@ -57,6 +57,15 @@ def eventually(condition, what, patience=60.0):
     return result
 
 
+def is_dead(pid):
+    """Gone, or a zombie without threads whose new parent doesn't reap (proc(5), stat)."""
+    try:
+        fields = pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+        return fields[0] == 'Z' and int(fields[17]) <= 1
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def digest(data):
     return hashlib.sha256(data).hexdigest()
 
@@ -148,6 +157,8 @@ class Server:
             except ProcessLookupError:
                 pass
         self.process.wait(60)
+        for pid in pids:  # who still ends may hold the spool's lock
+            eventually(lambda: is_dead(pid), f'{pid} is dead')
         self.process = None
 
     def __enter__(self):
