@@ -1,8 +1,14 @@
+/*
+ * Blocks in a list, the newest in front; an allocation comes from the front block or opens a new
+ * one. What a block has left when the next is opened is lost until arena_clear(): that costs less
+ * than looking for room, since lifetimes are short.
+ */
 #include "base/arena.h"
 
 #include <stdalign.h>
 #include <stdlib.h>
 
+/* The least size of a block: a session's command and its reply fit into one. */
 enum { ARENA_BLOCK_BYTES = 2048 };
 
 struct arena_block {
@@ -21,7 +27,9 @@ static struct arena_block *block_new(size_t size)
     return block;
 }
 
-/* Uninitialized. */
+/* Uninitialized memory. Sizes are rounded up to the alignment before they are held against
+ * the limit, so that many small allocations can't pass it; SIZE_MAX / 2 keeps that
+ * rounding from wrapping. */
 static void *take(struct arena *a, size_t size)
 {
     const size_t align = alignof(max_align_t);
@@ -70,6 +78,8 @@ struct span arena_copy(struct arena *a, struct span s)
 
 void arena_clear(struct arena *a)
 {
+    /* The oldest block stays: in most lifetimes it is the only one, so a session that serves many
+     * messages asks malloc() for nothing. */
     struct arena_block *keep = a->blocks;
 
     if (!keep)

@@ -17,14 +17,17 @@ struct arena {
 #define ARENA_INIT ((struct arena){0})
 #define ARENA_LIMITED(bytes) ((struct arena){.limit = (bytes)})
 
-/* Zeroed memory, or NULL when there is none or the limit is reached. */
+/* Zeroed memory, the arena's until it is cleared; NULL when there is none or the limit is reached.
+ * Nothing is freed by itself, and no address moves. */
 void *arena_alloc(struct arena *a, size_t size);
 /* `count` elements of `size`; NULL when the product overflows. */
 void *arena_alloc_array(struct arena *a, size_t count, size_t size);
 
-/* A copy in the arena with a NUL behind it (not counted). On failure .data is NULL. */
+/* A copy in the arena with a NUL behind it (not counted), so that .data serves as a C string where
+ * the bytes hold no NUL. On failure .data is NULL. */
 struct span arena_copy(struct arena *a, struct span s);
 
-/* Frees all, but keeps one block for reuse. */
+/* Frees all, but keeps one block for reuse. All that was handed out is invalid from then on. */
 void arena_clear(struct arena *a);
+/* Frees the kept block too. The arena is as new, with its limit. */
 void arena_done(struct arena *a);

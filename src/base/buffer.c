@@ -1,3 +1,7 @@
+/*
+ * Capacity doubles, so that n appends cost O(n) copies. All growth goes through grow(), the one
+ * place that looks at limit and sticky error.
+ */
 #include "base/buffer.h"
 
 #include <errno.h>
@@ -10,6 +14,8 @@ static int fail(struct buffer *b, int error)
     return error;
 }
 
+/* Makes room for `more` bytes behind those in use. The limit is for what is used, not for the
+ * capacity, which may be up to twice as much. */
 static int grow(struct buffer *b, size_t more)
 {
     size_t needed, capacity;
@@ -57,6 +63,7 @@ int buffer_append_byte(struct buffer *b, char byte)
 
 int buffer_vprintf(struct buffer *b, const char *format, va_list args)
 {
+    /* Twice formatted: once to measure, so that no text is ever cut. */
     va_list measure;
     va_copy(measure, args);
     int length = vsnprintf(NULL, 0, format, measure);

@@ -19,19 +19,22 @@ struct buffer {
 #define BUFFER_INIT ((struct buffer){0})
 #define BUFFER_LIMITED(bytes) ((struct buffer){.limit = (bytes)})
 
-/* Each returns 0, -ENOMEM, or -EMSGSIZE when the limit would be passed. */
+/* Each returns 0, -ENOMEM, or -EMSGSIZE when the limit would be passed; after an error always that
+ * one. `data` must not point into the buffer itself: growing moves it. */
 int buffer_append(struct buffer *b, const void *data, size_t size);
 int buffer_append_span(struct buffer *b, struct span s);
 int buffer_append_byte(struct buffer *b, char byte);
+/* The text without a NUL. It needs room for one all the same, so a text that would fill the limit
+ * to its last byte fails. */
 int buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int buffer_vprintf(struct buffer *b, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 
 /* Room for `size` more bytes at the end, to be written by the caller and then counted by adding to
- * b->size. NULL on error. */
+ * b->size; valid until the next call on the buffer. NULL on error. */
 void *buffer_reserve(struct buffer *b, size_t size);
 
-/* Drops the first `size` bytes. */
+/* Drops the first `size` bytes; moves the rest to the front, so it costs as much as what stays. */
 void buffer_consume(struct buffer *b, size_t size);
 
 /* Borrowed until the next call on the buffer. */

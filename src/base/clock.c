@@ -66,6 +66,7 @@ void clock_format_local(int64_t wall_us, char out[static CLOCK_RFC3339_SIZE])
     strftime(out, CLOCK_RFC3339_SIZE, "%Y-%m-%d %H:%M:%S", &tm);
 }
 
+/* "30m": before now. A million of any unit is the end: years enough, and no product overflows. */
 static int parse_age(const char *text, int64_t now_us, int64_t *out)
 {
     long long count;
@@ -130,6 +131,7 @@ int clock_parse(struct span text, int64_t now_us, int64_t *out_wall_us)
     memcpy(buf, text.data, text.size);
     buf[text.size] = '\0';
 
+    /* What doesn't start as a date is taken for an age. */
     const char *rest = strptime(buf, "%Y-%m-%d", &tm);
     if (!rest)
         return parse_age(buf, now_us, out_wall_us);
@@ -150,6 +152,7 @@ int clock_parse(struct span text, int64_t now_us, int64_t *out_wall_us)
     return 0;
 }
 
+/* At most two units, cut and not rounded: "4m59s" is less than five minutes. */
 void clock_format_duration(int64_t ms, char out[static 32])
 {
     static const struct {

@@ -1,9 +1,16 @@
+/*
+ * The walk over a table, in both directions. Members are read and written by memcpy() at their
+ * offset: so a structure may have any layout, and a field's size is all that the walk knows of its
+ * type.
+ */
 #include "base/codec.h"
 
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
 
+/* An unsigned member of 1, 2, 4 or 8 bytes, in the machine's own order. A signed one
+ * has its bits. */
 static uint64_t load(const void *member, size_t size)
 {
     uint8_t u8;
@@ -50,6 +57,7 @@ static void store(void *member, size_t size, uint64_t value)
     }
 }
 
+/* The low `size` bytes, least significant first, wherever the machine has them. */
 static int encode_uint(struct buffer *out, uint64_t value, size_t size)
 {
     uint64_t wire = htole64(value);
@@ -116,6 +124,7 @@ struct input {
     int error;
 };
 
+/* The next `size` bytes, in place; NULL after an error. */
 static const char *take(struct input *in, size_t size)
 {
     if (in->error == 0 && size > in->rest.size)
@@ -208,6 +217,7 @@ static void decode_value(const struct codec *codec, struct input *in, char *valu
     }
 }
 
+/* Decoded beside the output and copied when all was well, so that a failure leaves it untouched. */
 int codec_decode(const struct codec *codec, struct span in, struct arena *arena, void *out_value)
 {
     struct input input = {.rest = in, .arena = arena};

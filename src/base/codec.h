@@ -18,6 +18,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 
+/* An INT has no maximum of its own: every bit pattern of its size is a value. */
 enum codec_kind {
     CODEC_KIND_UINT,
     CODEC_KIND_INT,
@@ -28,6 +29,7 @@ enum codec_kind {
 
 struct codec;
 
+/* One row: where the member is in the structure, and what the input may say for it. */
 struct codec_field {
     enum codec_kind kind;
     uint32_t offset;
@@ -84,10 +86,12 @@ struct codec {
     linkage const struct codec variable = {#type, sizeof(type), variable##_fields,                 \
                                            ARRAY_SIZE(variable##_fields), (first)}
 
-/* Appends the wire form. 0; -EINVAL when a value is over its maximum (the buffer then holds a part
- * and must be thrown away); the buffer's own errors. */
+/* Appends the wire form. 0; -EINVAL when a value is over its maximum (the buffer then holds a
+ * part and must be thrown away): a sender finds out by this what a receiver would refuse; the
+ * buffer's own errors. */
 int codec_encode(const struct codec *codec, const void *value, struct buffer *out);
 
-/* Fills *out_value. Spans point into `in`; lists lie in `arena`. 0; -EBADMSG; -ENOMEM. On failure
- * *out_value is untouched. */
+/* Fills *out_value, which has codec->size bytes. Spans point into `in` and live as long as it;
+ * lists lie in `arena`. 0; -EBADMSG when the input isn't what the table says, to the last byte;
+ * -ENOMEM, also when the arena's limit is reached. On failure *out_value is untouched. */
 int codec_decode(const struct codec *codec, struct span in, struct arena *arena, void *out_value);

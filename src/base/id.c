@@ -1,7 +1,12 @@
+/*
+ * An id is one number of 80 bits, most significant byte first: that is what makes memcmp() and the
+ * text sort by time. 80 is 16 digits of 5 bits, so no digit holds bits that mean nothing.
+ */
 #include "base/id.h"
 
 #include <errno.h>
 
+/* A clock that goes back by less than this stays where it was; by more, it is followed. */
 enum { COUNTER_BITS = 22, WAITS_MS = 86400 * 1000 };
 
 static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -18,6 +23,8 @@ struct id id_make(struct id_maker *maker, int64_t wall_us)
     struct id id;
 
     if (ms < maker->last_ms && maker->last_ms - ms < WAITS_MS)
+        /* Going on from the last time with the counter keeps ids unique: the same millisecond
+         * may come twice. */
         ms = maker->last_ms;
     maker->last_ms = ms;
     maker->counter = (maker->counter + 1) & ((1u << COUNTER_BITS) - 1);
@@ -41,11 +48,15 @@ void id_format(const struct id *id, char out[static ID_TEXT + 1])
             have -= 5;
             out[at++] = digits[bits >> have & 31];
         }
+        /* The bits that are still to be written; without this, old ones would run out
+         * of the top. */
         bits &= (1u << have) - 1;
     }
     out[at] = '\0';
 }
 
+/* Crockford's base 32 leaves out I, L, O, U so that they can be read for what they resemble;
+ * U is none. */
 static int digit_value(char c)
 {
     c = ascii_lower(c);

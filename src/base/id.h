@@ -20,14 +20,17 @@ struct id {
     uint8_t bytes[ID_BYTES];
 };
 
+/* One a process: two with the same origin may make the same id. */
 struct id_maker {
     uint64_t last_ms;
     uint32_t counter;
     uint16_t origin;
 };
 
-/* `random_start`: any random number. */
+/* `random_start`: any random number, so that a process that starts anew within a millisecond, or
+ * after the clock went back, doesn't count from where its predecessor did. */
 void id_maker_init(struct id_maker *maker, uint16_t origin, uint32_t random_start);
+/* The next id; never fails. Times before 1970 count as 1970. */
 struct id id_make(struct id_maker *maker, int64_t wall_us);
 
 /* Writes ID_TEXT characters and a NUL. */
@@ -35,9 +38,11 @@ void id_format(const struct id *id, char out[static ID_TEXT + 1]);
 /* 0, or -EINVAL when `text` isn't an id. Look-alikes (i, l, o) are read as what they look like. */
 int id_parse(struct span text, struct id *out);
 
+/* When it was made: ms since 1970, UTC, by the maker's clock. */
 int64_t id_time_ms(const struct id *id);
 uint16_t id_origin(const struct id *id);
 
+/* By time first, then by origin, then by the counter. <0, 0, >0. */
 static inline int id_compare(const struct id *a, const struct id *b)
 {
     return memcmp(a->bytes, b->bytes, ID_BYTES);
@@ -48,4 +53,5 @@ static inline bool id_equal(const struct id *a, const struct id *b)
     return id_compare(a, b) == 0;
 }
 
+/* The id that nobody has: "none" in structures and on disk. */
 bool id_is_zero(const struct id *id);

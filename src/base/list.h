@@ -19,6 +19,7 @@ static inline void list_init(struct list *head)
     head->next = head->prev = head;
 }
 
+/* A zeroed head counts as empty, so that a zeroed owner can be torn down. */
 static inline bool list_is_empty(const struct list *head)
 {
     return head->next == NULL || head->next == head;
@@ -37,6 +38,7 @@ static inline void list_append(struct list *head, struct list *link)
     head->prev = link;
 }
 
+/* In front of all: that is behind the head's next link seen the other way round. */
 static inline void list_prepend(struct list *head, struct list *link)
 {
     list_append(head->next, link);

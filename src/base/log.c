@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "base/printable.h"
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -19,22 +20,21 @@ void log_open(const char *name, enum log_level level)
     to_journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
-/* Appends `text` to line[at…], control and 8-bit-control bytes made visible; returns the new end.
- */
+/* Appends `text` to line[at…], made fit for a terminal (base/printable.h); returns the new end.
+ * What doesn't fit is cut, with room left for the line's end. */
 static size_t append_clean(char *line, size_t at, const char *text)
 {
-    static const char hex[] = "0123456789abcdef";
+    struct span rest = span_from_cstr(text);
 
-    for (; *text && at + 6 < LINE_BYTES; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c >= 0x20 && c != 0x7f) {
-            line[at++] = (char)c;
+    while (rest.size && at + 6 < LINE_BYTES) {
+        size_t size = printable_char_size(rest);
+        if (size) {
+            memcpy(line + at, rest.data, size);
+            at += size;
         } else {
-            line[at++] = '\\';
-            line[at++] = 'x';
-            line[at++] = hex[c >> 4];
-            line[at++] = hex[c & 15];
+            at += (size_t)sprintf(line + at, "\\x%02x", (unsigned)(unsigned char)*rest.data);
         }
+        rest = span_from(rest, size ? size : 1);
     }
     return at;
 }

@@ -1,8 +1,8 @@
 /*
- * Log lines on standard error, one each: "process[pid]: severity: text". Control bytes in the text
- * are shown as \xNN, so that hostile text can neither start a line nor move a cursor. Standard
- * error is systemd's journal or the terminal; a "<N>" priority prefix is written when the journal
- * reads.
+ * Log lines on standard error, one each: "process[pid]: severity: text". What could start a line,
+ * move a cursor or turn the reading direction is shown as \xNN (base/printable.h), for texts come
+ * from strangers. Standard error is systemd's journal or the terminal; a "<N>" priority prefix is
+ * written when the journal reads.
  *
  * Severities (Postfix's words): info, warn, error: something failed that should not; fatal: the
  * environment leaves no way on, exits 1; panic: our own bug, aborts.
@@ -11,12 +11,17 @@
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
-/* `name` must be static. Lines below `level` are not written. */
+/* `name` must be static. Lines below `level` are not written. Called once, before threads are
+ * there; the other functions may be called by any thread. */
 void log_open(const char *name, enum log_level level);
 
+/* A line of more than 2 KiB is cut. errno is not kept: `%m` may be used in the format. */
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* What ends the process: exit status 1, which the supervisor takes for a reason to
+ * start it again. */
 void log_fatal(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+/* An assertion with words: abort(), so that a core can be looked at. */
 void log_panic(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));

@@ -7,6 +7,8 @@
 #include "base/list.h"
 #include <stdint.h>
 
+/* At the 8,192 that one channel may have under way (ipc/channel.h) eight a list; 16
+ * KiB of heads. */
 enum { NUMBERS_LISTS = 1024 };
 
 struct numbers {

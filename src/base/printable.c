@@ -1,3 +1,8 @@
+/*
+ * RFC 3629 decoding that accepts only what it would write itself, and a list of what is well-formed
+ * but may not reach a terminal. Never a table of all that is printable: that changes with each
+ * Unicode version, while these few are dangerous in all of them.
+ */
 #include "base/printable.h"
 
 /* Length of the sequence that `lead` opens, 0 when it opens none (RFC 3629 section 3). */

@@ -18,6 +18,8 @@
 #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
 #endif
 
+/* Under the address sanitizer a free element may not be touched, as if it were freed memory: so a
+ * handle that is used after slab_free() is found. */
 static void close_off(const struct slab *slab, uint32_t handle)
 {
     if (slab->guarded)

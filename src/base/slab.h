@@ -19,12 +19,15 @@ struct slab {
 
 enum { SLAB_CHUNK_SHIFT = 10, SLAB_CHUNK_COUNT = 1 << SLAB_CHUNK_SHIFT };
 
+/* `element_size` in bytes, at least 4: a free element holds the handle of the next free one. */
 void slab_init(struct slab *slab, size_t element_size);
-/* Frees all elements. */
+/* Frees all elements; the slab is as after slab_init(). */
 void slab_done(struct slab *slab);
 
-/* A zeroed element, or 0 when there is no memory (or no handle left). */
+/* A zeroed element's handle, or 0 when there is no memory (or no handle left). Elements don't move,
+ * so pointers to others stay good. */
 uint32_t slab_alloc(struct slab *slab);
+/* `handle` must be in use. Its memory stays the slab's: a slab never shrinks. */
 void slab_free(struct slab *slab, uint32_t handle);
 
 /* `handle` must be in use. */

@@ -14,9 +14,10 @@ struct span {
     size_t size;
 };
 
+/* Of a string literal, without its NUL. Constant, so it may initialize a static. */
 #define SPAN(literal) ((struct span){"" literal, sizeof(literal) - 1})
 
-/* For printf's "%.*s". */
+/* For printf's "%.*s". Not for what may be over 2 GiB, and a NUL in the text ends it. */
 #define SPAN_ARG(s) (int)(s).size, (s).data
 #define SPAN_FMT "%.*s"
 
@@ -27,7 +28,7 @@ static inline struct span span_of(const void *data, size_t size)
     return (struct span){data, size};
 }
 
-/* NULL gives the empty span. */
+/* NULL gives the empty span. The text must outlive it. */
 static inline struct span span_from_cstr(const char *text)
 {
     return (struct span){text, text ? strlen(text) : 0};
@@ -63,7 +64,8 @@ ptrdiff_t span_find_last(struct span s, char byte);
 /* Without blanks and tabs at both ends. */
 struct span span_trim(struct span s);
 
-/* Decimal digits only, at most `max`. Returns 0, or -EINVAL or -ERANGE with *out untouched. */
+/* Decimal digits only, no sign and no blanks, at most `max`. Returns 0; -EINVAL when it is no
+ * number, -ERANGE when it is larger; then *out is untouched. */
 int span_to_u64(struct span s, uint64_t max, uint64_t *out);
 
 /* ASCII lower case of one byte. */

@@ -1,3 +1,7 @@
+/*
+ * Linear probing in a power of two. A slot holds the whole hash, so a look-up reads a foreign
+ * element only on a collision of all 32 bits, and growing asks nobody for hashes.
+ */
 #include "base/table.h"
 
 #include <errno.h>
@@ -23,6 +27,7 @@ uint32_t table_find(const struct table *table, uint32_t hash,
     return 0;
 }
 
+/* Into the first empty slot of the run; there is always one. */
 static void place(struct table_slot *slots, uint32_t mask, struct table_slot slot)
 {
     uint32_t i = slot.hash & mask;
@@ -50,6 +55,8 @@ static int grow(struct table *table)
 
 int table_insert(struct table *table, uint32_t hash, uint32_t handle)
 {
+    /* Three quarters: beyond, runs of linear probing grow steeply; and an empty slot is what
+     * ends a search. */
     if (table->count >= table->capacity / 4 * 3) {
         int r = grow(table);
         if (r < 0)

@@ -1,3 +1,7 @@
+/*
+ * libevent wrapped: what is an event there is a watch, a signal or a timer here. Deferred work is
+ * our own, since libevent has no end of a turn.
+ */
 #include "io/loop.h"
 
 #include "base/clock.h"
@@ -80,6 +84,7 @@ static void run_deferred(struct io_loop *loop)
     }
 }
 
+/* One round of libevent's loop. The time is asked anew only when someone wants to know it. */
 static int turn(struct io_loop *loop, int flags)
 {
     loop->now_ms = 0;
@@ -150,6 +155,8 @@ int io_watch_set(struct io_watch *watch, unsigned events)
     if (!events)
         return 0;
     what = (short)(what | (events & IO_READ ? EV_READ : 0) | (events & IO_WRITE ? EV_WRITE : 0));
+    /* event_assign() may only be called on an event that isn't added: that is why it
+     * was deleted above. */
     if (event_assign(watch->event, watch->loop->base, watch->fd, what, on_watch, watch) < 0 ||
         event_add(watch->event, NULL) < 0)
         return -ENOMEM;

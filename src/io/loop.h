@@ -23,30 +23,40 @@ int io_loop_new(struct io_loop **out);
 void io_loop_free(struct io_loop *loop);
 /* Runs until io_loop_stop(). 0, or -EIO when the kernel's poll failed. */
 int io_loop_run(struct io_loop *loop);
-/* Runs what is due now without waiting (tests). */
+/* Runs what is due now without waiting, and what was put off (tests). 0 or -EIO. */
 int io_loop_turn(struct io_loop *loop);
+/* May be called in a callback; the turn is finished first. */
 void io_loop_stop(struct io_loop *loop);
-/* Monotonic milliseconds, asked once a turn. */
+/* Monotonic milliseconds, asked once a turn: all callbacks of a turn see the same time. */
 int64_t io_loop_now_ms(struct io_loop *loop);
 
 /* A descriptor, level-triggered. Freeing the watch does not close the descriptor. */
 enum io_events { IO_READ = 1, IO_WRITE = 2 };
+/* `events` of enum io_events: what is there to do. It may free the watch. */
 typedef void io_watch_fn(void *arg, int fd, unsigned events);
 
+/* Reports nothing before io_watch_set(). `fd` stays the caller's. */
 int io_watch_new(struct io_loop *loop, int fd, io_watch_fn *fn, void *arg, struct io_watch **out);
-/* Which events to report from now on; 0: none. 0 or -errno. */
+/* Which events to report from now on; 0: none, as after io_watch_new(). 0 or -ENOMEM. Cheap
+ * when nothing changes. */
 int io_watch_set(struct io_watch *watch, unsigned events);
+/* NULL is fine. Must come before the descriptor is closed: the kernel may give its
+ * number to another. */
 void io_watch_free(struct io_watch *watch);
 
 /* A one-shot timer; setting it again replaces the old time. */
 typedef void io_timer_fn(void *arg);
 
 int io_timer_new(struct io_loop *loop, io_timer_fn *fn, void *arg, struct io_timer **out);
+/* Fires once, `after_ms` from now, never within this call; a negative time is now. 0 or -ENOMEM. */
 int io_timer_set(struct io_timer *timer, int64_t after_ms);
+/* It won't fire; does nothing when it wasn't set. */
 void io_timer_clear(struct io_timer *timer);
+/* NULL is fine. */
 void io_timer_free(struct io_timer *timer);
 
-/* A signal. At most one handler a signal. */
+/* A signal, handled on the loop like any event, so `fn` may do what a signal handler may not. At
+ * most one handler a signal. Freed with io_watch_free(). */
 int io_signal_new(struct io_loop *loop, int signal_number, io_timer_fn *fn, void *arg,
                   struct io_watch **out);
 
@@ -60,4 +70,5 @@ struct io_deferred {
 void io_defer(struct io_loop *loop, struct io_deferred *deferred);
 /* Runs when all else that was put off in this turn has run: for what nobody waits for. */
 void io_defer_late(struct io_loop *loop, struct io_deferred *deferred);
+/* Does nothing when it wasn't put off. */
 void io_defer_cancel(struct io_deferred *deferred);

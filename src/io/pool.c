@@ -1,3 +1,7 @@
+/*
+ * Two lists under one lock, and an eventfd that wakes the loop. It is raised once for all jobs that
+ * finish before the loop looks (`told`): a burst of small jobs costs one wake-up, not one each.
+ */
 #include "io/pool.h"
 
 #include "base/log.h"

@@ -16,8 +16,11 @@ struct io_job {
     void (*done)(struct io_job *job); /* on the loop */
 };
 
-/* Starts the threads at once, so that a sandbox set afterwards with TSYNC covers them. */
+/* Starts the threads at once, so that a sandbox set afterwards with TSYNC covers them. 0 or -errno;
+ * then no thread is left. */
 int io_pool_new(struct io_loop *loop, unsigned threads, struct io_pool **out);
+/* On the loop's thread. Never fails, and never waits for a job: the queue is as long as its owners
+ * make it, who have one job each. */
 void io_pool_submit(struct io_pool *pool, struct io_job *job);
 /* Lets the threads finish all that was submitted, ends them, and runs the pending `done`s. */
 void io_pool_free(struct io_pool *pool);

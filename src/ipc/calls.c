@@ -1,3 +1,7 @@
+/*
+ * Slots are reused from a free list. A token is the slot's number and its generation, so a look-up
+ * is an index and a comparison, and a peer that repeats or invents a token finds nothing.
+ */
 #include "ipc/calls.h"
 
 #include <errno.h>
@@ -49,6 +53,8 @@ static void release(struct ipc_calls *calls, uint32_t index)
     calls->pending--;
 }
 
+/* Free slot, other type and old generation are all the same to the caller: the peer
+ * broke the protocol. */
 int ipc_calls_take(struct ipc_calls *calls, uint64_t token, enum ipc_type type,
                    struct ipc_call **out_call)
 {
@@ -67,6 +73,8 @@ int ipc_calls_take(struct ipc_calls *calls, uint64_t token, enum ipc_type type,
 
 void ipc_calls_cancel(struct ipc_calls *calls, struct ipc_call *call)
 {
+    /* The slot still counts against the window: the peer owes its reply, and may not owe
+     * more than that. */
     if (call->slot < calls->count && calls->slots[call->slot].call == call)
         calls->slots[call->slot].call = NULL;
 }

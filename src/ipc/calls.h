@@ -27,6 +27,8 @@ int ipc_calls_take(struct ipc_calls *calls, uint64_t token, enum ipc_type type,
                    struct ipc_call **out_call);
 /* Forgets the call; its slot stays until the reply comes. */
 void ipc_calls_cancel(struct ipc_calls *calls, struct ipc_call *call);
-/* The call of a slot that still has one, taken out; NULL when there is none left. */
+/* The call of a slot that still has one, taken out; NULL when there is none left. For the end of a
+ * channel: each call is told that no reply comes. */
 struct ipc_call *ipc_calls_take_any(struct ipc_calls *calls);
+/* Forgets all slots without a word to their calls. */
 void ipc_calls_done(struct ipc_calls *calls);

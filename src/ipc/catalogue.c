@@ -1,3 +1,8 @@
+/*
+ * The table of the catalogue: for each type its fields with their maxima, its class, its reply, and
+ * whether a descriptor comes along. A maximum here is what a hostile sender can make us hold; the
+ * structures in catalogue.h say what the fields mean.
+ */
 #include "ipc/catalogue.h"
 
 #include "mail/envelope.h"

@@ -95,6 +95,8 @@ enum ipc_type {
     IPC_TYPE_COUNT
 };
 
+/* Each has a window of credit of its own (ipc/channel.h), so a channel full of bodies still carries
+ * an outcome or a verdict. */
 enum ipc_class { IPC_CLASS_CONTROL, IPC_CLASS_BODY, IPC_CLASS_COUNT };
 
 /* The processes, as ends of channels. */
@@ -113,6 +115,7 @@ enum ipc_peer {
 const char *ipc_peer_name(enum ipc_peer peer);
 
 /* How many of them the supervisor starts; the queue spreads destinations over them. */
+/* Bytes. Texts for replies and people are cut to theirs by who makes them, before they are sent. */
 enum { IPC_SMTP_PROCESSES = 2 };
 
 enum {
@@ -124,6 +127,8 @@ enum {
     IPC_MX_SET_MAX = 8192
 };
 enum { IPC_TICKET_BYTES = 24, IPC_TICKET_KEY_BYTES = 32 };
+/* A DNS name as text: 255 bytes on the wire (RFC 1035 section 2.3.4), up to four
+ * characters each (\DDD). */
 enum { IPC_NAME_MAX = 1024, IPC_RDATA_MAX = 64 * 1024, IPC_RDATA_COUNT_MAX = 256 };
 
 /* Bytes of a class that the receiver has taken and the sender may send again. */
@@ -164,6 +169,7 @@ struct ipc_peer_link {
     uint16_t origin; /* of the ids that it makes */
 };
 
+/* For messages whose type says all. One byte, always 0, since a table has at least one field. */
 struct ipc_nothing {
     uint8_t unused;
 };
@@ -177,8 +183,8 @@ struct ipc_reloaded {
     struct span text; /* the errors, a line each, when it was not done */
 };
 
-/* May this client speak to us? Carries the connection: who is at its other end the directory reads
- * from there. */
+/* May this client speak to us? Carries the connection: who is at its other end the directory
+ * reads from there. */
 struct ipc_client_check {
     uint64_t client; /* chosen by smtpd, unique on this channel */
 };
@@ -225,6 +231,7 @@ struct ipc_ticket_key {
     uint8_t key[IPC_TICKET_KEY_BYTES];
 };
 
+/* What does this local address stand for? Asked after acceptance, answered as of now. */
 struct ipc_expand {
     struct span address;
 };
@@ -233,6 +240,8 @@ struct ipc_expanded_address {
     struct span address;
 };
 
+/* Nested aliases are resolved; the list has each address once, and nobody when there
+ * is an error. */
 struct ipc_expanded {
     int32_t error; /* 0, or -errno when it can't be told now */
     struct ipc_expanded_address *addresses;
@@ -245,11 +254,13 @@ struct ipc_upload_chunk {
     struct span bytes;
 };
 
+/* The answer to a chunk: it is in memory or on its way to the disk, the next may come. */
 struct ipc_upload_taken {
     int32_t error;    /* 0, or -errno: the upload is gone */
     struct span text; /* why, for the reply */
 };
 
+/* The client went or the message was refused; nothing is kept, nothing is answered. */
 struct ipc_upload_abort {
     uint64_t upload;
 };
@@ -263,6 +274,7 @@ struct ipc_commit {
     struct span body;     /* the message as received, when inline */
 };
 
+/* For smtpd: 250, 4xx (the client keeps the message and comes again), 5xx. */
 enum ipc_commit_result { IPC_COMMIT_ACCEPTED, IPC_COMMIT_DEFERRED, IPC_COMMIT_REJECTED };
 
 struct ipc_committed {
@@ -335,6 +347,7 @@ struct ipc_job_outcome {
     bool knows_wish;     /* delivered: the station offers DSN, so it sends the receipts */
 };
 
+/* One outcome for each recipient of the job, in any order; with it the job is over. */
 struct ipc_job_result {
     struct ipc_job_outcome *outcomes;
     size_t outcome_count;
@@ -387,6 +400,7 @@ struct ipc_route {
     struct span next_hop;
 };
 
+/* The same twice: lines for people, and an object for programs. */
 struct ipc_routed {
     struct span text, json;
 };
@@ -420,6 +434,8 @@ struct ipc_reported {
     bool eight_bit, smtputf8;
 };
 
+/* One of the catalogue's messages. Received, its spans and lists are borrowed until
+ * the handler returns. */
 struct ipc_message {
     enum ipc_type type;
     union {

@@ -1,3 +1,17 @@
+/*
+ * A channel's life:
+ *
+ *      new ──▶ works ──lose()──▶ lost ──free──▶ freed
+ *               └──────────────free───────────▶ freed ──last handler returns──▶ destroyed
+ *
+ * `lost` sends and reads nothing more, but keeps its memory for the owner; `freed` does so for
+ * handlers that still run (`busy`): any of them may free the channel, and all that follow must
+ * notice.
+ *
+ * Output is one buffer with places that count from the channel's start, so that a descriptor can be
+ * tied to a frame although the buffer moves. Credit is counted alike on both sides: what we sent
+ * and the peer hasn't confirmed is what it has received and not confirmed.
+ */
 #include "ipc/channel.h"
 
 #include "base/log.h"
@@ -10,9 +24,9 @@
 #include <unistd.h>
 
 enum {
-    READ_BYTES = 256 * 1024,
-    FDS_MAX = 64,
-    FDS_AT_ONCE = 16, /* of as many frames, in one system call */
+    READ_BYTES = 256 * 1024, /* a turn's worth of small frames in one call */
+    FDS_MAX = 64,            /* that wait to be sent, or were received before their frames */
+    FDS_AT_ONCE = 16,        /* of as many frames, in one system call */
 };
 
 /* A descriptor that goes with the frame that starts at this place of the output. */
@@ -66,7 +80,7 @@ static void close_fds(const int *fds, size_t count)
         close(fds[i]);
 }
 
-/* The first of those that wait to be sent. */
+/* Drops the first `count` of those that wait to be sent; closes what isn't lent. */
 static void forget_fds(struct ipc_channel *ch, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -76,6 +90,7 @@ static void forget_fds(struct ipc_channel *ch, size_t count)
     memmove(ch->out_fds, ch->out_fds + count, ch->out_fd_count * sizeof(ch->out_fds[0]));
 }
 
+/* Only when no handler is running: frees what handlers of this channel look at. */
 static void destroy(struct ipc_channel *ch)
 {
     io_defer_cancel(&ch->flush);
@@ -92,6 +107,8 @@ static void destroy(struct ipc_channel *ch)
     free(ch);
 }
 
+/* Every call is told once. It may start another, which then fails with -EPIPE: lost or
+ * freed is set. */
 static void fail_pending(struct ipc_channel *ch)
 {
     struct ipc_call *call;
@@ -196,6 +213,7 @@ static ssize_t send_some(struct ipc_channel *ch)
     return sent;
 }
 
+/* Moving the rest to the front costs its length: only when at most half is left. */
 static void drop_sent(struct ipc_channel *ch)
 {
     if (ch->out_done < ch->out.size && ch->out_done < ch->out.size / 2)
@@ -205,6 +223,7 @@ static void drop_sent(struct ipc_channel *ch)
     ch->out_done = 0;
 }
 
+/* Writes what the socket takes; what is left waits for IO_WRITE. */
 static void flush(struct ipc_channel *ch)
 {
     while (!ch->lost && !ch->freed && ch->out_done < ch->out.size) {
@@ -216,6 +235,7 @@ static void flush(struct ipc_channel *ch)
         if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ETOOMANYREFS))
             break;
         if (sent < 0) {
+            /* That the peer went is no fault of the protocol: the owner is told with 0. */
             lose(ch, errno == EPIPE || errno == ECONNRESET ? 0 : -errno);
             return;
         }
@@ -344,6 +364,8 @@ void ipc_call_cancel(struct ipc_call *call)
     call->channel = NULL;
 }
 
+/* A reply's room was reserved with its call, so it asks for no credit and can't be
+ * refused for it. */
 int ipc_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_message *message)
 {
     assert(ipc_row(message->type)->is_reply);
@@ -375,6 +397,8 @@ size_t ipc_channel_queued(const struct ipc_channel *ch)
 
 size_t ipc_hold(const struct ipc_arrival *arrival)
 {
+    /* The arrival is ours and not const where it was made (take_request); only handlers
+     * see it so. */
     struct ipc_arrival *mine = (struct ipc_arrival *)arrival;
     size_t bytes = mine->held_bytes;
     mine->held_bytes = 0;
@@ -398,6 +422,7 @@ void ipc_release(struct ipc_channel *ch, enum ipc_class class_, size_t bytes)
     }
 }
 
+/* More than was sent would let the peer raise our window for ever. */
 static int take_credit(struct ipc_channel *ch, const struct ipc_credit *credit)
 {
     if (credit->bytes > ch->unconfirmed[credit->class_])
@@ -448,6 +473,8 @@ static int take_request(struct ipc_channel *ch, const struct ipc_frame *frame,
                  row->name);
         return -EPROTO;
     }
+    /* The peer must keep the rules that we keep when we send: else it could make us
+     * hold without end. */
     if (ch->received[class_] >= windows[class_] || (is_call && ch->answers_owed >= IPC_CALL_WINDOW))
         return -EPROTO;
     ch->received[class_] += frame->size;
@@ -473,6 +500,7 @@ static int take_fd(struct ipc_channel *ch, int *out)
     return 0;
 }
 
+/* One arena for all frames, emptied before each: what a handler keeps it copies. */
 static int take_frame(struct ipc_channel *ch, const struct ipc_frame *frame)
 {
     const struct ipc_row *row = ipc_row(frame->type);
@@ -512,6 +540,7 @@ static int take_frames(struct ipc_channel *ch)
         done += frame.size;
     }
     buffer_consume(&ch->in, done);
+    /* A large frame has begun: room for all of it at once, instead of doubling up to there. */
     if (r == 0 && needed > ch->in.size && !buffer_reserve(&ch->in, needed - ch->in.size))
         return -ENOMEM;
     return r;
@@ -534,6 +563,8 @@ static void collect_fds(struct ipc_channel *ch, struct msghdr *msg)
     }
 }
 
+/* One recvmsg. Without takes_fds there is no room for descriptors, and the kernel drops what comes:
+ * a peer that may send none can't make us hold any. */
 static ssize_t receive(struct ipc_channel *ch)
 {
     union fds_control control;
@@ -609,6 +640,7 @@ int ipc_channel_new(struct io_loop *loop, int fd, const struct ipc_role *role, v
     if (r == 0)
         r = io_watch_set(ch->watch, IO_READ);
     if (r < 0) {
+        /* On failure the descriptor stays the caller's. */
         ch->fd = -1;
         destroy(ch);
         return r;

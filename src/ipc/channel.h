@@ -21,6 +21,8 @@
 
 struct ipc_channel;
 
+/* Calls, bytes. Also what a hostile peer can make the other side hold: a window of bodies and one
+ * of control, and as many calls. */
 enum {
     IPC_CALL_WINDOW = 8192,
     IPC_CONTROL_WINDOW = 4 << 20,
@@ -28,7 +30,7 @@ enum {
     IPC_FRAME_MAX = 2 << 20, /* over the largest message of the catalogue */
 };
 
-/* What arrived: borrowed until the handler returns. */
+/* What arrived: borrowed until the handler returns, all but the descriptor. */
 struct ipc_arrival {
     struct ipc_channel *channel;
     uint64_t token; /* for ipc_reply(), when it is a call */
@@ -43,6 +45,7 @@ struct ipc_handler {
     void (*fn)(void *owner, const struct ipc_arrival *arrival);
 };
 
+/* What this end is to its peer. Constant and static: the channel keeps the pointer. */
 struct ipc_role {
     const char *peer_name; /* for log lines */
     const struct ipc_handler *handlers;
@@ -54,7 +57,9 @@ struct ipc_role {
     bool takes_fds;
 };
 
-/* Takes over `fd` (closed by ipc_channel_free, and on failure by the caller). */
+/* Takes over `fd`, a connected stream socket (closed by ipc_channel_free(); on failure by the
+ * caller). `owner` is what handlers and `lost` are given. 0 or -errno. A channel belongs to
+ * its loop's thread. */
 int ipc_channel_new(struct io_loop *loop, int fd, const struct ipc_role *role, void *owner,
                     struct ipc_channel **out);
 /* May be called in a handler. Pending calls are answered with NULL first. NULL is fine. */
@@ -89,11 +94,12 @@ int ipc_notify(struct ipc_channel *channel, const struct ipc_message *message);
 /* The same with a descriptor, which is duplicated into the message. */
 int ipc_notify_fd(struct ipc_channel *channel, const struct ipc_message *message, int fd);
 
-/* Answers a call; needs no credit. A reply on a lost channel is dropped and returns 0. */
+/* Answers a call, exactly once; needs no credit. 0, -EINVAL or -ENOMEM; a reply on a lost channel
+ * is dropped and returns 0, for nobody is there to be told. */
 int ipc_reply(struct ipc_channel *channel, uint64_t token, const struct ipc_message *message);
 
-/* In a handler: the bytes of this frame are confirmed later, by ipc_release(). Returns their
- * number. */
+/* In a handler: the bytes of this frame are confirmed later, by ipc_release(), with their class.
+ * Returns their number. */
 size_t ipc_hold(const struct ipc_arrival *arrival);
 void ipc_release(struct ipc_channel *channel, enum ipc_class class_, size_t bytes);
 
@@ -103,6 +109,7 @@ struct ipc_waiter {
     struct list link;
     void (*fn)(struct ipc_waiter *waiter);
 };
+/* Does nothing when it waits already. */
 void ipc_wait(struct ipc_channel *channel, struct ipc_waiter *waiter);
 void ipc_wait_cancel(struct ipc_waiter *waiter);
 

@@ -1,8 +1,13 @@
+/*
+ * The tables of control.h, with the same care as all others: an administrator's program is a peer
+ * too. Who may ask for what the queue decides by the socket's credentials.
+ */
 #include "ipc/control.h"
 
 const uint32_t ipc_queue_age_s[IPC_QUEUE_AGES] = {300,   3600,      4 * 3600,
                                                   86400, 2 * 86400, UINT32_MAX};
 
+/* The filter's fields twice in the formats, alone and in an act: so they can't grow apart. */
 #define FILTER_FIELDS(type, at)                                                                    \
     CODEC_FIXED(type, at id), CODEC_SPAN(type, at sender, ENVELOPE_ADDRESS_MAX),                   \
         CODEC_SPAN(type, at recipient, ENVELOPE_ADDRESS_MAX),                                      \

@@ -73,6 +73,7 @@ struct ipc_queue_row {
     bool damaged;            /* its message's bytes are: it was set aside */
 };
 
+/* Answers IPC_QUEUE_LIST and IPC_QUEUE_MORE. The oldest message comes first. */
 struct ipc_queue_page {
     int32_t error; /* 0 or -errno: the listing has ended */
     bool last;     /* no more pages */

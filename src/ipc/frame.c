@@ -1,3 +1,7 @@
+/*
+ * Encoding goes straight into the channel's output, the header being filled in when the size is
+ * known. A frame that can't be encoded is taken back: half a frame would end the channel.
+ */
 #include "ipc/frame.h"
 
 #include <assert.h>
@@ -56,6 +60,7 @@ int ipc_frame_parse(struct span in, size_t max_size, struct ipc_frame *out, size
     memcpy(&header, in.data, sizeof(header));
     size_t size = sizeof(header) + (size_t)le32toh(header.size);
     unsigned flags = le16toh(header.flags);
+    /* Before all of it is there: a size that will never be accepted isn't waited for. */
     if (size > max_size || !ipc_row(le16toh(header.type)) || (flags & ~(unsigned)IPC_FRAME_HAS_FD))
         return -EPROTO;
     if (in.size < size) {

@@ -13,6 +13,7 @@
 
 enum { IPC_FRAME_HEADER = 16, IPC_FRAME_HAS_FD = 1 };
 
+/* A frame found in the input: borrowed from it. */
 struct ipc_frame {
     enum ipc_type type;
     bool has_fd;
