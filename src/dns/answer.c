@@ -4,6 +4,8 @@
 #include "dns/type.h"
 #include <errno.h>
 
+/* A bogus answer counts as none (RFC 4035 5.5 has the resolver call it a failure). What is
+ * neither NOERROR nor NXDOMAIN is the server's trouble, whatever it says about itself. */
 enum dns_outcome dns_answer_outcome(const struct dns_answer *answer)
 {
     if (answer->error || answer->security == DNS_BOGUS)
@@ -42,6 +44,7 @@ const char *dns_type_name(unsigned type)
     }
 }
 
+/* For people; a forged answer and a broken signature look the same from here. */
 static const char *reason(const struct dns_answer *answer)
 {
     if (answer->error == -ETIMEDOUT)

@@ -10,6 +10,7 @@
 
 enum dns_security { DNS_INSECURE, DNS_SECURE, DNS_BOGUS };
 
+/* Borrowed: names, records and words are those of who asked the resolver. */
 struct dns_answer {
     int error;             /* 0, -ETIMEDOUT, or another -errno: there was no answer */
     uint8_t rcode;         /* dns/type.h */
@@ -21,6 +22,7 @@ struct dns_answer {
     struct span why; /* the resolver's words, or "" */
 };
 
+/* What an answer lets us conclude. */
 enum dns_outcome {
     DNS_OUTCOME_DATA,
     DNS_OUTCOME_NO_DATA,
@@ -35,6 +37,7 @@ const char *dns_rcode_name(unsigned rcode);
 /* "MX"; of a type that Postbuch doesn't use: "record". */
 const char *dns_type_name(unsigned type);
 
-/* How a question failed: "the question for the MX of a.example failed: SERVFAIL (why)". */
+/* Appends how a question failed: "the question for the MX of a.example failed: SERVFAIL (why)".
+ * The resolver's words are made fit for a terminal. 0 or the buffer's error. */
 int dns_answer_explain(const struct dns_answer *answer, struct span name, unsigned type,
                        struct buffer *out);

@@ -44,7 +44,8 @@ void dns_ip_format(const struct dns_ip *ip, char out[static DNS_IP_TEXT])
         inet_ntop(AF_INET6, ip->bytes, out, DNS_IP_TEXT);
 }
 
-/* Prefixes in bits, of IPv4 counted within its four bytes. */
+/* Where no stranger's mail server can be: an MX that points there would have us speak to our own
+ * machines. Prefixes in bits, of IPv4 counted within its four bytes; the first that fits counts. */
 static const struct special {
     uint8_t bytes[16];
     uint8_t bits;

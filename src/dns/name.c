@@ -1,3 +1,8 @@
+/*
+ * Both directions go byte by byte over a fixed place of 255 bytes, the longest name there is; a
+ * name that doesn't fit is none. Compression pointers are refused: whoever hands us names has
+ * expanded them.
+ */
 #include "dns/name.h"
 
 #include <errno.h>

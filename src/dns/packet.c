@@ -1,3 +1,7 @@
+/*
+ * Only as much of RFC 1035 section 4.1 as leads to the authority section: names are skipped, never
+ * followed, so no pointer can make it run in a circle. Each step takes bytes or ends.
+ */
 #include "dns/packet.h"
 
 #include "dns/type.h"
@@ -16,6 +20,7 @@ static bool skip_name(struct span *in)
         uint8_t size = (uint8_t)in->data[0];
         bool ends = size == 0 || size >= POINTER;
         size_t taken = size >= POINTER ? 2 : 1u + size;
+        /* The two other label types of RFC 1035 4.1.4 are reserved. */
         if ((size & POINTER) != 0 && size < POINTER)
             return false;
         if (taken > in->size)

@@ -10,6 +10,7 @@ int dns_rdata_mx(struct span rdata, struct dns_mx_record *out)
 
     if (rdata.size < 3 || dns_name_to_text(span_from(rdata, 2), out->exchange, &used) < 0)
         return -EINVAL;
+    /* Bytes behind the name: not what RFC 1035 3.3.9 describes. */
     if (used != rdata.size - 2)
         return -EINVAL;
     out->preference = (uint16_t)(bytes[0] << 8 | bytes[1]);

@@ -1,8 +1,18 @@
+/*
+ * Three steps: the local part is read without its quoting (`raw`), written again in canonical form
+ * (`text`), and the domain is appended by mail/domain.c. What was read never reaches the output but
+ * through the second step: so two spellings of one address can't differ.
+ *
+ * RFC 5321 4.1.2 is taken strictly, with two liberties: a local part may be longer than 64 bytes,
+ * and a source route is accepted and dropped. No blank and no comment is legal in a path (those
+ * belong to RFC 5322, see mail/address_list.h).
+ */
 #include "mail/address.h"
 
 #include <unistr.h>
 
-/* RFC 5322 atext, and RFC 6531's UTF8-non-ascii. */
+/* RFC 5322 3.2.3 atext, and what RFC 6531 3.3 adds to it: any character beyond ASCII. Whether
+ * those are valid UTF-8 is looked at once for the whole part (is_clean_utf8). */
 static bool is_atom_byte(char c)
 {
     if ((unsigned char)c > 127)
@@ -13,7 +23,8 @@ static bool is_atom_byte(char c)
     return c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c);
 }
 
-/* RFC 5321 qtextSMTP and the second byte of quoted-pairSMTP are both within these. */
+/* RFC 5321 4.1.2 qtextSMTP and the second byte of quoted-pairSMTP are both within these:
+ * printable ASCII with the blank, so no control byte gets in by quoting it. */
 static bool is_quotable(char c)
 {
     return (unsigned char)c >= ' ' && c != 127;
@@ -38,6 +49,7 @@ static bool is_clean_utf8(struct span s)
     return true;
 }
 
+/* Atoms with single dots between them, none at an end: what needs no quotes. */
 static bool is_dot_string(struct span s)
 {
     bool atom = false;
@@ -95,6 +107,7 @@ static bool write_local(struct address *out)
     }
     out->text[at++] = '"';
     for (size_t i = 0; i < raw.size; i++) {
+        /* For an escape, the byte, and the closing quote. */
         if (at + 3 > ADDRESS_LOCAL_MAX)
             return false;
         if (raw.data[i] == '"' || raw.data[i] == '\\')
@@ -113,6 +126,7 @@ static enum address_result read_local(struct span text, unsigned flags, struct a
     size_t size = quoted ? read_quoted(text, out) : read_dot_string(text, out);
 
     if (size == 0)
+        /* read_quoted() doesn't say why it failed: a text that long is told to be too long. */
         return text.size > ADDRESS_LOCAL_MAX && quoted ? ADDRESS_TOO_LONG : ADDRESS_BAD_SYNTAX;
     if (!quoted && size > ADDRESS_LOCAL_MAX)
         return ADDRESS_TOO_LONG;

@@ -21,6 +21,7 @@ enum {
     ADDRESS_TEXT_MAX = ADDRESS_LOCAL_MAX + 1 + ADDRESS_DOMAIN_MAX,
 };
 
+/* Why a text is no address; what a client is told of it is address_result_text(). */
 enum address_result {
     ADDRESS_OK,
     ADDRESS_BAD_SYNTAX,
@@ -38,6 +39,8 @@ enum address_flags {
     ADDRESS_ALLOW_POSTMASTER = 8 /* "postmaster" alone, in any case (RFC 5321 4.1.1.3) */
 };
 
+/* Holds its own bytes, so it may be copied and kept; some 770 bytes, so
+ * lists keep address_text(). */
 struct address {
     uint16_t size;       /* of text; 0: the null path */
     uint16_t local_size; /* of the written local part, the start of text */
@@ -57,7 +60,8 @@ enum address_result address_parse(struct span text, unsigned flags, struct addre
 enum address_result address_parse_path(struct span text, unsigned flags, struct address *out,
                                        size_t *out_consumed);
 
-/* Reads a whole domain name or address literal and writes its canonical form into `out`. */
+/* Reads a whole domain name or address literal and writes its canonical form into `out`, with a
+ * NUL; *out_size without it. Underscores are let through, names of digits only aren't. */
 enum address_result address_parse_domain(struct span text, unsigned flags,
                                          char out[static ADDRESS_DOMAIN_MAX + 1], size_t *out_size);
 

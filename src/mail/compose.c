@@ -1,3 +1,7 @@
+/*
+ * Both steps of compose.h, and between them the recipients. The header's fields go on byte for
+ * byte: what a person wrote is completed, never mended.
+ */
 #include "mail/compose.h"
 
 #include "base/clock.h"
@@ -134,6 +138,8 @@ int compose_address(struct composed *c, struct span text, struct span origin, st
     return 0;
 }
 
+/* Linear: a list of 10,000 costs 50 million comparisons of mostly unequal lengths, once, in the
+ * sender's own process. */
 static bool is_known(const struct composed *c, struct span address)
 {
     for (size_t i = 0; i < c->recipient_count; i++)
@@ -239,6 +245,8 @@ static int extract_recipients(struct composed *c, struct span header, unsigned f
     return result;
 }
 
+/* RFC 6409 sections 8.2 and 8.3: who takes a submission may add date and id. A null sender's
+ * message is from nobody; the field must be there (RFC 5322 3.6), so it names the system. */
 static void add_missing(const struct compose_input *in, unsigned known, struct buffer *out)
 {
     char date[CLOCK_RFC5322_SIZE];
@@ -299,6 +307,8 @@ int compose_message(struct composed *c, const struct compose_input *in)
     }
     add_missing(in, known, &c->message);
     c->smtputf8 |= header_is_utf8(buffer_span(&c->message));
+    /* A body that began without an empty line gets one: else its first line would be
+     * a bad field. */
     if (!span_starts_nocase(rest, SPAN("\r\n")))
         buffer_append_span(&c->message, SPAN("\r\n"));
     buffer_append_span(&c->message, rest);

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 
+/* As many as an envelope has (mail/envelope.h). */
 enum { COMPOSE_RECIPIENTS_MAX = 10000 };
 
 struct compose_lines {
@@ -23,7 +24,7 @@ struct compose_lines {
 
 /* Appends to `out`; after the end, nothing. 0 or the buffer's error. */
 int compose_lines_feed(struct compose_lines *c, struct span piece, struct buffer *out);
-/* Ends the last line. */
+/* Ends the last line, when it has no end. Nothing that is fed afterwards counts. */
 int compose_lines_end(struct compose_lines *c, struct buffer *out);
 
 struct compose_input {
@@ -37,6 +38,7 @@ struct compose_input {
                    */
 };
 
+/* The outcome. All spans lie in its arena or buffers, and live until compose_done(). */
 struct composed {
     struct arena arena;
     struct buffer message;
@@ -58,5 +60,6 @@ int compose_add_recipients(struct composed *c, struct span list, struct span ori
  * 0, -ENOMEM, -EINVAL. */
 int compose_address(struct composed *c, struct span text, struct span origin, struct span *out);
 
-/* Writes c->message and may add recipients. Errors as above. */
+/* Writes c->message, and into eight_bit and smtputf8 what it needs; with `extract` adds
+ * recipients. Errors as of compose_add_recipients(). */
 int compose_message(struct composed *c, const struct compose_input *input);

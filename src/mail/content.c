@@ -1,3 +1,8 @@
+/*
+ * RFC 2045 5.1 parameters as they come in the wild: blanks and folds anywhere between tokens,
+ * quoted or not, in any order; comments aren't understood. What can't be read leaves the field's
+ * default, which is the harmless one: a multipart without a boundary is a body like any other.
+ */
 #include "mail/content.h"
 
 #include "mail/field.h"
@@ -16,6 +21,7 @@ static struct span skip_space(struct span s)
     return span_from(s, at);
 }
 
+/* RFC 2045 5.1: printable ASCII without the blank and tspecials, but "/" (see take_token). */
 static bool is_token_byte(char c)
 {
     return c > ' ' && c < 127 && !memchr("()<>@,;:\\\"[]?=", c, 14);

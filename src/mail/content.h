@@ -6,6 +6,7 @@
 
 #include "base/span.h"
 
+/* Sorted by what may be done with a body: encode it, walk into it, or leave it alone. */
 enum content_kind {
     CONTENT_TEXT, /* also when nothing is said */
     CONTENT_OTHER,
@@ -15,6 +16,7 @@ enum content_kind {
     CONTENT_OTHER_MESSAGE, /* delivery-status and the like: never encoded (RFC 2046 5.2) */
 };
 
+/* In this order: all from QUOTED_PRINTABLE on are encoded, so nothing within can be looked at. */
 enum content_encoding {
     CONTENT_NOT_TOLD,
     CONTENT_7BIT,
@@ -38,6 +40,7 @@ struct content {
 
 /* `field`: a whole field, folds included. Of several of a kind the first counts. */
 void content_take_field(struct content *content, struct span field);
+/* Whether it is the field Content-Transfer-Encoding. */
 bool content_is_encoding(struct span field);
 
 /* A multipart with a boundary that could be read. */

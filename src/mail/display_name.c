@@ -66,6 +66,7 @@ static void write_encoded(struct span name, struct buffer *out)
     buffer_append_span(out, SPAN("?="));
 }
 
+/* The plainest form that is legal: most names are atoms and blanks. */
 int display_name_write(struct span name, struct buffer *out)
 {
     bool atoms = true, ascii = true;

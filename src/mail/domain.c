@@ -1,9 +1,15 @@
+/*
+ * The domain half of mail/address.h: names by the letter, digit, hyphen rule (RFC 5321 4.1.2
+ * sub-domain, RFC 1035 2.3.1) with underscores, other alphabets by IDNA2008, and address literals
+ * by parsing and printing them. All three write ASCII.
+ */
 #include "mail/address.h"
 
 #include <arpa/inet.h>
 #include <idn2.h>
 #include <stdio.h>
 
+/* RFC 1035 2.3.4. */
 enum { LABEL_MAX = 63 };
 
 static bool is_ascii(struct span s)

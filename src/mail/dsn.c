@@ -22,6 +22,7 @@ static uint8_t notify_flag(struct span word)
     return 0;
 }
 
+/* Words may be repeated, which says nothing new; NEVER stands alone (RFC 3461 4.1). */
 int dsn_parse_notify(struct span value, uint8_t *out_notify)
 {
     uint8_t all = 0;
@@ -227,6 +228,8 @@ int dsn_original_decode(struct span value, struct buffer *out)
 
 uint8_t dsn_notify_after_fan_out(uint8_t notify)
 {
+    /* Who asked for success only has nothing left: then he wants nothing, which is not the same
+     * as having said nothing. */
     uint8_t rest = notify & (uint8_t)~ENVELOPE_NOTIFY_SUCCESS;
     return notify && !rest ? ENVELOPE_NOTIFY_NEVER : rest;
 }

@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "mail/envelope.h"
 
+/* "SUCCESS,FAILURE,DELAY" and a NUL, rounded up. */
 enum { DSN_NOTIFY_TEXT = 24 };
 
 /* RFC 3461 4.1: "NEVER", or a list of SUCCESS, FAILURE and DELAY. enum envelope_notify. */
@@ -38,5 +39,5 @@ int dsn_original_decode(struct span value, struct buffer *out);
  * each one's delivery (RFC 3461 5.2.7.3). */
 uint8_t dsn_notify_after_fan_out(uint8_t notify);
 /* Whether this fate is to be told; enum envelope_notify, one of them. Without a wish a sender is
- * told of failures and delays, not of success (RFC 3461 5.2). */
+ * told of failures and delays, not of success (RFC 3461 4.1). */
 bool dsn_wants(uint8_t notify, enum envelope_notify fate);

@@ -1,3 +1,8 @@
+/*
+ * The wire form of envelope.h. Its first version ended with client.auth; what RFC 3461 asks for
+ * came later and may be missing (base/codec.h, optional_from), so that older spools are read as
+ * they are. New fields go to the end.
+ */
 #include "mail/dsn.h"
 
 CODEC_DEFINE(, envelope_recipient_codec, struct envelope_recipient,
@@ -53,6 +58,8 @@ struct envelope_wish envelope_wish_of(const struct envelope *e, uint32_t recipie
     return (struct envelope_wish){.recipient = recipient, .original = SPAN("")};
 }
 
+/* What a table can't say: that indices exist, that NEVER stands alone, that texts are what they
+ * claim. A taken-over smtpd may send anything that the table lets through. */
 static bool is_sound(const struct envelope *e, const struct envelope_wish *w)
 {
     return w->recipient < e->recipient_count &&

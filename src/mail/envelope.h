@@ -87,7 +87,8 @@ struct envelope {
 extern const struct codec envelope_recipient_codec;
 extern const struct codec envelope_codec;
 
-/* The wish about the recipient of this index; all zero when there is none. */
+/* The wish about the recipient of this index; with empty fields when there is none. Wishes are
+ * sorted, so it takes a logarithmic search; the texts are the envelope's. */
 struct envelope_wish envelope_wish_of(const struct envelope *envelope, uint32_t recipient);
 /* Whether the wishes of a decoded envelope are as this header promises. */
 bool envelope_wishes_are_sound(const struct envelope *envelope);

@@ -1,3 +1,7 @@
+/*
+ * Names and meaning of events and states. The tables are indexed by numbers that are on disk: a new
+ * kind gets a new number at the end, its name here, and if it ends a recipient, a row in `closing`.
+ */
 #include "mail/event.h"
 
 CODEC_DEFINE(, event_codec, struct event, CODEC_UINT(struct event, kind, EVENT_KIND_COUNT - 1),
@@ -68,6 +72,7 @@ bool event_kind_closes(unsigned kind, enum recipient_state *out_state)
     return true;
 }
 
+/* RFC 5321 4.2: three digits, the first 2 to 5, then a blank, a hyphen or the end. */
 bool event_is_reply(struct span text)
 {
     for (size_t i = 0; i < 3; i++)

@@ -54,6 +54,8 @@ enum {
     EVENT_NO_ACTOR = UINT32_MAX,
 };
 
+/* Fields that make no sense for a kind are zero or empty. Spans are borrowed from who made
+ * or decoded it. */
 struct event {
     uint8_t kind;     /* enum event_kind */
     int64_t time_us;  /* wall clock; of an aggregate: of its first */

@@ -22,6 +22,8 @@ static size_t name_size(struct span line)
     return after.size && after.data[0] == ':' ? size : 0;
 }
 
+/* A fold is a line that begins with a blank (RFC 5322 2.2.3), also one of blanks only, which the
+ * obsolete form allows (4.2). */
 bool field_next(struct span *rest, struct field *out)
 {
     size_t size = line_size(*rest), name = name_size(span_first(*rest, size));

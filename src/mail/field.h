@@ -16,6 +16,7 @@ struct field {
  * that is no field, or no bytes; *rest then starts there. Lines end with LF or CRLF. */
 bool field_next(struct span *rest, struct field *out);
 
+/* Names have no case (RFC 5322 1.2.2). */
 static inline bool field_is(const struct field *f, const char *name)
 {
     return span_equal_nocase(f->name, span_from_cstr(name));

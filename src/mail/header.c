@@ -1,3 +1,12 @@
+/*
+ * LINE_START ──name byte──▶ NAME ──":"──▶ VALUE or CAPTURE ──LF──▶ LINE_START
+ *     │  ▲                   │                    ▲
+ *     │  └──── blank: the field before goes on ───┘
+ *     └─ CR: CR_START ─┐     └─ no colon ─┐
+ *     └─ LF ───────────┴──────────────────┴──▶ END
+ *
+ * A value runs over at the speed of memchr(); only names are looked at byte by byte.
+ */
 #include "mail/header.h"
 
 void header_scan_init(struct header_scan *scan)
@@ -60,6 +69,7 @@ static void on_line_start(struct header_scan *scan, char c)
     }
 }
 
+/* What is longer than the place is cut: its closing bracket is then missing, so it isn't shown. */
 static void capture(struct header_scan *scan, struct span text)
 {
     size_t room = sizeof(scan->message_id) - scan->message_id_size;
@@ -91,6 +101,8 @@ static size_t on_bytes(struct header_scan *scan, struct span rest)
     case HEADER_STATE_NAME:
         on_name(scan, rest.data[0]);
         return 1;
+    /* CR LF ends the header; CR and anything else is no field, so the body has begun
+     * all the same. */
     case HEADER_STATE_CR_START:
         scan->state = HEADER_STATE_END;
         return 1;
@@ -112,6 +124,8 @@ void header_scan_feed(struct header_scan *scan, struct span piece)
     }
 }
 
+/* The first <…> of the field. A blank or control byte inside makes it worthless: folded ids are
+ * broken ones, and nobody could look for them. */
 struct span header_scan_message_id(const struct header_scan *scan)
 {
     struct span value = span_of(scan->message_id, scan->message_id_size);

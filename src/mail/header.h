@@ -9,6 +9,7 @@
 
 #include "base/span.h"
 
+/* RFC 5322 2.1.1: a line's most, so no id that anybody may write is longer. */
 enum { HEADER_MESSAGE_ID_MAX = 998 };
 
 enum header_state {
@@ -33,6 +34,7 @@ struct header_scan {
     char message_id[HEADER_MESSAGE_ID_MAX];
 };
 
+/* May be called again for another message. The array isn't cleared, so it costs next to nothing. */
 void header_scan_init(struct header_scan *scan);
 void header_scan_feed(struct header_scan *scan, struct span piece);
 

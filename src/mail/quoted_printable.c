@@ -1,8 +1,9 @@
 #include "mail/quoted_printable.h"
 
+/* RFC 2045 6.7 (5). A soft line break's "=" takes the last place. */
 enum { LINE_MAX_CHARACTERS = 76 };
 
-/* A blank at the end of a line would get lost on the way. */
+/* RFC 2045 6.7 (1) to (3). A blank at the end of a line would get lost on the way. */
 static bool is_literal(struct span text, size_t at)
 {
     unsigned char c = (unsigned char)text.data[at];

@@ -42,8 +42,8 @@ static void append_from(const struct envelope_client *client, struct buffer *out
     buffer_printf(out, " (%s)\r\n", ip);
 }
 
-/* RFC 5321 leaves the path out of "for" unless there is exactly one. A very long one goes too: the
- * line would pass 998 bytes only with several, but readers cut earlier. */
+/* RFC 5321 4.4 and 7.2: "for" has one path at most, and names nobody when there are several, for
+ * one of them may be a blind copy. */
 static void append_for(const struct envelope *envelope, struct buffer *out)
 {
     if (envelope->recipient_count != 1)

@@ -1,3 +1,8 @@
+/*
+ * A report is written whole into a buffer, with as much of the original as `measures` says; when it
+ * comes out larger than the spool keeps inline it is written again with the next, smaller one. That
+ * is simpler than adding up sizes beforehand, and most reports fit at once.
+ */
 #include "mail/report.h"
 
 #include "base/clock.h"
@@ -218,7 +223,7 @@ static void put_printable(struct buffer *out, struct span text, bool utf8)
     printable_append(out, text);
 }
 
-/* Text for a field: one line, controls escaped, cut. */
+/* Text for a field of a report: one line, controls escaped, cut at `max` bytes before escaping. */
 static void put_field_text(struct buffer *out, struct span text, size_t max, bool utf8)
 {
     text = span_first(text, max);
@@ -232,6 +237,7 @@ static void put_field_text(struct buffer *out, struct span text, size_t max, boo
     }
 }
 
+/* RFC 3464 2.3.1 and 2.3.2; RFC 6533 section 3 for the type "utf-8". */
 static void put_address(struct buffer *out, const char *name, struct span address)
 {
     buffer_printf(out, "%s: %s;", name, has_eight_bit(address) ? "utf-8" : "rfc822");
@@ -264,7 +270,7 @@ static void put_date(struct buffer *out, const char *name, int64_t time_us)
     buffer_printf(out, "%s: %s\r\n", name, time);
 }
 
-/* RFC 3464 section 2.3. Others' words may be UTF-8 where the whole part is (RFC 6533 section 3). */
+/* RFC 3464 section 2.3. Others' words may be UTF-8 where the whole part is (RFC 6533 section 4). */
 static void put_recipient(const struct report *r, const struct report_recipient *recipient,
                           const struct measure *m, bool utf8, struct buffer *out)
 {
@@ -342,6 +348,7 @@ static struct span cut_header(struct span message, size_t max)
     return span_first(header, (size_t)(span_find_last(header, '\n') + 1));
 }
 
+/* RFC 6522 section 4 (headers only), RFC 6533 section 4 (in UTF-8). */
 static const char *original_type(bool whole, bool eight_bit, bool smtputf8)
 {
     if (whole)
@@ -408,6 +415,8 @@ static int write_with(const struct report *r, const struct measure *m, struct bu
 
     format_postmaster(r, postmaster, sizeof(postmaster));
     id_format(&r->id, id);
+    /* The report's own id is new, so no original can have been written around this boundary;
+     * "=_" can't stand in quoted-printable (RFC 2045 6.7). */
     snprintf(boundary, sizeof(boundary), "=_%s_report", id);
     put_own_header(r, postmaster, boundary, out);
     put_part(out, boundary, "text/plain; charset=utf-8", "quoted-printable");

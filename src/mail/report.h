@@ -31,6 +31,7 @@ enum {
     REPORT_BYTES_MAX = 64 * 1024,  /* what the spool keeps inline */
 };
 
+/* What is told of one recipient. All spans are borrowed while report_write() runs. */
 struct report_recipient {
     struct span address;  /* canonical */
     struct span original; /* as the sender wrote it, "" when the same */
@@ -63,6 +64,7 @@ struct report {
     size_t recipient_count;
 };
 
+/* What the report's own way asks of the stations on it. */
 struct report_made {
     bool eight_bit; /* the original's header has 8-bit bytes: the report needs 8BITMIME */
     bool smtputf8;  /* an address is in UTF-8: it needs SMTPUTF8 */

@@ -1,3 +1,7 @@
+/*
+ * All that reports say, in both languages side by side. Each text tells what happened and who can
+ * do something about it; none blames, and none names a command.
+ */
 #include "mail/report_text.h"
 
 const struct report_words report_words[REPORT_LANGUAGE_COUNT] = {

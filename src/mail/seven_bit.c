@@ -1,3 +1,13 @@
+/*
+ *            ┌────────── an attached message (message/rfc822) ─────────┐
+ *            ▼                                                         │
+ *         HEADER ──empty line──▶ AS_IS │ QUOTED_PRINTABLE │ BASE64 ────┘
+ *            ▲                                │
+ *            └── boundary of an open level ───┘   last boundary: AS_IS, the epilogue
+ *
+ * Levels are the multiparts around the place where we are, as a stack of fixed depth: no recursion.
+ * The end of a body's line is held back until the next line shows that it wasn't the boundary's.
+ */
 #include "mail/seven_bit.h"
 
 #include "mail/content.h"
@@ -81,6 +91,7 @@ static bool is_ascii(struct span text)
 
 /* ---- the two encodings (RFC 2045 6.7 and 6.8) ---- */
 
+/* One line of a body. Its end stays an end: text keeps its lines (RFC 2045 6.7 (4)). */
 static void quoted_line(struct span line, struct buffer *out)
 {
     static const char hex[] = "0123456789ABCDEF";
@@ -103,6 +114,7 @@ static void quoted_line(struct span line, struct buffer *out)
     }
 }
 
+/* Three bytes, or fewer at the end, become four characters. */
 static void base64_group(struct seven_bit *s, struct buffer *out)
 {
     static const char alphabet[] =
@@ -303,7 +315,8 @@ static void header_line(struct seven_bit *s, struct span line, struct buffer *ou
 
 /* ---- lines ---- */
 
-/* The innermost level of which `line` is a boundary, + 1; 0: none. */
+/* The innermost level of which `line` is a boundary, + 1; 0: none. From the inside out, for an
+ * outer boundary ends all inner parts, also those that were never closed (RFC 2046 5.1.2). */
 static unsigned find_boundary(const struct seven_bit *s, struct span line, bool *out_last)
 {
     if (line.size < 3 || line.data[0] != '-' || line.data[1] != '-')

@@ -15,6 +15,8 @@
 
 struct seven_bit;
 
+/* Levels, and bytes of one line and of one header field with its folds: what a message can
+ * make it hold. */
 enum { SEVEN_BIT_DEPTH_MAX = 32, SEVEN_BIT_LINE_MAX = 262144, SEVEN_BIT_FIELD_MAX = 65536 };
 
 /* NULL: no memory. */
@@ -24,8 +26,8 @@ void seven_bit_free(struct seven_bit *s);
 /* Appends what comes of `in`. 0; -EINVAL: it can't be converted, seven_bit_problem() says why (and
  * again at each later call); -ENOMEM. */
 int seven_bit_feed(struct seven_bit *s, struct span in, struct buffer *out);
-/* The message is at its end. */
+/* The message is at its end: writes what is held back. Errors as of seven_bit_feed(). */
 int seven_bit_end(struct seven_bit *s, struct buffer *out);
 
-/* A sentence for people. */
+/* A sentence for people; "" when there was none. A constant. */
 const char *seven_bit_problem(const struct seven_bit *s);

@@ -1,3 +1,8 @@
+/*
+ * One table has all verbs, also those of other protocols and those that aren't offered: what a
+ * client may say is one look-up, and each kind of refusal has its row. The line was limited by the
+ * session (SMTP_LINE_MAX); here nothing is allocated or copied.
+ */
 #include "smtp/command.h"
 
 #include <errno.h>
@@ -41,6 +46,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
+/* RFC 5321 4.1.2: no grammar has one, not even within quotes. A tab is let through as a blank. */
 static bool has_control_bytes(struct span line)
 {
     for (size_t i = 0; i < line.size; i++)
@@ -106,11 +112,13 @@ int smtp_parameter_next(struct span *rest, struct smtp_parameter *out)
     struct span keyword = equals < 0 ? token : span_first(token, (size_t)equals);
     struct span value = equals < 0 ? span_of("", 0) : span_from(token, (size_t)equals + 1);
 
+    /* RFC 5321 4.1.2 esmtp-keyword begins with a letter or digit; esmtp-value isn't empty. */
     if (keyword.size == 0 || keyword.data[0] == '-' || (equals >= 0 && value.size == 0))
         return -EINVAL;
     for (size_t i = 0; i < keyword.size; i++)
         if (!is_keyword_byte(keyword.data[i]))
             return -EINVAL;
+    /* RFC 5321 4.1.2 esmtp-value: no "=". UTF-8 is let through, as RFC 6531 3.3 allows. */
     if (span_find(value, '=') >= 0)
         return -EINVAL;
     *out = (struct smtp_parameter){keyword, value, equals >= 0};

@@ -25,6 +25,7 @@ enum smtp_verb {
     SMTP_VERB_COUNT
 };
 
+/* Whether the verb's own grammar is kept; of a verb that isn't known there is none. */
 enum smtp_command_result {
     SMTP_COMMAND_OK,
     SMTP_COMMAND_BAD_BYTES,         /* control characters */

@@ -1,3 +1,8 @@
+/*
+ * The machine of data.h takes one byte at a time (on_byte), but nearly all mail goes past it: runs
+ * of whole clean lines, and clean parts of lines, are found by memchr() and copied at once. Both
+ * ways must decode alike, whatever the pieces; tests feed the same bytes in all sizes.
+ */
 #include "smtp/data.h"
 
 void smtp_data_init(struct smtp_data *data, bool dots, bool normalize, size_t line_max)
@@ -11,6 +16,7 @@ void smtp_data_init(struct smtp_data *data, bool dots, bool normalize, size_t li
     };
 }
 
+/* Only the first one is told, with its line: the others may follow from it. */
 static void set_fault(struct smtp_data *data, enum smtp_data_fault fault)
 {
     if (data->fault == SMTP_DATA_FAULT_NONE)
@@ -25,6 +31,7 @@ static void end_line(struct smtp_data *data, struct buffer *out)
         data->line++;
 }
 
+/* Dots that were taken out don't count, line ends neither. */
 static void count_bytes(struct smtp_data *data, size_t size)
 {
     data->line_size += size;

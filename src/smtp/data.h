@@ -26,6 +26,7 @@ enum smtp_data_state {
     SMTP_DATA_END,
 };
 
+/* Why the message must be refused. None ends the data. */
 enum smtp_data_fault {
     SMTP_DATA_FAULT_NONE,
     SMTP_DATA_FAULT_BARE_CR,
@@ -44,6 +45,7 @@ struct smtp_data {
     uint64_t line;    /* number of the line, from 1: where the first fault was, if there is one */
 };
 
+/* `line_max`: bytes of a line without its CRLF. */
 void smtp_data_init(struct smtp_data *data, bool dots, bool normalize, size_t line_max);
 
 /* Decodes from `in`, appends to `out`, stops behind the end. Returns how many bytes it took: all,
@@ -54,6 +56,8 @@ size_t smtp_data_decode(struct smtp_data *data, struct span in, struct buffer *o
 /* The input is over without an end of its own (the last chunk): gives out what was held back. */
 void smtp_data_finish(struct smtp_data *data, struct buffer *out);
 
+/* Bytes that decoding `size` bytes may give out at most: a normalised LF becomes two, and a held
+ * back CR and byte may come along. */
 static inline size_t smtp_data_growth(const struct smtp_data *data, size_t size)
 {
     return (data->normalize ? 2 * size : size) + 2;

@@ -7,8 +7,10 @@
 
 #include "base/buffer.h"
 
+/* 512 without code, enhanced code (at most 12 with its blank) and CRLF, and some to spare. */
 enum { SMTP_REPLY_TEXT_MAX = 480 };
 
+/* Mostly static: what a server says is known beforehand, but for what it quotes. */
 struct smtp_reply {
     uint16_t code;
     const char *enhanced; /* NULL: none (greeting, EHLO, 354) */

@@ -60,6 +60,8 @@ struct smtp_server_client {
     bool normalize; /* mend bare CR and LF in its messages instead of refusing them */
 };
 
+/* What a session can't decide itself. Each question is asked at the point where its
+ * reply is due. */
 enum smtp_question_kind {
     SMTP_ASK_CLIENT,    /* may it talk to us? ACCEPT, DEFER, REJECT */
     SMTP_ASK_SENDER,    /* address; may it begin a message now? ACCEPT, DEFER, REJECT */
@@ -67,6 +69,8 @@ enum smtp_question_kind {
     SMTP_ASK_MESSAGE,   /* message; ACCEPT: it is safe on disk. DEFER, REJECT */
 };
 
+/* The order of severity doesn't matter; a refusal's code and text are the session's unless the
+ * answer brings its own. */
 enum smtp_verdict {
     SMTP_ACCEPT,
     SMTP_UNKNOWN,  /* the domain is ours, the mailbox isn't there: 550 5.1.1 */
@@ -87,6 +91,7 @@ struct smtp_message {
     bool uploaded;
 };
 
+/* What a backend says. Given to smtp_question_answer(), which copies what it keeps. */
 struct smtp_answer {
     enum smtp_verdict verdict;
     uint8_t recipient_flags;        /* enum envelope_recipient_flags */
@@ -97,6 +102,7 @@ struct smtp_answer {
     struct span text;               /* copied */
 };
 
+/* Bytes with NUL; more is cut. */
 enum { SMTP_ANSWER_TEXT_MAX = 256, SMTP_ENHANCED_MAX = 12 };
 
 /* One question of a session. `extra` is the backend's (question_extra bytes, zeroed): its request
@@ -123,6 +129,8 @@ struct smtp_question {
 /* Gives the answer, once. The question is gone or the session's when this returns. */
 void smtp_question_answer(struct smtp_question *question, const struct smtp_answer *answer);
 
+/* All functions must be there. They are called within the calls of a session, on
+ * the caller's thread. */
 struct smtp_server_backend {
     size_t question_extra;
     /* Asks; the answer may come before this returns. <0: can't be asked now, taken as DEFER. */
@@ -149,18 +157,24 @@ struct smtp_server *smtp_server_new(const struct smtp_server_settings *settings,
                                     const struct smtp_server_backend *backend, void *context,
                                     const struct smtp_server_time *time,
                                     const struct smtp_server_client *client);
+/* NULL is fine. */
 void smtp_server_free(struct smtp_server *server);
 
+/* Returns how many bytes it took; 0 is possible although it wants input: ask again after wake(). */
 size_t smtp_server_input(struct smtp_server *server, struct span in);
+/* False: don't read from the socket, so that TCP slows the client. */
 bool smtp_server_wants_input(const struct smtp_server *server);
 /* The client sends no more. What it sent before is still answered. */
 void smtp_server_eof(struct smtp_server *server);
 
+/* Borrowed until the next call on the session. */
 struct span smtp_server_output(const struct smtp_server *server);
 void smtp_server_sent(struct smtp_server *server, size_t size);
 
 /* Monotonic ms, INT64_MAX: none. */
 int64_t smtp_server_deadline_ms(const struct smtp_server *server);
+/* Does nothing before the deadline. May end the session, or answer a question with DEFER for a
+ * backend that thinks too long. */
 void smtp_server_expire(struct smtp_server *server);
 
 /* The backend can take pieces again, or (error < 0) the upload is lost. */

@@ -12,6 +12,7 @@ static void refuse(struct smtp_client *c)
     c->dirty = true;
 }
 
+/* All chunks but the last are answered 250 when they were taken; the verdict is on the last. */
 void smtp_client_on_bdat(struct smtp_client *c)
 {
     bool last = c->last_sent && c->awaited.size == 0;

@@ -34,6 +34,7 @@ struct smtp_client_settings {
     struct smtp_client_timeouts timeouts;
 };
 
+/* What the station's EHLO offered. */
 enum smtp_extension {
     SMTP_EXTENSION_PIPELINING = 1,   /* RFC 2920 */
     SMTP_EXTENSION_SIZE = 2,         /* RFC 1870 */
@@ -97,8 +98,10 @@ struct smtp_client;
  * process; refresh it before each call. NULL: no memory. */
 struct smtp_client *smtp_client_new(const struct smtp_client_settings *settings,
                                     const int64_t *now_ms);
+/* NULL is fine. A message under way has no results then: use smtp_client_lost() before. */
 void smtp_client_free(struct smtp_client *client);
 
+/* All of `in` is taken. May end the session. */
 void smtp_client_input(struct smtp_client *client, struct span in);
 /* The station closed the connection, or it broke. `why` is a sentence part: "it closed …". */
 void smtp_client_lost(struct smtp_client *client, const char *why);
@@ -108,6 +111,7 @@ void smtp_client_sent(struct smtp_client *client, size_t size);
 
 /* Monotonic ms, INT64_MAX: none. */
 int64_t smtp_client_deadline_ms(const struct smtp_client *client);
+/* Does nothing before the deadline; after it the session is over. */
 void smtp_client_expire(struct smtp_client *client);
 
 /* Greeted, with no message under way. */

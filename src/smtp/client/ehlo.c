@@ -1,3 +1,7 @@
+/*
+ * What the station offers (RFC 5321 4.1.1.1). Unknown keywords are left alone; what was said before
+ * is forgotten, as STARTTLS will need (RFC 3207 section 4.2).
+ */
 #include "smtp/client/session.h"
 
 static const struct {

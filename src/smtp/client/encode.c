@@ -1,3 +1,7 @@
+/*
+ * As smtp/data.c: whole clean lines and clean parts of lines are copied in runs, the rest goes byte
+ * by byte. The two ways must encode alike, whatever the pieces.
+ */
 #include "smtp/client/encode.h"
 
 static void on_byte(struct smtp_encode *e, char c, struct buffer *out)

@@ -14,7 +14,7 @@ void smtp_client_say_mail(struct smtp_client *c)
     struct span id = dsn && dsn_is_envelope_id(mail->envelope_id) ? mail->envelope_id : SPAN("");
     char size[40] = "";
 
-    /* RFC 1870 section 5: an estimate, which a conversion may exceed a little. */
+    /* RFC 1870 section 6.3: a conversion may make it a little larger than is said here. */
     if (smtp_client_offers(c, SMTP_EXTENSION_SIZE))
         snprintf(size, sizeof(size), " SIZE=%" PRIu64, mail->size_bytes + mail->header.size);
     smtp_client_command(c, SMTP_CLIENT_MAIL, "MAIL FROM:<" SPAN_FMT ">%s%s%s%s%s" SPAN_FMT,

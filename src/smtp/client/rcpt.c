@@ -1,3 +1,7 @@
+/*
+ * RCPT: recipients that are pending are walked twice, by what was sent and by what was heard;
+ * replies come in order, so the second walk finds whom each is for.
+ */
 #include "smtp/client/session.h"
 
 #include "mail/dsn.h"

@@ -1,3 +1,8 @@
+/*
+ * There is no standard for the text behind "250": each program has its phrase, and big providers
+ * theirs. What is found is kept for people, who read it to the other postmaster on the telephone;
+ * nothing is decided by it, so a guess may be wrong.
+ */
 #include "smtp/client/reply.h"
 
 enum { ID_MAX = 128, ID_MIN = 3 };

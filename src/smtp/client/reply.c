@@ -1,3 +1,7 @@
+/*
+ * One byte at a time: replies are short. The grammar is in is_well_formed(), the ends of lines in
+ * end_line(); what is kept stops at SMTP_HEARD_KEPT while the rest is still checked and counted.
+ */
 #include "smtp/client/reply.h"
 
 #include <errno.h>

@@ -12,6 +12,7 @@
 
 #include "base/span.h"
 
+/* Bytes. A reply over these limits is none: nobody means it, and it would be read for ever. */
 enum {
     SMTP_HEARD_KEPT = 2000,
     SMTP_HEARD_LINE_MAX = 65536,

@@ -1,3 +1,9 @@
+/*
+ * The life of a session: its state, its time, and how it ends. Whatever ends it goes through fail()
+ * or through QUIT, so that is where a message under way gets its last results: HOST, for another
+ * host or time; or UNCERTAIN, when all of it was written and nobody knows (RFC 5321 4.5.3.2.6 asks
+ * for ten minutes of patience there, and RFC 1047 tells why: giving up makes doubles).
+ */
 #include "smtp/client/session.h"
 
 #include <assert.h>
@@ -5,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* RFC 5321 4.5.3.2.1 to 4.5.3.2.6, where they are minutes; QUIT has none there, and nothing
+ * depends on it. */
 const struct smtp_client_timeouts smtp_client_timeouts_default = {
     .greeting = 300000,
     .hello = 300000,

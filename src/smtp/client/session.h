@@ -14,7 +14,7 @@
  * there.
  *
  * `awaited` holds one verb for each command that was sent and not answered yet. Replies come in the
- * order of commands (RFC 2920 3.1), so that is all there is to know of what a reply is for.
+ * order of commands (RFC 2920 3.2), so that is all there is to know of what a reply is for.
  */
 #pragma once
 

@@ -1,3 +1,8 @@
+/*
+ * One message over a session: what it needs and whether the station can take it (before anything is
+ * sent), the envelope, the body. A recipient's result moves from OPEN over PENDING and ACCEPTED to
+ * an end and never back; settle functions are the only ones that write ends.
+ */
 #include "smtp/client/session.h"
 
 #include <assert.h>
@@ -83,6 +88,7 @@ static bool is_safe(struct span address)
     return true;
 }
 
+/* The message's own header, with its last CRLF; all there is when it has no end yet. */
 static struct span header_of(struct span body)
 {
     for (size_t at = 0; at + 4 <= body.size; at++)
@@ -154,6 +160,8 @@ static void check_content(struct smtp_client *c)
 
     c->declare_utf8 = mail->smtputf8 && smtp_client_offers(c, SMTP_EXTENSION_SMTPUTF8);
     c->declare_8bit = false;
+    /* RFC 3030 section 3 would need BINARYMIME and BDAT there, or a conversion that is nobody's
+     * loss to make: smtpd doesn't take such mail. */
     if (mail->binary) {
         refuse_all(c, "5.6.3", "the message is binary, and can't be sent on as it is");
         return;

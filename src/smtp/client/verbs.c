@@ -1,3 +1,8 @@
+/*
+ * A reply means what its command was: `awaited` says which one that is, the table what it does.
+ * That a reply comes in a state where its command can't be open would be our own bug, hence the
+ * assertion.
+ */
 #include "smtp/client/session.h"
 
 #include <assert.h>

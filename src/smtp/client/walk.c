@@ -1,3 +1,8 @@
+/*
+ * A list of addresses, each with a state, and a step that looks at all of it: at most 64, so no
+ * cleverer structure pays. All limits are counts of the walk, so no list of MX hosts, however long,
+ * costs more than SMTP_WALK_TRIES_MAX connections.
+ */
 #include "smtp/client/walk.h"
 
 #include <assert.h>
@@ -56,6 +61,8 @@ static size_t find(const struct smtp_walk *w, enum smtp_target_state state)
     return i;
 }
 
+/* Attempts that run against each other now: how many, the best placed, and when the
+ * last one began. */
 struct race {
     unsigned runners;
     size_t first;

@@ -33,6 +33,7 @@ enum smtp_target_state {
     SMTP_TARGET_DONE
 };
 
+/* Owned by who walks; no memory of its own. */
 struct smtp_walk {
     size_t count;
     unsigned tries, sessions;

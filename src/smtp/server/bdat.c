@@ -1,3 +1,9 @@
+/*
+ * BDAT (RFC 3030 section 2). The bytes of a chunk follow its command at once, without waiting for a
+ * reply; so a refused chunk is read to its end and dropped, and its reply comes after its bytes.
+ * Only a number that can't be read ends the session. A refused chunk ends the message: the
+ * transaction is gone, and later chunks of it are out of order, each with its own refusal.
+ */
 #include "smtp/server/body.h"
 
 #include <errno.h>
@@ -52,6 +58,7 @@ static void end_chunk(struct smtp_server *s)
 {
     if (s->chunk_refusal) {
         end_dropped_chunk(s);
+        /* Also in the middle: what is refused already need not be sent on. */
     } else if (s->chunk_last || smtp_body_problem(s->body)) {
         smtp_message_end(s);
     } else {

@@ -1,3 +1,9 @@
+/*
+ * Each piece is decoded, hashed and scanned in one pass while it is in the cache; up to
+ * SMTP_INLINE_MAX bytes are kept. The first byte beyond turns the body into an upload, which the
+ * backend gets in pieces of that size. With a problem the same path runs on with nothing kept: the
+ * end must still be found.
+ */
 #include "smtp/server/body.h"
 
 #include "mail/header.h"
@@ -83,6 +89,7 @@ void smtp_body_free(struct smtp_body *b)
     free(b);
 }
 
+/* The first problem is the one that is told; an upload is of no use from then on. */
 static void set_problem(struct smtp_body *b, const struct smtp_reply *problem)
 {
     if (!b->problem)
@@ -117,6 +124,7 @@ static bool has_passed_too_many(const struct smtp_body *b)
     return max && b->scan.received > max;
 }
 
+/* Size first, since it is what clients can act on; faults last, as the others may come of them. */
 static void find_problems(struct smtp_body *b)
 {
     uint64_t max = b->server->settings->message_size_max;

@@ -8,6 +8,7 @@ static const struct smtp_reply bad_name = {501, "5.5.4",
                                            "give your host name or [address] (RFC 5321 4.1.1.1)"};
 static const struct smtp_reply hello = {250, NULL, NULL};
 
+/* RFC 5321 4.5.3.1.2. */
 enum { HELO_MAX = 255 };
 
 /* RFC 5321 4.1.4 forbids to refuse a name for being wrong; but it must be one word that can be
@@ -20,7 +21,8 @@ static bool is_printable(struct span name)
     return name.size <= HELO_MAX;
 }
 
-/* The extensions that are offered; `{SIZE}` has its own line. */
+/* The extensions that are offered (RFC 5321 4.1.1.1): SIZE with its limit, 0 for none (RFC 1870
+ * section 4), then those without a parameter. */
 static void list_extensions(struct smtp_server *s)
 {
     static const char *const extensions[] = {
@@ -34,6 +36,7 @@ static void list_extensions(struct smtp_server *s)
                         i + 1 == ARRAY_SIZE(extensions));
 }
 
+/* The client's address in the greeting tells whoever debugs a NAT what we see. */
 static void greet(struct smtp_server *s)
 {
     char ip[RECEIVED_CLIENT_MAX] = "local user", text[SMTP_REPLY_TEXT_MAX];

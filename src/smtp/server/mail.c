@@ -1,3 +1,7 @@
+/*
+ * MAIL: path, parameters, then the question whether this client may send now. The envelope is
+ * filled in while the parameters are read; a refusal drops it with the transaction.
+ */
 #include "smtp/server/session.h"
 
 #include "mail/dsn.h"
@@ -29,6 +33,7 @@ static const struct smtp_reply *on_size(struct smtp_server *s, struct span value
     return r == -ERANGE ? &too_large : r < 0 ? &bad_value : NULL; /* RFC 1870 section 6.1 */
 }
 
+/* RFC 6152 section 2. BINARYMIME isn't offered (RFC 3030 section 3), so it is a wrong value. */
 static const struct smtp_reply *on_body(struct smtp_server *s, struct span value)
 {
     if (span_equal_nocase(value, SPAN("8BITMIME")))
@@ -38,6 +43,7 @@ static const struct smtp_reply *on_body(struct smtp_server *s, struct span value
     return NULL;
 }
 
+/* RFC 6531 3.4: without a value. */
 static const struct smtp_reply *on_smtputf8(struct smtp_server *s, struct span value)
 {
     s->transaction.envelope.smtputf8 = true;
@@ -66,6 +72,7 @@ static const struct {
     {"RET", true, on_ret},   {"ENVID", true, on_envid},
 };
 
+/* Each at most once: RFC 5321 doesn't say what the second would mean. */
 static const struct smtp_reply *take_parameter(struct smtp_server *s, unsigned *seen,
                                                const struct smtp_parameter *p)
 {

@@ -1,3 +1,7 @@
+/*
+ * Questions stand in a list in the order of their commands, answered or not; answers are acted on
+ * from its front, so replies leave in order although several recipients are asked about at once.
+ */
 #include "smtp/server/session.h"
 
 #include <assert.h>
@@ -61,6 +65,8 @@ void smtp_questions_cancel(struct smtp_server *s)
     }
 }
 
+/* Copies all texts: the backend's are gone when it returns, and this one may wait for
+ * those before it. */
 static void keep_answer(struct smtp_question *q, const struct smtp_answer *answer)
 {
     struct span text = span_first(answer->text, sizeof(q->answer_text) - 1);
@@ -97,7 +103,7 @@ static void act_on(struct smtp_server *s, struct smtp_question *q)
     }
 }
 
-/* Answers may come in any order; replies leave in the order of the commands (RFC 2920 3.1). */
+/* Answers may come in any order; replies leave in the order of the commands (RFC 2920 3.2). */
 void smtp_question_answer(struct smtp_question *question, const struct smtp_answer *answer)
 {
     struct smtp_server *s = question->server;

@@ -1,3 +1,7 @@
+/*
+ * RCPT: path, parameters, then the question who that is. Up to SMTP_RECIPIENT_QUESTIONS_MAX
+ * pipelined ones are under way at once; the envelope takes recipients in the order of the commands.
+ */
 #include "smtp/server/session.h"
 
 #include "mail/dsn.h"
@@ -135,7 +139,8 @@ void smtp_do_rcpt(struct smtp_server *s, const struct smtp_command *command)
         ask(s, &address, &wish);
 }
 
-/* Makes room for one more. */
+/* Makes room for one more. By four, since the arena keeps the old lists until the transaction
+ * ends: so they cost a third of the last one. */
 static bool grow(struct arena *arena, void **list, size_t count, size_t *capacity, size_t size)
 {
     if (count < *capacity)

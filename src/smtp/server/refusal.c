@@ -1,3 +1,8 @@
+/*
+ * What is refused is booked: one event each, with the reply as it was sent, under the id that the
+ * reply names. So whoever is asked "why?" can look it up. The same place counts what ends a
+ * session: commands that were wrong, and recipients that nobody has.
+ */
 #include "smtp/server/session.h"
 
 #include <stdio.h>
@@ -7,6 +12,7 @@ static const struct smtp_reply too_many_refusals = {
 static const struct smtp_reply too_many_errors = {421, "4.7.0",
                                                   "too many errors, closing the connection"};
 
+/* Bytes, so that both and the reference fit SMTP_REPLY_TEXT_MAX. */
 enum { QUOTED_ADDRESS_MAX = 120, REASON_MAX = 256 };
 
 static void book(struct smtp_server *s, const struct smtp_refusal *refusal, const struct id *id,
@@ -84,6 +90,7 @@ void smtp_refuse(struct smtp_server *s, const struct smtp_refusal *refusal)
         book(s, refusal, &id, span_of(s->out.data + start, s->out.size - start - 2));
     if (is_bad_command(reply.code))
         smtp_count_error(s);
+    /* 452 is our limit, not the client's fault. */
     else if (refusal->recipient.size && reply.code != 452)
         count_refusal(s);
 }

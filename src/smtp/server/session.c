@@ -1,3 +1,9 @@
+/*
+ * The life of a session: its state, its lines, its time. take() says in which state input goes
+ * where; settle() does what can be done without more of it. A session is entered from input, from
+ * an answer and from the clock; `running` keeps an answer that comes within a call from entering a
+ * second time.
+ */
 #include "smtp/server/session.h"
 
 #include "smtp/server/body.h"
@@ -16,6 +22,7 @@ static const struct smtp_reply early_talker = {554, "5.5.0",
 static const struct smtp_reply client_deferred = {421, "4.7.0", "not now, please come back later"};
 static const struct smtp_reply client_rejected = {554, "5.7.1", "you are not welcome here"};
 
+/* For a last reply to be read; then what is left of it is dropped. */
 enum { CLOSING_MS = 30000 };
 
 /* The one place that changes the state; what must hold in a state is restated here. */
@@ -192,8 +199,10 @@ static void settle(struct smtp_server *s)
         run_line(s);
     if (buffer_error(&s->out))
         smtp_close(s, NULL);
+    /* What came before its end or the shutdown is still answered. */
     if (s->question_count || s->line_complete)
         return;
+    /* Between messages; one that is under way is finished (RFC 5321 3.8). */
     if (s->draining && (s->state == SMTP_STATE_GREETED || s->state == SMTP_STATE_READY))
         smtp_close(s, &shutting_down);
     if (s->eof && s->state != SMTP_STATE_COMMIT)

@@ -1,3 +1,8 @@
+/*
+ * From the end of a body to its verdict, and the reset that ends each transaction. The 250 is said
+ * in one place only: on the answer ACCEPT to ASK_MESSAGE, which the backend gives when the message
+ * is on disk.
+ */
 #include "mail/received.h"
 #include "smtp/server/body.h"
 

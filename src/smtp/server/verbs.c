@@ -1,3 +1,7 @@
+/*
+ * Which command is legal in which state: the only place that knows. A command passes three gates:
+ * its grammar, the table, and its own check; then its file does it.
+ */
 #include "smtp/server/session.h"
 
 #define IN(state) (1u << SMTP_STATE_##state)
