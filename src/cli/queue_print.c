@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/printable.h"
+#include "cli/queue_wait.h"
 #include "cli/why.h"
 
 enum { DURATION_SIZE = 32 };
@@ -30,42 +31,6 @@ uint8_t queue_state_by_name(const char *name)
         if (strcmp(states[i].name, name) == 0)
             return states[i].state;
     return 0;
-}
-
-static const struct {
-    const char *name; /* in JSON */
-    const char *text; /* "waits for …" */
-} waits[IPC_WAIT_COUNT] = {
-    [IPC_WAIT_TURN] = {"turn", "its turn"},
-    [IPC_WAIT_PAUSE] = {"pause", "its next attempt"},
-    [IPC_WAIT_DESTINATION] = {"destination", "the end of its destination's pause"},
-    [IPC_WAIT_WINDOW] = {"window", "attempts under way to its destination"},
-    [IPC_WAIT_OUTCOME] = {"outcome", "the outcome of the attempt under way"},
-    [IPC_WAIT_RELEASE] = {"release", "an administrator who releases it"},
-    [IPC_WAIT_CARRIER] = {"carrier", "the process that carries it on, which isn't running"},
-    [IPC_WAIT_RETURN] = {"return", "the report to its sender"},
-};
-
-void queue_format_wait_only(const struct ipc_queue_row *row, int64_t now_us, struct buffer *out)
-{
-    char pause[DURATION_SIZE];
-
-    buffer_append_span(
-        out, span_from_cstr(row->wait < IPC_WAIT_COUNT ? waits[row->wait].text : "(unknown)"));
-    if (row->next_attempt_us > now_us) {
-        clock_format_between(now_us, row->next_attempt_us, pause);
-        buffer_append_span(out, SPAN(" in "));
-        buffer_append_span(out, span_from_cstr(pause));
-    }
-}
-
-void queue_format_wait(const struct ipc_queue_row *row, int64_t now_us, struct buffer *out)
-{
-    queue_format_wait_only(row, now_us, out);
-    if (row->why.size) {
-        buffer_append_span(out, SPAN(": "));
-        buffer_append_span(out, row->why);
-    }
 }
 
 static struct span shown_sender(struct span sender)
@@ -160,15 +125,15 @@ json_t *queue_row_json(const struct ipc_queue_row *row)
     char id[ID_TEXT + 1];
 
     id_format(&row->id, id);
-    json_t *object = json_pack(
-        "{s:s, s:I, s:o, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:o, s:o, s:o}", "id", id, "index",
-        (json_int_t)row->index, "received", cli_json_time(row->accepted_us), "size",
-        (json_int_t)row->size_bytes, "sender", cli_json_text(row->sender), "address",
-        cli_json_text(row->address), "original", cli_json_text(row->original), "destination",
-        cli_json_text(row->destination), "state", queue_state_name(row->state), "waits_for",
-        row->wait < IPC_WAIT_COUNT ? waits[row->wait].name : "unknown", "attempts",
-        (json_int_t)row->attempts, "next_attempt", cli_json_time(row->next_attempt_us), "deadline",
-        cli_json_time(row->deadline_us), "why", cli_json_text(row->why));
+    json_t *object =
+        json_pack("{s:s, s:I, s:o, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:o, s:o, s:o}", "id",
+                  id, "index", (json_int_t)row->index, "received", cli_json_time(row->accepted_us),
+                  "size", (json_int_t)row->size_bytes, "sender", cli_json_text(row->sender),
+                  "address", cli_json_text(row->address), "original", cli_json_text(row->original),
+                  "destination", cli_json_text(row->destination), "state",
+                  queue_state_name(row->state), "waits_for", queue_wait_name(row->wait), "attempts",
+                  (json_int_t)row->attempts, "next_attempt", cli_json_time(row->next_attempt_us),
+                  "deadline", cli_json_time(row->deadline_us), "why", cli_json_text(row->why));
     if (row->damaged)
         json_object_set_new(object, "damaged", json_true());
     return object;

@@ -5,12 +5,6 @@
 #include "cli/cli.h"
 #include "ipc/catalogue.h"
 
-/* "its next attempt in 4m30s: 452 4.2.2 mailbox full" */
-void queue_format_wait(const struct ipc_queue_row *row, int64_t now_us, struct buffer *out);
-
-/* Only "its next attempt in 4m30s". */
-void queue_format_wait_only(const struct ipc_queue_row *row, int64_t now_us, struct buffer *out);
-
 /* A page of the list; `first`: with titles. 0 or -ENOMEM. */
 int queue_print_page(const struct ipc_queue_page *page, bool first);
 /* All that is known of one recipient, also to the book (`entry`, may be NULL); `with_message`: its

@@ -226,14 +226,13 @@ static int speak_smtp(const struct cli_server *server)
 }
 
 /* sendmail is several programs in one. */
-static int run_other(const char *program)
+static int run_other(int (*command)(int argc, char **argv), const char *program)
 {
-    const struct cli_command *command = cli_find_command(program, true);
     char name[32];
     char *argv[] = {name, NULL};
 
     snprintf(name, sizeof(name), "%s", program);
-    return command->run(1, argv);
+    return command(1, argv);
 }
 
 int cli_send(int argc, char **argv)
@@ -246,8 +245,10 @@ int cli_send(int argc, char **argv)
         return code;
     if (w.run_queue) /* the server retries by itself */
         return CLI_OK;
-    if (w.mode == 'p' || w.mode == 'i')
-        return run_other(w.mode == 'p' ? "mailq" : "newaliases");
+    if (w.mode == 'p')
+        return run_other(cli_queue, "mailq");
+    if (w.mode == 'i')
+        return run_other(cli_reload, "newaliases");
     if (cli_server_find("send", w.config, &server) < 0)
         return CLI_UNREACHED;
     if (w.collect) {

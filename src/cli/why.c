@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/printable.h"
-#include "cli/queue_print.h"
+#include "cli/queue_wait.h"
 
 /* ---- what the book knows ---- */
 

@@ -7,41 +7,6 @@
 enum { NOW_S = 1000000 };
 #define US(seconds) ((int64_t)(seconds)*1000000)
 
-static void waits(void **state)
-{
-    static const struct {
-        struct ipc_queue_row row;
-        const char *text;
-    } cases[] = {
-        {{.wait = IPC_WAIT_TURN}, "its turn"},
-        {{.wait = IPC_WAIT_PAUSE, .next_attempt_us = US(NOW_S + 270)}, "its next attempt in 4m30s"},
-        {{.wait = IPC_WAIT_PAUSE, .next_attempt_us = US(NOW_S - 5)}, "its next attempt"},
-        {{.wait = IPC_WAIT_DESTINATION,
-          .next_attempt_us = US(NOW_S + 60),
-          .why = {"452 4.2.2 full", 14}},
-         "the end of its destination's pause in 1m: 452 4.2.2 full"},
-        {{.wait = IPC_WAIT_RELEASE}, "an administrator who releases it"},
-        {{.wait = 99}, "(unknown)"},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct buffer out = BUFFER_INIT;
-        queue_format_wait(&cases[i].row, US(NOW_S), &out);
-        assert_span(buffer_span(&out), cases[i].text);
-        buffer_done(&out);
-    }
-}
-
-static void every_wait_has_a_name(void **state)
-{
-    for (uint8_t wait = 0; wait < IPC_WAIT_COUNT; wait++) {
-        struct ipc_queue_row row = {.wait = wait, .state = IPC_QUEUE_PAUSED};
-        json_t *json = queue_row_json(&row);
-        assert_non_null(json);
-        assert_string_not_equal(json_string_value(json_object_get(json, "waits_for")), "unknown");
-        json_decref(json);
-    }
-}
-
 static void states(void **state)
 {
     for (unsigned bit = IPC_QUEUE_PAUSED; bit <= IPC_QUEUE_HELD; bit <<= 1)
@@ -90,8 +55,8 @@ static void summaries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(waits),     cmocka_unit_test(every_wait_has_a_name),
-        cmocka_unit_test(states),    cmocka_unit_test(hostile_rows),
+        cmocka_unit_test(states),
+        cmocka_unit_test(hostile_rows),
         cmocka_unit_test(summaries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
