@@ -2,41 +2,11 @@
 
 #include "dns/type.h"
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 
 enum { TEXT_MAX = 1500 };
 
 static const uint16_t family_types[MX_FAMILIES] = {DNS_TYPE_AAAA, DNS_TYPE_A};
-
-void mx_end(struct dns_mx *mx, enum dns_verdict verdict, const char *status)
-{
-    mx->stage = MX_STAGE_DONE;
-    mx->verdict = verdict;
-    mx->status = status;
-    mx->next_question = mx->question_count;
-}
-
-void mx_finish(struct dns_mx *mx, enum dns_verdict verdict, const char *status, const char *format,
-               ...)
-{
-    va_list args;
-
-    mx_end(mx, verdict, status);
-    va_start(args, format);
-    buffer_vprintf(&mx->text, format, args);
-    va_end(args);
-}
-
-/* splitmix64: enough to spread load, and the same again for the same seed. */
-size_t mx_random(struct dns_mx *mx, size_t bound)
-{
-    uint64_t z = mx->random += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (size_t)((z ^ (z >> 31)) % bound);
-}
 
 /* "[192.0.2.1]" or "[IPv6:2001:db8::1]" (RFC 5321 4.1.3). */
 static int take_literal(struct dns_mx *mx, struct span domain)

@@ -46,16 +46,6 @@ void mx_take_addresses(struct dns_mx *mx, size_t host, unsigned family,
             mx_add_address(mx, host, &ip);
 }
 
-static void shuffle(struct dns_mx *mx, struct dns_ip *addresses, size_t count)
-{
-    for (size_t i = count; i > 1; i--) {
-        size_t other = mx_random(mx, i);
-        struct dns_ip swap = addresses[i - 1];
-        addresses[i - 1] = addresses[other];
-        addresses[other] = swap;
-    }
-}
-
 /* The families take turns, so that a broken one costs one attempt only (RFC 8305 4). */
 static void order_addresses(struct dns_mx *mx, size_t index)
 {
@@ -63,7 +53,7 @@ static void order_addresses(struct dns_mx *mx, size_t index)
     struct dns_host *host = &mx->hosts[index];
 
     for (unsigned family = 0; family < MX_FAMILIES; family++)
-        shuffle(mx, lookup->addresses[family], lookup->counts[family]);
+        mx_shuffle(mx, lookup->addresses[family], lookup->counts[family], sizeof(struct dns_ip));
     for (size_t i = 0; i < DNS_ADDRESSES_MAX; i++)
         for (unsigned family = 0; family < MX_FAMILIES; family++)
             if (i < lookup->counts[family])

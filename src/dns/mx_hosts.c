@@ -85,14 +85,7 @@ static int by_preference(const void *left, const void *right)
 /* RFC 5321 5.1: equals in random order, so all are shuffled before they are sorted. */
 static void order_hosts(struct dns_mx *mx)
 {
-    struct dns_host swap;
-
-    for (size_t i = mx->host_count; i > 1; i--) {
-        size_t other = mx_random(mx, i);
-        swap = mx->hosts[i - 1];
-        mx->hosts[i - 1] = mx->hosts[other];
-        mx->hosts[other] = swap;
-    }
+    mx_shuffle(mx, mx->hosts, mx->host_count, sizeof(*mx->hosts));
     qsort(mx->hosts, mx->host_count, sizeof(*mx->hosts), by_preference);
 }
 

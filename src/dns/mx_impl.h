@@ -1,4 +1,7 @@
-/* What the files of the MX machine share. */
+/*
+ * What the files of the MX machine share. mx.c calls what reads the answers: mx_hosts.c, then
+ * mx_addresses.c; these call what changes the whole: mx_end.c, mx_shuffle.c.
+ */
 #pragma once
 
 #include "dns/mx.h"
@@ -36,13 +39,14 @@ struct dns_mx {
     unsigned question_count, next_question, answered_count;
 };
 
-/* Ends it. */
+/* mx_end.c */
 void mx_end(struct dns_mx *mx, enum dns_verdict verdict, const char *status);
-/* Ends it, with printf's clause. Names in it are cut ("%.256s"), so that the text always fits. */
+/* With printf's clause. Names in it are cut ("%.256s"), so that the text always fits. */
 void mx_finish(struct dns_mx *mx, enum dns_verdict verdict, const char *status, const char *format,
                ...) __attribute__((format(printf, 4, 5)));
-/* A number below `bound`, which isn't 0. */
-size_t mx_random(struct dns_mx *mx, size_t bound);
+
+/* mx_shuffle.c: by the machine's seed. */
+void mx_shuffle(struct dns_mx *mx, void *items, size_t count, size_t item_size);
 
 /* mx_hosts.c: the MX answer becomes the ordered list of hosts, without those not better than us by
  * name. Asks for their addresses, or finishes. */

@@ -1,0 +1,23 @@
+/* How the MX machine ends. */
+#include "dns/mx_impl.h"
+
+#include <stdarg.h>
+
+void mx_end(struct dns_mx *mx, enum dns_verdict verdict, const char *status)
+{
+    mx->stage = MX_STAGE_DONE;
+    mx->verdict = verdict;
+    mx->status = status;
+    mx->next_question = mx->question_count;
+}
+
+void mx_finish(struct dns_mx *mx, enum dns_verdict verdict, const char *status, const char *format,
+               ...)
+{
+    va_list args;
+
+    mx_end(mx, verdict, status);
+    va_start(args, format);
+    buffer_vprintf(&mx->text, format, args);
+    va_end(args);
+}
