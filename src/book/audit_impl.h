@@ -1,4 +1,7 @@
-/* Inside of the audit: one run, and its parts. */
+/*
+ * Inside of the audit: one run, and its parts. audit.c calls what checks (audit_chain.c and so on);
+ * these tell what is off (audit_finding.c) and open files (audit_file.c).
+ */
 #pragma once
 
 #include "book/audit.h"
@@ -29,11 +32,12 @@ struct audit {
     struct audit_set late; /* wait, but by the book they shouldn't any more */
 };
 
+/* audit_finding.c */
 void audit_tell(struct audit *audit, enum audit_kind kind, const struct id *id, uint32_t index,
                 const char *text);
 void audit_progress(struct audit *audit, uint64_t done, uint64_t total);
 
-/* A file of the ledger, to read. Errors as in db.h. */
+/* audit_file.c: a file of the ledger, to read. Errors as in db.h. */
 int audit_open_file(const char *folder, const char *name, struct db *db);
 
 /* audit_chain.c: every link and commitment of a file. */

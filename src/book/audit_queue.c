@@ -136,13 +136,3 @@ int audit_check_queue(struct audit *audit, const char *folder)
     look_done(&first);
     return r == -ENOMEM ? r : 0;
 }
-
-void audit_tell_damage(struct audit_queue *queue, enum audit_kind kind, const struct id *id,
-                       const char *place, const char *text)
-{
-    struct audit *audit = queue->audit;
-
-    snprintf(audit->file, sizeof(audit->file), "%s", place);
-    audit_tell(audit, kind, id, EVENT_NO_RECIPIENT, text);
-    audit->file[0] = '\0';
-}

@@ -1,7 +1,6 @@
 #include "book/volume_impl.h"
 
 #include "book/schema.h"
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,31 +196,4 @@ int volume_commit(struct volume *v)
     if (r == 0)
         v->begun = false;
     return r;
-}
-
-int volume_next_link(struct volume *v, struct volume_lane *lane, const uint8_t *key,
-                     const struct chain_record *record, struct chain_hash *out_commitment,
-                     struct chain_hash *out_link)
-{
-    int r = chain_commit(v->chain, key, record, out_commitment);
-    if (r == 0)
-        r = chain_link(v->chain, &lane->head, record, out_commitment, out_link);
-    if (r < 0)
-        return r;
-    lane->head = *out_link;
-    lane->events++;
-    return 0;
-}
-
-struct span volume_ip_text(const uint8_t ip[16], char out[static VOLUME_IP_TEXT])
-{
-    static const uint8_t zero[16], mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-    if (memcmp(ip, zero, 16) == 0)
-        return SPAN("");
-    if (memcmp(ip, mapped, 12) == 0)
-        inet_ntop(AF_INET, ip + 12, out, VOLUME_IP_TEXT);
-    else
-        inet_ntop(AF_INET6, ip, out, VOLUME_IP_TEXT);
-    return span_from_cstr(out);
 }

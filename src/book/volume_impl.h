@@ -1,6 +1,6 @@
 /*
- * Inside of a volume, shared by volume.c (file, lanes, transaction, links) and the two sources that
- * write rows: volume_entries.c and volume_refusals.c.
+ * Inside of a volume: volume.c (file, lanes, transaction) hands inputs to the two sources that
+ * write rows, volume_entries.c and volume_refusals.c; what these share is in volume_row.c.
  */
 #pragma once
 
@@ -44,11 +44,6 @@ struct volume {
     bool begun;
 };
 
-/* Commitment and link of the lane's next event; the lane's head moves on. */
-int volume_next_link(struct volume *volume, struct volume_lane *lane, const uint8_t *key,
-                     const struct chain_record *record, struct chain_hash *out_commitment,
-                     struct chain_hash *out_link);
-
 /* By volume_find.c: opens the finding aid, and makes one where there is none; writes it, once all
  * rows are written. */
 int volume_open_find(struct volume *volume);
@@ -59,6 +54,13 @@ int volume_fold_entries(struct volume *volume, struct volume_lane *lane,
 /* Writes what is pending: before a commit, and before all entries of a message are asked for. */
 int volume_write_entries(struct volume *volume);
 int volume_fold_refusal(struct volume *volume, struct volume_lane *lane, const struct event *event);
+
+/* ---- volume_row.c ---- */
+
+/* Commitment and link of the lane's next event; the lane's head moves on. */
+int volume_next_link(struct volume *volume, struct volume_lane *lane, const uint8_t *key,
+                     const struct chain_record *record, struct chain_hash *out_commitment,
+                     struct chain_hash *out_link);
 
 enum { VOLUME_IP_TEXT = 46 /* INET6_ADDRSTRLEN */ };
 

@@ -1,0 +1,54 @@
+/* A file of the ledger as the audit reads it. */
+#include "book/audit_impl.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* The columns of events and refusals are in the order of the enums in audit_chain.c. CROSS JOIN
+ * keeps the walk in the order of the first table. */
+static const char *const sql[AUDIT_STATEMENT_COUNT] = {
+    [AUDIT_SQL_LANES] = "SELECT lane, events, head FROM lane",
+    [AUDIT_SQL_EVENTS] =
+        "SELECT e.lane, e.message, e.recipient_index, e.kind, e.time_us, e.next_attempt_us,"
+        " e.station, s.host, s.ip, e.reply, e.status, e.remote_id, e.tls, e.actor_uid, e.detail,"
+        " e.reference, iif(n.message IS NULL, e.key, n.key), e.commitment, e.link,"
+        " n.message IS NOT NULL, n.parent, n.recipient,"
+        " iif(n.original IS 0, n.recipient, n.original), m.sender, m.size_bytes, m.digest,"
+        " m.message_id, m.session, m.helo, m.ip, m.port, m.service, m.protocol, m.tls, m.auth,"
+        " m.uid, m.accepted_us FROM event e"
+        " LEFT JOIN station s ON s.station = e.station"
+        " LEFT JOIN entry n ON n.message = e.message AND n.recipient_index = e.recipient_index"
+        " LEFT JOIN message m ON e.kind = 3 AND m.id = e.message ORDER BY e.seq",
+    [AUDIT_SQL_ENTRIES] = "SELECT n.message, n.recipient_index, n.state, n.since_us,"
+                          " n.next_attempt_us, e.kind, e.time_us, e.next_attempt_us"
+                          " FROM entry n LEFT JOIN event e ON e.message = n.message"
+                          " AND e.recipient_index = n.recipient_index"
+                          " ORDER BY n.message, n.recipient_index, e.seq",
+    [AUDIT_SQL_WAITING] = "SELECT message, recipient_index FROM entry WHERE state = 1",
+    [AUDIT_SQL_ORPHANS] = "SELECT DISTINCT e.message, e.recipient_index FROM event e"
+                          " LEFT JOIN entry n ON n.message = e.message"
+                          " AND n.recipient_index = e.recipient_index"
+                          " WHERE e.message IS NOT NULL AND n.message IS NULL",
+    [AUDIT_SQL_EXPANSIONS] = "SELECT p.message, p.recipient_index FROM entry p WHERE p.state = 4"
+                             " AND NOT EXISTS (SELECT 1 FROM entry c WHERE c.message = p.message"
+                             "  AND c.parent = p.recipient_index)",
+    [AUDIT_SQL_CHILDREN] = "SELECT c.message, c.recipient_index FROM entry c"
+                           " WHERE c.parent IS NOT NULL AND NOT EXISTS (SELECT 1 FROM entry p"
+                           "  WHERE p.message = c.message AND p.recipient_index = c.parent"
+                           "  AND p.state = 4)",
+    [AUDIT_SQL_DAMAGE] = "SELECT 1 FROM damage WHERE file = ?1",
+    [AUDIT_SQL_DELETED] =
+        "SELECT events, head FROM deleted WHERE kind = ?1 AND week = ?2 AND lane = ?3",
+    [AUDIT_SQL_REFUSALS] = "SELECT lane, reference, session, time_us, until_us, count, ip, port,"
+                           " service, helo, tls, auth, sender, recipient, phase, reply, key,"
+                           " commitment, link FROM refusal ORDER BY seq",
+};
+
+int audit_open_file(const char *folder, const char *name, struct db *db)
+{
+    char path[4096];
+
+    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    return db_open(path, DB_READ, sql, AUDIT_STATEMENT_COUNT, db);
+}

@@ -1,0 +1,57 @@
+/* What is off is told by name and counted; how far the audit is, too. */
+#include "book/audit_impl.h"
+
+#include <stdio.h>
+
+static const char *const names[AUDIT_KIND_COUNT] = {
+    [AUDIT_FILE] = "file",
+    [AUDIT_CHAIN] = "chain",
+    [AUDIT_VALUE] = "value",
+    [AUDIT_HEAD] = "head",
+    [AUDIT_STATE] = "state",
+    [AUDIT_ORPHAN] = "orphan",
+    [AUDIT_EXPANSION] = "expansion",
+    [AUDIT_OVERDUE] = "overdue",
+    [AUDIT_NOT_IN_QUEUE] = "not_in_queue",
+    [AUDIT_NOT_IN_BOOK] = "not_in_book",
+    [AUDIT_DAMAGE] = "damage",
+    [AUDIT_CHECKPOINT] = "checkpoint",
+    [AUDIT_ALARM] = "alarm",
+};
+
+const char *audit_kind_name(enum audit_kind kind)
+{
+    return names[kind];
+}
+
+void audit_tell(struct audit *audit, enum audit_kind kind, const struct id *id, uint32_t index,
+                const char *text)
+{
+    struct audit_finding finding = {
+        .kind = kind, .file = audit->file, .recipient_index = index, .text = text};
+
+    if (id)
+        finding.id = *id;
+    audit->counts->findings += kind != AUDIT_ALARM;
+    audit->counts->broken += kind == AUDIT_FILE || kind == AUDIT_CHAIN || kind == AUDIT_VALUE ||
+                             kind == AUDIT_HEAD || kind == AUDIT_CHECKPOINT;
+    audit->options->found(audit->options->arg, &finding);
+}
+
+void audit_progress(struct audit *audit, uint64_t done, uint64_t total)
+{
+    enum { EVERY = 4096 };
+
+    if (audit->options->progress && (done % EVERY == 0 || done == total))
+        audit->options->progress(audit->options->arg, audit->file, done, total);
+}
+
+void audit_tell_damage(struct audit_queue *queue, enum audit_kind kind, const struct id *id,
+                       const char *place, const char *text)
+{
+    struct audit *audit = queue->audit;
+
+    snprintf(audit->file, sizeof(audit->file), "%s", place);
+    audit_tell(audit, kind, id, EVENT_NO_RECIPIENT, text);
+    audit->file[0] = '\0';
+}
