@@ -1,5 +1,5 @@
 /*
- * An answer of the resolver and what it means for mail (HARDENING.md, "Delivery"): only a name
+ * An answer of the resolver and what it means for mail (docs/manual/routing.md): only a name
  * that exists without the record, and a name that doesn't exist, are knowledge. Everything else is
  * a failure that may pass: a broken, refusing, silent or forged name server says nothing about the
  * domain.

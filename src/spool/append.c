@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What the fixed fields of any record take at most, its header included. */
+/* What the fixed fields of any record take at most, its header included; likewise of a
+ * recipient, a status and all alarms of a group. */
 enum { FIXED_BOUND = 512, RECIPIENT_FIXED = 32, STATUS_FIXED = 128, ALARM_BYTES_MAX = 4096 };
 
 struct unit *append_unit_new(enum unit_kind kind, size_t change_count)
@@ -135,6 +136,8 @@ static size_t wishes_bound(const struct envelope *e)
     return bound;
 }
 
+/* How many bytes the records of this acceptance take at most: so that the block has room before
+ * encoding begins, and nothing has to be undone in the middle. */
 static size_t accept_bound(const struct spool_accept *a, size_t extent_count)
 {
     const struct envelope *e = a->envelope;
@@ -252,6 +255,7 @@ int spool_accept(struct spool *spool, const struct spool_accept *a, spool_done_f
         free(unit);
         return r;
     }
+    /* In the index before it is sealed, hidden, so that no second message gets its id. */
     message->flags |= SPOOL_MESSAGE_UNSEALED;
     r = index_add(&spool->index, message);
     if (r < 0) {

@@ -11,8 +11,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Extents of one task, 8 MiB by default: none of them counts before the last is synced. */
 enum { BATCH_WRITES = 32 };
 
+/* An extent that is being filled or waits to be written. */
 struct bulk_write {
     struct list link;
     struct spool_upload *upload;
@@ -21,6 +23,7 @@ struct bulk_write {
     struct recent_extent *memory;
 };
 
+/* Somebody who is told when the disk is as far as this. */
 struct credit {
     struct list link;
     spool_done_fn *done;

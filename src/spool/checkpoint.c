@@ -1,3 +1,8 @@
+/*
+ * The bytes of a checkpoint, and loading one. Loading trusts nothing: parts by checksum, the
+ * manifest by the seal that it names in the log, rows by their own tables. What doesn't fit drops
+ * all of it, and recovery reads the records instead (rule 8).
+ */
 #include "spool/checkpoint.h"
 
 #include <endian.h>

@@ -11,6 +11,8 @@
 
 #include "spool/lane.h"
 
+/* NOTIFIED: a bit beside the state of a recipient. A newer format is no checkpoint to
+ * us, and rebuilt. */
 enum {
     CHECKPOINT_NOTIFIED = 4,
     CHECKPOINT_FORMAT = 2,
@@ -22,6 +24,8 @@ struct checkpoint_concern {
     uint64_t segment;
 };
 
+/* What a log segment's outcomes concern (rule 5b): the records that say so may
+ * lie before `position`. */
 struct checkpoint_segment {
     uint64_t number;
     uint8_t concerns_all;
@@ -29,6 +33,7 @@ struct checkpoint_segment {
     size_t concern_count;
 };
 
+/* A part's size and checksum, so that a part of another checkpoint can't pass for it. */
 struct checkpoint_part {
     uint64_t bytes, sum;
 };
@@ -56,6 +61,7 @@ struct checkpoint_use {
     uint64_t segment, bytes;
 };
 
+/* A message of the index, with the recipients that wait; its segments by number, 0: none. */
 struct checkpoint_row {
     struct id id;
     uint16_t flags;
@@ -90,15 +96,17 @@ extern const struct codec checkpoint_manifest_codec, checkpoint_row_codec, check
 extern const char checkpoint_manifest_name[];
 void checkpoint_part_name(char out[static CHECKPOINT_NAME_BYTES], uint64_t generation, size_t part);
 
-/* The manifest's file: magic, u32 format, fields, u64 checksum. */
+/* The manifest's file: magic, u32 format, fields, u64 checksum. 0 or the buffer's error; of
+ * decoding 0, -EBADMSG, -ENOMEM. */
 int checkpoint_encode_manifest(const struct checkpoint_manifest *manifest, struct buffer *out);
 int checkpoint_decode_manifest(struct span bytes, struct arena *arena,
                                struct checkpoint_manifest *out);
-/* A part's file: u32 length of the names, names, rows. */
+/* A part's file: u32 length of the names, names, rows. 0, -EBADMSG, -ENOMEM; what comes out lies
+ * in `arena` and in `bytes`. */
 int checkpoint_decode_part(struct span bytes, struct arena *arena,
                            struct checkpoint_names *out_names, struct checkpoint_rows *out_rows);
 
-/* Of all its parts. */
+/* What all its parts take on disk. */
 uint64_t checkpoint_bytes(const struct checkpoint_manifest *manifest);
 
 /* For recovery, when the segments are known: 0: the state as of *out_position is loaded. -ENOENT:

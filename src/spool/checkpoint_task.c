@@ -299,12 +299,12 @@ static int note_part(struct checkpoint_work *work, const struct checkpoint_task 
         return -ENOMEM;
     m->parts = parts;
     buffer_append_span(&whole, buffer_span(&task->names));
-    if (buffer_append_span(&whole, buffer_span(&task->rows)) < 0)
-        return -ENOMEM;
-    parts[m->part_count++] =
-        (struct checkpoint_part){.bytes = whole.size, .sum = record_sum(buffer_span(&whole))};
+    int r = buffer_append_span(&whole, buffer_span(&task->rows));
+    if (r == 0)
+        parts[m->part_count++] =
+            (struct checkpoint_part){.bytes = whole.size, .sum = record_sum(buffer_span(&whole))};
     buffer_done(&whole);
-    return 0;
+    return r;
 }
 
 /* What wasn't worth compacting may be by now. */

@@ -1,8 +1,18 @@
+/*
+ * choose ──▶ SCAN (log only: a thread) ──▶ MOVE: load a batch (a thread) ──▶ bulk: copy (a thread)
+ *                  └─ unworthy: end           ▲      │                              │
+ *                                             └──────┴─ moves wait for groups ◀─────┘
+ *                                                       all sealed: end
+ *
+ * One compaction at a time. It is driven by compact_take(), which is asked whenever something
+ * happened that may have made work; what is under way is counted in `outstanding`.
+ */
 #include "spool/compact.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
+/* Messages read by one task, and read but not sealed: their data lies in memory. */
 enum { LOAD_BATCH = 32, LOAD_AHEAD = 128 };
 enum { PAUSES = 30 }; /* after a failure: nobody waits for it, and it reads a whole segment */
 
@@ -205,6 +215,7 @@ static void end(struct spool *spool, struct compaction *c)
     bool went_through = !c->is_unworthy && !c->has_failed;
 
     victim->is_compacting = false;
+    /* Also when it wasn't worth it: a checkpoint lets it be tried again (checkpoint_task.c). */
     victim->was_compacted = !c->has_failed;
     if (c->has_failed)
         spool->task_retry_us[TASK_COMPACT] = spool->now_us + PAUSES * spool->options.retry_us;

@@ -57,6 +57,7 @@ struct compaction {
     bool has_failed;    /* something is left in it that a later try may move */
 };
 
+/* 0 or -ENOMEM. */
 int compact_add_entry(struct compact_entries *entries, const struct compact_entry *entry);
 
 /* compact_scan.c: what the victim holds. */
@@ -68,6 +69,8 @@ int bulk_copy_find(struct spool *spool, const struct segment *segment, struct co
 struct spool_task *bulk_copy_take(struct spool *spool, struct compaction *compaction);
 void move_unpin_extents(struct spool *spool, struct move *move);
 
+/* Gives up a move that isn't in a group: closes its reader, and frees places of copies that no
+ * message refers to. NULL is fine. */
 void move_free(struct spool *spool, struct move *move);
-/* Queues it for a group; counted as outstanding already. */
+/* Queues it for a group, and counts it as outstanding. 0 or -ENOMEM. */
 int restate_new(struct spool *spool, const struct id *id, uint64_t home);

@@ -1,3 +1,7 @@
+/*
+ * Rows in an array, by index, chained from buckets by hash; freed rows are linked and used again.
+ * Names are hashed in lower case, 64 bytes at a time, so equal ones meet whatever their case.
+ */
 #include "spool/domains.h"
 
 #include <errno.h>
@@ -97,6 +101,7 @@ static int add(struct domains *d, struct span name, uint32_t *out_index)
     uint32_t index;
     int r;
 
+    /* One row a bucket on average. */
     if (d->used >= d->bucket_count && (r = grow_buckets(d)) < 0)
         return r;
     char *copy = lower_copy(name);

@@ -23,10 +23,14 @@ struct domains {
 
 enum { DOMAIN_NONE = UINT32_MAX };
 
-/* Counts one use. 0 or -ENOMEM. */
+/* Finds or adds the name and counts one use. 0 or -ENOMEM. */
 int domains_use(struct domains *d, struct span name, uint32_t *out_index);
+/* For an index that has a use already. */
 void domains_use_again(struct domains *d, uint32_t index);
+/* Ends one use; with the last one the name is freed, and the index may become another's. */
 void domains_release(struct domains *d, uint32_t index);
+/* Borrowed until the last use ends; "" for an index that nobody uses. */
 struct span domains_name(const struct domains *d, uint32_t index);
+/* Bytes that all of it takes, near enough for status. */
 size_t domains_memory(const struct domains *d);
 void domains_done(struct domains *d);

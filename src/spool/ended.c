@@ -1,3 +1,8 @@
+/*
+ * The mark of an owner that ended well: a file, written when nothing is under way and removed at
+ * the next start before anything else. Without it the next owner must take every attempt that was
+ * due for one that may have been made (rule 4).
+ */
 #include "spool/lane.h"
 
 #include <errno.h>

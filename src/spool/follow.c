@@ -1,3 +1,13 @@
+/*
+ * The follower walks the chain of segments from its position to the limit. Which segment comes next
+ * only a later header can say, so it looks from the limit's segment back; numbers between two links
+ * belong to spares and to segments that were passed over. Where a segment ends its successor says,
+ * or its trailer, or (for the newest) the limit.
+ *
+ * Segments are renamed and removed by the spool at any time, but only what the book has folded: so
+ * what vanishes under the follower is behind it, unless somebody else took files away. That is a
+ * GAP.
+ */
 #include "spool/follow.h"
 
 #include "spool/mutant.h"
@@ -142,6 +152,7 @@ static int read_header_any(struct spool_follower *f, struct store_segment *handl
     if (f->block_bytes)
         return segment_read_header(f->store->ops, handle, number, f->block_bytes, 0, out,
                                    &is_blank);
+    /* As spool_open() allows. */
     for (uint32_t block = 512; r == -EBADMSG && block <= 65536; block *= 2)
         r = segment_read_header(f->store->ops, handle, number, block, 0, out, &is_blank);
     if (r == 0)
@@ -239,6 +250,7 @@ static int open_segment(struct spool_follower *f)
 
 /* ---- Records ---- */
 
+/* 1: a record for the book; 0: none of these types, or restated, which the book knows. */
 static int decode(struct spool_follower *f, const struct scan_record *record,
                   struct spool_followed *out)
 {
@@ -380,6 +392,7 @@ int spool_follower_next(struct spool_follower *f, struct spool_followed *out)
     struct scan_record record;
     int r = 0;
 
+    /* The last record's memory, and with it all that *out pointed to. */
     arena_clear(&f->arena);
     while (r == 0 && spool_position_compare(f->position, f->limit) < 0) {
         if (!f->handle) {

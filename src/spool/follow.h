@@ -47,7 +47,8 @@ struct spool_followed {
     int64_t time_us; /* EXPAND: acceptance; EVENT, SEAL: when it was written */
 };
 
-/* `from` {0, 0}: the oldest there is. Owns `store` (opened read-only here), also on failure. */
+/* `from` {0, 0}: the oldest there is; else where an earlier `next` said. Owns `store` (opened
+ * read-only here), also on failure. 0 or -errno. */
 int spool_follower_new(struct store *store, struct spool_position from,
                        struct spool_follower **out);
 /* May be read up to here from now on. Limits only grow. */
@@ -57,4 +58,5 @@ void spool_follower_set_limit(struct spool_follower *follower, struct spool_posi
 int spool_follower_next(struct spool_follower *follower, struct spool_followed *out);
 /* Whether what can't be read (EIO) counts as damaged: the book must go on some day. */
 void spool_follower_read_around(struct spool_follower *follower, bool on);
+/* Closes the store. NULL is fine. */
 void spool_follower_free(struct spool_follower *follower);

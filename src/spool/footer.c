@@ -1,3 +1,11 @@
+/*
+ * Entries of the footer are the records' headers and metas as they lie in the segment, with their
+ * offsets: so each still has the checksum that ties it to its place, and a footer can't say what no
+ * record said. Events and seals are left out, since the state doesn't need them.
+ *
+ * The order of writing doesn't matter: footer and trailer become durable with one sync, and without
+ * either, or with half of it, recovery reads the records.
+ */
 #include "spool/footer.h"
 
 #include "spool/lane.h"
@@ -162,6 +170,7 @@ static void close_finish(struct spool *spool, struct spool_task *task, int64_t n
     segment->pins--;
     if (task->error == 0) {
         segment->has_trailer = true;
+        /* Rule 6: it may have been written to. Compaction moves what lives in it. */
     } else if (task->error != -ENOMEM) {
         segment->state = SEGMENT_FAILED;
         append_alarm(spool, SPOOL_ALARM_FAILED, NULL,

@@ -176,6 +176,7 @@ static void fill_front(struct spool *spool, struct list *front)
     move_add_records(spool, front);
 }
 
+/* What found no room in the group: our own records, which are made anew for the next one. */
 static void put_back(struct spool *spool, struct list *front)
 {
     struct list *link;
@@ -196,6 +197,8 @@ struct spool_group *spool_take_group(struct spool *spool, int64_t now_us)
     spool_tell_time(spool, now_us);
     if (spool->in_flight || now_us < spool->retry_at_us || !has_pending(spool))
         return NULL;
+    /* Rule 7: without a segment appends wait; prepare.c makes one or fails what new
+     * mail waits for. */
     if (!spool->open && !spool_next_spare(spool))
         return NULL;
     fill_front(spool, &front);
@@ -269,6 +272,8 @@ void spool_write_group(struct spool_group *group)
     }
     write_seal(group, group->frame + header_bytes);
     parts[count++] = (struct iovec){group->frame + header_bytes, group->end - group->seal_offset};
+    /* One write for headers, records and seal: whether all of it reached the disk the seal's
+     * checksum over the group tells, so nothing has to be synced before it. */
     group->error = group->ops->write(group->segment->handle, write_at, parts, count);
     if (group->error == 0)
         group->error = group->ops->sync(group->segment->handle);
@@ -399,6 +404,7 @@ void spool_finish_group(struct spool *spool, struct spool_group *group, int64_t 
     spool->in_flight = NULL;
     spool->tasks_due = true;
     group->segment->pins--;
+    /* Rule 1: only from here on the group counts, in memory and for who waits. */
     if (group->error == 0)
         apply_group(spool, group);
     else

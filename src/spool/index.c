@@ -1,3 +1,9 @@
+/*
+ * Buckets of handles, chained through the rows' own `next`; a row in no bucket has its own handle
+ * there instead. Rows with one recipient lie in a slab; larger ones are allocated and a slab has
+ * pointers to them, so handles stay 32 bits. Rows of recipients are sorted by index, which replay
+ * and look-ups use.
+ */
 #include "spool/index.h"
 
 #include <assert.h>
@@ -119,6 +125,8 @@ static int fill_row(struct index *index, struct spool_message *message, uint32_t
     return index_set_domain(index, r, address);
 }
 
+/* First the envelope's recipients, then each expansion's children: the order that
+ * numbers them all. */
 static int fill_rows(struct index *index, struct spool_message *message, const bool *closed,
                      const struct envelope *envelope, const struct spool_expansion *expansions,
                      size_t expansion_count, int64_t first_attempt_us)
@@ -456,6 +464,8 @@ int index_expand(struct index *index, struct spool_message *message,
     return 0;
 }
 
+/* The machine of a recipient: WAITING and HELD turn into each other by an administrator's acts,
+ * and both into CLOSED by a final outcome. CLOSED is left by nothing (rule 4). */
 static uint8_t state_after(uint8_t state, uint8_t outcome)
 {
     if (spool_outcome_is_final(outcome))
@@ -471,6 +481,7 @@ static uint8_t state_after(uint8_t state, uint8_t outcome)
     }
 }
 
+/* Who isn't waiting any more doesn't take it over: the use is given back. */
 static void set_domain(struct index *index, struct spool_recipient *r, uint32_t domain)
 {
     domains_release(&index->domains, r ? r->domain : domain);
@@ -499,6 +510,7 @@ struct spool_recipient *index_apply(struct index *index, struct spool_message *m
         message->waiting--;
         return r;
     }
+    /* Absolute values, not steps: applying it twice is applying it once (rule 3). */
     r->attempts = change->attempts;
     r->next_attempt_us = change->next_attempt_us;
     return r;

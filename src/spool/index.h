@@ -96,7 +96,9 @@ int index_expand(struct index *index, struct spool_message *message,
 struct span index_domain_of(struct span address);
 uint32_t index_sender_hash(const struct index *index, struct span sender);
 
+/* 0; -EEXIST when a message of this id is in; -ENOMEM. The row is then the index's. */
 int index_add(struct index *index, struct spool_message *message);
+/* NULL when it isn't in. Also messages that aren't sealed yet: spool_find() leaves these out. */
 struct spool_message *index_find(const struct index *index, const struct id *id);
 /* Tell the processor what will be looked for soon: first the one, and when that is there the other.
  */
@@ -121,5 +123,7 @@ void index_set_extents(struct spool_message *message, struct spool_extents *exte
 struct spool_recipient *index_apply(struct index *index, struct spool_message *message,
                                     const struct index_change *change);
 
+/* Bytes, near enough for status. */
 uint64_t index_memory(const struct index *index);
+/* Frees all rows; the index is as new, with its seed. */
 void index_done(struct index *index);

@@ -30,6 +30,8 @@ struct unit {
     struct index_change changes[]; /* STATUS */
 };
 
+/* Memory in which records are encoded and from which they are written. `used` is a
+ * multiple of 8. */
 struct block {
     struct list link;
     struct list units;
@@ -38,12 +40,17 @@ struct block {
     char data[];
 };
 
-enum { BLOCK_BYTES = 256 * 1024, FREE_BLOCKS_MAX = 32 };
+enum {
+    BLOCK_BYTES = 256 * 1024,
+    FREE_BLOCKS_MAX = 32
+}; /* of these so many are kept for reuse: 8 MiB */
 
 /* ---- A group (group.c) ---- */
 
 enum { GROUP_BLOCKS_MAX = 250 }; /* with headers and seal fewer than any IOV_MAX */
 
+/* From take to finish the writing thread's own, but for the segment's handle and
+ * the blocks' bytes. */
 struct spool_group {
     const struct store_ops *ops;
     struct segment *segment;
@@ -90,6 +97,7 @@ struct alarm {
     bool in_group;
 };
 
+/* For people; what is found after the memory ends is booked all the same. */
 struct damage_list {
     struct spool_damage *rows;
     size_t count;
@@ -168,6 +176,7 @@ struct spool {
 /* What the clock says now. When it was set back, what waits for a time waits no longer than before.
  */
 void spool_tell_time(struct spool *spool, int64_t now_us);
+/* NULL when there is none. Linear, as all walks over segments are. */
 struct segment *spool_segment(const struct spool *spool, enum store_kind kind, uint64_t number);
 /* The segment that a group may start; NULL: none is prepared. */
 bool spool_is_spare(const struct spool *spool, const struct segment *segment);

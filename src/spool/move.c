@@ -1,4 +1,10 @@
-/* MOVED and restated STATUS records: made when a group is taken, applied when it is sealed. */
+/*
+ * MOVED and restated STATUS records: made when a group is taken, applied when it is sealed.
+ *
+ * A MOVED says all of a message as it is when its group is taken; between that and the seal no
+ * other group is in flight, so nothing can change behind it. A restated STATUS does the same for a
+ * message whose MESSAGE record lies elsewhere.
+ */
 #include "spool/compact.h"
 
 #include <errno.h>
@@ -266,6 +272,8 @@ static void apply_move(struct spool *spool, struct segment *segment, struct unit
     struct move *move = unit->move;
     struct spool_message *message = unit->message;
 
+    /* Rule 5b: the old record still exists, and without this one recovery would bring it
+     * back to life. */
     segment_add_concern(segment, index_home(message)->number);
     index_set_home(message, segment, (uint32_t)offset, unit->meta_bytes);
     if (move->extents) {

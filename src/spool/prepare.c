@@ -50,6 +50,7 @@ static void prepare_finish(struct spool *spool, struct spool_task *task, int64_t
     if (task->error)
         segment_free(prepare->segment, spool->ops);
     free(prepare);
+    /* Rule 7: nothing to write to, so who waits for a 250 is told now and not at a time-out. */
     if (spool->prepare_error && !spool->open && !spool_next_spare(spool))
         append_fail_accepts(spool, spool->prepare_error);
 }

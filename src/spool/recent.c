@@ -1,3 +1,8 @@
+/*
+ * A list in the order of writing; the oldest gives its memory to the next upload. The data of an
+ * extent in `kept` doesn't change, so the lock is held for the search and one copy of at most
+ * extent_bytes.
+ */
 #include "spool/recent.h"
 
 #include "spool/spool.h"

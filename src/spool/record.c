@@ -1,3 +1,7 @@
+/*
+ * The codec tables of all records, and their frame. Maxima are those of the structures that they
+ * are made from: a record that we wrote can always be read again.
+ */
 #include "spool/record.h"
 
 #include <endian.h>
@@ -118,6 +122,8 @@ uint64_t record_chain(uint64_t sum, uint64_t header_sum)
     return XXH3_64bits_withSeed(&wire, sizeof(wire), sum);
 }
 
+/* Salt, segment and offset go into the sum but not onto the disk: so a record is valid in
+ * its place only. */
 static uint64_t header_sum(const struct wire_header *wire, const struct record_place *place,
                            uint64_t offset)
 {

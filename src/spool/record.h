@@ -121,6 +121,7 @@ struct record_place {
     uint64_t segment;
 };
 
+/* As it is on disk, in our own byte order. */
 struct record_header {
     uint32_t meta_bytes, data_bytes;
     uint8_t type, version;

@@ -18,6 +18,7 @@
 
 enum { ASIDE_BYTES_MAX = 64 << 20 };
 
+/* A log segment and what its first and last blocks say. */
 struct found {
     struct segment *segment;
     struct segment_header header;
@@ -131,6 +132,7 @@ static int read_header(struct recovery *recovery, struct found *found)
     }
     if (r < 0 && r != -EBADMSG) /* with EIO, too: what can't be read isn't known to be damaged */
         return r;
+    /* Block size is the lane's for ever: offsets of groups depend on it. */
     if (r == 0 && found->header.block_bytes != spool->options.block_bytes)
         return -EPROTONOSUPPORT;
     found->is_used = r == 0;
@@ -160,11 +162,13 @@ static int read_headers(struct recovery *recovery)
 
 /* ---- Where a segment ends ---- */
 
+/* The end of a segment as far as a seal says it. */
 struct seals {
     struct spool_position last_seal;
     uint64_t last_sum, sequence, end;
 };
 
+/* What was seen since the last seal, to be held against what the next one says. */
 struct group_check {
     uint64_t start, sum;
     uint32_t count;

@@ -1,3 +1,8 @@
+/*
+ * A window over the segment, read in large pieces; records are looked at in place. Each record
+ * names its length, so a good one leads to the next; behind a bad one every eighth byte is tried. A
+ * seal's end is rounded up to a block, where the next group starts.
+ */
 #include "spool/scan.h"
 
 #include <errno.h>

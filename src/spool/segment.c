@@ -1,3 +1,8 @@
+/*
+ * Header and trailer are blocks of their own with a magic, a format, their fields and a checksum;
+ * the header stands twice, so that one bad block doesn't cost a segment. In memory: what a segment
+ * holds and which others depend on it.
+ */
 #include "spool/segment.h"
 
 #include <assert.h>
@@ -163,6 +168,8 @@ static int read_one_header(const struct store_ops *ops, struct store_segment *ha
     if ((size_t)n < sizeof(block))
         return -EBADMSG;
     int r = segment_decode_header(span_of(block, sizeof(block)), out);
+    /* Recycling leaves the old header in place: it names another number, so this life
+     * has none yet. */
     if (r == 0 && out->number != number)
         return 1;
     return r == -EBADMSG && is_zero(block, sizeof(block)) ? 1 : r;

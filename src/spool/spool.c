@@ -1,3 +1,7 @@
+/*
+ * The owner's side: open and close, segments by number, what is found damaged, and whether new mail
+ * may come. Each stage of the way to the disk has a file of its own (README.md).
+ */
 #include "spool/lane.h"
 #include "spool/mutant.h"
 
@@ -5,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+/* What a server uses. Tests choose far smaller ones, so that few operations meet every border. */
 const struct spool_options spool_options_default = {
     .segment_bytes = 64ull << 20,
     .bulk_segment_bytes = 64ull << 20,
@@ -36,6 +41,8 @@ static int random_from_kernel(void *arg, void *out, size_t size)
     return getrandom(out, size, 0) == (ssize_t)size ? 0 : -errno;
 }
 
+/* What the formats rely on: offsets of 32 bits, blocks of a power of two, a place
+ * for each extent. */
 static int check_options(const struct spool_options *o)
 {
     uint32_t block = o->block_bytes;
@@ -358,10 +365,12 @@ static bool is_full(int error)
     return error == -ENOSPC || error == -EDQUOT;
 }
 
+/* The worst first: the caller tells one reason. */
 static enum spool_pressure pressure(const struct spool *spool, const char **out_reason)
 {
     const struct spool_options *o = &spool->options;
 
+    /* One failure is answered by another segment; a second one in a row is the disk's. */
     if (spool->failures > 1 ||
         (spool->prepare_error && !is_full(spool->prepare_error) && !spool_next_spare(spool))) {
         *out_reason = "the spool's disk fails";

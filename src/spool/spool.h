@@ -1,7 +1,7 @@
 /*
  * The spool: keeps every accepted message until each of its recipients has its fate, through crash,
- * power cut and failing disk. SPOOL.md's rules are cited as "rule N"; docs/formats/spool.md has the
- * bytes.
+ * power cut and failing disk. The rules in src/spool/README.md are cited as "rule N";
+ * docs/formats/spool.md has the bytes.
  *
  * Promises. A completion with error 0 is called only after the sync that covers its record
  * returned. What is in memory (messages, recipients) is exactly what is sealed on disk: it changes
@@ -139,6 +139,7 @@ struct spool_hooks {
  * Postbuch. A full or failing disk is no error here, but pressure. `options` NULL: the defaults. */
 int spool_open(struct store *store, const struct spool_options *options, int64_t now_us,
                struct spool **out);
+/* Copied; may be set anew at any time. */
 void spool_set_hooks(struct spool *spool, const struct spool_hooks *hooks);
 
 /* Frees all. Appends that aren't sealed get -ECANCELED. No group or task may be in flight, no
@@ -151,6 +152,7 @@ int spool_end(struct spool *spool);
 /* The owner before us had called spool_end(). */
 bool spool_ended_well(const struct spool *spool);
 
+/* NULL when no sealed message of this id waits. */
 struct spool_message *spool_find(struct spool *spool, const struct id *id);
 /* The row of the recipient with this index, NULL when it isn't waiting. */
 struct spool_recipient *spool_find_recipient(struct spool_message *message, uint32_t index);
@@ -176,6 +178,7 @@ void spool_get_counts(const struct spool *spool, struct spool_counts *out);
 /* A listing of all messages by id, so by age. It stays usable while the spool changes: messages
  * that went meanwhile are left out, new ones aren't seen. */
 struct spool_listing;
+/* 0 or -ENOMEM. Takes 10 bytes a message, and for a moment as much again. */
 int spool_listing_new(struct spool *spool, struct spool_listing **out);
 /* The next one, NULL at the end. */
 struct spool_message *spool_listing_next(struct spool_listing *listing);
@@ -235,6 +238,8 @@ int spool_event(struct spool *spool, struct span bytes, spool_done_fn *done, voi
 /* ---- Uploads: bodies that are too large to be inline -------------------------------------------
  */
 
+/* 0 or -ENOMEM. Belongs to the caller until spool_accept() takes it or
+ * spool_upload_free() ends it. */
 int spool_upload_new(struct spool *spool, struct spool_upload **out);
 /* Copies. `done` (may be NULL) is called when the spool is ready for more of this upload, perhaps
  * before the call returns: give the sender its credit then. -EAGAIN: too much is pending. An error
@@ -284,7 +289,8 @@ struct spool_stored {
 };
 
 struct spool_reader;
-/* Pins the message's bytes: they stay where they are until it is closed, whatever happens. */
+/* Pins the message's bytes: they stay where they are until it is closed, whatever happens. 0,
+ * -EBADMSG when the message has no record that could be read, -ENOMEM. */
 int spool_reader_open(struct spool *spool, struct spool_message *message,
                       struct spool_reader **out);
 /* Reads and verifies the envelope (blocks). Borrowed until close. -EBADMSG: damaged. */
@@ -316,6 +322,7 @@ void spool_book_synced(struct spool *spool, struct spool_position position);
 /* ---- Pressure
  * ------------------------------------------------------------------------------------ */
 
+/* Why new mail can't come now. Outcomes still go to the disk: they have the reserve. */
 enum spool_pressure {
     SPOOL_PRESSURE_NONE,
     SPOOL_PRESSURE_BUSY,   /* more is pending than the disk keeps up with: slow down */

@@ -1,7 +1,7 @@
 /*
  * The store: where a lane's segments lie. Every byte that the spool writes or reads goes through
  * this table, so that `file` can be exchanged for `sim` (a disk that forgets, tears and fails) and
- * later for `rados`. SPOOL.md, "The store interface".
+ * later for others, like objects in a cluster.
  *
  * Every operation may block and may be called from any thread, but two operations on one segment
  * never run at the same time except reads. All return 0 (or a count) or -errno; a failed operation

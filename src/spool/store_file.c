@@ -213,6 +213,7 @@ static int segment_of(struct file_store *s, enum store_kind kind, uint64_t numbe
     return 0;
 }
 
+/* A short write goes on where it stopped; what has been written may stay when it fails. */
 static int write_parts(int fd, uint64_t offset, const struct iovec *parts, int count)
 {
     struct iovec rest[PARTS_MAX];
@@ -278,6 +279,7 @@ static int file_create_segment(struct store *store, enum store_kind kind, uint64
     int r;
 
     segment_name(name, kind, number);
+    /* Made under another name: a start after a crash finds whole segments only. */
     snprintf(unfinished, sizeof(unfinished), "new-%s", name);
     int fd =
         openat(s->folder_fd, unfinished, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -286,6 +288,7 @@ static int file_create_segment(struct store *store, enum store_kind kind, uint64
     r = make_room(fd, kind, size_bytes);
     if (r == 0)
         r = segment_of(s, kind, number, fd, &segment);
+    /* Never over another segment, whatever number was asked for. */
     if (r == 0 && renameat2(s->folder_fd, unfinished, s->folder_fd, name, RENAME_NOREPLACE) < 0)
         r = -errno;
     if (r == 0)

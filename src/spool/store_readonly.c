@@ -1,3 +1,8 @@
+/*
+ * Opens, lists and reads as the inner store does. Of what recovery changes, marks and names are
+ * said to be done (recovery goes on as if they were), while what would need room or write to a
+ * segment fails with -EROFS, which recovery bears (rule 7).
+ */
 #include "spool/store.h"
 
 #include "base/list.h"

@@ -70,6 +70,7 @@ void spool_finish_task(struct spool *spool, struct spool_task *task, int64_t now
 {
     spool_tell_time(spool, now_us);
     spool->task_in_flight[task->kind] = false;
+    /* A kind that failed pauses: a full disk must not be asked again in each turn of the loop. */
     if (task->error)
         spool->task_retry_us[task->kind] = now_us + spool->options.retry_us;
     spool->tasks_due = true;

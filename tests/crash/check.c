@@ -1,4 +1,4 @@
-/* What the spool shows, against what the model knows (SPOOL.md, "Rules"). */
+/* What the spool shows, against what the model knows (the rules of src/spool/README.md). */
 #include "world.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* What a damaged byte belongs to, and so what may come of it (SPOOL.md rule 8). */
+/* What a damaged byte belongs to, and so what may come of it (rule 8 of src/spool/README.md). */
 #pragma once
 
 #include "world.h"

@@ -177,7 +177,7 @@ static void expands_once(void **state)
     index_done(&index);
 }
 
-/* SPOOL.md: under 150 bytes for a message with one waiting recipient, malloc's own included. */
+/* Under 150 bytes for a message with one waiting recipient, malloc's own included. */
 static void is_small(void **state)
 {
     (void)state;
