@@ -61,6 +61,17 @@ int buffer_append_byte(struct buffer *b, char byte)
     return buffer_append(b, &byte, 1);
 }
 
+static char hex_digit(unsigned value, char ten)
+{
+    return (char)(value < 10 ? '0' + (int)value : ten + (int)value - 10);
+}
+
+int buffer_append_hex(struct buffer *b, unsigned char byte, char ten)
+{
+    const char digits[] = {hex_digit(byte >> 4, ten), hex_digit(byte & 15, ten)};
+    return buffer_append(b, digits, sizeof(digits));
+}
+
 int buffer_vprintf(struct buffer *b, const char *format, va_list args)
 {
     /* Twice formatted: once to measure, so that no text is ever cut. */

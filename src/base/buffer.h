@@ -24,6 +24,8 @@ struct buffer {
 int buffer_append(struct buffer *b, const void *data, size_t size);
 int buffer_append_span(struct buffer *b, struct span s);
 int buffer_append_byte(struct buffer *b, char byte);
+/* The byte as two digits; `ten` is 'a' or 'A'. */
+int buffer_append_hex(struct buffer *b, unsigned char byte, char ten);
 /* The text without a NUL. It needs room for one all the same, so a text that would fill the limit
  * to its last byte fails. */
 int buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -63,10 +63,12 @@ int printable_append(struct buffer *b, struct span s)
         size_t size = printable_plain_size(s);
         if (size == 0)
             size = printable_char_size(s);
-        if (size)
+        if (size) {
             buffer_append(b, s.data, size);
-        else
-            buffer_printf(b, "\\x%02x", (unsigned)(unsigned char)s.data[0]);
+        } else {
+            buffer_append_span(b, SPAN("\\x"));
+            buffer_append_hex(b, (unsigned char)s.data[0], 'a');
+        }
         s = span_from(s, size ? size : 1);
     }
     return buffer_error(b);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-enum { SLOTS = 1 << 15, TEXT_MAX = 512 };
+enum { BLOCK_SLOTS = 64, BLOCKS = 512, TEXT_MAX = 512 };
 
 struct slot {
     char *text;
@@ -12,8 +12,9 @@ struct slot {
     int64_t row;
 };
 
+/* A volume that sees few texts makes few blocks. */
 struct intern {
-    struct slot slots[SLOTS];
+    struct slot *blocks[BLOCKS];
 };
 
 int intern_new(struct intern **out)
@@ -22,38 +23,56 @@ int intern_new(struct intern **out)
     return *out ? 0 : -ENOMEM;
 }
 
+static void free_block(struct slot *block)
+{
+    for (size_t i = 0; block && i < BLOCK_SLOTS; i++)
+        free(block[i].text);
+    free(block);
+}
+
 void intern_free(struct intern *intern)
 {
-    for (size_t i = 0; intern && i < SLOTS; i++)
-        free(intern->slots[i].text);
+    for (size_t i = 0; intern && i < BLOCKS; i++)
+        free_block(intern->blocks[i]);
     free(intern);
 }
 
-static size_t slot_of(struct span text)
+/* Where a text's slot is: in which block, and at which place of it. */
+struct place {
+    size_t block, at;
+};
+
+static struct place place_of(struct span text)
 {
-    return XXH3_64bits(text.data, text.size) % SLOTS;
+    uint64_t hash = XXH3_64bits(text.data, text.size);
+    return (struct place){hash / BLOCK_SLOTS % BLOCKS, hash % BLOCK_SLOTS};
 }
 
 int64_t intern_find(const struct intern *intern, struct span text)
 {
-    const struct slot *slot = &intern->slots[slot_of(text)];
+    struct place place = place_of(text);
+    const struct slot *block = intern->blocks[place.block];
 
-    if (!slot->text || !span_equal(span_of(slot->text, slot->size), text))
+    if (!block || !block[place.at].text ||
+        !span_equal(span_of(block[place.at].text, block[place.at].size), text))
         return 0;
-    return slot->row;
+    return block[place.at].row;
 }
 
 void intern_remember(struct intern *intern, struct span text, int64_t row)
 {
-    struct slot *slot = &intern->slots[slot_of(text)];
+    struct place place = place_of(text);
+    struct slot **block = &intern->blocks[place.block];
 
     if (text.size > TEXT_MAX)
         return;
-    char *copy = malloc(text.size + 1);
+    if (!*block)
+        *block = calloc(BLOCK_SLOTS, sizeof(**block));
+    char *copy = *block ? malloc(text.size + 1) : NULL;
     if (!copy)
         return;
     if (text.size)
         memcpy(copy, text.data, text.size);
-    free(slot->text);
-    *slot = (struct slot){copy, text.size, row};
+    free((*block)[place.at].text);
+    (*block)[place.at] = (struct slot){copy, text.size, row};
 }

@@ -40,7 +40,7 @@ void marks_done(struct marks *marks)
 static void append_hex(struct buffer *out, const uint8_t *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++)
-        buffer_printf(out, "%02x", bytes[i]);
+        buffer_append_hex(out, bytes[i], 'a');
 }
 
 static int parse_hex(struct span text, uint8_t *out, size_t size)

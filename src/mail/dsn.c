@@ -123,10 +123,10 @@ int dsn_xtext_encode(struct span text, struct buffer *out)
 {
     for (size_t i = 0; i < text.size; i++) {
         char c = text.data[i];
-        if (c > ' ' && c <= '~' && c != '+' && c != '=')
-            buffer_append_byte(out, c);
-        else
-            buffer_printf(out, "+%02X", (unsigned char)c);
+        bool plain = c > ' ' && c <= '~' && c != '+' && c != '=';
+        buffer_append_byte(out, plain ? c : '+');
+        if (!plain)
+            buffer_append_hex(out, (unsigned char)c, 'A');
     }
     return buffer_error(out);
 }

@@ -30,10 +30,9 @@ int quoted_printable_append(struct buffer *out, struct span text)
             buffer_append_span(out, SPAN("=\r\n"));
             column = 0;
         }
-        if (width == 1)
-            buffer_append_byte(out, (char)c);
-        else
-            buffer_printf(out, "=%02X", c);
+        buffer_append_byte(out, width == 1 ? (char)c : '=');
+        if (width > 1)
+            buffer_append_hex(out, c, 'A');
         column += width;
     }
     return buffer_error(out);

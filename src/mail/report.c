@@ -214,11 +214,14 @@ static void tell(const struct report *r, const char *postmaster, const struct me
 /* `utf8`: may be as it is; else its bytes beyond ASCII are escaped as controls are. */
 static void put_printable(struct buffer *out, struct span text, bool utf8)
 {
-    for (; text.size && !utf8; text = span_from(text, 1)) {
-        if ((unsigned char)text.data[0] < 0x80)
-            printable_append(out, span_first(text, 1));
-        else
-            buffer_printf(out, "\\x%02x", (unsigned char)text.data[0]);
+    for (size_t size; text.size && !utf8; text = span_from(text, size)) {
+        size = printable_plain_size(text);
+        printable_append(out, span_first(text, size));
+        if (size)
+            continue;
+        size = 1;
+        buffer_append_span(out, SPAN("\\x"));
+        buffer_append_hex(out, (unsigned char)text.data[0], 'a');
     }
     printable_append(out, text);
 }

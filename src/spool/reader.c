@@ -307,13 +307,24 @@ static struct segment *pinned_segment(const struct spool_reader *reader, uint64_
     return NULL;
 }
 
-static int read_extent_into(struct spool_reader *reader, size_t index, char *to)
+/* NULL: it lies in no segment. */
+static struct segment *segment_of(const struct spool_reader *reader,
+                                  const struct record_extent *extent)
 {
-    const struct record_extent *extent = &reader->meta.extents[index];
     struct segment *segment = pinned_segment(reader, extent->segment);
 
     if (!segment || extent->offset > segment->size_bytes ||
         extent->bytes > segment->size_bytes - extent->offset)
+        return NULL;
+    return segment;
+}
+
+static int read_extent_into(struct spool_reader *reader, size_t index, char *to)
+{
+    const struct record_extent *extent = &reader->meta.extents[index];
+    struct segment *segment = segment_of(reader, extent);
+
+    if (!segment)
         return damaged(reader);
     return reader_read_verified(reader, segment, extent->offset, to, extent->bytes, extent->sum);
 }
@@ -325,6 +336,8 @@ static int read_extent(struct spool_reader *reader, size_t index)
     if (index == reader->extent_index)
         return 0;
     reader->extent_index = SIZE_MAX;
+    if (!segment_of(reader, &reader->meta.extents[index])) /* no memory for what can't be there */
+        return damaged(reader);
     if (reader->extent_room < bytes || !reader->extent) {
         free(reader->extent);
         reader->extent = spool_memory(bytes);

@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include <errno.h>
+#include <stdio.h>
 
 static void grows_and_consumes(void **state)
 {
@@ -31,9 +32,28 @@ static void limit_is_sticky(void **state)
     assert_int_equal(b.limit, 5);
 }
 
+static void hex_of_any_byte(void **state)
+{
+    struct buffer b = BUFFER_INIT;
+
+    for (unsigned byte = 0; byte < 256; byte++) {
+        char lower[3], upper[3];
+        snprintf(lower, sizeof(lower), "%02x", byte);
+        snprintf(upper, sizeof(upper), "%02X", byte);
+        buffer_clear(&b);
+        assert_int_equal(buffer_append_hex(&b, (unsigned char)byte, 'a'), 0);
+        assert_span(buffer_span(&b), lower);
+        buffer_clear(&b);
+        assert_int_equal(buffer_append_hex(&b, (unsigned char)byte, 'A'), 0);
+        assert_span(buffer_span(&b), upper);
+    }
+    buffer_done(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(grows_and_consumes),
+                                       cmocka_unit_test(hex_of_any_byte),
                                        cmocka_unit_test(limit_is_sticky)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
