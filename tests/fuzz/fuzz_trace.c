@@ -6,7 +6,7 @@
 #include "book/trace.h"
 #include <jansson.h>
 
-enum { ENTRIES_MAX = 4, EVENTS_MAX = 4 };
+enum { ENTRIES_MAX = 4, EVENTS_MAX = 4, TEXT_MAX = 300 };
 
 static int64_t take_time(struct span *in)
 {
@@ -21,7 +21,7 @@ static int64_t take_time(struct span *in)
 
 static struct span take_text(struct span *in, struct arena *arena)
 {
-    struct span text = fuzz_take_span(in, arena, 4096);
+    struct span text = fuzz_take_span(in, arena, TEXT_MAX);
     return text.size ? text : span_of(NULL, 0); /* erased */
 }
 
