@@ -1,3 +1,7 @@
+/*
+ * Each check looks at the whole structure and says what is wrong and how to mend it, at the place
+ * of the key. `whole` keeps a value that was dropped for an error from being reported as missing.
+ */
 #include "conf/check.h"
 
 #include "conf/tree.h"
@@ -80,6 +84,7 @@ static void check_listeners(struct check *k)
     }
 }
 
+/* "%%" is a percent and hides what follows it. */
 static bool has_mark(struct span template, char mark)
 {
     for (size_t i = 0; i + 1 < template.size; i++)

@@ -6,6 +6,7 @@
 
 #include "conf/conf.h"
 
+/* Adds to `problems`; changes nothing else. The other two are parts of it. */
 void conf_check(const struct conf *c, struct conf_problems *problems);
 
 /* check_names.c: names that are in the file more than once, also in different case. */

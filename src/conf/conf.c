@@ -1,3 +1,7 @@
+/*
+ * From a file to a checked struct conf: tree, schema, checks, and at last the parts, cut and
+ * encoded for the sake of their sizes. Everything lies in one arena, which the configuration owns.
+ */
 #include "conf/conf.h"
 
 #include "conf/check.h"
@@ -7,6 +11,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+/* Far over what a file of the largest size makes; a bound all the same. */
 enum { MEMORY_MAX = 256 * 1024 * 1024 };
 
 /* A part that doesn't fit its message would stop the server at its start. */

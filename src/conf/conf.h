@@ -74,6 +74,8 @@ struct conf_users {
     struct span mailbox;   /* mailbox; owns virtual mailboxes */
 };
 
+/* All of it, typed. Spans and lists lie in `arena`; 0 and "" stand where nothing was set and
+ * there is no default. */
 struct conf {
     struct arena arena;
     struct span file;   /* as the user named it */
@@ -110,6 +112,7 @@ int conf_parse(struct span text, struct span file, struct span folder,
 
 /* Opens and parses a file. Also the error of open(2) or read(2), reported in `problems` too. */
 int conf_load(const char *path, struct conf_problems *problems, struct conf *out);
+/* Frees all; also good for an empty one. */
 void conf_done(struct conf *c);
 
 /* What ./run starts with: domain postbuch.test with alice and bob, MX on 127.0.0.1:2525, everything

@@ -1,3 +1,7 @@
+/*
+ * The configuration of a server for trying out. Files are made with O_EXCL: what is there is never
+ * overwritten, so ./run may be called again.
+ */
 #include "conf/conf.h"
 
 #include "base/fd.h"

@@ -1,3 +1,7 @@
+/*
+ * Every failure becomes a problem in words, with what to do about it; the number is only for the
+ * caller.
+ */
 #include "conf/file.h"
 
 #include <errno.h>

@@ -1,3 +1,8 @@
+/*
+ * The tables that are the file's grammar: each key with its type, bounds and place, so that the
+ * manual, the checks and the structure can be held against one list. Bounds are what the rest of
+ * the server is built for; defaults stand in conf_set_defaults().
+ */
 #include "conf/keys.h"
 
 #include "conf/route_keys.h"

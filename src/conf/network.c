@@ -151,6 +151,7 @@ bool conf_network_contains(const struct conf_network *network,
     return memcmp(masked, network->ip, sizeof(masked)) == 0;
 }
 
+/* Linear: at most CONF_NETWORKS_MAX, asked once a client. */
 bool conf_networks_contain(const struct conf_network *networks, size_t count,
                            const uint8_t ip[static CONF_IP_BYTES])
 {

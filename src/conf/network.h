@@ -8,6 +8,7 @@
 
 #include "base/span.h"
 
+/* With NULs: the longest texts. */
 enum { CONF_IP_BYTES = 16, CONF_IP_TEXT = 48, CONF_NETWORK_TEXT = 52 };
 
 struct conf_network {
@@ -15,6 +16,7 @@ struct conf_network {
     uint8_t prefix;            /* 0…128; an IPv4 network has 96 more than its text says */
 };
 
+/* A place to listen or to connect to; the port in the machine's own order. */
 struct conf_address {
     uint8_t ip[CONF_IP_BYTES];
     uint16_t port;
@@ -22,6 +24,7 @@ struct conf_address {
 
 /* "192.0.2.7" or "2001:db8::1", without brackets or zone. */
 int conf_ip_parse(struct span text, uint8_t out_ip[static CONF_IP_BYTES]);
+/* The shortest spelling, IPv4 in its own; with a NUL. */
 void conf_ip_format(const uint8_t ip[static CONF_IP_BYTES], char out[static CONF_IP_TEXT]);
 bool conf_ip_is_v4(const uint8_t ip[static CONF_IP_BYTES]);
 /* 0.0.0.0 or :: */

@@ -1,3 +1,6 @@
+/*
+ * Shared by the file's keys and by `postbuch queue reroute`: one grammar, one canonical form.
+ */
 #include "conf/next_hop.h"
 
 #include "conf/network.h"

@@ -1,3 +1,7 @@
+/*
+ * The wire form of the parts. Nothing is kept from one version to the next: supervisor and
+ * processes are always of the same one.
+ */
 #include "conf/part.h"
 
 /* Longest time that any setting may name: ten years. */

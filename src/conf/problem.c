@@ -1,3 +1,7 @@
+/*
+ * Problems in an array of fixed size; their texts in an arena with a limit, since a bad file of a
+ * megabyte may have a hundred thousand faults.
+ */
 #include "conf/problem.h"
 
 #include <stdarg.h>

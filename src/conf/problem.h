@@ -31,6 +31,7 @@ struct conf_problems {
     size_t error_count, warning_count; /* also those that are not kept */
 };
 
+/* Some 10 KB in itself, texts aside. */
 void conf_problems_init(struct conf_problems *p);
 void conf_problems_done(struct conf_problems *p);
 

@@ -1,3 +1,8 @@
+/*
+ * The walker. It reads on after each fault, so that all are reported at once; a value that doesn't
+ * fit leaves its member as it was, which is the default. Reader functions return false when they
+ * have reported something.
+ */
 #include "conf/schema.h"
 
 #include "conf/network.h"
@@ -392,6 +397,7 @@ static void read_key(struct conf_reader *r, const struct conf_key *k, const stru
     }
 }
 
+/* The nearest key within a third of the letters is what was probably meant. */
 static void report_unknown(struct conf_reader *r, const struct conf_schema *s,
                            const struct conf_node *n)
 {

@@ -1,3 +1,8 @@
+/*
+ * libyaml's events, with a stack of open lists and maps: no recursion, and nothing is kept of a
+ * document but what tree.h names. Faults that leave a tree (duplicate keys, control characters)
+ * make the node BAD; those that don't stop the reading.
+ */
 #include "conf/tree.h"
 
 #include <errno.h>

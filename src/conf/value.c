@@ -1,3 +1,6 @@
+/*
+ * Numbers with units. Arithmetic that overflows is -ERANGE, never a smaller value.
+ */
 #include "conf/value.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * A reader over lines, with the place of each piece, since what is wrong is reported where it
+ * stands. Addresses go to a sink one by one: a file of any size is never held as a list.
+ */
 #include "people/aliases.h"
 
 #include "people/lines.h"

@@ -20,6 +20,7 @@ struct aliases_sink {
     void (*target)(void *owner, const struct address *target, bool direct, struct conf_place place);
 };
 
-/* Reads the file; what is wrong goes to `problems`, the rest to the sink. */
+/* Reads the file; what is wrong goes to `problems`, the rest to the sink. Whoever gets an
+ * address copies what he keeps. */
 void aliases_read(struct span text, struct span file, struct conf_problems *problems,
                   const struct aliases_sink *sink);

@@ -1,4 +1,11 @@
-/* Makes the table from the files. */
+/*
+ * Makes the table from the files: users first, then aliases, which may be users too (a copy to
+ * oneself); then the roles that must exist; then each target is told whom it means. Only when all
+ * names are known can circles and dead ends be looked for (check.c).
+ *
+ * Errors are gathered, and a table with errors is thrown away as a whole: an alias that was dropped
+ * for an error would be a black hole.
+ */
 #include "people/internal.h"
 
 #include "people/aliases.h"
@@ -211,6 +218,8 @@ static void on_target(void *owner, const struct address *a, bool direct, struct 
 
 /* ---- postmaster and abuse: they always exist (RFC 5321 4.5.1, RFC 2142) ---- */
 
+/* Who gets the mail of a role that nobody has: the configured postmaster, or the domain's first
+ * user, or the first user of any domain; "" when there is nobody at all. */
 static struct span stand_in(const struct builder *b, size_t domain)
 {
     const struct people *p = b->people;

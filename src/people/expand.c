@@ -1,3 +1,7 @@
+/*
+ * Breadth first over a list of aliases found so far: no recursion, each alias and each user once,
+ * so circles end by themselves. Bounded by results and by steps, whichever comes first.
+ */
 #include "people/internal.h"
 
 #include <errno.h>
@@ -51,6 +55,7 @@ static void add_user(struct expansion *e, uint32_t handle)
         add_result(e, people_person(e->people, handle)->address);
 }
 
+/* Linear: bounded by PEOPLE_EXPANSION_MAX, and foreign addresses have no handle to mark. */
 static void add_foreign(struct expansion *e, struct span address)
 {
     for (size_t i = 0; i < e->result_count; i++)
@@ -66,6 +71,7 @@ static void follow(struct expansion *e, uint32_t from, const struct people_targe
     if (t->person == 0)
         return;
     const struct person *to = people_person(e->people, t->person);
+    /* "\name", a copy to oneself, or somebody without aliases: here it ends in a mailbox. */
     bool mailbox = t->direct || t->person == from || !to->targets;
     if (!mailbox)
         add_alias(e, t->person);

@@ -1,3 +1,7 @@
+/*
+ * For `postbuch check-config` and a reload: the same table is made as the directory will make, from
+ * the files by their paths, and dropped. The directory itself gets open files.
+ */
 #include "conf/file.h"
 #include "people/people.h"
 #include "people/users_edit.h"

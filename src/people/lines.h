@@ -8,6 +8,7 @@ struct lines {
     uint32_t number; /* of the line just given, from 1 */
 };
 
+/* The next line without its end; false at the text's end. A last line without an end counts. */
 static inline bool lines_next(struct lines *lines, struct span *out_line)
 {
     if (lines->rest.size == 0)

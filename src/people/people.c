@@ -1,3 +1,7 @@
+/*
+ * The table and its look-ups: persons by (domain, local part), domains by name. It never changes
+ * once it was made, so pointers into it live as long as it.
+ */
 #include "people/internal.h"
 
 #include <errno.h>
@@ -66,6 +70,7 @@ uint32_t people_resolve(const struct people *p, struct span local, uint32_t doma
     uint32_t found = people_lookup(p, local, domain_index);
     ptrdiff_t plus = span_find(local, '+');
 
+    /* A name with a "+" in it that is listed as such goes before user+extension. */
     if (found == 0 && plus > 0)
         found = people_lookup(p, span_first(local, (size_t)plus), domain_index);
     return found;

@@ -30,6 +30,7 @@ struct people_file {
  * of the arguments is kept. 0, also with warnings; -EINVAL with errors in `problems`; -ENOMEM. */
 int people_new(const struct conf_directory *part, const struct people_file *files,
                size_t file_count, struct conf_problems *problems, struct people **out);
+/* NULL is fine. All addresses that it gave out are gone. */
 void people_free(struct people *people);
 
 /* Reads the files that a configuration names and checks what they hold together; the table is

@@ -1,3 +1,7 @@
+/*
+ * One line at a time, so that an editor of the file (users_edit.c) reads it exactly as the server
+ * does.
+ */
 #include "people/users.h"
 
 #include "people/lines.h"

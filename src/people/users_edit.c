@@ -1,3 +1,7 @@
+/*
+ * The text is copied line by line; only the lines of the address in question are left out or
+ * written anew, so everything that we don't understand stays as somebody wrote it.
+ */
 #include "people/users_edit.h"
 
 #include "people/lines.h"

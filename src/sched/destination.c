@@ -1,3 +1,8 @@
+/*
+ * Destinations by name and lane, and where each one is: in its lane's ring when something of it may
+ * go now, among those that wait for its site, or among the unused. destination_update() is the one
+ * place that decides this, from counts and the site.
+ */
 #include "sched/internal.h"
 
 #include <stdlib.h>

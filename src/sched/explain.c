@@ -1,3 +1,7 @@
+/*
+ * What people ask: why is it still here, until when. Derived from the state at the moment of
+ * asking, so that nothing needs to be kept for it but the last trouble in words.
+ */
 #include "sched/internal.h"
 
 static enum sched_wait why_ready(const struct site *site)

@@ -1,3 +1,7 @@
+/*
+ * A flow is the list of ready items of one sender to one destination, through the items themselves.
+ * It is found by hash, exists while it has items, and takes its turn among its destination's flows.
+ */
 #include "sched/internal.h"
 
 #include <errno.h>

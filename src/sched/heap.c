@@ -1,3 +1,7 @@
+/*
+ * Keys and handles in two arrays: sifting compares keys only, which lie together. Whoever is moved
+ * is told its new position by `moved`, so removing from the middle needs no search.
+ */
 #include "sched/heap.h"
 
 #include <assert.h>

@@ -16,9 +16,11 @@ struct heap {
 
 void heap_init(struct heap *heap, void (*moved)(void *arg, uint32_t handle, uint32_t position),
                void *arg);
+/* Frees the memory; the heap is empty and may be used again. */
 void heap_done(struct heap *heap);
 /* Makes room for `count` entries, so that adding them can't fail. 0 or -ENOMEM. */
 int heap_reserve(struct heap *heap, uint32_t count);
 /* There must be room. */
 void heap_add(struct heap *heap, int64_t key, uint32_t handle);
+/* The entry at this position, as `moved` last told it. */
 void heap_remove(struct heap *heap, uint32_t position);

@@ -1,3 +1,7 @@
+/*
+ * All differences saturate and all results are clamped: times come from records, which may be
+ * damaged, and from clocks, which may be set to any year.
+ */
 #include "sched/retry.h"
 
 static int64_t clamp(int64_t value, int64_t low, int64_t high)

@@ -1,3 +1,9 @@
+/*
+ * Items and their states. Each change of state is leave_state() and enter_state(): the first takes
+ * the item out of heap, flow, window or list, the second counts it and puts its destination where
+ * it now belongs. What can fail for want of memory happens before anything is changed, or ends in a
+ * pause.
+ */
 #include "sched/internal.h"
 
 #include <assert.h>
@@ -167,6 +173,7 @@ int sched_add(struct sched *s, const struct sched_entry *entry, int64_t now_ms, 
     uint32_t destination = destination_get(s, entry->destination, entry->lane);
     uint32_t handle = destination ? slab_alloc(&s->items) : 0;
 
+    /* Room in the heap for every item there is: so that pausing one can never fail. */
     if (handle && heap_reserve(&s->paused_items, s->items.count) < 0) {
         slab_free(&s->items, handle);
         handle = 0;

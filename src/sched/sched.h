@@ -50,6 +50,7 @@ struct sched_config {
 
 enum sched_state { SCHED_PAUSED = 1, SCHED_READY, SCHED_ACTIVE, SCHED_HELD, SCHED_STATE_COUNT };
 
+/* 0 or -ENOMEM. `config` is copied. */
 int sched_new(const struct sched_config *config, struct sched **out);
 void sched_free(struct sched *sched);
 /* New times for pauses from now on; deadlines of known items stay. */
@@ -71,6 +72,7 @@ int sched_add(struct sched *sched, const struct sched_entry *entry, int64_t now_
               uint32_t *out_item);
 /* Forgets an item in any state. */
 void sched_remove(struct sched *sched, uint32_t item, int64_t now_ms);
+/* What sched_entry.owner was. */
 void *sched_owner(const struct sched *sched, uint32_t item);
 
 /* The next item to attempt from one of `lanes` (a bit each; they take turns), now ACTIVE; 0 when
@@ -142,6 +144,7 @@ struct sched_explanation {
         why; /* its own last trouble, or its destination's while it waits for that; or empty */
 };
 
+/* Spans in *out are borrowed until the next call that changes anything. */
 void sched_explain(const struct sched *sched, uint32_t item, struct sched_explanation *out);
 
 struct sched_destination_info {
@@ -160,4 +163,5 @@ struct sched_counters {
     uint32_t destinations, destinations_pausing;
 };
 
+/* All items by state, over all lanes. */
 void sched_count(const struct sched *sched, struct sched_counters *out);

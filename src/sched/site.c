@@ -1,3 +1,8 @@
+/*
+ * A site's window and health: grown by successes, halved by its own trouble, and a pause when
+ * trouble goes on. Which destinations share a site is only learnt when one of them was attempted
+ * (sched_group()); until then each has its own.
+ */
 #include "sched/internal.h"
 
 #include <stdlib.h>
