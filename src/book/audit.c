@@ -1,3 +1,8 @@
+/*
+ * One run: file by file, the newest week first, each within one read transaction, so that it is
+ * seen as of one commit. Rows are walked, not gathered: only what waits and what is late is kept in
+ * memory.
+ */
 #include "book/audit.h"
 
 #include "book/audit_impl.h"

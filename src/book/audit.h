@@ -37,6 +37,7 @@ enum audit_kind {
 /* The word for --json ("chain"). */
 const char *audit_kind_name(enum audit_kind kind);
 
+/* Borrowed for the call of `found`. */
 struct audit_finding {
     enum audit_kind kind;
     const char *file;         /* name of the ledger's file, or "" */
@@ -91,6 +92,7 @@ struct audit_options {
     int (*look_at_queue)(void *arg, struct audit_queue *out);
 };
 
+/* The sum of the run: both sides of the law, and how much was looked at. */
 struct audit_counts {
     uint64_t accepted;
     uint64_t states[RECIPIENT_STATE_COUNT];

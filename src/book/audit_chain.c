@@ -1,3 +1,8 @@
+/*
+ * Each row of events or refusals is made again into the record that the fold had, and its
+ * commitment and link are computed anew. A value that was erased has neither value nor key: its
+ * commitment is then taken as stored, which is what it is for.
+ */
 #include "book/audit_impl.h"
 
 #include "base/clock.h"
@@ -7,6 +12,7 @@
 
 /* ---- lanes ---- */
 
+/* A lane's chain: as computed so far, and as its end is noted in the file. */
 struct lane_check {
     uint32_t lane;
     struct chain_hash running, noted;

@@ -1,3 +1,7 @@
+/*
+ * Entries with their events in one ordered walk: the state is made anew by entry_state.h and held
+ * against the row. Then what belongs together, by queries that give only what is off.
+ */
 #include "book/audit_impl.h"
 #include "book/entry_state.h"
 

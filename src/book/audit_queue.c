@@ -1,3 +1,7 @@
+/*
+ * The queue is a moving target: a difference counts when it is there in two looks, each of which
+ * asks the queue first and reads the book after it has caught up.
+ */
 #include "book/audit_impl.h"
 
 #include <errno.h>

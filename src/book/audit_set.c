@@ -1,3 +1,7 @@
+/*
+ * Sorted arrays: ten million recipients are some hundred megabytes for as long as the audit runs,
+ * and a comparison is one pass over both.
+ */
 #include "book/audit.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * The bytes that are hashed: the table of plain fields is the format, so its order may never
+ * change.
+ */
 #include "book/chain.h"
 
 #include "base/buffer.h"

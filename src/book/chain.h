@@ -64,11 +64,15 @@ struct chain_record {
 
 struct chain;
 
+/* 0 or -ENOMEM. One serves any number of chains, one call at a time. */
 int chain_new(struct chain **out);
 void chain_free(struct chain *chain);
 
+/* What stands before a chain's first link. 0 or -EIO (libcrypto failed); the same for
+ * the next two. */
 int chain_first(struct chain *chain, enum week_kind kind, int week, uint32_t lane,
                 struct chain_hash *out);
+/* `key`: of the recipient or event, the ENVELOPE_KEY_BYTES that erasing deletes. */
 int chain_commit(struct chain *chain, const uint8_t key[ENVELOPE_KEY_BYTES],
                  const struct chain_record *record, struct chain_hash *out);
 int chain_link(struct chain *chain, const struct chain_hash *before,

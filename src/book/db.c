@@ -65,6 +65,7 @@ static char *uri_of(const char *path, const char *query)
     return uri;
 }
 
+/* A busy time-out of five seconds: the only other writer is a checkpoint of the same file. */
 static int open_uri(const char *path, const char *query, int flags, sqlite3 **out)
 {
     char *uri = uri_of(path, query);

@@ -25,6 +25,7 @@ enum db_mode { DB_WRITE, DB_READ };
  * the file is never changed, and it also opens where this user may only read it. */
 int db_open(const char *path, enum db_mode mode, const char *const *sql, size_t sql_count,
             struct db *out);
+/* Finalizes all statements and closes. Also after a failed db_open(). */
 void db_done(struct db *db);
 /* Another table of statements on the same connection, which must stay open. Or -ENOMEM. */
 int db_share(const struct db *db, const char *const *sql, size_t sql_count, struct db *out);

@@ -15,6 +15,8 @@ bool entry_state_apply(struct entry_state *entry, unsigned kind, int64_t time_us
         *entry = (struct entry_state){RECIPIENT_WAITING, time_us, time_us};
         return true;
     }
+    /* An entry ends once: what is booked afterwards is kept as an event and
+     * changes nothing here. */
     if (entry->state != RECIPIENT_WAITING)
         return false;
     if (event_kind_closes(kind, &closed)) {

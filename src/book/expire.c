@@ -1,3 +1,7 @@
+/*
+ * Retention, file by file. The order is what counts: the chain's end is durable in the main file
+ * before anything of the week's file goes, and from then on the main file's word alone counts.
+ */
 #include "book/expire.h"
 
 #include "book/ledger.h"
@@ -70,23 +74,37 @@ static int delete_file(const char *path)
     return 0;
 }
 
-/* 1: deleted; 0: kept. */
-static int expire_one(const char *folder, struct main_file *main, const struct ledger_file *file,
+/* Makes durable what stays of the file. 1; 0: the file stays, for something in it waits, or it
+ * can't be read. */
+static int note_heads(const char *path, struct main_file *main, const struct ledger_file *file,
                       int64_t now_us)
 {
     struct main_file_head heads[VOLUME_LANES_MAX];
-    char name[WEEK_FILE_SIZE], path[4096];
     size_t count = 0;
     bool waits;
-
-    week_file(file->kind, file->week, name);
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
     int r = read_file(path, file, heads, &count, &waits);
+
     if (r < 0 || waits)
         return r == -EUCLEAN || r == -ENODATA ? 0 : r;
     r = main_file_note_deleted(main, heads, count, now_us);
-    if (r == 0)
-        r = delete_file(path);
+    return r < 0 ? r : 1;
+}
+
+/* 1: deleted; 0: kept. What was noted already isn't read again: a crash in the middle of its
+ * deletion may have left it without its -wal, and so with an older head. */
+static int expire_one(const char *folder, struct main_file *main, const struct ledger_file *file,
+                      int64_t now_us)
+{
+    char name[WEEK_FILE_SIZE], path[4096];
+    int r = 1;
+
+    week_file(file->kind, file->week, name);
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    if (!main_file_is_deleted(main, file->kind, file->week))
+        r = note_heads(path, main, file, now_us);
+    if (r <= 0)
+        return r;
+    r = delete_file(path);
     return r < 0 ? r : 1;
 }
 

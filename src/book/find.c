@@ -1,3 +1,6 @@
+/*
+ * Hashes and places: what reader and writer of the finding aid must agree on.
+ */
 #include "book/find.h"
 
 #include <xxhash.h>

@@ -1,3 +1,8 @@
+/*
+ * All runs and the fresh keys are read from the end of the wanted hash backwards, so that the
+ * newest message comes first; the largest key among the sources is told next. Each source holds one
+ * row.
+ */
 #include "book/find_read.h"
 
 #include <errno.h>

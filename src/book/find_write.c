@@ -1,3 +1,8 @@
+/*
+ * As a log-structured merge tree: fresh keys wait in one row until there are FIND_FRESH_KEYS,
+ * become a run, and four runs of a class are merged into one of the next. So each key is written
+ * once a class, in large pieces and never at random.
+ */
 #include "book/find_write.h"
 
 #include <errno.h>

@@ -1,3 +1,8 @@
+/*
+ * One batch over several files. Week files are committed one by one, each with the position that it
+ * has reached; the main file follows. A crash between leaves some files ahead of the main file:
+ * they skip what they have when the log is followed again, so each event is folded exactly once.
+ */
 #include "book/fold.h"
 
 #include "book/expire.h"

@@ -29,11 +29,13 @@ struct book_position fold_position(const struct fold *fold, uint32_t lane);
  * records belong to the next lane. */
 uint32_t fold_last_lane(const struct fold *fold);
 
+/* One input of the batch, in the order of the log. `input` is borrowed for the call. */
 int fold_input(struct fold *fold, const struct book_input *input, int64_t now_us);
 /* The log was read up to `position`, and there was nothing to fold. */
 int fold_skip(struct fold *fold, const struct book_position *position);
 /* How many inputs wait for the commit. */
 size_t fold_pending(const struct fold *fold);
+/* Durable when it returns 0: the spool may then let go of what was folded. */
 int fold_commit(struct fold *fold, int64_t now_us);
 
 /* The name of the last file that was set aside, "" when there was none. */

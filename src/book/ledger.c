@@ -34,9 +34,16 @@ int ledger_list(const char *folder, struct ledger_list *out)
     DIR *dir = opendir(folder);
     if (!dir)
         return -errno;
-    while (r == 0 && (entry = readdir(dir)))
+    while (r == 0) {
+        errno = 0;
+        entry = readdir(dir);
+        if (!entry) {
+            r = -errno; /* a file that is passed over would be neither audited nor searched */
+            break;
+        }
         if (week_parse_file(entry->d_name, &file.kind, &file.week) == 0)
             r = add(out, &file);
+    }
     closedir(dir);
     if (out->count)
         qsort(out->files, out->count, sizeof(*out->files), compare);

@@ -15,6 +15,6 @@ struct ledger_list {
     size_t count;
 };
 
-/* 0; -ENOENT, -EACCES; -ENOMEM. ledger_list_done() is fine after any of them. */
+/* 0; -ENOENT, -EACCES, -EIO; -ENOMEM. ledger_list_done() is fine after any of them. */
 int ledger_list(const char *folder, struct ledger_list *out);
 void ledger_list_done(struct ledger_list *list);

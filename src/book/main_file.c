@@ -1,3 +1,7 @@
+/*
+ * Small and written seldom: everything is read at the opening and kept in memory, each change is
+ * one transaction of its own.
+ */
 #include "book/main_file.h"
 
 #include "book/schema.h"

@@ -1,3 +1,7 @@
+/*
+ * Text in and out, line by line, strictly: a file that was cut off or added to must not pass. The
+ * signature is plain Ed25519 (RFC 8032) over the bytes before its line.
+ */
 #include "book/marks.h"
 
 #include "base/clock.h"

@@ -36,6 +36,7 @@ struct marks {
     size_t count, room;
 };
 
+/* 0, -ENOMEM, -E2BIG. */
 int marks_add(struct marks *marks, const struct mark *mark);
 void marks_done(struct marks *marks);
 

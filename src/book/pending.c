@@ -1,3 +1,7 @@
+/*
+ * Entries by hash in a table of fixed size, never removed one by one: a batch ends as a whole. Half
+ * of the slots stay empty, so searches end soon.
+ */
 #include "book/pending.h"
 
 #include "base/arena.h"

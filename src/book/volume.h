@@ -26,6 +26,7 @@ void volume_close(struct volume *volume);
 enum week_kind volume_kind(const struct volume *volume);
 int volume_week(const struct volume *volume);
 
+/* One input, within the transaction that the next commit ends. */
 int volume_fold(struct volume *volume, const struct book_input *input);
 /* Durable when it returns 0. */
 int volume_commit(struct volume *volume);

@@ -1,4 +1,10 @@
-/* Rows of messages, entries and their events. */
+/*
+ * Rows of messages, entries and their events.
+ *
+ * Entries of messages that came with this batch wait in memory (pending.h) until it is committed:
+ * most mail is delivered within the batch that brought it, and its entry is then written once, with
+ * its end.
+ */
 #include "book/entry_state.h"
 #include "book/volume_impl.h"
 

@@ -1,3 +1,7 @@
+/*
+ * Weeks as numbers since that of 1970-01-01, and their names by ISO 8601. A name is only taken when
+ * writing it again gives the same: "book-2026-W60" or one with a suffix is none of ours.
+ */
 #include "book/week.h"
 
 #include <errno.h>
