@@ -1,3 +1,7 @@
+/*
+ * One function a kind of record. Texts and ids are handed on as they lie in the follower's memory,
+ * which lives until the next record; only what must be put together is copied, into the arena.
+ */
 #include "proc/book/translate.h"
 
 #include "base/log.h"

@@ -1,3 +1,8 @@
+/*
+ * One turn: open what isn't open, read to the limit or to the batch's end, commit, look for what
+ * has expired. Any trouble closes all; the next turn begins at what is committed, as after a crash,
+ * so there is one way of recovering and it is used often.
+ */
 #include "proc/book/worker.h"
 
 #include "base/clock.h"
@@ -7,6 +12,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+/* A batch ends by count or by time: so its transaction stays bounded, and what is folded is soon
+ * told. UNREADABLE_TURNS tries with pauses between them before a place is given up. */
 enum { BATCH_INPUTS = 20000, BATCH_MS = 200, UNREADABLE_TURNS = 20 };
 
 static struct spool_position committed(const struct worker *w)

@@ -1,3 +1,7 @@
+/*
+ * The system calls themselves, since no library wraps them everywhere. What a kernel's version
+ * doesn't know may not be asked for, so the rule set is cut to the version that the kernel names.
+ */
 #include "proc/common/landlock.h"
 
 #include <errno.h>

@@ -1,3 +1,9 @@
+/*
+ * The supervisor's word is obeyed in the order in which it comes: parts and descriptors gather for
+ * the coming generation, and nothing of it counts before "activate". What goes wrong before the
+ * first activation ends the process, which the supervisor starts again; later it only keeps the old
+ * generation.
+ */
 #include "proc/common/process.h"
 
 #include "base/log.h"
@@ -15,6 +21,7 @@ void process_exit(struct process *process, int exit_code)
     io_loop_stop(process->loop);
 }
 
+/* Also when the supervisor has gone: without it nobody would start or end us. */
 static void begin_shutdown(struct process *process)
 {
     if (process->ending)
@@ -26,6 +33,7 @@ static void begin_shutdown(struct process *process)
         process_exit(process, 0);
 }
 
+/* Into the memory of the generation before the one in force: nobody looks at that any more. */
 static int decode_part(const struct codec *codec, struct process_part *part)
 {
     if (!codec)

@@ -39,6 +39,7 @@ struct process_spec {
     void (*status)(struct process *process, struct buffer *json);
 };
 
+/* Embedded in each process's own state, which callbacks find by CONTAINER_OF(). */
 struct process {
     const struct process_spec *spec;
     struct io_loop *loop;

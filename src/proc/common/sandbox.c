@@ -1,3 +1,8 @@
+/*
+ * From the outside in: ids, privileges, folders, threads, limits, system calls. The order is
+ * forced: a root directory needs root, threads must be there before the calls that make them are
+ * forbidden, and seccomp comes last because it forbids everything before it.
+ */
 #include "proc/common/sandbox.h"
 
 #include "base/log.h"

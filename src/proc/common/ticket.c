@@ -1,3 +1,8 @@
+/*
+ * The MAC covers sizes and then texts, so that no two facts can be written alike. The window of
+ * used serials is a ring of bits: 512 KiB for four million tickets, so that a ticket can come as
+ * late as its message does.
+ */
 #include "proc/common/ticket.h"
 
 #include <errno.h>
@@ -156,6 +161,7 @@ int ticket_take(struct ticket_gate *gate, const struct ticket_facts *facts, stru
     if (ticket.size != TICKET_BYTES)
         return -EBADMSG;
     uint64_t serial = get_serial(bytes);
+    /* Before the serial is believed: only a genuine one may move the window on. */
     if (!sign(gate->mac, serial, facts, mac) ||
         CRYPTO_memcmp(mac, bytes + SERIAL_BYTES, MAC_BYTES) != 0)
         return -EBADMSG;

@@ -1,3 +1,7 @@
+/*
+ * A table by (holder, number): smtpd's numbers are its own affair, and can only mean its own
+ * clients. The seed keeps a taken-over smtpd from choosing numbers that meet in one slot.
+ */
 #include "proc/directory/clients.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * Files come one by one and are kept as text until all are there, since aliases of one may mean
+ * users of another. Then the table is made, and the texts go.
+ */
 #include "proc/directory/generation.h"
 
 #include "base/log.h"

@@ -1,3 +1,9 @@
+/*
+ * Counters by masked address, in a slab found by hash; those without connections stand in a list by
+ * when they were last seen, from whose front a few are looked at with each connection: so
+ * forgetting costs nothing that could pile up. Holds remember which connections of a client came
+ * through which smtpd.
+ */
 #include "proc/directory/limits.h"
 
 #include <assert.h>

@@ -1,3 +1,7 @@
+/*
+ * Who asks what, and the counting around it; what is decided is verdict.c's. Everything is answered
+ * at once from memory: the directory never waits for anything.
+ */
 #include "proc/directory/service.h"
 
 #include "base/log.h"
@@ -7,6 +11,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+/* Far over what an expansion of PEOPLE_EXPANSION_MAX addresses takes. */
 enum { ANSWER_MEMORY_MAX = 16 * 1024 * 1024 };
 
 /* Users of this machine, and clients of the trusted networks. */

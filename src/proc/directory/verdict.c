@@ -1,3 +1,7 @@
+/*
+ * One function a question, from what is known to an action and a text. Nothing here looks at a
+ * socket, a counter or a file, so every combination can be tested as a table.
+ */
 #include "proc/directory/verdict.h"
 
 #include <errno.h>

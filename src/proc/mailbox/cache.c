@@ -1,3 +1,8 @@
+/*
+ * The lock is held for the list only, never for the disk: two threads may open the same folder at
+ * once, and adopt() keeps one of the two. A folder that is taken out of the list while somebody
+ * uses it is closed by its last user.
+ */
 #include "proc/mailbox/cache.h"
 
 #include "base/clock.h"
@@ -112,6 +117,7 @@ int mailbox_cache_get(struct mailbox_cache *cache, const struct mailbox_root *ro
     folder = adopt(cache, fresh, now_ms);
     bool sweep = claim_sweep(folder, now_ms);
     pthread_mutex_unlock(&cache->lock);
+    /* Outside the lock, by whoever found it due: it may look at thousands of names. */
     if (sweep)
         mailbox_folder_sweep(folder, clock_wall_us() / 1000000);
     *out = folder;

@@ -1,3 +1,7 @@
+/*
+ * A sorted array, looked up by binary search; generations are counted references, so a job that
+ * began under one ends under it.
+ */
 #include "proc/mailbox/domains.h"
 
 #include "base/log.h"

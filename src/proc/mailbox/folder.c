@@ -1,3 +1,8 @@
+/*
+ * The way down is walked with openat() and O_NOFOLLOW, one component at a time; nothing is ever
+ * opened by a path of several. What is made is synced from the top down, so that no folder can be
+ * lost under a mailbox in which mail was acknowledged.
+ */
 #include "proc/mailbox/folder.h"
 
 #include "proc/mailbox/template.h"

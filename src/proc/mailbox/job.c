@@ -1,3 +1,7 @@
+/*
+ * A job's pieces move between two lists: `fresh` is the loop's, `taken` the thread's. They change
+ * hands only while no thread is at work, so neither needs a lock.
+ */
 #include "proc/mailbox/job.h"
 
 #include <assert.h>

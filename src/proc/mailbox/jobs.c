@@ -1,3 +1,8 @@
+/*
+ * Streams are written as they come; whole messages gather in `ready`. Whenever a batch is idle it
+ * takes what is ready: so the load itself decides how many messages share a sync, and no timer is
+ * needed.
+ */
 #include "proc/mailbox/jobs.h"
 
 #include "base/log.h"
@@ -75,6 +80,8 @@ static void leave_streams(struct job *job)
     job->jobs->stream_count--;
 }
 
+/* On a thread. Small messages are written here; streamed ones were written before and
+ * only end here. */
 static void run_batch(struct io_job *work)
 {
     struct batch *batch = CONTAINER_OF(work, struct batch, work);

@@ -1,3 +1,8 @@
+/*
+ * maildir.h has the states; each step of a batch is done for all deliveries before the next begins,
+ * so that the disk is asked for the same thing many times in a row. A delivery that fails is DONE
+ * with its outcome, and all later steps pass it by.
+ */
 #include "proc/mailbox/maildir.h"
 
 #include "base/clock.h"

@@ -1,3 +1,7 @@
+/*
+ * A template is checked once, at the configuration, and then filled for each recipient: values are
+ * written so that none can make a second component, a dot name or the value of its neighbour.
+ */
 #include "proc/mailbox/template.h"
 
 #include <errno.h>

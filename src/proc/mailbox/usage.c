@@ -1,3 +1,7 @@
+/*
+ * Counting a mailbox reads two folders, so it is done when nothing is known, when it has grown old,
+ * and when mail wouldn't fit although somebody may have deleted some (the folders' times tell).
+ */
 #include "proc/mailbox/usage.h"
 
 #include "base/span.h"

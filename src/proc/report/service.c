@@ -1,3 +1,7 @@
+/*
+ * Each report is written into one buffer and sent in one frame; nothing of it is kept, so one
+ * report can tell the next nothing.
+ */
 #include "proc/report/service.h"
 
 #include "mail/report.h"

@@ -1,3 +1,7 @@
+/*
+ * The text form of RFC 1035 section 5.1 as far as a file of anchors needs it: comments, blanks and
+ * parentheses; libunbound reads the records themselves.
+ */
 #include "proc/resolver/anchor.h"
 
 static bool is_blank(char c)

@@ -1,3 +1,7 @@
+/*
+ * Settings that differ from libunbound's own, each for a mail server's sake. Names that it would
+ * answer by itself are handed back to the DNS where a laboratory may use them.
+ */
 #include "proc/resolver/library.h"
 
 #include "base/log.h"

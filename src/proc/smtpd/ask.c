@@ -209,7 +209,7 @@ static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
 
 /* ---- the backend ---- */
 
-/* Whether new mail is taken at all is known here: the queue has said so (A9). */
+/* Whether new mail is taken at all is known here: the queue has said so. */
 static void answer_sender(struct smtpd_ask *ask)
 {
     const struct smtpd *smtpd = ask->session->smtpd;

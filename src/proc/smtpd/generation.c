@@ -1,3 +1,7 @@
+/*
+ * A generation's memory is its frame and an arena with the decoded lists; it goes with the last
+ * session that began under it.
+ */
 #include "proc/smtpd/smtpd.h"
 
 #include <errno.h>

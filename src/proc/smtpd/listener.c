@@ -1,3 +1,8 @@
+/*
+ * Sockets are accepted from while there is somebody to answer for: room for a session, a directory,
+ * a queue. Several smtpd share each socket; each takes a few a turn, so that one doesn't take a
+ * burst alone.
+ */
 #include "proc/smtpd/smtpd.h"
 
 #include "base/log.h"

@@ -1,3 +1,6 @@
+/*
+ * Messages are copied as structures, which is why they may hold no spans.
+ */
 #include "proc/smtpd/outbox.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * The table is direct-mapped by the client's address under a seed: a client's first refusals go
+ * alone, then its place holds one aggregate that grows until its minute is over.
+ */
 #include "proc/smtpd/refusals.h"
 
 #include <errno.h>

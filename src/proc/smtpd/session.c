@@ -1,3 +1,8 @@
+/*
+ * A socket and a session of src/smtp. Events only note what there is to do; the turn at the end of
+ * the loop's round feeds, writes and closes, so that what several answers of a round produced
+ * leaves in one write. Nothing is read from a client that doesn't read its replies.
+ */
 #include "proc/smtpd/smtpd.h"
 
 #include <errno.h>

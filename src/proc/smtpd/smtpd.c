@@ -1,3 +1,7 @@
+/*
+ * What all sessions share: peers, time, the tick, and the shutdown, which lets those who are
+ * sending a message finish for a while and says 421 to the others (RFC 5321 section 3.8).
+ */
 #include "proc/smtpd/smtpd.h"
 
 #include "base/clock.h"

@@ -1,3 +1,8 @@
+/*
+ * A large body on its way to the queue: up to SMTPD_UPLOAD_CALLS_MAX chunks without an answer. A
+ * chunk is answered when the spool has room for more, so a slow disk slows the client and nothing
+ * piles up here.
+ */
 #include "proc/smtpd/smtpd.h"
 
 #include <errno.h>

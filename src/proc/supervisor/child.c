@@ -1,3 +1,8 @@
+/*
+ * One child: started with a channel as its descriptor 3, told its part, joined to its peers.
+ * Whatever ends it, SIGCHLD tells; then it is started again after a pause that doubles with
+ * each failure and is forgotten by who ran well for a minute.
+ */
 #include "proc/supervisor/supervisor.h"
 
 #include "base/log.h"
@@ -174,6 +179,8 @@ static int send_link(struct child *to, const struct child *peer, int fd)
     return ipc_notify_fd(to->channel, &message, fd);
 }
 
+/* A fresh pair of sockets, an end for each: what was said over an old one is lost
+ * with its process. */
 static int join(struct child *a, struct child *b)
 {
     int fds[2];

@@ -1,3 +1,7 @@
+/*
+ * Mail that programs left while no smtpd was there (docs/formats/drop.md). The supervisor looks
+ * only whether something lies there; reading is the collector's, as an ordinary user.
+ */
 #include "proc/supervisor/supervisor.h"
 
 #include "base/log.h"

@@ -1,3 +1,8 @@
+/*
+ * Only root can make folders for others, so it happens here, before any process is started.
+ * Paths come from the configuration, but the last folder on the way may be somebody's, so
+ * what was made is opened without following a link.
+ */
 #include "proc/supervisor/supervisor.h"
 
 #include "base/log.h"

@@ -1,3 +1,7 @@
+/*
+ * The table of processes: what each is, who it becomes and what it gets. Nothing else in the
+ * supervisor knows them by name.
+ */
 #include "proc/supervisor/supervisor.h"
 
 #include "base/log.h"

@@ -1,3 +1,8 @@
+/*
+ * Sockets outlive the processes that accept on them: they are bound once, kept over reloads when
+ * their address stays, and handed to each process that starts, so no connection is refused
+ * meanwhile.
+ */
 #include "proc/supervisor/supervisor.h"
 
 #include "base/log.h"

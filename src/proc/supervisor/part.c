@@ -1,3 +1,6 @@
+/*
+ * A generation as messages, in the order that process.h promises: part, files, listeners, activate.
+ */
 #include "proc/supervisor/supervisor.h"
 
 #include "base/log.h"
