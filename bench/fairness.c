@@ -5,6 +5,7 @@
  *   live…   takes the message at once
  *   slow…   takes it after SLOW_MS
  *   dead…   nobody answers: trouble of the destination, told after DEAD_MS
+ *   hole…   likewise, after HOLE_MS
  *
  *   bench_fairness FOLDER [MESSAGES [WAITING]]
  *
@@ -13,6 +14,8 @@
  * turns.
  * 2. One sender has 50,000 messages for a slow destination: how long does another sender's message
  *    wait, to elsewhere and to the same one?
+ * 3. HOLES destinations are due at once and nobody answers, at their first attempt or at a later
+ * one: how long does a message to who has just taken one wait, and one to a new destination?
  *
  * FOLDER is on the file system to measure and should be empty.
  */
@@ -36,6 +39,9 @@ enum {
     BULK = 50000,
     SLOW_MS = 1000,
     DEAD_MS = 5000,
+    HOLES = 20000,
+    HOLE_MS = 20000,
+    SOON_MS = 2000,
     ROUNDS = 5,
     RETRY_MS = 300000,
 };
@@ -51,6 +57,8 @@ struct pending {
     bool is_dead;
 };
 
+enum fate { SLOW, DEAD_FATE, HOLE, FATES };
+
 struct slot {
     struct ipc_call call;
     bool busy;
@@ -62,9 +70,10 @@ static struct {
     struct io_loop *loop;
     struct ipc_channel *smtp[IPC_SMTP_PROCESSES];
     struct slot slots[IN_FLIGHT];
-    struct list slow, dead; /* struct pending, the first due first */
+    struct list pending[FATES]; /* struct pending, the first due first */
     struct io_timer *timer;
-    long accepted, live, attempts_at_dead;
+    long accepted, live, attempts_at_dead, attempts_at_holes;
+    bool holes_fail_at_once;
     char marked_sender[64]; /* whose job is waited for */
     int64_t marked_ms;
 } world;
@@ -96,21 +105,22 @@ static void answer_due(struct list *list)
 
 static void on_timer(void *arg)
 {
-    answer_due(&world.slow);
-    answer_due(&world.dead);
+    for (int i = 0; i < FATES; i++)
+        answer_due(&world.pending[i]);
     io_timer_set(world.timer, 2);
 }
 
-static void answer_later(struct ipc_channel *channel, uint64_t token, bool is_dead)
+static void answer_later(struct ipc_channel *channel, uint64_t token, enum fate fate)
 {
+    static const int after_ms[FATES] = {SLOW_MS, DEAD_MS, HOLE_MS};
     struct pending *p = malloc(sizeof(*p));
 
     assert(p);
     *p = (struct pending){.channel = channel,
                           .token = token,
-                          .due_ms = io_loop_now_ms(world.loop) + (is_dead ? DEAD_MS : SLOW_MS),
-                          .is_dead = is_dead};
-    list_append(is_dead ? &world.dead : &world.slow, &p->link);
+                          .due_ms = io_loop_now_ms(world.loop) + after_ms[fate],
+                          .is_dead = fate != SLOW};
+    list_append(&world.pending[fate], &p->link);
 }
 
 static void on_job(void *owner, const struct ipc_arrival *arrival)
@@ -118,16 +128,19 @@ static void on_job(void *owner, const struct ipc_arrival *arrival)
     const struct ipc_job *job = &arrival->message->job;
     struct span name = span_from(job->next_hop, strlen("mx:"));
     bool is_dead = span_starts_nocase(name, SPAN("dead"));
+    bool is_hole = span_starts_nocase(name, SPAN("hole"));
 
     if (!world.marked_ms && span_equal(job->sender, span_from_cstr(world.marked_sender)))
         world.marked_ms = clock_wall_us() / 1000;
     world.attempts_at_dead += is_dead;
-    if (is_dead || span_starts_nocase(name, SPAN("slow"))) {
-        answer_later(arrival->channel, arrival->token, is_dead);
+    world.attempts_at_holes += is_hole;
+    if (is_dead || (is_hole && !world.holes_fail_at_once) ||
+        span_starts_nocase(name, SPAN("slow"))) {
+        answer_later(arrival->channel, arrival->token, is_hole ? HOLE : is_dead ? DEAD_FATE : SLOW);
         return;
     }
-    world.live++;
-    answer(arrival->channel, arrival->token, false);
+    world.live += !is_hole;
+    answer(arrival->channel, arrival->token, is_hole);
 }
 
 static void on_pressure(void *owner, const struct ipc_arrival *arrival)
@@ -188,13 +201,13 @@ static int join(const struct ipc_role *role, struct ipc_channel **out)
     return fds[1];
 }
 
-static void begin(const char *folder)
+static void begin(const char *folder, int64_t retry_ms)
 {
     mkdir(folder, 0700);
-    list_init(&world.slow);
-    list_init(&world.dead);
+    for (int i = 0; i < FATES; i++)
+        list_init(&world.pending[i]);
     io_loop_new(&world.loop);
-    stage_open_queue(&world.queue, world.loop, folder, RETRY_MS);
+    stage_open_queue(&world.queue, world.loop, folder, retry_ms);
     stage_sender_init(&world.sender);
     stage_admit(&world.queue, join(&smtpd_role, &world.sender.smtpd));
     for (unsigned i = 0; i < IPC_SMTP_PROCESSES; i++)
@@ -246,7 +259,7 @@ static int instance(const char *folder, long messages, long waiting)
     }
     close(fds[0]);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    begin(folder);
+    begin(folder, RETRY_MS);
     for (int i = 0; waiting && i < DEAD; i++) {
         snprintf(recipient, sizeof(recipient), "bob@dead%d.example", i);
         send_all(waiting, "anna@here.example", recipient);
@@ -318,7 +331,7 @@ static void overtake(const char *folder)
     struct sched_counters c;
 
     snprintf(slow, sizeof(slow), "%s/slow", folder);
-    begin(slow);
+    begin(slow, RETRY_MS);
     send_all(BULK, "bulk@here.example", "bob@slow.example");
     sched_count(world.queue.sched, &c);
     printf(
@@ -328,6 +341,69 @@ static void overtake(const char *folder)
     time_one("dora@here.example", "bob@slow.example");
 }
 
+/* ---- 3: very many dead ones at once ---- */
+
+static void send_to_holes(void)
+{
+    long end = world.accepted + HOLES;
+    char recipient[64];
+
+    for (long sent = 0; world.accepted < end;) {
+        for (int i = 0; i < IN_FLIGHT && sent < HOLES; i++) {
+            if (world.slots[i].busy)
+                continue;
+            snprintf(recipient, sizeof(recipient), "bob@hole%ld.example", sent++);
+            send_by(&world.slots[i], "anna@here.example", recipient);
+        }
+        io_loop_turn(world.loop);
+    }
+}
+
+/* Until what may go has gone. */
+static void turn_for(int64_t ms)
+{
+    for (int64_t end = io_loop_now_ms(world.loop) + ms; io_loop_now_ms(world.loop) < end;)
+        io_loop_turn(world.loop);
+}
+
+static void time_beside_holes(const char *sender, const char *recipient)
+{
+    long before = world.attempts_at_holes;
+
+    time_one(sender, recipient);
+    printf("  attempts at black holes begun meanwhile: %ld\n", world.attempts_at_holes - before);
+    fflush(stdout);
+}
+
+/* Each is a process of its own. */
+static void beside_holes(const char *folder, const char *name, bool attempted)
+{
+    char path[512];
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    fflush(stdout);
+    if (fork()) {
+        wait(NULL);
+        return;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    begin(path, attempted ? SOON_MS : RETRY_MS);
+    send_all(1, "anna@here.example", "bob@live.example");
+    while (!world.live)
+        io_loop_turn(world.loop);
+    world.holes_fail_at_once = attempted;
+    send_to_holes();
+    while (attempted && world.attempts_at_holes < HOLES)
+        io_loop_turn(world.loop);
+    world.holes_fail_at_once = false;
+    turn_for(SOON_MS); /* those that were attempted are due again */
+    printf("%d destinations don't answer, at %s attempt; %ld attempts have begun\n", HOLES,
+           attempted ? "a later" : "the first", world.attempts_at_holes);
+    time_beside_holes("carl@here.example", "bob@live.example");
+    time_beside_holes("dora@here.example", "bob@new.example");
+    _exit(0);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -335,6 +411,8 @@ int main(int argc, char **argv)
         return 2;
     }
     compare(argv[1], argc > 2 ? atol(argv[2]) : 20000, argc > 3 ? atol(argv[3]) : 10000);
+    beside_holes(argv[1], "first", false);
+    beside_holes(argv[1], "later", true);
     overtake(argv[1]);
     return 0;
 }

@@ -7,8 +7,8 @@
 
 #include <stdlib.h>
 
-/* Destinations that lost their last item keep their window and health for the next one. */
-enum { UNUSED_MAX = 1024 };
+/* Destinations that lost their last item keep window, health and trust for the next one. */
+enum { UNUSED_MAX = 8192 };
 
 struct name_key {
     const struct sched *sched;
@@ -115,7 +115,7 @@ void destination_update(struct sched *s, struct destination *d)
     destination_withdraw(s, d);
     d->place = place;
     if (place == DESTINATION_RUNNABLE)
-        list_append(&s->rings[d->lane], &d->link);
+        list_append(&s->lanes[d->lane].rings[site->trust], &d->link);
     else if (place == DESTINATION_WAITING)
         list_append(&site->waiting, &d->link);
     else if (!has_items(d))

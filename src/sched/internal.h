@@ -24,8 +24,12 @@ struct item {
 enum item_flags {
     ITEM_HOLD_ASKED = 1,  /* while ACTIVE: hold it when the attempt fails */
     ITEM_IS_GIVEN_UP = 4, /* HELD and in the list of those given up */
-    ITEM_IN_WINDOW = 2,   /* ACTIVE and counted in its destination's window */
+    ITEM_IN_WINDOW = 2,   /* ACTIVE and counted in its destination's window and in its lane */
+    ITEM_TRUST_SHIFT = 3, /* from here on: the trust under which its lane counts it */
 };
+
+/* What a site has shown (sched.h). */
+enum site_trust { SITE_DOUBTFUL, SITE_FRESH, SITE_PROVEN, SITE_TRUST_COUNT };
 
 /* The ready items of one sender for one destination, first come first served. */
 struct flow {
@@ -52,7 +56,8 @@ struct site {
     uint32_t failures; /* of the site, in a row */
     uint32_t pauses;   /* in a row */
     uint8_t lane;
-    bool pausing; /* in the heap */
+    uint8_t trust; /* enum site_trust */
+    bool pausing;  /* in the heap */
     bool had_trouble;
 };
 
@@ -75,15 +80,21 @@ struct destination {
     uint8_t lane;
 };
 
+struct lane {
+    struct list rings[SITE_TRUST_COUNT];  /* RUNNABLE destinations, by the trust in their sites */
+    uint32_t under_way[SITE_TRUST_COUNT]; /* attempts, by the trust with which they began */
+    unsigned turn;                        /* the ring that is asked first */
+};
+
 struct sched {
     struct sched_config config;
     uint64_t random;
     struct slab items, flows, destinations, sites, whys;
     struct table flow_table, destination_table, site_table, why_table;
     struct heap paused_items, paused_sites;
-    struct list rings[SCHED_LANES]; /* RUNNABLE destinations */
-    unsigned turn;                  /* the lane that is asked first */
-    struct list unused;             /* destinations without items, longest unused first */
+    struct lane lanes[SCHED_LANES];
+    unsigned turn;      /* the lane that is asked first */
+    struct list unused; /* destinations without items, longest unused first */
     uint32_t unused_count;
     uint32_t counts[SCHED_STATE_COUNT];
     uint32_t first_expired;
@@ -138,6 +149,16 @@ void destination_update(struct sched *s, struct destination *d);
 void destination_withdraw(struct sched *s, struct destination *d);
 void destination_free_all(struct sched *s);
 
+/* lane.c: places for attempts, and whose turn it is. */
+void lane_init(struct lane *lane);
+/* It has something that may go now, unless its turn shows otherwise. */
+bool lane_is_ready(const struct sched *s, unsigned lane);
+/* The destination whose turn it is, or NULL. */
+struct destination *lane_next(struct sched *s, unsigned lane);
+/* An attempt of this destination begins, and ends: counted once each. */
+void lane_begin(struct sched *s, struct item *i);
+void lane_end(struct sched *s, struct item *i);
+
 /* site.c: windows and health. */
 /* Without members; 0 when there is no memory. */
 uint32_t site_new(struct sched *s, unsigned lane);
@@ -146,6 +167,8 @@ void site_join(struct sched *s, struct destination *d, uint32_t site);
 void site_leave(struct sched *s, struct destination *d);
 /* There may be room: who waits for it gets into the ring. */
 void site_wake(struct sched *s, struct site *site);
+/* An item has come to it that was never attempted: it is FRESH, unless more is known. */
+void site_has_fresh(struct sched *s, struct site *site);
 void site_succeeded(struct sched *s, struct site *site);
 void site_failed(struct sched *s, struct site *site, struct span why, int64_t now_ms);
 void site_resume(struct sched *s, struct site *site);

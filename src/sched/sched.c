@@ -56,7 +56,7 @@ int sched_new(const struct sched_config *config, struct sched **out)
     heap_init(&s->paused_items, item_moved, s);
     heap_init(&s->paused_sites, site_moved, s);
     for (size_t i = 0; i < SCHED_LANES; i++)
-        list_init(&s->rings[i]);
+        lane_init(&s->lanes[i]);
     list_init(&s->unused);
     *out = s;
     return 0;
@@ -119,17 +119,14 @@ static void leave_state(struct sched *s, uint32_t handle, struct item *i)
 {
     struct destination *d = destination_at(s, i->destination);
 
-    if (i->flags & ITEM_IN_WINDOW) {
-        d->active--;
-        site_at(s, d->site)->active--;
-    }
+    if (i->flags & ITEM_IN_WINDOW)
+        lane_end(s, i);
     if (i->state == SCHED_PAUSED)
         leave_pause(s, i);
     else if (i->state == SCHED_HELD)
         leave_hold(s, handle, i);
     else if (i->state == SCHED_READY)
         flow_remove(s, handle);
-    i->flags &= (uint8_t)~ITEM_IN_WINDOW;
     i->next = 0;
     d->counts[i->state]--;
     s->counts[i->state]--;
@@ -189,6 +186,8 @@ int sched_add(struct sched *s, const struct sched_entry *entry, int64_t now_ms, 
     i->sender = entry->sender;
     i->deadline_s = deadline_s(entry->deadline_ms);
     i->attempts = entry->attempts > UINT16_MAX ? UINT16_MAX : (uint16_t)entry->attempts;
+    if (entry->attempts == 0)
+        site_has_fresh(s, site_at(s, destination_at(s, destination)->site));
     if (entry->held)
         enter_state(s, i, SCHED_HELD);
     else if (entry->due_ms > now_ms)
@@ -234,24 +233,12 @@ static void advance(struct sched *s, int64_t now_ms)
     }
 }
 
-/* Those whose site is full by now leave the ring. */
-static struct destination *first_of_ring(struct sched *s, unsigned lane)
-{
-    while (!list_is_empty(&s->rings[lane])) {
-        struct destination *d = CONTAINER_OF(s->rings[lane].next, struct destination, link);
-        if (site_may_go(site_at(s, d->site)))
-            return d;
-        destination_update(s, d);
-    }
-    return NULL;
-}
-
 /* The destination whose turn it is in the lane whose turn it is, or NULL. */
 static struct destination *next_destination(struct sched *s, unsigned lanes)
 {
     for (unsigned i = 0; i < SCHED_LANES; i++) {
         unsigned lane = (s->turn + i) % SCHED_LANES;
-        struct destination *d = lanes & 1u << lane ? first_of_ring(s, lane) : NULL;
+        struct destination *d = lanes & 1u << lane ? lane_next(s, lane) : NULL;
         if (!d)
             continue;
         s->turn = lane + 1;
@@ -272,11 +259,7 @@ uint32_t sched_take(struct sched *s, unsigned lanes, int64_t now_ms)
     /* Not leave_state(): flow_take() has taken it out. */
     d->counts[SCHED_READY]--;
     s->counts[SCHED_READY]--;
-    i->flags |= ITEM_IN_WINDOW;
-    d->active++;
-    site_at(s, d->site)->active++;
-    list_remove(&d->link); /* to the end of the ring, if it stays in */
-    list_append(&s->rings[d->lane], &d->link);
+    lane_begin(s, i);
     enter_state(s, i, SCHED_ACTIVE);
     return handle;
 }
@@ -470,7 +453,7 @@ int64_t sched_next_ms(const struct sched *s, unsigned lanes)
     int64_t next = INT64_MAX;
 
     for (unsigned lane = 0; lane < SCHED_LANES; lane++)
-        if (lanes & 1u << lane && !list_is_empty(&s->rings[lane]))
+        if (lanes & 1u << lane && lane_is_ready(s, lane))
             return INT64_MIN;
     if (s->paused_items.count)
         next = s->paused_items.keys[0];

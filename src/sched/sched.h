@@ -17,11 +17,22 @@
  * destination pauses; after its pause one item goes as a probe. Destinations that may go wait in a
  * ring, and every turn of the ring takes one item from each; within a destination the senders take
  * turns likewise. Destinations that turn out to be served by the same hosts (sched_group()) share
- * window and pauses: they are one *site*. So a dead destination, or a sender with a million
+ * window, pauses and trust: they are one *site*. So a dead destination, or a sender with a million
  * messages, holds up nobody else.
  *
  * Each destination lies in a *lane*: that of the process that carries there. Each lane has its own
- * ring, and the caller takes from those lanes only whose process can take something now.
+ * rings, and the caller takes from those lanes only whose process can take something now.
+ *
+ * Very many dead sites together would still hold all attempts that a lane's process can have under
+ * way, each until its time-out. So a site is trusted by what is known of it, the lane's places are
+ * shared by trust (struct sched_share), each trust has a ring, and the rings take turns:
+ *
+ *   FRESH ──success──▶ PROVEN     nothing is known, and there is mail that was never attempted
+ *     │                │   ▲
+ *  trouble      a pause after failures
+ *     ▼                ▼   │
+ *   DOUBTFUL ◀─────────┘   │      also when there is only mail that was attempted before this
+ *     └──────success───────┘      scheduler began
  *
  * Giving up: an item expires only by an attempt, its own or its destination's, that failed after
  * its deadline. Deadlines are monotonic (sched/retry.h), so a jumping clock expires nothing.
@@ -41,9 +52,15 @@ struct sched_window {
     uint32_t initial, max;
 };
 
+/* Attempts at the same time in a lane: at DOUBTFUL sites, and at all that aren't PROVEN. */
+struct sched_share {
+    uint32_t doubtful, unproven;
+};
+
 struct sched_config {
     struct retry_policy retry;
     struct sched_window windows[SCHED_LANES];
+    struct sched_share shares[SCHED_LANES];
     int64_t lost_pause_ms; /* for items whose job was lost */
     uint64_t seed;         /* random; also keeps strangers from choosing hashes */
 };

@@ -104,10 +104,33 @@ void site_resume(struct sched *s, struct site *site)
     site_wake(s, site);
 }
 
+/* Who is runnable goes over to the other ring. */
+static void set_trust(struct sched *s, struct site *site, enum site_trust trust)
+{
+    if (site->trust == trust)
+        return;
+    site->trust = (uint8_t)trust;
+    LIST_EACH(&site->members, link)
+    {
+        struct destination *d = CONTAINER_OF(link, struct destination, member);
+        if (d->place != DESTINATION_RUNNABLE)
+            continue;
+        destination_withdraw(s, d);
+        destination_update(s, d);
+    }
+}
+
+void site_has_fresh(struct sched *s, struct site *site)
+{
+    if (site->trust == SITE_DOUBTFUL && !site->had_trouble)
+        set_trust(s, site, SITE_FRESH);
+}
+
 void site_succeeded(struct sched *s, struct site *site)
 {
     const struct sched_window *window = &s->config.windows[site->lane];
 
+    set_trust(s, site, SITE_PROVEN);
     site->failures = site->pauses = 0;
     free(site->why);
     site->why = NULL;
@@ -148,7 +171,10 @@ void site_failed(struct sched *s, struct site *site, struct span why, int64_t no
         return; /* one of those that were still under way */
     site->failures++;
     site->window = site->window > 1 ? site->window / 2 : 1;
-    if (site->failures < site->window)
+    bool pauses = site->failures >= site->window;
+    if (pauses || site->trust == SITE_FRESH)
+        set_trust(s, site, SITE_DOUBTFUL);
+    if (!pauses)
         return;
     site->pausing = true;
     site->resume_ms = now_ms + retry_pause_ms(&s->config.retry, ++site->pauses, sched_random(s));

@@ -3,9 +3,6 @@
 #include "proc/queue/carry/job.h"
 #include <xxhash.h>
 
-/* Jobs of the mailbox wait for the disk, those of smtp for strangers far away. */
-enum { MAILBOX_JOBS_MAX = 1024, SMTP_JOBS_MAX = 4096 };
-
 static void on_credit(struct ipc_waiter *waiter);
 static void on_lost(void *owner, struct ipc_channel *channel, int error);
 

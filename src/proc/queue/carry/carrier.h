@@ -17,6 +17,9 @@ enum {
     LANE_RETURN = CARRIERS, /* no process: what an administrator sends back */
 };
 
+/* Jobs under way. Those of the mailbox wait for the disk, those of smtp for strangers far away. */
+enum { MAILBOX_JOBS_MAX = 1024, SMTP_JOBS_MAX = 4096 };
+
 struct carrier {
     struct queue *queue;
     struct ipc_channel *channel; /* NULL: it isn't there */

@@ -1,0 +1,366 @@
+/* What is trusted how much, and how a lane's places are shared by that. */
+#include "replay.h"
+
+#include "sched/internal.h"
+#include <stdio.h>
+
+enum { DOUBTFUL = 4, UNPROVEN = 10 };
+
+static struct replay start(void)
+{
+    struct sched_config config = replay_config();
+    struct replay r = {.now = DAY};
+
+    config.shares[0] = (struct sched_share){DOUBTFUL, UNPROVEN};
+    assert_int_equal(sched_new(&config, &r.sched), 0);
+    return r;
+}
+
+/* A message that failed so often before; `number` names the destination too. */
+static uint32_t add_to(struct replay *r, const char *kind, uint32_t number, unsigned attempts)
+{
+    char name[40];
+    uint32_t item = 0;
+
+    snprintf(name, sizeof(name), "%s%u.example", kind, number);
+    struct sched_entry entry = {.owner = owner_of(number),
+                                .destination = span_from_cstr(name),
+                                .deadline_ms = r->now + 4 * DAY,
+                                .attempts = attempts};
+    assert_int_equal(sched_add(r->sched, &entry, r->now, &item), 0);
+    return item;
+}
+
+static struct span destination_of(const struct replay *r, uint32_t item)
+{
+    struct sched_explanation e;
+
+    sched_explain(r->sched, item, &e);
+    return e.destination;
+}
+
+static bool goes_to(const struct replay *r, uint32_t item, const char *kind)
+{
+    return item && span_starts_nocase(destination_of(r, item), span_from_cstr(kind));
+}
+
+static uint32_t take(struct replay *r)
+{
+    return sched_take(r->sched, ~0u, r->now);
+}
+
+static uint32_t take_all(struct replay *r, uint32_t *out_last)
+{
+    uint32_t count = 0, item;
+
+    while ((item = take(r))) {
+        count++;
+        *out_last = item;
+    }
+    return count;
+}
+
+static void prove(struct replay *r, const char *kind, uint32_t number)
+{
+    uint32_t item = add_to(r, kind, number, 0);
+
+    assert_int_equal(take(r), item);
+    replay_outcome(r, item, SCHED_RESULT_DONE);
+}
+
+static enum site_trust trust_in(const struct replay *r, uint32_t item)
+{
+    const struct sched *s = r->sched;
+    return site_at(s, destination_at(s, item_at(s, item)->destination)->site)->trust;
+}
+
+static void trust_follows_what_a_site_shows(void **state)
+{
+    struct replay r = start();
+    uint32_t item = add_to(&r, "a", 1, 0);
+
+    assert_int_equal(trust_in(&r, item), SITE_FRESH);
+    take(&r);
+    replay_outcome(&r, item, SCHED_RESULT_LOST);
+    assert_int_equal(trust_in(&r, item), SITE_FRESH); /* nobody knows */
+    r.now = r.due;
+    take(&r);
+    replay_outcome(&r, item, SCHED_RESULT_DESTINATION);
+    assert_int_equal(trust_in(&r, item), SITE_DOUBTFUL);
+    add_to(&r, "a", 1, 0);
+    assert_int_equal(trust_in(&r, item), SITE_DOUBTFUL); /* more mail proves nothing */
+    r.now = r.due;
+    assert_int_equal(replay_take_item(&r, &item), 1);
+    replay_outcome(&r, item, SCHED_RESULT_RECIPIENT); /* but somebody is there */
+    assert_int_equal(trust_in(&r, item), SITE_PROVEN);
+    replay_end(&r);
+}
+
+/* One refused connection among many mails is no reason to let a large site wait. */
+static void only_a_pause_costs_a_proven_site_its_trust(void **state)
+{
+    struct replay r = start();
+    uint32_t items[8], n = 0;
+
+    prove(&r, "a", 1);
+    prove(&r, "a", 1);
+    for (int i = 0; i < 8; i++)
+        add_to(&r, "a", 1, 0);
+    while (n < 8 && (items[n] = take(&r)))
+        n++;
+    assert_true(n >= 5);
+    for (uint32_t i = 0; i < n; i++) {
+        replay_outcome(&r, items[i], SCHED_RESULT_DESTINATION);
+        const struct sched *s = r.sched;
+        const struct site *site =
+            site_at(s, destination_at(s, item_at(s, items[i])->destination)->site);
+        assert_int_equal(site->trust, site->pausing ? SITE_DOUBTFUL : SITE_PROVEN);
+        assert_true(i > 0 || !site->pausing);
+    }
+    assert_int_equal(trust_in(&r, items[0]), SITE_DOUBTFUL);
+    replay_end(&r);
+}
+
+/* After a start: what failed before is doubtful until there is mail that was never tried. */
+static void what_failed_before_the_start_is_doubtful(void **state)
+{
+    struct replay r = start();
+    uint32_t old = add_to(&r, "a", 1, 3);
+
+    assert_int_equal(trust_in(&r, old), SITE_DOUBTFUL);
+    add_to(&r, "a", 1, 0);
+    assert_int_equal(trust_in(&r, old), SITE_FRESH);
+    replay_end(&r);
+}
+
+static void domains_of_one_site_share_their_trust(void **state)
+{
+    struct replay r = start();
+    uint32_t known = add_to(&r, "a", 1, 0), other = add_to(&r, "b", 1, 4);
+
+    assert_int_equal(take(&r), other); /* doubtful and fresh ones take turns */
+    assert_int_equal(take(&r), known);
+    sched_group(r.sched, known, SPAN("mx"));
+    sched_group(r.sched, other, SPAN("mx"));
+    replay_outcome(&r, known, SCHED_RESULT_RECIPIENT);
+    assert_int_equal(trust_in(&r, other), SITE_PROVEN);
+    /* It began as a doubtful one, and ends as one. */
+    assert_int_equal(r.sched->lanes[0].under_way[SITE_DOUBTFUL], 1);
+    replay_outcome(&r, other, SCHED_RESULT_RECIPIENT);
+    for (int i = 0; i < SITE_TRUST_COUNT; i++)
+        assert_int_equal(r.sched->lanes[0].under_way[i], 0);
+    replay_end(&r);
+}
+
+static void places_are_shared_by_trust(void **state)
+{
+    struct replay r = start();
+    uint32_t item, last = 0;
+
+    prove(&r, "proven", 1);
+    for (uint32_t i = 0; i < 100; i++)
+        add_to(&r, "doubtful", i, 1);
+    assert_int_equal(take_all(&r, &last), DOUBTFUL);
+    for (uint32_t i = 0; i < 100; i++)
+        add_to(&r, "fresh", i, 0);
+    assert_int_equal(take_all(&r, &last), UNPROVEN - DOUBTFUL);
+    for (uint32_t i = 0; i < 3; i++) {
+        item = add_to(&r, "proven", 1, 0);
+        assert_int_equal(take(&r), item);
+    }
+    assert_int_equal(take(&r), 0);
+    /* Whose attempt ends makes a place for its like. */
+    replay_outcome(&r, last, SCHED_RESULT_DONE);
+    assert_true(goes_to(&r, take(&r), "fresh"));
+    assert_int_equal(take(&r), 0);
+    replay_end(&r);
+}
+
+/* The other lane has its own places, and none is kept from its destinations. */
+static void a_lane_without_shares_holds_nobody_back(void **state)
+{
+    struct replay r = start();
+
+    for (uint32_t i = 0; i < 100; i++) {
+        char name[32];
+        uint32_t item;
+        snprintf(name, sizeof(name), "d%u.example", i);
+        struct sched_entry entry = {.owner = owner_of(1),
+                                    .destination = span_from_cstr(name),
+                                    .lane = i % 2,
+                                    .deadline_ms = r.now + DAY,
+                                    .attempts = 1};
+        assert_int_equal(sched_add(r.sched, &entry, r.now, &item), 0);
+    }
+    uint32_t last, count = take_all(&r, &last);
+    assert_int_equal(count, 50 + DOUBTFUL);
+    replay_end(&r);
+}
+
+/* Who waits for the end of a pause isn't overlooked while others wait for a place. */
+static void waiting_for_a_place_is_no_reason_to_ask_again(void **state)
+{
+    struct replay r = start();
+    uint32_t item, last;
+
+    prove(&r, "proven", 1);
+    item = add_to(&r, "proven", 1, 0);
+    assert_int_equal(take(&r), item);
+    replay_outcome(&r, item, SCHED_RESULT_RECIPIENT);
+    for (uint32_t i = 0; i < 100; i++)
+        add_to(&r, "doubtful", i, 1);
+    assert_int_equal(sched_next_ms(r.sched, ~0u), INT64_MIN);
+    assert_int_equal(take_all(&r, &last), DOUBTFUL);
+    assert_int_equal(sched_next_ms(r.sched, ~0u), r.due);
+    r.now = r.due;
+    assert_int_equal(take(&r), item);
+    replay_end(&r);
+}
+
+static void rings_take_turns(void **state)
+{
+    struct replay r = start();
+    static const char *const kinds[] = {"doubtful", "fresh", "proven"};
+    uint32_t of[3] = {0};
+
+    for (uint32_t i = 0; i < 4; i++)
+        prove(&r, "proven", i);
+    for (uint32_t i = 0; i < 8; i++) {
+        add_to(&r, "proven", i % 4, 0);
+        add_to(&r, "fresh", i, 0);
+        add_to(&r, "doubtful", i, 1);
+    }
+    for (uint32_t i = 0; i < 12; i++) {
+        uint32_t item = take(&r);
+        for (int k = 0; k < 3; k++)
+            of[k] += goes_to(&r, item, kinds[k]);
+        assert_true(of[0] <= i / 3 + 1 && of[1] <= i / 3 + 1 && of[2] <= i / 3 + 1);
+    }
+    replay_end(&r);
+}
+
+/* ---- black holes by the thousand, with a process that can have PLACES attempts under way ---- */
+
+enum { PLACES = 400, HANG_ROUNDS = 20, BLACK_HOLES = 10000 };
+
+struct hole {
+    uint32_t item;
+    int64_t until;
+};
+
+struct process {
+    struct replay replay;
+    struct hole hung[PLACES];
+    uint32_t busy, answered, attempts;
+};
+
+static struct process process_start(void)
+{
+    struct process p = {.replay.now = DAY};
+    struct sched_config config = replay_config();
+
+    config.shares[0] = (struct sched_share){PLACES / 2, PLACES / 4 * 3};
+    assert_int_equal(sched_new(&config, &p.replay.sched), 0);
+    return p;
+}
+
+static void begin_attempts(struct process *p)
+{
+    struct replay *r = &p->replay;
+
+    for (uint32_t item; p->busy < PLACES && (item = take(r)); p->attempts++)
+        p->hung[p->busy++] =
+            (struct hole){item, r->now + (goes_to(r, item, "hole") ? HANG_ROUNDS : 1)};
+}
+
+static void end_attempts(struct process *p)
+{
+    struct replay *r = &p->replay;
+
+    for (uint32_t i = 0; i < p->busy;) {
+        if (p->hung[i].until > r->now) {
+            i++;
+            continue;
+        }
+        bool hole = goes_to(r, p->hung[i].item, "hole");
+        replay_outcome(r, p->hung[i].item, hole ? SCHED_RESULT_DESTINATION : SCHED_RESULT_DONE);
+        p->answered += !hole;
+        p->hung[i] = p->hung[--p->busy];
+    }
+}
+
+static void go_round(struct process *p)
+{
+    begin_attempts(p);
+    p->replay.now++;
+    end_attempts(p);
+}
+
+/* All of them due at once, tried before or never: mail for who has just answered goes in the round
+ * in which it comes, and first mail for somebody new soon. */
+static void black_holes_hold_up_nobody(void **state)
+{
+    struct process p = process_start();
+
+    add_to(&p.replay, "good", 1, 0);
+    go_round(&p);
+    assert_int_equal(p.answered, 1);
+    for (uint32_t i = 0; i < BLACK_HOLES; i++)
+        add_to(&p.replay, "hole", i, i % 4 != 0);
+    for (uint32_t round = 0; round < 200; round++) {
+        uint32_t before = p.answered;
+        add_to(&p.replay, "good", 1, 0);
+        go_round(&p);
+        assert_int_equal(p.answered, before + 1);
+    }
+    assert_true(p.attempts > 2000); /* nor are the black holes left alone */
+    replay_end(&p.replay);
+}
+
+/* Once what was never tried has failed, first mail for a new domain goes at once as well. */
+static void first_mail_doesnt_wait_for_what_failed_before(void **state)
+{
+    struct process p = process_start();
+
+    for (uint32_t i = 0; i < BLACK_HOLES; i++)
+        add_to(&p.replay, "hole", i, 1);
+    for (uint32_t round = 0; round < 200; round++) {
+        uint32_t before = p.answered;
+        for (uint32_t i = 0; i < 50; i++)
+            add_to(&p.replay, "new", round * 50 + i, 0);
+        go_round(&p);
+        assert_int_equal(p.answered, before + 50);
+    }
+    replay_end(&p.replay);
+}
+
+/* Many new destinations that do answer use all places that anybody unknown may have. */
+static void new_destinations_are_not_serialized(void **state)
+{
+    struct process p = process_start();
+    uint32_t rounds = 0;
+
+    for (uint32_t i = 0; i < 10000; i++)
+        add_to(&p.replay, "new", i, 0);
+    for (; p.answered < 10000; rounds++)
+        go_round(&p);
+    assert_int_equal(rounds, (10000 + PLACES / 4 * 3 - 1) / (PLACES / 4 * 3));
+    replay_end(&p.replay);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(trust_follows_what_a_site_shows),
+        cmocka_unit_test(only_a_pause_costs_a_proven_site_its_trust),
+        cmocka_unit_test(what_failed_before_the_start_is_doubtful),
+        cmocka_unit_test(domains_of_one_site_share_their_trust),
+        cmocka_unit_test(places_are_shared_by_trust),
+        cmocka_unit_test(a_lane_without_shares_holds_nobody_back),
+        cmocka_unit_test(waiting_for_a_place_is_no_reason_to_ask_again),
+        cmocka_unit_test(rings_take_turns),
+        cmocka_unit_test(black_holes_hold_up_nobody),
+        cmocka_unit_test(first_mail_doesnt_wait_for_what_failed_before),
+        cmocka_unit_test(new_destinations_are_not_serialized)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
