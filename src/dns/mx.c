@@ -23,6 +23,8 @@ static int take_literal(struct dns_mx *mx, struct span domain)
     memcpy(mx->domain, domain.data, domain.size);
     mx->literal = true;
     mx_take_implicit(mx);
+    if (mx->host_count == 0)
+        return -ENOMEM;
     mx_add_address(mx, 0, &ip);
     mx_conclude(mx);
     return 0;
@@ -66,6 +68,8 @@ void dns_mx_free(struct dns_mx *mx)
         return;
     buffer_done(&mx->text);
     buffer_done(&mx->failure);
+    free(mx->hosts);
+    free(mx->lookups);
     free(mx);
 }
 

@@ -24,11 +24,23 @@ static void ask_for_addresses(struct dns_mx *mx)
     mx->question_count = 1 + MX_FAMILIES * open;
 }
 
+/* Once. False, and ended: there is no memory. */
+static bool make_room(struct dns_mx *mx, size_t count)
+{
+    mx->hosts = calloc(count, sizeof(*mx->hosts));
+    mx->lookups = calloc(count, sizeof(*mx->lookups));
+    if (mx->hosts && mx->lookups)
+        return true;
+    mx_finish(mx, DNS_TEMPORARY, "4.3.0", "out of memory");
+    return false;
+}
+
 void mx_take_implicit(struct dns_mx *mx)
 {
-    struct dns_host *host = &mx->hosts[0];
-
     mx->implicit = true;
+    if (!make_room(mx, 1))
+        return;
+    struct dns_host *host = &mx->hosts[0];
     mx->host_count = 1;
     memcpy(host->name, mx->domain, sizeof(host->name));
     if (is_own_name(mx, host->name))
@@ -93,7 +105,10 @@ void mx_take_records(struct dns_mx *mx, const struct dns_answer *answer)
 {
     struct dns_mx_record record;
     bool null_mx = false;
+    size_t most = answer->rdata_count < DNS_HOSTS_MAX ? answer->rdata_count : DNS_HOSTS_MAX;
 
+    if (!make_room(mx, most))
+        return;
     for (size_t i = 0; i < answer->rdata_count; i++) {
         if (dns_rdata_mx(answer->rdata[i], &record) < 0)
             continue;

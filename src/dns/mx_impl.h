@@ -32,9 +32,10 @@ struct dns_mx {
     uint64_t random;
     uint32_t ttl;
     bool implicit, secure, literal;
-    struct dns_host hosts[DNS_HOSTS_MAX];
+    /* For as many as the answer to MX names: until then thousands may wait for theirs. */
+    struct dns_host *hosts;
+    struct mx_lookup *lookups;
     size_t host_count;
-    struct mx_lookup lookups[DNS_HOSTS_MAX];
     unsigned char questions[MX_QUESTIONS_MAX]; /* enum mx_question_state; 0: MX, then two a host */
     unsigned question_count, next_question, answered_count;
 };
