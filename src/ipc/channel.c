@@ -24,9 +24,10 @@
 #include <unistd.h>
 
 enum {
-    READ_BYTES = 256 * 1024, /* a turn's worth of small frames in one call */
-    FDS_MAX = 64,            /* that wait to be sent, or were received before their frames */
-    FDS_AT_ONCE = 16,        /* of as many frames, in one system call */
+    READ_FIRST_BYTES = 16 * 1024, /* in one call; twice as much whenever that wasn't all */
+    READ_BYTES = 256 * 1024,      /* a turn's worth of small frames */
+    FDS_MAX = 64,                 /* that wait to be sent, or were received before their frames */
+    FDS_AT_ONCE = 16,             /* of as many frames, in one system call */
 };
 
 /* A descriptor that goes with the frame that starts at this place of the output. */
@@ -58,6 +59,7 @@ struct ipc_channel {
     uint64_t out_fds_sent; /* the descriptors of all frames before this place are in the socket */
 
     struct buffer in;
+    size_t read_bytes; /* that we ask for in one call */
     struct arena arena;
     int in_fds[FDS_MAX];
     size_t in_fd_count;
@@ -570,8 +572,8 @@ static ssize_t receive(struct ipc_channel *ch)
     union fds_control control;
     size_t room = ch->in.capacity - ch->in.size;
 
-    if (room < READ_BYTES / 2)
-        room = READ_BYTES;
+    if (room < ch->read_bytes / 2)
+        room = ch->read_bytes;
     struct iovec part = {buffer_reserve(&ch->in, room), room};
     if (!part.iov_base)
         return -ENOMEM;
@@ -590,6 +592,8 @@ static ssize_t receive(struct ipc_channel *ch)
     if (ch->role->takes_fds && (msg.msg_flags & MSG_CTRUNC))
         return -EMFILE;
     ch->in.size += (size_t)size;
+    if ((size_t)size == room && ch->read_bytes < READ_BYTES)
+        ch->read_bytes *= 2;
     return size;
 }
 
@@ -634,6 +638,7 @@ int ipc_channel_new(struct io_loop *loop, int fd, const struct ipc_role *role, v
                                .fd = fd,
                                .flush.fn = on_flush,
                                .wake.fn = on_wake,
+                               .read_bytes = READ_FIRST_BYTES,
                                .arena.limit = 4 * IPC_FRAME_MAX};
     list_init(&ch->waiters);
     int r = io_watch_new(loop, fd, on_event, ch, &ch->watch);

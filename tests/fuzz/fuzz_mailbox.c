@@ -1,7 +1,8 @@
 /*
  * The mailbox process under a queue that was taken over: jobs for any address, with any text, in
  * any pieces or none, and other messages, well-formed or not. Input: a byte that picks what is
- * done, then its fields (fuzz_peer.h).
+ * done, and whether the disk is slow (from SLOW on what is under way stays so), then its fields
+ * (fuzz_peer.h).
  *
  * It doesn't end; each job is answered at most once, and once when the queue stays; an outcome for
  * each recipient of the job, by its index. What is written lies two levels below the template's
@@ -10,15 +11,25 @@
  */
 #include "../place.h"
 #include "fuzz_peer.h"
+#include "fuzz_world.h"
 
 #include "base/log.h"
 #include "proc/mailbox/jobs.h"
 
-enum { OPS_MAX = 30, JOBS_MAX = 64, THREADS = 1, TURNS_MAX = 20000, DEPTH_OF_FILES = 4 };
+enum { JOB, PIECE, OTHER, RAW, RESTART };
+static const uint8_t acts[] = {JOB, JOB, JOB, PIECE, PIECE, PIECE, OTHER, RAW, RESTART};
+enum {
+    OPS_MAX = 30,
+    JOBS_MAX = 64,
+    BATCHES = 1,
+    TURNS_MAX = 20000,
+    DEPTH_OF_FILES = 4,
+    SLOW = 20 * ARRAY_SIZE(acts),
+};
 
 static struct play {
     char folder[PLACE_BYTES];
-    struct io_loop *loop; /* this and the threads stay for all inputs */
+    struct io_loop *loop; /* it stays for all inputs */
     struct io_pool *pool;
     struct mailbox_roots roots;
     struct maildir maildir;
@@ -98,41 +109,24 @@ static void begin(void)
     struct conf_mailbox part = {.domains = list, .domain_count = 2};
 
     if (!play.loop)
-        assert(io_loop_new(&play.loop) == 0 &&
-               io_pool_new(play.loop, THREADS + 1, &play.pool) == 0);
+        assert(io_loop_new(&play.loop) == 0);
+    fuzz_world_begin();
+    assert(io_pool_new(play.loop, BATCHES + 1, &play.pool) == 0);
     assert(mailbox_domains_new(&part, &play.roots, &domains) == 0);
     maildir_init(&play.maildir, SPAN("mx"), 0, 4);
-    assert(jobs_init(&play.jobs, play.loop, play.pool, &play.maildir, THREADS) == 0);
+    assert(jobs_init(&play.jobs, play.loop, play.pool, &play.maildir, BATCHES) == 0);
     jobs_configure(&play.jobs, domains);
     connect_queue();
 }
 
-/* No thread is at work, and none has anything to do. */
-static bool is_idle(void)
-{
-    size_t idle = 0;
-
-    LIST_EACH(&play.jobs.idle, link)
-    {
-        idle++;
-    }
-    LIST_EACH(&play.jobs.streams, link)
-    {
-        if (CONTAINER_OF(link, struct job, link)->state == JOB_WRITING)
-            return false;
-    }
-    return idle == THREADS && list_is_empty(&play.jobs.ready);
-}
-
-static void turn(void)
+/* `slow`: the disk does nothing meanwhile. */
+static void turn(bool slow)
 {
     for (int i = 0, rest = 0; i < TURNS_MAX && rest < 3; i++) {
         fuzz_peer_flush(&play.queue);
         assert(io_loop_turn(play.loop) == 0);
         fuzz_peer_read(&play.queue, on_message, NULL);
-        rest = is_idle() ? rest + 1 : 0;
-        if (!rest)
-            usleep(20);
+        rest = !slow && fuzz_world_work() ? 0 : rest + 1;
     }
 }
 
@@ -145,8 +139,8 @@ static void end(void)
 {
     jobs_end(&play.jobs, on_ended, NULL);
     for (int i = 0; i < TURNS_MAX && !play.ended; i++)
-        turn();
-    turn();
+        turn(false);
+    turn(false);
     assert(play.ended && play.jobs.under_way == 0);
     assert(play.asked_count == 0 || play.raw ||
            play.queue.fd < 0); /* it was cut off for a violation */
@@ -155,6 +149,7 @@ static void end(void)
     assert(unheard ? play.files >= play.delivered : play.files == play.delivered);
     fuzz_peer_close(&play.queue);
     jobs_done(&play.jobs);
+    io_pool_free(play.pool);
     maildir_done(&play.maildir);
     for (size_t i = 0; i < play.roots.count; i++) {
         close(play.roots.list[i].fd);
@@ -218,9 +213,7 @@ static void send_other(struct span *in, bool raw)
 
 static void op(struct span *in)
 {
-    enum { JOB, PIECE, OTHER, RAW, RESTART, ACTS };
-    static const uint8_t acts[] = {JOB, JOB, JOB, PIECE, PIECE, PIECE, OTHER, RAW, RESTART};
-    uint8_t act = acts[fuzz_take(in) % ARRAY_SIZE(acts)];
+    uint8_t first = fuzz_take(in), act = acts[first % ARRAY_SIZE(acts)];
 
     if (act == RESTART || play.queue.fd < 0) {
         play.queue_went = true;
@@ -232,17 +225,16 @@ static void op(struct span *in)
         fuzz_peer_send_piece(&play.queue, in);
     else if (act != RESTART)
         send_other(in, act == RAW);
-    turn();
+    turn(first >= SLOW);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct span in = span_of(data, size);
     struct io_loop *loop = play.loop;
-    struct io_pool *pool = play.pool;
 
     log_open("fuzz", LOG_LEVEL_ERROR + 1);
-    play = (struct play){.loop = loop, .pool = pool, .queue.fd = -1};
+    play = (struct play){.loop = loop, .queue.fd = -1};
     begin();
     for (int i = 0; in.size && i < OPS_MAX; i++)
         op(&in);

@@ -1,29 +1,35 @@
 /*
  * The queue between processes that were all taken over: smtpd, directory, mailbox, smtp, report,
  * book and an administrator send any messages, well-formed or not, and answer its calls with
- * anything. Input: a byte that picks the peer, a byte for the type, the fields (fuzz_peer.h). A
- * commit's envelope is well-formed, too, and what a good smtpd would send where the input doesn't
- * say otherwise, with the directory's tickets.
+ * anything. Input: a byte that picks the peer, and whether the disk is slow (from SLOW on what is
+ * under way stays so), a byte for the type, the fields (fuzz_peer.h); type 0xFF stands for raw
+ * bytes, 0xFE for the peer's end, 0xFD for time that passes. A commit's envelope is well-formed,
+ * too, and what a good smtpd would send where the input doesn't say otherwise, with the directory's
+ * tickets.
  *
  * The queue doesn't end; a violation costs only its sender the channel; each call is answered at
  * most once; a message that was said to be accepted is in the spool, or all of it has its fate.
  */
-#include "../place.h"
 #include "fuzz_peer.h"
+#include "fuzz_world.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "proc/queue/control/control.h"
+#include "store_sim.h"
+#include <stdio.h>
+#include <sys/un.h>
 
 enum { ORIGIN = 7 }; /* of the ids that smtpd may make */
-enum { SMTPD, MAILBOX, SMTP, DIRECTORY, REPORT, BOOK, ADMIN, PEERS, OPS_MAX = 24, TURNS_MAX = 300 };
+enum { SMTPD, MAILBOX, SMTP, DIRECTORY, REPORT, BOOK, ADMIN, PEERS };
+enum { OPS_MAX = 24, TURNS_MAX = 300, SLOW = 32 * PEERS };
 
 static const enum ipc_peer kinds[] = {IPC_PEER_SMTPD,     IPC_PEER_MAILBOX, IPC_PEER_SMTP,
                                       IPC_PEER_DIRECTORY, IPC_PEER_REPORT,  IPC_PEER_BOOK};
 static struct conf_queue_domain domains[] = {{.name = {"here.test", 9}}};
 
 struct play {
-    char folder[PLACE_BYTES];
+    struct store_sim *disk;
+    struct sockaddr_un control;
     struct io_loop *loop;
     struct queue queue;
     struct conf_queue conf;
@@ -41,18 +47,35 @@ struct play {
 
 /* ---- a place for it ---- */
 
+/* The control socket, which has a name that the kernel made. */
+static int listen_somewhere(struct play *p)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    socklen_t size = sizeof(p->control);
+
+    p->control.sun_family = AF_UNIX;
+    assert(bind(fd, (struct sockaddr *)&p->control, sizeof(sa_family_t)) == 0);
+    assert(listen(fd, 10) == 0 && getsockname(fd, (struct sockaddr *)&p->control, &size) == 0);
+    return fd;
+}
+
 static void join_admin(struct play *p)
 {
-    p->peers[ADMIN] = (struct fuzz_peer){.fd = place_connect(p->folder)};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    socklen_t size = offsetof(struct sockaddr_un, sun_path) + 6; /* NUL and five digits */
+
+    assert(connect(fd, (struct sockaddr *)&p->control, size) == 0);
+    p->peers[ADMIN] = (struct fuzz_peer){.fd = fd};
 }
 
 static void begin(struct play *p)
 {
     static const uint8_t key[TICKET_KEY_BYTES] = {1};
-    /* In memory where that is possible: it syncs a lot and proves nothing about disks. */
-    place_make(p->folder, "/dev/shm");
+
+    fuzz_world_begin();
+    p->disk = store_sim_new(1);
     p->conf = (struct conf_queue){.hostname = SPAN("mail.here.test"),
-                                  .segment_size = 1 << 20,
+                                  .segment_size = 320 << 10, /* an extent and a header */
                                   .disk_reserve = 1,
                                   .waiting_max = 1000,
                                   .message_size_max = 1 << 20,
@@ -67,8 +90,8 @@ static void begin(struct play *p)
     assert(queue_start(&p->queue, p->loop, &p->conf) == 0);
     assert(ticket_office_open(&p->office, key) == 0);
     assert(tickets_use_key(&p->queue.tickets, key) == 0);
-    assert(queue_open(&p->queue, place_store(p->folder)) == 0);
-    assert(control_listen(&p->queue, place_listen(p->folder)) == 0);
+    assert(queue_open(&p->queue, store_sim_open(p->disk)) == 0);
+    assert(control_listen(&p->queue, listen_somewhere(p)) == 0);
     for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
         assert(queue_peer(&p->queue, kinds[i], 0, ORIGIN, fuzz_peer_open(&p->peers[i])) == 0);
     join_admin(p);
@@ -81,7 +104,7 @@ static void end(struct play *p)
     queue_done(&p->queue);
     ticket_office_done(&p->office);
     io_loop_free(p->loop);
-    place_remove(p->folder);
+    store_sim_free(p->disk);
 }
 
 /* ---- turns ---- */
@@ -103,14 +126,14 @@ static void on_answer(void *arg, const struct ipc_frame *frame, const struct ipc
     }
 }
 
-/* Until the disk has what is under way; the threads decide how long that takes. */
-static void turn(struct play *p)
+/* Until all that is under way has come to its end; `slow`: the disk does nothing meanwhile. */
+static void turn(struct play *p, bool slow)
 {
-    for (int i = 0, idle = 0; i < TURNS_MAX && idle < 3; i++) {
+    for (int i = 0, idle = 0; i < TURNS_MAX && idle < 2; i++) {
+        bool busy = fuzz_world_ring();
         assert(io_loop_turn(p->loop) == 0);
-        idle = committer_is_idle(&p->queue) ? idle + 1 : 0;
-        if (!idle)
-            usleep(20);
+        busy |= !slow && fuzz_world_work();
+        idle = busy ? 0 : idle + 1;
     }
     for (unsigned i = 0; i < PEERS; i++)
         fuzz_peer_read(&p->peers[i], i == SMTPD ? on_answer : NULL, p);
@@ -230,8 +253,8 @@ static void revive(struct play *p, unsigned which)
 
 static void op(struct play *p, struct span *in)
 {
-    unsigned which = fuzz_take(in) % PEERS;
-    uint8_t type = fuzz_take(in);
+    uint8_t first = fuzz_take(in), type = fuzz_take(in);
+    unsigned which = first % PEERS;
     struct arena arena = ARENA_INIT;
     struct ipc_message message = {.type = (enum ipc_type)(type % IPC_TYPE_COUNT)};
     const struct ipc_row *row = ipc_row(message.type);
@@ -241,6 +264,8 @@ static void op(struct play *p, struct span *in)
         fuzz_peer_send_raw(&p->peers[which], in);
     } else if (type == 0xFE) {
         fuzz_peer_close(&p->peers[which]);
+    } else if (type == 0xFD) {
+        fuzz_world_pass(fuzz_take(in));
     } else if (row) {
         fuzz_fill(row->codec, in, &arena, (char *)&message + offsetof(struct ipc_message, credit));
         make_parts(p, which, &message, in, &arena);
@@ -248,7 +273,7 @@ static void op(struct play *p, struct span *in)
         fuzz_peer_send(&p->peers[which], &message, type);
     }
     arena_done(&arena);
-    turn(p);
+    turn(p, first >= SLOW);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
