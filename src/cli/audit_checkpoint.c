@@ -1,5 +1,10 @@
+/*
+ * Checkpoints of the book (book/marks.h) as files: read and compared, or written. An auditor keeps
+ * them elsewhere; so each is a new file, and a broken chain gets none.
+ */
 #include "cli/audit_checkpoint.h"
 
+#include "base/fd.h"
 #include "cli/cli.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -28,12 +33,12 @@ static int read_file(const char *path, size_t max, struct buffer *out)
 static int write_new(const char *path, struct span text)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    int r = 0;
 
     if (fd < 0)
         return -errno;
-    if (write(fd, text.data, text.size) != (ssize_t)text.size || fsync(fd) < 0)
-        r = errno ? -errno : -EIO;
+    int r = fd_write_all(fd, text);
+    if (r == 0 && fsync(fd) < 0)
+        r = -errno;
     close(fd);
     if (r < 0)
         unlink(path);

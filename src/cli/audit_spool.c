@@ -1,3 +1,7 @@
+/*
+ * Findings are notes until the end: a server that was started meanwhile writes the same files, and
+ * what looked damaged then was only in the middle of being written.
+ */
 #include "cli/audit_spool.h"
 
 #include "base/arena.h"

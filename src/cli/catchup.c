@@ -1,3 +1,6 @@
+/*
+ * Waits until the book has all that the queue has told it: a loop of its own around one call.
+ */
 #include "cli/catchup.h"
 
 #include "cli/control.h"

@@ -1,3 +1,8 @@
+/*
+ * One pass over the folder: a letter is either handed over whole and removed, or set aside with a
+ * cause, or stays for the next pass. Never is one lost; a crash between the server's 250 and the
+ * removal sends it twice.
+ */
 #include "cli/collect.h"
 
 #include "base/clock.h"

@@ -1,3 +1,7 @@
+/*
+ * Calls on the control socket, one after the other: a loop that runs until the answer is there.
+ * Replies are borrowed and only valid within the function that is called with them.
+ */
 #include "cli/control.h"
 
 #include "cli/cli.h"

@@ -1,3 +1,8 @@
+/*
+ * Letters in the drop folder: docs/formats/drop.md says what they are like. Whoever writes one has
+ * no rights but to make files there, so the file is synced before it gets its name, and its name is
+ * random; whoever reads one trusts nothing that stands in it.
+ */
 #include "cli/drop.h"
 
 #include "base/fd.h"

@@ -1,3 +1,6 @@
+/*
+ * Values that jansson hasn't: text that may not be UTF-8, and times.
+ */
 #include "base/clock.h"
 #include "base/printable.h"
 #include "cli/cli.h"

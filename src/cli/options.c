@@ -1,3 +1,6 @@
+/*
+ * Options of all commands, described once: the tables make getopt's, the help and the completion.
+ */
 #include "cli/cli.h"
 
 #include <getopt.h>

@@ -1,3 +1,7 @@
+/*
+ * What people read. Texts of strangers go through printable.h, and the end of a command is its
+ * output being written: a full disk behind a pipe is an error as well.
+ */
 #include "base/printable.h"
 #include "cli/cli.h"
 

@@ -1,3 +1,7 @@
+/*
+ * The password stays in this file's stack, and is wiped there; what leaves is its hash (yescrypt,
+ * with libxcrypt's own cost).
+ */
 #include "cli/password.h"
 
 #include "cli/cli.h"

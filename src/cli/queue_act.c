@@ -1,3 +1,9 @@
+/*
+ * Acts of an administrator on what waits (hold, release, return, remove, reroute, …): the question
+ * before one that can't be taken back, the act itself in pieces, and its result. The server does a
+ * bounded piece a call; the next call is the client's, so that one who went away stops what he
+ * began.
+ */
 #include "cli/queue_act.h"
 
 #include "cli/cli.h"
@@ -64,7 +70,8 @@ static bool says_yes(const struct queue_act_wish *wish, uint32_t count)
     return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
 }
 
-/* CLI_OK: go on. */
+/* The count comes from a dry run. Between it and the act more may have come; then more is done
+ * than was said, but only what fits the words of the command. CLI_OK: go on. */
 static int ask(struct cli_control *control, const struct queue_act_wish *wish, bool *out_go)
 {
     struct ipc_queue_act dry = wish->act;

@@ -1,3 +1,8 @@
+/*
+ * A file changed by another in its place: readers see the old or the new one, never a half. The
+ * lock is on the old file itself, which is gone after the change: who waited for it looks whether
+ * it is still the one of that name, and begins anew.
+ */
 #include "cli/replace.h"
 
 #include "base/fd.h"

@@ -1,3 +1,7 @@
+/*
+ * sendmail(1)'s options, as programs of forty years pass them. Those without a help text aren't
+ * shown: they mean something only to Sendmail, or ask for what always happens here.
+ */
 #include "cli/send_options.h"
 
 #include "mail/dsn.h"

@@ -1,3 +1,7 @@
+/*
+ * Where the server of a configuration is to be found. A user who may not read the configuration
+ * uses what an installation has, so that sendmail(1) works for everyone.
+ */
 #include "cli/server.h"
 
 #include "cli/cli.h"

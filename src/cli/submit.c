@@ -1,3 +1,8 @@
+/*
+ * The dialogue is blocking and one command at a time, for one message to our own server: pipelining
+ * would win nothing on a local socket. Its sticky error keeps the code straight: a broken
+ * connection answers 0 to all that follows, which is neither 2xx, 4xx nor 5xx.
+ */
 #include "cli/submit.h"
 
 #include <errno.h>

@@ -1,3 +1,7 @@
+/*
+ * Cells are kept as text, each with a NUL, and are padded when the widest of each column is known.
+ * Columns are counted as a terminal shows them (uniwidth: wide and combining characters).
+ */
 #include "base/printable.h"
 #include "cli/cli.h"
 

@@ -6,6 +6,7 @@
 #include "cli/why.h"
 #include <unistd.h>
 
+/* A trace may find thousands of messages; what hasn't arrived yet is asked for these only. */
 enum { MESSAGES_MAX = 20, RECIPIENTS_MAX = 100 };
 
 struct paragraph {

@@ -132,6 +132,7 @@ static void put_user(void *arg, const struct users_line *line)
     putchar('\n');
 }
 
+/* Domains may share a users file: it is listed once. */
 static bool listed_before(const struct conf *c, size_t domain)
 {
     for (size_t i = 0; i < domain; i++)

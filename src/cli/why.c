@@ -1,3 +1,8 @@
+/*
+ * The book is asked once for a message, and only when it can be: without it the queue's own words
+ * stand alone. What would help is said by whom it needs: the station, its administrator, ours, or
+ * time.
+ */
 #include "cli/why.h"
 
 #include "base/clock.h"
@@ -192,6 +197,13 @@ static void append_holder(const struct trace_entry *entry, struct buffer *out)
     buffer_printf(out, "\n");
 }
 
+/* An administrator's own way, "host:…" or "mx:…", stands in the place of the domain; an address
+ * literal has colons as well. */
+static bool is_rerouted(struct span destination)
+{
+    return destination.size && destination.data[0] != '[' && span_find(destination, ':') >= 0;
+}
+
 void why_append(const struct ipc_queue_row *row, const struct trace_entry *entry, int64_t now_us,
                 struct buffer *out)
 {
@@ -200,7 +212,7 @@ void why_append(const struct ipc_queue_row *row, const struct trace_entry *entry
     if (row->next_attempt_us > now_us)
         append_time(out, ", at ", row->next_attempt_us);
     buffer_printf(out, ", after %u attempt%s\n", row->attempts, row->attempts == 1 ? "" : "s");
-    if (span_find(row->destination, ':') >= 0) {
+    if (is_rerouted(row->destination)) {
         buffer_printf(out, "    an administrator chose its way: ");
         printable_append(out, row->destination);
         buffer_printf(out, "\n");

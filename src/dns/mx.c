@@ -1,9 +1,16 @@
+/*
+ * The machine's life: questions, answers, verdict. Which hosts there are is mx_hosts.c's, which
+ * addresses they have and what that means mx_addresses.c's. Question 0 is the MX; then host i has
+ * questions 1 + 2i (AAAA) and 2 + 2i (A): so a number says what it was about, and an answer that
+ * comes twice is known by the question's state.
+ */
 #include "dns/mx_impl.h"
 
 #include "dns/type.h"
 #include <errno.h>
 #include <stdlib.h>
 
+/* Room for two names of 256 bytes and the clause around them. */
 enum { TEXT_MAX = 1500 };
 
 static const uint16_t family_types[MX_FAMILIES] = {DNS_TYPE_AAAA, DNS_TYPE_A};
@@ -116,6 +123,7 @@ int dns_mx_answer(struct dns_mx *mx, unsigned number, const struct dns_answer *a
         return -EINVAL;
     mx->questions[number] = MX_ANSWERED;
     mx->answered_count++;
+    /* What was decided holds as long as the shortest-lived of what it was decided by. */
     if (answer->ttl < mx->ttl)
         mx->ttl = answer->ttl;
     if (number == 0)

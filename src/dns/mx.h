@@ -49,6 +49,7 @@ enum dns_host_state {
     DNS_HOST_BEHIND,    /* not better than us: left out, or mail would circle (RFC 5321 5.1) */
 };
 
+/* One mail server, or the domain itself when it has no MX. */
 struct dns_host {
     char name[DNS_TEXT_SIZE];
     uint16_t preference;
@@ -67,9 +68,11 @@ struct dns_question {
 
 struct dns_mx;
 
-/* `domain`: canonical (mail/address.h); an address literal needs no question. 0, -EINVAL when it
- * can't be a name of the DNS, -ENOMEM. */
+/* `domain`: canonical (mail/address.h); an address literal (RFC 5321 4.1.3) needs no question
+ * and has its verdict at once. `rules` is copied, what it points to is borrowed. 0; -EINVAL when
+ * it can't be a name of the DNS; -ENOMEM. */
 int dns_mx_new(struct span domain, const struct dns_mx_rules *rules, struct dns_mx **out);
+/* NULL is fine. */
 void dns_mx_free(struct dns_mx *mx);
 
 /* The next question that nobody has asked yet; false: none now. */
@@ -90,5 +93,6 @@ uint32_t dns_mx_ttl(const struct dns_mx *mx);
 /* Appends the sorted names of the hosts, "a.example,b.example": equal for domains with the same
  * servers. 0 or the buffer's error. */
 int dns_mx_set(const struct dns_mx *mx, struct buffer *out);
-/* Appends lines that tell what was found and decided, for `postbuch route`. */
+/* Appends lines that tell what was found and decided, for `postbuch route`. 0 or
+ * the buffer's error. */
 int dns_mx_explain(const struct dns_mx *mx, struct buffer *out);

@@ -1,3 +1,8 @@
+/*
+ * From the addresses of hosts to the verdict. A host is good with one address that may be used; the
+ * domain is found with one good host. Otherwise the kindest reason is given: what may pass by
+ * itself before what somebody has to mend.
+ */
 #include "dns/mx_impl.h"
 
 #include "dns/type.h"
@@ -16,6 +21,8 @@ void mx_add_address(struct dns_mx *mx, size_t host, const struct dns_ip *ip)
     unsigned family = dns_ip_is_v4(ip) ? 1 : 0;
     const char *special = dns_ip_special(ip);
 
+    /* Before the private ones are dropped: a host that is us is us, whatever its address
+     * (RFC 5321 5.1). */
     if (is_own_address(mx, ip))
         mx->hosts[host].state = DNS_HOST_SELF;
     if (special && !mx->rules.allow_private) {

@@ -1,3 +1,7 @@
+/*
+ * From the MX answer to the ordered list of hosts. A domain may publish any number: only the best
+ * DNS_HOSTS_MAX are kept, while they are read.
+ */
 #include "dns/mx_impl.h"
 
 #include <stdlib.h>
@@ -35,6 +39,7 @@ static bool make_room(struct dns_mx *mx, size_t count)
     return false;
 }
 
+/* RFC 5321 5.1: without an MX the domain is its own host, with preference 0. */
 void mx_take_implicit(struct dns_mx *mx)
 {
     mx->implicit = true;

@@ -1,3 +1,10 @@
+/*
+ * The process's parts and how they live: who may be connected to it, what starts in which order,
+ * what one tick wakes, and the end. What arrives is only handed on here: accept/ takes mail in,
+ * carry/ sends it away, returns/ tells senders, control/ serves administrators. Two pools of
+ * threads: one thread alone commits, so that records are in the order in which they were prepared;
+ * the others read. All else happens on the loop's thread.
+ */
 #include "proc/queue/queue.h"
 
 #include "base/clock.h"
@@ -286,6 +293,8 @@ int queue_open(struct queue *q, struct store *store)
     return 0;
 }
 
+/* What was decided by the old routes is decided anew only if these have changed: it
+ * touches each recipient. */
 int queue_reconfigure(struct queue *q, const struct conf_queue *conf)
 {
     struct sched_config config = schedule_config(conf, 0);
@@ -355,6 +364,8 @@ void queue_close(struct queue *q, void (*closed)(struct queue *q))
     io_timer_set(q->tick, 0);
 }
 
+/* The order matters: first who may ask for something, then the threads, whose completions still
+ * find all they belong to, then what those worked on. */
 void queue_done(struct queue *q)
 {
     q->closing = true;

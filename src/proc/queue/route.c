@@ -1,3 +1,8 @@
+/*
+ * Which way a recipient's domain goes. A domain that is delivered here comes before every route,
+ * and a more exact pattern before a wider one; "*" is the last. An administrator's `queue reroute`
+ * writes its next hop in the place of the domain, and goes before all.
+ */
 #include "proc/queue/route.h"
 
 #include <stdlib.h>
@@ -55,6 +60,7 @@ static const struct conf_queue_route *most_exact(const struct conf_queue *conf, 
     return route ? route : lookup(conf, SPAN("*"));
 }
 
+/* The text lies in `out` itself, which therefore must not be copied. */
 static void by_mx(struct span domain, struct route *out)
 {
     struct span kept = span_first(domain, CONF_TEXT_MAX);
@@ -109,6 +115,7 @@ static uint64_t chain(uint64_t hash, struct span text)
     return XXH3_64bits_withSeed(text.data, text.size, hash + text.size);
 }
 
+/* So that a reload that changed something else doesn't route all that waits again. */
 uint64_t route_fingerprint(const struct conf_queue *conf)
 {
     uint64_t hash = conf->domain_count;

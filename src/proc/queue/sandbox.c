@@ -1,3 +1,7 @@
+/*
+ * The queue's cage: its spool and nothing else, its files' calls, and accept4 for the control
+ * socket.
+ */
 #include "proc/queue/sandbox.h"
 
 #include "proc/common/sandbox.h"

@@ -1,3 +1,6 @@
+/*
+ * It talks to strangers all over the world: TCP outwards, and no file at all.
+ */
 #include "proc/smtp/sandbox.h"
 
 #include "proc/common/sandbox.h"

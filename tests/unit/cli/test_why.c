@@ -94,12 +94,25 @@ static void says_all(void **state)
     assert_span(why_trouble(&row, NULL), "connection refused");
 }
 
+/* An IPv6 literal has colons, as an administrator's next hop has. */
+static void literal_is_no_reroute(void **state)
+{
+    const struct ipc_queue_row row = {.destination = SPAN("[IPv6:2001:db8::1]")};
+    struct buffer out = BUFFER_INIT;
+
+    why_append(&row, NULL, US(NOW_S), &out);
+    buffer_append_byte(&out, '\0');
+    assert_null(strstr(out.data, "administrator chose"));
+    buffer_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(remedies),
         cmocka_unit_test(every_wait_has_a_remedy),
         cmocka_unit_test(says_all),
+        cmocka_unit_test(literal_is_no_reroute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

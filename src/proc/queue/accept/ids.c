@@ -1,9 +1,16 @@
+/*
+ * Sets of ids as open hash tables (linear probing, half full at the most, keyed by a seed: who
+ * chooses the ids can't choose collisions). Two generations: the younger one is filled up to
+ * IDS_REMEMBERED, then takes the place of the elder; so between one and two times that many are
+ * known.
+ */
 #include "proc/queue/accept/ids.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
+/* The counter is the lowest 22 of the 24 bits that stand last in an id (base/id.h). */
 enum { COUNTER_BITS = 22, CAPACITY_FIRST = 1024 };
 
 /* The id without its origin: time, then counter. */
@@ -94,6 +101,7 @@ static void follow_clock(struct id_watch *watch, int64_t now_ms)
     }
 }
 
+/* Below the floor nothing is remembered; but what is as young as now can't have been forgotten. */
 static bool is_forgotten(const struct id_watch *watch, uint64_t number, int64_t now_ms)
 {
     uint64_t now = (uint64_t)now_ms << COUNTER_BITS;

@@ -1,3 +1,8 @@
+/*
+ * The channel to one carrier and the jobs on it. Credit is the channel's: without it jobs wait in
+ * `blocked`, in their order, and no new one is started. When the carrier is lost each of its jobs
+ * is booked as what its state says it can have become, and the scheduler has its recipients back.
+ */
 #include "proc/queue/carry/carrier.h"
 
 #include "proc/queue/carry/job.h"

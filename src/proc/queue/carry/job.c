@@ -1,3 +1,8 @@
+/*
+ * One job's way (see the states in job.h). The bytes come from the parcel when it is still whole in
+ * memory, else from the spool by a thread (load.c). The rule that all turns keep: job_free() while
+ * a thread reads only marks the job as over; the read's completion frees it.
+ */
 #include "proc/queue/carry/job.h"
 
 #include "base/log.h"
@@ -141,6 +146,7 @@ static int send_job(struct job *job, const struct parcel *parcel, bool offered)
     return r;
 }
 
+/* What is damaged won't be whole later; what can't be read now, perhaps. */
 static void fail(struct job *job, int error)
 {
     bool temporary = error != -EBADMSG && error != -EINVAL;

@@ -1,3 +1,8 @@
+/*
+ * A slab of parcels, found by id in a table whose hash is seeded. A parcel is in one of two states:
+ * its commit is under way (it belongs to the intake, counts for nothing here), or it is cached (it
+ * is in the list, counts, and may go at any time).
+ */
 #include "proc/queue/carry/parcel.h"
 
 #include <errno.h>

@@ -1,3 +1,8 @@
+/*
+ * The socket of administrators: who may come in, and who in the process answers what. Status and
+ * reload are the supervisor's business, and what the book has is the book's: such calls are
+ * relayed, and the client's end cancels them.
+ */
 #include "proc/queue/control/control.h"
 
 #include "base/log.h"
@@ -233,6 +238,7 @@ static int client_new(struct control *control, int fd, uint32_t uid)
     return 0;
 }
 
+/* Refused connections are closed at once: nobody waits for an answer that won't come. */
 static void on_readable(void *arg, int listener, unsigned events)
 {
     struct control *control = arg;

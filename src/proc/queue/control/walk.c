@@ -1,3 +1,8 @@
+/*
+ * A batch in three steps: choose() on the loop by what is in memory, read_entries() on a thread,
+ * then the owner's ready(). A message may go between two batches; the walk holds an id and not a
+ * pointer over that time, and a message within a batch is held by its reader.
+ */
 #include "proc/queue/control/walk.h"
 
 #include "proc/queue/route.h"

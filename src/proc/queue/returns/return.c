@@ -1,3 +1,7 @@
+/*
+ * Gathering: whose report is begun when, and with whom. The rest of its way is load.c's (envelope
+ * and header), write.c's (the report) and book.c's (the outcome).
+ */
 #include "proc/queue/returns/internal.h"
 
 #include "base/log.h"
@@ -127,6 +131,7 @@ int undelivered_add(struct undelivered *u, const struct spool_status *cause)
     return 0;
 }
 
+/* When its report got too large: half of its recipients get one of their own. */
 bool undelivered_split(struct undelivered *u)
 {
     size_t half = u->count / 2;

@@ -14,6 +14,7 @@ struct nearest {
     unsigned distance; /* more than this is too far */
 };
 
+/* Names of less than four bytes are near to everything. */
 static void look_at(struct nearest *n, struct span candidate)
 {
     if (candidate.size < 4 || span_equal_nocase(candidate, n->domain))

@@ -16,6 +16,8 @@ static const struct spool_expansion *expansion_of(const struct wish_source *s, u
     return NULL;
 }
 
+/* An alias may lead to an alias: up to the recipient that the sender named. A parent always
+ * comes before its children, so damaged expansions end the way, too. */
 struct envelope_wish wish_find(const struct wish_source *s, uint32_t recipient)
 {
     const struct spool_expansion *from;
@@ -47,6 +49,8 @@ struct span wish_original(const struct envelope_wish *wish,
     return made.data ? made : SPAN("");
 }
 
+/* Receipts tell strangers who exists and when mail was read in: the configuration says
+ * who may ask. */
 bool wish_may_have_receipts(const struct conf_queue *conf, const struct envelope *e)
 {
     struct span domain = span_from(e->sender, (size_t)(span_find_last(e->sender, '@') + 1));
