@@ -66,8 +66,12 @@ class Sink:
         self.port = free_port()
         self.process = subprocess.Popen(servers.ENDS_WITH_US
                                         + [tools.build / "bench/bench_take", str(self.port)])
-        while socket.socket().connect_ex(("127.0.0.1", self.port)) != 0:
+        while not self.listens():
             time.sleep(0.02)
+
+    def listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def counts(self):
         """messages, distinct numbers, the most copies of one, bytes, connections"""
