@@ -10,10 +10,11 @@
 #include "book/schema.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static int check_open_file(struct audit *audit, struct db *db, enum week_kind kind)
 {
-    int r = schema_check(db);
+    int r = schema_check(db, kind == WEEK_ENTRIES ? SCHEMA_ENTRIES : SCHEMA_REFUSALS);
 
     if (r == 0) /* a walk joins with rows all over the file */
         r = db_exec(db, "PRAGMA cache_size=-32768; BEGIN");
@@ -66,7 +67,9 @@ static int check_file(struct audit *audit, const char *folder, const struct ledg
         db_done(&db);
     }
     audit->counts->files++;
-    if (r < 0 && r != -ENOMEM && r != -ENODATA)
+    if (r == -ENODATA)
+        audit_check_empty(audit, file->kind);
+    else if (r < 0 && r != -ENOMEM)
         tell_unreadable(audit, r);
     audit->file[0] = '\0';
     return r == -ENOMEM ? r : 0;
@@ -90,7 +93,10 @@ int audit_run(const char *folder, const struct audit_options *options, struct au
     struct ledger_list list;
 
     *out = (struct audit_counts){0};
-    int r = ledger_list(folder, &list);
+    int r = audit_load_heads(&audit, folder);
+    int listed = ledger_list(folder, &list);
+    if (r == 0)
+        r = listed;
     if (r == 0)
         r = chain_new(&audit.chain);
     for (size_t i = 0; r == 0 && i < list.count; i++)
@@ -99,10 +105,14 @@ int audit_run(const char *folder, const struct audit_options *options, struct au
     if (r == 0)
         check_main_file(&audit, folder);
     if (r == 0)
+        r = audit_check_missing(&audit, folder, &list);
+    if (r == 0)
         r = audit_check_lost_marks(&audit, folder, &list);
     if (r == 0)
         r = audit_check_queue(&audit, folder);
     audit_set_done(&audit.late);
+    free(audit.heads.list);
+    free(audit.lost.list);
     chain_free(audit.chain);
     ledger_list_done(&list);
     return r;

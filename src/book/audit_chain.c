@@ -18,7 +18,8 @@ struct lane_check {
     struct chain_hash running, noted;
     uint64_t events, noted_events;
     bool is_noted;
-    const struct mark *next_mark; /* where the chain was exported */
+    const struct mark *next_mark;           /* where the chain was exported */
+    const struct main_file_head *next_lost; /* and where it was when its file was damaged */
 };
 
 struct lanes {
@@ -39,12 +40,14 @@ static struct lane_check *need_lane(struct audit *audit, struct lanes *lanes, ui
     if (chain_first(audit->chain, lanes->kind, audit->week, number, &lane->running) < 0)
         return NULL;
     lane->next_mark = audit_next_mark(audit, lanes->kind, number, 0);
+    lane->next_lost = audit_next_lost(audit, lanes->kind, number, 0);
     lanes->count++;
     return lane;
 }
 
-/* A chain that was exported is looked for even where the file doesn't name it any more. */
-static int need_marked_lanes(struct audit *audit, struct lanes *lanes)
+/* A chain that was exported, or is known to the main file, is looked for even where the file
+ * doesn't name it any more. */
+static int need_known_lanes(struct audit *audit, struct lanes *lanes)
 {
     const struct marks *expected = audit->options->expected;
     int r = 0;
@@ -53,6 +56,16 @@ static int need_marked_lanes(struct audit *audit, struct lanes *lanes)
         const struct mark *m = &expected->list[i];
         if (m->kind == lanes->kind && m->week == audit->week)
             r = need_lane(audit, lanes, m->lane) ? 0 : -EUCLEAN;
+    }
+    for (size_t i = 0; r == 0 && i < audit->heads.count; i++) {
+        const struct main_file_head *h = &audit->heads.list[i];
+        if (h->kind == lanes->kind && h->week == audit->week)
+            r = need_lane(audit, lanes, h->at.lane) ? 0 : -EUCLEAN;
+    }
+    for (size_t i = 0; r == 0 && i < audit->lost.count; i++) {
+        const struct main_file_head *h = &audit->lost.list[i];
+        if (h->kind == lanes->kind && h->week == audit->week)
+            r = need_lane(audit, lanes, h->at.lane) ? 0 : -EUCLEAN;
     }
     return r;
 }
@@ -73,20 +86,28 @@ static int read_lanes(struct audit *audit, struct db *db, struct lanes *lanes)
     }
     if (r < 0 && s)
         sqlite3_reset(s);
-    return r < 0 ? r : need_marked_lanes(audit, lanes);
+    return r < 0 ? r : need_known_lanes(audit, lanes);
 }
 
-static int check_heads(struct audit *audit, const struct lanes *lanes)
+static const struct main_file_head *after_lost(struct audit *audit,
+                                               const struct main_file_head *lost)
+{
+    return audit_next_lost(audit, lost->kind, lost->at.lane, lost->events);
+}
+
+static int check_heads(struct audit *audit, struct lanes *lanes)
 {
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < lanes->count; i++) {
-        const struct lane_check *lane = &lanes->list[i];
+        struct lane_check *lane = &lanes->list[i];
         struct mark end = {lanes->kind, audit->week, lane->lane, lane->events, lane->running};
         r = audit_end_chain(audit, lane->next_mark, &end);
+        for (; lane->next_lost; lane->next_lost = after_lost(audit, lane->next_lost))
+            audit_tell_lost(audit, lane->next_lost);
         if (!lane->is_noted && lane->events == 0)
-            continue; /* only its mark was there, and that is told */
-        if (!lane->is_noted)
+            audit_compare_head(audit, &end); /* a mark of it may be told, too */
+        else if (!lane->is_noted)
             audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
                        "events of a lane that the file doesn't name");
         else if (lane->events != lane->noted_events)
@@ -97,6 +118,8 @@ static int check_heads(struct audit *audit, const struct lanes *lanes)
         else if (!chain_hash_equal(&lane->running, &lane->noted))
             audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
                        "the chain doesn't end where it was noted to end");
+        else
+            audit_compare_head(audit, &end);
     }
     return r;
 }
@@ -162,6 +185,11 @@ static int check_link(struct audit *audit, struct lanes *lanes, const struct sto
     lane->events++;
     if (lane->next_mark && lane->next_mark->events == lane->events)
         audit_check_mark(audit, &lane->next_mark, &link);
+    if (lane->next_lost && lane->next_lost->events == lane->events) {
+        if (!chain_hash_equal(&lane->next_lost->head, &link))
+            audit_tell_lost(audit, lane->next_lost);
+        lane->next_lost = after_lost(audit, lane->next_lost);
+    }
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "book/audit.h"
 #include "book/chain.h"
 #include "book/db.h"
+#include "book/main_file.h"
 
 enum audit_statement {
     AUDIT_SQL_LANES,
@@ -29,7 +30,8 @@ struct audit {
     char file[WEEK_FILE_SIZE];
     int week;
     bool was_remade; /* the file was damaged once, and made anew from what the log still held */
-    struct audit_set late; /* wait, but by the book they shouldn't any more */
+    struct main_file_heads heads, lost; /* how far the chains must be; were before a damage */
+    struct audit_set late;              /* wait, but by the book they shouldn't any more */
 };
 
 /* audit_finding.c */
@@ -54,5 +56,15 @@ void audit_check_mark(struct audit *audit, const struct mark **next, const struc
 int audit_end_chain(struct audit *audit, const struct mark *next, const struct mark *end);
 /* Marks of files that aren't there, or aren't checked. */
 int audit_check_lost_marks(struct audit *audit, const char *folder, const struct ledger_list *list);
+/* audit_heads.c: before the files are looked at; at the end of a chain; after all files. */
+int audit_load_heads(struct audit *audit, const char *folder);
+void audit_compare_head(struct audit *audit, const struct mark *end);
+/* The next of `lost` behind that many events of a chain; NULL: none. */
+const struct main_file_head *audit_next_lost(const struct audit *audit, enum week_kind kind,
+                                             uint32_t lane, uint64_t after);
+void audit_tell_lost(struct audit *audit, const struct main_file_head *lost);
+/* The file has no tables: should it? */
+void audit_check_empty(struct audit *audit, enum week_kind kind);
+int audit_check_missing(struct audit *audit, const char *folder, const struct ledger_list *list);
 /* audit_queue.c: the queue against the book, when the files were checked; then what is overdue. */
 int audit_check_queue(struct audit *audit, const char *folder);

@@ -4,62 +4,10 @@
  */
 #include "book/expire.h"
 
-#include "book/ledger.h"
-#include "book/schema.h"
-#include "book/volume.h"
+#include "book/week_heads.h"
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
-
-enum statement { LANE_READ, STATEMENT_COUNT };
-
-static const char *const sql[STATEMENT_COUNT] = {
-    [LANE_READ] = "SELECT lane, segment, offset, events, head FROM lane"};
-
-static int read_heads(struct db *db, const struct ledger_file *file, struct main_file_head *heads,
-                      size_t *out_count)
-{
-    sqlite3_stmt *s = db_statement(db, LANE_READ);
-    int r = s ? 0 : db_error(db);
-    size_t count = 0;
-
-    while (r == 0 && (r = db_step(s)) == 1) {
-        r = count < VOLUME_LANES_MAX ? 0 : -EUCLEAN;
-        if (r == 0) {
-            struct main_file_head *head = &heads[count++];
-            *head = (struct main_file_head){.kind = file->kind,
-                                            .week = file->week,
-                                            .at = {.lane = (uint32_t)sqlite3_column_int64(s, 0),
-                                                   .segment = (uint64_t)sqlite3_column_int64(s, 1),
-                                                   .offset = (uint64_t)sqlite3_column_int64(s, 2)},
-                                            .events = (uint64_t)sqlite3_column_int64(s, 3)};
-            db_column_fixed(s, 4, head->head.bytes, CHAIN_HASH_BYTES);
-        }
-    }
-    if (r < 0 && s)
-        sqlite3_reset(s);
-    *out_count = count;
-    return r;
-}
-
-static int read_file(const char *path, const struct ledger_file *file, struct main_file_head *heads,
-                     size_t *out_count, bool *out_waits)
-{
-    struct db db;
-    int64_t waiting = 0;
-    int r = db_open(path, DB_READ, sql, STATEMENT_COUNT, &db);
-
-    if (r < 0)
-        return r;
-    r = schema_check(&db);
-    if (r == 0 && file->kind == WEEK_ENTRIES)
-        r = db_number(&db, "SELECT EXISTS (SELECT 1 FROM entry WHERE state = 1)", &waiting);
-    if (r == 0)
-        r = read_heads(&db, file, heads, out_count);
-    *out_waits = waiting != 0;
-    db_done(&db);
-    return r;
-}
 
 static int delete_file(const char *path)
 {
@@ -76,17 +24,15 @@ static int delete_file(const char *path)
 
 /* Makes durable what stays of the file. 1; 0: the file stays, for something in it waits, or it
  * can't be read. */
-static int note_heads(const char *path, struct main_file *main, const struct ledger_file *file,
+static int note_heads(const char *folder, struct main_file *main, const struct ledger_file *file,
                       int64_t now_us)
 {
-    struct main_file_head heads[VOLUME_LANES_MAX];
-    size_t count = 0;
-    bool waits;
-    int r = read_file(path, file, heads, &count, &waits);
+    struct week_heads heads;
+    int r = week_heads_read(folder, file, &heads);
 
-    if (r < 0 || waits)
+    if (r < 0 || heads.waits)
         return r == -EUCLEAN || r == -ENODATA ? 0 : r;
-    r = main_file_note_deleted(main, heads, count, now_us);
+    r = main_file_note_deleted(main, heads.list, heads.count, now_us);
     return r < 0 ? r : 1;
 }
 
@@ -101,7 +47,7 @@ static int expire_one(const char *folder, struct main_file *main, const struct l
     week_file(file->kind, file->week, name);
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     if (!main_file_is_deleted(main, file->kind, file->week))
-        r = note_heads(path, main, file, now_us);
+        r = note_heads(folder, main, file, now_us);
     if (r <= 0)
         return r;
     r = delete_file(path);

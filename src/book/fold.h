@@ -17,7 +17,9 @@
 
 struct fold;
 
-/* Opens or makes the ledger in `folder`, which must exist. `now_us` names what is set aside. */
+/* Opens or makes the ledger in `folder`, which must exist. `now_us` names what is set aside.
+ * Files that lack what the book had (removed, cut short, an older copy) are noticed here:
+ * fold_lacking(), and positions are back at zero so that the log's part of it is folded again. */
 int fold_open(const char *folder, int64_t now_us, struct fold **out);
 /* Without a commit. NULL is fine. */
 void fold_close(struct fold *fold);
@@ -40,6 +42,8 @@ int fold_commit(struct fold *fold, int64_t now_us);
 
 /* The name of the last file that was set aside, "" when there was none. */
 const char *fold_damage(const struct fold *fold);
+/* The last file that lacked events when the ledger was opened, or "". */
+const char *fold_lacking(const struct fold *fold);
 
 struct fold_deleted {
     size_t files;

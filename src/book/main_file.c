@@ -17,6 +17,12 @@ enum statement {
     DELETED_READ,
     DELETED_ADD,
     DAMAGE_ADD,
+    CHAIN_READ,
+    CHAIN_WRITE,
+    CHAIN_FORGET,
+    LOST_READ,
+    LOST_ADD,
+    LOST_FORGET,
     STATEMENT_COUNT
 };
 
@@ -27,6 +33,14 @@ static const char *const sql[STATEMENT_COUNT] = {
     [DELETED_READ] = "SELECT DISTINCT kind, week FROM deleted",
     [DELETED_ADD] = "INSERT OR REPLACE INTO deleted VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [DAMAGE_ADD] = "INSERT INTO damage VALUES (?1, ?2, ?3)",
+    [CHAIN_READ] = "SELECT kind, week, lane, segment, offset, events, head FROM chain"
+                   " ORDER BY kind, week, lane",
+    [CHAIN_WRITE] = "INSERT OR REPLACE INTO chain VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [CHAIN_FORGET] = "DELETE FROM chain WHERE kind = ?1 AND week = ?2",
+    [LOST_READ] = "SELECT kind, week, lane, segment, offset, events, head FROM lost"
+                  " ORDER BY kind, week, lane, events",
+    [LOST_ADD] = "INSERT OR IGNORE INTO lost SELECT * FROM chain WHERE kind = ?1 AND week = ?2",
+    [LOST_FORGET] = "DELETE FROM lost WHERE kind = ?1 AND week = ?2",
 };
 
 struct deleted_week {
@@ -96,7 +110,7 @@ int main_file_read_position(const char *folder, struct book_position *out)
     int r = open_db(folder, DB_READ, &m.db);
 
     if (r == 0) {
-        r = schema_check(&m.db);
+        r = schema_check(&m.db, SCHEMA_MAIN);
         if (r == 0)
             r = read_lanes(&m);
         db_done(&m.db);
@@ -105,6 +119,69 @@ int main_file_read_position(const char *folder, struct book_position *out)
         return r;
     *out = main_file_position(&m, main_file_last_lane(&m));
     return 0;
+}
+
+static void read_head(sqlite3_stmt *s, struct main_file_head *out)
+{
+    *out = (struct main_file_head){.kind = (enum week_kind)sqlite3_column_int(s, 0),
+                                   .week = sqlite3_column_int(s, 1),
+                                   .at = {.lane = (uint32_t)sqlite3_column_int64(s, 2),
+                                          .segment = (uint64_t)sqlite3_column_int64(s, 3),
+                                          .offset = (uint64_t)sqlite3_column_int64(s, 4)},
+                                   .events = (uint64_t)sqlite3_column_int64(s, 5)};
+    db_column_fixed(s, 6, out->head.bytes, CHAIN_HASH_BYTES);
+}
+
+static int read_heads(struct db *db, enum statement statement, struct main_file_heads *out)
+{
+    sqlite3_stmt *s = db_statement(db, statement);
+    int r = s ? 0 : db_error(db);
+
+    *out = (struct main_file_heads){0};
+    while (r == 0 && (r = db_step(s)) == 1) {
+        struct main_file_head *more = realloc(out->list, (out->count + 1) * sizeof(*more));
+        r = more ? 0 : -ENOMEM;
+        if (!more)
+            break;
+        out->list = more;
+        read_head(s, &out->list[out->count++]);
+    }
+    if (s)
+        sqlite3_reset(s);
+    if (r < 0) {
+        free(out->list);
+        *out = (struct main_file_heads){0};
+    }
+    return r;
+}
+
+int main_file_heads(struct main_file *m, struct main_file_heads *out)
+{
+    return read_heads(&m->db, CHAIN_READ, out);
+}
+
+static bool has_heads(struct db *db)
+{
+    int64_t count = 0;
+
+    return db_number(db, "SELECT count(*) FROM sqlite_master WHERE name = 'lost'", &count) == 0 &&
+           count > 0;
+}
+
+int main_file_read_heads(const char *folder, enum main_file_heads_kind kind,
+                         struct main_file_heads *out)
+{
+    struct db db;
+    int r = open_db(folder, DB_READ, &db);
+
+    *out = (struct main_file_heads){0};
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    r = schema_check(&db, SCHEMA_MAIN);
+    if (r == 0 && has_heads(&db)) /* else it wasn't opened to write since there is such a table */
+        r = read_heads(&db, kind == MAIN_FILE_LOST ? LOST_READ : CHAIN_READ, out);
+    db_done(&db);
+    return r == -ENODATA ? 0 : r;
 }
 
 int main_file_open(const char *folder, struct main_file **out)
@@ -121,6 +198,8 @@ int main_file_open(const char *folder, struct main_file **out)
         r = read_lanes(m);
     if (r == 0)
         r = read_deleted(m);
+    if (r == 0 && !(db_statement(&m->db, CHAIN_WRITE) && db_statement(&m->db, LOST_ADD)))
+        r = -EUCLEAN; /* a name in it is damaged */
     if (r < 0) {
         main_file_close(m);
         return r;
@@ -178,23 +257,65 @@ static int finish(struct main_file *m, int r)
     return r;
 }
 
-int main_file_set_positions(struct main_file *m, const struct book_position *positions,
-                            size_t count)
+static int write_head(struct main_file *m, enum statement statement,
+                      const struct main_file_head *head, int64_t now_us)
 {
-    if (count == 0)
+    sqlite3_stmt *s = db_statement(&m->db, statement);
+
+    if (!s)
+        return db_error(&m->db);
+    sqlite3_bind_int(s, 1, (int)head->kind);
+    sqlite3_bind_int(s, 2, head->week);
+    sqlite3_bind_int64(s, 3, head->at.lane);
+    sqlite3_bind_int64(s, 4, (sqlite3_int64)head->at.segment);
+    sqlite3_bind_int64(s, 5, (sqlite3_int64)head->at.offset);
+    sqlite3_bind_int64(s, 6, (sqlite3_int64)head->events);
+    db_bind_blob(s, 7, head->head.bytes, CHAIN_HASH_BYTES);
+    if (statement == DELETED_ADD)
+        sqlite3_bind_int64(s, 8, now_us);
+    return db_run(s);
+}
+
+static int run_for_week(struct main_file *m, enum statement statement, enum week_kind kind,
+                        int week)
+{
+    sqlite3_stmt *s = db_statement(&m->db, statement);
+
+    if (!s)
+        return db_error(&m->db);
+    sqlite3_bind_int(s, 1, (int)kind);
+    sqlite3_bind_int(s, 2, week);
+    return db_run(s);
+}
+
+int main_file_set_positions(struct main_file *m, const struct book_position *positions,
+                            size_t count, const struct main_file_head *heads, size_t head_count)
+{
+    if (count + head_count == 0)
         return 0;
     int r = db_exec(&m->db, "BEGIN IMMEDIATE");
     if (r < 0)
         return r;
     for (size_t i = 0; r == 0 && i < count; i++)
         r = write_position(m, &positions[i]);
+    for (size_t i = 0; r == 0 && i < head_count; i++)
+        r = write_head(m, CHAIN_WRITE, &heads[i], 0);
     r = finish(m, r);
     return r < 0 ? r : read_lanes(m);
+}
+
+/* What there was is looked for in what is made anew. */
+static int lose_heads(struct main_file *m, enum week_kind kind, int week)
+{
+    int r = run_for_week(m, LOST_ADD, kind, week);
+    return r < 0 ? r : run_for_week(m, CHAIN_FORGET, kind, week);
 }
 
 static int run_damage(struct main_file *m, const char *name, const char *aside, int64_t now_us)
 {
     sqlite3_stmt *s = db_statement(&m->db, DAMAGE_ADD);
+    enum week_kind kind;
+    int week;
 
     if (!s)
         return db_error(&m->db);
@@ -202,6 +323,8 @@ static int run_damage(struct main_file *m, const char *name, const char *aside, 
     db_bind_text(s, 2, span_from_cstr(aside));
     sqlite3_bind_int64(s, 3, now_us);
     int r = db_run(s);
+    if (r == 0 && week_parse_file(name, &kind, &week) == 0)
+        r = lose_heads(m, kind, week);
     if (r < 0)
         return r;
     s = db_statement(&m->db, LANE_RESET);
@@ -226,23 +349,6 @@ bool main_file_is_deleted(const struct main_file *m, enum week_kind kind, int we
     return false;
 }
 
-static int write_head(struct main_file *m, const struct main_file_head *head, int64_t now_us)
-{
-    sqlite3_stmt *s = db_statement(&m->db, DELETED_ADD);
-
-    if (!s)
-        return db_error(&m->db);
-    sqlite3_bind_int(s, 1, (int)head->kind);
-    sqlite3_bind_int(s, 2, head->week);
-    sqlite3_bind_int64(s, 3, head->at.lane);
-    sqlite3_bind_int64(s, 4, (sqlite3_int64)head->at.segment);
-    sqlite3_bind_int64(s, 5, (sqlite3_int64)head->at.offset);
-    sqlite3_bind_int64(s, 6, (sqlite3_int64)head->events);
-    db_bind_blob(s, 7, head->head.bytes, CHAIN_HASH_BYTES);
-    sqlite3_bind_int64(s, 8, now_us);
-    return db_run(s);
-}
-
 int main_file_note_deleted(struct main_file *m, const struct main_file_head *heads, size_t count,
                            int64_t now_us)
 {
@@ -251,7 +357,12 @@ int main_file_note_deleted(struct main_file *m, const struct main_file_head *hea
     if (r < 0)
         return r;
     for (size_t i = 0; r == 0 && i < count; i++)
-        r = write_head(m, &heads[i], now_us);
+        r = write_head(m, DELETED_ADD, &heads[i], now_us);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        r = run_for_week(m, CHAIN_FORGET, heads[i].kind, heads[i].week);
+        if (r == 0)
+            r = run_for_week(m, LOST_FORGET, heads[i].kind, heads[i].week);
+    }
     r = finish(m, r);
     for (size_t i = 0; r == 0 && i < count; i++)
         if (!main_file_is_deleted(m, heads[i].kind, heads[i].week))

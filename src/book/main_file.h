@@ -1,6 +1,7 @@
 /*
- * book.sqlite: up to where each lane is folded, the chain heads of deleted weeks, and which files
- * were found damaged. Errors as in db.h.
+ * book.sqlite: up to where each lane is folded, how far the chain of each week's file is (so that
+ * a file that was removed, or one put in its place, is noticed), the chain heads of deleted weeks,
+ * and which files were found damaged. Errors as in db.h.
  */
 #pragma once
 
@@ -11,7 +12,7 @@
 
 struct main_file;
 
-/* What stays of a lane of a deleted file. */
+/* What stays of a lane of a deleted file; of one that is there, what it must have at least. */
 struct main_file_head {
     enum week_kind kind;
     int week;
@@ -26,15 +27,30 @@ void main_file_close(struct main_file *file);
 /* For readers: up to where the last lane was folded; zero when there is no ledger yet. */
 int main_file_read_position(const char *folder, struct book_position *out);
 
+struct main_file_heads {
+    struct main_file_head *list; /* by kind and week; free() it */
+    size_t count;
+};
+/* What each week's file must have. */
+int main_file_heads(struct main_file *file, struct main_file_heads *out);
+enum main_file_heads_kind {
+    MAIN_FILE_CHAINS, /* what each file must have */
+    MAIN_FILE_LOST    /* what those had that were damaged or lacked events, before that */
+};
+/* For readers; none when there is no ledger yet. */
+int main_file_read_heads(const char *folder, enum main_file_heads_kind kind,
+                         struct main_file_heads *out);
+
 /* Zero for a lane that was never folded. */
 struct book_position main_file_position(const struct main_file *file, uint32_t lane);
 /* The highest lane that was ever folded; 0 when there was none. */
 uint32_t main_file_last_lane(const struct main_file *file);
-/* Durable when it returns 0. */
+/* With how far the chains of week files are, which must be durable. Durable when it returns 0. */
 int main_file_set_positions(struct main_file *file, const struct book_position *positions,
-                            size_t count);
+                            size_t count, const struct main_file_head *heads, size_t head_count);
 
-/* Notes that `name` was set aside as `aside`, and sets all positions back to zero, in one. */
+/* Notes that `name` was set aside as `aside` ("": it isn't whole, but stays), forgets how far its
+ * chain was, and sets all positions back to zero, in one. */
 int main_file_note_damage(struct main_file *file, const char *name, const char *aside,
                           int64_t now_us);
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 /* Times are µs since 1970, UTC. Ids are 10 bytes. NULL in a personal column means "erased". */
 static const char entries_sql[] =
@@ -48,10 +49,19 @@ static const char main_sql[] =
     "  head BLOB NOT NULL, deleted_us INTEGER NOT NULL, PRIMARY KEY (kind, week, lane));"
     "CREATE TABLE damage (file TEXT NOT NULL, aside TEXT NOT NULL, time_us INTEGER NOT NULL);";
 
+/* Not in the first files of this version. */
+static const char late_main_sql[] =
+    "CREATE TABLE IF NOT EXISTS chain (kind INTEGER NOT NULL, week INTEGER NOT NULL,"
+    "  lane INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,"
+    "  events INTEGER NOT NULL, head BLOB NOT NULL, PRIMARY KEY (kind, week, lane));"
+    "CREATE TABLE IF NOT EXISTS lost (kind INTEGER NOT NULL, week INTEGER NOT NULL,"
+    "  lane INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,"
+    "  events INTEGER NOT NULL, head BLOB NOT NULL, PRIMARY KEY (kind, week, lane, events))";
+
 static const char *const schemas[] = {
     [SCHEMA_ENTRIES] = entries_sql, [SCHEMA_REFUSALS] = refusals_sql, [SCHEMA_MAIN] = main_sql};
 
-int schema_check(struct db *db)
+static int check_version(struct db *db)
 {
     int64_t tables, version, application;
     int r = db_number(db, "SELECT count(*) FROM sqlite_master", &tables);
@@ -67,6 +77,48 @@ int schema_check(struct db *db)
     if (application != SCHEMA_APPLICATION_ID)
         return -EUCLEAN;
     return version == SCHEMA_VERSION ? 0 : version == 0 ? -EUCLEAN : -EPROTONOSUPPORT;
+}
+
+/* The next of the statements, without its semicolon. */
+static struct span next_statement(const char **sql)
+{
+    const char *end = strchr(*sql, ';');
+    struct span statement = span_of(*sql, (size_t)(end - *sql));
+
+    *sql = end + 1;
+    return statement;
+}
+
+/* 0; -ENOENT: the file doesn't have exactly this. */
+static int find_statement(sqlite3_stmt *s, struct span statement)
+{
+    sqlite3_reset(s);
+    db_bind_text(s, 1, statement);
+    int r = db_step(s);
+    sqlite3_reset(s);
+    return r == 1 ? 0 : r == 0 ? -ENOENT : r;
+}
+
+/* SQLite keeps the words that made a table, so these can be compared: a damaged name, or a file
+ * that has the place of one of another kind, would make our own statements wrong. */
+static int check_tables(struct db *db, enum schema_kind kind)
+{
+    sqlite3_stmt *s;
+    int r = 0;
+
+    if (sqlite3_prepare_v2(db->handle, "SELECT 1 FROM sqlite_master WHERE sql = ?1", -1, &s,
+                           NULL) != SQLITE_OK)
+        return db_error(db);
+    for (const char *sql = schemas[kind]; r == 0 && *sql;)
+        r = find_statement(s, next_statement(&sql));
+    sqlite3_finalize(s);
+    return r == -ENOENT ? -EUCLEAN : r;
+}
+
+int schema_check(struct db *db, enum schema_kind kind)
+{
+    int r = check_version(db);
+    return r < 0 ? r : check_tables(db, kind);
 }
 
 static int make_tables(struct db *db, enum schema_kind kind)
@@ -85,6 +137,9 @@ static int make_tables(struct db *db, enum schema_kind kind)
 
 int schema_make(struct db *db, enum schema_kind kind)
 {
-    int r = schema_check(db);
-    return r == -ENODATA ? make_tables(db, kind) : r;
+    int r = schema_check(db, kind);
+
+    if (r == -ENODATA)
+        r = make_tables(db, kind);
+    return r == 0 && kind == SCHEMA_MAIN ? db_exec(db, late_main_sql) : r;
 }

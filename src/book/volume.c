@@ -22,6 +22,9 @@ static const char *const sql[VOLUME_STATEMENT_COUNT] = {
                           " WHERE message = ?1 AND recipient_index > ?2 LIMIT 1",
     [VOLUME_EVENT_ADD] = "INSERT INTO event VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
                          " ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    [VOLUME_EVENT_KNOWN] = "SELECT 1 FROM event WHERE message IS ?1 AND recipient_index IS ?2"
+                           " AND kind = ?3 AND time_us = ?4 LIMIT 1",
+    [VOLUME_REFUSAL_KNOWN] = "SELECT 1 FROM refusal WHERE reference = ?1 AND time_us = ?2 LIMIT 1",
     [VOLUME_REFUSAL_ADD] = "INSERT INTO refusal VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
                            " ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
 };
@@ -159,7 +162,7 @@ int volume_fold(struct volume *v, const struct book_input *input)
     else if (r == 0)
         r = volume_fold_refusal(v, lane, input->event);
     lane->at = input->end;
-    lane->changed = true;
+    lane->changed = lane->untold = true;
     return r;
 }
 
@@ -196,4 +199,18 @@ int volume_commit(struct volume *v)
     if (r == 0)
         v->begun = false;
     return r;
+}
+
+size_t volume_take_heads(struct volume *v, struct main_file_head out[static VOLUME_LANES_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < v->lane_count; i++) {
+        struct volume_lane *lane = &v->lanes[i];
+        if (lane->untold)
+            out[count++] =
+                (struct main_file_head){v->kind, v->week, lane->at, lane->events, lane->head};
+        lane->untold = false;
+    }
+    return count;
 }

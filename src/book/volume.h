@@ -12,6 +12,7 @@
 #include "book/chain.h"
 #include "book/db.h"
 #include "book/input.h"
+#include "book/main_file.h"
 
 enum { VOLUME_LANES_MAX = 64 };
 
@@ -30,3 +31,5 @@ int volume_week(const struct volume *volume);
 int volume_fold(struct volume *volume, const struct book_input *input);
 /* Durable when it returns 0. */
 int volume_commit(struct volume *volume);
+/* How far the chains are that came further since this was last asked; after a commit. */
+size_t volume_take_heads(struct volume *volume, struct main_file_head out[static VOLUME_LANES_MAX]);

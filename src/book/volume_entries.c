@@ -56,6 +56,22 @@ struct event_extra {
     const uint8_t *own_key; /* of an event that belongs to no entry */
 };
 
+static int is_known(struct volume *v, const struct volume_lane *lane,
+                    const struct chain_record *record)
+{
+    if (!volume_may_know(lane))
+        return 0;
+    sqlite3_stmt *s = db_statement(&v->db, VOLUME_EVENT_KNOWN);
+    if (!s)
+        return db_error(&v->db);
+    if (!id_is_zero(&record->message))
+        db_bind_blob(s, 1, record->message.bytes, ID_BYTES);
+    db_bind_int_or_null(s, 2, record->recipient_index, EVENT_NO_RECIPIENT);
+    sqlite3_bind_int64(s, 3, record->kind);
+    sqlite3_bind_int64(s, 4, record->time_us);
+    return volume_row_is_known(s);
+}
+
 static int add_event(struct volume *v, struct volume_lane *lane, const uint8_t *key,
                      const struct chain_record *record, const struct event_extra *extra)
 {
@@ -358,8 +374,11 @@ static int happen(struct volume *v, struct volume_lane *lane, const struct chain
     uint8_t key[ENVELOPE_KEY_BYTES];
     struct event_extra extra = {.station = station};
     unsigned state;
-    int r = find_entry(v, &record->message, record->recipient_index, key, &state);
+    int r = is_known(v, lane, record);
 
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = find_entry(v, &record->message, record->recipient_index, key, &state);
     if (r == 0)
         r = add_event(v, lane, key, record, &extra);
     return r < 0 ? r : update_entry(v, record, state);
@@ -447,18 +466,27 @@ static int next_entry(struct volume *v, const struct id *message, int64_t after,
     return r;
 }
 
+/* An event that belongs to no entry. */
+static int add_lone(struct volume *v, struct volume_lane *lane, const struct event *event,
+                    const struct chain_record *record)
+{
+    struct event_extra extra = {.own_key = event->key};
+    int r = is_known(v, lane, record);
+
+    return r != 0 ? (r < 0 ? r : 0) : add_event(v, lane, event->key, record, &extra);
+}
+
 /* An event about a whole message is one of each of its entries, so that each entry tells its story.
  */
 static int fold_event(struct volume *v, struct volume_lane *lane, const struct event *event)
 {
     struct chain_record record = event_record(event);
-    struct event_extra extra = {.own_key = event->key};
     int64_t index = -1;
     bool any = false;
     int r;
 
     if (id_is_zero(&event->message))
-        return add_event(v, lane, event->key, &record, &extra);
+        return add_lone(v, lane, event, &record);
     if (event->recipient_index != EVENT_NO_RECIPIENT)
         return happen(v, lane, &record, 0);
     r = volume_write_entries(v);
@@ -471,7 +499,7 @@ static int fold_event(struct volume *v, struct volume_lane *lane, const struct e
             return r;
         any = true;
     }
-    return r < 0 || any ? r : add_event(v, lane, event->key, &record, &extra);
+    return r < 0 || any ? r : add_lone(v, lane, event, &record);
 }
 
 int volume_fold_entries(struct volume *v, struct volume_lane *lane, const struct book_input *input)

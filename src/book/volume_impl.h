@@ -20,7 +20,9 @@ enum volume_statement {
     VOLUME_ENTRY_UPDATE,
     VOLUME_ENTRY_LIST,
     VOLUME_EVENT_ADD,
+    VOLUME_EVENT_KNOWN,
     VOLUME_REFUSAL_ADD,
+    VOLUME_REFUSAL_KNOWN,
     VOLUME_STATEMENT_COUNT
 };
 
@@ -28,7 +30,7 @@ struct volume_lane {
     struct book_position at;
     uint64_t events;
     struct chain_hash head;
-    bool changed;
+    bool changed, untold; /* since the commit; since volume_take_heads() */
 };
 
 struct volume {
@@ -61,6 +63,16 @@ int volume_fold_refusal(struct volume *volume, struct volume_lane *lane, const s
 int volume_next_link(struct volume *volume, struct volume_lane *lane, const uint8_t *key,
                      const struct chain_record *record, struct chain_hash *out_commitment,
                      struct chain_hash *out_link);
+
+/* The first lane of a book is followed from its first record on, each once. A later one begins
+ * where the log was found shorter than the book: its spool was made anew, or lost its end, or is an
+ * older copy, and then the book has most of what it says. */
+static inline bool volume_may_know(const struct volume_lane *lane)
+{
+    return lane->at.lane > 0;
+}
+/* 1: it finds a row; 0 or -errno. */
+int volume_row_is_known(sqlite3_stmt *statement);
 
 enum { VOLUME_IP_TEXT = 46 /* INET6_ADDRSTRLEN */ };
 

@@ -34,6 +34,18 @@ static int add_row(struct volume *v, struct volume_lane *lane, const struct even
     return db_run(s);
 }
 
+static int is_known(struct volume *v, const struct volume_lane *lane, const struct event *e)
+{
+    if (!volume_may_know(lane))
+        return 0;
+    sqlite3_stmt *s = db_statement(&v->db, VOLUME_REFUSAL_KNOWN);
+    if (!s)
+        return db_error(&v->db);
+    db_bind_blob(s, 1, e->reference.bytes, ID_BYTES);
+    sqlite3_bind_int64(s, 2, e->time_us);
+    return volume_row_is_known(s);
+}
+
 int volume_fold_refusal(struct volume *v, struct volume_lane *lane, const struct event *e)
 {
     char ip_text[VOLUME_IP_TEXT];
@@ -58,5 +70,6 @@ int volume_fold_refusal(struct volume *v, struct volume_lane *lane, const struct
                      [CHAIN_AUTH] = e->auth,
                      [CHAIN_REPLY] = e->reply},
     };
-    return add_row(v, lane, e, &record);
+    int r = is_known(v, lane, e);
+    return r != 0 ? (r < 0 ? r : 0) : add_row(v, lane, e, &record);
 }

@@ -17,6 +17,14 @@ int volume_next_link(struct volume *v, struct volume_lane *lane, const uint8_t *
     return 0;
 }
 
+int volume_row_is_known(sqlite3_stmt *s)
+{
+    int r = db_step(s);
+
+    sqlite3_reset(s);
+    return r;
+}
+
 struct span volume_ip_text(const uint8_t ip[16], char out[static VOLUME_IP_TEXT])
 {
     static const uint8_t zero[16], mapped[12] = {[10] = 0xff, [11] = 0xff};

@@ -105,18 +105,28 @@ static void report(struct book_process *b)
         b->reported = b->folded;
 }
 
-static void log_trouble(struct book_process *b)
+static void log_files(struct worker *w)
 {
-    const struct worker *w = &b->worker;
-
-    if (w->trouble == WORKER_DAMAGED)
+    if (w->aside[0])
         log_error(
             "ALARM: a file of the ledger was damaged. It was set aside as %s, and is made anew "
             "from what the log still holds; what is older is only in the file set aside",
             w->aside);
-    else if (w->trouble == b->told)
+    if (w->lacking[0])
+        log_error("ALARM: %s of the ledger lacks events that it had: it was removed, cut short, or "
+                  "an older copy put in its place. They are booked again as far as the log still "
+                  "holds them",
+                  w->lacking);
+    w->aside[0] = w->lacking[0] = '\0';
+}
+
+static void log_stuck(struct book_process *b)
+{
+    const struct worker *w = &b->worker;
+
+    if (w->trouble == b->told)
         return;
-    else if (w->trouble == WORKER_FINE)
+    if (w->trouble == WORKER_FINE)
         log_info("the book goes on");
     else if (w->error == -EPROTONOSUPPORT)
         log_error(
@@ -127,7 +137,16 @@ static void log_trouble(struct book_process *b)
         log_error("ALARM: the %s can't be %s: %s; nothing is booked until it can",
                   w->trouble == WORKER_LOG ? "log" : "ledger",
                   w->trouble == WORKER_LOG ? "read" : "written", strerror(-w->error));
-    b->told = w->trouble == WORKER_DAMAGED ? WORKER_FINE : w->trouble;
+    b->told = w->trouble;
+}
+
+static void log_trouble(struct book_process *b)
+{
+    log_files(&b->worker);
+    if (b->worker.trouble == WORKER_DAMAGED)
+        b->told = WORKER_FINE;
+    else
+        log_stuck(b);
 }
 
 static void finish(struct book_process *b)

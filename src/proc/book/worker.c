@@ -22,7 +22,8 @@ static struct spool_position committed(const struct worker *w)
     return (struct spool_position){at.segment, at.offset};
 }
 
-/* A limit before what was folded is that of another spool, made anew: the next lane begins. */
+/* A limit before what was folded is that of another spool, made anew, or of one that lost its end:
+ * the next lane begins. */
 static void check_lane(struct worker *w)
 {
     if (spool_position_compare(w->limit, committed(w)) >= 0)
@@ -30,12 +31,26 @@ static void check_lane(struct worker *w)
     w->translator.lane = fold_last_lane(w->fold) + 1;
     spool_follower_free(w->follower);
     w->follower = NULL;
-    log_warn("the spool was made anew: its log is booked as lane %u", w->translator.lane);
+    log_error(
+        "ALARM: the log ends before what the book has of it: the spool was made anew, lost its "
+        "end, or is an older copy. It is booked as lane %u; postbuch audit names what differs",
+        w->translator.lane);
+}
+
+static int open_fold(struct worker *w)
+{
+    int r = fold_open(w->ledger, w->translator.now_us, &w->fold);
+
+    if (r < 0)
+        return r;
+    snprintf(w->aside, sizeof(w->aside), "%s", fold_damage(w->fold));
+    snprintf(w->lacking, sizeof(w->lacking), "%s", fold_lacking(w->fold));
+    return 0;
 }
 
 static int open_ledger(struct worker *w)
 {
-    int r = w->fold ? 0 : fold_open(w->ledger, w->translator.now_us, &w->fold);
+    int r = w->fold ? 0 : open_fold(w);
 
     if (r < 0)
         return r;
@@ -73,7 +88,7 @@ static int trouble(struct worker *w, enum worker_trouble kind, int error)
     w->trouble = error == -EUCLEAN && kind == WORKER_LEDGER ? WORKER_DAMAGED : kind;
     w->error = error;
     w->behind = true;
-    if (w->fold)
+    if (w->fold && w->trouble == WORKER_DAMAGED)
         snprintf(w->aside, sizeof(w->aside), "%s", fold_damage(w->fold));
     close_all(w);
     return error;

@@ -29,7 +29,8 @@ struct worker {
     bool behind;                  /* the limit isn't reached */
     enum worker_trouble trouble;
     int error;                /* -errno of the trouble */
-    char aside[96];           /* WORKER_DAMAGED: the file's new name */
+    char aside[96];           /* a damaged file's new name, until it was told */
+    char lacking[96];         /* a file that lacks what the book had, likewise */
     uint64_t inputs, batches; /* since the start */
     size_t deleted_files;
 

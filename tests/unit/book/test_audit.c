@@ -320,6 +320,76 @@ static void cut_off_end_is_found(void **state)
 }
 
 /* Erasing a person's values together with the keys leaves a chain that verifies. */
+/* What its own note can't show, since that is gone with it, the main file's does. */
+static void files_that_lack_events_are_found(void **state)
+{
+    static const struct {
+        const char *file, *sql;
+        enum audit_kind kind;
+    } cases[] = {
+        {TEST_REFUSALS, NULL, AUDIT_FILE},
+        {"book-2026-W46.sqlite", NULL, AUDIT_FILE},
+        {TEST_REFUSALS, "DELETE FROM refusal; DELETE FROM lane", AUDIT_HEAD},
+        {TEST_REFUSALS, "", AUDIT_FILE},
+        {TEST_REFUSALS,
+         "DELETE FROM refusal WHERE seq = 2;"
+         "UPDATE lane SET events = 1, head = (SELECT link FROM refusal WHERE seq = 1)",
+         AUDIT_HEAD},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct told told = {0};
+        char path[128];
+        snprintf(path, sizeof(path), "%s/%s", test_folder, cases[i].file);
+        if (cases[i].sql && !cases[i].sql[0])
+            assert_int_equal(truncate(path, 0), 0);
+        else if (cases[i].sql)
+            test_tamper(cases[i].file, cases[i].sql);
+        else
+            assert_int_equal(unlink(path), 0);
+        run(&told, false);
+        if (told.count != 1 || told.findings[0].kind != cases[i].kind)
+            fail_msg("%d: %d told, %s", (int)i, (int)told.count, told.findings[0].text);
+        test_ledger_remove(state);
+        assert_int_equal(make_ledger(state), 0);
+    }
+}
+
+/* Made whole from the log there is nothing to tell; else that it isn't stays known. */
+static void what_a_removed_file_had_is_looked_for(void **state)
+{
+    static const struct event_case {
+        const char *name;
+        bool log_has_it, goes_on;
+    } cases[] = {{"the log has all", true, false},
+                 {"the log has nothing", false, false},
+                 {"the log has nothing, and mail goes on", false, true}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct event refusals[] = {
+            test_refusal(1, "x@aaa.example"), test_refusal(2, "y@aaa.example"),
+            test_refusal(3, "x@aaa.example"), test_refusal(4, "x@aaa.example"),
+            test_refusal(5, "x@aaa.example")};
+        struct told told = {0};
+        char path[128];
+        print_message("%s\n", cases[i].name);
+        snprintf(path, sizeof(path), "%s/" TEST_REFUSALS, test_folder);
+        assert_int_equal(unlink(path), 0);
+        struct fold *fold = test_fold_open();
+        assert_string_equal(fold_lacking(fold), TEST_REFUSALS);
+        for (size_t j = cases[i].log_has_it ? 0 : 2; j < (cases[i].goes_on ? 5 : 2); j++)
+            test_fold_event(fold, 1000 + j * 100, &refusals[j]);
+        test_commit(fold);
+        fold_close(fold);
+        run(&told, false);
+        assert_int_equal(told.count, !cases[i].log_has_it);
+        if (told.count)
+            assert_int_equal(told.findings[0].kind, AUDIT_DAMAGE);
+        test_ledger_remove(state);
+        assert_int_equal(make_ledger(state), 0);
+    }
+}
+
 static void erased_person_leaves_a_sound_chain(void **state)
 {
     struct told told = {0};
@@ -536,6 +606,8 @@ int main(void)
         LEDGER_TEST(orphans_of_a_remade_file_are_counted),
         LEDGER_TEST(outcomes_before_their_message_are_sound),
         LEDGER_TEST(cut_off_end_is_found),
+        LEDGER_TEST(files_that_lack_events_are_found),
+        LEDGER_TEST(what_a_removed_file_had_is_looked_for),
         LEDGER_TEST(erased_person_leaves_a_sound_chain),
         LEDGER_TEST(value_gone_without_its_key_is_found),
         LEDGER_TEST(overdue_entries_are_found),

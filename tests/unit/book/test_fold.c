@@ -1,6 +1,7 @@
 #include "ledger_test.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 /* A small history: two messages, one with an expansion, outcomes, a refusal, an act. */
 enum { HISTORY = 9 };
@@ -228,6 +229,90 @@ static void damaged_file_is_set_aside_and_made_anew(void **state)
     assert_int_equal(test_number("book.sqlite", "SELECT count(*) FROM damage"), 1);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    char path[128], bytes[200000];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "%s/%s", test_folder, from);
+    int in = open(path, O_RDONLY);
+    assert_true(in >= 0 && fstat(in, &st) == 0 && st.st_size <= (off_t)sizeof(bytes));
+    assert_int_equal(read(in, bytes, (size_t)st.st_size), st.st_size);
+    snprintf(path, sizeof(path), "%s/%s", test_folder, to);
+    int out = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_true(out >= 0);
+    assert_int_equal(write(out, bytes, (size_t)st.st_size), st.st_size);
+    close(in);
+    close(out);
+}
+
+/* What is gone of a file that stays in its place, or with it, comes again from the log. */
+static void files_that_lack_events_are_folded_again(void **state)
+{
+    static const struct {
+        const char *name, *file;
+        enum { REMOVED, EMPTY, OLDER, ANOTHER, UPGRADED } how;
+    } cases[] = {
+        {"a week removed", TEST_WEEK, REMOVED},
+        {"refusals removed", TEST_REFUSALS, REMOVED},
+        {"a week without events now", "book-2026-W46.sqlite", REMOVED},
+        {"a week emptied", TEST_WEEK, EMPTY},
+        {"a week as it was before", TEST_WEEK, OLDER},
+        {"a week of another kind", TEST_WEEK, ANOTHER},
+        {"a week removed, known from an earlier version", TEST_WEEK, UPGRADED},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct history h;
+        struct fold *fold = test_fold_open();
+        char path[128];
+
+        print_message("%s\n", cases[i].name);
+        make_history(&h);
+        follow(fold, &h, 4);
+        test_commit(fold);
+        fold_close(fold);
+        copy_file(cases[i].file, "older");
+        fold = test_fold_open();
+        assert_string_equal(fold_lacking(fold), "");
+        follow(fold, &h, HISTORY);
+        test_commit(fold);
+        fold_close(fold);
+
+        snprintf(path, sizeof(path), "%s/%s", test_folder, cases[i].file);
+        if (cases[i].how == UPGRADED) {
+            test_tamper("book.sqlite", "DROP TABLE chain");
+            fold_close(test_fold_open());
+        }
+        if (cases[i].how == REMOVED || cases[i].how == UPGRADED)
+            assert_int_equal(unlink(path), 0);
+        else if (cases[i].how == EMPTY)
+            assert_int_equal(truncate(path, 0), 0);
+        else
+            copy_file(cases[i].how == OLDER ? "older" : TEST_REFUSALS, cases[i].file);
+        fold = test_fold_open();
+        if (cases[i].how == ANOTHER) { /* found when it is needed */
+            struct book_input more = h.inputs[7];
+            more.end.offset = HISTORY * 100 + 50;
+            assert_int_equal(fold_input(fold, &more, TEST_NOW_US), -EUCLEAN);
+        } else {
+            assert_string_equal(fold_lacking(fold), cases[i].file);
+        }
+        assert_true(fold_position(fold, 0).offset == 0);
+        follow(fold, &h, HISTORY);
+        test_commit(fold);
+        fold_close(fold);
+        assert_whole_history();
+        assert_int_equal(test_number("book.sqlite", "SELECT count(*) FROM damage"), 1);
+        fold = test_fold_open(); /* once */
+        assert_string_equal(fold_lacking(fold), "");
+        assert_true(fold_position(fold, 0).offset == HISTORY * 100);
+        fold_close(fold);
+        test_ledger_remove(state);
+        test_ledger_make(state);
+    }
+}
+
 static void newer_files_are_refused(void **state)
 {
     struct history h;
@@ -345,6 +430,36 @@ static void lanes_have_positions_and_chains_of_their_own(void **state)
     assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM message"), 2);
 }
 
+/* A spool that lost its end, or is an older copy, is followed from its beginning as another lane.
+ */
+static void log_in_another_lane_adds_only_what_is_new(void **state)
+{
+    struct history h;
+    struct fold *fold = test_fold_open();
+
+    make_history(&h);
+    follow(fold, &h, HISTORY);
+    test_commit(fold);
+    for (int i = 0; i < HISTORY; i++) {
+        h.inputs[i].end.lane = 1;
+        test_fold_one(fold, &h.inputs[i]);
+    }
+    test_commit(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event WHERE lane = 0"), 12);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event"), 12);
+    assert_int_equal(test_number("book-2026-W46.sqlite", "SELECT count(*) FROM event"), 2);
+    assert_int_equal(test_number(TEST_REFUSALS, "SELECT count(*) FROM refusal"), 1);
+    struct book_status again = h.delivered; /* an older copy delivers again */
+    again.time_us += TEST_SECOND;
+    struct book_input input = {.kind = BOOK_STATUS,
+                               .end = {.lane = 1, .segment = 1, .offset = HISTORY * 100 + 100},
+                               .status = &again};
+    test_fold_one(fold, &input);
+    test_commit(fold);
+    fold_close(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event WHERE lane = 1"), 1);
+}
+
 static void many_weeks_at_once_stay_bounded(void **state)
 {
     struct fold *fold = test_fold_open();
@@ -370,11 +485,13 @@ int main(void)
         LEDGER_TEST(crash_between_commits_doubles_nothing),
         LEDGER_TEST(book_made_again_has_the_same_chain),
         LEDGER_TEST(damaged_file_is_set_aside_and_made_anew),
+        LEDGER_TEST(files_that_lack_events_are_folded_again),
         LEDGER_TEST(newer_files_are_refused),
         LEDGER_TEST(entries_end_once),
         LEDGER_TEST(moved_messages_are_booked_only_when_unknown),
         LEDGER_TEST(skipped_records_move_the_position),
         LEDGER_TEST(lanes_have_positions_and_chains_of_their_own),
+        LEDGER_TEST(log_in_another_lane_adds_only_what_is_new),
         LEDGER_TEST(many_weeks_at_once_stay_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,129 @@
+/* What the main file knows of each week's file: is it there, and is its chain as far as it was? */
+#include "book/audit_impl.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int audit_load_heads(struct audit *audit, const char *folder)
+{
+    int r = main_file_read_heads(folder, MAIN_FILE_CHAINS, &audit->heads);
+
+    if (r == 0)
+        r = main_file_read_heads(folder, MAIN_FILE_LOST, &audit->lost);
+    return r == -ENOMEM ? r : 0; /* that it can't be read is told of the file itself */
+}
+
+static bool is_of(const struct main_file_head *head, enum week_kind kind, int week, uint32_t lane)
+{
+    return head->kind == kind && head->week == week && head->at.lane == lane;
+}
+
+void audit_compare_head(struct audit *audit, const struct mark *end)
+{
+    for (size_t i = 0; i < audit->heads.count; i++) {
+        const struct main_file_head *head = &audit->heads.list[i];
+        if (!is_of(head, end->kind, end->week, end->lane))
+            continue;
+        if (end->events < head->events)
+            audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
+                       "events are missing: book.sqlite says that the file had more");
+        else if (end->events == head->events && !chain_hash_equal(&end->head, &head->head))
+            audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
+                       "the chain ends with another link than book.sqlite says");
+    }
+}
+
+const struct main_file_head *audit_next_lost(const struct audit *audit, enum week_kind kind,
+                                             uint32_t lane, uint64_t after)
+{
+    for (size_t i = 0; i < audit->lost.count; i++) {
+        const struct main_file_head *lost = &audit->lost.list[i];
+        if (is_of(lost, kind, audit->week, lane) && lost->events > after)
+            return lost;
+    }
+    return NULL;
+}
+
+void audit_tell_lost(struct audit *audit, const struct main_file_head *lost)
+{
+    char text[160];
+
+    snprintf(text, sizeof(text),
+             "was damaged or removed when it had %llu %s, and the log no longer had all of them",
+             (unsigned long long)lost->events, lost->kind == WEEK_ENTRIES ? "events" : "refusals");
+    audit_tell(audit, AUDIT_DAMAGE, NULL, EVENT_NO_RECIPIENT, text);
+}
+
+void audit_check_empty(struct audit *audit, enum week_kind kind)
+{
+    for (size_t i = 0; i < audit->heads.count; i++)
+        if (audit->heads.list[i].kind == kind && audit->heads.list[i].week == audit->week) {
+            audit_tell(audit, AUDIT_FILE, NULL, EVENT_NO_RECIPIENT, "is empty, and wasn't");
+            return;
+        }
+}
+
+static bool has_file(const struct ledger_list *list, const struct main_file_head *head)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->files[i].kind == head->kind && list->files[i].week == head->week)
+            return true;
+    return false;
+}
+
+static bool has_head(const struct main_file_heads *heads, const struct main_file_head *head)
+{
+    for (size_t i = 0; i < heads->count; i++)
+        if (is_of(&heads->list[i], head->kind, head->week, head->at.lane))
+            return true;
+    return false;
+}
+
+static void tell_missing(struct audit *audit, const struct main_file_head *head)
+{
+    char text[80];
+
+    snprintf(text, sizeof(text), "is missing: it had %llu %s", (unsigned long long)head->events,
+             head->kind == WEEK_ENTRIES ? "events" : "refusals");
+    week_file(head->kind, head->week, audit->file);
+    audit_tell(audit, AUDIT_FILE, NULL, EVENT_NO_RECIPIENT, text);
+    audit->file[0] = '\0';
+}
+
+static bool is_wanted(const struct audit *audit, const struct ledger_list *list,
+                      const struct main_file_head *head)
+{
+    return !has_file(list, head) && week_end_us(head->week) > audit->options->since_us;
+}
+
+static void tell_lost_files(struct audit *audit, const struct ledger_list *list)
+{
+    for (size_t i = 0; i < audit->lost.count; i++) {
+        const struct main_file_head *lost = &audit->lost.list[i];
+        if (!is_wanted(audit, list, lost))
+            continue;
+        week_file(lost->kind, lost->week, audit->file);
+        audit_tell_lost(audit, lost);
+        audit->file[0] = '\0';
+    }
+}
+
+int audit_check_missing(struct audit *audit, const char *folder, const struct ledger_list *list)
+{
+    struct main_file_heads now = {0};
+    int r = 0;
+
+    tell_lost_files(audit, list);
+    for (size_t i = 0; r == 0 && i < audit->heads.count; i++) {
+        const struct main_file_head *head = &audit->heads.list[i];
+        if (!is_wanted(audit, list, head))
+            continue;
+        if (!now.list) /* retention may just have deleted it */
+            r = main_file_read_heads(folder, MAIN_FILE_CHAINS, &now);
+        if (r == 0 && has_head(&now, head))
+            tell_missing(audit, head);
+    }
+    free(now.list);
+    return r == -ENOMEM ? r : 0;
+}

@@ -1,0 +1,72 @@
+#include "book/week_heads.h"
+
+#include "book/schema.h"
+#include <errno.h>
+#include <stdio.h>
+
+enum statement { LANE_READ, STATEMENT_COUNT };
+
+static const char *const sql[STATEMENT_COUNT] = {
+    [LANE_READ] = "SELECT lane, segment, offset, events, head FROM lane"};
+
+static int read_lanes(struct db *db, const struct ledger_file *file, struct week_heads *out)
+{
+    sqlite3_stmt *s = db_statement(db, LANE_READ);
+    int r = s ? 0 : db_error(db);
+
+    while (r == 0 && (r = db_step(s)) == 1) {
+        r = out->count < VOLUME_LANES_MAX ? 0 : -EUCLEAN;
+        if (r == 0) {
+            struct main_file_head *head = &out->list[out->count++];
+            *head = (struct main_file_head){.kind = file->kind,
+                                            .week = file->week,
+                                            .at = {.lane = (uint32_t)sqlite3_column_int64(s, 0),
+                                                   .segment = (uint64_t)sqlite3_column_int64(s, 1),
+                                                   .offset = (uint64_t)sqlite3_column_int64(s, 2)},
+                                            .events = (uint64_t)sqlite3_column_int64(s, 3)};
+            db_column_fixed(s, 4, head->head.bytes, CHAIN_HASH_BYTES);
+        }
+    }
+    if (r < 0 && s)
+        sqlite3_reset(s);
+    return r;
+}
+
+static int read_file(struct db *db, const struct ledger_file *file, struct week_heads *out)
+{
+    int64_t waiting = 0;
+    int r = schema_check(db, file->kind == WEEK_ENTRIES ? SCHEMA_ENTRIES : SCHEMA_REFUSALS);
+
+    if (r == 0 && file->kind == WEEK_ENTRIES)
+        r = db_number(db, "SELECT EXISTS (SELECT 1 FROM entry WHERE state = 1)", &waiting);
+    out->waits = waiting != 0;
+    return r < 0 ? r : read_lanes(db, file, out);
+}
+
+int week_heads_read(const char *folder, const struct ledger_file *file, struct week_heads *out)
+{
+    char name[WEEK_FILE_SIZE], path[4096];
+    struct db db;
+
+    out->count = 0;
+    week_file(file->kind, file->week, name);
+    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    int r = db_open(path, DB_READ, sql, STATEMENT_COUNT, &db);
+    if (r < 0)
+        return r;
+    r = read_file(&db, file, out);
+    db_done(&db);
+    return r;
+}
+
+bool week_heads_reach(const struct week_heads *heads, const struct main_file_head *noted)
+{
+    for (size_t i = 0; i < heads->count; i++) {
+        const struct main_file_head *head = &heads->list[i];
+        if (head->at.lane == noted->at.lane)
+            return head->events > noted->events ||
+                   (head->events == noted->events && chain_hash_equal(&head->head, &noted->head));
+    }
+    return false;
+}
