@@ -73,7 +73,7 @@ CODEC_DEFINE(static, upload_abort_codec, struct ipc_upload_abort,
              CODEC_UINT(struct ipc_upload_abort, upload, UINT64_MAX));
 CODEC_DEFINE(static, commit_codec, struct ipc_commit,
              CODEC_UINT(struct ipc_commit, upload, UINT64_MAX),
-             CODEC_SPAN(struct ipc_commit, envelope, 1 << 20),
+             CODEC_SPAN(struct ipc_commit, envelope, ENVELOPE_WIRE_MAX),
              CODEC_SPAN(struct ipc_commit, tickets, ENVELOPE_RECIPIENTS_MAX *IPC_TICKET_BYTES),
              CODEC_SPAN(struct ipc_commit, header, 64 * 1024),
              CODEC_SPAN(struct ipc_commit, body, IPC_CHUNK_MAX));

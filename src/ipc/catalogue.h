@@ -115,9 +115,9 @@ enum ipc_peer {
 const char *ipc_peer_name(enum ipc_peer peer);
 
 /* How many of them the supervisor starts; the queue spreads destinations over them. */
-/* Bytes. Texts for replies and people are cut to theirs by who makes them, before they are sent. */
 enum { IPC_SMTP_PROCESSES = 2 };
 
+/* Bytes. Texts for replies and people are cut to theirs by who makes them, before they are sent. */
 enum {
     IPC_TEXT_MAX = 2048,
     IPC_EARLIER_MAX = 512,

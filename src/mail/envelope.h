@@ -19,6 +19,7 @@ enum {
     ENVELOPE_DIGEST_BYTES = 32,
     ENVELOPE_ENVID_MAX = 100, /* RFC 3461 section 4 */
     ENVELOPE_ORCPT_MAX = 500,
+    ENVELOPE_WIRE_MAX = 1 << 20, /* bytes: what smtpd can hand to the queue (ipc/catalogue.h) */
 };
 
 /* RFC 6152, RFC 3030: what the client declared with BODY=. */

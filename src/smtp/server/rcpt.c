@@ -7,6 +7,9 @@
 #include "mail/dsn.h"
 #include <stdlib.h>
 
+/* Of an envelope but its recipients, and of the recipient that comes next. */
+enum { OTHERS_MAX = 8192 };
+
 static const struct smtp_reply syntax = {501, "5.5.4", "write RCPT TO:<address> [parameters]"};
 static const struct smtp_reply no_such_parameter = {555, "5.5.4",
                                                     "a parameter is not offered here"};
@@ -40,11 +43,24 @@ static void refuse(struct smtp_server *s, struct span address, struct smtp_reply
     refuse_as(s, address, false, reply);
 }
 
+/* By the number, or by the bytes: ten thousand long addresses are more than the queue can be told
+ * at once, and a message that it can't take would be deferred for ever. RFC 5321 4.5.3.1.10: the
+ * client sends it again for the rest. */
 static bool is_full(const struct smtp_server *s)
 {
-    size_t count = s->transaction.envelope.recipient_count;
+    const struct smtp_transaction *t = &s->transaction;
+    size_t count = t->envelope.recipient_count;
 
-    return count >= s->settings->recipients_max || count >= ENVELOPE_RECIPIENTS_MAX;
+    return count >= s->settings->recipients_max || count >= ENVELOPE_RECIPIENTS_MAX ||
+           t->recipient_bytes + OTHERS_MAX > ENVELOPE_WIRE_MAX;
+}
+
+/* As mail/envelope.c writes them: each text with its length in front. */
+static size_t wire_bytes(const struct envelope_recipient *r, const struct envelope_wish *wish)
+{
+    size_t bytes = 4 + r->address.size + 4 + r->original.size + 1 + ENVELOPE_KEY_BYTES;
+
+    return bytes + 4 + 1 + 4 + wish->original.size;
 }
 
 /* "postmaster" alone is the one of this host (RFC 5321 4.5.1). */
@@ -190,8 +206,10 @@ static bool add(struct smtp_server *s, const struct smtp_question *q)
     if (!address.data || !add_wish(t, &q->wish))
         return false;
     memcpy(t->tickets[e->recipient_count], q->answer.ticket, SMTP_TICKET_BYTES);
-    e->recipients[e->recipient_count++] = (struct envelope_recipient){
+    struct envelope_recipient *r = &e->recipients[e->recipient_count++];
+    *r = (struct envelope_recipient){
         .address = address, .original = q->address, .flags = q->answer.recipient_flags};
+    t->recipient_bytes += wire_bytes(r, &q->wish);
     return true;
 }
 
@@ -201,6 +219,8 @@ void smtp_on_recipient_answer(struct smtp_server *s, const struct smtp_question 
         const struct smtp_reply *usual =
             q->answer.verdict == SMTP_DEFER ? &deferred : &refusals[q->answer.verdict];
         refuse(s, q->given, smtp_answer_reply(&q->answer, &deferred, usual));
+    } else if (is_full(s)) { /* by those that were asked for at the same time */
+        refuse(s, q->given, too_many);
     } else if (add(s, q)) {
         smtp_say(s, &accepted);
     } else {

@@ -48,6 +48,7 @@ struct smtp_transaction {
     char (*tickets)[SMTP_TICKET_BYTES]; /* of the recipients */
     size_t ticket_capacity;
     size_t recipient_capacity, wish_capacity;
+    size_t recipient_bytes; /* of recipients and wishes, in the envelope's wire form */
     struct buffer header;
     struct smtp_message message;
 };
