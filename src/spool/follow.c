@@ -177,7 +177,8 @@ static int look_at(struct spool_follower *f, uint64_t number, struct link_found 
     out->has_trailer = trailer == 0;
     if (r == 0 && trailer == -EIO)
         return trailer; /* where the segment ends isn't known now */
-    return r == -EBADMSG ? -ENOENT : r;
+    /* -ESTALE: it was recycled since it was opened. */
+    return r == -EBADMSG || r == -ESTALE ? -ENOENT : r;
 }
 
 /* From the limit's segment back to the one that follows `number`. 0 in *out_successor: none. */

@@ -31,6 +31,7 @@ struct recovery {
     struct found *rows; /* log segments, by number */
     size_t count;
     int error;
+    bool is_misnamed; /* files have got each other's names: which of them is free nobody knows */
 };
 
 /* ---- What is there ---- */
@@ -86,15 +87,17 @@ static int list_segments(struct recovery *recovery)
     return 0;
 }
 
-/* A segment that nothing can be read from any more: its header is neither there nor blank. */
-static void set_segment_aside(struct spool *spool, struct segment *segment)
+/* A segment that nothing can be read from any more: its header is neither there nor blank, or
+ * another's. */
+static void set_segment_aside(struct spool *spool, struct segment *segment, const char *reason,
+                              const char *what)
 {
     struct spool_position position = {segment->number, 0};
     struct store_segment *handle = segment->handle;
 
     segment->handle = NULL;
-    spool->ops->set_aside(handle, "header-damaged");
-    spool_note_damage(spool, position, NULL, "a segment's header is damaged; it was put aside");
+    spool->ops->set_aside(handle, reason);
+    spool_note_damage(spool, position, NULL, what);
     segment_free(segment, spool->ops);
 }
 
@@ -110,6 +113,9 @@ static int read_ends(struct spool *spool, struct found *found, bool *out_is_blan
     if (segment->size_bytes >= segment_first_offset(block_bytes))
         r = segment_read_header(spool->ops, segment->handle, segment->number, block_bytes, flags,
                                 &found->header, out_is_blank);
+    if (r == -EBADMSG && *out_is_blank)
+        *out_is_blank = !segment_was_closed(spool->ops, segment->handle, segment->size_bytes,
+                                            block_bytes, segment->number, flags);
     found->has_trailer =
         r == 0 && segment_read_trailer(spool->ops, segment->handle, segment->size_bytes,
                                        block_bytes, &found->header, flags, &found->trailer) == 0;
@@ -130,7 +136,8 @@ static int read_header(struct recovery *recovery, struct found *found)
         spool->ops->sync(segment->handle);
         r = read_ends(spool, found, &is_blank);
     }
-    if (r < 0 && r != -EBADMSG) /* with EIO, too: what can't be read isn't known to be damaged */
+    if (r < 0 && r != -EBADMSG &&
+        r != -ESTALE) /* with EIO, too: what can't be read isn't known to be damaged */
         return r;
     /* Block size is the lane's for ever: offsets of groups depend on it. */
     if (r == 0 && found->header.block_bytes != spool->options.block_bytes)
@@ -143,11 +150,45 @@ static int read_header(struct recovery *recovery, struct found *found)
         if (segment->size_bytes < found->header.size_bytes)
             spool_note_damage(spool, (struct spool_position){segment->number, segment->size_bytes},
                               NULL, "a segment's file has lost its end");
+    } else if (r == -ESTALE) {
+        set_segment_aside(spool, segment, "misnamed",
+                          "the file is another segment's, it was renamed; it was put aside");
+        recovery->is_misnamed = true;
+        found->segment = NULL;
     } else if (!is_blank) {
-        set_segment_aside(spool, segment);
+        set_segment_aside(spool, segment, "header-damaged",
+                          "a segment's header is damaged; it was put aside");
         found->segment = NULL;
     }
     return 0;
+}
+
+/* A log that was ever used has a newest segment. */
+static bool has_lost_all(const struct recovery *recovery)
+{
+    bool was_used = false;
+
+    for (size_t i = 0; i < recovery->count; i++) {
+        const struct found *found = &recovery->rows[i];
+        if (found->is_used)
+            return false;
+        was_used |= found->segment && found->header.number != 0;
+    }
+    return was_used;
+}
+
+/* What seems to be free for its header of an earlier number may be what was renamed. */
+static void keep_spares(struct recovery *recovery)
+{
+    recovery->is_misnamed |= has_lost_all(recovery);
+    for (size_t i = 0; recovery->is_misnamed && i < recovery->count; i++) {
+        struct found *found = &recovery->rows[i];
+        if (!found->segment || found->is_used)
+            continue;
+        set_segment_aside(recovery->spool, found->segment, "misnamed",
+                          "a free segment was put aside, for others were renamed");
+        found->segment = NULL;
+    }
 }
 
 static int read_headers(struct recovery *recovery)
@@ -157,6 +198,7 @@ static int read_headers(struct recovery *recovery)
         if (r < 0)
             return r;
     }
+    keep_spares(recovery);
     return 0;
 }
 

@@ -169,9 +169,9 @@ static int read_one_header(const struct store_ops *ops, struct store_segment *ha
         return -EBADMSG;
     int r = segment_decode_header(span_of(block, sizeof(block)), out);
     /* Recycling leaves the old header in place: it names another number, so this life
-     * has none yet. */
+     * has none yet. Numbers only grow, so a later one was never written under this name. */
     if (r == 0 && out->number != number)
-        return 1;
+        return out->number < number ? 1 : -ESTALE;
     return r == -EBADMSG && is_zero(block, sizeof(block)) ? 1 : r;
 }
 
@@ -179,7 +179,7 @@ int segment_read_header(const struct store_ops *ops, struct store_segment *handl
                         uint32_t block_bytes, int flags, struct segment_header *out,
                         bool *out_is_blank)
 {
-    struct segment_header header;
+    struct segment_header header = {0};
     int first, second;
 
     first = read_one_header(ops, handle, number, 0, flags, &header);
@@ -194,9 +194,22 @@ int segment_read_header(const struct store_ops *ops, struct store_segment *handl
         return 0;
     }
     *out_is_blank = first == 1 && second == 1;
+    if (*out_is_blank)
+        *out = header;
     if (first < 0 && first != -EBADMSG)
         return first;
     return second < 0 && second != -EPROTONOSUPPORT ? second : -EBADMSG;
+}
+
+bool segment_was_closed(const struct store_ops *ops, struct store_segment *handle,
+                        uint64_t size_bytes, uint32_t block_bytes, uint64_t number, int flags)
+{
+    char block[SEGMENT_TRAILER_BYTES];
+    struct segment_trailer trailer;
+    ssize_t n = segment_read(ops, handle, size_bytes - block_bytes, block, sizeof(block), flags);
+
+    return n > 0 && segment_decode_trailer(span_of(block, (size_t)n), &trailer) == 0 &&
+           trailer.number == number;
 }
 
 int segment_read_trailer(const struct store_ops *ops, struct store_segment *handle,

@@ -110,12 +110,16 @@ void segment_free(struct segment *segment, const struct store_ops *ops);
 ssize_t segment_read(const struct store_ops *ops, struct store_segment *handle, uint64_t offset,
                      void *buf, size_t size, int flags);
 
-/* Reads and checks the header, then its copy. -EBADMSG: neither is one; -EPROTONOSUPPORT; the
+/* Reads and checks the header, then its copy. -EBADMSG: neither is one; -ESTALE: it is that of a
+ * later number, so this file has got the name of another one; -EPROTONOSUPPORT; the
  * store's errors when neither can be read. `out_is_blank` (with -EBADMSG): all zero, or a header of
- * an earlier life: never used under this number. */
+ * an earlier life, which is then in `out`: never used under this number. */
 int segment_read_header(const struct store_ops *ops, struct store_segment *handle, uint64_t number,
                         uint32_t block_bytes, int flags, struct segment_header *out,
                         bool *out_is_blank);
+/* Does it end as a closed segment of this number does, whatever its header says? */
+bool segment_was_closed(const struct store_ops *ops, struct store_segment *handle,
+                        uint64_t size_bytes, uint32_t block_bytes, uint64_t number, int flags);
 int segment_read_trailer(const struct store_ops *ops, struct store_segment *handle,
                          uint64_t size_bytes, uint32_t block_bytes,
                          const struct segment_header *header, int flags,

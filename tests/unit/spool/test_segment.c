@@ -101,6 +101,8 @@ static const struct {
     {"zeros", false, false, false, 5, -EBADMSG, true},
     {"garbage", false, false, true, 5, -EBADMSG, false},
     {"of an earlier life", true, true, false, 6, -EBADMSG, true},
+    {"of a later number: misnamed", true, true, false, 4, -ESTALE, false},
+    {"misnamed, with one copy", false, true, true, 4, -ESTALE, false},
 };
 
 static void header_is_read(void **state)
