@@ -146,7 +146,8 @@ static int commit(struct audit *audit, const struct stored *stored,
     static const uint8_t no_key[ENVELOPE_KEY_BYTES];
     int r = chain_commit(audit->chain, stored->key, record, out);
 
-    if (r < 0 || record->kind == EVENT_ACCEPTED || chain_hash_equal(out, &stored->commitment))
+    if (r < 0 || record->kind == EVENT_ACCEPTED || record->kind == EVENT_REFUSED ||
+        chain_hash_equal(out, &stored->commitment))
         return r;
     struct chain_hash keyless;
     r = chain_commit(audit->chain, no_key, record, &keyless);
@@ -212,7 +213,9 @@ static struct span personal(sqlite3_stmt *s, int column, bool there, struct stor
 
 static void read_stored(sqlite3_stmt *s, int lane, int key, int commitment, struct stored *out)
 {
-    *out = (struct stored){.lane = (uint32_t)sqlite3_column_int64(s, lane)};
+    *out = (struct stored){.lane = sqlite3_column_type(s, lane) == SQLITE_INTEGER
+                                       ? (uint32_t)sqlite3_column_int64(s, lane)
+                                       : UINT32_MAX};
     out->has_key = db_column_fixed(s, key, out->key, ENVELOPE_KEY_BYTES);
     db_column_fixed(s, commitment, out->commitment.bytes, CHAIN_HASH_BYTES);
     db_column_fixed(s, commitment + 1, out->link.bytes, CHAIN_HASH_BYTES);

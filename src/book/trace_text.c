@@ -92,7 +92,7 @@ static void put_event_facts(struct buffer *out, const struct trace_event *event)
     put(out, ", as ", event->remote_id, "");
     if (event->actor_uid != EVENT_NO_ACTOR && event->kind != EVENT_ACCEPTED)
         buffer_printf(out, ", by uid %u", event->actor_uid);
-    if (event->next_attempt_us) {
+    if (event->next_attempt_us && event->kind != EVENT_HELD) { /* it begins when that ends */
         buffer_printf(out, ", next attempt ");
         put_time(out, event->next_attempt_us);
     }

@@ -41,7 +41,7 @@ int main(int argc, char **argv)
         puts("postbuch " POSTBUCH_VERSION);
         return cli_finish_output(NULL, CLI_OK);
     }
-    command = cli_find_command(argv[1], false);
+    command = cli_find_command(argv[1], true);
     if (!command) {
         cli_complain(NULL, "there is no command %s; see postbuch --help", argv[1]);
         return CLI_USAGE;

@@ -2,9 +2,11 @@
 import json
 import random
 import shutil
+import sqlite3
 import subprocess
 
 import lab
+import pytest
 from test_book import send_traced
 
 
@@ -139,6 +141,70 @@ def test_damaged_message_is_named_before_and_after_the_start(server):
     assert damage['id'] == queue_id and damage['segment'] == 1
     assert b'postbuch queue damage' in server.command('queue').stdout
     assert queue_id in server.command('queue', 'damage', check=False).stdout.decode()
+
+
+@pytest.mark.parametrize('segments', [1, 2])
+def test_renamed_segments_are_kept(segments):
+    """Files that got each other's names look free: nothing of them may be written over."""
+    with lab.Server('spool_segment_size: 1M') as server:
+        block_mailbox(server)
+        server.send(['bob@postbuch.test'], b'Subject: first\r\n\r\n')
+        for _ in range(25 * (segments - 1)):
+            server.send(['bob@postbuch.test'], b'Subject: more\r\n\r\n' + b'x' * 60 * 1024 + b'\r\n')
+        lab.eventually(lambda: audit(server)['waiting'] == 1 + 25 * (segments - 1), 'all is booked')
+        server.stop()
+        spool = server.folder / 'spool'
+        first, second = (spool / f'log-{n:016x}' for n in (1, 2))
+        wanted = first.read_bytes()
+        first.rename(spool / 'x')
+        if second.exists():
+            second.rename(first)
+        (spool / 'x').rename(second)
+        server.start()
+        server.send(['alice@postbuch.test'], b'Subject: goes on\r\n\r\n')
+        server.wait_for(1, 'alice')
+        assert any(p.read_bytes() == wanted for p in spool.glob('aside-*'))
+        assert b'put aside' in server.command('queue', 'damage', check=False).stdout
+        assert not audit(server)['ok']
+
+
+def test_missing_spool_is_a_finding(server):
+    block_mailbox(server)
+    queue_id = send_traced(server)[1]
+    wait_for_deferral(server, queue_id)
+    server.stop()
+    (server.folder / 'spool').rename(server.folder / 'elsewhere')
+    finding, = audit(server)['findings']
+    assert finding['kind'] == 'not_in_queue' and finding['id'] == queue_id
+    (server.folder / 'elsewhere').rename(server.folder / 'spool')
+    assert audit(server)['ok']
+
+
+def test_removed_file_of_the_book_is_named_and_made_whole(server):
+    """Also where nothing waits that the queue would miss."""
+    queue_id = send_traced(server)[1]
+    with server.smtp() as client:
+        client.ehlo()
+        client.mail('x@foreign.example')
+        assert client.rcpt('nobody@postbuch.test')[0] == 550
+    lab.eventually(lambda: (a := audit(server))['delivered'] == 1 and a['refusals'] == 1, 'all is booked')
+    server.stop()
+    files = sorted((server.folder / 'ledger').glob('*-W*.sqlite'))
+    assert len(files) == 2
+    for file in files:
+        file.rename(server.folder / file.name)
+        finding, = audit(server)['findings']
+        assert finding['kind'] == 'file' and finding['file'] == file.name and 'missing' in finding['text']
+        (server.folder / file.name).rename(file)
+    assert audit(server)['ok']
+    with sqlite3.connect(files[1]) as db:
+        (key,), = db.execute('SELECT key FROM refusal').fetchall()
+        assert key != bytes(16), 'nobody can guess what was committed to'
+    files[0].unlink()
+    server.start()
+    lab.eventually(lambda: 'ALARM: ' + files[0].name in server.log(), 'an alarm is logged')
+    lab.eventually(lambda: audit(server)['ok'] == bool(server.trace(queue_id)),
+                   'it is whole, or what is gone is told')
 
 
 def test_exported_and_signed_checkpoint(server, tmp_path):

@@ -92,6 +92,7 @@ def test_summary(stuck):
     only, = summary['destinations']
     assert only['paused'] == 1 and sum(age['recipients'] for age in only['ages']) == 1
     assert b'1 messages, 1 recipients' in stuck.command('queue', '--summary').stdout
+    assert stuck.command('mailq').stdout.startswith(b'ID ')
 
 
 def test_retry_delivers_what_was_mended(stuck):

@@ -34,8 +34,8 @@ static int64_t timely(int64_t time_us, int64_t now_us)
 }
 
 /* Only what an smtpd may say, which is about no message of the queue and nobody's act: as the spool
- * is to have it. 0 or -errno. */
-static int clean(struct span bytes, struct buffer *out)
+ * is to have it, with a key of ours for the book's commitments. 0 or -errno. */
+static int clean(struct queue *q, struct span bytes, struct buffer *out)
 {
     struct arena arena = ARENA_LIMITED(256 * 1024);
     int64_t now_us = clock_wall_us();
@@ -52,8 +52,10 @@ static int clean(struct span bytes, struct buffer *out)
         event.message = (struct id){{0}};
         event.recipient_index = EVENT_NO_RECIPIENT;
         event.actor_uid = EVENT_NO_ACTOR;
-        r = codec_encode(&event_codec, &event, out);
+        r = queue_random(q, event.key, sizeof(event.key));
     }
+    if (r == 0)
+        r = codec_encode(&event_codec, &event, out);
     arena_done(&arena);
     return r;
 }
@@ -71,7 +73,7 @@ void events_take(struct queue_peer *peer, const struct ipc_arrival *arrival)
     struct span bytes = arrival->message->event.event;
     struct buffer wire = BUFFER_LIMITED(SPOOL_EVENT_MAX);
 
-    if (has_token(peer, bytes.size) && clean(bytes, &wire) == 0 &&
+    if (has_token(peer, bytes.size) && clean(q, bytes, &wire) == 0 &&
         spool_event(q->spool, buffer_span(&wire), NULL, NULL) == 0) {
         q->events.booked++;
         committer_kick(q);
@@ -94,7 +96,8 @@ void events_tick(struct queue *q)
 
     if (!q->events.unbooked)
         return;
-    if (codec_encode(&event_codec, &event, &wire) == 0 &&
+    if (queue_random(q, event.key, sizeof(event.key)) == 0 &&
+        codec_encode(&event_codec, &event, &wire) == 0 &&
         spool_event(q->spool, buffer_span(&wire), NULL, NULL) == 0) {
         q->events.unbooked = 0;
         committer_kick(q);
