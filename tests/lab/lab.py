@@ -194,6 +194,13 @@ class Server:
     def json(self, *arguments, check=True):
         return json.loads(self.command(*arguments, '--json', check=check).stdout)
 
+    def figures(self, process):
+        """What the process says of itself in the status; a busy one may miss one status."""
+        def look():
+            processes = self.json('status')['processes']
+            return next(p.get('figures') for p in processes if p['name'] == process)
+        return eventually(look, f'{process} tells its figures')
+
     def trace(self, what):
         """What the ledger knows: one object a message or refusal, none when it knows nothing."""
         lines = self.command('trace', what, '--json', check=False).stdout.splitlines()

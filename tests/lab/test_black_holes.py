@@ -24,7 +24,7 @@ def config(name_server, good):
 
 def attempts(server):
     """Under way, and ended in vain."""
-    figures = next(p['figures'] for p in server.json('status')['processes'] if p['name'] == 'queue')
+    figures = server.figures('queue')
     return figures['active'], figures['attempts_deferred']
 
 

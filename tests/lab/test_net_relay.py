@@ -130,3 +130,17 @@ def test_a_changed_route_is_good_for_what_waits(net):
         server.command('reload')
         found = settled(server, 'bob@two.example', 'relayed')
         assert found['holder']['ip'] == zones.POSTFIX
+
+
+def test_dead_name_servers_hold_up_no_other_names(net):
+    """The first question about a living domain is answered while very many others wait."""
+    with net.server(extra='') as server:
+        for first in range(0, zones.HOLES, 500):
+            server.send([f'x@hole{first + i}.example' for i in range(500)], TEXT)
+        lab.eventually(lambda: server.figures('resolver')['waiting'] > zones.HOLES / 2,
+                       'their questions are under way')
+        server.send('bob@direct.example', TEXT)
+        found = settled(server, 'bob@direct.example', 'relayed')
+        assert not [e for e in found['events'] if e['kind'] == 'deferred']
+        # It didn't have to wait until the others are given up.
+        assert server.figures('resolver')['late'] < zones.HOLES / 2

@@ -7,14 +7,20 @@
 #include "base/log.h"
 #include "proc/resolver/anchor.h"
 #include <stdio.h>
+#include <sys/resource.h>
 
 #define OWN_NAME "start.postbuch.invalid."
 
-/* A reply of 512 ports and 64 TCP connections stays below the usual 1024 descriptors. */
+/*
+ * A question waits on a port of its own: without a free one, others' questions wait for the
+ * time-outs of those to dead name servers. So there are as many as questions may well be open,
+ * unless the process may not have so many descriptors; it needs some for other things.
+ */
+enum { PORTS_MAX = 8192, PORTS_LEAST = 128, OTHER_DESCRIPTORS = 256 };
+
 static const struct {
     const char *name, *value;
 } options[] = {
-    {"outgoing-range:", "512"},
     {"outgoing-num-tcp:", "64"},
     {"num-queries-per-thread:", "1024"},
     {"msg-cache-size:", "32m"},
@@ -23,6 +29,7 @@ static const struct {
     {"neg-cache-size:", "4m"},
     {"infra-cache-numhosts:", "20000"},
     {"infra-keep-probing:", "yes"},     /* a server that came back is noticed soon */
+    {"infra-cache-max-rtt:", "4000"},   /* ms; so a question ends soon after ours gave it up */
     {"cache-max-negative-ttl:", "600"}, /* so is a domain that was mended */
     {"do-not-query-localhost:", "no"},  /* a configured server may be on this machine */
     {"unblock-lan-zones:", "yes"},
@@ -30,9 +37,22 @@ static const struct {
     {"do-not-query-address:", "0.0.0.0"}, /* which the kernel takes for this machine */
 };
 
+static int set_ports(struct ub_ctx *ctx)
+{
+    struct rlimit descriptors = {.rlim_cur = 1024};
+    rlim_t ports = PORTS_LEAST;
+    char text[24];
+
+    getrlimit(RLIMIT_NOFILE, &descriptors);
+    if (descriptors.rlim_cur > PORTS_LEAST + OTHER_DESCRIPTORS)
+        ports = descriptors.rlim_cur - OTHER_DESCRIPTORS;
+    snprintf(text, sizeof(text), "%u", (unsigned)(ports < PORTS_MAX ? ports : PORTS_MAX));
+    return ub_ctx_set_option(ctx, "outgoing-range:", text);
+}
+
 static int set_options(struct ub_ctx *ctx)
 {
-    int r = 0;
+    int r = set_ports(ctx);
 
     for (size_t i = 0; r == 0 && i < ARRAY_SIZE(options); i++) {
         r = ub_ctx_set_option(ctx, options[i].name, options[i].value);

@@ -163,11 +163,15 @@ static void on_resolve(void *owner, const struct ipc_arrival *arrival)
 {
     struct service_asker *asker = owner;
     struct service *s = asker->service;
-    struct query *q = s->library ? calloc(1, sizeof(*q)) : NULL;
+    bool can = s->library && s->waiting_count < s->open_max;
+    struct query *q = can ? calloc(1, sizeof(*q)) : NULL;
 
     s->question_count++;
     if (!q) {
-        reply_error(asker, arrival->token, -EIO, s->library ? "no memory" : s->why_not);
+        reply_error(asker, arrival->token, -EIO,
+                    !s->library ? s->why_not
+                    : can       ? "no memory"
+                                : "too many questions are open already");
         return;
     }
     *q = (struct query){.service = s, .asker = asker, .token = arrival->token};
@@ -232,8 +236,11 @@ static void on_readable(void *arg, int fd, unsigned events)
 int service_init(struct service *s, struct io_loop *loop, struct ub_ctx *library,
                  const char *why_not)
 {
-    *s = (struct service){
-        .loop = loop, .library = library, .why_not = why_not, .deadline_ms = SERVICE_DEADLINE_MS};
+    *s = (struct service){.loop = loop,
+                          .library = library,
+                          .why_not = why_not,
+                          .deadline_ms = SERVICE_DEADLINE_MS,
+                          .open_max = SERVICE_OPEN_MAX};
     list_init(&s->abandoned);
     for (size_t i = 0; i < SERVICE_ASKERS_MAX; i++) {
         s->askers[i].service = s;

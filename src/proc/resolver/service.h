@@ -7,7 +7,11 @@
 #include "ipc/channel.h"
 #include "proc/resolver/library.h"
 
-enum { SERVICE_ASKERS_MAX = 64, SERVICE_DEADLINE_MS = 20000 };
+enum {
+    SERVICE_ASKERS_MAX = 64,
+    SERVICE_DEADLINE_MS = 20000,
+    SERVICE_OPEN_MAX = 16384, /* questions; some 12 KB each in libunbound */
+};
 
 struct service;
 
@@ -23,6 +27,7 @@ struct service {
     const char *why_not;    /* then: constant */
     struct io_watch *watch;
     int64_t deadline_ms;
+    uint64_t open_max;
     struct service_asker askers[SERVICE_ASKERS_MAX];
     struct list abandoned; /* queries past their deadline, or whose asker went */
     uint64_t question_count, failed_count, late_count, bogus_count, waiting_count;

@@ -6,6 +6,7 @@ DOWN = '192.0.2.3'      # a host that has no mail server: connections are refuse
 NSD, ODD_DNS = '192.0.2.53', '192.0.2.54'
 SILENT_NETWORK = '203.0.113.1/24'
 SILENT_HOST, SILENT_DNS = '203.0.113.25', '203.0.113.53'
+HOLES = 6000  # domains with name servers that never answer
 STATIONS = [f'198.51.100.{n}' for n in range(1, 61)]
 
 # Their real addresses: the resolver knows them by itself.
@@ -86,7 +87,8 @@ ns.odd IN A {ODD_DNS}
 signed IN NS ns
 forged IN NS ns
 ''' + ''.join(f'station{n} IN MX 10 mx.station{n}\nmx.station{n} IN A {ip}\n'
-              for n, ip in enumerate(STATIONS, 1))
+              for n, ip in enumerate(STATIONS, 1)) + ''.join(
+    f'hole{n} IN NS ns.hole{n}\nns.hole{n} IN A 203.0.113.{100 + n % 100}\n' for n in range(HOLES))
 
 # Signed, and the resolver is given its key. The record at bad is changed afterwards.
 SIGNED = HEAD + '''\

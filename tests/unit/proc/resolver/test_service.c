@@ -120,6 +120,22 @@ static void silence_ends_at_the_deadline(void **state)
     assert_int_equal(w->service.waiting_count, 1); /* libunbound goes on */
 }
 
+/* What libunbound still looks for takes memory, also when nobody waits for it any more. */
+static void open_questions_are_bounded(void **state)
+{
+    struct world *w = *state;
+
+    w->service.deadline_ms = 10;
+    w->service.open_max = 2;
+    for (int i = 0; i < 3; i++) {
+        ask(w, i == 0 ? SPAN("a.test") : i == 1 ? SPAN("b.test") : SPAN("c.test"));
+        turn_until(w, &w->answered);
+        assert_int_equal(w->error, i < 2 ? -ETIMEDOUT : -EIO);
+    }
+    assert_string_equal(w->why, "too many questions are open already");
+    assert_int_equal(w->service.waiting_count, 2);
+}
+
 static void what_is_no_name_is_refused(void **state)
 {
     struct world *w = *state;
@@ -193,6 +209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(silence_ends_at_the_deadline, setup, teardown),
+        cmocka_unit_test_setup_teardown(open_questions_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_name_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(an_asker_that_goes_is_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(only_smtp_may_ask, setup, teardown),
