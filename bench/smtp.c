@@ -6,7 +6,7 @@
  *
  * At the other end anything that takes mail: `smtp-sink 127.0.0.1:2626 100`.
  */
-#include "proc/smtp/smtp.h"
+#include "proc/smtp/proc.h"
 #include "base/clock.h"
 #include "mail/envelope.h"
 

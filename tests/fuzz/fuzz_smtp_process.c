@@ -12,7 +12,9 @@
 
 #include "base/log.h"
 #include "dns/type.h"
-#include "proc/smtp/smtp.h"
+#include "proc/smtp/connection.h"
+#include "proc/smtp/job.h"
+#include "proc/smtp/proc.h"
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -1,8 +1,4 @@
-/*
- * A connection to a station, and the session on it: bytes in, bytes out, time. With no job it waits
- * a few seconds for the next one that goes the same way.
- */
-#include "proc/smtp/smtp.h"
+#include "proc/smtp/connection.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -87,18 +83,23 @@ static void watch(struct smtp_connection *c)
     c->events = events;
 }
 
+static bool give_body(struct smtp_connection *c)
+{
+    return c->user && c->user->give_body(c->user);
+}
+
 static void on_turn(struct io_deferred *turn)
 {
     struct smtp_connection *c = CONTAINER_OF(turn, struct smtp_connection, turn);
 
-    if (c->job && !smtp_client_is_over(c->client))
-        smtp_job_give_body(c->job);
-    while (!smtp_client_is_over(c->client) && write_out(c) && c->job && smtp_job_give_body(c->job))
+    if (!smtp_client_is_over(c->client))
+        give_body(c);
+    while (!smtp_client_is_over(c->client) && write_out(c) && give_body(c))
         ;
     if (!smtp_client_is_over(c->client))
         watch(c);
-    if (c->job) /* may free c */
-        smtp_job_on_session(c->job);
+    if (c->user) /* may free c */
+        c->user->on_session(c->user);
     else if (smtp_client_is_over(c->client))
         smtp_connection_free(c);
 }
@@ -113,15 +114,15 @@ static void on_events(void *arg, int fd, unsigned events)
     smtp_connection_wake(c);
 }
 
-struct smtp_connection *smtp_connection_new(struct smtp_job *job, int fd, struct span host,
-                                            const uint8_t ip[static 16])
+struct smtp_connection *smtp_connection_new(struct smtp_proc *proc,
+                                            struct smtp_connection_user *user, struct span next_hop,
+                                            int fd, struct span host, const uint8_t ip[static 16])
 {
-    struct smtp_proc *proc = job->proc;
     struct smtp_connection *c = calloc(1, sizeof(*c));
     struct dns_ip address;
 
     if (c) {
-        c->next_hop = strndup(job->next_hop.data, job->next_hop.size);
+        c->next_hop = strndup(next_hop.data, next_hop.size);
         c->client = smtp_client_new(&proc->settings, &proc->now_ms);
     }
     if (!c || !c->next_hop || !c->client ||
@@ -136,7 +137,7 @@ struct smtp_connection *smtp_connection_new(struct smtp_job *job, int fd, struct
     }
     c->proc = proc;
     c->fd = fd;
-    c->job = job;
+    c->user = user;
     c->turn.fn = on_turn;
     memcpy(c->ip, ip, sizeof(c->ip));
     memcpy(address.bytes, ip, sizeof(address.bytes));
@@ -149,7 +150,9 @@ struct smtp_connection *smtp_connection_new(struct smtp_job *job, int fd, struct
     return c;
 }
 
-struct smtp_connection *smtp_connection_reuse(struct smtp_proc *proc, struct span next_hop)
+struct smtp_connection *smtp_connection_reuse(struct smtp_proc *proc,
+                                              struct smtp_connection_user *user,
+                                              struct span next_hop)
 {
     /* The latest first: the others may end when there is little to do. */
     for (struct list *link = proc->idle.prev; link != &proc->idle; link = link->prev) {
@@ -157,6 +160,7 @@ struct smtp_connection *smtp_connection_reuse(struct smtp_proc *proc, struct spa
         if (!smtp_client_is_ready(c->client) || !span_equal(span_from_cstr(c->next_hop), next_hop))
             continue;
         leave_idle(c);
+        c->user = user;
         proc->reused++;
         return c;
     }
@@ -167,7 +171,7 @@ void smtp_connection_release(struct smtp_connection *c)
 {
     struct smtp_proc *proc = c->proc;
 
-    c->job = NULL;
+    c->user = NULL;
     if (smtp_client_is_over(c->client)) {
         smtp_connection_free(c);
         return;

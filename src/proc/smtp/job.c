@@ -8,24 +8,17 @@
  *       │           GREETING ──▶ MAIL ─────┤──▶ OVER
  *       └── a reused connection that failed┘
  */
-#include "proc/smtp/smtp.h"
+#include "proc/smtp/job.h"
 
 #include "base/log.h"
 #include "mail/envelope.h"
 #include <assert.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum { ARENA_BYTES = 8 << 20 };
-
-static void walk_on(struct smtp_job *job);
-static void finish(struct smtp_job *job);
 
 static void set_state(struct smtp_job *job, enum smtp_job_state state)
 {
@@ -42,50 +35,16 @@ static void set_state(struct smtp_job *job, enum smtp_job_state state)
     job->state = state;
 }
 
-/* ---- memory ---- */
-
-static void free_attempt(struct smtp_attempt *a)
-{
-    if (a->fd < 0)
-        return;
-    io_watch_free(a->watch);
-    close(a->fd);
-    a->fd = -1;
-}
-
-static void settle_piece(struct smtp_job *job, struct smtp_piece *piece)
-{
-    struct smtp_proc *proc = job->proc;
-
-    list_remove(&piece->link);
-    if (proc->queue && job->epoch == proc->epoch) {
-        struct ipc_message reply = {.type = IPC_JOB_TAKEN};
-        if (piece->token)
-            ipc_reply(proc->queue, piece->token, &reply);
-        ipc_release(proc->queue, IPC_CLASS_BODY, piece->held);
-    }
-    free(piece);
-}
-
-static struct smtp_piece *first_piece(const struct smtp_job *job)
-{
-    return list_is_empty(&job->pieces) ? NULL
-                                       : CONTAINER_OF(job->pieces.next, struct smtp_piece, link);
-}
+/* ---- its end ---- */
 
 static void job_free(struct smtp_job *job)
 {
-    struct smtp_piece *piece;
-
     list_remove(&job->link);
     list_remove(&job->by_number);
     job->proc->job_count--;
-    for (size_t i = 0; i < ARRAY_SIZE(job->attempts); i++)
-        free_attempt(&job->attempts[i]);
-    io_timer_free(job->timer);
+    smtp_race_done(&job->race);
     smtp_way_done(&job->way);
-    while ((piece = first_piece(job)))
-        settle_piece(job, piece);
+    smtp_body_done(&job->body);
     arena_done(&job->mail.arena);
     arena_done(&job->arena);
     free(job);
@@ -102,338 +61,115 @@ static void finish(struct smtp_job *job)
         job->connection = NULL;
         smtp_connection_release(c);
     }
-    smtp_job_answer(job);
+    smtp_outcomes_answer(&job->outcomes, job->token, job->epoch,
+                         job->has_way ? buffer_span(&job->way.mx_set) : SPAN(""));
     job_free(job);
     if (proc->ending_ms && proc->job_count == 0)
         io_timer_set(proc->tick, 0);
 }
 
-static bool has_open(const struct smtp_job *job, enum smtp_result at_most)
+/* Because of us, and no station's. */
+static void note_own_trouble(struct smtp_job *job, const char *status, const char *text)
 {
-    for (size_t i = 0; i < job->mail.recipient_count; i++)
-        if (job->mail.recipients[i].result <= at_most)
-            return true;
-    return false;
-}
-
-/* ---- trouble on the way ---- */
-
-static void note_trouble(struct smtp_job *job, const char *status, struct span host, struct span ip,
-                         const char *text)
-{
-    smtp_job_note_earlier(job, &job->trouble_place, span_from_cstr(job->trouble));
-    snprintf(job->trouble_status, sizeof(job->trouble_status), "%s", status);
-    snprintf(job->trouble, sizeof(job->trouble), "%s", text);
-    job->trouble_place = (struct smtp_place){arena_copy(&job->arena, host),
-                                             arena_copy(&job->arena, ip), job->earlier_size, true};
-}
-
-/* The trouble is behind us: a station was found. */
-static void leave_trouble(struct smtp_job *job)
-{
-    smtp_job_note_earlier(job, &job->trouble_place, span_from_cstr(job->trouble));
-    job->trouble_place = (struct smtp_place){0};
-}
-
-static void note_session_trouble(struct smtp_job *job, const struct smtp_connection *c)
-{
-    char text[sizeof(job->trouble)];
-
-    snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(smtp_client_trouble(c->client)));
-    note_trouble(job, smtp_client_trouble_status(c->client), span_from_cstr(c->host),
-                 span_from_cstr(c->ip_text), text);
-}
-
-/* The domain itself has no place for mail: for each recipient that is the end. */
-static void fail_way(struct smtp_job *job)
-{
-    const struct smtp_way *way = &job->way;
-    char text[sizeof(job->trouble)];
-
-    snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(way->text));
-    note_trouble(job, way->status, SPAN(""), SPAN(""), text);
-    for (size_t i = 0; way->permanent && i < job->mail.recipient_count; i++) {
-        struct smtp_client_recipient *r = &job->mail.recipients[i];
-        if (!smtp_result_is_open(r->result))
-            continue;
-        r->result = SMTP_RESULT_NEVER;
-        r->text = arena_copy(&job->arena, way->text);
-        snprintf(r->status, sizeof(r->status), "%s", way->status);
-        job->places[i] = (struct smtp_place){0};
-    }
-    finish(job);
+    smtp_outcomes_trouble(&job->outcomes, status, SPAN(""), SPAN(""), text);
 }
 
 /* ---- connecting ---- */
 
 static struct span host_of(const struct smtp_job *job, size_t target)
 {
-    return job->way.hosts[smtp_walk_target(&job->walk, target)->host];
+    return job->way.hosts[smtp_race_target(&job->race, target)->host];
 }
 
-static void connect_failed(struct smtp_job *job, size_t target, int error)
+static void on_connect_failed(struct smtp_race *race, size_t target, int error)
 {
-    const struct smtp_target *t = smtp_walk_target(&job->walk, target);
+    struct smtp_job *job = CONTAINER_OF(race, struct smtp_job, race);
+    const struct smtp_target *t = smtp_race_target(race, target);
     struct dns_ip ip;
-    char ip_text[DNS_IP_TEXT], text[sizeof(job->trouble)];
+    char ip_text[DNS_IP_TEXT], text[sizeof(job->outcomes.trouble)];
 
     memcpy(ip.bytes, t->ip, sizeof(ip.bytes));
     dns_ip_format(&ip, ip_text);
     snprintf(text, sizeof(text), "can't connect to [%s]:%u: %s", ip_text, t->port,
              error == ETIMEDOUT ? "no answer" : strerror(error));
-    note_trouble(job, "4.4.1", host_of(job, target), span_from_cstr(ip_text), text);
+    smtp_outcomes_trouble(&job->outcomes, "4.4.1", host_of(job, target), span_from_cstr(ip_text),
+                          text);
 }
 
-static void connected(struct smtp_attempt *a)
+static void on_connected(struct smtp_race *race, size_t target, int fd)
 {
-    struct smtp_job *job = a->job;
-    int fd = a->fd;
+    struct smtp_job *job = CONTAINER_OF(race, struct smtp_job, race);
 
-    io_watch_free(a->watch);
-    a->fd = -1;
-    smtp_walk_connected(&job->walk, a->target);
-    for (size_t i = 0; i < ARRAY_SIZE(job->attempts); i++)
-        free_attempt(&job->attempts[i]);
-    job->target = a->target;
-    job->from_walk = true;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    job->connection = smtp_connection_new(job, fd, host_of(job, a->target),
-                                          smtp_walk_target(&job->walk, a->target)->ip);
+    job->target = target;
+    job->from_race = true;
+    job->connection = smtp_connection_new(job->proc, &job->user, job->next_hop, fd,
+                                          host_of(job, target), smtp_race_target(race, target)->ip);
     if (job->connection) {
         set_state(job, SMTP_JOB_GREETING);
-        walk_on(job); /* the losers of the race are dropped */
         return;
     }
-    note_trouble(job, "4.3.0", SPAN(""), SPAN(""), "out of memory");
+    note_own_trouble(job, "4.3.0", "out of memory");
     finish(job);
 }
 
-static void on_connect(void *arg, int fd, unsigned events)
+static void on_nobody_left(struct smtp_race *race)
 {
-    struct smtp_attempt *a = arg;
-    struct smtp_job *job = a->job;
-    int error = 0;
-    socklen_t size = sizeof(error);
-
-    job->proc->now_ms = io_loop_now_ms(job->proc->process.loop);
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
-        error = errno;
-    if (error == 0) {
-        connected(a);
-        return;
-    }
-    connect_failed(job, a->target, error);
-    smtp_walk_failed(&job->walk, a->target);
-    free_attempt(a);
-    walk_on(job);
+    finish(CONTAINER_OF(race, struct smtp_job, race));
 }
 
-static socklen_t fill_address(const struct smtp_target *t, struct sockaddr_storage *out)
-{
-    struct dns_ip ip;
-
-    memcpy(ip.bytes, t->ip, sizeof(ip.bytes));
-    *out = (struct sockaddr_storage){0};
-    if (dns_ip_is_v4(&ip)) {
-        struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(t->port);
-        memcpy(&v4->sin_addr, t->ip + 12, 4);
-        return sizeof(*v4);
-    }
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(t->port);
-    memcpy(&v6->sin6_addr, t->ip, sizeof(v6->sin6_addr));
-    return sizeof(*v6);
-}
-
-/* 0: under way (or done: the socket is writable then). */
-static int begin_attempt(struct smtp_attempt *a, size_t target)
-{
-    struct smtp_job *job = a->job;
-    struct sockaddr_storage address;
-    socklen_t size = fill_address(smtp_walk_target(&job->walk, target), &address);
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return errno;
-    if (connect(fd, (struct sockaddr *)&address, size) < 0 && errno != EINPROGRESS) {
-        int error = errno;
-        close(fd);
-        return error;
-    }
-    if (io_watch_new(job->proc->process.loop, fd, on_connect, a, &a->watch) < 0) {
-        close(fd);
-        return ENOMEM;
-    }
-    a->fd = fd;
-    a->target = target;
-    io_watch_set(a->watch, IO_WRITE);
-    return 0;
-}
-
-static void start_connecting(struct smtp_job *job, size_t target)
-{
-    const struct smtp_target *t = smtp_walk_target(&job->walk, target);
-    size_t i = 0;
-
-    if (job->spent && memcmp(t->ip, job->spent_ip, sizeof(t->ip)) == 0) {
-        smtp_walk_failed(&job->walk, target); /* it was asked already, on an older connection */
-        return;
-    }
-    while (i + 1 < ARRAY_SIZE(job->attempts) && job->attempts[i].fd >= 0)
-        i++;
-    int error = begin_attempt(&job->attempts[i], target);
-    if (error == 0)
-        return;
-    connect_failed(job, target, error);
-    smtp_walk_failed(&job->walk, target);
-}
-
-static void drop_target(struct smtp_job *job, size_t target)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(job->attempts); i++) {
-        if (job->attempts[i].fd < 0 || job->attempts[i].target != target)
-            continue;
-        if (!job->connection)
-            connect_failed(job, target, ETIMEDOUT);
-        free_attempt(&job->attempts[i]);
-    }
-}
-
-static void walk_on(struct smtp_job *job)
-{
-    int64_t now_ms = job->proc->now_ms, due_ms;
-    enum smtp_walk_act act;
-    size_t target;
-
-    while ((act = smtp_walk_step(&job->walk, now_ms, &target)) == SMTP_WALK_CONNECT ||
-           act == SMTP_WALK_DROP)
-        if (act == SMTP_WALK_CONNECT)
-            start_connecting(job, target);
-        else
-            drop_target(job, target);
-    due_ms = smtp_walk_due_ms(&job->walk);
-    if (due_ms == INT64_MAX)
-        io_timer_clear(job->timer);
-    else
-        io_timer_set(job->timer, due_ms > now_ms ? due_ms - now_ms : 0);
-    if (act == SMTP_WALK_OVER)
-        finish(job);
-}
-
-static void on_timer(void *arg)
-{
-    struct smtp_job *job = arg;
-
-    job->proc->now_ms = io_loop_now_ms(job->proc->process.loop);
-    if (job->state == SMTP_JOB_CONNECTING)
-        walk_on(job);
-}
+static const struct smtp_race_owner race_owner = {
+    .failed = on_connect_failed,
+    .connected = on_connected,
+    .over = on_nobody_left,
+};
 
 static void on_way(struct smtp_way *way)
 {
     struct smtp_job *job = CONTAINER_OF(way, struct smtp_job, way);
+    const uint8_t *left_out = job->spent ? job->spent_ip : NULL;
 
     job->has_way = true;
     if (way->failed) {
-        fail_way(job);
-        return;
-    }
-    smtp_walk_init(&job->walk, way->targets, way->target_count);
-    if (io_timer_new(job->proc->process.loop, on_timer, job, &job->timer) < 0) {
-        note_trouble(job, "4.3.0", SPAN(""), SPAN(""), "out of memory");
+        smtp_outcomes_way_trouble(&job->outcomes, way);
         finish(job);
         return;
     }
     set_state(job, SMTP_JOB_CONNECTING);
-    walk_on(job);
+    if (smtp_race_begin(&job->race, way->targets, way->target_count, left_out) < 0) {
+        note_own_trouble(job, "4.3.0", "out of memory");
+        finish(job);
+    }
 }
 
 /* ---- the session ---- */
 
-bool smtp_job_give_body(struct smtp_job *job)
+static bool give_body(struct smtp_connection_user *user)
 {
-    struct smtp_client *client = job->connection->client;
-    struct smtp_piece *piece = first_piece(job);
-    bool empty = job->mail.size_bytes == 0;
+    struct smtp_job *job = CONTAINER_OF(user, struct smtp_job, user);
 
-    if (job->state != SMTP_JOB_MAIL || !smtp_client_wants_body(client) || (!piece && !empty))
-        return false;
-    smtp_client_body(client, piece ? span_of(piece->bytes, piece->size) : SPAN(""));
-    if (piece && piece->size < job->mail.size_bytes) { /* a whole one may be needed again */
-        job->consumed = true;
-        settle_piece(job, piece);
-    }
-    return true;
-}
-
-/* The queue may have kept the body back until a station is there. */
-static void ask_for_body(struct smtp_job *job)
-{
-    struct ipc_message m = {.type = IPC_JOB_WANTED, .job_wanted = {.job = job->number}};
-    bool ask = !job->asked && job->proc->queue && job->epoch == job->proc->epoch;
-    int r = ask ? ipc_notify(job->proc->queue, &m) : 0;
-
-    job->asked = true;
-    if (r < 0 && r != -EPIPE)
-        log_fatal("can't ask for the body of a job: %s", strerror(-r));
+    return job->state == SMTP_JOB_MAIL && smtp_body_give(&job->body, job->connection->client);
 }
 
 static void begin_mail(struct smtp_job *job)
 {
-    struct smtp_piece *piece = first_piece(job);
-
-    if (!piece && job->mail.size_bytes) {
-        ask_for_body(job); /* or it is on its way */
+    if (!smtp_body_first(&job->body, &job->mail.body)) {
+        smtp_body_ask(&job->body); /* or it is on its way */
         return;
     }
-    job->mail.body = piece ? span_of(piece->bytes, piece->size) : SPAN("");
-    for (size_t i = 0; i < job->mail.recipient_count; i++)
-        job->tried[i] = smtp_result_is_open(job->mail.recipients[i].result);
+    smtp_outcomes_begin(&job->outcomes);
     set_state(job, SMTP_JOB_MAIL);
     smtp_client_begin(job->connection->client, &job->mail);
     smtp_connection_wake(job->connection);
-}
-
-static void note_places(struct smtp_job *job, const struct smtp_connection *c)
-{
-    struct span host = arena_copy(&job->arena, span_from_cstr(c->host));
-    struct span ip = arena_copy(&job->arena, span_from_cstr(c->ip_text));
-    bool before_body = !smtp_client_has_begun_body(c->client);
-
-    leave_trouble(job);
-    for (size_t i = 0; i < job->mail.recipient_count; i++) {
-        const struct smtp_client_recipient *r = &job->mail.recipients[i];
-        if (job->tried[i])
-            job->places[i] = (struct smtp_place){
-                host, ip, job->earlier_size,
-                r->result == SMTP_RESULT_HOST ||
-                    (r->result == SMTP_RESULT_LATER && r->everybodys && before_body)};
-    }
-}
-
-/* What the station said to the first of those for whom another one is tried. */
-static void note_refusal(struct smtp_job *job)
-{
-    for (size_t i = 0; i < job->mail.recipient_count; i++) {
-        if (!job->tried[i] || !smtp_result_is_open(job->mail.recipients[i].result))
-            continue;
-        smtp_job_note_earlier(job, &job->places[i], job->mail.recipients[i].text);
-        return;
-    }
 }
 
 /* What is open goes to the next host, if there is one and the message is still at hand. */
 static void go_to_next_host(struct smtp_job *job)
 {
     struct smtp_connection *c = job->connection;
-    bool from_walk = job->from_walk;
+    bool from_race = job->from_race;
 
     job->connection = NULL;
-    if (from_walk) {
-        smtp_walk_failed(&job->walk, job->target);
+    if (from_race) {
         set_state(job, SMTP_JOB_CONNECTING);
     } else {
         job->spent = !smtp_client_was_stale(c->client);
@@ -441,41 +177,36 @@ static void go_to_next_host(struct smtp_job *job)
         set_state(job, SMTP_JOB_RESOLVING);
     }
     smtp_connection_release(c);
-    if (from_walk)
-        walk_on(job);
+    if (from_race)
+        smtp_race_go_on(&job->race, job->target);
     else
         smtp_way_begin(&job->way, job->proc, job->next_hop, on_way);
-}
-
-/* The transaction was the last one for some recipient. Else a station that takes one at a time, and
- * then not the message, would be asked for ever. */
-static bool got_anywhere(const struct smtp_job *job)
-{
-    for (size_t i = 0; i < job->mail.recipient_count; i++)
-        if (job->tried[i] && !smtp_result_is_open(job->mail.recipients[i].result))
-            return true;
-    return false;
 }
 
 static void mail_is_over(struct smtp_job *job)
 {
     struct smtp_connection *c = job->connection;
+    struct smtp_outcomes *o = &job->outcomes;
 
-    note_places(job, c);
-    if (!has_open(job, SMTP_RESULT_LATER) || job->consumed || job->proc->ending_ms) {
+    smtp_outcomes_take(o, c);
+    if (!smtp_outcomes_has_open(o, SMTP_RESULT_LATER) || job->body.consumed ||
+        job->proc->ending_ms) {
         finish(job);
-    } else if (smtp_client_is_ready(c->client) && has_open(job, SMTP_RESULT_AGAIN) &&
-               got_anywhere(job)) {
+    } else if (smtp_client_is_ready(c->client) && smtp_outcomes_has_open(o, SMTP_RESULT_AGAIN) &&
+               smtp_outcomes_got_anywhere(o)) {
+        /* Without the last, a station that takes one at a time, and then not the message, would be
+         * asked for ever. */
         set_state(job, SMTP_JOB_GREETING);
         begin_mail(job);
     } else {
-        note_refusal(job);
+        smtp_outcomes_leave(o);
         go_to_next_host(job);
     }
 }
 
-void smtp_job_on_session(struct smtp_job *job)
+static void on_session(struct smtp_connection_user *user)
 {
+    struct smtp_job *job = CONTAINER_OF(user, struct smtp_job, user);
     struct smtp_connection *c = job->connection;
     bool ready = smtp_client_is_ready(c->client), over = smtp_client_is_over(c->client);
 
@@ -484,7 +215,7 @@ void smtp_job_on_session(struct smtp_job *job)
     } else if (job->state == SMTP_JOB_GREETING && ready) {
         begin_mail(job);
     } else if (job->state == SMTP_JOB_GREETING && over) {
-        note_session_trouble(job, c);
+        smtp_outcomes_session_trouble(&job->outcomes, c);
         go_to_next_host(job);
     }
 }
@@ -497,18 +228,13 @@ static int copy_recipients(struct smtp_job *job, const struct ipc_job *from)
     struct smtp_client_mail *mail = &job->mail;
 
     mail->recipients = arena_alloc_array(&job->arena, n + 1, sizeof(*mail->recipients));
-    job->indexes = arena_alloc_array(&job->arena, n + 1, sizeof(*job->indexes));
-    job->tried = arena_alloc_array(&job->arena, n + 1, sizeof(*job->tried));
-    job->places = arena_alloc_array(&job->arena, n + 1, sizeof(*job->places));
-    job->outcomes = arena_alloc_array(&job->arena, n + 1, sizeof(*job->outcomes));
-    if (!mail->recipients || !job->indexes || !job->tried || !job->places || !job->outcomes)
+    if (!mail->recipients)
         return -ENOMEM;
     mail->recipient_count = n;
     for (size_t i = 0; i < n; i++) {
         mail->recipients[i].address = arena_copy(&job->arena, from->recipients[i].address);
         mail->recipients[i].notify = from->recipients[i].notify;
         mail->recipients[i].orcpt = arena_copy(&job->arena, from->recipients[i].orcpt);
-        job->indexes[i] = from->recipients[i].index;
         if (!mail->recipients[i].address.data || !mail->recipients[i].orcpt.data)
             return -ENOMEM;
     }
@@ -533,30 +259,17 @@ static int copy_job(struct smtp_job *job, const struct ipc_job *from)
     return copy_recipients(job, from);
 }
 
-static int add_piece(struct smtp_job *job, struct span bytes, uint64_t token,
-                     const struct ipc_arrival *arrival)
+/* All that can fail for want of memory. */
+static int fill(struct smtp_job *job, const struct ipc_arrival *arrival)
 {
-    struct smtp_piece *piece = malloc(sizeof(*piece) + bytes.size);
+    const struct ipc_job *from = &arrival->message->job;
+    int r = copy_job(job, from);
 
-    if (!piece)
-        return -ENOMEM;
-    *piece = (struct smtp_piece){.token = token, .held = ipc_hold(arrival), .size = bytes.size};
-    memcpy(piece->bytes, bytes.data, bytes.size);
-    list_append(&job->pieces, &piece->link);
-    job->to_come -= bytes.size;
-    return 0;
-}
-
-static void begin(struct smtp_job *job)
-{
-    job->connection = smtp_connection_reuse(job->proc, job->next_hop);
-    if (!job->connection) {
-        smtp_way_begin(&job->way, job->proc, job->next_hop, on_way);
-        return;
-    }
-    job->connection->job = job;
-    set_state(job, SMTP_JOB_GREETING);
-    begin_mail(job);
+    if (r == 0)
+        r = smtp_outcomes_init(&job->outcomes, job->proc, &job->arena, &job->mail, from);
+    if (r == 0 && from->body.size)
+        r = smtp_body_add(&job->body, arrival, from->body, 0);
+    return r;
 }
 
 static struct smtp_job *new_job(struct smtp_proc *proc, const struct ipc_arrival *arrival)
@@ -570,20 +283,29 @@ static struct smtp_job *new_job(struct smtp_proc *proc, const struct ipc_arrival
     job->number = from->job;
     job->token = arrival->token;
     job->epoch = proc->epoch;
-    job->to_come = from->size_bytes;
     job->arena = ARENA_LIMITED(ARENA_BYTES);
     job->mail.arena = ARENA_LIMITED(ARENA_BYTES);
-    list_init(&job->pieces);
-    for (size_t i = 0; i < ARRAY_SIZE(job->attempts); i++)
-        job->attempts[i] = (struct smtp_attempt){.job = job, .fd = -1};
+    job->user = (struct smtp_connection_user){on_session, give_body};
+    smtp_body_init(&job->body, proc, from);
+    smtp_race_init(&job->race, proc, &race_owner);
     list_append(&proc->jobs, &job->link);
     list_append(numbers_list(&proc->numbered, job->number), &job->by_number);
     proc->job_count++;
-    if (copy_job(job, from) == 0 &&
-        (!from->body.size || add_piece(job, from->body, 0, arrival) == 0))
+    if (fill(job, arrival) == 0)
         return job;
     job_free(job);
     return NULL;
+}
+
+static void begin(struct smtp_job *job)
+{
+    job->connection = smtp_connection_reuse(job->proc, &job->user, job->next_hop);
+    if (!job->connection) {
+        smtp_way_begin(&job->way, job->proc, job->next_hop, on_way);
+        return;
+    }
+    set_state(job, SMTP_JOB_GREETING);
+    begin_mail(job);
 }
 
 void smtp_job_new(struct smtp_proc *proc, const struct ipc_arrival *arrival)
@@ -594,12 +316,12 @@ void smtp_job_new(struct smtp_proc *proc, const struct ipc_arrival *arrival)
         log_fatal("the queue sent a job whose body is larger than it says");
     struct smtp_job *job = new_job(proc, arrival);
     if (!job) {
-        smtp_job_refuse(proc, arrival);
+        smtp_outcomes_refuse(proc, arrival);
         return;
     }
-    note_trouble(job, "4.3.2", SPAN(""), SPAN(""), "the smtp process is about to end");
-    job->given_up = proc->ending_ms != 0;
-    if (job->given_up)
+    note_own_trouble(job, "4.3.2", "the smtp process is about to end");
+    job->outcomes.given_up = proc->ending_ms != 0;
+    if (job->outcomes.given_up)
         finish(job);
     else
         begin(job);
@@ -621,51 +343,48 @@ static void drop(struct smtp_job *job, const char *why)
 {
     if (job->state == SMTP_JOB_MAIL) {
         smtp_client_lost(job->connection->client, why);
-        note_places(job, job->connection);
+        smtp_outcomes_take(&job->outcomes, job->connection);
     } else {
-        note_trouble(job, "4.3.2", SPAN(""), SPAN(""), why);
+        note_own_trouble(job, "4.3.2", why);
         if (job->connection)
             smtp_client_lost(job->connection->client, why);
     }
     finish(job);
 }
 
-/* A piece that the station can have at once needs no memory of its own. */
-static bool send_straight(struct smtp_job *job, struct span bytes)
+/* NULL, or why the job can't go on. A piece that the session couldn't have at once was kept. */
+static const char *take_piece(struct smtp_job *job, const struct ipc_arrival *arrival,
+                              bool *out_kept)
 {
-    if (job->state != SMTP_JOB_MAIL || first_piece(job) || bytes.size == job->mail.size_bytes ||
-        !smtp_client_wants_body(job->connection->client))
-        return false;
-    job->to_come -= bytes.size;
-    job->consumed = true;
-    smtp_client_body(job->connection->client, bytes);
-    return true;
+    struct span bytes = arrival->message->job_body.bytes;
+
+    if (bytes.size == 0)
+        return "the queue can't read the whole message now";
+    if (bytes.size > job->body.to_come)
+        return "the queue sent more of the message than it had announced";
+    if (job->state == SMTP_JOB_MAIL && smtp_body_pass(&job->body, job->connection->client, bytes))
+        return NULL;
+    if (smtp_body_add(&job->body, arrival, bytes, arrival->token) < 0)
+        return "no memory for a piece of the message";
+    *out_kept = true;
+    return NULL;
 }
 
-/* A piece of a job that was answered already is only confirmed: it was on its way then. */
+/* A piece that was kept is confirmed when the session has had it, any other one at once: also that
+ * of a job that was answered already, for it was on its way then. */
 void smtp_job_body(struct smtp_proc *proc, const struct ipc_arrival *arrival)
 {
-    const struct ipc_job_body *body = &arrival->message->job_body;
-    struct smtp_job *job = find(proc, body->job);
+    struct smtp_job *job = find(proc, arrival->message->job_body.job);
+    bool kept = false;
+    const char *why = job ? take_piece(job, arrival, &kept) : NULL;
 
-    const char *why = body->bytes.size ? "the queue sent more of the message than it had announced"
-                                       : "the queue can't read the whole message now";
-
-    bool straight = false;
-
-    if (job && body->bytes.size > 0 && body->bytes.size <= job->to_come) {
-        straight = send_straight(job, body->bytes);
-        why = !straight && add_piece(job, body->bytes, arrival->token, arrival) < 0
-                  ? "no memory for a piece of the message"
-                  : NULL;
-    }
-    if (!why && job->connection)
+    if (job && !why && job->connection)
         smtp_connection_wake(job->connection);
-    if (!why && !straight)
-        return;
-    struct ipc_message reply = {.type = IPC_JOB_TAKEN};
-    ipc_reply(arrival->channel, arrival->token, &reply);
-    if (why && job)
+    if (!kept) {
+        struct ipc_message reply = {.type = IPC_JOB_TAKEN};
+        ipc_reply(arrival->channel, arrival->token, &reply);
+    }
+    if (why)
         drop(job, why);
 }
 
@@ -676,7 +395,7 @@ void smtp_jobs_drop(struct smtp_proc *proc, bool unbegun, const char *why)
         struct smtp_job *job = CONTAINER_OF(link, struct smtp_job, link);
         if (unbegun && job->state == SMTP_JOB_MAIL)
             continue;
-        job->given_up = true;
+        job->outcomes.given_up = true;
         drop(job, why);
     }
 }

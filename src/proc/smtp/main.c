@@ -2,8 +2,8 @@
  * smtp: carries mail to the next station. It takes jobs from the queue, asks the resolver, and
  * opens connections to strangers; it has no files and listens to nobody.
  */
+#include "proc/smtp/proc.h"
 #include "proc/smtp/sandbox.h"
-#include "proc/smtp/smtp.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,9 +1,141 @@
-/* What the queue is told: an outcome for each recipient, and the hosts that were found. */
-#include "proc/smtp/smtp.h"
+#include "proc/smtp/outcome.h"
 
 #include "base/log.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+int smtp_outcomes_init(struct smtp_outcomes *o, struct smtp_proc *proc, struct arena *arena,
+                       struct smtp_client_mail *mail, const struct ipc_job *from)
+{
+    size_t n = mail->recipient_count;
+
+    o->proc = proc;
+    o->arena = arena;
+    o->mail = mail;
+    o->indexes = arena_alloc_array(arena, n + 1, sizeof(*o->indexes));
+    o->tried = arena_alloc_array(arena, n + 1, sizeof(*o->tried));
+    o->places = arena_alloc_array(arena, n + 1, sizeof(*o->places));
+    o->list = arena_alloc_array(arena, n + 1, sizeof(*o->list));
+    if (!o->indexes || !o->tried || !o->places || !o->list)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        o->indexes[i] = from->recipients[i].index;
+    return 0;
+}
+
+/* ---- on the way ---- */
+
+static void note_earlier(struct smtp_outcomes *o, const struct smtp_place *place, struct span text)
+{
+    char *at = o->earlier + o->earlier_size;
+    size_t room = sizeof(o->earlier) - o->earlier_size;
+
+    if (place->host.size == 0 || room <= sizeof("tried before: "))
+        return;
+    int n =
+        snprintf(at, room, "%s" SPAN_FMT ": " SPAN_FMT,
+                 o->earlier_size ? "; " : "tried before: ", SPAN_ARG(place->host), SPAN_ARG(text));
+    o->earlier_size += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+void smtp_outcomes_trouble(struct smtp_outcomes *o, const char *status, struct span host,
+                           struct span ip, const char *text)
+{
+    note_earlier(o, &o->trouble_place, span_from_cstr(o->trouble));
+    snprintf(o->trouble_status, sizeof(o->trouble_status), "%s", status);
+    snprintf(o->trouble, sizeof(o->trouble), "%s", text);
+    o->trouble_place = (struct smtp_place){arena_copy(o->arena, host), arena_copy(o->arena, ip),
+                                           o->earlier_size, true};
+}
+
+void smtp_outcomes_session_trouble(struct smtp_outcomes *o, const struct smtp_connection *c)
+{
+    char text[sizeof(o->trouble)];
+
+    snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(smtp_client_trouble(c->client)));
+    smtp_outcomes_trouble(o, smtp_client_trouble_status(c->client), span_from_cstr(c->host),
+                          span_from_cstr(c->ip_text), text);
+}
+
+/* A domain that has no place for mail is the end for each recipient. */
+void smtp_outcomes_way_trouble(struct smtp_outcomes *o, const struct smtp_way *way)
+{
+    char text[sizeof(o->trouble)];
+
+    snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(way->text));
+    smtp_outcomes_trouble(o, way->status, SPAN(""), SPAN(""), text);
+    for (size_t i = 0; way->permanent && i < o->mail->recipient_count; i++) {
+        struct smtp_client_recipient *r = &o->mail->recipients[i];
+        if (!smtp_result_is_open(r->result))
+            continue;
+        r->result = SMTP_RESULT_NEVER;
+        r->text = arena_copy(o->arena, way->text);
+        snprintf(r->status, sizeof(r->status), "%s", way->status);
+        o->places[i] = (struct smtp_place){0};
+    }
+}
+
+/* ---- at a station ---- */
+
+void smtp_outcomes_begin(struct smtp_outcomes *o)
+{
+    for (size_t i = 0; i < o->mail->recipient_count; i++)
+        o->tried[i] = smtp_result_is_open(o->mail->recipients[i].result);
+}
+
+/* The trouble is behind us: a station was found. */
+static void leave_trouble(struct smtp_outcomes *o)
+{
+    note_earlier(o, &o->trouble_place, span_from_cstr(o->trouble));
+    o->trouble_place = (struct smtp_place){0};
+}
+
+void smtp_outcomes_take(struct smtp_outcomes *o, const struct smtp_connection *c)
+{
+    struct span host = arena_copy(o->arena, span_from_cstr(c->host));
+    struct span ip = arena_copy(o->arena, span_from_cstr(c->ip_text));
+    bool before_body = !smtp_client_has_begun_body(c->client);
+
+    leave_trouble(o);
+    for (size_t i = 0; i < o->mail->recipient_count; i++) {
+        const struct smtp_client_recipient *r = &o->mail->recipients[i];
+        if (o->tried[i])
+            o->places[i] = (struct smtp_place){
+                host, ip, o->earlier_size,
+                r->result == SMTP_RESULT_HOST ||
+                    (r->result == SMTP_RESULT_LATER && r->everybodys && before_body)};
+    }
+}
+
+bool smtp_outcomes_has_open(const struct smtp_outcomes *o, enum smtp_result at_most)
+{
+    for (size_t i = 0; i < o->mail->recipient_count; i++)
+        if (o->mail->recipients[i].result <= at_most)
+            return true;
+    return false;
+}
+
+bool smtp_outcomes_got_anywhere(const struct smtp_outcomes *o)
+{
+    for (size_t i = 0; i < o->mail->recipient_count; i++)
+        if (o->tried[i] && !smtp_result_is_open(o->mail->recipients[i].result))
+            return true;
+    return false;
+}
+
+/* What the station said to the first of those for whom another one is tried. */
+void smtp_outcomes_leave(struct smtp_outcomes *o)
+{
+    for (size_t i = 0; i < o->mail->recipient_count; i++) {
+        if (!o->tried[i] || !smtp_result_is_open(o->mail->recipients[i].result))
+            continue;
+        note_earlier(o, &o->places[i], o->mail->recipients[i].text);
+        return;
+    }
+}
+
+/* ---- the answer ---- */
 
 static enum ipc_outcome outcome_kind(enum smtp_result result)
 {
@@ -19,25 +151,25 @@ static enum ipc_outcome outcome_kind(enum smtp_result result)
     }
 }
 
-static struct ipc_job_outcome outcome_of(const struct smtp_job *job, size_t i)
+static struct ipc_job_outcome outcome_of(const struct smtp_outcomes *o, size_t i)
 {
-    const struct smtp_client_recipient *r = &job->mail.recipients[i];
+    const struct smtp_client_recipient *r = &o->mail->recipients[i];
     /* Not tried at all, or the last try got no answer about it: the way's trouble tells more. */
     bool untried = r->result == SMTP_RESULT_OPEN;
-    const struct smtp_place *place = untried ? &job->trouble_place : &job->places[i];
+    const struct smtp_place *place = untried ? &o->trouble_place : &o->places[i];
 
     return (struct ipc_job_outcome){
-        .index = job->indexes[i],
+        .index = o->indexes[i],
         .outcome =
-            (uint8_t)(untried && job->given_up ? IPC_OUTCOME_UNTRIED : outcome_kind(r->result)),
+            (uint8_t)(untried && o->given_up ? IPC_OUTCOME_UNTRIED : outcome_kind(r->result)),
         .scope = untried || place->destination ? IPC_SCOPE_DESTINATION : IPC_SCOPE_RECIPIENT,
-        .status = span_from_cstr(untried ? job->trouble_status : r->status),
-        .text = untried ? span_from_cstr(job->trouble) : r->text,
+        .status = span_from_cstr(untried ? o->trouble_status : r->status),
+        .text = untried ? span_from_cstr(o->trouble) : r->text,
         .remote_id = r->result == SMTP_RESULT_TAKEN ? smtp_remote_id(r->text) : SPAN(""),
         .knows_wish = r->result == SMTP_RESULT_TAKEN && r->knows_wish,
         .host = place->host,
         .ip = place->ip,
-        .earlier = span_of(job->earlier, place->earlier),
+        .earlier = span_of(o->earlier, place->earlier),
     };
 }
 
@@ -49,37 +181,25 @@ static void count(struct smtp_proc *proc, enum ipc_outcome outcome)
     proc->deferred += outcome == IPC_OUTCOME_DEFERRED;
 }
 
-void smtp_job_note_earlier(struct smtp_job *job, const struct smtp_place *place, struct span text)
+void smtp_outcomes_answer(struct smtp_outcomes *o, uint64_t token, uint64_t epoch,
+                          struct span mx_set)
 {
-    char *at = job->earlier + job->earlier_size;
-    size_t room = sizeof(job->earlier) - job->earlier_size;
-
-    if (place->host.size == 0 || room <= sizeof("tried before: "))
-        return;
-    int n = snprintf(at, room, "%s" SPAN_FMT ": " SPAN_FMT,
-                     job->earlier_size ? "; " : "tried before: ", SPAN_ARG(place->host),
-                     SPAN_ARG(text));
-    job->earlier_size += (size_t)n < room ? (size_t)n : room - 1;
-}
-
-void smtp_job_answer(struct smtp_job *job)
-{
-    size_t n = job->mail.recipient_count;
+    size_t n = o->mail->recipient_count;
     struct ipc_message m = {.type = IPC_JOB_RESULT};
-    struct ipc_job_outcome *list = job->outcomes;
+    struct ipc_job_outcome *list = o->list;
 
     for (size_t i = 0; i < n; i++) {
-        list[i] = outcome_of(job, i);
-        count(job->proc, list[i].outcome);
+        list[i] = outcome_of(o, i);
+        count(o->proc, list[i].outcome);
     }
     m.job_result = (struct ipc_job_result){
         .outcomes = list,
         .outcome_count = n,
-        .mx_set = job->has_way ? buffer_span(&job->way.mx_set) : SPAN(""),
+        .mx_set = mx_set,
     };
-    if (!job->proc->queue || job->epoch != job->proc->epoch)
+    if (!o->proc->queue || epoch != o->proc->epoch)
         return;
-    int r = ipc_reply(job->proc->queue, job->token, &m);
+    int r = ipc_reply(o->proc->queue, token, &m);
     if (r < 0)
         log_error("can't answer a job: %s", strerror(-r));
 }
@@ -87,7 +207,7 @@ void smtp_job_answer(struct smtp_job *job)
 /* What the queue sends at most in one job. */
 enum { REFUSED_MAX = 128 };
 
-void smtp_job_refuse(struct smtp_proc *proc, const struct ipc_arrival *arrival)
+void smtp_outcomes_refuse(struct smtp_proc *proc, const struct ipc_arrival *arrival)
 {
     const struct ipc_job *from = &arrival->message->job;
     struct ipc_message m = {.type = IPC_JOB_RESULT};

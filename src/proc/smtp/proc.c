@@ -1,6 +1,8 @@
 /* The smtp process but for its start: peers, generations, time. */
-#include "proc/smtp/smtp.h"
+#include "proc/smtp/proc.h"
 
+#include "proc/smtp/job.h"
+#include "proc/smtp/route.h"
 #include <errno.h>
 #include <stdlib.h>
 

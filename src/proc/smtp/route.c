@@ -1,7 +1,7 @@
-/* "Where would mail go now?": the same question as a job's, answered with words. */
-#include "proc/smtp/smtp.h"
+/* The same question as a job's, answered with words. */
+#include "proc/smtp/route.h"
 
-#include "base/log.h"
+#include "proc/smtp/way.h"
 #include <stdlib.h>
 
 struct route {

@@ -2,7 +2,7 @@
  * From a next hop to addresses: "mx:DOMAIN" by the rules of src/dns, "host:HOST:PORT,..." by the
  * names and literals in their order. The resolver is asked; nobody else is.
  */
-#include "proc/smtp/smtp.h"
+#include "proc/smtp/way.h"
 
 #include "dns/ip.h"
 #include "dns/rdata.h"

@@ -2,7 +2,7 @@
 
 #include "dns/type.h"
 #include "mail/envelope.h"
-#include "proc/smtp/smtp.h"
+#include "proc/smtp/proc.h"
 #include "station.h"
 
 #include <stdio.h>

@@ -1,0 +1,115 @@
+#include "proc/smtp/body.h"
+
+#include "base/log.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct piece {
+    struct list link;
+    uint64_t token; /* of the body's call; 0: came with the job */
+    size_t held;    /* bytes of credit */
+    size_t size;
+    char bytes[];
+};
+
+static bool queue_is_there(const struct smtp_body *body)
+{
+    return body->proc->queue && body->epoch == body->proc->epoch;
+}
+
+static struct piece *first_piece(const struct smtp_body *body)
+{
+    return list_is_empty(&body->pieces) ? NULL
+                                        : CONTAINER_OF(body->pieces.next, struct piece, link);
+}
+
+static void settle_piece(struct smtp_body *body, struct piece *piece)
+{
+    struct ipc_channel *queue = body->proc->queue;
+
+    list_remove(&piece->link);
+    if (queue_is_there(body)) {
+        struct ipc_message reply = {.type = IPC_JOB_TAKEN};
+        if (piece->token)
+            ipc_reply(queue, piece->token, &reply);
+        ipc_release(queue, IPC_CLASS_BODY, piece->held);
+    }
+    free(piece);
+}
+
+void smtp_body_init(struct smtp_body *body, struct smtp_proc *proc, const struct ipc_job *job)
+{
+    *body = (struct smtp_body){.proc = proc,
+                               .job = job->job,
+                               .epoch = proc->epoch,
+                               .size_bytes = job->size_bytes,
+                               .to_come = job->size_bytes};
+    list_init(&body->pieces);
+}
+
+void smtp_body_done(struct smtp_body *body)
+{
+    struct piece *piece;
+
+    while ((piece = first_piece(body)))
+        settle_piece(body, piece);
+}
+
+int smtp_body_add(struct smtp_body *body, const struct ipc_arrival *arrival, struct span bytes,
+                  uint64_t token)
+{
+    struct piece *piece = malloc(sizeof(*piece) + bytes.size);
+
+    if (!piece)
+        return -ENOMEM;
+    *piece = (struct piece){.token = token, .held = ipc_hold(arrival), .size = bytes.size};
+    memcpy(piece->bytes, bytes.data, bytes.size);
+    list_append(&body->pieces, &piece->link);
+    body->to_come -= bytes.size;
+    return 0;
+}
+
+bool smtp_body_first(const struct smtp_body *body, struct span *out)
+{
+    const struct piece *piece = first_piece(body);
+
+    if (!piece && body->size_bytes)
+        return false;
+    *out = piece ? span_of(piece->bytes, piece->size) : SPAN("");
+    return true;
+}
+
+void smtp_body_ask(struct smtp_body *body)
+{
+    struct ipc_message m = {.type = IPC_JOB_WANTED, .job_wanted = {.job = body->job}};
+    int r = !body->asked && queue_is_there(body) ? ipc_notify(body->proc->queue, &m) : 0;
+
+    body->asked = true;
+    if (r < 0 && r != -EPIPE)
+        log_fatal("can't ask for the body of a job: %s", strerror(-r));
+}
+
+bool smtp_body_give(struct smtp_body *body, struct smtp_client *client)
+{
+    struct piece *piece = first_piece(body);
+    struct span bytes;
+
+    if (!smtp_client_wants_body(client) || !smtp_body_first(body, &bytes))
+        return false;
+    smtp_client_body(client, bytes);
+    if (piece && piece->size < body->size_bytes) { /* a whole one may be needed again */
+        body->consumed = true;
+        settle_piece(body, piece);
+    }
+    return true;
+}
+
+bool smtp_body_pass(struct smtp_body *body, struct smtp_client *client, struct span bytes)
+{
+    if (first_piece(body) || bytes.size == body->size_bytes || !smtp_client_wants_body(client))
+        return false;
+    body->to_come -= bytes.size;
+    body->consumed = true;
+    smtp_client_body(client, bytes);
+    return true;
+}

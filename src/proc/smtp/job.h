@@ -1,0 +1,45 @@
+/*
+ * A job: a message for some recipients that go the same way. It answers the queue exactly once, and
+ * lives until then; its connection lives on, idle, for the next job of the same next hop.
+ */
+#pragma once
+
+#include "proc/smtp/body.h"
+#include "proc/smtp/outcome.h"
+#include "proc/smtp/race.h"
+
+enum smtp_job_state {
+    SMTP_JOB_RESOLVING,
+    SMTP_JOB_CONNECTING,
+    SMTP_JOB_GREETING, /* a connection is there, the mail not begun */
+    SMTP_JOB_MAIL,     /* the session has it */
+    SMTP_JOB_OVER,
+};
+
+struct smtp_job {
+    struct list link, by_number;
+    struct smtp_proc *proc;
+    enum smtp_job_state state;
+    uint64_t number, token, epoch;
+    struct arena arena;
+    struct span next_hop;
+    struct smtp_client_mail mail;
+    struct smtp_body body;
+    struct smtp_outcomes outcomes;
+    bool has_way;
+    struct smtp_way way;
+    struct smtp_race race;
+    struct smtp_connection_user user;
+    struct smtp_connection *connection;
+    size_t target; /* of the connection, when it came from the race */
+    bool from_race;
+    uint8_t spent_ip[16]; /* of the reused connection that went wrong: not tried again */
+    bool spent;
+};
+
+/* A job came: it lives until it has answered. */
+void smtp_job_new(struct smtp_proc *proc, const struct ipc_arrival *arrival);
+/* Its next piece came. */
+void smtp_job_body(struct smtp_proc *proc, const struct ipc_arrival *arrival);
+/* All jobs are given up: the queue is gone, or we end. `unbegun`: only those without a session. */
+void smtp_jobs_drop(struct smtp_proc *proc, bool unbegun, const char *why);

@@ -1,0 +1,28 @@
+/* From a next hop to the addresses of its hosts, in the order in which they are tried. */
+#pragma once
+
+#include "dns/mx.h"
+#include "proc/smtp/smtp.h"
+#include "smtp/client/walk.h"
+
+struct smtp_way {
+    struct smtp_proc *proc;
+    void (*done)(struct smtp_way *way); /* once, never from within smtp_way_begin() */
+    struct io_deferred turn;
+    struct arena arena;
+    struct dns_mx *mx;
+    struct list questions;
+    bool failed, permanent;
+    bool leads_back;    /* a host of the route is this server */
+    const char *status; /* of a failure */
+    struct span text;
+    struct span hosts[SMTP_HOSTS_MAX];
+    struct smtp_target targets[SMTP_WALK_TARGETS_MAX];
+    size_t host_count, target_count;
+    struct buffer mx_set;
+};
+
+void smtp_way_begin(struct smtp_way *way, struct smtp_proc *proc, struct span next_hop,
+                    void (*done)(struct smtp_way *way));
+/* Cancels what is under way. Fine on zeroes. */
+void smtp_way_done(struct smtp_way *way);
