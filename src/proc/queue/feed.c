@@ -71,7 +71,7 @@ static void on_folded(void *owner, const struct ipc_arrival *arrival)
     q->feed.folded = folded;
     spool_book_synced(q->spool, folded);
     answer_waiters(&q->feed, folded, 0);
-    committer_kick(q);
+    committer_kick(&q->committer);
 }
 
 static void on_lost(void *owner, struct ipc_channel *channel, int error)

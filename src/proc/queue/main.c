@@ -62,7 +62,7 @@ static int start(struct process *process)
         return r;
     p->queue.supervisor = process->supervisor;
     uint32_t start = 0;
-    queue_random(&p->queue, &start, sizeof(start));
+    queue_random(&p->queue.random, &start, sizeof(start));
     id_maker_init(&p->queue.returns.ids, process->origin, start);
     queue_sandbox(process, fd);
     r = store_file_new(fd, &store);

@@ -127,7 +127,7 @@ static int book_alarm(struct queue *q, const struct overdue_suspect *s, uint32_t
         buffer_printf(&text, "%u more recipients are overdue", count);
     }
     event.reply = buffer_span(&text);
-    int r = queue_random(q, event.key, sizeof(event.key));
+    int r = queue_random(&q->random, event.key, sizeof(event.key));
     if (r == 0)
         r = codec_encode(&event_codec, &event, &wire);
     if (r == 0)
@@ -172,7 +172,7 @@ static void raise_alarms(struct queue *q)
     if (fresh > BOOKED_MAX && r == 0)
         book_alarm(q, NULL, fresh - BOOKED_MAX);
     log_alarm(first, fresh);
-    committer_kick(q);
+    committer_kick(&q->committer);
 }
 
 /* ---- walking ---- */

@@ -92,7 +92,7 @@ static struct queue_origin *find_origin(struct queue *q, uint16_t number)
             return origin;
     }
     struct queue_origin *origin = calloc(1, sizeof(*origin));
-    if (!origin || queue_random(q, &seed, sizeof(seed)) < 0) {
+    if (!origin || queue_random(&q->random, &seed, sizeof(seed)) < 0) {
         free(origin);
         return NULL;
     }
@@ -173,9 +173,9 @@ int queue_peer(struct queue *q, enum ipc_peer kind, unsigned index, uint16_t ori
     else if (kind == IPC_PEER_DIRECTORY)
         r = set_directory(q, fd);
     else if (kind == IPC_PEER_MAILBOX)
-        r = dispatch_connect(q, CARRIER_MAILBOX, fd);
+        r = dispatch_connect(q, LANE_MAILBOX, fd);
     else if (kind == IPC_PEER_SMTP)
-        r = dispatch_connect(q, CARRIER_SMTP + index, fd);
+        r = dispatch_connect(q, LANE_SMTP + index, fd);
     else if (kind == IPC_PEER_BOOK)
         r = feed_book(q, fd);
     else if (kind == IPC_PEER_REPORT)
@@ -217,13 +217,37 @@ static void on_tick(void *arg)
         q->unscheduled = schedule_all(q) < 0;
         dispatch_kick(q);
     }
-    committer_kick(q);
+    committer_kick(&q->committer);
     check_closed(q);
+}
+
+/* Outcomes first: they free what new bodies would fill. */
+static void on_through(struct committer *committer, bool sealed)
+{
+    struct queue *q = CONTAINER_OF(committer, struct queue, committer);
+
+    if (sealed)
+        feed_sealed(q);
+    settle_resume(q);
+    intake_resume(q);
+    pressure_update(q);
+}
+
+/* The spool's hook. */
+static void on_added(void *arg, struct spool_message *message)
+{
+    struct queue *q = arg;
+    const struct parcel *parcel = parcel_find(&q->parcels, &message->id);
+
+    schedule_added(q, message);
+    if (parcel)
+        return_expanded(q, message, parcel);
+    dispatch_kick(q);
 }
 
 static int start_parts(struct queue *q)
 {
-    int r = committer_init(q);
+    int r = committer_init(&q->committer, q->loop, on_through);
 
     if (r == 0)
         r = dispatch_init(q);
@@ -242,10 +266,7 @@ int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *
 {
     uint64_t seed;
 
-    *q = (struct queue){.loop = loop,
-                        .conf = conf,
-                        .routes = route_fingerprint(conf),
-                        .random_at = sizeof(q->random)};
+    *q = (struct queue){.loop = loop, .conf = conf, .routes = route_fingerprint(conf)};
     q->started_ms = clock_wall_us() / 1000;
     list_init(&q->peers);
     list_init(&q->origins);
@@ -277,18 +298,21 @@ int queue_open(struct queue *q, struct store *store)
 {
     struct spool_options options = options_of(q->conf);
     struct spool_hooks hooks = {
-        .arg = q, .added = schedule_added, .changed = schedule_changed, .gone = schedule_gone};
+        .arg = q, .added = on_added, .changed = schedule_changed, .gone = schedule_gone};
     int r = spool_open(store, &options, clock_wall_us(), &q->spool);
 
     if (r < 0)
         return r;
+    q->committer.spool = q->spool;
+    q->committer.commit_pool = q->commit_pool;
+    q->committer.work_pool = q->work_pool;
     spool_set_hooks(q->spool, &hooks);
     q->crash_us = spool_ended_well(q->spool) ? 0 : clock_wall_us();
     r = schedule_all(q);
     if (r < 0)
         return r;
     io_timer_set(q->tick, QUEUE_TICK_MS);
-    committer_kick(q);
+    committer_kick(&q->committer);
     dispatch_kick(q);
     return 0;
 }
@@ -311,27 +335,6 @@ int queue_reconfigure(struct queue *q, const struct conf_queue *conf)
     return 0;
 }
 
-int queue_random(struct queue *q, void *out, size_t size)
-{
-    if (size > sizeof(q->random) - q->random_at) {
-        if (getrandom(q->random, sizeof(q->random), 0) != sizeof(q->random))
-            return -EIO;
-        q->random_at = 0;
-    }
-    memcpy(out, q->random + q->random_at, size);
-    explicit_bzero(q->random + q->random_at, size);
-    q->random_at += size;
-    return 0;
-}
-
-bool queue_serves(const struct queue *q, struct span domain)
-{
-    struct route route;
-
-    route_find(q->conf, domain, &route);
-    return route.way == ROUTE_MAILBOX;
-}
-
 /* Deliveries under way get a while to end: each that doesn't is booked as uncertain, and made again
  * after the start. */
 static void check_closed(struct queue *q)
@@ -343,7 +346,8 @@ static void check_closed(struct queue *q)
     if (dispatch_job_count(q) && io_loop_now_ms(q->loop) > q->closing_ms + CLOSING_JOBS_MS)
         dispatch_abandon(q);
     spool_get_counts(q->spool, &counts);
-    if (dispatch_job_count(q) || q->settling || counts.pending_bytes || !committer_is_idle(q))
+    if (dispatch_job_count(q) || q->settling || counts.pending_bytes ||
+        !committer_is_idle(&q->committer))
         return;
     if (q->returns.receipts && q->returns.report &&
         io_loop_now_ms(q->loop) < q->closing_ms + CLOSING_JOBS_MS)
@@ -385,7 +389,7 @@ void queue_done(struct queue *q)
     intake_drop_own(q);
     returns_done(q);
     overdue_done(q);
-    committer_done(q);
+    committer_done(&q->committer);
     io_timer_free(q->tick);
     if (q->spool)
         spool_close(q->spool);

@@ -20,43 +20,21 @@
 #include "io/pool.h"
 #include "ipc/channel.h"
 #include "mail/event.h"
+#include "proc/queue/accept/committer.h"
 #include "proc/queue/accept/tickets.h"
 #include "proc/queue/carry/carrier.h"
+#include "proc/queue/carry/kick.h"
 #include "proc/queue/carry/parcel.h"
+#include "proc/queue/random.h"
 #include "proc/queue/returns/return.h"
 #include "sched/sched.h"
 #include "spool/spool.h"
 
-enum { QUEUE_TASKS = 3, QUEUE_TICK_MS = 1000 };
+enum { QUEUE_TICK_MS = 1000 };
 
 struct queue;
 struct queue_peer; /* an smtpd: peer.h */
 struct control;
-
-/* ---- accept/committer.c: groups, tasks, the clock of both ---- */
-
-struct queue_task {
-    struct io_job job;
-    struct queue *queue;
-    struct spool_task *task; /* NULL: idle */
-};
-
-struct committer {
-    struct io_deferred kick;
-    struct io_timer *timer;
-    struct io_job write;
-    struct spool_group *group; /* in flight, or NULL */
-    int64_t took_us;           /* the last one */
-    uint32_t quick_groups;     /* the last so many were quick */
-    struct queue_task tasks[QUEUE_TASKS];
-};
-
-int committer_init(struct queue *q);
-void committer_done(struct queue *q);
-/* Something was appended or finished: look at the end of this turn for what to write. */
-void committer_kick(struct queue *q);
-/* Nothing is in flight and nothing is pending. */
-bool committer_is_idle(const struct queue *q);
 
 /* ---- accept/intake.c, expand.c: commits ---- */
 
@@ -70,8 +48,9 @@ void intake_drop_own(struct queue *q);
 
 /* ---- schedule.c: between the spool's rows and the scheduler's items ---- */
 
+/* A message that came is scheduled; what can't be now is by the tick. */
+void schedule_added(struct queue *q, struct spool_message *message);
 /* The spool's hooks; arg is the queue. */
-void schedule_added(void *arg, struct spool_message *message);
 void schedule_changed(void *arg, struct spool_recipient *recipient);
 void schedule_gone(void *arg, struct spool_message *message);
 /* Schedules every waiting recipient that isn't: at start, and after memory was short. 0 or -errno.
@@ -101,7 +80,6 @@ struct dispatch {
 
 int dispatch_init(struct queue *q);
 void dispatch_done(struct queue *q);
-void dispatch_kick(struct queue *q);
 /* A channel to one that carries; owns `fd` unless it fails. 0 or -errno. */
 int dispatch_connect(struct queue *q, unsigned carrier, int fd);
 uint32_t dispatch_job_count(const struct queue *q);
@@ -218,15 +196,13 @@ struct queue {
     struct list origins; /* struct queue_origin */
     struct tickets tickets;
     int64_t started_ms;       /* wall clock */
-    uint32_t commits;         /* under way, all of them */
     struct list own_commits;  /* of messages that we make ourselves: reports */
     struct list waiting_room; /* commits that the spool had no room for */
     struct list unsettled;    /* outcomes that the spool had no room for */
     uint32_t settling;        /* outcomes on their way to the disk */
     struct ipc_channel *directory;
     uint64_t accepted, rejected, deferred; /* messages, since the start */
-    uint8_t random[512];                   /* the next bytes of queue_random(), from random_at on */
-    size_t random_at;
+    struct queue_random random;
     uint64_t routes;    /* route_fingerprint() of those in force */
     bool unscheduled;   /* a recipient could not be scheduled for lack of memory */
     int64_t crash_us;   /* when we started after a crash; 0: the last end was no crash */
@@ -248,8 +224,3 @@ void queue_close(struct queue *q, void (*closed)(struct queue *q));
 void queue_done(struct queue *q);
 /* Members of a JSON object. */
 void queue_status(const struct queue *q, struct buffer *json);
-/* Random bytes, fetched from the kernel for many messages at once. `size` at most 512. 0 or -errno.
- */
-int queue_random(struct queue *q, void *out, size_t size);
-/* Is this domain delivered here? */
-bool queue_serves(const struct queue *q, struct span domain);

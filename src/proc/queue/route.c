@@ -41,6 +41,14 @@ static const struct conf_queue_route *lookup(const struct conf_queue *conf, stru
     return bsearch(&pattern, conf->routes, conf->route_count, sizeof(*conf->routes), by_name);
 }
 
+bool route_is_here(const struct conf_queue *conf, struct span domain)
+{
+    struct route route;
+
+    route_find(conf, domain, &route);
+    return route.way == ROUTE_MAILBOX;
+}
+
 bool route_names(const struct conf_queue *conf, struct span domain)
 {
     return is_local(conf, domain) || lookup(conf, domain);

@@ -28,6 +28,8 @@ bool route_is_override(struct span domain);
  * `domain` and *out. */
 void route_find(const struct conf_queue *conf, struct span domain, struct route *out);
 
+/* Is this domain delivered here? */
+bool route_is_here(const struct conf_queue *conf, struct span domain);
 /* It is delivered here, or a route or relay has its very name. */
 bool route_names(const struct conf_queue *conf, struct span domain);
 

@@ -38,9 +38,9 @@ struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed
     for (unsigned lane = 0; lane < SCHED_LANES; lane++)
         config.shares[lane] = (struct sched_share){UINT32_MAX, UINT32_MAX};
     /* The machine's own disk. Four full batches: more would only be more duplicates. */
-    config.windows[CARRIER_MAILBOX] = (struct sched_window){16, 128};
+    config.windows[LANE_MAILBOX] = (struct sched_window){16, 128};
     /* Strangers: a few connections at first, so that many dead ones together hold up little. */
-    for (unsigned lane = CARRIER_SMTP; lane < CARRIERS; lane++) {
+    for (unsigned lane = LANE_SMTP; lane < CARRIERS; lane++) {
         config.windows[lane] = (struct sched_window){4, 64};
         config.shares[lane] = (struct sched_share){SMTP_JOBS_MAX / 2, SMTP_JOBS_MAX / 4 * 3};
     }
@@ -58,7 +58,7 @@ static int schedule_recipient(struct queue *q, struct spool_message *message,
     struct sched_entry entry = {
         .owner = recipient,
         .destination = route.destination,
-        .lane = carrier_of(&route),
+        .lane = lane_of(&route),
         .sender = message->sender,
         .due_ms = retry_due_ms(&retry, recipient->next_attempt_us, wall_us, now_ms),
         .deadline_ms = retry_deadline_ms(&retry, message->accepted_us, wall_us, now_ms),
@@ -86,16 +86,10 @@ static int schedule_message(struct queue *q, struct spool_message *message)
     return r;
 }
 
-void schedule_added(void *arg, struct spool_message *message)
+void schedule_added(struct queue *q, struct spool_message *message)
 {
-    struct queue *q = arg;
-
     if (schedule_message(q, message) < 0)
         q->unscheduled = true; /* the tick tries again */
-    const struct parcel *parcel = parcel_find(&q->parcels, &message->id);
-    if (parcel)
-        return_expanded(q, message, parcel);
-    dispatch_kick(q);
 }
 
 /* The spool itself holds the recipients of a damaged message (rule 8). A closed one that still has
@@ -158,7 +152,7 @@ static bool goes_elsewhere(const struct queue *q, const struct spool_recipient *
     sched_explain(q->sched, item, &e);
     route_find(q->conf, spool_domain(q->spool, recipient->domain), &route);
     return (e.state == SCHED_PAUSED || e.state == SCHED_READY) &&
-           (e.lane != carrier_of(&route) || !span_equal(e.destination, route.destination));
+           (e.lane != lane_of(&route) || !span_equal(e.destination, route.destination));
 }
 
 int schedule_again(struct queue *q, struct spool_recipient *recipient)

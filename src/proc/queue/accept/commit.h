@@ -27,19 +27,15 @@ struct commit {
     size_t held_bytes;
     struct parcel *parcel;
     /* EXPANDING */
+    void (*expanded)(struct commit *commit, bool done); /* false: it can't be now */
     struct ipc_call call;
     size_t next_recipient;
 };
 
-/* expand.c: asks the directory for each recipient that expands; ends in commit_proceed() or
- * commit_answer(). */
+/* expand.c: asks the directory for each recipient that expands; then calls `expanded`. */
 void commit_expand(struct commit *commit);
-/* intake.c */
-void commit_proceed(struct commit *commit);
-/* Answers and frees. */
-void commit_answer(struct commit *commit, enum ipc_commit_result result, const char *text);
 
-/* A message of our own with an inline body. 0 or -errno: then `answered` won't be called; it isn't
- * either when the queue ends first. */
+/* intake.c: a message of our own with an inline body. 0 or -errno: then `answered` won't be called;
+ * it isn't either when the queue ends first. */
 int commit_own(struct queue *q, struct span envelope, struct span body,
                void (*answered)(void *arg, enum ipc_commit_result result), void *arg);

@@ -1,14 +1,4 @@
-/*
- * Drives the spool: one group in flight on a thread of its own, tasks (bulk writes, segments,
- * checkpoints, compaction) on others. The next group is taken in the turn in which the last one
- * came back, so that the disk is never idle while anything is pending.
- *
- * One message alone, on a disk that has been quick for a while, is written by the loop itself: to
- * wake a thread and be woken by it takes about as long as such a sync. What comes meanwhile waits
- * for it, as it would for the next group. As soon as a sync isn't quick, or a second message or a
- * task is there, the thread does it.
- */
-#include "proc/queue/queue.h"
+#include "proc/queue/accept/committer.h"
 
 #include "base/clock.h"
 #include <errno.h>
@@ -27,97 +17,86 @@ static void write_group(struct io_job *job)
     c->took_us = clock_monotonic_us() - before_us;
 }
 
-/* Outcomes first: they free what new bodies would fill. */
-static void resume(struct queue *q)
-{
-    settle_resume(q);
-    intake_resume(q);
-    pressure_update(q);
-    committer_kick(q);
-}
-
 static void group_written(struct io_job *job)
 {
     struct committer *c = CONTAINER_OF(job, struct committer, write);
-    struct queue *q = CONTAINER_OF(c, struct queue, committer);
     struct spool_group *group = c->group;
 
     c->group = NULL;
     c->quick_groups = c->took_us < QUICK_US ? c->quick_groups + 1 : 0;
-    spool_finish_group(q->spool, group, clock_wall_us());
-    feed_sealed(q);
-    resume(q);
+    spool_finish_group(c->spool, group, clock_wall_us());
+    c->through(c, true);
+    committer_kick(c);
 }
 
 static void run_task(struct io_job *job)
 {
-    spool_run_task(CONTAINER_OF(job, struct queue_task, job)->task);
+    spool_run_task(CONTAINER_OF(job, struct committer_task, job)->task);
 }
 
 static void task_done(struct io_job *job)
 {
-    struct queue_task *t = CONTAINER_OF(job, struct queue_task, job);
-    struct queue *q = t->queue;
+    struct committer_task *t = CONTAINER_OF(job, struct committer_task, job);
+    struct committer *c = t->committer;
     struct spool_task *task = t->task;
 
     t->task = NULL;
-    spool_finish_task(q->spool, task, clock_wall_us());
-    resume(q);
+    spool_finish_task(c->spool, task, clock_wall_us());
+    c->through(c, false);
+    committer_kick(c);
 }
 
 /* Each takes a message that came in: so the loop gets to its descriptors in between. */
-static bool may_write_here(const struct queue *q)
+static bool may_write_here(const struct committer *c)
 {
-    return q->commits == 1 && q->committer.quick_groups >= QUICK_GROUPS && committer_is_idle(q);
+    return c->messages == 1 && c->quick_groups >= QUICK_GROUPS && committer_is_idle(c);
 }
 
-static void take_group(struct queue *q, int64_t now_us)
+static void take_group(struct committer *c, int64_t now_us)
 {
-    struct committer *c = &q->committer;
-
     if (c->group)
         return;
-    bool here = may_write_here(q);
-    c->group = spool_take_group(q->spool, now_us);
+    bool here = may_write_here(c);
+    c->group = spool_take_group(c->spool, now_us);
     if (c->group && here) {
         write_group(&c->write);
         group_written(&c->write);
     } else if (c->group) {
-        io_pool_submit(q->commit_pool, &c->write);
+        io_pool_submit(c->commit_pool, &c->write);
     }
 }
 
-static void take_tasks(struct queue *q, int64_t now_us)
+static void take_tasks(struct committer *c, int64_t now_us)
 {
-    for (unsigned i = 0; i < QUEUE_TASKS; i++) {
-        struct queue_task *t = &q->committer.tasks[i];
+    for (unsigned i = 0; i < COMMITTER_TASKS; i++) {
+        struct committer_task *t = &c->tasks[i];
         if (t->task)
             continue;
-        t->task = spool_take_task(q->spool, now_us);
+        t->task = spool_take_task(c->spool, now_us);
         if (!t->task)
             return;
-        io_pool_submit(q->work_pool, &t->job);
+        io_pool_submit(c->work_pool, &t->job);
     }
 }
 
-static void set_timer(struct queue *q, int64_t now_us)
+static void set_timer(struct committer *c, int64_t now_us)
 {
-    int64_t next_us = spool_next_try_us(q->spool);
+    int64_t next_us = spool_next_try_us(c->spool);
 
     if (next_us == INT64_MAX)
-        io_timer_clear(q->committer.timer);
+        io_timer_clear(c->timer);
     else
-        io_timer_set(q->committer.timer, next_us > now_us ? (next_us - now_us) / 1000 + 1 : 0);
+        io_timer_set(c->timer, next_us > now_us ? (next_us - now_us) / 1000 + 1 : 0);
 }
 
 static void on_kick(struct io_deferred *deferred)
 {
-    struct queue *q = CONTAINER_OF(deferred, struct queue, committer.kick);
+    struct committer *c = CONTAINER_OF(deferred, struct committer, kick);
     int64_t now_us = clock_wall_us();
 
-    take_group(q, now_us);
-    take_tasks(q, now_us);
-    set_timer(q, now_us);
+    take_group(c, now_us);
+    take_tasks(c, now_us);
+    set_timer(c, now_us);
 }
 
 static void on_timer(void *arg)
@@ -125,34 +104,36 @@ static void on_timer(void *arg)
     committer_kick(arg);
 }
 
-void committer_kick(struct queue *q)
+void committer_kick(struct committer *c)
 {
-    io_defer(q->loop, &q->committer.kick);
+    io_defer(c->loop, &c->kick);
 }
 
-bool committer_is_idle(const struct queue *q)
+bool committer_is_idle(const struct committer *c)
 {
-    if (q->committer.group)
+    if (c->group)
         return false;
-    for (unsigned i = 0; i < QUEUE_TASKS; i++)
-        if (q->committer.tasks[i].task)
+    for (unsigned i = 0; i < COMMITTER_TASKS; i++)
+        if (c->tasks[i].task)
             return false;
     return true;
 }
 
-int committer_init(struct queue *q)
+int committer_init(struct committer *c, struct io_loop *loop,
+                   void (*through)(struct committer *committer, bool sealed))
 {
-    struct committer *c = &q->committer;
-
-    *c = (struct committer){.kick.fn = on_kick,
+    *c = (struct committer){.loop = loop,
+                            .through = through,
+                            .kick.fn = on_kick,
                             .write = {.run = write_group, .done = group_written}};
-    for (unsigned i = 0; i < QUEUE_TASKS; i++)
-        c->tasks[i] = (struct queue_task){.job = {.run = run_task, .done = task_done}, .queue = q};
-    return io_timer_new(q->loop, on_timer, q, &c->timer);
+    for (unsigned i = 0; i < COMMITTER_TASKS; i++)
+        c->tasks[i] =
+            (struct committer_task){.job = {.run = run_task, .done = task_done}, .committer = c};
+    return io_timer_new(loop, on_timer, c, &c->timer);
 }
 
-void committer_done(struct queue *q)
+void committer_done(struct committer *c)
 {
-    io_defer_cancel(&q->committer.kick);
-    io_timer_free(q->committer.timer);
+    io_defer_cancel(&c->kick);
+    io_timer_free(c->timer);
 }

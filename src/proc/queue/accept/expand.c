@@ -38,7 +38,7 @@ static int fill_child(struct queue *q, struct parcel *p, struct span address, st
                                        .original = original};
     if (!out->address.data)
         return -ENOMEM;
-    return queue_random(q, out->key, sizeof(out->key));
+    return queue_random(&q->random, out->key, sizeof(out->key));
 }
 
 /* The first expansion needs room for as many as there are recipients that expand. */
@@ -81,17 +81,12 @@ static int add_expansion(struct commit *c, const struct ipc_expanded *answer)
     return 0;
 }
 
-static void defer(struct commit *c)
-{
-    commit_answer(c, IPC_COMMIT_DEFERRED, "an alias can't be expanded now");
-}
-
 static void on_expanded(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct commit *c = CONTAINER_OF(call, struct commit, call);
 
     if (!reply || reply->expanded.error || add_expansion(c, &reply->expanded) < 0) {
-        defer(c);
+        c->expanded(c, false);
         return;
     }
     c->next_recipient++;
@@ -107,12 +102,12 @@ void commit_expand(struct commit *c)
            !(e->recipients[c->next_recipient].flags & ENVELOPE_RECIPIENT_EXPANDS))
         c->next_recipient++;
     if (c->next_recipient == e->recipient_count) {
-        commit_proceed(c);
+        c->expanded(c, true);
         return;
     }
     struct ipc_message ask = {.type = IPC_EXPAND,
                               .expand.address = e->recipients[c->next_recipient].address};
     c->call.fn = on_expanded;
     if (!c->queue->directory || ipc_call(c->queue->directory, &c->call, &ask) < 0)
-        defer(c);
+        c->expanded(c, false);
 }

@@ -13,7 +13,7 @@ static void commit_free(struct commit *c)
     ipc_call_cancel(&c->call);
     list_remove(&c->link);
     list_remove(&c->room_link);
-    c->queue->commits--;
+    c->queue->committer.messages--;
     free(c);
 }
 
@@ -36,7 +36,7 @@ static void count(struct queue *q, enum ipc_commit_result result)
         q->rejected++;
 }
 
-void commit_answer(struct commit *c, enum ipc_commit_result result, const char *text)
+static void answer(struct commit *c, enum ipc_commit_result result, const char *text)
 {
     count(c->queue, result);
     if (result == IPC_COMMIT_ACCEPTED && c->parcel->whole)
@@ -125,10 +125,12 @@ static int complete_envelope(struct queue *q, struct envelope *e)
 {
     e->accepted_us = clock_wall_us();
     for (size_t i = 0; i < e->recipient_count; i++)
-        if (queue_random(q, e->recipients[i].key, ENVELOPE_KEY_BYTES) < 0)
+        if (queue_random(&q->random, e->recipients[i].key, ENVELOPE_KEY_BYTES) < 0)
             return -EIO;
     return 0;
 }
+
+static void on_expanded(struct commit *c, bool done);
 
 static struct commit *commit_new(struct queue_peer *peer, const struct ipc_arrival *arrival,
                                  struct parcel *parcel)
@@ -142,9 +144,10 @@ static struct commit *commit_new(struct queue_peer *peer, const struct ipc_arriv
                          .token = arrival->token,
                          .upload = arrival->message->commit.upload,
                          .held_bytes = ipc_hold(arrival),
-                         .parcel = parcel};
+                         .parcel = parcel,
+                         .expanded = on_expanded};
     list_append(&peer->commits, &c->link);
-    c->queue->commits++;
+    c->queue->committer.messages++;
     return c;
 }
 
@@ -213,8 +216,7 @@ static void on_sealed(void *arg, int error)
 
     if (error)
         log_warn("a message could not be kept: %s", strerror(-error));
-    commit_answer(c, error ? IPC_COMMIT_DEFERRED : IPC_COMMIT_ACCEPTED,
-                  error ? trouble(error) : "");
+    answer(c, error ? IPC_COMMIT_DEFERRED : IPC_COMMIT_ACCEPTED, error ? trouble(error) : "");
 }
 
 static void wait_for_room(struct commit *c)
@@ -263,7 +265,7 @@ static void reply_early(struct commit *c)
 }
 #endif
 
-void commit_proceed(struct commit *c)
+static void proceed(struct commit *c)
 {
     struct queue *q = c->queue;
     int r = append(c);
@@ -273,14 +275,22 @@ void commit_proceed(struct commit *c)
     } else if (r < 0) {
         if (is_our_fault(r))
             log_warn("%s: commit refused: %s", c->answered ? "report" : "smtpd", strerror(-r));
-        commit_answer(c, is_our_fault(r) ? IPC_COMMIT_REJECTED : IPC_COMMIT_DEFERRED, trouble(r));
+        answer(c, is_our_fault(r) ? IPC_COMMIT_REJECTED : IPC_COMMIT_DEFERRED, trouble(r));
     } else {
         c->state = COMMIT_SEALING;
 #ifdef POSTBUCH_MUTANT_EARLY_REPLY
         reply_early(c);
 #endif
     }
-    committer_kick(q);
+    committer_kick(&q->committer);
+}
+
+static void on_expanded(struct commit *c, bool done)
+{
+    if (done)
+        proceed(c);
+    else
+        answer(c, IPC_COMMIT_DEFERRED, "an alias can't be expanded now");
 }
 
 void intake_resume(struct queue *q)
@@ -291,7 +301,7 @@ void intake_resume(struct queue *q)
     while ((link = list_take_first(&q->waiting_room)))
         list_append(&now, link);
     while ((link = list_take_first(&now)))
-        commit_proceed(CONTAINER_OF(link, struct commit, room_link));
+        proceed(CONTAINER_OF(link, struct commit, room_link));
     LIST_EACH(&q->peers, peer)
     upload_resume(CONTAINER_OF(peer, struct queue_peer, link));
 }
@@ -311,9 +321,10 @@ int commit_own(struct queue *q, struct span envelope, struct span body,
         return r;
     }
     parcel->whole = true;
-    *c = (struct commit){.queue = q, .parcel = parcel, .answered = answered, .arg = arg};
+    *c = (struct commit){
+        .queue = q, .parcel = parcel, .answered = answered, .arg = arg, .expanded = on_expanded};
     list_append(&q->own_commits, &c->link);
-    q->commits++;
+    q->committer.messages++;
     commit_expand(c);
     return 0;
 }

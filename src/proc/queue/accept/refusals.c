@@ -52,7 +52,7 @@ static int clean(struct queue *q, struct span bytes, struct buffer *out)
         event.message = (struct id){{0}};
         event.recipient_index = EVENT_NO_RECIPIENT;
         event.actor_uid = EVENT_NO_ACTOR;
-        r = queue_random(q, event.key, sizeof(event.key));
+        r = queue_random(&q->random, event.key, sizeof(event.key));
     }
     if (r == 0)
         r = codec_encode(&event_codec, &event, out);
@@ -76,7 +76,7 @@ void events_take(struct queue_peer *peer, const struct ipc_arrival *arrival)
     if (has_token(peer, bytes.size) && clean(q, bytes, &wire) == 0 &&
         spool_event(q->spool, buffer_span(&wire), NULL, NULL) == 0) {
         q->events.booked++;
-        committer_kick(q);
+        committer_kick(&q->committer);
     } else {
         drop(q);
     }
@@ -96,11 +96,11 @@ void events_tick(struct queue *q)
 
     if (!q->events.unbooked)
         return;
-    if (queue_random(q, event.key, sizeof(event.key)) == 0 &&
+    if (queue_random(&q->random, event.key, sizeof(event.key)) == 0 &&
         codec_encode(&event_codec, &event, &wire) == 0 &&
         spool_event(q->spool, buffer_span(&wire), NULL, NULL) == 0) {
         q->events.unbooked = 0;
-        committer_kick(q);
+        committer_kick(&q->committer);
     }
     buffer_done(&wire);
 }

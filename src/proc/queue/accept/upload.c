@@ -98,7 +98,7 @@ static void give(struct upload *u)
         if (r < 0)
             chunk_answer(chunk, r);
     }
-    committer_kick(u->peer->queue);
+    committer_kick(&u->peer->queue->committer);
 }
 
 /* The spool answers each given chunk with -ECANCELED, which nobody waits for any more. */

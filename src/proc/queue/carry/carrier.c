@@ -5,8 +5,7 @@
  */
 #include "proc/queue/carry/carrier.h"
 
-#include "proc/queue/carry/job.h"
-#include <xxhash.h>
+#include "proc/queue/queue.h"
 
 static void on_credit(struct ipc_waiter *waiter);
 static void on_lost(void *owner, struct ipc_channel *channel, int error);
@@ -16,16 +15,8 @@ static const struct ipc_role mailbox_role = {.peer_name = "mailbox", .lost = on_
 static void on_wanted(void *owner, const struct ipc_arrival *arrival)
 {
     struct carrier *c = owner;
-    uint64_t number = arrival->message->job_wanted.job;
 
-    LIST_EACH(numbers_list(&c->numbered, number), link)
-    {
-        struct job *job = CONTAINER_OF(link, struct job, by_number);
-        if (job->number != number)
-            continue;
-        job_wanted(job);
-        return;
-    }
+    c->user->wanted(c, arrival->message->job_wanted.job);
 }
 
 static const struct ipc_handler smtp_handlers[] = {{IPC_JOB_WANTED, on_wanted}};
@@ -34,29 +25,20 @@ static const struct ipc_role smtp_role = {"smtp", smtp_handlers, ARRAY_SIZE(smtp
 
 bool carrier_is_mailbox(const struct carrier *c)
 {
-    return c == &c->queue->dispatch.carriers[CARRIER_MAILBOX];
+    return c->lane == LANE_MAILBOX;
 }
 
-void carrier_init(struct carrier *c, struct queue *q, unsigned number)
+void carrier_init(struct carrier *c, struct queue *q, unsigned lane,
+                  const struct carrier_user *user)
 {
-    bool mailbox = number == CARRIER_MAILBOX;
-
     *c = (struct carrier){.queue = q,
+                          .lane = lane,
+                          .user = user,
                           .credit = {.fn = on_credit},
-                          .jobs_max = mailbox ? MAILBOX_JOBS_MAX : SMTP_JOBS_MAX};
+                          .jobs_max = lane == LANE_MAILBOX ? MAILBOX_JOBS_MAX : SMTP_JOBS_MAX};
     list_init(&c->blocked);
     list_init(&c->jobs);
     numbers_init(&c->numbered);
-}
-
-unsigned carrier_of(const struct route *route)
-{
-    if (route->way == ROUTE_MAILBOX)
-        return CARRIER_MAILBOX;
-    if (route->way == ROUTE_RETURN)
-        return LANE_RETURN;
-    uint64_t hash = XXH3_64bits(route->destination.data, route->destination.size);
-    return CARRIER_SMTP + (unsigned)(hash % IPC_SMTP_PROCESSES);
 }
 
 bool carrier_is_open(const struct carrier *c)
@@ -75,7 +57,7 @@ static void on_credit(struct ipc_waiter *waiter)
         list_append(&now, link);
     while ((link = list_take_first(&now))) {
         list_append(&c->jobs, link);
-        job_retry(CONTAINER_OF(link, struct job, link));
+        c->user->retry(link);
     }
     dispatch_kick(c->queue);
 }
@@ -94,9 +76,8 @@ static void lose_all(struct carrier *c)
     while ((link = list_take_first(&c->blocked)) || (link = list_take_first(&c->jobs)))
         list_append(&now, link);
     while ((link = list_take_first(&now))) {
-        struct job *job = CONTAINER_OF(link, struct job, link);
-        list_append(&c->jobs, &job->link);
-        job_lose(job);
+        list_append(&c->jobs, link);
+        c->user->lose(link);
     }
 }
 

@@ -1,20 +1,25 @@
 /*
- * A process that carries mail away: the mailbox process, or an smtp process. Each has a lane of the
- * scheduler and jobs of its own, so that trouble of one is none of the others.
+ * A process that carries mail away: the mailbox process, or an smtp process. Each has jobs of its
+ * own.
  */
 #pragma once
 
 #include "base/numbers.h"
 #include "ipc/channel.h"
-#include "proc/queue/route.h"
+#include "proc/queue/carry/lane.h"
 
 struct queue;
 
-enum {
-    CARRIER_MAILBOX = 0,
-    CARRIER_SMTP = 1, /* the first of these */
-    CARRIERS = CARRIER_SMTP + IPC_SMTP_PROCESSES,
-    LANE_RETURN = CARRIERS, /* no process: what an administrator sends back */
+struct carrier;
+
+/* Whose jobs these are; `link` is that of a job in `blocked` or `jobs`. */
+struct carrier_user {
+    /* There may be credit again. */
+    void (*retry)(struct list *link);
+    /* The carrier is gone, or we end. */
+    void (*lose)(struct list *link);
+    /* A station is there: the body of this job may go. */
+    void (*wanted)(struct carrier *carrier, uint64_t number);
 };
 
 /* Jobs under way. Those of the mailbox wait for the disk, those of smtp for strangers far away. */
@@ -22,6 +27,8 @@ enum { MAILBOX_JOBS_MAX = 1024, SMTP_JOBS_MAX = 4096 };
 
 struct carrier {
     struct queue *queue;
+    unsigned lane;
+    const struct carrier_user *user;
     struct ipc_channel *channel; /* NULL: it isn't there */
     struct ipc_waiter credit;
     struct list blocked;     /* jobs that wait for credit, in order */
@@ -38,7 +45,8 @@ struct carrier {
  */
 enum { CARRIER_INLINE_MAX = IPC_BODY_WINDOW / 2 };
 
-void carrier_init(struct carrier *carrier, struct queue *q, unsigned number);
+void carrier_init(struct carrier *carrier, struct queue *q, unsigned lane,
+                  const struct carrier_user *user);
 /* A channel to it, new or anew; owns `fd` unless it fails. 0 or -errno. */
 int carrier_connect(struct carrier *carrier, int fd);
 /* Waits for no job any more: all go back, booked as uncertain. */
@@ -48,7 +56,3 @@ bool carrier_is_mailbox(const struct carrier *carrier);
 bool carrier_is_open(const struct carrier *carrier);
 /* Its blocked jobs go again when there is credit. */
 void carrier_wait(struct carrier *carrier);
-
-/* Who carries on this way: its number, which is also its lane. Always the same for one next hop, so
- * that its connections are used again. */
-unsigned carrier_of(const struct route *route);

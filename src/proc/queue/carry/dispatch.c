@@ -96,12 +96,6 @@ static void on_timer(void *arg)
     dispatch_kick(arg);
 }
 
-void dispatch_kick(struct queue *q)
-{
-    if (!q->closing) /* then no job is started, and nothing may be left on the loop */
-        io_defer_late(q->loop, &q->dispatch.kick); /* who sent it gets his reply first */
-}
-
 uint32_t dispatch_job_count(const struct queue *q)
 {
     uint32_t count = 0;
@@ -124,7 +118,7 @@ int dispatch_init(struct queue *q)
 
     d->kick.fn = on_kick;
     for (unsigned i = 0; i < CARRIERS; i++)
-        carrier_init(&d->carriers[i], q, i);
+        carrier_init(&d->carriers[i], q, i, &job_user);
     return io_timer_new(q->loop, on_timer, q, &d->timer);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "mail/dsn.h"
+#include "proc/queue/carry/kick.h"
 #include "proc/queue/returns/wish.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -14,6 +15,9 @@
 
 static void on_result(struct ipc_call *call, const struct ipc_message *reply);
 static void on_chunk_taken(struct ipc_call *call, const struct ipc_message *reply);
+static void on_loaded(struct job *job);
+static void on_chunk_read(struct job *job);
+static void lose(struct job *job);
 
 /* What was read from disk is of no more use. */
 static void unload(struct job *job)
@@ -27,7 +31,7 @@ static void unload(struct job *job)
     job->header = job->chunk = NULL;
 }
 
-void job_free(struct job *job)
+static void job_free(struct job *job)
 {
     struct queue *q = job->queue;
 
@@ -168,7 +172,7 @@ static void go_ahead(struct job *job, size_t sent)
     if (job->chunk_at < job->chunk_size)
         job->chunk_ready = true;
     else if (job->body_at < job->stored->body_bytes)
-        job_read_chunk(job);
+        job_read_chunk(job, on_chunk_read);
 }
 
 static void send_bytes(struct job *job, struct span bytes)
@@ -222,7 +226,7 @@ static void send_whole(struct job *job, const struct parcel *parcel)
     if (r == -EAGAIN) {
         move_to(job, &c->blocked, JOB_BLOCKED);
     } else if (r == -EPIPE) {
-        job_lose(job);
+        lose(job);
     } else if (r < 0) {
         fail(job, r);
     } else if (offered) {
@@ -254,7 +258,7 @@ static void send_read(struct job *job)
 static void read_it(struct job *job)
 {
     move_to(job, &job->carrier->jobs, JOB_LOADING);
-    int r = job_load(job);
+    int r = job_load(job, on_loaded);
     if (r < 0 && ipc_call_is_pending(&job->call)) {
         job->error = r;
         send_read(job);
@@ -287,12 +291,6 @@ static void give_body(struct job *job)
     }
 }
 
-void job_wanted(struct job *job)
-{
-    if (job->state == JOB_OFFERED)
-        give_body(job);
-}
-
 int job_start(struct queue *q, const struct route *route, const struct job_item *items,
               uint32_t count)
 {
@@ -309,28 +307,51 @@ int job_start(struct queue *q, const struct route *route, const struct job_item 
     job->next_hop = span_of((char *)&job->items[count], hop);
     if (hop)
         memcpy(&job->items[count], route->next_hop.data, hop);
-    job->carrier = &q->dispatch.carriers[carrier_of(route)];
+    job->carrier = &q->dispatch.carriers[lane_of(route)];
     job->carrier->job_count++;
     list_append(numbers_list(&job->carrier->numbered, job->number), &job->by_number);
     begin(job);
     return 0;
 }
 
-void job_retry(struct job *job)
+static void on_retry(struct list *link)
 {
+    struct job *job = CONTAINER_OF(link, struct job, link);
+
     if (job->state == JOB_RUNNING)
         give_body(job);
     else
         begin(job);
 }
 
-void job_lose(struct job *job)
+static void lose(struct job *job)
 {
     if (job->over)
         return;
     outcome_take(job, NULL, job->state == JOB_RUNNING);
     job_free(job);
 }
+
+static void on_lose(struct list *link)
+{
+    lose(CONTAINER_OF(link, struct job, link));
+}
+
+/* The body of an OFFERED job goes. */
+static void on_wanted(struct carrier *carrier, uint64_t number)
+{
+    LIST_EACH(numbers_list(&carrier->numbered, number), link)
+    {
+        struct job *job = CONTAINER_OF(link, struct job, by_number);
+        if (job->number != number)
+            continue;
+        if (job->state == JOB_OFFERED)
+            give_body(job);
+        return;
+    }
+}
+
+const struct carrier_user job_user = {.retry = on_retry, .lose = on_lose, .wanted = on_wanted};
 
 static void on_result(struct ipc_call *call, const struct ipc_message *reply)
 {
@@ -340,7 +361,7 @@ static void on_result(struct ipc_call *call, const struct ipc_message *reply)
     job_free(job);
 }
 
-void job_loaded(struct job *job)
+static void on_loaded(struct job *job)
 {
     if (job->over)
         job_free(job);
@@ -352,7 +373,7 @@ void job_loaded(struct job *job)
         send_whole(job, NULL);
 }
 
-void job_chunk_read(struct job *job)
+static void on_chunk_read(struct job *job)
 {
     job->chunk_ready = true;
     if (job->over)

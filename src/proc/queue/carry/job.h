@@ -43,6 +43,7 @@ struct job {
     struct spool_reader *reader;
     const struct spool_stored *stored;
     struct io_job io;
+    void (*read_done)(struct job *job);
     int error;    /* of the last read */
     char *header; /* header_bytes */
     char *chunk;  /* of the body, read at once; it goes in pieces of up to IPC_CHUNK_MAX */
@@ -58,23 +59,16 @@ struct job {
 /* Takes charge of active items of one message. 0 or -ENOMEM: then nothing happened. */
 int job_start(struct queue *q, const struct route *route, const struct job_item *items,
               uint32_t count);
-/* There may be credit again. */
-void job_retry(struct job *job);
-/* A station is there: the body of an OFFERED job goes. */
-void job_wanted(struct job *job);
-/* The carrier is gone or we end: all items go back. */
-void job_lose(struct job *job);
+/* What carriers tell of jobs. */
+extern const struct carrier_user job_user;
 
 /* ---- load.c: what must be read from disk ---- */
 
-/* Reads envelope, header and the first chunk; ends in job_loaded(). 0 or -errno. */
-int job_load(struct job *job);
-/* Reads the next chunk of the body; ends in job_chunk_read(). */
-void job_read_chunk(struct job *job);
-/* job.c */
-void job_loaded(struct job *job);
-void job_chunk_read(struct job *job);
-void job_free(struct job *job);
+/* Reads envelope, header and the first chunk; then calls `done`, which finds job->error. 0 or
+ * -errno. */
+int job_load(struct job *job, void (*done)(struct job *job));
+/* Reads the next chunk of the body, likewise. */
+void job_read_chunk(struct job *job, void (*done)(struct job *job));
 
 /* ---- outcome.c: what results mean ---- */
 

@@ -57,40 +57,33 @@ static void run_read(struct io_job *io)
     job->error = read_chunk(job);
 }
 
-static void loaded(struct io_job *io)
+static void on_read(struct io_job *io)
 {
     struct job *job = CONTAINER_OF(io, struct job, io);
 
     job->reading = false;
-    job_loaded(job);
+    job->read_done(job);
 }
 
-static void chunk_read(struct io_job *io)
-{
-    struct job *job = CONTAINER_OF(io, struct job, io);
-
-    job->reading = false;
-    job_chunk_read(job);
-}
-
-static void submit(struct job *job, void (*run)(struct io_job *), void (*done)(struct io_job *))
+static void submit(struct job *job, void (*run)(struct io_job *), void (*done)(struct job *))
 {
     job->io.run = run;
-    job->io.done = done;
+    job->io.done = on_read;
+    job->read_done = done;
     job->reading = true;
     io_pool_submit(job->queue->work_pool, &job->io);
 }
 
-int job_load(struct job *job)
+int job_load(struct job *job, void (*done)(struct job *job))
 {
     int r = spool_reader_open(job->queue->spool, job->message, &job->reader);
 
     if (r == 0)
-        submit(job, run_load, loaded);
+        submit(job, run_load, done);
     return r;
 }
 
-void job_read_chunk(struct job *job)
+void job_read_chunk(struct job *job, void (*done)(struct job *job))
 {
-    submit(job, run_read, chunk_read);
+    submit(job, run_read, done);
 }

@@ -44,7 +44,7 @@ static int give(struct settlement *s)
 
     if (r == 0) {
         q->settling++;
-        committer_kick(q);
+        committer_kick(&q->committer);
     }
     return r;
 }

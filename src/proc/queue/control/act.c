@@ -364,7 +364,7 @@ static void go_on(void *arg)
             a->row = 0;
         }
     }
-    committer_kick(a->queue);
+    committer_kick(&a->queue->committer);
     dispatch_kick(a->queue);
     if (r < 0)
         io_timer_set(a->timer, PAUSE_MS);

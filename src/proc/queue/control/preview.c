@@ -81,7 +81,7 @@ static void on_routed(struct ipc_call *call, const struct ipc_message *reply)
 static void ask_smtp(struct inquiry *q, const struct route *route, struct ipc_route_way *way)
 {
     struct queue *queue = q->client->queue;
-    struct ipc_channel *smtp = queue->dispatch.carriers[carrier_of(route)].channel;
+    struct ipc_channel *smtp = queue->dispatch.carriers[lane_of(route)].channel;
     struct ipc_message m = {.type = IPC_ROUTE, .route.next_hop = route->next_hop};
 
     way->text = smtp ? SPAN("not asked: there are too many ways\n")
@@ -215,7 +215,7 @@ static void begin(struct inquiry *q, struct span text)
     if (!take_address(q, text))
         return;
     address_split(q->address, &local, &domain);
-    if (!queue_serves(queue, domain)) {
+    if (!route_is_here(queue->conf, domain)) {
         add_ways(q, &(struct ipc_expanded_address){q->address}, 1);
         return;
     }

@@ -128,7 +128,7 @@ static void add_health(struct queue *q, struct ipc_queue_sum *sums, size_t count
 
     for (size_t i = 0; i < count; i++) {
         route_find(q->conf, sums[i].destination, &route);
-        if (!sched_destination(q->sched, route.destination, carrier_of(&route), &info))
+        if (!sched_destination(q->sched, route.destination, lane_of(&route), &info))
             continue;
         sums[i].window = info.window;
         if (info.why.size)

@@ -1,5 +1,5 @@
 /* What came of telling a sender, in the spool and the book. */
-#include "proc/queue/returns/internal.h"
+#include "proc/queue/returns/undelivered.h"
 
 #include "base/clock.h"
 #include "mail/dsn.h"
@@ -98,10 +98,10 @@ static void book_receipt(struct undelivered *u, uint32_t recipient)
 
     snprintf(text, sizeof(text), "its sender got the receipt %s", u->report_text);
     event.reply = span_from_cstr(text);
-    if (queue_random(u->queue, event.key, sizeof(event.key)) == 0 &&
+    if (queue_random(&u->queue->random, event.key, sizeof(event.key)) == 0 &&
         codec_encode(&event_codec, &event, &wire) == 0 &&
         spool_event(u->queue->spool, buffer_span(&wire), NULL, NULL) == 0)
-        committer_kick(u->queue);
+        committer_kick(&u->queue->committer);
     buffer_done(&wire);
 }
 

@@ -2,7 +2,7 @@
  * Notices of delay: once a second a part of all that waits is looked at, so that all of it is
  * within a minute; whoever has waited too long is told, once for each recipient.
  */
-#include "proc/queue/returns/internal.h"
+#include "proc/queue/returns/undelivered.h"
 
 #include "base/clock.h"
 #include "base/log.h"

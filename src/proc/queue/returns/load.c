@@ -1,18 +1,11 @@
 /* Reading envelope and header, or all of a message, for a report: on a thread. */
-#include "proc/queue/returns/internal.h"
+#include "proc/queue/returns/undelivered.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { READ_BYTES = REPORT_WHOLE_MAX + REPORT_HEADER_MAX /* ours in front, then the original's */ };
-
-void undelivered_forget_load(struct undelivered *u)
-{
-    u->stored = NULL;
-    free(u->header);
-    u->header = NULL;
-}
 
 /* The header block ends at the first empty line. */
 static size_t header_size(const char *text, size_t size)
@@ -59,10 +52,11 @@ static void run_load(struct io_job *io)
 
 static void loaded(struct io_job *io)
 {
-    undelivered_loaded(CONTAINER_OF(io, struct undelivered, io));
+    struct undelivered *u = CONTAINER_OF(io, struct undelivered, io);
+    u->loaded(u);
 }
 
-int undelivered_load(struct undelivered *u)
+int undelivered_load(struct undelivered *u, void (*done)(struct undelivered *u))
 {
     struct queue *q = u->queue;
     struct spool_message *message = spool_find(q->spool, &u->id);
@@ -73,6 +67,7 @@ int undelivered_load(struct undelivered *u)
     int r = u->reader ? 0 : spool_reader_open(q->spool, message, &u->reader);
     if (r < 0)
         return r;
+    u->loaded = done;
     u->io = (struct io_job){.run = run_load, .done = loaded};
     undelivered_set_state(u, UNDELIVERED_LOADING);
     io_pool_submit(q->work_pool, &u->io);

@@ -1,5 +1,5 @@
 /* From what was read to the report in the spool. */
-#include "proc/queue/returns/internal.h"
+#include "proc/queue/returns/undelivered.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -112,7 +112,7 @@ static struct span postmaster_of(const struct undelivered *u, char out[static EN
 
     if (conf->postmaster.size)
         return conf->postmaster;
-    if (!queue_serves(u->queue, domain))
+    if (!route_is_here(u->queue->conf, domain))
         domain = conf->first_domain < conf->domain_count ? conf->domains[conf->first_domain].name
                                                          : conf->hostname;
     int size = snprintf(out, ENVELOPE_ADDRESS_MAX, "postmaster@" SPAN_FMT,
@@ -250,7 +250,7 @@ static void find_reader(struct undelivered *u)
     struct ipc_message ask = {.type = IPC_EXPAND, .expand.address = reader_of(u)};
 
     u->reader_expands = false;
-    if (!queue_serves(q, domain_of(reader_of(u)))) {
+    if (!route_is_here(q->conf, domain_of(reader_of(u)))) {
         write_report(u);
         return;
     }

@@ -85,7 +85,7 @@ static bool needs_the_thread(struct world *w, struct world_commit *commits, size
     for (size_t i = 0; i < count; i++)
         assert_int_equal(commits[i].result, IPC_COMMIT_ACCEPTED);
     world_rest(w);
-    assert_int_equal(w->queue.commits, 0);
+    assert_int_equal(w->queue.committer.messages, 0);
     return needed;
 }
 

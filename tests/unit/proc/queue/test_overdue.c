@@ -85,7 +85,7 @@ static bool is_committed(struct world *w, void *arg)
     struct spool_counts counts;
 
     spool_get_counts(w->queue.spool, &counts);
-    return counts.pending_bytes == 0 && committer_is_idle(&w->queue);
+    return counts.pending_bytes == 0 && committer_is_idle(&w->queue.committer);
 }
 
 static void an_attempt_that_hangs_is_told_once(void **state)

@@ -1,4 +1,8 @@
-/* What the files of return.h share. */
+/*
+ * One report to be: some recipients of one message, of whose fate its sender is to be told. What
+ * the files of return.h share: return.c starts what load.c reads, write.c makes a report of, and
+ * book.c books; all of them change it here.
+ */
 #pragma once
 
 #include "mail/report.h"
@@ -14,7 +18,6 @@ enum undelivered_state {
     UNDELIVERED_RESTING,
 };
 
-/* Some recipients of one message, of whose fate its sender is to be told. */
 struct undelivered {
     struct list link;
     struct queue *queue;
@@ -27,6 +30,7 @@ struct undelivered {
     size_t count, capacity;
 
     struct io_job io;
+    void (*loaded)(struct undelivered *u);
     struct spool_reader *reader;
     const struct spool_stored *stored;
     char *header; /* of the message, or all of it: */
@@ -55,7 +59,6 @@ static inline struct wish_source undelivered_source(const struct undelivered *u)
                                 u->stored->expansion_count};
 }
 
-/* return.c */
 struct undelivered *undelivered_new(struct queue *q, const struct id *id, enum report_kind kind);
 /* One more recipient; the texts are copied. 0 or -ENOMEM. */
 int undelivered_add(struct undelivered *u, const struct spool_status *cause);
@@ -82,9 +85,9 @@ bool undelivered_still_waits(struct undelivered *u);
  */
 bool undelivered_drop_unwanted(struct undelivered *u);
 
-/* load.c: envelope and header, on a thread; ends in undelivered_loaded(). 0 or -errno. */
-int undelivered_load(struct undelivered *u);
-void undelivered_forget_load(struct undelivered *u);
+/* load.c: envelope and header, on a thread; then calls `done`, which finds u->error. 0 or -errno.
+ */
+int undelivered_load(struct undelivered *u, void (*done)(struct undelivered *u));
 
-/* write.c */
+/* write.c: from what was read to the report in the spool. */
 void undelivered_loaded(struct undelivered *u);

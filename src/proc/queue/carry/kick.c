@@ -1,0 +1,9 @@
+#include "proc/queue/carry/kick.h"
+
+#include "proc/queue/queue.h"
+
+void dispatch_kick(struct queue *q)
+{
+    if (!q->closing) /* then no job is started, and nothing may be left on the loop */
+        io_defer_late(q->loop, &q->dispatch.kick); /* who sent it gets his reply first */
+}

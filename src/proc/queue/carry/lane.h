@@ -1,0 +1,19 @@
+/*
+ * Lanes of the scheduler: one for each process that carries mail away, and one for what is sent
+ * back. So trouble of one is none of the others.
+ */
+#pragma once
+
+#include "ipc/catalogue.h"
+#include "proc/queue/route.h"
+
+enum {
+    LANE_MAILBOX = 0,
+    LANE_SMTP = 1, /* the first of these */
+    CARRIERS = LANE_SMTP + IPC_SMTP_PROCESSES,
+    LANE_RETURN = CARRIERS, /* no process: what an administrator sends back */
+};
+
+/* Who carries on this way. Always the same for one next hop, so that its connections are used
+ * again. */
+unsigned lane_of(const struct route *route);

@@ -1,0 +1,162 @@
+#include "proc/queue/returns/undelivered.h"
+
+#include "proc/queue/carry/kick.h"
+#include <errno.h>
+#include <stdlib.h>
+
+static bool is_busy(enum undelivered_state state)
+{
+    return state != UNDELIVERED_GATHERING && state != UNDELIVERED_RESTING;
+}
+
+/* Whose turn it is next may begin. */
+static void leave_busy(struct undelivered *u)
+{
+    if (!is_busy(u->state))
+        return;
+    u->queue->returns.busy--;
+    io_defer(u->queue->loop, &u->queue->returns.kick);
+}
+
+/* The one place where the state changes. */
+void undelivered_set_state(struct undelivered *u, enum undelivered_state state)
+{
+    struct returns *returns = &u->queue->returns;
+
+    returns->busy += is_busy(state);
+    leave_busy(u);
+    list_remove(&u->link);
+    list_append(state == UNDELIVERED_RESTING ? &returns->resting : &returns->open, &u->link);
+    u->state = state;
+}
+
+struct undelivered *undelivered_new(struct queue *q, const struct id *id, enum report_kind kind)
+{
+    struct undelivered *u = calloc(1, sizeof(*u));
+
+    if (!u)
+        return NULL;
+    u->queue = q;
+    u->id = *id;
+    u->kind = kind;
+    u->since_ms = io_loop_now_ms(q->loop);
+    q->returns.count++;
+    q->returns.receipts += undelivered_is_receipt(u);
+    undelivered_set_state(u, UNDELIVERED_GATHERING);
+    return u;
+}
+
+static void forget_load(struct undelivered *u)
+{
+    u->stored = NULL;
+    free(u->header);
+    u->header = NULL;
+}
+
+void undelivered_free(struct undelivered *u)
+{
+    dispatch_kick(u->queue); /* there is room for another one */
+    leave_busy(u);
+    forget_load(u);
+    if (u->reader)
+        spool_reader_close(u->queue->spool, u->reader);
+    ipc_call_cancel(&u->call);
+    list_remove(&u->link);
+    u->queue->returns.count--;
+    u->queue->returns.receipts -= undelivered_is_receipt(u);
+    arena_done(&u->arena);
+    free(u->causes);
+    free(u);
+}
+
+/* A receipt's message may be gone: its reader stays open. */
+void undelivered_rest(struct undelivered *u)
+{
+    forget_load(u);
+    if (u->reader && !undelivered_is_receipt(u)) {
+        spool_reader_close(u->queue->spool, u->reader);
+        u->reader = NULL;
+    }
+    undelivered_set_state(u, UNDELIVERED_RESTING);
+}
+
+static bool grow(struct undelivered *u)
+{
+    size_t capacity = u->capacity ? 2 * u->capacity : 2;
+    struct spool_status *grown = reallocarray(u->causes, capacity, sizeof(*grown));
+
+    if (!grown)
+        return false;
+    u->causes = grown;
+    u->capacity = capacity;
+    return true;
+}
+
+/* Where its cause goes: one that was released, and failed again before the sender was told, has one
+ * already. */
+static size_t place_of(const struct undelivered *u, uint32_t recipient)
+{
+    size_t i = 0;
+
+    while (i < u->count && u->causes[i].recipient != recipient)
+        i++;
+    return i;
+}
+
+int undelivered_add(struct undelivered *u, const struct spool_status *cause)
+{
+    size_t place = place_of(u, cause->recipient);
+
+    if (place == u->capacity && !grow(u))
+        return -ENOMEM;
+    struct spool_status *to = &u->causes[place];
+    *to = *cause;
+    to->status = arena_copy(&u->arena, cause->status);
+    to->reply = arena_copy(&u->arena, cause->reply);
+    to->host = arena_copy(&u->arena, cause->host);
+    to->detail = arena_copy(&u->arena, cause->detail);
+    to->tls = to->remote_id = SPAN("");
+    if (!to->status.data || !to->reply.data || !to->host.data || !to->detail.data)
+        return -ENOMEM;
+    u->count += place == u->count;
+    return 0;
+}
+
+/* When its report got too large: half of its recipients get one of their own. */
+bool undelivered_split(struct undelivered *u)
+{
+    size_t half = u->count / 2;
+    struct undelivered *other = half ? undelivered_new(u->queue, &u->id, u->kind) : NULL;
+
+    if (!other)
+        return false;
+    while (other->count < half && undelivered_add(other, &u->causes[u->count - 1]) == 0)
+        u->count--;
+    if (other->count == 0) {
+        undelivered_free(other);
+        return false;
+    }
+    struct spool_message *message = spool_find(u->queue->spool, &u->id);
+    if (undelivered_is_receipt(u) &&
+        (!message || spool_reader_open(u->queue->spool, message, &other->reader) < 0))
+        undelivered_free(other); /* its message is gone, and so are these receipts */
+    else
+        undelivered_rest(other);
+    return true;
+}
+
+static struct undelivered *find(const struct list *list, const struct id *id, enum report_kind kind)
+{
+    LIST_EACH(list, link)
+    {
+        struct undelivered *u = CONTAINER_OF(link, struct undelivered, link);
+        if (u->kind == kind && id_equal(&u->id, id))
+            return u;
+    }
+    return NULL;
+}
+
+bool undelivered_is_open(const struct queue *q, const struct id *id, enum report_kind kind)
+{
+    return find(&q->returns.open, id, kind) || find(&q->returns.resting, id, kind);
+}
