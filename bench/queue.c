@@ -12,6 +12,8 @@
  * FOLDER is on the file system to measure and should be empty.
  */
 #include "base/clock.h"
+#include "proc/queue/carry/carriers.h"
+#include "proc/queue/carry/dispatch.h"
 #include "proc/queue/control/control.h"
 #include "stage.h"
 #include <assert.h>
@@ -152,7 +154,8 @@ static void on_watch(void *arg)
 {
     struct io_loop *loop = arg;
 
-    if ((long)(queue.dispatch.delivered + queue.dispatch.deferred) == wanted && queue.settling == 0)
+    if ((long)(queue.dispatch->delivered + queue.dispatch->deferred) == wanted &&
+        queue.settling == 0)
         io_loop_stop(loop);
     else
         io_timer_set(watch, 5);

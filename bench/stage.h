@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "proc/queue/queue.h"
+#include "proc/queue/life.h"
 
 /* The played smtpd. */
 struct stage_sender {

@@ -14,7 +14,9 @@
 #include "fuzz_world.h"
 
 #include "base/log.h"
+#include "mail/event.h"
 #include "proc/queue/control/control.h"
+#include "proc/queue/life.h"
 #include "store_sim.h"
 #include <stdio.h>
 #include <sys/un.h>

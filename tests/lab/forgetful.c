@@ -3,7 +3,7 @@
  * recipient of each message. What watches over that looks more often than it does in production.
  * Linked around the real functions (meson.build).
  */
-#include "proc/queue/queue.h"
+#include "proc/queue/overdue.h"
 
 int __real_sched_add(struct sched *sched, const struct sched_entry *entry, int64_t now_ms,
                      uint32_t *out_item);
@@ -26,7 +26,7 @@ int __wrap_sched_add(struct sched *sched, const struct sched_entry *entry, int64
 void __wrap_overdue_init(struct queue *q)
 {
     __real_overdue_init(q);
-    q->overdue.grace_us = 500000;
-    q->overdue.patience_ms = 1000;
-    q->overdue.pause_ms = 200;
+    q->overdue->grace_us = 500000;
+    q->overdue->patience_ms = 1000;
+    q->overdue->pause_ms = 200;
 }

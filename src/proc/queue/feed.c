@@ -3,7 +3,7 @@
  * and synced, so that segments can be recycled. Positions are sent at most every few milliseconds:
  * the book gains nothing from being woken for each group.
  */
-#include "proc/queue/queue.h"
+#include "proc/queue/feed.h"
 
 #include <errno.h>
 
@@ -16,7 +16,7 @@ static struct ipc_position to_wire(struct spool_position p)
 
 static void send_position(struct queue *q)
 {
-    struct feed *f = &q->feed;
+    struct feed *f = q->feed;
     struct ipc_message sealed = {.type = IPC_SEALED,
                                  .position = to_wire(spool_sealed_position(q->spool))};
     struct spool_position position = {sealed.position.segment, sealed.position.offset};
@@ -38,12 +38,12 @@ static void on_timer(void *arg)
 
 void feed_sealed(struct queue *q)
 {
-    int64_t pause = q->feed.sent_ms + FEED_PAUSE_MS - io_loop_now_ms(q->loop);
+    int64_t pause = q->feed->sent_ms + FEED_PAUSE_MS - io_loop_now_ms(q->loop);
 
     if (pause <= 0)
         send_position(q);
     else
-        io_timer_set(q->feed.timer, pause);
+        io_timer_set(q->feed->timer, pause);
 }
 
 static void answer_waiters(struct feed *f, struct spool_position folded, int error)
@@ -65,12 +65,12 @@ static void on_folded(void *owner, const struct ipc_arrival *arrival)
     struct spool_position folded = {p->segment, p->offset};
 
     /* Nothing is recycled on the word of a book that claims to have read what isn't there. */
-    if (spool_position_compare(folded, q->feed.sent) > 0 ||
-        spool_position_compare(folded, q->feed.folded) < 0)
+    if (spool_position_compare(folded, q->feed->sent) > 0 ||
+        spool_position_compare(folded, q->feed->folded) < 0)
         return;
-    q->feed.folded = folded;
+    q->feed->folded = folded;
     spool_book_synced(q->spool, folded);
-    answer_waiters(&q->feed, folded, 0);
+    answer_waiters(q->feed, folded, 0);
     committer_kick(&q->committer);
 }
 
@@ -78,11 +78,11 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 {
     struct queue *q = owner;
 
-    if (q->feed.book != channel)
+    if (q->feed->book != channel)
         return;
     ipc_channel_free(channel);
-    q->feed.book = NULL;
-    answer_waiters(&q->feed, q->feed.folded, -EPIPE);
+    q->feed->book = NULL;
+    answer_waiters(q->feed, q->feed->folded, -EPIPE);
 }
 
 static const struct ipc_handler handlers[] = {{IPC_FOLDED, on_folded}};
@@ -90,20 +90,20 @@ static const struct ipc_role book_role = {"book", handlers, ARRAY_SIZE(handlers)
 
 int feed_book(struct queue *q, int fd)
 {
-    struct ipc_channel *old = q->feed.book;
-    int r = ipc_channel_new(q->loop, fd, &book_role, q, &q->feed.book);
+    struct ipc_channel *old = q->feed->book;
+    int r = ipc_channel_new(q->loop, fd, &book_role, q, &q->feed->book);
 
     if (r < 0)
         return r;
     ipc_channel_free(old);
-    q->feed.sent = (struct spool_position){0};
+    q->feed->sent = (struct spool_position){0};
     send_position(q);
     return 0;
 }
 
 void feed_wait(struct queue *q, struct feed_waiter *waiter)
 {
-    struct feed *f = &q->feed;
+    struct feed *f = q->feed;
 
     waiter->position = spool_sealed_position(q->spool);
     list_append(&f->waiters, &waiter->link);
@@ -123,13 +123,13 @@ void feed_wait_cancel(struct feed_waiter *waiter)
 
 int feed_init(struct queue *q)
 {
-    list_init(&q->feed.waiters);
-    return io_timer_new(q->loop, on_timer, q, &q->feed.timer);
+    list_init(&q->feed->waiters);
+    return io_timer_new(q->loop, on_timer, q, &q->feed->timer);
 }
 
 void feed_done(struct queue *q)
 {
-    ipc_channel_free(q->feed.book);
-    q->feed.book = NULL;
-    io_timer_free(q->feed.timer);
+    ipc_channel_free(q->feed->book);
+    q->feed->book = NULL;
+    io_timer_free(q->feed->timer);
 }

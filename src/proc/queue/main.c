@@ -4,8 +4,10 @@
 #include "base/log.h"
 #include "proc/common/process.h"
 #include "proc/queue/control/control.h"
-#include "proc/queue/queue.h"
+#include "proc/queue/life.h"
+#include "proc/queue/returns/returns.h"
 #include "proc/queue/sandbox.h"
+#include "proc/queue/status.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -63,7 +65,7 @@ static int start(struct process *process)
     p->queue.supervisor = process->supervisor;
     uint32_t start = 0;
     queue_random(&p->queue.random, &start, sizeof(start));
-    id_maker_init(&p->queue.returns.ids, process->origin, start);
+    id_maker_init(&p->queue.returns->ids, process->origin, start);
     queue_sandbox(process, fd);
     r = store_file_new(fd, &store);
     if (r == 0)

@@ -9,10 +9,12 @@
  * is late through `patience_ms`, with not an attempt meanwhile, is overdue. Both lists are bounded;
  * when so many are late, that is told often enough.
  */
-#include "proc/queue/queue.h"
+#include "proc/queue/overdue.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "mail/event.h"
+#include "proc/queue/schedule.h"
 #include <stdlib.h>
 
 enum {
@@ -24,15 +26,15 @@ enum {
 
 void overdue_init(struct queue *q)
 {
-    q->overdue = (struct overdue){
+    *q->overdue = (struct overdue){
         .grace_us = INT64_C(3600) * 1000000, .patience_ms = 10 * 60 * 1000, .pause_ms = 60 * 1000};
 }
 
 void overdue_done(struct queue *q)
 {
-    free(q->overdue.before);
-    free(q->overdue.now);
-    q->overdue = (struct overdue){0};
+    free(q->overdue->before);
+    free(q->overdue->now);
+    *q->overdue = (struct overdue){0};
 }
 
 /* ---- who is late ---- */
@@ -41,7 +43,7 @@ void overdue_done(struct queue *q)
 static bool is_late(const struct queue *q, const struct spool_recipient *r, int64_t wall_us,
                     enum sched_wait *out_wait)
 {
-    int64_t grace_us = q->overdue.grace_us;
+    int64_t grace_us = q->overdue->grace_us;
     uint32_t item = schedule_item(r);
     struct sched_explanation e = {.wait = SCHED_WAIT_OUTCOME};
 
@@ -81,7 +83,8 @@ static void look_at(void *arg, struct spool_message *message)
     int64_t wall_us = clock_wall_us();
     enum sched_wait wait;
 
-    for (uint32_t i = 0; i < message->recipient_count && q->overdue.now_count < SUSPECTS_MAX; i++) {
+    for (uint32_t i = 0; i < message->recipient_count && q->overdue->now_count < SUSPECTS_MAX;
+         i++) {
         const struct spool_recipient *r = &message->recipients[i];
         struct overdue_suspect suspect = {.id = message->id,
                                           .index = r->index,
@@ -90,7 +93,7 @@ static void look_at(void *arg, struct spool_message *message)
         if (!is_late(q, r, wall_us, &wait))
             continue;
         suspect.wait = (uint8_t)wait;
-        remember(&q->overdue, &suspect);
+        remember(q->overdue, &suspect);
     }
 }
 
@@ -150,7 +153,7 @@ static void log_alarm(const struct overdue_suspect *first, uint32_t count)
 /* One line and a bounded number of events a walk. An alarm that can't be booked is raised again. */
 static void raise_alarms(struct queue *q)
 {
-    struct overdue *o = &q->overdue;
+    struct overdue *o = q->overdue;
     const struct overdue_suspect *first = NULL;
     uint32_t fresh = 0;
     int r = 0;
@@ -179,7 +182,7 @@ static void raise_alarms(struct queue *q)
 
 static bool begin_walk(struct queue *q)
 {
-    struct overdue *o = &q->overdue;
+    struct overdue *o = q->overdue;
 
     if (o->cursor || io_loop_now_ms(q->loop) < o->next_ms)
         return o->cursor != 0;
@@ -191,7 +194,7 @@ static bool begin_walk(struct queue *q)
 
 static void end_walk(struct queue *q)
 {
-    struct overdue *o = &q->overdue;
+    struct overdue *o = q->overdue;
     struct overdue_suspect *old = o->before;
 
     raise_alarms(q);
@@ -206,13 +209,13 @@ static void end_walk(struct queue *q)
 void overdue_tick(struct queue *q)
 {
     if (!q->closing && begin_walk(q) &&
-        !spool_walk(q->spool, &q->overdue.cursor, SLICE, look_at, q))
+        !spool_walk(q->spool, &q->overdue->cursor, SLICE, look_at, q))
         end_walk(q);
 }
 
 void overdue_status(const struct queue *q, struct buffer *json)
 {
-    const struct overdue *o = &q->overdue;
+    const struct overdue *o = q->overdue;
     char id[ID_TEXT + 1];
     int named = 0;
 

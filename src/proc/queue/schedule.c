@@ -2,9 +2,10 @@
  * Between the spool's rows and the scheduler's items. A row's `owner` is its item's handle, or a
  * mark that its outcome is on the way to the disk.
  */
-#include "proc/queue/queue.h"
+#include "proc/queue/schedule.h"
 
 #include "base/clock.h"
+#include "proc/queue/carry/lane.h"
 #include "proc/queue/route.h"
 #include <errno.h>
 

@@ -1,6 +1,12 @@
 /* The queue's figures for `postbuch status`, as members of a JSON object. */
-#include "proc/queue/accept/peer.h"
+#include "proc/queue/status.h"
 
+#include "proc/queue/accept/pressure.h"
+#include "proc/queue/accept/refusals.h"
+#include "proc/queue/carry/carriers.h"
+#include "proc/queue/carry/dispatch.h"
+#include "proc/queue/overdue.h"
+#include "proc/queue/returns/returns.h"
 #include <inttypes.h>
 
 static void add(struct buffer *json, const char *name, uint64_t value)
@@ -51,25 +57,25 @@ void queue_status(const struct queue *q, struct buffer *json)
     add(json, "accepted", q->accepted);
     add(json, "deferred_at_reception", q->deferred);
     add(json, "rejected_at_reception", q->rejected);
-    add(json, "delivered", q->dispatch.delivered);
-    add(json, "relayed", q->dispatch.relayed);
-    add(json, "attempts_deferred", q->dispatch.deferred);
-    add(json, "attempts_refused", q->dispatch.refused);
-    add(json, "attempts_uncertain", q->dispatch.uncertain);
-    add(json, "attempts_lost", q->dispatch.lost);
-    add(json, "returned", q->returns.returned);
-    add(json, "double_bounces", q->returns.double_bounces);
-    add(json, "delays_told", q->returns.notified);
-    add(json, "receipts_sent", q->returns.receipted);
+    add(json, "delivered", q->dispatch->delivered);
+    add(json, "relayed", q->dispatch->relayed);
+    add(json, "attempts_deferred", q->dispatch->deferred);
+    add(json, "attempts_refused", q->dispatch->refused);
+    add(json, "attempts_uncertain", q->dispatch->uncertain);
+    add(json, "attempts_lost", q->dispatch->lost);
+    add(json, "returned", q->returns->returned);
+    add(json, "double_bounces", q->returns->double_bounces);
+    add(json, "delays_told", q->returns->notified);
+    add(json, "receipts_sent", q->returns->receipted);
     add(json, "jobs", dispatch_job_count(q));
     add_schedule(q, json);
-    add(json, "events_booked", q->events.booked);
-    add(json, "events_dropped", q->events.dropped);
+    add(json, "events_booked", q->events->booked);
+    add(json, "events_dropped", q->events->dropped);
     add(json, "delivered_from_memory", q->parcels.hits);
     add(json, "delivered_from_disk", q->parcels.misses);
     /* The text is one of our own constants: nothing to escape. */
     buffer_printf(json, ",\"defers\":%s,\"defers_why\":\"%s\"",
-                  q->pressure.defer ? "true" : "false", q->pressure.text);
+                  q->pressure->defer ? "true" : "false", q->pressure->text);
     overdue_status(q, json);
     add_spool(q, json);
 }

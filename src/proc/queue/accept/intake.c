@@ -1,10 +1,13 @@
 /*
  * Commits: a message is checked, expanded, given to the spool, and answered when it is sealed.
  */
+#include "proc/queue/accept/intake.h"
 #include "proc/queue/accept/commit.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proc/queue/accept/pressure.h"
+#include "proc/queue/accept/upload.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -164,9 +167,9 @@ void intake_commit(struct queue_peer *peer, const struct ipc_arrival *arrival)
     const struct ipc_commit *m = &arrival->message->commit;
     struct parcel *parcel;
 
-    if (q->pressure.defer || q->closing) {
+    if (q->pressure->defer || q->closing) {
         refuse(q, arrival, IPC_COMMIT_DEFERRED,
-               q->closing ? "the server is shutting down" : q->pressure.text);
+               q->closing ? "the server is shutting down" : q->pressure->text);
         return;
     }
     int r = parcel_new(&q->parcels, m->envelope, m->header, m->body, &parcel);

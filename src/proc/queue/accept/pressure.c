@@ -2,7 +2,7 @@
  * Pressure: when new mail must be deferred (452 before DATA), and why. Every smtpd is told when
  * that changes, and a commit that was under way is answered accordingly.
  */
-#include "proc/queue/accept/peer.h"
+#include "proc/queue/accept/pressure.h"
 
 #include "base/log.h"
 #include <stdio.h>
@@ -32,7 +32,7 @@ void pressure_tell(struct queue *q, struct queue_peer *peer)
 {
     struct ipc_message m = {
         .type = IPC_PRESSURE,
-        .pressure = {.defer = q->pressure.defer, .text = span_from_cstr(q->pressure.text)}};
+        .pressure = {.defer = q->pressure->defer, .text = span_from_cstr(q->pressure->text)}};
 
     ipc_notify(peer->channel, &m); /* without credit: its commits are answered the same way */
 }
@@ -41,10 +41,10 @@ void pressure_update(struct queue *q)
 {
     const char *why = reason(q);
 
-    if (q->pressure.defer == (why != NULL) && (!why || strcmp(why, q->pressure.text) == 0))
+    if (q->pressure->defer == (why != NULL) && (!why || strcmp(why, q->pressure->text) == 0))
         return;
-    q->pressure.defer = why != NULL;
-    snprintf(q->pressure.text, sizeof(q->pressure.text), "%s", why ? why : "");
+    q->pressure->defer = why != NULL;
+    snprintf(q->pressure->text, sizeof(q->pressure->text), "%s", why ? why : "");
     if (why)
         log_warn("new mail is deferred: %s", why);
     else

@@ -2,9 +2,10 @@
  * What smtpd has for the book: refusals. A taken-over or flooded smtpd must own neither the disk
  * nor the book, so what comes too fast is only counted, and the count is booked.
  */
-#include "proc/queue/accept/peer.h"
+#include "proc/queue/accept/refusals.h"
 
 #include "base/clock.h"
+#include "mail/event.h"
 #include <errno.h>
 
 static bool has_token(struct queue_peer *peer, size_t bytes)
@@ -62,9 +63,9 @@ static int clean(struct queue *q, struct span bytes, struct buffer *out)
 
 static void drop(struct queue *q)
 {
-    if (q->events.unbooked++ == 0)
-        q->events.first_us = clock_wall_us();
-    q->events.dropped++;
+    if (q->events->unbooked++ == 0)
+        q->events->first_us = clock_wall_us();
+    q->events->dropped++;
 }
 
 void events_take(struct queue_peer *peer, const struct ipc_arrival *arrival)
@@ -75,7 +76,7 @@ void events_take(struct queue_peer *peer, const struct ipc_arrival *arrival)
 
     if (has_token(peer, bytes.size) && clean(q, bytes, &wire) == 0 &&
         spool_event(q->spool, buffer_span(&wire), NULL, NULL) == 0) {
-        q->events.booked++;
+        q->events->booked++;
         committer_kick(&q->committer);
     } else {
         drop(q);
@@ -86,20 +87,20 @@ void events_take(struct queue_peer *peer, const struct ipc_arrival *arrival)
 void events_tick(struct queue *q)
 {
     struct event event = {.kind = EVENT_REFUSED,
-                          .time_us = q->events.first_us,
+                          .time_us = q->events->first_us,
                           .until_us = clock_wall_us(),
-                          .count = q->events.unbooked,
+                          .count = q->events->unbooked,
                           .recipient_index = EVENT_NO_RECIPIENT,
                           .actor_uid = EVENT_NO_ACTOR,
                           .reply = SPAN("refusals that came too fast to be booked one by one")};
     struct buffer wire = BUFFER_LIMITED(SPOOL_EVENT_MAX);
 
-    if (!q->events.unbooked)
+    if (!q->events->unbooked)
         return;
     if (queue_random(&q->random, event.key, sizeof(event.key)) == 0 &&
         codec_encode(&event_codec, &event, &wire) == 0 &&
         spool_event(q->spool, buffer_span(&wire), NULL, NULL) == 0) {
-        q->events.unbooked = 0;
+        q->events->unbooked = 0;
         committer_kick(&q->committer);
     }
     buffer_done(&wire);

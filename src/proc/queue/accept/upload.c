@@ -3,7 +3,7 @@
  * given back) when the spool can have more; the message's seal waits for the disk. What the spool
  * has no room for waits here; the credit that its smtpd doesn't get back bounds that.
  */
-#include "proc/queue/accept/peer.h"
+#include "proc/queue/accept/upload.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,6 +5,8 @@
  */
 #include "proc/queue/carry/carrier.h"
 
+#include "proc/queue/carry/kick.h"
+#include "proc/queue/carry/lane.h"
 #include "proc/queue/queue.h"
 
 static void on_credit(struct ipc_waiter *waiter);

@@ -22,9 +22,6 @@ struct carrier_user {
     void (*wanted)(struct carrier *carrier, uint64_t number);
 };
 
-/* Jobs under way. Those of the mailbox wait for the disk, those of smtp for strangers far away. */
-enum { MAILBOX_JOBS_MAX = 1024, SMTP_JOBS_MAX = 4096 };
-
 struct carrier {
     struct queue *queue;
     unsigned lane;

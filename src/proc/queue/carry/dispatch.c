@@ -3,8 +3,14 @@
  * take it, jobs are started; at the end of a turn, so that what a whole group added goes out in one
  * write.
  */
+#include "proc/queue/carry/dispatch.h"
 #include "proc/queue/carry/job.h"
+#include "proc/queue/carry/kick.h"
+#include "proc/queue/carry/lane.h"
+#include "proc/queue/returns/return.h"
+#include "proc/queue/route.h"
 
+#include "proc/queue/carry/carriers.h"
 #include <errno.h>
 
 static void find_route(const struct queue *q, const struct spool_recipient *r, struct route *out)
@@ -69,7 +75,7 @@ static unsigned open_lanes(const struct queue *q)
     unsigned lanes = 0;
 
     for (unsigned i = 0; i < CARRIERS && !q->closing; i++)
-        if (carrier_is_open(&q->dispatch.carriers[i]))
+        if (carrier_is_open(&q->dispatch->carriers[i]))
             lanes |= 1u << i;
     if (!q->closing && returns_are_open(q))
         lanes |= 1u << LANE_RETURN;
@@ -78,7 +84,7 @@ static unsigned open_lanes(const struct queue *q)
 
 static void on_kick(struct io_deferred *deferred)
 {
-    struct queue *q = CONTAINER_OF(deferred, struct queue, dispatch.kick);
+    struct queue *q = CONTAINER_OF(deferred, struct queue, dispatch_kick);
     int64_t now_ms = io_loop_now_ms(q->loop);
     uint32_t item;
 
@@ -86,9 +92,9 @@ static void on_kick(struct io_deferred *deferred)
         start_one(q, item);
     int64_t next_ms = sched_next_ms(q->sched, open_lanes(q));
     if (next_ms == INT64_MAX || next_ms <= now_ms)
-        io_timer_clear(q->dispatch.timer); /* an outcome, a peer or credit kicks again */
+        io_timer_clear(q->dispatch->timer); /* an outcome, a peer or credit kicks again */
     else
-        io_timer_set(q->dispatch.timer, next_ms - now_ms);
+        io_timer_set(q->dispatch->timer, next_ms - now_ms);
 }
 
 static void on_timer(void *arg)
@@ -101,7 +107,7 @@ uint32_t dispatch_job_count(const struct queue *q)
     uint32_t count = 0;
 
     for (unsigned i = 0; i < CARRIERS; i++)
-        count += q->dispatch.carriers[i].job_count;
+        count += q->dispatch->carriers[i].job_count;
     return count;
 }
 
@@ -109,14 +115,14 @@ int dispatch_connect(struct queue *q, unsigned carrier, int fd)
 {
     if (carrier >= CARRIERS)
         return -EINVAL;
-    return carrier_connect(&q->dispatch.carriers[carrier], fd);
+    return carrier_connect(&q->dispatch->carriers[carrier], fd);
 }
 
 int dispatch_init(struct queue *q)
 {
-    struct dispatch *d = &q->dispatch;
+    struct dispatch *d = q->dispatch;
 
-    d->kick.fn = on_kick;
+    q->dispatch_kick.fn = on_kick;
     for (unsigned i = 0; i < CARRIERS; i++)
         carrier_init(&d->carriers[i], q, i, &job_user);
     return io_timer_new(q->loop, on_timer, q, &d->timer);
@@ -125,16 +131,16 @@ int dispatch_init(struct queue *q)
 void dispatch_abandon(struct queue *q)
 {
     for (unsigned i = 0; i < CARRIERS; i++)
-        carrier_abandon(&q->dispatch.carriers[i]);
+        carrier_abandon(&q->dispatch->carriers[i]);
 }
 
 void dispatch_done(struct queue *q)
 {
-    struct dispatch *d = &q->dispatch;
+    struct dispatch *d = q->dispatch;
 
     if (!d->timer)
         return;
     dispatch_abandon(q);
-    io_defer_cancel(&d->kick);
+    io_defer_cancel(&q->dispatch_kick);
     io_timer_free(d->timer);
 }

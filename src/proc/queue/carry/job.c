@@ -7,7 +7,9 @@
 
 #include "base/log.h"
 #include "mail/dsn.h"
+#include "proc/queue/carry/carriers.h"
 #include "proc/queue/carry/kick.h"
+#include "proc/queue/carry/outcome.h"
 #include "proc/queue/returns/wish.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -15,27 +17,15 @@
 
 static void on_result(struct ipc_call *call, const struct ipc_message *reply);
 static void on_chunk_taken(struct ipc_call *call, const struct ipc_message *reply);
-static void on_loaded(struct job *job);
-static void on_chunk_read(struct job *job);
+static void on_loaded(struct job_load *load);
+static void on_chunk_read(struct job_load *load);
 static void lose(struct job *job);
-
-/* What was read from disk is of no more use. */
-static void unload(struct job *job)
-{
-    if (job->reader)
-        spool_reader_close(job->queue->spool, job->reader);
-    free(job->header);
-    free(job->chunk);
-    job->reader = NULL;
-    job->stored = NULL;
-    job->header = job->chunk = NULL;
-}
 
 static void job_free(struct job *job)
 {
     struct queue *q = job->queue;
 
-    if (job->reading) {
+    if (job->disk.reading) {
         job->over = true;
         return;
     }
@@ -45,7 +35,7 @@ static void job_free(struct job *job)
     job->carrier->inline_bytes -= job->inline_bytes;
     ipc_call_cancel(&job->call);
     ipc_call_cancel(&job->chunk_call);
-    unload(job);
+    job_unload(&job->disk, job->queue);
     free(job);
     dispatch_kick(q);
 }
@@ -63,15 +53,16 @@ static void move_to(struct job *job, struct list *list, enum job_state state)
 static const struct envelope_recipient *recipient_of(const struct job *job,
                                                      const struct parcel *parcel, uint32_t index)
 {
-    return parcel ? parcel_recipient(parcel, index) : spool_stored_recipient(job->stored, index);
+    return parcel ? parcel_recipient(parcel, index)
+                  : spool_stored_recipient(job->disk.stored, index);
 }
 
 static struct wish_source source_of(const struct job *job, const struct parcel *parcel)
 {
     if (parcel)
         return (struct wish_source){&parcel->envelope, parcel->expansions, parcel->expansion_count};
-    return (struct wish_source){&job->stored->envelope, job->stored->expansions,
-                                job->stored->expansion_count};
+    return (struct wish_source){&job->disk.stored->envelope, job->disk.stored->expansions,
+                                job->disk.stored->expansion_count};
 }
 
 static int fill_recipients(struct job *job, const struct parcel *parcel, struct arena *arena,
@@ -99,13 +90,14 @@ static int fill_recipients(struct job *job, const struct parcel *parcel, struct 
 
 static bool is_streamed(const struct job *job)
 {
-    return job->stored && job->stored->body_bytes > IPC_CHUNK_MAX;
+    return job->disk.stored && job->disk.stored->body_bytes > IPC_CHUNK_MAX;
 }
 
 static struct span next_piece(const struct job *job)
 {
-    return span_first(span_of(job->chunk + job->chunk_at, job->chunk_size - job->chunk_at),
-                      IPC_CHUNK_MAX);
+    return span_first(
+        span_of(job->disk.chunk + job->disk.chunk_at, job->disk.chunk_size - job->disk.chunk_at),
+        IPC_CHUNK_MAX);
 }
 
 /* Sends the job, `offered` without its body; its call holds no pointer into parcel or stored
@@ -113,7 +105,7 @@ static struct span next_piece(const struct job *job)
 static int send_job(struct job *job, const struct parcel *parcel, bool offered)
 {
     struct ipc_job_recipient recipients[JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
-    const struct envelope *e = parcel ? &parcel->envelope : &job->stored->envelope;
+    const struct envelope *e = parcel ? &parcel->envelope : &job->disk.stored->envelope;
     struct ipc_message m = {.type = IPC_JOB};
     struct ipc_job *wire = &m.job;
     struct arena arena = ARENA_INIT;
@@ -139,8 +131,8 @@ static int send_job(struct job *job, const struct parcel *parcel, bool offered)
         wire->body = offered ? SPAN("") : parcel->body;
         wire->size_bytes = parcel->body.size;
     } else {
-        wire->header = span_of(job->header, job->stored->header_bytes);
-        wire->size_bytes = job->stored->body_bytes;
+        wire->header = span_of(job->disk.header, job->disk.stored->header_bytes);
+        wire->size_bytes = job->disk.stored->body_bytes;
         if (!offered && !is_streamed(job))
             wire->body = next_piece(job);
     }
@@ -167,12 +159,12 @@ static void fail(struct job *job, int error)
  * takes it. */
 static void go_ahead(struct job *job, size_t sent)
 {
-    job->chunk_at += sent;
-    job->body_at += sent;
-    if (job->chunk_at < job->chunk_size)
+    job->disk.chunk_at += sent;
+    job->disk.body_at += sent;
+    if (job->disk.chunk_at < job->disk.chunk_size)
         job->chunk_ready = true;
-    else if (job->body_at < job->stored->body_bytes)
-        job_read_chunk(job, on_chunk_read);
+    else if (job->disk.body_at < job->disk.stored->body_bytes)
+        job_load_chunk(&job->disk, job->queue, on_chunk_read);
 }
 
 static void send_bytes(struct job *job, struct span bytes)
@@ -184,14 +176,14 @@ static void send_bytes(struct job *job, struct span bytes)
     job->chunk_ready = false;
     if (r == -EAGAIN)
         move_to(job, &job->carrier->blocked, JOB_RUNNING);
-    else if (r == 0 && job->stored && !job->error)
+    else if (r == 0 && job->disk.stored && !job->disk.error)
         go_ahead(job, bytes.size);
 }
 
 /* When it can't be read an empty one lets the carrier drop the job. */
 static void send_chunk(struct job *job)
 {
-    send_bytes(job, job->error ? SPAN("") : next_piece(job));
+    send_bytes(job, job->disk.error ? SPAN("") : next_piece(job));
 }
 
 /* The bytes of its body that go at once, when they may. */
@@ -213,7 +205,7 @@ static void is_sent(struct job *job, uint32_t bytes)
     if (is_streamed(job))
         send_chunk(job);
     else
-        unload(job);
+        job_unload(&job->disk, job->queue);
 }
 
 static void send_whole(struct job *job, const struct parcel *parcel)
@@ -231,7 +223,7 @@ static void send_whole(struct job *job, const struct parcel *parcel)
         fail(job, r);
     } else if (offered) {
         move_to(job, &c->jobs, JOB_OFFERED);
-        unload(job);
+        job_unload(&job->disk, job->queue);
     } else {
         is_sent(job, bytes);
     }
@@ -258,9 +250,9 @@ static void send_read(struct job *job)
 static void read_it(struct job *job)
 {
     move_to(job, &job->carrier->jobs, JOB_LOADING);
-    int r = job_load(job, on_loaded);
+    int r = job_load(&job->disk, job->queue, job->message, on_loaded);
     if (r < 0 && ipc_call_is_pending(&job->call)) {
-        job->error = r;
+        job->disk.error = r;
         send_read(job);
     } else if (r < 0) {
         fail(job, r);
@@ -269,9 +261,9 @@ static void read_it(struct job *job)
 
 static void begin(struct job *job)
 {
-    const struct parcel *parcel = job->stored ? NULL : parcel_of(job);
+    const struct parcel *parcel = job->disk.stored ? NULL : parcel_of(job);
 
-    if (job->stored || parcel)
+    if (job->disk.stored || parcel)
         send_whole(job, parcel);
     else
         read_it(job);
@@ -279,9 +271,9 @@ static void begin(struct job *job)
 
 static void give_body(struct job *job)
 {
-    const struct parcel *parcel = job->stored ? NULL : parcel_of(job);
+    const struct parcel *parcel = job->disk.stored ? NULL : parcel_of(job);
 
-    if (job->stored) {
+    if (job->disk.stored) {
         send_read(job);
     } else if (parcel) {
         move_to(job, &job->carrier->jobs, JOB_RUNNING);
@@ -301,13 +293,13 @@ int job_start(struct queue *q, const struct route *route, const struct job_item 
         return -ENOMEM;
     job->queue = q;
     job->message = spool_recipient_message(items[0].recipient);
-    job->number = ++q->dispatch.last_number;
+    job->number = ++q->dispatch->last_number;
     job->count = count;
     memcpy(job->items, items, count * sizeof(*items));
     job->next_hop = span_of((char *)&job->items[count], hop);
     if (hop)
         memcpy(&job->items[count], route->next_hop.data, hop);
-    job->carrier = &q->dispatch.carriers[lane_of(route)];
+    job->carrier = &q->dispatch->carriers[lane_of(route)];
     job->carrier->job_count++;
     list_append(numbers_list(&job->carrier->numbered, job->number), &job->by_number);
     begin(job);
@@ -324,11 +316,17 @@ static void on_retry(struct list *link)
         begin(job);
 }
 
+static void tell_outcome(struct job *job, const struct ipc_job_result *result)
+{
+    outcome_take(job->queue, job->carrier, job->items, job->count, result,
+                 job->state == JOB_RUNNING);
+}
+
 static void lose(struct job *job)
 {
     if (job->over)
         return;
-    outcome_take(job, NULL, job->state == JOB_RUNNING);
+    tell_outcome(job, NULL);
     job_free(job);
 }
 
@@ -357,24 +355,28 @@ static void on_result(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct job *job = CONTAINER_OF(call, struct job, call);
 
-    outcome_take(job, reply ? &reply->job_result : NULL, job->state == JOB_RUNNING);
+    tell_outcome(job, reply ? &reply->job_result : NULL);
     job_free(job);
 }
 
-static void on_loaded(struct job *job)
+static void on_loaded(struct job_load *load)
 {
+    struct job *job = CONTAINER_OF(load, struct job, disk);
+
     if (job->over)
         job_free(job);
     else if (ipc_call_is_pending(&job->call))
         send_read(job);
-    else if (job->error)
-        fail(job, job->error);
+    else if (job->disk.error)
+        fail(job, job->disk.error);
     else
         send_whole(job, NULL);
 }
 
-static void on_chunk_read(struct job *job)
+static void on_chunk_read(struct job_load *load)
 {
+    struct job *job = CONTAINER_OF(load, struct job, disk);
+
     job->chunk_ready = true;
     if (job->over)
         job_free(job);

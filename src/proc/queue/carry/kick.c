@@ -5,5 +5,5 @@
 void dispatch_kick(struct queue *q)
 {
     if (!q->closing) /* then no job is started, and nothing may be left on the loop */
-        io_defer_late(q->loop, &q->dispatch.kick); /* who sent it gets his reply first */
+        io_defer_late(q->loop, &q->dispatch_kick); /* who sent it gets his reply first */
 }

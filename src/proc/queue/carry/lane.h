@@ -14,6 +14,9 @@ enum {
     LANE_RETURN = CARRIERS, /* no process: what an administrator sends back */
 };
 
+/* Jobs under way. Those of the mailbox wait for the disk, those of smtp for strangers far away. */
+enum { MAILBOX_JOBS_MAX = 1024, SMTP_JOBS_MAX = 4096 };
+
 /* Who carries on this way. Always the same for one next hop, so that its connections are used
  * again. */
 unsigned lane_of(const struct route *route);

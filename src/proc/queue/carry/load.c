@@ -1,5 +1,5 @@
 /* Reading stored messages for jobs, on threads. */
-#include "proc/queue/carry/job.h"
+#include "proc/queue/carry/load.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,10 +8,10 @@
 enum { HEADER_MAX = 64 * 1024, CHUNK_MAX = 256 * 1024 };
 
 /* Reads exactly `size` bytes at `offset`. On a thread. */
-static int read_all(struct job *job, uint64_t offset, char *to, size_t size)
+static int read_all(struct job_load *l, uint64_t offset, char *to, size_t size)
 {
     for (size_t done = 0; done < size;) {
-        ssize_t r = spool_reader_read(job->reader, offset + done, to + done, size - done);
+        ssize_t r = spool_reader_read(l->reader, offset + done, to + done, size - done);
         if (r <= 0)
             return r < 0 ? (int)r : -EBADMSG;
         done += (size_t)r;
@@ -19,71 +19,84 @@ static int read_all(struct job *job, uint64_t offset, char *to, size_t size)
     return 0;
 }
 
-static int read_chunk(struct job *job)
+static int read_chunk(struct job_load *l)
 {
-    uint64_t left = job->stored->body_bytes - job->body_at;
+    uint64_t left = l->stored->body_bytes - l->body_at;
 
-    job->chunk_at = 0;
-    job->chunk_size = left < CHUNK_MAX ? (size_t)left : CHUNK_MAX;
-    return read_all(job, job->stored->header_bytes + job->body_at, job->chunk, job->chunk_size);
+    l->chunk_at = 0;
+    l->chunk_size = left < CHUNK_MAX ? (size_t)left : CHUNK_MAX;
+    return read_all(l, l->stored->header_bytes + l->body_at, l->chunk, l->chunk_size);
 }
 
-static int load(struct job *job)
+static int load(struct job_load *l)
 {
-    int r = spool_reader_load(job->reader, &job->stored);
+    int r = spool_reader_load(l->reader, &l->stored);
 
     if (r < 0)
         return r;
-    if (job->stored->header_bytes > HEADER_MAX)
+    if (l->stored->header_bytes > HEADER_MAX)
         return -EBADMSG;
-    job->header = malloc(HEADER_MAX);
-    uint64_t body = job->stored->body_bytes;
-    job->chunk = spool_memory(body < CHUNK_MAX ? (size_t)body + 1 : CHUNK_MAX);
-    if (!job->header || !job->chunk)
+    l->header = malloc(HEADER_MAX);
+    uint64_t body = l->stored->body_bytes;
+    l->chunk = spool_memory(body < CHUNK_MAX ? (size_t)body + 1 : CHUNK_MAX);
+    if (!l->header || !l->chunk)
         return -ENOMEM;
-    r = read_all(job, 0, job->header, (size_t)job->stored->header_bytes);
-    return r < 0 ? r : read_chunk(job);
+    r = read_all(l, 0, l->header, (size_t)l->stored->header_bytes);
+    return r < 0 ? r : read_chunk(l);
 }
 
 static void run_load(struct io_job *io)
 {
-    struct job *job = CONTAINER_OF(io, struct job, io);
-    job->error = load(job);
+    struct job_load *l = CONTAINER_OF(io, struct job_load, io);
+    l->error = load(l);
 }
 
 static void run_read(struct io_job *io)
 {
-    struct job *job = CONTAINER_OF(io, struct job, io);
-    job->error = read_chunk(job);
+    struct job_load *l = CONTAINER_OF(io, struct job_load, io);
+    l->error = read_chunk(l);
 }
 
 static void on_read(struct io_job *io)
 {
-    struct job *job = CONTAINER_OF(io, struct job, io);
+    struct job_load *l = CONTAINER_OF(io, struct job_load, io);
 
-    job->reading = false;
-    job->read_done(job);
+    l->reading = false;
+    l->done(l);
 }
 
-static void submit(struct job *job, void (*run)(struct io_job *), void (*done)(struct job *))
+static void submit(struct job_load *l, struct queue *q, void (*run)(struct io_job *),
+                   void (*done)(struct job_load *load))
 {
-    job->io.run = run;
-    job->io.done = on_read;
-    job->read_done = done;
-    job->reading = true;
-    io_pool_submit(job->queue->work_pool, &job->io);
+    l->io.run = run;
+    l->io.done = on_read;
+    l->done = done;
+    l->reading = true;
+    io_pool_submit(q->work_pool, &l->io);
 }
 
-int job_load(struct job *job, void (*done)(struct job *job))
+int job_load(struct job_load *l, struct queue *q, struct spool_message *message,
+             void (*done)(struct job_load *load))
 {
-    int r = spool_reader_open(job->queue->spool, job->message, &job->reader);
+    int r = spool_reader_open(q->spool, message, &l->reader);
 
     if (r == 0)
-        submit(job, run_load, done);
+        submit(l, q, run_load, done);
     return r;
 }
 
-void job_read_chunk(struct job *job, void (*done)(struct job *job))
+void job_load_chunk(struct job_load *l, struct queue *q, void (*done)(struct job_load *load))
 {
-    submit(job, run_read, done);
+    submit(l, q, run_read, done);
+}
+
+void job_unload(struct job_load *l, struct queue *q)
+{
+    if (l->reader)
+        spool_reader_close(q->spool, l->reader);
+    free(l->header);
+    free(l->chunk);
+    l->reader = NULL;
+    l->stored = NULL;
+    l->header = l->chunk = NULL;
 }

@@ -4,11 +4,15 @@
  *
  * A recipient that failed for good, or whose time is up, goes back to its sender (return.h).
  */
-#include "proc/queue/carry/job.h"
+#include "proc/queue/carry/outcome.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "dns/ip.h"
+#include "proc/queue/carry/carriers.h"
+#include "proc/queue/carry/settle.h"
+#include "proc/queue/returns/return.h"
+#include "proc/queue/schedule.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -101,7 +105,7 @@ static void take_delivered(struct queue *q, struct outcomes *o, const struct job
     struct spool_status *s =
         add(o, item->recipient, here ? SPOOL_OUTCOME_DELIVERED : SPOOL_OUTCOME_RELAYED);
 
-    *(here ? &q->dispatch.delivered : &q->dispatch.relayed) += 1;
+    *(here ? &q->dispatch->delivered : &q->dispatch->relayed) += 1;
     describe_all(q, o, s, from);
     /* RFC 3461 5.2.2 c: a station that offers DSN sends the receipt itself. */
     if (item->wants_receipt && !from->knows_wish) {
@@ -119,7 +123,7 @@ static void take_delivered(struct queue *q, struct outcomes *o, const struct job
 static void take_failed(struct queue *q, struct outcomes *o, const struct job_item *item,
                         const struct ipc_job_outcome *from)
 {
-    q->dispatch.refused++;
+    q->dispatch->refused++;
     sched_outcome(q->sched, item->item, SCHED_RESULT_REFUSED, from->text, io_loop_now_ms(q->loop),
                   NULL);
     struct spool_status cause = {.recipient = item->recipient->index,
@@ -137,7 +141,8 @@ static void take_open(struct queue *q, struct outcomes *o, const struct job_item
         from->scope == IPC_SCOPE_DESTINATION ? SCHED_RESULT_DESTINATION : SCHED_RESULT_RECIPIENT;
     int64_t due_ms = 0;
 
-    *(from->outcome == IPC_OUTCOME_UNCERTAIN ? &q->dispatch.uncertain : &q->dispatch.deferred) += 1;
+    *(from->outcome == IPC_OUTCOME_UNCERTAIN ? &q->dispatch->uncertain : &q->dispatch->deferred) +=
+        1;
     enum sched_verdict verdict =
         sched_outcome(q->sched, item->item, result, from->text, io_loop_now_ms(q->loop), &due_ms);
     add_verdict(q, o, item, verdict, due_ms, from);
@@ -148,7 +153,7 @@ static void take_lost(struct queue *q, struct outcomes *o, const struct job_item
 {
     int64_t due_ms = 0;
 
-    q->dispatch.lost++;
+    q->dispatch->lost++;
     enum sched_verdict verdict = sched_outcome(q->sched, item->item, SCHED_RESULT_LOST, SPAN(""),
                                                io_loop_now_ms(q->loop), &due_ms);
     if (sent) {
@@ -192,7 +197,7 @@ static void add_doubt(struct queue *q, struct outcomes *o, const struct spool_re
 {
     struct spool_status *s = add(o, r, SPOOL_OUTCOME_UNCERTAIN);
 
-    q->dispatch.uncertain++;
+    q->dispatch->uncertain++;
     s->attempts = r->attempts;
     s->next_attempt_us = s->time_us;
     s->detail =
@@ -217,20 +222,20 @@ static void take_one(struct queue *q, struct outcomes *o, const struct job_item 
         take_open(q, o, item, from);
 }
 
-void outcome_take(struct job *job, const struct ipc_job_result *result, bool sent)
+void outcome_take(struct queue *q, const struct carrier *carrier, const struct job_item *items,
+                  uint32_t count, const struct ipc_job_result *result, bool sent)
 {
     struct outcomes outcomes __attribute__((uninitialized));
 
     outcomes.count = 0;
-    outcomes.carrier = job->carrier;
+    outcomes.carrier = carrier;
     if (result)
-        sched_group(job->queue->sched, job->items[0].item, result->mx_set);
-    for (uint32_t i = 0; i < job->count; i++)
-        take_one(job->queue, &outcomes, &job->items[i],
-                 find(result, job->items[i].recipient->index, i), sent);
+        sched_group(q->sched, items[0].item, result->mx_set);
+    for (uint32_t i = 0; i < count; i++)
+        take_one(q, &outcomes, &items[i], find(result, items[i].recipient->index, i), sent);
     if (outcomes.count)
-        settle(job->queue, job->message, outcomes.statuses, outcomes.count);
-    outcome_expired(job->queue);
+        settle(q, spool_recipient_message(items[0].recipient), outcomes.statuses, outcomes.count);
+    outcome_expired(q);
 }
 
 void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why)

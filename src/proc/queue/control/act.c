@@ -7,12 +7,14 @@
  * Who is to be removed, returned or rerouted is kept from being attempted from the start, and goes
  * its new way when that is sealed; when the disk refuses it, it waits as before.
  */
-#include "proc/queue/control/control.h"
+#include "proc/queue/control/client.h"
 
 #include "base/clock.h"
 #include "conf/next_hop.h"
+#include "proc/queue/carry/kick.h"
 #include "proc/queue/control/walk.h"
 #include "proc/queue/route.h"
+#include "proc/queue/schedule.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

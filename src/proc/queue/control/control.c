@@ -6,6 +6,8 @@
 #include "proc/queue/control/control.h"
 
 #include "base/log.h"
+#include "proc/queue/control/client.h"
+#include "proc/queue/feed.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>

@@ -2,11 +2,14 @@
  * Listings of what waits. While the client prints a page the next one is made, so that a long
  * listing is as fast as the slower of the two.
  */
-#include "proc/queue/control/control.h"
+#include "proc/queue/control/client.h"
 
 #include "base/clock.h"
+#include "proc/queue/carry/carriers.h"
+#include "proc/queue/carry/lane.h"
 #include "proc/queue/control/walk.h"
 #include "proc/queue/route.h"
+#include "proc/queue/schedule.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -36,7 +39,7 @@ static uint8_t wait_of(const struct queue *q, struct span domain, const struct s
     route_find(q->conf, domain, &route);
     if (route.way == ROUTE_RETURN)
         return IPC_WAIT_RETURN;
-    if (e->wait == SCHED_WAIT_TURN && e->lane < CARRIERS && !q->dispatch.carriers[e->lane].channel)
+    if (e->wait == SCHED_WAIT_TURN && e->lane < CARRIERS && !q->dispatch->carriers[e->lane].channel)
         return IPC_WAIT_CARRIER;
     return (uint8_t)e->wait;
 }

@@ -3,9 +3,11 @@
  * configuration which way each of those goes, and smtp what the DNS says about it. Nothing is sent
  * and nothing is booked.
  */
-#include "proc/queue/control/control.h"
+#include "proc/queue/control/client.h"
 
 #include "mail/address.h"
+#include "proc/queue/carry/carriers.h"
+#include "proc/queue/carry/lane.h"
 #include "proc/queue/route.h"
 #include <errno.h>
 #include <stdio.h>
@@ -81,7 +83,7 @@ static void on_routed(struct ipc_call *call, const struct ipc_message *reply)
 static void ask_smtp(struct inquiry *q, const struct route *route, struct ipc_route_way *way)
 {
     struct queue *queue = q->client->queue;
-    struct ipc_channel *smtp = queue->dispatch.carriers[lane_of(route)].channel;
+    struct ipc_channel *smtp = queue->dispatch->carriers[lane_of(route)].channel;
     struct ipc_message m = {.type = IPC_ROUTE, .route.next_hop = route->next_hop};
 
     way->text = smtp ? SPAN("not asked: there are too many ways\n")

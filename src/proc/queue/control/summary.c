@@ -2,10 +2,12 @@
  * The summary by destination and age. Walks all messages, a slice a turn, so that a million of them
  * hold up nobody.
  */
-#include "proc/queue/control/control.h"
+#include "proc/queue/control/client.h"
 
 #include "base/clock.h"
+#include "proc/queue/carry/lane.h"
 #include "proc/queue/route.h"
+#include "proc/queue/schedule.h"
 #include <errno.h>
 #include <stdlib.h>
 

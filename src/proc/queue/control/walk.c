@@ -6,6 +6,7 @@
 #include "proc/queue/control/walk.h"
 
 #include "proc/queue/route.h"
+#include "proc/queue/schedule.h"
 #include <errno.h>
 #include <stdlib.h>
 

@@ -3,6 +3,9 @@
 
 #include "base/clock.h"
 #include "mail/dsn.h"
+#include "mail/event.h"
+#include "proc/queue/carry/settle.h"
+#include "proc/queue/schedule.h"
 #include <stdio.h>
 
 /* Its row, as long as it still waits for us: nobody released or removed it. */
@@ -109,7 +112,7 @@ static void book_receipt(struct undelivered *u, uint32_t recipient)
 
 void undelivered_told(struct undelivered *u)
 {
-    struct returns *returns = &u->queue->returns;
+    struct returns *returns = u->queue->returns;
 
     if (u->kind == REPORT_FAILED) {
         returns->returned += u->count;
@@ -134,7 +137,7 @@ void undelivered_untold(struct undelivered *u, const char *why)
 
     u->report_text[0] = '\0';
     if (u->kind == REPORT_FAILED) {
-        u->queue->returns.double_bounces += u->count;
+        u->queue->returns->double_bounces += u->count;
         snprintf(text, sizeof(text), "double bounce: %s", why);
         settle_all(u, SPOOL_OUTCOME_DISCARDED, text);
     } else if (u->kind == REPORT_DELAYED) {

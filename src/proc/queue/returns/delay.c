@@ -2,10 +2,13 @@
  * Notices of delay: once a second a part of all that waits is looked at, so that all of it is
  * within a minute; whoever has waited too long is told, once for each recipient.
  */
-#include "proc/queue/returns/undelivered.h"
+#include "proc/queue/returns/delay.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "mail/event.h"
+#include "proc/queue/returns/undelivered.h"
+#include "proc/queue/schedule.h"
 
 enum {
     PARTS = 60,
@@ -73,7 +76,7 @@ static void tell(struct queue *q, struct spool_message *message)
     if (u && !u->count)
         undelivered_free(u);
     else if (u)
-        io_defer(q->loop, &q->returns.kick);
+        io_defer(q->loop, &q->returns->kick);
 }
 
 static void look_at(void *arg, struct spool_message *message)
@@ -81,7 +84,7 @@ static void look_at(void *arg, struct spool_message *message)
     const struct look *look = arg;
     struct queue *q = look->queue;
 
-    if (message->accepted_us < look->before_us && q->returns.count < OPEN_MAX &&
+    if (message->accepted_us < look->before_us && q->returns->count < OPEN_MAX &&
         !(message->flags & SPOOL_MESSAGE_DAMAGED) &&
         !undelivered_is_open(q, &message->id, REPORT_DELAYED))
         tell(q, message);
@@ -93,9 +96,9 @@ void delay_tick(struct queue *q)
     struct look look = {q, clock_wall_us() - delay_us};
     struct spool_counts counts;
 
-    if (!delay_us || q->closing || !q->returns.report)
+    if (!delay_us || q->closing || !q->returns->report)
         return;
     spool_get_counts(q->spool, &counts); /* the index has at most twice as many places */
-    spool_walk(q->spool, &q->returns.scan, PLACES_MIN + 2 * counts.messages / PARTS, look_at,
+    spool_walk(q->spool, &q->returns->scan, PLACES_MIN + 2 * counts.messages / PARTS, look_at,
                &look);
 }

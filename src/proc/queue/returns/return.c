@@ -2,10 +2,12 @@
  * Gathering: whose report is begun when, and with whom. The rest of its way is load.c's (envelope
  * and header), write.c's (the report) and book.c's (the outcome).
  */
+#include "proc/queue/returns/return.h"
 #include "proc/queue/returns/undelivered.h"
 
 #include "base/log.h"
 #include "mail/dsn.h"
+#include "proc/queue/schedule.h"
 #include <errno.h>
 
 enum {
@@ -17,7 +19,7 @@ enum {
 static struct undelivered *gathering_for(struct queue *q, const struct id *id,
                                          enum report_kind kind)
 {
-    LIST_EACH(&q->returns.open, link)
+    LIST_EACH(&q->returns->open, link)
     {
         struct undelivered *u = CONTAINER_OF(link, struct undelivered, link);
         if (u->state == UNDELIVERED_GATHERING && u->kind == kind && id_equal(&u->id, id) &&
@@ -65,19 +67,19 @@ static void start(struct undelivered *u)
         undelivered_free(u);
         return;
     }
-    if ((u->needs_report && !u->queue->returns.report) ||
+    if ((u->needs_report && !u->queue->returns->report) ||
         undelivered_load(u, undelivered_loaded) < 0)
         undelivered_rest(u);
 }
 
 static void on_kick(struct io_deferred *deferred)
 {
-    struct queue *q = CONTAINER_OF(deferred, struct queue, returns.kick);
+    struct queue *q = CONTAINER_OF(deferred, struct returns, kick)->queue;
 
-    LIST_EACH(&q->returns.open, link)
+    LIST_EACH(&q->returns->open, link)
     {
         struct undelivered *u = CONTAINER_OF(link, struct undelivered, link);
-        if (q->returns.busy >= RETURNS_BUSY_MAX)
+        if (q->returns->busy >= RETURNS_BUSY_MAX)
             return;
         if (u->state == UNDELIVERED_GATHERING)
             start(u);
@@ -88,7 +90,7 @@ static void on_kick(struct io_deferred *deferred)
 
 bool returns_are_open(const struct queue *q)
 {
-    return q->returns.count - q->returns.receipts < OPEN_MAX;
+    return q->returns->count - q->returns->receipts < OPEN_MAX;
 }
 
 void return_to_sender(struct queue *q, struct spool_recipient *recipient,
@@ -103,7 +105,7 @@ void return_to_sender(struct queue *q, struct spool_recipient *recipient,
             undelivered_free(u);
         return;
     }
-    io_defer(q->loop, &q->returns.kick);
+    io_defer(q->loop, &q->returns->kick);
 }
 
 /* The reader is opened at once: the message may go before its turn comes. */
@@ -116,7 +118,7 @@ void return_receipt(struct queue *q, struct spool_message *message, enum report_
                     const struct spool_status *what)
 {
     struct undelivered *u =
-        q->returns.receipts < RECEIPTS_MAX ? gathering_for(q, &message->id, kind) : NULL;
+        q->returns->receipts < RECEIPTS_MAX ? gathering_for(q, &message->id, kind) : NULL;
 
     if (!u || !keep_message(u, message) || undelivered_add(u, what) < 0) {
         log_warn("a receipt was left out: there are too many, or there is no memory");
@@ -124,7 +126,7 @@ void return_receipt(struct queue *q, struct spool_message *message, enum report_
             undelivered_free(u);
         return;
     }
-    io_defer(q->loop, &q->returns.kick);
+    io_defer(q->loop, &q->returns->kick);
 }
 
 void return_expanded(struct queue *q, struct spool_message *message, const struct parcel *parcel)
@@ -150,18 +152,18 @@ void return_expanded(struct queue *q, struct spool_message *message, const struc
 
 void returns_tick(struct queue *q)
 {
-    LIST_EACH(&q->returns.resting, link)
+    LIST_EACH(&q->returns->resting, link)
     undelivered_set_state(CONTAINER_OF(link, struct undelivered, link), UNDELIVERED_GATHERING);
-    if (!q->closing && !list_is_empty(&q->returns.open))
-        io_defer(q->loop, &q->returns.kick);
+    if (!q->closing && !list_is_empty(&q->returns->open))
+        io_defer(q->loop, &q->returns->kick);
 }
 
 static void on_lost(void *owner, struct ipc_channel *channel, int error)
 {
     struct queue *q = owner;
 
-    if (q->returns.report == channel)
-        q->returns.report = NULL;
+    if (q->returns->report == channel)
+        q->returns->report = NULL;
     ipc_channel_free(channel);
 }
 
@@ -169,8 +171,8 @@ static const struct ipc_role report_role = {.peer_name = "report", .lost = on_lo
 
 int returns_report(struct queue *q, int fd)
 {
-    struct ipc_channel *old = q->returns.report;
-    int r = ipc_channel_new(q->loop, fd, &report_role, q, &q->returns.report);
+    struct ipc_channel *old = q->returns->report;
+    int r = ipc_channel_new(q->loop, fd, &report_role, q, &q->returns->report);
 
     if (r == 0)
         ipc_channel_free(old);
@@ -179,20 +181,21 @@ int returns_report(struct queue *q, int fd)
 
 void returns_init(struct queue *q)
 {
-    list_init(&q->returns.open);
-    list_init(&q->returns.resting);
-    q->returns.kick.fn = on_kick;
+    list_init(&q->returns->open);
+    list_init(&q->returns->resting);
+    q->returns->queue = q;
+    q->returns->kick.fn = on_kick;
 }
 
 void returns_done(struct queue *q)
 {
     struct list *link;
-    struct ipc_channel *report = q->returns.report;
+    struct ipc_channel *report = q->returns->report;
 
-    q->returns.report = NULL;
+    q->returns->report = NULL;
     ipc_channel_free(report);
-    while ((link = list_take_first(&q->returns.open)) ||
-           (link = list_take_first(&q->returns.resting)))
+    while ((link = list_take_first(&q->returns->open)) ||
+           (link = list_take_first(&q->returns->resting)))
         undelivered_free(CONTAINER_OF(link, struct undelivered, link));
-    io_defer_cancel(&q->returns.kick);
+    io_defer_cancel(&q->returns->kick);
 }

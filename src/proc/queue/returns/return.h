@@ -20,27 +20,8 @@
  */
 #pragma once
 
-#include "io/pool.h"
-#include "ipc/channel.h"
 #include "mail/report.h"
-#include "spool/spool.h"
-
-struct queue;
-
-enum { RETURNS_BUSY_MAX = 64 }; /* being read, written or kept at the same time */
-
-struct returns {
-    struct list open; /* struct undelivered: all states but RESTING */
-    struct list resting;
-    struct ipc_channel *report; /* NULL: the process isn't there */
-    struct io_deferred kick;
-    struct id_maker ids;
-    uint32_t count, busy;
-    uint32_t receipts;                 /* of these; they keep the process at its end for a while */
-    size_t scan;                       /* of delay.c */
-    uint64_t returned, double_bounces; /* recipients, since the start */
-    uint64_t notified, receipted;
-};
+#include "proc/queue/queue.h"
 
 void returns_init(struct queue *q);
 void returns_done(struct queue *q);
@@ -62,8 +43,4 @@ void return_to_sender(struct queue *q, struct spool_recipient *recipient,
 void return_receipt(struct queue *q, struct spool_message *message, enum report_kind kind,
                     const struct spool_status *what);
 /* A message was accepted: receipts for those that became several. */
-struct parcel;
 void return_expanded(struct queue *q, struct spool_message *message, const struct parcel *parcel);
-
-/* delay.c: whoever has waited too long: looks at a part of all each second. */
-void delay_tick(struct queue *q);

@@ -14,14 +14,14 @@ static void leave_busy(struct undelivered *u)
 {
     if (!is_busy(u->state))
         return;
-    u->queue->returns.busy--;
-    io_defer(u->queue->loop, &u->queue->returns.kick);
+    u->queue->returns->busy--;
+    io_defer(u->queue->loop, &u->queue->returns->kick);
 }
 
 /* The one place where the state changes. */
 void undelivered_set_state(struct undelivered *u, enum undelivered_state state)
 {
-    struct returns *returns = &u->queue->returns;
+    struct returns *returns = u->queue->returns;
 
     returns->busy += is_busy(state);
     leave_busy(u);
@@ -40,8 +40,8 @@ struct undelivered *undelivered_new(struct queue *q, const struct id *id, enum r
     u->id = *id;
     u->kind = kind;
     u->since_ms = io_loop_now_ms(q->loop);
-    q->returns.count++;
-    q->returns.receipts += undelivered_is_receipt(u);
+    q->returns->count++;
+    q->returns->receipts += undelivered_is_receipt(u);
     undelivered_set_state(u, UNDELIVERED_GATHERING);
     return u;
 }
@@ -62,8 +62,8 @@ void undelivered_free(struct undelivered *u)
         spool_reader_close(u->queue->spool, u->reader);
     ipc_call_cancel(&u->call);
     list_remove(&u->link);
-    u->queue->returns.count--;
-    u->queue->returns.receipts -= undelivered_is_receipt(u);
+    u->queue->returns->count--;
+    u->queue->returns->receipts -= undelivered_is_receipt(u);
     arena_done(&u->arena);
     free(u->causes);
     free(u);
@@ -158,5 +158,5 @@ static struct undelivered *find(const struct list *list, const struct id *id, en
 
 bool undelivered_is_open(const struct queue *q, const struct id *id, enum report_kind kind)
 {
-    return find(&q->returns.open, id, kind) || find(&q->returns.resting, id, kind);
+    return find(&q->returns->open, id, kind) || find(&q->returns->resting, id, kind);
 }

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "mail/report.h"
-#include "proc/queue/accept/commit.h"
+#include "proc/queue/returns/returns.h"
 #include "proc/queue/returns/wish.h"
 
 enum undelivered_state {

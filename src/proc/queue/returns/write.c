@@ -3,7 +3,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "proc/queue/accept/commit.h"
 #include "proc/queue/returns/suggest.h"
+#include "proc/queue/route.h"
 #include <errno.h>
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -164,7 +166,7 @@ static void ask_for_report(struct undelivered *u, struct ipc_report_recipient *r
         .type = IPC_REPORT,
         .report = {.kind = (uint8_t)u->kind,
                    .language = (uint8_t)language_of(q, reader_of(u)),
-                   .id = id_make(&q->returns.ids, now_us),
+                   .id = id_make(&q->returns->ids, now_us),
                    .now_us = now_us,
                    .hostname = q->conf->hostname,
                    .postmaster = postmaster_of(u, postmaster),
@@ -184,8 +186,8 @@ static void ask_for_report(struct undelivered *u, struct ipc_report_recipient *r
     id_format(&u->report_id, u->report_text);
     u->call.fn = on_written;
     undelivered_set_state(u, UNDELIVERED_WRITING);
-    u->needs_report = !q->returns.report;
-    if (!q->returns.report || ipc_call(q->returns.report, &u->call, &ask) < 0)
+    u->needs_report = !q->returns->report;
+    if (!q->returns->report || ipc_call(q->returns->report, &u->call, &ask) < 0)
         undelivered_rest(u);
 }
 

@@ -1,5 +1,6 @@
 #include "world.h"
 
+#include "proc/queue/schedule.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -352,7 +353,7 @@ static void reroutes_and_back(void **state)
     reroute.filter.recipient = SPAN("anna@here.example");
     assert_int_equal(act_as(w, reroute).count, 1);
     world_until_delivered(w, 1);
-    assert_int_equal(w->queue.dispatch.delivered, 1);
+    assert_int_equal(w->queue.dispatch->delivered, 1);
     world_free(w);
 }
 

@@ -1,5 +1,7 @@
 #include "world.h"
 
+#include "proc/queue/carry/kick.h"
+#include "proc/queue/schedule.h"
 #include <stdio.h>
 
 static struct world *begin(void)
@@ -104,8 +106,8 @@ static void foreign_mail_waits_for_its_process(void **state)
     world_until_delivered(w, 2);
     assert_string_equal(w->jobs[1].recipients[0], "x@elsewhere.example");
     assert_string_equal(w->jobs[1].next_hop, "mx:elsewhere.example");
-    assert_int_equal(w->queue.dispatch.delivered, 1);
-    assert_int_equal(w->queue.dispatch.relayed, 1);
+    assert_int_equal(w->queue.dispatch->delivered, 1);
+    assert_int_equal(w->queue.dispatch->relayed, 1);
     world_until(w, is_settled, NULL);
     assert_int_equal(counts_of(w).messages, 0);
     world_free(w);
@@ -144,7 +146,7 @@ static void a_lost_reply_is_booked_as_uncertain(void **state)
     struct world_commit c = send_abroad(w, "x@elsewhere.example");
     world_until_jobs(w, 1);
     world_until(w, is_settled, NULL);
-    assert_int_equal(w->queue.dispatch.uncertain, 1);
+    assert_int_equal(w->queue.dispatch->uncertain, 1);
     struct sched_explanation e = explain(w, &c.id);
     assert_int_equal(e.wait, SCHED_WAIT_PAUSE);
     assert_int_equal(e.attempts, 1);
@@ -155,7 +157,7 @@ static void a_lost_reply_is_booked_as_uncertain(void **state)
 
 static bool has_waited(struct world *w, void *arg)
 {
-    return w->queue.dispatch.lost > 0;
+    return w->queue.dispatch->lost > 0;
 }
 
 /* A process that ends, or learns of other routes, gives back what it hasn't begun: nobody's fault.
@@ -171,11 +173,11 @@ static void what_comes_back_untried_is_no_attempt(void **state)
     struct sched_explanation e = explain(w, &c.id);
     assert_int_equal(e.attempts, 0);
     assert_span(e.why, "");
-    assert_int_equal(w->queue.dispatch.deferred + w->queue.dispatch.uncertain, 0);
+    assert_int_equal(w->queue.dispatch->deferred + w->queue.dispatch->uncertain, 0);
     w->mailbox_does = MAILBOX_DELIVERS;
     world_until_jobs(w, 2);
     world_until(w, is_settled, NULL);
-    assert_int_equal(w->queue.dispatch.relayed, 1);
+    assert_int_equal(w->queue.dispatch->relayed, 1);
     world_free(w);
 }
 
@@ -254,7 +256,7 @@ static void silent_stations_fill_no_channel(void **state)
 
 static bool has_lost(struct world *w, void *arg)
 {
-    return w->queue.dispatch.lost == *(uint64_t *)arg && w->queue.settling == 0;
+    return w->queue.dispatch->lost == *(uint64_t *)arg && w->queue.settling == 0;
 }
 
 /* Without its body nothing can have been delivered. */
@@ -289,7 +291,7 @@ static void a_lost_smtp_process_costs_the_mailbox_nothing(void **state)
     world_leave_smtp(w);
     world_rest(w);
     assert_int_equal(dispatch_job_count(&w->queue), 1);
-    assert_int_equal(w->queue.dispatch.lost, 1);
+    assert_int_equal(w->queue.dispatch->lost, 1);
     assert_int_equal(explain(w, &c.id).attempts, 0);
     w->mailbox_does = MAILBOX_DELIVERS;
     world_join_smtp(w);
@@ -300,7 +302,7 @@ static void a_lost_smtp_process_costs_the_mailbox_nothing(void **state)
 
 static bool is_attempted(struct world *w, void *arg)
 {
-    return w->queue.dispatch.deferred == 2 && is_settled(w, NULL);
+    return w->queue.dispatch->deferred == 2 && is_settled(w, NULL);
 }
 
 /* What waits goes the way that the new configuration says, at once; what doesn't change waits on.
@@ -363,8 +365,8 @@ static void a_killed_queue_remembers_and_attempts_again(void **state)
     world_join_smtpd(w);
     world_join_mailbox(w);
     world_until_delivered(w, COUNT - 10);
-    assert_true(w->queue.parcels.misses > 0);                  /* from disk now */
-    assert_int_equal(w->queue.dispatch.uncertain, COUNT - 10); /* some may have been delivered */
+    assert_true(w->queue.parcels.misses > 0);                   /* from disk now */
+    assert_int_equal(w->queue.dispatch->uncertain, COUNT - 10); /* some may have been delivered */
     assert_span(buffer_span(&w->jobs[0].body), "hello\r\n");
     assert_string_equal(w->jobs[0].recipients[0], "bob@here.example");
     world_free(w);
@@ -386,7 +388,7 @@ static void only_what_was_due_at_a_crash_is_uncertain(void **state)
     dispatch_kick(&w->queue);
     world_until_jobs(w, 1);
     world_until(w, is_settled, NULL);
-    assert_int_equal(w->queue.dispatch.uncertain, 0);
+    assert_int_equal(w->queue.dispatch->uncertain, 0);
     world_join_smtpd(w);
     world_send(w, &c, "s@far.example", "x@elsewhere.example", SPAN("hello\r\n"));
     world_until_answered(w, &c);
@@ -395,7 +397,7 @@ static void only_what_was_due_at_a_crash_is_uncertain(void **state)
     world_start(w);
     world_join_smtp(w);
     world_until_delivered(w, 1);
-    assert_int_equal(w->queue.dispatch.uncertain, 0);
+    assert_int_equal(w->queue.dispatch->uncertain, 0);
     world_free(w);
 }
 
@@ -415,7 +417,7 @@ static void a_lost_mailbox_makes_uncertain_and_comes_back(void **state)
     world_join_mailbox(w);
     world_until_delivered(w, 1);
     assert_int_equal(w->job_count, 2);
-    assert_int_equal(w->queue.dispatch.lost, 1);
+    assert_int_equal(w->queue.dispatch->lost, 1);
     world_free(w);
 }
 

@@ -1,7 +1,9 @@
 #include "world.h"
 
 #include "base/clock.h"
-#include "proc/queue/accept/peer.h"
+#include "mail/event.h"
+#include "proc/queue/accept/pressure.h"
+#include "proc/queue/accept/refusals.h"
 #include "spool/follow.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -383,11 +385,11 @@ static void refusals_are_booked_and_a_flood_is_counted(void **state)
     m.event.event = SPAN("rubbish");
     assert_int_equal(ipc_notify(w->smtpd, &m), 0);
     world_rest(w);
-    assert_int_equal(w->queue.events.booked + w->queue.events.dropped, 5001);
-    assert_true(w->queue.events.booked >= 2000);
-    assert_true(w->queue.events.dropped >= 1);
+    assert_int_equal(w->queue.events->booked + w->queue.events->dropped, 5001);
+    assert_true(w->queue.events->booked >= 2000);
+    assert_true(w->queue.events->dropped >= 1);
     events_tick(&w->queue);
-    assert_int_equal(w->queue.events.unbooked, 0);
+    assert_int_equal(w->queue.events->unbooked, 0);
     world_rest(w);
     buffer_done(&wire);
     world_free(w);
@@ -446,7 +448,7 @@ static void what_smtpd_says_of_an_event_is_cut_to_what_it_may_say(void **state)
         buffer_done(&wire);
     }
     world_rest(w);
-    assert_int_equal(w->queue.events.booked, ARRAY_SIZE(cases));
+    assert_int_equal(w->queue.events->booked, ARRAY_SIZE(cases));
     struct spool_follower *f = follow(w);
     struct arena arena = ARENA_INIT;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -487,8 +489,8 @@ static void events_have_a_budget_of_bytes(void **state)
     world_rest(w);
     uint64_t seconds = (uint64_t)(io_loop_now_ms(w->loop) / 1000 - first + 1);
     uint64_t most = PEER_EVENT_BYTES_PER_SECOND / wire.size;
-    assert_int_equal(w->queue.events.booked + w->queue.events.dropped, COUNT);
-    assert_in_range(w->queue.events.booked, 1, most * seconds);
+    assert_int_equal(w->queue.events->booked + w->queue.events->dropped, COUNT);
+    assert_in_range(w->queue.events->booked, 1, most * seconds);
     buffer_done(&wire);
     world_free(w);
 }

@@ -1,6 +1,8 @@
 /* What should have gone on and hasn't is found, told once, and named. */
 #include "world.h"
 
+#include "mail/event.h"
+#include "proc/queue/overdue.h"
 #include "spool/follow.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,9 +16,9 @@ static struct world *begin(enum world_mailbox mailbox)
     world_join_admin(w);
     w->mailbox_does = mailbox;
     /* A moment instead of an hour. The tick is the test's own. */
-    w->queue.overdue.grace_us = 0;
-    w->queue.overdue.patience_ms = 0;
-    w->queue.overdue.pause_ms = 0;
+    w->queue.overdue->grace_us = 0;
+    w->queue.overdue->patience_ms = 0;
+    w->queue.overdue->pause_ms = 0;
     return w;
 }
 
@@ -45,7 +47,7 @@ static void walk(struct world *w)
 {
     wait_a_little(w);
     overdue_tick(&w->queue);
-    assert_int_equal(w->queue.overdue.cursor, 0);
+    assert_int_equal(w->queue.overdue->cursor, 0);
 }
 
 /* In the spool of `w`, with `text` in it; or about that message. */
@@ -99,7 +101,7 @@ static void an_attempt_that_hangs_is_told_once(void **state)
     for (int i = 0; i < 4; i++)
         walk(w);
     world_until(w, is_committed, NULL);
-    assert_int_equal(w->queue.overdue.count, 1);
+    assert_int_equal(w->queue.overdue->count, 1);
     assert_int_equal(count_alarms(w, NULL, &c.id), 1);
     overdue_status(&w->queue, &json);
     id_format(&c.id, id);
@@ -112,7 +114,7 @@ static void an_attempt_that_hangs_is_told_once(void **state)
     world_until_delivered(w, 1);
     world_until(w, is_committed, NULL);
     walk(w);
-    assert_int_equal(w->queue.overdue.count, 0);
+    assert_int_equal(w->queue.overdue->count, 0);
     world_free(w);
 }
 
@@ -121,13 +123,13 @@ static void late_once_is_not_overdue(void **state)
 {
     struct world *w = begin(MAILBOX_IS_SILENT);
 
-    w->queue.overdue.patience_ms = 3600000;
+    w->queue.overdue->patience_ms = 3600000;
     send_one(w);
     world_until_jobs(w, 1);
     for (int i = 0; i < 3; i++)
         walk(w);
-    assert_int_equal(w->queue.overdue.before_count, 1);
-    assert_int_equal(w->queue.overdue.count, 0);
+    assert_int_equal(w->queue.overdue->before_count, 1);
+    assert_int_equal(w->queue.overdue->count, 0);
     world_free(w);
 }
 
@@ -146,8 +148,8 @@ static void paused_and_held_are_not_overdue(void **state)
                   .queue_act = {.act = IPC_ACT_HOLD, .filter.id = first.id, .index = UINT32_MAX}});
     for (int i = 0; i < 3; i++)
         walk(w);
-    assert_int_equal(w->queue.overdue.count, 0);
-    assert_int_equal(w->queue.overdue.before_count, 0);
+    assert_int_equal(w->queue.overdue->count, 0);
+    assert_int_equal(w->queue.overdue->before_count, 0);
     world_free(w);
 }
 
@@ -161,7 +163,7 @@ static void many_are_told_together(void **state)
     walk(w);
     walk(w);
     world_until(w, is_committed, NULL);
-    assert_int_equal(w->queue.overdue.count, 40);
+    assert_int_equal(w->queue.overdue->count, 40);
     assert_int_equal(count_alarms(w, "overdue: it waits", NULL), 16);
     assert_int_equal(count_alarms(w, "24 more recipients", NULL), 1);
     world_free(w);

@@ -1,5 +1,7 @@
 #include "world.h"
 
+#include "proc/queue/returns/delay.h"
+#include "proc/queue/returns/return.h"
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -84,7 +86,7 @@ static void send_from(struct world *w, const char *sender, const char *recipient
 
 static bool is_returned(struct world *w, void *arg)
 {
-    return w->queue.returns.returned == *(uint64_t *)arg && w->queue.settling == 0 &&
+    return w->queue.returns->returned == *(uint64_t *)arg && w->queue.settling == 0 &&
            !w->queue.committer.group;
 }
 
@@ -95,7 +97,7 @@ static bool is_asked(struct world *w, void *arg)
 
 static bool is_double(struct world *w, void *arg)
 {
-    return w->queue.returns.double_bounces == 1 && w->queue.settling == 0;
+    return w->queue.returns->double_bounces == 1 && w->queue.settling == 0;
 }
 
 static struct spool_counts counts_of(struct world *w)
@@ -133,7 +135,7 @@ static void recipients_of_a_message_share_a_report(void **state)
 
 static bool is_given_up(struct world *w, void *arg)
 {
-    return w->queue.dispatch.refused == *(uint64_t *)arg && w->queue.settling == 0;
+    return w->queue.dispatch->refused == *(uint64_t *)arg && w->queue.settling == 0;
 }
 
 /* It was released before its sender was told, and failed again. */
@@ -167,7 +169,7 @@ static void who_fails_twice_is_told_of_once(void **state)
 
 static bool has_failed(struct world *w, void *arg)
 {
-    return w->queue.returns.count == *(uint32_t *)arg && w->queue.settling == 0;
+    return w->queue.returns->count == *(uint32_t *)arg && w->queue.settling == 0;
 }
 
 /* Each holds a message's bytes; and a report process that is away costs no reading. */
@@ -181,11 +183,11 @@ static void few_are_told_at_the_same_time(void **state)
         send_from(w, "s@far.example", "anna@here.example");
     world_until(w, has_failed, &all);
     world_rest(w);
-    assert_int_equal(w->queue.returns.busy, 0);
+    assert_int_equal(w->queue.returns->busy, 0);
     returns_tick(&w->queue);
     for (int i = 0; i < 3; i++) {
         world_rest(w);
-        assert_int_equal(w->queue.returns.busy, 0);
+        assert_int_equal(w->queue.returns->busy, 0);
     }
     reporter.silent = true;
     join_reporter(w);
@@ -199,13 +201,13 @@ static void few_are_told_at_the_same_time(void **state)
     world_rest(w);
     returns_tick(&w->queue);
     world_until(w, is_returned, &returned);
-    assert_int_equal(w->queue.returns.busy, 0);
+    assert_int_equal(w->queue.returns->busy, 0);
     end(w);
 }
 
 static bool has_no_returns(struct world *w, void *arg)
 {
-    return w->queue.returns.count == 0;
+    return w->queue.returns->count == 0;
 }
 
 /* Else it would be read again each second, in the place of others. */
@@ -215,7 +217,7 @@ static void of_a_damaged_message_nobody_is_told(void **state)
     send_from(w, "s@far.example", "anna@here.example");
     world_until_jobs(w, 1);
     world_rest(w);
-    assert_int_equal(w->queue.returns.count, 1); /* there is nobody to write reports */
+    assert_int_equal(w->queue.returns->count, 1); /* there is nobody to write reports */
     spool_find(w->queue.spool, &w->jobs[0].id)->flags |= SPOOL_MESSAGE_DAMAGED;
     returns_tick(&w->queue);
     world_until(w, has_no_returns, NULL);
@@ -238,7 +240,7 @@ static void give_back(struct world *w, uint32_t expected)
 
 static bool is_deferred(struct world *w, void *arg)
 {
-    return w->queue.dispatch.deferred >= *(uint64_t *)arg && w->queue.settling == 0 &&
+    return w->queue.dispatch->deferred >= *(uint64_t *)arg && w->queue.settling == 0 &&
            !w->queue.committer.group;
 }
 
@@ -258,7 +260,7 @@ static void an_administrator_may_send_back(void **state)
     all--;
     give_back(w, 300);
     world_rest(w);
-    assert_true(w->queue.returns.count <= 100);
+    assert_true(w->queue.returns->count <= 100);
     world_list(w, &(struct ipc_queue_filter){.sender = SPAN("s@far.example")});
     assert_int_equal(w->row_count, 300);
     assert_int_equal(w->rows[0].wait, IPC_WAIT_RETURN);
@@ -269,7 +271,7 @@ static void an_administrator_may_send_back(void **state)
     world_join_directory(w);
     world_rest(w);
     join_reporter(w);
-    w->queue.returns.returned = 0;
+    w->queue.returns->returned = 0;
     world_until(w, is_returned, &all);
     assert_int_equal(reporter.asked, 300);
     assert_string_equal(reporter.status, "5.4.7");
@@ -325,7 +327,7 @@ static void wish(struct world *w, struct envelope *e, uint8_t *tickets)
 
 static bool is_settled(struct world *w, void *arg)
 {
-    return counts_of(w).messages == *(uint64_t *)arg && w->queue.returns.count == 0 &&
+    return counts_of(w).messages == *(uint64_t *)arg && w->queue.returns->count == 0 &&
            w->queue.settling == 0 && !w->queue.committer.group;
 }
 
@@ -340,13 +342,13 @@ static void who_wants_no_word_gets_none(void **state)
     send_from(w, "s@far.example", "anna@here.example bob@here.example");
     world_until(w, is_settled, &none);
     assert_int_equal(reporter.asked, 0);
-    assert_int_equal(w->queue.returns.double_bounces, 0);
+    assert_int_equal(w->queue.returns->double_bounces, 0);
     end(w);
 }
 
 static bool is_receipted(struct world *w, void *arg)
 {
-    return w->queue.returns.receipted == *(uint64_t *)arg && w->queue.returns.count == 0;
+    return w->queue.returns->receipted == *(uint64_t *)arg && w->queue.returns->count == 0;
 }
 
 static void a_receipt_for_who_asks(void **state)
@@ -370,7 +372,7 @@ static void a_receipt_for_who_asks(void **state)
 
 static bool is_notified(struct world *w, void *arg)
 {
-    return w->queue.returns.notified == *(uint64_t *)arg && w->queue.returns.count == 0 &&
+    return w->queue.returns->notified == *(uint64_t *)arg && w->queue.returns->count == 0 &&
            w->queue.settling == 0 && !w->queue.committer.group && counts_of(w).pending_bytes == 0;
 }
 
@@ -424,7 +426,7 @@ static void what_is_too_much_is_told_in_parts(void **state)
 
 static bool is_told(struct world *w, void *arg)
 {
-    return w->queue.returns.returned == 1;
+    return w->queue.returns->returned == 1;
 }
 
 /* To the postmaster, and when that fails too, to nobody. */
@@ -440,7 +442,7 @@ static void a_double_bounce_ends(void **state)
     world_until(w, is_told, NULL);
     world_until(w, is_settled, &none);
     assert_int_equal(reporter.asked, 1);
-    assert_int_equal(w->queue.returns.double_bounces, 4); /* with the list's three */
+    assert_int_equal(w->queue.returns->double_bounces, 4); /* with the list's three */
     assert_string_equal(reporter.sender, "list@here.example");
     end(w);
 }

@@ -6,7 +6,11 @@
 
 #include "../../unit.h"
 
+#include "proc/queue/carry/carriers.h"
+#include "proc/queue/carry/dispatch.h"
 #include "proc/queue/control/control.h"
+#include "proc/queue/life.h"
+#include "proc/queue/returns/returns.h"
 
 struct world;
 

@@ -5,13 +5,26 @@
  * threads: one thread alone commits, so that records are in the order in which they were prepared;
  * the others read. All else happens on the loop's thread.
  */
-#include "proc/queue/queue.h"
+#include "proc/queue/life.h"
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "proc/queue/accept/commit.h"
+#include "proc/queue/accept/intake.h"
+#include "proc/queue/accept/pressure.h"
+#include "proc/queue/accept/refusals.h"
+#include "proc/queue/accept/smtpd.h"
+#include "proc/queue/carry/carriers.h"
+#include "proc/queue/carry/dispatch.h"
+#include "proc/queue/carry/kick.h"
+#include "proc/queue/carry/settle.h"
 #include "proc/queue/control/control.h"
+#include "proc/queue/feed.h"
+#include "proc/queue/overdue.h"
+#include "proc/queue/returns/delay.h"
+#include "proc/queue/returns/return.h"
+#include "proc/queue/returns/returns.h"
 #include "proc/queue/route.h"
+#include "proc/queue/schedule.h"
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
@@ -22,114 +35,10 @@ enum {
     PARCELS_BYTES = 64 << 20,
     TRIM_BYTES = 8 << 20, /* of parcels that lay too long */
     WORK_THREADS = 3,
+    TICK_MS = 1000,
     CLOSING_TICK_MS = 20,
     CLOSING_JOBS_MS = 5000, /* less than the supervisor gives us in all */
 };
-
-/* ---- smtpd: every message that is accepted from one ---- */
-
-static void on_commit(void *owner, const struct ipc_arrival *arrival)
-{
-    intake_commit(owner, arrival);
-}
-
-static void on_upload_chunk(void *owner, const struct ipc_arrival *arrival)
-{
-    upload_chunk(owner, arrival);
-}
-
-static void on_upload_abort(void *owner, const struct ipc_arrival *arrival)
-{
-    upload_abort(owner, arrival);
-}
-
-static void on_smtpd_event(void *owner, const struct ipc_arrival *arrival)
-{
-    events_take(owner, arrival);
-}
-
-static void drop_peer(struct queue_peer *peer)
-{
-    intake_drop_peer(peer);
-    list_remove(&peer->link);
-    ipc_channel_free(peer->channel);
-    free(peer);
-}
-
-static void on_smtpd_lost(void *owner, struct ipc_channel *channel, int error)
-{
-    drop_peer(owner);
-}
-
-static const struct ipc_handler smtpd_handlers[] = {
-    {IPC_COMMIT, on_commit},
-    {IPC_UPLOAD_CHUNK, on_upload_chunk},
-    {IPC_UPLOAD_ABORT, on_upload_abort},
-    {IPC_EVENT, on_smtpd_event},
-};
-static const struct ipc_role smtpd_role = {"smtpd", smtpd_handlers, ARRAY_SIZE(smtpd_handlers),
-                                           on_smtpd_lost, false};
-
-static void drop_old_smtpd(struct queue *q, unsigned index)
-{
-    LIST_EACH(&q->peers, link)
-    {
-        struct queue_peer *peer = CONTAINER_OF(link, struct queue_peer, link);
-        if (peer->index == index)
-            drop_peer(peer);
-    }
-}
-
-/* They stay: who follows an smtpd must not use its ids again either. NULL: no memory. */
-static struct queue_origin *find_origin(struct queue *q, uint16_t number)
-{
-    uint64_t seed = 0;
-
-    LIST_EACH(&q->origins, link)
-    {
-        struct queue_origin *origin = CONTAINER_OF(link, struct queue_origin, link);
-        if (origin->ids.origin == number)
-            return origin;
-    }
-    struct queue_origin *origin = calloc(1, sizeof(*origin));
-    if (!origin || queue_random(&q->random, &seed, sizeof(seed)) < 0) {
-        free(origin);
-        return NULL;
-    }
-    id_watch_init(&origin->ids, number, q->started_ms, seed);
-    list_append(&q->origins, &origin->link);
-    return origin;
-}
-
-static void free_origins(struct queue *q)
-{
-    for (struct list *link; (link = list_take_first(&q->origins));) {
-        struct queue_origin *origin = CONTAINER_OF(link, struct queue_origin, link);
-        id_watch_done(&origin->ids);
-        free(origin);
-    }
-}
-
-static int add_smtpd(struct queue *q, unsigned index, uint16_t number, int fd)
-{
-    struct queue_origin *origin = find_origin(q, number);
-    struct queue_peer *peer = origin ? calloc(1, sizeof(*peer)) : NULL;
-
-    if (!peer)
-        return -ENOMEM;
-    *peer = (struct queue_peer){.queue = q, .index = index, .origin = origin};
-    list_init(&peer->uploads);
-    list_init(&peer->commits);
-    int r = ipc_channel_new(q->loop, fd, &smtpd_role, peer, &peer->channel);
-    if (r < 0) {
-        free(peer);
-        return r;
-    }
-    drop_old_smtpd(q, index);
-    list_append(&q->peers, &peer->link);
-    pressure_tell(q, peer);
-    return 0;
-}
 
 /* ---- directory ---- */
 
@@ -169,7 +78,7 @@ int queue_peer(struct queue *q, enum ipc_peer kind, unsigned index, uint16_t ori
     int r = -EINVAL;
 
     if (kind == IPC_PEER_SMTPD)
-        r = add_smtpd(q, index, origin, fd);
+        r = smtpd_join(q, index, origin, fd);
     else if (kind == IPC_PEER_DIRECTORY)
         r = set_directory(q, fd);
     else if (kind == IPC_PEER_MAILBOX)
@@ -204,7 +113,7 @@ static void on_tick(void *arg)
 {
     struct queue *q = arg;
 
-    io_timer_set(q->tick, q->closing ? CLOSING_TICK_MS : QUEUE_TICK_MS);
+    io_timer_set(q->tick, q->closing ? CLOSING_TICK_MS : TICK_MS);
     settle_resume(q);
     intake_resume(q);
     returns_tick(q);
@@ -245,6 +154,32 @@ static void on_added(void *arg, struct spool_message *message)
     dispatch_kick(q);
 }
 
+/* The one place where the states of all rooms lie. */
+struct queue_rooms {
+    struct pressure pressure;
+    struct events events;
+    struct dispatch dispatch;
+    struct returns returns;
+    struct feed feed;
+    struct overdue overdue;
+};
+
+static int make_rooms(struct queue *q)
+{
+    struct queue_rooms *rooms = calloc(1, sizeof(*rooms));
+
+    if (!rooms)
+        return -ENOMEM;
+    q->rooms = rooms;
+    q->pressure = &rooms->pressure;
+    q->events = &rooms->events;
+    q->dispatch = &rooms->dispatch;
+    q->returns = &rooms->returns;
+    q->feed = &rooms->feed;
+    q->overdue = &rooms->overdue;
+    return 0;
+}
+
 static int start_parts(struct queue *q)
 {
     int r = committer_init(&q->committer, q->loop, on_through);
@@ -267,6 +202,8 @@ int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *
     uint64_t seed;
 
     *q = (struct queue){.loop = loop, .conf = conf, .routes = route_fingerprint(conf)};
+    if (make_rooms(q) < 0)
+        return -ENOMEM;
     q->started_ms = clock_wall_us() / 1000;
     list_init(&q->peers);
     list_init(&q->origins);
@@ -311,7 +248,7 @@ int queue_open(struct queue *q, struct store *store)
     r = schedule_all(q);
     if (r < 0)
         return r;
-    io_timer_set(q->tick, QUEUE_TICK_MS);
+    io_timer_set(q->tick, TICK_MS);
     committer_kick(&q->committer);
     dispatch_kick(q);
     return 0;
@@ -349,7 +286,7 @@ static void check_closed(struct queue *q)
     if (dispatch_job_count(q) || q->settling || counts.pending_bytes ||
         !committer_is_idle(&q->committer))
         return;
-    if (q->returns.receipts && q->returns.report &&
+    if (q->returns->receipts && q->returns->report &&
         io_loop_now_ms(q->loop) < q->closing_ms + CLOSING_JOBS_MS)
         return; /* they aren't on disk before their report is */
     void (*closed)(struct queue * q) = q->closed;
@@ -374,12 +311,10 @@ void queue_done(struct queue *q)
 {
     q->closing = true;
     control_free(q->control);
-    while (!list_is_empty(&q->peers))
-        drop_peer(CONTAINER_OF(q->peers.next, struct queue_peer, link));
+    smtpd_drop_all(q);
     ipc_channel_free(q->directory);
-    free_origins(q);
     tickets_done(&q->tickets);
-    if (q->dispatch.timer)
+    if (q->dispatch->timer)
         dispatch_abandon(q); /* what is read then ends there, and asks the threads for no more */
     /* The threads end what they have; completions run on the loop's thread: here. */
     io_pool_free(q->commit_pool);
@@ -396,4 +331,5 @@ void queue_done(struct queue *q)
     settle_done(q);
     parcels_done(&q->parcels);
     sched_free(q->sched);
+    free(q->rooms);
 }

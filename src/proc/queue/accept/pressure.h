@@ -1,0 +1,13 @@
+/* Pressure: when new mail must be deferred, and why. */
+#pragma once
+
+#include "proc/queue/accept/peer.h"
+
+struct pressure {
+    bool defer;
+    char text[160];
+};
+
+/* Looks whether new mail must be deferred, and tells every smtpd when that changes. */
+void pressure_update(struct queue *q);
+void pressure_tell(struct queue *q, struct queue_peer *peer);

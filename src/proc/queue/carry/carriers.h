@@ -1,0 +1,13 @@
+/* All carriers, and what came of what they were given. */
+#pragma once
+
+#include "proc/queue/carry/carrier.h"
+#include "proc/queue/queue.h"
+
+struct dispatch {
+    struct carrier carriers[CARRIERS];
+    struct io_timer *timer;
+    uint64_t last_number;
+    uint64_t delivered, relayed, deferred, refused, uncertain, lost; /* recipients, since the start
+                                                                      */
+};

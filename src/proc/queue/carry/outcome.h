@@ -1,0 +1,25 @@
+/* What results mean. */
+#pragma once
+
+#include "proc/queue/carry/carrier.h"
+#include "proc/queue/queue.h"
+
+enum { JOB_RECIPIENTS_MAX = 100 };
+
+struct job_item {
+    struct spool_recipient *recipient;
+    uint32_t item; /* of the scheduler */
+    bool wants_receipt;
+};
+
+/* Each item's outcome, all of one message, is told to the scheduler and to the spool. Items that
+ * the result doesn't name are lost. `result` NULL: all are; `sent`: something may have been
+ * delivered. */
+void outcome_take(struct queue *q, const struct carrier *carrier, const struct job_item *items,
+                  uint32_t count, const struct ipc_job_result *result, bool sent);
+/* The job could not even be tried: `temporary` or for good. */
+void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why);
+/* An administrator wants it back at its sender. */
+void outcome_give_back(struct queue *q, const struct job_item *item);
+/* Items that the scheduler gave up because of their destination. */
+void outcome_expired(struct queue *q);

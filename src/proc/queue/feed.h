@@ -1,0 +1,27 @@
+/* What the book is told of the log, and tells of it. */
+#pragma once
+
+#include "proc/queue/queue.h"
+
+struct feed_waiter {
+    struct list link;
+    struct spool_position position;
+    void (*fn)(struct feed_waiter *waiter, int error);
+};
+
+struct feed {
+    struct ipc_channel *book;
+    struct io_timer *timer;
+    int64_t sent_ms;
+    struct spool_position sent, folded;
+    struct list waiters;
+};
+
+int feed_init(struct queue *q);
+void feed_done(struct queue *q);
+int feed_book(struct queue *q, int fd);
+/* Something was sealed. */
+void feed_sealed(struct queue *q);
+/* Calls `fn` when all that is sealed now was folded, or with -EPIPE when the book goes away. */
+void feed_wait(struct queue *q, struct feed_waiter *waiter);
+void feed_wait_cancel(struct feed_waiter *waiter);

@@ -1,0 +1,31 @@
+/* What should have gone on, but hasn't. */
+#pragma once
+
+#include "proc/queue/queue.h"
+
+struct overdue_suspect {
+    struct id id;
+    uint32_t index;
+    uint16_t attempts;
+    bool is_overdue; /* alarm was raised */
+    uint8_t wait;    /* enum sched_wait; SCHED_WAIT_OUTCOME also without an item */
+    int64_t since_ms;
+};
+
+struct overdue {
+    int64_t grace_us;    /* how late the next event may be */
+    int64_t patience_ms; /* how long it must have been seen so, without an attempt */
+    int64_t pause_ms;    /* between two walks */
+    int64_t next_ms;
+    size_t cursor;
+    struct overdue_suspect *before, *now; /* of the last whole walk, by id; of this one */
+    size_t before_count, now_count;
+    uint64_t count; /* overdue, as of the last whole walk */
+};
+
+void overdue_init(struct queue *q);
+void overdue_done(struct queue *q);
+/* Once a second: looks at a slice of all that wait, and raises the alarm at the end. */
+void overdue_tick(struct queue *q);
+/* The count and the first few, as members of a JSON object. */
+void overdue_status(const struct queue *q, struct buffer *json);

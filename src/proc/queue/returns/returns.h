@@ -1,0 +1,21 @@
+/* All reports to be, and what came of those before them. */
+#pragma once
+
+#include "ipc/channel.h"
+#include "proc/queue/queue.h"
+
+enum { RETURNS_BUSY_MAX = 64 }; /* being read, written or kept at the same time */
+
+struct returns {
+    struct queue *queue;
+    struct list open; /* struct undelivered: all states but RESTING */
+    struct list resting;
+    struct ipc_channel *report; /* NULL: the process isn't there */
+    struct io_deferred kick;
+    struct id_maker ids;
+    uint32_t count, busy;
+    uint32_t receipts;                 /* of these; they keep the process at its end for a while */
+    size_t scan;                       /* of delay.c */
+    uint64_t returned, double_bounces; /* recipients, since the start */
+    uint64_t notified, receipted;
+};

@@ -1,0 +1,23 @@
+/* Between the spool's rows and the scheduler's items. */
+#pragma once
+
+#include "proc/queue/queue.h"
+
+/* A message that came is scheduled; what can't be now is by the tick. */
+void schedule_added(struct queue *q, struct spool_message *message);
+/* The spool's hooks; arg is the queue. */
+void schedule_changed(void *arg, struct spool_recipient *recipient);
+void schedule_gone(void *arg, struct spool_message *message);
+/* Schedules every waiting recipient that isn't: at start, and after memory was short. 0 or -errno.
+ */
+int schedule_all(struct queue *q);
+/* Routes have changed: what now goes another way goes at once. 0 or -errno. */
+int schedule_reroute(struct queue *q);
+/* It goes another way now: at once, unless it is held. 0 or -errno; then the tick tries again. */
+int schedule_again(struct queue *q, struct spool_recipient *recipient);
+/* The item of a recipient; 0 when it has none. */
+uint32_t schedule_item(const struct spool_recipient *recipient);
+/* It has its outcome, which is on its way to the disk: never schedule it again. */
+void schedule_close(struct spool_recipient *recipient);
+int64_t schedule_wall_us(const struct queue *q, int64_t monotonic_ms);
+struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed);
