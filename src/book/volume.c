@@ -1,6 +1,7 @@
-#include "book/volume_impl.h"
+#include "book/volume.h"
 
 #include "book/schema.h"
+#include "book/volume_impl.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
 #include "fuzz_peer.h"
 
 #include "base/log.h"
-#include "proc/smtpd/smtpd.h"
+#include "proc/smtpd/life.h"
 #include <signal.h>
 #include <sys/un.h>
 

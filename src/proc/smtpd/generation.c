@@ -6,8 +6,22 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { PART_MEMORY_MAX = 4 << 20 };
+
+void smtpd_generation_close(struct smtpd_generation *g)
+{
+    LIST_EACH(&g->listeners, link)
+    {
+        struct smtpd_listener *l = CONTAINER_OF(link, struct smtpd_listener, link);
+        io_watch_free(l->watch);
+        l->watch = NULL;
+        if (l->fd >= 0)
+            close(l->fd);
+        l->fd = -1;
+    }
+}
 
 int smtpd_generation_new(struct smtpd *smtpd, struct span part, struct smtpd_generation **out)
 {
@@ -36,7 +50,7 @@ void smtpd_generation_unref(struct smtpd_generation *g)
 
     if (!g || --g->references)
         return;
-    smtpd_listeners_close(g);
+    smtpd_generation_close(g);
     while ((link = list_take_first(&g->listeners)))
         free(CONTAINER_OF(link, struct smtpd_listener, link));
     arena_done(&g->arena);

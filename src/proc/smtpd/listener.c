@@ -165,16 +165,3 @@ void smtpd_listeners_update(struct smtpd *smtpd)
         }
     }
 }
-
-void smtpd_listeners_close(struct smtpd_generation *g)
-{
-    LIST_EACH(&g->listeners, link)
-    {
-        struct smtpd_listener *l = CONTAINER_OF(link, struct smtpd_listener, link);
-        io_watch_free(l->watch);
-        l->watch = NULL;
-        if (l->fd >= 0)
-            close(l->fd);
-        l->fd = -1;
-    }
-}

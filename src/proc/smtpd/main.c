@@ -2,8 +2,8 @@
  * smtpd: speaks SMTP with strangers, asks the directory about them and their recipients, and hands
  * whole messages to the queue. It opens nothing and connects to nobody.
  */
+#include "proc/smtpd/life.h"
 #include "proc/smtpd/sandbox.h"
-#include "proc/smtpd/smtpd.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -35,7 +35,7 @@ static void session_free(struct smtpd_session *s)
     smtpd_generation_unref(s->listener->generation);
     smtpd->session_count--;
     free(s);
-    smtpd_listeners_update(smtpd);
+    smtpd->sessions_changed(smtpd);
     if (smtpd->process.ending && smtpd->session_count == 0)
         process_exit(&smtpd->process, 0);
 }
@@ -137,11 +137,6 @@ static void on_turn(struct io_deferred *deferred)
         session_free(s);
 }
 
-void smtpd_session_wake(struct smtpd_session *s)
-{
-    io_defer(s->smtpd->process.loop, &s->turn);
-}
-
 static void on_events(void *arg, int fd, unsigned events)
 {
     struct smtpd_session *s = arg;
@@ -169,6 +164,7 @@ void smtpd_session_begin(struct smtpd_listener *listener, int fd,
     s->client = *client;
     s->number = ++smtpd->last_client;
     s->turn.fn = on_turn;
+    s->drained = smtpd_ask_commit;
     listener->generation->references++;
     list_append(&smtpd->sessions, &s->link);
     smtpd->session_count++;
@@ -179,7 +175,7 @@ void smtpd_session_begin(struct smtpd_listener *listener, int fd,
         session_free(s);
         return;
     }
-    smtpd_listeners_update(smtpd);
+    smtpd->sessions_changed(smtpd);
     smtpd_session_wake(s);
 }
 

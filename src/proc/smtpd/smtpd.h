@@ -1,5 +1,8 @@
 /*
  * What the files of smtpd share: the process, a generation of its configuration, a session.
+ *
+ *   life ──▶ listener ──▶ session ──▶ ask ──▶ upload
+ *    └─────────────────▶ generation ◀──┘       all of them ──▶ turn
  */
 #pragma once
 
@@ -49,6 +52,8 @@ struct smtpd {
     struct smtpd_refusals refusals;
     struct list sessions;
     uint32_t session_count;
+    void (*sessions_changed)(
+        struct smtpd *smtpd); /* their number: others may be accepted, or not */
     struct smtp_server_time time;
     struct id_maker ids;
     uint64_t last_upload, last_client;
@@ -100,32 +105,31 @@ struct smtpd_session {
     uint32_t refused;             /* recipients */
     struct smtp_server_client client;
     struct smtpd_upload upload;
-    struct smtpd_ask *commit; /* waits for the last chunks of the upload */
+    struct smtpd_ask *commit;                       /* waits for the last chunks of the upload */
+    void (*drained)(struct smtpd_session *session); /* these were taken, or it is lost */
 };
 
-/* smtpd.c: called by main.c, in the order of a life */
-int smtpd_init(struct smtpd *smtpd);
-void smtpd_use_coming(struct smtpd *smtpd);
-int smtpd_connect(struct smtpd *smtpd, enum ipc_peer kind, int fd);
-void smtpd_end(struct smtpd *smtpd);
+/* turn.c */
 /* At the start of every callback from the loop: sessions are told the time, they don't ask. */
 void smtpd_update_time(struct smtpd *smtpd);
+/* The session's turn comes, at the end of this one of the loop. */
+void smtpd_session_wake(struct smtpd_session *session);
 
 /* listener.c */
 int smtpd_listener_add(struct smtpd_generation *generation, struct span name, struct span service,
                        int fd);
 /* Accepts on the generation in force when there is somebody to answer, else on none. */
 void smtpd_listeners_update(struct smtpd *smtpd);
-void smtpd_listeners_close(struct smtpd_generation *generation);
 
 /* generation.c */
 int smtpd_generation_new(struct smtpd *smtpd, struct span part, struct smtpd_generation **out);
+/* Its sockets. */
+void smtpd_generation_close(struct smtpd_generation *generation);
 void smtpd_generation_unref(struct smtpd_generation *generation);
 
 /* session.c */
 void smtpd_session_begin(struct smtpd_listener *listener, int fd,
                          const struct smtp_server_client *client);
-void smtpd_session_wake(struct smtpd_session *session);
 void smtpd_sessions_expire(struct smtpd *smtpd);
 /* At the end: closes those that have had our last words, whether or not the client goes. */
 void smtpd_sessions_part(struct smtpd *smtpd);

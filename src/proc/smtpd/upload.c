@@ -36,7 +36,7 @@ static void go_on(struct smtpd_upload *u)
     smtpd_update_time(s->smtpd);
     if (s->commit) {
         if (u->error || !smtpd_upload_is_pending(s))
-            smtpd_ask_commit(s);
+            s->drained(s);
     } else if (u->stuck || u->error) {
         int error = u->error;
         u->stuck = false;

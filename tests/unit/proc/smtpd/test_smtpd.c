@@ -1,7 +1,7 @@
 /* smtpd between a client's socket, a directory and a queue that are played here, in one loop. */
 #include "../../unit.h"
 
-#include "proc/smtpd/smtpd.h"
+#include "proc/smtpd/life.h"
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

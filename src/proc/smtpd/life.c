@@ -2,9 +2,7 @@
  * What all sessions share: peers, time, the tick, and the shutdown, which lets those who are
  * sending a message finish for a while and says 421 to the others (RFC 5321 section 3.8).
  */
-#include "proc/smtpd/smtpd.h"
-
-#include "base/clock.h"
+#include "proc/smtpd/life.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -14,12 +12,6 @@
 /* The supervisor kills after ten seconds. */
 enum { TICK_MS = 1000, PART_MS = 500, SHUTDOWN_MS = 7000 };
 
-void smtpd_update_time(struct smtpd *smtpd)
-{
-    smtpd->time.monotonic_ms = io_loop_now_ms(smtpd->process.loop);
-    smtpd->time.wall_us = clock_wall_us();
-}
-
 /* Sessions of the old generation keep it until they end; its sockets are closed now. */
 void smtpd_use_coming(struct smtpd *smtpd)
 {
@@ -28,7 +20,7 @@ void smtpd_use_coming(struct smtpd *smtpd)
     smtpd->in_force = smtpd->coming;
     smtpd->coming = NULL;
     if (old)
-        smtpd_listeners_close(old);
+        smtpd_generation_close(old);
     smtpd_generation_unref(old);
     smtpd_listeners_update(smtpd);
 }
@@ -152,6 +144,7 @@ int smtpd_init(struct smtpd *smtpd)
     } seed = {0};
 
     list_init(&smtpd->sessions);
+    smtpd->sessions_changed = smtpd_listeners_update;
     if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
         return -EIO;
     smtpd_update_time(smtpd);
