@@ -6,9 +6,9 @@
  *
  * At the other end anything that takes mail: `smtp-sink 127.0.0.1:2626 100`.
  */
-#include "proc/smtp/proc.h"
 #include "base/clock.h"
 #include "mail/envelope.h"
+#include "proc/smtp/proc.h"
 
 #include <signal.h>
 #include <stdio.h>
