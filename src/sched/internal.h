@@ -8,6 +8,7 @@
 #include "base/table.h"
 #include "sched/heap.h"
 #include "sched/sched.h"
+#include <xxhash.h>
 
 struct item {
     void *owner;
@@ -125,9 +126,15 @@ static inline bool site_may_go(const struct site *site)
     return !site->pausing && site->active < site->window;
 }
 
-uint64_t sched_random(struct sched *s);
-uint64_t sched_key(const struct sched *s, struct span text);
-uint32_t sched_hash(const struct sched *s, struct span text);
+static inline uint64_t sched_key(const struct sched *s, struct span text)
+{
+    return XXH3_64bits_withSeed(text.data, text.size, s->config.seed);
+}
+
+static inline uint32_t sched_hash(const struct sched *s, struct span text)
+{
+    return (uint32_t)sched_key(s, text);
+}
 
 /* flow.c: the ready items of a destination, in turns between senders. */
 /* 0 or -ENOMEM. */

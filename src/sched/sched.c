@@ -6,29 +6,10 @@
  */
 #include "sched/internal.h"
 
+#include "base/chance.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <xxhash.h>
-
-/* splitmix64: enough for jitter, and replays from its seed. */
-uint64_t sched_random(struct sched *s)
-{
-    uint64_t z = s->random += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-uint64_t sched_key(const struct sched *s, struct span text)
-{
-    return XXH3_64bits_withSeed(text.data, text.size, s->config.seed);
-}
-
-uint32_t sched_hash(const struct sched *s, struct span text)
-{
-    return (uint32_t)sched_key(s, text);
-}
 
 static void item_moved(void *arg, uint32_t handle, uint32_t position)
 {
@@ -333,7 +314,7 @@ static enum sched_verdict after_failure(struct sched *s, uint32_t handle, struct
         hold(s, i);
         return SCHED_VERDICT_HELD;
     }
-    *out_due_ms = now_ms + retry_pause_ms(&s->config.retry, i->attempts, sched_random(s));
+    *out_due_ms = now_ms + retry_pause_ms(&s->config.retry, i->attempts, chance_next(&s->random));
     enter_pause(s, handle, i, *out_due_ms);
     return SCHED_VERDICT_RETRY;
 }

@@ -5,6 +5,7 @@
  */
 #include "sched/internal.h"
 
+#include "base/chance.h"
 #include <stdlib.h>
 
 struct site_key {
@@ -177,7 +178,8 @@ void site_failed(struct sched *s, struct site *site, struct span why, int64_t no
     if (!pauses)
         return;
     site->pausing = true;
-    site->resume_ms = now_ms + retry_pause_ms(&s->config.retry, ++site->pauses, sched_random(s));
+    site->resume_ms =
+        now_ms + retry_pause_ms(&s->config.retry, ++site->pauses, chance_next(&s->random));
     heap_add(&s->paused_sites, site->resume_ms, site->handle);
 }
 
