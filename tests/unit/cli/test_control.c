@@ -1,0 +1,374 @@
+/* The client of the control socket, and the commands on top of it, against a process that plays the
+ * server: pages, acts that take long, bad news, silence, and an end at any time. */
+#include "command_run.h"
+
+#include "cli/catchup.h"
+#include "cli/control.h"
+#include "cli/queue_act.h"
+#include "cli/queue_damage.h"
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+/* What the server does, and what it has seen: in memory of both processes. */
+static struct shared {
+    int pages;            /* of a listing */
+    int dies_at;          /* the request, counted from 1, that it doesn't survive */
+    int error;            /* of its last answer */
+    bool silent;          /* it never answers */
+    unsigned count, busy; /* recipients of an act */
+    unsigned damaged;     /* rows */
+    int requests, acts, dry_acts, pages_sent;
+} * shared;
+
+static char control[96];
+static pid_t server;
+
+static bool dies_or_is_silent(void)
+{
+    if (++shared->requests == shared->dies_at)
+        _exit(0);
+    return shared->silent;
+}
+
+static void on_list(void *owner, const struct ipc_arrival *arrival)
+{
+    if (dies_or_is_silent())
+        return;
+    shared->pages_sent++;
+    struct ipc_message m = {
+        .type = IPC_QUEUE_PAGE,
+        .queue_page = {.now_us = shared->pages_sent, .last = shared->pages_sent >= shared->pages}};
+    if (m.queue_page.last)
+        m.queue_page.error = shared->error;
+    ipc_reply(arrival->channel, arrival->token, &m);
+}
+
+/* In two steps, as long work is told of. */
+static void on_act(void *owner, const struct ipc_arrival *arrival)
+{
+    if (dies_or_is_silent())
+        return;
+    bool begins = arrival->message->type == IPC_QUEUE_ACT;
+    shared->acts += begins;
+    shared->dry_acts += begins && arrival->message->queue_act.dry;
+    struct ipc_message m = {.type = IPC_QUEUE_ACTED,
+                            .queue_acted = {.last = !begins,
+                                            .error = begins ? 0 : shared->error,
+                                            .count = begins ? 1 : shared->count,
+                                            .busy = shared->busy,
+                                            .examined = begins ? 10 : 20,
+                                            .messages = 20}};
+    ipc_reply(arrival->channel, arrival->token, &m);
+}
+
+static void on_damage(void *owner, const struct ipc_arrival *arrival)
+{
+    struct ipc_queue_damaged rows[3] = {
+        {.segment = 0x12, .offset = 345, .text = SPAN("\x1b[31m sum")}};
+    struct ipc_message m = {.type = IPC_QUEUE_DAMAGE,
+                            .queue_damage = {.rows = rows,
+                                             .row_count = shared->damaged,
+                                             .count = shared->damaged * 10}};
+
+    if (!dies_or_is_silent())
+        ipc_reply(arrival->channel, arrival->token, &m);
+}
+
+static void on_sync(void *owner, const struct ipc_arrival *arrival)
+{
+    struct ipc_message m = {.type = IPC_BOOK_SYNCED, .book_synced = {.error = shared->error}};
+
+    if (!dies_or_is_silent())
+        ipc_reply(arrival->channel, arrival->token, &m);
+}
+
+static void on_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    io_loop_stop(owner);
+}
+
+static const struct ipc_handler handlers[] = {
+    {IPC_QUEUE_LIST, on_list},    {IPC_QUEUE_MORE, on_list},         {IPC_QUEUE_ACT, on_act},
+    {IPC_QUEUE_ACT_MORE, on_act}, {IPC_QUEUE_DAMAGE_ASK, on_damage}, {IPC_BOOK_SYNC, on_sync},
+};
+static const struct ipc_role role = {"a test", handlers, ARRAY_SIZE(handlers), on_lost, false};
+
+static void serve(int listener)
+{
+    struct ipc_channel *channel;
+    struct io_loop *loop;
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd >= 0 && io_loop_new(&loop) == 0 && ipc_channel_new(loop, fd, &role, loop, &channel) == 0)
+        io_loop_run(loop);
+    _exit(0);
+}
+
+static void start(struct shared does)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    *shared = does;
+    strcpy(address.sun_path, control);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    fflush(stdout);
+    server = fork();
+    assert_true(server >= 0);
+    if (server == 0)
+        serve(listener);
+    close(listener);
+}
+
+static void stop(void)
+{
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+    unlink(control);
+}
+
+static struct cli_control *connect_to(void)
+{
+    struct cli_control *c = NULL;
+
+    assert_int_equal(cli_control_open("test", control, &c), CLI_OK);
+    return c;
+}
+
+/* ---- connecting ---- */
+
+static void nobody_is_there(void **state)
+{
+    struct cli_control *c = NULL;
+    char longest[200];
+    int fd = -1;
+
+    assert_int_equal(cli_control_open("test", control, &c), CLI_UNREACHED);
+    assert_int_equal(cli_control_connect(control, &fd), ENOENT);
+    memset(longest, 'x', sizeof(longest));
+    longest[sizeof(longest) - 1] = '\0';
+    assert_int_equal(cli_control_connect(longest, &fd), ENAMETOOLONG);
+    assert_int_equal(fd, -1);
+    assert_int_equal(cli_wait_for_book(control, 1000), -ENOTCONN);
+    cli_control_close(NULL);
+}
+
+/* ---- listings ---- */
+
+struct reader {
+    int pages, ends_after;
+};
+
+static bool on_page(void *arg, const struct ipc_queue_page *page)
+{
+    struct reader *r = arg;
+
+    assert_int_equal(page->now_us, ++r->pages); /* in their order */
+    return r->pages != r->ends_after;
+}
+
+static int list(struct shared does, struct reader *r)
+{
+    struct ipc_queue_filter filter = {.states = 0};
+
+    start(does);
+    struct cli_control *c = connect_to();
+    int code = cli_control_list(c, &filter, on_page, r);
+    cli_control_close(c);
+    stop();
+    return code;
+}
+
+static void pages_come_in_their_order(void **state)
+{
+    for (int pages = 1; pages < 12; pages++) {
+        struct reader r = {0};
+        assert_int_equal(list((struct shared){.pages = pages}, &r), CLI_OK);
+        assert_int_equal(r.pages, pages);
+    }
+}
+
+static void who_has_enough_gets_no_more(void **state)
+{
+    struct reader r = {.ends_after = 3};
+
+    assert_int_equal(list((struct shared){.pages = 100}, &r), CLI_OK);
+    assert_int_equal(r.pages, 3);
+}
+
+static void an_error_ends_a_listing(void **state)
+{
+    struct reader r = {0};
+
+    assert_int_equal(list((struct shared){.pages = 4, .error = -ENOMEM}, &r), CLI_BAD_NEWS);
+    assert_int_equal(r.pages, 3);
+}
+
+/* Else half a listing would look like a whole one. */
+static void a_server_that_ends_is_told_of(void **state)
+{
+    for (int dies_at = 1; dies_at < 6; dies_at++) {
+        struct reader r = {0};
+        assert_int_equal(list((struct shared){.pages = 100, .dies_at = dies_at}, &r),
+                         CLI_UNREACHED);
+        assert_true(r.pages < dies_at);
+    }
+}
+
+/* ---- acts ---- */
+
+static int act(struct shared does, struct queue_act_wish wish)
+{
+    start(does);
+    struct cli_control *c = connect_to();
+    append("input", "y\n"); /* no terminal: it isn't asked */
+    fflush(stdout);
+    int out = redirect(1, "output", O_WRONLY | O_TRUNC), in = redirect(0, "input", O_RDONLY);
+    int code = queue_act(c, &wish);
+    fflush(stdout);
+    restore(out, 1);
+    restore(in, 0);
+    read_back("output", text, sizeof(text));
+    cli_control_close(c);
+    stop();
+    return code;
+}
+
+static const struct queue_act_wish hold = {.name = "hold", .act = {.act = IPC_ACT_HOLD}};
+
+static void an_act_is_done_in_pieces(void **state)
+{
+    assert_int_equal(act((struct shared){.count = 3}, hold), CLI_OK);
+    assert_string_equal(text, "3 recipients\n");
+    assert_int_equal(shared->requests, 2);
+    assert_int_equal(act((struct shared){.count = 1}, hold), CLI_OK);
+    assert_string_equal(text, "1 recipient\n");
+}
+
+static void what_was_left_out_is_bad_news(void **state)
+{
+    assert_int_equal(act((struct shared){.count = 3, .busy = 1}, hold), CLI_BAD_NEWS);
+    assert_string_equal(text, "3 recipients\n");
+    assert_int_equal(act((struct shared){.error = -ENOENT}, hold), CLI_BAD_NEWS);
+    assert_string_equal(text, "");
+}
+
+static void json_has_it_all(void **state)
+{
+    struct queue_act_wish wish = hold;
+
+    wish.json = true;
+    assert_int_equal(act((struct shared){.count = 2, .busy = 1, .error = -EBUSY}, wish),
+                     CLI_BAD_NEWS);
+    json_t *object = json_loads(text, 0, NULL);
+    assert_non_null(object);
+    assert_int_equal(json_integer_value(json_object_get(object, "recipients")), 2);
+    assert_int_equal(json_integer_value(json_object_get(object, "under_way")), 1);
+    assert_string_equal(json_string_value(json_object_get(object, "act")), "hold");
+    assert_non_null(json_string_value(json_object_get(object, "error")));
+    json_decref(object);
+}
+
+/* A program that removes many must say so; one message's recipients need no such word. */
+static void what_cannot_be_undone_needs_a_yes(void **state)
+{
+    struct queue_act_wish removes = {.name = "remove", .act = {.act = IPC_ACT_REMOVE}};
+
+    removes.act.filter.sender = SPAN("eve@a.test");
+    assert_int_equal(act((struct shared){.count = 3}, removes), CLI_USAGE);
+    assert_int_equal(shared->acts, 0);
+    removes.yes = true;
+    assert_int_equal(act((struct shared){.count = 3}, removes), CLI_OK);
+    assert_int_equal(shared->acts, 1);
+    assert_int_equal(shared->dry_acts, 0);
+    removes.yes = false;
+    removes.act.filter.id.bytes[0] = 1;
+    assert_int_equal(act((struct shared){.count = 3}, removes), CLI_OK);
+}
+
+static void an_act_whose_server_ends_is_no_success(void **state)
+{
+    assert_int_equal(act((struct shared){.count = 3, .dies_at = 1}, hold), CLI_UNREACHED);
+    assert_int_equal(act((struct shared){.count = 3, .dies_at = 2}, hold), CLI_UNREACHED);
+    assert_string_equal(text, "");
+}
+
+/* ---- damage, and waiting for the book ---- */
+
+static int damage(struct shared does, bool json)
+{
+    start(does);
+    struct cli_control *c = connect_to();
+    fflush(stdout);
+    int out = redirect(1, "output", O_WRONLY | O_TRUNC);
+    int code = queue_damage_print(c, json);
+    fflush(stdout);
+    restore(out, 1);
+    read_back("output", text, sizeof(text));
+    cli_control_close(c);
+    stop();
+    return code;
+}
+
+static void damage_is_bad_news(void **state)
+{
+    assert_int_equal(damage((struct shared){0}, false), CLI_OK);
+    assert_int_equal(damage((struct shared){.damaged = 1}, false), CLI_BAD_NEWS);
+    assert_non_null(strstr(text, "log-0000000000000012, offset 345: "));
+    assert_non_null(strstr(text, "the last 1 of 10"));
+    assert_null(strchr(text, '\x1b')); /* a damaged record may hold anything */
+    assert_int_equal(damage((struct shared){.damaged = 1}, true), CLI_BAD_NEWS);
+    json_t *object = json_loads(text, 0, NULL);
+    assert_non_null(object);
+    json_decref(object);
+    assert_int_equal(damage((struct shared){.dies_at = 1}, false), CLI_UNREACHED);
+}
+
+static int wait_for_book(struct shared does, int timeout_ms)
+{
+    start(does);
+    int r = cli_wait_for_book(control, timeout_ms);
+    stop();
+    return r;
+}
+
+static void the_book_is_waited_for_and_not_for_ever(void **state)
+{
+    assert_int_equal(wait_for_book((struct shared){0}, 10000), 0);
+    assert_int_equal(wait_for_book((struct shared){.error = -EPIPE}, 10000), -ETIMEDOUT);
+    assert_int_equal(wait_for_book((struct shared){.silent = true}, 50), -ETIMEDOUT);
+    assert_int_equal(wait_for_book((struct shared){.dies_at = 1}, 10000), -ENOTCONN);
+}
+
+static int set_up_all(void **state)
+{
+    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED || set_up(state) < 0)
+        return -1;
+    path_of("control", control);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nobody_is_there),
+        cmocka_unit_test(pages_come_in_their_order),
+        cmocka_unit_test(who_has_enough_gets_no_more),
+        cmocka_unit_test(an_error_ends_a_listing),
+        cmocka_unit_test(a_server_that_ends_is_told_of),
+        cmocka_unit_test(an_act_is_done_in_pieces),
+        cmocka_unit_test(what_was_left_out_is_bad_news),
+        cmocka_unit_test(json_has_it_all),
+        cmocka_unit_test(what_cannot_be_undone_needs_a_yes),
+        cmocka_unit_test(an_act_whose_server_ends_is_no_success),
+        cmocka_unit_test(damage_is_bad_news),
+        cmocka_unit_test(the_book_is_waited_for_and_not_for_ever),
+    };
+    return cmocka_run_group_tests(tests, set_up_all, tear_down);
+}
