@@ -137,6 +137,21 @@ def test_a_file_in_the_place_of_a_socket_is_left_alone():
     shutil.rmtree(server.folder)
 
 
+def test_second_server_on_the_spool_says_so(server):
+    """Both go on: the first with its mail, the second waits for the spool."""
+    with lab.Server() as second:
+        second.stop()
+        text = (second.folder / 'postbuch.yaml').read_text()
+        (second.folder / 'postbuch.yaml').write_text(
+            text.replace(f'file:{second.folder}/spool', f'file:{server.folder}/spool'))
+        second.start(wait=False)
+        lab.eventually(lambda: 'another server has this spool' in second.log(), 'the reason is told')
+        send_until_taken(server, 'bob')
+        server.wait_for(1)
+        second.stop()
+        second.log_path.write_text('')
+
+
 def test_status_answers_though_a_process_hangs(server):
     server.kill('mailbox', signal.SIGSTOP)
     try:

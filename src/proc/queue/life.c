@@ -238,6 +238,10 @@ int queue_open(struct queue *q, struct store *store)
         .arg = q, .added = on_added, .changed = schedule_changed, .gone = schedule_gone};
     int r = spool_open(store, &options, clock_wall_us(), &q->spool);
 
+    if (r == -EWOULDBLOCK)
+        log_error("another server has this spool; only one at a time may");
+    if (r == -EPROTONOSUPPORT)
+        log_error("the spool was written by a newer Postbuch, which must run until it is empty");
     if (r < 0)
         return r;
     q->committer.spool = q->spool;
