@@ -1,7 +1,7 @@
 /*
- * damage: one bit goes bad at rest, anywhere in the lane. Rule 8 of src/spool/README.md: the server starts, at
- * most one message is touched by it, and only by what may (damage_place.h), and what is touched is
- * named. With --truncate a file loses its end instead: then more may be touched.
+ * damage: one bit goes bad at rest, anywhere in the lane. Rule 8 of src/spool/README.md: the server
+ * starts, at most one message is touched by it, and only by what may (damage_place.h), and what is
+ * touched is named. With --truncate a file loses its end instead: then more may be touched.
  *
  *     damage [--seed N] [--seeds N] [--steps N] [--truncate] [-v]
  */
