@@ -1,13 +1,14 @@
 /*
  * A window over the segment, read in large pieces; records are looked at in place. Each record
- * names its length, so a good one leads to the next; behind a bad one every eighth byte is tried. A
- * seal's end is rounded up to a block, where the next group starts.
+ * names its length, so a good one leads to the next; behind a bad one every eighth byte is tried,
+ * but for what was never written. A seal's end is rounded up to a block, where the next group
+ * starts.
  */
 #include "spool/scan.h"
 
 #include <errno.h>
 
-enum { WINDOW_BYTES = 256 * 1024 };
+enum { WINDOW_BYTES = 256 * 1024, BLANK_BYTES = 512 };
 
 void scan_init(struct scan *scan, const struct store_ops *ops, struct store_segment *handle,
                const struct record_place *place, uint32_t block_bytes, uint64_t start, uint64_t end,
@@ -110,6 +111,18 @@ static int fill(struct scan *scan, struct scan_record *out)
     return 1;
 }
 
+/* Most of a segment was never written. No header starts where all of its bytes are zero. */
+static uint64_t skip_blank(const struct scan *scan, uint64_t offset)
+{
+    static const char blank[BLANK_BYTES + RECORD_HEADER_BYTES];
+    uint64_t window_end = scan->window_offset + scan->window.size;
+
+    while (offset >= scan->window_offset && offset + sizeof(blank) <= window_end &&
+           memcmp(scan->window.data + (offset - scan->window_offset), blank, sizeof(blank)) == 0)
+        offset += BLANK_BYTES;
+    return offset;
+}
+
 /* Looks for the next record behind something that is none. */
 static int resync(struct scan *scan, struct scan_record *out)
 {
@@ -117,7 +130,7 @@ static int resync(struct scan *scan, struct scan_record *out)
     int r = 0;
 
     do
-        offset += RECORD_ALIGN;
+        offset = skip_blank(scan, offset + RECORD_ALIGN);
     while (offset < scan->end && (r = header_at(scan, offset, &out->header)) == 0);
     if (r <= 0)
         return r;
