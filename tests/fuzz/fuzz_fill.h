@@ -41,8 +41,12 @@ static inline struct span fuzz_take_span(struct span *in, struct arena *arena, u
     total = total > max ? (size_t)max : total;
     char *bytes = arena_alloc(arena, total + 1);
     assert(bytes);
-    for (size_t i = 0; i < total; i++)
-        bytes[i] = text.data[i % text.size];
+    for (size_t done = 0; done < total;) { /* twice as much each time */
+        struct span part = done ? span_of(bytes, done) : text;
+        part = span_first(part, total - done);
+        memcpy(bytes + done, part.data, part.size);
+        done += part.size;
+    }
     return span_of(bytes, total);
 }
 

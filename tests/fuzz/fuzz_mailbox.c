@@ -71,19 +71,19 @@ static void on_message(void *arg, const struct ipc_frame *frame, const struct ip
         check_result(frame, &message->job_result);
 }
 
-/* folder/mail/DOMAIN/USER/new/FILE and nothing else. */
+/* folder/mail/DOMAIN/USER/new/FILE and nothing else; and it goes. */
 static int look_at(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     char mail[80];
     int size = snprintf(mail, sizeof(mail), "%s/mail/", play.folder);
 
     if (type != FTW_F)
-        return 0;
+        return remove(path);
     assert(strncmp(path, mail, (size_t)size) == 0 && ftw->level == DEPTH_OF_FILES + 1);
     assert(strncmp(path + size, "a.test/", 7) == 0 || strncmp(path + size, "b.test/", 7) == 0);
     assert(strncmp(path + ftw->base - 4, "new/", 4) == 0);
     play.files++;
-    return 0;
+    return remove(path);
 }
 
 /* ---- a place for it ---- */
@@ -144,7 +144,7 @@ static void end(void)
     assert(play.ended && play.jobs.under_way == 0);
     assert(play.asked_count == 0 || play.raw ||
            play.queue.fd < 0); /* it was cut off for a violation */
-    nftw(play.folder, look_at, 16, FTW_PHYS);
+    assert(nftw(play.folder, look_at, 16, FTW_PHYS | FTW_DEPTH) == 0);
     bool unheard = play.queue_went || play.raw || play.queue.fd < 0;
     assert(unheard ? play.files >= play.delivered : play.files == play.delivered);
     fuzz_peer_close(&play.queue);
@@ -155,7 +155,6 @@ static void end(void)
         close(play.roots.list[i].fd);
         free((void *)play.roots.list[i].path);
     }
-    place_remove(play.folder);
 }
 
 /* ---- what the queue does ---- */

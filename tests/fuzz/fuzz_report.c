@@ -22,7 +22,7 @@ static uint8_t take(struct span *in)
 }
 
 /* Long texts from few bytes: over 200 the text is repeated. */
-static struct span take_text(struct span *in, struct arena *arena)
+FUZZ_UNSEEN static struct span take_text(struct span *in, struct arena *arena)
 {
     uint8_t size = take(in);
     struct span text = span_first(*in, size > 200 ? 8 : size);
@@ -37,7 +37,7 @@ static struct span take_text(struct span *in, struct arena *arena)
 }
 
 /* smtpd lets nothing but CRLF through. */
-static struct span header_of(struct span in, struct buffer *out)
+FUZZ_UNSEEN static struct span header_of(struct span in, struct buffer *out)
 {
     for (size_t i = 0; i < in.size; i++) {
         if (in.data[i] == '\n')
@@ -49,7 +49,7 @@ static struct span header_of(struct span in, struct buffer *out)
 }
 
 /* Canonical addresses hold no controls. */
-static struct span address_of(struct span text)
+FUZZ_UNSEEN static struct span address_of(struct span text)
 {
     char *data = (char *)text.data;
 
@@ -75,7 +75,7 @@ static void choose_recipient(struct report_recipient *r, struct span *in, struct
     r->instead = r->original;
 }
 
-static size_t count_lines(struct span text, const char *start)
+FUZZ_UNSEEN static size_t count_lines(struct span text, const char *start)
 {
     size_t count = 0;
 
@@ -87,7 +87,7 @@ static size_t count_lines(struct span text, const char *start)
     return count;
 }
 
-static void check_bytes(struct span out, bool eight_bit)
+FUZZ_UNSEEN static void check_bytes(struct span out, bool eight_bit)
 {
     for (size_t i = 0; i < out.size; i++) {
         assert(out.data[i] != '\n' || (i > 0 && out.data[i - 1] == '\r'));

@@ -23,7 +23,7 @@ struct play {
 
 /* ---- what must hold ---- */
 
-static void check_reply(struct play *p, struct span line)
+FUZZ_UNSEEN static void check_reply(struct play *p, struct span line)
 {
     for (size_t i = 0; i < line.size; i++)
         assert(line.data[i] >= ' ' && line.data[i] <= '~');
@@ -35,7 +35,7 @@ static void check_reply(struct play *p, struct span line)
     buffer_append_byte(&p->said, '\n');
 }
 
-static void check_output(struct play *p)
+FUZZ_UNSEEN static void check_output(struct play *p)
 {
     struct span out = smtp_server_output(p->world.server);
     size_t size = out.size;
@@ -50,7 +50,7 @@ static void check_output(struct play *p)
     assert(p->queued == p->world.message_count);
 }
 
-static void check_message(struct play *p)
+FUZZ_UNSEEN static void check_message(struct play *p)
 {
     struct span body = buffer_span(&p->world.body);
 
