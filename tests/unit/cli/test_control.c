@@ -42,8 +42,8 @@ static void on_list(void *owner, const struct ipc_arrival *arrival)
     struct ipc_message m = {
         .type = IPC_QUEUE_PAGE,
         .queue_page = {.now_us = shared->pages_sent, .last = shared->pages_sent >= shared->pages}};
-    if (m.queue_page.last)
-        m.queue_page.error = shared->error;
+    if (m.queue_page.last && shared->error)
+        m.queue_page = (struct ipc_queue_page){.error = shared->error};
     ipc_reply(arrival->channel, arrival->token, &m);
 }
 
