@@ -73,8 +73,10 @@ static bool take_notify(struct send_wishes *w, const char *value)
         rest = comma < 0 ? span_of("", 0) : span_from(rest, (size_t)comma + 1);
     } while (rest.size);
     bool good = rest.size == 0 && seen && (seen == 1 || !(seen & 1)) && !buffer_error(&out);
-    if (good)
+    if (good) {
         memcpy(w->notify, out.data, out.size);
+        w->notify[out.size] = '\0'; /* a longer one may have come before: the last one counts */
+    }
     buffer_done(&out);
     return good;
 }
