@@ -264,10 +264,15 @@ enum {
     E_ACCEPTED,
 };
 
+/* Of some facts the event's row and its message's have a copy each. */
 static void add_message(sqlite3_stmt *s, struct chain_record *record, struct stored *stored)
 {
+    struct span tls = db_column(s, E_MESSAGE_TLS);
+    uint32_t uid = number_or(s, E_UID, EVENT_NO_ACTOR);
+
+    stored->differs = sqlite3_column_int64(s, E_ACCEPTED) != record->time_us ||
+                      !span_equal(record->tls, tls) || record->actor_uid != uid;
     record->personal[CHAIN_SENDER] = personal(s, E_SENDER, true, stored);
-    stored->differs = sqlite3_column_int64(s, E_ACCEPTED) != record->time_us;
     record->size_bytes = (uint64_t)sqlite3_column_int64(s, E_SIZE);
     db_column_fixed(s, E_DIGEST, record->digest, sizeof(record->digest));
     record->personal[CHAIN_MESSAGE_ID] = personal(s, E_MESSAGE_ID, true, stored);
@@ -277,9 +282,9 @@ static void add_message(sqlite3_stmt *s, struct chain_record *record, struct sto
     record->port = (uint16_t)sqlite3_column_int(s, E_PORT);
     record->service = db_column(s, E_SERVICE);
     record->protocol = db_column(s, E_PROTOCOL);
-    record->tls = db_column(s, E_MESSAGE_TLS);
+    record->tls = tls;
     record->personal[CHAIN_AUTH] = personal(s, E_AUTH, true, stored);
-    record->actor_uid = number_or(s, E_UID, EVENT_NO_ACTOR);
+    record->actor_uid = uid;
 }
 
 /* What the fold put into the link of an accepted recipient, which the rows have elsewhere. */

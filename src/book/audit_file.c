@@ -7,6 +7,7 @@
 /* The columns of events and refusals are in the order of the enums in audit_chain.c. CROSS JOIN
  * keeps the walk in the order of the first table. */
 static const char *const sql[AUDIT_STATEMENT_COUNT] = {
+    [AUDIT_SQL_INTEGRITY] = "PRAGMA integrity_check(1)",
     [AUDIT_SQL_LANES] = "SELECT lane, events, head FROM lane",
     [AUDIT_SQL_EVENTS] =
         "SELECT e.lane, e.message, e.recipient_index, e.kind, e.time_us, e.next_attempt_us,"

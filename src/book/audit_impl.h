@@ -10,6 +10,7 @@
 #include "book/main_file.h"
 
 enum audit_statement {
+    AUDIT_SQL_INTEGRITY,
     AUDIT_SQL_LANES,
     AUDIT_SQL_EVENTS,
     AUDIT_SQL_ENTRIES,

@@ -1,8 +1,9 @@
 /*
- * Hashes and places: what reader and writer of the finding aid must agree on.
+ * Hashes, checksums and places: what reader and writer of the finding aid must agree on.
  */
 #include "book/find.h"
 
+#include <errno.h>
 #include <xxhash.h>
 
 /* Longer texts are hashed by their start. */
@@ -39,6 +40,35 @@ uint32_t find_get_hash(const struct find_key *key)
     const uint8_t *b = key->bytes;
 
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
+
+static void put_sum(int64_t number, const void *keys, size_t bytes,
+                    uint8_t out[static FIND_SUM_BYTES])
+{
+    find_put_hash((uint32_t)XXH3_64bits_withSeed(keys, bytes, (uint64_t)number), out);
+}
+
+size_t find_seal(int64_t number, struct find_key *keys, size_t count)
+{
+    put_sum(number, keys, count * FIND_KEY_BYTES, keys[count].bytes);
+    return count * FIND_KEY_BYTES + FIND_SUM_BYTES;
+}
+
+int find_unseal(int64_t number, struct span value, size_t max, struct find_key *out,
+                size_t *out_count)
+{
+    uint8_t sum[FIND_SUM_BYTES];
+    size_t bytes = value.size - FIND_SUM_BYTES;
+
+    *out_count = 0;
+    if (value.size < FIND_SUM_BYTES || bytes % FIND_KEY_BYTES || bytes / FIND_KEY_BYTES > max)
+        return -EUCLEAN;
+    put_sum(number, value.data, bytes, sum);
+    if (memcmp(sum, value.data + bytes, sizeof(sum)) != 0)
+        return -EUCLEAN;
+    memcpy(out, value.data, bytes);
+    *out_count = bytes / FIND_KEY_BYTES;
+    return 0;
 }
 
 int64_t find_place(uint32_t run, uint32_t hash, uint32_t ordinal)

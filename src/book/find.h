@@ -11,6 +11,9 @@
  *           (16 bits), the hash of its first key (32) and how many rows before it begin with the
  *           same hash (15), so the B-tree of the rows finds a hash by itself
  *
+ * Each value of keys ends with a checksum over them and the number beside them (seed, place): a
+ * damaged one would hide messages in silence.
+ *
  * A hash proves nothing: who finds by it looks whether the message has the text. Without the row
  * in `fresh` there is no aid: who reads looks at every message, who writes makes it anew
  * (find_write.h). So it may be deleted, and must be when someone's values are erased.
@@ -30,8 +33,8 @@ enum find_kind {
 enum {
     FIND_HASH_BYTES = 4,
     FIND_KEY_BYTES = FIND_HASH_BYTES + ID_BYTES,
-    FIND_ROW_KEYS = 582, /* what fits on a page of 8 KB */
-    FIND_ROW_BYTES = FIND_ROW_KEYS * FIND_KEY_BYTES,
+    FIND_SUM_BYTES = 4,     /* smaller than a key */
+    FIND_ROW_KEYS = 581,    /* what fits on a page of 8 KB */
     FIND_FRESH_KEYS = 4096, /* at most so many wait */
     FIND_RUNS_MAX = 4096,
     FIND_RUN_NUMBER_MAX = UINT16_MAX - 1,
@@ -49,6 +52,13 @@ uint32_t find_hash(int64_t seed, enum find_kind kind, struct span text);
 /* As a key begins with it. */
 void find_put_hash(uint32_t hash, uint8_t out[static FIND_HASH_BYTES]);
 uint32_t find_get_hash(const struct find_key *key);
+
+/* Puts the checksum behind `count` keys, where there must be room for one more; their bytes with
+ * it. */
+size_t find_seal(int64_t number, struct find_key *keys, size_t count);
+/* The keys of a value, at most `max`, to `out`. -EUCLEAN: damaged. */
+int find_unseal(int64_t number, struct span value, size_t max, struct find_key *out,
+                size_t *out_count);
 
 /* A row's number. */
 int64_t find_place(uint32_t run, uint32_t hash, uint32_t ordinal);

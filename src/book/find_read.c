@@ -45,17 +45,14 @@ static int compare_hash(const struct find_cursor *c, const struct find_key *key)
 }
 
 /* Keeps those up to the last one with the hash. */
-static int take_keys(const struct find_cursor *c, struct source *from, struct span keys,
-                     size_t max_bytes)
+static int take_keys(const struct find_cursor *c, struct source *from, int64_t number,
+                     struct span value, size_t max)
 {
-    if (keys.size > max_bytes || keys.size % FIND_KEY_BYTES)
-        return -EUCLEAN;
-    if (keys.size)
-        memcpy(from->keys, keys.data, keys.size);
-    from->count = keys.size / FIND_KEY_BYTES;
+    int r = find_unseal(number, value, max, from->keys, &from->count);
+
     while (from->count && compare_hash(c, &from->keys[from->count - 1]) > 0)
         from->count--;
-    return 0;
+    return r;
 }
 
 /* The row before the one that is held; none: the source is at its end. */
@@ -72,7 +69,7 @@ static int read_row(struct find_cursor *c, struct source *from)
     if (r <= 0)
         return r;
     from->place = sqlite3_column_int64(s, 0);
-    r = take_keys(c, from, db_column(s, 1), FIND_ROW_BYTES);
+    r = take_keys(c, from, from->place, db_column(s, 1), FIND_ROW_KEYS);
     sqlite3_reset(s);
     return r;
 }
@@ -106,7 +103,7 @@ static int open_fresh(struct find_cursor *c, enum find_kind kind, struct span te
     c->seed = sqlite3_column_int64(s, 0);
     c->number = find_hash(c->seed, kind, text);
     find_put_hash(c->number, c->hash);
-    r = take_keys(c, fresh, db_column(s, 1), FIND_FRESH_KEYS * FIND_KEY_BYTES);
+    r = take_keys(c, fresh, c->seed, db_column(s, 1), FIND_FRESH_KEYS);
     sqlite3_reset(s);
     return r;
 }

@@ -25,7 +25,7 @@ enum statement {
 
 static const char *const sql[STATEMENT_COUNT] = {
     [FRESH_READ] = "SELECT seed, keys FROM fresh",
-    [FRESH_MAKE] = "INSERT INTO fresh VALUES (random(), x'')",
+    [FRESH_MAKE] = "INSERT INTO fresh VALUES (?1, ?2)",
     [FRESH_WRITE] = "UPDATE fresh SET keys = ?1",
     [RUNS_READ] = "SELECT run, keys FROM run ORDER BY run",
     [RUN_ADD] = "INSERT INTO run VALUES (?1, ?2)",
@@ -66,17 +66,12 @@ static int read_fresh(struct find_writer *w)
 
     if (r <= 0)
         return r;
-    struct span keys = db_column(s, 1);
     w->is_there = true;
     w->seed = sqlite3_column_int64(s, 0);
-    if (keys.size % FIND_KEY_BYTES == 0 && keys.size / FIND_KEY_BYTES < FIND_FRESH_KEYS)
-        w->count = w->fresh = keys.size / FIND_KEY_BYTES;
-    else
-        r = -EUCLEAN;
-    if (w->count)
-        memcpy(w->keys, keys.data, keys.size);
+    r = find_unseal(w->seed, db_column(s, 1), FIND_FRESH_KEYS - 1, w->keys, &w->count);
+    w->fresh = w->count;
     sqlite3_reset(s);
-    return r < 0 ? r : 0;
+    return r;
 }
 
 static int read_runs(struct find_writer *w)
@@ -142,10 +137,17 @@ int find_make(struct find_writer *w)
     int r = db_exec(&w->db, "DELETE FROM fresh; DELETE FROM run; DELETE FROM find");
     sqlite3_stmt *s = r == 0 ? db_statement(&w->db, FRESH_MAKE) : NULL;
 
-    if (r == 0)
-        r = s ? db_run(s) : db_error(&w->db);
-    w->run_count = 0;
-    return r < 0 ? r : read_fresh(w);
+    if (s) {
+        sqlite3_randomness(sizeof(w->seed), &w->seed);
+        sqlite3_bind_int64(s, 1, w->seed);
+        db_bind_blob(s, 2, w->keys, find_seal(w->seed, w->keys, 0));
+        r = db_run(s);
+    } else if (r == 0) {
+        r = db_error(&w->db);
+    }
+    w->run_count = w->count = w->fresh = 0;
+    w->is_there = r == 0;
+    return r;
 }
 
 /* ---- one run ---- */
@@ -155,7 +157,7 @@ struct writing {
     struct find_writer *writer;
     uint32_t number;
     uint64_t keys;
-    struct find_key row[FIND_ROW_KEYS];
+    struct find_key row[FIND_ROW_KEYS + 1]; /* and room for its checksum */
     size_t count;
     uint32_t hash, ordinal; /* of the row before */
 };
@@ -172,8 +174,9 @@ static int end_row(struct writing *to)
     to->hash = hash;
     if (to->ordinal > FIND_ORDINAL_MAX)
         return -EUCLEAN;
-    sqlite3_bind_int64(s, 1, find_place(to->number, hash, to->ordinal));
-    db_bind_blob(s, 2, to->row, to->count * FIND_KEY_BYTES);
+    int64_t place = find_place(to->number, hash, to->ordinal);
+    sqlite3_bind_int64(s, 1, place);
+    db_bind_blob(s, 2, to->row, find_seal(place, to->row, to->count));
     to->count = 0;
     return db_run(s);
 }
@@ -249,16 +252,10 @@ static int read_row(struct find_writer *w, struct reading *from)
     int r = db_step(s);
     if (r <= 0)
         return r;
-    struct span keys = db_column(s, 1);
     from->place = sqlite3_column_int64(s, 0);
-    if (keys.size == 0 || keys.size > FIND_ROW_BYTES || keys.size % FIND_KEY_BYTES)
-        r = -EUCLEAN;
-    else {
-        memcpy(from->row, keys.data, keys.size);
-        from->count = keys.size / FIND_KEY_BYTES;
-    }
+    r = find_unseal(from->place, db_column(s, 1), FIND_ROW_KEYS, from->row, &from->count);
     sqlite3_reset(s);
-    return r;
+    return r < 0 ? r : 1;
 }
 
 static struct reading *least(struct reading from[static MERGED])
@@ -382,7 +379,7 @@ static int write_fresh(struct find_writer *w)
 
     if (!s)
         return db_error(&w->db);
-    db_bind_blob(s, 1, w->keys, w->count * FIND_KEY_BYTES);
+    db_bind_blob(s, 1, w->keys, find_seal(w->seed, w->keys, w->count));
     w->fresh = w->count;
     return db_run(s);
 }

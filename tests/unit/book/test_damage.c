@@ -4,8 +4,9 @@
 
 #include "book/audit.h"
 #include "book/ledger.h"
+#include "book/main_file.h"
 
-enum { ROUNDS = 400, MESSAGES = 30, FILES_MAX = 8 };
+enum { ROUNDS = 1500, MESSAGES = 30, FILES_MAX = 8 };
 
 /* ---- a book ---- */
 
@@ -39,11 +40,12 @@ static int make_book(void **state)
 
 /* ---- what the audit covers, read without an index ---- */
 
-static const char *const covered[][5] = {
+static const char *const covered[][8] = {
     [WEEK_ENTRIES] = {"SELECT lane, events, head FROM lane", "SELECT * FROM message ORDER BY id",
                       "SELECT * FROM entry ORDER BY message, recipient_index",
                       "SELECT * FROM event NOT INDEXED ORDER BY seq",
-                      "SELECT * FROM station NOT INDEXED ORDER BY station"},
+                      "SELECT * FROM station NOT INDEXED ORDER BY station", "SELECT * FROM fresh",
+                      "SELECT * FROM run", "SELECT * FROM find"},
     [WEEK_REFUSALS] = {"SELECT lane, events, head FROM lane",
                        "SELECT * FROM refusal NOT INDEXED ORDER BY seq"},
 };
@@ -172,10 +174,37 @@ static void cut_off_files_are_named(void **state)
     }
 }
 
+/* Each page of the main file. */
+static void garbage_in_the_main_file_is_named(void **state)
+{
+    enum { PAGE = 8192 };
+    char path[200], page[PAGE], garbage[PAGE];
+    size_t pages = 0;
+
+    memset(garbage, 0x5a, sizeof(garbage));
+    snprintf(path, sizeof(path), "%s/" MAIN_FILE_NAME, test_folder);
+    FILE *f = fopen(path, "r+");
+    assert_non_null(f);
+    setvbuf(f, NULL, _IONBF, 0);
+    for (; fseek(f, (long)(pages * PAGE), SEEK_SET) == 0 && fread(page, PAGE, 1, f) == 1; pages++) {
+        assert_int_equal(fseek(f, (long)(pages * PAGE), SEEK_SET), 0);
+        assert_int_equal(fwrite(garbage, PAGE, 1, f), 1);
+        if (count_findings() == 0)
+            fail_msg("page %zu", pages + 1);
+        assert_int_equal(fseek(f, (long)(pages * PAGE), SEEK_SET), 0);
+        assert_int_equal(fwrite(page, PAGE, 1, f), 1);
+    }
+    assert_true(pages > 3);
+    fclose(f);
+    assert_int_equal(count_findings(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(flipped_bits_are_harmless_or_named, make_book,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(garbage_in_the_main_file_is_named, make_book,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(cut_off_files_are_named, make_book, test_ledger_remove),
     };

@@ -1,6 +1,7 @@
 /* The finding aid against a list of what was added; and a ledger whose aid was deleted. */
 #include "ledger_test.h"
 
+#include "book/find_check.h"
 #include "book/find_read.h"
 #include "book/find_write.h"
 #include "book/schema.h"
@@ -127,6 +128,7 @@ static void what_was_added_is_found(void **state)
             assert_int_equal(find_writer_new(&db, &w), 0);
             assert_true(find_is_there(w));
         }
+        assert_int_equal(find_check(&db), 0);
         look_for(&db, 0, added);
         for (int i = 0; i < 5; i++)
             look_for(&db, pick(TEXTS + 2), added);
@@ -134,7 +136,7 @@ static void what_was_added_is_found(void **state)
     find_writer_free(w);
     /* Merged: few runs are left, with no row of those before. */
     assert_in_range(number(&db, "SELECT count(*) FROM run"), 1, 16);
-    assert_int_equal(number(&db, "SELECT sum(length(keys)) / 14 FROM find"),
+    assert_int_equal(number(&db, "SELECT sum(length(keys) - 4) / 14 FROM find"),
                      number(&db, "SELECT sum(keys) FROM run"));
     assert_true(number(&db, "SELECT max(place & 32767) FROM find") > 20);
     db_done(&db);
@@ -173,7 +175,9 @@ static void numbers_are_used_again(void **state)
 static void damage_is_told(void **state)
 {
     static const char *const cases[] = {
+        "UPDATE fresh SET keys = x''",
         "UPDATE fresh SET keys = x'00'",
+        "UPDATE fresh SET seed = seed + 1",
         "UPDATE fresh SET keys = zeroblob(14 * 4097)",
         "INSERT INTO run VALUES (70000, 1)",
         "INSERT INTO run VALUES (3, 1); INSERT INTO find VALUES (3 << 47, zeroblob(14 * 583))",
@@ -185,11 +189,46 @@ static void damage_is_told(void **state)
         test_ledger_make(NULL);
         open_file(&db);
         assert_int_equal(find_open(&db, FIND_ADDRESS, SPAN("a@b"), &cursor), -ENODATA);
-        assert_int_equal(db_exec(&db, "INSERT INTO fresh VALUES (1, x'')"), 0);
+        db_done(&db);
+        open_empty(&db);
+        assert_int_equal(find_check(&db), 0);
         assert_int_equal(db_exec(&db, cases[i]), 0);
+        assert_int_equal(find_check(&db), -EUCLEAN);
         assert_int_equal(find_open(&db, FIND_ADDRESS, SPAN("a@b"), &cursor), -EUCLEAN);
         db_done(&db);
     }
+}
+
+/* What no search may come across. */
+static void damage_of_runs_is_seen(void **state)
+{
+    static const char *const cases[] = {
+        "DELETE FROM find WHERE place = (SELECT max(place) FROM find)",
+        "UPDATE find SET place = place + 1 WHERE place = (SELECT min(place) FROM find)",
+        "UPDATE find SET keys = (SELECT keys FROM find ORDER BY place DESC)"
+        " WHERE place = (SELECT min(place) FROM find)",
+        "UPDATE find SET keys = substr(keys, 15) WHERE place = (SELECT min(place) FROM find)",
+        "UPDATE run SET keys = keys + 1",
+        "DELETE FROM run",
+        "UPDATE run SET run = run + 1",
+        "INSERT INTO find VALUES (-1, x'')",
+    };
+    struct find_writer *w;
+    struct db db;
+
+    open_empty(&db);
+    assert_int_equal(find_writer_new(&db, &w), 0);
+    add(w, 0, 6000);
+    find_writer_free(w);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(find_check(&db), 0);
+        assert_int_equal(db_exec(&db, "BEGIN"), 0);
+        assert_int_equal(db_exec(&db, cases[i]), 0);
+        if (find_check(&db) != -EUCLEAN)
+            fail_msg("%s: not seen", cases[i]);
+        assert_int_equal(db_exec(&db, "ROLLBACK"), 0);
+    }
+    db_done(&db);
 }
 
 /* ---- in a ledger ---- */
@@ -244,7 +283,8 @@ static void a_deleted_aid_is_made_anew(void **state)
     test_tamper(TEST_WEEK, "DELETE FROM fresh; DELETE FROM run; DELETE FROM find");
     assert_all_found(1);
     fold_one_more(2);
-    assert_int_equal(test_number(TEST_WEEK, "SELECT length(keys) / 14 FROM fresh"), 5 + 5 + 1);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT (length(keys) - 4) / 14 FROM fresh"),
+                     5 + 5 + 1);
     assert_all_found(2);
 }
 
@@ -253,6 +293,8 @@ static void a_damaged_aid_is_made_anew(void **state)
 {
     static const char *const cases[] = {
         "UPDATE fresh SET keys = x'00'",
+        "UPDATE fresh SET seed = seed + 1",
+        "UPDATE fresh SET keys = zeroblob(length(keys))",
         "INSERT INTO run VALUES (70000, 1)",
         "INSERT INTO run VALUES (3, 1); INSERT INTO find VALUES (3 << 47, zeroblob(14 * 583))",
     };
@@ -267,6 +309,21 @@ static void a_damaged_aid_is_made_anew(void **state)
     }
 }
 
+static void insert_disordered_run(struct db *db, int run)
+{
+    struct find_key keys[3] = {{{0, 0, 0, 0, 1}}};
+    size_t size = find_seal(find_place((uint32_t)run, 0, 0), keys, 2);
+    char sql[300];
+    int at = snprintf(sql, sizeof(sql),
+                      "INSERT INTO run VALUES (%d, 4096); INSERT INTO find VALUES (%d << 47, x'",
+                      run, run);
+
+    for (size_t i = 0; i < size; i++)
+        at += snprintf(sql + at, sizeof(sql) - (size_t)at, "%02x", ((const uint8_t *)keys)[i]);
+    snprintf(sql + at, sizeof(sql) - (size_t)at, "')");
+    assert_int_equal(db_exec(db, sql), 0);
+}
+
 /* Found out while runs are merged, in the middle of a batch. */
 static void a_damaged_run_ends_the_aid(void **state)
 {
@@ -274,15 +331,8 @@ static void a_damaged_run_ends_the_aid(void **state)
     struct db db;
 
     open_empty(&db);
-    for (int run = 1; run <= 3; run++) {
-        char sql[200];
-        snprintf(sql, sizeof(sql),
-                 "INSERT INTO run VALUES (%d, 4096); INSERT INTO find VALUES (%d << 47,"
-                 " x'0000000001000000000000000000" /* not in order */
-                 "0000000000000000000000000000')",
-                 run, run);
-        assert_int_equal(db_exec(&db, sql), 0);
-    }
+    for (int run = 1; run <= 3; run++)
+        insert_disordered_run(&db, run);
     assert_int_equal(find_writer_new(&db, &w), 0);
     add(w, 0, 5000);
     assert_false(find_is_there(w));
@@ -304,6 +354,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(numbers_are_used_again, test_ledger_make,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(damage_is_told, test_ledger_make, test_ledger_remove),
+        cmocka_unit_test_setup_teardown(damage_of_runs_is_seen, test_ledger_make,
+                                        test_ledger_remove),
         cmocka_unit_test_setup_teardown(a_deleted_aid_is_made_anew, test_ledger_make,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(a_damaged_aid_is_made_anew, test_ledger_make,
