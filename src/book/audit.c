@@ -125,7 +125,7 @@ static void check_main_file(struct audit *audit, const char *folder)
         r = check_pages(audit, &db);
         db_done(&db);
     }
-    if (r < 0)
+    if (r < 0 && r != -ENOENT) /* nothing was folded yet */
         tell_unreadable(audit, r);
     audit->file[0] = '\0';
 }

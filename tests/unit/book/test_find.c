@@ -205,8 +205,8 @@ static void damage_of_runs_is_seen(void **state)
     static const char *const cases[] = {
         "DELETE FROM find WHERE place = (SELECT max(place) FROM find)",
         "UPDATE find SET place = place + 1 WHERE place = (SELECT min(place) FROM find)",
-        "UPDATE find SET keys = (SELECT keys FROM find ORDER BY place DESC)"
-        " WHERE place = (SELECT min(place) FROM find)",
+        ("UPDATE find SET keys = (SELECT keys FROM find ORDER BY place DESC)"
+         " WHERE place = (SELECT min(place) FROM find)"),
         "UPDATE find SET keys = substr(keys, 15) WHERE place = (SELECT min(place) FROM find)",
         "UPDATE run SET keys = keys + 1",
         "DELETE FROM run",
