@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
@@ -112,12 +113,47 @@ static int apply_zone(const char *zone, struct tm *tm, int64_t *out_seconds)
     *out_seconds = (int64_t)timegm(tm);
     if (strcmp(zone, "Z") == 0 || strcmp(zone, "z") == 0)
         return 0;
-    if (sscanf(zone, "%c%2d:%2d%c", &sign, &hours, &minutes, &rest) != 3 ||
+    /* sscanf() would take a second sign. */
+    if (zone[1 + strspn(zone + 1, "0123456789:")] ||
+        sscanf(zone, "%c%2d:%2d%c", &sign, &hours, &minutes, &rest) != 3 ||
         (sign != '+' && sign != '-') || hours > 23 || minutes > 59)
         return -EINVAL;
     int64_t offset = hours * 3600 + minutes * 60;
     *out_seconds -= sign == '+' ? offset : -offset;
     return 0;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* strptime() and sscanf() pass over blanks nearly everywhere. One, between two digits, may part a
+ * date from its time. */
+static bool has_stray_blank(const char *text)
+{
+    for (size_t i = 0; text[i]; i++)
+        if (isspace((unsigned char)text[i]) &&
+            (text[i] != ' ' || i == 0 || !is_digit(text[i - 1]) || !is_digit(text[i + 1])))
+            return true;
+    return false;
+}
+
+/* "18:00" or "18:00:03.12". */
+static const char *parse_time(const char *text, struct tm *tm, int64_t *out_fraction)
+{
+    const char *rest = strptime(text, "%H:%M:%S", tm);
+    int64_t unit = 100000;
+
+    if (!rest)
+        return strptime(text, "%H:%M", tm);
+    if (*rest != '.')
+        return rest;
+    if (!is_digit(rest[1]))
+        return NULL;
+    for (rest++; is_digit(*rest); rest++, unit /= 10)
+        *out_fraction += (*rest - '0') * unit;
+    return rest;
 }
 
 int clock_parse(struct span text, int64_t now_us, int64_t *out_wall_us)
@@ -131,22 +167,16 @@ int clock_parse(struct span text, int64_t now_us, int64_t *out_wall_us)
     memcpy(buf, text.data, text.size);
     buf[text.size] = '\0';
 
+    if (!is_digit(buf[0]) || has_stray_blank(buf))
+        return -EINVAL;
+
     /* What doesn't start as a date is taken for an age. */
     const char *rest = strptime(buf, "%Y-%m-%d", &tm);
     if (!rest)
         return parse_age(buf, now_us, out_wall_us);
-    if (*rest == 'T' || *rest == 't' || *rest == ' ') {
-        const char *with_seconds = strptime(rest + 1, "%H:%M:%S", &tm);
-        rest = with_seconds ? with_seconds : strptime(rest + 1, "%H:%M", &tm);
-        if (!rest)
-            return -EINVAL;
-    }
-    if (*rest == '.') {
-        int64_t unit = 100000;
-        for (rest++; *rest >= '0' && *rest <= '9'; rest++, unit /= 10)
-            fraction += (*rest - '0') * unit;
-    }
-    if (apply_zone(rest, &tm, &seconds) < 0)
+    if (*rest == 'T' || *rest == 't' || *rest == ' ')
+        rest = parse_time(rest + 1, &tm, &fraction);
+    if (!rest || apply_zone(rest, &tm, &seconds) < 0)
         return -EINVAL;
     *out_wall_us = seconds * 1000000 + fraction;
     return 0;
