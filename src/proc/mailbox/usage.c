@@ -36,18 +36,32 @@ static bool size_in_name(const char *name, uint64_t *out)
     return span_to_u64(digits, SIZE_BELIEVED_MAX, out) == 0;
 }
 
-static uint64_t file_size(int folder, const char *name)
+static int add_size(int folder, const char *name, uint64_t *total)
 {
     struct stat st;
-    uint64_t size;
+    uint64_t size = 0;
 
     if (name[0] == '.')
         return 0;
-    if (size_in_name(name, &size))
-        return size;
-    if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
-        return 0;
-    return (uint64_t)st.st_size;
+    if (!size_in_name(name, &size)) {
+        if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            return errno == ENOENT ? 0 : -errno; /* a reader may just have removed it */
+        size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    }
+    *total += size;
+    return 0;
+}
+
+/* What can't be read isn't empty: the count fails. */
+static int add_sizes(DIR *dir, uint64_t *total)
+{
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(dir);
+        int r = entry ? add_size(dirfd(dir), entry->d_name, total) : -errno;
+        if (!entry || r < 0)
+            return r;
+    }
 }
 
 static int count_folder(int base_fd, const char *name, uint64_t *total,
@@ -64,22 +78,24 @@ static int count_folder(int base_fd, const char *name, uint64_t *total,
         close(fd);
         return error;
     }
-    for (const struct dirent *entry; (entry = readdir(dir));)
-        *total += file_size(fd, entry->d_name);
+    int r = add_sizes(dir, total);
     closedir(dir);
     *out_changed = st.st_mtim;
-    return 0;
+    return r;
 }
 
 static int count(struct mailbox_usage *u, int base_fd, int64_t now_ms)
 {
+    struct timespec changed_new, changed_cur;
     uint64_t total = 0;
-    int r = count_folder(base_fd, "new", &total, &u->changed_new);
+    int r = count_folder(base_fd, "new", &total, &changed_new);
 
     if (r == 0)
-        r = count_folder(base_fd, "cur", &total, &u->changed_cur);
+        r = count_folder(base_fd, "cur", &total, &changed_cur);
     if (r < 0)
         return r;
+    u->changed_new = changed_new;
+    u->changed_cur = changed_cur;
     u->used = total;
     u->counted = true;
     u->counted_ms = now_ms;

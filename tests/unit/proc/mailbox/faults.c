@@ -1,10 +1,12 @@
 #include "faults.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -12,7 +14,7 @@ static struct {
     enum fault_call call;
     int nth, times, what;
 } fault;
-static atomic_int calls[FAULT_FSYNC + 1];
+static atomic_int calls[FAULT_CALL_COUNT];
 
 void fault_set(enum fault_call call, int nth, int times, int what)
 {
@@ -26,7 +28,7 @@ void fault_set(enum fault_call call, int nth, int times, int what)
 void fault_clear(void)
 {
     fault.times = 0;
-    for (int i = FAULT_ANY; i <= FAULT_FSYNC; i++)
+    for (int i = FAULT_ANY; i < FAULT_CALL_COUNT; i++)
         calls[i] = 0;
 }
 
@@ -82,6 +84,20 @@ int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to, u
 int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
 {
     return strike(FAULT_RENAMEAT2) ? -1 : __real_renameat2(from_fd, from, to_fd, to, flags);
+}
+
+struct dirent *__real_readdir64(DIR *dir);
+struct dirent *__wrap_readdir64(DIR *dir);
+struct dirent *__wrap_readdir64(DIR *dir)
+{
+    return strike(FAULT_READDIR) ? NULL : __real_readdir64(dir);
+}
+
+int __real_fstatat64(int fd, const char *name, struct stat *st, int flags);
+int __wrap_fstatat64(int fd, const char *name, struct stat *st, int flags);
+int __wrap_fstatat64(int fd, const char *name, struct stat *st, int flags)
+{
+    return strike(FAULT_FSTATAT) ? -1 : __real_fstatat64(fd, name, st, flags);
 }
 
 /* Only a beginning of fdatasync(); it lies when that does. */

@@ -5,7 +5,16 @@
  */
 #pragma once
 
-enum fault_call { FAULT_ANY, FAULT_WRITEV, FAULT_FDATASYNC, FAULT_RENAMEAT2, FAULT_FSYNC };
+enum fault_call {
+    FAULT_ANY,
+    FAULT_WRITEV,
+    FAULT_FDATASYNC,
+    FAULT_RENAMEAT2,
+    FAULT_FSYNC,
+    FAULT_READDIR,
+    FAULT_FSTATAT,
+    FAULT_CALL_COUNT
+};
 
 enum { FAULT_KILL = -1, FAULT_SHORT = -2, FAULT_LIE = -3 };
 

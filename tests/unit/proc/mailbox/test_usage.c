@@ -1,3 +1,4 @@
+#include "faults.h"
 #include "scratch.h"
 
 #include "proc/mailbox/usage.h"
@@ -116,6 +117,46 @@ static void uncountable(void **state)
     close_mailbox(&c);
 }
 
+/* A disk that stumbles in the middle of a folder doesn't make the mailbox look emptier, and what
+ * was known of it before stays. */
+static void unread_files_are_not_left_out(void **state)
+{
+    static const struct {
+        enum fault_call call;
+        int calls;
+    } faults[] = {{FAULT_READDIR, 10}, {FAULT_FSTATAT, 1}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
+        for (int nth = 1; nth <= faults[i].calls; nth++) {
+            struct counted c;
+            open_mailbox(*state, &c);
+            fault_set(faults[i].call, nth, 1, EIO);
+            assert_int_equal(reserve(&c, 1, 313, 1000), -EIO);
+            fault_clear();
+            assert_int_equal(reserve(&c, 1, 312, 1000), -EDQUOT);
+            assert_int_equal(c.used, 312);
+            close_mailbox(&c);
+        }
+}
+
+static void failed_recount_is_tried_again(void **state)
+{
+    struct scratch *s = *state;
+    struct counted c;
+    char path[1024];
+
+    open_mailbox(s, &c);
+    assert_int_equal(reserve(&c, 1, 312, 1000), -EDQUOT);
+    snprintf(path, sizeof(path), "%s/bob/new/1.M1P1_Q1.h,S=100,W=110", s->path);
+    assert_int_equal(unlink(path), 0);
+    fault_set(FAULT_READDIR, 5, 1, EIO); /* in cur/ */
+    assert_int_equal(reserve(&c, 1, 312, 1001), -EIO);
+    fault_clear();
+    assert_int_equal(reserve(&c, 1, 312, 1002), 0);
+    assert_int_equal(c.usage.used, 212);
+    close_mailbox(&c);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
@@ -125,6 +166,8 @@ int main(void)
         TEST(recounts_now_and_then),
         TEST(absurd_sizes_are_not_believed),
         TEST(uncountable),
+        TEST(unread_files_are_not_left_out),
+        TEST(failed_recount_is_tried_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
