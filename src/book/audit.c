@@ -46,7 +46,7 @@ static int check_find(struct audit *audit, struct db *db)
 
 static int check_open_file(struct audit *audit, struct db *db, enum week_kind kind)
 {
-    int r = schema_check(db, kind == WEEK_ENTRIES ? SCHEMA_ENTRIES : SCHEMA_REFUSALS);
+    int r = schema_check(db, schema_of_week(kind));
 
     if (r == 0) /* a walk joins with rows all over the file */
         r = db_exec(db, "PRAGMA cache_size=-32768; BEGIN");

@@ -45,6 +45,19 @@ static struct lane_check *need_lane(struct audit *audit, struct lanes *lanes, ui
     return lane;
 }
 
+static int need_lanes_of(struct audit *audit, struct lanes *lanes,
+                         const struct main_file_heads *heads)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < heads->count; i++) {
+        const struct main_file_head *h = &heads->list[i];
+        if (h->kind == lanes->kind && h->week == audit->week)
+            r = need_lane(audit, lanes, h->at.lane) ? 0 : -EUCLEAN;
+    }
+    return r;
+}
+
 /* A chain that was exported, or is known to the main file, is looked for even where the file
  * doesn't name it any more. */
 static int need_known_lanes(struct audit *audit, struct lanes *lanes)
@@ -57,17 +70,9 @@ static int need_known_lanes(struct audit *audit, struct lanes *lanes)
         if (m->kind == lanes->kind && m->week == audit->week)
             r = need_lane(audit, lanes, m->lane) ? 0 : -EUCLEAN;
     }
-    for (size_t i = 0; r == 0 && i < audit->heads.count; i++) {
-        const struct main_file_head *h = &audit->heads.list[i];
-        if (h->kind == lanes->kind && h->week == audit->week)
-            r = need_lane(audit, lanes, h->at.lane) ? 0 : -EUCLEAN;
-    }
-    for (size_t i = 0; r == 0 && i < audit->lost.count; i++) {
-        const struct main_file_head *h = &audit->lost.list[i];
-        if (h->kind == lanes->kind && h->week == audit->week)
-            r = need_lane(audit, lanes, h->at.lane) ? 0 : -EUCLEAN;
-    }
-    return r;
+    if (r == 0)
+        r = need_lanes_of(audit, lanes, &audit->heads);
+    return r < 0 ? r : need_lanes_of(audit, lanes, &audit->lost);
 }
 
 static int read_lanes(struct audit *audit, struct db *db, struct lanes *lanes)

@@ -121,7 +121,7 @@ int main_file_read_position(const char *folder, struct book_position *out)
     return 0;
 }
 
-static void read_head(sqlite3_stmt *s, struct main_file_head *out)
+void main_file_column_head(sqlite3_stmt *s, struct main_file_head *out)
 {
     *out = (struct main_file_head){.kind = (enum week_kind)sqlite3_column_int(s, 0),
                                    .week = sqlite3_column_int(s, 1),
@@ -144,7 +144,7 @@ static int read_heads(struct db *db, enum statement statement, struct main_file_
         if (!more)
             break;
         out->list = more;
-        read_head(s, &out->list[out->count++]);
+        main_file_column_head(s, &out->list[out->count++]);
     }
     if (s)
         sqlite3_reset(s);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "book/db.h"
 #include "book/chain.h"
 #include "book/input.h"
 
@@ -26,6 +27,9 @@ void main_file_close(struct main_file *file);
 
 /* For readers: up to where the last lane was folded; zero when there is no ledger yet. */
 int main_file_read_position(const char *folder, struct book_position *out);
+
+/* From a row of kind, week, lane, segment, offset, events, head. */
+void main_file_column_head(sqlite3_stmt *row, struct main_file_head *out);
 
 struct main_file_heads {
     struct main_file_head *list; /* by kind and week; free() it */

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "book/db.h"
+#include "book/week.h"
 
 enum schema_kind { SCHEMA_ENTRIES, SCHEMA_REFUSALS, SCHEMA_MAIN };
 
@@ -19,5 +20,11 @@ enum { SCHEMA_VERSION = 2, SCHEMA_APPLICATION_ID = 0x506f7374 /* "Post" */ };
  * -EPROTONOSUPPORT: written by a newer Postbuch, or by one before the first release. -EUCLEAN: a
  * database, but not one of ours, or of another kind, or with damaged names. */
 int schema_make(struct db *db, enum schema_kind kind);
+/* Of a week's file. */
+static inline enum schema_kind schema_of_week(enum week_kind kind)
+{
+    return kind == WEEK_ENTRIES ? SCHEMA_ENTRIES : SCHEMA_REFUSALS;
+}
+
 /* Only checks. -ENODATA: there are no tables yet, the book is just making them. */
 int schema_check(struct db *db, enum schema_kind kind);

@@ -253,7 +253,7 @@ static void note_skipped(struct trace_result *result, const char *name, int erro
 
 static int search_open_file(struct search *search, struct db *db, enum week_kind kind)
 {
-    int r = schema_check(db, kind == WEEK_ENTRIES ? SCHEMA_ENTRIES : SCHEMA_REFUSALS);
+    int r = schema_check(db, schema_of_week(kind));
     if (r == 0)
         r = db_exec(db, "BEGIN");
     if (r < 0)

@@ -63,7 +63,7 @@ static int open_file(struct volume *v, const char *folder)
         return -ENAMETOOLONG;
     int r = db_open(path, DB_WRITE, sql, VOLUME_STATEMENT_COUNT, &v->db);
     if (r == 0)
-        r = schema_make(&v->db, v->kind == WEEK_ENTRIES ? SCHEMA_ENTRIES : SCHEMA_REFUSALS);
+        r = schema_make(&v->db, schema_of_week(v->kind));
     return r == 0 ? read_lanes(v) : r;
 }
 

@@ -7,27 +7,23 @@
 enum statement { LANE_READ, STATEMENT_COUNT };
 
 static const char *const sql[STATEMENT_COUNT] = {
-    [LANE_READ] = "SELECT lane, segment, offset, events, head FROM lane"};
+    [LANE_READ] = "SELECT ?1, ?2, lane, segment, offset, events, head FROM lane"};
 
 static int read_lanes(struct db *db, const struct ledger_file *file, struct week_heads *out)
 {
     sqlite3_stmt *s = db_statement(db, LANE_READ);
-    int r = s ? 0 : db_error(db);
+    int r = 0;
 
+    if (!s)
+        return db_error(db);
+    sqlite3_bind_int(s, 1, (int)file->kind);
+    sqlite3_bind_int(s, 2, file->week);
     while (r == 0 && (r = db_step(s)) == 1) {
         r = out->count < VOLUME_LANES_MAX ? 0 : -EUCLEAN;
-        if (r == 0) {
-            struct main_file_head *head = &out->list[out->count++];
-            *head = (struct main_file_head){.kind = file->kind,
-                                            .week = file->week,
-                                            .at = {.lane = (uint32_t)sqlite3_column_int64(s, 0),
-                                                   .segment = (uint64_t)sqlite3_column_int64(s, 1),
-                                                   .offset = (uint64_t)sqlite3_column_int64(s, 2)},
-                                            .events = (uint64_t)sqlite3_column_int64(s, 3)};
-            db_column_fixed(s, 4, head->head.bytes, CHAIN_HASH_BYTES);
-        }
+        if (r == 0)
+            main_file_column_head(s, &out->list[out->count++]);
     }
-    if (r < 0 && s)
+    if (r < 0)
         sqlite3_reset(s);
     return r;
 }
@@ -35,7 +31,7 @@ static int read_lanes(struct db *db, const struct ledger_file *file, struct week
 static int read_file(struct db *db, const struct ledger_file *file, struct week_heads *out)
 {
     int64_t waiting = 0;
-    int r = schema_check(db, file->kind == WEEK_ENTRIES ? SCHEMA_ENTRIES : SCHEMA_REFUSALS);
+    int r = schema_check(db, schema_of_week(file->kind));
 
     if (r == 0 && file->kind == WEEK_ENTRIES)
         r = db_number(db, "SELECT EXISTS (SELECT 1 FROM entry WHERE state = 1)", &waiting);

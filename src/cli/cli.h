@@ -31,8 +31,8 @@ struct cli_command {
 extern const struct cli_command cli_commands[];
 
 /* NULL when there is none of this name. Names of other mailers' programs (sendmail, mailq,
- * newaliases) are found too, when `as_program`. */
-const struct cli_command *cli_find_command(const char *name, bool as_program);
+ * newaliases) are found too. */
+const struct cli_command *cli_find_command(const char *name);
 
 /* ---- options (options.c) ---- */
 

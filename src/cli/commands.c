@@ -27,11 +27,13 @@ static const struct {
     {"newaliases", "reload"},
 };
 
-const struct cli_command *cli_find_command(const char *name, bool as_program)
+const struct cli_command *cli_find_command(const char *name)
 {
-    for (size_t i = 0; as_program && i < ARRAY_SIZE(aliases); i++)
-        if (strcmp(name, aliases[i].program) == 0)
-            return cli_find_command(aliases[i].command, false);
+    for (size_t i = 0; i < ARRAY_SIZE(aliases); i++)
+        if (strcmp(name, aliases[i].program) == 0) {
+            name = aliases[i].command;
+            break;
+        }
     for (const struct cli_command *c = cli_commands; c->name; c++)
         if (strcmp(name, c->name) == 0)
             return c;

@@ -26,7 +26,7 @@ static const char *base_name(const char *path)
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* writing to a closed pipe or socket is an error code, not a death */
-    const struct cli_command *command = argc ? cli_find_command(base_name(argv[0]), true) : NULL;
+    const struct cli_command *command = argc ? cli_find_command(base_name(argv[0])) : NULL;
     if (command)
         return command->run(argc, argv);
     if (argc < 2) {
@@ -41,7 +41,7 @@ int main(int argc, char **argv)
         puts("postbuch " POSTBUCH_VERSION);
         return cli_finish_output(NULL, CLI_OK);
     }
-    command = cli_find_command(argv[1], true);
+    command = cli_find_command(argv[1]);
     if (!command) {
         cli_complain(NULL, "there is no command %s; see postbuch --help", argv[1]);
         return CLI_USAGE;

@@ -42,8 +42,8 @@ struct block {
 
 enum {
     BLOCK_BYTES = 256 * 1024,
-    FREE_BLOCKS_MAX = 32
-}; /* of these so many are kept for reuse: 8 MiB */
+    FREE_BLOCKS_MAX = 32 /* kept for reuse: 8 MiB */
+};
 
 /* ---- A group (group.c) ---- */
 

@@ -74,32 +74,24 @@ int job_new(const struct ipc_job *from, struct mailbox_domains *domains, struct 
     return r;
 }
 
-static void free_pieces(struct list *pieces)
-{
-    for (struct list *link; (link = list_take_first(pieces));)
-        free(CONTAINER_OF(link, struct job_piece, link));
-}
-
 void job_free(struct job *job)
 {
     if (!job)
         return;
-    free_pieces(&job->fresh);
-    free_pieces(&job->taken);
+    assert(list_is_empty(&job->fresh) && list_is_empty(&job->taken));
     mailbox_message_done(&job->message);
     mailbox_domains_release(job->domains);
     arena_done(&job->arena);
     free(job);
 }
 
-int job_add_piece(struct job *job, struct span bytes, uint64_t token, size_t held)
+int job_add_piece(struct job *job, const struct ipc_arrival *arrival, struct span bytes,
+                  uint64_t token)
 {
-    struct job_piece *piece = malloc(sizeof(*piece) + bytes.size);
+    struct piece *piece = piece_new(arrival, bytes, token);
 
     if (!piece)
         return -ENOMEM;
-    *piece = (struct job_piece){.token = token, .held = held, .size = bytes.size};
-    memcpy(piece->bytes, bytes.data, bytes.size);
     list_append(&job->fresh, &piece->link);
     job->to_come -= bytes.size;
     return 0;
@@ -116,7 +108,7 @@ static void write_pieces(struct job *job, struct maildir *m)
 {
     LIST_EACH(&job->taken, link)
     {
-        const struct job_piece *piece = CONTAINER_OF(link, struct job_piece, link);
+        const struct piece *piece = CONTAINER_OF(link, struct piece, link);
         mailbox_message_feed(m, &job->message, span_of(piece->bytes, piece->size));
     }
 }

@@ -12,19 +12,11 @@
 #pragma once
 
 #include "io/pool.h"
+#include "proc/common/piece.h"
 #include "proc/mailbox/domains.h"
 #include "proc/mailbox/message.h"
 
 enum job_state { JOB_ARRIVING, JOB_WRITING, JOB_READY, JOB_COMMITTING };
-
-/* A piece of the message, and the frame that brought it. */
-struct job_piece {
-    struct list link;
-    uint64_t token; /* of the body's call; 0: came with the job */
-    size_t held;    /* bytes of credit */
-    size_t size;
-    char bytes[];
-};
 
 struct job {
     struct list link;   /* in jobs->streams or jobs->ready */
@@ -48,14 +40,15 @@ struct job {
 
 /* Copies all that it keeps. 0 or -ENOMEM. */
 int job_new(const struct ipc_job *from, struct mailbox_domains *domains, struct job **out);
-/* The files must be closed: ended and committed, or never begun. */
+/* The files must be closed: ended and committed, or never begun. All pieces must be settled. */
 void job_free(struct job *job);
 
 /* The only place where a job's state changes. */
 void job_set_state(struct job *job, enum job_state state);
 
 /* Appends a piece that came. 0 or -ENOMEM. */
-int job_add_piece(struct job *job, struct span bytes, uint64_t token, size_t held);
+int job_add_piece(struct job *job, const struct ipc_arrival *arrival, struct span bytes,
+                  uint64_t token);
 
 /* Hands what has come to the thread that will run next. */
 void job_take_pieces(struct job *job);

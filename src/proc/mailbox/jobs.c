@@ -22,16 +22,10 @@ static bool is_connected(const struct job *job)
 /* Gives the credit of the taken pieces back and answers their calls. */
 static void settle_pieces(struct job *job)
 {
-    for (struct list *link; (link = list_take_first(&job->taken));) {
-        struct job_piece *piece = CONTAINER_OF(link, struct job_piece, link);
-        if (is_connected(job)) {
-            struct ipc_message reply = {.type = IPC_JOB_TAKEN};
-            if (piece->token)
-                ipc_reply(job->jobs->queue, piece->token, &reply);
-            ipc_release(job->jobs->queue, IPC_CLASS_BODY, piece->held);
-        }
-        free(piece);
-    }
+    struct ipc_channel *queue = is_connected(job) ? job->jobs->queue : NULL;
+
+    for (struct list *link; (link = list_take_first(&job->taken));)
+        piece_settle(CONTAINER_OF(link, struct piece, link), queue);
 }
 
 static void count_outcomes(struct jobs *jobs, const struct ipc_job_outcome *list, size_t count)
@@ -217,10 +211,8 @@ static struct job *new_job(struct jobs *jobs, const struct ipc_arrival *arrival)
     job->work = (struct io_job){.run = run_stream, .done = stream_done};
     if (from->body.size == 0)
         return job;
-    if (job_add_piece(job, from->body, 0, 0) == 0) {
-        CONTAINER_OF(job->fresh.next, struct job_piece, link)->held = ipc_hold(arrival);
+    if (job_add_piece(job, arrival, from->body, 0) == 0)
         return job;
-    }
     job_free(job);
     return NULL;
 }
@@ -263,8 +255,7 @@ static void on_body(void *owner, const struct ipc_arrival *arrival)
     struct job *job = find_stream(jobs, body->job);
 
     if (job && body->bytes.size > 0 && body->bytes.size <= job->to_come) {
-        size_t held = ipc_hold(arrival);
-        if (job_add_piece(job, body->bytes, arrival->token, held) < 0)
+        if (job_add_piece(job, arrival, body->bytes, arrival->token) < 0)
             log_fatal("no memory for a piece of a message");
         if (job->state == JOB_ARRIVING)
             write_stream(job);

@@ -1,16 +1,8 @@
 #include "proc/smtp/body.h"
 
 #include "base/log.h"
+#include "proc/common/piece.h"
 #include <errno.h>
-#include <stdlib.h>
-
-struct piece {
-    struct list link;
-    uint64_t token; /* of the body's call; 0: came with the job */
-    size_t held;    /* bytes of credit */
-    size_t size;
-    char bytes[];
-};
 
 static bool queue_is_there(const struct smtp_body *body)
 {
@@ -23,18 +15,10 @@ static struct piece *first_piece(const struct smtp_body *body)
                                         : CONTAINER_OF(body->pieces.next, struct piece, link);
 }
 
-static void settle_piece(struct smtp_body *body, struct piece *piece)
+static void settle(struct smtp_body *body, struct piece *piece)
 {
-    struct ipc_channel *queue = body->proc->queue;
-
     list_remove(&piece->link);
-    if (queue_is_there(body)) {
-        struct ipc_message reply = {.type = IPC_JOB_TAKEN};
-        if (piece->token)
-            ipc_reply(queue, piece->token, &reply);
-        ipc_release(queue, IPC_CLASS_BODY, piece->held);
-    }
-    free(piece);
+    piece_settle(piece, queue_is_there(body) ? body->proc->queue : NULL);
 }
 
 void smtp_body_init(struct smtp_body *body, struct smtp_proc *proc, const struct ipc_job *job)
@@ -52,18 +36,16 @@ void smtp_body_done(struct smtp_body *body)
     struct piece *piece;
 
     while ((piece = first_piece(body)))
-        settle_piece(body, piece);
+        settle(body, piece);
 }
 
 int smtp_body_add(struct smtp_body *body, const struct ipc_arrival *arrival, struct span bytes,
                   uint64_t token)
 {
-    struct piece *piece = malloc(sizeof(*piece) + bytes.size);
+    struct piece *piece = piece_new(arrival, bytes, token);
 
     if (!piece)
         return -ENOMEM;
-    *piece = (struct piece){.token = token, .held = ipc_hold(arrival), .size = bytes.size};
-    memcpy(piece->bytes, bytes.data, bytes.size);
     list_append(&body->pieces, &piece->link);
     body->to_come -= bytes.size;
     return 0;
@@ -99,7 +81,7 @@ bool smtp_body_give(struct smtp_body *body, struct smtp_client *client)
     smtp_client_body(client, bytes);
     if (piece && piece->size < body->size_bytes) { /* a whole one may be needed again */
         body->consumed = true;
-        settle_piece(body, piece);
+        settle(body, piece);
     }
     return true;
 }
