@@ -37,6 +37,7 @@ struct seven_bit {
     enum mode mode;
     enum owner owner; /* of the header that is read, or was read last */
     bool held_end;    /* the end of the last line: a boundary's, if one comes */
+    bool no_memory;   /* for `encoding`, which is emptied before anybody looks */
     struct buffer line;
     struct buffer field;
     struct buffer encoding; /* the header's Content-Transfer-Encoding field, as it was */
@@ -199,10 +200,10 @@ static void end_field(struct seven_bit *s, struct buffer *out)
     if (!is_ascii(field))
         fail(s, "the message's header isn't ASCII, and the next station takes nothing else");
     content_take_field(&s->content, field);
-    if (content_is_encoding(field) && s->encoding.size == 0)
-        buffer_append_span(&s->encoding, field);
-    else if (!content_is_encoding(field))
+    if (!content_is_encoding(field))
         buffer_append_span(out, field);
+    else if (s->encoding.size == 0 && buffer_append_span(&s->encoding, field) < 0)
+        s->no_memory = true;
     buffer_clear(&s->field);
 }
 
@@ -382,7 +383,7 @@ static void take_line(struct seven_bit *s, struct buffer *out)
 
 static int result(struct seven_bit *s, const struct buffer *out)
 {
-    if (buffer_error(out) || s->field.error == -ENOMEM || s->line.error == -ENOMEM)
+    if (buffer_error(out) || s->no_memory || s->field.error == -ENOMEM || s->line.error == -ENOMEM)
         return -ENOMEM;
     if (s->line.error)
         fail(s, "a line of the message is too long to be converted");

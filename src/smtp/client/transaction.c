@@ -306,10 +306,14 @@ bool smtp_client_wants_body(const struct smtp_client *c)
            c->out.size < SMTP_CLIENT_OUTPUT_MARK && c->awaited.size < chunks_max;
 }
 
-/* Half a message by DATA can't be taken back but by closing the connection. */
-static void give_up_content(struct smtp_client *c, const char *why)
+/* Half a message by DATA can't be taken back but by closing the connection. Want of memory is no
+ * fault of the message's. */
+static void give_up_content(struct smtp_client *c, int error)
 {
-    smtp_client_settle_all_as(c, SMTP_RESULT_NEVER, "5.6.3", span_from_cstr(why));
+    if (error == -EINVAL)
+        refuse_all(c, "5.6.3", seven_bit_problem(c->convert));
+    else
+        smtp_client_settle_all_as(c, SMTP_RESULT_LATER, "4.3.0", SPAN("out of memory"));
     c->verdict_known = c->dirty = true;
     if (!c->chunking)
         smtp_client_fail(c, "4.3.0", "closed: half of a message can't be taken back");
@@ -373,8 +377,10 @@ void smtp_client_body(struct smtp_client *c, struct span piece)
         r = encode(c, piece, out);
     if (r == 0 && last)
         r = encode_end(c, out);
+    if (r == 0)
+        r = buffer_error(out); /* before a chunk says how long it is */
     if (r < 0) {
-        give_up_content(c, r == -ENOMEM ? "out of memory" : seven_bit_problem(c->convert));
+        give_up_content(c, r);
         return;
     }
     c->last_sent = last;
@@ -382,8 +388,8 @@ void smtp_client_body(struct smtp_client *c, struct span piece)
         send_chunk(c, last);
     else if (last)
         send_dot(c);
-    if (last)
-        smtp_client_state_set(c, SMTP_CLIENT_FINAL);
-    if (buffer_error(out) || buffer_error(&c->out))
+    if (buffer_error(&c->out))
         smtp_client_fail(c, "4.3.0", "out of memory");
+    else if (last)
+        smtp_client_state_set(c, SMTP_CLIENT_FINAL);
 }

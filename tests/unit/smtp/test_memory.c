@@ -1,49 +1,9 @@
 /* Out of memory at any allocation: the session ends or goes on with a 4xx, nothing leaks, and what
  * was answered with 250 was whole. Each run lets one allocation fail, or all from one on. */
+#include "../failing_memory.h"
 #include "../unit.h"
 
 #include "smtp/server.h"
-
-#include <stdlib.h>
-
-static long countdown; /* allocations until the failure; <0: none any more */
-static bool fails_on;  /* and all after it */
-static bool inside;    /* only the session's own allocations count */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static bool fails_now(void)
-{
-    if (!inside || countdown < 0)
-        return false;
-    if (countdown > 0) {
-        countdown--;
-        return false;
-    }
-    if (!fails_on)
-        countdown = -1;
-    return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return fails_now() ? NULL : __real_realloc(old, size);
-}
 
 /* A backend that needs no memory. */
 struct world {
@@ -156,7 +116,7 @@ static void run(void)
     struct world w = {0};
     unsigned queued = 0;
 
-    inside = true;
+    failing_memory_arm();
     struct smtp_server *s = smtp_server_new(&settings, &backend, &w, &time, &client);
     if (s) {
         feed(s, chunked, sizeof(chunked) - 1);
@@ -169,29 +129,18 @@ static void run(void)
         look_for(s, "221");
     }
     smtp_server_free(s);
-    inside = false;
+    failing_memory_rest();
     assert_true(queued <= w.messages);
     assert_int_equal(w.open_uploads, 0);
 }
 
 static void each_allocation(void **state)
 {
-    long n = 0;
-
     assert_int_equal(smtp_server_prepare(), 0);
     for (size_t i = 0; i < 140000; i += 10)
         memcpy(body + i, "12345678\r\n", 10);
     memcpy(body + 140000, ".\r\n", 3);
-    for (int on = 0; on < 2; on++) {
-        fails_on = on;
-        for (n = 0; n < 10000; n++) {
-            countdown = n;
-            run();
-            if (countdown > 0)
-                break; /* fewer allocations than that: all was tried */
-        }
-        assert_in_range(n, 20, 9999);
-    }
+    assert_in_range(failing_memory_each(run), 20, 9999);
 }
 
 int main(void)
