@@ -1,7 +1,7 @@
 /* The life of the queue, in its order. */
 #pragma once
 
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 #include "spool/store.h"
 
 /* Starts the parts and their threads and opens nothing: the sandbox comes after. 0 or -errno. */

@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "mail/event.h"
-#include "proc/queue/schedule.h"
+#include "proc/queue/core/schedule.h"
 #include <stdlib.h>
 
 enum {

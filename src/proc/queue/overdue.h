@@ -1,7 +1,7 @@
 /* What should have gone on, but hasn't. */
 #pragma once
 
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 struct overdue_suspect {
     struct id id;

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "proc/queue/accept/ids.h"
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 enum {
     PEER_UPLOADS_MAX = 2000,               /* at the same time */

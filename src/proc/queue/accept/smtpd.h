@@ -1,7 +1,7 @@
 /* The channels of smtpd: every message that is accepted from one. */
 #pragma once
 
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 /* A channel to this one, new or anew; owns `fd` on success. `number`: the origin of its ids. 0 or
  * -errno. */

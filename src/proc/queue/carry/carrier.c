@@ -5,9 +5,9 @@
  */
 #include "proc/queue/carry/carrier.h"
 
-#include "proc/queue/carry/kick.h"
-#include "proc/queue/carry/lane.h"
-#include "proc/queue/queue.h"
+#include "proc/queue/core/kick.h"
+#include "proc/queue/core/lane.h"
+#include "proc/queue/core/queue.h"
 
 static void on_credit(struct ipc_waiter *waiter);
 static void on_lost(void *owner, struct ipc_channel *channel, int error);

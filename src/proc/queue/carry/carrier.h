@@ -6,7 +6,7 @@
 
 #include "base/numbers.h"
 #include "ipc/channel.h"
-#include "proc/queue/carry/lane.h"
+#include "proc/queue/core/lane.h"
 
 struct queue;
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "proc/queue/carry/carrier.h"
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 struct dispatch {
     struct carrier carriers[CARRIERS];

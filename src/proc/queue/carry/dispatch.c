@@ -5,10 +5,10 @@
  */
 #include "proc/queue/carry/dispatch.h"
 #include "proc/queue/carry/job.h"
-#include "proc/queue/carry/kick.h"
-#include "proc/queue/carry/lane.h"
+#include "proc/queue/core/kick.h"
+#include "proc/queue/core/lane.h"
+#include "proc/queue/core/route.h"
 #include "proc/queue/returns/return.h"
-#include "proc/queue/route.h"
 
 #include "proc/queue/carry/carriers.h"
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* Dispatch: what may go is given to who carries it. Look at it by kick.h. */
 #pragma once
 
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 int dispatch_init(struct queue *q);
 void dispatch_done(struct queue *q);

@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "mail/dsn.h"
 #include "proc/queue/carry/carriers.h"
-#include "proc/queue/carry/kick.h"
 #include "proc/queue/carry/outcome.h"
+#include "proc/queue/core/kick.h"
 #include "proc/queue/returns/wish.h"
 #include <errno.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * chunk by chunk. */
 #pragma once
 
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 struct job_load {
     struct spool_reader *reader;

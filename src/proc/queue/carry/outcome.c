@@ -10,9 +10,9 @@
 #include "base/log.h"
 #include "dns/ip.h"
 #include "proc/queue/carry/carriers.h"
-#include "proc/queue/carry/settle.h"
+#include "proc/queue/core/schedule.h"
+#include "proc/queue/core/settle.h"
 #include "proc/queue/returns/return.h"
-#include "proc/queue/schedule.h"
 #include <stdio.h>
 #include <string.h>
 

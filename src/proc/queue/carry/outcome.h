@@ -2,7 +2,7 @@
 #pragma once
 
 #include "proc/queue/carry/carrier.h"
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 enum { JOB_RECIPIENTS_MAX = 100 };
 

@@ -11,10 +11,10 @@
 
 #include "base/clock.h"
 #include "conf/next_hop.h"
-#include "proc/queue/carry/kick.h"
 #include "proc/queue/control/walk.h"
-#include "proc/queue/route.h"
-#include "proc/queue/schedule.h"
+#include "proc/queue/core/kick.h"
+#include "proc/queue/core/route.h"
+#include "proc/queue/core/schedule.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

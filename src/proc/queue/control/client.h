@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ipc/channel.h"
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 struct listing;
 struct summary;

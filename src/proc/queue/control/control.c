@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "proc/queue/control/client.h"
-#include "proc/queue/feed.h"
+#include "proc/queue/core/feed.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>

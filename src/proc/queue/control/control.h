@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 enum { CONTROL_CLIENTS_MAX = 64 };
 

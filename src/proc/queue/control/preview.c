@@ -7,8 +7,8 @@
 
 #include "mail/address.h"
 #include "proc/queue/carry/carriers.h"
-#include "proc/queue/carry/lane.h"
-#include "proc/queue/route.h"
+#include "proc/queue/core/lane.h"
+#include "proc/queue/core/route.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,9 +5,9 @@
 #include "proc/queue/control/client.h"
 
 #include "base/clock.h"
-#include "proc/queue/carry/lane.h"
-#include "proc/queue/route.h"
-#include "proc/queue/schedule.h"
+#include "proc/queue/core/lane.h"
+#include "proc/queue/core/route.h"
+#include "proc/queue/core/schedule.h"
 #include <errno.h>
 #include <stdlib.h>
 

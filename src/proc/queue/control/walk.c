@@ -5,8 +5,8 @@
  */
 #include "proc/queue/control/walk.h"
 
-#include "proc/queue/route.h"
-#include "proc/queue/schedule.h"
+#include "proc/queue/core/route.h"
+#include "proc/queue/core/schedule.h"
 #include <errno.h>
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 enum { WALK_MESSAGES = 256, WALK_ROWS = 256, WALK_EXAMINED = 5000 };
 

@@ -4,8 +4,8 @@
 #include "base/clock.h"
 #include "mail/dsn.h"
 #include "mail/event.h"
-#include "proc/queue/carry/settle.h"
-#include "proc/queue/schedule.h"
+#include "proc/queue/core/schedule.h"
+#include "proc/queue/core/settle.h"
 #include <stdio.h>
 
 /* Its row, as long as it still waits for us: nobody released or removed it. */

@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "mail/event.h"
+#include "proc/queue/core/schedule.h"
 #include "proc/queue/returns/undelivered.h"
-#include "proc/queue/schedule.h"
 
 enum {
     PARTS = 60,

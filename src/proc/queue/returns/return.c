@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "mail/dsn.h"
-#include "proc/queue/schedule.h"
+#include "proc/queue/core/schedule.h"
 #include <errno.h>
 
 enum {

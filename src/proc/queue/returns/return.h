@@ -21,7 +21,7 @@
 #pragma once
 
 #include "mail/report.h"
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 void returns_init(struct queue *q);
 void returns_done(struct queue *q);

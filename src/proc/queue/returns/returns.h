@@ -2,7 +2,7 @@
 #pragma once
 
 #include "ipc/channel.h"
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 enum { RETURNS_BUSY_MAX = 64 }; /* being read, written or kept at the same time */
 

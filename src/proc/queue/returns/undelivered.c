@@ -1,6 +1,6 @@
 #include "proc/queue/returns/undelivered.h"
 
-#include "proc/queue/carry/kick.h"
+#include "proc/queue/core/kick.h"
 #include <errno.h>
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 #include "proc/queue/returns/wish.h"
 
 #include "mail/dsn.h"
-#include "proc/queue/route.h"
+#include "proc/queue/core/route.h"
 
 /* The expansion that the child of this index came from; NULL when it is no child. */
 static const struct spool_expansion *expansion_of(const struct wish_source *s, uint32_t recipient)

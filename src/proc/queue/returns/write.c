@@ -4,8 +4,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proc/queue/accept/commit.h"
+#include "proc/queue/core/route.h"
 #include "proc/queue/returns/suggest.h"
-#include "proc/queue/route.h"
 #include <errno.h>
 #include <openssl/sha.h>
 #include <stdio.h>

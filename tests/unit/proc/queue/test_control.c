@@ -1,6 +1,6 @@
 #include "world.h"
 
-#include "proc/queue/schedule.h"
+#include "proc/queue/core/schedule.h"
 #include <errno.h>
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 #include "world.h"
 
-#include "proc/queue/carry/kick.h"
-#include "proc/queue/schedule.h"
+#include "proc/queue/core/kick.h"
+#include "proc/queue/core/schedule.h"
 #include <stdio.h>
 
 static struct world *begin(void)

@@ -1,6 +1,6 @@
 #include "../../unit.h"
 
-#include "proc/queue/carry/parcel.h"
+#include "proc/queue/core/parcel.h"
 #include <errno.h>
 
 static struct span wire_of(struct buffer *buffer, uint8_t number)

@@ -1,6 +1,6 @@
 #include "../../unit.h"
 
-#include "proc/queue/route.h"
+#include "proc/queue/core/route.h"
 #include <stdio.h>
 
 #define NAME(text)                                                                                 \

@@ -2,7 +2,7 @@
  * the one before. */
 #include "../../unit.h"
 
-#include "proc/queue/accept/tickets.h"
+#include "proc/queue/core/tickets.h"
 
 enum { RECIPIENTS = 3 };
 

@@ -3,7 +3,7 @@
  * and a more exact pattern before a wider one; "*" is the last. An administrator's `queue reroute`
  * writes its next hop in the place of the domain, and goes before all.
  */
-#include "proc/queue/route.h"
+#include "proc/queue/core/route.h"
 
 #include <stdlib.h>
 #include <string.h>

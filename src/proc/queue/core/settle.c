@@ -3,10 +3,10 @@
  * again until it is sealed, for without it a delivered recipient would be delivered again after a
  * restart.
  */
-#include "proc/queue/carry/settle.h"
+#include "proc/queue/core/settle.h"
 
 #include "base/log.h"
-#include "proc/queue/schedule.h"
+#include "proc/queue/core/schedule.h"
 #include <errno.h>
 #include <stdlib.h>
 

@@ -26,10 +26,10 @@
 
 #include "conf/part.h"
 #include "ipc/channel.h"
-#include "proc/queue/accept/committer.h"
-#include "proc/queue/accept/tickets.h"
-#include "proc/queue/carry/parcel.h"
-#include "proc/queue/random.h"
+#include "proc/queue/core/committer.h"
+#include "proc/queue/core/parcel.h"
+#include "proc/queue/core/random.h"
+#include "proc/queue/core/tickets.h"
 #include "sched/sched.h"
 
 struct queue {
@@ -43,7 +43,7 @@ struct queue {
     struct parcels parcels;
     size_t aged_bytes; /* of parcels, freed since memory was given back */
     struct committer committer;
-    struct io_deferred dispatch_kick; /* carry/kick.h */
+    struct io_deferred dispatch_kick; /* kick.h */
     struct list peers;                /* struct queue_peer */
     struct list origins;              /* struct queue_origin */
     struct tickets tickets;

@@ -1,6 +1,6 @@
-#include "proc/queue/carry/kick.h"
+#include "proc/queue/core/kick.h"
 
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 void dispatch_kick(struct queue *q)
 {

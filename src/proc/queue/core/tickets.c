@@ -2,7 +2,7 @@
  * Two gates, for the directory's key and the one before it. A ticket belongs to one client, sender
  * and recipient: a taken-over smtpd can't use what was allowed to another.
  */
-#include "proc/queue/accept/tickets.h"
+#include "proc/queue/core/tickets.h"
 
 #include "base/log.h"
 #include <errno.h>

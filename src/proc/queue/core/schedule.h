@@ -1,7 +1,7 @@
 /* Between the spool's rows and the scheduler's items. */
 #pragma once
 
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 /* A message that came is scheduled; what can't be now is by the tick. */
 void schedule_added(struct queue *q, struct spool_message *message);

@@ -1,4 +1,4 @@
-#include "proc/queue/accept/committer.h"
+#include "proc/queue/core/committer.h"
 
 #include "base/clock.h"
 #include <errno.h>

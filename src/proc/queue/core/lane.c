@@ -1,4 +1,4 @@
-#include "proc/queue/carry/lane.h"
+#include "proc/queue/core/lane.h"
 
 #include <xxhash.h>
 

@@ -3,7 +3,7 @@
  * its commit is under way (it belongs to the intake, counts for nothing here), or it is cached (it
  * is in the list, counts, and may go at any time).
  */
-#include "proc/queue/carry/parcel.h"
+#include "proc/queue/core/parcel.h"
 
 #include <errno.h>
 #include <xxhash.h>

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "ipc/catalogue.h"
-#include "proc/queue/route.h"
+#include "proc/queue/core/route.h"
 
 enum {
     LANE_MAILBOX = 0,

@@ -1,7 +1,7 @@
 /* Outcomes onto the disk. */
 #pragma once
 
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 /* Books what became of recipients of one message: copied, given again until it is sealed. */
 void settle(struct queue *q, struct spool_message *message, const struct spool_status *statuses,

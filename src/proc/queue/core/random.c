@@ -1,4 +1,4 @@
-#include "proc/queue/random.h"
+#include "proc/queue/core/random.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * and synced, so that segments can be recycled. Positions are sent at most every few milliseconds:
  * the book gains nothing from being woken for each group.
  */
-#include "proc/queue/feed.h"
+#include "proc/queue/core/feed.h"
 
 #include <errno.h>
 

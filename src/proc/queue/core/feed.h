@@ -1,7 +1,7 @@
 /* What the book is told of the log, and tells of it. */
 #pragma once
 
-#include "proc/queue/queue.h"
+#include "proc/queue/core/queue.h"
 
 struct feed_waiter {
     struct list link;

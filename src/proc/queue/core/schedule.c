@@ -2,11 +2,11 @@
  * Between the spool's rows and the scheduler's items. A row's `owner` is its item's handle, or a
  * mark that its outcome is on the way to the disk.
  */
-#include "proc/queue/schedule.h"
+#include "proc/queue/core/schedule.h"
 
 #include "base/clock.h"
-#include "proc/queue/carry/lane.h"
-#include "proc/queue/route.h"
+#include "proc/queue/core/lane.h"
+#include "proc/queue/core/route.h"
 #include <errno.h>
 
 static const uint32_t CLOSED = UINT32_MAX;
