@@ -34,22 +34,18 @@ int __wrap_kill(pid_t pid, int number)
     return 0;
 }
 
-/* ---- what main.c does with the news ---- */
+/* ---- what others do with the news ---- */
 
-int supervisor_reload(struct supervisor *s, struct buffer *out_text)
+int generation_reload(struct supervisor *s, struct buffer *out_text)
 {
     assert(s->children[play.sender].kind->peer == IPC_PEER_QUEUE);
     buffer_printf(out_text, "no");
     return -EINVAL;
 }
 
-void supervisor_child_ready(struct supervisor *s)
+void readiness_look(struct supervisor *s)
 {
     assert(s->children[play.sender].ready);
-}
-
-void supervisor_child_ended(struct supervisor *s)
-{
 }
 
 /* ---- a place for it ---- */

@@ -88,7 +88,7 @@ static void on_ready(void *owner, const struct ipc_arrival *arrival)
     struct child *child = owner;
 
     child->ready = true;
-    supervisor_child_ready(child->supervisor);
+    readiness_look(child->supervisor);
 }
 
 static void on_reload(void *owner, const struct ipc_arrival *arrival)
@@ -97,7 +97,7 @@ static void on_reload(void *owner, const struct ipc_arrival *arrival)
     struct buffer text = BUFFER_LIMITED(60000);
     struct ipc_message reply = {.type = IPC_RELOADED};
 
-    reply.reloaded.done = supervisor_reload(child->supervisor, &text) == 0;
+    reply.reloaded.done = generation_reload(child->supervisor, &text) == 0;
     reply.reloaded.text = buffer_span(&text);
     ipc_reply(arrival->channel, arrival->token, &reply);
     buffer_done(&text);
@@ -261,7 +261,6 @@ void child_ended(struct child *child, int status)
     child->channel = NULL;
     if (!child->stopping)
         restart_later(child);
-    supervisor_child_ended(child->supervisor);
 }
 
 void child_stop(struct child *child)

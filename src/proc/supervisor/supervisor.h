@@ -3,14 +3,17 @@
  * sockets, joins them by channels, and starts again what died. The only process that stays root; it
  * reads nothing that came over a network.
  *
- *   main.c      options, signals, the order of start and end
- *   kind.c      which processes there are, who they become, who talks to whom
- *   child.c     one process: start, channel, end, restart with a pause that grows
- *   part.c      cuts the configuration and sends each child its part, files and sockets
- *   listener.c  bound sockets, kept over a reload
- *   drop.c      has mail collected that programs left while the server was down
- *   folders.c   the folders that must be there, and whose they are
- *   status.c    asks all children, for `postbuch status`
+ *   main.c        options, signals, the start
+ *   kind.c        which processes there are, who they become, who talks to whom
+ *   child.c       one process: start, channel, end, restart with a pause that grows
+ *   generation.c  the configuration in force: the first one, and each reload
+ *   part.c        cuts the configuration and sends each child its part, files and sockets
+ *   listener.c    bound sockets, kept over a reload
+ *   folders.c     the folders that must be there, and whose they are
+ *   readiness.c   tells that all are ready
+ *   stop.c        the end, in an order in which no mail hangs
+ *   drop.c        has mail collected that programs left while the server was down
+ *   status.c      asks all children, for `postbuch status`
  */
 #pragma once
 
@@ -141,9 +144,28 @@ struct supervisor {
     int64_t started_us;
 };
 
-/* A child has sent "ready". */
-void supervisor_child_ready(struct supervisor *s);
-void supervisor_child_ended(struct supervisor *s);
+/* ---- generation.c ---- */
+
+/* Reads the configuration and opens its sockets. Ends the process with a clear word when it can't
+ * be used. */
+void generation_first(struct supervisor *s);
 /* Reads the configuration again and sends it round. The errors (or warnings) go to `out_text`.
  * 0 or -EINVAL: the old one stays. */
-int supervisor_reload(struct supervisor *s, struct buffer *out_text);
+int generation_reload(struct supervisor *s, struct buffer *out_text);
+
+/* ---- readiness.c ---- */
+
+/* A child has sent "ready": says so when it was the last. */
+void readiness_look(struct supervisor *s);
+/* systemd's protocol: one datagram to the socket that $NOTIFY_SOCKET names (sd_notify(3)). */
+void readiness_notify(const char *state);
+
+/* ---- stop.c ---- */
+
+/* 0 or -ENOMEM. */
+int stop_init(struct supervisor *s);
+/* Stops the processes phase by phase: who takes mail first, who keeps it last. */
+void stop_begin(struct supervisor *s);
+/* A process has ended: looks whether the next phase can begin, and stops the loop after the last.
+ */
+void stop_go_on(struct supervisor *s);
