@@ -9,6 +9,25 @@
 #include <stdio.h>
 #include <unistd.h>
 
+/* A clock that is found ahead by more than AHEAD_US was wrong before, is wrong now, or the server
+ * was down. It is believed after DOUBT_US, and until then it may be set right: so one that jumps
+ * by years doesn't cost the book. */
+static const int64_t AHEAD_US = INT64_C(7) * 86400 * 1000000;
+static const int64_t DOUBT_US = INT64_C(3) * 86400 * 1000000;
+
+/* 1: what is old may go; 0: not yet. */
+static int look_at_clock(struct main_file *main, int64_t now_us, bool *out_doubts)
+{
+    struct main_file_clock clock = main_file_clock(main);
+
+    *out_doubts = clock.looked_us && now_us - clock.looked_us > AHEAD_US;
+    if (*out_doubts || clock.trusted_us > now_us + DOUBT_US)
+        clock.trusted_us = now_us + DOUBT_US;
+    clock.looked_us = now_us;
+    int r = main_file_set_clock(main, &clock);
+    return r < 0 ? r : now_us >= clock.trusted_us;
+}
+
 static int delete_file(const char *path)
 {
     static const char *const suffixes[] = {"-wal", "-shm", ""};
@@ -55,12 +74,16 @@ static int expire_one(const char *folder, struct main_file *main, const struct l
 }
 
 int expire_files(const char *folder, struct main_file *main, const struct expire_limits *limits,
-                 size_t *out_deleted)
+                 size_t *out_deleted, bool *out_doubts)
 {
     struct ledger_list list;
     size_t deleted = 0;
-    int r = ledger_list(folder, &list);
+    int r = look_at_clock(main, limits->now_us, out_doubts);
 
+    *out_deleted = 0;
+    if (r <= 0)
+        return r;
+    r = ledger_list(folder, &list);
     for (size_t i = 0; r >= 0 && i < list.count; i++) {
         const struct ledger_file *file = &list.files[i];
         int64_t before =

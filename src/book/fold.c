@@ -249,6 +249,14 @@ static int fail(struct fold *f, int error, enum week_kind kind, int week, int64_
     return r < 0 ? r : -EUCLEAN;
 }
 
+/* Like a damaged file, but nothing is there to be set aside. */
+static int follow_anew(struct fold *f, enum week_kind kind, int week)
+{
+    forget_batch(f);
+    week_file(kind, week, f->lacking);
+    return -EUCLEAN;
+}
+
 /* ---- folding ---- */
 
 static int week_of_input(const struct book_input *input, enum week_kind *out_kind)
@@ -296,9 +304,13 @@ int fold_input(struct fold *f, const struct book_input *input, int64_t now_us)
 {
     enum week_kind kind;
     int week = week_of_input(input, &kind);
-    int r = 0;
+    int r;
 
-    if (!main_file_is_deleted(f->main, kind, week)) {
+    if (main_file_is_deleted(f->main, kind, week)) {
+        r = main_file_revive(f->main, kind, week, now_us);
+        if (r == 1)
+            return follow_anew(f, kind, week);
+    } else {
         r = need_volume(f, kind, week);
         if (r == 0)
             r = volume_fold(f->volumes[0], input);
@@ -337,5 +349,5 @@ int fold_expire(struct fold *f, int64_t keep_before_us, int64_t refusals_before_
     if (f->pending)
         return -EINVAL;
     forget_batch(f);
-    return expire_files(f->folder, f->main, &limits, &out->files);
+    return expire_files(f->folder, f->main, &limits, &out->files, &out->doubts);
 }

@@ -42,14 +42,17 @@ int fold_commit(struct fold *fold, int64_t now_us);
 
 /* The name of the last file that was set aside, "" when there was none. */
 const char *fold_damage(const struct fold *fold);
-/* The last file that lacked events when the ledger was opened, or "". */
+/* The last file that lacked events when the ledger was opened, or that had been deleted while the
+ * clock was ahead (fold_input() then fails with -EUCLEAN), or "". */
 const char *fold_lacking(const struct fold *fold);
 
 struct fold_deleted {
     size_t files;
+    bool doubts; /* the clock has just been found far ahead of the last look: nothing goes for days
+                  */
 };
 /* Deletes entry files that ended before `keep_before_us` and have no waiting entry, and refusal
  * files that ended before `refusals_before_us`. Their chain heads stay in the main file. Nothing
- * may be pending. */
+ * may be pending. Call it every hour: who looks seldom finds the clock far ahead each time. */
 int fold_expire(struct fold *fold, int64_t keep_before_us, int64_t refusals_before_us,
                 int64_t now_us, struct fold_deleted *out);

@@ -23,6 +23,11 @@ enum statement {
     LOST_READ,
     LOST_ADD,
     LOST_FORGET,
+    LOST_ADD_DELETED,
+    DELETED_FORGET,
+    CLOCK_READ,
+    CLOCK_FORGET,
+    CLOCK_WRITE,
     STATEMENT_COUNT
 };
 
@@ -30,7 +35,7 @@ static const char *const sql[STATEMENT_COUNT] = {
     [LANE_READ] = "SELECT lane, segment, offset FROM lane",
     [LANE_WRITE] = "INSERT OR REPLACE INTO lane VALUES (?1, ?2, ?3)",
     [LANE_RESET] = "UPDATE lane SET segment = 0, offset = 0",
-    [DELETED_READ] = "SELECT DISTINCT kind, week FROM deleted",
+    [DELETED_READ] = "SELECT kind, week, max(deleted_us) FROM deleted GROUP BY kind, week",
     [DELETED_ADD] = "INSERT OR REPLACE INTO deleted VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [DAMAGE_ADD] = "INSERT INTO damage VALUES (?1, ?2, ?3)",
     [CHAIN_READ] = "SELECT kind, week, lane, segment, offset, events, head FROM chain"
@@ -41,11 +46,18 @@ static const char *const sql[STATEMENT_COUNT] = {
                   " ORDER BY kind, week, lane, events",
     [LOST_ADD] = "INSERT OR IGNORE INTO lost SELECT * FROM chain WHERE kind = ?1 AND week = ?2",
     [LOST_FORGET] = "DELETE FROM lost WHERE kind = ?1 AND week = ?2",
+    [LOST_ADD_DELETED] = "INSERT OR IGNORE INTO lost SELECT kind, week, lane, segment, offset,"
+                         " events, head FROM deleted WHERE kind = ?1 AND week = ?2",
+    [DELETED_FORGET] = "DELETE FROM deleted WHERE kind = ?1 AND week = ?2",
+    [CLOCK_READ] = "SELECT looked_us, trusted_us FROM clock",
+    [CLOCK_FORGET] = "DELETE FROM clock",
+    [CLOCK_WRITE] = "INSERT INTO clock VALUES (?1, ?2)",
 };
 
 struct deleted_week {
     enum week_kind kind;
     int week;
+    int64_t deleted_us;
 };
 
 struct main_file {
@@ -54,6 +66,7 @@ struct main_file {
     size_t lane_count;
     struct deleted_week *deleted; /* one a week and kind: some hundred after years */
     size_t deleted_count;
+    struct main_file_clock clock;
 };
 
 static int read_lanes(struct main_file *m)
@@ -74,13 +87,13 @@ static int read_lanes(struct main_file *m)
     return r;
 }
 
-static int remember_deleted(struct main_file *m, enum week_kind kind, int week)
+static int remember_deleted(struct main_file *m, const struct deleted_week *week)
 {
     struct deleted_week *more = realloc(m->deleted, (m->deleted_count + 1) * sizeof(*m->deleted));
     if (!more)
         return -ENOMEM;
     m->deleted = more;
-    m->deleted[m->deleted_count++] = (struct deleted_week){kind, week};
+    m->deleted[m->deleted_count++] = *week;
     return 0;
 }
 
@@ -90,9 +103,22 @@ static int read_deleted(struct main_file *m)
     int r = s ? 0 : db_error(&m->db);
 
     while (r == 0 && (r = db_step(s)) == 1)
-        r = remember_deleted(m, (enum week_kind)sqlite3_column_int(s, 0), sqlite3_column_int(s, 1));
+        r = remember_deleted(m, &(struct deleted_week){(enum week_kind)sqlite3_column_int(s, 0),
+                                                       sqlite3_column_int(s, 1),
+                                                       sqlite3_column_int64(s, 2)});
     sqlite3_reset(s);
     return r;
+}
+
+static int read_clock(struct main_file *m)
+{
+    sqlite3_stmt *s = db_statement(&m->db, CLOCK_READ);
+    int r = s ? db_step(s) : db_error(&m->db);
+
+    if (r == 1)
+        m->clock = (struct main_file_clock){sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1)};
+    sqlite3_reset(s);
+    return r < 0 ? r : 0;
 }
 
 static int open_db(const char *folder, enum db_mode mode, struct db *out)
@@ -198,6 +224,8 @@ int main_file_open(const char *folder, struct main_file **out)
         r = read_lanes(m);
     if (r == 0)
         r = read_deleted(m);
+    if (r == 0)
+        r = read_clock(m);
     if (r == 0 && !(db_statement(&m->db, CHAIN_WRITE) && db_statement(&m->db, LOST_ADD)))
         r = -EUCLEAN; /* a name in it is damaged */
     if (r < 0) {
@@ -341,12 +369,74 @@ int main_file_note_damage(struct main_file *m, const char *name, const char *asi
     return r < 0 ? r : read_lanes(m);
 }
 
-bool main_file_is_deleted(const struct main_file *m, enum week_kind kind, int week)
+static struct deleted_week *find_deleted(const struct main_file *m, enum week_kind kind, int week)
 {
     for (size_t i = 0; i < m->deleted_count; i++)
         if (m->deleted[i].kind == kind && m->deleted[i].week == week)
-            return true;
-    return false;
+            return &m->deleted[i];
+    return NULL;
+}
+
+bool main_file_is_deleted(const struct main_file *m, enum week_kind kind, int week)
+{
+    return find_deleted(m, kind, week);
+}
+
+static int run_revival(struct main_file *m, enum week_kind kind, int week, int64_t now_us)
+{
+    char name[WEEK_FILE_SIZE];
+    int r = run_for_week(m, LOST_ADD_DELETED, kind, week);
+
+    if (r == 0)
+        r = run_for_week(m, DELETED_FORGET, kind, week);
+    week_file(kind, week, name);
+    return r == 0 ? run_damage(m, name, "", now_us) : r;
+}
+
+int main_file_revive(struct main_file *m, enum week_kind kind, int week, int64_t now_us)
+{
+    struct deleted_week *deleted = find_deleted(m, kind, week);
+
+    if (!deleted || deleted->deleted_us <= now_us)
+        return 0;
+    int r = db_exec(&m->db, "BEGIN IMMEDIATE");
+    if (r == 0)
+        r = finish(m, run_revival(m, kind, week, now_us));
+    if (r == 0)
+        r = read_lanes(m);
+    if (r < 0)
+        return r;
+    *deleted = m->deleted[--m->deleted_count];
+    return 1;
+}
+
+struct main_file_clock main_file_clock(const struct main_file *m)
+{
+    return m->clock;
+}
+
+static int write_clock(struct main_file *m, const struct main_file_clock *clock)
+{
+    sqlite3_stmt *forget = db_statement(&m->db, CLOCK_FORGET);
+    sqlite3_stmt *write = db_statement(&m->db, CLOCK_WRITE);
+
+    if (!forget || !write)
+        return db_error(&m->db);
+    sqlite3_bind_int64(write, 1, clock->looked_us);
+    sqlite3_bind_int64(write, 2, clock->trusted_us);
+    int r = db_run(forget);
+    return r == 0 ? db_run(write) : r;
+}
+
+int main_file_set_clock(struct main_file *m, const struct main_file_clock *clock)
+{
+    int r = db_exec(&m->db, "BEGIN IMMEDIATE");
+
+    if (r == 0)
+        r = finish(m, write_clock(m, clock));
+    if (r == 0)
+        m->clock = *clock;
+    return r;
 }
 
 int main_file_note_deleted(struct main_file *m, const struct main_file_head *heads, size_t count,
@@ -366,6 +456,6 @@ int main_file_note_deleted(struct main_file *m, const struct main_file_head *hea
     r = finish(m, r);
     for (size_t i = 0; r == 0 && i < count; i++)
         if (!main_file_is_deleted(m, heads[i].kind, heads[i].week))
-            r = remember_deleted(m, heads[i].kind, heads[i].week);
+            r = remember_deleted(m, &(struct deleted_week){heads[i].kind, heads[i].week, now_us});
     return r;
 }

@@ -59,6 +59,17 @@ int main_file_note_damage(struct main_file *file, const char *name, const char *
                           int64_t now_us);
 
 bool main_file_is_deleted(const struct main_file *file, enum week_kind kind, int week);
+/* A week that was deleted later than now went by a wrong clock: it is one that lacks what it had
+ * then, as for main_file_note_damage(). 1; 0: it is deleted for good. */
+int main_file_revive(struct main_file *file, enum week_kind kind, int week, int64_t now_us);
 /* Durable when it returns 0. */
 int main_file_note_deleted(struct main_file *file, const struct main_file_head *heads, size_t count,
                            int64_t now_us);
+
+/* What retention knows of the clock. */
+struct main_file_clock {
+    int64_t looked_us;  /* the last look; 0: never */
+    int64_t trusted_us; /* nothing is deleted before then */
+};
+struct main_file_clock main_file_clock(const struct main_file *file);
+int main_file_set_clock(struct main_file *file, const struct main_file_clock *clock);

@@ -46,16 +46,20 @@ static struct book_process *of(struct process *process)
 
 /* ---- turns ---- */
 
+static bool retention_is_due(const struct book_process *b)
+{
+    return !b->retained_ms || io_loop_now_ms(b->process.loop) - b->retained_ms >= RETENTION_MS;
+}
+
 static void set_retention(struct book_process *b)
 {
     struct worker *w = &b->worker;
     const struct conf_book *conf = b->process.conf;
-    int64_t now_ms = io_loop_now_ms(b->process.loop);
 
     w->keep_before_us = w->refusals_before_us = 0;
-    if (b->retained_ms && now_ms - b->retained_ms < RETENTION_MS)
+    if (!retention_is_due(b))
         return;
-    b->retained_ms = now_ms;
+    b->retained_ms = io_loop_now_ms(b->process.loop);
     w->keep_before_us = clock_wall_us() - (int64_t)conf->keep_ms * 1000;
     w->refusals_before_us = clock_wall_us() - (int64_t)conf->refusals_keep_ms * 1000;
 }
@@ -63,6 +67,7 @@ static void set_retention(struct book_process *b)
 static void start_turn(struct book_process *b)
 {
     b->state = BOOK_RUNNING;
+    io_timer_clear(b->rest);
     b->worker.limit = b->sealed;
     set_retention(b);
     io_pool_submit(b->pool, &b->worker.job);
@@ -85,8 +90,10 @@ static void on_rested(void *arg)
     struct book_process *b = arg;
 
     b->state = BOOK_IDLE;
-    if (has_work(b))
+    if (has_work(b) || (b->sealed.segment && retention_is_due(b)))
         start_turn(b);
+    else
+        io_timer_set(b->rest, RETENTION_MS); /* what is old goes although no mail comes */
 }
 
 /* ---- what a turn tells ---- */
@@ -113,11 +120,17 @@ static void log_files(struct worker *w)
             "from what the log still holds; what is older is only in the file set aside",
             w->aside);
     if (w->lacking[0])
-        log_error("ALARM: %s of the ledger lacks events that it had: it was removed, cut short, or "
-                  "an older copy put in its place. They are booked again as far as the log still "
+        log_error("ALARM: %s of the ledger lacks events that it had: it was removed, cut short, "
+                  "deleted while the clock was ahead, or an older copy put in its place. They are "
+                  "booked again as far as the log still "
                   "holds them",
                   w->lacking);
+    if (w->doubts)
+        log_warn(
+            "the clock is far ahead of when the ledger was last looked through for what is old: "
+            "nothing of it is deleted for three days; see that the clock is right");
     w->aside[0] = w->lacking[0] = '\0';
+    w->doubts = false;
 }
 
 static void log_stuck(struct book_process *b)

@@ -37,14 +37,19 @@ static void check_lane(struct worker *w)
         w->translator.lane);
 }
 
+static void copy_damage(struct worker *w)
+{
+    snprintf(w->aside, sizeof(w->aside), "%s", fold_damage(w->fold));
+    snprintf(w->lacking, sizeof(w->lacking), "%s", fold_lacking(w->fold));
+}
+
 static int open_fold(struct worker *w)
 {
     int r = fold_open(w->ledger, w->translator.now_us, &w->fold);
 
     if (r < 0)
         return r;
-    snprintf(w->aside, sizeof(w->aside), "%s", fold_damage(w->fold));
-    snprintf(w->lacking, sizeof(w->lacking), "%s", fold_lacking(w->fold));
+    copy_damage(w);
     return 0;
 }
 
@@ -89,7 +94,7 @@ static int trouble(struct worker *w, enum worker_trouble kind, int error)
     w->error = error;
     w->behind = true;
     if (w->fold && w->trouble == WORKER_DAMAGED)
-        snprintf(w->aside, sizeof(w->aside), "%s", fold_damage(w->fold));
+        copy_damage(w);
     close_all(w);
     return error;
 }
@@ -135,6 +140,7 @@ static int retain(struct worker *w)
     int r = fold_expire(w->fold, w->keep_before_us, w->refusals_before_us, w->translator.now_us,
                         &deleted);
     w->deleted_files += deleted.files;
+    w->doubts |= deleted.doubts;
     return r;
 }
 

@@ -33,6 +33,7 @@ struct worker {
     char lacking[96];         /* a file that lacks what the book had, likewise */
     uint64_t inputs, batches; /* since the start */
     size_t deleted_files;
+    bool doubts; /* the clock is far ahead of the last look, until it was told */
 
     /* The thread's own. */
     struct fold *fold;

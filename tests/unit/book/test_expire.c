@@ -88,6 +88,73 @@ static void pending_inputs_forbid_it(void **state)
     fold_close(fold);
 }
 
+static int64_t expire(struct fold *fold, int64_t now_us, bool *out_doubts)
+{
+    struct fold_deleted deleted;
+
+    assert_int_equal(
+        fold_expire(fold, now_us - 90 * TEST_DAY, now_us - 14 * TEST_DAY, now_us, &deleted), 0);
+    *out_doubts = deleted.doubts;
+    return (int64_t)deleted.files;
+}
+
+/* What goes then is by a clock that nobody has set right for days. */
+static void a_clock_that_jumps_ahead_costs_nothing_for_three_days(void **state)
+{
+    struct fold *fold = three_weeks(true);
+    int64_t wrong_us = TEST_NOW_US + 1000 * TEST_DAY;
+    bool doubts;
+
+    assert_int_equal(expire(fold, TEST_NOW_US, &doubts), 0);
+    assert_false(doubts);
+    assert_int_equal(expire(fold, wrong_us, &doubts), 0);
+    assert_true(doubts);
+    fold_close(fold);
+    fold = test_fold_open(); /* not even when it starts anew */
+    assert_int_equal(expire(fold, wrong_us + 2 * TEST_DAY, &doubts), 0);
+    assert_false(doubts);
+    assert_int_equal(expire(fold, wrong_us + 3 * TEST_DAY, &doubts), 4);
+    fold_close(fold);
+}
+
+static void a_clock_that_was_set_right_counts_at_once(void **state)
+{
+    struct fold *fold = three_weeks(true);
+    bool doubts;
+
+    expire(fold, TEST_NOW_US, &doubts);
+    expire(fold, TEST_NOW_US + 1000 * TEST_DAY, &doubts);
+    assert_int_equal(expire(fold, TEST_NOW_US + TEST_DAY, &doubts), 0);
+    assert_false(doubts);
+    for (int day = 2; day < 6; day++)
+        assert_int_equal(expire(fold, TEST_NOW_US + day * TEST_DAY, &doubts), day == 4);
+    fold_close(fold);
+}
+
+/* The clock was ahead for long, and the present week went. */
+static void a_week_deleted_in_the_future_is_booked_again(void **state)
+{
+    struct fold *fold = three_weeks(true);
+    int64_t wrong_us = TEST_NOW_US + 1000 * TEST_DAY;
+    struct fold_deleted deleted;
+    struct test_message m;
+
+    assert_int_equal(fold_expire(fold, wrong_us, wrong_us, wrong_us, &deleted), 0);
+    assert_int_equal(deleted.files, 4);
+    test_message_at(&m, TEST_NOW_US, 9, 1);
+    struct book_input input = test_input_message(5000, &m);
+    assert_int_equal(fold_input(fold, &input, TEST_NOW_US), -EUCLEAN);
+    assert_string_equal(fold_lacking(fold), TEST_WEEK);
+    assert_true(fold_position(fold, 0).offset == 0); /* what the log still has is followed anew */
+    test_fold_one(fold, &input);
+    test_commit(fold);
+    assert_true(exists(TEST_WEEK));
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM message"), 1);
+    assert_int_equal(test_number("book.sqlite", "SELECT count(*) FROM deleted"), 3);
+    assert_int_equal(test_number("book.sqlite", "SELECT sum(events) FROM lost"), 2);
+    fold_close(fold);
+}
+
 static void copy_file(const char *from, const char *to)
 {
     char command[600];
@@ -142,6 +209,9 @@ int main(void)
         LEDGER_TEST(nothing_goes_before_its_time),
         LEDGER_TEST(deleted_weeks_do_not_come_back),
         LEDGER_TEST(pending_inputs_forbid_it),
+        LEDGER_TEST(a_clock_that_jumps_ahead_costs_nothing_for_three_days),
+        LEDGER_TEST(a_clock_that_was_set_right_counts_at_once),
+        LEDGER_TEST(a_week_deleted_in_the_future_is_booked_again),
         LEDGER_TEST(half_deleted_files_go_and_their_head_stays),
         LEDGER_TEST(a_ledger_that_cannot_be_listed_is_an_error),
     };
