@@ -89,8 +89,10 @@ static int ask_message(struct smtpd_ask *ask)
     struct smtpd_session *s = ask->session;
     const struct smtp_message *message = ask->question->message;
     struct buffer envelope = BUFFER_INIT;
-    int r = codec_encode(&envelope_codec, message->envelope, &envelope);
 
+    if (message->uploaded && !smtpd_upload_is_there(s))
+        return -EPIPE;
+    int r = codec_encode(&envelope_codec, message->envelope, &envelope);
     if (r == 0) {
         struct ipc_message m = {.type = IPC_COMMIT,
                                 .commit = {.upload = message->uploaded ? s->upload.number : 0,

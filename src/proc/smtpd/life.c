@@ -80,12 +80,14 @@ int smtpd_connect(struct smtpd *smtpd, enum ipc_peer kind, int fd)
 {
     int r = -EINVAL;
 
+    /* Counted first: who waited for the old channel goes on at once. */
     if (kind == IPC_PEER_DIRECTORY) {
+        smtpd->directory_epoch++;
         r = connect_peer(smtpd, &directory_role, fd, &smtpd->directory, &smtpd->to_directory);
-        smtpd->directory_epoch += r == 0;
     } else if (kind == IPC_PEER_QUEUE) {
         smtpd->pressure = false;
         smtpd->pressure_text[0] = '\0';
+        smtpd->queue_epoch++;
         r = connect_peer(smtpd, &queue_role, fd, &smtpd->queue, &smtpd->to_queue);
     } else {
         close(fd);

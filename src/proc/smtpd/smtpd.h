@@ -58,6 +58,7 @@ struct smtpd {
     struct id_maker ids;
     uint64_t last_upload, last_client;
     uint64_t directory_epoch; /* counts its channels: a new one knows none of our clients */
+    uint64_t queue_epoch;     /* counts its channels: a new one has none of our uploads */
     struct io_timer *tick;    /* once a second: deadlines and aggregates */
     int64_t ending_ms;        /* when the shutdown began, or 0 */
     bool accept_paused;       /* until the next tick */
@@ -77,6 +78,7 @@ struct smtpd_chunk_call {
 /* A body that is being streamed to the queue. */
 struct smtpd_upload {
     uint64_t number; /* 0: none */
+    uint64_t epoch;  /* of the queue's channel that has it */
     struct smtpd_chunk_call calls[SMTPD_UPLOAD_CALLS_MAX];
     struct ipc_waiter waiter; /* for credit */
     int error;                /* sticky: it is lost */
@@ -146,3 +148,5 @@ void smtpd_upload_abort(struct smtpd_session *session);
 /* The queue has it now, or it never will: forget it without a word. */
 void smtpd_upload_forget(struct smtpd_session *session);
 bool smtpd_upload_is_pending(const struct smtpd_session *session);
+/* The queue that is there now has all that was uploaded. */
+bool smtpd_upload_is_there(const struct smtpd_session *session);

@@ -63,18 +63,31 @@ static void on_taken(struct ipc_call *call, const struct ipc_message *reply)
     go_on(u);
 }
 
+bool smtpd_upload_is_there(const struct smtpd_session *s)
+{
+    return s->smtpd->queue && s->upload.epoch == s->smtpd->queue_epoch;
+}
+
+static void begin(struct smtpd_session *s)
+{
+    s->upload.number = ++s->smtpd->last_upload;
+    s->upload.epoch = s->smtpd->queue_epoch;
+}
+
 int smtpd_upload_piece(struct smtpd_session *s, struct span piece)
 {
     struct smtpd_upload *u = &s->upload;
     struct smtpd_chunk_call *chunk = free_call(u);
 
-    if (!s->smtpd->queue)
+    if (u->number == 0)
+        begin(s);
+    if (!smtpd_upload_is_there(s)) {
+        smtpd_upload_abort(s);
         return -EPIPE;
+    }
     u->stuck = true;
     if (!chunk)
         return -EAGAIN;
-    if (u->number == 0)
-        u->number = ++s->smtpd->last_upload;
     struct ipc_message message = {.type = IPC_UPLOAD_CHUNK,
                                   .upload_chunk = {.upload = u->number, .bytes = piece}};
     chunk->upload = u;

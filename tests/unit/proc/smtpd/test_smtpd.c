@@ -26,6 +26,7 @@ struct world {
     uint64_t commit_token, chunk_tokens[16];
     unsigned chunk_count, held_chunks;
     size_t uploaded, body_size;
+    uint64_t number; /* of the last upload */
     char recipient[200];
 };
 
@@ -129,6 +130,7 @@ static void on_chunk(void *owner, const struct ipc_arrival *arrival)
     struct world *w = owner;
 
     w->chunk_count++;
+    w->number = arrival->message->upload_chunk.upload;
     w->uploaded += arrival->message->upload_chunk.bytes.size;
     w->chunk_tokens[w->held_chunks++] = arrival->token;
     assert_true(w->held_chunks <= SMTPD_UPLOAD_CALLS_MAX);
@@ -489,6 +491,58 @@ static void a_slow_queue_slows_the_client(void **state)
     assert_int_equal(w->commits, 0);
 }
 
+/* It has none of what came before: not half of a message may be committed, nor refused for good. */
+static void a_new_queue_gets_no_rest_of_a_body(void **state)
+{
+    struct world *w = *state;
+
+    dial(w);
+    say(w, "EHLO x\r\n" OPENING "DATA\r\n", "220 250 250 250 354");
+    assert_true(large_body(w, 3000));
+    assert_true(w->chunk_count > 0);
+    ipc_channel_free(w->queue);
+    turns(w);
+    w->queue = play(w, IPC_PEER_QUEUE, &queue_role);
+    w->uploaded = 0;
+    assert_true(large_body(w, 3000));
+    say(w, ".\r\n", "451");
+    assert_int_equal(w->commits, 0);
+    w->uploaded = 0;
+    say(w, OPENING "DATA\r\n", "250 250 354");
+    assert_true(large_body(w, 3000));
+    say(w, ".\r\n", "250");
+    assert_int_equal(w->body_size, 234000);
+}
+
+/* The session gives it up; the next message is one of its own. */
+static void a_queue_that_stalls_too_long(void **state)
+{
+    struct world *w = *state;
+    struct smtpd_listener *l =
+        CONTAINER_OF(w->smtpd.in_force->listeners.next, struct smtpd_listener, link);
+
+    l->settings.answer_timeout_ms = 1000;
+    w->hold_chunks = true;
+    dial(w);
+    say(w, "EHLO x\r\n" OPENING "DATA\r\n", "220 250 250 250 354");
+    assert_false(large_body(w, 200000));
+    w->smtpd.time.monotonic_ms += 1000;
+    smtpd_sessions_expire(&w->smtpd);
+    w->hold_chunks = false;
+    for (int i = 0; i < 10; i++) /* what lies in the socket is read to its end */
+        turns(w);
+    say(w, "\r\n.\r\n", "451");
+    assert_int_equal(w->aborts, 1);
+    take_chunks(w); /* late */
+    w->uploaded = 0;
+    say(w, OPENING "DATA\r\n", "250 250 354");
+    assert_true(large_body(w, 3000));
+    say(w, ".\r\n", "250");
+    assert_int_equal(w->commits, 1);
+    assert_int_equal(w->body_size, 234000);
+    assert_int_equal(w->number, 2);
+}
+
 static void the_queue_dies_under_a_commit(void **state)
 {
     struct world *w = *state;
@@ -604,6 +658,8 @@ int main(void)
         TEST(a_client_that_leaves_at_each_phase),
         TEST(a_large_body_is_streamed),
         TEST(a_slow_queue_slows_the_client),
+        TEST(a_new_queue_gets_no_rest_of_a_body),
+        TEST(a_queue_that_stalls_too_long),
         TEST(the_queue_dies_under_a_commit),
         TEST(a_late_commit_after_the_client_closed_its_side),
         TEST(pressure_defers_before_data),
