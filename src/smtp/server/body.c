@@ -72,7 +72,7 @@ struct smtp_body *smtp_body_new(struct smtp_server *server, bool dots)
     return b;
 }
 
-static void abort_upload(struct smtp_body *b)
+void smtp_body_abort_upload(struct smtp_body *b)
 {
     if (b->uploading)
         b->server->backend->upload_abort(b->server->context);
@@ -83,7 +83,7 @@ void smtp_body_free(struct smtp_body *b)
 {
     if (!b)
         return;
-    abort_upload(b);
+    smtp_body_abort_upload(b);
     EVP_MD_CTX_free(b->digest);
     buffer_done(&b->bytes);
     free(b);
@@ -94,7 +94,7 @@ static void set_problem(struct smtp_body *b, const struct smtp_reply *problem)
 {
     if (!b->problem)
         b->problem = problem;
-    abort_upload(b);
+    smtp_body_abort_upload(b);
 }
 
 static void set_fault(struct smtp_body *b)

@@ -22,6 +22,8 @@ size_t smtp_body_feed(struct smtp_body *body, struct span in);
 bool smtp_body_has_ended(const struct smtp_body *body);
 bool smtp_body_is_stuck(const struct smtp_body *body);
 void smtp_body_resume(struct smtp_body *body, int error);
+/* Pieces that the backend still has are of no use any more, if there are any. */
+void smtp_body_abort_upload(struct smtp_body *body);
 
 /* The end was found or counted: the digest is made. */
 void smtp_body_finish(struct smtp_body *body);

@@ -369,7 +369,7 @@ void smtp_server_expire(struct smtp_server *s)
         s->progress_ms = s->time->monotonic_ms;
         smtp_question_answer(q, &unavailable);
     } else if (s->body && smtp_body_is_stuck(s->body)) {
-        s->backend->upload_abort(s->context); /* it doesn't know yet that nobody waits any more */
+        smtp_body_abort_upload(s->body); /* the backend doesn't know yet */
         smtp_server_resume(s, -1);
     } else {
         smtp_close(s, &timed_out);
