@@ -6,7 +6,6 @@
 #include "book/audit.h"
 
 #include "book/audit_impl.h"
-#include "book/find_check.h"
 #include "book/main_file.h"
 #include "book/schema.h"
 #include <errno.h>
@@ -31,19 +30,6 @@ static int check_pages(struct audit *audit, struct db *db)
     return 0;
 }
 
-static int check_find(struct audit *audit, struct db *db)
-{
-    int r = find_check(db);
-
-    if (r != -EUCLEAN)
-        return r;
-    audit_tell(audit, AUDIT_DAMAGE, NULL, EVENT_NO_RECIPIENT,
-               "the finding aid is damaged, not the book: a trace by anything but an id may miss"
-               " messages. To have it made anew, stop the server, run sqlite3 FILE"
-               " 'DELETE FROM fresh' and start");
-    return 0;
-}
-
 static int check_open_file(struct audit *audit, struct db *db, enum week_kind kind)
 {
     int r = schema_check(db, schema_of_week(kind));
@@ -57,9 +43,7 @@ static int check_open_file(struct audit *audit, struct db *db, enum week_kind ki
     if (kind == WEEK_REFUSALS)
         return audit_check_refusals(audit, db);
     r = audit_check_events(audit, db);
-    if (r == 0)
-        r = audit_check_entries(audit, db);
-    return r < 0 ? r : check_find(audit, db);
+    return r < 0 ? r : audit_check_entries(audit, db);
 }
 
 static void tell_unreadable(struct audit *audit, int error)

@@ -1,9 +1,12 @@
 /*
- * Entries with their events in one ordered walk: the state is made anew by entry_state.h and held
- * against the row. Then what belongs together, by queries that give only what is off.
+ * Messages, entries and events in one ordered walk: each entry's state is made anew by
+ * entry_state.h and held against the row, and what the finding aid must have is gathered. Then what
+ * belongs together, by queries that give only what is off.
  */
+#include "book/audit_find.h"
 #include "book/audit_impl.h"
 #include "book/entry_state.h"
+#include "book/find_keys.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,8 +22,11 @@ struct checked {
     bool held;
 };
 
-/* Columns of AUDIT_SQL_ENTRIES: one row an event, in the order of entries and events. */
-enum { C_MESSAGE, C_INDEX, C_STATE, C_SINCE, C_NEXT, C_KIND, C_TIME, C_EVENT_NEXT };
+/* Columns of AUDIT_SQL_MESSAGES, AUDIT_SQL_ENTRIES and AUDIT_SQL_ENTRY_EVENTS. */
+enum { C_MESSAGE, C_INDEX };
+enum { C_SENDER = C_INDEX + 1, C_MESSAGE_ID, C_SESSION };
+enum { C_STATE = C_INDEX + 1, C_SINCE, C_NEXT, C_RECIPIENT };
+enum { C_KIND = C_INDEX + 1, C_TIME, C_EVENT_NEXT, C_REMOTE_ID };
 
 static void start_entry(sqlite3_stmt *s, struct checked *c)
 {
@@ -28,7 +34,6 @@ static void start_entry(sqlite3_stmt *s, struct checked *c)
                           .row = {(unsigned)sqlite3_column_int64(s, C_STATE),
                                   sqlite3_column_int64(s, C_SINCE),
                                   sqlite3_column_int64(s, C_NEXT)}};
-    db_column_fixed(s, C_MESSAGE, c->id.bytes, ID_BYTES);
 }
 
 static void add_event(sqlite3_stmt *s, struct checked *c)
@@ -36,8 +41,6 @@ static void add_event(sqlite3_stmt *s, struct checked *c)
     unsigned kind = (unsigned)sqlite3_column_int64(s, C_KIND);
     enum recipient_state closed;
 
-    if (sqlite3_column_type(s, C_KIND) == SQLITE_NULL)
-        return;
     c->accepted += kind == EVENT_ACCEPTED;
     c->closings += event_kind_closes(kind, &closed);
     if (kind == EVENT_HELD || kind == EVENT_RELEASED || kind == EVENT_RETRIED)
@@ -94,42 +97,175 @@ static int end_entry(struct audit *audit, const struct checked *c)
     return check_overdue(audit, c);
 }
 
-static bool is_same(const struct checked *c, sqlite3_stmt *s)
-{
-    struct span id = db_column(s, C_MESSAGE);
+/* ---- the walk ---- */
 
-    return c->index == (uint32_t)sqlite3_column_int64(s, C_INDEX) &&
-           span_equal(id, span_of(c->id.bytes, ID_BYTES));
+/* Rows in the order of message and recipient. */
+struct rows {
+    sqlite3_stmt *s;
+    int has; /* 1: a row that wasn't walked; 0: none any more; -errno */
+    struct id message;
+    int64_t index;
+};
+
+/* Three lists side by side. A message comes first, then its entries and their events. */
+struct walk {
+    struct audit *audit;
+    struct audit_find *find;
+    struct rows messages, entries, events;
+};
+
+enum { NO_INDEX = -1 /* of an event about a message without entries */ };
+
+static void next_row(struct audit *audit, struct rows *rows)
+{
+    while ((rows->has = db_step(rows->s)) == 1) {
+        if (db_column_fixed(rows->s, C_MESSAGE, rows->message.bytes, ID_BYTES)) {
+            rows->index = sqlite3_column_type(rows->s, C_INDEX) == SQLITE_NULL
+                              ? NO_INDEX
+                              : sqlite3_column_int64(rows->s, C_INDEX);
+            return;
+        }
+        audit_tell(audit, AUDIT_STATE, NULL, EVENT_NO_RECIPIENT, "has a row without a proper id");
+    }
 }
 
-static int check_entries(struct audit *audit, struct db *db)
+static int open_rows(struct audit *audit, struct db *db, unsigned statement, struct rows *rows)
 {
-    sqlite3_stmt *s = db_statement(db, AUDIT_SQL_ENTRIES);
-    struct checked c = {0};
-    bool any = false;
-    int r;
-
-    if (!s)
+    rows->s = db_statement(db, statement);
+    if (!rows->s)
         return db_error(db);
-    while ((r = db_step(s)) == 1) {
-        if (!any || !is_same(&c, s)) {
-            r = any ? end_entry(audit, &c) : 0;
-            if (r < 0)
-                break;
-            start_entry(s, &c);
-            any = true;
-        }
-        add_event(s, &c);
+    next_row(audit, rows);
+    return rows->has < 0 ? rows->has : 0;
+}
+
+/* Is there a row of this message, and (unless it is NULL) of this index? */
+static bool is_at(const struct rows *rows, const struct id *message, const int64_t *index)
+{
+    return rows->has == 1 && id_equal(&rows->message, message) && (!index || rows->index == *index);
+}
+
+/* An event by which the message is found is there even when its entry isn't. */
+static int expect_remote_id(const struct walk *w)
+{
+    return audit_find_expect(w->find, FIND_REMOTE_ID, db_column(w->events.s, C_REMOTE_ID));
+}
+
+static int walk_entry(struct walk *w, const struct id *message)
+{
+    struct checked c;
+
+    start_entry(w->entries.s, &c);
+    c.id = *message;
+    int64_t index = w->entries.index;
+    int r = audit_find_expect(w->find, FIND_ADDRESS, db_column(w->entries.s, C_RECIPIENT));
+    for (; r == 0 && is_at(&w->events, message, &index); next_row(w->audit, &w->events)) {
+        add_event(w->events.s, &c);
+        r = expect_remote_id(w);
     }
-    if (r < 0)
-        sqlite3_reset(s);
-    return r == 0 && any ? end_entry(audit, &c) : r;
+    next_row(w->audit, &w->entries);
+    return r < 0 ? r : end_entry(w->audit, &c);
+}
+
+/* A file made anew tells less than the one that was set aside: there are outcomes whose MESSAGE
+ * record had left the log. */
+static int walk_orphan(struct walk *w, const struct id *message)
+{
+    int64_t index = w->events.index;
+    int r = 0;
+
+    if (w->audit->was_remade)
+        w->audit->counts->remade++;
+    else
+        audit_tell(w->audit, AUDIT_ORPHAN, message,
+                   index == NO_INDEX ? EVENT_NO_RECIPIENT : (uint32_t)index,
+                   "has events, but no entry");
+    for (; r == 0 && is_at(&w->events, message, &index); next_row(w->audit, &w->events))
+        r = expect_remote_id(w);
+    return r;
+}
+
+static int expect_message(struct walk *w)
+{
+    sqlite3_stmt *s = w->messages.s;
+    struct id session;
+
+    db_column_fixed(s, C_SESSION, session.bytes, ID_BYTES);
+    int r = audit_find_expect(w->find, FIND_ADDRESS, db_column(s, C_SENDER));
+    if (r == 0)
+        r = audit_find_expect(w->find, FIND_MESSAGE_ID, db_column(s, C_MESSAGE_ID));
+    if (r == 0)
+        r = audit_find_expect(w->find, FIND_SESSION, find_session_text(&session));
+    return r;
+}
+
+static int walk_message(struct walk *w, const struct id *message)
+{
+    int r = 0;
+
+    if (is_at(&w->messages, message, NULL)) {
+        r = expect_message(w);
+        w->audit->counts->messages++;
+        next_row(w->audit, &w->messages);
+    }
+    while (r == 0) {
+        bool entry = is_at(&w->entries, message, NULL), event = is_at(&w->events, message, NULL);
+        if (!entry && !event)
+            break;
+        if (entry && (!event || w->entries.index <= w->events.index))
+            r = walk_entry(w, message);
+        else
+            r = walk_orphan(w, message);
+    }
+    audit_find_end_message(w->find, message);
+    return r;
+}
+
+static int trouble(const struct walk *w)
+{
+    const struct rows *all[] = {&w->messages, &w->entries, &w->events};
+
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        if (all[i]->has < 0)
+            return all[i]->has;
+    return 0;
+}
+
+/* The first one that any list has; false: all are at their end. */
+static bool next_message(const struct walk *w, struct id *out)
+{
+    const struct rows *all[] = {&w->messages, &w->entries, &w->events}, *first = NULL;
+
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+        if (all[i]->has == 1 && (!first || id_compare(&all[i]->message, &first->message) < 0))
+            first = all[i];
+    if (first)
+        *out = first->message;
+    return first != NULL;
+}
+
+static int walk_all(struct walk *w, struct db *db)
+{
+    struct id message;
+    int r = open_rows(w->audit, db, AUDIT_SQL_MESSAGES, &w->messages);
+
+    if (r == 0)
+        r = open_rows(w->audit, db, AUDIT_SQL_ENTRIES, &w->entries);
+    if (r == 0)
+        r = open_rows(w->audit, db, AUDIT_SQL_ENTRY_EVENTS, &w->events);
+    while (r == 0 && next_message(w, &message)) {
+        r = walk_message(w, &message);
+        if (r == 0)
+            r = trouble(w);
+    }
+    sqlite3_reset(w->messages.s); /* NULL is fine */
+    sqlite3_reset(w->entries.s);
+    sqlite3_reset(w->events.s);
+    return r;
 }
 
 /* ---- what belongs together ---- */
 
-/* A file made anew tells less than the one that was set aside: outcomes whose MESSAGE record had
- * left the log, children whose expansion had. */
+/* A file made anew may have children whose expansion had left the log. */
 static int tell_each(struct audit *audit, struct db *db, unsigned statement, enum audit_kind kind,
                      const char *text)
 {
@@ -151,19 +287,19 @@ static int tell_each(struct audit *audit, struct db *db, unsigned statement, enu
 
 int audit_check_entries(struct audit *audit, struct db *db)
 {
-    int64_t messages = 0;
-    int r = check_entries(audit, db);
+    struct walk walk = {.audit = audit};
+    int r = audit_find_new(db, &walk.find);
 
     if (r == 0)
-        r = db_number(db, "SELECT count(*) FROM message", &messages);
-    audit->counts->messages += (uint64_t)messages;
-    if (r == 0)
-        r = tell_each(audit, db, AUDIT_SQL_ORPHANS, AUDIT_ORPHAN, "has events, but no entry");
+        r = walk_all(&walk, db);
     if (r == 0)
         r = tell_each(audit, db, AUDIT_SQL_EXPANSIONS, AUDIT_EXPANSION, "was expanded into nobody");
     if (r == 0)
         r = tell_each(audit, db, AUDIT_SQL_CHILDREN, AUDIT_EXPANSION,
                       "came from an expansion that isn't booked");
+    if (r == 0)
+        r = audit_find_check(audit, walk.find, db);
+    audit_find_free(walk.find);
     return r;
 }
 

@@ -20,16 +20,14 @@ static const char *const sql[AUDIT_STATEMENT_COUNT] = {
         " LEFT JOIN station s ON s.station = e.station"
         " LEFT JOIN entry n ON n.message = e.message AND n.recipient_index = e.recipient_index"
         " LEFT JOIN message m ON e.kind = 3 AND m.id = e.message ORDER BY e.seq",
-    [AUDIT_SQL_ENTRIES] = "SELECT n.message, n.recipient_index, n.state, n.since_us,"
-                          " n.next_attempt_us, e.kind, e.time_us, e.next_attempt_us"
-                          " FROM entry n LEFT JOIN event e ON e.message = n.message"
-                          " AND e.recipient_index = n.recipient_index"
-                          " ORDER BY n.message, n.recipient_index, e.seq",
+    [AUDIT_SQL_MESSAGES] = "SELECT id, NULL, sender, message_id, session FROM message ORDER BY id",
+    [AUDIT_SQL_ENTRIES] = "SELECT message, recipient_index, state, since_us, next_attempt_us,"
+                          " recipient FROM entry ORDER BY message, recipient_index",
+    [AUDIT_SQL_ENTRY_EVENTS] =
+        "SELECT message, recipient_index, kind, time_us, next_attempt_us, remote_id"
+        " FROM event INDEXED BY event_entry WHERE message IS NOT NULL"
+        " ORDER BY message, recipient_index, seq",
     [AUDIT_SQL_WAITING] = "SELECT message, recipient_index FROM entry WHERE state = 1",
-    [AUDIT_SQL_ORPHANS] = "SELECT DISTINCT e.message, e.recipient_index FROM event e"
-                          " LEFT JOIN entry n ON n.message = e.message"
-                          " AND n.recipient_index = e.recipient_index"
-                          " WHERE e.message IS NOT NULL AND n.message IS NULL",
     [AUDIT_SQL_EXPANSIONS] = "SELECT p.message, p.recipient_index FROM entry p WHERE p.state = 4"
                              " AND NOT EXISTS (SELECT 1 FROM entry c WHERE c.message = p.message"
                              "  AND c.parent = p.recipient_index)",

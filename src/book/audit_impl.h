@@ -13,9 +13,10 @@ enum audit_statement {
     AUDIT_SQL_INTEGRITY,
     AUDIT_SQL_LANES,
     AUDIT_SQL_EVENTS,
+    AUDIT_SQL_MESSAGES,
     AUDIT_SQL_ENTRIES,
+    AUDIT_SQL_ENTRY_EVENTS,
     AUDIT_SQL_WAITING,
-    AUDIT_SQL_ORPHANS,
     AUDIT_SQL_EXPANSIONS,
     AUDIT_SQL_CHILDREN,
     AUDIT_SQL_REFUSALS,
@@ -46,7 +47,7 @@ int audit_open_file(const char *folder, const char *name, struct db *db);
 /* audit_chain.c: every link and commitment of a file. */
 int audit_check_events(struct audit *audit, struct db *db);
 int audit_check_refusals(struct audit *audit, struct db *db);
-/* audit_entries.c: every entry's state, orphans, expansions, what is overdue. */
+/* audit_entries.c: every entry's state, orphans, expansions, what is overdue, the finding aid. */
 int audit_check_entries(struct audit *audit, struct db *db);
 int audit_collect_waiting(struct db *db, struct audit_set *set);
 /* audit_marks.c: the next mark of a chain behind that many events; NULL: none. */

@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "book/db.h"
 #include "book/chain.h"
+#include "book/db.h"
 #include "book/input.h"
 
 #define MAIN_FILE_NAME "book.sqlite"

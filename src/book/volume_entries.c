@@ -6,6 +6,7 @@
  * its end.
  */
 #include "book/entry_state.h"
+#include "book/find_keys.h"
 #include "book/volume_impl.h"
 
 #include <errno.h>
@@ -113,8 +114,8 @@ static int add_message_keys(struct volume *v, const struct envelope *m)
     int r = find_add(v->find, FIND_ADDRESS, m->sender, &m->id);
     if (r == 0)
         r = find_add(v->find, FIND_MESSAGE_ID, m->message_id, &m->id);
-    if (r == 0 && !id_is_zero(&m->client.session))
-        r = find_add(v->find, FIND_SESSION, span_of(m->client.session.bytes, ID_BYTES), &m->id);
+    if (r == 0)
+        r = find_add(v->find, FIND_SESSION, find_session_text(&m->client.session), &m->id);
     return r;
 }
 

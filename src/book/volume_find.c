@@ -1,72 +1,26 @@
 /* The finding aid of a volume: opened and written with it, and made anew from its rows where there
  * is none or a damaged one. */
+#include "book/find_keys.h"
 #include "book/volume_impl.h"
 
 #include <errno.h>
 
-/* All that a file's messages can be found by. */
-enum key_statement { KEY_MESSAGES, KEY_ENTRIES, KEY_EVENTS, KEY_STATEMENT_COUNT };
-
-static const char *const sql[KEY_STATEMENT_COUNT] = {
-    [KEY_MESSAGES] = "SELECT id, sender, message_id, session FROM message",
-    [KEY_ENTRIES] = "SELECT message, recipient FROM entry",
-    [KEY_EVENTS] =
-        "SELECT message, remote_id FROM event WHERE message IS NOT NULL AND remote_id IS NOT NULL",
-};
-
-static const struct {
-    enum find_kind kind;
-    enum key_statement statement;
-    int column;
-} sources[] = {{FIND_ADDRESS, KEY_MESSAGES, 1},
-               {FIND_MESSAGE_ID, KEY_MESSAGES, 2},
-               {FIND_SESSION, KEY_MESSAGES, 3},
-               {FIND_ADDRESS, KEY_ENTRIES, 1},
-               {FIND_REMOTE_ID, KEY_EVENTS, 1}};
-
-static int add_row_keys(struct volume *v, enum key_statement statement, sqlite3_stmt *s)
+static int add_key(void *arg, enum find_kind kind, struct span text, const struct id *message)
 {
-    struct id message;
-    int r = 0;
-
-    if (!db_column_fixed(s, 0, message.bytes, ID_BYTES))
-        return 0;
-    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(sources); i++)
-        if (sources[i].statement == statement)
-            r = find_add(v->find, sources[i].kind, db_column(s, sources[i].column), &message);
-    return r;
-}
-
-static int add_all_keys(struct volume *v, struct db *rows)
-{
-    int r = 0;
-
-    for (unsigned i = 0; r == 0 && i < KEY_STATEMENT_COUNT; i++) {
-        sqlite3_stmt *s = db_statement(rows, i);
-        r = s ? 0 : db_error(rows);
-        while (r == 0 && (r = db_step(s)) == 1)
-            r = add_row_keys(v, i, s);
-        if (r < 0 && s)
-            sqlite3_reset(s);
-    }
-    return r;
+    return find_add(arg, kind, text, message);
 }
 
 /* Within a transaction. */
 static int make(struct volume *v)
 {
-    struct db rows;
-    int r = db_share(&v->db, sql, KEY_STATEMENT_COUNT, &rows);
+    int r = find_make(v->find);
 
     if (r == 0)
-        r = find_make(v->find);
-    if (r == 0)
-        r = add_all_keys(v, &rows);
+        r = find_keys(&v->db, v->find, add_key);
     if (r == 0)
         r = find_write(v->find);
     if (r == 0 && !find_is_there(v->find))
         r = -EUCLEAN;
-    db_unshare(&rows);
     return r;
 }
 
