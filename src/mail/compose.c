@@ -106,7 +106,7 @@ static bool is_ascii(struct span s)
 static int say_bad(struct composed *c, struct span text)
 {
     buffer_clear(&c->bad);
-    buffer_append_span(&c->bad, text);
+    buffer_append_span(&c->bad, span_trim(text));
     return -EINVAL;
 }
 

@@ -148,6 +148,7 @@ static void bad_addresses(void **state)
         {"<>", -EINVAL, "<>"},
         {"x@y\x01z", -EINVAL, "x@y\x01z"},
         {"\"a\r\nRCPT TO:<b@c>\"@x", -EINVAL, "\"a\r\nRCPT TO:<b@c>\"@x"},
+        {"\"no end <x\r\n", -EINVAL, "\"no end <x"},
         {"bob@", -EINVAL, "bob@"},
         {"@x", -EINVAL, "@x"},
     };
