@@ -103,10 +103,13 @@ static bool is_ascii(struct span s)
     return true;
 }
 
+/* An unclosed quote goes on to the line's end, which nobody wants to read. */
 static int say_bad(struct composed *c, struct span text)
 {
+    while (text.size && (text.data[text.size - 1] == '\n' || text.data[text.size - 1] == '\r'))
+        text.size--;
     buffer_clear(&c->bad);
-    buffer_append_span(&c->bad, span_trim(text));
+    buffer_append_span(&c->bad, text);
     return -EINVAL;
 }
 
