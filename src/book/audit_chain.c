@@ -18,6 +18,7 @@ struct lane_check {
     struct chain_hash running, noted;
     uint64_t events, noted_events;
     bool is_noted;
+    struct book_position at;                /* as noted */
     const struct mark *next_mark;           /* where the chain was exported */
     const struct main_file_head *next_lost; /* and where it was when its file was damaged */
 };
@@ -87,6 +88,8 @@ static int read_lanes(struct audit *audit, struct db *db, struct lanes *lanes)
             break;
         lane->noted_events = (uint64_t)sqlite3_column_int64(s, 1);
         db_column_fixed(s, 2, lane->noted.bytes, CHAIN_HASH_BYTES);
+        lane->at = (struct book_position){lane->lane, (uint64_t)sqlite3_column_int64(s, 3),
+                                          (uint64_t)sqlite3_column_int64(s, 4)};
         lane->is_noted = true;
     }
     if (r < 0 && s)
@@ -111,7 +114,7 @@ static int check_heads(struct audit *audit, struct lanes *lanes)
         for (; lane->next_lost; lane->next_lost = after_lost(audit, lane->next_lost))
             audit_tell_lost(audit, lane->next_lost);
         if (!lane->is_noted && lane->events == 0)
-            audit_compare_head(audit, &end); /* a mark of it may be told, too */
+            audit_compare_head(audit, &end, NULL); /* a mark of it may be told, too */
         else if (!lane->is_noted)
             audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
                        "events of a lane that the file doesn't name");
@@ -124,7 +127,7 @@ static int check_heads(struct audit *audit, struct lanes *lanes)
             audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
                        "the chain doesn't end where it was noted to end");
         else
-            audit_compare_head(audit, &end);
+            audit_compare_head(audit, &end, &lane->at);
     }
     return r;
 }

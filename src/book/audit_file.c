@@ -8,7 +8,7 @@
  * keeps the walk in the order of the first table. */
 static const char *const sql[AUDIT_STATEMENT_COUNT] = {
     [AUDIT_SQL_INTEGRITY] = "PRAGMA integrity_check(1)",
-    [AUDIT_SQL_LANES] = "SELECT lane, events, head FROM lane",
+    [AUDIT_SQL_LANES] = "SELECT lane, events, head, segment, offset FROM lane",
     [AUDIT_SQL_EVENTS] =
         "SELECT e.lane, e.message, e.recipient_index, e.kind, e.time_us, e.next_attempt_us,"
         " e.station, s.host, s.ip, e.reply, e.status, e.remote_id, e.tls, e.actor_uid, e.detail,"

@@ -19,19 +19,36 @@ static bool is_of(const struct main_file_head *head, enum week_kind kind, int we
     return head->kind == kind && head->week == week && head->at.lane == lane;
 }
 
-void audit_compare_head(struct audit *audit, const struct mark *end)
+/* Each event moves it, and nothing else does. */
+static void compare_position(struct audit *audit, const struct main_file_head *head,
+                             uint64_t events, const struct book_position *at)
 {
-    for (size_t i = 0; i < audit->heads.count; i++) {
-        const struct main_file_head *head = &audit->heads.list[i];
-        if (!is_of(head, end->kind, end->week, end->lane))
-            continue;
-        if (end->events < head->events)
-            audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
-                       "events are missing: book.sqlite says that the file had more");
-        else if (end->events == head->events && !chain_hash_equal(&end->head, &head->head))
-            audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
-                       "the chain ends with another link than book.sqlite says");
-    }
+    int order = book_position_compare(at, &head->at);
+
+    if (events == head->events ? order != 0 : order <= 0)
+        audit_tell(audit, AUDIT_DAMAGE, NULL, EVENT_NO_RECIPIENT,
+                   "the position up to which the log is folded isn't the one that book.sqlite says:"
+                   " a byte of one of the two is damaged. The next start sets it right");
+}
+
+static void compare_head(struct audit *audit, const struct main_file_head *head,
+                         const struct mark *end, const struct book_position *at)
+{
+    if (end->events < head->events)
+        audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
+                   "events are missing: book.sqlite says that the file had more");
+    else if (end->events == head->events && !chain_hash_equal(&end->head, &head->head))
+        audit_tell(audit, AUDIT_HEAD, NULL, EVENT_NO_RECIPIENT,
+                   "the chain ends with another link than book.sqlite says");
+    else if (at)
+        compare_position(audit, head, end->events, at);
+}
+
+void audit_compare_head(struct audit *audit, const struct mark *end, const struct book_position *at)
+{
+    for (size_t i = 0; i < audit->heads.count; i++)
+        if (is_of(&audit->heads.list[i], end->kind, end->week, end->lane))
+            compare_head(audit, &audit->heads.list[i], end, at);
 }
 
 const struct main_file_head *audit_next_lost(const struct audit *audit, enum week_kind kind,

@@ -60,7 +60,9 @@ int audit_end_chain(struct audit *audit, const struct mark *next, const struct m
 int audit_check_lost_marks(struct audit *audit, const char *folder, const struct ledger_list *list);
 /* audit_heads.c: before the files are looked at; at the end of a chain; after all files. */
 int audit_load_heads(struct audit *audit, const char *folder);
-void audit_compare_head(struct audit *audit, const struct mark *end);
+/* `at`: up to where its lane is folded, by the file. */
+void audit_compare_head(struct audit *audit, const struct mark *end,
+                        const struct book_position *at);
 /* The next of `lost` behind that many events of a chain; NULL: none. */
 const struct main_file_head *audit_next_lost(const struct audit *audit, enum week_kind kind,
                                              uint32_t lane, uint64_t after);

@@ -6,8 +6,8 @@
 #include "book/fold.h"
 
 #include "book/expire.h"
+#include "book/ledger_check.h"
 #include "book/main_file.h"
-#include "book/week_heads.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +26,8 @@ struct fold {
     size_t reached_count;
     size_t pending;
     struct main_file_head heads[OPEN_MAX * VOLUME_LANES_MAX]; /* of a commit */
-    char damage[WEEK_FILE_SIZE + 32], lacking[WEEK_FILE_SIZE];
+    char damage[WEEK_FILE_SIZE + 32];
+    struct ledger_check check; /* what the opening found */
 };
 
 /* ---- damage ---- */
@@ -64,64 +65,12 @@ const char *fold_damage(const struct fold *f)
 
 const char *fold_lacking(const struct fold *f)
 {
-    return f->lacking;
+    return f->check.lacking;
 }
 
-static int note_lacking(struct fold *f, const struct ledger_file *file, int64_t now_us)
+const char *fold_displaced(const struct fold *f)
 {
-    week_file(file->kind, file->week, f->lacking);
-    return main_file_note_damage(f->main, f->lacking, "", now_us);
-}
-
-/* The rows of one file begin at `first`. What can't be used at all is found when it is needed. */
-static int check_file(struct fold *f, const struct main_file_heads *noted, size_t first,
-                      int64_t now_us)
-{
-    struct ledger_file file = {noted->list[first].kind, noted->list[first].week};
-    struct week_heads heads;
-    bool reaches = true;
-    int r = week_heads_read(f->folder, &file, &heads);
-
-    if (r == -EUCLEAN || r == -EPROTONOSUPPORT)
-        return 0;
-    if (r < 0 && r != -ENOENT && r != -ENODATA)
-        return r;
-    for (size_t i = first;
-         i < noted->count && noted->list[i].kind == file.kind && noted->list[i].week == file.week;
-         i++)
-        reaches = reaches && week_heads_reach(&heads, &noted->list[i]);
-    return reaches ? 0 : note_lacking(f, &file, now_us);
-}
-
-/* The main file is of before it noted heads, or was made anew: what is there now must stay. */
-static int note_files(struct fold *f)
-{
-    struct week_heads heads;
-    struct ledger_list list;
-    int r = ledger_list(f->folder, &list);
-
-    for (size_t i = 0; r == 0 && i < list.count; i++)
-        if (!main_file_is_deleted(f->main, list.files[i].kind, list.files[i].week) &&
-            week_heads_read(f->folder, &list.files[i], &heads) == 0)
-            r = main_file_set_positions(f->main, NULL, 0, heads.list, heads.count);
-    ledger_list_done(&list);
-    return r;
-}
-
-static int check_files(struct fold *f, int64_t now_us)
-{
-    struct main_file_heads noted;
-    int r = main_file_heads(f->main, &noted);
-
-    if (r == 0 && noted.count == 0)
-        return note_files(f);
-    for (size_t i = 0; r == 0 && i < noted.count; i++) {
-        const struct main_file_head *h = &noted.list[i];
-        if (i == 0 || h[-1].kind != h->kind || h[-1].week != h->week)
-            r = check_file(f, &noted, i, now_us);
-    }
-    free(noted.list);
-    return r;
+    return f->check.displaced;
 }
 
 /* ---- opening ---- */
@@ -150,7 +99,7 @@ int fold_open(const char *folder, int64_t now_us, struct fold **out)
     if (r == 0)
         r = open_main(f, now_us);
     if (r == 0)
-        r = check_files(f, now_us);
+        r = ledger_check(f->folder, f->main, f->chain, now_us, &f->check);
     if (r < 0) {
         fold_close(f);
         return r;
@@ -253,7 +202,7 @@ static int fail(struct fold *f, int error, enum week_kind kind, int week, int64_
 static int follow_anew(struct fold *f, enum week_kind kind, int week)
 {
     forget_batch(f);
-    week_file(kind, week, f->lacking);
+    week_file(kind, week, f->check.lacking);
     return -EUCLEAN;
 }
 

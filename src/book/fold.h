@@ -45,6 +45,9 @@ const char *fold_damage(const struct fold *fold);
 /* The last file that lacked events when the ledger was opened, or that had been deleted while the
  * clock was ahead (fold_input() then fails with -EUCLEAN), or "". */
 const char *fold_lacking(const struct fold *fold);
+/* The last one that said a wrong position when the ledger was opened, which was set right, or "".
+ */
+const char *fold_displaced(const struct fold *fold);
 
 struct fold_deleted {
     size_t files;

@@ -148,23 +148,45 @@ static int begin(struct volume *v)
     return r;
 }
 
+static int fold(struct volume *v, struct volume_lane *lane, const struct book_input *input)
+{
+    return v->kind == WEEK_ENTRIES ? volume_fold_entries(v, lane, input)
+                                   : volume_fold_refusal(v, lane, input->event);
+}
+
+/* The position moves with each event and with nothing else, so that a chain of some length has one
+ * position only. Where the file was ahead, a crash may have kept the main file from knowing it: it
+ * is told (again) once this is durable, too. */
 int volume_fold(struct volume *v, const struct book_input *input)
 {
     struct volume_lane *lane;
     int r = need_lane(v, input->end.lane, &lane);
 
+    if (r == 0)
+        r = begin(v);
     if (r < 0)
         return r;
-    if (book_position_compare(&input->end, &lane->at) <= 0)
-        return 0;
-    r = begin(v);
-    if (r == 0 && v->kind == WEEK_ENTRIES)
-        r = volume_fold_entries(v, lane, input);
-    else if (r == 0)
-        r = volume_fold_refusal(v, lane, input->event);
-    lane->at = input->end;
-    lane->changed = lane->untold = true;
+    bool is_ahead = book_position_compare(&input->end, &lane->at) <= 0;
+    uint64_t before = lane->events;
+    if (!is_ahead)
+        r = fold(v, lane, input);
+    if (lane->events > before)
+        lane->at = input->end;
+    if (is_ahead || lane->events > before)
+        lane->changed = lane->untold = true;
     return r;
+}
+
+int volume_set_position(struct volume *v, const struct book_position *at)
+{
+    struct volume_lane *lane = find_lane(v, at->lane);
+    int r = lane ? begin(v) : -ENOENT;
+
+    if (r < 0)
+        return r;
+    lane->at = *at;
+    lane->changed = lane->untold = true;
+    return 0;
 }
 
 static int write_lane(struct volume *v, const struct volume_lane *lane)

@@ -29,6 +29,8 @@ int volume_week(const struct volume *volume);
 
 /* One input, within the transaction that the next commit ends. */
 int volume_fold(struct volume *volume, const struct book_input *input);
+/* Of a lane that the file has, where the stored one is wrong; then commit. */
+int volume_set_position(struct volume *volume, const struct book_position *at);
 /* Durable when it returns 0. */
 int volume_commit(struct volume *volume);
 /* How far the chains are that came further since this was last asked; after a commit. */

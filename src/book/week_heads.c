@@ -56,13 +56,33 @@ int week_heads_read(const char *folder, const struct ledger_file *file, struct w
     return r;
 }
 
+static const struct main_file_head *find(const struct week_heads *heads, uint32_t lane)
+{
+    for (size_t i = 0; i < heads->count; i++)
+        if (heads->list[i].at.lane == lane)
+            return &heads->list[i];
+    return NULL;
+}
+
+static bool is_same(const struct main_file_head *a, const struct main_file_head *b)
+{
+    return a->events == b->events && chain_hash_equal(&a->head, &b->head);
+}
+
 bool week_heads_reach(const struct week_heads *heads, const struct main_file_head *noted)
 {
-    for (size_t i = 0; i < heads->count; i++) {
-        const struct main_file_head *head = &heads->list[i];
-        if (head->at.lane == noted->at.lane)
-            return head->events > noted->events ||
-                   (head->events == noted->events && chain_hash_equal(&head->head, &noted->head));
-    }
-    return false;
+    const struct main_file_head *head = find(heads, noted->at.lane);
+
+    return head && (head->events > noted->events || is_same(head, noted));
+}
+
+bool week_heads_displaced(const struct week_heads *heads, const struct main_file_head *noted,
+                          struct book_position *out_at)
+{
+    const struct main_file_head *head = find(heads, noted->at.lane);
+
+    if (!head || !is_same(head, noted) || book_position_compare(&head->at, &noted->at) == 0)
+        return false;
+    *out_at = head->at;
+    return true;
 }

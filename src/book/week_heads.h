@@ -16,5 +16,8 @@ struct week_heads {
 };
 
 int week_heads_read(const char *folder, const struct ledger_file *file, struct week_heads *out);
+/* Is the position another than `noted`, although the chain is just where it was then? */
+bool week_heads_displaced(const struct week_heads *heads, const struct main_file_head *noted,
+                          struct book_position *out_at);
 /* Is the chain at least where it was `noted` to be? */
 bool week_heads_reach(const struct week_heads *heads, const struct main_file_head *noted);

@@ -129,7 +129,12 @@ static void log_files(struct worker *w)
         log_warn(
             "the clock is far ahead of when the ledger was last looked through for what is old: "
             "nothing of it is deleted for three days; see that the clock is right");
-    w->aside[0] = w->lacking[0] = '\0';
+    if (w->displaced[0])
+        log_error(
+            "ALARM: %s of the ledger and book.sqlite disagreed about the position up to which "
+            "the log is folded: a byte of one of the two was damaged. It was set right",
+            w->displaced);
+    w->aside[0] = w->lacking[0] = w->displaced[0] = '\0';
     w->doubts = false;
 }
 

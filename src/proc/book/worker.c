@@ -41,6 +41,7 @@ static void copy_damage(struct worker *w)
 {
     snprintf(w->aside, sizeof(w->aside), "%s", fold_damage(w->fold));
     snprintf(w->lacking, sizeof(w->lacking), "%s", fold_lacking(w->fold));
+    snprintf(w->displaced, sizeof(w->displaced), "%s", fold_displaced(w->fold));
 }
 
 static int open_fold(struct worker *w)

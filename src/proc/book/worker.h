@@ -31,6 +31,7 @@ struct worker {
     int error;                /* -errno of the trouble */
     char aside[96];           /* a damaged file's new name, until it was told */
     char lacking[96];         /* a file that lacks what the book had, likewise */
+    char displaced[96];       /* a file whose position was damaged, likewise */
     uint64_t inputs, batches; /* since the start */
     size_t deleted_files;
     bool doubts; /* the clock is far ahead of the last look, until it was told */

@@ -174,6 +174,8 @@ static void every_changed_value_is_found(void **state)
         {TEST_WEEK, "event", "link"},
         {TEST_WEEK, "station", "host"},
         {TEST_WEEK, "station", "ip"},
+        {TEST_WEEK, "lane", "segment"},
+        {TEST_WEEK, "lane", "offset"},
         {TEST_WEEK, "lane", "events"},
         {TEST_WEEK, "lane", "head"},
         {TEST_REFUSALS, "refusal", "reference"},
@@ -191,6 +193,9 @@ static void every_changed_value_is_found(void **state)
         {TEST_REFUSALS, "refusal", "key"},
         {TEST_REFUSALS, "refusal", "commitment"},
         {TEST_REFUSALS, "refusal", "link"},
+        {TEST_REFUSALS, "lane", "offset"},
+        {"book.sqlite", "chain", "segment"},
+        {"book.sqlite", "chain", "offset"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
         const char *t = columns[i].table, *c = columns[i].column;

@@ -85,6 +85,24 @@ static void assert_whole_history(void)
     assert_int_equal(test_number("book.sqlite", "SELECT offset FROM lane"), HISTORY * 100);
 }
 
+/* The main file and the files of weeks say the same position of each chain. */
+static void assert_same_positions(void)
+{
+    static const struct {
+        const char *file;
+        int kind, weeks_before;
+    } files[] = {{TEST_WEEK, 0, 0}, {"book-2026-W46.sqlite", 0, 1}, {TEST_REFUSALS, 1, 0}};
+    char sql[120];
+
+    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+        snprintf(sql, sizeof(sql),
+                 "SELECT offset * 1000 + events FROM chain WHERE kind = %d AND week = %d",
+                 files[i].kind, week_of_us(TEST_NOW_US) - files[i].weeks_before);
+        assert_int_equal(test_number("book.sqlite", sql),
+                         test_number(files[i].file, "SELECT offset * 1000 + events FROM lane"));
+    }
+}
+
 static void every_input_leaves_its_rows(void **state)
 {
     struct history h;
@@ -163,10 +181,12 @@ static void crash_between_commits_doubles_nothing(void **state)
             }
 
             fold = test_fold_open();
+            assert_string_equal(fold_displaced(fold), "");
             follow(fold, &h, HISTORY);
             test_commit(fold);
             fold_close(fold);
             assert_whole_history();
+            assert_same_positions();
         }
     chain_free(chain);
 }
@@ -313,6 +333,67 @@ static void files_that_lack_events_are_folded_again(void **state)
     }
 }
 
+/* A damaged byte in one of the two copies of a position; in the file itself it would have events
+ * passed over. */
+static void wrong_positions_are_set_right(void **state)
+{
+    static const char *const files[] = {TEST_WEEK, "book-2026-W46.sqlite", TEST_REFUSALS};
+    static const char *const chains[] = {
+        " WHERE kind = 0 AND week = (SELECT max(week) FROM chain)",
+        " WHERE kind = 0 AND week = (SELECT min(week) FROM chain)",
+        " WHERE kind = 1",
+    };
+    static const char *const damages[] = {"offset = offset + 65536", "offset = offset - 64",
+                                          "segment = 257"};
+
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(files) * ARRAY_SIZE(damages); i++) {
+        size_t file = i / 2 % ARRAY_SIZE(files);
+        bool in_main = i % 2;
+        struct history h;
+        char sql[200];
+        test_ledger_remove(state);
+        test_ledger_make(state);
+        struct fold *fold = test_fold_open();
+        make_history(&h);
+        follow(fold, &h, 5); /* each file has something */
+        test_commit(fold);
+        fold_close(fold);
+        snprintf(sql, sizeof(sql), "UPDATE %s SET %s%s", in_main ? "chain" : "lane",
+                 damages[i / 2 / ARRAY_SIZE(files)], in_main ? chains[file] : "");
+        test_tamper(in_main ? "book.sqlite" : files[file], sql);
+        fold = test_fold_open();
+        assert_string_equal(fold_displaced(fold), files[file]);
+        assert_string_equal(fold_lacking(fold), "");
+        assert_same_positions();
+        follow(fold, &h, HISTORY);
+        test_commit(fold);
+        fold_close(fold);
+        assert_whole_history();
+        assert_same_positions();
+        fold = test_fold_open();
+        assert_string_equal(fold_displaced(fold), "");
+        fold_close(fold);
+    }
+}
+
+/* While all is folded again the main file's own position says nothing of files that are ahead. */
+static void wrong_positions_stay_while_all_is_folded_again(void **state)
+{
+    struct history h;
+    struct fold *fold = test_fold_open();
+
+    make_history(&h);
+    follow(fold, &h, HISTORY);
+    test_commit(fold);
+    fold_close(fold);
+    test_tamper("book.sqlite", "UPDATE lane SET offset = 200");
+    test_tamper("book-2026-W46.sqlite", "UPDATE lane SET offset = offset - 64");
+    fold = test_fold_open();
+    assert_string_equal(fold_displaced(fold), "");
+    fold_close(fold);
+    assert_int_equal(test_number("book-2026-W46.sqlite", "SELECT offset FROM lane"), 500 - 64);
+}
+
 static void newer_files_are_refused(void **state)
 {
     struct history h;
@@ -375,6 +456,8 @@ static void moved_messages_are_booked_only_when_unknown(void **state)
     test_fold_one(fold, &again);
     test_commit(fold);
     fold_close(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT offset FROM lane"), 100);
+    assert_int_equal(test_number("book.sqlite", "SELECT offset FROM lane"), 200);
     assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM entry"), 3);
     assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event"), 3);
 
@@ -486,6 +569,8 @@ int main(void)
         LEDGER_TEST(book_made_again_has_the_same_chain),
         LEDGER_TEST(damaged_file_is_set_aside_and_made_anew),
         LEDGER_TEST(files_that_lack_events_are_folded_again),
+        LEDGER_TEST(wrong_positions_are_set_right),
+        LEDGER_TEST(wrong_positions_stay_while_all_is_folded_again),
         LEDGER_TEST(newer_files_are_refused),
         LEDGER_TEST(entries_end_once),
         LEDGER_TEST(moved_messages_are_booked_only_when_unknown),

@@ -1,0 +1,148 @@
+#include "book/ledger_check.h"
+
+#include "book/volume.h"
+#include "book/week_heads.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct look {
+    const char *folder;
+    struct main_file *main;
+    struct chain *chain;
+    int64_t now_us;
+    struct main_file_heads noted; /* what each file must have */
+    struct ledger_check *out;
+};
+
+/* The rows of one file. */
+struct rows {
+    struct ledger_file file;
+    const struct main_file_head *first, *end;
+};
+
+static int note_lacking(struct look *l, const struct ledger_file *file)
+{
+    week_file(file->kind, file->week, l->out->lacking);
+    return main_file_note_damage(l->main, l->out->lacking, "", l->now_us);
+}
+
+/* ---- positions ---- */
+
+static int set_position(struct look *l, const struct ledger_file *file,
+                        const struct book_position *at)
+{
+    struct main_file_head heads[VOLUME_LANES_MAX];
+    struct volume *v;
+    int r = volume_open(l->folder, file->kind, file->week, l->chain, &v);
+
+    if (r < 0)
+        return r;
+    r = volume_set_position(v, at);
+    if (r == 0)
+        r = volume_commit(v);
+    if (r == 0)
+        r = main_file_set_positions(l->main, NULL, 0, heads, volume_take_heads(v, heads));
+    volume_close(v);
+    return r;
+}
+
+/* All is being folded again, so files may be ahead of the main file's position. */
+static bool is_behind(const struct look *l, const struct main_file_head *but,
+                      const struct book_position *at)
+{
+    for (size_t i = 0; i < l->noted.count; i++) {
+        const struct main_file_head *h = &l->noted.list[i];
+        if (h != but && h->at.lane == at->lane && book_position_compare(&h->at, at) > 0)
+            return true;
+    }
+    return false;
+}
+
+/* Of two copies of a position one has a damaged byte: with one too large the file would pass over
+ * events that it doesn't have. But its chain is as the main file noted it, so it has all that the
+ * main file's own position covers, and may say that position, too. */
+static int mend_position(struct look *l, const struct ledger_file *file,
+                         const struct main_file_head *noted, const struct book_position *stored)
+{
+    struct book_position at = main_file_position(l->main, noted->at.lane);
+    bool is_beyond_both =
+        book_position_compare(&at, &noted->at) < 0 && book_position_compare(&at, stored) < 0;
+
+    if (at.segment == 0 || is_beyond_both || is_behind(l, noted, &at))
+        return 0;
+    week_file(file->kind, file->week, l->out->displaced);
+    return set_position(l, file, &at);
+}
+
+static int mend_positions(struct look *l, const struct rows *rows, const struct week_heads *heads)
+{
+    struct book_position stored;
+    int r = 0;
+
+    for (const struct main_file_head *h = rows->first; r == 0 && h < rows->end; h++)
+        if (week_heads_displaced(heads, h, &stored))
+            r = mend_position(l, &rows->file, h, &stored);
+    return r;
+}
+
+/* ---- files ---- */
+
+/* What can't be used at all is found when it is needed. */
+static int check_file(struct look *l, const struct rows *rows)
+{
+    struct week_heads heads;
+    int r = week_heads_read(l->folder, &rows->file, &heads);
+
+    if (r == -EUCLEAN || r == -EPROTONOSUPPORT)
+        return 0;
+    if (r < 0 && r != -ENOENT && r != -ENODATA)
+        return r;
+    for (const struct main_file_head *h = rows->first; h < rows->end; h++)
+        if (!week_heads_reach(&heads, h))
+            return note_lacking(l, &rows->file);
+    r = mend_positions(l, rows, &heads);
+    return r == -EUCLEAN ? 0 : r;
+}
+
+/* The main file is of before it noted heads, or was made anew: what is there now must stay. */
+static int note_files(struct look *l)
+{
+    struct week_heads heads;
+    struct ledger_list list;
+    int r = ledger_list(l->folder, &list);
+
+    for (size_t i = 0; r == 0 && i < list.count; i++)
+        if (!main_file_is_deleted(l->main, list.files[i].kind, list.files[i].week) &&
+            week_heads_read(l->folder, &list.files[i], &heads) == 0)
+            r = main_file_set_positions(l->main, NULL, 0, heads.list, heads.count);
+    ledger_list_done(&list);
+    return r;
+}
+
+static struct rows rows_of_file(const struct look *l, size_t first)
+{
+    const struct main_file_head *h = &l->noted.list[first], *all_end = h + l->noted.count - first;
+    struct rows rows = {{h->kind, h->week}, h, h};
+
+    while (rows.end < all_end && rows.end->kind == h->kind && rows.end->week == h->week)
+        rows.end++;
+    return rows;
+}
+
+int ledger_check(const char *folder, struct main_file *main, struct chain *chain, int64_t now_us,
+                 struct ledger_check *out)
+{
+    struct look l = {folder, main, chain, now_us, .out = out};
+    int r = main_file_heads(main, &l.noted);
+
+    *out = (struct ledger_check){.lacking = ""};
+    if (r == 0 && l.noted.count == 0)
+        return note_files(&l);
+    for (size_t i = 0; r == 0 && i < l.noted.count;) {
+        struct rows rows = rows_of_file(&l, i);
+        r = check_file(&l, &rows);
+        i += (size_t)(rows.end - rows.first);
+    }
+    free(l.noted.list);
+    return r;
+}
