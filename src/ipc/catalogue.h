@@ -331,6 +331,7 @@ enum ipc_outcome {
 enum ipc_scope {
     IPC_SCOPE_RECIPIENT,   /* concerns this recipient only */
     IPC_SCOPE_DESTINATION, /* concerns all that goes the same way: slow down */
+    IPC_SCOPE_OURS,        /* our own trouble: says nothing of whom it was to go to */
 };
 
 struct ipc_job_outcome {

@@ -339,7 +339,7 @@ static void judge_site(struct sched *s, struct site *site, enum sched_result res
         site_failed(s, site, why, now_ms);
         if (site->pausing)
             expire_ready(s, site, now_ms);
-    } else if (result != SCHED_RESULT_LOST) {
+    } else if (result < SCHED_RESULT_OURS) {
         site_succeeded(s, site);
     }
 }
@@ -359,6 +359,7 @@ enum sched_verdict sched_outcome(struct sched *s, uint32_t handle, enum sched_re
         slab_free(&s->items, handle);
         break;
     case SCHED_RESULT_REFUSED:
+    case SCHED_RESULT_UNFIT:
         hold(s, i);
         verdict = SCHED_VERDICT_HELD;
         i->next = why_take(s, why);
@@ -368,6 +369,7 @@ enum sched_verdict sched_outcome(struct sched *s, uint32_t handle, enum sched_re
         break;
     case SCHED_RESULT_RECIPIENT:
     case SCHED_RESULT_DESTINATION:
+    case SCHED_RESULT_OURS:
         verdict = after_failure(s, handle, i, now_ms, out_due_ms);
         i->next = why_take(s, why);
         break;

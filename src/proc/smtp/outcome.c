@@ -219,7 +219,7 @@ void smtp_outcomes_refuse(struct smtp_proc *proc, const struct ipc_arrival *arri
     for (size_t i = 0; i < from->recipient_count; i++) {
         list[i] = (struct ipc_job_outcome){.index = from->recipients[i].index,
                                            .outcome = IPC_OUTCOME_DEFERRED,
-                                           .scope = IPC_SCOPE_RECIPIENT,
+                                           .scope = IPC_SCOPE_OURS,
                                            .status = SPAN("4.3.0"),
                                            .text = SPAN("no memory for it now")};
         count(proc, IPC_OUTCOME_DEFERRED);

@@ -96,6 +96,29 @@ static void trust_follows_what_a_site_shows(void **state)
     replay_end(&r);
 }
 
+/* Whom we couldn't send has not shown a thing: it isn't reached, nor is it to blame. */
+static void our_own_trouble_says_nothing_of_the_site(void **state)
+{
+    struct replay r = start();
+    uint32_t item = add_to(&r, "a", 1, 3), window;
+    const struct sched *s = r.sched;
+    const struct site *site = site_at(s, destination_at(s, item_at(s, item)->destination)->site);
+
+    take(&r);
+    window = site->window;
+    assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_OURS), SCHED_VERDICT_RETRY);
+    assert_int_equal(item_at(s, item)->attempts, 4);
+    assert_int_equal(site->trust, SITE_DOUBTFUL);
+    r.now = r.due;
+    assert_int_equal(replay_take_item(&r, &item), 1);
+    assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_UNFIT), SCHED_VERDICT_HELD);
+    assert_int_equal(site->trust, SITE_DOUBTFUL);
+    assert_int_equal(site->window, window);
+    assert_false(site->had_trouble);
+    assert_int_equal(site->active, 0);
+    replay_end(&r);
+}
+
 /* One refused connection among many mails is no reason to let a large site wait. */
 static void only_a_pause_costs_a_proven_site_its_trust(void **state)
 {
@@ -352,6 +375,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trust_follows_what_a_site_shows),
+        cmocka_unit_test(our_own_trouble_says_nothing_of_the_site),
         cmocka_unit_test(only_a_pause_costs_a_proven_site_its_trust),
         cmocka_unit_test(what_failed_before_the_start_is_doubtful),
         cmocka_unit_test(domains_of_one_site_share_their_trust),

@@ -56,10 +56,10 @@ static void add(struct life *life)
 static void end_one(struct life *life, uint32_t place)
 {
     static const struct span hosts[] = {SPAN(""), SPAN("mx1"), SPAN("mx2"), SPAN("mx3")};
-    static const enum sched_result results[] = {SCHED_RESULT_DONE,        SCHED_RESULT_DONE,
-                                                SCHED_RESULT_RECIPIENT,   SCHED_RESULT_DESTINATION,
-                                                SCHED_RESULT_DESTINATION, SCHED_RESULT_LOST,
-                                                SCHED_RESULT_REFUSED};
+    static const enum sched_result results[] = {
+        SCHED_RESULT_DONE,        SCHED_RESULT_DONE,        SCHED_RESULT_RECIPIENT,
+        SCHED_RESULT_DESTINATION, SCHED_RESULT_DESTINATION, SCHED_RESULT_LOST,
+        SCHED_RESULT_REFUSED,     SCHED_RESULT_OURS,        SCHED_RESULT_UNFIT};
     int64_t due_ms;
     uint32_t item = life->items[place];
 

@@ -143,15 +143,21 @@ static int send_job(struct job *job, const struct parcel *parcel, bool offered)
 }
 
 /* What is damaged won't be whole later; what can't be read now, perhaps. */
+static bool is_temporary(int error)
+{
+    return error != -EBADMSG && error != -EINVAL;
+}
+
+static const char *why_unread(int error)
+{
+    return error == -EBADMSG ? "the stored message is damaged" : "the stored message can't be read";
+}
+
 static void fail(struct job *job, int error)
 {
-    bool temporary = error != -EBADMSG && error != -EINVAL;
-
     log_error("can't hand on a message: %s", strerror(-error));
     for (uint32_t i = 0; i < job->count; i++)
-        outcome_fail(job->queue, &job->items[i], temporary,
-                     error == -EBADMSG ? "the stored message is damaged"
-                                       : "the stored message can't be read");
+        outcome_fail(job->queue, &job->items[i], is_temporary(error), why_unread(error));
     job_free(job);
 }
 
@@ -322,6 +328,25 @@ static void tell_outcome(struct job *job, const struct ipc_job_result *result)
                  job->state == JOB_RUNNING);
 }
 
+/* The rest of it couldn't be read, so the carrier had to let go. That is nobody's trouble but ours;
+ * what a station refused before stays refused. */
+static void tell_unread(struct job *job, const struct ipc_job_result *result)
+{
+    struct ipc_job_outcome ours[JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
+    struct ipc_job_result told = {.outcomes = ours, .mx_set = result->mx_set};
+    int error = job->disk.error;
+
+    log_error("can't hand on the rest of a message: %s", strerror(-error));
+    for (size_t i = 0; i < result->outcome_count && i < JOB_RECIPIENTS_MAX; i++) {
+        const struct ipc_job_outcome *o = &result->outcomes[i];
+        ours[i] = o->outcome == IPC_OUTCOME_DEFERRED
+                      ? outcome_ours(o->index, is_temporary(error), why_unread(error))
+                      : *o;
+        told.outcome_count++;
+    }
+    tell_outcome(job, &told);
+}
+
 static void lose(struct job *job)
 {
     if (job->over)
@@ -355,7 +380,10 @@ static void on_result(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct job *job = CONTAINER_OF(call, struct job, call);
 
-    tell_outcome(job, reply ? &reply->job_result : NULL);
+    if (reply && !job->disk.reading && job->disk.error)
+        tell_unread(job, &reply->job_result);
+    else
+        tell_outcome(job, reply ? &reply->job_result : NULL);
     job_free(job);
 }
 

@@ -123,9 +123,11 @@ static void take_delivered(struct queue *q, struct outcomes *o, const struct job
 static void take_failed(struct queue *q, struct outcomes *o, const struct job_item *item,
                         const struct ipc_job_outcome *from)
 {
+    enum sched_result result =
+        from->scope == IPC_SCOPE_OURS ? SCHED_RESULT_UNFIT : SCHED_RESULT_REFUSED;
+
     q->dispatch->refused++;
-    sched_outcome(q->sched, item->item, SCHED_RESULT_REFUSED, from->text, io_loop_now_ms(q->loop),
-                  NULL);
+    sched_outcome(q->sched, item->item, result, from->text, io_loop_now_ms(q->loop), NULL);
     struct spool_status cause = {.recipient = item->recipient->index,
                                  .attempts = (uint16_t)(item->recipient->attempts + 1),
                                  .time_us = clock_wall_us()};
@@ -137,14 +139,17 @@ static void take_failed(struct queue *q, struct outcomes *o, const struct job_it
 static void take_open(struct queue *q, struct outcomes *o, const struct job_item *item,
                       const struct ipc_job_outcome *from)
 {
-    enum sched_result result =
-        from->scope == IPC_SCOPE_DESTINATION ? SCHED_RESULT_DESTINATION : SCHED_RESULT_RECIPIENT;
+    static const enum sched_result results[] = {
+        [IPC_SCOPE_RECIPIENT] = SCHED_RESULT_RECIPIENT,
+        [IPC_SCOPE_DESTINATION] = SCHED_RESULT_DESTINATION,
+        [IPC_SCOPE_OURS] = SCHED_RESULT_OURS,
+    };
     int64_t due_ms = 0;
 
     *(from->outcome == IPC_OUTCOME_UNCERTAIN ? &q->dispatch->uncertain : &q->dispatch->deferred) +=
         1;
-    enum sched_verdict verdict =
-        sched_outcome(q->sched, item->item, result, from->text, io_loop_now_ms(q->loop), &due_ms);
+    enum sched_verdict verdict = sched_outcome(q->sched, item->item, results[from->scope],
+                                               from->text, io_loop_now_ms(q->loop), &due_ms);
     add_verdict(q, o, item, verdict, due_ms, from);
 }
 
@@ -238,12 +243,19 @@ void outcome_take(struct queue *q, const struct carrier *carrier, const struct j
     outcome_expired(q);
 }
 
+struct ipc_job_outcome outcome_ours(uint32_t index, bool temporary, const char *why)
+{
+    return (struct ipc_job_outcome){.index = index,
+                                    .outcome =
+                                        temporary ? IPC_OUTCOME_DEFERRED : IPC_OUTCOME_FAILED,
+                                    .scope = IPC_SCOPE_OURS,
+                                    .status = temporary ? SPAN("4.3.0") : SPAN("5.3.0"),
+                                    .text = span_from_cstr(why)};
+}
+
 void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why)
 {
-    struct ipc_job_outcome from = {.outcome = temporary ? IPC_OUTCOME_DEFERRED : IPC_OUTCOME_FAILED,
-                                   .scope = IPC_SCOPE_RECIPIENT,
-                                   .status = temporary ? SPAN("4.3.0") : SPAN("5.3.0"),
-                                   .text = span_from_cstr(why)};
+    struct ipc_job_outcome from = outcome_ours(item->recipient->index, temporary, why);
     struct outcomes outcomes __attribute__((uninitialized));
 
     outcomes.count = 0;

@@ -17,6 +17,8 @@ struct job_item {
  * delivered. */
 void outcome_take(struct queue *q, const struct carrier *carrier, const struct job_item *items,
                   uint32_t count, const struct ipc_job_result *result, bool sent);
+/* What comes of our own trouble, `temporary` or for good. `why` is borrowed. */
+struct ipc_job_outcome outcome_ours(uint32_t index, bool temporary, const char *why);
 /* The job could not even be tried: `temporary` or for good. */
 void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why);
 /* An administrator wants it back at its sender. */

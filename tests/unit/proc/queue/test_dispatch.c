@@ -2,7 +2,11 @@
 
 #include "proc/queue/core/kick.h"
 #include "proc/queue/core/schedule.h"
+#include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 static struct world *begin(void)
 {
@@ -489,6 +493,55 @@ static void an_evicted_parcel_is_read_from_disk(void **state)
     world_free(w);
 }
 
+enum { LARGE = 600000, NEAR_END = 590000 }; /* more than is read at once */
+
+/* Changes a byte of the large message near its end, in whichever file that is. */
+static int spoil_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    char wanted[64], *bytes = type == FTW_F && st->st_size ? malloc((size_t)st->st_size) : NULL;
+    int fd = bytes ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    ssize_t size = fd < 0 ? 0 : read(fd, bytes, (size_t)st->st_size);
+
+    for (size_t i = 0; i < sizeof(wanted); i++)
+        wanted[i] = world_byte(NEAR_END + i);
+    char *at = size > 0 ? memmem(bytes, (size_t)size, wanted, sizeof(wanted)) : NULL;
+    /* world_byte() repeats itself: the last place where it looks like this. */
+    for (char *next = at; next;
+         next = memmem(at + 1, (size_t)(bytes + size - at - 1), wanted, sizeof(wanted)))
+        at = next;
+    if (at)
+        assert_int_equal(pwrite(fd, "X", 1, at - bytes), 1);
+    if (fd >= 0)
+        close(fd);
+    free(bytes);
+    return 0;
+}
+
+static bool is_refused(struct world *w, void *arg)
+{
+    return w->queue.dispatch->refused == 1;
+}
+
+/* The carrier can't know why the rest doesn't come; its word isn't taken for the destination's. */
+static void damage_in_the_middle_stops_only_its_message(void **state)
+{
+    struct world *w = world_new();
+    struct world_commit c;
+    world_start(w);
+    world_join_smtpd(w);
+    world_send_large(w, &c, "bob@here.example", LARGE);
+    world_until_answered(w, &c);
+    world_stop(w);
+    assert_int_equal(nftw(w->folder, spoil_file, 8, FTW_PHYS), 0);
+    world_start(w);
+    world_join_mailbox(w);
+    world_until(w, is_refused, NULL);
+    assert_true(w->jobs[0].dropped);
+    assert_in_range(w->jobs[0].body.size, 1, LARGE - 1);
+    assert_int_equal(w->queue.dispatch->deferred, 0);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -508,6 +561,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_pauses_the_destination),
         cmocka_unit_test(a_shutdown_waits_for_deliveries),
         cmocka_unit_test(a_shutdown_does_not_wait_for_ever),
-        cmocka_unit_test(an_evicted_parcel_is_read_from_disk)};
+        cmocka_unit_test(an_evicted_parcel_is_read_from_disk),
+        cmocka_unit_test(damage_in_the_middle_stops_only_its_message)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -413,7 +413,7 @@ static void on_body(void *owner, const struct ipc_arrival *arrival)
     assert_int_equal(ipc_reply(arrival->channel, arrival->token, &taken), 0);
     if (m->bytes.size == 0) {
         job->dropped = true;
-        world_answer(w, job, MAILBOX_DEFERS);
+        world_answer(w, job, MAILBOX_IS_FULL); /* all that it knows is that it came no further */
         return;
     }
     buffer_append_span(&job->body, m->bytes);
