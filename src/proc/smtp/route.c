@@ -69,23 +69,27 @@ static void route_free(struct route *route)
     free(route);
 }
 
-static void on_way(struct smtp_way *way)
+/* Its end: the answer, unless there is nobody any more. */
+static void finish(struct route *route, struct span text, struct span json)
 {
-    struct route *route = CONTAINER_OF(way, struct route, way);
     struct smtp_proc *proc = route->proc;
-    struct buffer text = BUFFER_LIMITED(60000), json = BUFFER_LIMITED(60000);
-    struct ipc_message reply = {.type = IPC_ROUTED};
+    struct ipc_message reply = {.type = IPC_ROUTED, .routed = {.text = text, .json = json}};
 
-    write_route(way, &text, &json);
-    if (buffer_error(&text) == 0)
-        reply.routed.text = buffer_span(&text);
-    if (buffer_error(&json) == 0)
-        reply.routed.json = buffer_span(&json);
     if (proc->queue && route->epoch == proc->epoch)
         ipc_reply(proc->queue, route->token, &reply);
+    route_free(route);
+}
+
+static void on_way(struct smtp_way *way)
+{
+    struct buffer text = BUFFER_LIMITED(60000), json = BUFFER_LIMITED(60000);
+
+    write_route(way, &text, &json);
+    finish(CONTAINER_OF(way, struct route, way),
+           buffer_error(&text) ? SPAN("") : buffer_span(&text),
+           buffer_error(&json) ? SPAN("") : buffer_span(&json));
     buffer_done(&text);
     buffer_done(&json);
-    route_free(route);
 }
 
 void smtp_route_begin(struct smtp_proc *proc, const struct ipc_arrival *arrival)
@@ -108,6 +112,7 @@ void smtp_routes_drop(struct smtp_proc *proc)
 {
     LIST_EACH(&proc->routes, link)
     {
-        route_free(CONTAINER_OF(link, struct route, link));
+        finish(CONTAINER_OF(link, struct route, link),
+               SPAN("not known: the configuration has just changed, ask again\n"), SPAN(""));
     }
 }

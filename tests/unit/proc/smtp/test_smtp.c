@@ -18,6 +18,7 @@ static struct bench {
     uint64_t wanted; /* the job whose body the process asked for */
     struct station first, second;
     unsigned questions;
+    bool silent; /* the resolver */
 } b;
 
 struct asked {
@@ -79,6 +80,8 @@ static void on_question(void *owner, const struct ipc_arrival *arrival)
     struct ipc_message reply = {.type = IPC_RESOLVED};
 
     b.questions++;
+    if (b.silent)
+        return;
     if (span_starts_nocase(q->name, SPAN("none")))
         reply.resolved.rcode = DNS_RCODE_NXDOMAIN;
     else if (q->type == DNS_TYPE_A)
@@ -485,6 +488,20 @@ static void explains_a_route(void **state)
     assert_int_equal(b.proc.connection_count, 0);
 }
 
+/* Whoever asked would wait for ever. */
+static void a_reload_answers_who_asks_for_a_route(void **state)
+{
+    struct ipc_message m = {.type = IPC_ROUTE, .route.next_hop = SPAN("host:one.test:26")};
+    struct asked a = {.call.fn = on_routed};
+
+    b.silent = true;
+    assert_int_equal(ipc_call(b.queue, &a.call, &m), 0);
+    UNTIL(b.questions);
+    assert_int_equal(smtp_proc_use(&b.proc, &conf), 0);
+    UNTIL(!ipc_call_is_pending(&a.call));
+    assert_non_null(strstr(routed, "ask again"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -507,6 +524,7 @@ int main(void)
         TEST(ends),
         TEST(loses_the_queue),
         TEST(explains_a_route),
+        TEST(a_reload_answers_who_asks_for_a_route),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
