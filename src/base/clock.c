@@ -33,7 +33,7 @@ static time_t seconds_of(int64_t wall_us)
 void clock_format_rfc3339(int64_t wall_us, char out[static CLOCK_RFC3339_SIZE])
 {
     time_t seconds = seconds_of(wall_us);
-    int ms = (int)((wall_us - (int64_t)seconds * 1000000) / 1000);
+    int ms = (int)((wall_us % 1000000 + 1000000) % 1000000 / 1000);
     char day[32] = "";
     struct tm tm = {0};
 
