@@ -32,6 +32,16 @@ void cli_put(FILE *to, struct span text)
     buffer_done(&b);
 }
 
+void cli_put_lines(FILE *to, struct span text)
+{
+    while (text.size) {
+        ptrdiff_t end = span_find(text, '\n');
+        cli_put(to, end < 0 ? text : span_first(text, (size_t)end));
+        fputc('\n', to);
+        text = end < 0 ? span_of("", 0) : span_from(text, (size_t)end + 1);
+    }
+}
+
 void cli_complain(const char *command, const char *format, ...)
 {
     struct buffer b = BUFFER_INIT;

@@ -17,15 +17,9 @@ struct answer {
 static void on_reloaded(void *arg, const struct ipc_message *reply)
 {
     struct answer *answer = arg;
-    struct span rest = reply->reloaded.text;
 
     answer->done = reply->reloaded.done;
-    while (rest.size) {
-        ptrdiff_t end = span_find(rest, '\n');
-        cli_put(stderr, end < 0 ? rest : span_first(rest, (size_t)end));
-        fputc('\n', stderr);
-        rest = end < 0 ? span_of("", 0) : span_from(rest, (size_t)end + 1);
-    }
+    cli_put_lines(stderr, reply->reloaded.text);
 }
 
 int cli_reload(int argc, char **argv)

@@ -127,12 +127,7 @@ static int deliver(const struct send_wishes *w, const struct cli_server *server,
     } else {
         FILE *to = result == SUBMIT_ACCEPTED ? stdout : stderr;
         if (result != SUBMIT_ACCEPTED || w->verbose)
-            for (struct span rest = buffer_span(&report.text); rest.size;) {
-                ptrdiff_t end = span_find(rest, '\n');
-                cli_put(to, end < 0 ? rest : span_first(rest, (size_t)end));
-                fputc('\n', to);
-                rest = end < 0 ? span_of("", 0) : span_from(rest, (size_t)end + 1);
-            }
+            cli_put_lines(to, buffer_span(&report.text));
         code = result == SUBMIT_ACCEPTED  ? cli_finish_output("send", CLI_OK)
                : result == SUBMIT_REFUSED ? CLI_BAD_NEWS
                                           : CLI_UNREACHED;

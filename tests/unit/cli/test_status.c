@@ -1,0 +1,104 @@
+#include "../unit.h"
+
+#include "cli/status_print.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#define NOW_US INT64_C(1795284063000000)
+
+/* What `print` writes to standard output, to be freed. */
+static char *printed(json_t *status, bool figures)
+{
+    FILE *file = tmpfile();
+    int saved = dup(STDOUT_FILENO);
+    char *text = calloc(1, 8192);
+
+    assert_non_null(file);
+    assert_non_null(text);
+    assert_non_null(status);
+    fflush(stdout);
+    dup2(fileno(file), STDOUT_FILENO);
+    if (figures)
+        assert_int_equal(status_print_figures(status), 0);
+    else
+        status_print_health(status, NOW_US);
+    fflush(stdout);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    rewind(file);
+    assert_true(fread(text, 1, 8191, file) > 0);
+    fclose(file);
+    return text;
+}
+
+#define PROCESS(NAME, INDEX, READY, STARTS, FIGURES)                                               \
+    "{\"name\":\"" NAME "\",\"index\":" INDEX ",\"pid\":1,\"ready\":" READY ",\"starts\":" STARTS  \
+    ",\"figures\":" FIGURES "}"
+#define STATUS(PROCESSES)                                                                          \
+    "{\"version\":\"1.2\",\"started\":\"2026-11-21T18:00:03.120Z\",\"generation\":2,"              \
+    "\"processes\":[" PROCESSES "]}"
+#define SMTPD                                                                                      \
+    PROCESS("smtpd", "0", "true", "1", "{\"refusals\":3}")                                         \
+    "," PROCESS("smtpd", "1", "true", "1", "{\"refusals\":4}")
+#define SPOOL(ASIDE, LAG)                                                                          \
+    "\"spool\":{\"messages\":1,\"waiting\":2,\"held\":1,\"set_aside\":" ASIDE                      \
+    ",\"book_lag_segments\":" LAG "}"
+
+static void health(void **state)
+{
+    static const struct {
+        const char *status;
+        const char *has[4];
+    } cases[] = {
+        {STATUS(SMTPD "," PROCESS("book", "0", "true", "1", "{\"trouble\":\"none\"}") "," PROCESS(
+             "queue", "0", "true", "1",
+             "{\"accepted\":1,\"defers\":false,\"overdue\":0," SPOOL("0", "1") "}")),
+         {"Postbuch 1.2 runs since 2026-11-21 19:00:03, for 59s, configuration generation 2",
+          "Processes  4 of 4 ready\nNew mail   is taken\n",
+          "Waiting    2 recipients of 1 message, 1 held\nBook       up to date\n",
+          "Received   1 message, and 7 refusals\n"}},
+        {STATUS(PROCESS("book", "0", "true", "1", "{\"trouble\":\"log\"}") "," PROCESS(
+             "queue", "0", "true", "3",
+             "{\"defers\":true,\"defers_why\":\"disk\\u001b\",\"overdue\":4," SPOOL("2", "9") "}")),
+         {"2 of 2 ready, 2 restarts\n", "is deferred: disk\\x1b\n",
+          "; 4 overdue (postbuch audit names them); 2 messages damaged and set aside",
+          "Book       stands still: the log can't be read"}},
+        {STATUS(PROCESS("book", "0", "true", "1", "{\"trouble\":\"none\"}") "," PROCESS(
+             "queue", "0", "false", "1", "{" SPOOL("0", "5") "}")),
+         {"1 of 2 ready; not ready: queue\n", "5 segments of the log behind\n"}},
+        {STATUS(PROCESS("book", "0", "false", "1", "null") "," PROCESS("queue", "0", "false", "1",
+                                                                       "null")),
+         {"0 of 2 ready; not ready: book, queue\n", "Queue      doesn't answer\n",
+          "Book       doesn't answer\n"}},
+        {"[1]", {"0 of 0 ready"}},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        json_t *status = json_loads(cases[i].status, 0, NULL);
+        char *text = printed(status, false);
+        print_message("%s\n", text);
+        for (size_t k = 0; k < ARRAY_SIZE(cases[i].has) && cases[i].has[k]; k++)
+            assert_non_null(strstr(text, cases[i].has[k]));
+        free(text);
+        json_decref(status);
+    }
+}
+
+static void figures(void **state)
+{
+    json_t *status = json_loads(STATUS(SMTPD), 0, NULL);
+    char *text = printed(status, true);
+
+    assert_non_null(strstr(text, "smtpd.refusals "));
+    assert_non_null(strstr(text, "smtpd.1.refusals "));
+    free(text);
+    json_decref(status);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(health), cmocka_unit_test(figures)};
+
+    setenv("TZ", "Europe/Berlin", 1);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
