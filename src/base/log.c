@@ -1,10 +1,14 @@
 #include "base/log.h"
 #include "base/printable.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LINE_BYTES = 2048 };
@@ -12,12 +16,28 @@ enum { LINE_BYTES = 2048 };
 static const char *process_name = "postbuch";
 static enum log_level lowest = LOG_LEVEL_INFO;
 static bool to_journal;
+static atomic_uint lost; /* lines that nobody read in time */
 
 void log_open(const char *name, enum log_level level)
 {
     process_name = name;
     lowest = level;
     to_journal = getenv("JOURNAL_STREAM") != NULL;
+}
+
+/* A pipe is opened anew, if we may: others who write into it then aren't concerned. */
+void log_never_wait(void)
+{
+    struct stat st;
+
+    if (fstat(STDERR_FILENO, &st) < 0 || !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+        return;
+    int fd = S_ISFIFO(st.st_mode) ? open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        dup2(fd, STDERR_FILENO);
+        close(fd);
+    }
+    fcntl(STDERR_FILENO, F_SETFL, fcntl(STDERR_FILENO, F_GETFL) | O_NONBLOCK);
 }
 
 /* Appends `text` to line[at…], made fit for a terminal (base/printable.h); returns the new end.
@@ -39,25 +59,50 @@ static size_t append_clean(char *line, size_t at, const char *text)
     return at;
 }
 
+static size_t begin_line(char *line, int priority, const char *severity)
+{
+    int head = to_journal
+                   ? snprintf(line, 128, "<%d>%s[%d]: %s: ", priority, process_name, (int)getpid(),
+                              severity)
+                   : snprintf(line, 128, "%s[%d]: %s: ", process_name, (int)getpid(), severity);
+    return (size_t)(head < 128 ? head : 127);
+}
+
+static bool is_taken(const char *line, size_t size)
+{
+    return write(STDERR_FILENO, line, size) >= 0 || errno != EAGAIN;
+}
+
+/* One write: lines of several processes don't mix. Nobody can be told that it failed. */
+static void put(const char *line, size_t size)
+{
+    char word[256];
+    unsigned count = atomic_exchange(&lost, 0);
+
+    if (count) {
+        size_t at = begin_line(word, 4, "warn");
+        at += (size_t)snprintf(word + at, 100, "%u lines of the log were lost: nobody read them\n",
+                               count);
+        if (!is_taken(word, at)) {
+            atomic_fetch_add(&lost, count + 1);
+            return;
+        }
+    }
+    if (!is_taken(line, size))
+        atomic_fetch_add(&lost, 1);
+}
+
 static void write_line(int priority, const char *severity, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
 
 static void write_line(int priority, const char *severity, const char *format, va_list args)
 {
     char text[LINE_BYTES], line[LINE_BYTES];
-    int head;
 
     vsnprintf(text, sizeof(text), format, args);
-    if (to_journal)
-        head = snprintf(line, 128, "<%d>%s[%d]: %s: ", priority, process_name, (int)getpid(),
-                        severity);
-    else
-        head = snprintf(line, 128, "%s[%d]: %s: ", process_name, (int)getpid(), severity);
-    size_t end = append_clean(line, (size_t)(head < 128 ? head : 127), text);
+    size_t end = append_clean(line, begin_line(line, priority, severity), text);
     line[end++] = '\n';
-    /* One write: lines of several processes don't mix. Nobody can be told that it failed. */
-    ssize_t written = write(STDERR_FILENO, line, end);
-    (void)written;
+    put(line, end);
 }
 
 #define DEFINE_LOG(name, level, priority, severity, ending)                                        \

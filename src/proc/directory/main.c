@@ -59,9 +59,10 @@ static int start(struct process *process)
         return -ENOMEM;
     int r = generation_finish(d->coming);
     if (r < 0)
-        log_error("users and aliases can't be used (%s): all mail is deferred until the next "
-                  "reload",
-                  strerror(-r));
+        log_error(
+            "ALARM: users and aliases can't be used (%s): all mail is deferred until the next "
+            "reload",
+            strerror(-r));
     use_coming(d);
     directory_sandbox_enter(process);
     return 0;

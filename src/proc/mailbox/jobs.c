@@ -28,6 +28,20 @@ static void settle_pieces(struct job *job)
         piece_settle(CONTAINER_OF(link, struct piece, link), queue);
 }
 
+/* RFC 3463, 3.4: x.3.z is a trouble of the system. The book has it for each message; a person is
+ * told once in a while, for a disk that became read-only shows nowhere else. */
+static void watch_system(struct jobs *jobs, const struct ipc_job_outcome *o)
+{
+    int64_t now_ms = io_loop_now_ms(jobs->loop);
+
+    if (o->outcome != IPC_OUTCOME_DEFERRED || !span_starts_nocase(o->status, SPAN("4.3.")) ||
+        (jobs->alarms && now_ms - jobs->alarmed_ms < JOBS_ALARM_PAUSE_MS))
+        return;
+    jobs->alarmed_ms = now_ms;
+    jobs->alarms++;
+    log_error("ALARM: mailboxes can't be written: " SPAN_FMT, SPAN_ARG(o->text));
+}
+
 static void count_outcomes(struct jobs *jobs, const struct ipc_job_outcome *list, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -50,6 +64,8 @@ static void finish(struct job *job)
         log_fatal("no memory for the outcomes of a job");
     reply.job_result.outcome_count = job->message.recipient_count;
     count_outcomes(jobs, reply.job_result.outcomes, reply.job_result.outcome_count);
+    for (size_t i = 0; !job->dropped && i < reply.job_result.outcome_count; i++)
+        watch_system(jobs, &reply.job_result.outcomes[i]);
     if (is_connected(job)) {
         int r = ipc_reply(jobs->queue, job->token, &reply);
         if (r < 0)

@@ -15,7 +15,12 @@
 #include "ipc/channel.h"
 #include "proc/mailbox/job.h"
 
-enum { JOBS_BATCH = 32, JOBS_BATCH_FILES = 64, JOBS_STREAMS_MAX = 1024 };
+enum {
+    JOBS_BATCH = 32,
+    JOBS_BATCH_FILES = 64,
+    JOBS_STREAMS_MAX = 1024,
+    JOBS_ALARM_PAUSE_MS = 600000
+};
 
 struct batch {
     struct list link; /* in jobs->idle */
@@ -41,6 +46,8 @@ struct jobs {
     struct io_deferred dispatch;
     size_t stream_count, under_way;
     uint64_t delivered, deferred, failed; /* recipients, since the start */
+    unsigned alarms;                      /* how often a person was told of a trouble */
+    int64_t alarmed_ms;                   /* the last time */
     bool ending;
     void (*ended)(void *owner); /* after jobs_end(), when nothing is under way */
     void *owner;

@@ -148,6 +148,7 @@ int main(int argc, char **argv)
     struct io_watch *watches[4];
 
     log_open("supervisor", getenv("POSTBUCH_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    log_never_wait();
     parse_options(&s, argc, argv);
     raise_file_limit();
     umask(022);

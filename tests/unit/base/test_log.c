@@ -115,6 +115,33 @@ static void strangers_text_can_not_act(void **state)
     }
 }
 
+/* It would hang here. */
+static void a_reader_that_does_not_read_costs_lines_only(void **state)
+{
+    static char text[1 << 20];
+    int fds[2];
+
+    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+    dup2(fds[1], STDERR_FILENO);
+    log_open("queue", LOG_LEVEL_INFO);
+    log_never_wait();
+    alarm(60);
+    for (int i = 0; i < 10000; i++)
+        log_info("line %d of many that are long enough for the pipe to be full before the end", i);
+    alarm(0);
+    assert_true(read(fds[0], text, sizeof(text) - 1) > 60000);
+    assert_null(strstr(text, "lost"));
+    log_info("it reads again");
+    memset(text, 0, sizeof(text));
+    assert_true(read(fds[0], text, sizeof(text) - 1) > 0);
+    assert_non_null(strstr(text, " lines of the log were lost"));
+    assert_non_null(strstr(text, "info: it reads again"));
+    dup2(ends[1], STDERR_FILENO);
+    assert_false(fcntl(fds[1], F_GETFL) & O_NONBLOCK); /* whoever else writes there may wait */
+    close(fds[0]);
+    close(fds[1]);
+}
+
 /* Also where the cut would fall into a character or an escape. */
 static void a_long_line_is_cut_and_still_ends(void **state)
 {
@@ -175,10 +202,14 @@ static void errno_reaches_the_format(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HEARD(a_line_names_process_and_severity), HEARD(what_is_below_the_level_is_not_written),
-        HEARD(the_journal_gets_priorities),       HEARD(strangers_text_can_not_act),
-        HEARD(a_long_line_is_cut_and_still_ends), HEARD(fatal_exits_and_panic_aborts),
+        HEARD(a_line_names_process_and_severity),
+        HEARD(what_is_below_the_level_is_not_written),
+        HEARD(the_journal_gets_priorities),
+        HEARD(strangers_text_can_not_act),
+        HEARD(a_long_line_is_cut_and_still_ends),
+        HEARD(fatal_exits_and_panic_aborts),
         HEARD(errno_reaches_the_format),
+        HEARD(a_reader_that_does_not_read_costs_lines_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

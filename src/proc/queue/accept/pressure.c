@@ -46,7 +46,7 @@ void pressure_update(struct queue *q)
     q->pressure->defer = why != NULL;
     snprintf(q->pressure->text, sizeof(q->pressure->text), "%s", why ? why : "");
     if (why)
-        log_warn("new mail is deferred: %s", why);
+        log_error("ALARM: new mail is deferred: %s", why);
     else
         log_info("new mail is accepted again");
     LIST_EACH(&q->peers, link)

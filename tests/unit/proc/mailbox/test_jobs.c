@@ -175,6 +175,23 @@ static void unknown_domain(void **state)
     assert_int_equal(a.outcome, IPC_OUTCOME_DEFERRED);
 }
 
+/* Each would be told its sender alone, days later. */
+static void a_trouble_of_the_system_is_told_once_in_a_while(void **state)
+{
+    struct asked a;
+
+    send_job(&a, 1, "bob@b.test", SPAN("x"), 1);
+    UNTIL(a.answered);
+    assert_int_equal(b.jobs.alarms, 0);
+    scratch_write(b.scratch, "a.test", "no folder");
+    for (uint64_t i = 2; i < 5; i++) {
+        send_job(&a, i, "bob@a.test", SPAN("x"), 1);
+        UNTIL(a.answered);
+        assert_int_equal(a.outcome, IPC_OUTCOME_DEFERRED);
+    }
+    assert_int_equal(b.jobs.alarms, 1);
+}
+
 static void empty_message(void **state)
 {
     struct asked a;
@@ -310,6 +327,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(whole_jobs),
         TEST(unknown_domain),
+        TEST(a_trouble_of_the_system_is_told_once_in_a_while),
         TEST(empty_message),
         TEST(large_message),
         TEST(large_message_that_breaks_off),
