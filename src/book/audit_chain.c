@@ -358,12 +358,11 @@ int audit_check_events(struct audit *audit, struct db *db)
     struct lanes lanes = {.kind = WEEK_ENTRIES};
     struct chain_record record;
     struct stored stored;
-    int64_t total = 0;
-    uint64_t done = 0;
+    uint64_t total = 0, done = 0;
     int r = read_lanes(audit, db, &lanes);
 
-    if (r == 0)
-        r = db_number(db, "SELECT count(*) FROM event", &total);
+    for (size_t i = 0; i < lanes.count; i++)
+        total += lanes.list[i].noted_events;
     sqlite3_stmt *s = r == 0 ? db_statement(db, AUDIT_SQL_EVENTS) : NULL;
     if (r == 0 && !s)
         r = db_error(db);
@@ -371,7 +370,7 @@ int audit_check_events(struct audit *audit, struct db *db)
         read_event(s, &record, &stored);
         r = check_link(audit, &lanes, &stored, &record);
         take_warning(audit, &record);
-        audit_progress(audit, ++done, (uint64_t)total);
+        audit_progress(audit, ++done, total);
     }
     if (r < 0 && s)
         sqlite3_reset(s);

@@ -1,8 +1,9 @@
 /*
  * Messages, entries and events in one ordered walk: each entry's state is made anew by
- * entry_state.h and held against the row, and what the finding aid must have is gathered. Then what
- * belongs together, by queries that give only what is off.
+ * entry_state.h and held against the row, parents and children against each other, and what the
+ * finding aid must have is gathered.
  */
+#include "book/audit_family.h"
 #include "book/audit_find.h"
 #include "book/audit_impl.h"
 #include "book/entry_state.h"
@@ -25,7 +26,7 @@ struct checked {
 /* Columns of AUDIT_SQL_MESSAGES, AUDIT_SQL_ENTRIES and AUDIT_SQL_ENTRY_EVENTS. */
 enum { C_MESSAGE, C_INDEX };
 enum { C_SENDER = C_INDEX + 1, C_MESSAGE_ID, C_SESSION };
-enum { C_STATE = C_INDEX + 1, C_SINCE, C_NEXT, C_RECIPIENT };
+enum { C_STATE = C_INDEX + 1, C_SINCE, C_NEXT, C_RECIPIENT, C_PARENT };
 enum { C_KIND = C_INDEX + 1, C_TIME, C_EVENT_NEXT, C_REMOTE_ID };
 
 static void start_entry(sqlite3_stmt *s, struct checked *c)
@@ -111,6 +112,7 @@ struct rows {
 struct walk {
     struct audit *audit;
     struct audit_find *find;
+    struct audit_family family;
     struct rows messages, entries, events;
 };
 
@@ -150,6 +152,13 @@ static int expect_remote_id(const struct walk *w)
     return audit_find_expect(w->find, FIND_REMOTE_ID, db_column(w->events.s, C_REMOTE_ID));
 }
 
+static uint32_t parent_of(sqlite3_stmt *s)
+{
+    return sqlite3_column_type(s, C_PARENT) == SQLITE_NULL
+               ? EVENT_NO_RECIPIENT
+               : (uint32_t)sqlite3_column_int64(s, C_PARENT);
+}
+
 static int walk_entry(struct walk *w, const struct id *message)
 {
     struct checked c;
@@ -158,6 +167,8 @@ static int walk_entry(struct walk *w, const struct id *message)
     c.id = *message;
     int64_t index = w->entries.index;
     int r = audit_find_expect(w->find, FIND_ADDRESS, db_column(w->entries.s, C_RECIPIENT));
+    if (r == 0)
+        r = audit_family_add(&w->family, c.index, parent_of(w->entries.s), c.row.state);
     for (; r == 0 && is_at(&w->events, message, &index); next_row(w->audit, &w->events)) {
         add_event(w->events.s, &c);
         r = expect_remote_id(w);
@@ -217,6 +228,7 @@ static int walk_message(struct walk *w, const struct id *message)
             r = walk_orphan(w, message);
     }
     audit_find_end_message(w->find, message);
+    audit_family_end(w->audit, &w->family, message);
     return r;
 }
 
@@ -263,28 +275,6 @@ static int walk_all(struct walk *w, struct db *db)
     return r;
 }
 
-/* ---- what belongs together ---- */
-
-/* A file made anew may have children whose expansion had left the log. */
-static int tell_each(struct audit *audit, struct db *db, unsigned statement, enum audit_kind kind,
-                     const char *text)
-{
-    sqlite3_stmt *s = db_statement(db, statement);
-    struct id id;
-    int r;
-
-    if (!s)
-        return db_error(db);
-    while ((r = db_step(s)) == 1) {
-        db_column_fixed(s, 0, id.bytes, ID_BYTES);
-        if (audit->was_remade)
-            audit->counts->remade++;
-        else
-            audit_tell(audit, kind, &id, (uint32_t)sqlite3_column_int64(s, 1), text);
-    }
-    return r;
-}
-
 int audit_check_entries(struct audit *audit, struct db *db)
 {
     struct walk walk = {.audit = audit};
@@ -293,13 +283,9 @@ int audit_check_entries(struct audit *audit, struct db *db)
     if (r == 0)
         r = walk_all(&walk, db);
     if (r == 0)
-        r = tell_each(audit, db, AUDIT_SQL_EXPANSIONS, AUDIT_EXPANSION, "was expanded into nobody");
-    if (r == 0)
-        r = tell_each(audit, db, AUDIT_SQL_CHILDREN, AUDIT_EXPANSION,
-                      "came from an expansion that isn't booked");
-    if (r == 0)
         r = audit_find_check(audit, walk.find, db);
     audit_find_free(walk.find);
+    audit_family_done(&walk.family);
     return r;
 }
 

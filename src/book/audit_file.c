@@ -22,19 +22,12 @@ static const char *const sql[AUDIT_STATEMENT_COUNT] = {
         " LEFT JOIN message m ON e.kind = 3 AND m.id = e.message ORDER BY e.seq",
     [AUDIT_SQL_MESSAGES] = "SELECT id, NULL, sender, message_id, session FROM message ORDER BY id",
     [AUDIT_SQL_ENTRIES] = "SELECT message, recipient_index, state, since_us, next_attempt_us,"
-                          " recipient FROM entry ORDER BY message, recipient_index",
+                          " recipient, parent FROM entry ORDER BY message, recipient_index",
     [AUDIT_SQL_ENTRY_EVENTS] =
         "SELECT message, recipient_index, kind, time_us, next_attempt_us, remote_id"
         " FROM event INDEXED BY event_entry WHERE message IS NOT NULL"
         " ORDER BY message, recipient_index, seq",
     [AUDIT_SQL_WAITING] = "SELECT message, recipient_index FROM entry WHERE state = 1",
-    [AUDIT_SQL_EXPANSIONS] = "SELECT p.message, p.recipient_index FROM entry p WHERE p.state = 4"
-                             " AND NOT EXISTS (SELECT 1 FROM entry c WHERE c.message = p.message"
-                             "  AND c.parent = p.recipient_index)",
-    [AUDIT_SQL_CHILDREN] = "SELECT c.message, c.recipient_index FROM entry c"
-                           " WHERE c.parent IS NOT NULL AND NOT EXISTS (SELECT 1 FROM entry p"
-                           "  WHERE p.message = c.message AND p.recipient_index = c.parent"
-                           "  AND p.state = 4)",
     [AUDIT_SQL_DAMAGE] = "SELECT 1 FROM damage WHERE file = ?1",
     [AUDIT_SQL_DELETED] =
         "SELECT events, head FROM deleted WHERE kind = ?1 AND week = ?2 AND lane = ?3",

@@ -14,10 +14,11 @@ enum refusal_statement { REFUSAL_BY_ID, REFUSAL_BY_ADDRESS, REFUSAL_STATEMENT_CO
     " sender, recipient, phase, reply FROM refusal WHERE max(time_us, until_us) >= ?2 AND "
 
 static const char *const refusal_sql[REFUSAL_STATEMENT_COUNT] = {
-    [REFUSAL_BY_ID] = REFUSAL_COLUMNS "(reference = ?1 OR session = ?1) ORDER BY time_us DESC",
+    [REFUSAL_BY_ID] = REFUSAL_COLUMNS "(reference = ?1 OR session = ?1)"
+                                      " ORDER BY time_us DESC LIMIT ?3",
     [REFUSAL_BY_ADDRESS] = REFUSAL_COLUMNS "(sender = ?1 COLLATE NOCASE"
                                            " OR recipient = ?1 COLLATE NOCASE)"
-                                           " ORDER BY time_us DESC",
+                                           " ORDER BY time_us DESC LIMIT ?3",
 };
 
 /* ---- what is looked for ---- */
@@ -229,6 +230,7 @@ static int search_refusals(struct search *search, struct db *db)
     else
         db_bind_blob(s, 1, search->id.bytes, ID_BYTES);
     sqlite3_bind_int64(s, 2, search->query->since_us);
+    sqlite3_bind_int64(s, 3, (sqlite3_int64)search->query->limit + 1); /* is there one more? */
     while ((r = db_step(s)) == 1) {
         if (result->refusal_count == search->query->limit) {
             result->more = true;

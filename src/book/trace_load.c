@@ -1,11 +1,13 @@
 #include "book/trace_sql.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 const char *const trace_sql[TRACE_STATEMENT_COUNT] = {
     [TRACE_BY_ID] = "SELECT id FROM message WHERE id = ?1 AND accepted_us >= ?2",
-    [TRACE_BY_WAITING] = "SELECT DISTINCT m.id FROM entry e JOIN message m ON m.id = e.message"
-                         " WHERE e.state = 1 AND m.accepted_us >= ?2 ORDER BY 1 DESC",
+    [TRACE_BY_WAITING] = "SELECT DISTINCT e.message FROM entry e CROSS JOIN message m"
+                         " ON m.id = e.message WHERE e.state = 1 AND m.accepted_us >= ?2"
+                         " ORDER BY e.message DESC",
     [TRACE_BY_TIME] = "SELECT id FROM message WHERE accepted_us >= ?2 ORDER BY id DESC",
     [TRACE_HAS_ADDRESS] = "SELECT 1 FROM message m WHERE m.id = ?1 AND m.accepted_us >= ?2"
                           " AND (m.sender = ?3 COLLATE NOCASE OR EXISTS (SELECT 1 FROM entry e"
@@ -20,11 +22,10 @@ const char *const trace_sql[TRACE_STATEMENT_COUNT] = {
     [TRACE_MESSAGE] = "SELECT accepted_us, sender, message_id, size_bytes, session, helo, ip,"
                       " service, protocol, tls, auth, port, uid FROM message WHERE id = ?1",
     [TRACE_ENTRY_COUNT] = "SELECT count(*) FROM entry WHERE message = ?1",
-    [TRACE_ENTRIES] = "SELECT e.recipient_index, e.parent, e.recipient,"
-                      " iif(e.original IS 0, e.recipient, e.original), e.state, e.since_us,"
-                      " e.next_attempt_us, (SELECT count(*) FROM entry c WHERE"
-                      "  c.message = e.message AND c.parent = e.recipient_index)"
-                      " FROM entry e WHERE e.message = ?1 ORDER BY e.recipient_index",
+    [TRACE_ENTRIES] =
+        "SELECT e.recipient_index, e.parent, e.recipient,"
+        " iif(e.original IS 0, e.recipient, e.original), e.state, e.since_us,"
+        " e.next_attempt_us FROM entry e WHERE e.message = ?1 ORDER BY e.recipient_index",
     [TRACE_EVENT_COUNT] = "SELECT count(*) FROM event WHERE message = ?1 AND recipient_index = ?2",
     [TRACE_EVENTS] = "SELECT e.kind, e.time_us, e.next_attempt_us, s.host, s.ip, e.reply, e.status,"
                      " e.remote_id, e.tls, e.detail, e.actor_uid"
@@ -118,8 +119,25 @@ static void read_entry(struct trace_result *result, sqlite3_stmt *s, struct trac
         .state = (uint8_t)sqlite3_column_int(s, 4),
         .since_us = sqlite3_column_int64(s, 5),
         .next_attempt_us = sqlite3_column_int64(s, 6),
-        .child_count = (size_t)sqlite3_column_int64(s, 7),
     };
+}
+
+static int compare_index(const void *left, const void *right)
+{
+    const struct trace_entry *a = left, *b = right;
+
+    return (a->index > b->index) - (a->index < b->index);
+}
+
+/* Of all that the message has, in the order of their index. */
+static void count_children(struct trace_entry *all, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct trace_entry key = {.index = all[i].parent};
+        struct trace_entry *parent = bsearch(&key, all, count, sizeof(*all), compare_index);
+        if (parent && all[i].parent != EVENT_NO_RECIPIENT)
+            parent->child_count++;
+    }
 }
 
 /* ---- which entries are meant ---- */
@@ -183,8 +201,10 @@ static int load_entries(struct db *db, const struct trace_query *query, struct t
     while ((r = db_step(s)) == 1 && got < count)
         read_entry(result, s, &all[got++]);
     sqlite3_reset(s);
-    if (r >= 0)
+    if (r >= 0) {
+        count_children(all, got);
         pick_entries(query, m, all, got);
+    }
     for (size_t i = 0; r >= 0 && i < m->entry_count; i++)
         r = load_events(db, &m->id, result, &m->entries[i]);
     return r < 0 ? r : 0;

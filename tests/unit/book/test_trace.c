@@ -161,9 +161,45 @@ static void one_of_many_recipients_comes_with_its_children(void **state)
     assert_int_equal(result.messages[0].entry_count, 2);
     assert_span(result.messages[0].entries[0].address, "carl@bbb.example");
     assert_span(result.messages[0].entries[1].address, "dora@aaa.example");
+    assert_int_equal(result.messages[0].entries[0].child_count, 1);
+    assert_int_equal(result.messages[0].entries[1].child_count, 0);
     trace_result_done(&result);
     run("<one@bbb.example>", &result);
     assert_int_equal(result.messages[0].entry_count, 3);
+    trace_result_done(&result);
+}
+
+/* Of a long list each recipient is counted, once, with the one that it came from. */
+static void children_are_counted(void **state)
+{
+    enum { MANY = 3000 };
+    static struct envelope_recipient children[MANY];
+    struct trace_result result;
+    struct fold *fold = test_fold_open();
+
+    for (size_t i = 0; i < MANY; i++)
+        children[i].address = children[i].original = SPAN("member@aaa.example");
+    for (uint32_t parent = 0; parent < 3; parent += 2) {
+        struct book_expand expand = {.message = one.envelope.id,
+                                     .parent = parent,
+                                     .first_child = 3 + parent * MANY,
+                                     .time_us = TEST_NOW_US,
+                                     .children = children,
+                                     .child_count = MANY - parent};
+        struct book_input input = {
+            .kind = BOOK_EXPAND, .end = {.segment = 1, .offset = 800 + parent}, .expand = &expand};
+        test_fold_one(fold, &input);
+    }
+    test_commit(fold);
+    fold_close(fold);
+    run("<one@bbb.example>", &result);
+    const struct trace_message *m = &result.messages[0];
+    assert_int_equal(m->entry_count, 3 + MANY + MANY - 2);
+    for (size_t i = 0; i < m->entry_count; i++)
+        assert_int_equal(m->entries[i].child_count, i == 0   ? MANY
+                                                    : i == 1 ? 1
+                                                    : i == 2 ? MANY - 2
+                                                             : 0);
     trace_result_done(&result);
 }
 
@@ -427,6 +463,7 @@ int main(void)
         LEDGER_TEST(everything_is_found_by_its_names),
         LEDGER_TEST(since_state_and_limit_narrow_it),
         LEDGER_TEST(one_of_many_recipients_comes_with_its_children),
+        LEDGER_TEST(children_are_counted),
         LEDGER_TEST(json_is_as_promised),
         LEDGER_TEST(json_of_a_refusal),
         LEDGER_TEST(a_session_is_told_whole),
