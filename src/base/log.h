@@ -15,9 +15,9 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
  * there; the other functions may be called by any thread. */
 void log_open(const char *name, enum log_level level);
 
-/* From now on a reader that doesn't read (a hung journal, a container's log driver) costs lines, and
- * doesn't hold up the process: these are counted, and told when it reads again. Processes that are
- * started later have that, too. Not on a terminal, whose other users would have it as well. */
+/* From now on a reader that doesn't read (a hung journal, a container's log driver) costs lines,
+ * and doesn't hold up the process: these are counted, and told when it reads again. Processes that
+ * are started later have that, too. Not on a terminal, whose other users would have it as well. */
 void log_never_wait(void);
 
 /* A line of more than 2 KiB is cut. errno is not kept: `%m` may be used in the format. */
