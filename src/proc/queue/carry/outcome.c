@@ -62,9 +62,13 @@ static void describe_all(const struct queue *q, const struct outcomes *o, struct
     s->detail = from->earlier;
 }
 
-static void add_hold(struct outcomes *o, const struct spool_recipient *r, const char *why)
+/* By an administrator, while it was attempted. */
+static void add_hold(struct outcomes *o, const struct spool_recipient *r, uint16_t attempts)
 {
-    add(o, r, SPOOL_OUTCOME_HELD)->detail = span_from_cstr(why);
+    struct spool_status *s = add(o, r, SPOOL_OUTCOME_HELD);
+
+    s->attempts = attempts;
+    s->detail = SPAN("held as the administrator asked");
 }
 
 static void add_verdict(struct queue *q, struct outcomes *o, const struct job_item *item,
@@ -84,9 +88,9 @@ static void add_verdict(struct queue *q, struct outcomes *o, const struct job_it
         s->next_attempt_us = schedule_wall_us(q, due_ms);
         break;
     }
-    case SCHED_VERDICT_HELD: /* by an administrator, while it was attempted */
+    case SCHED_VERDICT_HELD:
         describe_all(q, o, add(o, r, tried), from);
-        add_hold(o, r, "held as the administrator asked");
+        add_hold(o, r, (uint16_t)(r->attempts + 1));
         break;
     case SCHED_VERDICT_EXPIRED: {
         struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_EXPIRED);
@@ -171,7 +175,7 @@ static void take_lost(struct queue *q, struct outcomes *o, const struct job_item
             s->next_attempt_us = schedule_wall_us(q, due_ms);
     }
     if (verdict == SCHED_VERDICT_HELD)
-        add_hold(o, item->recipient, "held as the administrator asked");
+        add_hold(o, item->recipient, item->recipient->attempts);
 }
 
 static const struct ipc_job_outcome *find(const struct ipc_job_result *result, uint32_t index,

@@ -44,8 +44,8 @@ struct act {
     uint32_t pending; /* batches on their way to the disk */
     uint32_t count, busy;
     uint64_t messages;
-    int error;    /* the first */
-    bool damaged; /* a damaged message was left alone */
+    int error;       /* the first */
+    bool left_alone; /* a message: damaged, or it can't be read whether it fits */
 };
 
 /* Recipients of one message on their way to the disk. */
@@ -72,9 +72,16 @@ static struct span words(const struct act *a)
 {
     if (a->error)
         return SPAN("not all of it could be written to disk");
-    if (a->damaged)
-        return SPAN("a damaged message was left alone");
+    if (a->left_alone)
+        return SPAN("a message that is damaged or can't be read was left alone");
     return a->count || a->busy ? SPAN("") : SPAN("nothing in the queue fits");
+}
+
+static int result_of(const struct act *a)
+{
+    if (a->error || a->left_alone)
+        return a->error ? a->error : -EIO;
+    return a->count ? 0 : a->busy ? -EBUSY : -ENOENT;
 }
 
 static void answer(struct act *a, bool last)
@@ -87,7 +94,7 @@ static void answer(struct act *a, bool last)
                                             .messages = a->messages}};
 
     if (last) {
-        m.queue_acted.error = a->error ? a->error : a->count ? 0 : a->busy ? -EBUSY : -ENOENT;
+        m.queue_acted.error = result_of(a);
         m.queue_acted.text = words(a);
     }
     a->waiting = false;
@@ -273,12 +280,17 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
     c->count = c->status_count = 0;
     for (; *row < end && c->count < RECIPIENTS_MAX; ++*row) {
         struct spool_recipient *r = &m->recipients[*row];
-        if (!walk_fits(a->walk, entry, r, &e) || !concerns(a, r, &e))
+        if (!walk_fits(a->walk, entry, r, &e)) {
+            a->left_alone |= walk_may_fit(a->walk, entry, r);
+            continue;
+        }
+        if (!concerns(a, r, &e))
             continue;
         uint32_t n = fill_statuses(a, entry, r, &c->statuses[c->status_count]);
         c->status_count += n;
         c->recipients[c->count] = r;
         c->count += n > 0;
+        a->left_alone |= n == 0;
     }
 }
 
@@ -320,7 +332,7 @@ static int act_on_some(struct act *a, const struct walk_entry *entry, struct spo
     choose(a, entry, m, &row, &c);
     if (c.count && (m->flags & SPOOL_MESSAGE_DAMAGED) && a->kind != IPC_ACT_HOLD &&
         a->kind != IPC_ACT_REMOVE) {
-        a->damaged = true;
+        a->left_alone = true;
         c.count = 0;
     }
     int r = 0;

@@ -110,6 +110,14 @@ bool walk_fits(const struct walk *w, const struct walk_entry *entry,
             address_fits(w->filter.recipient, named->original));
 }
 
+bool walk_may_fit(const struct walk *w, const struct walk_entry *entry,
+                  const struct spool_recipient *recipient)
+{
+    struct sched_explanation e;
+
+    return w->reads && !entry->stored && fits_in_memory(w, recipient, &e);
+}
+
 /* ---- which messages ---- */
 
 static struct spool_message *next_message(struct walk *w, uint32_t *out_row)

@@ -52,6 +52,9 @@ void walk_free(struct walk *walk);
 /* Does this recipient of an entry fit, addresses included? With what it waits for. */
 bool walk_fits(const struct walk *walk, const struct walk_entry *entry,
                const struct spool_recipient *recipient, struct sched_explanation *out);
+/* Nobody knows whether it fits: what is in memory does, but the message can't be read. */
+bool walk_may_fit(const struct walk *walk, const struct walk_entry *entry,
+                  const struct spool_recipient *recipient);
 
 /* IPC_QUEUE_PAUSED and so on. */
 uint8_t walk_state_bit(enum sched_state state);

@@ -31,25 +31,13 @@ static struct world_commit send_to(struct world *w, const char *recipients)
     return c;
 }
 
-static struct ipc_queue_acted act_as(struct world *w, struct ipc_queue_act wanted)
-{
-    struct ipc_message m = {.type = IPC_QUEUE_ACT, .queue_act = wanted};
-    const struct ipc_message more = {.type = IPC_QUEUE_ACT_MORE};
-
-    m.queue_act.index = UINT32_MAX;
-    world_ask(w, &m);
-    while (!w->reply.queue_acted.last)
-        world_ask(w, &more);
-    return w->reply.queue_acted;
-}
-
 static struct ipc_queue_acted act(struct world *w, enum ipc_queue_act_kind kind,
                                   const struct id *id, const char *destination)
 {
     struct ipc_queue_act wanted = {.act = kind, .filter.destination = span_from_cstr(destination)};
     if (id)
         wanted.filter.id = *id;
-    return act_as(w, wanted);
+    return world_act(w, wanted);
 }
 
 static void listings_filter_and_page(void **state)
@@ -266,16 +254,16 @@ static void removes_by_sender_and_recipient(void **state)
     struct ipc_queue_act remove = {.act = IPC_ACT_REMOVE, .filter = from("SPAM@far.example")};
     remove.filter.recipient = SPAN("bob@here.example");
     remove.dry = true;
-    assert_int_equal(act_as(w, remove).count, 200);
+    assert_int_equal(world_act(w, remove).count, 200);
     assert_int_equal(waiting(w), 600);
     remove.dry = false;
-    struct ipc_queue_acted acted = act_as(w, remove);
+    struct ipc_queue_acted acted = world_act(w, remove);
     assert_int_equal(acted.count, 200);
     assert_int_equal(acted.examined, 300);
     assert_int_equal(waiting(w), 400);
     remove.filter.recipient = SPAN("");
-    assert_int_equal(act_as(w, remove).count, 200);
-    assert_int_equal(act_as(w, remove).error, -ENOENT);
+    assert_int_equal(world_act(w, remove).count, 200);
+    assert_int_equal(world_act(w, remove).error, -ENOENT);
     world_list(w, &(struct ipc_queue_filter){.sender = SPAN("good@far.example")});
     assert_int_equal(w->row_count, 200);
     assert_int_equal(waiting(w), 200);
@@ -295,7 +283,7 @@ static void finds_the_null_sender(void **state)
     world_list(w, &(struct ipc_queue_filter){.sender = SPAN("<>")});
     assert_int_equal(w->row_count, 1);
     struct ipc_queue_act hold = {.act = IPC_ACT_HOLD, .filter = from("<>")};
-    assert_int_equal(act_as(w, hold).count, 1);
+    assert_int_equal(world_act(w, hold).count, 1);
     world_free(w);
 }
 
@@ -307,8 +295,8 @@ static void what_is_under_way_is_left_alone(void **state)
     world_send(w, &c, "s@far.example", "anna@here.example", SPAN("hello\r\n"));
     world_until_answered(w, &c);
     world_until_jobs(w, 1);
-    struct ipc_queue_acted acted =
-        act_as(w, (struct ipc_queue_act){.act = IPC_ACT_REMOVE, .filter = from("s@far.example")});
+    struct ipc_queue_acted acted = world_act(
+        w, (struct ipc_queue_act){.act = IPC_ACT_REMOVE, .filter = from("s@far.example")});
     assert_int_equal(acted.error, -EBUSY);
     assert_int_equal(acted.busy, 1);
     assert_int_equal(waiting(w), 1);
@@ -328,9 +316,9 @@ static void reroutes_and_back(void **state)
     struct world_commit c = send_to(w, "anna@here.example");
     struct ipc_queue_act reroute = {
         .act = IPC_ACT_REROUTE, .filter = from("s@far.example"), .next_hop = SPAN("smtp:")};
-    assert_int_equal(act_as(w, reroute).error, -EINVAL);
+    assert_int_equal(world_act(w, reroute).error, -EINVAL);
     reroute.next_hop = SPAN("smtp:Gate.example:2525");
-    assert_int_equal(act_as(w, reroute).count, 1);
+    assert_int_equal(world_act(w, reroute).count, 1);
     assert_goes(w, &c.id, "host:gate.example:2525");
     world_list(w, &(struct ipc_queue_filter){.destination = SPAN("gate.example:2525")});
     assert_int_equal(w->row_count, 1);
@@ -351,7 +339,7 @@ static void reroutes_and_back(void **state)
     world_join_mailbox(w);
     reroute.next_hop = SPAN("mx");
     reroute.filter.recipient = SPAN("anna@here.example");
-    assert_int_equal(act_as(w, reroute).count, 1);
+    assert_int_equal(world_act(w, reroute).count, 1);
     world_until_delivered(w, 1);
     assert_int_equal(w->queue.dispatch->delivered, 1);
     world_free(w);
@@ -365,7 +353,7 @@ static void reroutes_what_is_held(void **state)
     assert_int_equal(act(w, IPC_ACT_HOLD, &c.id, "").count, 1);
     struct ipc_queue_act reroute = {
         .act = IPC_ACT_REROUTE, .filter.id = c.id, .next_hop = SPAN("mx:other.example")};
-    assert_int_equal(act_as(w, reroute).count, 1);
+    assert_int_equal(world_act(w, reroute).count, 1);
     world_list(w, &(struct ipc_queue_filter){.states = IPC_QUEUE_HELD});
     assert_int_equal(w->row_count, 1);
     assert_int_equal(act(w, IPC_ACT_RELEASE, &c.id, "").count, 1);

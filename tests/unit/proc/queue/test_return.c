@@ -226,16 +226,8 @@ static void of_a_damaged_message_nobody_is_told(void **state)
 
 static void give_back(struct world *w, uint32_t expected)
 {
-    struct ipc_message m = {.type = IPC_QUEUE_ACT,
-                            .queue_act = {.act = IPC_ACT_RETURN,
-                                          .filter.sender = SPAN("s@far.example"),
-                                          .index = UINT32_MAX}};
-    const struct ipc_message more = {.type = IPC_QUEUE_ACT_MORE};
-
-    world_ask(w, &m);
-    while (!w->reply.queue_acted.last)
-        world_ask(w, &more);
-    assert_int_equal(w->reply.queue_acted.count, expected);
+    struct ipc_queue_act back = {.act = IPC_ACT_RETURN, .filter.sender = SPAN("s@far.example")};
+    assert_int_equal(world_act(w, back).count, expected);
 }
 
 static bool is_deferred(struct world *w, void *arg)

@@ -4,6 +4,8 @@
 
 #include "base/clock.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -305,6 +307,40 @@ enum ipc_commit_result world_commit(struct world *w, const char *recipients)
     return c.result;
 }
 
+/* ---- disk ---- */
+
+static size_t damage_file(const char *path, const char *text)
+{
+    enum { SIZE = 4 << 20 };
+    char *bytes = malloc(SIZE), *at = bytes;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    ssize_t size = pread(fd, bytes, SIZE, 0);
+    size_t count = 0;
+    assert_true(size > 0);
+    while ((at = memmem(at, (size_t)(bytes + size - at), text, strlen(text)))) {
+        *at ^= 4;
+        assert_int_equal(pwrite(fd, at, 1, at - bytes), 1);
+        at++;
+        count++;
+    }
+    close(fd);
+    free(bytes);
+    return count;
+}
+
+void world_damage(struct world *w, const char *text)
+{
+    char pattern[100];
+    glob_t logs;
+    size_t count = 0;
+    snprintf(pattern, sizeof(pattern), "%s/spool/log-*", w->folder);
+    assert_int_equal(glob(pattern, 0, NULL, &logs), 0);
+    for (size_t i = 0; i < logs.gl_pathc; i++)
+        count += damage_file(logs.gl_pathv[i], text);
+    globfree(&logs);
+    assert_true(count > 0);
+}
+
 /* ---- mailbox ---- */
 
 static struct world_job *job_numbered(struct world *w, const struct ipc_channel *channel,
@@ -590,6 +626,18 @@ void world_ask(struct world *w, const struct ipc_message *ask)
     w->call.fn = on_answer;
     assert_int_equal(ipc_call(w->admin, &w->call, ask), 0);
     world_until(w, admin_is_answered, NULL);
+}
+
+struct ipc_queue_acted world_act(struct world *w, struct ipc_queue_act wanted)
+{
+    struct ipc_message m = {.type = IPC_QUEUE_ACT, .queue_act = wanted};
+    const struct ipc_message more = {.type = IPC_QUEUE_ACT_MORE};
+
+    m.queue_act.index = UINT32_MAX;
+    world_ask(w, &m);
+    while (!w->reply.queue_acted.last)
+        world_ask(w, &more);
+    return w->reply.queue_acted;
 }
 
 void world_list(struct world *w, const struct ipc_queue_filter *filter)

@@ -125,7 +125,12 @@ void world_until_delivered(struct world *w, size_t count);
 /* The mailbox answers a job that it was silent about. */
 void world_answer(struct world *w, struct world_job *job, enum world_mailbox how);
 
+/* A bit changes on the disk in each place of the log where the text stands; there must be one. */
+void world_damage(struct world *w, const char *text);
+
 /* The administrator asks and waits. */
 void world_ask(struct world *w, const struct ipc_message *ask);
+/* An act for all recipients of the messages that its filter names, to its end. */
+struct ipc_queue_acted world_act(struct world *w, struct ipc_queue_act wanted);
 /* All pages, into rows[]. */
 void world_list(struct world *w, const struct ipc_queue_filter *filter);

@@ -1,0 +1,269 @@
+/* What an administrator does to waiting recipients when something is in the way; test_control.c has
+ * what each act does. */
+#include "world.h"
+
+#include "proc/queue/core/schedule.h"
+#include <errno.h>
+#include <semaphore.h>
+
+static struct world *begin(void)
+{
+    struct world *w = world_new();
+    world_start(w);
+    world_join_smtpd(w);
+    world_join_mailbox(w);
+    world_join_admin(w);
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    return w;
+}
+
+static bool is_settled(struct world *w, void *arg)
+{
+    return w->queue.settling == 0 && dispatch_job_count(&w->queue) == 0 &&
+           list_is_empty(&w->queue.unsettled) && !w->queue.committer.group;
+}
+
+static struct id send_one(struct world *w, const char *sender, const char *recipients)
+{
+    struct world_commit c;
+    world_send(w, &c, sender, recipients, SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    return c.id;
+}
+
+static struct spool_recipient *first_of(struct world *w, const struct id *id)
+{
+    struct spool_message *m = spool_find(w->queue.spool, id);
+    assert_non_null(m);
+    return &m->recipients[0];
+}
+
+static struct sched_explanation explain(struct world *w, const struct id *id)
+{
+    struct sched_explanation e;
+    sched_explain(w->queue.sched, schedule_item(first_of(w, id)), &e);
+    return e;
+}
+
+static struct ipc_queue_acted act(struct world *w, enum ipc_queue_act_kind kind,
+                                  const struct id *id)
+{
+    return world_act(w, (struct ipc_queue_act){.act = kind, .filter.id = *id});
+}
+
+static void restart(struct world *w)
+{
+    world_kill(w);
+    world_start(w);
+    world_join_smtpd(w);
+    world_join_mailbox(w);
+    world_join_admin(w);
+}
+
+/* Whatever its attempt comes to. One that was none is counted neither here nor after a restart. */
+static void who_is_held_while_attempted_stays(void **state)
+{
+    static const struct {
+        const char *name;
+        enum world_mailbox does; /* MAILBOX_IS_SILENT: the mailbox process ends */
+        unsigned attempts;
+    } cases[] = {
+        {"put off", MAILBOX_DEFERS, 1},
+        {"the destination's trouble", MAILBOX_IS_FULL, 1},
+        {"nobody knows", MAILBOX_IS_INTERRUPTED, 1},
+        {"given back", MAILBOX_IS_ENDING, 0},
+        {"lost", MAILBOX_IS_SILENT, 0},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct world *w = begin();
+        struct id id = send_one(w, "s@far.example", "anna@here.example");
+        world_until_jobs(w, 1);
+        assert_int_equal(act(w, IPC_ACT_HOLD, &id).count, 1);
+        if (cases[i].does == MAILBOX_IS_SILENT) {
+            ipc_channel_free(w->mailbox);
+            w->mailbox = NULL;
+            world_rest(w);
+            world_join_mailbox(w);
+        } else {
+            world_answer(w, &w->jobs[0], cases[i].does);
+        }
+        world_until(w, is_settled, NULL);
+        for (int again = 0; again < 2; again++) {
+            world_rest(w);
+            assert_int_equal(w->job_count, again ? 0 : 1);
+            if (first_of(w, &id)->state != SPOOL_RECIPIENT_HELD ||
+                first_of(w, &id)->attempts != cases[i].attempts)
+                fail_msg("%s: state %u, %u attempts", cases[i].name, first_of(w, &id)->state,
+                         first_of(w, &id)->attempts);
+            assert_int_equal(explain(w, &id).wait, SCHED_WAIT_RELEASE);
+            assert_int_equal(explain(w, &id).attempts, cases[i].attempts);
+            if (!again)
+                restart(w);
+        }
+        w->mailbox_does = MAILBOX_DELIVERS;
+        assert_int_equal(act(w, IPC_ACT_RELEASE, &id).count, 1);
+        world_until_delivered(w, 1);
+        world_free(w);
+    }
+}
+
+/* It was held, and is not when it goes back: also in the words of the log. */
+static void who_is_held_may_be_returned(void **state)
+{
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_DEFERS;
+    struct id id = send_one(w, "s@far.example", "anna@here.example");
+    world_until_jobs(w, 1);
+    world_until(w, is_settled, NULL);
+    assert_int_equal(act(w, IPC_ACT_HOLD, &id).count, 1);
+    assert_int_equal(act(w, IPC_ACT_RETURN, &id).count, 1);
+    for (int again = 0; again < 2; again++) {
+        world_rest(w);
+        assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_WAITING);
+        assert_span(spool_domain(w->queue.spool, first_of(w, &id)->domain), "return:");
+        restart(w);
+    }
+    world_free(w);
+}
+
+static const enum ipc_queue_act_kind kinds[] = {IPC_ACT_HOLD,   IPC_ACT_RELEASE, IPC_ACT_RETRY,
+                                                IPC_ACT_RETURN, IPC_ACT_REMOVE,  IPC_ACT_REROUTE};
+
+/* Another message of the same sender, that nobody can read, is told of by each. */
+static void what_cant_be_read_is_left_alone_and_told(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct ipc_queue_act wanted = {.act = kinds[i], .next_hop = SPAN("mx")};
+        struct world *w = begin();
+        w->mailbox_does = MAILBOX_DEFERS;
+        struct id bad = send_one(w, "s@far.example", "anna@here.example");
+        send_one(w, "s@far.example", "bob@here.example");
+        send_one(w, "other@far.example", "bob@here.example");
+        world_until_jobs(w, 3);
+        world_until(w, is_settled, NULL);
+        if (kinds[i] == IPC_ACT_RELEASE)
+            world_act(w, (struct ipc_queue_act){.act = IPC_ACT_HOLD,
+                                                .filter.sender = SPAN("s@far.example")});
+        world_damage(w, "anna@here.example");
+        for (int kind = 0; kind < 2; kind++) {
+            wanted.filter = (struct ipc_queue_filter){.sender = SPAN("s@far.example")};
+            if (kind)
+                wanted.filter = (struct ipc_queue_filter){.recipient = SPAN("b@here.example")};
+            wanted.dry = true;
+            struct ipc_queue_acted dry = world_act(w, wanted);
+            wanted.dry = false;
+            struct ipc_queue_acted acted = world_act(w, wanted);
+            assert_int_equal(dry.count, acted.count);
+            assert_int_equal(acted.count, kind ? 0 : 1);
+            assert_int_equal(acted.error, -EIO);
+            assert_span(buffer_span(&w->reply_text),
+                        "a message that is damaged or can't be read was left alone");
+        }
+        assert_non_null(spool_find(w->queue.spool, &bad));
+        /* Nobody else's. */
+        wanted.filter = (struct ipc_queue_filter){.sender = SPAN("third@far.example")};
+        assert_int_equal(world_act(w, wanted).error, -ENOENT);
+        world_free(w);
+    }
+}
+
+/* The spool holds it; it goes only by name, and only away. */
+static void a_damaged_message_may_be_removed_only(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct ipc_queue_act wanted = {.act = kinds[i], .next_hop = SPAN("mx")};
+        struct world *w = begin();
+        w->mailbox_does = MAILBOX_DEFERS;
+        struct id bad = send_one(w, "s@far.example", "anna@here.example");
+        world_until_jobs(w, 1);
+        world_until(w, is_settled, NULL);
+        world_damage(w, "anna@here.example");
+        world_list(w, &(struct ipc_queue_filter){0}); /* reads it: it is held with the next group */
+        send_one(w, "other@far.example", "bob@here.example");
+        world_until_jobs(w, 2);
+        world_until(w, is_settled, NULL);
+        world_list(w, &(struct ipc_queue_filter){.id = bad});
+        assert_true(w->rows[0].damaged);
+        wanted.filter.id = bad;
+        struct ipc_queue_acted acted = world_act(w, wanted);
+        bool goes = kinds[i] == IPC_ACT_REMOVE;
+        assert_int_equal(acted.count, goes);
+        bool fits = kinds[i] != IPC_ACT_HOLD && kinds[i] != IPC_ACT_RETRY; /* it is held */
+        assert_int_equal(acted.error, goes ? 0 : fits ? -EIO : -ENOENT);
+        world_rest(w);
+        assert_int_equal(spool_find(w->queue.spool, &bad) == NULL, goes);
+        world_free(w);
+    }
+}
+
+static void more_of_no_act_is_refused(void **state)
+{
+    struct world *w = begin();
+    world_ask(w, &(struct ipc_message){.type = IPC_QUEUE_ACT_MORE});
+    assert_int_equal(w->reply.queue_acted.error, -EINVAL);
+    assert_true(w->reply.queue_acted.last);
+    world_free(w);
+}
+
+/* ---- a disk that takes its time ---- */
+
+static sem_t going_on;
+static bool blocked;
+
+static void block(struct io_job *job)
+{
+    sem_wait(&going_on);
+}
+
+static void unblocked(struct io_job *job)
+{
+    blocked = false;
+}
+
+static bool is_unblocked(struct world *w, void *arg)
+{
+    return !blocked;
+}
+
+/* It is told how far it is, and the act's end is told to who asks for more. */
+static void a_long_act_tells_how_far_it_is(void **state)
+{
+    struct world *w = begin();
+    struct io_job stall = {.run = block, .done = unblocked};
+    const struct ipc_message more = {.type = IPC_QUEUE_ACT_MORE};
+    sem_init(&going_on, 0, 0);
+    w->mailbox_does = MAILBOX_DEFERS;
+    struct id id = send_one(w, "s@far.example", "anna@here.example");
+    world_until_jobs(w, 1);
+    world_until(w, is_settled, NULL);
+    struct ipc_message hold = {
+        .type = IPC_QUEUE_ACT,
+        .queue_act = {.act = IPC_ACT_HOLD, .filter.id = id, .index = UINT32_MAX}};
+    blocked = true;
+    io_pool_submit(w->queue.commit_pool, &stall);
+    world_ask(w, &hold);
+    assert_false(w->reply.queue_acted.last);
+    assert_int_equal(w->reply.queue_acted.count, 1);
+    sem_post(&going_on);
+    world_until(w, is_unblocked, NULL);
+    world_until(w, is_settled, NULL); /* it ends while nobody waits */
+    world_rest(w);
+    world_ask(w, &more);
+    assert_true(w->reply.queue_acted.last);
+    assert_int_equal(w->reply.queue_acted.error, 0);
+    assert_int_equal(w->reply.queue_acted.count, 1);
+    sem_destroy(&going_on);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(who_is_held_while_attempted_stays),
+                                       cmocka_unit_test(who_is_held_may_be_returned),
+                                       cmocka_unit_test(what_cant_be_read_is_left_alone_and_told),
+                                       cmocka_unit_test(a_damaged_message_may_be_removed_only),
+                                       cmocka_unit_test(more_of_no_act_is_refused),
+                                       cmocka_unit_test(a_long_act_tells_how_far_it_is)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
