@@ -152,6 +152,22 @@ def test_second_server_on_the_spool_says_so(server):
         second.log_path.write_text('')
 
 
+@pytest.mark.skipif(not lab.IS_ROOT, reason='needs root')
+def test_a_spool_that_root_put_back_is_named(server):
+    server.stop()
+    owner = (server.folder / 'spool').stat()
+    files = list((server.folder / 'spool').iterdir())
+    for file in files:
+        os.chown(file, 0, 0)
+    server.start(wait=False)
+    lab.eventually(lambda: f'chown -R daemon: {server.folder}/spool' in server.log(), 'the way out is told')
+    for file in files:
+        os.chown(file, owner.st_uid, owner.st_gid)
+    send_until_taken(server, 'bob')  # without another start
+    server.wait_for(1)
+    server.log_path.write_text('')
+
+
 def test_status_answers_though_a_process_hangs(server):
     server.kill('mailbox', signal.SIGSTOP)
     try:

@@ -6,6 +6,7 @@
 #include "proc/supervisor/supervisor.h"
 
 #include "base/log.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -65,6 +66,46 @@ static int prepare(struct span path, mode_t mode, struct span user)
     return r;
 }
 
+/* The first name in it that belongs to somebody else, or "", which is the folder itself; and how
+ * many do. */
+static size_t count_strangers(DIR *dir, uint32_t uid, char out_first[static NAME_MAX + 1])
+{
+    struct dirent *entry;
+    struct stat st;
+    size_t count = 0;
+
+    while ((entry = readdir(dir))) {
+        const char *name = strcmp(entry->d_name, ".") == 0 ? "" : entry->d_name;
+        if (strcmp(name, "..") == 0 ||
+            fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 ||
+            st.st_uid == uid)
+            continue;
+        if (count++ == 0)
+            snprintf(out_first, NAME_MAX + 1, "%s", name);
+    }
+    return count;
+}
+
+/* A copy that root put back is root's, and its process could only say "Permission denied". */
+static void check_owner(struct span path, struct span user)
+{
+    char name[PATH_MAX], first[NAME_MAX + 1];
+    uint32_t uid, gid;
+
+    user_ids(user, &uid, &gid);
+    snprintf(name, sizeof(name), SPAN_FMT, SPAN_ARG(path));
+    DIR *dir = uid == UINT32_MAX ? NULL : opendir(name);
+    if (!dir)
+        return;
+    size_t count = count_strangers(dir, uid, first);
+    closedir(dir);
+    if (count)
+        log_error("ALARM: %s/%s belongs to another user than `" SPAN_FMT "`%s; was it put back by "
+                  "root? Mend it with: chown -R " SPAN_FMT ": %s",
+                  name, first, SPAN_ARG(user), count > 1 ? ", and so does more in there" : "",
+                  SPAN_ARG(user), name);
+}
+
 int folders_prepare(const struct conf *conf)
 {
     struct span control = span_first(conf->control, (size_t)span_find_last(conf->control, '/'));
@@ -78,6 +119,10 @@ int folders_prepare(const struct conf *conf)
      * take over its group, which may read them (docs/formats/drop.md). */
     if (r == 0)
         r = prepare(conf->drop, 03733, conf->users.queue);
+    if (r == 0) {
+        check_owner(conf->spool, conf->users.queue);
+        check_owner(conf->ledger, conf->users.queue);
+    }
     for (size_t i = 0; r == 0 && i < conf->domain_count; i++)
         r = prepare(conf_template_folder(conf->domains[i].template), 0711, conf->users.mailbox);
     return r;
