@@ -179,12 +179,12 @@ static void a_damaged_message_may_be_removed_only(void **state)
         world_until_jobs(w, 1);
         world_until(w, is_settled, NULL);
         world_damage(w, "anna@here.example");
-        world_list(w, &(struct ipc_queue_filter){0}); /* reads it: it is held with the next group */
-        send_one(w, "other@far.example", "bob@here.example");
-        world_until_jobs(w, 2);
-        world_until(w, is_settled, NULL);
+        world_list(w, &(struct ipc_queue_filter){.id = bad}); /* reads it … */
         world_list(w, &(struct ipc_queue_filter){.id = bad});
         assert_true(w->rows[0].damaged);
+        send_one(w, "other@far.example", "bob@here.example"); /* … and it is held with this one */
+        world_until_jobs(w, 2);
+        world_until(w, is_settled, NULL);
         wanted.filter.id = bad;
         struct ipc_queue_acted acted = world_act(w, wanted);
         bool goes = kinds[i] == IPC_ACT_REMOVE;
