@@ -1,4 +1,12 @@
-/* Appends: records are encoded into blocks at once; group.c writes the blocks. */
+/*
+ * Appends: records are encoded into blocks at once; group.c writes the blocks.
+ *
+ * At once, because what the caller gives is only borrowed, and a record's bytes are all that has to
+ * be kept of it. Checksums wait for the group: they cover the place on disk, which is chosen there.
+ *
+ * Each append does first whatever can fail (checks, memory, names) and then what can't: an error
+ * leaves neither a half record in a block nor a mark in the index.
+ */
 #include "spool/lane.h"
 
 #include <errno.h>
@@ -20,6 +28,8 @@ struct unit *append_unit_new(enum unit_kind kind, size_t change_count)
     return unit;
 }
 
+/* Blocks of the usual size are kept and used again: a fresh one of 256 KiB would be mapped and
+ * faulted in page by page for every few messages. */
 struct block *append_block_new(struct spool *spool, size_t bytes)
 {
     struct block *block;
@@ -51,6 +61,9 @@ void append_block_free(struct spool *spool, struct block *block)
     free(block);
 }
 
+/* Only the last block is looked at, although an earlier one may have room: records must stay in the
+ * order in which they were appended. Replay and the book take the last word on a recipient for the
+ * true one. */
 struct block *append_block(struct spool *spool, size_t bytes)
 {
     struct block *block;
@@ -77,6 +90,8 @@ static int open_record(struct block *block, struct buffer *out)
     return 0;
 }
 
+/* The padding belongs to the record: the next one starts where record_bytes() says, a multiple of
+ * 8. */
 static int close_record(struct block *block, enum spool_record_type type, struct buffer *b,
                         size_t meta_bytes)
 {
@@ -128,6 +143,7 @@ size_t append_recipients_bound(const struct envelope_recipient *recipients, size
     return bound;
 }
 
+/* Of recipients for which RFC 3461 asked something (section 4: NOTIFY, ORCPT); few have any. */
 static size_t wishes_bound(const struct envelope *e)
 {
     size_t bound = 0;
@@ -191,6 +207,8 @@ static int append_accept(struct block *block, struct unit *unit, const struct sp
     return 0;
 }
 
+/* Only new mail is kept out by pressure: outcomes and events of what is here already free space, or
+ * tell why there is none (rule 7). BUSY ends with the next group, so it may be asked again. */
 static int check_accept(const struct spool *spool, const struct spool_accept *a)
 {
     if (a->body.size > spool->options.inline_bytes || (a->upload && a->body.size))
@@ -206,7 +224,8 @@ static int check_accept(const struct spool *spool, const struct spool_accept *a)
 }
 
 /* A small message goes to the pending blocks; one with an upload into a block of its own, which
- * waits for the upload's extents. */
+ * waits for the upload's extents. Whose body is still being written must not hold up the groups of
+ * others. A record that fits no group would wait for ever, so it is refused here. */
 static int place_accept(struct spool *spool, const struct spool_accept *a, struct unit *unit)
 {
     struct record_message meta = {.first_attempt_us = a->first_attempt_us,
@@ -255,7 +274,8 @@ int spool_accept(struct spool *spool, const struct spool_accept *a, spool_done_f
         free(unit);
         return r;
     }
-    /* In the index before it is sealed, hidden, so that no second message gets its id. */
+    /* In the index before it is sealed, hidden, so that no second message gets its id. And what
+     * can't be applied after the seal for want of memory isn't begun. */
     message->flags |= SPOOL_MESSAGE_UNSEALED;
     r = index_add(&spool->index, message);
     if (r < 0) {
@@ -297,6 +317,7 @@ static int check_statuses(struct spool_message *message, const struct spool_stat
         if (statuses[i].outcome == 0 || statuses[i].outcome > SPOOL_OUTCOME_MAX)
             return -EINVAL;
         const struct spool_recipient *r = index_recipient(message, statuses[i].recipient);
+        /* Rule 4, before it is even sealed: of two final outcomes only the first is true. */
         if (!r || r->is_closing)
             return -EALREADY;
         if (statuses[i].outcome == SPOOL_OUTCOME_REROUTED &&
@@ -329,6 +350,8 @@ static void release_routes(struct spool *spool, struct unit *unit)
             domains_release(&spool->index.domains, unit->changes[i].domain);
 }
 
+/* Called when the record is in its block, so that nothing can fail any more: what is marked as
+ * closing here would else never be closed. */
 static void note_changes(struct unit *unit, const struct spool_status *statuses)
 {
     for (uint32_t i = 0; i < unit->change_count; i++) {
@@ -343,6 +366,7 @@ static void note_changes(struct unit *unit, const struct spool_status *statuses)
     }
 }
 
+/* A bound that is larger than any group's room is refused: no segment could ever take it. */
 static int append_unit(struct spool *spool, struct unit *unit, size_t bound,
                        enum spool_record_type type, const struct codec *codec, const void *value)
 {
@@ -361,7 +385,9 @@ static int append_unit(struct spool *spool, struct unit *unit, size_t bound,
     return 0;
 }
 
-enum { PINS_MAX = UINT16_MAX - 8 }; /* compaction has one or two of its own */
+/* Appends of one message that may be under way: what its row's 16 bits can count, less what
+ * compaction pins. */
+enum { PINS_MAX = UINT16_MAX - 8 };
 
 int spool_status(struct spool *spool, struct spool_message *message,
                  const struct spool_status *statuses, size_t count, spool_done_fn *done, void *arg)
@@ -396,6 +422,8 @@ int spool_status(struct spool *spool, struct spool_message *message,
 
 /* ---- Events ---- */
 
+/* Events come without a client that waits for them (a refusal costs a stranger nothing), so they
+ * are bounded by what is pending, like mail. */
 int spool_event(struct spool *spool, struct span bytes, spool_done_fn *done, void *arg)
 {
     struct record_event event = {
@@ -440,6 +468,8 @@ void append_alarm(struct spool *spool, enum spool_alarm_kind kind, const struct 
     list_append(&spool->alarms, &alarm->link);
 }
 
+/* Alarms stay in the list until the group with them is sealed: if it fails, they are said again.
+ * Only so many fit a group's front, so that mail isn't held up by a disk that complains. */
 void append_add_alarms(struct spool *spool, struct block *block)
 {
     LIST_EACH(&spool->alarms, link)
@@ -488,6 +518,8 @@ static void undo_status(struct unit *unit)
     }
 }
 
+/* The completion is called last, when nothing here is looked at any more: it may append, or end
+ * what it belongs to. */
 void append_fail_unit(struct spool *spool, struct unit *unit, int error)
 {
     struct spool_message *message = unit->message;
@@ -513,7 +545,8 @@ void append_fail_unit(struct spool *spool, struct unit *unit, int error)
         done(arg, error);
 }
 
-/* Takes a unit's records out of its block. */
+/* Takes a unit's records out of its block. Those behind it move up; their checksums aren't there
+ * yet, so nothing else has to change. */
 static void cut_unit(struct spool *spool, struct block *block, struct unit *unit)
 {
     struct list *after = unit->link.next;
@@ -529,6 +562,9 @@ static void cut_unit(struct spool *spool, struct block *block, struct unit *unit
     list_remove(&unit->link);
 }
 
+/* Outcomes and events in the same blocks stay and wait for a segment (rule 7: the reserve is
+ * theirs). Units are cut out first and failed afterwards, since a completion may append to the very
+ * blocks that are walked here. */
 void append_fail_accepts(struct spool *spool, int error)
 {
     struct list cut;

@@ -5,6 +5,14 @@
  * extents are on disk, so no group waits for a large body, and none refers to what isn't durable.
  *
  * An upload pins the segments of its extents; once its message refers to them that counts instead.
+ *
+ *   FILLING ──spool_accept()──▶ ACCEPTED ──all extents on disk──▶ the MESSAGE is pending, it is
+ * gone │                           │ │                           └──a write failed, none is in
+ * flight: the MESSAGE fails──┐ └──spool_upload_free()──▶ ABORTED
+ * ◀──────────────────────────────────────────────────┘ └──none of its writes is in flight──▶ gone
+ *
+ * A write in flight has its data and its upload in another thread's hands: so an upload that nobody
+ * wants any more lives until the last one is back.
  */
 #include "spool/lane.h"
 
@@ -86,6 +94,8 @@ static struct bulk_write *write_new(struct spool_upload *upload)
     return write;
 }
 
+/* Its place is {0, 0} until a task gives it one: segments are numbered from 1, so destroy() knows
+ * which extents hold a pin. */
 static int new_extent(struct spool_upload *upload)
 {
     if (upload->extent_count == upload->extent_capacity) {
@@ -115,7 +125,8 @@ static void queue_filled(struct spool_upload *upload)
 
     extent->bytes = (uint32_t)write->size;
     extent->sum = record_sum(span_of(write->memory->data, write->size));
-    /* Whole blocks are written: what lies behind the extent is zeros. */
+    /* Whole blocks are written: what lies behind the extent is zeros. The sum covers the extent
+     * only. */
     memset(write->memory->data + write->size, 0, written_bytes(upload->spool, write) - write->size);
     list_append(&upload->spool->bulk_writes, &write->link);
     upload->filling = NULL;
@@ -141,12 +152,14 @@ static int fill(struct spool_upload *upload, struct span *bytes)
     return 0;
 }
 
+/* Extents that are full, whether on disk or not. */
 static size_t queued(const struct spool_upload *upload)
 {
     return upload->extent_count - (upload->filling ? 1 : 0);
 }
 
-/* More may come before all is on disk, so that the disk never waits for it. */
+/* More may come before all is on disk, so that the disk never waits for it. `done` may be called
+ * before this returns; then the sender has the whole of `ahead_bytes` before him. */
 static int give_credit(struct spool_upload *upload, spool_done_fn *done, void *arg)
 {
     const struct spool_options *o = &upload->spool->options;
@@ -180,6 +193,7 @@ static void make_room(struct spool *spool)
     }
 }
 
+/* All or nothing as to -EAGAIN: a piece of which a part was taken couldn't be given again. */
 int spool_upload_append(struct spool_upload *upload, struct span bytes, spool_done_fn *done,
                         void *arg)
 {
@@ -212,6 +226,7 @@ static void fail_credits(struct spool_upload *upload, int error)
     }
 }
 
+/* By number, not by pointer: a segment that is pinned can't go, but an extent may have none yet. */
 static void unpin_extents(struct spool_upload *upload)
 {
     for (size_t i = 0; i < upload->extent_count; i++) {
@@ -281,11 +296,13 @@ int bulk_seal_upload(struct spool_upload *upload, struct record_extent **out_ext
     return 0;
 }
 
+/* The block was made for this MESSAGE alone (append.c), so its first unit is the one. */
 static struct unit *held_unit(const struct spool_upload *upload)
 {
     return CONTAINER_OF(upload->block->units.next, struct unit, link);
 }
 
+/* The unit first: its completion tells the client. What it refers to is freed behind it. */
 static void fail_accepted(struct spool_upload *upload, int error)
 {
     struct spool *spool = upload->spool;
@@ -296,7 +313,9 @@ static void fail_accepted(struct spool_upload *upload, int error)
     spool_upload_free(upload);
 }
 
-/* All extents are on disk: the MESSAGE may go. */
+/* All extents are on disk: the MESSAGE may go. The places are patched into a record that was
+ * encoded with as many; rule 1's order is kept, for its group is written after the extents' sync
+ * has returned. */
 static void release(struct spool_upload *upload)
 {
     struct spool *spool = upload->spool;
@@ -316,6 +335,7 @@ static void release(struct spool_upload *upload)
     destroy(upload);
 }
 
+/* Called after each change of an upload; may free it. */
 static void settle(struct spool_upload *upload)
 {
     if (upload->state == UPLOAD_ABORTED) {
@@ -336,6 +356,8 @@ void bulk_hold_accept(struct spool_upload *upload, struct block *block)
     settle(upload);
 }
 
+/* No task is in flight by spool_close()'s contract: what still counts as such will never be
+ * finished. */
 void bulk_close(struct spool *spool)
 {
     while (!list_is_empty(&spool->uploads)) {
@@ -366,7 +388,8 @@ static bool is_next_to_the_last(const struct bulk_task *bulk, size_t i)
 }
 
 /* Neighbours go out in one write, and each segment is synced once: the batch is in order of place.
- */
+ * All writes before the first sync, so that the disk can take them in one go. The first error ends
+ * it: which extents are on disk is unknown then, and none of them counts (rule 6). */
 static void bulk_run(struct spool_task *task)
 {
     struct bulk_task *bulk = CONTAINER_OF(task, struct bulk_task, task);
@@ -388,7 +411,7 @@ void bulk_abandon(struct spool *spool, struct segment *segment, int error)
 {
     if (segment->state == SEGMENT_FAILED)
         return;
-    segment->state = SEGMENT_FAILED;
+    segment_set_state(segment, SEGMENT_FAILED);
     if (spool->bulk_open == segment)
         spool->bulk_open = NULL;
     append_alarm(spool, SPOOL_ALARM_FAILED, NULL,
@@ -434,6 +457,7 @@ static void finish_write(struct spool *spool, struct bulk_write *write, int erro
     settle(upload);
 }
 
+/* `in_flight` holds the upload meanwhile: whoever is told of the error may free it. */
 void bulk_fail_waiting(struct spool *spool, int error)
 {
     struct list *link;
@@ -450,6 +474,8 @@ void bulk_fail_waiting(struct spool *spool, int error)
     }
 }
 
+/* All segments of the batch are abandoned before anybody is told: a receiver may go on at once, and
+ * must not get room in one of them. */
 static void bulk_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
 {
     struct bulk_task *bulk = CONTAINER_OF(task, struct bulk_task, task);
@@ -480,6 +506,8 @@ static bool has_room(const struct segment *segment, size_t bytes)
     return segment && bytes <= segment->size_bytes - segment->end;
 }
 
+/* The rest of a segment that is too small for an extent is left: it counts as dead and goes with
+ * compaction. */
 int bulk_allocate(struct spool *spool, size_t bytes, struct segment **out_segment,
                   uint64_t *out_offset)
 {
@@ -488,8 +516,8 @@ int bulk_allocate(struct spool *spool, size_t bytes, struct segment **out_segmen
         if (!has_room(next, bytes))
             return -EAGAIN;
         if (spool->bulk_open)
-            spool->bulk_open->state = SEGMENT_CLOSED;
-        next->state = SEGMENT_OPEN;
+            segment_set_state(spool->bulk_open, SEGMENT_CLOSED);
+        segment_set_state(next, SEGMENT_OPEN);
         spool->bulk_open = next;
     }
     struct segment *segment = spool->bulk_open;
@@ -500,6 +528,8 @@ int bulk_allocate(struct spool *spool, size_t bytes, struct segment **out_segmen
     return 0;
 }
 
+/* The extent's place is known from here on, though not yet its bytes: release() waits for
+ * `written`. */
 static int place(struct spool *spool, struct bulk_write *write, struct segment **out_segment,
                  uint64_t *out_offset)
 {
@@ -522,7 +552,8 @@ bool bulk_needs_segment(const struct spool *spool)
 }
 
 /* Large mail is coming and has half filled its segment: the next one is made meanwhile. Not of the
- * last space. */
+ * last space. Four segments above the reserve: large mail must not be what brings the server to the
+ * point where it defers mail. */
 bool bulk_wants_spare(const struct spool *spool)
 {
     const struct segment *open = spool->bulk_open;
@@ -553,5 +584,6 @@ struct spool_task *bulk_take(struct spool *spool)
         bulk->writes[bulk->count++] = write;
         write->upload->in_flight++;
     }
+    /* Not empty: bulk_needs_segment() has seen room for the first one. */
     return &bulk->task;
 }

@@ -18,6 +18,8 @@ static bool lies_in(const struct spool_message *message, const struct segment *s
     return false;
 }
 
+/* A walk over all messages: bulk has no records that would say whose its extents are. Unsealed ones
+ * pin their segments themselves. */
 int bulk_copy_find(struct spool *spool, const struct segment *segment, struct compact_entries *out)
 {
     int r = 0;
@@ -50,6 +52,8 @@ static struct segment *source(const struct spool_reader *reader, uint64_t number
     return NULL;
 }
 
+/* Verified on the way: a copy of damaged bytes under a new checksum would hide the damage for good.
+ */
 static int copy_extent(struct copy_task *copy, size_t i, char *bytes)
 {
     struct spool_reader *reader = copy->move->reader;
@@ -65,6 +69,8 @@ static int copy_extent(struct copy_task *copy, size_t i, char *bytes)
     return r;
 }
 
+/* Synced before the MOVED that names the copies may go out: a message refers only to what is on
+ * disk. */
 static void copy_run(struct spool_task *task)
 {
     struct copy_task *copy = CONTAINER_OF(task, struct copy_task, task);
@@ -98,6 +104,8 @@ void move_unpin_extents(struct spool *spool, struct move *move)
     }
 }
 
+/* An error of the new segments abandons these (rule 6); one of the source only gives up this
+ * message. */
 static void copy_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
 {
     struct copy_task *copy = CONTAINER_OF(task, struct copy_task, task);
@@ -120,6 +128,8 @@ static void copy_finish(struct spool *spool, struct spool_task *task, int64_t no
     free(copy);
 }
 
+/* Extents in other segments stay where they are. Without room `bulk_wanted` has prepare.c make a
+ * segment, and this is asked again. */
 static int allocate(struct spool *spool, struct copy_task *copy)
 {
     struct move *move = copy->move;

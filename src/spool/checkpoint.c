@@ -237,6 +237,8 @@ static int load_rows(struct spool *spool, const struct checkpoint_names *names,
     return r == -EEXIST ? -EBADMSG : r;
 }
 
+/* The checksum is the manifest's, not the part's own: a part of another generation, whole in
+ * itself, must not pass. */
 static int load_part(struct spool *spool, const struct checkpoint_manifest *manifest, size_t part)
 {
     char name[CHECKPOINT_NAME_BYTES];
@@ -262,7 +264,8 @@ static int load_part(struct spool *spool, const struct checkpoint_manifest *mani
     return r;
 }
 
-/* The log must still have, at the place that the manifest names, the seal that it names. */
+/* The log must still have, at the place that the manifest names, the seal that it names. It may not
+ * after somebody put an older copy of the folder back. */
 static bool fits_the_log(const struct spool *spool, const struct checkpoint_manifest *manifest)
 {
     const struct segment *at = spool_segment(spool, STORE_LOG, manifest->position.segment);
@@ -282,6 +285,7 @@ static bool fits_the_log(const struct spool *spool, const struct checkpoint_mani
            header.type == SPOOL_RECORD_SEAL && header.sum == manifest->last_sum;
 }
 
+/* Rule 5b for records before the position, which nobody reads any more. */
 static int load_concerns(struct spool *spool, const struct checkpoint_manifest *manifest)
 {
     for (size_t i = 0; i < manifest->segment_count; i++) {
@@ -307,6 +311,8 @@ static void forget_all(struct spool *spool)
     }
 }
 
+/* A part that doesn't fit throws all away: half a state would lose the messages of the other half,
+ * for the log before the position isn't read then. */
 static int load_all(struct spool *spool, struct span bytes, struct spool_position *out_position)
 {
     struct arena arena = ARENA_INIT;

@@ -109,6 +109,6 @@ int checkpoint_decode_part(struct span bytes, struct arena *arena,
 /* What all its parts take on disk. */
 uint64_t checkpoint_bytes(const struct checkpoint_manifest *manifest);
 
-/* For recovery, when the segments are known: 0: the state as of *out_position is loaded. -ENOENT:
- * there is none, or none that can be used; the state is empty. -ENOMEM. */
+/* For recovery, when the segments and their ends are known. 0: the state as of *out_position is
+ * loaded. -ENOENT: there is none, or none that can be used; the state is empty. -ENOMEM. */
 int checkpoint_load(struct spool *spool, struct spool_position *out_position);

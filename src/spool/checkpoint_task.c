@@ -1,6 +1,8 @@
 /*
  * Writing a checkpoint in the background: the loop encodes a slice of the rows, a thread writes it
- * as a part, and so on; then the manifest. Only when the manifest is durable do the old parts go.
+ * as a part, and so on; then the manifest. Only when the manifest is durable do the old parts go: a
+ * crash at any point finds the old checkpoint whole, or the new one. Parts of one that was never
+ * finished are removed with a later one's (OLD_GENERATIONS).
  */
 #include "spool/checkpoint.h"
 
@@ -105,6 +107,8 @@ void checkpoint_close(struct spool *spool)
     spool->checkpoint = NULL;
 }
 
+/* The position is taken before the first row: what is sealed while rows are collected lies behind
+ * it and is replayed over them. */
 static struct checkpoint_work *begin(struct spool *spool)
 {
     struct checkpoint_work *work = calloc(1, sizeof(*work));
@@ -216,6 +220,8 @@ static void put_u32(struct buffer *b, size_t at, size_t value)
     memcpy(b->data + at, &wire, sizeof(wire));
 }
 
+/* A part is checkpoint_rows rows, so that the loop stands still for some milliseconds and no
+ * longer. */
 static int fill_part(struct spool *spool, struct checkpoint_work *work,
                      struct checkpoint_task *task)
 {
@@ -329,7 +335,8 @@ static void checkpoint_finish(struct spool *spool, struct spool_task *task, int6
         spool->checkpoint_record_due = true;
         allow_compaction(spool);
     }
-    /* After an error it may be there nevertheless. */
+    /* After an error the manifest may be there nevertheless, and name a position from which the
+     * next start replays. Only when there was none before: an older position keeps more. */
     if (failed && c->is_manifest && !spool->checkpoint_position.segment)
         spool->checkpoint_position = work->manifest.position;
     if (failed || c->is_manifest)
@@ -370,6 +377,8 @@ struct spool_task *checkpoint_take(struct spool *spool)
     return &task->task;
 }
 
+/* Of the durable one and of the one in the making: whichever the next start finds, the log behind
+ * its position must be there. */
 bool checkpoint_needs(const struct spool *spool, uint64_t segment)
 {
     const struct spool_position *durable = &spool->checkpoint_position;

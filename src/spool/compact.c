@@ -34,13 +34,16 @@ static bool is_mostly_dead(const struct spool *spool, const struct segment *segm
     return segment->live_bytes * 100 <= segment->end * spool->options.compact_percent;
 }
 
+/* One that couldn't be recycled afterwards (the book lags, a checkpoint needs it) isn't touched:
+ * moving would only write more. */
 static bool log_is_worth_it(const struct spool *spool, const struct segment *segment, uint32_t used)
 {
     bool has_something = segment->live_messages || segment->concern_count || segment->concerns_all;
 
     if (!has_something)
         return false;
-    if (segment->state == SEGMENT_FAILED) /* rule 6: whether or not the book has folded it */
+    /* Rule 6: whether or not the book has folded it, for the disk under it is in doubt. */
+    if (segment->state == SEGMENT_FAILED)
         return segment->number < spool->sealed.segment;
     return used > spool->options.keep_segments && is_mostly_dead(spool, segment) &&
            recycle_may_come(spool, segment);
@@ -56,6 +59,7 @@ static bool bulk_is_worth_it(const struct spool *spool, const struct segment *se
             is_mostly_dead(spool, segment));
 }
 
+/* The oldest first: what concerns it lies in later ones, which can go only after it. */
 static struct segment *choose(const struct spool *spool)
 {
     for (int kind = 0; kind < 2; kind++) {
@@ -114,6 +118,7 @@ static void load_finish(struct spool *spool, struct spool_task *task, int64_t no
     free(load);
 }
 
+/* A reader pins the old home: it isn't recycled before the move is sealed. */
 static struct move *new_move(struct spool *spool, struct compaction *c,
                              const struct compact_entry *entry)
 {
@@ -196,7 +201,8 @@ void compact_close(struct spool *spool)
     spool->compaction = NULL;
 }
 
-/* Messages whose records the scan didn't find can't be read either. */
+/* Messages whose records the scan didn't find can't be read either. They keep the segment from
+ * going, and people may want to look at it. */
 static void set_aside_the_rest(struct spool *spool, const struct segment *victim)
 {
     for (size_t i = 0; i < spool->index.bucket_count; i++) {
@@ -230,6 +236,7 @@ static void end(struct spool *spool, struct compaction *c)
     compact_close(spool);
 }
 
+/* NULL while what was loaded waits for its groups: each group that is finished asks again. */
 struct spool_task *compact_take(struct spool *spool)
 {
     struct compaction *c = spool->compaction;

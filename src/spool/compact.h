@@ -61,12 +61,14 @@ struct compaction {
 int compact_add_entry(struct compact_entries *entries, const struct compact_entry *entry);
 
 /* compact_scan.c: what the victim holds. */
+/* NULL: no memory, to be asked again. */
 struct spool_task *compact_scan_new(struct spool *spool, struct compaction *compaction);
 
 /* bulk_copy.c: for a victim of kind bulk: all messages with extents in it; copying those extents.
  */
 int bulk_copy_find(struct spool *spool, const struct segment *segment, struct compact_entries *out);
 struct spool_task *bulk_copy_take(struct spool *spool, struct compaction *compaction);
+/* The segments of its new extents are its no more. */
 void move_unpin_extents(struct spool *spool, struct move *move);
 
 /* Gives up a move that isn't in a group: closes its reader, and frees places of copies that no

@@ -33,6 +33,8 @@ int compact_add_entry(struct compact_entries *entries, const struct compact_entr
     return 0;
 }
 
+/* A MOVED concerns the segment it came from, too: while the old record exists, recovery would bring
+ * it back to life without this one. */
 static int note_message(struct compact_scan *scan, const struct scan_record *record,
                         struct arena *arena)
 {
@@ -53,6 +55,7 @@ static int note_message(struct compact_scan *scan, const struct scan_record *rec
     return r;
 }
 
+/* What concerns this segment itself goes with it. */
 static int note_status(struct compact_scan *scan, const struct scan_record *record,
                        struct arena *arena)
 {
@@ -148,6 +151,7 @@ static uint64_t keep_living(struct spool *spool, const struct segment *victim,
     return bytes;
 }
 
+/* What concerns a segment that is gone says nothing any more. */
 static uint64_t keep_concerning(const struct spool *spool, struct compact_entries *entries)
 {
     size_t kept = 0;
@@ -168,6 +172,7 @@ static int restate_all(struct spool *spool, const struct compact_entries *entrie
     return r;
 }
 
+/* The scan was of a moment ago: what it found is held against the index as it is now. */
 static void scan_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
 {
     struct compact_scan *scan = CONTAINER_OF(task, struct compact_scan, task);

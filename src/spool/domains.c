@@ -45,6 +45,7 @@ static int grow_buckets(struct domains *d)
     return 0;
 }
 
+/* Rows move: nobody keeps a pointer to one, only indexes. */
 static int grow_rows(struct domains *d)
 {
     uint32_t capacity = d->row_capacity ? d->row_capacity * 2 : BUCKETS_MIN;

@@ -10,7 +10,8 @@
 
 static const char NAME[] = "ended";
 
-/* The mark is gone for good before anything is attempted again: a crash then finds none. */
+/* The mark is gone for good before anything is attempted again: a crash then finds none. If it
+ * can't be removed for certain the end doesn't count as good: doubt costs a duplicate at most. */
 void ended_take(struct spool *spool)
 {
     void *data = NULL;

@@ -87,6 +87,8 @@ void spool_follower_free(struct spool_follower *f)
     free(f);
 }
 
+/* The limit's segment ends at the limit only as long as it is the newest. When a newer one has
+ * begun, its header says where this one ended, and that may be before what the disk shows. */
 void spool_follower_set_limit(struct spool_follower *f, struct spool_position limit)
 {
     if (spool_position_compare(limit, f->limit) <= 0)
@@ -240,7 +242,8 @@ static int open_segment(struct spool_follower *f)
         return r;
     if (f->ends_at_limit)
         end = f->limit.offset;
-    else if (!end)
+    else if (!end) /* no header names this end: the successor was recycled, or the chain is broken
+                    */
         end = link.has_trailer ? link.trailer.end : f->position.offset;
     r = f->store->ops->open_segment(f->store, STORE_LOG, link.number, true, &f->handle);
     if (r < 0)
@@ -388,6 +391,7 @@ static int skip_gap(struct spool_follower *f, struct spool_followed *out)
     return from.segment && (!f->told_end || from.offset < f->told_end);
 }
 
+/* Damage and gaps are given to the book, too: it says what it couldn't read, and goes on. */
 int spool_follower_next(struct spool_follower *f, struct spool_followed *out)
 {
     struct scan_record record;

@@ -3,7 +3,8 @@
  * log's order, for the book. It runs in another process than the spool and only reads; the limit
  * comes from there (spool_sealed_position()), so it never sees what isn't durable.
  *
- * Errors: 0 or -errno. Damage is not an error: it is given as a record of its own.
+ * Errors: 0 or -errno. Damage is not an error: it is given as a record of its own. One thread at a
+ * time; nothing of the spool's memory is shared.
  */
 #pragma once
 
@@ -53,7 +54,8 @@ int spool_follower_new(struct store *store, struct spool_position from,
                        struct spool_follower **out);
 /* May be read up to here from now on. Limits only grow. */
 void spool_follower_set_limit(struct spool_follower *follower, struct spool_position limit);
-/* 1: *out is the next record. 0: at the limit. <0: can't read; the next call tries again. Blocks.
+/* 1: *out is the next record. 0: at the limit. <0: can't read, or -ENOMEM; the next call tries the
+ * same record again. -ENOENT: the limit's own segment isn't there. Blocks.
  */
 int spool_follower_next(struct spool_follower *follower, struct spool_followed *out);
 /* Whether what can't be read (EIO) counts as damaged: the book must go on some day. */

@@ -24,6 +24,8 @@ static bool is_state(uint8_t type)
 }
 
 /* An entry: u64 offset, the record's header as it is on disk, its meta. */
+/* The header is read as it lies on disk rather than built anew: its checksum is what makes the
+ * entry trustworthy. */
 static int add_entry(struct buffer *out, const struct scan *scan, const struct scan_record *record)
 {
     uint64_t offset = htole64(record->offset);
@@ -59,6 +61,8 @@ static int collect(struct scan *scan, struct buffer *out)
     return r == -EMSGSIZE ? 0 : r;
 }
 
+/* Without memory or room for a footer there is just a trailer. A failed read of a record costs only
+ * the footer; a failed write is rule 6. */
 int footer_write(const struct store_ops *ops, struct store_segment *handle,
                  const struct record_place *place, uint32_t block_bytes, uint64_t size_bytes,
                  uint64_t end)
@@ -172,7 +176,7 @@ static void close_finish(struct spool *spool, struct spool_task *task, int64_t n
         segment->has_trailer = true;
         /* Rule 6: it may have been written to. Compaction moves what lives in it. */
     } else if (task->error != -ENOMEM) {
-        segment->state = SEGMENT_FAILED;
+        segment_set_state(segment, SEGMENT_FAILED);
         append_alarm(spool, SPOOL_ALARM_FAILED, NULL,
                      (struct spool_position){segment->number, segment->end}, "closing: %s",
                      strerror(-task->error));
@@ -180,6 +184,7 @@ static void close_finish(struct spool *spool, struct spool_task *task, int64_t n
     free(close);
 }
 
+/* Not while it is being emptied: it would be written for nothing. */
 struct spool_task *close_take(struct spool *spool)
 {
     LIST_EACH(&spool->segments[STORE_LOG], link)

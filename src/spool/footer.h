@@ -19,9 +19,10 @@ struct footer {
     struct record_place place;
 };
 
-/* -ENOENT: none that can be used. */
+/* 0, and the footer is in memory until footer_close(). -ENOENT: none that can be used; -ENOMEM. */
 int footer_open(struct footer *footer, const struct store_ops *ops, struct store_segment *handle,
                 const struct record_place *place, const struct segment_trailer *trailer);
-/* 1: *out, without data. 0: the end. -EBADMSG: damaged, what came before was good. */
+/* 1: *out, without data; its spans live until footer_close(). 0: the end. -EBADMSG: damaged, what
+ * came before was good. */
 int footer_next(struct footer *footer, struct scan_record *out);
 void footer_close(struct footer *footer);

@@ -34,6 +34,9 @@ static uint64_t room_in(const struct spool *spool, const struct segment *segment
     return start < limit ? limit - start : 0;
 }
 
+/* The header is made from what is sealed now: recovery believes the highest header on disk as to
+ * where the log before it ended. used_number moves on even if this group then fails, since the
+ * header may have reached the disk all the same. */
 static void make_header(struct spool *spool, struct spool_group *group)
 {
     struct segment *segment = group->segment;
@@ -52,7 +55,9 @@ static void make_header(struct spool *spool, struct spool_group *group)
     memcpy(group->header.salt, segment->salt, sizeof(group->header.salt));
 }
 
-/* The segment for a group whose first block has `bytes`: the open one, or a spare. */
+/* The segment for a group whose first block has `bytes`: the open one, or a spare. Only the first
+ * block is asked for: what doesn't fit behind it goes with the next group. The salt is new at each
+ * use, so no record of the segment's earlier lives can pass for one of this. */
 static struct segment *choose_segment(struct spool *spool, uint64_t bytes, bool *out_is_first)
 {
     struct segment *segment = spool->open;
@@ -110,7 +115,8 @@ static struct spool_group *group_new(struct spool *spool, struct segment *segmen
 }
 
 /* Statuses name the home of their message as it is when they are written: after a MOVED of an
- * earlier group it is another one than when they were appended. */
+ * earlier group it is another one than when they were appended. Without this rule 5b would count
+ * the outcome for a segment that may be gone, and let its own go too early. */
 static void patch_home(struct block *block, const struct unit *unit)
 {
     uint64_t home = htole64(index_home(unit->message)->number);
@@ -134,7 +140,8 @@ static uint64_t first_block_bytes(const struct spool *spool, const struct list *
     return CONTAINER_OF(list->next, struct block, link)->used;
 }
 
-/* Moves blocks into the group as long as they fit. */
+/* Moves blocks into the group as long as they fit. The first one always does: the segment was
+ * chosen for it, and append.c refuses what no segment could take. */
 static uint64_t fill_group(struct spool_group *group, struct list *from, uint64_t room,
                            uint64_t *used, uint32_t *count)
 {
@@ -161,7 +168,8 @@ static bool has_pending(const struct spool *spool)
            move_has_any(spool);
 }
 
-/* What comes before the callers' records: our own, computed from the index as it is now. */
+/* What comes before the callers' records: our own, computed from the index as it is now. They go in
+ * front: what the log says of a message behind its MOVED applies to its new home. */
 static void fill_front(struct spool *spool, struct list *front)
 {
     list_init(front);
@@ -188,6 +196,8 @@ static void put_back(struct spool *spool, struct list *front)
     }
 }
 
+/* One at a time: the next group's seal names this one's, and what is computed from the index
+ * (MOVED, homes) must not change under a group that is being written. */
 struct spool_group *spool_take_group(struct spool *spool, int64_t now_us)
 {
     struct list front;
@@ -210,6 +220,7 @@ struct spool_group *spool_take_group(struct spool *spool, int64_t now_us)
         put_back(spool, &front);
         return NULL;
     }
+    /* A large group is cut: who came first would wait for the bytes of who came last. */
     uint64_t room = room_in(spool, segment, is_first), used = 0;
     if (room > spool->options.group_bytes)
         room = spool->options.group_bytes;
@@ -226,6 +237,7 @@ struct spool_group *spool_take_group(struct spool *spool, int64_t now_us)
 
 /* ---- On any thread ---- */
 
+/* On the writing thread, since it is most of a group's computing: the checksum of each body. */
 static void finish_block(struct spool_group *group, struct block *block, uint64_t offset)
 {
     block->file_offset = offset;
@@ -281,6 +293,7 @@ void spool_write_group(struct spool_group *group)
 
 /* ---- Back on the loop ---- */
 
+/* From here on the message is found, listed and scheduled. */
 static void apply_accept(struct spool *spool, struct spool_group *group, struct unit *unit,
                          uint64_t offset)
 {
@@ -292,6 +305,8 @@ static void apply_accept(struct spool *spool, struct spool_group *group, struct 
         spool->hooks.added(spool->hooks.arg, message);
 }
 
+/* The concern is noted while the row still knows its home: the message goes behind this, when it
+ * was its last outcome. */
 static void apply_status(struct spool *spool, struct spool_group *group, struct unit *unit)
 {
     if (index_home(unit->message))
@@ -333,10 +348,11 @@ static void apply_group(struct spool *spool, struct spool_group *group)
 {
     struct segment *segment = group->segment;
 
-    segment->state = SEGMENT_OPEN;
+    if (segment->state != SEGMENT_OPEN)
+        segment_set_state(segment, SEGMENT_OPEN);
     segment->end = group->end;
     if (spool->open && spool->open != segment)
-        spool->open->state = SEGMENT_CLOSED;
+        segment_set_state(spool->open, SEGMENT_CLOSED);
     spool->open = segment;
     spool->sealed = (struct spool_position){segment->number, group->end};
     spool->last_seal = (struct spool_position){segment->number, group->seal_offset};
@@ -356,21 +372,24 @@ static void apply_group(struct spool *spool, struct spool_group *group)
 }
 
 /* Rule 6. The segment is never written or synced again; the next group takes another one, whose
- * header says that this one ends at its last good seal. */
+ * header says that this one ends at its last good seal. What was sealed in it before stays good,
+ * and compaction moves it. */
 static void abandon_segment(struct spool *spool, struct spool_group *group)
 {
     struct segment *segment = group->segment;
     int64_t pause = spool->options.retry_us;
 
-    segment->state = SEGMENT_FAILED;
-    if (group->is_first)
+    segment_set_state(segment, SEGMENT_FAILED);
+    if (group->is_first) /* nothing is sealed in it, but its header blocks are used up */
         segment->end = group->start;
     /* A header that may be on the disk says where the open segment ended: so it takes no more. */
     bool reopens = SPOOL_MUTANT == MUTANT_SEGMENT_REOPENED && spool->open != segment;
     if (spool->open && spool->open != segment && !reopens)
-        spool->open->state = SEGMENT_CLOSED;
+        segment_set_state(spool->open, SEGMENT_CLOSED);
     if (!reopens)
         spool->open = NULL;
+    /* The first failure is one segment's: the next one is tried at once. More in a row are the
+     * disk's: pauses of 2, 4, … 64 times retry_us. */
     for (uint32_t i = 0; i < spool->failures && i < 6; i++)
         pause *= 2;
     spool->failures++;
@@ -381,6 +400,7 @@ static void abandon_segment(struct spool *spool, struct spool_group *group)
                  strerror(-group->error));
 }
 
+/* After all of the group is in memory: a completion may look at any message of it, and append. */
 static void complete_units(struct spool *spool, struct spool_group *group, int error)
 {
     LIST_EACH(&group->blocks, block_link)

@@ -28,6 +28,7 @@ struct span index_domain_of(struct span address)
     return at < 0 ? SPAN("") : span_from(address, (size_t)at + 1);
 }
 
+/* At first use, so that an index which is all zero is an empty one. */
 static void prepare_slabs(struct index *index)
 {
     if (index->singles.element_size)
@@ -37,6 +38,7 @@ static void prepare_slabs(struct index *index)
     index->singles.guarded = true;
 }
 
+/* A handle is an index in the slab of pointers; the bit above says so. */
 static struct spool_message *new_larger(struct index *index, uint32_t count)
 {
     uint32_t handle = slab_alloc(&index->larger);
@@ -149,6 +151,8 @@ static int fill_rows(struct index *index, struct spool_message *message, const b
     return r;
 }
 
+/* A parent that was expanded has no row: its children wait in its place. All that can fail is done
+ * before the row is shown to anybody. */
 int index_new_message(struct index *index, const struct envelope *envelope,
                       const struct spool_expansion *expansions, size_t expansion_count,
                       int64_t first_attempt_us, uint64_t size_bytes, struct spool_message **out)
@@ -229,6 +233,8 @@ static void put_in_bucket(uint32_t *bucket, struct spool_message *message, uint3
     *bucket = handle;
 }
 
+/* All at once, some milliseconds of the loop: the table never shrinks, so it happens a few times in
+ * a server's life. */
 static int grow(struct index *index)
 {
     size_t count = index->bucket_count ? index->bucket_count * 2 : BUCKETS_MIN;
@@ -265,6 +271,7 @@ static void count_message(struct index *index, const struct spool_message *messa
         count_state(index, message->recipients[i].state, by);
 }
 
+/* Grown before anything is linked: without memory the message simply isn't in. */
 int index_add(struct index *index, struct spool_message *message)
 {
     if (index_find(index, &message->id))
@@ -299,7 +306,8 @@ void index_fetch_row(const struct index *index, const struct id *id)
         __builtin_prefetch(index_first(index, bucket_of(id, index->bucket_count)));
 }
 
-/* Where its handle stands: in its bucket, or in the row before it. */
+/* Where its handle stands: in its bucket, or in the row before it. Chains are as long as the load
+ * of the table: about one. */
 static uint32_t *link_to(const struct index *index, const struct spool_message *message)
 {
     uint32_t *link = &index->buckets[bucket_of(&message->id, index->bucket_count)];
@@ -310,6 +318,7 @@ static uint32_t *link_to(const struct index *index, const struct spool_message *
     return link;
 }
 
+/* Segments lose what it counted for them: that is what lets them go (rule 5). */
 void index_remove(struct index *index, struct spool_message *message)
 {
     uint32_t *link = link_to(index, message), handle = *link;
@@ -340,7 +349,8 @@ struct spool_recipient *index_recipient(struct spool_message *message, uint32_t 
     return NULL;
 }
 
-/* What the message's record takes in its segment, near enough for compaction's choice. */
+/* What the message's record takes in its segment, near enough for compaction's choice. Inline
+ * bodies lie in the record, those in bulk count there. */
 static uint64_t bytes_at_home(const struct spool_message *message)
 {
     return RECORD_HEADER_BYTES + message->meta_bytes +
@@ -429,6 +439,8 @@ static void put_in_place(struct index *index, struct spool_message *old, struct 
     index_free_message(index, old);
 }
 
+/* Only replay comes here, where nobody has a pointer to the row: while the server runs, children
+ * come with their message and rows never move. */
 int index_expand(struct index *index, struct spool_message *message,
                  const struct spool_expansion *expansion, uint32_t first_child)
 {
@@ -464,8 +476,9 @@ int index_expand(struct index *index, struct spool_message *message,
     return 0;
 }
 
-/* The machine of a recipient: WAITING and HELD turn into each other by an administrator's acts,
- * and both into CLOSED by a final outcome. CLOSED is left by nothing (rule 4). */
+/* The machine of a recipient: WAITING and HELD turn into each other by an administrator's acts
+ * (HELD also when the message's bytes are damaged), and both into CLOSED by a final outcome. CLOSED
+ * is left by nothing (rule 4): index_recipient() doesn't find it any more. */
 static uint8_t state_after(uint8_t state, uint8_t outcome)
 {
     if (spool_outcome_is_final(outcome))

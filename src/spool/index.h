@@ -83,17 +83,20 @@ struct index_change {
 int index_new_message(struct index *index, const struct envelope *envelope,
                       const struct spool_expansion *expansions, size_t expansion_count,
                       int64_t first_attempt_us, uint64_t size_bytes, struct spool_message **out);
-/* As after recovery: `count` empty rows that the caller fills, domains used by each. */
+/* As after recovery: `count` empty rows that the caller fills, domains used by each. NULL: no
+ * memory. */
 struct spool_message *index_new_rows(struct index *index, uint32_t count);
 
-/* Interns the domain of `address` for a row that has none yet. */
+/* Interns the domain of `address` for a row that has none yet. 0 or -ENOMEM. */
 int index_set_domain(struct index *index, struct spool_recipient *recipient, struct span address);
-/* An EXPAND: its parent is closed and its children wait. The message's row is another one after. */
+/* An EXPAND, in replay: its parent is closed and its children wait. The message's row is another
+ * one after. 0, also when it was applied before, or -ENOMEM. */
 int index_expand(struct index *index, struct spool_message *message,
                  const struct spool_expansion *expansion, uint32_t first_child);
 
 /* What follows the last @, or "". */
 struct span index_domain_of(struct span address);
+/* As spool_sender_hash(). */
 uint32_t index_sender_hash(const struct index *index, struct span sender);
 
 /* 0; -EEXIST when a message of this id is in; -ENOMEM. The row is then the index's. */
@@ -109,14 +112,15 @@ void index_remove(struct index *index, struct spool_message *message);
 /* Frees a row that is in no index. */
 void index_free_message(struct index *index, struct spool_message *message);
 
+/* The row of the recipient with this index; NULL when there is none, or when it is closed. */
 struct spool_recipient *index_recipient(struct spool_message *message, uint32_t recipient);
 
-/* Where its record lies from now on. */
+/* Where its record lies from now on; `home` NULL: nowhere. Counts it in the segments. */
 void index_set_home(struct spool_message *message, struct segment *home, uint32_t offset,
                     uint32_t meta_bytes);
 /* Adds bytes in a segment to a list that has room for another one. */
 void index_count_use(struct spool_extents *extents, struct segment *segment, uint64_t bytes);
-/* Takes over `extents` (may be NULL). */
+/* Takes over `extents` (malloc'ed; may be NULL), frees those of before. */
 void index_set_extents(struct spool_message *message, struct spool_extents *extents);
 
 /* The recipient it changed, NULL when it isn't waiting. Takes the use of change->domain over. */

@@ -189,25 +189,32 @@ int spool_random(struct spool *spool, void *out, size_t size);
 void spool_set_lane(struct spool *spool, const uint8_t lane[static SEGMENT_LANE_BYTES]);
 /* Lets go of a message whose last recipient has its fate, once nothing on its way concerns it. */
 void spool_drop_message(struct spool *spool, struct spool_message *message);
+/* Sets the message aside (rule 8): booked, shown, its recipients held. `what` is static. */
+void spool_set_message_aside(struct spool *spool, struct spool_message *message, const char *what);
+/* Shown and booked. `message` NULL: not known; `what` is static. */
+void spool_note_damage(struct spool *spool, struct spool_position position,
+                       const struct id *message, const char *what);
 
 /* append.c */
+/* For so many changes. NULL: no memory. */
 struct unit *append_unit_new(enum unit_kind kind, size_t change_count);
 /* A block with room for `bytes`: the last pending one or a new one, which is appended. */
 struct block *append_block(struct spool *spool, size_t bytes);
+/* One in no list. Both: NULL when there is no memory. */
 struct block *append_block_new(struct spool *spool, size_t bytes);
+/* Takes it out of its list; its units must be gone. */
 void append_block_free(struct spool *spool, struct block *block);
 /* What a list of recipients takes in a record, at most. */
 size_t append_recipients_bound(const struct envelope_recipient *recipients, size_t count);
 /* Encodes a record behind the block's last one. 0, or an error with the block as it was. */
 int append_record(struct block *block, enum spool_record_type type, const struct codec *codec,
                   const void *value);
-/* spool.c: sets the message aside (rule 8): booked, shown, its recipients held. */
-void spool_set_message_aside(struct spool *spool, struct spool_message *message, const char *what);
-void spool_note_damage(struct spool *spool, struct spool_position position,
-                       const struct id *message, const char *what);
+/* Keeps an EVENT of our own for the next group; `message` may be NULL. Without memory it is left
+ * out. */
 void append_alarm(struct spool *spool, enum spool_alarm_kind kind, const struct id *message,
                   struct spool_position position, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
+/* As append_record(), of a MESSAGE or MOVED: `header` and `body` are its data. */
 int append_message(struct block *block, enum spool_record_type type,
                    const struct record_message *meta, const struct envelope *envelope,
                    struct span header, struct span body);
@@ -219,7 +226,7 @@ void append_fail_accepts(struct spool *spool, int error);
 /* group.c: the most that the records of one group may take. */
 uint64_t group_room_bytes(const struct spool *spool);
 
-/* append.c: our own EVENTs. */
+/* append.c: our own EVENTs: into a group, and what came of it. */
 void append_add_alarms(struct spool *spool, struct block *block);
 void append_alarms_sealed(struct spool *spool);
 void append_alarms_retry(struct spool *spool);
@@ -231,7 +238,8 @@ int replay_record(struct spool *spool, struct segment *segment, const struct sca
 /* ended.c: looks for the mark of spool_end(), and takes it away. */
 void ended_take(struct spool *spool);
 
-/* recovery.c */
+/* recovery.c: rule 2, from what the store lists to a spool that may append. 0 or -errno; what
+ * it had made is in the spool, for the caller to free. */
 int recovery_run(struct spool *spool);
 
 /* bulk.c */
@@ -241,14 +249,19 @@ void bulk_fail_waiting(struct spool *spool, int error);
 /* Room in the open bulk segment, pinned once. -EAGAIN: there is none yet. */
 int bulk_allocate(struct spool *spool, size_t bytes, struct segment **out_segment,
                   uint64_t *out_offset);
+/* Rule 6: after a failed write or sync of it. Twice is fine. */
 void bulk_abandon(struct spool *spool, struct segment *segment, int error);
+/* What waits to be written finds no room: prepare.c makes a segment at once. */
 bool bulk_needs_segment(const struct spool *spool);
+/* It will find none soon: prepare.c makes one ahead. */
 bool bulk_wants_spare(const struct spool *spool);
-/* No more bytes come. Gives the upload's own list of extents, whose places may not be known yet. */
+/* No more bytes come. Gives the upload's own list of extents, whose places may not be known yet. 0,
+ * -ENOMEM, or the upload's error. */
 int bulk_seal_upload(struct spool_upload *upload, struct record_extent **out_extents,
                      size_t *out_count);
 /* The MESSAGE in `block` waits for the upload's extents; the upload is the spool's from here on. */
 void bulk_hold_accept(struct spool_upload *upload, struct block *block);
+/* All uploads end; no task may be in flight. */
 void bulk_close(struct spool *spool);
 
 /* recycle.c: is this log segment there and in use? */
@@ -265,7 +278,7 @@ void move_apply(struct spool *spool, struct segment *segment, struct unit *unit,
 void move_retry(struct spool *spool, struct unit *unit);
 void compact_close(struct spool *spool);
 
-/* checkpoint_task.c */
+/* checkpoint_task.c. The CHECKPOINT record tells people who read the log; nothing depends on it. */
 bool checkpoint_has_record(const struct spool *spool);
 void checkpoint_add_record(struct spool *spool, struct block *block);
 void checkpoint_close(struct spool *spool);
@@ -280,5 +293,6 @@ struct spool_task *checkpoint_take(struct spool *spool);
 struct spool_task *compact_take(struct spool *spool);
 struct spool_task *scrub_take(struct spool *spool);
 struct spool_task *space_take(struct spool *spool);
+/* `run` blocks, on any thread; `finish` frees the task, on the owner's. */
 void task_init(struct spool_task *task, struct spool *spool, void (*run)(struct spool_task *),
                void (*finish)(struct spool *, struct spool_task *, int64_t));

@@ -148,6 +148,7 @@ static struct spool_message *message_to_move(struct spool *spool, const struct m
     return m && index_home(m) == move->reader->home && m->offset == move->reader->offset ? m : NULL;
 }
 
+/* Not append_block(): that one would give a block of the callers' records, which come behind. */
 static struct block *front_block(struct spool *spool, struct list *front, size_t bound)
 {
     struct block *block;
@@ -168,7 +169,7 @@ static int add_move(struct spool *spool, struct list *front, struct move *move, 
 {
     struct spool_message *message = message_to_move(spool, move);
 
-    if (!message) {
+    if (!message) { /* it has its fate, or was moved: nothing is left here to save */
         move_free(spool, move);
         finished_one(spool);
         return 0;
@@ -222,6 +223,8 @@ static int append_restated(const struct spool *spool, struct block *block, struc
     return r;
 }
 
+/* A message that isn't there any more is restated, too, with nobody who waits: as long as its
+ * MESSAGE record lies somewhere, the log must say that all is done. */
 static int add_restate(struct spool *spool, struct list *front, struct restate *restate,
                        uint64_t *budget)
 {
@@ -251,7 +254,7 @@ static int add_restate(struct spool *spool, struct list *front, struct restate *
     return 0;
 }
 
-/* A part of a group only, so that mail goes on. */
+/* A part of a group only, so that mail goes on. A quarter of the bytes. */
 void move_add_records(struct spool *spool, struct list *front)
 {
     uint64_t budget = spool->options.group_bytes / 4;
@@ -296,6 +299,7 @@ void move_apply(struct spool *spool, struct segment *segment, struct unit *unit,
     finished_one(spool);
 }
 
+/* In front again: its state is computed anew when the next group is taken. */
 void move_retry(struct spool *spool, struct unit *unit)
 {
     if (unit->move)

@@ -55,6 +55,7 @@ static void prepare_finish(struct spool *spool, struct spool_task *task, int64_t
         append_fail_accepts(spool, spool->prepare_error);
 }
 
+/* The number is used up even if the task fails: a file of that name may be there in part. */
 static struct prepare *prepare_new(struct spool *spool, enum store_kind kind)
 {
     struct prepare *prepare = calloc(1, sizeof(*prepare));
@@ -73,6 +74,7 @@ static struct prepare *prepare_new(struct spool *spool, enum store_kind kind)
     return prepare;
 }
 
+/* The log comes before bulk: without a log segment not even an outcome can be written. */
 struct spool_task *prepare_take(struct spool *spool)
 {
     enum store_kind kind = STORE_LOG;
@@ -97,6 +99,8 @@ static void space_finish(struct spool *spool, struct spool_task *task, int64_t n
     free(CONTAINER_OF(task, struct prepare, task));
 }
 
+/* Asked at each turn, held back by its own pause (take_space). Another's files fill the disk, too,
+ * so what we write ourselves says too little. */
 struct spool_task *space_take(struct spool *spool)
 {
     struct prepare *prepare = calloc(1, sizeof(*prepare));

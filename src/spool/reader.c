@@ -30,6 +30,8 @@ static uint32_t highest_index(const struct spool_message *message)
     return count ? message->recipients[count - 1].index : 0;
 }
 
+/* What it copies here is all it needs of the row: the row may be freed while another thread reads.
+ */
 int spool_reader_open(struct spool *spool, struct spool_message *message, struct spool_reader **out)
 {
     if (!index_home(message))
@@ -96,6 +98,8 @@ static int read_record(struct spool_reader *reader, struct record_header *out_he
 }
 
 /* MESSAGE records are followed by their EXPANDs, in the same group. */
+/* They end at the first record that is none of this message. Read a record at a time: most messages
+ * have no expansion, and the next record is somebody else's. */
 static int read_expansions(struct spool_reader *reader, uint64_t offset)
 {
     struct record_place place = segment_place(reader->home);
@@ -265,6 +269,8 @@ int spool_reader_load_envelope(struct spool_reader *reader, const struct spool_s
     return 0;
 }
 
+/* Three chances: memory, the page cache, the disk itself. Damage that only the first two have (a
+ * bit that flipped in memory) is no damage of the message. */
 int reader_read_verified(struct spool_reader *reader, struct segment *segment, uint64_t offset,
                          char *to, size_t size, uint64_t sum)
 {
@@ -448,6 +454,8 @@ ssize_t spool_reader_read(struct spool_reader *reader, uint64_t offset, void *bu
     return r < 0 ? r : (ssize_t)done;
 }
 
+/* Only if the message still lies where it was read: it may have been moved meanwhile, from a good
+ * copy. */
 void spool_reader_close(struct spool *spool, struct spool_reader *reader)
 {
     if (!reader)

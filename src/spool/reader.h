@@ -29,6 +29,6 @@ struct spool_reader {
 };
 
 /* Reads `size` bytes of a pinned segment into `to` and compares their checksum. A copy in memory or
- * on the disk, whichever is good. */
+ * on the disk, whichever is good. 0; -EBADMSG, which marks the reader; or the disk's error. */
 int reader_read_verified(struct spool_reader *reader, struct segment *segment, uint64_t offset,
                          char *to, size_t size, uint64_t sum);

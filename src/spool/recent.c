@@ -63,6 +63,8 @@ static struct recent_extent *make(struct recent *recent)
     return extent;
 }
 
+/* At the limit the oldest kept one gives its memory; if none is kept, all are being filled or
+ * written, and what bounds these is upload_bytes. */
 struct recent_extent *recent_take(struct recent *recent)
 {
     bool may_grow = recent->total_bytes + recent->extent_bytes <= recent->limit_bytes;
@@ -101,6 +103,8 @@ static const struct recent_extent *find(const struct recent *recent, uint64_t se
     return NULL;
 }
 
+/* A segment's number never comes again, so what is found is what was written there; the caller
+ * compares the checksum all the same. */
 bool recent_read(struct recent *recent, uint64_t segment, uint64_t offset, uint32_t bytes, char *to)
 {
     pthread_mutex_lock(&recent->lock);

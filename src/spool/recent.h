@@ -33,12 +33,13 @@ void recent_done(struct recent *recent);
 
 /* Memory for a new extent: a kept one's, or fresh. NULL: none. */
 struct recent_extent *recent_take(struct recent *recent);
-/* Gives memory back; what it holds is forgotten. */
+/* Gives memory back; what it holds is forgotten. NULL is fine. */
 void recent_drop(struct recent *recent, struct recent_extent *extent);
 /* Gives it back; its first `bytes` are on disk at this place, and found there until others come. */
 void recent_keep(struct recent *recent, struct recent_extent *extent, uint64_t segment,
                  uint64_t offset, uint32_t bytes);
 
-/* Copies an extent when it is still there. */
+/* Copies an extent when it is still there: `bytes` to `to`. The caller compares its checksum, as
+ * with what the disk gives. */
 bool recent_read(struct recent *recent, uint64_t segment, uint64_t offset, uint32_t bytes,
                  char *to);

@@ -137,7 +137,7 @@ static inline uint64_t record_bytes(uint64_t meta_bytes, uint64_t data_bytes)
 
 /* Writes an unfinished header: type and lengths. */
 void record_begin(char *at, enum spool_record_type type, uint32_t meta_bytes, uint32_t data_bytes);
-/* The whole record's bytes by its unfinished or finished header. */
+/* The whole record's bytes, padding included, by its unfinished or finished header. */
 uint64_t record_bytes_at(const char *at);
 uint32_t record_meta_bytes_at(const char *at);
 enum spool_record_type record_type_at(const char *at);
@@ -146,6 +146,7 @@ uint64_t record_finish(char *at, const struct record_place *place, uint64_t offs
 /* 0; -EBADMSG: no record; -EPROTONOSUPPORT: a record of a newer version. */
 int record_parse(const char at[static RECORD_HEADER_BYTES], const struct record_place *place,
                  uint64_t offset, struct record_header *out);
+/* XXH3 of 64 bits: against damage, not against people, who don't know the salt. */
 uint64_t record_sum(struct span bytes);
 /* A group's checksum goes over the header checksums of its records, one after the other. */
 uint64_t record_chain(uint64_t sum, uint64_t header_sum);
@@ -233,11 +234,13 @@ extern const struct codec record_message_codec, record_expand_codec, record_stat
 
 enum { RECORD_SEAL_META_BYTES = 60 };
 
-/* MESSAGE's and MOVED's meta: u32 length of the first part, the part, the envelope. */
+/* MESSAGE's and MOVED's meta: u32 length of the first part, the part, the envelope. 0, or the
+ * buffer's error (-EMSGSIZE: its limit, -ENOMEM). */
 int record_encode_message(const struct record_message *message, const struct envelope *envelope,
                           struct buffer *out);
 /* Writes the extents' places into the meta of a MESSAGE or MOVED that was encoded with as many. */
 void record_patch_extents(char *meta, const struct record_extent *extents, size_t count);
-/* `version`: of the record's header. */
+/* `version`: of the record's header. What comes out lies in `arena` and in `meta`. 0, -EBADMSG or
+ * -ENOMEM; then the outputs are untouched, but for *out_envelope. */
 int record_decode_message(struct span meta, uint8_t version, struct arena *arena,
                           struct record_message *out_message, struct envelope *out_envelope);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* A default segment: a copy for people is no reason to run out of memory at the start. */
 enum { ASIDE_BYTES_MAX = 64 << 20 };
 
 /* A log segment and what its first and last blocks say. */
@@ -36,6 +37,8 @@ struct recovery {
 
 /* ---- What is there ---- */
 
+/* Bulk has no header: all of it counts as full and closed until replay has counted what lives in
+ * it. A log segment counts as unused until its header was read. */
 static void found_one(void *arg, const struct store_entry *entry)
 {
     struct recovery *recovery = arg;
@@ -46,12 +49,15 @@ static void found_one(void *arg, const struct store_entry *entry)
         recovery->error = -ENOMEM;
         return;
     }
-    segment->state = entry->kind == STORE_BULK ? SEGMENT_CLOSED : SEGMENT_SPARE;
+    if (entry->kind == STORE_BULK)
+        segment_set_state(segment, SEGMENT_CLOSED);
     segment->end = entry->kind == STORE_BULK ? entry->size_bytes : 0;
     spool_insert_segment(spool, segment);
     recovery->count += entry->kind == STORE_LOG;
 }
 
+/* All of them, for the life of the server: a recycled segment keeps its handle, so no file is
+ * looked up by name when mail waits. */
 static int open_segments(struct spool *spool)
 {
     for (int kind = 0; kind < 2; kind++) {
@@ -130,8 +136,9 @@ static int read_header(struct recovery *recovery, struct found *found)
     int r = read_ends(spool, found, &is_blank);
 
     if (!found->has_trailer && r != -EPROTONOSUPPORT && r != -ENOMEM) {
-        /* What a killed process wrote and didn't sync comes to the disk now or never. An error
-         * shows in what is read then. */
+        /* No trailer: perhaps the newest one. What a killed process wrote and didn't sync comes to
+         * the disk now or never, else a header that is read now might be gone after the next power
+         * cut, with groups that were acknowledged behind it. An error shows in what is read. */
         is_blank = false;
         spool->ops->sync(segment->handle);
         r = read_ends(spool, found, &is_blank);
@@ -146,7 +153,7 @@ static int read_header(struct recovery *recovery, struct found *found)
     segment->has_trailer = found->has_trailer;
     if (r == 0) {
         memcpy(segment->salt, found->header.salt, sizeof(segment->salt));
-        segment->state = SEGMENT_CLOSED;
+        segment_set_state(segment, SEGMENT_CLOSED);
         if (segment->size_bytes < found->header.size_bytes)
             spool_note_damage(spool, (struct spool_position){segment->number, segment->size_bytes},
                               NULL, "a segment's file has lost its end");
@@ -163,7 +170,8 @@ static int read_header(struct recovery *recovery, struct found *found)
     return 0;
 }
 
-/* A log that was ever used has a newest segment. */
+/* A log that was ever used has a newest segment. If no header fits its name any more, then people
+ * have moved the files, and nothing may be taken for free. */
 static bool has_lost_all(const struct recovery *recovery)
 {
     bool was_used = false;
@@ -266,7 +274,8 @@ static int look_at_group(const struct scan *outer, uint64_t seal_offset,
 
 /* A seal is good when all of its group is. A later seal vouches for an earlier one, because it was
  * written only after the sync of that one returned: then what is damaged there is damage at rest.
- */
+ * So each seal that is read makes the one before it good, and itself only if its own group is
+ * whole. */
 static int check_record(struct seals *good, struct seals *last, struct group_check *check,
                         const struct segment *segment, const struct scan *scan,
                         const struct scan_record *record)
@@ -287,7 +296,7 @@ static int check_record(struct seals *good, struct seals *last, struct group_che
     }
     if (r < 0)
         return r;
-    *good = *last;
+    *good = *last; /* vouched for by this one */
     take_seal(last, segment, record, &seal);
     bool is_whole = !check->is_damaged && seal.start == check->start &&
                     seal.count == check->count && seal.sum == check->sum;
@@ -300,7 +309,8 @@ static int check_record(struct seals *good, struct seals *last, struct group_che
 }
 
 /* The last good seal; `out_tail_end`: behind the last record that was found, if any lies behind
- * that seal. */
+ * that seal. Reading goes on past damage: to end at the first bad byte would give up what was
+ * acknowledged behind it. The last block is the trailer's. */
 static int find_end(struct spool *spool, const struct found *found, struct seals *out,
                     uint64_t *out_tail_end)
 {
@@ -336,6 +346,8 @@ static int find_end(struct spool *spool, const struct found *found, struct seals
 
 /* ---- The tail ---- */
 
+/* A copy for people, named by where it lay. Nothing depends on it, so only want of memory fails the
+ * start. */
 static int put_aside(struct spool *spool, const struct segment *segment, const char *what,
                      uint64_t from, uint64_t to)
 {
@@ -368,6 +380,8 @@ static int keep_tail(struct spool *spool, const struct segment *segment, uint64_
 
 /* ---- The chain ---- */
 
+/* A sync that fails is no reason not to start: what is read past the cache is what the disk has,
+ * and only that counts. Acknowledged groups were synced by whoever acknowledged them. */
 static int settle_newest(struct spool *spool, struct found *found)
 {
     struct segment *segment = found->segment;
@@ -410,7 +424,9 @@ static int settle_alone(struct spool *spool, struct found *found)
 }
 
 /* From the newest to the oldest. A segment that the chain passes over never had a sealed group that
- * counted: it is free. */
+ * counted: it is free. The newest settles first: it alone needs its seals read. What its header
+ * says of the one before stands against whatever lies on the disk behind that place, for it was
+ * never acknowledged (rule 6). */
 static int settle_ends(struct recovery *recovery)
 {
     struct spool *spool = recovery->spool;
@@ -428,7 +444,7 @@ static int settle_ends(struct recovery *recovery)
             segment->end = next->previous_end.offset;
         } else if (segment->number > next->previous_end.segment) {
             found->is_used = false;
-            segment->state = SEGMENT_SPARE;
+            segment_set_state(segment, SEGMENT_SPARE);
             continue;
         } else {
             r = settle_alone(spool, found);
@@ -468,6 +484,8 @@ static int note_damaged_record(struct spool *spool, const struct segment *segmen
     }
 }
 
+/* What passes its checksum and still can't be decoded is treated as damaged: a fault of the writer
+ * must not keep the server from starting. */
 static int replay_one(struct spool *spool, struct segment *segment,
                       const struct scan_record *record)
 {
@@ -526,6 +544,9 @@ static int replay_footer(struct spool *spool, struct found *found, uint64_t from
     return r == -EBADMSG ? -ENOENT : r; /* replaying the whole segment over a part is the same */
 }
 
+/* The newest segment is read with all its data, since what a power cut tore is found there. Older
+ * ones by their footers: their data was synced before anything came after it, and is verified when
+ * it is read. */
 static int replay_found(struct spool *spool, struct found *found, uint64_t from)
 {
     struct segment *segment = found->segment;
@@ -536,7 +557,8 @@ static int replay_found(struct spool *spool, struct found *found, uint64_t from)
     return r == -ENOENT ? replay_segment(spool, segment, from, SCAN_AROUND) : r;
 }
 
-/* From the checkpoint's position on, or all. */
+/* From the checkpoint's position on, or all. In order of number, so that the last word on a
+ * recipient comes last. */
 static int replay_all(struct recovery *recovery)
 {
     struct spool *spool = recovery->spool;
@@ -561,6 +583,8 @@ static int replay_all(struct recovery *recovery)
 
 /* ---- What follows from it ---- */
 
+/* Only when all is replayed: a later record may say that the message had its fate, and then nobody
+ * misses the bytes. */
 static void set_aside_what_lacks_bytes(struct spool *spool)
 {
     for (size_t i = 0; i < spool->index.bucket_count; i++) {
@@ -572,7 +596,8 @@ static void set_aside_what_lacks_bytes(struct spool *spool)
     }
 }
 
-/* At least one segment to write to; spares of another size than we want now go. */
+/* At least one segment to write to; spares of another size than we want now go. Blocking is fine
+ * here: nobody is served before the start. */
 static int make_spare(struct spool *spool)
 {
     LIST_EACH(&spool->segments[STORE_LOG], link)
@@ -614,6 +639,7 @@ static int new_lane(struct spool *spool)
     return r;
 }
 
+/* The spare is made before the space is asked for, so that pressure counts it as used. */
 static int finish(struct recovery *recovery)
 {
     struct spool *spool = recovery->spool;
@@ -631,6 +657,8 @@ static int finish(struct recovery *recovery)
     return r;
 }
 
+/* Nothing of it is on disk when it fails halfway, but files put aside: the next start does it all
+ * again. */
 int recovery_run(struct spool *spool)
 {
     struct recovery recovery = {.spool = spool};

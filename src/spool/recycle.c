@@ -98,6 +98,8 @@ static bool bulk_is_free(const struct spool *spool, const struct segment *segmen
            segment->live_messages == 0;
 }
 
+/* Pinned: a reader, a task or an upload is in it. Being compacted: its messages are on their way
+ * out. */
 static struct segment *find_free(const struct spool *spool)
 {
     for (int kind = 0; kind < 2; kind++) {
@@ -114,6 +116,8 @@ static struct segment *find_free(const struct spool *spool)
     return NULL;
 }
 
+/* A failed one's file may lie on a bad part of the disk. What is kept saves zero-filling a new one.
+ */
 static bool is_worth_keeping(const struct spool *spool, const struct segment *segment)
 {
     uint64_t wanted = segment->kind == STORE_LOG ? spool->options.segment_bytes
@@ -123,6 +127,8 @@ static bool is_worth_keeping(const struct spool *spool, const struct segment *se
                spool->options.free_segments + spool->options.spare_segments;
 }
 
+/* First another number, then deleted: a crash between leaves a segment that is free by its number,
+ * never one whose name comes back with its messages. */
 static void recycle_run(struct spool_task *task)
 {
     struct recycle *recycle = CONTAINER_OF(task, struct recycle, task);
@@ -139,7 +145,7 @@ static void renumber(struct spool *spool, struct segment *segment, uint64_t numb
 {
     list_remove(&segment->link);
     segment->number = number;
-    segment->state = SEGMENT_SPARE;
+    segment_set_state(segment, SEGMENT_SPARE);
     segment->end = 0;
     segment->has_trailer = false;
     segment->concerns_all = false;
@@ -167,6 +173,8 @@ static void recycle_finish(struct spool *spool, struct spool_task *task, int64_t
     free(recycle);
 }
 
+/* The new number is taken now, so that two tasks never ask for the same one, and is lost if this
+ * fails. */
 struct spool_task *recycle_take(struct spool *spool)
 {
     struct segment *segment = find_free(spool);

@@ -41,6 +41,7 @@ static int find_extents(struct spool *spool, struct spool_message *message,
     return 0;
 }
 
+/* Inline bytes that are damaged are only flagged here, too (find_extents). */
 static int place(struct spool *spool, struct segment *segment, const struct scan_record *record,
                  const struct record_message *meta, struct spool_message *message)
 {
@@ -59,6 +60,8 @@ static int place(struct spool *spool, struct segment *segment, const struct scan
     return 0;
 }
 
+/* The last reading counts: with a checkpoint the row may be there already, as it was later; what
+ * follows in the log brings it there again. */
 static int replay_message(struct spool *spool, struct segment *segment,
                           const struct scan_record *record, struct arena *arena)
 {
@@ -157,6 +160,8 @@ static int replay_moved(struct spool *spool, struct segment *segment,
     return r < 0 ? r : place(spool, segment, record, &meta, message);
 }
 
+/* Without its message there is nobody to expand: it has its fate by now, or its MESSAGE is damaged
+ * and was noted. */
 static int replay_expand(struct spool *spool, const struct scan_record *record, struct arena *arena)
 {
     struct record_expand expand;
@@ -197,6 +202,8 @@ static int replay_route(struct spool *spool, const struct record_status *record,
     return domains_use(&spool->index.domains, status->host, &change->domain);
 }
 
+/* The concern is noted also when the message is gone from memory: its MESSAGE record may still lie
+ * on disk, and would come back to life if this went first (rule 5b). */
 static int replay_status(struct spool *spool, struct segment *segment,
                          const struct scan_record *record, struct arena *arena)
 {

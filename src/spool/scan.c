@@ -41,6 +41,7 @@ static void read_around(struct scan *scan, uint64_t offset, char *to, size_t siz
 }
 
 /* Makes `size` bytes at `offset` (all before scan->end) available. NULL: scan->error says why. */
+/* From a block's start, as reading past the page cache wants it, and in pieces of 256 KiB. */
 static const char *look(struct scan *scan, uint64_t offset, size_t size)
 {
     uint64_t window_end = scan->window_offset + scan->window.size;
@@ -75,6 +76,8 @@ static const char *look(struct scan *scan, uint64_t offset, size_t size)
 }
 
 /* 1: a header, 0: none, <0: an error. */
+/* A header whose record would reach behind the end counts as none: the end is where the last sealed
+ * group ends, so nothing valid crosses it. */
 static int header_at(struct scan *scan, uint64_t offset, struct record_header *out)
 {
     if (offset > scan->end || scan->end - offset < RECORD_HEADER_BYTES)
@@ -90,6 +93,7 @@ static int header_at(struct scan *scan, uint64_t offset, struct record_header *o
     return 1;
 }
 
+/* Without SCAN_DATA the body isn't even read: recovery steps over it. */
 static int fill(struct scan *scan, struct scan_record *out)
 {
     const struct record_header *h = &out->header;
@@ -123,7 +127,8 @@ static uint64_t skip_blank(const struct scan *scan, uint64_t offset)
     return offset;
 }
 
-/* Looks for the next record behind something that is none. */
+/* Looks for the next record behind something that is none. Records lie at multiples of 8; that
+ * another one's salt and place fit by chance is as likely as a collision of 64 bits. */
 static int resync(struct scan *scan, struct scan_record *out)
 {
     uint64_t offset = scan->offset;

@@ -39,6 +39,8 @@ struct scan_record {
     bool data_is_damaged; /* with SCAN_DATA */
 };
 
+/* `ops` and `handle` are borrowed until scan_done(), the window is the scan's. `start` is a
+ * multiple of 8 where a record may begin. */
 void scan_init(struct scan *scan, const struct store_ops *ops, struct store_segment *handle,
                const struct record_place *place, uint32_t block_bytes, uint64_t start, uint64_t end,
                int flags);

@@ -96,6 +96,8 @@ static void scrub_log_finish(struct spool *spool, struct spool_task *task, int64
 
 /* ---- A bulk segment ---- */
 
+/* Past the page cache: what the disk gives is the question. The reader remembers damage until it is
+ * closed. */
 static void scrub_extents(struct scrub *scrub, struct spool_reader *reader)
 {
     const struct spool_stored *stored;

@@ -5,6 +5,8 @@
  */
 #include "spool/segment.h"
 
+#include "spool/mutant.h"
+
 #include <assert.h>
 #include <endian.h>
 #include <errno.h>
@@ -99,6 +101,23 @@ int segment_decode_trailer(struct span bytes, struct segment_trailer *out)
     return decode_block(bytes, trailer_magic, &trailer_codec, SEGMENT_TRAILER_BYTES, out);
 }
 
+void segment_set_state(struct segment *segment, enum segment_state state)
+{
+    static const bool is_legal[SEGMENT_STATE_COUNT][SEGMENT_STATE_COUNT] = {
+        [SEGMENT_SPARE] = {[SEGMENT_SPARE] = true,
+                           [SEGMENT_OPEN] = true,
+                           [SEGMENT_CLOSED] = true,
+                           [SEGMENT_FAILED] = true},
+        [SEGMENT_OPEN] = {[SEGMENT_CLOSED] = true, [SEGMENT_FAILED] = true},
+        [SEGMENT_CLOSED] = {[SEGMENT_SPARE] = true, [SEGMENT_FAILED] = true},
+    };
+
+    assert(is_legal[segment->state][state]);
+    /* Rule 5: what is used again holds nothing. */
+    assert(state != SEGMENT_SPARE || segment->live_messages == 0 || SPOOL_MUTANT != MUTANT_NONE);
+    segment->state = state;
+}
+
 struct segment *segment_new(enum store_kind kind, uint64_t number, uint64_t size_bytes)
 {
     struct segment *segment = calloc(1, sizeof(*segment));
@@ -151,6 +170,7 @@ ssize_t segment_read(const struct store_ops *ops, struct store_segment *handle, 
     return n;
 }
 
+/* Each byte equals the one before it. */
 static bool is_zero(const char *bytes, size_t size)
 {
     return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
@@ -182,6 +202,7 @@ int segment_read_header(const struct store_ops *ops, struct store_segment *handl
     struct segment_header header = {0};
     int first, second;
 
+    /* A good first one is enough; a newer format ends it, since the copy can only say the same. */
     first = read_one_header(ops, handle, number, 0, flags, &header);
     if (first == 0 || first == -EPROTONOSUPPORT) {
         if (first == 0)
@@ -201,6 +222,7 @@ int segment_read_header(const struct store_ops *ops, struct store_segment *handl
     return second < 0 && second != -EPROTONOSUPPORT ? second : -EBADMSG;
 }
 
+/* Only the number: the salt is in the header, which is what may be damaged. */
 bool segment_was_closed(const struct store_ops *ops, struct store_segment *handle,
                         uint64_t size_bytes, uint32_t block_bytes, uint64_t number, int flags)
 {

@@ -5,9 +5,19 @@
  *   log segment = header block, its copy, groups …, trailer block (when closed)
  *   bulk segment = extents; no header: the log's piece lists say what lies where and its checksum
  *
- *   SPARE ──first group──▶ OPEN ──next one opened──▶ CLOSED ──nothing needs it──▶ SPARE or removed
- *                           │                          │
- *                           └──a write or sync failed──┴──▶ FAILED ──evacuated──▶ removed
+ *             its first group is sealed,                        nothing needs it:
+ *             or it gives an extent its place                   it gets a new number
+ *   SPARE ──────────────────────────────▶ OPEN ──────▶ CLOSED ───────────────────────▶ SPARE, or
+ *     │                                    │             │                            removed
+ *     │ its first group failed             │ a write     │ its footer failed, or a
+ *     ▼                                    ▼ failed      ▼ write that was under way
+ *   FAILED ◀───────────────────────────────┴─────────────┘
+ *     └──nothing needs it any more (compaction moves what lives in it)──▶ removed
+ *
+ * OPEN becomes CLOSED when the next one takes over; a log segment also when the first group of that
+ * one failed, for its header may be on the disk and say where this one ended (rule 6). At the start
+ * bulk segments and log segments with a header are CLOSED; a log segment that the chain passes over
+ * is SPARE again, but of too low a number to be used under it.
  *
  * A log segment's header is written with its first group, so it can name its predecessor's end:
  * what lies behind that was never acknowledged and never counts, whatever the disk shows later.
@@ -57,7 +67,8 @@ enum segment_state {
     SEGMENT_SPARE,
     SEGMENT_OPEN,
     SEGMENT_CLOSED,
-    SEGMENT_FAILED,
+    SEGMENT_FAILED, /* never written or synced again */
+    SEGMENT_STATE_COUNT,
 };
 
 struct segment {
@@ -65,7 +76,7 @@ struct segment {
     struct store_segment *handle;
     uint64_t number, size_bytes;
     enum store_kind kind;
-    enum segment_state state;
+    enum segment_state state; /* segment_set_state() */
     uint8_t salt[SEGMENT_SALT_BYTES];
     uint64_t end;           /* log: of the last sealed group; bulk: of what is allocated */
     uint64_t live_bytes;    /* of messages that wait: records, or extents */
@@ -102,11 +113,17 @@ static inline uint64_t segment_align(uint64_t offset, uint32_t block_bytes)
  * the segment counts as concerning every older one. */
 void segment_add_concern(struct segment *segment, uint64_t other);
 
+/* The only one that changes it; asserts that the picture above has the arrow. */
+void segment_set_state(struct segment *segment, enum segment_state state);
+
+/* SPARE, empty, in no list and without a handle: the caller gives it both. NULL: no memory. */
 struct segment *segment_new(enum store_kind kind, uint64_t number, uint64_t size_bytes);
-/* Closes the handle, frees the struct. NULL is fine. */
+/* Takes it out of its list. Nothing may be pinned, and no message refer to it.
+ * Closes the handle, frees the struct. NULL is fine. */
 void segment_free(struct segment *segment, const struct store_ops *ops);
 
-/* The store's read, tried again a few times after EIO: a disk that stumbles is no damage. */
+/* The store's read, tried again a few times after EIO: a disk that stumbles is no damage. Blocks;
+ * from any thread. Bytes read, fewer than `size` only at the segment's end, or -errno. */
 ssize_t segment_read(const struct store_ops *ops, struct store_segment *handle, uint64_t offset,
                      void *buf, size_t size, int flags);
 
@@ -117,9 +134,12 @@ ssize_t segment_read(const struct store_ops *ops, struct store_segment *handle, 
 int segment_read_header(const struct store_ops *ops, struct store_segment *handle, uint64_t number,
                         uint32_t block_bytes, int flags, struct segment_header *out,
                         bool *out_is_blank);
-/* Does it end as a closed segment of this number does, whatever its header says? */
+/* For a segment whose header blocks look blank: one that was closed had a header, so it is damaged
+ * and not free. Does it end as a closed segment of this number does, whatever its header says? */
 bool segment_was_closed(const struct store_ops *ops, struct store_segment *handle,
                         uint64_t size_bytes, uint32_t block_bytes, uint64_t number, int flags);
+/* 0: *out, which belongs to this header (number and salt) and names offsets within the segment.
+ * -EBADMSG: none, so it wasn't closed, or the trailer is damaged; -EPROTONOSUPPORT; the store's. */
 int segment_read_trailer(const struct store_ops *ops, struct store_segment *handle,
                          uint64_t size_bytes, uint32_t block_bytes,
                          const struct segment_header *header, int flags,

@@ -152,13 +152,16 @@ int spool_end(struct spool *spool);
 /* The owner before us had called spool_end(). */
 bool spool_ended_well(const struct spool *spool);
 
-/* NULL when no sealed message of this id waits. */
+/* NULL when no sealed message of this id waits. The row is the spool's, see struct spool_message.
+ */
 struct spool_message *spool_find(struct spool *spool, const struct id *id);
-/* The row of the recipient with this index, NULL when it isn't waiting. */
+/* The row of the recipient with this index (as in struct spool_status), NULL when it isn't waiting:
+ * it has its fate, or was expanded. */
 struct spool_recipient *spool_find_recipient(struct spool_message *message, uint32_t index);
 
-/* Destination names, lower case; an index is reused when no recipient has it any more: the domain
- * of the recipient's address, or what the last SPOOL_OUTCOME_REROUTED named. */
+/* Borrowed until its last recipient changes or goes. Destination names, lower case; an index is
+ * reused when no recipient has it any more: the domain of the recipient's address, or what the last
+ * SPOOL_OUTCOME_REROUTED named. */
 struct span spool_domain(const struct spool *spool, uint32_t domain);
 
 /* Senders that are equal but for ASCII case have equal ones, also after a restart; strangers can't
@@ -182,6 +185,7 @@ struct spool_listing;
 int spool_listing_new(struct spool *spool, struct spool_listing **out);
 /* The next one, NULL at the end. */
 struct spool_message *spool_listing_next(struct spool_listing *listing);
+/* NULL is fine. Before spool_close(). */
 void spool_listing_free(struct spool_listing *listing);
 
 /* A cheap walk in no order, for checks that come again and again: calls `each` for what lies in the
@@ -197,6 +201,7 @@ struct spool_damage {
     const char *what;
 };
 size_t spool_damage_count(const struct spool *spool);
+/* Borrowed until the next call on the spool; `what` is static. NULL behind the last one. */
 const struct spool_damage *spool_damage_at(const struct spool *spool, size_t index);
 /* Did spool_open() find bytes behind the last seal? Torn and damaged can't be told apart there
  * (rule 2): they were put aside and booked as an alarm. */
@@ -205,8 +210,10 @@ bool spool_has_tail(const struct spool *spool, struct spool_position *out_positi
 /* ---- Appends ----------------------------------------------------------------------------------
  */
 
-/* `error` 0: it is on disk. Else it isn't, though it may still appear after a crash (rule 6): who
- * waits gets 4xx; an outcome is still its owner's, who gives it again. */
+/* Called once for each append that returned 0, never before that call returns (of an upload's
+ * bytes: see there): from spool_finish_group(), spool_finish_task() or spool_close(). `error` 0: it
+ * is on disk. Else it isn't, though it may still appear after a crash (rule 6): who waits gets 4xx;
+ * an outcome is still its owner's, who gives it again. */
 typedef void spool_done_fn(void *arg, int error);
 
 struct spool_upload;
@@ -221,18 +228,24 @@ struct spool_accept {
     int64_t first_attempt_us;
 };
 
-/* Copies what it needs. -EAGAIN: too much is pending, try after the next group; -ENOSPC: see
- * spool_pressure(); -EEXIST; -EMSGSIZE; -EINVAL. */
+/* Copies what it needs; all of *accept is borrowed for the call only. `done` may be NULL.
+ * -EAGAIN: too much is pending, try after the next group; -ENOSPC: see spool_pressure(); -EEXIST: a
+ * message of this id waits; -EMSGSIZE: the body is too large to be inline, or the records for a
+ * segment; -EINVAL: no recipient, too many, or an expansion without a parent or child; -ENOMEM; the
+ * upload's own error. After an error the upload is still the caller's. */
 int spool_accept(struct spool *spool, const struct spool_accept *accept, spool_done_fn *done,
                  void *arg);
 
 /* Outcomes of one message's recipients, in one record. -EALREADY when one of them has a final
  * outcome already (sealed or on its way): nothing is appended. Never refused for lack of space
- * before the reserve itself is used up. `done` may be NULL. */
+ * before the reserve itself is used up. `done` may be NULL. -EAGAIN: too many appends of this
+ * message are under way; -EINVAL: none, an unknown outcome, or a rerouted one without `host`;
+ * -EMSGSIZE; -ENOMEM. Copies all. */
 int spool_status(struct spool *spool, struct spool_message *message,
                  const struct spool_status *statuses, size_t count, spool_done_fn *done, void *arg);
 
-/* Opaque bytes for the book: a refusal, an administrator's act, an alarm. `done` may be NULL. */
+/* Opaque bytes for the book (copied): a refusal, an administrator's act, an alarm. `done` may be
+ * NULL. -EMSGSIZE: more than SPOOL_EVENT_MAX; -EAGAIN: too much is pending; -ENOMEM. */
 int spool_event(struct spool *spool, struct span bytes, spool_done_fn *done, void *arg);
 
 /* ---- Uploads: bodies that are too large to be inline -------------------------------------------
@@ -243,9 +256,10 @@ int spool_event(struct spool *spool, struct span bytes, spool_done_fn *done, voi
 int spool_upload_new(struct spool *spool, struct spool_upload **out);
 /* Copies. `done` (may be NULL) is called when the spool is ready for more of this upload, perhaps
  * before the call returns: give the sender its credit then. -EAGAIN: too much is pending. An error
- * of the disk is sticky. */
+ * of the disk, and -ENOMEM, is sticky: then only spool_upload_free() makes sense. */
 int spool_upload_append(struct spool_upload *upload, struct span bytes, spool_done_fn *done,
                         void *arg);
+/* Bytes taken so far. */
 uint64_t spool_upload_size(const struct spool_upload *upload);
 /* Aborts: its space is free again. Its `done`s that are outstanding get -ECANCELED. NULL is fine.
  */
@@ -259,7 +273,8 @@ struct spool_group;
 /* All that is pending and fits, with a seal; NULL when there is nothing to write, a group is in
  * flight, or there is no segment to write to yet (run tasks, or wait: spool_next_try_us()). */
 struct spool_group *spool_take_group(struct spool *spool, int64_t now_us);
-/* One write, one sync. The result is kept in the group. */
+/* One write, one sync; blocks, in any thread. The result is kept in the group: call
+ * spool_finish_group() whatever came of it. */
 void spool_write_group(struct spool_group *group);
 /* Applies it to memory and calls hooks and completions; frees the group. Completions may append. */
 void spool_finish_group(struct spool *spool, struct spool_group *group, int64_t now_us);
@@ -279,7 +294,7 @@ int64_t spool_next_try_us(const struct spool *spool);
 /* ---- Reading ------------------------------------------------------------------------------------
  */
 
-/* The message as stored. Pointers live in the reader. */
+/* The message as stored. Pointers live in the reader, until it is closed. */
 struct spool_stored {
     struct envelope envelope;
     struct spool_expansion
@@ -293,7 +308,9 @@ struct spool_reader;
  * -EBADMSG when the message has no record that could be read, -ENOMEM. */
 int spool_reader_open(struct spool *spool, struct spool_message *message,
                       struct spool_reader **out);
-/* Reads and verifies the envelope (blocks). Borrowed until close. -EBADMSG: damaged. */
+/* Reads and verifies the whole record (blocks): envelope and, inline, the body. Borrowed until
+ * close. -EBADMSG: damaged, on the disk as well as in the page cache; -ENOMEM or the disk's error:
+ * whether it is damaged isn't known, to be tried again. */
 int spool_reader_load(struct spool_reader *reader, const struct spool_stored **out);
 /* The same, but reads and verifies no more than the envelope, and the expansions only when one of
  * their recipients waits: for looking at many messages. Nothing can be read afterwards. */
@@ -302,12 +319,15 @@ int spool_reader_load_envelope(struct spool_reader *reader, const struct spool_s
 char *spool_memory(size_t bytes);
 /* Header and body as one stream. Bytes read, 0 at the end. Each byte given out was verified;
  * reading in order to the end also verifies the body's digest, the last read then fails with
- * -EBADMSG. */
+ * -EBADMSG. Fewer than `size` bytes only at the end. Other errors as of spool_reader_load(), which
+ * it calls when nobody has. Blocks. */
 ssize_t spool_reader_read(struct spool_reader *reader, uint64_t offset, void *buf, size_t size);
-/* Unpins (on the owner's thread). When damage was found the message is set aside and booked. */
+/* Unpins (on the owner's thread, when no other works with it any more) and frees; NULL is fine.
+ * When damage was found the message is set aside and booked. */
 void spool_reader_close(struct spool *spool, struct spool_reader *reader);
 
-/* The recipient with this index, NULL when there is none. */
+/* The recipient with this index, NULL when there is none. Borrowed like *stored. Of a message that
+ * was loaded by its envelope alone the children may be missing. */
 const struct envelope_recipient *spool_stored_recipient(const struct spool_stored *stored,
                                                         uint32_t index);
 
@@ -316,7 +336,8 @@ const struct envelope_recipient *spool_stored_recipient(const struct spool_store
 
 /* The end of the last sealed group: so far the book may follow (spool/follow.h). */
 struct spool_position spool_sealed_position(const struct spool *spool);
-/* The book has folded and synced all before `position` (rule 5c). */
+/* The book has folded and synced all before `position` (rule 5c). One that lies before what was
+ * said already changes nothing. */
 void spool_book_synced(struct spool *spool, struct spool_position position);
 
 /* ---- Pressure

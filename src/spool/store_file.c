@@ -129,7 +129,8 @@ static int remove_unfinished(struct file_store *s, const char *name, void *arg)
     return is_unfinished(name) && unlinkat(s->folder_fd, name, 0) < 0 ? -errno : 0;
 }
 
-/* Who only looks whether there is a lease holds it for an instant: so ask more than once. */
+/* Who only looks whether there is a lease holds it for an instant: so ask more than once. Twenty
+ * tries, 5 ms apart: a look takes microseconds, another owner stays. */
 static int take_lease(int fd)
 {
     enum { TRIES = 20 };
@@ -143,6 +144,8 @@ static int take_lease(int fd)
     return 0;
 }
 
+/* By taking a shared lock for an instant: the owner's is exclusive, and two who look don't disturb
+ * each other. No file: no server ever had this lane. */
 static int file_is_leased(struct store *store)
 {
     int fd = openat(file_store(store)->folder_fd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -156,6 +159,8 @@ static int file_is_leased(struct store *store)
     return r;
 }
 
+/* The lease first: without it `new-…` and `.tmp` files may be what a living owner is just writing.
+ * The book and the audit only read, beside an owner. */
 static int file_open_lane(struct store *store, bool read_only)
 {
     struct file_store *s = file_store(store);
@@ -201,6 +206,8 @@ static int file_list(struct store *store, void (*found)(void *arg, const struct 
     return each_name(file_store(store), list_one, &listing);
 }
 
+/* Bulk is O_DIRECT where the file system takes the flag; where it doesn't, all goes through the
+ * page cache. */
 static int segment_of(struct file_store *s, enum store_kind kind, uint64_t number, int fd,
                       struct store_segment **out)
 {
@@ -243,6 +250,9 @@ static int write_parts(int fd, uint64_t offset, const struct iovec *parts, int c
     return 0;
 }
 
+/* Zeros are really written, and not only reserved: writing into blocks that are reserved but
+ * unwritten changes the file's map of blocks, so each group's fdatasync would have to commit the
+ * file system's journal, too. Overwriting written blocks is one write and one flush. */
 static int fill_zeros(int fd, uint64_t size)
 {
     char *zeros = calloc(1, FILL_BYTES);
@@ -260,7 +270,8 @@ static int fill_zeros(int fd, uint64_t size)
     return r;
 }
 
-/* Bulk is written in large pieces, so allocating it is enough; a log needs written blocks. */
+/* Bulk is written in large pieces, so allocating it is enough; a log needs written blocks. Where
+ * fallocate isn't known at all (EOPNOTSUPP), zeros do it. */
 static int make_room(int fd, enum store_kind kind, uint64_t size)
 {
     if (kind == STORE_BULK && fallocate(fd, 0, 0, (off_t)size) == 0)
@@ -328,7 +339,8 @@ static int open_again(const struct store_segment *segment, int flags)
 }
 
 /* What the disk doesn't take as it is goes through the page cache. An error that shows up later is
- * the next sync's, whose descriptor is older. */
+ * the next sync's, whose descriptor is older. Linux reports a failed write-back once to each
+ * descriptor that was open before it: so `segment->fd` learns of it, though another one wrote. */
 static int write_cached(struct store_segment *segment, uint64_t offset, const struct iovec *parts,
                         int count)
 {
@@ -347,6 +359,7 @@ static int file_write(struct store_segment *segment, uint64_t offset, const stru
     return r == -EINVAL && segment->is_direct ? write_cached(segment, offset, parts, count) : r;
 }
 
+/* fdatasync: sizes never change, and times needn't survive. */
 static int file_sync(struct store_segment *segment)
 {
     return fdatasync(segment->fd) < 0 ? -errno : 0;
@@ -440,6 +453,8 @@ static ssize_t file_read(struct store_segment *segment, uint64_t offset, void *b
     return n == -EINVAL ? read_cached(segment, offset, buf, size) : n;
 }
 
+/* The number changes with the rename even if the folder's sync then fails: the file has that name
+ * now, whatever a crash would leave. The caller tries again with another number. */
 static int file_recycle(struct store_segment *segment, uint64_t new_number)
 {
     struct file_store *s = segment->store;
@@ -459,6 +474,8 @@ static void file_close_segment(struct store_segment *segment)
     free(segment);
 }
 
+/* The handle goes in any case: a segment whose file can't be deleted has another number already
+ * (recycle.c), and the next start finds it free. */
 static int file_remove(struct store_segment *segment)
 {
     struct file_store *s = segment->store;
@@ -484,6 +501,9 @@ static int file_set_aside(struct store_segment *segment, const char *reason)
     return r < 0 ? r : sync_folder(s);
 }
 
+/* Written, synced, closed, renamed, folder synced, in this order: a crash before the rename leaves
+ * the old file, one after it the new one, never a part. close() counts too: some file systems tell
+ * of a full disk only there. */
 static int file_put_file(struct store *store, const char *name, const struct iovec *parts,
                          int count)
 {
@@ -558,6 +578,7 @@ static int file_space(struct store *store, struct store_space *out)
     return 0;
 }
 
+/* Closing the lock's descriptor gives the lease back. */
 static void file_close(struct store *store)
 {
     struct file_store *s = file_store(store);

@@ -1,4 +1,10 @@
-/* Which background work comes next. Bulk first, since mail waits for it; then room to write to. */
+/*
+ * Which background work comes next. Bulk first, since mail waits for it; then room to write to;
+ * what gives room back before what takes it; scrubbing near the end, since nobody waits for it.
+ *
+ * One of each kind at a time: so a task needs no lock against its like, and a slow one (a segment
+ * is zero-filled) doesn't hold up the others.
+ */
 #include "spool/lane.h"
 
 typedef struct spool_task *take_fn(struct spool *spool);
@@ -50,6 +56,8 @@ struct spool_task *spool_take_task(struct spool *spool, int64_t now_us)
     spool_tell_time(spool, now_us);
     if (now_us >= spool->tasks_next_us)
         spool->tasks_due = true;
+    /* A second pass: compaction may have asked for room, and prepare comes before it in the order.
+     */
     for (int pass = 0; pass < 2 && !task && spool->tasks_due; pass++) {
         spool->tasks_due = false;
         task = take_one(spool);
@@ -78,6 +86,8 @@ void spool_finish_task(struct spool *spool, struct spool_task *task, int64_t now
     spool_count_lag(spool);
 }
 
+/* The earlier of the two; a time that is past doesn't count, since what it was for was asked then.
+ */
 int64_t spool_next_try_us(const struct spool *spool)
 {
     int64_t next = next_retry(spool);
