@@ -24,6 +24,7 @@ static bool name_is(const void *arg, uint32_t handle)
     return d->lane == key->lane && span_equal(span_of(d->name, d->name_size), key->name);
 }
 
+/* From the list it is in, whichever that is: ring, site's waiting, unused. */
 void destination_withdraw(struct sched *s, struct destination *d)
 {
     if (d->place == DESTINATION_IDLE && list_is_linked(&d->link))
@@ -69,6 +70,7 @@ static uint32_t destination_new(struct sched *s, struct span name, unsigned lane
     return handle;
 }
 
+/* The lane in the hash only spreads; name_is() compares it. */
 static uint32_t hash_of(const struct sched *s, struct span name, unsigned lane)
 {
     return sched_hash(s, name) + lane;
@@ -94,6 +96,7 @@ static bool has_items(const struct destination *d)
     return false;
 }
 
+/* The one that was unused longest goes; its site goes with its last member. */
 static void become_unused(struct sched *s, struct destination *d)
 {
     list_append(&s->unused, &d->link);
@@ -111,7 +114,7 @@ void destination_update(struct sched *s, struct destination *d)
                                                                : DESTINATION_WAITING;
 
     if (place == d->place && place != DESTINATION_IDLE)
-        return; /* it keeps its turn */
+        return; /* it keeps its turn; IDLE ones go on, for the last item may have left */
     destination_withdraw(s, d);
     d->place = place;
     if (place == DESTINATION_RUNNABLE)

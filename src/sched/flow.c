@@ -19,6 +19,7 @@ static bool flow_is(const void *arg, uint32_t handle)
     return f->destination == key->destination && f->sender == key->sender;
 }
 
+/* By Knuth's multiplier, since destinations are small numbers; senders are hashes already. */
 static uint32_t flow_hash(uint32_t destination, uint32_t sender)
 {
     return sender ^ destination * 2654435761u;
@@ -94,6 +95,7 @@ void flow_remove(struct sched *s, uint32_t item)
         flow_free(s, handle);
 }
 
+/* The flow goes to the end before its item leaves: then it may be empty, and gone. */
 uint32_t flow_take(struct sched *s, struct destination *d)
 {
     struct flow *f = CONTAINER_OF(list_take_first(&d->flows), struct flow, link);

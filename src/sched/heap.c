@@ -83,6 +83,8 @@ void heap_add(struct heap *heap, int64_t key, uint32_t handle)
     sift_up(heap, heap->count - 1, key, handle);
 }
 
+/* The last entry takes the free place, and may have to go either way from there: it comes from
+ * another branch. */
 void heap_remove(struct heap *heap, uint32_t position)
 {
     assert(position < heap->count);

@@ -24,8 +24,8 @@ struct item {
 
 enum item_flags {
     ITEM_HOLD_ASKED = 1,  /* while ACTIVE: hold it when the attempt fails */
-    ITEM_IS_GIVEN_UP = 4, /* HELD and in the list of those given up */
     ITEM_IN_WINDOW = 2,   /* ACTIVE and counted in its destination's window and in its lane */
+    ITEM_IS_GIVEN_UP = 4, /* HELD and in the list of those given up */
     ITEM_TRUST_SHIFT = 3, /* from here on: the trust under which its lane counts it */
 };
 
@@ -62,8 +62,16 @@ struct site {
     bool had_trouble;
 };
 
-/* IDLE has no ready items, RUNNABLE is in the ring, WAITING waits for its site: that pauses, or its
- * window is full. Who is RUNNABLE may find the window full when its turn comes: then it waits. */
+/*
+ * IDLE has no ready items, RUNNABLE is in the ring, WAITING waits for its site: that pauses, or its
+ * window is full.
+ *
+ *   IDLE ◀──▶ RUNNABLE ◀──▶ WAITING ◀──▶ IDLE
+ *
+ * Any may follow any: destination_update() finds it anew from the counts and the site. A full
+ * window isn't told to all who are RUNNABLE: who finds it full when its turn comes waits from then
+ * on.
+ */
 enum destination_place { DESTINATION_IDLE, DESTINATION_RUNNABLE, DESTINATION_WAITING };
 
 struct destination {
@@ -167,7 +175,7 @@ void lane_begin(struct sched *s, struct item *i);
 void lane_end(struct sched *s, struct item *i);
 
 /* site.c: windows and health. */
-/* Without members; 0 when there is no memory. */
+/* Without members; 0 when there is no memory. Room in the heap of pauses is taken with it. */
 uint32_t site_new(struct sched *s, unsigned lane);
 void site_join(struct sched *s, struct destination *d, uint32_t site);
 /* Frees the site with its last member. */
@@ -176,8 +184,10 @@ void site_leave(struct sched *s, struct destination *d);
 void site_wake(struct sched *s, struct site *site);
 /* An item has come to it that was never attempted: it is FRESH, unless more is known. */
 void site_has_fresh(struct sched *s, struct site *site);
+/* An attempt that counted in its window is over: the destination answered, or had trouble. */
 void site_succeeded(struct sched *s, struct site *site);
 void site_failed(struct sched *s, struct site *site, struct span why, int64_t now_ms);
+/* Its pause is over, or is ended: a window of one, so one attempt goes as a probe. */
 void site_resume(struct sched *s, struct site *site);
 void site_free_all(struct sched *s);
 

@@ -1,3 +1,9 @@
+/*
+ * Places for attempts, shared by trust (sched.h). A PROVEN site always has a place, as long as the
+ * caller asks at all: he asks only while the process can take a job. FRESH ones share what
+ * `unproven` leaves, DOUBTFUL ones are bounded once more. The rings take turns, so that none waits
+ * for another.
+ */
 #include "sched/internal.h"
 
 void lane_init(struct lane *lane)
@@ -54,6 +60,8 @@ struct destination *lane_next(struct sched *s, unsigned number)
     return NULL;
 }
 
+/* The trust goes into the item's flags: the place is given back under the trust under which it was
+ * taken, whatever the site has shown meanwhile. */
 void lane_begin(struct sched *s, struct item *i)
 {
     struct destination *d = destination_at(s, i->destination);

@@ -19,6 +19,7 @@ static int64_t difference_ms(int64_t later_us, int64_t earlier_us)
     return us / 1000;
 }
 
+/* Taken off, never added: max_ms stays a promise. */
 int64_t retry_pause_ms(const struct retry_policy *policy, unsigned attempts, uint64_t random)
 {
     int64_t pause = policy->first_ms;

@@ -113,10 +113,28 @@ static void leave_state(struct sched *s, uint32_t handle, struct item *i)
     s->counts[i->state]--;
 }
 
+/* The picture in sched.h; row 0: new. Without memory READY becomes PAUSED: so PAUSED follows
+ * itself, and HELD. */
+static bool may_follow(unsigned from, enum sched_state to)
+{
+    static const bool table[SCHED_STATE_COUNT][SCHED_STATE_COUNT] = {
+        [0] = {[SCHED_PAUSED] = true, [SCHED_READY] = true, [SCHED_HELD] = true},
+        [SCHED_PAUSED] = {[SCHED_PAUSED] = true, [SCHED_READY] = true, [SCHED_HELD] = true},
+        [SCHED_READY] = {[SCHED_ACTIVE] = true, [SCHED_HELD] = true},
+        [SCHED_ACTIVE] = {[SCHED_PAUSED] = true, [SCHED_HELD] = true},
+        [SCHED_HELD] = {[SCHED_READY] = true, [SCHED_PAUSED] = true},
+    };
+    return table[from][to];
+}
+
+/* The only place where a state changes. */
 static void enter_state(struct sched *s, struct item *i, enum sched_state state)
 {
     struct destination *d = destination_at(s, i->destination);
 
+    assert(may_follow(i->state, state));
+    /* Who isn't attempted has no place in a window. */
+    assert(state == SCHED_ACTIVE || !(i->flags & ITEM_IN_WINDOW));
     i->state = (uint8_t)state;
     d->counts[state]++;
     s->counts[state]++;
@@ -140,6 +158,7 @@ static void enter_ready(struct sched *s, uint32_t handle, struct item *i, int64_
         enter_state(s, i, SCHED_READY);
 }
 
+/* Whole seconds, rounded up: 32 bits of them are 136 years, and nothing is given up early. */
 static uint32_t deadline_s(int64_t deadline_ms)
 {
     int64_t s = deadline_ms / 1000 + 1;
@@ -151,7 +170,8 @@ int sched_add(struct sched *s, const struct sched_entry *entry, int64_t now_ms, 
     uint32_t destination = destination_get(s, entry->destination, entry->lane);
     uint32_t handle = destination ? slab_alloc(&s->items) : 0;
 
-    /* Room in the heap for every item there is: so that pausing one can never fail. */
+    /* Room in the heap for every item there is: so that pausing one can never fail, whatever an
+     * outcome says, when there is no memory. */
     if (handle && heap_reserve(&s->paused_items, s->items.count) < 0) {
         slab_free(&s->items, handle);
         handle = 0;
@@ -202,6 +222,7 @@ void *sched_owner(const struct sched *s, uint32_t item)
 }
 
 /* What has become due by now. */
+/* Sites first: an item that is due may find its site open again. */
 static void advance(struct sched *s, int64_t now_ms)
 {
     while (s->paused_sites.count && s->paused_sites.keys[0] <= now_ms)
@@ -251,6 +272,8 @@ uint32_t sched_peek_along(const struct sched *s, uint32_t item)
     return flow_first(s, i->destination, i->sender);
 }
 
+/* Without a place in the window: it costs the destination no further connection, and says nothing
+ * of its own about the site. */
 void sched_take_along(struct sched *s, uint32_t handle)
 {
     struct item *i = item_at(s, handle);
@@ -301,6 +324,8 @@ static void expire_ready(struct sched *s, struct site *site, int64_t now_ms)
     }
 }
 
+/* The deadline comes before a hold that was asked for: what is given up is held as well, and its
+ * sender is told. */
 static enum sched_verdict after_failure(struct sched *s, uint32_t handle, struct item *i,
                                         int64_t now_ms, int64_t *out_due_ms)
 {
@@ -319,6 +344,8 @@ static enum sched_verdict after_failure(struct sched *s, uint32_t handle, struct
     return SCHED_VERDICT_RETRY;
 }
 
+/* No attempt is counted, and the deadline isn't looked at: an item expires only by an attempt that
+ * failed. */
 static enum sched_verdict after_loss(struct sched *s, uint32_t handle, struct item *i,
                                      int64_t now_ms, int64_t *out_due_ms)
 {
@@ -331,7 +358,8 @@ static enum sched_verdict after_loss(struct sched *s, uint32_t handle, struct it
     return SCHED_VERDICT_RETRY;
 }
 
-/* What the outcome says about the site. Those that went along say nothing of their own. */
+/* What the outcome says about the site. Those that went along say nothing of their own. A
+ * recipient's own failure, or a refusal, is a success of the site: it has answered. */
 static void judge_site(struct sched *s, struct site *site, enum sched_result result,
                        struct span why, int64_t now_ms)
 {
@@ -374,6 +402,8 @@ enum sched_verdict sched_outcome(struct sched *s, uint32_t handle, enum sched_re
         i->next = why_take(s, why);
         break;
     }
+    /* After the item has its new state: a pause of the site gives up what is READY, and this one
+     * has its own verdict. */
     if (judges)
         judge_site(s, site_at(s, d->site), result, why, now_ms);
     settle(s, d);
@@ -418,6 +448,8 @@ void sched_release(struct sched *s, uint32_t handle, int64_t deadline_ms, int64_
     enter_ready(s, handle, i, now_ms);
 }
 
+/* The site's pause ends as well: the administrator who asks has perhaps just mended it. If not, one
+ * probe fails. */
 void sched_retry_now(struct sched *s, uint32_t handle, int64_t now_ms)
 {
     struct item *i = item_at(s, handle);
@@ -431,6 +463,7 @@ void sched_retry_now(struct sched *s, uint32_t handle, int64_t now_ms)
     site_resume(s, site_at(s, destination_at(s, i->destination)->site));
 }
 
+/* Full lanes have no time: an outcome makes room, and the caller asks again then. */
 int64_t sched_next_ms(const struct sched *s, unsigned lanes)
 {
     int64_t next = INT64_MAX;

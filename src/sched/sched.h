@@ -5,11 +5,17 @@
  * An *item* is a waiting recipient (32 bytes here, 12 more in the heap while it pauses). Its owner
  * keeps the item's handle and the item keeps a pointer to its owner.
  *
- *               due                take                outcome
- *   PAUSED ───────────▶ READY ───────────▶ ACTIVE ───────────▶ (gone: delivered)
- *      ▲                  ▲  ◀── lost job ───┤  │
- *      └──────────────────┼── failed for now ┘  └── given up, refused, or a hold was asked for
- *                         └───── release ──────── HELD ◀── hold (from PAUSED, READY)
+ *                 due                  take                 outcome
+ *   PAUSED ─────────────▶ READY ─────────────▶ ACTIVE ─────────────▶ gone: no more attempt
+ *     ▲                    ▲ │                  │ │
+ *     └────────────────────│─│──────────────────┘ │  failed for now, or its job was lost
+ *                          │ │                    │
+ *                  release │ │ hold, or given up  │  refused, given up, or a hold was asked for
+ *                          │ ▼ with its site      ▼
+ *                         HELD ◀──────────────────┘     (hold: from PAUSED as well)
+ *
+ * New items begin as PAUSED, READY or HELD; sched_remove() ends any. What would be READY but finds
+ * no memory for its sender's queue is PAUSED for a second instead.
  *
  * A *destination* (a name the caller chooses: a domain, a next hop) is a queue with a window of
  * attempts at the same time. The window grows with every success and is halved by trouble of the
@@ -27,12 +33,16 @@
  * way, each until its time-out. So a site is trusted by what is known of it, the lane's places are
  * shared by trust (struct sched_share), each trust has a ring, and the rings take turns:
  *
- *   FRESH ──success──▶ PROVEN     nothing is known, and there is mail that was never attempted
- *     │                │   ▲
- *  trouble      a pause after failures
- *     ▼                ▼   │
- *   DOUBTFUL ◀─────────┘   │      also when there is only mail that was attempted before this
- *     └──────success───────┘      scheduler began
+ *   FRESH ───────── success ──────▶ PROVEN
+ *    ▲ │                             │ ▲
+ *    │ └── trouble ─────┐      pause │ │ success
+ *    │                  ▼            │ │
+ *    └── fresh mail ── DOUBTFUL ◀────┘ │
+ *                         └────────────┘
+ *
+ * FRESH: nothing is known, and there is mail that was never attempted. DOUBTFUL: it failed, or
+ * there is only mail that was attempted before this scheduler began (a site begins so); it becomes
+ * FRESH when such mail comes and it had no trouble yet.
  *
  * Giving up: an item expires only by an attempt, its own or its destination's, that failed after
  * its deadline. Deadlines are monotonic (sched/retry.h), so a jumping clock expires nothing.
@@ -67,10 +77,12 @@ struct sched_config {
 
 enum sched_state { SCHED_PAUSED = 1, SCHED_READY, SCHED_ACTIVE, SCHED_HELD, SCHED_STATE_COUNT };
 
-/* 0 or -ENOMEM. `config` is copied. */
+/* 0 or -ENOMEM; *out is the caller's, for sched_free(). `config` is copied. */
 int sched_new(const struct sched_config *config, struct sched **out);
+/* With all items; nobody is told. NULL is fine. */
 void sched_free(struct sched *sched);
-/* New times for pauses from now on; deadlines of known items stay. */
+/* New times for pauses from now on; deadlines of known items stay, and windows as they have grown.
+ * The seed stays what it was: hashes depend on it. */
 void sched_reconfigure(struct sched *sched, const struct sched_config *config);
 
 struct sched_entry {
@@ -84,16 +96,16 @@ struct sched_entry {
     bool held;
 };
 
-/* A new item. 0 or -ENOMEM. */
+/* A new item; the destination's name is copied. 0, or -ENOMEM: then nothing happened. */
 int sched_add(struct sched *sched, const struct sched_entry *entry, int64_t now_ms,
               uint32_t *out_item);
-/* Forgets an item in any state. */
+/* Forgets an item in any state; its handle may become another's. */
 void sched_remove(struct sched *sched, uint32_t item, int64_t now_ms);
 /* What sched_entry.owner was. */
 void *sched_owner(const struct sched *sched, uint32_t item);
 
 /* The next item to attempt from one of `lanes` (a bit each; they take turns), now ACTIVE; 0 when
- * nothing may go. */
+ * nothing may go. It has taken a place in its site's window and its lane until sched_outcome(). */
 uint32_t sched_take(struct sched *sched, unsigned lanes, int64_t now_ms);
 /* What would go next after the active `item` to the same destination from the same sender; 0 when
  * nothing. For carrying it along in the same job: sched_take_along() makes it ACTIVE without
@@ -118,7 +130,8 @@ enum sched_verdict {
     SCHED_VERDICT_EXPIRED, /* given up; held */
 };
 
-/* What came of an ACTIVE item. `why` explains a trouble to people (copied, cut to SCHED_WHY_MAX).
+/* What came of an ACTIVE item. *out_due_ms is written with RETRY only, so it may be NULL for DONE
+ * and REFUSED. `why` explains a trouble to people (copied, cut to SCHED_WHY_MAX).
  * Afterwards drain sched_take_expired(). */
 enum { SCHED_WHY_MAX = 200 };
 enum sched_verdict sched_outcome(struct sched *sched, uint32_t item, enum sched_result result,
@@ -174,12 +187,12 @@ struct sched_destination_info {
     int64_t resume_ms; /* end of its pause; 0 when it doesn't pause */
 };
 
-/* False when there is none. */
+/* False when there is none. `out->why` is borrowed likewise. */
 bool sched_destination(const struct sched *sched, struct span name, unsigned lane,
                        struct sched_destination_info *out);
 struct sched_counters {
     uint32_t counts[SCHED_STATE_COUNT];
-    uint32_t destinations, destinations_pausing;
+    uint32_t destinations, destinations_pausing; /* the second counts sites */
 };
 
 /* All items by state, over all lanes. */

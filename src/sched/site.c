@@ -101,11 +101,12 @@ void site_resume(struct sched *s, struct site *site)
     heap_remove(&s->paused_sites, site->heap_place);
     site->pausing = false;
     site->resume_ms = 0;
-    site->window = 1; /* a probe */
+    site->window = 1; /* a probe: what fails again costs one attempt, not a window of them */
     site_wake(s, site);
 }
 
-/* Who is runnable goes over to the other ring. */
+/* Who is runnable goes over to the other ring. Attempts that are under way stay counted under the
+ * trust with which they began (lane.c). */
 static void set_trust(struct sched *s, struct site *site, enum site_trust trust)
 {
     if (site->trust == trust)
@@ -171,6 +172,8 @@ void site_failed(struct sched *s, struct site *site, struct span why, int64_t no
     if (site->pausing)
         return; /* one of those that were still under way */
     site->failures++;
+    /* Halved first: a window of 4 needs two failures in a row for a pause, a probe's one. So a
+     * single hiccup stops nobody, and a dead station costs few time-outs. */
     site->window = site->window > 1 ? site->window / 2 : 1;
     bool pauses = site->failures >= site->window;
     if (pauses || site->trust == SITE_FRESH)
@@ -185,6 +188,7 @@ void site_failed(struct sched *s, struct site *site, struct span why, int64_t no
 
 /* The destination is the first of this key: its site takes the key, unless others share the site
  * under another one. 0: no memory, nothing happened. */
+/* A site of several members can't be renamed: it is known to the others by its key. */
 static uint32_t claim(struct sched *s, struct destination *d, uint64_t key)
 {
     bool alone = d->member.next == d->member.prev;
@@ -202,6 +206,8 @@ static uint32_t claim(struct sched *s, struct destination *d, uint64_t key)
     return handle;
 }
 
+/* Learnt from an attempt, since only that asks the DNS. What is under way counts in its new site
+ * from now on. */
 void sched_group(struct sched *s, uint32_t item, struct span hosts)
 {
     struct destination *d = destination_at(s, item_at(s, item)->destination);

@@ -6,7 +6,8 @@
 
 #include <stdlib.h>
 
-/* Distinct texts. A station that says something else each time gets no more than this. */
+/* Distinct texts. A station that says something else each time gets no more than this; beyond,
+ * items wait without a text. */
 enum { WHYS_MAX = 10000 };
 
 struct why {
