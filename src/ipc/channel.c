@@ -135,7 +135,8 @@ static void wake_waiters(struct ipc_channel *ch)
     }
 }
 
-/* The one place where a channel becomes lost. */
+/* The one place where a channel becomes lost. Calls first, then waiters, then the owner: each is
+ * told once, and each may free the channel. */
 static void lose(struct ipc_channel *ch, int error)
 {
     if (ch->lost || ch->freed)
@@ -169,6 +170,7 @@ void ipc_channel_free(struct ipc_channel *ch)
 
 /* ---- output ---- */
 
+/* Writing is watched only while something waits: a socket is nearly always writable. */
 static void set_events(struct ipc_channel *ch)
 {
     if (!ch->lost && !ch->freed)
@@ -252,6 +254,8 @@ static void on_flush(struct io_deferred *deferred)
     flush(CONTAINER_OF(deferred, struct ipc_channel, flush));
 }
 
+/* From the loop and not from where the credit came: a waiter may send, and what it sends may be a
+ * whole queue of its own. */
 static void on_wake(struct io_deferred *deferred)
 {
     struct ipc_channel *ch = CONTAINER_OF(deferred, struct ipc_channel, wake);
@@ -262,7 +266,8 @@ static void on_wake(struct io_deferred *deferred)
         destroy(ch);
 }
 
-/* `fd`: < 0 none; else the frame's own when all is well. */
+/* `fd`: < 0 none; else the frame's own when all is well. Nothing is sent here: a turn's frames go
+ * out together at its end. */
 static int queue_frame(struct ipc_channel *ch, const struct ipc_message *message, uint64_t token,
                        struct outgoing_fd fd)
 {
@@ -296,6 +301,7 @@ static int queue_with_credit(struct ipc_channel *ch, const struct ipc_message *m
 
 static const struct outgoing_fd no_fd = {.fd = -1};
 
+/* A copy, since it is sent at the end of the turn: the caller may close his own at once. */
 int ipc_notify_fd(struct ipc_channel *ch, const struct ipc_message *message, int fd)
 {
     assert(ipc_row(message->type)->carries_fd);
@@ -366,8 +372,9 @@ void ipc_call_cancel(struct ipc_call *call)
     call->channel = NULL;
 }
 
-/* A reply's room was reserved with its call, so it asks for no credit and can't be
- * refused for it. */
+/* A reply's room was reserved with its call, so it asks for no credit and can't be refused for it.
+ * On failure the answer is still owed; only a message that can't be encoded fails, or want of
+ * memory. */
 int ipc_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_message *message)
 {
     assert(ipc_row(message->type)->is_reply);
@@ -437,6 +444,8 @@ static int take_credit(struct ipc_channel *ch, const struct ipc_credit *credit)
 
 /* ---- input ---- */
 
+/* A cancelled call's reply ends its slot and is dropped. Either way there is room for another call:
+ * waiters are woken. */
 static int take_reply(struct ipc_channel *ch, const struct ipc_frame *frame,
                       const struct ipc_message *message)
 {
@@ -548,6 +557,8 @@ static int take_frames(struct ipc_channel *ch)
     return r;
 }
 
+/* What is too much is closed, and missed later: then a frame has no descriptor, which ends the
+ * channel. */
 static void collect_fds(struct ipc_channel *ch, struct msghdr *msg)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
@@ -612,6 +623,8 @@ static void on_readable(struct ipc_channel *ch)
         lose(ch, r);
 }
 
+/* `busy` keeps the channel's memory until the last handler has returned, though any of them may
+ * free it. */
 static void on_event(void *arg, int fd, unsigned events)
 {
     struct ipc_channel *ch = arg;

@@ -89,9 +89,10 @@ static inline bool ipc_call_is_pending(const struct ipc_call *call)
     return call->channel != NULL;
 }
 
-/* One-way. As ipc_call(). */
+/* One-way. Errors as of ipc_call(). The message is encoded at once: nothing of it is kept. */
 int ipc_notify(struct ipc_channel *channel, const struct ipc_message *message);
-/* The same with a descriptor, which is duplicated into the message. */
+/* The same with a descriptor, which is duplicated into the message; the caller's stays open. Or
+ * what dup(2) says. */
 int ipc_notify_fd(struct ipc_channel *channel, const struct ipc_message *message, int fd);
 
 /* Answers a call, exactly once; needs no credit. 0, -EINVAL or -ENOMEM; a reply on a lost channel
@@ -99,8 +100,10 @@ int ipc_notify_fd(struct ipc_channel *channel, const struct ipc_message *message
 int ipc_reply(struct ipc_channel *channel, uint64_t token, const struct ipc_message *message);
 
 /* In a handler: the bytes of this frame are confirmed later, by ipc_release(), with their class.
- * Returns their number. */
+ * Returns their number, which must be released some day: what is never released is lost to the
+ * window, until the channel ends. */
 size_t ipc_hold(const struct ipc_arrival *arrival);
+/* Of their class; nothing on a lost channel. */
 void ipc_release(struct ipc_channel *channel, enum ipc_class class_, size_t bytes);
 
 /* Called once when credit came back after -EAGAIN, in the order of asking; and when the channel is
@@ -109,8 +112,10 @@ struct ipc_waiter {
     struct list link;
     void (*fn)(struct ipc_waiter *waiter);
 };
-/* Does nothing when it waits already. */
+/* Does nothing when it waits already. The channel must live; cancel before the waiter's memory
+ * goes. */
 void ipc_wait(struct ipc_channel *channel, struct ipc_waiter *waiter);
+/* One that doesn't wait is fine. */
 void ipc_wait_cancel(struct ipc_waiter *waiter);
 
 /* Bytes queued and not yet in the socket (for status and for tests). */

@@ -22,6 +22,8 @@ static void *body_of(struct ipc_message *message)
     return &message->nothing;
 }
 
+/* Errors of the buffer are taken back with the frame: they are sticky, and would end all that
+ * follows. */
 int ipc_frame_encode(const struct ipc_message *message, uint64_t token, bool has_fd,
                      struct buffer *out)
 {

@@ -32,7 +32,8 @@
 #include <unistd.h>
 
 enum {
-    PARCELS_BYTES = 64 << 20,
+    PARCELS_BYTES =
+        64 << 20,         /* some ten thousand small messages: the last second of a busy server */
     TRIM_BYTES = 8 << 20, /* of parcels that lay too long */
     WORK_THREADS = 3,
     TICK_MS = 1000,
@@ -231,6 +232,8 @@ static struct spool_options options_of(const struct conf_queue *conf)
     return options;
 }
 
+/* Scheduled before the loop runs: everything that waits has its item before the first outcome can
+ * come. */
 int queue_open(struct queue *q, struct store *store)
 {
     struct spool_options options = options_of(q->conf);

@@ -192,6 +192,7 @@ static bool begin_walk(struct queue *q)
     return o->now != NULL;
 }
 
+/* Sorted behind the alarms, for the next walk's look-ups. */
 static void end_walk(struct queue *q)
 {
     struct overdue *o = q->overdue;

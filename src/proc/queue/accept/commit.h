@@ -1,8 +1,13 @@
 /*
  * One COMMIT of an smtpd, or a report of our own, on its way to the disk.
  *
- *   EXPANDING ──all answered──▶ WAITING ──room──▶ SEALING ──▶ answered, freed
+ *   EXPANDING ──all answered──▶ (the spool) ──▶ SEALING ──▶ answered, freed
+ *       │                        ▲   │  └── it refuses the message: answered, freed
+ *       │                   room │   │ no room
+ *       │                      WAITING
  *       └── an alias can't be expanded now: answered "deferred", freed
+ *
+ * Whose smtpd goes is freed, but in SEALING: the spool has its pointer then, and it ends by itself.
  *
  * WAITING: the spool has more pending than it takes. The frame's credit is kept back until the
  * answer, so a slow disk slows smtpd and its clients.

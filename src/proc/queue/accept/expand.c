@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+/* Of one message, all its aliases together: each is a row in memory and a line in reports. */
 enum { CHILDREN_MAX = ENVELOPE_RECIPIENTS_MAX };
 
 static size_t child_count(const struct parcel *p)
@@ -93,6 +94,9 @@ static void on_expanded(struct ipc_call *call, const struct ipc_message *reply)
     commit_expand(c);
 }
 
+/* One after the other: the answers' order numbers the children, and few messages have more than one
+ * alias. Without the directory the whole message is deferred: a part of it accepted would have to
+ * be sent twice. */
 void commit_expand(struct commit *c)
 {
     const struct envelope *e = &c->parcel->envelope;

@@ -24,6 +24,7 @@ static uint64_t number_of(const struct id *id)
            (counter & ((UINT64_C(1) << COUNTER_BITS) - 1));
 }
 
+/* Ends at an empty slot, of which there is always one. */
 static uint64_t *slot_of(const struct id_set *set, uint64_t number, uint64_t seed)
 {
     uint64_t at = XXH3_64bits_withSeed(&number, sizeof(number), seed);
@@ -63,7 +64,8 @@ static void clear(struct id_set *set)
     *set = (struct id_set){0};
 }
 
-/* The elder half is forgotten. */
+/* The elder half is forgotten. Whatever was as old as the greatest of them counts as used from then
+ * on. */
 static void rotate(struct id_watch *watch)
 {
     if (watch->before.greatest > watch->floor)

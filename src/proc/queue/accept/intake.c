@@ -39,6 +39,9 @@ static void count(struct queue *q, enum ipc_commit_result result)
         q->rejected++;
 }
 
+/* The reply and the credit go together: while the disk is slow the frame's bytes stay counted, and
+ * smtpd runs out of room to send more. A message that isn't whole in memory (a large body) isn't
+ * worth caching. */
 static void answer(struct commit *c, enum ipc_commit_result result, const char *text)
 {
     count(c->queue, result);
@@ -77,15 +80,17 @@ static bool has_addresses(const struct envelope *e)
 
 enum { ID_AGE_MAX_MS = 2 * 86400 * 1000 };
 
-/* The book keeps a message in the week of its id: one far from now would open a week of its own,
- * or fall into one that was deleted, and have no entry. */
+/* The book keeps a message in the week of its id: one far from now would open a week of its own, or
+ * fall into one that was deleted, and have no entry. Two days: longer than any session takes and
+ * any clock is usually wrong by. */
 static bool is_timely(const struct id *id)
 {
     int64_t age_ms = clock_wall_us() / 1000 - id_time_ms(id);
     return age_ms <= ID_AGE_MAX_MS && age_ms >= -(int64_t)ID_AGE_MAX_MS;
 }
 
-/* What smtpd may not say about a message; NULL when it is fine. */
+/* What smtpd may not say about a message; NULL when it is fine. Rejected for good: an honest smtpd
+ * says nothing of the kind, so trying again doesn't help. */
 static const char *objection(const struct queue *q, const struct parcel *p, uint64_t upload)
 {
     const struct envelope *e = &p->envelope;
@@ -161,6 +166,8 @@ static void refuse(struct queue *q, const struct ipc_arrival *arrival,
     reply(arrival->channel, arrival->token, result, text);
 }
 
+/* Checks that cost nothing come first. The id and the tickets are used up by hindrance() even if
+ * memory then fails: smtpd tries again with new ones. */
 void intake_commit(struct queue_peer *peer, const struct ipc_arrival *arrival)
 {
     struct queue *q = peer->queue;
@@ -229,6 +236,8 @@ static void wait_for_room(struct commit *c)
         list_append(&c->queue->waiting_room, &c->room_link);
 }
 
+/* What will fail again in the same way: the message is rejected, for else its client would come
+ * back with it for days. */
 static bool is_our_fault(int error)
 {
     return error == -EEXIST || error == -EMSGSIZE || error == -EINVAL;
@@ -247,6 +256,8 @@ static int append(struct commit *c)
 
     if (c->upload) {
         accept.upload = upload_complete(c->peer, c->upload);
+        /* A commit that overtook its chunks, or announced another size: smtpd waits for the answer
+         * to its last chunk first, so that isn't an honest one. */
         if (!accept.upload || spool_upload_size(accept.upload) != p->envelope.size_bytes)
             return -EINVAL;
     }
@@ -268,6 +279,7 @@ static void reply_early(struct commit *c)
 }
 #endif
 
+/* Also called again from the waiting room. */
 static void proceed(struct commit *c)
 {
     struct queue *q = c->queue;
@@ -296,6 +308,8 @@ static void on_expanded(struct commit *c, bool done)
         answer(c, IPC_COMMIT_DEFERRED, "an alias can't be expanded now");
 }
 
+/* In their order, from a list of this moment: one that finds no room waits anew, behind the others
+ * that do. */
 void intake_resume(struct queue *q)
 {
     struct list now, *link;

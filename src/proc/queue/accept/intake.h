@@ -3,6 +3,7 @@
 
 #include "proc/queue/accept/peer.h"
 
+/* A COMMIT came: it is answered by IPC_COMMITTED, at once or when it is sealed. */
 void intake_commit(struct queue_peer *peer, const struct ipc_arrival *arrival);
 /* There may be room again in the spool. */
 void intake_resume(struct queue *q);

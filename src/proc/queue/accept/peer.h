@@ -8,7 +8,7 @@
 #include "proc/queue/core/queue.h"
 
 enum {
-    PEER_UPLOADS_MAX = 2000,               /* at the same time */
+    PEER_UPLOADS_MAX = 2000,               /* at the same time: a session has one at most */
     PEER_EVENTS_PER_SECOND = 2000,         /* kept for the book one by one */
     PEER_EVENT_BYTES_PER_SECOND = 2 << 20, /* a refusal has a few hundred; it may have 32 KiB */
 };

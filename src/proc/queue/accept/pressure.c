@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include <stdio.h>
 
+/* What waits is counted by the scheduler, held ones too: each takes memory until somebody acts. */
 static const char *reason(const struct queue *q)
 {
     const char *why = NULL;

@@ -10,4 +10,5 @@ struct pressure {
 
 /* Looks whether new mail must be deferred, and tells every smtpd when that changes. */
 void pressure_update(struct queue *q);
+/* Tells one: it has just come. */
 void pressure_tell(struct queue *q, struct queue_peer *peer);

@@ -9,6 +9,7 @@ struct events {
     int64_t first_us;  /* of these */
 };
 
+/* Kept for the book when it may say this and comes not too fast; else counted. */
 void events_take(struct queue_peer *peer, const struct ipc_arrival *arrival);
 /* Once a second: books how many were dropped. */
 void events_tick(struct queue *q);

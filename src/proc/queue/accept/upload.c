@@ -27,6 +27,7 @@ struct chunk {
     char *copy;        /* while it waits */
 };
 
+/* The latest used moves to the front: chunks of one come in runs. */
 static struct upload *find(struct queue_peer *peer, uint64_t number)
 {
     LIST_EACH(&peer->uploads, link)
@@ -80,7 +81,8 @@ static void on_written(void *arg, int error)
 }
 
 /* Gives waiting chunks to the spool as far as it takes them. Each may be answered (and freed)
- * before spool_upload_append() returns. */
+ * before spool_upload_append() returns. So each is in `given` before the call, where upload_free()
+ * finds it. */
 static void give(struct upload *u)
 {
     struct list *link;
@@ -151,6 +153,9 @@ static void keep(struct chunk *chunk)
     chunk->bytes.data = chunk->copy;
 }
 
+/* The first chunk makes the upload; the numbers are smtpd's own, and mean nothing to other peers.
+ * What is over the size limit is remembered as the upload's error, so that the rest of it isn't
+ * even given to the spool. */
 void upload_chunk(struct queue_peer *peer, const struct ipc_arrival *arrival)
 {
     const struct ipc_upload_chunk *m = &arrival->message->upload_chunk;
@@ -205,6 +210,7 @@ void upload_abort(struct queue_peer *peer, const struct ipc_arrival *arrival)
     upload_free(u);
 }
 
+/* With chunks that wait the body isn't whole, whatever the commit says. */
 struct spool_upload *upload_complete(struct queue_peer *peer, uint64_t number)
 {
     struct upload *u = find(peer, number);

@@ -43,6 +43,7 @@ void carrier_init(struct carrier *c, struct queue *q, unsigned lane,
     numbers_init(&c->numbered);
 }
 
+/* While jobs wait for credit no other may overtake them: it would only wait behind them. */
 bool carrier_is_open(const struct carrier *c)
 {
     return c->channel && c->job_count < c->jobs_max && list_is_empty(&c->blocked);
@@ -70,6 +71,7 @@ void carrier_wait(struct carrier *c)
         ipc_wait(c->channel, &c->credit);
 }
 
+/* From a list of this moment: losing a job schedules its recipients, and may start others. */
 static void lose_all(struct carrier *c)
 {
     struct list now, *link;
@@ -95,6 +97,7 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
     ipc_channel_free(channel);
 }
 
+/* The new channel is made first: if that fails, the old one stays. */
 int carrier_connect(struct carrier *c, int fd)
 {
     const struct ipc_role *role = carrier_is_mailbox(c) ? &mailbox_role : &smtp_role;

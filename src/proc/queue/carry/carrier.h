@@ -42,6 +42,7 @@ struct carrier {
  */
 enum { CARRIER_INLINE_MAX = IPC_BODY_WINDOW / 2 };
 
+/* Without a channel: its jobs wait in the scheduler until carrier_connect(). */
 void carrier_init(struct carrier *carrier, struct queue *q, unsigned lane,
                   const struct carrier_user *user);
 /* A channel to it, new or anew; owns `fd` unless it fails. 0 or -errno. */

@@ -11,6 +11,7 @@
 #include "proc/queue/carry/outcome.h"
 #include "proc/queue/core/kick.h"
 #include "proc/queue/returns/wish.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +41,27 @@ static void job_free(struct job *job)
     dispatch_kick(q);
 }
 
+/* The picture in job.h. LOADING after OFFERED ends in RUNNING: the carrier has the job already. */
+static bool may_follow(enum job_state from, enum job_state to)
+{
+    switch (to) {
+    case JOB_NEW:
+        return false;
+    case JOB_LOADING:
+        return from != JOB_LOADING;
+    case JOB_BLOCKED:
+    case JOB_OFFERED:
+        return from == JOB_NEW || from == JOB_BLOCKED || from == JOB_LOADING;
+    case JOB_RUNNING:
+        return true;
+    }
+    return false;
+}
+
+/* The one place where the state changes, and with it the list in which the carrier finds it. */
 static void move_to(struct job *job, struct list *list, enum job_state state)
 {
+    assert(may_follow(job->state, state));
     list_remove(&job->link);
     list_append(list, &job->link);
     job->state = state;
@@ -198,11 +218,14 @@ static uint32_t first_bytes(const struct job *job, const struct parcel *parcel)
     return (uint32_t)(parcel ? parcel->body.size : next_piece(job).size);
 }
 
+/* Only with a next hop: the mailbox process always takes what it is given. */
 static bool must_offer(const struct job *job, uint32_t bytes)
 {
     return job->next_hop.size && bytes && job->carrier->inline_bytes + bytes > CARRIER_INLINE_MAX;
 }
 
+/* The small body went with the job, so what was read of it isn't needed any more; of a large one
+ * the first chunk follows at once. */
 static void is_sent(struct job *job, uint32_t bytes)
 {
     job->inline_bytes = bytes;
@@ -214,6 +237,7 @@ static void is_sent(struct job *job, uint32_t bytes)
         job_unload(&job->disk, job->queue);
 }
 
+/* Without the channel the job is lost before it went: booked as not tried. */
 static void send_whole(struct job *job, const struct parcel *parcel)
 {
     struct carrier *c = job->carrier;
@@ -289,6 +313,8 @@ static void give_body(struct job *job)
     }
 }
 
+/* Items and next hop lie behind the job, in one piece of memory: there may be thousands, and they
+ * end together. */
 int job_start(struct queue *q, const struct route *route, const struct job_item *items,
               uint32_t count)
 {
@@ -312,6 +338,7 @@ int job_start(struct queue *q, const struct route *route, const struct job_item 
     return 0;
 }
 
+/* RUNNING: the job itself went, a piece of its body didn't. */
 static void on_retry(struct list *link)
 {
     struct job *job = CONTAINER_OF(link, struct job, link);
@@ -322,6 +349,7 @@ static void on_retry(struct list *link)
         begin(job);
 }
 
+/* Before RUNNING no body can have reached anybody: "uncertain" would be a lie. */
 static void tell_outcome(struct job *job, const struct ipc_job_result *result)
 {
     outcome_take(job->queue, job->carrier, job->items, job->count, result,
@@ -376,6 +404,7 @@ static void on_wanted(struct carrier *carrier, uint64_t number)
 
 const struct carrier_user job_user = {.retry = on_retry, .lose = on_lose, .wanted = on_wanted};
 
+/* May come before all of the body was sent: the station has refused it half way. */
 static void on_result(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct job *job = CONTAINER_OF(call, struct job, call);

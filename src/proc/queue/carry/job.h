@@ -1,13 +1,18 @@
 /*
  * A job: one message on its way to a carrier, for one or several of its recipients.
  *
- *   (new) ──bytes in memory──▶ RUNNING ──result──▶ booked, freed
- *     │                          ▲ │
- *     ├──not in memory──▶ LOADING┘ └── channel lost: booked as uncertain, scheduled again
- *     ├──no credit──▶ BLOCKED ──▶ (new)
- *     └──much is under way──▶ OFFERED ──wanted──▶ RUNNING, or LOADING first
+ *   NEW, BLOCKED ──bytes in memory──▶ send ──▶ RUNNING ──result──▶ booked, freed
+ *        │                             ▲  │
+ *        └─not in memory──▶ LOADING ───┘  ├──no credit──▶ BLOCKED
+ *                                         └──much is under way──▶ OFFERED
+ *
+ *   OFFERED ──wanted──▶ RUNNING; LOADING and then RUNNING when the body isn't in memory
  *
  * An OFFERED job has gone without its body (carrier.h): nothing can have been delivered.
+ * BLOCKED waits in the carrier's order for credit, and then begins anew; so does RUNNING when only
+ * the next piece of the body found none, and then goes on with that.
+ * A carrier that has the job may answer in any state. When its channel is lost, RUNNING is booked
+ * as uncertain, all else as not tried, and the recipients are scheduled again.
  * While RUNNING the body of a large message is streamed: a chunk is read on a thread and sent, and
  * the next one read while the carrier takes it.
  */
@@ -26,8 +31,8 @@ struct job {
     struct carrier *carrier;
     struct span next_hop;          /* kept behind the items */
     struct spool_message *message; /* stays: its recipients have no outcome yet */
-    enum job_state state;
-    bool over; /* booked; only waits for the thread */
+    enum job_state state;          /* job.c: move_to() */
+    bool over;                     /* booked; only waits for the thread */
     struct ipc_call call;
     uint64_t number;
     uint32_t inline_bytes; /* of the body, gone with the job */

@@ -28,6 +28,7 @@ static int read_chunk(struct job_load *l)
     return read_all(l, l->stored->header_bytes + l->body_at, l->chunk, l->chunk_size);
 }
 
+/* On a thread. HEADER_MAX: our own fields, of which smtpd writes one; more is damage. */
 static int load(struct job_load *l)
 {
     int r = spool_reader_load(l->reader, &l->stored);

@@ -124,6 +124,7 @@ static void take_delivered(struct queue *q, struct outcomes *o, const struct job
     schedule_close(item->recipient);
 }
 
+/* Not booked here: the recipient waits, held, until its sender was told (return.h). */
 static void take_failed(struct queue *q, struct outcomes *o, const struct job_item *item,
                         const struct ipc_job_outcome *from)
 {
@@ -167,7 +168,7 @@ static void take_lost(struct queue *q, struct outcomes *o, const struct job_item
                                                io_loop_now_ms(q->loop), &due_ms);
     if (sent) {
         struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_UNCERTAIN);
-        s->attempts = item->recipient->attempts;
+        s->attempts = item->recipient->attempts; /* perhaps none was made */
         s->detail = comes_from_mailbox(o)
                         ? SPAN("the mailbox process went away before it said what it had done")
                         : SPAN("the smtp process went away before it said what it had done");
@@ -191,11 +192,10 @@ static const struct ipc_job_outcome *find(const struct ipc_job_result *result, u
     return NULL;
 }
 
-/*
- * Nobody knows what was under way at a crash. It was among what was due and not held, and that is
+/* Nobody knows what was under way at a crash. It was among what was due and not held, and that is
  * said of each of these once, when the next attempt has told what came of it: also of those whose
  * turn had not come. Writing down the begin of each attempt would cost more than this is worth.
- */
+ * Rule 4's doubt: a spool that ended well has none. */
 static bool was_due_at_crash(const struct queue *q, struct spool_recipient *r)
 {
     return q->crash_us && spool_recipient_message(r)->accepted_us < q->crash_us &&
@@ -231,6 +231,8 @@ static void take_one(struct queue *q, struct outcomes *o, const struct job_item 
         take_open(q, o, item, from);
 }
 
+/* One settlement for all of them: one record, and its recipients' fates are sealed together. The
+ * site is learnt first, so that trouble counts for the hosts that had it. */
 void outcome_take(struct queue *q, const struct carrier *carrier, const struct job_item *items,
                   uint32_t count, const struct ipc_job_result *result, bool sent)
 {
@@ -297,7 +299,7 @@ void outcome_expired(struct queue *q)
         o.count = 0;
         struct spool_status *s = add(&o, r, SPOOL_OUTCOME_EXPIRED);
         s->attempts = r->attempts;
-        s->status = SPAN("4.4.7");
+        s->status = SPAN("4.4.7"); /* RFC 3463 3.5: delivery time expired */
         s->reply = e.why;
         settle(q, spool_recipient_message(r), o.statuses, o.count);
         return_to_sender(q, r, s);

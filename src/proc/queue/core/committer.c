@@ -4,7 +4,8 @@
 #include <errno.h>
 
 enum {
-    QUICK_US = 500,
+    QUICK_US =
+        500, /* a disk with a cache of its own that survives a power cut; others take longer */
     QUICK_GROUPS = 32, /* in a row: a disk that stalls now and then seldom stalls the loop */
 };
 
@@ -17,6 +18,8 @@ static void write_group(struct io_job *job)
     c->took_us = clock_monotonic_us() - before_us;
 }
 
+/* On the loop, whoever wrote. through() before the kick: what waits for room appends first, and
+ * goes with the next group. */
 static void group_written(struct io_job *job)
 {
     struct committer *c = CONTAINER_OF(job, struct committer, write);
@@ -46,7 +49,8 @@ static void task_done(struct io_job *job)
     committer_kick(c);
 }
 
-/* Each takes a message that came in: so the loop gets to its descriptors in between. */
+/* Each takes a message that came in: so the loop gets to its descriptors in between. Idle, since a
+ * task on a thread means that the disk is busy with more than this. */
 static bool may_write_here(const struct committer *c)
 {
     return c->messages == 1 && c->quick_groups >= QUICK_GROUPS && committer_is_idle(c);
@@ -89,6 +93,7 @@ static void set_timer(struct committer *c, int64_t now_us)
         io_timer_set(c->timer, next_us > now_us ? (next_us - now_us) / 1000 + 1 : 0);
 }
 
+/* Once a turn, at its end: all that this turn's frames brought goes in one group. */
 static void on_kick(struct io_deferred *deferred)
 {
     struct committer *c = CONTAINER_OF(deferred, struct committer, kick);
@@ -109,6 +114,7 @@ void committer_kick(struct committer *c)
     io_defer(c->loop, &c->kick);
 }
 
+/* Of what is in flight only; what is pending the spool's counts tell. */
 bool committer_is_idle(const struct committer *c)
 {
     if (c->group)

@@ -42,8 +42,9 @@ struct committer {
 /* 0 or -errno. The caller sets spool and pools before the first kick. */
 int committer_init(struct committer *c, struct io_loop *loop,
                    void (*through)(struct committer *committer, bool sealed));
+/* The pools must be gone: nothing is in flight. */
 void committer_done(struct committer *c);
 /* Something was appended or finished: look at the end of this turn for what to write. */
 void committer_kick(struct committer *c);
-/* Nothing is in flight and nothing is pending. */
+/* No group and no task is in flight. */
 bool committer_is_idle(const struct committer *c);

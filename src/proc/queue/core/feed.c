@@ -14,6 +14,8 @@ static struct ipc_position to_wire(struct spool_position p)
     return (struct ipc_position){p.segment, p.offset};
 }
 
+/* Without credit (the book is slow) the position waits for the timer; a later one takes its place.
+ */
 static void send_position(struct queue *q)
 {
     struct feed *f = q->feed;
@@ -88,6 +90,8 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 static const struct ipc_handler handlers[] = {{IPC_FOLDED, on_folded}};
 static const struct ipc_role book_role = {"book", handlers, ARRAY_SIZE(handlers), on_lost, false};
 
+/* A new book may have lost what the last one had told: it is told the position again, and tells
+ * anew what it has folded. */
 int feed_book(struct queue *q, int fd)
 {
     struct ipc_channel *old = q->feed->book;

@@ -49,6 +49,7 @@ struct parcel *parcel_find(const struct parcels *parcels, const struct id *id)
     return handle ? slab_at(&parcels->slab, handle) : NULL;
 }
 
+/* One arena for all of it, so that forgetting a parcel is one free. */
 static int fill(struct parcel *p, struct span envelope, struct span header, struct span body)
 {
     struct span wire = arena_copy(&p->arena, envelope);
@@ -70,6 +71,7 @@ int parcel_new(struct parcels *parcels, struct span envelope, struct span header
     struct parcel *p = slab_at(&parcels->slab, handle);
     p->handle = handle;
     int r = fill(p, envelope, header, body);
+    /* An id that is in memory was used just now; that it was used long ago the spool says. */
     if (r == 0 && parcel_find(parcels, &p->envelope.id))
         r = -EEXIST;
     if (r == 0)

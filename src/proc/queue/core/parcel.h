@@ -43,14 +43,16 @@ void parcels_done(struct parcels *parcels);
  * id. */
 int parcel_new(struct parcels *parcels, struct span envelope, struct span header, struct span body,
                struct parcel **out);
+/* Cached or not. NULL is fine. */
 void parcel_free(struct parcels *parcels, struct parcel *parcel);
-/* NULL when it isn't in memory (any more). */
+/* NULL when it isn't in memory (any more). Borrowed until anything is cached or freed. */
 struct parcel *parcel_find(const struct parcels *parcels, const struct id *id);
-/* Its commit is over: it stays as long as there is room. */
+/* Its commit is over: it stays as long as there is room. That may be no longer than this call. */
 void parcel_cache(struct parcels *parcels, struct parcel *parcel);
 
 /* A second has gone: what lies here for long waits for a later attempt. Returns the bytes freed. */
 size_t parcels_age(struct parcels *parcels);
 
-/* The recipient of this index (children behind the envelope's own), or NULL. */
+/* The recipient of this index (children behind the envelope's own), or NULL. Lives as long as the
+ * parcel. */
 const struct envelope_recipient *parcel_recipient(const struct parcel *parcel, uint32_t index);

@@ -13,6 +13,8 @@ int queue_random(struct queue_random *random, void *out, size_t size)
     }
     random->left -= size;
     memcpy(out, random->bytes + random->left, size);
+    /* What was given out isn't left behind for whoever reads our memory: keys of the book's chain.
+     */
     explicit_bzero(random->bytes + random->left, size);
     return 0;
 }

@@ -34,6 +34,7 @@ static bool is_local(const struct conf_queue *conf, struct span domain)
            bsearch(&domain, conf->domains, conf->domain_count, sizeof(*conf->domains), by_name);
 }
 
+/* By exact name; the configuration has put routes in order. */
 static const struct conf_queue_route *lookup(const struct conf_queue *conf, struct span pattern)
 {
     if (conf->route_count == 0)
@@ -118,6 +119,7 @@ void route_find(const struct conf_queue *conf, struct span domain, struct route 
     }
 }
 
+/* The size goes in, so that "ab", "c" isn't "a", "bc". */
 static uint64_t chain(uint64_t hash, struct span text)
 {
     return XXH3_64bits_withSeed(text.data, text.size, hash + text.size);

@@ -9,6 +9,7 @@
 #include "proc/queue/core/route.h"
 #include <errno.h>
 
+/* No handle: a slab would have to have four thousand million elements. */
 static const uint32_t CLOSED = UINT32_MAX;
 
 uint32_t schedule_item(const struct spool_recipient *recipient)
@@ -21,6 +22,7 @@ void schedule_close(struct spool_recipient *recipient)
     recipient->owner = CLOSED;
 }
 
+/* For records only, which outlive the monotonic clock. */
 int64_t schedule_wall_us(const struct queue *q, int64_t monotonic_ms)
 {
     return clock_wall_us() + (monotonic_ms - io_loop_now_ms(q->loop)) * 1000;
@@ -36,6 +38,7 @@ struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed
         .seed = seed,
     };
 
+    /* Only strangers' sites hold up a lane by their silence: shares are for smtp. */
     for (unsigned lane = 0; lane < SCHED_LANES; lane++)
         config.shares[lane] = (struct sched_share){UINT32_MAX, UINT32_MAX};
     /* The machine's own disk. Four full batches: more would only be more duplicates. */
@@ -94,7 +97,8 @@ void schedule_added(struct queue *q, struct spool_message *message)
 }
 
 /* The spool itself holds the recipients of a damaged message (rule 8). A closed one that still has
- * its item was removed by an administrator. */
+ * its item was removed by an administrator. So the scheduler follows the disk, not the other way
+ * round: an act counts when it is sealed. */
 void schedule_changed(void *arg, struct spool_recipient *recipient)
 {
     struct queue *q = arg;
@@ -108,6 +112,7 @@ void schedule_changed(void *arg, struct spool_recipient *recipient)
     }
 }
 
+/* All recipients have their fates; an item may be left of one that an administrator removed. */
 void schedule_gone(void *arg, struct spool_message *message)
 {
     struct queue *q = arg;
@@ -156,6 +161,7 @@ static bool goes_elsewhere(const struct queue *q, const struct spool_recipient *
            (e.lane != lane_of(&route) || !span_equal(e.destination, route.destination));
 }
 
+/* A new item rather than a changed one: destination, lane and deadline are all the new way's. */
 int schedule_again(struct queue *q, struct spool_recipient *recipient)
 {
     uint32_t item = schedule_item(recipient);

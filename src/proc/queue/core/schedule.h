@@ -19,5 +19,7 @@ int schedule_again(struct queue *q, struct spool_recipient *recipient);
 uint32_t schedule_item(const struct spool_recipient *recipient);
 /* It has its outcome, which is on its way to the disk: never schedule it again. */
 void schedule_close(struct spool_recipient *recipient);
+/* The wall-clock time of a monotonic one, as the clocks stand now. */
 int64_t schedule_wall_us(const struct queue *q, int64_t monotonic_ms);
+/* What the configuration means for the scheduler. `seed`: see struct sched_config. */
 struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed);

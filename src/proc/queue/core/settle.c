@@ -38,6 +38,8 @@ static void on_sealed(void *arg, int error)
         settlement_free(s);
 }
 
+/* The spool copies, but the settlement stays until the seal: a group that fails gives the outcome
+ * back. */
 static int give(struct settlement *s)
 {
     struct queue *q = s->queue;
@@ -109,6 +111,7 @@ static void give_or_keep(struct settlement *s)
     struct queue *q = s->queue;
     int r = give(s);
 
+    /* Giving these again would be refused for ever. */
     if (r == -EALREADY || r == -EINVAL) {
         log_error("an outcome was refused by the spool: %s", strerror(-r));
         settlement_free(s);
@@ -128,6 +131,7 @@ void settle(struct queue *q, struct spool_message *message, const struct spool_s
         forget(q, message, statuses, count);
 }
 
+/* From a list of this moment: what is refused again waits for the next time. */
 void settle_resume(struct queue *q)
 {
     struct list now, *link;

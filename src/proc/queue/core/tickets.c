@@ -26,6 +26,7 @@ void tickets_done(struct tickets *t)
     ticket_gate_done(&t->before);
 }
 
+/* -EBADMSG: not by this key. A ticket that this key knows as used isn't tried on the other one. */
 static int take(struct tickets *t, const struct ticket_facts *facts, struct span ticket)
 {
     int r = ticket_take(&t->now, facts, ticket);
@@ -43,6 +44,8 @@ static bool refuse(struct tickets *t)
     return false;
 }
 
+/* One bad ticket refuses the message, and the good ones before it are used up: smtpd asks for all
+ * of them again. */
 bool tickets_take(struct tickets *t, const struct envelope *e, struct span wire)
 {
     if (wire.size != e->recipient_count * TICKET_BYTES)

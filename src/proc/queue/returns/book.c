@@ -35,6 +35,8 @@ bool undelivered_still_waits(struct undelivered *u)
 
 /* ---- failed: closed as returned, or by a rule ---- */
 
+/* The item leaves the scheduler before the seal: what is closing must not be attempted again. If
+ * the disk refuses, settle.c gives the outcome again until it is taken. */
 static void close_all(struct undelivered *u, enum spool_outcome outcome, const char *detail)
 {
     struct queue *q = u->queue;
@@ -165,6 +167,8 @@ static size_t put_unwanted_last(struct undelivered *u)
     return u->count - wanted;
 }
 
+/* RFC 3461 section 4.1: NOTIFY=NEVER, or without FAILURE or DELAY, is the sender's own wish; the
+ * recipient still gets its fate, with the reason why nobody was told. */
 bool undelivered_drop_unwanted(struct undelivered *u)
 {
     size_t unwanted = undelivered_is_receipt(u) ? 0 : put_unwanted_last(u);

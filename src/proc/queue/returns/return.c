@@ -57,6 +57,8 @@ static bool is_damaged(const struct undelivered *u)
     return message && message->flags & SPOOL_MESSAGE_DAMAGED;
 }
 
+/* The recipients are looked at again at each step: an administrator may release or remove them
+ * meanwhile, and then nobody may be told that they failed. */
 static void start(struct undelivered *u)
 {
     bool receipt = undelivered_is_receipt(u);

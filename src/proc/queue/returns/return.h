@@ -10,6 +10,10 @@
  *      │ the message
  *      └────────── RESTING ◀── any step failed for now
  *
+ * A sender elsewhere isn't looked for: WRITING follows LOADING. FINDING follows itself when the
+ * postmaster is told instead. Whoever nobody waits for any more, or nobody can be told of, is
+ * freed.
+ *
  * Nothing of this is on disk before the report is: after a restart the recipient is attempted again
  * and fails again; until then it is shown as held. The same is true of a notice of delay. A receipt
  * is made after its recipient was closed, so one that was under way at a crash is lost.

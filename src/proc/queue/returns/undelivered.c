@@ -1,6 +1,7 @@
 #include "proc/queue/returns/undelivered.h"
 
 #include "proc/queue/core/kick.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -18,11 +19,33 @@ static void leave_busy(struct undelivered *u)
     io_defer(u->queue->loop, &u->queue->returns->kick);
 }
 
+/* The picture in return.h. FINDING follows itself: after the sender the postmaster is looked for.
+ */
+static bool may_follow(enum undelivered_state from, enum undelivered_state to)
+{
+    static const bool table[UNDELIVERED_STATE_COUNT][UNDELIVERED_STATE_COUNT] = {
+        [UNDELIVERED_GATHERING] = {[UNDELIVERED_GATHERING] = true, /* new */
+                                   [UNDELIVERED_LOADING] = true,
+                                   [UNDELIVERED_RESTING] = true},
+        [UNDELIVERED_LOADING] = {[UNDELIVERED_FINDING] = true,
+                                 [UNDELIVERED_WRITING] = true,
+                                 [UNDELIVERED_RESTING] = true},
+        [UNDELIVERED_FINDING] = {[UNDELIVERED_FINDING] = true,
+                                 [UNDELIVERED_WRITING] = true,
+                                 [UNDELIVERED_RESTING] = true},
+        [UNDELIVERED_WRITING] = {[UNDELIVERED_KEEPING] = true, [UNDELIVERED_RESTING] = true},
+        [UNDELIVERED_KEEPING] = {[UNDELIVERED_RESTING] = true},
+        [UNDELIVERED_RESTING] = {[UNDELIVERED_GATHERING] = true},
+    };
+    return table[from][to];
+}
+
 /* The one place where the state changes. */
 void undelivered_set_state(struct undelivered *u, enum undelivered_state state)
 {
     struct returns *returns = u->queue->returns;
 
+    assert(may_follow(u->state, state));
     returns->busy += is_busy(state);
     leave_busy(u);
     list_remove(&u->link);

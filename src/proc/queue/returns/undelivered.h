@@ -9,6 +9,7 @@
 #include "proc/queue/returns/returns.h"
 #include "proc/queue/returns/wish.h"
 
+/* The picture is in return.h. All but GATHERING and RESTING are busy: RETURNS_BUSY_MAX of them. */
 enum undelivered_state {
     UNDELIVERED_GATHERING,
     UNDELIVERED_LOADING,
@@ -16,6 +17,7 @@ enum undelivered_state {
     UNDELIVERED_WRITING,
     UNDELIVERED_KEEPING,
     UNDELIVERED_RESTING,
+    UNDELIVERED_STATE_COUNT,
 };
 
 struct undelivered {
@@ -59,9 +61,11 @@ static inline struct wish_source undelivered_source(const struct undelivered *u)
                                 u->stored->expansion_count};
 }
 
+/* GATHERING, without recipients. NULL: no memory. */
 struct undelivered *undelivered_new(struct queue *q, const struct id *id, enum report_kind kind);
 /* One more recipient; the texts are copied. 0 or -ENOMEM. */
 int undelivered_add(struct undelivered *u, const struct spool_status *cause);
+/* In any state but LOADING, when a thread has it. */
 void undelivered_free(struct undelivered *u);
 void undelivered_set_state(struct undelivered *u, enum undelivered_state state);
 /* It is tried again in a second. */

@@ -23,5 +23,6 @@ struct envelope_wish wish_find(const struct wish_source *source, uint32_t recipi
 struct span wish_original(const struct envelope_wish *wish,
                           const struct envelope_recipient *recipient, struct arena *arena);
 
-/* May the sender have receipts of ours? */
+/* May the sender have receipts of ours? As the configuration says: all, none, or only senders of
+ * our own domains and users. */
 bool wish_may_have_receipts(const struct conf_queue *conf, const struct envelope *envelope);

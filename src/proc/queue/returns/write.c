@@ -40,7 +40,8 @@ static void on_kept(void *arg, enum ipc_commit_result result)
         undelivered_rest(u);
 }
 
-/* RFC 3461 section 6.1: the null sender, and nobody is to be told of the report itself. */
+/* RFC 3461 section 6.1: the null sender, and nobody is to be told of the report itself. RFC 5321
+ * section 4.5.5: so a report that fails makes none of its own. */
 static int keep(struct undelivered *u, const struct ipc_reported *made)
 {
     struct envelope_wish wish = {.notify = ENVELOPE_NOTIFY_NEVER, .original = SPAN("")};
