@@ -80,6 +80,7 @@ void dns_mx_free(struct dns_mx *mx)
     free(mx);
 }
 
+/* Marked as asked before it is given out: the answer may come within the caller's asking. */
 bool dns_mx_question(struct dns_mx *mx, struct dns_question *out)
 {
     unsigned number = mx->next_question;

@@ -38,7 +38,10 @@ enum dns_verdict {
     DNS_PERMANENT,
 };
 
-/* What became of a host. */
+/* What became of a host: ASKED becomes one of the others and never comes back. By its name a host
+ * is SELF from the beginning, by an address when that comes; then all that aren't better are
+ * BEHIND, whatever was found of them. GOOD, FAILED, MISSING and FORBIDDEN are told apart at the
+ * end. */
 enum dns_host_state {
     DNS_HOST_ASKED,
     DNS_HOST_GOOD,
@@ -75,17 +78,19 @@ int dns_mx_new(struct span domain, const struct dns_mx_rules *rules, struct dns_
 /* NULL is fine. */
 void dns_mx_free(struct dns_mx *mx);
 
-/* The next question that nobody has asked yet; false: none now. */
+/* The next question that nobody has asked yet, which is the caller's to ask now; false: none now.
+ */
 bool dns_mx_question(struct dns_mx *mx, struct dns_question *out);
 /* 0; -EINVAL when this question wasn't asked or has been answered. */
 int dns_mx_answer(struct dns_mx *mx, unsigned number, const struct dns_answer *answer);
 
 enum dns_verdict dns_mx_verdict(const struct dns_mx *mx);
-/* Enhanced status code of a failure (RFC 3463), "" when found. */
+/* Enhanced status code of a failure (RFC 3463), "" when found or pending. Static. */
 const char *dns_mx_status(const struct dns_mx *mx);
 /* Why it failed: one clause for people, without a dot at its end; "" when found. */
 struct span dns_mx_text(const struct dns_mx *mx);
-/* Hosts in the order in which they are tried; only those in state DNS_HOST_GOOD are. */
+/* Hosts in the order in which they are tried; only those in state DNS_HOST_GOOD are. Borrowed from
+ * the machine; none before the verdict. */
 const struct dns_host *dns_mx_hosts(const struct dns_mx *mx, size_t *out_count);
 /* Seconds for which the answers hold; 0 after a failure. */
 uint32_t dns_mx_ttl(const struct dns_mx *mx);

@@ -68,6 +68,7 @@ static void order_addresses(struct dns_mx *mx, size_t index)
     host->secure = lookup->secure[0] && lookup->secure[1];
 }
 
+/* With one family there the other's failure doesn't matter: the host can be reached. */
 static void settle_host(struct dns_mx *mx, size_t index)
 {
     const struct mx_lookup *lookup = &mx->lookups[index];
@@ -84,6 +85,8 @@ static void settle_host(struct dns_mx *mx, size_t index)
         host->state = lookup->forbidden ? DNS_HOST_FORBIDDEN : DNS_HOST_MISSING;
 }
 
+/* RFC 5321 section 5.1: from the best host that is us on, our own preference included, none may be
+ * tried. Called twice, since addresses show more of who is us than names do. */
 void mx_cut_behind_self(struct dns_mx *mx)
 {
     size_t first = 0;

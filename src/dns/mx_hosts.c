@@ -62,6 +62,7 @@ static struct dns_host *find_host(struct dns_mx *mx, const char *name)
 }
 
 /* A free place, or when there is none that of the worst host, if it is worse than `preference`. */
+/* So a domain with thousands of hosts costs what its best ones do. */
 static struct dns_host *make_place(struct dns_mx *mx, uint16_t preference)
 {
     struct dns_host *worst = &mx->hosts[0];
@@ -106,6 +107,8 @@ static void order_hosts(struct dns_mx *mx)
     qsort(mx->hosts, mx->host_count, sizeof(*mx->hosts), by_preference);
 }
 
+/* A record that can't be read is left out; if none can, that is a trouble of its servers that may
+ * pass. */
 void mx_take_records(struct dns_mx *mx, const struct dns_answer *answer)
 {
     struct dns_mx_record record;

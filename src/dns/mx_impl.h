@@ -6,6 +6,7 @@
 
 #include "dns/mx.h"
 
+/* The picture is in mx.h. */
 enum dns_mx_stage { MX_STAGE_MX, MX_STAGE_ADDRESSES, MX_STAGE_DONE };
 
 enum { MX_FAMILIES = 2, MX_QUESTIONS_MAX = 1 + MX_FAMILIES * DNS_HOSTS_MAX };
@@ -40,7 +41,8 @@ struct dns_mx {
     unsigned question_count, next_question, answered_count;
 };
 
-/* mx_end.c */
+/* mx_end.c: the one place that ends it. What is still unasked stays so; the text is the caller's.
+ */
 void mx_end(struct dns_mx *mx, enum dns_verdict verdict, const char *status);
 /* With printf's clause. Names in it are cut ("%.256s"), so that the text always fits. */
 void mx_finish(struct dns_mx *mx, enum dns_verdict verdict, const char *status, const char *format,

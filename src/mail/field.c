@@ -8,7 +8,7 @@ static size_t line_size(struct span s)
     return end < 0 ? s.size : (size_t)end + 1;
 }
 
-/* RFC 5322 3.6.8 ftext; blanks before the colon are the obsolete form (4.5.3). */
+/* RFC 5322 3.6.8 ftext; blanks before the colon are the obsolete form (4.5.8). */
 static size_t name_size(struct span line)
 {
     size_t size = 0;

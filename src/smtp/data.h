@@ -11,7 +11,10 @@
  *   LINE ──────────▶ LINE_START ─────▶ DOT ──────────▶ DOT_CR ─────▶ END
  *     ▲ other              │other       │other           │other
  *     └────────────────────┴────────────┴────────────────┘
- *   CR stands between LINE or LINE_START and LINE_START.
+ *   CR stands between LINE or LINE_START and LINE_START. smtp_data_finish() ends it in any state.
+ *
+ * "other" out of DOT and DOT_CR is what stood behind a dot that was doubled: the dot is dropped,
+ * and the byte counts as the first of its line. A bare LF leads to LINE, never to LINE_START.
  */
 #pragma once
 

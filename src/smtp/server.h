@@ -149,7 +149,8 @@ struct smtp_server_backend {
     void (*wake)(void *context);
 };
 
-/* Once a process, before its sandbox: OpenSSL looks up its algorithms. 0 or -ENOMEM. */
+/* Once a process, before its sandbox: OpenSSL looks up its algorithms, and may open files for that.
+ * 0 or -ENOMEM. */
 int smtp_server_prepare(void);
 
 /* Begins a session and asks about the client. NULL: no memory. */
@@ -169,6 +170,7 @@ void smtp_server_eof(struct smtp_server *server);
 
 /* Borrowed until the next call on the session. */
 struct span smtp_server_output(const struct smtp_server *server);
+/* `size` bytes from its beginning are with the kernel. */
 void smtp_server_sent(struct smtp_server *server, size_t size);
 
 /* Monotonic ms, INT64_MAX: none. */
@@ -177,7 +179,8 @@ int64_t smtp_server_deadline_ms(const struct smtp_server *server);
  * backend that thinks too long. */
 void smtp_server_expire(struct smtp_server *server);
 
-/* The backend can take pieces again, or (error < 0) the upload is lost. */
+/* The backend can take pieces again, or (error < 0) the upload is lost: the message is then refused
+ * with 451. Nothing when no body is under way. May call upload() and wake(). */
 void smtp_server_resume(struct smtp_server *server, int error);
 
 /* Ends the session with 421 as soon as no message is under way. */

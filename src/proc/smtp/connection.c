@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Of 64 KiB: a station that talks without end leaves the loop to the others. */
 enum { READS_A_TURN = 4 };
 
 void smtp_connection_wake(struct smtp_connection *c)
@@ -88,6 +89,8 @@ static bool give_body(struct smtp_connection *c)
     return c->user && c->user->give_body(c->user);
 }
 
+/* Body and output take turns until either stops: the session takes more of the body when what it
+ * had is written. The user is told last, for he may free the connection. */
 static void on_turn(struct io_deferred *turn)
 {
     struct smtp_connection *c = CONTAINER_OF(turn, struct smtp_connection, turn);
@@ -167,6 +170,8 @@ struct smtp_connection *smtp_connection_reuse(struct smtp_proc *proc,
     return NULL;
 }
 
+/* Kept for the next message that goes the same way, unless it has had its share: stations end long
+ * connections themselves, mostly in the middle of something. */
 void smtp_connection_release(struct smtp_connection *c)
 {
     struct smtp_proc *proc = c->proc;

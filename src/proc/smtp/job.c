@@ -2,11 +2,14 @@
  * A job's journey. The table of legal steps is in set_state(); every path ends in finish(), which
  * answers the queue.
  *
- *   RESOLVING ──▶ CONNECTING ◀──next host──┐
- *       ▲              │                   │
- *       │              ▼                   │
- *       │           GREETING ──▶ MAIL ─────┤──▶ OVER
- *       └── a reused connection that failed┘
+ *   RESOLVING ──▶ CONNECTING ──▶ GREETING ──▶ MAIL ──▶ OVER
+ *
+ *   RESOLVING      ──▶ GREETING     a connection that is idle is used again
+ *   GREETING, MAIL ──▶ CONNECTING   the next host
+ *   GREETING, MAIL ──▶ RESOLVING    the same, when the connection had been used before
+ *   MAIL           ──▶ GREETING     once more, for those that were too many at once
+ *
+ * OVER may follow any: there is no way, nobody answers, or the job is dropped.
  */
 #include "proc/smtp/job.h"
 
@@ -150,6 +153,8 @@ static bool give_body(struct smtp_connection_user *user)
     return job->state == SMTP_JOB_MAIL && smtp_body_give(&job->body, job->connection->client);
 }
 
+/* Only with the body's first piece at hand: what the message needs (8BITMIME, SMTPUTF8) shows in
+ * it, and a station isn't kept waiting in the middle. */
 static void begin_mail(struct smtp_job *job)
 {
     if (!smtp_body_first(&job->body, &job->mail.body)) {
@@ -162,7 +167,9 @@ static void begin_mail(struct smtp_job *job)
     smtp_connection_wake(job->connection);
 }
 
-/* What is open goes to the next host, if there is one and the message is still at hand. */
+/* What is open goes to the next host, if there is one and the message is still at hand. A reused
+ * connection says little of its host, so the way is looked for anew; an address that refused us on
+ * it (spent) is left out, one that had just been kept too long is tried again. */
 static void go_to_next_host(struct smtp_job *job)
 {
     struct smtp_connection *c = job->connection;
@@ -183,6 +190,8 @@ static void go_to_next_host(struct smtp_job *job)
         smtp_way_begin(&job->way, job->proc, job->next_hop, on_way);
 }
 
+/* A body that was streamed is gone, so there is no second host for it; when we end, the queue tries
+ * later. */
 static void mail_is_over(struct smtp_job *job)
 {
     struct smtp_connection *c = job->connection;
@@ -297,6 +306,8 @@ static struct smtp_job *new_job(struct smtp_proc *proc, const struct ipc_arrival
     return NULL;
 }
 
+/* A connection that is idle is taken before anybody is asked for the way: it is the same next hop,
+ * and all three handshakes are saved. */
 static void begin(struct smtp_job *job)
 {
     job->connection = smtp_connection_reuse(job->proc, &job->user, job->next_hop);
@@ -319,6 +330,7 @@ void smtp_job_new(struct smtp_proc *proc, const struct ipc_arrival *arrival)
         smtp_outcomes_refuse(proc, arrival);
         return;
     }
+    /* The word for whatever ends the job before a station had a part in it. */
     note_own_trouble(job, "4.3.2", "the smtp process is about to end");
     job->outcomes.given_up = proc->ending_ms != 0;
     if (job->outcomes.given_up)

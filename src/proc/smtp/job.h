@@ -8,6 +8,7 @@
 #include "proc/smtp/outcome.h"
 #include "proc/smtp/race.h"
 
+/* The picture is in job.c, above what asserts it. */
 enum smtp_job_state {
     SMTP_JOB_RESOLVING,
     SMTP_JOB_CONNECTING,
@@ -37,7 +38,8 @@ struct smtp_job {
     bool spent;
 };
 
-/* A job came: it lives until it has answered. */
+/* A job came: it lives until it has answered, perhaps before this returns. What it needs of the
+ * arrival is copied, or held with its credit. */
 void smtp_job_new(struct smtp_proc *proc, const struct ipc_arrival *arrival);
 /* Its next piece came. */
 void smtp_job_body(struct smtp_proc *proc, const struct ipc_arrival *arrival);

@@ -91,6 +91,9 @@ static void leave_trouble(struct smtp_outcomes *o)
     o->trouble_place = (struct smtp_place){0};
 }
 
+/* Whether the result concerns the destination: a host's trouble does, and a 4yz for the whole
+ * message before its body, which says "not now" to anybody. After the body it may be the message.
+ */
 void smtp_outcomes_take(struct smtp_outcomes *o, const struct smtp_connection *c)
 {
     struct span host = arena_copy(o->arena, span_from_cstr(c->host));
@@ -197,6 +200,7 @@ void smtp_outcomes_answer(struct smtp_outcomes *o, uint64_t token, uint64_t epoc
         .outcome_count = n,
         .mx_set = mx_set,
     };
+    /* Another queue knows nothing of this job: it has booked it as uncertain, or was never told. */
     if (!o->proc->queue || epoch != o->proc->epoch)
         return;
     int r = ipc_reply(o->proc->queue, token, &m);

@@ -25,6 +25,7 @@ static void free_attempts(struct smtp_race *race)
 
 /* ---- one attempt ---- */
 
+/* The race settles before the owner is told: he may free it. */
 static void connected(struct smtp_attempt *a)
 {
     struct smtp_race *race = a->race;
@@ -35,6 +36,7 @@ static void connected(struct smtp_attempt *a)
     smtp_walk_connected(&race->walk, a->target);
     free_attempts(race);
     walk_on(race); /* the losers are dropped */
+    /* Each turn writes all that it has: Nagle's algorithm would only hold back the last command. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     race->owner->connected(race, a->target, fd);
 }

@@ -20,7 +20,7 @@
 
 enum {
     SMTP_READ_BYTES = 65536,
-    SMTP_IDLE_MS = 5000,
+    SMTP_IDLE_MS = 5000,     /* a kept connection costs its station one of its places */
     SMTP_IDLE_MAX = 200,     /* connections that wait for work */
     SMTP_MESSAGES_MAX = 100, /* on one connection */
     SMTP_HOSTS_MAX = 32,     /* of one next hop */

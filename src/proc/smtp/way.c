@@ -84,6 +84,8 @@ static void take_mx_hosts(struct smtp_way *way)
 }
 
 /* All answers are there. */
+/* The owner is told from the loop's next turn: a way that is known at once would else end a job
+ * that has just begun. */
 static void conclude(struct smtp_way *way)
 {
     if (!way->failed && way->mx && dns_mx_verdict(way->mx) != DNS_FOUND) {
@@ -198,6 +200,7 @@ static void begin_mx(struct smtp_way *way, struct span domain)
         .own_address_count = proc->own_address_count,
     };
 
+    /* Only for the order of equal hosts (RFC 5321 section 5.1): the clock will do. */
     if (getrandom(&rules.seed, sizeof(rules.seed), 0) < 0)
         rules.seed = (uint64_t)proc->now_ms;
     int r = dns_mx_new(domain, &rules, &way->mx);
@@ -228,6 +231,7 @@ static void begin_host(struct smtp_way *way, struct span host, uint16_t port)
     begin_question(way, (struct question){.host = number, .port = port, .type = DNS_TYPE_A}, host);
 }
 
+/* In the order in which the administrator named them: that is their preference. */
 static void begin_hosts(struct smtp_way *way, struct span list)
 {
     while (list.size && !way->failed) {

@@ -22,6 +22,8 @@ struct smtp_way {
     struct buffer mx_set;
 };
 
+/* `next_hop`: as in struct ipc_job. Never fails: what is wrong is in `failed`, `status` and `text`
+ * when `done` is called. */
 void smtp_way_begin(struct smtp_way *way, struct smtp_proc *proc, struct span next_hop,
                     void (*done)(struct smtp_way *way));
 /* Cancels what is under way. Fine on zeroes. */

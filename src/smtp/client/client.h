@@ -106,6 +106,7 @@ void smtp_client_input(struct smtp_client *client, struct span in);
 /* The station closed the connection, or it broke. `why` is a sentence part: "it closed …". */
 void smtp_client_lost(struct smtp_client *client, const char *why);
 
+/* What is to be written; borrowed until the next call. Then how much of it was. */
 struct span smtp_client_output(const struct smtp_client *client);
 void smtp_client_sent(struct smtp_client *client, size_t size);
 
@@ -121,7 +122,8 @@ bool smtp_client_is_ready(const struct smtp_client *client);
 void smtp_client_begin(struct smtp_client *client, struct smtp_client_mail *mail);
 /* The body's next piece is wanted (the first is mail->body, which is given as any other). */
 bool smtp_client_wants_body(const struct smtp_client *client);
-/* The pieces together are mail->size_bytes long: with the last one the message is complete. */
+/* The pieces together are mail->size_bytes long: with the last one the message is complete. Copied;
+ * only when it is wanted. May end the session. */
 void smtp_client_body(struct smtp_client *client, struct span piece);
 /* Some of the body has been asked for: another session would need it from its beginning. */
 bool smtp_client_has_begun_body(const struct smtp_client *client);
@@ -134,7 +136,8 @@ bool smtp_client_is_over(const struct smtp_client *client);
  * before: a connection that was kept too long. The message deserves a new one. */
 bool smtp_client_was_stale(const struct smtp_client *client);
 
-/* Why it is over: a status and a text as in a recipient's. Empty when by our own wish. */
+/* Both borrowed from the session. Why it is over: a status and a text as in a recipient's. Empty
+ * when by our own wish. */
 struct span smtp_client_trouble(const struct smtp_client *client);
 const char *smtp_client_trouble_status(const struct smtp_client *client);
 /* How many messages it has carried or tried to. */

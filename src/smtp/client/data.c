@@ -16,6 +16,8 @@ static void send_nothing(struct smtp_client *c)
     smtp_client_state_set(c, SMTP_CLIENT_FINAL);
 }
 
+/* RFC 5321 section 4.3.2: only 354 says "go on"; another 3yz or a 2yz is no dialogue, and the
+ * message may not be sent into it. */
 void smtp_client_on_data(struct smtp_client *c)
 {
     if (c->heard.code == 354 && c->accepted == 0) {

@@ -24,6 +24,7 @@ void smtp_client_say_mail(struct smtp_client *c)
     c->mail_sent = true;
 }
 
+/* The replies to the rest of a pipelined envelope still come, and are counted but not looked at. */
 void smtp_client_on_mail(struct smtp_client *c)
 {
     if (!smtp_client_heard_yes(c)) {

@@ -180,6 +180,7 @@ static void fail_in_phase(struct smtp_client *c, const char *status, const char 
     fail(c, status, span_of(text, used));
 }
 
+/* Not a fault of the recipients: perhaps no mail server at all listens there. */
 static void bad_reply(struct smtp_client *c)
 {
     char text[256];
@@ -208,6 +209,7 @@ void smtp_client_input(struct smtp_client *c, struct span in)
         smtp_client_fail(c, "4.3.0", "out of memory");
 }
 
+/* After QUIT nobody waits for the answer: a station that closes at once has done what was asked. */
 void smtp_client_lost(struct smtp_client *c, const char *why)
 {
     if (c->state == SMTP_CLIENT_QUITTING)
@@ -221,6 +223,7 @@ struct span smtp_client_output(const struct smtp_client *c)
     return buffer_span(&c->out);
 }
 
+/* That it reads is progress as well: RFC 5321 section 4.5.3.2.5 times each block that is taken. */
 void smtp_client_sent(struct smtp_client *c, size_t size)
 {
     buffer_consume(&c->out, size);

@@ -10,6 +10,11 @@
  *      │                              └──verdict── FINAL ◀────the last piece──── BODY ◀─────────┘
  *      └──anything that is no dialogue, time, the end of the connection──▶ CLOSED ◀── QUITTING
  *
+ * OPENING ends in READY when DATA is refused; in FINAL, with an empty message, when no recipient
+ * was accepted behind a DATA that had been sent ahead (RFC 2920 section 3.1). BODY ends in READY
+ * when a chunk is refused. READY becomes QUITTING by smtp_client_quit(). READY is also what a
+ * message that can't go there ends in before anything was sent.
+ *
  * A place for STARTTLS is between HELLO and READY: what was learnt by the first EHLO is forgotten
  * there.
  *

@@ -63,6 +63,7 @@ void smtp_client_settle_all(struct smtp_client *c, enum smtp_result result)
     smtp_client_settle_all_as(c, result, status, smtp_heard_text(&c->heard));
 }
 
+/* RFC 5321 section 4.2.1: 5yz isn't to be repeated, 4yz is. */
 enum smtp_result smtp_client_result_of(const struct smtp_client *c)
 {
     return c->heard.code >= 500 ? SMTP_RESULT_NEVER : SMTP_RESULT_LATER;
@@ -140,6 +141,8 @@ static void check_addresses(struct smtp_client *c)
     }
 }
 
+/* RFC 1870 section 4 tells the limit: refused here, before a byte was sent, rather than by the
+ * station after all were. */
 static void check_size(struct smtp_client *c)
 {
     char text[160];
@@ -207,6 +210,7 @@ static bool has_pending(const struct smtp_client *c)
     return false;
 }
 
+/* What has an end already (from another host, or the transaction before) is left alone. */
 static void mark_open(struct smtp_client_mail *mail)
 {
     for (size_t i = 0; i < mail->recipient_count; i++) {
@@ -237,6 +241,8 @@ static void send_envelope(struct smtp_client *c)
         smtp_client_say_data(c);
 }
 
+/* What the station can't take ends in its result before anything is sent; only what is left makes a
+ * transaction. */
 void smtp_client_begin(struct smtp_client *c, struct smtp_client_mail *mail)
 {
     assert(c->state == SMTP_CLIENT_READY);
@@ -263,7 +269,8 @@ void smtp_client_begin(struct smtp_client *c, struct smtp_client_mail *mail)
     smtp_client_go_on(c);
 }
 
-/* All recipients have answered. */
+/* All recipients have answered. Without PIPELINING DATA is said only now; with BDAT there is no
+ * command between the envelope and the body. */
 static void envelope_is_over(struct smtp_client *c)
 {
     if (c->data_sent) {
@@ -280,6 +287,8 @@ static void envelope_is_over(struct smtp_client *c)
     }
 }
 
+/* With PIPELINING all was said by send_envelope() and this only waits; without it, one command
+ * after the other, each when the one before is answered (RFC 2920 section 3.1). */
 void smtp_client_go_on(struct smtp_client *c)
 {
     size_t ahead = c->data_sent ? 1 : 0; /* DATA, when it was sent with the rest */
@@ -298,6 +307,8 @@ void smtp_client_go_on(struct smtp_client *c)
 
 /* ---- the body ---- */
 
+/* A bounded number of chunks without their replies: a station that refused the first one isn't sent
+ * all the rest. */
 bool smtp_client_wants_body(const struct smtp_client *c)
 {
     size_t chunks_max = smtp_client_offers(c, SMTP_EXTENSION_PIPELINING) ? CHUNKS_MAX : 1;
@@ -345,6 +356,8 @@ static int encode_end(struct smtp_client *c, struct buffer *out)
     return r;
 }
 
+/* RFC 3030 section 2: the size is said first, so a chunk is complete before its command goes out.
+ */
 static void send_chunk(struct smtp_client *c, bool last)
 {
     if (c->chunk.size == 0 && !last)
@@ -354,6 +367,7 @@ static void send_chunk(struct smtp_client *c, bool last)
     buffer_clear(&c->chunk);
 }
 
+/* smtp_encode_end() has ended the last line: the dot stands alone (RFC 5321 section 4.1.1.4). */
 static void send_dot(struct smtp_client *c)
 {
     buffer_append_span(&c->out, SPAN(".\r\n"));

@@ -52,6 +52,21 @@ void smtp_walk_init(struct smtp_walk *w, const struct smtp_target *targets, size
     }
 }
 
+/* The one place that changes the state of a target: the picture in walk.h. */
+static void set_state(struct smtp_walk *w, size_t i, enum smtp_target_state state)
+{
+#define TO(state) (1u << SMTP_TARGET_##state)
+    static const unsigned legal[] = {
+        [SMTP_TARGET_FRESH] = TO(RACING),
+        [SMTP_TARGET_RACING] = TO(USED) | TO(DONE) | TO(FRESH),
+        [SMTP_TARGET_USED] = TO(DONE),
+        [SMTP_TARGET_DONE] = 0,
+    };
+#undef TO
+    assert(legal[w->list[i].state] & 1u << state);
+    w->list[i].state = state;
+}
+
 static size_t find(const struct smtp_walk *w, enum smtp_target_state state)
 {
     size_t i = 0;
@@ -103,7 +118,7 @@ static enum smtp_walk_act start_next(struct smtp_walk *w, int64_t now_ms, size_t
 {
     size_t next = find(w, SMTP_TARGET_FRESH);
 
-    w->list[next].state = SMTP_TARGET_RACING;
+    set_state(w, next, SMTP_TARGET_RACING);
     w->list[next].started_ms = now_ms;
     w->tries++;
     *out_target = next;
@@ -123,7 +138,7 @@ enum smtp_walk_act smtp_walk_step(struct smtp_walk *w, int64_t now_ms, size_t *o
     for (size_t i = 0; i < w->count; i++) {
         if (!is_slow(w, i, now_ms) && !(used && w->list[i].state == SMTP_TARGET_RACING))
             continue;
-        w->list[i].state = used ? SMTP_TARGET_FRESH : SMTP_TARGET_DONE;
+        set_state(w, i, used ? SMTP_TARGET_FRESH : SMTP_TARGET_DONE);
         *out_target = i;
         return SMTP_WALK_DROP;
     }
@@ -155,14 +170,12 @@ int64_t smtp_walk_due_ms(const struct smtp_walk *w)
 
 void smtp_walk_failed(struct smtp_walk *w, size_t i)
 {
-    assert(w->list[i].state == SMTP_TARGET_RACING || w->list[i].state == SMTP_TARGET_USED);
     if (w->list[i].state == SMTP_TARGET_USED)
         w->sessions++;
-    w->list[i].state = SMTP_TARGET_DONE;
+    set_state(w, i, SMTP_TARGET_DONE);
 }
 
 void smtp_walk_connected(struct smtp_walk *w, size_t i)
 {
-    assert(w->list[i].state == SMTP_TARGET_RACING);
-    w->list[i].state = SMTP_TARGET_USED;
+    set_state(w, i, SMTP_TARGET_USED);
 }

@@ -16,8 +16,8 @@ enum {
     SMTP_WALK_TRIES_MAX = 12,   /* connections for one message */
     SMTP_WALK_SESSIONS_MAX = 5, /* sessions that went wrong, for one message */
     SMTP_WALK_RACE_MAX = 2,
-    SMTP_WALK_HEAD_START_MS = 250,
-    SMTP_WALK_CONNECT_MS = 30000,
+    SMTP_WALK_HEAD_START_MS = 250, /* RFC 8305 section 5: the recommended delay */
+    SMTP_WALK_CONNECT_MS = 30000,  /* some five SYNs; the kernel itself would try for two minutes */
 };
 
 struct smtp_target {
@@ -26,6 +26,13 @@ struct smtp_target {
     uint8_t ip[16]; /* IPv6 or IPv4-mapped */
 };
 
+/*
+ *   FRESH ──its turn──▶ RACING ──connected──▶ USED ──its session went wrong──▶ DONE
+ *     ▲                  │  └──failed, or too slow──────────────────────────────▲
+ *     └──another is USED─┘
+ *
+ * At most one is USED. Who lost a race has shown nothing, and may be tried again.
+ */
 enum smtp_target_state {
     SMTP_TARGET_FRESH,
     SMTP_TARGET_RACING,
@@ -53,9 +60,11 @@ enum smtp_walk_act {
 
 /* `targets` in the order of their hosts; what is over the maximum isn't looked at. */
 void smtp_walk_init(struct smtp_walk *walk, const struct smtp_target *targets, size_t count);
+/* What to do now. *out_target is written with CONNECT and DROP only. */
 enum smtp_walk_act smtp_walk_step(struct smtp_walk *walk, int64_t now_ms, size_t *out_target);
-/* INT64_MAX: only something that happens can change what is to be done. */
+/* Monotonic ms. INT64_MAX: only something that happens can change what is to be done. */
 int64_t smtp_walk_due_ms(const struct smtp_walk *walk);
+/* What came of a target: no connection, or its session went wrong; or a connection is there. */
 void smtp_walk_failed(struct smtp_walk *walk, size_t target);
 void smtp_walk_connected(struct smtp_walk *walk, size_t target);
 

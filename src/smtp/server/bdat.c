@@ -28,6 +28,7 @@ static int parse(struct span argument, uint64_t *out_size, bool *out_last)
 }
 
 /* Why this chunk can't be taken, or NULL. */
+/* Looked at before a byte of the chunk is read, since its size is known. */
 static const struct smtp_reply *check_chunk(const struct smtp_server *s, uint64_t size)
 {
     uint64_t max = s->settings->message_size_max;
@@ -42,6 +43,7 @@ static const struct smtp_reply *check_chunk(const struct smtp_server *s, uint64_
     return NULL;
 }
 
+/* Its reply is due only now: replies come in the order of commands and chunks. */
 static void end_dropped_chunk(struct smtp_server *s)
 {
     const struct smtp_reply *refusal = s->chunk_refusal;

@@ -144,6 +144,7 @@ static void find_problems(struct smtp_body *b)
 }
 
 /* Looks at what was decoded since `start`. */
+/* With a problem the bytes are dropped as they come: only the end is looked for. */
 static void take_new(struct smtp_body *b, size_t start)
 {
     struct span piece = span_from(buffer_span(&b->bytes), start);
@@ -169,6 +170,7 @@ static size_t piece_max(const struct smtp_body *b)
     return b->data.normalize ? (room - 2) / 2 : room - 2;
 }
 
+/* All or nothing, so that a piece can simply be given again. */
 static bool flush(struct smtp_body *b)
 {
     if (b->bytes.size == 0 || b->problem)
@@ -186,6 +188,8 @@ static bool flush(struct smtp_body *b)
     return true;
 }
 
+/* Decoding goes straight into the buffer that is handed on: no more may come out of a piece than
+ * fits. */
 size_t smtp_body_feed(struct smtp_body *b, struct span in)
 {
     if (piece_max(b) == 0 && !flush(b))
@@ -236,6 +240,7 @@ bool smtp_body_flush_upload(struct smtp_body *b)
     return !b->uploaded || flush(b);
 }
 
+/* From here on the upload is the commit's: freeing the body must not abort it. */
 void smtp_body_hand_over(struct smtp_body *b, struct envelope *envelope,
                          struct smtp_message *out_message)
 {

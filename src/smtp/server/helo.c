@@ -48,6 +48,7 @@ static void greet(struct smtp_server *s)
     smtp_reply_line(&s->out, &hello, span_from_cstr(text), !s->extended);
 }
 
+/* A refused one changes nothing (RFC 5321 section 4.1.4): what was under way goes on. */
 void smtp_do_helo(struct smtp_server *s, const struct smtp_command *command)
 {
     if (!is_printable(command->argument)) {

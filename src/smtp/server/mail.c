@@ -50,11 +50,13 @@ static const struct smtp_reply *on_smtputf8(struct smtp_server *s, struct span v
     return NULL;
 }
 
+/* RFC 3461 section 4.3. */
 static const struct smtp_reply *on_ret(struct smtp_server *s, struct span value)
 {
     return dsn_parse_return(value, &s->transaction.envelope.returned) < 0 ? &bad_value : NULL;
 }
 
+/* RFC 3461 section 4.4. */
 static const struct smtp_reply *on_envid(struct smtp_server *s, struct span value)
 {
     if (!dsn_is_envelope_id(value))
@@ -137,6 +139,8 @@ static void refuse(struct smtp_server *s, struct span address, struct smtp_reply
     refuse_as(s, address, false, reply);
 }
 
+/* The arena's limit is the transaction's: whatever a client names, it holds no more of us than
+ * this. */
 static bool begin(struct smtp_server *s, const struct address *address)
 {
     struct smtp_transaction *t = &s->transaction;
@@ -147,6 +151,8 @@ static bool begin(struct smtp_server *s, const struct address *address)
     return t->envelope.sender.data && t->envelope.envelope_id.data;
 }
 
+/* Nothing but a blank may follow the path (RFC 5321 section 4.1.1.2): `<a@b>SIZE=1` is no
+ * parameter. */
 void smtp_do_mail(struct smtp_server *s, const struct smtp_command *command)
 {
     struct span rest = command->argument;
@@ -177,6 +183,8 @@ void smtp_do_mail(struct smtp_server *s, const struct smtp_command *command)
         smtp_ask(s, SMTP_ASK_SENDER, s->transaction.envelope.sender);
 }
 
+/* 452 rather than 421 when we can't take mail now: the session lives, and another sender may be
+ * luckier. */
 void smtp_on_sender_answer(struct smtp_server *s, const struct smtp_answer *answer)
 {
     if (answer->verdict != SMTP_ACCEPT) {

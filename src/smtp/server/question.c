@@ -10,6 +10,7 @@
 
 static const struct smtp_reply no_memory = {421, "4.3.0", "out of memory, please try later"};
 
+/* The answer may come within ask(): then the question is gone when that returns. */
 static void ask(struct smtp_server *s, enum smtp_question_kind kind, struct span address,
                 struct span given, const struct envelope_wish *wish)
 {
@@ -54,6 +55,7 @@ static void forget(struct smtp_server *s, struct smtp_question *q)
     s->question_count--;
 }
 
+/* An answered one isn't the backend's any more: it only waited for those before it. */
 void smtp_questions_cancel(struct smtp_server *s)
 {
     while (!list_is_empty(&s->questions)) {

@@ -79,7 +79,7 @@ static struct span copy_address(struct smtp_server *s, const struct address *add
     return copy;
 }
 
-/* RFC 3461 4.1 and 4.2. NULL, or why it can't be taken. */
+/* RFC 3461 4.1 and 4.2. NULL, or why it can't be taken. Each at most once, as in MAIL. */
 static const struct smtp_reply *take_parameter(struct smtp_server *s, struct envelope_wish *wish,
                                                const struct smtp_parameter *p)
 {

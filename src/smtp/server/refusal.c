@@ -40,7 +40,7 @@ static void book(struct smtp_server *s, const struct smtp_refusal *refusal, cons
     s->backend->refused(s->context, &event);
 }
 
-/* RFC 5321 4.2.4 and RFC 3463: the client, not the mail, did something wrong. */
+/* RFC 5321 section 4.2.3: the client, not the mail, did something wrong. */
 static bool is_bad_command(unsigned code)
 {
     return code == 501 || code == 503 || code == 555;
@@ -68,6 +68,8 @@ static void count_refusal(struct smtp_server *s)
         end(s, &too_many_refusals);
 }
 
+/* Written before it is booked, so that the book has the line as the client reads it; without memory
+ * for it there is no event, and the session ends. */
 void smtp_refuse(struct smtp_server *s, const struct smtp_refusal *refusal)
 {
     struct id id = s->backend->make_id(s->context);

@@ -22,7 +22,8 @@ static const struct smtp_reply early_talker = {554, "5.5.0",
 static const struct smtp_reply client_deferred = {421, "4.7.0", "not now, please come back later"};
 static const struct smtp_reply client_rejected = {554, "5.7.1", "you are not welcome here"};
 
-/* For a last reply to be read; then what is left of it is dropped. */
+/* For a last reply to be read; then what is left of it is dropped. Not in the RFC, which would have
+ * us wait for the client to close: a client that doesn't must not cost a connection for ever. */
 enum { CLOSING_MS = 30000 };
 
 /* The one place that changes the state; what must hold in a state is restated here. */
@@ -55,6 +56,8 @@ void smtp_say(struct smtp_server *s, const struct smtp_reply *reply)
     smtp_reply_write(&s->out, reply);
 }
 
+/* Questions first: an answer that comes later must not find half a session. `reply` NULL: it was
+ * said already, or there is nobody to say it to. */
 void smtp_close(struct smtp_server *s, const struct smtp_reply *reply)
 {
     if (s->state == SMTP_STATE_CLOSING)
@@ -131,6 +134,7 @@ void smtp_on_client_answer(struct smtp_server *s, const struct smtp_answer *answ
     smtp_state_set(s, SMTP_STATE_GREETED);
 }
 
+/* In the others the next bytes are a body's, or nothing may be said yet. */
 static bool is_command_state(enum smtp_state state)
 {
     return state == SMTP_STATE_GREETED || state == SMTP_STATE_READY ||
@@ -138,7 +142,9 @@ static bool is_command_state(enum smtp_state state)
 }
 
 /* Pipelined RCPTs are asked together, as long as all of them could be accepted; any other command
- * waits for the answers before it. */
+ * waits for the answers before it. RFC 2920 section 3.1 lets a client send all of RCPT and DATA in
+ * one go; asked one after the other, a hundred recipients would cost a hundred turns of the
+ * directory. */
 static bool may_run_line(const struct smtp_server *s)
 {
     if (!s->line_complete || !is_command_state(s->state))
@@ -151,6 +157,8 @@ static bool may_run_line(const struct smtp_server *s)
            span_starts_nocase(buffer_span(&s->line), SPAN("RCPT "));
 }
 
+/* A bare LF ends no command, as it ends no data (RFC 5321 section 2.3.8): an end of line that only
+ * one of two servers knows is how a second message is smuggled in. */
 static void run_line(struct smtp_server *s)
 {
     struct span line = buffer_span(&s->line);
@@ -172,7 +180,8 @@ static void run_line(struct smtp_server *s)
     buffer_clear(&s->line);
 }
 
-/* Up to the end of a command line; a line over the limit is dropped but for its end. */
+/* Up to the end of a command line; a line over the limit is dropped but for its end. So a peer that
+ * never sends an LF costs no memory, and is told when it does. */
 static size_t take_line(struct smtp_server *s, struct span in)
 {
     ptrdiff_t lf = span_find(in, '\n');
@@ -192,7 +201,8 @@ static size_t take_line(struct smtp_server *s, struct span in)
     return size;
 }
 
-/* What is left to do when no more input can be taken now. */
+/* What is left to do when no more input can be taken now. Called at the end of each entry; the
+ * order is that of what the client sent. */
 static void settle(struct smtp_server *s)
 {
     while (may_run_line(s))
@@ -213,6 +223,7 @@ static size_t take(struct smtp_server *s, struct span in)
 {
     switch (s->state) {
     case SMTP_STATE_CONNECT:
+        /* RFC 5321 section 4.3.1: a client waits for the greeting. */
         s->early = true; /* nothing is read before the greeting: see smtp_on_client_answer() */
         return 0;
     case SMTP_STATE_DATA:
@@ -246,6 +257,8 @@ size_t smtp_server_input(struct smtp_server *s, struct span in)
     return used;
 }
 
+/* What isn't read stays in the socket, so a client that sends faster than it is served is slowed by
+ * TCP, and none makes us hold its bytes. */
 bool smtp_server_wants_input(const struct smtp_server *s)
 {
     if (s->line_complete || s->out.size > SMTP_OUTPUT_PAUSE || buffer_error(&s->out))
@@ -334,12 +347,15 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Is it the backend that the session waits for? Then the client's clock stands still. */
+/* Is it the backend that the session waits for? Then the client's clock stands still. It must not
+ * be told that it was slow while we are. */
 static bool is_backends_turn(const struct smtp_server *s)
 {
     return s->question_count > 0 || (s->body && smtp_body_is_stuck(s->body));
 }
 
+/* Within a message the client has two deadlines: since its last byte, and for the message as a
+ * whole, or a byte a minute would keep a session for years. */
 int64_t smtp_server_deadline_ms(const struct smtp_server *s)
 {
     const struct smtp_server_settings *settings = s->settings;
@@ -355,6 +371,8 @@ int64_t smtp_server_deadline_ms(const struct smtp_server *s)
                    after(s->started_ms, settings->session_timeout_ms));
 }
 
+/* A backend that thinks too long makes a DEFER of its question: the client gets an answer while it
+ * still listens, and may come back. */
 void smtp_server_expire(struct smtp_server *s)
 {
     static const struct smtp_answer unavailable = {.verdict = SMTP_DEFER};

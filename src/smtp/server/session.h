@@ -12,7 +12,12 @@
  *   Any state ──QUIT, time, too many errors──▶ CLOSING
  *
  * CHUNK reads the bytes of a BDAT, also of a refused one: those are read and dropped, since the
- * client may have sent them already (RFC 3030 section 2). CHUNKS waits for the next BDAT.
+ * client may have sent them already (RFC 3030 section 2). So a BDAT out of order goes through CHUNK
+ * as well, from GREETED back to GREETED. CHUNKS waits for the next BDAT.
+ *
+ * EHLO and HELO are like RSET where there is something to forget. A message that is refused at its
+ * end goes through COMMIT, too, without a question. CONNECT becomes CLOSING when the client may not
+ * talk to us, or has talked before the greeting.
  */
 #pragma once
 

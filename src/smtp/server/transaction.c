@@ -33,6 +33,8 @@ static void refuse_message(struct smtp_server *s, const char *phase, const struc
     smtp_state_set(s, smtp_resting_state(s));
 }
 
+/* COMMIT comes before the problems are looked at: the rest of an upload may have to wait for the
+ * backend, and smtp_server_resume() goes on from there. */
 void smtp_message_end(struct smtp_server *s)
 {
     smtp_body_finish(s->body);
@@ -63,6 +65,8 @@ static void complete_envelope(struct smtp_server *s)
     e->client.protocol = protocol_of(s);
 }
 
+/* The id and the time are made here, not at MAIL: they tell when we took responsibility (RFC 5321
+ * section 4.2.5), and a session may have named its sender hours before. */
 void smtp_commit(struct smtp_server *s)
 {
     struct smtp_transaction *t = &s->transaction;
@@ -85,6 +89,8 @@ void smtp_commit(struct smtp_server *s)
     smtp_ask(s, SMTP_ASK_MESSAGE, span_of("", 0));
 }
 
+/* RFC 5321 section 4.2.5: with 250 we are responsible for the message, and the client forgets it.
+ */
 void smtp_on_message_answer(struct smtp_server *s, const struct smtp_answer *answer)
 {
     char id[ID_TEXT + 1];
