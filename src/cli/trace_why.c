@@ -12,6 +12,7 @@ enum { MESSAGES_MAX = 20, RECIPIENTS_MAX = 100 };
 struct paragraph {
     const struct trace_message *message;
     struct buffer *out;
+    uint32_t seen[RECIPIENTS_MAX]; /* indexes that the queue has */
     size_t count;
 };
 
@@ -35,8 +36,35 @@ static bool on_page(void *arg, const struct ipc_queue_page *page)
         printable_append(p->out, row->address);
         buffer_printf(p->out, "\n");
         why_append(row, entry_of(p->message, row->index), page->now_us, p->out);
+        p->seen[p->count] = row->index;
     }
     return p->count < RECIPIENTS_MAX;
+}
+
+static bool has_seen(const struct paragraph *p, uint32_t index)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (p->seen[i] == index)
+            return true;
+    return false;
+}
+
+/* The book was read before the queue was asked, so what is missing may have been finished since. */
+static void append_missing(const struct paragraph *p)
+{
+    const struct trace_message *m = p->message;
+    char id[ID_TEXT + 1];
+
+    id_format(&m->id, id);
+    for (size_t i = 0; i < m->entry_count && p->count < RECIPIENTS_MAX; i++) {
+        if (m->entries[i].state != RECIPIENT_WAITING || has_seen(p, m->entries[i].index))
+            continue;
+        buffer_printf(p->out, "The queue doesn't have it: %s to ", id);
+        printable_append(p->out, m->entries[i].address);
+        buffer_printf(p->out,
+                      "\n    just finished (ask again), or nobody tries it any more: the spool was "
+                      "lost, or put back from an older copy (see postbuch audit)\n");
+    }
 }
 
 static bool waits(const struct trace_message *m)
@@ -74,6 +102,8 @@ void trace_why_not_yet(const char *control_path, const struct trace_result *resu
             return;
         asked++;
         code = cli_control_list(control, &filter, on_page, &p);
+        if (code == CLI_OK)
+            append_missing(&p);
     }
     cli_control_close(control);
 }

@@ -82,7 +82,9 @@ def test_lost_mail_is_named(server):
     shutil.rmtree(server.folder / 'spool')
     shutil.move(server.folder / 'other', server.folder / 'spool')
     assert audit(server)['ok']
+    shutil.rmtree(server.folder / 'spool')
     server.start()
+    assert b"The queue doesn't have it: " in server.command('trace', queue_id).stdout
 
 
 def test_flipped_bytes_of_spool_and_book_are_named_or_harmless(server):

@@ -183,7 +183,11 @@ static int unread(struct translator *t, const struct spool_followed *record, con
              (unsigned long long)record->position.segment,
              (unsigned long long)record->position.offset, (unsigned long long)record->next.segment,
              (unsigned long long)record->next.offset);
-    log_error("the book: %s", text);
+    log_error(
+        "ALARM: the book: %s%s", text,
+        record->kind == SPOOL_FOLLOWED_GAP
+            ? "; was the ledger put back from an older copy? postbuch audit says what is missing"
+            : "");
     return alarm_event(t, record, EVENT_DAMAGED, t->now_us, &none, span_from_cstr(text));
 }
 
