@@ -40,11 +40,13 @@ int fault_calls(enum fault_call call)
 /* The fault that strikes this call, or 0. */
 static int strike(enum fault_call call)
 {
-    int any = ++calls[FAULT_ANY], own = ++calls[call];
+    bool changes = call != FAULT_READDIR && call != FAULT_FSTATAT;
+    int any = calls[FAULT_ANY] += changes, own = ++calls[call];
     int nth = fault.call == FAULT_ANY ? any : own;
 
-    if ((fault.call != FAULT_ANY && fault.call != call) || nth < fault.nth ||
-        nth >= fault.nth + fault.times)
+    if (fault.call != call && (fault.call != FAULT_ANY || !changes))
+        return 0;
+    if (nth < fault.nth || nth >= fault.nth + fault.times)
         return 0;
     if (fault.what == FAULT_KILL)
         raise(SIGKILL);

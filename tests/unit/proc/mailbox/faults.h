@@ -1,12 +1,12 @@
 /*
  * Faults in system calls, for tests that are linked with --wrap=CALL: the n-th call of a kind fails
- * with an error, ends the process, (writev) writes less than it was
- * given, or says that it did what it never did.
+ * with an error, ends the process, (writev) writes less than it was given, or says that it did what
+ * it never did.
  */
 #pragma once
 
 enum fault_call {
-    FAULT_ANY,
+    FAULT_ANY, /* that changes the disk */
     FAULT_WRITEV,
     FAULT_FDATASYNC,
     FAULT_RENAMEAT2,
