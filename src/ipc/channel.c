@@ -72,6 +72,7 @@ struct ipc_channel {
 
     unsigned busy; /* depth of handlers that run */
     bool lost, freed;
+    bool broken; /* to be lost at the end of the turn: a reply can't be made */
 };
 
 static const size_t windows[IPC_CLASS_COUNT] = {IPC_CONTROL_WINDOW, IPC_BODY_WINDOW};
@@ -251,7 +252,12 @@ static void flush(struct ipc_channel *ch)
 
 static void on_flush(struct io_deferred *deferred)
 {
-    flush(CONTAINER_OF(deferred, struct ipc_channel, flush));
+    struct ipc_channel *ch = CONTAINER_OF(deferred, struct ipc_channel, flush);
+
+    if (ch->broken)
+        lose(ch, -ENOMEM);
+    else
+        flush(ch);
 }
 
 /* From the loop and not from where the credit came: a waiter may send, and what it sends may be a
@@ -381,8 +387,12 @@ int ipc_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_message *
     if (ch->lost || ch->freed)
         return 0;
     int r = queue_frame(ch, message, token, no_fd);
-    if (r == 0)
+    if (r == 0) {
         ch->answers_owed--;
+    } else if (r == -ENOMEM) { /* the peer would wait for it for ever */
+        ch->broken = true;
+        io_defer(ch->loop, &ch->flush);
+    }
     return r;
 }
 

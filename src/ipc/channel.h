@@ -95,8 +95,9 @@ int ipc_notify(struct ipc_channel *channel, const struct ipc_message *message);
  * what dup(2) says. */
 int ipc_notify_fd(struct ipc_channel *channel, const struct ipc_message *message, int fd);
 
-/* Answers a call, exactly once; needs no credit. 0, -EINVAL or -ENOMEM; a reply on a lost channel
- * is dropped and returns 0, for nobody is there to be told. */
+/* Answers a call, exactly once; needs no credit. 0, -EINVAL or -ENOMEM; after -ENOMEM the channel
+ * gets lost, for a call without its reply would wait for ever. A reply on a lost channel is dropped
+ * and returns 0, for nobody is there to be told. */
 int ipc_reply(struct ipc_channel *channel, uint64_t token, const struct ipc_message *message);
 
 /* In a handler: the bytes of this frame are confirmed later, by ipc_release(), with their class.

@@ -234,6 +234,13 @@ static int peer(struct process *process, enum ipc_peer kind, unsigned index, int
     return 0;
 }
 
+static bool has_peers(const struct process *process)
+{
+    const struct book_process *b = CONTAINER_OF(process, struct book_process, process);
+
+    return b->queue;
+}
+
 /* ---- the process's life ---- */
 
 static int open_folder(struct span path)
@@ -326,6 +333,7 @@ int main(void)
                                              .start = start,
                                              .reload = reload,
                                              .peer = peer,
+                                             .has_peers = has_peers,
                                              .shutdown = shutdown_book,
                                              .status = status};
     int code = process_main(&b.process, &spec);

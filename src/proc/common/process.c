@@ -13,7 +13,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SUPERVISOR_FD = 3 };
+enum {
+    SUPERVISOR_FD = 3,
+    ALONE_MAX_MS = 45000, /* the supervisor starts a peer again after at most 30 seconds */
+    LOOKS = 9,            /* in this time */
+};
 
 void process_exit(struct process *process, int exit_code)
 {
@@ -132,6 +136,40 @@ static void on_peer(void *owner, const struct ipc_arrival *arrival)
 
     if (r < 0)
         log_fatal("peer %s: %s", ipc_peer_name(link->kind), strerror(-r));
+    process->alone_since_ms = 0;
+}
+
+static bool is_alone_for_long(struct process *process)
+{
+    int64_t now_ms = io_loop_now_ms(process->loop);
+
+    if (!process->started || process->ending || process->spec->has_peers(process))
+        process->alone_since_ms = 0;
+    else if (!process->alone_since_ms)
+        process->alone_since_ms = now_ms;
+    return process->alone_since_ms && now_ms - process->alone_since_ms >= process->alone_max_ms;
+}
+
+static void on_look(void *arg)
+{
+    struct process *process = arg;
+
+    if (is_alone_for_long(process)) {
+        log_error("the channel to another process was lost, and none came instead: starting again");
+        begin_shutdown(process);
+    }
+    io_timer_set(process->look, process->alone_max_ms / LOOKS);
+}
+
+/* 0 or -errno. */
+static int watch_peers(struct process *process)
+{
+    if (!process->spec->has_peers)
+        return 0;
+    if (!process->alone_max_ms)
+        process->alone_max_ms = ALONE_MAX_MS;
+    int r = io_timer_new(process->loop, on_look, process, &process->look);
+    return r < 0 ? r : io_timer_set(process->look, process->alone_max_ms / LOOKS);
 }
 
 static void on_shutdown(void *owner, const struct ipc_arrival *arrival)
@@ -188,6 +226,8 @@ int process_main(struct process *process, const struct process_spec *spec)
     if (r == 0)
         r = ipc_channel_new(process->loop, SUPERVISOR_FD, &supervisor_role, process,
                             &process->supervisor);
+    if (r == 0)
+        r = watch_peers(process);
     if (r < 0)
         log_fatal("can't start; only the supervisor starts this program: %s", strerror(-r));
     r = io_loop_run(process->loop);

@@ -7,6 +7,8 @@
  *   configure, file*, listener* ──activate──▶ start (sandbox) ──▶ peer*, loop
  *                      a new generation:      configure, file*, listener* ──▶ reload
  *
+ * A process that has had no channel to a peer that it needs for longer than any restart takes ends,
+ * to be started and joined anew: a channel that broke between two who live comes back no other way.
  * When the supervisor is gone the process ends as after a shutdown. An error returned by configure
  * or start ends the process; one returned by reload keeps the old generation in force.
  */
@@ -33,6 +35,8 @@ struct process_spec {
     int (*reload)(struct process *process);
     /* A channel to a peer; the process owns the descriptor. Replaces the one of the same index. */
     int (*peer)(struct process *process, enum ipc_peer kind, unsigned index, int fd);
+    /* A channel to each peer that it can't do without is there. NULL: it needs none. */
+    bool (*has_peers)(const struct process *process);
     /* Finish what is under way, then call process_exit(). NULL: it ends at once. */
     void (*shutdown)(struct process *process);
     /* Members of a JSON object, without its braces: "\"sessions\":3". NULL: none. */
@@ -50,6 +54,9 @@ struct process {
     uint16_t peer_origin; /* of the ids that the peer makes which spec->peer() is told of */
     bool started, ending;
     int exit_code;
+    uint32_t alone_max_ms; /* how long it may lack a peer; 0: the usual time */
+    int64_t alone_since_ms;
+    struct io_timer *look;
     /* The decoded part in force, and the coming one; without spec->part both NULL. When start or
      * reload has succeeded, what was `coming` is in force, at the same place. */
     void *conf, *coming;

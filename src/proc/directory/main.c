@@ -88,6 +88,13 @@ static int peer(struct process *process, enum ipc_peer kind, unsigned index, int
     return service_connect(&directory_of(process)->service, kind, index, fd);
 }
 
+static bool has_peers(const struct process *process)
+{
+    const struct directory *directory = CONTAINER_OF(process, struct directory, process);
+
+    return directory->service.queue;
+}
+
 static void status(struct process *process, struct buffer *json)
 {
     const struct directory *d = directory_of(process);
@@ -110,6 +117,7 @@ static const struct process_spec spec = {
     .start = start,
     .reload = reload,
     .peer = peer,
+    .has_peers = has_peers,
     .status = status,
 };
 

@@ -55,6 +55,13 @@ static void ended(void *owner)
     process_exit(owner, 0);
 }
 
+static bool has_peers(const struct process *process)
+{
+    const struct mailbox *mailbox = CONTAINER_OF(process, struct mailbox, process);
+
+    return mailbox->jobs.queue;
+}
+
 static void shut_down(struct process *process)
 {
     jobs_end(&mailbox_of(process)->jobs, ended, process);
@@ -104,6 +111,7 @@ static const struct process_spec spec = {
     .start = start,
     .reload = reload,
     .peer = peer,
+    .has_peers = has_peers,
     .shutdown = shut_down,
     .status = status,
 };

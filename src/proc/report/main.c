@@ -40,6 +40,11 @@ static int peer(struct process *process, enum ipc_peer kind, unsigned index, int
     return report_service_connect(&of(process)->service, process->loop, fd);
 }
 
+static bool has_peers(const struct process *process)
+{
+    return CONTAINER_OF(process, struct report_process, process)->service.queue;
+}
+
 static void status(struct process *process, struct buffer *json)
 {
     buffer_printf(json, "\"written\":%llu", (unsigned long long)of(process)->service.written);
@@ -53,6 +58,7 @@ int main(void)
                                              .start = start,
                                              .reload = reload,
                                              .peer = peer,
+                                             .has_peers = has_peers,
                                              .status = status};
 
     return process_main(&p.process, &spec);

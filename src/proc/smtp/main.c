@@ -25,6 +25,13 @@ static int peer(struct process *process, enum ipc_peer kind, unsigned index, int
     return r;
 }
 
+static bool has_peers(const struct process *process)
+{
+    const struct smtp_proc *proc = CONTAINER_OF(process, struct smtp_proc, process);
+
+    return proc->queue && proc->resolver;
+}
+
 static int start(struct process *process)
 {
     struct smtp_proc *proc = proc_of(process);
@@ -63,6 +70,7 @@ static const struct process_spec spec = {
     .start = start,
     .reload = reload,
     .peer = peer,
+    .has_peers = has_peers,
     .shutdown = shut_down,
     .status = status,
 };

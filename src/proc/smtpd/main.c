@@ -56,6 +56,13 @@ static int peer(struct process *process, enum ipc_peer kind, unsigned index, int
     return smtpd_connect(smtpd_of(process), kind, fd);
 }
 
+static bool has_peers(const struct process *process)
+{
+    const struct smtpd *smtpd = CONTAINER_OF(process, struct smtpd, process);
+
+    return smtpd->queue && smtpd->directory;
+}
+
 static void shut_down(struct process *process)
 {
     smtpd_end(smtpd_of(process));
@@ -80,6 +87,7 @@ static const struct process_spec spec = {
     .start = start,
     .reload = reload,
     .peer = peer,
+    .has_peers = has_peers,
     .shutdown = shut_down,
     .status = status,
 };
