@@ -89,7 +89,9 @@ static int hash(struct chain *chain, struct span a, struct span b, struct chain_
     return 0;
 }
 
-/* RFC 2104. Written out because OpenSSL's own costs several times the hash for such short texts. */
+/* RFC 2104. Written out because OpenSSL's own costs several times the hash for such short texts.
+ * The field's name and its NUL go in front of the value: so the same address as sender and as
+ * recipient leaves two hashes, and no value can be shifted into a name. */
 static int hmac(struct chain *chain, const uint8_t key[ENVELOPE_KEY_BYTES], const char *name,
                 struct span value, struct chain_hash *out)
 {
@@ -110,6 +112,7 @@ static int hmac(struct chain *chain, const uint8_t key[ENVELOPE_KEY_BYTES], cons
                         out);
 }
 
+/* With kind, week and lane, so that no chain can be passed off as another's. */
 int chain_first(struct chain *chain, enum week_kind kind, int week, uint32_t lane,
                 struct chain_hash *out)
 {
@@ -123,6 +126,8 @@ int chain_first(struct chain *chain, enum week_kind kind, int week, uint32_t lan
     return hash(chain, title, span_of(rest, sizeof(rest)), out);
 }
 
+/* Empty fields are left out, and the number of each one that is there is hashed with it: a value
+ * can't move from one field to another. */
 int chain_commit(struct chain *chain, const uint8_t key[ENVELOPE_KEY_BYTES],
                  const struct chain_record *record, struct chain_hash *out)
 {

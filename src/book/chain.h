@@ -66,6 +66,7 @@ struct chain;
 
 /* 0 or -ENOMEM. One serves any number of chains, one call at a time. */
 int chain_new(struct chain **out);
+/* NULL is fine. */
 void chain_free(struct chain *chain);
 
 /* What stands before a chain's first link. 0 or -EIO (libcrypto failed); the same for

@@ -21,8 +21,9 @@ struct db {
 
 enum db_mode { DB_WRITE, DB_READ };
 
-/* Opens or (DB_WRITE) creates. `sql` is the table of statement texts and must be static. In DB_READ
- * the file is never changed, and it also opens where this user may only read it. */
+/* Opens or (DB_WRITE) creates; a commit is durable when it returns. `sql` is the table of statement
+ * texts and must be static. In DB_READ the file is never changed, and it also opens where this user
+ * may only read it. */
 int db_open(const char *path, enum db_mode mode, const char *const *sql, size_t sql_count,
             struct db *out);
 /* Finalizes all statements and closes. Also after a failed db_open(). */

@@ -5,6 +5,9 @@
  *   accepted ──▶ waiting ──(delivered, relayed, expanded, returned, discarded …)──▶ closed
  *                 ▲   │ deferred, uncertain, held, released, expired … (next attempt changes)
  *                 └───┘
+ *
+ * Closed is for ever: a later end (a station that took a message which had been given up) is kept
+ * as an event and changes nothing, or a recipient would count twice in the law of conservation.
  */
 #pragma once
 

@@ -28,6 +28,8 @@ static int look_at_clock(struct main_file *main, int64_t now_us, bool *out_doubt
     return r < 0 ? r : now_us >= clock.trusted_us;
 }
 
+/* The file itself last: as long as it is there the next run finds it by its name, and takes what is
+ * left. */
 static int delete_file(const char *path)
 {
     static const char *const suffixes[] = {"-wal", "-shm", ""};

@@ -16,6 +16,8 @@ static struct span without_angles(struct span text)
     return both ? span_of(text.data + 1, text.size - 2) : text;
 }
 
+/* Seeded by the file's own random number: nobody outside can choose texts that fall together and
+ * make each search look at thousands of messages. */
 uint32_t find_hash(int64_t seed, enum find_kind kind, struct span text)
 {
     char plain[1 + TEXT_MAX];
@@ -48,6 +50,7 @@ static void put_sum(int64_t number, const void *keys, size_t bytes,
     find_put_hash((uint32_t)XXH3_64bits_withSeed(keys, bytes, (uint64_t)number), out);
 }
 
+/* The place goes into the sum: a row that was put elsewhere whole is damaged as well. */
 size_t find_seal(int64_t number, struct find_key *keys, size_t count)
 {
     put_sum(number, keys, count * FIND_KEY_BYTES, keys[count].bytes);

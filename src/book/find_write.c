@@ -132,6 +132,7 @@ bool find_is_there(const struct find_writer *w)
     return w->is_there;
 }
 
+/* A new seed each time: what is left of the old one in a damaged file means nothing any more. */
 int find_make(struct find_writer *w)
 {
     int r = db_exec(&w->db, "DELETE FROM fresh; DELETE FROM run; DELETE FROM find");
@@ -304,6 +305,7 @@ static int delete_run(struct find_writer *w, uint32_t number)
     return r;
 }
 
+/* Reads and writes a row at a time: a run may have millions of keys, memory holds five rows. */
 static int merge(struct find_writer *w, const uint32_t numbers[static MERGED])
 {
     struct {
@@ -384,6 +386,8 @@ static int write_fresh(struct find_writer *w)
     return db_run(s);
 }
 
+/* What can't be merged since a row is damaged gives up the aid; volume_find.c then makes it anew
+ * from the rows. */
 static int flush(struct find_writer *w)
 {
     int r = 0;

@@ -2,6 +2,8 @@
  * One batch over several files. Week files are committed one by one, each with the position that it
  * has reached; the main file follows. A crash between leaves some files ahead of the main file:
  * they skip what they have when the log is followed again, so each event is folded exactly once.
+ * The other order would lose events: a main file that is ahead is believed, and the log isn't read
+ * again.
  */
 #include "book/fold.h"
 
@@ -32,6 +34,8 @@ struct fold {
 
 /* ---- damage ---- */
 
+/* With its -wal and -shm: what is committed may lie there alone, and a new file of the old name
+ * must not find them. */
 static int move_aside(const struct fold *f, const char *name, const char *aside)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm"};
@@ -75,6 +79,7 @@ const char *fold_displaced(const struct fold *f)
 
 /* ---- opening ---- */
 
+/* Without it all lanes are followed from their beginning; the week files skip what they have. */
 static int open_main(struct fold *f, int64_t now_us)
 {
     int r = main_file_open(f->folder, &f->main);
@@ -151,7 +156,8 @@ static void to_front(struct fold *f, size_t index)
     f->volumes[0] = volume;
 }
 
-/* A volume may be committed before the batch is: its own position tells. */
+/* A volume may be committed before the batch is: its own position tells. The main file hears of it
+ * at once, so that a file which is then taken away is missed. */
 static int make_room(struct fold *f)
 {
     if (f->volume_count < OPEN_MAX)
@@ -230,6 +236,7 @@ static int week_of_input(const struct book_input *input, enum week_kind *out_kin
     return week_of_us(input->event->time_us);
 }
 
+/* In memory: it counts when the batch does. */
 static int note_reached(struct fold *f, const struct book_position *end)
 {
     size_t i = 0;
@@ -249,6 +256,8 @@ int fold_skip(struct fold *f, const struct book_position *position)
     return note_reached(f, position);
 }
 
+/* A week that was deleted for good takes nothing any more: late events of it are passed over, and
+ * the position moves on. */
 int fold_input(struct fold *f, const struct book_input *input, int64_t now_us)
 {
     enum week_kind kind;
@@ -270,6 +279,8 @@ int fold_input(struct fold *f, const struct book_input *input, int64_t now_us)
     return r < 0 ? fail(f, r, kind, week, now_us) : 0;
 }
 
+/* Durable file by file (db.h opens them so). After the first error the batch is given up: what is
+ * committed already is skipped when the log is followed again. */
 int fold_commit(struct fold *f, int64_t now_us)
 {
     size_t count = 0;
@@ -290,6 +301,7 @@ int fold_commit(struct fold *f, int64_t now_us)
     return 0;
 }
 
+/* Volumes are closed first: a deleted file that stays open would take events into nowhere. */
 int fold_expire(struct fold *f, int64_t keep_before_us, int64_t refusals_before_us, int64_t now_us,
                 struct fold_deleted *out)
 {

@@ -8,10 +8,12 @@
 
 struct intern;
 
+/* 0 or -ENOMEM. */
 int intern_new(struct intern **out);
+/* NULL is fine. */
 void intern_free(struct intern *intern);
 
-/* The row of `text`, or 0. */
+/* The row of `text`, or 0: it isn't here, though it may be in the database. */
 int64_t intern_find(const struct intern *intern, struct span text);
 /* Remembers it; silently doesn't when there is no memory. */
 void intern_remember(struct intern *intern, struct span text, int64_t row);

@@ -1,6 +1,10 @@
 /*
  * Small and written seldom: everything is read at the opening and kept in memory, each change is
- * one transaction of its own.
+ * one transaction of its own. What is in memory changes only when that is durable.
+ *
+ * Three tables tell of files: `chain` what each must have, `deleted` what retention took, `lost`
+ * what one had before it was damaged or found to lack something. A week moves from `chain` to one
+ * of the others; from `deleted` it comes to `lost` when a clock was wrong (main_file_revive()).
  */
 #include "book/main_file.h"
 
@@ -87,6 +91,7 @@ static int read_lanes(struct main_file *m)
     return r;
 }
 
+/* Asked for each input, so it is kept in memory: some hundred rows after years. */
 static int remember_deleted(struct main_file *m, const struct deleted_week *week)
 {
     struct deleted_week *more = realloc(m->deleted, (m->deleted_count + 1) * sizeof(*m->deleted));
@@ -186,6 +191,7 @@ int main_file_heads(struct main_file *m, struct main_file_heads *out)
     return read_heads(&m->db, CHAIN_READ, out);
 }
 
+/* A reader may meet a file that an older Postbuch wrote last. */
 static bool has_heads(struct db *db)
 {
     int64_t count = 0;
@@ -339,6 +345,8 @@ static int lose_heads(struct main_file *m, enum week_kind kind, int week)
     return r < 0 ? r : run_for_week(m, CHAIN_FORGET, kind, week);
 }
 
+/* All positions go back to zero, not the file's alone: which lanes it had of the log only the log
+ * tells. The other files skip what they have. */
 static int run_damage(struct main_file *m, const char *name, const char *aside, int64_t now_us)
 {
     sqlite3_stmt *s = db_statement(&m->db, DAMAGE_ADD);
@@ -439,6 +447,8 @@ int main_file_set_clock(struct main_file *m, const struct main_file_clock *clock
     return r;
 }
 
+/* Before the files go (expire.c). In one transaction with the end of what they had to have: else a
+ * crash between would make a deleted week one that is missed. */
 int main_file_note_deleted(struct main_file *m, const struct main_file_head *heads, size_t count,
                            int64_t now_us)
 {

@@ -22,7 +22,9 @@ struct main_file_head {
     struct chain_hash head;
 };
 
+/* Opens or makes it; *out is the caller's. */
 int main_file_open(const char *folder, struct main_file **out);
+/* NULL is fine. */
 void main_file_close(struct main_file *file);
 
 /* For readers: up to where the last lane was folded; zero when there is no ledger yet. */
@@ -37,6 +39,7 @@ struct main_file_heads {
 };
 /* What each week's file must have. */
 int main_file_heads(struct main_file *file, struct main_file_heads *out);
+/* Of which table. */
 enum main_file_heads_kind {
     MAIN_FILE_CHAINS, /* what each file must have */
     MAIN_FILE_LOST    /* what those had that were damaged or lacked events, before that */
@@ -58,11 +61,12 @@ int main_file_set_positions(struct main_file *file, const struct book_position *
 int main_file_note_damage(struct main_file *file, const char *name, const char *aside,
                           int64_t now_us);
 
+/* By retention: its events aren't folded any more. */
 bool main_file_is_deleted(const struct main_file *file, enum week_kind kind, int week);
 /* A week that was deleted later than now went by a wrong clock: it is one that lacks what it had
  * then, as for main_file_note_damage(). 1; 0: it is deleted for good. */
 int main_file_revive(struct main_file *file, enum week_kind kind, int week, int64_t now_us);
-/* Durable when it returns 0. */
+/* With the ends of their chains, one of each lane. Durable when it returns 0. */
 int main_file_note_deleted(struct main_file *file, const struct main_file_head *heads, size_t count,
                            int64_t now_us);
 

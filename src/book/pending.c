@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+/* Slots are 16 bits wide: entries must be fewer than that counts. */
 enum { ENTRIES = 1 << 13, SLOTS = ENTRIES * 2, TEXTS_MAX = 1 << 20 };
 
 struct pending {

@@ -18,7 +18,9 @@ struct pending_entry {
 
 struct pending;
 
+/* 0 or -ENOMEM. A megabyte, all of it at once. */
 int pending_new(struct pending **out);
+/* NULL is fine. */
 void pending_free(struct pending *pending);
 
 /* NULL: it isn't there. Borrowed until the next change. */

@@ -1,3 +1,8 @@
+/*
+ * A week's file, its lanes and its one transaction. All that a batch brings to the file, rows, the
+ * finding aid, the chain's end and the position, is committed together: so a crash leaves all of it
+ * or none, and the position never says more or less than the rows.
+ */
 #include "book/volume.h"
 
 #include "book/schema.h"
@@ -30,6 +35,8 @@ static const char *const sql[VOLUME_STATEMENT_COUNT] = {
                            " ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
 };
 
+/* What can't be so is damage, and the file is made anew: positions that are believed and wrong
+ * would lose events in silence. */
 static int read_lanes(struct volume *v)
 {
     sqlite3_stmt *s = db_statement(&v->db, VOLUME_LANE_READ);
@@ -139,6 +146,8 @@ static int need_lane(struct volume *v, uint32_t number, struct volume_lane **out
     return 0;
 }
 
+/* IMMEDIATE: who else writes shows now, and not in the middle of the batch. Readers aren't
+ * disturbed (WAL). */
 static int begin(struct volume *v)
 {
     if (v->begun)
@@ -203,6 +212,8 @@ static int write_lane(struct volume *v, const struct volume_lane *lane)
     return db_run(s);
 }
 
+/* The entries first, since the finding aid may have to be made anew from the rows; lanes last. An
+ * error leaves the transaction to be rolled back by volume_close(). */
 int volume_commit(struct volume *v)
 {
     int r = 0;
@@ -224,6 +235,7 @@ int volume_commit(struct volume *v)
     return r;
 }
 
+/* Only behind a commit: the main file must never know of links that a power cut takes back. */
 size_t volume_take_heads(struct volume *v, struct main_file_head out[static VOLUME_LANES_MAX])
 {
     size_t count = 0;

@@ -13,6 +13,7 @@
 
 /* ---- stations ---- */
 
+/* Stations are few, and named by most events: a number instead of two texts in each. */
 static int add_station(struct volume *v, struct span host, struct span ip, int64_t *out)
 {
     sqlite3_stmt *s = db_statement(&v->db, VOLUME_STATION_ADD);
@@ -57,6 +58,7 @@ struct event_extra {
     const uint8_t *own_key; /* of an event that belongs to no entry */
 };
 
+/* A lane that is read for the first time knows nothing twice, so nobody is asked. */
 static int is_known(struct volume *v, const struct volume_lane *lane,
                     const struct chain_record *record)
 {
@@ -73,6 +75,8 @@ static int is_known(struct volume *v, const struct volume_lane *lane,
     return volume_row_is_known(s);
 }
 
+/* The link is made before the row is written and the head moves on with it: an error between gives
+ * up the whole batch, so the chain never has a link without its row. */
 static int add_event(struct volume *v, struct volume_lane *lane, const uint8_t *key,
                      const struct chain_record *record, const struct event_extra *extra)
 {
@@ -109,6 +113,7 @@ static int add_event(struct volume *v, struct volume_lane *lane, const uint8_t *
 
 /* ---- messages ---- */
 
+/* Recipients get theirs with their entries, remote ids with their events. */
 static int add_message_keys(struct volume *v, const struct envelope *m)
 {
     int r = find_add(v->find, FIND_ADDRESS, m->sender, &m->id);
@@ -226,6 +231,7 @@ static int add_entry(struct volume *v, const struct chain_record *record,
     return r < 0 ? r : sqlite3_changes(v->db.handle);
 }
 
+/* The entry decides whether it is known: a second telling adds no second event to the chain. */
 static int accept_one(struct volume *v, struct volume_lane *lane, struct chain_record *record,
                       const struct envelope_recipient *recipient, bool is_new)
 {
@@ -240,6 +246,8 @@ static int accept_one(struct volume *v, struct volume_lane *lane, struct chain_r
     return r < 0 ? r : add_event(v, lane, recipient->key, record, &none);
 }
 
+/* What all recipients of a message have in common; each event of the chain says it again, so that
+ * each can be verified alone. */
 static void record_of(const struct envelope *m, struct span ip, struct chain_record *out)
 {
     *out = (struct chain_record){
@@ -272,6 +280,8 @@ static struct chain_record child_of(const struct id *message, uint32_t parent, i
                                  .actor_uid = EVENT_NO_ACTOR};
 }
 
+/* 0 of add_message(): a MESSAGE that was moved within the log before the book saw it, or told again
+ * by a later lane. */
 static int fold_message(struct volume *v, struct volume_lane *lane, const struct envelope *m)
 {
     char ip_text[VOLUME_IP_TEXT];
@@ -290,6 +300,8 @@ static int fold_message(struct volume *v, struct volume_lane *lane, const struct
     return r;
 }
 
+/* Only where the MESSAGE itself was never folded; the recipients that it doesn't name have their
+ * fate in a file that is lost. */
 static int fold_moved(struct volume *v, struct volume_lane *lane, const struct book_moved *moved)
 {
     const struct envelope *m = moved->message;
@@ -314,7 +326,8 @@ static int fold_moved(struct volume *v, struct volume_lane *lane, const struct b
 
 /* ---- what happens to an entry ---- */
 
-/* The entry's key and state; both zero when the ledger doesn't have it (its file was lost). */
+/* The entry's key and state; both zero when the ledger doesn't have it (its file was lost). Its
+ * events are kept all the same, and commit to nothing personal. */
 static int find_entry(struct volume *v, const struct id *message, uint32_t index,
                       uint8_t key[static ENVELOPE_KEY_BYTES], unsigned *out_state)
 {
@@ -369,6 +382,8 @@ static int update_entry(struct volume *v, const struct chain_record *record, uns
     return db_run(s);
 }
 
+/* The event first, then the state that follows from it: the audit computes the state again from the
+ * events. */
 static int happen(struct volume *v, struct volume_lane *lane, const struct chain_record *record,
                   int64_t station)
 {
@@ -409,6 +424,8 @@ static int fold_status(struct volume *v, struct volume_lane *lane, const struct 
     return r < 0 ? r : happen(v, lane, &record, station);
 }
 
+/* Children of a message that came with this batch are pending as it is; else they are looked for.
+ */
 static int fold_expand(struct volume *v, struct volume_lane *lane, const struct book_expand *expand)
 {
     struct chain_record parent = {
@@ -478,7 +495,7 @@ static int add_lone(struct volume *v, struct volume_lane *lane, const struct eve
 }
 
 /* An event about a whole message is one of each of its entries, so that each entry tells its story.
- */
+ * Its entries must be in the file to be listed, so what is pending is written. */
 static int fold_event(struct volume *v, struct volume_lane *lane, const struct event *event)
 {
     struct chain_record record = event_record(event);

@@ -29,8 +29,8 @@ enum volume_statement {
 struct volume_lane {
     struct book_position at;
     uint64_t events;
-    struct chain_hash head;
-    bool changed, untold; /* since the commit; since volume_take_heads() */
+    struct chain_hash head; /* the last link */
+    bool changed, untold;   /* since the commit; since volume_take_heads() */
 };
 
 struct volume {

@@ -34,6 +34,7 @@ static int add_row(struct volume *v, struct volume_lane *lane, const struct even
     return db_run(s);
 }
 
+/* By the reference, which is made anew for each refusal, and the time. */
 static int is_known(struct volume *v, const struct volume_lane *lane, const struct event *e)
 {
     if (!volume_may_know(lane))

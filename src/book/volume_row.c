@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 
+/* The head in memory moves at once: the next event of the batch stands on this one. */
 int volume_next_link(struct volume *v, struct volume_lane *lane, const uint8_t *key,
                      const struct chain_record *record, struct chain_hash *out_commitment,
                      struct chain_hash *out_link)

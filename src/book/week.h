@@ -13,6 +13,7 @@ enum { WEEK_FILE_SIZE = sizeof("refusals-99999-W00.sqlite") + 8 };
 
 /* Times before 1970 count as 1970, those after the year 9999 as its last week. */
 int week_of_us(int64_t wall_us);
+/* Of the time in the id: when the message was accepted. */
 int week_of_id(const struct id *id);
 /* The first instant after the week. */
 int64_t week_end_us(int week);

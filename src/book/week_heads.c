@@ -69,6 +69,8 @@ static bool is_same(const struct main_file_head *a, const struct main_file_head 
     return a->events == b->events && chain_hash_equal(&a->head, &b->head);
 }
 
+/* A chain that is longer has grown from it, or was made anew to the same length and more: the audit
+ * tells which, and compares the link itself. */
 bool week_heads_reach(const struct week_heads *heads, const struct main_file_head *noted)
 {
     const struct main_file_head *head = find(heads, noted->at.lane);
@@ -76,6 +78,8 @@ bool week_heads_reach(const struct week_heads *heads, const struct main_file_hea
     return head && (head->events > noted->events || is_same(head, noted));
 }
 
+/* The position moves with an event and with nothing else (volume.c): the same chain has the same
+ * position, or that one is damaged. */
 bool week_heads_displaced(const struct week_heads *heads, const struct main_file_head *noted,
                           struct book_position *out_at)
 {

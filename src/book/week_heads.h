@@ -15,6 +15,7 @@ struct week_heads {
     bool waits; /* one of its entries waits */
 };
 
+/* Opens the file only to read. *out is whole after 0. */
 int week_heads_read(const char *folder, const struct ledger_file *file, struct week_heads *out);
 /* Is the position another than `noted`, although the chain is just where it was then? */
 bool week_heads_displaced(const struct week_heads *heads, const struct main_file_head *noted,

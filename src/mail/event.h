@@ -36,7 +36,8 @@ enum event_kind {
     EVENT_KIND_COUNT
 };
 
-/* The states of the law of conservation. The numbers are on disk: never renumber. */
+/* The states of the law of conservation: WAITING becomes one of the others, once and for ever
+ * (book/entry_state.h has the picture). The numbers are on disk: never renumber. */
 enum recipient_state {
     RECIPIENT_WAITING = 1,
     RECIPIENT_DELIVERED,

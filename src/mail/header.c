@@ -3,7 +3,10 @@
  *     │  ▲                   │                    ▲
  *     │  └──── blank: the field before goes on ───┘
  *     └─ CR: CR_START ─┐     └─ no colon ─┐
- *     └─ LF ───────────┴──────────────────┴──▶ END
+ *     └─ LF, or what begins no field ─────┴──▶ END
+ *
+ * CR_START is END with the next byte, whatever that is. A blank goes on with a field only where
+ * there is one.
  *
  * A value runs over at the speed of memchr(); only names are looked at byte by byte.
  */

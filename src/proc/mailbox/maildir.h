@@ -2,7 +2,7 @@
  * Delivery into Maildirs: whole or not at all, and safe on the disk before anybody is told.
  *
  *   IDLE --begin--> WRITING --commit: sync--> SYNCED --rename--> NAMED --sync new/--> DONE
- *                      \_________________________\__________________\--any trouble--> DONE
+ *      \_______________\_________________________\__________________\--any trouble--> DONE
  *
  * A file is written in tmp/ under a unique name (O_EXCL, mode 0600), synced, renamed into new/ with
  * a name that must be free there, and new/ is synced. A crash before the rename leaves a file in

@@ -2,6 +2,11 @@
  * A socket and a session of src/smtp. Events only note what there is to do; the turn at the end of
  * the loop's round feeds, writes and closes, so that what several answers of a round produced
  * leaves in one write. Nothing is read from a client that doesn't read its replies.
+ *
+ *   open ──all was said and written──▶ lingering ──the client closes, or time──▶ broken
+ *    └──QUIT, the client's end, a connection that fails────────────────────────────▲
+ *
+ * Who is broken is freed at the end of the turn.
  */
 #include "proc/smtpd/smtpd.h"
 

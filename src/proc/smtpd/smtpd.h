@@ -75,7 +75,16 @@ struct smtpd_chunk_call {
     struct smtpd_upload *upload;
 };
 
-/* A body that is being streamed to the queue. */
+/*
+ * A body that is being streamed to the queue.
+ *
+ *   none (number 0) ──first piece──▶ open ──all chunks taken, committed──▶ none
+ *                                   │ ▲ │
+ *          no call or credit is free▼ │ └──error, the queue is gone, the session ends──▶ none,
+ *                                  stuck                                    and aborted
+ *
+ * The number is used once; the epoch tells whether the queue that is there now has it at all.
+ */
 struct smtpd_upload {
     uint64_t number; /* 0: none */
     uint64_t epoch;  /* of the queue's channel that has it */

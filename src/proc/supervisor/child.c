@@ -2,6 +2,13 @@
  * One child: started with a channel as its descriptor 3, told its part, joined to its peers.
  * Whatever ends it, SIGCHLD tells; then it is started again after a pause that doubles with
  * each failure and is forgotten by who ran well for a minute.
+ *
+ *   pause ──its time──▶ starting (pid, channel) ──"ready"──▶ ready
+ *     ▲                    │                                  │
+ *     └────────────────────┴─────────── SIGCHLD ──────────────┘
+ *
+ * Also back to the pause: no process could be made. Who can't be sent its part or peers is killed.
+ * When we are stopping SIGCHLD is the end.
  */
 #include "proc/supervisor/supervisor.h"
 

@@ -3,8 +3,15 @@
  * SMTP_INLINE_MAX bytes stay in memory; more are handed to the backend as they come. When the
  * backend can't take a piece, the body is stuck, and the session takes no input until it resumes.
  *
+ *   in memory ──SMTP_INLINE_MAX──▶ uploading ──end, handed over──▶ the commit's
+ *      │                            │ ▲  │
+ *      │                     -EAGAIN│ │resume
+ *      │                            ▼ │  │
+ *      │                           stuck │
+ *      └──a problem──▶ dropping ◀────────┘
+ *
  * A body with a problem (a fault in its bytes, a limit passed, storage lost) reads on to its end
- * and drops what it reads.
+ * and drops what it reads; an upload is aborted then. A small body is handed over from memory.
  */
 #pragma once
 
