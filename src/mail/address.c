@@ -65,6 +65,8 @@ static bool is_dot_string(struct span s)
 }
 
 /* Length of the quoted string at the start of `text`, its raw bytes into `out`; 0: not one. */
+/* An escape says nothing but the byte itself: it is dropped here, and written again only where it
+ * must be. */
 static size_t read_quoted(struct span text, struct address *out)
 {
     for (size_t i = 1; i < text.size; i++) {
@@ -95,6 +97,8 @@ static size_t read_dot_string(struct span text, struct address *out)
 }
 
 /* The canonical local part from the raw one; false when it gets too long. */
+/* Quotes only where RFC 5321 section 4.1.2 needs them: "a.b"@x and a.b@x are one mailbox, and must
+ * be one text. */
 static bool write_local(struct address *out)
 {
     struct span raw = address_raw_local(out);
@@ -168,6 +172,7 @@ static bool may_lack_domain(const struct address *a, unsigned flags)
 }
 
 /* How far a domain reaches: to '>' or a blank, whichever comes first, or the end. */
+/* Up to what can't be in a domain; what is left over is judged by whoever called. */
 static size_t domain_extent(struct span text)
 {
     size_t size = 0;
@@ -221,7 +226,9 @@ enum address_result address_parse(struct span text, unsigned flags, struct addre
     return r == ADDRESS_OK && consumed != text.size ? ADDRESS_BAD_SYNTAX : r;
 }
 
-/* A-d-l ":" of RFC 5321 4.1.2: "@one,@two:". *out_size is 0 when there is none. */
+/* A-d-l ":" of RFC 5321 4.1.2: "@one,@two:". *out_size is 0 when there is none. Read to be sure of
+ * where it ends, and dropped: RFC 5321 appendix C has servers ignore it, and following it would
+ * make us a relay. */
 static enum address_result skip_route(struct span text, unsigned flags, size_t *out_size)
 {
     char ignored[ADDRESS_DOMAIN_MAX + 1];

@@ -18,6 +18,8 @@
 /* What the line holds so far. A dot is held back where it may be the end. */
 enum { LINE_EMPTY, LINE_DOT, LINE_TEXT };
 
+/* With dot_ends (sendmail without -i) a lone dot is the end, as in SMTP; else it is a line like any
+ * other, and smtp/client/encode.c doubles it on the wire. */
 static void end_line(struct compose_lines *c, struct buffer *out)
 {
     if (c->line == LINE_DOT && c->dot_ends) {
@@ -225,7 +227,8 @@ static unsigned know(const struct field *f)
     return 0;
 }
 
-/* The line that mbox files put in front of a message is none of its fields. */
+/* The line that mbox files put in front of a message is none of its fields. Programs that pipe mail
+ * on leave it there, and with it in front the header would be no header. */
 static struct span without_mbox_line(struct span lines)
 {
     ptrdiff_t end = span_find(lines, '\n');
@@ -236,6 +239,7 @@ static struct span without_mbox_line(struct span lines)
     return lines;
 }
 
+/* Read from what the program gave, Bcc included, before that field is left out. */
 static int extract_recipients(struct composed *c, struct span header, unsigned from,
                               struct span origin)
 {
@@ -272,7 +276,8 @@ static void add_missing(const struct compose_input *in, unsigned known, struct b
         buffer_printf(out, "Message-ID: <%.*s>\r\n", SPAN_ARG(in->message_id));
 }
 
-/* Valid UTF-8 beyond ASCII can be announced; other bytes are some old charset and go as 8-bit. */
+/* Valid UTF-8 beyond ASCII can be announced; other bytes are some old charset and go as 8-bit.
+ * Announcing these as SMTPUTF8 would be a lie that the next station may find out. */
 static bool header_is_utf8(struct span header)
 {
     bool beyond = false;
@@ -287,6 +292,8 @@ static bool header_is_utf8(struct span header)
     return beyond;
 }
 
+/* Where Resent- fields are, they alone say who gets it (RFC 5322 section 3.6.6): To and Cc are
+ * those of the first sending. */
 int compose_message(struct composed *c, const struct compose_input *in)
 {
     struct span rest = without_mbox_line(in->lines), header;

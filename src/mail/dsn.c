@@ -42,6 +42,7 @@ int dsn_parse_notify(struct span value, uint8_t *out_notify)
     return 0;
 }
 
+/* RFC 3461 section 4.3. */
 int dsn_parse_return(struct span value, uint8_t *out_return)
 {
     if (span_equal_nocase(value, SPAN("FULL")))
@@ -138,6 +139,7 @@ bool dsn_is_envelope_id(struct span value)
 
 /* ---- ORCPT ---- */
 
+/* RFC 3461 section 4.2 has an atom there; the types that are registered need no more than this. */
 static bool is_type_byte(char c)
 {
     c = ascii_lower(c);
@@ -178,6 +180,7 @@ static bool is_utf8_address(struct span rest, bool utf8)
     return true;
 }
 
+/* The size is ours: RFC 3461 section 4.2 allows 500. */
 bool dsn_is_original(struct span value, bool utf8)
 {
     struct span type, rest;

@@ -42,6 +42,8 @@ CODEC_DEFINE_GROWN(
     CODEC_SPAN(struct envelope, envelope_id, ENVELOPE_ENVID_MAX),
     CODEC_LIST(struct envelope, wishes, wish_count, ENVELOPE_RECIPIENTS_MAX, &wish_codec));
 
+/* Sorted and each once: envelope_wishes_are_sound() has seen to it where the envelope came from a
+ * peer. */
 struct envelope_wish envelope_wish_of(const struct envelope *e, uint32_t recipient)
 {
     size_t low = 0, high = e->wish_count;

@@ -33,6 +33,8 @@ static bool name_is(const struct header_scan *scan, struct span name)
     return span_equal(span_trim(span_of(scan->name, scan->name_size)), name);
 }
 
+/* Only the first Message-ID counts: a second one is somebody's addition, and the book must have
+ * one. */
 static void begin_value(struct header_scan *scan)
 {
     scan->fields++;

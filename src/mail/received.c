@@ -28,6 +28,8 @@ static void append_helo(struct span helo, struct buffer *out)
     }
 }
 
+/* RFC 5321 section 4.4: the name that the client gave, and in the comment the address that it
+ * really had. A local user has no address, but a number that the kernel vouches for. */
 static void append_from(const struct envelope_client *client, struct buffer *out)
 {
     char ip[RECEIVED_CLIENT_MAX];

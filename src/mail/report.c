@@ -42,6 +42,7 @@ static const char *const actions[REPORT_KIND_COUNT] = {
     [REPORT_DELIVERED] = "delivered", [REPORT_EXPANDED] = "expanded",
 };
 
+/* Of the class that the action says (RFC 3464 section 2.3.4): a report without a status is none. */
 static const char *const default_status[REPORT_KIND_COUNT] = {
     [REPORT_FAILED] = "5.0.0",    [REPORT_DELAYED] = "4.0.0",  [REPORT_RELAYED] = "2.0.0",
     [REPORT_DELIVERED] = "2.0.0", [REPORT_EXPANDED] = "2.0.0",
@@ -118,6 +119,7 @@ static void put_with_time(struct buffer *out, const char *indent, const char *fo
     put_with(out, indent, format, span_from_cstr(time));
 }
 
+/* A suggestion is for one address, so whoever has one is told of alone. */
 static bool same_cause(const struct report_recipient *a, const struct report_recipient *b)
 {
     return span_equal(a->status, b->status) && span_equal(a->host, b->host) &&

@@ -93,6 +93,8 @@ static bool is_ascii(struct span text)
 /* ---- the two encodings (RFC 2045 6.7 and 6.8) ---- */
 
 /* One line of a body. Its end stays an end: text keeps its lines (RFC 2045 6.7 (4)). */
+/* Lines of at most 76 characters with the "=" (RFC 2045 section 6.7 (5)); a blank at the end of a
+ * line is encoded, since stations may drop it (6.7 (3)). */
 static void quoted_line(struct span line, struct buffer *out)
 {
     static const char hex[] = "0123456789ABCDEF";
@@ -153,6 +155,8 @@ static void base64_end(struct seven_bit *s, struct buffer *out)
 
 /* ---- bodies ---- */
 
+/* The end of the line before goes out only now: had a boundary come, it would have been the
+ * boundary's. */
 static void body_line(struct seven_bit *s, struct span line, struct buffer *out)
 {
     if (s->held_end && s->mode == MODE_BASE64)
@@ -219,7 +223,9 @@ static void open_level(struct seven_bit *s)
     memcpy(level->boundary, s->content.boundary, level->size);
 }
 
-/* What a leaf is to become; what says that it is 7-bit is believed, and watched. */
+/* What a leaf is to become; what says that it is 7-bit is believed, and watched. A leaf of type
+ * message may not be encoded (RFC 2046 section 5.2.1, RFC 2045 section 6.4): bytes beyond ASCII in
+ * one end the conversion. */
 static enum mode leaf_mode(const struct seven_bit *s)
 {
     const struct content *c = &s->content;
@@ -245,6 +251,8 @@ static void write_encoding(struct seven_bit *s, enum mode mode, struct buffer *o
         buffer_append_span(out, buffer_span(&s->encoding));
 }
 
+/* RFC 1428 section 3: text of which nobody said in what charset it is, is of an unknown one.
+ * Guessing would be worse. */
 static void write_mime(struct seven_bit *s, enum mode mode, struct buffer *out)
 {
     if (s->owner == OWNER_PART || mode == MODE_AS_IS)
@@ -255,6 +263,7 @@ static void write_mime(struct seven_bit *s, enum mode mode, struct buffer *out)
         buffer_append_span(out, SPAN("Content-Type: text/plain; charset=unknown-8bit\r\n"));
 }
 
+/* Parts of a digest are messages unless they say otherwise (RFC 2046 section 5.1.5). */
 static void end_header(struct seven_bit *s, struct buffer *out)
 {
     struct content *c = &s->content;

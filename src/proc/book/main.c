@@ -4,6 +4,7 @@
  * told back, so that the queue may recycle segments.
  *
  *   IDLE ──sealed──▶ RUNNING ──done──▶ RESTING ──pause is over──▶ IDLE, or RUNNING when behind
+ *                     └──▶ RUNNING when the batch's end came before the limit
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -64,6 +65,8 @@ static void set_retention(struct book_process *b)
     w->refusals_before_us = clock_wall_us() - (int64_t)conf->refusals_keep_ms * 1000;
 }
 
+/* The thread has the worker from here to on_turn_done(): the loop touches nothing of it in between.
+ */
 static void start_turn(struct book_process *b)
 {
     b->state = BOOK_RUNNING;

@@ -110,6 +110,7 @@ static bool find_recipient(const struct spool_followed *record, struct book_wait
     return false;
 }
 
+/* Mostly passed over: the book has the message from its MESSAGE record. */
 static int moved(struct translator *t, const struct spool_followed *record)
 {
     arena_clear(&t->arena);
@@ -136,6 +137,8 @@ static int event(struct translator *t, const struct spool_followed *record, cons
     return fold(t, &input);
 }
 
+/* It was checked when it was appended; a newer Postbuch may have written kinds that this one
+ * doesn't know. The position goes on, or the book would stop there for ever. */
 static int callers_event(struct translator *t, const struct spool_followed *record)
 {
     struct book_position end = place(t, record->next);

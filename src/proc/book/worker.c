@@ -67,6 +67,8 @@ static int open_ledger(struct worker *w)
     return 0;
 }
 
+/* At what is committed, which may be before what was folded in memory: follower and fold begin
+ * together. */
 static int open_log(struct worker *w)
 {
     struct store *store;

@@ -50,6 +50,8 @@ static int decode_part(const struct codec *codec, struct process_part *part)
     return codec_decode(codec, buffer_span(&part->wire), &part->arena, part->decoded);
 }
 
+/* From here on descriptors belong to this part, until "activate". A part that can't be decoded ends
+ * the process in any case: supervisor and process are then of two versions. */
 static void on_config(void *owner, const struct ipc_arrival *arrival)
 {
     struct process *process = owner;
@@ -104,6 +106,7 @@ static void swap_parts(struct process *process)
     process->coming = NULL;
 }
 
+/* "Ready" is said also when a reload failed: the process serves, by the old generation. */
 static void on_activate(void *owner, const struct ipc_arrival *arrival)
 {
     struct process *process = owner;

@@ -88,6 +88,7 @@ const int sandbox_file_syscalls[] = {
 };
 const size_t sandbox_file_syscall_count = ARRAY_SIZE(sandbox_file_syscalls);
 
+/* Groups before ids: afterwards nobody may change them. The last line tries what must fail now. */
 static void become_user(const struct sandbox *s)
 {
     if (geteuid() != 0 || s->uid == SANDBOX_STAY)
@@ -123,6 +124,7 @@ static void limit_resources(void)
         log_fatal("sandbox: %m");
 }
 
+/* An old kernel is no reason not to run: it is said, and the other walls stand. */
 static void enter_landlock(const struct sandbox *s)
 {
     int version = landlock_enter(s);

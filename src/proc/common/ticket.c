@@ -101,6 +101,7 @@ void ticket_office_done(struct ticket_office *office)
     *office = (struct ticket_office){0};
 }
 
+/* The serial is used up even if the MAC fails: two tickets of one serial must never exist. */
 void ticket_issue(struct ticket_office *office, const struct ticket_facts *facts,
                   uint8_t out[static TICKET_BYTES])
 {
@@ -143,6 +144,7 @@ static uint64_t *word_of(const struct ticket_gate *gate, uint64_t serial)
 }
 
 /* Serials that come into the window take the bits of those that leave it. */
+/* At most a window's worth of steps, however far a genuine serial jumps. */
 static void advance(struct ticket_gate *gate, uint64_t serial)
 {
     if (serial - gate->highest >= TICKET_WINDOW)

@@ -51,6 +51,8 @@ static int identify_local(int fd, struct client_peer *out)
     return 0;
 }
 
+/* getpeername() is the kernel's word; only what the client itself says over the connection can be
+ * forged by who holds its other end. */
 int client_identify(int fd, struct client_peer *out)
 {
     union any_address from = {0};

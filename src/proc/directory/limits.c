@@ -65,6 +65,8 @@ static void rate_move(struct rate *rate, int64_t window_ms, int64_t now_ms)
     rate->window = window;
 }
 
+/* Two numbers a client instead of a list of times: exact at the window's borders, and never off by
+ * more than an uneven spread within it. */
 static uint64_t rate_value(struct rate *rate, int64_t window_ms, int64_t now_ms)
 {
     rate_move(rate, window_ms, now_ms);
@@ -160,6 +162,8 @@ static void set_connections(struct limits *limits, struct counter *counter, uint
         list_append(&limits->idle, &counter->idle);
 }
 
+/* An IPv6 customer has a /64 at least, and may use another address each time; providers hand out
+ * /48. */
 static struct key key_of(const uint8_t ip[static CONF_IP_BYTES], enum scope scope)
 {
     static const unsigned prefixes[2][2] = {
@@ -227,6 +231,7 @@ static void hold_free(struct limits *limits, struct hold *hold, uint32_t handle)
 }
 
 /* Takes `count` connections off a client and its network. */
+/* Counted for both scopes as connecting did. */
 static void release(struct limits *limits, const uint8_t ip[static CONF_IP_BYTES], uint32_t count,
                     uint32_t refused, int64_t now_ms)
 {
@@ -284,6 +289,7 @@ void limits_holder_done(struct limits *limits, struct limits_holder *holder, int
     }
 }
 
+/* What can be mended soonest is told first. */
 static enum limits_verdict judge(struct counter *counter, uint32_t connections, uint32_t rate,
                                  uint32_t refusals, int64_t now_ms)
 {

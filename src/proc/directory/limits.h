@@ -42,6 +42,7 @@ struct limits_holder {
     uint32_t id; /* unlike every other holder's that lives */
 };
 
+/* Allocates nothing yet. */
 void limits_init(struct limits *limits, uint64_t seed);
 void limits_done(struct limits *limits);
 /* New maxima for connections from now on. */

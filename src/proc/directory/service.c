@@ -109,6 +109,8 @@ static void issue_ticket(struct service *s, const struct client_peer *peer,
     ticket_issue(&s->tickets, &facts, verdict->ticket);
 }
 
+/* Parsed again here, though smtpd has: what is decided on must not depend on how a taken-over smtpd
+ * spells it. */
 static void decide(struct service *s, const struct client *client,
                    const struct ipc_rcpt_check *check, struct ipc_rcpt_verdict *out)
 {
@@ -155,6 +157,7 @@ static void on_expand(void *owner, const struct ipc_arrival *arrival)
     ipc_reply(arrival->channel, arrival->token, &reply);
 }
 
+/* Its clients are gone with it: their connections are closed by the kernel, or were never there. */
 static void drop_smtpd(struct service_smtpd *smtpd)
 {
     struct service *s = smtpd->service;

@@ -34,6 +34,7 @@ struct service {
     uint64_t client_count, deferred_client_count, recipient_count, refused_recipient_count;
 };
 
+/* `seed`: random; hashes of what strangers choose depend on it. */
 void service_init(struct service *s, struct io_loop *loop, uint64_t seed);
 void service_done(struct service *s);
 /* From now on answers come from this generation, which stays until the next call. */

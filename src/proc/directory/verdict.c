@@ -105,6 +105,7 @@ void verdict_on_recipient(const struct people *people, struct span local, struct
     }
 }
 
+/* A report's reader may be a plain user: he stands for himself. */
 static void expand_user(const struct people *people, struct span address, struct arena *arena,
                         struct ipc_expanded *out)
 {
@@ -119,6 +120,7 @@ static void expand_user(const struct people *people, struct span address, struct
     *out = (struct ipc_expanded){.addresses = self, .address_count = 1};
 }
 
+/* -EAGAIN without a table: whoever asks must not take a broken users file for an unknown user. */
 void verdict_expand(const struct people *people, struct span address, struct arena *arena,
                     struct ipc_expanded *out)
 {

@@ -84,6 +84,8 @@ static int ask_recipient(struct smtpd_ask *ask)
     return r < 0 ? r : ipc_call(s->smtpd->directory, &ask->call, &m);
 }
 
+/* An upload that went to a queue which is gone isn't there: the client gets 451 and sends the
+ * message again. */
 static int ask_message(struct smtpd_ask *ask)
 {
     struct smtpd_session *s = ask->session;
@@ -160,6 +162,8 @@ static void on_client(struct smtpd_ask *ask, const struct ipc_message *reply)
     answer(ask, &(struct smtp_answer){.verdict = verdicts[v->action], .text = v->text});
 }
 
+/* The directory's texts are told with its own refusals only; the usual ones (unknown, foreign) have
+ * the session's words. */
 static void on_recipient(struct smtpd_ask *ask, const struct ipc_message *reply)
 {
     static const enum smtp_verdict verdicts[] = {
@@ -223,6 +227,7 @@ static void answer_sender(struct smtpd_ask *ask)
     answer(ask, &a);
 }
 
+/* 0 also when it couldn't be asked: then it is answered, perhaps before this returns. */
 static int ask(void *context, struct smtp_question *question)
 {
     struct smtpd_session *s = context;

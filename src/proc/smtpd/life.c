@@ -9,7 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* The supervisor kills after ten seconds. */
+/* The supervisor kills after ten seconds. PART_MS: a client that reads at all has read its 421. */
 enum { TICK_MS = 1000, PART_MS = 500, SHUTDOWN_MS = 7000 };
 
 /* Sessions of the old generation keep it until they end; its sockets are closed now. */
@@ -36,6 +36,8 @@ static void on_pressure(void *owner, const struct ipc_arrival *arrival)
     snprintf(smtpd->pressure_text, sizeof(smtpd->pressure_text), SPAN_FMT, SPAN_ARG(p->text));
 }
 
+/* Sessions stay: what was asked of the process that is gone is answered with DEFER (ask.c), and the
+ * next one may be there before the client asks again. */
 static void on_lost(void *owner, struct ipc_channel *channel, int error)
 {
     struct smtpd *smtpd = owner;
@@ -98,6 +100,8 @@ int smtpd_connect(struct smtpd *smtpd, enum ipc_peer kind, int fd)
 
 /* ---- the process ---- */
 
+/* Without credit it fails, and refusals.c counts it into an aggregate: events never queue up here.
+ */
 static int send_event(void *context, const struct event *event)
 {
     struct smtpd *smtpd = context;

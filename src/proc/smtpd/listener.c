@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 enum {
-    ACCEPT_AT_ONCE = 16, /* connections a turn, so that other smtpd get some too */
-    REFUSALS_MAX = 100,
-    ANSWER_TIMEOUT_MS = 60000,
+    ACCEPT_AT_ONCE = 16,       /* connections a turn, so that other smtpd get some too */
+    REFUSALS_MAX = 100,        /* as many as RFC 5321 section 4.5.3.1.8 has in one message */
+    ANSWER_TIMEOUT_MS = 60000, /* far below any client's patience (RFC 5321 section 4.5.3.2) */
 };
 
 static void fill_settings(struct smtpd_listener *l, const struct conf_smtpd *conf,
@@ -90,6 +90,7 @@ static void fill_address(const struct sockaddr_storage *from, struct smtp_server
     }
 }
 
+/* The kernel says who a local user is; the directory asks it again for itself. */
 static void welcome(struct smtpd_listener *l, int fd, const struct sockaddr_storage *from)
 {
     struct smtpd *smtpd = l->generation->smtpd;
@@ -138,6 +139,8 @@ static void on_connection(void *arg, int fd, unsigned events)
     }
 }
 
+/* Nobody is let in whom nobody could serve: a connection that waits in the kernel's queue costs
+ * nothing, one that gets 421 comes back at once. */
 static bool may_accept(const struct smtpd *smtpd, const struct smtpd_generation *g)
 {
     return g == smtpd->in_force && !smtpd->process.ending && !smtpd->accept_paused &&

@@ -13,6 +13,7 @@ struct smtpd_outbox {
     struct ipc_waiter waiter;
 };
 
+/* NULL: the peer is gone. What waited for the old one is dropped. */
 void smtpd_outbox_connect(struct smtpd_outbox *outbox, struct ipc_channel *channel);
-/* `message` must not hold spans. */
+/* Copied; must not hold spans. Never fails: without memory it is lost, as with the channel. */
 void smtpd_outbox_send(struct smtpd_outbox *outbox, const struct ipc_message *message);

@@ -30,6 +30,7 @@ int smtpd_refusals_init(struct smtpd_refusals *refusals, uint64_t seed,
                         int (*send)(void *context, const struct event *event), void *context);
 void smtpd_refusals_done(struct smtpd_refusals *refusals);
 
+/* *event is borrowed for the call. */
 void smtpd_refusals_add(struct smtpd_refusals *refusals, const struct event *event, int64_t now_ms);
 /* Sends the aggregates whose minute is over, or all. */
 void smtpd_refusals_flush(struct smtpd_refusals *refusals, int64_t now_ms, bool all);

@@ -127,23 +127,29 @@ void smtpd_update_time(struct smtpd *smtpd);
 void smtpd_session_wake(struct smtpd_session *session);
 
 /* listener.c */
+/* Owns `fd`, also when it fails. 0 or -ENOMEM. */
 int smtpd_listener_add(struct smtpd_generation *generation, struct span name, struct span service,
                        int fd);
 /* Accepts on the generation in force when there is somebody to answer, else on none. */
 void smtpd_listeners_update(struct smtpd *smtpd);
 
 /* generation.c */
+/* Decodes a copy of the part; one reference is the caller's. 0, -EBADMSG or -ENOMEM. */
 int smtpd_generation_new(struct smtpd *smtpd, struct span part, struct smtpd_generation **out);
 /* Its sockets. */
 void smtpd_generation_close(struct smtpd_generation *generation);
+/* Frees it with the last reference. NULL is fine. */
 void smtpd_generation_unref(struct smtpd_generation *generation);
 
 /* session.c */
+/* Owns `fd`, and closes it when there is no memory. */
 void smtpd_session_begin(struct smtpd_listener *listener, int fd,
                          const struct smtp_server_client *client);
+/* Ends what has waited too long. Once a second: deadlines are minutes. */
 void smtpd_sessions_expire(struct smtpd *smtpd);
 /* At the end: closes those that have had our last words, whether or not the client goes. */
 void smtpd_sessions_part(struct smtpd *smtpd);
+/* 421 to all that have no message under way; `at_once`: the others are cut off, too. */
 void smtpd_sessions_shutdown(struct smtpd *smtpd, bool at_once);
 
 /* ask.c */
@@ -152,10 +158,13 @@ extern const struct smtp_server_backend smtpd_backend;
 void smtpd_ask_commit(struct smtpd_session *session);
 
 /* upload.c */
+/* As smtp_server_backend.upload. */
 int smtpd_upload_piece(struct smtpd_session *session, struct span piece);
+/* Tells the queue, if it has any of it. */
 void smtpd_upload_abort(struct smtpd_session *session);
 /* The queue has it now, or it never will: forget it without a word. */
 void smtpd_upload_forget(struct smtpd_session *session);
+/* Chunks of it wait for their answer. */
 bool smtpd_upload_is_pending(const struct smtpd_session *session);
 /* The queue that is there now has all that was uploaded. */
 bool smtpd_upload_is_there(const struct smtpd_session *session);

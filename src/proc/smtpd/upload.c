@@ -68,12 +68,15 @@ bool smtpd_upload_is_there(const struct smtpd_session *s)
     return s->smtpd->queue && s->upload.epoch == s->smtpd->queue_epoch;
 }
 
+/* Numbers count up for the life of the process, so that a late answer can't be taken for another
+ * upload's. */
 static void begin(struct smtpd_session *s)
 {
     s->upload.number = ++s->smtpd->last_upload;
     s->upload.epoch = s->smtpd->queue_epoch;
 }
 
+/* -EAGAIN with no free call: on_taken() resumes. With no credit: the waiter does. */
 int smtpd_upload_piece(struct smtpd_session *s, struct span piece)
 {
     struct smtpd_upload *u = &s->upload;

@@ -61,6 +61,8 @@ static int find_executable(const struct child *child, char out[static PATH_MAX])
     return 0;
 }
 
+/* In the child. Nothing of the supervisor's but the channel goes along: descriptors above it are
+ * closed, whatever a library may have opened. */
 static void run_executable(const char *path, const char *name, int fd)
 {
     char *const argv[] = {(char *)name, NULL};
@@ -153,6 +155,8 @@ int child_hear(struct child *child, int fd)
 
 /* ---- start ---- */
 
+/* fork() and execv(): the child begins with an address space of its own layout, which the others
+ * can't know. */
 static int spawn(struct child *child)
 {
     char path[PATH_MAX];
@@ -218,6 +222,8 @@ static int join_peers(struct child *child)
     return r;
 }
 
+/* The pause doubles up to half a minute: who ends at once must not keep the machine busy, and is
+ * back soon when the cause is gone. */
 static void restart_later(struct child *child)
 {
     if (io_loop_now_ms(child->supervisor->loop) - child->started_ms > HEALTHY_MS)

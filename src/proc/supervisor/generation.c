@@ -1,3 +1,7 @@
+/*
+ * A new configuration is read, checked and its sockets bound before anything of the old one is let
+ * go: whatever fails on the way, the old one is in force as it was.
+ */
 #include "proc/supervisor/supervisor.h"
 
 #include "base/log.h"
@@ -41,6 +45,8 @@ static void warn_of_fixed(const struct conf *now, const struct conf *then, struc
                            "start on\n");
 }
 
+/* Bound first, then the old ones are closed: a socket that both name is taken over, so no client
+ * finds its port shut. */
 static int use(struct supervisor *s, struct conf *conf, struct buffer *text)
 {
     struct listener *listeners;

@@ -30,6 +30,7 @@ static int send_config(struct child *child)
     return r;
 }
 
+/* O_NONBLOCK: a FIFO in the file's place must not stop the supervisor. */
 static int send_file(struct child *child, struct span path)
 {
     struct ipc_message message = {.type = IPC_FILE, .file = {.name = path}};

@@ -1,3 +1,8 @@
+/*
+ * Phase by phase (kind.c): first who takes mail in; then the queue, with the smtp processes, which
+ * tell it what came of each attempt; last those that the queue needs until its own end: for what it
+ * still delivers, for reports, and the book, which follows the log to its end.
+ */
 #include "proc/supervisor/supervisor.h"
 
 #include "base/log.h"
