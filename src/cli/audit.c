@@ -96,6 +96,7 @@ static bool on_page(void *arg, const struct ipc_queue_page *page)
     return l->error == 0;
 }
 
+/* The book first catches up with the log, or each message of the last second would look lost. */
 static int ask_server(struct session *s, struct audit_queue *out)
 {
     struct listing listing = {
@@ -149,7 +150,8 @@ static int read_spool(struct session *s, struct audit_queue *out)
     return r;
 }
 
-/* Is the server there? A stopped one is no finding, and neither is one that we may not ask. */
+/* Is the server there? A stopped one is no finding, and neither is one that we may not ask. Only
+ * one who connects knows: a socket file may be left from a crash. */
 static int look_at_queue(void *arg, struct audit_queue *out)
 {
     struct session *s = arg;
@@ -241,6 +243,8 @@ static int parse(struct session *s, int argc, char **argv, bool *out_end)
     return CLI_OK;
 }
 
+/* The checkpoint that is compared is read before the long work: a wrong file name shows at once.
+ * Findings go before its code: they are the news. */
 static int run(struct session *s)
 {
     int code = audit_checkpoint_load(&s->checkpoint);

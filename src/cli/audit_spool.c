@@ -69,6 +69,8 @@ static int open_store(const struct look *look, struct store **out)
     return fd < 0 ? -errno : store_file_new(fd, out);
 }
 
+/* Read-only by the store itself: recovery would else cut off a torn tail, which is the server's to
+ * do. */
 static int open_spool(struct look *look)
 {
     struct store *store;
@@ -240,7 +242,8 @@ static int follow(struct look *look)
 
 /* ---- all of it ---- */
 
-/* 0, -EBUSY or why it can't be known. */
+/* 0, -EBUSY or why it can't be known. Asked before and after: only when both say no was nobody
+ * writing meanwhile, and what was found is true. */
 static int check_lease(const struct look *look)
 {
     struct store *store;
@@ -253,6 +256,8 @@ static int check_lease(const struct look *look)
     return r > 0 ? -EBUSY : r;
 }
 
+/* What waits first, then the damage that reading it has found, then what the book hasn't read: all
+ * from one opened spool, so that it fits together. */
 static int look_at_all(struct look *look)
 {
     int r = check_lease(look);

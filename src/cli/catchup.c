@@ -38,6 +38,7 @@ static void on_synced(struct ipc_call *call, const struct ipc_message *reply)
 
 static const struct ipc_role role = {.peer_name = "the server", .lost = on_lost};
 
+/* The timer first: a server that takes the call and never answers must not hold up the command. */
 static int start(struct wait *wait, int *fd, int timeout_ms)
 {
     struct ipc_message ask = {.type = IPC_BOOK_SYNC};

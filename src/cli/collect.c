@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A day: longer than any writer needs for a file, and time enough for a server to recover. */
 enum { TMP_AGE_MAX_S = 86400, LETTER_AGE_MAX_S = 86400 };
 
 struct collection {
@@ -28,6 +29,7 @@ struct collection {
     int exit_code;
 };
 
+/* The exit codes are ordered: the worst of a pass is told. */
 static void worsen(struct collection *c, int code)
 {
     if (code > c->exit_code)
@@ -42,6 +44,8 @@ static bool is_older(const struct collection *c, const char *name, int64_t age_s
            st.st_mtime < clock_wall_us() / 1000000 - age_s;
 }
 
+/* Renamed, never removed: it is somebody's mail, and only a person can tell what to do with it. A
+ * name that can't be changed stays, and comes again with the next pass. */
 static void set_aside(struct collection *c, const char *name, const char *why)
 {
     char aside[NAME_MAX + 16];
@@ -54,7 +58,10 @@ static void set_aside(struct collection *c, const char *name, const char *why)
     worsen(c, CLI_BAD_NEWS);
 }
 
-/* Reads a file that any user may have made: no link, no pipe, nothing with a second name. */
+/* Reads a file that any user may have made: no link, no pipe, nothing with a second name.
+ * O_NONBLOCK: opening a pipe that nobody writes to would wait for ever. A file with a second name
+ * may be another's, whom linking it here would make the sender of its text. The size is a first
+ * look only: the buffer's limit holds while it grows. */
 static int read_file(struct collection *c, const char *name, struct buffer *out, uid_t *out_owner)
 {
     struct stat st;
@@ -85,7 +92,8 @@ static int read_file(struct collection *c, const char *name, struct buffer *out,
     return result;
 }
 
-/* RFC 5321 4.4: this station's hand-over, which the server can't see, leaves its trace too. */
+/* RFC 5321 4.4: this station's hand-over, which the server can't see, leaves its trace too. The uid
+ * is the file's owner, which its writer can't choose, so whoever forges a sender is named. */
 static int with_trace(const struct collection *c, struct span message, uid_t owner,
                       struct buffer *out)
 {
@@ -98,7 +106,8 @@ static int with_trace(const struct collection *c, struct span message, uid_t own
     return buffer_error(out);
 }
 
-/* What is left of a letter whose other recipients were served. */
+/* What is left of a letter whose other recipients were served. Written before the old letter goes:
+ * a crash in between leaves both, and the served ones get it twice. */
 static int write_refused(struct collection *c, const struct submission *s, const bool *refused,
                          size_t refused_count)
 {
@@ -145,6 +154,8 @@ static void on_broken_off(struct collection *c, const char *name)
                  name);
 }
 
+/* The trace is only in what is sent. What is set aside or stays is the letter as it was, or each
+ * pass would add a line. */
 static void submit_letter(struct collection *c, const char *name, struct submission *s, uid_t owner)
 {
     struct submit_report report = {.refused = calloc(s->recipient_count, sizeof(bool))};
@@ -212,6 +223,9 @@ static void remove_if_old(struct collection *c, const char *name)
         unlinkat(c->folder, name, 0);
 }
 
+/* One connection for each letter: what makes the server close one doesn't hold up the next. Letters
+ * that come while the folder is read are seen now or at the next start; there is no order among
+ * them. */
 int collect_folder(const char *folder, const char *submit_path, const char *hostname)
 {
     struct collection c = {.submit_path = submit_path, .hostname = hostname};

@@ -88,6 +88,7 @@ void cli_control_close(struct cli_control *control)
     free(control);
 }
 
+/* NULL: the channel broke; `answered` then stays false, which the caller tells. */
 static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct cli_control *control = CONTAINER_OF(call, struct cli_control, call);
@@ -99,6 +100,7 @@ static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
     io_loop_stop(control->loop);
 }
 
+/* The server closes whom it refuses without a word, so for others than root a hint is due. */
 static int complain_lost(const struct cli_control *control, int error)
 {
     cli_complain(control->command, "the server went away before it answered%s%s%s",
@@ -158,6 +160,7 @@ static int ask_for_more(struct listing *listing)
     return r;
 }
 
+/* More is asked for before the page is printed: the server works while the terminal scrolls. */
 static void on_page(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct listing *listing = CONTAINER_OF(call, struct page_call, call)->listing;

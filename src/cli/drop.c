@@ -67,6 +67,9 @@ static int sync_folder(int folder, int file)
     return result;
 }
 
+/* tmp., sync, rename, sync of the folder: a name that begins with "mail." means that all of it is
+ * on the disk. The name is random since nobody may list the folder to look for a free one, and a
+ * guessable one could be taken before. */
 int drop_write_at(int folder, const char *prefix, const struct submission *s)
 {
     unsigned char random[16];
@@ -134,6 +137,8 @@ static bool take_parameter(struct span value, struct span *out)
     return is_parameter(value);
 }
 
+/* An unknown line refuses the whole letter: a newer program wrote it, and what it says may change
+ * who gets it. */
 static bool take_line(struct reader *r, struct span line)
 {
     ptrdiff_t blank = span_find(line, ' ');
@@ -164,6 +169,8 @@ static bool take_line(struct reader *r, struct span line)
     return false;
 }
 
+/* The message is what is behind the blank line, whatever its bytes: the server looks at those as at
+ * anybody's. */
 int drop_parse(struct span file, struct arena *arena, struct submission *out)
 {
     struct reader r = {0};

@@ -26,6 +26,8 @@ static int read_line(char out[static PASSWORD_MAX])
     return 0;
 }
 
+/* TCSAFLUSH drops what was typed ahead, which would have been shown, and might be the answer to
+ * another question. */
 static int read_hidden(const char *prompt, char out[static PASSWORD_MAX])
 {
     struct termios shown, hidden;
@@ -61,6 +63,7 @@ static int ask(const char *command, char out[static PASSWORD_MAX])
     return r;
 }
 
+/* A ^C that was meant to stop, or an arrow key: nobody could type it again. */
 static bool has_control(const char *password)
 {
     for (; *password; password++)
@@ -69,6 +72,8 @@ static bool has_control(const char *password)
     return false;
 }
 
+/* Cost and salt are libxcrypt's choice (NULL, 0), so they grow stronger with it; crypt_data holds
+ * the password, so it is wiped. */
 static int hash(const char *password, char out[static CLI_VERIFIER_SIZE])
 {
     struct crypt_data data = {0};

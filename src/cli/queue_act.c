@@ -40,6 +40,7 @@ static void on_acted(void *arg, const struct ipc_message *reply)
         print_progress(&w->acted);
 }
 
+/* The answer's texts are borrowed, so they are copied in on_acted(). */
 static int run(struct cli_control *control, const struct ipc_queue_act *act, struct work *w)
 {
     const struct ipc_message ask = {.type = IPC_QUEUE_ACT, .queue_act = *act};
@@ -54,6 +55,7 @@ static int run(struct cli_control *control, const struct ipc_queue_act *act, str
 
 /* ---- the question ---- */
 
+/* What can be undone (hold, release, retry) isn't asked about, nor what names its message. */
 static bool is_asked_before(const struct ipc_queue_act *act)
 {
     return id_is_zero(&act->filter.id) &&

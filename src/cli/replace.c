@@ -15,7 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Whether the locked file is still the one of that name: another may have replaced it meanwhile. */
+/* Whether the locked file is still the one of that name: another may have replaced it meanwhile. By
+ * device and inode: the name may have come back with another file. */
 static bool is_current(const struct cli_replace *replace)
 {
     struct stat locked, named;
@@ -49,7 +50,8 @@ void cli_replace_end(struct cli_replace *replace)
     replace->fd = -1;
 }
 
-/* Owner, mode, content, sync. */
+/* Owner, mode, content, sync. The mode before the owner and before the content: at no time can more
+ * people read it than could before. mkostemp() made it for us alone. */
 static int fill(const struct cli_replace *replace, int fd, struct span text)
 {
     struct stat old;
@@ -78,6 +80,8 @@ static int sync_folder(const char *path)
     return r;
 }
 
+/* The lock is on the old file and doesn't pass to the new one: who comes after the rename locks the
+ * new, who waited looks with is_current(). */
 int cli_replace_write(struct cli_replace *replace, struct span text)
 {
     char real[PATH_MAX], fresh[PATH_MAX];

@@ -24,6 +24,8 @@
 
 /* ---- composing ---- */
 
+/* "." on a line of its own ends it, as sendmail has it, unless -i. Limited, for it is held whole:
+ * the drop folder needs all of it. */
 static int read_message(const struct send_wishes *w, struct buffer *out)
 {
     struct compose_lines lines = {.dot_ends = !w->dot_is_text};
@@ -36,6 +38,8 @@ static int read_message(const struct send_wishes *w, struct buffer *out)
     return ferror(stdin) ? -EIO : compose_lines_end(&lines, out);
 }
 
+/* Without the kernel's random numbers the process id serves: an id must be unlike others, not
+ * secret. */
 static void make_message_id(const char *hostname, int64_t now_us, char *out, size_t room)
 {
     struct id_maker maker;
@@ -97,6 +101,8 @@ static int compose(const struct send_wishes *w, const struct cli_server *server,
 
 /* ---- sending ---- */
 
+/* Success, as sendmail(1) has it: the message is safe on the disk, and the server collects it when
+ * it starts. */
 static int keep_in_drop(const struct send_wishes *w, const struct cli_server *server,
                         const struct submission *s, const char *why)
 {
@@ -112,6 +118,8 @@ static int keep_in_drop(const struct send_wishes *w, const struct cli_server *se
     return cli_finish_output("send", CLI_OK);
 }
 
+/* A dialogue that broke off may have succeeded on the other side: kept all the same, since twice is
+ * better than never. */
 static int deliver(const struct send_wishes *w, const struct cli_server *server,
                    const struct submission *s)
 {
@@ -189,6 +197,8 @@ static bool pump(int from, int to)
     return size > 0 && fd_write_all(to, span_of(piece, (size_t)size)) == 0;
 }
 
+/* Two streams, and no understanding of either. Standard input that ends is handed on as the end of
+ * our side only: the server's last replies must still come. */
 static int speak_smtp(const struct cli_server *server)
 {
     int fd = submit_connect(server->submit);

@@ -16,7 +16,8 @@ static void put(char *out, size_t room, struct span text)
 }
 
 /* The host's own name when mail is delivered for it, else the first domain that is delivered here:
- * mail to "root" must end in a mailbox. */
+ * mail to "root" must end in a mailbox. Not the name of the machine as such: mail for it might go
+ * out to the DNS and come back, or nowhere. */
 static struct span origin_of(const struct conf *c)
 {
     for (size_t i = 0; i < c->domain_count; i++)
@@ -25,6 +26,7 @@ static struct span origin_of(const struct conf *c)
     return c->domain_count ? c->domains[0].name : c->hostname;
 }
 
+/* Beside the control socket, where the server makes it. */
 static void set_submit(struct cli_server *s)
 {
     ptrdiff_t slash = span_find_last(span_from_cstr(s->control), '/');

@@ -35,6 +35,7 @@ struct dialogue {
     int code;
 };
 
+/* The time limits are the socket's, so no call below waits longer than a whole reply may take. */
 int submit_connect(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -56,6 +57,7 @@ int submit_connect(const char *path)
     return fd;
 }
 
+/* MSG_NOSIGNAL: a server that went away is an answer for the caller, not the end of the program. */
 static void send_bytes(struct dialogue *d, struct span s)
 {
     while (s.size && !d->broken) {
@@ -179,6 +181,9 @@ static enum submit_result greet(struct dialogue *d, struct submit_report *report
     return exchange(d) == 250 ? SUBMIT_ACCEPTED : say(d, SPAN("EHLO"), report);
 }
 
+/* A parameter that the server hasn't offered would be refused (RFC 5321 4.1.1.11): better a message
+ * without its wishes than none. Sizes are those before the dots are doubled (RFC 1870 section 5).
+ */
 static enum submit_result send_mail_from(struct dialogue *d, const struct submission *s,
                                          struct submit_report *report)
 {
@@ -247,6 +252,8 @@ static void send_stuffed(struct dialogue *d, struct span message)
     buffer_append_span(&d->out, whole_lines ? SPAN(".\r\n") : SPAN("\r\n.\r\n"));
 }
 
+/* 354 or nothing (RFC 5321 4.3.2): after any other answer not a byte of the message may go out, the
+ * server would read it as commands. */
 static enum submit_result send_message(struct dialogue *d, const struct submission *s,
                                        struct submit_report *report)
 {
@@ -262,6 +269,8 @@ static enum submit_result send_message(struct dialogue *d, const struct submissi
     return SUBMIT_ACCEPTED;
 }
 
+/* QUIT after a refusal too: no client may close before it (RFC 5321 4.1.1.10). Its answer doesn't
+ * matter any more. */
 enum submit_result submit_send(int fd, const struct submission *s, bool partly,
                                struct submit_report *report)
 {

@@ -255,6 +255,8 @@ static int tell_server(struct session *s)
     return cli_reload(3, words);
 }
 
+/* The password is asked for before the file is locked: a person may take minutes, and others who
+ * change the file would wait. */
 static int change(struct session *s, const struct act *act)
 {
     char verifier[CLI_VERIFIER_SIZE] = "", path[CONF_PATH_MAX];

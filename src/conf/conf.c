@@ -14,7 +14,8 @@
 /* Far over what a file of the largest size makes; a bound all the same. */
 enum { MEMORY_MAX = 256 * 1024 * 1024 };
 
-/* A part that doesn't fit its message would stop the server at its start. */
+/* A part that doesn't fit its message would stop the server at its start. Found by `check-config`
+ * and at a reload, before anything is changed. */
 static int check_part(const struct conf *c, const char *process, const struct codec *codec,
                       const void *part, struct conf_problems *problems)
 {
@@ -54,6 +55,8 @@ static int check_parts(const struct conf *c, struct conf_problems *problems)
     return r;
 }
 
+/* All steps, though an earlier one found faults: whoever mends a file wants to see all of them at
+ * once. Only without a tree there is nothing to go on with. */
 static int parse(struct conf *c, struct span text, struct conf_problems *problems)
 {
     struct conf_node *root;

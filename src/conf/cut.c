@@ -59,7 +59,8 @@ static int by_name(const void *left, const void *right)
     return conf_name_compare(a->name, b->name);
 }
 
-/* Sorts them. Returns where the first one has come. */
+/* Sorts them. Returns where the first one has come. The first of the file has a meaning of its own
+ * (`first_domain`), which sorting would lose. */
 static uint32_t sort_domains(struct conf_queue_domain *domains, size_t count)
 {
     struct conf_queue_domain first = count ? domains[0] : (struct conf_queue_domain){0};
@@ -78,6 +79,8 @@ static size_t add_routes(struct conf_queue_route *routes, size_t count,
     return count;
 }
 
+/* Sorted here once, so that the queue looks domains and routes up by binary search for each
+ * recipient. */
 int conf_cut_queue(const struct conf *c, uint64_t generation, struct arena *arena,
                    struct conf_queue *out)
 {
@@ -131,6 +134,8 @@ int conf_cut_book(const struct conf *c, uint64_t generation, struct conf_book *o
     return 0;
 }
 
+/* Each file once, though several domains may name it: it is opened and read once. From the end,
+ * since neighbours most often share theirs. */
 static void add_file(struct conf_file *files, size_t *count, struct span name)
 {
     if (name.size == 0)
@@ -228,6 +233,8 @@ int conf_cut_smtp(const struct conf *c, uint64_t generation, struct arena *arena
 
 enum { OWN_MAX = CONF_LISTENERS_MAX * CONF_ADDRESSES_MAX };
 
+/* A listener on 0.0.0.0 or [::] stands for each address of the machine: smtp must know them all,
+ * for an MX that names one of them is this server itself (RFC 5321 5.1). */
 int conf_cut_smtp_own(struct conf_smtp *part, const struct conf_address *machine, size_t count,
                       struct arena *arena)
 {
@@ -263,6 +270,7 @@ int conf_cut_resolver(const struct conf *c, uint64_t generation, struct conf_res
     return 0;
 }
 
+/* Up to the last slash before the first %: what must be there before the sandbox. */
 struct span conf_template_folder(struct span template)
 {
     ptrdiff_t mark = span_find(template, '%');

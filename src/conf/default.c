@@ -64,6 +64,8 @@ static int create_file(int folder, const char *name, mode_t mode, struct span te
     return r;
 }
 
+/* The configuration last: it names the others, and a crash before it leaves a folder that the next
+ * call completes. */
 int conf_create_default(const char *folder)
 {
     int r, fd;

@@ -44,6 +44,7 @@ static int check_kind(int fd)
     return S_ISREG(st.st_mode) ? 0 : -EINVAL;
 }
 
+/* From the start, wherever the descriptor stands: another process may have read from it. */
 int conf_file_read_fd(int fd, struct span name, struct conf_problems *problems, struct buffer *out)
 {
     if (lseek(fd, 0, SEEK_SET) < 0)

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+/* IPv4 is kept as ::ffff:0:0/96 (RFC 4291 section 2.5.5.2), so one form and one comparison serve
+ * both. */
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 enum { V4_PREFIX = 96, IP_BITS = 128 };
@@ -106,6 +108,8 @@ void conf_ip_mask(uint8_t ip[static CONF_IP_BYTES], unsigned prefix)
     }
 }
 
+/* Bits behind the prefix are a fault (-EDOM), not cut off: 192.0.2.7/24 may mean the one host or
+ * the whole network. */
 int conf_network_parse(struct span text, struct conf_network *out)
 {
     ptrdiff_t slash = span_find(text, '/');

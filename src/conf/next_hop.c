@@ -64,6 +64,8 @@ static int append_hop(struct span text, bool first, struct buffer *out)
     return r < 0 ? r : buffer_printf(out, ":%u", (unsigned)number);
 }
 
+/* "mx" alone becomes "": as configured. What is canonical is compared by bytes, since equal next
+ * hops share a destination in the scheduler. */
 int conf_read_next_hop(struct span text, struct buffer *out)
 {
     int r = 0;

@@ -66,6 +66,8 @@ static bool is_mx(const struct conf_node *n)
     return n->kind == CONF_NODE_TEXT && span_equal(n->text, SPAN("mx"));
 }
 
+/* Joined into one text, which is at once the name of the destination: hosts in another order are
+ * another one, since the order is that of trying. */
 static bool read_hosts(struct conf_reader *r, const struct conf_node *n, struct span *out)
 {
     struct buffer hop = BUFFER_LIMITED(CONF_NEXT_HOP_MAX);

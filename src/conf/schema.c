@@ -106,6 +106,8 @@ static bool read_text(struct conf_reader *r, const struct conf_node *n, void *me
     return true;
 }
 
+/* The bounds are the key's; -ERANGE, a number that doesn't fit 64 bits, is too large for all of
+ * them. */
 static bool read_number(struct conf_reader *r, const struct conf_key *k, const struct conf_node *n,
                         uint64_t *member)
 {
@@ -220,6 +222,7 @@ static bool read_network(struct conf_reader *r, const struct conf_node *n, struc
     return false;
 }
 
+/* For texts only the form matters (CONF_TYPE_TEXTS). */
 static bool read_element(struct conf_reader *r, enum conf_type type, const struct conf_node *n,
                          void *out)
 {
@@ -253,6 +256,8 @@ static bool has_items(struct conf_reader *r, const struct conf_key *k, const str
     return false;
 }
 
+/* An element that is bad is left out, and the others are kept: the checks that follow shall not
+ * report what only an error made to be missing. Such a configuration is never used. */
 static void read_list(struct conf_reader *r, const struct conf_key *k, const struct conf_node *n,
                       char *target)
 {
@@ -305,6 +310,8 @@ static void read_maps(struct conf_reader *r, const struct conf_key *k, const str
     memcpy(target + k->count_offset, &good, sizeof(good));
 }
 
+/* What isn't kept is read all the same, into a scratch value: a key that this version doesn't use
+ * must be right when the next one does. */
 static void read_scalar(struct conf_reader *r, const struct conf_key *k, const struct conf_node *n,
                         char *target)
 {
@@ -427,6 +434,7 @@ static const struct conf_key *find_key(const struct conf_schema *s, struct span 
     return NULL;
 }
 
+/* Also when its value is bad: that was reported, and "add it" would be wrong. */
 static bool has_key(const struct conf_node *map, const char *name)
 {
     for (const struct conf_node *n = map->first; n; n = n->next)

@@ -42,6 +42,7 @@ static void stop(struct builder *b, const yaml_mark_t *mark, const char *text)
     b->error = -EINVAL;
 }
 
+/* Counted, since a megabyte of "[[],[],…" makes far more nodes than any configuration has. */
 static struct conf_node *new_node(struct builder *b, const yaml_event_t *event,
                                   enum conf_node_kind kind)
 {
@@ -61,7 +62,8 @@ static struct conf_node *new_node(struct builder *b, const yaml_event_t *event,
     return node;
 }
 
-/* Hangs the node where it belongs: under the open list or map, or at the root. */
+/* Hangs the node where it belongs: under the open list or map, or at the root. The order of the
+ * file is kept: faults are told in it. */
 static void attach(struct builder *b, struct conf_node *node)
 {
     struct level *top;
@@ -88,6 +90,8 @@ static bool expects_key(const struct builder *b)
            !b->levels[b->depth - 1].key_waits;
 }
 
+/* YAML's marks make one text mean what stands elsewhere, or another type than it seems to be: in a
+ * configuration both are surprises. */
 static void refuse_marks(struct builder *b, const yaml_event_t *event, const void *anchor,
                          const void *tag)
 {
@@ -138,6 +142,7 @@ static void on_scalar(struct builder *b, const yaml_event_t *event)
     attach(b, node);
 }
 
+/* As a key it is given an empty name, which find_key() doesn't know and nobody reports again. */
 static void on_alias(struct builder *b, const yaml_event_t *event)
 {
     conf_error(b->problems, place_of(b, &event->start_mark),
@@ -229,6 +234,7 @@ static void on_end(struct builder *b)
         refuse_duplicates(b, node);
 }
 
+/* "---" at the start is one document and fine. */
 static void on_document(struct builder *b, const yaml_event_t *event)
 {
     if (b->documents++ > 0)

@@ -55,6 +55,8 @@ int conf_size_parse(struct span text, uint64_t *out_bytes)
     return r;
 }
 
+/* Parts are added: "1h30m". A number without a unit is refused, since seconds and days are equally
+ * likely to be meant; only 0 is the same in all. */
 int conf_duration_parse(struct span text, uint64_t *out_ms)
 {
     uint64_t total = 0;
@@ -97,6 +99,7 @@ int conf_bool_parse(struct span text, bool *out)
     return -EINVAL;
 }
 
+/* Longer ones are no typing errors of any key; so the rows are bounded. */
 unsigned conf_edit_distance(struct span a, struct span b, unsigned max)
 {
     enum { LENGTH_MAX = 40 };

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Slots have no addresses that anybody keeps: calls know theirs by index, so the array may move. */
 static int grow(struct ipc_calls *calls)
 {
     uint32_t count = calls->count ? calls->count * 2 : 16;
@@ -79,6 +80,8 @@ void ipc_calls_cancel(struct ipc_calls *calls, struct ipc_call *call)
         calls->slots[call->slot].call = NULL;
 }
 
+/* Looked for from the start each time: a call's function may add or cancel others before the next
+ * is taken. */
 struct ipc_call *ipc_calls_take_any(struct ipc_calls *calls)
 {
     for (uint32_t i = 0; i < calls->count; i++) {

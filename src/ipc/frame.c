@@ -30,6 +30,7 @@ int ipc_frame_encode(const struct ipc_message *message, uint64_t token, bool has
     const struct ipc_row *row = ipc_row(message->type);
     size_t start = out->size;
 
+    /* Types come from our own code here, never from the wire. */
     assert(row);
     void *room = buffer_reserve(out, IPC_FRAME_HEADER);
     if (!room) {

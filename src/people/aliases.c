@@ -24,7 +24,8 @@ static struct conf_place place_of(const struct reader *r, struct span part)
     return (struct conf_place){r->file, r->lines.number, (uint32_t)column + 1};
 }
 
-/* The first `byte` outside quotes, or -1. */
+/* The first `byte` outside quotes, or -1. RFC 5322 3.2.4: a backslash quotes within quotes only; a
+ * local part in quotes may hold commas and colons. */
 static ptrdiff_t find_unquoted(struct span s, char byte)
 {
     bool quoted = false;
@@ -40,7 +41,8 @@ static ptrdiff_t find_unquoted(struct span s, char byte)
     return -1;
 }
 
-/* What aliases(5) allows and we don't; NULL for what may be an address. */
+/* What aliases(5) allows and we don't; NULL for what may be an address. Errors, not warnings:
+ * whoever moves here from sendmail must see that these lines would do nothing. */
 static const char *refusal(struct span target)
 {
     if (target.data[0] == '"' && target.size > 1)
@@ -92,6 +94,8 @@ static void read_targets(struct reader *r, struct span rest)
     }
 }
 
+/* An alias without targets would be a black hole; good or bad ones count, since bad ones were told
+ * of already. */
 static void end_alias(struct reader *r)
 {
     if (r->has_name && r->targets == 0)
@@ -100,6 +104,7 @@ static void end_alias(struct reader *r)
     r->has_name = false;
 }
 
+/* A line whose name is bad still has its targets read: all faults of a file are told in one go. */
 static void read_name(struct reader *r)
 {
     ptrdiff_t colon = find_unquoted(r->line, ':');

@@ -93,6 +93,9 @@ static uint32_t add_person(struct builder *b, const struct address *a, uint32_t 
 
 /* ---- users ---- */
 
+/* Warned of, not refused, when the domain isn't this file's: one file may serve several servers,
+ * each of which delivers some of its domains. A user listed twice is refused, since nobody knows
+ * which of the two passwords is meant. */
 static void add_user(struct builder *b, const struct users_line *line, struct conf_place place)
 {
     struct people *p = b->people;
@@ -142,6 +145,9 @@ static void read_users(struct builder *b, struct span text)
 
 /* ---- aliases ---- */
 
+/* A user of the same name stays a user: the alias decides where mail goes, and may name him as one
+ * of its targets. Its place becomes the alias's, since that is where a fault will have to be
+ * mended. */
 static void begin_alias(struct builder *b, const struct address *name, uint32_t domain,
                         struct conf_place place)
 {
@@ -167,6 +173,8 @@ static bool uses_aliases(const struct builder *b, size_t domain)
     return span_equal(b->part->domains[domain].aliases, b->file);
 }
 
+/* A bare name stands for that name in each domain that uses the file, so one line may begin several
+ * aliases; `current` holds them until the next name. */
 static void on_name(void *owner, const struct address *name, struct conf_place place)
 {
     struct builder *b = owner;
@@ -186,6 +194,8 @@ static void on_name(void *owner, const struct address *name, struct conf_place p
             begin_alias(b, name, (uint32_t)i, place);
 }
 
+/* A target without a domain is of the alias's own one. The order of the file is kept: it is the
+ * order of delivery and of what people are shown. */
 static void add_target(struct builder *b, uint32_t handle, const struct address *a, bool direct,
                        struct conf_place place)
 {
@@ -242,6 +252,8 @@ static struct span file_of(const struct conf_directory_domain *d)
     return d->aliases.size ? d->aliases : d->name;
 }
 
+/* Never on top of a name that is there. With neither a postmaster configured nor a single user it
+ * can't be done, and such a server has nobody who could read it. */
 static void ensure_role(struct builder *b, struct span role, size_t domain)
 {
     struct conf_place place = {file_of(&b->part->domains[domain]), 0, 0};
@@ -292,6 +304,7 @@ static int add_domains(struct builder *b)
     return 0;
 }
 
+/* RFC 5321 4.1.1.3: "RCPT TO:<Postmaster>" has no domain, and must be taken all the same. */
 static void choose_postmaster_domain(struct builder *b)
 {
     struct span local, domain;
@@ -328,6 +341,8 @@ static void read_files(struct builder *b, bool aliases)
 }
 
 /* Tells every target whom it means. */
+/* After all names are known, since an alias may name one that a later line, or another file,
+ * defines. Kept as handles: a look-up for each message would do the same work again and again. */
 static void resolve_targets(struct people *p)
 {
     for (uint32_t handle = 1; handle < p->persons.next_fresh; handle++)

@@ -2,7 +2,8 @@
 #include "people/internal.h"
 
 /* Where the search goes from `person` next; NULL when it has been everywhere. A copy to one's own
- * mailbox is no circle. */
+ * mailbox is no circle. `next_target` remembers the place, so each target is followed once in all.
+ */
 static struct people_target *next_step(const struct people *p, struct person *person,
                                        uint32_t handle)
 {
@@ -32,6 +33,9 @@ static void report_circle(struct people *p, struct conf_problems *problems, uint
 }
 
 /* Depth first without recursion: each person on the way knows who led there. */
+/* Marks as in any search for circles: OPEN is on the way from `start` to here, so a step to it
+ * closes a circle; SEEN was searched to its end before. Aliases may be nested as deep as the file
+ * is long, which is why there is no recursion. */
 static void search_from(struct people *p, struct conf_problems *problems, uint32_t start)
 {
     uint32_t at = start;

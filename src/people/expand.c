@@ -64,6 +64,9 @@ static void add_foreign(struct expansion *e, struct span address)
     add_result(e, address);
 }
 
+/* A target that is nobody here is passed by: people_check() has warned of it, and the other
+ * recipients of the alias shall get their mail. When none is left the expansion fails (-ENOLINK),
+ * so the message isn't lost in silence. */
 static void follow(struct expansion *e, uint32_t from, const struct people_target *t)
 {
     if (t->foreign)

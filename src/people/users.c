@@ -18,9 +18,8 @@ bool users_next_item(struct span *rest, struct span *out_item)
     return true;
 }
 
-/* crypt(5): printable ASCII without blank, colon, semicolon, star, bang and backslash; the scheme
- * of
- * "{SCHEME}" in capitals, digits and hyphens. */
+/* crypt(5): printable ASCII without blank, colon, semicolon, star, bang and backslash, behind
+ * "$scheme$" or "{SCHEME}". Only the form is looked at, not whether the scheme is known. */
 static bool is_verifier(struct span v)
 {
     if (span_equal(v, SPAN("*")))

@@ -33,7 +33,8 @@ struct process_spec {
     int (*start)(struct process *process);
     /* A later one. */
     int (*reload)(struct process *process);
-    /* A channel to a peer; the process owns the descriptor. Replaces the one of the same index. */
+    /* A channel to a peer; the process owns the descriptor. Replaces the one of the same index. An
+     * error ends the process. */
     int (*peer)(struct process *process, enum ipc_peer kind, unsigned index, int fd);
     /* A channel to each peer that it can't do without is there. NULL: it needs none. */
     bool (*has_peers)(const struct process *process);

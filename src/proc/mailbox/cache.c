@@ -30,6 +30,8 @@ void mailbox_cache_done(struct mailbox_cache *cache)
     pthread_mutex_destroy(&cache->lock);
 }
 
+/* By the root's address: roots stay for the life of the process. Linear, for some hundred folders;
+ * the disk behind it is thousands of times slower. */
 static struct mailbox_folder *find(struct mailbox_cache *cache, const struct mailbox_root *root,
                                    const char *path)
 {
@@ -50,7 +52,8 @@ static void use(struct mailbox_cache *cache, struct mailbox_folder *folder)
     folder->references++;
 }
 
-/* Closes what is too much and in nobody's use, the least recently used first. */
+/* Closes what is too much and in nobody's use, the least recently used first. From the tail; one
+ * that is in use is passed by, so the cache may be larger than `max` for a while. */
 static void shrink(struct mailbox_cache *cache)
 {
     for (struct list *link = cache->folders.prev; cache->count > cache->max;) {
@@ -84,6 +87,7 @@ static struct mailbox_folder *adopt(struct mailbox_cache *cache, struct mailbox_
     return fresh;
 }
 
+/* Under the lock, so that of all threads that find it due one does it. */
 static bool claim_sweep(struct mailbox_folder *folder, int64_t now_ms)
 {
     if (folder->swept_ms && now_ms - folder->swept_ms < MAILBOX_CACHE_SWEEP_MS)
@@ -124,6 +128,7 @@ int mailbox_cache_get(struct mailbox_cache *cache, const struct mailbox_root *ro
     return 0;
 }
 
+/* Freed outside the lock: closing descriptors may wait for the disk. */
 void mailbox_cache_put(struct mailbox_cache *cache, struct mailbox_folder *folder)
 {
     pthread_mutex_lock(&cache->lock);

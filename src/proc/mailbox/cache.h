@@ -9,6 +9,8 @@
 #include "proc/mailbox/folder.h"
 #include <pthread.h>
 
+/* How long a folder is taken for what its path names, and how often tmp/ is swept of what crashed
+ * deliveries left: both ms. */
 enum { MAILBOX_CACHE_TRUST_MS = 1000, MAILBOX_CACHE_SWEEP_MS = 3600 * 1000 };
 
 struct mailbox_cache {
@@ -22,10 +24,11 @@ void mailbox_cache_init(struct mailbox_cache *cache, unsigned max);
 void mailbox_cache_done(struct mailbox_cache *cache);
 
 /* The folder at `path` below `root`, made when it is missing; give it back with _put. 0; -errno
- * with the outcome set. */
+ * with the outcome set. Any thread; may wait for the disk. `path` is copied, `root` must stay. */
 int mailbox_cache_get(struct mailbox_cache *cache, const struct mailbox_root *root,
                       const char *path, struct mailbox_outcome *outcome,
                       struct mailbox_folder **out);
+/* Any thread. The last user of a folder that was forgotten meanwhile closes it. */
 void mailbox_cache_put(struct mailbox_cache *cache, struct mailbox_folder *folder);
 /* The next _get opens it anew: it was seen to be gone. */
 void mailbox_cache_distrust(struct mailbox_cache *cache, struct mailbox_folder *folder);

@@ -10,7 +10,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-/* The root at `path`; opened when it is a new one. */
+/* The root at `path`; opened when it is a new one. A linear search: there are at most 32. After the
+ * sandbox is on, -ENOENT is what makes the process end and be started anew. */
 static int find_root(struct mailbox_roots *roots, const char *path, const struct mailbox_root **out)
 {
     for (size_t i = 0; i < roots->count; i++)

@@ -35,10 +35,11 @@ struct mailbox_domains {
  * template; or why a root can't be opened (logged). */
 int mailbox_domains_new(const struct conf_mailbox *part, struct mailbox_roots *roots,
                         struct mailbox_domains **out);
+/* One reference more; returns its argument. */
 struct mailbox_domains *mailbox_domains_hold(struct mailbox_domains *domains);
 /* NULL is fine. */
 void mailbox_domains_release(struct mailbox_domains *domains);
 
-/* The domain of a canonical address, or NULL. */
+/* The domain of a canonical address, or NULL. Borrowed: it stays as long as the generation. */
 const struct mailbox_domain *mailbox_domains_find(const struct mailbox_domains *domains,
                                                   struct span address);

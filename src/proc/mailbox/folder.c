@@ -21,7 +21,7 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-/* "root/path", also when the root is "/". */
+/* "root/path", also when the root is "/". Only for people: files are never opened by it. */
 static char *full_path(const struct mailbox_root *root, const char *path)
 {
     char *full = NULL;
@@ -44,6 +44,8 @@ static int open_folder(int parent, const char *name, int access)
     return errno == ENOTDIR && is_link(parent, name) ? -ELOOP : -errno;
 }
 
+/* Folders on the way down are open with O_PATH, which fsync refuses: it is opened again to be read.
+ */
 static int sync_folder(int folder)
 {
     int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -54,7 +56,8 @@ static int sync_folder(int folder)
     return r;
 }
 
-/* Opens `name` in `parent`, making it when it is missing; then *made is set. */
+/* Opens `name` in `parent`, making it when it is missing; then *made is set. EEXIST is no failure:
+ * another thread, or a reader, was as fast. */
 static int enter(int parent, const char *name, int access, bool *made)
 {
     int fd = open_folder(parent, name, access);
@@ -66,7 +69,8 @@ static int enter(int parent, const char *name, int access, bool *made)
     return open_folder(parent, name, access);
 }
 
-/* The same, and the parent is synced when something was made. */
+/* The same, and the parent is synced when something was made. Before anything is made in it: a file
+ * that is synced in a folder whose own name is lost in a power cut would be lost with it. */
 static int enter_durably(int parent, const char *name, int access)
 {
     bool made = false;
@@ -194,7 +198,8 @@ void mailbox_folder_free(struct mailbox_folder *f)
     free(f);
 }
 
-/* A regular file that nobody wrote, renamed or linked for so long. */
+/* A regular file that nobody wrote, renamed or linked for so long. The later of the two times: a
+ * copy may keep an old mtime, and a file may be written long after it was made. */
 static bool is_left_over(int folder, const char *name, int64_t now_s)
 {
     struct stat st;
@@ -206,6 +211,8 @@ static bool is_left_over(int folder, const char *name, int64_t now_s)
     return now_s - last >= MAILBOX_SWEEP_AGE_S;
 }
 
+/* Through a descriptor of its own: fdopendir() takes it over, and its place is moved by readdir().
+ * Errors are nobody's concern: what stays is looked at again in an hour. */
 unsigned mailbox_folder_sweep(struct mailbox_folder *f, int64_t now_s)
 {
     unsigned removed = 0;

@@ -31,11 +31,13 @@ struct mailbox_folder {
     struct mailbox_usage usage;
 };
 
-/* 0 with the folder in *out; -errno with the outcome set. */
+/* 0 with the folder in *out; -errno with the outcome set. `path` is copied, `root` must stay. Waits
+ * for the disk. */
 int mailbox_folder_open(const struct mailbox_root *root, const char *path,
                         struct mailbox_outcome *outcome, struct mailbox_folder **out);
 /* Whether both are the same folder on the disk, with the same tmp/ and new/. */
 bool mailbox_folder_same(const struct mailbox_folder *a, const struct mailbox_folder *b);
+/* Nobody may use it any more. NULL is fine. */
 void mailbox_folder_free(struct mailbox_folder *folder);
 
 enum { MAILBOX_SWEEP_AGE_S = 36 * 3600, MAILBOX_SWEEP_FILES_MAX = 10000 };

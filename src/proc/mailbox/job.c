@@ -34,6 +34,8 @@ static int copy_recipient(struct job *job, const struct ipc_job_recipient *from,
     return r->address.data ? 0 : -ENOMEM;
 }
 
+/* The frame is the channel's and is gone when the handler returns, so all that outlives it is
+ * copied; of the body the pieces have copies (job_add_piece()). */
 static int copy_job(struct job *job, const struct ipc_job *from)
 {
     struct mailbox_message *msg = &job->message;
@@ -97,6 +99,8 @@ int job_add_piece(struct job *job, const struct ipc_arrival *arrival, struct spa
     return 0;
 }
 
+/* `all_taken` is settled here, on the loop: the thread may not look at `to_come`, which grows
+ * smaller while it writes. */
 void job_take_pieces(struct job *job)
 {
     for (struct list *link; (link = list_take_first(&job->fresh));)
@@ -140,6 +144,8 @@ bool job_is_settled(const struct job *job)
     return true;
 }
 
+/* A delivery that isn't DONE never began, or was given up half-way: deferred, whatever the reason,
+ * since the queue has the message still. */
 static struct ipc_job_outcome outcome_of(const struct job *job, size_t i)
 {
     const struct maildir_delivery *d = &job->message.recipients[i].delivery;

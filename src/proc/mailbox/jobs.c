@@ -9,17 +9,22 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* At the end of the loop's turn, not at once: what came in the same read then goes into the same
+ * batch. */
 static void dispatch_soon(struct jobs *jobs)
 {
     io_defer(jobs->loop, &jobs->dispatch);
 }
 
+/* A token is good on the channel that brought it and on no other: a job that outlived its channel
+ * is finished in silence, and the new queue sends it again. */
 static bool is_connected(const struct job *job)
 {
     return job->jobs->queue && job->epoch == job->jobs->epoch;
 }
 
-/* Gives the credit of the taken pieces back and answers their calls. */
+/* Gives the credit of the taken pieces back and answers their calls. Not before: the credit is what
+ * bounds our memory, so it may not come back while the bytes are still here. */
 static void settle_pieces(struct job *job)
 {
     struct ipc_channel *queue = is_connected(job) ? job->jobs->queue : NULL;
@@ -77,6 +82,8 @@ static void finish(struct job *job)
         dispatch_soon(jobs);
 }
 
+/* A job that failed already passes here too: its files are removed by the batch's thread, so that
+ * the loop never waits for a disk. */
 static void make_ready(struct job *job)
 {
     job_set_state(job, JOB_READY);
@@ -90,8 +97,9 @@ static void leave_streams(struct job *job)
     job->jobs->stream_count--;
 }
 
-/* On a thread. Small messages are written here; streamed ones were written before and
- * only end here. */
+/* On a thread. Small messages are written here; streamed ones were written before and only end
+ * here. maildir_commit() gets the deliveries of all jobs at once, which is what makes the syncs
+ * few. */
 static void run_batch(struct io_job *work)
 {
     struct batch *batch = CONTAINER_OF(work, struct batch, work);
@@ -117,7 +125,8 @@ static void batch_done(struct io_job *work)
     dispatch_soon(batch->jobs);
 }
 
-/* Takes ready jobs, at least one, until the batch is large enough. */
+/* Takes ready jobs, at least one, until the batch is large enough. The first is taken whatever its
+ * size: a message to more mailboxes than JOBS_BATCH_FILES would never go else. */
 static void fill_batch(struct jobs *jobs, struct batch *batch)
 {
     batch->count = batch->delivery_count = 0;
@@ -163,12 +172,16 @@ static void write_stream(struct job *job)
     io_pool_submit(job->jobs->pool, &job->work);
 }
 
-/* The whole message is in its files, or no file is left to write to, or it won't come. */
+/* The whole message is in its files, or no file is left to write to, or it won't come. The second
+ * matters for a full mailbox: the rest of a large message needn't be carried over only to be thrown
+ * away. */
 static bool is_stream_over(const struct job *job)
 {
     return job->ended || job->dropped || job_is_settled(job);
 }
 
+/* What came while the thread wrote lies in `fresh`, and what was found out meanwhile in `doomed`:
+ * both are looked at here, on the loop, so neither needs a lock. */
 static void stream_done(struct io_job *work)
 {
     struct job *job = CONTAINER_OF(work, struct job, work);
@@ -185,7 +198,8 @@ static void stream_done(struct io_job *work)
         write_stream(job);
 }
 
-/* Ends a stream whose message won't come whole. */
+/* Ends a stream whose message won't come whole. While a thread writes only the wish is noted;
+ * `dropped` is read by the thread. */
 static void doom(struct job *job, const char *why)
 {
     job->doomed = why;
@@ -196,12 +210,16 @@ static void doom(struct job *job, const char *why)
     make_ready(job);
 }
 
+/* "Later", which costs the sender nothing: the queue tries again. Nothing was begun, so nothing has
+ * to be undone. */
 static void answer_busy(struct job *job, const char *why)
 {
     job->dropped = why;
     finish(job);
 }
 
+/* A stream holds its files open from its first piece to its last, however slow it comes;
+ * JOBS_STREAMS_MAX keeps descriptors for the batches. */
 static void begin_stream(struct jobs *jobs, struct job *job)
 {
     if (jobs->stream_count >= JOBS_STREAMS_MAX) {
@@ -284,7 +302,8 @@ static void on_body(void *owner, const struct ipc_arrival *arrival)
                                    : "the queue can't read the whole message now");
 }
 
-/* What no thread is at work on won't be delivered any more. */
+/* What no thread is at work on won't be delivered any more. A whole message that was written to its
+ * end stays: dropping it would only deliver it later once more. */
 static void drop_waiting(struct jobs *jobs, const char *why)
 {
     LIST_EACH(&jobs->ready, link)
@@ -296,6 +315,7 @@ static void drop_waiting(struct jobs *jobs, const char *why)
     doom(CONTAINER_OF(link, struct job, link), why);
 }
 
+/* The channel goes first: what is dropped below must not be answered on it. */
 static void disconnect(struct jobs *jobs)
 {
     ipc_channel_free(jobs->queue);

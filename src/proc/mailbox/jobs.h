@@ -16,10 +16,10 @@
 #include "proc/mailbox/job.h"
 
 enum {
-    JOBS_BATCH = 32,
-    JOBS_BATCH_FILES = 64,
-    JOBS_STREAMS_MAX = 1024,
-    JOBS_ALARM_PAUSE_MS = 600000
+    JOBS_BATCH = 32,             /* jobs, */
+    JOBS_BATCH_FILES = 64,       /* and open files, of one commit: the first job may have more */
+    JOBS_STREAMS_MAX = 1024,     /* large messages at the same time; more are told "later" */
+    JOBS_ALARM_PAUSE_MS = 600000 /* between two lines in the log about a trouble of the system */
 };
 
 struct batch {
@@ -62,7 +62,8 @@ void jobs_done(struct jobs *jobs);
 /* A new generation, for jobs that come from now on. Takes over the reference. */
 void jobs_configure(struct jobs *jobs, struct mailbox_domains *domains);
 /* A channel to the queue; jobs that the old one brought are dropped, or finished without an answer
- * when their turn has come. Takes over `fd`. */
+ * when their turn has come. Takes over `fd`. 0 or -errno, which ends the process. */
 int jobs_connect(struct jobs *jobs, int fd);
-/* Answers "later" to all that no thread is at work on, finishes the rest, then calls `ended`. */
+/* Answers "later" to all that no thread is at work on, finishes the rest, then calls `ended`. Never
+ * from within this call. */
 void jobs_end(struct jobs *jobs, void (*ended)(void *owner), void *owner);

@@ -52,6 +52,9 @@ void maildir_done(struct maildir *m)
     mailbox_cache_done(&m->cache);
 }
 
+/* maildir(5): time, process and a counter make it unique on this machine, the host on all that
+ * share the folder. The counter alone would do within this process; M and P keep it apart from one
+ * before it that had the same id. */
 static void make_name(struct maildir *m, char out[static MAILDIR_NAME_MAX])
 {
     int64_t now_us = clock_wall_us();
@@ -59,7 +62,8 @@ static void make_name(struct maildir *m, char out[static MAILDIR_NAME_MAX])
              (int)(now_us % 1000000), m->pid, atomic_fetch_add(&m->counter, 1), m->host);
 }
 
-/* Gives back what the delivery holds. */
+/* Gives back what the delivery holds. After a failure nothing was stored, so the whole reservation
+ * goes back; after a success the count grows by what was written, not by what was announced. */
 static void release(struct maildir *m, struct maildir_delivery *d, uint64_t stored_bytes)
 {
     if (d->fd >= 0)
@@ -72,6 +76,10 @@ static void release(struct maildir *m, struct maildir_delivery *d, uint64_t stor
     d->folder = NULL;
 }
 
+/* Where the file lies follows from the state: after WRITING and SYNCED in tmp/, after NAMED in new/
+ * already, where a reader may have seen it for a moment. Better that than a message that the queue
+ * believes to be undelivered and delivers again. Errors of unlink don't matter: the sweep takes
+ * tmp/, and what stays in new/ is a duplicate. */
 void maildir_abandon(struct maildir *m, struct maildir_delivery *d)
 {
     if (d->state == MAILDIR_DONE)
@@ -109,6 +117,8 @@ static void refuse_full(struct maildir_delivery *d, uint64_t size, uint64_t used
                         d->folder->full, quota, used, size);
 }
 
+/* The quota is read once, so that a reload in the middle can't refuse by one limit and tell of
+ * another. What can't be counted is a trouble of the system, not of the sender: deferred. */
 static bool reserve(struct maildir *m, struct maildir_delivery *d, uint64_t size)
 {
     uint64_t used = 0, quota = atomic_load(&m->quota_bytes);
@@ -126,6 +136,7 @@ static bool reserve(struct maildir *m, struct maildir_delivery *d, uint64_t size
     return r == 0;
 }
 
+/* O_EXCL: a name that somebody planted, as a link or a file, is never opened, only passed by. */
 static int create(struct maildir *m, struct maildir_delivery *d)
 {
     for (int i = 0; i < NAME_TRIES; i++) {
@@ -225,6 +236,9 @@ static int move(const struct mailbox_folder *f, const char *from, const char *to
     return 0;
 }
 
+/* The size is known only now, so the name in new/ isn't the one in tmp/: Dovecot and other readers
+ * take ,S= and ,W= from the name and needn't look at the file. Until new/ is synced a power cut may
+ * undo the rename; then the queue has no outcome either, and the message comes again. */
 static void name_file(struct maildir *m, struct maildir_delivery *d)
 {
     char unique[MAILDIR_NAME_MAX], name[MAILDIR_NAME_MAX + 64];
@@ -248,7 +262,8 @@ static void name_file(struct maildir *m, struct maildir_delivery *d)
 }
 
 /* One sync for all deliveries from `begin` on that went into the same new/. When it fails, the
- * names are taken back: the message will come again. */
+ * names are taken back: the message will come again. A reader may have seen them by then; the
+ * second delivery is the price, and losing the message would be a higher one. */
 static void sync_names(struct maildir *m, struct maildir_delivery *const *list, size_t begin,
                        size_t count)
 {

@@ -6,6 +6,8 @@
 /* About what Return-Path and Delivered-To add beside the addresses. */
 enum { HEAD_OVERHEAD = 32 };
 
+/* A recipient who has an outcome keeps it: the first trouble is the cause, what follows are
+ * consequences. */
 static void settle(struct maildir *m, struct mailbox_recipient *r, enum ipc_outcome result,
                    const char *status, const char *why)
 {
@@ -24,6 +26,8 @@ static bool is_one_line(struct span s)
     return true;
 }
 
+/* A missing domain is deferred, not refused: the mail was accepted for it, so the configuration has
+ * changed meanwhile, and somebody will mend that. An address that makes no path can't be mended. */
 static void begin_recipient(struct maildir *m, const struct mailbox_message *msg,
                             struct mailbox_recipient *r)
 {
@@ -58,6 +62,8 @@ static void hold(struct mailbox_message *msg, struct span piece)
     msg->held_line_ends += msg->lines.ended - before;
 }
 
+/* The null sender gives "Return-Path: <>" (RFC 5321 4.5.5). Lines end with LF here; each counts as
+ * one byte more on the wire. */
 static void write_held(struct maildir *m, struct mailbox_message *msg, struct mailbox_recipient *r)
 {
     struct iovec parts[] = {
@@ -74,6 +80,8 @@ static void write_held(struct maildir *m, struct mailbox_message *msg, struct ma
                   msg->held_line_ends + (msg->head_written ? 0 : 2));
 }
 
+/* Memory that was short while converting lost bytes: the message is given up, never delivered with
+ * a hole. */
 static void flush(struct maildir *m, struct mailbox_message *msg)
 {
     if (buffer_error(&msg->held)) {
@@ -103,6 +111,8 @@ void mailbox_message_feed(struct maildir *m, struct mailbox_message *msg, struct
         flush(m, msg);
 }
 
+/* The loop is looked for at the end, when the header was seen for sure, and before the commit, so
+ * that nothing of it stays. RFC 3463 x.4.6: routing loop. */
 void mailbox_message_end(struct maildir *m, struct mailbox_message *msg)
 {
     text_lines_finish(&msg->lines, &msg->held);

@@ -42,6 +42,8 @@ struct mailbox_message {
 
 /* Opens all files. The upper members are set; spans must stay until the end. */
 void mailbox_message_begin(struct maildir *m, struct mailbox_message *msg);
+/* Errors are in the deliveries; a piece is converted or written when it returns, so the caller may
+ * let it go. */
 void mailbox_message_feed(struct maildir *m, struct mailbox_message *msg, struct span piece);
 /* After the last piece: all is written, loops are refused. Then maildir_commit(). */
 void mailbox_message_end(struct maildir *m, struct mailbox_message *msg);

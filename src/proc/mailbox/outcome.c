@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* The scope is RECIPIENT unless the trouble is known to be everybody's: a wrong DESTINATION would
+ * pause all mailboxes for the sake of one. */
 void mailbox_outcome_set(struct mailbox_outcome *o, enum ipc_outcome result, const char *status,
                          const char *format, ...)
 {

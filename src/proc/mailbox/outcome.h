@@ -17,6 +17,7 @@ struct mailbox_outcome {
     char place[MAILBOX_PLACE_MAX];   /* the file that it became, or "" */
 };
 
+/* Copies all; what is too long is cut. */
 void mailbox_outcome_set(struct mailbox_outcome *o, enum ipc_outcome result, const char *status,
                          const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -16,6 +16,7 @@ void mailbox_sandbox_enter(const struct process *process, struct mailbox_roots *
     for (size_t i = 0; i < roots->count; i++)
         sandbox.folders[sandbox.folder_count++] =
             (struct sandbox_folder){roots->list[i].fd, SANDBOX_READ | SANDBOX_WRITE};
+    /* From here on open() by a path fails; domains.c must know that before it tries. */
     roots->sealed = true;
     sandbox_enter(&sandbox);
 }

@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* Bytes that a value keeps as they are; all others are written %XX. */
+/* Bytes that a value keeps as they are; all others are written %XX. % isn't among them, so an
+ * escaped byte can't be confused with a written one: that makes the expansion one to one. Bytes
+ * over 0x7f are, so that mailboxes of addresses in other scripts (RFC 6531) can be read by people.
+ */
 static bool is_plain(unsigned char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -159,6 +162,8 @@ struct path {
     int error; /* sticky */
 };
 
+/* A component is bounded while it is written, since an escaped byte takes three: an address that
+ * RFC 5321 allows may be too long for a name. */
 static void put(struct path *p, char c)
 {
     if (p->error)
@@ -171,6 +176,8 @@ static void put(struct path *p, char c)
         p->text[p->size++] = c;
 }
 
+/* Only A–Z are folded. Other scripts would need tables that change with each Unicode version, and a
+ * mailbox must not move with an update. */
 static void put_value(struct path *p, struct span value)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -187,6 +194,7 @@ static void put_value(struct path *p, struct span value)
     }
 }
 
+/* At the last @: a quoted local part may hold others (RFC 5321 4.1.2). */
 int mailbox_template_expand(const struct mailbox_template *t, struct span address,
                             char out[static MAILBOX_PATH_MAX])
 {

@@ -1,5 +1,6 @@
 #include "proc/mailbox/text.h"
 
+/* One byte more is reserved than came: a CR that was held from the piece before. */
 void text_lines_feed(struct text_lines *t, struct span piece, struct buffer *out)
 {
     char *to = buffer_reserve(out, piece.size + 1), *begin = to;
@@ -40,7 +41,8 @@ void text_lines_finish(struct text_lines *t, struct buffer *out)
 
 static const struct span mark = {"Delivered-To:", 13};
 
-/* A whole header line without its line end. */
+/* A whole header line without its line end. Folded lines aren't joined: Delivered-To is one line,
+ * as we and others write it. */
 static void end_line(struct text_loop *t)
 {
     struct span line = {t->line, t->line_size};
@@ -74,6 +76,8 @@ void text_loop_feed(struct text_loop *t, struct span piece)
     }
 }
 
+/* When it can't be known it is taken for a loop: a refusal reaches the sender, a loop reaches
+ * nobody and never ends. Without regard to case, since mailboxes don't have any either. */
 bool text_loop_has(const struct text_loop *t, struct span address)
 {
     struct span left = buffer_span(&t->seen);

@@ -36,6 +36,7 @@ struct text_loop {
 
 #define TEXT_LOOP_INIT ((struct text_loop){.seen = BUFFER_LIMITED(TEXT_LOOP_BYTES_MAX)})
 
+/* Looks at the header only; what comes behind it costs nothing. Errors show in text_loop_has(). */
 void text_loop_feed(struct text_loop *t, struct span piece);
 /* True when the message was delivered to `address` before, or bears more marks than any way that
  * isn't a loop would leave. */

@@ -36,6 +36,8 @@ static bool size_in_name(const char *name, uint64_t *out)
     return span_to_u64(digits, SIZE_BELIEVED_MAX, out) == 0;
 }
 
+/* Names with a leading dot aren't mail (maildir(5)). Of links and folders that somebody put there
+ * nothing is counted: a quota is about what is delivered. */
 static int add_size(int folder, const char *name, uint64_t *total)
 {
     struct stat st;
@@ -64,6 +66,8 @@ static int add_sizes(DIR *dir, uint64_t *total)
     }
 }
 
+/* The time is taken before the names are read: a change while they are read makes the next look
+ * count again, never the other way round. */
 static int count_folder(int base_fd, const char *name, uint64_t *total,
                         struct timespec *out_changed)
 {
@@ -109,12 +113,16 @@ static bool changed_since(int base_fd, const char *name, struct timespec then)
            st.st_mtim.tv_sec != then.tv_sec || st.st_mtim.tv_nsec != then.tv_nsec;
 }
 
+/* Without the subtraction that could wrap: a mailbox may hold more than its limit, when that was
+ * lowered or mail was moved in. */
 static bool fits(const struct mailbox_usage *u, uint64_t size, uint64_t limit)
 {
     uint64_t used = u->used + u->reserved;
     return used <= limit && size <= limit - used;
 }
 
+/* The lock is held while the disk is read: others who deliver to this mailbox would only read the
+ * same. Other mailboxes have other locks. */
 static int reserve(struct mailbox_usage *u, int base_fd, uint64_t size, uint64_t limit,
                    int64_t now_ms, uint64_t *out_used)
 {

@@ -28,6 +28,7 @@ struct mailbox_usage {
     struct timespec changed_new, changed_cur; /* mtimes before counting */
 };
 
+/* No counting yet: that is done by the first who reserves. */
 void mailbox_usage_init(struct mailbox_usage *u);
 void mailbox_usage_done(struct mailbox_usage *u);
 

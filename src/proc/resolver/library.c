@@ -62,6 +62,7 @@ static int set_options(struct ub_ctx *ctx)
     return r;
 }
 
+/* Forwarding: with servers configured they are asked and no others. */
 static int set_servers(struct ub_ctx *ctx, const struct conf_resolver *conf)
 {
     char ip[CONF_IP_TEXT], text[CONF_IP_TEXT + 8];
@@ -75,6 +76,8 @@ static int set_servers(struct ub_ctx *ctx, const struct conf_resolver *conf)
     return r;
 }
 
+/* A file without a record would leave libunbound with no anchor at all, and it would validate
+ * nothing: refused. */
 static int set_anchor(struct ub_ctx *ctx, struct span text)
 {
     struct buffer line = BUFFER_LIMITED(8192);
@@ -134,6 +137,9 @@ static int set_zones(struct ub_ctx *ctx)
     return r ? r : ub_ctx_data_add(ctx, OWN_NAME " 3600 IN A 192.0.2.1");
 }
 
+/* A question about a name of our own needs no network, so the answer proves that the thread runs
+ * and the anchors could be read: faults of a trust anchor show only then. The sandbox comes after
+ * it, when libunbound has opened all the files it wants. */
 const char *library_start(struct ub_ctx *ctx)
 {
     bool answered = false;

@@ -48,6 +48,8 @@ static int file(struct process *process, struct span name, int fd)
     return 0;
 }
 
+/* 0 also when it failed: the process then answers each question with the reason, and mail waits. To
+ * end would only be started again, over and over. */
 static int start_library(void *arg)
 {
     struct resolver *r = arg;

@@ -32,6 +32,7 @@ static void free_query(struct query *q)
     free(q);
 }
 
+/* The deadline goes with it, so that nobody is answered twice. */
 static void abandon(struct query *q)
 {
     list_remove(&q->link);
@@ -66,7 +67,8 @@ static uint8_t security_of(const struct ub_result *result)
     return result->secure ? IPC_SECURITY_SECURE : IPC_SECURITY_INSECURE;
 }
 
-/* The name behind the CNAMEs as this project writes names; "" when there are none. */
+/* The name behind the CNAMEs as this project writes names; "" when there are none. In another case
+ * or with other escapes it would be another name to those who compare; ours is one form. */
 static struct span canonical_of(const struct query *q, const struct ub_result *result,
                                 char text[static DNS_TEXT_SIZE])
 {
@@ -95,7 +97,9 @@ static size_t collect(const struct ub_result *result, struct ipc_rdata *out)
 }
 
 /* "There is none" must be said in due form before mail is returned for it. For MX it needn't be: an
- * address is asked for next. */
+ * address is asked for next. A lame server answers "no error, nothing here" for all names; one that
+ * has the zone names its SOA (RFC 2308 section 2.2, types 1 and 2), without which the answer isn't
+ * even to be cached (section 5). With a signature (secure) it was proved. */
 static void doubt(const struct ub_result *result, struct ipc_resolved *r)
 {
     if (r->rcode != DNS_RCODE_NOERROR || r->rdata_count || result->bogus || result->secure ||
@@ -140,6 +144,8 @@ static void on_answer(void *arg, int error, struct ub_result *result)
     free_query(q);
 }
 
+/* The name goes to libunbound in our canonical form and comes back in canonical_of() compared with
+ * it. The timer is set first: a question without a deadline must not exist. */
 static int begin(struct query *q, const struct ipc_resolve *question)
 {
     struct service *s = q->service;
@@ -159,6 +165,8 @@ static int begin(struct query *q, const struct ipc_resolve *question)
     return r;
 }
 
+/* `waiting_count` counts what libunbound has, abandoned ones too: they take its memory until they
+ * end. Refusing costs the asker an attempt later; growing without bound would cost everybody. */
 static void on_resolve(void *owner, const struct ipc_arrival *arrival)
 {
     struct service_asker *asker = owner;
@@ -208,6 +216,8 @@ static const struct ipc_role role = {
     .lost = on_asker_lost,
 };
 
+/* Only smtp may ask: whoever else could would have a way out of its sandbox through the DNS. The
+ * old channel goes after the new one is made, so that a failure leaves what was there. */
 int service_connect(struct service *s, enum ipc_peer kind, unsigned index, int fd)
 {
     struct ipc_channel *channel;
@@ -252,6 +262,7 @@ int service_init(struct service *s, struct io_loop *loop, struct ub_ctx *library
     return r < 0 ? r : io_watch_set(s->watch, IO_READ);
 }
 
+/* libunbound first: what it still looks for belongs to the questions that are freed below. */
 void service_done(struct service *s)
 {
     struct list *link;

@@ -36,6 +36,8 @@ struct service {
 /* `library` has been started; NULL: none, and `why_not` is answered. 0 or -errno. */
 int service_init(struct service *s, struct io_loop *loop, struct ub_ctx *library,
                  const char *why_not);
+/* Calls that wait are not answered; `library` is freed. */
 void service_done(struct service *s);
-/* Takes over `fd`, a channel to a process that may ask; replaces the one of the same index. */
+/* Takes over `fd`, a channel to a process that may ask; replaces the one of the same index. 0 or
+ * -errno; `fd` is closed on failure. */
 int service_connect(struct service *s, enum ipc_peer kind, unsigned index, int fd);

@@ -19,6 +19,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* A record of statuses must fit a frame of the log; the pause is short against a disk that is full
+ * of work, and an administrator sees progress twice a second. */
 enum { RECIPIENTS_MAX = 100, PAUSE_MS = 20, PROGRESS_MS = 500 };
 
 struct act {
@@ -68,6 +70,8 @@ static void act_free(struct act *a)
 
 /* ---- answers ---- */
 
+/* In the order of what an administrator must know first: a disk that fails, then what was left
+ * alone. "Busy" alone is no trouble: those are being attempted, and he may ask again. */
 static struct span words(const struct act *a)
 {
     if (a->error)
@@ -102,6 +106,8 @@ static void answer(struct act *a, bool last)
     ipc_reply(a->client->channel, a->token, &m);
 }
 
+/* The client may not have asked for more yet: then the act waits for IPC_QUEUE_ACT_MORE with its
+ * last answer. Without a client there is nobody to wait for. */
 static void answer_if_done(struct act *a)
 {
     if (!a->walked || a->pending || (a->client && !a->waiting))
@@ -147,6 +153,9 @@ static int64_t new_deadline_ms(const struct queue *q, const struct spool_message
     return retry_deadline_ms(&retry, m->accepted_us, clock_wall_us(), io_loop_now_ms(q->loop));
 }
 
+/* What apply() did to the scheduler before the disk had answered is undone when it refused, and
+ * completed when it took it. The recipient may have been closed meanwhile: then it has no item and
+ * nothing is to be done. */
 static void conclude(const struct act *a, struct spool_message *m, struct spool_recipient *r,
                      int error)
 {
@@ -161,6 +170,8 @@ static void conclude(const struct act *a, struct spool_message *m, struct spool_
         schedule_again(q, r);
 }
 
+/* -ECANCELED: the spool is being closed, and its messages are gone with it. The message itself may
+ * be gone for the same seal: "removed" closes recipients. */
 static void on_sealed(void *arg, int error)
 {
     struct batch *batch = arg;
@@ -183,6 +194,10 @@ static void on_sealed(void *arg, int error)
 
 /* ---- acting on a message ---- */
 
+/* Acts that don't fit the state are no errors: of a thousand that fit a filter those that are held
+ * already needn't be held again. For return, remove and reroute, who is being attempted is counted
+ * as busy and left: the remote server may take the message this very moment, so to remove or
+ * reroute it now could deliver it twice, or tell a lie. */
 static bool concerns(struct act *a, const struct spool_recipient *r,
                      const struct sched_explanation *e)
 {
@@ -201,7 +216,9 @@ static bool concerns(struct act *a, const struct spool_recipient *r,
     return e->state != SCHED_ACTIVE;
 }
 
-/* Where the recipient goes from now on; empty when that isn't known. */
+/* Where the recipient goes from now on; empty when that isn't known. A reroute to "mx" is a return
+ * to what is configured, so it names the domain of the address itself, which only the envelope on
+ * the disk has. */
 static struct span route_for(const struct act *a, const struct walk_entry *entry,
                              const struct spool_recipient *r)
 {
@@ -250,6 +267,8 @@ static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entr
     return n;
 }
 
+/* Retry and release count at once, since they do no harm when the disk refuses their record. All
+ * others hold first: an attempt that began before the seal would not know of the act. */
 static void apply(const struct act *a, struct spool_message *m, const struct spool_recipient *r)
 {
     struct queue *q = a->queue;
@@ -306,6 +325,8 @@ static struct batch *batch_new(struct act *a, const struct spool_message *m, con
     return batch;
 }
 
+/* The statuses first, then the scheduler: when the spool has no room (-EAGAIN) nothing has changed
+ * yet, and the same rows come again. */
 static int give(struct act *a, struct spool_message *m, const struct chosen *c)
 {
     struct batch *batch = batch_new(a, m, c);
@@ -323,7 +344,9 @@ static int give(struct act *a, struct spool_message *m, const struct chosen *c)
     return 0;
 }
 
-/* The recipients from a->row on, as many as fit a record. 0, or -EAGAIN: later. */
+/* The recipients from a->row on, as many as fit a record. 0, or -EAGAIN: later. A damaged message
+ * may be held or removed and nothing else: what can't be read can't be sent. `busy` is taken back
+ * on -EAGAIN, or the rows that come again would be counted twice. */
 static int act_on_some(struct act *a, const struct walk_entry *entry, struct spool_message *m)
 {
     struct chosen c __attribute__((uninitialized));
@@ -363,6 +386,8 @@ static int act_on_entry(struct act *a, const struct walk_entry *entry)
 
 /* ---- the walk ---- */
 
+/* Entered by the walk and by the timer, and goes on where it stood: `entry` and `row` are the
+ * place. The dispatcher is kicked once for all. */
 static void go_on(void *arg)
 {
     struct act *a = arg;
@@ -448,6 +473,7 @@ static void refuse(struct control_client *client, uint64_t token, int error, con
     ipc_reply(client->channel, token, &m);
 }
 
+/* For reroute alone; what another act has in the field is ignored. */
 static bool read_next_hop(const struct ipc_queue_act *wanted, struct buffer *out)
 {
     return wanted->act != IPC_ACT_REROUTE || conf_read_next_hop(wanted->next_hop, out) == 0;
@@ -489,6 +515,8 @@ void act_more(struct control_client *client, const struct ipc_arrival *arrival)
     answer_if_done(a);
 }
 
+/* What the disk was given is on its way and can't be called back, so an act with batches pending
+ * lives on without its client until they are sealed; on_sealed() frees it. */
 void act_drop_all(struct control_client *client)
 {
     struct list *link;

@@ -19,6 +19,9 @@ struct control_client {
     struct list relays;      /* calls to the supervisor and the book, under way */
 };
 
+/* All of these answer the call of the arrival themselves, now or later, also when they fail. Those
+ * that free take NULL. */
+
 /* list.c */
 void listing_start(struct control_client *client, const struct ipc_arrival *arrival);
 void listing_more(struct control_client *client, const struct ipc_arrival *arrival);
@@ -31,6 +34,7 @@ void summary_free(struct summary *summary);
 /* act.c */
 void act_start(struct control_client *client, const struct ipc_arrival *arrival);
 void act_more(struct control_client *client, const struct ipc_arrival *arrival);
+/* The client goes: its acts are finished without it, nothing new is begun. */
 void act_drop_all(struct control_client *client);
 
 /* preview.c */

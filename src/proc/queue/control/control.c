@@ -44,6 +44,8 @@ static struct relay *relay_new(struct control_client *client, const struct ipc_a
     return relay;
 }
 
+/* A call that was cancelled is answered to nobody; its slot stays until the supervisor has replied
+ * (ipc/calls.h). */
 static void relay_free(struct relay *relay)
 {
     ipc_call_cancel(&relay->call);
@@ -120,6 +122,7 @@ static void on_summary(void *owner, const struct ipc_arrival *arrival)
     summary_start(owner, arrival);
 }
 
+/* Only the newest fit a reply; `count` says how many there are in all. */
 static void on_damage(void *owner, const struct ipc_arrival *arrival)
 {
     struct control_client *client = owner;
@@ -175,6 +178,7 @@ static void on_book_sync(void *owner, const struct ipc_arrival *arrival)
     feed_wait(client->queue, &relay->waiter);
 }
 
+/* What is under way for it goes first, since all of it points to the client; the channel last. */
 static void client_free(struct control_client *client)
 {
     struct list *link;
@@ -208,7 +212,8 @@ static const struct ipc_role client_role = {"a control client", handlers, ARRAY_
 
 /* ---- who may ---- */
 
-/* Administrators are root and the user that the server runs as. Others may nothing yet. */
+/* Administrators are root and the user that the server runs as. Others may nothing yet. The kernel
+ * says who it is at the time of connect(); nothing that the client sends counts. */
 static bool is_administrator(int fd, uint32_t *out_uid)
 {
     struct ucred who;
@@ -256,6 +261,8 @@ static void on_readable(void *arg, int listener, unsigned events)
     }
 }
 
+/* A reload may bind another path. Clients of the old socket stay: the one that asked for the reload
+ * waits for its answer on it. */
 int control_listen(struct queue *q, int fd)
 {
     struct control *control = q->control;

@@ -5,8 +5,10 @@
 
 #include "proc/queue/core/queue.h"
 
+/* At the same time; more are closed at once, and the log says so. */
 enum { CONTROL_CLIENTS_MAX = 64 };
 
-/* Serves the listening socket (owned from here on, also on failure); a former one is closed. */
+/* Serves the listening socket (owned from here on, also on failure); a former one is closed. 0 or
+ * -errno. */
 int control_listen(struct queue *q, int fd);
 void control_free(struct control *control);

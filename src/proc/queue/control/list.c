@@ -44,6 +44,8 @@ static uint8_t wait_of(const struct queue *q, struct span domain, const struct s
     return (uint8_t)e->wait;
 }
 
+/* Times of the scheduler are monotonic and mean nothing outside this process, so they are told by
+ * the wall clock. 0 stays 0: not known. */
 static void add_row(const struct queue *q, struct page *page, const struct walk_entry *entry,
                     const struct spool_message *m, const struct spool_recipient *r,
                     const struct sched_explanation *e)
@@ -76,6 +78,9 @@ static void add_row(const struct queue *q, struct page *page, const struct walk_
     }
 }
 
+/* The batch was chosen earlier: messages may have gone since, and recipients may be in another
+ * state. What doesn't fit any more is left out, so a page may have fewer rows than the walk
+ * counted. */
 static void add_entry(const struct walk *w, struct page *page, const struct walk_entry *entry)
 {
     struct spool_message *m = spool_find(w->queue->spool, &entry->id);
@@ -93,6 +98,8 @@ static void answer_error(struct control_client *client, uint64_t token, int erro
     ipc_reply(client->channel, token, &m);
 }
 
+/* The oldest: pages are asked for ahead and answered in order, at most IPC_QUEUE_PAGES_ASKED of
+ * them, so the shift is cheap. */
 static uint64_t take_token(struct listing *l)
 {
     uint64_t token = l->tokens[0];
@@ -154,7 +161,8 @@ void listing_free(struct listing *l)
     free(l);
 }
 
-/* One listing at a time. */
+/* One listing at a time. An asker that begins a new one doesn't want the rest; the waiting calls
+ * must be answered all the same, each call gets its reply. */
 static void end_old(struct control_client *client)
 {
     struct listing *old = client->listing;

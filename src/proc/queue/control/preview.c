@@ -31,6 +31,7 @@ struct inquiry {
     size_t hop_count, waiting;
 };
 
+/* Calls that wait are cancelled, so none of their functions is called with a freed inquiry. */
 static void inquiry_free(struct inquiry *q)
 {
     ipc_call_cancel(&q->directory);
@@ -58,6 +59,8 @@ static void end(struct inquiry *q, enum ipc_route_kind kind, const char *why)
 
 /* ---- what smtp knows of each next hop ---- */
 
+/* A text that is too long for the reply is left out as a whole; the one that stands there says that
+ * nothing is known. */
 static void keep(struct inquiry *q, struct span from, struct span *to)
 {
     struct span copy = arena_copy(&q->arena, from);
@@ -80,6 +83,9 @@ static void on_routed(struct ipc_call *call, const struct ipc_message *reply)
         answer(q);
 }
 
+/* One question for each next hop, not for each address: an alias of fifty colleagues at one domain
+ * has one way. The process that would carry it is asked, since its cache of the DNS and its view of
+ * the hosts decide. */
 static void ask_smtp(struct inquiry *q, const struct route *route, struct ipc_route_way *way)
 {
     struct queue *queue = q->client->queue;
@@ -99,6 +105,7 @@ static void ask_smtp(struct inquiry *q, const struct route *route, struct ipc_ro
 
 /* ---- which way each address goes ---- */
 
+/* Its own index when it is the first with this next hop. */
 static uint32_t first_with(const struct ipc_route_told *told, struct span next_hop)
 {
     uint32_t i = 0;
@@ -167,6 +174,8 @@ static const char *why_unsure(int error)
     }
 }
 
+/* An alias and a user are told apart by what they become: only a user becomes himself alone. The
+ * directory's troubles are those for which accepted mail would wait. */
 static void on_expanded(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct inquiry *q = CONTAINER_OF(call, struct inquiry, directory);
@@ -209,6 +218,8 @@ static size_t count_of(struct list *list)
     return count;
 }
 
+/* The same questions in the same order as when mail comes: first whether the domain is ours, then
+ * who that is. */
 static void begin(struct inquiry *q, struct span text)
 {
     struct queue *queue = q->client->queue;

@@ -37,6 +37,8 @@ void summary_free(struct summary *s)
     free(s);
 }
 
+/* By the spool's number of the domain, which is small and dense: no table to look up for each of a
+ * million recipients. The array moves, so a pointer into it lives only until the next call. */
 static struct ipc_queue_sum *sum_of(struct summary *s, uint32_t domain)
 {
     if (domain >= s->capacity) {
@@ -62,6 +64,7 @@ static void count_state(struct ipc_queue_sum *sum, enum sched_state state)
     ++*counts[state];
 }
 
+/* `ipc_queue_age_s` has upper ends; the last age takes all that is left. */
 static void count_age(struct ipc_queue_sum *sum, int64_t age_us)
 {
     unsigned i = 0;
@@ -71,6 +74,7 @@ static void count_age(struct ipc_queue_sum *sum, int64_t age_us)
     sum->ages[i]++;
 }
 
+/* One trouble for each destination, the first that is found: no more is shown. */
 static int count_recipient(struct summary *s, const struct spool_message *m,
                            const struct spool_recipient *r)
 {
@@ -123,6 +127,8 @@ static uint32_t finish_sums(struct summary *s)
     return n;
 }
 
+/* The trouble of the destination itself replaces that of one of its recipients: it is newer, and
+ * about all of them. */
 static void add_health(struct queue *q, struct ipc_queue_sum *sums, size_t count)
 {
     struct sched_destination_info info;
@@ -208,5 +214,7 @@ void summary_start(struct control_client *client, const struct ipc_arrival *arri
     s->token = arrival->token;
     s->now_us = clock_wall_us();
     client->summary = s;
+    /* The first slice at once: most queues are that small, and the answer comes without a turn of
+     * the loop. */
     on_slice(s);
 }

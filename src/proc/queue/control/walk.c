@@ -120,6 +120,9 @@ bool walk_may_fit(const struct walk *w, const struct walk_entry *entry,
 
 /* ---- which messages ---- */
 
+/* The message of the batch before comes first when it had more rows than a batch; it may be gone by
+ * now, then the listing goes on. One message may have thousands of recipients, so a batch can end
+ * in the middle of it. */
 static struct spool_message *next_message(struct walk *w, uint32_t *out_row)
 {
     struct spool_message *m = NULL;
@@ -155,6 +158,8 @@ static size_t count_rows(const struct walk *w, struct spool_message *m, uint32_t
     return n;
 }
 
+/* Without a reader the entry stays, with what memory knows of it: a listing shows that it waits, an
+ * act tells that it was left alone. */
 static void add_entry(struct walk *w, struct spool_message *m, uint32_t first, uint32_t end)
 {
     struct walk_entry *e = &w->entries[w->count++];
@@ -164,6 +169,10 @@ static void add_entry(struct walk *w, struct spool_message *m, uint32_t first, u
         e->reader = NULL;
 }
 
+/* Three bounds: what is looked at keeps the loop's turn short, messages keep the open readers few,
+ * rows are what a page holds. A batch may be empty and not the last. The hash of the sender saves
+ * reading a million envelopes for one address; it may fit by chance, so the envelope decides in
+ * walk_fits(). */
 static void choose(struct walk *w)
 {
     size_t rows = 0;
@@ -190,6 +199,8 @@ static void choose(struct walk *w)
 
 /* ---- envelopes ---- */
 
+/* On a thread: nothing but the readers is touched. Readers hold their messages' segments, so
+ * compaction can't take them away meanwhile. */
 static void read_entries(struct io_job *job)
 {
     struct walk *w = CONTAINER_OF(job, struct walk, job);
@@ -201,6 +212,7 @@ static void read_entries(struct io_job *job)
     }
 }
 
+/* Nobody waits any more when walk_free() came while the thread read: then it is done now. */
 static void entries_read(struct io_job *job)
 {
     struct walk *w = CONTAINER_OF(job, struct walk, job);
@@ -238,6 +250,8 @@ static void on_timer(void *arg)
         w->ready(w);
 }
 
+/* By a timer of 0 ms, so never before this returns, and other events have their turn between two
+ * batches. */
 void walk_next(struct walk *w)
 {
     close_entries(w);
@@ -246,6 +260,7 @@ void walk_next(struct walk *w)
 
 /* ---- life ---- */
 
+/* A whole address is looked for by its hash; a part of one, and one that isn't given, can't be. */
 static int copy_filter(struct walk *w, const struct ipc_queue_filter *filter)
 {
     w->filter = *filter;
@@ -284,6 +299,7 @@ int walk_new(struct queue *q, const struct ipc_queue_filter *filter, bool reads,
     return r;
 }
 
+/* A thread that reads can't be stopped: the walk is left to it, and entries_read() frees it. */
 void walk_free(struct walk *w)
 {
     if (!w)

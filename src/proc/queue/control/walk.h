@@ -8,6 +8,8 @@
 
 #include "proc/queue/core/queue.h"
 
+/* Bounds of a batch: messages (each an open reader), recipients, and messages that are looked at.
+ */
 enum { WALK_MESSAGES = 256, WALK_ROWS = 256, WALK_EXAMINED = 5000 };
 
 struct walk_entry {
@@ -44,7 +46,8 @@ struct walk {
 /* `reads`: envelopes are wanted whatever the filter says. 0 or -errno; then there is no walk. */
 int walk_new(struct queue *q, const struct ipc_queue_filter *filter, bool reads,
              void (*ready)(struct walk *walk), void *arg, struct walk **out);
-/* The next batch; the last one's entries are gone. */
+/* The next batch; the last one's entries are gone. One at a time: not before `ready` was called for
+ * the batch before. */
 void walk_next(struct walk *walk);
 /* `ready` isn't called any more. NULL is fine. */
 void walk_free(struct walk *walk);
