@@ -103,6 +103,9 @@ static const struct main_file_head *after_lost(struct audit *audit,
     return audit_next_lost(audit, lost->kind, lost->at.lane, lost->events);
 }
 
+/* In this order, so that one fault is told once, and by what explains it best: nothing there, a
+ * lane that isn't named, too few or too many, another end; only what holds in itself is compared
+ * with what others know of it. */
 static int check_heads(struct audit *audit, struct lanes *lanes)
 {
     int r = 0;
@@ -164,7 +167,9 @@ static int commit(struct audit *audit, const struct stored *stored,
     return r;
 }
 
-/* After a bad link it goes on with the stored one, so that each change is told where it is. */
+/* After a bad link it goes on with the stored one, so that each change is told where it is. The
+ * link is computed with the stored commitment, so a changed value and a changed chain are two
+ * findings, each with its own name. */
 static int check_link(struct audit *audit, struct lanes *lanes, const struct stored *stored,
                       const struct chain_record *record)
 {
@@ -219,6 +224,8 @@ static struct span personal(sqlite3_stmt *s, int column, bool there, struct stor
     return value;
 }
 
+/* A lane that is no number can't be a lane: UINT32_MAX, whose chain begins with nothing that fits.
+ */
 static void read_stored(sqlite3_stmt *s, int lane, int key, int commitment, struct stored *out)
 {
     *out = (struct stored){.lane = sqlite3_column_type(s, lane) == SQLITE_INTEGER
@@ -295,7 +302,8 @@ static void add_message(sqlite3_stmt *s, struct chain_record *record, struct sto
     record->actor_uid = uid;
 }
 
-/* What the fold put into the link of an accepted recipient, which the rows have elsewhere. */
+/* What the fold put into the link of an accepted recipient, which the rows have elsewhere. Children
+ * of an alias have no message of their own: theirs was linked with the parent. */
 static void add_entry(sqlite3_stmt *s, struct chain_record *record, struct stored *stored)
 {
     record->parent = number_or(s, E_PARENT, EVENT_NO_RECIPIENT);

@@ -109,6 +109,7 @@ void audit_find_end_message(struct audit_find *f, const struct id *message)
 
 /* ---- what the aid has ---- */
 
+/* Added and subtracted modulo 2^64: what is on both sides is gone, in whatever order it comes. */
 static void take_away(void *arg, const struct find_key *key)
 {
     struct audit_find *f = arg;
@@ -117,6 +118,8 @@ static void take_away(void *arg, const struct find_key *key)
     f->there++;
 }
 
+/* A sum of zero can hide two faults that cancel each other, with a chance of 2^-64; the counts
+ * catch what is only missing. */
 static bool is_even(const struct audit_find *f)
 {
     for (size_t i = 0; i < SUMS; i++)
@@ -141,6 +144,7 @@ struct suspects {
     uint64_t missing;
 };
 
+/* Only keys whose sum isn't even: a few hundred out of millions. */
 static int suspect(void *arg, enum find_kind kind, struct span text, const struct id *message)
 {
     struct suspects *s = arg;
@@ -162,6 +166,7 @@ static int compare_suspects(const void *left, const void *right)
     return memcmp(a->key.bytes, b->key.bytes, FIND_KEY_BYTES);
 }
 
+/* Named for so many and counted beyond: a lost aid would else tell of each message of the week. */
 static void tell_missing(struct suspects *s, const struct suspect *missing)
 {
     const char *by = missing->kind == FIND_ADDRESS      ? "one of its addresses"
@@ -249,6 +254,7 @@ static int look_closer(struct suspects *s, struct db *db)
     return 0;
 }
 
+/* A damaged aid isn't a damaged book: it is told, and the audit goes on. */
 int audit_find_check(struct audit *audit, struct audit_find *f, struct db *db)
 {
     struct suspects suspects = {.audit = audit, .find = f};

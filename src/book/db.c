@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* -EUCLEAN stands for "this file is damaged" everywhere in the book: such a file is set aside. BUSY
+ * and full disks pass, so they must never become it. */
 int db_errno(int code)
 {
     switch (code & 0xff) {
@@ -38,6 +40,7 @@ int db_errno(int code)
     }
 }
 
+/* Called where something has failed: never 0. */
 int db_error(const struct db *db)
 {
     int r = db->handle ? db_errno(sqlite3_extended_errcode(db->handle)) : -ENOMEM;
@@ -83,6 +86,8 @@ static int open_uri(const char *path, const char *query, int flags, sqlite3 **ou
     return code;
 }
 
+/* Opening reads nothing; the first statement does, and finds a missing -shm or a file that isn't
+ * one of SQLite's. */
 static int probe(sqlite3 *handle)
 {
     return sqlite3_exec(handle, "SELECT count(*) FROM sqlite_master", NULL, NULL, NULL);
@@ -106,7 +111,8 @@ static int open_for_reading(const char *path, sqlite3 **out)
 }
 
 /* The -wal and -shm files stay when the last connection closes, so that a reader without the right
- * to make them can still open the file. */
+ * to make them can still open the file. FULL: a commit is synced when it returns, for the log
+ * before it may be recycled then. */
 static int open_for_writing(const char *path, sqlite3 **out)
 {
     int persist = 1;
@@ -130,6 +136,8 @@ static void configure(void)
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
+/* sqlite3_config() has an effect only before the first connection of the process: hence once, and
+ * here. */
 int db_open(const char *path, enum db_mode mode, const char *const *sql, size_t sql_count,
             struct db *out)
 {
@@ -162,6 +170,7 @@ void db_done(struct db *db)
     sqlite3_close(handle);
 }
 
+/* Another module's statements on the same connection: they are in the same transaction. */
 int db_share(const struct db *db, const char *const *sql, size_t sql_count, struct db *out)
 {
     *out = (struct db){.handle = db->handle, .sql = sql, .statement_count = sql_count};
@@ -182,6 +191,8 @@ int db_exec(struct db *db, const char *sql)
     return db_errno(sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
 }
 
+/* Prepared at first use and kept. Bindings are cleared: one that is left over points to memory that
+ * may be gone (SQLITE_STATIC). */
 sqlite3_stmt *db_statement(struct db *db, unsigned index)
 {
     sqlite3_stmt **slot = &db->statements[index];
@@ -197,6 +208,8 @@ sqlite3_stmt *db_statement(struct db *db, unsigned index)
     return *slot;
 }
 
+/* Reset at the end as after an error: a statement that is left in the middle holds a read
+ * transaction, and the log of SQLite grows behind it. */
 int db_step(sqlite3_stmt *statement)
 {
     int code = sqlite3_step(statement);
@@ -228,6 +241,8 @@ int db_number(struct db *db, const char *sql, int64_t *out)
     return code == SQLITE_ROW ? 0 : code == SQLITE_DONE ? -ENOENT : db_errno(code);
 }
 
+/* A span without data is NULL, "not known"; one that is empty is an empty text. Nothing is copied,
+ * so it must live until the statement has run. */
 void db_bind_text(sqlite3_stmt *statement, int index, struct span text)
 {
     if (text.data)
@@ -249,6 +264,8 @@ void db_bind_int_or_null(sqlite3_stmt *statement, int index, int64_t value, int6
         sqlite3_bind_int64(statement, index, value);
 }
 
+/* As a blob, whatever its type: text in the book is bytes that a stranger sent, and SQLite doesn't
+ * look at them. Borrowed until the next step. */
 struct span db_column(sqlite3_stmt *statement, int index)
 {
     if (sqlite3_column_type(statement, index) == SQLITE_NULL)

@@ -56,6 +56,8 @@ static bool is_in_order(const struct source *from)
     return true;
 }
 
+/* A row's place follows from its first key, so one that was copied or moved elsewhere is found, its
+ * checksum notwithstanding. */
 static int check_row(struct check *c, struct source *from)
 {
     if (from->count == 0 || !is_in_order(from))
@@ -124,7 +126,7 @@ static void source_free(struct source *from)
     free(from);
 }
 
-/* Takes it over. */
+/* Takes it over. A heap: a file may have up to FIND_RUNS_MAX runs. */
 static int push(struct check *c, struct source *from)
 {
     if (c->count == c->room) {
@@ -225,6 +227,7 @@ static int advance(struct check *c)
     return 0;
 }
 
+/* A key may be in several runs, once in each, and in the fresh ones twice: given out once. */
 static int merge(struct check *c, void *arg, void (*take)(void *arg, const struct find_key *key))
 {
     struct find_key last;
@@ -250,6 +253,7 @@ int find_check_seed(struct db *db, int64_t *out_seed)
     return r < 0 ? (r == -ENOENT ? 0 : r) : 1;
 }
 
+/* The number of rows at last: rows of a run that no row of `run` names would never be read. */
 int find_check(struct db *db, void *arg, void (*take)(void *arg, const struct find_key *key))
 {
     struct check c = {.rows = 0};

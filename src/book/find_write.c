@@ -59,6 +59,7 @@ static int compare_keys(const void *a, const void *b)
 
 /* ---- opening ---- */
 
+/* No row: there is no aid yet, or somebody deleted it in order to have it made anew. */
 static int read_fresh(struct find_writer *w)
 {
     sqlite3_stmt *s = db_statement(&w->db, FRESH_READ);
@@ -163,6 +164,8 @@ struct writing {
     uint32_t hash, ordinal; /* of the row before */
 };
 
+/* A hash that fills a row goes on in the next: the ordinal tells these apart, since a place is run,
+ * hash and ordinal. */
 static int end_row(struct writing *to)
 {
     struct find_writer *w = to->writer;
@@ -182,6 +185,8 @@ static int end_row(struct writing *to)
     return db_run(s);
 }
 
+/* The same key twice is kept once; one that is smaller than the one before means that a row was
+ * damaged. */
 static int add_key(struct writing *to, const struct find_key *key)
 {
     int order = to->count ? compare_keys(&to->row[to->count - 1], key) : -1;
@@ -285,6 +290,7 @@ static int merge_keys(struct find_writer *w, struct reading from[static MERGED],
     return r < 0 ? r : end_run(to);
 }
 
+/* In the transaction of the new run: a reader sees the four or the one. */
 static int delete_run(struct find_writer *w, uint32_t number)
 {
     sqlite3_stmt *rows = db_statement(&w->db, ROWS_DELETE);
@@ -348,6 +354,7 @@ static bool find_alike(const struct find_writer *w, unsigned size, uint32_t out[
     return count == MERGED;
 }
 
+/* From the smallest class up: a merge may be the fourth run of the next one. */
 static int merge_all(struct find_writer *w)
 {
     struct run last = {.keys = FIND_LAST_RUN_KEYS};
@@ -375,6 +382,8 @@ static int write_run(struct find_writer *w)
     return r < 0 ? r : merge_all(w);
 }
 
+/* One row is written over and over, each time with at most FIND_FRESH_KEYS keys: cheaper than a run
+ * for every commit. */
 static int write_fresh(struct find_writer *w)
 {
     sqlite3_stmt *s = db_statement(&w->db, FRESH_WRITE);
@@ -400,6 +409,8 @@ static int flush(struct find_writer *w)
     return r == 0 && (w->count || w->fresh) ? write_fresh(w) : r;
 }
 
+/* Only remembered: written with the transaction that has the event (find_write()), or when the
+ * buffer is full. */
 int find_add(struct find_writer *w, enum find_kind kind, struct span text, const struct id *message)
 {
     int r = text.size && w->count == KEYS_MAX ? flush(w) : 0;

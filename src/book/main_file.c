@@ -126,6 +126,7 @@ static int read_clock(struct main_file *m)
     return r < 0 ? r : 0;
 }
 
+/* A path that was cut would be another file. */
 static int open_db(const char *folder, enum db_mode mode, struct db *out)
 {
     char path[4096];
@@ -135,6 +136,8 @@ static int open_db(const char *folder, enum db_mode mode, struct db *out)
                : -ENAMETOOLONG;
 }
 
+/* For readers beside the server. Without a file, or with one that nobody has made a table in,
+ * nothing is folded: the position is the log's start. */
 int main_file_read_position(const char *folder, struct book_position *out)
 {
     struct main_file m = {.lane_count = 0};
@@ -152,6 +155,7 @@ int main_file_read_position(const char *folder, struct book_position *out)
     return 0;
 }
 
+/* A hash of another size (the file is damaged) becomes all zero, which no chain ends with. */
 void main_file_column_head(sqlite3_stmt *s, struct main_file_head *out)
 {
     *out = (struct main_file_head){.kind = (enum week_kind)sqlite3_column_int(s, 0),
@@ -232,6 +236,8 @@ int main_file_open(const char *folder, struct main_file **out)
         r = read_deleted(m);
     if (r == 0)
         r = read_clock(m);
+    /* Prepared at once, though not needed yet: a statement that can't be would else be found out
+     * only when a batch is to be committed. */
     if (r == 0 && !(db_statement(&m->db, CHAIN_WRITE) && db_statement(&m->db, LOST_ADD)))
         r = -EUCLEAN; /* a name in it is damaged */
     if (r < 0) {
@@ -251,6 +257,7 @@ void main_file_close(struct main_file *m)
     free(m);
 }
 
+/* A lane that isn't known starts at zero: its log is read from its beginning. */
 struct book_position main_file_position(const struct main_file *m, uint32_t lane)
 {
     for (size_t i = 0; i < m->lane_count; i++)
@@ -259,6 +266,7 @@ struct book_position main_file_position(const struct main_file *m, uint32_t lane
     return (struct book_position){.lane = lane};
 }
 
+/* Lanes are numbered in the order in which logs were begun. */
 uint32_t main_file_last_lane(const struct main_file *m)
 {
     uint32_t last = 0;
@@ -291,6 +299,7 @@ static int finish(struct main_file *m, int r)
     return r;
 }
 
+/* CHAIN and DELETED rows begin with the same columns, so one function binds both. */
 static int write_head(struct main_file *m, enum statement statement,
                       const struct main_file_head *head, int64_t now_us)
 {
@@ -322,6 +331,9 @@ static int run_for_week(struct main_file *m, enum statement statement, enum week
     return db_run(s);
 }
 
+/* Positions and what the files must have in one transaction: a crash finds both of before or both
+ * of after. What is kept in memory is read again from the file, so it can't say more than what is
+ * durable. */
 int main_file_set_positions(struct main_file *m, const struct book_position *positions,
                             size_t count, const struct main_file_head *heads, size_t head_count)
 {
@@ -367,6 +379,8 @@ static int run_damage(struct main_file *m, const char *name, const char *aside, 
     return s ? db_run(s) : db_error(&m->db);
 }
 
+/* The row, the loss of the heads and the lanes' return to zero in one transaction: with only the
+ * first a crash would leave the file empty and the fold behind it. */
 int main_file_note_damage(struct main_file *m, const char *name, const char *aside, int64_t now_us)
 {
     int r = db_exec(&m->db, "BEGIN IMMEDIATE");
@@ -390,6 +404,8 @@ bool main_file_is_deleted(const struct main_file *m, enum week_kind kind, int we
     return find_deleted(m, kind, week);
 }
 
+/* The events are still in the log or they are gone; either way the fold begins anew for this file,
+ * as for a damaged one. */
 static int run_revival(struct main_file *m, enum week_kind kind, int week, int64_t now_us)
 {
     char name[WEEK_FILE_SIZE];
@@ -401,6 +417,8 @@ static int run_revival(struct main_file *m, enum week_kind kind, int week, int64
     return r == 0 ? run_damage(m, name, "", now_us) : r;
 }
 
+/* A week was deleted at a time that hasn't come yet: the clock was ahead then. What is booked for
+ * such a week is booked again instead of being dropped as old. */
 int main_file_revive(struct main_file *m, enum week_kind kind, int week, int64_t now_us)
 {
     struct deleted_week *deleted = find_deleted(m, kind, week);
@@ -436,6 +454,7 @@ static int write_clock(struct main_file *m, const struct main_file_clock *clock)
     return r == 0 ? db_run(write) : r;
 }
 
+/* Two statements and one transaction: the table has one row, or none. */
 int main_file_set_clock(struct main_file *m, const struct main_file_clock *clock)
 {
     int r = db_exec(&m->db, "BEGIN IMMEDIATE");

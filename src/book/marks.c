@@ -91,6 +91,7 @@ static bool take(struct span *rest, char end, struct span *out)
     return true;
 }
 
+/* Digits alone and no overflow: strtoull() would take blanks, signs and what is too large. */
 static bool take_number(struct span *rest, uint64_t max, uint64_t *out)
 {
     struct span word;
@@ -149,7 +150,8 @@ static int parse_line(struct span line, struct marks *out)
     return -EINVAL;
 }
 
-/* `out`: the text before the signature's line; `out_line` that one, without its end. */
+/* `out`: the text before the signature's line; `out_line` that one, without its end. The last line
+ * or none. What would stand behind it would look signed to a reader and not be. */
 static bool find_signature(struct span text, struct span *out, struct span *out_line)
 {
     struct span rest = text, line;
@@ -233,6 +235,8 @@ int marks_sign(struct buffer *text, struct span pem)
     return buffer_append_byte(text, '\n');
 }
 
+/* Over the bytes as they are in the file, not over what was read from them: nothing can be signed
+ * that is written in two ways. */
 int marks_verify(struct span text, struct span pem)
 {
     uint8_t signature[SIGNATURE_BYTES];

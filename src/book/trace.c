@@ -31,6 +31,7 @@ struct search {
     struct trace_result *result;
 };
 
+/* A Message-ID has an @ too, but stands in angle brackets where people copy it from. */
 static bool looks_like_address(struct span what)
 {
     return what.size && what.data[0] != '<' && span_find(what, '@') >= 0;
@@ -78,6 +79,8 @@ static bool has_message(const struct trace_result *result, const struct id *id)
     return false;
 }
 
+/* A message may be found by several ways. The one beyond the limit isn't shown, but is why `more`
+ * is true. */
 static int take_message(struct search *search, struct db *db, const struct id *id)
 {
     struct trace_result *result = search->result;
@@ -176,6 +179,8 @@ static int search_way(struct search *search, struct db *db, const struct way *wa
     return r == -ENODATA || r == -EUCLEAN ? search_list(search, db, TRACE_BY_TIME, way, key) : r;
 }
 
+/* Stops at the first way that found something: what is an id shall not also be tried as a part of
+ * something else. */
 static int search_entries(struct search *search, struct db *db)
 {
     struct way list[WAYS_MAX];
@@ -253,6 +258,8 @@ static void note_skipped(struct trace_result *result, const char *name, int erro
     buffer_printf(&result->skipped, "%s: %s\n", name, why);
 }
 
+/* One read transaction for all statements, so that a message and its events are of the same moment.
+ */
 static int search_open_file(struct search *search, struct db *db, enum week_kind kind)
 {
     int r = schema_check(db, schema_of_week(kind));
@@ -263,6 +270,8 @@ static int search_open_file(struct search *search, struct db *db, enum week_kind
     return kind == WEEK_ENTRIES ? search_entries(search, db) : search_refusals(search, db);
 }
 
+/* A file that can't be read is told and passed over: an answer with a gap that is named is better
+ * than none. Only memory ends it all. */
 static int search_file(struct search *search, const char *folder, const struct ledger_file *file)
 {
     bool entries = file->kind == WEEK_ENTRIES;
@@ -300,6 +309,7 @@ static bool is_one_message(struct search *search, const char *folder,
     return found;
 }
 
+/* Newest weeks first, as the list has them: what is asked for is mostly of today. */
 static int search_files(struct search *search, const char *folder, const struct ledger_list *list)
 {
     if (is_one_message(search, folder, list))

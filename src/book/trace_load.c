@@ -89,6 +89,8 @@ static void read_event(struct trace_result *result, sqlite3_stmt *s, struct trac
     };
 }
 
+/* Counted first, so that one array holds them; events that are booked in between are left out by
+ * the transaction. */
 static int load_events(struct db *db, const struct id *id, struct trace_result *result,
                        struct trace_entry *entry)
 {
@@ -166,6 +168,9 @@ static bool any_recipient_matches(const struct trace_query *query, const struct 
     return false;
 }
 
+/* In place: what is kept moves to the front, never over what is still to be looked at. Picked
+ * before the state is asked for, since a parent that was expanded has another state than its
+ * children. */
 static void pick_entries(const struct trace_query *query, struct trace_message *m,
                          struct trace_entry *all, size_t count)
 {
@@ -184,6 +189,8 @@ static void pick_entries(const struct trace_query *query, struct trace_message *
     m->entry_count = kept;
 }
 
+/* All entries are read, also those that aren't wanted: how many children an alias has only all of
+ * them tell. */
 static int load_entries(struct db *db, const struct trace_query *query, struct trace_result *result,
                         struct trace_message *m)
 {

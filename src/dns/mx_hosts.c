@@ -61,8 +61,8 @@ static struct dns_host *find_host(struct dns_mx *mx, const char *name)
     return NULL;
 }
 
-/* A free place, or when there is none that of the worst host, if it is worse than `preference`. */
-/* So a domain with thousands of hosts costs what its best ones do. */
+/* A free place, or when there is none that of the worst host, if it is worse than `preference`. So
+ * a domain with thousands of hosts costs what its best ones do. */
 static struct dns_host *make_place(struct dns_mx *mx, uint16_t preference)
 {
     struct dns_host *worst = &mx->hosts[0];

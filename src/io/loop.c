@@ -66,6 +66,8 @@ void io_loop_free(struct io_loop *loop)
     free(loop);
 }
 
+/* Asked once a turn: all that happens in a turn happens at one time, and a thousand sessions cost
+ * one look at the clock. */
 int64_t io_loop_now_ms(struct io_loop *loop)
 {
     if (!loop->now_ms)
@@ -94,12 +96,14 @@ static int turn(struct io_loop *loop, int flags)
     return 0;
 }
 
+/* What was put off before counts as of this turn. */
 int io_loop_turn(struct io_loop *loop)
 {
     run_deferred(loop);
     return turn(loop, EVLOOP_NONBLOCK);
 }
 
+/* Work that was put off before the loop ran must not wait for the first event. */
 int io_loop_run(struct io_loop *loop)
 {
     int r = 0;
@@ -143,6 +147,8 @@ int io_watch_new(struct io_loop *loop, int fd, io_watch_fn *fn, void *arg, struc
     return 0;
 }
 
+/* Events that stay the same cost nothing: callers set what they want each turn without remembering
+ * what they had. */
 int io_watch_set(struct io_watch *watch, unsigned events)
 {
     short what = EV_PERSIST;
@@ -172,6 +178,7 @@ void io_watch_free(struct io_watch *watch)
     free(watch);
 }
 
+/* Not in the handler's own context: libevent turns the signal into an event of the loop. */
 int io_signal_new(struct io_loop *loop, int signal_number, io_timer_fn *fn, void *arg,
                   struct io_watch **out)
 {
@@ -234,6 +241,8 @@ void io_timer_free(struct io_timer *timer)
     free(timer);
 }
 
+/* Once, however often it is asked for until it runs: that is what makes a turn of many events one
+ * piece of work. */
 void io_defer(struct io_loop *loop, struct io_deferred *deferred)
 {
     if (!list_is_linked(&deferred->link))

@@ -64,9 +64,9 @@ static bool is_dot_string(struct span s)
     return atom;
 }
 
-/* Length of the quoted string at the start of `text`, its raw bytes into `out`; 0: not one. */
-/* An escape says nothing but the byte itself: it is dropped here, and written again only where it
- * must be. */
+/* Length of the quoted string at the start of `text`, its raw bytes into `out`; 0: not one. An
+ * escape says nothing but the byte itself: it is dropped here, and written again only where it must
+ * be. */
 static size_t read_quoted(struct span text, struct address *out)
 {
     for (size_t i = 1; i < text.size; i++) {
@@ -96,9 +96,8 @@ static size_t read_dot_string(struct span text, struct address *out)
     return size;
 }
 
-/* The canonical local part from the raw one; false when it gets too long. */
-/* Quotes only where RFC 5321 section 4.1.2 needs them: "a.b"@x and a.b@x are one mailbox, and must
- * be one text. */
+/* The canonical local part from the raw one; false when it gets too long. Quotes only where RFC
+ * 5321 section 4.1.2 needs them: "a.b"@x and a.b@x are one mailbox, and must be one text. */
 static bool write_local(struct address *out)
 {
     struct span raw = address_raw_local(out);
@@ -171,8 +170,8 @@ static bool may_lack_domain(const struct address *a, unsigned flags)
            span_equal_nocase(address_raw_local(a), SPAN("postmaster"));
 }
 
-/* How far a domain reaches: to '>' or a blank, whichever comes first, or the end. */
-/* Up to what can't be in a domain; what is left over is judged by whoever called. */
+/* How far a domain reaches: to '>' or a blank, whichever comes first, or the end. Up to what can't
+ * be in a domain; what is left over is judged by whoever called. */
 static size_t domain_extent(struct span text)
 {
     size_t size = 0;

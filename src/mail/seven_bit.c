@@ -92,9 +92,9 @@ static bool is_ascii(struct span text)
 
 /* ---- the two encodings (RFC 2045 6.7 and 6.8) ---- */
 
-/* One line of a body. Its end stays an end: text keeps its lines (RFC 2045 6.7 (4)). */
-/* Lines of at most 76 characters with the "=" (RFC 2045 section 6.7 (5)); a blank at the end of a
- * line is encoded, since stations may drop it (6.7 (3)). */
+/* One line of a body. Its end stays an end: text keeps its lines (RFC 2045 6.7 (4)). Lines of at
+ * most 76 characters with the "=" (RFC 2045 section 6.7 (5)); a blank at the end of a line is
+ * encoded, since stations may drop it (6.7 (3)). */
 static void quoted_line(struct span line, struct buffer *out)
 {
     static const char hex[] = "0123456789ABCDEF";

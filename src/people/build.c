@@ -340,9 +340,9 @@ static void read_files(struct builder *b, bool aliases)
     }
 }
 
-/* Tells every target whom it means. */
-/* After all names are known, since an alias may name one that a later line, or another file,
- * defines. Kept as handles: a look-up for each message would do the same work again and again. */
+/* Tells every target whom it means. After all names are known, since an alias may name one that a
+ * later line, or another file, defines. Kept as handles: a look-up for each message would do the
+ * same work again and again. */
 static void resolve_targets(struct people *p)
 {
     for (uint32_t handle = 1; handle < p->persons.next_fresh; handle++)

@@ -32,10 +32,10 @@ static void report_circle(struct people *p, struct conf_problems *problems, uint
     buffer_done(&text);
 }
 
-/* Depth first without recursion: each person on the way knows who led there. */
-/* Marks as in any search for circles: OPEN is on the way from `start` to here, so a step to it
- * closes a circle; SEEN was searched to its end before. Aliases may be nested as deep as the file
- * is long, which is why there is no recursion. */
+/* Depth first without recursion: each person on the way knows who led there. Marks as in any search
+ * for circles: OPEN is on the way from `start` to here, so a step to it closes a circle; SEEN was
+ * searched to its end before. Aliases may be nested as deep as the file is long, which is why there
+ * is no recursion. */
 static void search_from(struct people *p, struct conf_problems *problems, uint32_t start)
 {
     uint32_t at = start;

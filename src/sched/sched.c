@@ -221,8 +221,7 @@ void *sched_owner(const struct sched *s, uint32_t item)
     return item_at(s, item)->owner;
 }
 
-/* What has become due by now. */
-/* Sites first: an item that is due may find its site open again. */
+/* What has become due by now. Sites first: an item that is due may find its site open again. */
 static void advance(struct sched *s, int64_t now_ms)
 {
     while (s->paused_sites.count && s->paused_sites.keys[0] <= now_ms)

@@ -187,8 +187,8 @@ void site_failed(struct sched *s, struct site *site, struct span why, int64_t no
 }
 
 /* The destination is the first of this key: its site takes the key, unless others share the site
- * under another one. 0: no memory, nothing happened. */
-/* A site of several members can't be renamed: it is known to the others by its key. */
+ * under another one. 0: no memory, nothing happened. A site of several members can't be renamed: it
+ * is known to the others by its key. */
 static uint32_t claim(struct sched *s, struct destination *d, uint64_t key)
 {
     bool alone = d->member.next == d->member.prev;

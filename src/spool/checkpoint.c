@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Bounds of what is believed, far above what is written: a damaged count must not ask for all
+ * memory. */
 enum {
     SEGMENTS_MAX = 1 << 20,
     PARTS_MAX = 1 << 20,
@@ -76,6 +78,8 @@ void checkpoint_part_name(char out[static CHECKPOINT_NAME_BYTES], uint64_t gener
              part);
 }
 
+/* The checksum is over all before it, magic and format too: a manifest that was cut off has none
+ * that fits. */
 int checkpoint_encode_manifest(const struct checkpoint_manifest *manifest, struct buffer *out)
 {
     uint32_t format = htole32(CHECKPOINT_FORMAT);
@@ -138,6 +142,8 @@ uint64_t checkpoint_bytes(const struct checkpoint_manifest *manifest)
 
 /* ---- Loading ---- */
 
+/* A bulk segment that isn't there is no fault of the checkpoint: the message lacks its bytes
+ * (SPOOL_MESSAGE_LACKS_BYTES), and recovery decides what that means. */
 static int load_uses(struct spool *spool, const struct checkpoint_row *row,
                      struct spool_message *message)
 {
@@ -160,6 +166,8 @@ static int load_uses(struct spool *spool, const struct checkpoint_row *row,
     return 0;
 }
 
+/* Rows are trusted no more than the wire: indexes must rise (look-ups search by halves), names and
+ * states must exist. */
 static int load_recipients(struct spool *spool, const struct checkpoint_row *row,
                            const uint32_t *domains, size_t domain_count,
                            struct spool_message *message)

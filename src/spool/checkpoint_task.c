@@ -29,6 +29,7 @@ struct checkpoint_task {
 
 /* ---- Beginning ---- */
 
+/* In whole segments: what a start would have to replay. */
 static uint32_t closed_since(const struct spool *spool)
 {
     uint32_t count = 0;
@@ -46,6 +47,8 @@ static uint32_t closed_since(const struct spool *spool)
  * since, lest mail waits for it, on the loop and on the disk. */
 enum { CHECKPOINT_SHARE = 8 };
 
+/* The last condition: the manifest names a position and the seal before it, and both must be of one
+ * segment. */
 static bool is_due(const struct spool *spool)
 {
     uint64_t closed = closed_since(spool);
@@ -138,6 +141,8 @@ struct local_names {
     struct buffer *bytes;
 };
 
+/* A domain's number in the index is of this run of the server, so a part has numbers of its own and
+ * the names with them: each part can be read alone. */
 static int local_name(struct spool *spool, struct local_names *names, uint32_t domain,
                       uint32_t *out)
 {
@@ -266,6 +271,7 @@ static void task_free(struct checkpoint_task *task)
     free(task);
 }
 
+/* Numbered without a gap, so the first that isn't there ends it. */
 static void remove_parts(struct checkpoint_task *task, uint64_t generation)
 {
     char name[CHECKPOINT_NAME_BYTES];
@@ -295,6 +301,8 @@ static void checkpoint_run(struct spool_task *task)
     }
 }
 
+/* The checksum of the part goes into the manifest, not into the part: so a manifest names exactly
+ * these bytes. */
 static int note_part(struct checkpoint_work *work, const struct checkpoint_task *task)
 {
     struct checkpoint_manifest *m = &work->manifest;
@@ -350,6 +358,8 @@ static int fill_manifest(struct checkpoint_work *work, struct checkpoint_task *t
     return checkpoint_encode_manifest(&work->manifest, &task->rows);
 }
 
+/* A slice fails for want of memory only; the whole is dropped then, and begun anew when it is due.
+ */
 struct spool_task *checkpoint_take(struct spool *spool)
 {
     struct checkpoint_work *work = spool->checkpoint;

@@ -164,6 +164,8 @@ static uint64_t keep_concerning(const struct spool *spool, struct compact_entrie
     return kept * (uint64_t)RESTATED_BYTES;
 }
 
+/* Queued for the next groups, before the first message moves: the segment goes only when they are
+ * sealed. */
 static int restate_all(struct spool *spool, const struct compact_entries *entries)
 {
     int r = 0;

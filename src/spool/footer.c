@@ -23,9 +23,8 @@ static bool is_state(uint8_t type)
            type == SPOOL_RECORD_STATUS || type == SPOOL_RECORD_MOVED;
 }
 
-/* An entry: u64 offset, the record's header as it is on disk, its meta. */
-/* The header is read as it lies on disk rather than built anew: its checksum is what makes the
- * entry trustworthy. */
+/* An entry: u64 offset, the record's header as it is on disk, its meta. The header is read as it
+ * lies on disk rather than built anew: its checksum is what makes the entry trustworthy. */
 static int add_entry(struct buffer *out, const struct scan *scan, const struct scan_record *record)
 {
     uint64_t offset = htole64(record->offset);

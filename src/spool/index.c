@@ -22,6 +22,7 @@ static size_t row_bytes(uint32_t recipients)
     return sizeof(struct spool_message) + recipients * sizeof(struct spool_recipient);
 }
 
+/* At the last @: a quoted local part may hold one. Without any the domain is "". */
 struct span index_domain_of(struct span address)
 {
     ptrdiff_t at = span_find_last(address, '@');
@@ -55,6 +56,8 @@ static struct spool_message *new_larger(struct index *index, uint32_t count)
     return message;
 }
 
+/* The highest bit of a handle says which slab it is of; with so many rows (2^31) it would be taken
+ * for the other's. */
 static struct spool_message *new_single(struct index *index)
 {
     uint32_t handle = slab_alloc(&index->singles);
@@ -113,6 +116,8 @@ static bool *closed_parents(size_t total, size_t own, const struct spool_expansi
     return closed;
 }
 
+/* `domain` is set to none before anything can fail: index_free_message() gives back what is there.
+ */
 static int fill_row(struct index *index, struct spool_message *message, uint32_t *row,
                     uint32_t recipient, struct span address, int64_t first_attempt_us)
 {
@@ -212,6 +217,8 @@ void index_free_message(struct index *index, struct spool_message *message)
     }
 }
 
+/* Seeded, so that a stranger can't choose senders with one hash. Two senders may share one all the
+ * same: it only rules out. */
 uint32_t index_sender_hash(const struct index *index, struct span sender)
 {
     char lower[ENVELOPE_ADDRESS_MAX];
@@ -222,6 +229,7 @@ uint32_t index_sender_hash(const struct index *index, struct span sender)
     return (uint32_t)XXH3_64bits_withSeed(lower, sender.size, index->seed);
 }
 
+/* Without a seed: ids are made by us, not by strangers. */
 static size_t bucket_of(const struct id *id, size_t bucket_count)
 {
     return XXH3_64bits(id->bytes, sizeof(id->bytes)) & (bucket_count - 1);
@@ -294,6 +302,8 @@ struct spool_message *index_find(const struct index *index, const struct id *id)
     return message;
 }
 
+/* A listing asks for the buckets and rows of the messages that come next: the time that memory
+ * takes is spent on the one at hand. */
 void index_fetch_bucket(const struct index *index, const struct id *id)
 {
     if (index->bucket_count)

@@ -17,6 +17,8 @@ static struct spool_extents *copy_extents(const struct spool_extents *from)
     return copy ? memcpy(copy, from, size) : NULL;
 }
 
+/* By the loop only. Pins keep the segments from being recycled, not the message from being
+ * finished. */
 static void pin(struct spool_reader *reader, int by)
 {
     reader->home->pins += (uint32_t)by;
@@ -24,6 +26,8 @@ static void pin(struct spool_reader *reader, int by)
         reader->bulk->uses[i].segment->pins += (uint32_t)by;
 }
 
+/* Tells read_expansions() whether there are any, without asking the disk: rows are sorted by index.
+ */
 static uint32_t highest_index(const struct spool_message *message)
 {
     uint32_t count = message->recipient_count;
@@ -97,9 +101,9 @@ static int read_record(struct spool_reader *reader, struct record_header *out_he
                         size);
 }
 
-/* MESSAGE records are followed by their EXPANDs, in the same group. */
-/* They end at the first record that is none of this message. Read a record at a time: most messages
- * have no expansion, and the next record is somebody else's. */
+/* MESSAGE records are followed by their EXPANDs, in the same group. They end at the first record
+ * that is none of this message. Read a record at a time: most messages have no expansion, and the
+ * next record is somebody else's. */
 static int read_expansions(struct spool_reader *reader, uint64_t offset)
 {
     struct record_place place = segment_place(reader->home);
@@ -235,6 +239,7 @@ int spool_reader_load(struct spool_reader *reader, const struct spool_stored **o
     return 0;
 }
 
+/* Without the data: a listing of the queue reads thousands of envelopes, and needs no body. */
 static int load_envelope(struct spool_reader *reader)
 {
     struct record_place place = segment_place(reader->home);
@@ -325,6 +330,8 @@ static struct segment *segment_of(const struct spool_reader *reader,
     return segment;
 }
 
+/* By the number that the record names among the segments that were pinned: another one may have
+ * been recycled, and its bytes be someone else's. */
 static int read_extent_into(struct spool_reader *reader, size_t index, char *to)
 {
     const struct record_extent *extent = &reader->meta.extents[index];
@@ -335,6 +342,8 @@ static int read_extent_into(struct spool_reader *reader, size_t index, char *to)
     return reader_read_verified(reader, segment, extent->offset, to, extent->bytes, extent->sum);
 }
 
+/* One extent is held, and given out piece by piece to who reads with a small buffer; its checksum
+ * is of the whole. */
 static int read_extent(struct spool_reader *reader, size_t index)
 {
     uint32_t bytes = reader->meta.extents[index].bytes;
@@ -474,6 +483,8 @@ void spool_reader_close(struct spool *spool, struct spool_reader *reader)
     free(reader);
 }
 
+/* Indexes go through the envelope and then through the expansions in their order: that is how they
+ * were given out. */
 const struct envelope_recipient *spool_stored_recipient(const struct spool_stored *stored,
                                                         uint32_t index)
 {

@@ -116,6 +116,8 @@ uint64_t record_sum(struct span bytes)
     return XXH3_64bits(bytes.data, bytes.size);
 }
 
+/* Each header's checksum is folded into the group's: the seal vouches for the records and for their
+ * order. */
 uint64_t record_chain(uint64_t sum, uint64_t header_sum)
 {
     uint64_t wire = htole64(header_sum);
@@ -138,6 +140,8 @@ static uint64_t header_sum(const struct wire_header *wire, const struct record_p
     return XXH3_64bits(&input, sizeof(input));
 }
 
+/* Version 2 only where the bytes differ (MOVED): an older server can go on with a log of the
+ * others. */
 void record_begin(char *at, enum spool_record_type type, uint32_t meta_bytes, uint32_t data_bytes)
 {
     struct wire_header wire = {.meta_bytes = htole32(meta_bytes),
@@ -182,12 +186,15 @@ uint64_t record_finish(char *at, const struct record_place *place, uint64_t offs
     return sum;
 }
 
+/* Cheap, before the checksum: what was never written is zero. */
 static bool looks_like_a_header(const struct wire_header *wire)
 {
     static const uint8_t zero[sizeof(wire->zero)];
     return wire->type && wire->version && memcmp(wire->zero, zero, sizeof(zero)) == 0;
 }
 
+/* First whether it is whole, then whether it is known: a version that we don't know is told apart
+ * from damage. */
 int record_parse(const char at[static RECORD_HEADER_BYTES], const struct record_place *place,
                  uint64_t offset, struct record_header *out)
 {
@@ -208,6 +215,8 @@ int record_parse(const char at[static RECORD_HEADER_BYTES], const struct record_
     return 0;
 }
 
+/* The record's own fields with their length, then the envelope: so either can grow without the
+ * other. */
 int record_encode_message(const struct record_message *message, const struct envelope *envelope,
                           struct buffer *out)
 {

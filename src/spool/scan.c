@@ -40,8 +40,8 @@ static void read_around(struct scan *scan, uint64_t offset, char *to, size_t siz
     }
 }
 
-/* Makes `size` bytes at `offset` (all before scan->end) available. NULL: scan->error says why. */
-/* From a block's start, as reading past the page cache wants it, and in pieces of 256 KiB. */
+/* Makes `size` bytes at `offset` (all before scan->end) available. NULL: scan->error says why. From
+ * a block's start, as reading past the page cache wants it, and in pieces of 256 KiB. */
 static const char *look(struct scan *scan, uint64_t offset, size_t size)
 {
     uint64_t window_end = scan->window_offset + scan->window.size;
@@ -75,9 +75,8 @@ static const char *look(struct scan *scan, uint64_t offset, size_t size)
     return to + (offset - start);
 }
 
-/* 1: a header, 0: none, <0: an error. */
-/* A header whose record would reach behind the end counts as none: the end is where the last sealed
- * group ends, so nothing valid crosses it. */
+/* 1: a header, 0: none, <0: an error. A header whose record would reach behind the end counts as
+ * none: the end is where the last sealed group ends, so nothing valid crosses it. */
 static int header_at(struct scan *scan, uint64_t offset, struct record_header *out)
 {
     if (offset > scan->end || scan->end - offset < RECORD_HEADER_BYTES)

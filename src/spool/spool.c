@@ -79,6 +79,8 @@ static void free_segments(struct spool *spool)
     }
 }
 
+/* Tasks and works first: they point to segments and rows. The store last, for all the others close
+ * their handles by it. */
 static void free_spool(struct spool *spool)
 {
     struct list *link;
@@ -100,6 +102,8 @@ static void free_spool(struct spool *spool)
     free(spool);
 }
 
+/* The lane is locked before a byte is read: two owners of one log would each seal over the other.
+ */
 int spool_open(struct store *store, const struct spool_options *options, int64_t now_us,
                struct spool **out)
 {
@@ -132,6 +136,8 @@ int spool_open(struct store *store, const struct spool_options *options, int64_t
     return 0;
 }
 
+/* Without hooks: the owner is about to go and wants to hear of nothing but the appends that it has
+ * asked for. */
 void spool_close(struct spool *spool)
 {
     if (!spool)
@@ -157,6 +163,8 @@ int spool_random(struct spool *spool, void *out, size_t size)
     return spool->options.random(spool->options.random_arg, out, size);
 }
 
+/* When the clock was set back what waits for a time would wait for as long in addition, up to for
+ * ever: it is moved along. */
 void spool_tell_time(struct spool *spool, int64_t now_us)
 {
     int64_t back_us = spool->now_us - now_us;
@@ -183,6 +191,8 @@ struct segment *spool_segment(const struct spool *spool, enum store_kind kind, u
     return NULL;
 }
 
+/* A spare below a number that was used already must stay unused: the chain of segments only goes
+ * up, and recovery would pass it over. */
 bool spool_is_spare(const struct spool *spool, const struct segment *segment)
 {
     uint64_t used =
@@ -214,6 +224,8 @@ uint32_t spool_count_spares(const struct spool *spool, enum store_kind kind)
     return count;
 }
 
+/* By number, from the end: new ones are the highest. The highest number ever is kept, since a
+ * number is never used twice, also not after its segment is gone. */
 void spool_insert_segment(struct spool *spool, struct segment *segment)
 {
     struct list *after = &spool->segments[segment->kind];
@@ -228,6 +240,7 @@ void spool_insert_segment(struct spool *spool, struct segment *segment)
 
 /* ---- Messages ---- */
 
+/* What isn't sealed doesn't exist yet for anybody outside: after a crash it wouldn't. */
 struct spool_message *spool_find(struct spool *spool, const struct id *id)
 {
     struct spool_message *message = index_find(&spool->index, id);
@@ -256,6 +269,8 @@ struct span spool_domain(const struct spool *spool, uint32_t domain)
     return domains_name(&spool->index.domains, domain);
 }
 
+/* A row goes when nothing waits, nobody works with it and it is sealed; each of the three that ends
+ * comes here, the last one frees. */
 void spool_drop_message(struct spool *spool, struct spool_message *message)
 {
     if (message->waiting || message->pins || message->flags & SPOOL_MESSAGE_UNSEALED)
@@ -268,6 +283,8 @@ void spool_drop_message(struct spool *spool, struct spool_message *message)
 
 /* ---- Damage (rule 8) ---- */
 
+/* The alarm goes into the log for the book; the row stays in memory for who asks. Without memory
+ * for the row the alarm is still told. */
 void spool_note_damage(struct spool *spool, struct spool_position position,
                        const struct id *message, const char *what)
 {
@@ -284,6 +301,8 @@ void spool_note_damage(struct spool *spool, struct spool_position position,
         row->message = *message;
 }
 
+/* Held, not removed: an administrator may have a backup of the bytes, and the sender was told that
+ * we have the message. Told once, held as often as it is needed. */
 void spool_set_message_aside(struct spool *spool, struct spool_message *message, const char *what)
 {
     struct spool_position position = {index_home(message) ? index_home(message)->number : 0,
@@ -332,6 +351,7 @@ struct spool_position spool_sealed_position(const struct spool *spool)
     return spool->sealed;
 }
 
+/* Never back: a book that begins anew says 0, and what was recycled since can't come back. */
 void spool_book_synced(struct spool *spool, struct spool_position position)
 {
     if (spool_position_compare(position, spool->book) > 0)
@@ -340,6 +360,8 @@ void spool_book_synced(struct spool *spool, struct spool_position position)
     spool_count_lag(spool);
 }
 
+/* One alarm each time the book falls behind, not one for each segment; it is armed again when the
+ * book has caught up. */
 void spool_count_lag(struct spool *spool)
 {
     uint32_t lag = 0;

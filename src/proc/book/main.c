@@ -52,6 +52,8 @@ static bool retention_is_due(const struct book_process *b)
     return !b->retained_ms || io_loop_now_ms(b->process.loop) - b->retained_ms >= RETENTION_MS;
 }
 
+/* Not in each turn: it lists the folder. Times are those of the clock now; whether it can be
+ * believed the worker judges (expire.h). */
 static void set_retention(struct book_process *b)
 {
     struct worker *w = &b->worker;
@@ -141,6 +143,7 @@ static void log_files(struct worker *w)
     w->doubts = false;
 }
 
+/* Once when it begins and once when it ends, not at each try. */
 static void log_stuck(struct book_process *b)
 {
     const struct worker *w = &b->worker;
@@ -177,6 +180,8 @@ static void finish(struct book_process *b)
     process_exit(&b->process, 0);
 }
 
+/* At the end of the process the book goes on until it has all that was sealed, unless it is stuck:
+ * what it doesn't have now the next start folds. */
 static void on_turn_done(struct io_job *job)
 {
     struct worker *w = CONTAINER_OF(job, struct worker, job);
@@ -199,6 +204,7 @@ static void on_turn_done(struct io_job *job)
 
 /* ---- the queue ---- */
 
+/* While a turn runs or rests only the position is noted: its end looks. */
 static void on_sealed(void *owner, const struct ipc_arrival *arrival)
 {
     struct book_process *b = owner;
@@ -266,6 +272,7 @@ static int start_thread(void *arg)
     return io_pool_new(b->process.loop, 1, &b->pool);
 }
 
+/* The folders are opened before the sandbox; the thread is started inside it (start_thread). */
 static int start(struct process *process)
 {
     struct book_process *b = of(process);

@@ -143,8 +143,8 @@ static uint64_t *word_of(const struct ticket_gate *gate, uint64_t serial)
     return &gate->used[serial % TICKET_WINDOW / 64];
 }
 
-/* Serials that come into the window take the bits of those that leave it. */
-/* At most a window's worth of steps, however far a genuine serial jumps. */
+/* Serials that come into the window take the bits of those that leave it. At most a window's worth
+ * of steps, however far a genuine serial jumps. */
 static void advance(struct ticket_gate *gate, uint64_t serial)
 {
     if (serial - gate->highest >= TICKET_WINDOW)

@@ -230,8 +230,8 @@ static void hold_free(struct limits *limits, struct hold *hold, uint32_t handle)
     slab_free(&limits->holds, handle);
 }
 
-/* Takes `count` connections off a client and its network. */
-/* Counted for both scopes as connecting did. */
+/* Takes `count` connections off a client and its network. Counted for both scopes as connecting
+ * did. */
 static void release(struct limits *limits, const uint8_t ip[static CONF_IP_BYTES], uint32_t count,
                     uint32_t refused, int64_t now_ms)
 {

@@ -73,6 +73,8 @@ static bool write_out(struct smtp_connection *c)
     return (size_t)n == out.size;
 }
 
+/* Writing is watched only while something waits for it: a socket that can be written to always
+ * would turn the loop for ever. */
 static void watch(struct smtp_connection *c)
 {
     unsigned events = IO_READ;
@@ -107,6 +109,8 @@ static void on_turn(struct io_deferred *turn)
         smtp_connection_free(c);
 }
 
+/* Read at once, answered at the end of the turn: several pieces that came together become one
+ * answer. */
 static void on_events(void *arg, int fd, unsigned events)
 {
     struct smtp_connection *c = arg;
@@ -192,6 +196,8 @@ void smtp_connection_release(struct smtp_connection *c)
     smtp_connection_wake(c);
 }
 
+/* Two clocks: how long an idle connection is kept for the next message, and how long the session
+ * waits for the station (RFC 5321 4.5.3.2). */
 static void tick(struct smtp_connection *c)
 {
     struct smtp_proc *proc = c->proc;

@@ -26,6 +26,8 @@ int smtp_outcomes_init(struct smtp_outcomes *o, struct smtp_proc *proc, struct a
 
 /* ---- on the way ---- */
 
+/* Cut when it is too long, and counted as cut: `earlier_size` never goes beyond the end. A trouble
+ * without a host is not a station that was tried. */
 static void note_earlier(struct smtp_outcomes *o, const struct smtp_place *place, struct span text)
 {
     char *at = o->earlier + o->earlier_size;
@@ -78,6 +80,8 @@ void smtp_outcomes_way_trouble(struct smtp_outcomes *o, const struct smtp_way *w
 
 /* ---- at a station ---- */
 
+/* Who has an outcome already (an earlier station took the message for him) isn't tried at this one,
+ * and keeps what he has. */
 void smtp_outcomes_begin(struct smtp_outcomes *o)
 {
     for (size_t i = 0; i < o->mail->recipient_count; i++)
@@ -140,6 +144,8 @@ void smtp_outcomes_leave(struct smtp_outcomes *o)
 
 /* ---- the answer ---- */
 
+/* UNCERTAIN: the body went out, and no answer came. The queue decides whether that is tried again;
+ * this process must not turn it into either. */
 static enum ipc_outcome outcome_kind(enum smtp_result result)
 {
     switch (result) {

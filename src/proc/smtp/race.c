@@ -41,6 +41,7 @@ static void connected(struct smtp_attempt *a)
     race->owner->connected(race, a->target, fd);
 }
 
+/* A socket that is writable has connected or failed: SO_ERROR says which, and clears it. */
 static void on_connect(void *arg, int fd, unsigned events)
 {
     struct smtp_attempt *a = arg;
@@ -107,6 +108,8 @@ static int begin_attempt(struct smtp_attempt *a, size_t target)
 
 /* ---- the walk ---- */
 
+/* An address may be left out (race.h): it had its turn for this job. There is a free place: the
+ * walk has no more than SMTP_WALK_RACE_MAX under way. */
 static void start_connecting(struct smtp_race *race, size_t target)
 {
     const struct smtp_target *t = smtp_race_target(race, target);
@@ -125,6 +128,7 @@ static void start_connecting(struct smtp_race *race, size_t target)
     smtp_walk_failed(&race->walk, target);
 }
 
+/* ETIMEDOUT, as the kernel would say after minutes. */
 static void drop_target(struct smtp_race *race, size_t target)
 {
     for (size_t i = 0; i < ARRAY_SIZE(race->attempts); i++) {
@@ -136,6 +140,8 @@ static void drop_target(struct smtp_race *race, size_t target)
     }
 }
 
+/* The walk knows the rules (smtp/client/walk.h), this file the sockets. The last line may free the
+ * race. */
 static void walk_on(struct smtp_race *race)
 {
     int64_t now_ms = race->proc->now_ms, due_ms;

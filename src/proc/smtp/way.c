@@ -68,6 +68,8 @@ static int by_host(const void *a, const void *b)
     return (left->host > right->host) - (left->host < right->host);
 }
 
+/* Hosts come in the order of trying; one without a usable address isn't among the targets, but is
+ * in the set that is shown. */
 static void take_mx_hosts(struct smtp_way *way)
 {
     size_t count;
@@ -83,9 +85,8 @@ static void take_mx_hosts(struct smtp_way *way)
     }
 }
 
-/* All answers are there. */
-/* The owner is told from the loop's next turn: a way that is known at once would else end a job
- * that has just begun. */
+/* All answers are there. The owner is told from the loop's next turn: a way that is known at once
+ * would else end a job that has just begun. */
 static void conclude(struct smtp_way *way)
 {
     if (!way->failed && way->mx && dns_mx_verdict(way->mx) != DNS_FOUND) {
@@ -133,6 +134,8 @@ static void take_answer(struct question *q, const struct dns_answer *answer)
     free(q);
 }
 
+/* No reply is an answer too: the resolver's end must not leave a job waiting. The rdata are
+ * borrowed until this returns. */
 static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct question *q = CONTAINER_OF(call, struct question, call);
@@ -164,6 +167,8 @@ static int ask(struct question *q, struct span name)
     return resolver ? ipc_call(resolver, &q->call, &m) : -EPIPE;
 }
 
+/* A question that can't be asked is answered at once with "not now", by the same function as a true
+ * one: so none is ever missing when the answers are counted. */
 static void begin_question(struct smtp_way *way, struct question from, struct span name)
 {
     static const struct dns_answer unasked = {.error = -EIO,
@@ -263,6 +268,7 @@ void smtp_way_begin(struct smtp_way *way, struct smtp_proc *proc, struct span ne
         conclude(way);
 }
 
+/* Cancelled: none of the functions is called any more with a way that is gone. */
 void smtp_way_done(struct smtp_way *way)
 {
     if (!way->proc)

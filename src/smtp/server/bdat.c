@@ -27,8 +27,8 @@ static int parse(struct span argument, uint64_t *out_size, bool *out_last)
     return span_to_u64(number, INT64_MAX, out_size);
 }
 
-/* Why this chunk can't be taken, or NULL. */
-/* Looked at before a byte of the chunk is read, since its size is known. */
+/* Why this chunk can't be taken, or NULL. Looked at before a byte of the chunk is read, since its
+ * size is known. */
 static const struct smtp_reply *check_chunk(const struct smtp_server *s, uint64_t size)
 {
     uint64_t max = s->settings->message_size_max;

@@ -143,8 +143,8 @@ static void find_problems(struct smtp_body *b)
         set_fault(b);
 }
 
-/* Looks at what was decoded since `start`. */
-/* With a problem the bytes are dropped as they come: only the end is looked for. */
+/* Looks at what was decoded since `start`. With a problem the bytes are dropped as they come: only
+ * the end is looked for. */
 static void take_new(struct smtp_body *b, size_t start)
 {
     struct span piece = span_from(buffer_span(&b->bytes), start);

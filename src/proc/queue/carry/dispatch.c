@@ -34,9 +34,8 @@ static bool goes_along(const struct queue *q, struct spool_recipient *first,
 }
 
 /* The first item and those that may go along: further recipients of the same message that go the
- * same way. */
-/* RFC 5321 section 4.5.4.1: one copy for several recipients of the same host is better than many.
- * At most JOB_RECIPIENTS_MAX, which every server must take (section 4.5.3.1.8). */
+ * same way. RFC 5321 section 4.5.4.1: one copy for several recipients of the same host is better
+ * than many. At most JOB_RECIPIENTS_MAX, which every server must take (section 4.5.3.1.8). */
 static uint32_t collect(struct queue *q, uint32_t first, struct job_item *items,
                         struct route *out_route)
 {
