@@ -56,6 +56,7 @@ static void tell(struct audit *audit, const struct checked *c, enum audit_kind k
     audit_tell(audit, kind, &c->id, c->index, text);
 }
 
+/* Times are compared only where the state is right: one fault, one finding. */
 static void check_state(struct audit *audit, const struct checked *c)
 {
     char text[160];
@@ -118,6 +119,8 @@ struct walk {
 
 enum { NO_INDEX = -1 /* of an event about a message without entries */ };
 
+/* A row without an id can belong to nobody: it is told and passed over, or the walk would end
+ * there. */
 static void next_row(struct audit *audit, struct rows *rows)
 {
     while ((rows->has = db_step(rows->s)) == 1) {
@@ -209,6 +212,8 @@ static int expect_message(struct walk *w)
     return r;
 }
 
+/* Entries and events side by side by index: events before the next entry belong to one that isn't
+ * there. */
 static int walk_message(struct walk *w, const struct id *message)
 {
     int r = 0;

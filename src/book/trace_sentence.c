@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/printable.h"
 
+/* The last word counts: a hold that was released is over, and of what isn't waiting any more
+ * nothing is held. */
 const struct trace_event *trace_held(const struct trace_entry *e)
 {
     const struct trace_event *held = NULL;
@@ -17,7 +19,7 @@ const struct trace_event *trace_held(const struct trace_entry *e)
     return e->state == RECIPIENT_WAITING ? held : NULL;
 }
 
-/* The event that closed it; of a waiting one the last that says how an attempt went. */
+/* The event that closed it; NULL while it waits. */
 const struct trace_event *trace_holder(const struct trace_entry *e)
 {
     enum recipient_state closed;
@@ -28,6 +30,7 @@ const struct trace_event *trace_holder(const struct trace_entry *e)
     return NULL;
 }
 
+/* The last that says how an attempt went, when it wasn't well. */
 const struct trace_event *trace_trouble(const struct trace_entry *e)
 {
     for (size_t i = e->event_count; i-- > 0;) {
@@ -38,6 +41,7 @@ const struct trace_event *trace_trouble(const struct trace_entry *e)
     return NULL;
 }
 
+/* A hold before a trouble: it is what keeps the message now. */
 struct span trace_why(const struct trace_entry *e)
 {
     if (e->state != RECIPIENT_WAITING)
@@ -52,6 +56,7 @@ struct span trace_why(const struct trace_entry *e)
 
 /* ---- words ---- */
 
+/* A value that isn't there at all was erased; an empty one was never known. */
 static void put_text(struct buffer *out, struct span text, const char *if_empty)
 {
     if (text.size)

@@ -99,6 +99,7 @@ int volume_open(const char *folder, enum week_kind kind, int week, struct chain 
     return 0;
 }
 
+/* What wasn't committed is rolled back with the connection; the log still has it. */
 void volume_close(struct volume *v)
 {
     if (!v)
@@ -128,6 +129,8 @@ static struct volume_lane *find_lane(struct volume *v, uint32_t lane)
     return NULL;
 }
 
+/* A new lane's chain begins with a head made of kind, week and lane, so that a chain can't be moved
+ * to another file unseen. */
 static int need_lane(struct volume *v, uint32_t number, struct volume_lane **out)
 {
     struct volume_lane *lane = find_lane(v, number);

@@ -271,6 +271,7 @@ static void record_of(const struct envelope *m, struct span ip, struct chain_rec
     memcpy(out->digest, m->digest, sizeof(out->digest));
 }
 
+/* A child says nothing of the message itself: its parent's link has that. */
 static struct chain_record child_of(const struct id *message, uint32_t parent, int64_t time_us)
 {
     return (struct chain_record){.kind = EVENT_ACCEPTED,
@@ -449,6 +450,7 @@ static int fold_expand(struct volume *v, struct volume_lane *lane, const struct 
 
 /* ---- EVENT records ---- */
 
+/* Whatever the event doesn't say is left empty, which is part of what the link covers. */
 static struct chain_record event_record(const struct event *event)
 {
     return (struct chain_record){

@@ -146,6 +146,7 @@ static int show(const struct wishes *w, const struct trace_result *result)
     return r == 0 ? CLI_OK : CLI_BAD_NEWS;
 }
 
+/* Nothing found is bad news for a script (exit code 1), not an error. */
 static int look_and_show(struct wishes *w, const char *what)
 {
     struct trace_result result;
@@ -167,6 +168,7 @@ static int look_and_show(struct wishes *w, const char *what)
 /* ---- following ---- */
 
 /* How many events of an entry were told already. */
+/* By number: events of an entry are only ever added. */
 static size_t told_before(const struct trace_result *before, const struct id *id, uint32_t index)
 {
     for (size_t i = 0; i < before->message_count; i++) {
@@ -203,6 +205,8 @@ static size_t show_news(const struct wishes *w, const struct trace_result *befor
 }
 
 /* Until the user ends it, or nobody reads what it tells. */
+/* Looks again and tells what is more than before. The book is asked, not the server: it works
+ * without one. */
 static int follow(struct wishes *w, const char *what)
 {
     struct trace_result before = {0}, now;

@@ -48,6 +48,7 @@ static const struct trace_event *last_trouble(const struct trace_entry *e)
     return e ? trace_trouble(e) : NULL;
 }
 
+/* The book's words are those of the last attempt; the row's may be the destination's. */
 struct span why_trouble(const struct ipc_queue_row *row, const struct trace_entry *entry)
 {
     const struct trace_event *event = last_trouble(entry);
@@ -114,6 +115,8 @@ static bool contains(struct span text, const char *part)
     return false;
 }
 
+/* From the most certain to the vaguest: what we know ourselves, a word that means one thing
+ * everywhere, the status, and then only that somebody must act. */
 static const char *after_trouble(const struct trace_event *event, struct span words)
 {
     if (event && event->kind == EVENT_UNCERTAIN)

@@ -142,7 +142,7 @@ struct ipc_config {
     uint64_t generation;
     struct span part;   /* conf/part.h */
     uint32_t uid, gid;  /* for the sandbox; UINT32_MAX: stay who you are */
-    bool sandbox_kills; /* a forbidden system call ends the process (tests) */
+    bool sandbox_kills; /* a forbidden system call ends the process; else it is refused */
     uint16_t origin;    /* of ids that the process makes (base/id.h) */
 };
 

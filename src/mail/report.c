@@ -63,7 +63,8 @@ static struct span status_of(const struct report *r, const struct report_recipie
 
 /* ---- for people ---- */
 
-/* Appends words of `text` in lines of at most WRAP_COLUMNS bytes, each behind `indent`. */
+/* Appends words of `text` in lines of at most WRAP_COLUMNS bytes, each behind `indent`. A word that
+ * is longer stands alone in its line: addresses and URLs must not be cut. */
 static void wrap(struct buffer *out, const char *indent, struct span text)
 {
     size_t column = 0;
@@ -127,6 +128,7 @@ static bool same_cause(const struct report_recipient *a, const struct report_rec
            a->expired == b->expired && !a->instead.size && !b->instead.size;
 }
 
+/* Ours, so not quoted; escaped all the same, since they name hosts and paths that others chose. */
 static void put_own_words(struct buffer *out, struct span words, size_t max)
 {
     if (words.size == 0)
@@ -187,6 +189,8 @@ static struct span find_subject(struct span header)
     return SPAN("");
 }
 
+/* In the order in which a person asks: what happened, to whom and why, with which message, what
+ * next, whom to ask. */
 static void tell(const struct report *r, const char *postmaster, const struct measure *m,
                  struct buffer *out)
 {

@@ -134,6 +134,7 @@ static int compare(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
+/* Listed anew for each segment: the spool renames them meanwhile. */
 static int list_numbers(struct spool_follower *f, struct numbers *out)
 {
     int r = f->store->ops->list(f->store, found_one, out);
@@ -242,8 +243,7 @@ static int open_segment(struct spool_follower *f)
         return r;
     if (f->ends_at_limit)
         end = f->limit.offset;
-    else if (!end) /* no header names this end: the successor was recycled, or the chain is broken
-                    */
+    else if (!end) /* named by no header: the successor was recycled, or the chain is broken */
         end = link.has_trailer ? link.trailer.end : f->position.offset;
     r = f->store->ops->open_segment(f->store, STORE_LOG, link.number, true, &f->handle);
     if (r < 0)
@@ -303,6 +303,8 @@ static int decode(struct spool_follower *f, const struct scan_record *record,
     }
 }
 
+/* EVENT records are of two kinds: what a caller appended goes to the book as it is, what the spool
+ * itself tells is decoded here. */
 static int decode_rest(struct spool_follower *f, const struct scan_record *record,
                        struct spool_followed *out)
 {

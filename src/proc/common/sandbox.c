@@ -102,6 +102,8 @@ static void become_user(const struct sandbox *s)
         log_panic("sandbox: could become root again");
 }
 
+/* Not dumpable: another process of the same user may not read our memory. No new privileges: what
+ * Landlock and seccomp ask of a process that isn't root. */
 static void drop_privileges(void)
 {
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
@@ -115,7 +117,7 @@ static void start_threads(const struct sandbox *s)
         log_fatal("can't start threads: %s", strerror(-r));
 }
 
-/* After the threads: no new ones, and no processes. */
+/* After the threads: no new ones, and no processes. A core file would hold mail. */
 static void limit_resources(void)
 {
     const struct rlimit none = {0, 0};
@@ -230,6 +232,8 @@ static int allow_accepting(scmp_filter_ctx filter)
     return r;
 }
 
+/* TSYNC: the threads that were started before get the filter, too. What isn't allowed ends the
+ * process, for it was taken over or has a fault; with `sandbox: errno` it is only refused. */
 static void enter_seccomp(const struct sandbox *s)
 {
     scmp_filter_ctx filter = seccomp_init(s->kill ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(EPERM));

@@ -15,6 +15,7 @@
 enum { ANSWER_MEMORY_MAX = 16 * 1024 * 1024 };
 
 /* Users of this machine, and clients of the trusted networks. */
+/* Without a look at what the client says: the kernel told who he is (client.h). */
 static bool may_relay(const struct service *s, const struct client_peer *peer)
 {
     const struct conf_directory *conf = &s->generation->conf;
@@ -43,6 +44,8 @@ static void admit(struct service_smtpd *from, uint64_t number, const struct clie
     }
 }
 
+/* The descriptor is looked at and closed at once: the directory must not hold strangers'
+ * connections open, nor be able to read from them. */
 static void on_client_check(void *owner, const struct ipc_arrival *arrival)
 {
     struct service_smtpd *from = owner;
@@ -63,6 +66,7 @@ static void on_client_check(void *owner, const struct ipc_arrival *arrival)
     ipc_reply(arrival->channel, arrival->token, &reply);
 }
 
+/* An unknown one is none of its own: nothing is counted off for it. */
 static void on_client_gone(void *owner, const struct ipc_arrival *arrival)
 {
     struct service_smtpd *from = owner;
@@ -77,6 +81,8 @@ static void on_client_gone(void *owner, const struct ipc_arrival *arrival)
     clients_remove(&s->clients, client);
 }
 
+/* Trusted first: who may send anywhere isn't held to the relay domains. These are few and compared
+ * by bytes, both sides being canonical. */
 static enum verdict_relay relay_of(const struct service *s, const struct client_peer *peer,
                                    struct span domain)
 {
@@ -131,6 +137,7 @@ static void decide(struct service *s, const struct client *client,
         issue_ticket(s, &client->peer, check, out);
 }
 
+/* The arena is cleared at the start, not at the end: the reply is written from it. */
 static void on_rcpt_check(void *owner, const struct ipc_arrival *arrival)
 {
     struct service_smtpd *from = owner;
@@ -263,6 +270,8 @@ static int send_key(struct service *s, struct ipc_channel *queue)
     return r;
 }
 
+/* Without a key the queue defers all mail, which is safe; to refuse the channel would stop
+ * expansions, too. */
 static int connect_queue(struct service *s, int fd)
 {
     struct ipc_channel *channel;

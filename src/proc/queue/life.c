@@ -43,6 +43,8 @@ enum {
 
 /* ---- directory ---- */
 
+/* Without a key no ticket is good, and every recipient is deferred: never accepted on smtpd's word
+ * alone. */
 static void on_ticket_key(void *owner, const struct ipc_arrival *arrival)
 {
     struct queue *q = owner;
@@ -64,6 +66,8 @@ static const struct ipc_handler directory_handlers[] = {{IPC_TICKET_KEY, on_tick
 static const struct ipc_role directory_role = {
     "directory", directory_handlers, ARRAY_SIZE(directory_handlers), on_directory_lost, false};
 
+/* The new one is in place before the old one goes: whoever loses a call on the old asks again at
+ * once, and finds the new. */
 static int set_directory(struct queue *q, int fd)
 {
     struct ipc_channel *old = q->directory;
@@ -165,6 +169,8 @@ struct queue_rooms {
     struct overdue overdue;
 };
 
+/* The rooms know of each other by pointers only, so that a file sees no more of another than its
+ * header shows. */
 static int make_rooms(struct queue *q)
 {
     struct queue_rooms *rooms = calloc(1, sizeof(*rooms));
@@ -221,6 +227,7 @@ int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *
     return r < 0 ? r : start_parts(q);
 }
 
+/* 0: nobody has said anything, so the spool's own values hold. */
 static struct spool_options options_of(const struct conf_queue *conf)
 {
     struct spool_options options = spool_options_default;
@@ -304,6 +311,8 @@ static void check_closed(struct queue *q)
     closed(q);
 }
 
+/* Nothing is stopped here: the tick looks until nothing is under way (check_closed), with a short
+ * period. */
 void queue_close(struct queue *q, void (*closed)(struct queue *q))
 {
     q->closing = true;

@@ -71,6 +71,8 @@ static void add_hold(struct outcomes *o, const struct spool_recipient *r, uint16
     s->detail = SPAN("held as the administrator asked");
 }
 
+/* All but GONE, who has no recipient any more, are booked at once. One whose time is up waits on,
+ * held, until its sender was told (return.h). */
 static void add_verdict(struct queue *q, struct outcomes *o, const struct job_item *item,
                         enum sched_verdict verdict, int64_t due_ms,
                         const struct ipc_job_outcome *from)
@@ -179,6 +181,8 @@ static void take_lost(struct queue *q, struct outcomes *o, const struct job_item
         add_hold(o, item->recipient, item->recipient->attempts);
 }
 
+/* In the order of the job, as a rule. A result that names no outcome for a recipient (NULL) is as
+ * good as lost for him. */
 static const struct ipc_job_outcome *find(const struct ipc_job_result *result, uint32_t index,
                                           size_t expected_at)
 {
@@ -214,6 +218,7 @@ static void add_doubt(struct queue *q, struct outcomes *o, const struct spool_re
              "it may arrive twice");
 }
 
+/* The doubt of a crash goes first, so that the book has it before the attempt that ends it. */
 static void take_one(struct queue *q, struct outcomes *o, const struct job_item *item,
                      const struct ipc_job_outcome *from, bool sent)
 {
@@ -287,6 +292,8 @@ void outcome_give_back(struct queue *q, const struct job_item *item)
     return_to_sender(q, item->recipient, &cause);
 }
 
+/* What the scheduler found to be over, be it by this outcome or by the time: each is returned once.
+ */
 void outcome_expired(struct queue *q)
 {
     uint32_t item;

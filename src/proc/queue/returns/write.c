@@ -30,6 +30,8 @@ static struct span domain_of(struct span address)
 
 /* ---- the report goes to the spool ---- */
 
+/* Only now has its sender been told: the outcome of the recipients is booked behind it, never
+ * before. */
 static void on_kept(void *arg, enum ipc_commit_result result)
 {
     struct undelivered *u = arg;
@@ -72,6 +74,8 @@ static int keep(struct undelivered *u, const struct ipc_reported *made)
     return r;
 }
 
+/* The text is borrowed from the reply, so it goes into the spool before this returns. -EMSGSIZE: so
+ * many recipients don't fit one report; half of them get another. */
 static void on_written(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct undelivered *u = CONTAINER_OF(call, struct undelivered, call);
@@ -157,6 +161,8 @@ static void fill_recipient(struct undelivered *u, const struct spool_status *cau
             &u->arena, span_of(instead, suggest_address(u->queue->conf, r->address, instead)));
 }
 
+/* The report process gets what the report says and nothing else: not the message's body unless all
+ * of it is to be returned, and not the spool. */
 static void ask_for_report(struct undelivered *u, struct ipc_report_recipient *recipients)
 {
     struct queue *q = u->queue;
@@ -215,6 +221,8 @@ static bool is_double_already(const struct undelivered *u)
 }
 
 /* It can't be told to its sender. */
+/* Only failures: a lost notice of a delay harms nobody, and a receipt that can't be given is no
+ * loss of mail. */
 static void fall_back(struct undelivered *u, const char *why)
 {
     if (u->kind != REPORT_FAILED ||
@@ -229,6 +237,8 @@ static void fall_back(struct undelivered *u, const char *why)
     find_reader(u);
 }
 
+/* -ENOENT is an answer: that sender doesn't exist here, and no later try will change it. All else
+ * means that the directory can't tell now. */
 static void on_reader_found(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct undelivered *u = CONTAINER_OF(call, struct undelivered, call);
@@ -263,6 +273,9 @@ static void find_reader(struct undelivered *u)
         undelivered_rest(u);
 }
 
+/* In this order: what needs no telling any more, what can't be told now, what may not be told to
+ * its sender, what he didn't want, and then the report. A null sender ends here (RFC 5321 4.5.5).
+ */
 void undelivered_loaded(struct undelivered *u)
 {
     bool receipt = undelivered_is_receipt(u);
