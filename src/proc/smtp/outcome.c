@@ -95,9 +95,21 @@ static void leave_trouble(struct smtp_outcomes *o)
     o->trouble_place = (struct smtp_place){0};
 }
 
-/* Whether the result concerns the destination: a host's trouble does, and a 4yz for the whole
- * message before its body, which says "not now" to anybody. After the body it may be the message.
- */
+/* RFC 3463 section 3: X.1 is an address, X.2 a mailbox, X.6 the content. Others fare no worse for
+ * it: one sender whose domain can't be found must not hold up their mail. */
+static bool is_about_message(const char *status)
+{
+    return strlen(status) > 3 && status[3] == '.' && strchr("126", status[2]);
+}
+
+/* A host's trouble concerns the destination, and a 4yz for the whole message before its body, which
+ * says "not now" to anybody, unless it says whom it means. After the body it may be the message. */
+static bool concerns_destination(const struct smtp_client_recipient *r, bool before_body)
+{
+    return r->result == SMTP_RESULT_HOST || (r->result == SMTP_RESULT_LATER && r->everybodys &&
+                                             before_body && !is_about_message(r->status));
+}
+
 void smtp_outcomes_take(struct smtp_outcomes *o, const struct smtp_connection *c)
 {
     struct span host = arena_copy(o->arena, span_from_cstr(c->host));
@@ -108,10 +120,8 @@ void smtp_outcomes_take(struct smtp_outcomes *o, const struct smtp_connection *c
     for (size_t i = 0; i < o->mail->recipient_count; i++) {
         const struct smtp_client_recipient *r = &o->mail->recipients[i];
         if (o->tried[i])
-            o->places[i] = (struct smtp_place){
-                host, ip, o->earlier_size,
-                r->result == SMTP_RESULT_HOST ||
-                    (r->result == SMTP_RESULT_LATER && r->everybodys && before_body)};
+            o->places[i] = (struct smtp_place){host, ip, o->earlier_size,
+                                               concerns_destination(r, before_body)};
     }
 }
 

@@ -321,6 +321,31 @@ static void tells_the_last_trouble(void **state)
     assert_string_equal(a.of[0].earlier, "tried before: one.test: 554 5.7.1 listed");
 }
 
+/* Who has a bad address doesn't hold up the mail of others to the same place; "too many from you"
+ * does. */
+static void tells_a_bad_sender_from_a_busy_host(void **state)
+{
+    static const struct {
+        const char *mail, *data;
+        enum ipc_scope scope;
+    } cases[] = {
+        {"451 4.1.8 the sender's domain can't be found", NULL, IPC_SCOPE_RECIPIENT},
+        {"451 4.7.1 too many from you", NULL, IPC_SCOPE_DESTINATION},
+        {"451 not now", NULL, IPC_SCOPE_DESTINATION},
+        {NULL, "451 4.1.8 the sender's domain can't be found", IPC_SCOPE_RECIPIENT},
+        {NULL, "451 4.3.1 the disk is full", IPC_SCOPE_DESTINATION},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct asked a;
+        b.first.mail = cases[i].mail;
+        b.first.data = cases[i].data;
+        deliver(&a, to_first());
+        assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+        assert_int_equal(a.of[0].scope, cases[i].scope);
+    }
+}
+
 /* No other host gets it: it may be there already. */
 static void is_uncertain(void **state)
 {
@@ -514,6 +539,7 @@ int main(void)
         TEST(passes_a_closed_port),
         TEST(returns),
         TEST(tells_the_last_trouble),
+        TEST(tells_a_bad_sender_from_a_busy_host),
         TEST(is_uncertain),
         TEST(knows_dead_domains),
         TEST(never_carries_mail_back_to_itself),
