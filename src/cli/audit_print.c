@@ -141,6 +141,8 @@ static void print_text(const struct audit_print *s, const struct audit_counts *c
     if (c->findings)
         printf("%s%llu things are off.%s\n", style->red, (unsigned long long)c->findings,
                style->reset);
+    else if (s->is_bad)
+        printf("%sWhat is booked balances.%s\n", style->red, style->reset);
     else
         printf("%sThe book balances.%s\n", style->green, style->reset);
 }

@@ -11,8 +11,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { PATIENCE_MS = 60000 };
+
 struct cli_control {
     const char *command;
+    struct io_timer *timer;
+    int64_t patience_ms;
+    bool warned, gave_up;
     struct io_loop *loop;
     struct ipc_channel *channel;
     struct ipc_call call;
@@ -57,6 +62,42 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
     io_loop_stop(control->loop);
 }
 
+static void on_waited(void *arg)
+{
+    struct cli_control *control = arg;
+
+    if (control->warned) {
+        control->gave_up = true;
+        io_loop_stop(control->loop);
+        return;
+    }
+    control->warned = true;
+    cli_complain(control->command,
+                 "the server doesn't answer yet: its queue process is busy, hangs "
+                 "or can't start; the server's log tells which");
+    io_timer_set(control->timer, control->patience_ms - control->patience_ms / 12);
+}
+
+static void begin_patience(struct cli_control *control)
+{
+    control->warned = control->gave_up = false;
+    io_timer_set(control->timer, control->patience_ms / 12);
+}
+
+void cli_control_set_patience(struct cli_control *control, int64_t ms)
+{
+    control->patience_ms = ms;
+}
+
+/* Until the loop is stopped: by an answer, the end of the channel, or of patience. */
+static int run(struct cli_control *control)
+{
+    begin_patience(control);
+    int r = io_loop_run(control->loop);
+    io_timer_clear(control->timer);
+    return r;
+}
+
 static const struct ipc_role server_role = {.peer_name = "the server", .lost = on_lost};
 
 int cli_control_open(const char *command, const char *path, struct cli_control **out)
@@ -68,6 +109,8 @@ int cli_control_open(const char *command, const char *path, struct cli_control *
     struct cli_control *control = calloc(1, sizeof(*control));
     int r = control ? io_loop_new(&control->loop) : -ENOMEM;
     if (r == 0)
+        r = io_timer_new(control->loop, on_waited, control, &control->timer);
+    if (r == 0)
         r = ipc_channel_new(control->loop, fd, &server_role, control, &control->channel);
     if (r < 0) {
         close(fd);
@@ -75,6 +118,7 @@ int cli_control_open(const char *command, const char *path, struct cli_control *
         return complain_connect(command, path, -r);
     }
     control->command = command;
+    control->patience_ms = PATIENCE_MS;
     *out = control;
     return CLI_OK;
 }
@@ -84,6 +128,7 @@ void cli_control_close(struct cli_control *control)
     if (!control)
         return;
     ipc_channel_free(control->channel);
+    io_timer_free(control->timer);
     io_loop_free(control->loop);
     free(control);
 }
@@ -103,6 +148,11 @@ static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
 /* The server closes whom it refuses without a word, so for others than root a hint is due. */
 static int complain_lost(const struct cli_control *control, int error)
 {
+    if (control->gave_up) {
+        cli_complain(control->command, "the server didn't answer within %lld s",
+                     (long long)control->patience_ms / 1000);
+        return CLI_UNREACHED;
+    }
     cli_complain(control->command, "the server went away before it answered%s%s%s",
                  error ? ": " : "", error ? strerror(-error) : "",
                  geteuid() ? "; only root and the user that its queue runs as may ask it" : "");
@@ -118,7 +168,8 @@ int cli_control_ask(struct cli_control *control, const struct ipc_message *reque
     control->call.fn = on_reply;
     int r = ipc_call(control->channel, &control->call, request);
     if (r == 0)
-        r = io_loop_run(control->loop);
+        r = run(control);
+    ipc_call_cancel(&control->call);
     return control->answered ? CLI_OK : complain_lost(control, r);
 }
 
@@ -170,6 +221,7 @@ static void on_page(struct ipc_call *call, const struct ipc_message *reply)
         return;
     }
     const struct ipc_queue_page *page = &reply->queue_page;
+    begin_patience(listing->control);
     bool last = page->error || page->last;
     if (!last)
         ask_for_more(listing); /* what fails now does so again, for the next page's call */
@@ -198,7 +250,7 @@ int cli_control_list(struct cli_control *control, const struct ipc_queue_filter 
     listing_init(&listing);
     int r = ipc_call(control->channel, &listing.calls[0].call, &ask);
     if (r == 0)
-        r = io_loop_run(control->loop);
+        r = run(control);
     if (!listing.ended) {
         cancel_calls(&listing);
         return complain_lost(control, r);

@@ -14,11 +14,15 @@ struct cli_control;
 int cli_control_open(const char *command, const char *path, struct cli_control **out);
 void cli_control_close(struct cli_control *control);
 
+/* An answer, or the next page, may take that long (60 s at first); of a twelfth of it the user is
+ * told. The socket takes connections also while the process behind it hangs or can't start. */
+void cli_control_set_patience(struct cli_control *control, int64_t ms);
+
 /* Only connects, and says nothing: 0 with a socket that the caller closes, or an errno. */
 int cli_control_connect(const char *path, int *out_fd);
 
 /* Sends a call and waits for its reply, which `reply` is given, borrowed until it returns.
- * CLI_OK, or CLI_UNREACHED when the server went away. */
+ * CLI_OK, or CLI_UNREACHED when the server went away or keeps silent. */
 int cli_control_ask(struct cli_control *control, const struct ipc_message *request,
                     void (*reply)(void *arg, const struct ipc_message *reply), void *arg);
 

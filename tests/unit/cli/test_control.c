@@ -220,6 +220,21 @@ static void a_server_that_ends_is_told_of(void **state)
     }
 }
 
+static void a_server_that_keeps_silent_is_not_waited_for_for_ever(void **state)
+{
+    struct ipc_queue_filter filter = {.states = 0};
+    struct reader r = {0};
+
+    start((struct shared){.silent = true});
+    struct cli_control *c = connect_to();
+    cli_control_set_patience(c, 60);
+    assert_int_equal(cli_control_list(c, &filter, on_page, &r), CLI_UNREACHED);
+    const struct ipc_message ask = {.type = IPC_QUEUE_DAMAGE_ASK};
+    assert_int_equal(cli_control_ask(c, &ask, NULL, NULL), CLI_UNREACHED);
+    cli_control_close(c);
+    stop();
+}
+
 /* ---- acts ---- */
 
 static int act(struct shared does, struct queue_act_wish wish)
@@ -362,6 +377,7 @@ int main(void)
         cmocka_unit_test(who_has_enough_gets_no_more),
         cmocka_unit_test(an_error_ends_a_listing),
         cmocka_unit_test(a_server_that_ends_is_told_of),
+        cmocka_unit_test(a_server_that_keeps_silent_is_not_waited_for_for_ever),
         cmocka_unit_test(an_act_is_done_in_pieces),
         cmocka_unit_test(what_was_left_out_is_bad_news),
         cmocka_unit_test(json_has_it_all),
