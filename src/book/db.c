@@ -40,10 +40,17 @@ int db_errno(int code)
     }
 }
 
+/* Why a file can't be opened is known to the system: too many open ones aren't a missing one. */
+static int errno_of(sqlite3 *handle, int code)
+{
+    int error = handle && (code & 0xff) == SQLITE_CANTOPEN ? sqlite3_system_errno(handle) : 0;
+    return error ? -error : db_errno(code);
+}
+
 /* Called where something has failed: never 0. */
 int db_error(const struct db *db)
 {
-    int r = db->handle ? db_errno(sqlite3_extended_errcode(db->handle)) : -ENOMEM;
+    int r = db->handle ? errno_of(db->handle, sqlite3_extended_errcode(db->handle)) : -ENOMEM;
     return r ? r : -EINVAL;
 }
 
@@ -68,7 +75,8 @@ static char *uri_of(const char *path, const char *query)
     return uri;
 }
 
-/* A busy time-out of five seconds: the only other writer is a checkpoint of the same file. */
+/* A busy time-out of five seconds: the only other writer is a checkpoint of the same file. On
+ * failure a handle may be there, which knows why. */
 static int open_uri(const char *path, const char *query, int flags, sqlite3 **out)
 {
     char *uri = uri_of(path, query);
@@ -79,9 +87,6 @@ static int open_uri(const char *path, const char *query, int flags, sqlite3 **ou
     if (code == SQLITE_OK) {
         sqlite3_extended_result_codes(*out, 1);
         sqlite3_busy_timeout(*out, 5000);
-    } else {
-        sqlite3_close(*out);
-        *out = NULL;
     }
     return code;
 }
@@ -152,8 +157,9 @@ int db_open(const char *path, enum db_mode mode, const char *const *sql, size_t 
     code =
         mode == DB_READ ? open_for_reading(path, &db.handle) : open_for_writing(path, &db.handle);
     if (code != SQLITE_OK) {
+        int r = errno_of(db.handle, code);
         sqlite3_close(db.handle);
-        return db_errno(code);
+        return r;
     }
     if (db_share(&db, sql, sql_count, out) < 0) {
         sqlite3_close(db.handle);

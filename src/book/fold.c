@@ -79,17 +79,32 @@ const char *fold_displaced(const struct fold *f)
 
 /* ---- opening ---- */
 
-/* Without it all lanes are followed from their beginning; the week files skip what they have. */
-static int open_main(struct fold *f, int64_t now_us)
+/* Without it all lanes are followed from their beginning; the week files skip what they have. Only
+ * the heads of deleted weeks are lost with it. */
+static int remake_main(struct fold *f, int64_t now_us)
 {
-    int r = main_file_open(f->folder, &f->main);
-    if (r != -EUCLEAN)
-        return r;
-    /* The week files know what they have; only the heads of deleted weeks are lost with it. */
-    r = set_aside(f, MAIN_FILE_NAME, now_us);
+    main_file_close(f->main);
+    f->main = NULL;
+    int r = set_aside(f, MAIN_FILE_NAME, now_us);
     if (r == 0)
         r = main_file_open(f->folder, &f->main);
     return r < 0 ? r : main_file_note_damage(f->main, MAIN_FILE_NAME, f->damage, now_us);
+}
+
+static int open_main(struct fold *f, int64_t now_us)
+{
+    int r = main_file_open(f->folder, &f->main);
+    return r == -EUCLEAN ? remake_main(f, now_us) : r;
+}
+
+/* Damage that comes up now is the main file's: that of a week's file shows when it is needed. */
+static int check(struct fold *f, int64_t now_us)
+{
+    int r = ledger_check(f->folder, f->main, f->chain, now_us, &f->check);
+    if (r != -EUCLEAN)
+        return r;
+    r = remake_main(f, now_us);
+    return r < 0 ? r : ledger_check(f->folder, f->main, f->chain, now_us, &f->check);
 }
 
 int fold_open(const char *folder, int64_t now_us, struct fold **out)
@@ -104,7 +119,7 @@ int fold_open(const char *folder, int64_t now_us, struct fold **out)
     if (r == 0)
         r = open_main(f, now_us);
     if (r == 0)
-        r = ledger_check(f->folder, f->main, f->chain, now_us, &f->check);
+        r = check(f, now_us);
     if (r < 0) {
         fold_close(f);
         return r;
@@ -156,37 +171,15 @@ static void to_front(struct fold *f, size_t index)
     f->volumes[0] = volume;
 }
 
-/* A volume may be committed before the batch is: its own position tells. The main file hears of it
- * at once, so that a file which is then taken away is missed. */
-static int make_room(struct fold *f)
+/* The main file failed: the batch is given up, and when it is damaged another is made, which knows
+ * no position, so that all is followed anew. */
+static int fail_main(struct fold *f, int error, int64_t now_us)
 {
-    if (f->volume_count < OPEN_MAX)
-        return 0;
-    struct volume *oldest = f->volumes[OPEN_MAX - 1];
-    struct main_file_head heads[VOLUME_LANES_MAX];
-    int r = volume_commit(oldest);
-    if (r == 0)
-        r = main_file_set_positions(f->main, NULL, 0, heads, volume_take_heads(oldest, heads));
-    if (r < 0)
-        return r;
-    volume_close(oldest);
-    f->volume_count--;
-    return 0;
-}
-
-static int need_volume(struct fold *f, enum week_kind kind, int week)
-{
-    for (size_t i = 0; i < f->volume_count; i++)
-        if (volume_kind(f->volumes[i]) == kind && volume_week(f->volumes[i]) == week) {
-            to_front(f, i);
-            return 0;
-        }
-    int r = make_room(f);
-    if (r == 0)
-        r = volume_open(f->folder, kind, week, f->chain, &f->volumes[f->volume_count]);
-    if (r == 0)
-        to_front(f, f->volume_count++);
-    return r;
+    forget_batch(f);
+    if (error != -EUCLEAN)
+        return error;
+    int r = remake_main(f, now_us);
+    return r < 0 ? r : -EUCLEAN;
 }
 
 /* Gives up the batch; a damaged file is set aside, so that following anew from zero remakes it. */
@@ -199,9 +192,54 @@ static int fail(struct fold *f, int error, enum week_kind kind, int week, int64_
         return error;
     week_file(kind, week, name);
     int r = set_aside(f, name, now_us);
-    if (r == 0)
-        r = main_file_note_damage(f->main, name, f->damage, now_us);
-    return r < 0 ? r : -EUCLEAN;
+    if (r < 0)
+        return r;
+    r = main_file_note_damage(f->main, name, f->damage, now_us);
+    return r < 0 ? fail_main(f, r, now_us) : -EUCLEAN;
+}
+
+static int commit_volume(struct fold *f, struct volume *v, int64_t now_us)
+{
+    int r = volume_commit(v);
+    return r < 0 ? fail(f, r, volume_kind(v), volume_week(v), now_us) : 0;
+}
+
+/* A volume may be committed before the batch is: its own position tells. The main file hears of it
+ * at once, so that a file which is then taken away is missed. */
+static int make_room(struct fold *f, int64_t now_us)
+{
+    struct main_file_head heads[VOLUME_LANES_MAX];
+
+    if (f->volume_count < OPEN_MAX)
+        return 0;
+    struct volume *oldest = f->volumes[OPEN_MAX - 1];
+    int r = commit_volume(f, oldest, now_us);
+    if (r < 0)
+        return r;
+    r = main_file_set_positions(f->main, NULL, 0, heads, volume_take_heads(oldest, heads));
+    if (r < 0)
+        return fail_main(f, r, now_us);
+    volume_close(oldest);
+    f->volume_count--;
+    return 0;
+}
+
+/* At the front. What fails is told as fold_input() does. */
+static int need_volume(struct fold *f, enum week_kind kind, int week, int64_t now_us)
+{
+    for (size_t i = 0; i < f->volume_count; i++)
+        if (volume_kind(f->volumes[i]) == kind && volume_week(f->volumes[i]) == week) {
+            to_front(f, i);
+            return 0;
+        }
+    int r = make_room(f, now_us);
+    if (r < 0)
+        return r;
+    r = volume_open(f->folder, kind, week, f->chain, &f->volumes[f->volume_count]);
+    if (r < 0)
+        return fail(f, r, kind, week, now_us);
+    to_front(f, f->volume_count++);
+    return 0;
 }
 
 /* Like a damaged file, but nothing is there to be set aside. */
@@ -256,6 +294,17 @@ int fold_skip(struct fold *f, const struct book_position *position)
     return note_reached(f, position);
 }
 
+static int fold_into(struct fold *f, const struct book_input *input, enum week_kind kind, int week,
+                     int64_t now_us)
+{
+    int r = need_volume(f, kind, week, now_us);
+
+    if (r < 0)
+        return r;
+    r = volume_fold(f->volumes[0], input);
+    return r < 0 ? fail(f, r, kind, week, now_us) : 0;
+}
+
 /* A week that was deleted for good takes nothing any more: late events of it are passed over, and
  * the position moves on. */
 int fold_input(struct fold *f, const struct book_input *input, int64_t now_us)
@@ -268,15 +317,18 @@ int fold_input(struct fold *f, const struct book_input *input, int64_t now_us)
         r = main_file_revive(f->main, kind, week, now_us);
         if (r == 1)
             return follow_anew(f, kind, week);
+        if (r < 0)
+            return fail_main(f, r, now_us);
     } else {
-        r = need_volume(f, kind, week);
-        if (r == 0)
-            r = volume_fold(f->volumes[0], input);
+        r = fold_into(f, input, kind, week, now_us);
+        if (r < 0)
+            return r;
     }
-    if (r == 0)
-        r = note_reached(f, &input->end);
+    r = note_reached(f, &input->end);
+    if (r < 0)
+        forget_batch(f);
     f->pending++;
-    return r < 0 ? fail(f, r, kind, week, now_us) : 0;
+    return r;
 }
 
 /* Durable file by file (db.h opens them so). After the first error the batch is given up: what is
@@ -286,17 +338,14 @@ int fold_commit(struct fold *f, int64_t now_us)
     size_t count = 0;
 
     for (size_t i = 0; i < f->volume_count; i++) {
-        struct volume *v = f->volumes[i];
-        int r = volume_commit(v);
+        int r = commit_volume(f, f->volumes[i], now_us);
         if (r < 0)
-            return fail(f, r, volume_kind(v), volume_week(v), now_us);
-        count += volume_take_heads(v, f->heads + count);
+            return r;
+        count += volume_take_heads(f->volumes[i], f->heads + count);
     }
     int r = main_file_set_positions(f->main, f->reached, f->reached_count, f->heads, count);
-    if (r < 0) {
-        forget_batch(f);
-        return r;
-    }
+    if (r < 0)
+        return fail_main(f, r, now_us);
     f->reached_count = f->pending = 0;
     return 0;
 }

@@ -93,7 +93,7 @@ static int check_file(struct look *l, const struct rows *rows)
     struct week_heads heads;
     int r = week_heads_read(l->folder, &rows->file, &heads);
 
-    if (r == -EUCLEAN || r == -EPROTONOSUPPORT)
+    if (r == -EUCLEAN || r == -EPROTONOSUPPORT || r == -EACCES)
         return 0;
     if (r < 0 && r != -ENOENT && r != -ENODATA)
         return r;

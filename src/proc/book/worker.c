@@ -168,14 +168,13 @@ void worker_turn(struct io_job *job)
     if (fold_batch(w) < 0)
         return;
     r = fold_commit(w->fold, w->translator.now_us);
-    if (r == 0)
+    if (r == 0) {
+        w->folded = committed(w); /* whatever becomes of what is old */
+        w->batches++;
         r = retain(w);
-    if (r < 0) {
-        trouble(w, WORKER_LEDGER, r);
-        return;
     }
-    w->folded = committed(w);
-    w->batches++;
+    if (r < 0)
+        trouble(w, WORKER_LEDGER, r);
 }
 
 void worker_done(struct worker *w)

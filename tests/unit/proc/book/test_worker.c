@@ -333,6 +333,23 @@ static void retention_runs_when_asked(void **state)
     assert_int_equal(audit().accepted, 0);
 }
 
+/* Else the log could never be reused, and mail would be refused in the end. */
+static void what_is_folded_is_told_though_retention_fails(void **state)
+{
+    char folder[200];
+
+    accept_message(1, 1);
+    worker.keep_before_us = worker.refusals_before_us = TEST_NOW_US - 30 * TEST_DAY;
+    snprintf(folder, sizeof(folder), "%s/book-2026-W01.sqlite", test_folder);
+    assert_int_equal(mkdir(folder, 0700), 0); /* nobody can read that as a file */
+    turn();
+    assert_int_equal(worker.trouble, WORKER_LEDGER);
+    assert_int_equal(spool_position_compare(worker.folded, worker.limit), 0);
+    assert_int_equal(rmdir(folder), 0);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+}
+
 int main(void)
 {
 #define WORKER_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -345,6 +362,7 @@ int main(void)
         WORKER_TEST(it_tries_again_after_trouble),
         WORKER_TEST(new_spool_is_a_new_lane),
         WORKER_TEST(retention_runs_when_asked),
+        WORKER_TEST(what_is_folded_is_told_though_retention_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,302 @@
+/*
+ * A disk that is full or fails, and files with damage, under the fold: whatever system call of
+ * SQLite's fails, what is folded again from the position that was committed is all of it, once, and
+ * no sound file is set aside. And no damage stops the book for good: the log would grow until mail
+ * is refused.
+ */
+#include "ledger_test.h"
+
+#include "book/audit.h"
+#include "book/ledger.h"
+#include "book/main_file.h"
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+/* ---- system calls that fail ---- */
+
+static struct {
+    unsigned calls, at, until; /* the calls from `at` to before `until` fail */
+    int error;
+    const char *name; /* only opening a file with this in its name */
+} trouble;
+
+static bool fails(void)
+{
+    trouble.calls++;
+    if (trouble.name || trouble.calls < trouble.at || trouble.calls >= trouble.until)
+        return false;
+    errno = trouble.error;
+    return true;
+}
+
+static int failing_open(const char *path, int flags, int mode)
+{
+    if (trouble.name && strstr(path, trouble.name)) {
+        errno = trouble.error;
+        return -1;
+    }
+    return fails() ? -1 : open(path, flags, mode);
+}
+
+static ssize_t failing_write(int fd, const void *from, size_t size, off_t at)
+{
+    return fails() ? -1 : pwrite(fd, from, size, at);
+}
+
+static int failing_truncate(int fd, off_t size)
+{
+    return fails() ? -1 : ftruncate(fd, size);
+}
+
+static void set_call(const char *name, sqlite3_syscall_ptr call)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    assert_int_equal(vfs->xSetSystemCall(vfs, name, call), SQLITE_OK);
+}
+
+static int make(void **state)
+{
+    set_call("open", (sqlite3_syscall_ptr)failing_open);
+    set_call("pwrite", (sqlite3_syscall_ptr)failing_write);
+    set_call("pwrite64", (sqlite3_syscall_ptr)failing_write);
+    set_call("ftruncate", (sqlite3_syscall_ptr)failing_truncate);
+    memset(&trouble, 0, sizeof(trouble));
+    return test_ledger_make(state);
+}
+
+/* ---- a log and its follower ---- */
+
+enum { WEEKS = 10, MESSAGES = 20, INPUTS = 3 * MESSAGES, BATCH = 7 };
+
+static struct test_message messages[MESSAGES];
+static struct book_status statuses[MESSAGES];
+static struct event refusals[MESSAGES];
+
+static void make_input(unsigned i, struct book_input *out)
+{
+    unsigned m = i / 3;
+    *out = (struct book_input){.end = {.segment = 1, .offset = 100 * (i + 1)}};
+    if (i % 3 == 0) {
+        test_message_at(&messages[m], TEST_NOW_US - (m * 3 % WEEKS) * 7 * TEST_DAY, m + 1, 2);
+        out->kind = BOOK_MESSAGE;
+        out->message = &messages[m].envelope;
+    } else if (i % 3 == 1) {
+        statuses[m] = test_status(messages[m].envelope.id, 0, EVENT_DELIVERED);
+        out->kind = BOOK_STATUS;
+        out->status = &statuses[m];
+    } else {
+        refusals[m] = test_refusal(m, "x@aaa.example");
+        out->kind = BOOK_EVENT;
+        out->event = &refusals[m];
+    }
+}
+
+static int follow(struct fold *fold)
+{
+    uint64_t done = fold_position(fold, 0).offset;
+    int r = 0;
+    for (unsigned i = 0; r == 0 && i < INPUTS; i++) {
+        struct book_input input;
+        make_input(i, &input);
+        if (input.end.offset <= done)
+            continue;
+        r = fold_input(fold, &input, TEST_NOW_US);
+        if (r == 0 && i % BATCH == 0)
+            r = fold_commit(fold, TEST_NOW_US);
+    }
+    return r == 0 ? fold_commit(fold, TEST_NOW_US) : r;
+}
+
+/* One turn of the book's process. */
+static int turn(void)
+{
+    struct fold *fold;
+    int r = fold_open(test_folder, TEST_NOW_US, &fold);
+    if (r < 0)
+        return r;
+    r = follow(fold);
+    fold_close(fold);
+    return r;
+}
+
+/* What the whole book has, once. */
+static void assert_whole(const char *when)
+{
+    struct ledger_list list;
+    int64_t entries = 0, refused = 0;
+    assert_int_equal(ledger_list(test_folder, &list), 0);
+    for (size_t i = 0; i < list.count; i++) {
+        char name[WEEK_FILE_SIZE];
+        week_file(list.files[i].kind, list.files[i].week, name);
+        if (list.files[i].kind == WEEK_ENTRIES)
+            entries += test_number(name, "SELECT count(*) FROM event");
+        else
+            refused += test_number(name, "SELECT count(*) FROM refusal");
+    }
+    ledger_list_done(&list);
+    if (entries != 3 * MESSAGES || refused != MESSAGES)
+        fail_msg("%s: %d events, %d refusals", when, (int)entries, (int)refused);
+}
+
+static void on_found(void *arg, const struct audit_finding *finding)
+{
+    print_message("%s\n", finding->text);
+}
+
+static void assert_sound(const char *when)
+{
+    struct audit_counts counts;
+    struct audit_options options = {
+        .now_us = TEST_NOW_US, .overdue_us = 400 * TEST_DAY, .found = on_found};
+    assert_int_equal(audit_run(test_folder, &options, &counts), 0);
+    if (counts.findings)
+        fail_msg("%s: %d findings", when, (int)counts.findings);
+}
+
+static void empty(void)
+{
+    assert_int_equal(test_ledger_remove(NULL), 0);
+    assert_int_equal(mkdir(test_folder, 0700), 0);
+}
+
+/* ---- tests ---- */
+
+/* `length` calls fail in a row, from each `step`th on. */
+static void play(int error, unsigned length, unsigned step)
+{
+    for (unsigned at = 1;; at += step) {
+        char when[60];
+        snprintf(when, sizeof(when), "%s from call %u", strerror(error), at);
+        trouble.calls = 0;
+        trouble.at = at;
+        trouble.until = at + length;
+        trouble.error = error;
+        int r = turn();
+        bool was_reached = trouble.calls >= at;
+        trouble.at = trouble.until = 0;
+        if (r == -EUCLEAN || r == -EINVAL)
+            fail_msg("%s: %s", when, strerror(-r));
+        assert_int_equal(turn(), 0);
+        assert_whole(when);
+        assert_sound(when);
+        if (!was_reached)
+            break;
+        empty();
+    }
+}
+
+static void a_full_disk_loses_nothing(void **state)
+{
+    play(ENOSPC, 1, 67);
+    empty();
+    play(ENOSPC, 50, 173);
+}
+
+static void a_failing_disk_loses_nothing(void **state)
+{
+    play(EIO, 1, 83);
+}
+
+/* That there are too many open files says nothing of what a file lacks. */
+static void a_file_that_cant_be_opened_does_not_lack(void **state)
+{
+    static const int errors[] = {EMFILE, EACCES};
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+        struct fold *fold;
+        assert_int_equal(turn(), 0);
+        trouble.name = TEST_WEEK;
+        trouble.error = errors[i];
+        int r = fold_open(test_folder, TEST_NOW_US, &fold);
+        assert_int_equal(r, errors[i] == EMFILE ? -EMFILE : 0);
+        if (r == 0) {
+            struct book_input input;
+            assert_string_equal(fold_lacking(fold), "");
+            make_input(0, &input);
+            input.end.offset = 1000000;
+            assert_int_equal(fold_input(fold, &input, TEST_NOW_US), -errors[i]);
+            fold_close(fold);
+        }
+        trouble.name = NULL;
+        assert_int_equal(turn(), 0);
+        assert_whole("afterwards");
+        assert_sound("afterwards");
+    }
+}
+
+/* ---- damage ---- */
+
+enum { PAGE = 8192, TURNS_MAX = 6 };
+
+static void go_on_over(const char *name, long page)
+{
+    char path[200];
+    char garbage[PAGE];
+    snprintf(path, sizeof(path), "%s/%s", test_folder, name);
+    memset(garbage, 0x5a, sizeof(garbage));
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, garbage, PAGE, page * PAGE), PAGE);
+    close(fd);
+    int r = -1;
+    for (int i = 0; r < 0 && i < TURNS_MAX; i++) {
+        struct fold *fold;
+        r = fold_open(test_folder, TEST_NOW_US + i * TEST_SECOND, &fold);
+        if (r < 0)
+            continue;
+        r = follow(fold);
+        if (r == 0 && fold_position(fold, 0).offset < 100 * INPUTS)
+            r = -EAGAIN;
+        fold_close(fold);
+    }
+    if (r < 0)
+        fail_msg("%s, page %ld: %s", name, page, strerror(-r));
+}
+
+static void make_half(void)
+{
+    struct fold *fold;
+    empty();
+    assert_int_equal(fold_open(test_folder, TEST_NOW_US, &fold), 0);
+    for (unsigned i = 0; i < INPUTS / 2; i++) {
+        struct book_input input;
+        make_input(i, &input);
+        test_fold_one(fold, &input);
+    }
+    test_commit(fold);
+    fold_close(fold);
+}
+
+static long pages_of(const char *name)
+{
+    char path[200];
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/%s", test_folder, name);
+    assert_int_equal(stat(path, &st), 0);
+    return (long)(st.st_size / PAGE);
+}
+
+static void no_damage_stops_the_book(void **state)
+{
+    static const char *const names[] = {MAIN_FILE_NAME, TEST_WEEK, TEST_REFUSALS};
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        make_half();
+        long pages = pages_of(names[i]);
+        assert_true(pages > 1);
+        for (long page = 0; page < pages; page++) {
+            make_half();
+            go_on_over(names[i], page);
+        }
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make, test_ledger_remove)
+    const struct CMUnitTest tests[] = {
+        TEST(a_full_disk_loses_nothing),
+        TEST(a_failing_disk_loses_nothing),
+        TEST(a_file_that_cant_be_opened_does_not_lack),
+        TEST(no_damage_stops_the_book),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
