@@ -2,14 +2,11 @@
  * was answered with 250 was whole. Each run lets one allocation fail, or all from one on. */
 #include "../failing_memory.h"
 #include "../unit.h"
-
-#include "smtp/server.h"
-
+#include "backend.h"
 /* A backend that needs no memory. */
 struct world {
     size_t uploaded;
     unsigned messages, open_uploads;
-    struct id_maker ids;
 };
 
 static int ask(void *context, struct smtp_question *q)
@@ -30,10 +27,6 @@ static int ask(void *context, struct smtp_question *q)
     return 0;
 }
 
-static void cancel(void *context, struct smtp_question *q)
-{
-}
-
 static int upload(void *context, struct span piece)
 {
     struct world *w = context;
@@ -50,27 +43,13 @@ static void upload_abort(void *context)
     w->uploaded = 0;
 }
 
-static void refused(void *context, const struct event *event)
-{
-}
-
-static struct id make_id(void *context)
-{
-    struct world *w = context;
-    return id_make(&w->ids, 1000000);
-}
-
-static void wake(void *context)
-{
-}
-
 static const struct smtp_server_backend backend = {.ask = ask,
-                                                   .cancel = cancel,
+                                                   .cancel = backend_cancel,
                                                    .upload = upload,
                                                    .upload_abort = upload_abort,
-                                                   .refused = refused,
-                                                   .make_id = make_id,
-                                                   .wake = wake};
+                                                   .refused = backend_refused,
+                                                   .make_id = backend_make_id,
+                                                   .wake = backend_wake};
 
 #define TALK "MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nRCPT TO:<e@d.test>\r\n"
 

@@ -1,8 +1,8 @@
 /* How many recipients a message may have: by their number, also of those whose answers come late,
  * and by the bytes that the queue can be told at once. */
 #include "../unit.h"
+#include "backend.h"
 
-#include "smtp/server.h"
 #include <stdio.h>
 
 enum { ASKED_MAX = 32 };
@@ -13,7 +13,6 @@ struct world {
     bool late;               /* answers come when nothing else goes on */
     unsigned taken, refused; /* recipients, by the replies */
     size_t committed, wire_bytes;
-    struct id_maker ids;
 };
 
 static const struct smtp_answer accept_it;
@@ -37,40 +36,13 @@ static int ask(void *context, struct smtp_question *q)
     return 0;
 }
 
-static void cancel(void *context, struct smtp_question *q)
-{
-}
-
-static int upload(void *context, struct span piece)
-{
-    return 0;
-}
-
-static void upload_abort(void *context)
-{
-}
-
-static void refused(void *context, const struct event *event)
-{
-}
-
-static struct id make_id(void *context)
-{
-    struct world *w = context;
-    return id_make(&w->ids, 1000000);
-}
-
-static void wake(void *context)
-{
-}
-
 static const struct smtp_server_backend backend = {.ask = ask,
-                                                   .cancel = cancel,
-                                                   .upload = upload,
-                                                   .upload_abort = upload_abort,
-                                                   .refused = refused,
-                                                   .make_id = make_id,
-                                                   .wake = wake};
+                                                   .cancel = backend_cancel,
+                                                   .upload = backend_upload,
+                                                   .upload_abort = backend_upload_abort,
+                                                   .refused = backend_refused,
+                                                   .make_id = backend_make_id,
+                                                   .wake = backend_wake};
 
 static struct smtp_server *begin(struct world *w, const struct smtp_server_settings *settings)
 {

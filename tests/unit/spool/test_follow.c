@@ -44,6 +44,49 @@ static struct spool_follower *follow(struct world *w, struct spool_position from
     return f;
 }
 
+static unsigned alarms(struct world *w)
+{
+    struct tally tally = {0};
+    struct spool_follower *f = follow(w, (struct spool_position){0, 0});
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    read_all(f, &tally);
+    spool_follower_free(f);
+    return tally.kinds[SPOOL_FOLLOWED_ALARM];
+}
+
+static void fill(struct world *w, unsigned *number)
+{
+    int r;
+    while ((r = world_accept(w, ++*number, 1, 7000)) == 0) {
+        assert_int_equal(world_commit(w), 0);
+        world_run(w);
+        assert_true(*number < 10000);
+    }
+    assert_int_equal(r, -ENOSPC);
+}
+
+/* Nothing that the book hasn't read is written over: new mail stops before that fills the disk. */
+static void a_book_behind_is_told_of_once_and_stops_mail(void **state)
+{
+    struct world *w = *state;
+    const char *why;
+    unsigned number = 0;
+    world_close(w);
+    w->options.book_alarm_segments = 2;
+    w->options.book_limit_segments = 4;
+    world_open(w);
+    for (unsigned times = 1; times <= 2; times++) {
+        assert_int_equal(spool_pressure(w->spool, &why), SPOOL_PRESSURE_NONE);
+        assert_string_equal(why, "");
+        assert_int_equal(alarms(w), times - 1);
+        fill(w, &number);
+        assert_int_equal(spool_pressure(w->spool, &why), SPOOL_PRESSURE_BOOK);
+        assert_string_equal(why, "the book is too far behind");
+        assert_int_equal(alarms(w), times);
+        spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    }
+}
+
 static void sees_only_what_is_sealed(void **state)
 {
     struct world *w = *state;
@@ -117,6 +160,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sees_only_what_is_sealed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_book_behind_is_told_of_once_and_stops_mail, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(follows_everything_once, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

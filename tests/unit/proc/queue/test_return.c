@@ -401,6 +401,46 @@ static void a_delay_is_told_once(void **state)
     end(w);
 }
 
+static bool has_returned(struct world *w, void *arg)
+{
+    return w->queue.returns->returned >= *(uint64_t *)arg && w->queue.settling == 0;
+}
+
+/* The attempt of one past its time is the attempt of all that wait for the same destination as long
+ * as it; what is younger waits on. */
+static void who_waits_too_long_is_given_up_with_his_destination(void **state)
+{
+    enum { COUNT = 12 };
+    struct world *w = begin();
+    uint64_t all = COUNT;
+    join_reporter(w);
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    world_join_smtp(w);
+    for (int i = 0; i < COUNT; i++)
+        send_from(w, "s@far.example", "x@elsewhere.example");
+    world_rest(w);
+    size_t under_way = w->job_count;
+    assert_in_range(under_way, 1, COUNT - 2); /* a window's worth; the others are ready */
+    w->conf.give_up_ms = 1;
+    world_kill(w);
+    world_start(w); /* all of these are past their time now */
+    w->conf.give_up_ms = INT64_C(4) * 86400000;
+    w->queue.conf = &w->conf;
+    world_join_smtpd(w);
+    world_join_directory(w);
+    join_reporter(w);
+    w->mailbox_does = MAILBOX_IS_FULL;
+    usleep(1100000); /* deadlines are whole seconds */
+    world_join_smtp(w);
+    world_until(w, has_returned, &all);
+    assert_true(w->job_count < COUNT);
+    assert_string_equal(reporter.reply, "disk full");
+    world_join_admin(w);
+    world_list(w, &(struct ipc_queue_filter){.destination = SPAN("elsewhere.example")});
+    assert_int_equal(w->row_count, 0);
+    end(w);
+}
+
 static void what_is_too_much_is_told_in_parts(void **state)
 {
     struct world *w = begin();
@@ -441,18 +481,20 @@ static void a_double_bounce_ends(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_sender_is_told),
-                                       cmocka_unit_test(recipients_of_a_message_share_a_report),
-                                       cmocka_unit_test(who_fails_twice_is_told_of_once),
-                                       cmocka_unit_test(of_a_damaged_message_nobody_is_told),
-                                       cmocka_unit_test(few_are_told_at_the_same_time),
-                                       cmocka_unit_test(who_wants_no_word_gets_none),
-                                       cmocka_unit_test(a_receipt_for_who_asks),
-                                       cmocka_unit_test(a_delay_is_told_once),
-                                       cmocka_unit_test(what_is_too_much_is_told_in_parts),
-                                       cmocka_unit_test(a_double_bounce_ends),
-                                       cmocka_unit_test(an_administrator_may_send_back),
-                                       cmocka_unit_test(it_waits_for_the_report_process),
-                                       cmocka_unit_test(reports_are_never_reported)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_sender_is_told),
+        cmocka_unit_test(recipients_of_a_message_share_a_report),
+        cmocka_unit_test(who_fails_twice_is_told_of_once),
+        cmocka_unit_test(of_a_damaged_message_nobody_is_told),
+        cmocka_unit_test(few_are_told_at_the_same_time),
+        cmocka_unit_test(who_wants_no_word_gets_none),
+        cmocka_unit_test(a_receipt_for_who_asks),
+        cmocka_unit_test(a_delay_is_told_once),
+        cmocka_unit_test(what_is_too_much_is_told_in_parts),
+        cmocka_unit_test(who_waits_too_long_is_given_up_with_his_destination),
+        cmocka_unit_test(a_double_bounce_ends),
+        cmocka_unit_test(an_administrator_may_send_back),
+        cmocka_unit_test(it_waits_for_the_report_process),
+        cmocka_unit_test(reports_are_never_reported)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
