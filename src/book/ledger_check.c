@@ -3,6 +3,7 @@
 #include "book/volume.h"
 #include "book/week_heads.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct look {
@@ -144,5 +145,38 @@ int ledger_check(const char *folder, struct main_file *main, struct chain *chain
         i += (size_t)(rows.end - rows.first);
     }
     free(l.noted.list);
+    return r;
+}
+
+/* ---- what waits ---- */
+
+static int count_in_file(const char *folder, const struct ledger_file *file, uint64_t *sum)
+{
+    char name[WEEK_FILE_SIZE], path[4096];
+    int64_t count = 0;
+    struct db db;
+
+    week_file(file->kind, file->week, name);
+    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    int r = db_open(path, DB_READ, NULL, 0, &db);
+    if (r < 0)
+        return r;
+    r = db_number(&db, "SELECT count(*) FROM entry WHERE state = 1", &count);
+    db_done(&db);
+    *sum += (uint64_t)count;
+    return r;
+}
+
+int ledger_count_waiting(const char *folder, uint64_t *out)
+{
+    struct ledger_list list;
+    int r = ledger_list(folder, &list);
+
+    *out = 0;
+    for (size_t i = 0; r == 0 && i < list.count; i++)
+        if (list.files[i].kind == WEEK_ENTRIES)
+            r = count_in_file(folder, &list.files[i], out);
+    ledger_list_done(&list);
     return r;
 }

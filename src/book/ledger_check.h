@@ -12,5 +12,8 @@ struct ledger_check {
     char displaced[WEEK_FILE_SIZE]; /* had a wrong position, which was set right */
 };
 
+/* How many recipients wait by the book. Reads an index of just these. */
+int ledger_count_waiting(const char *folder, uint64_t *out);
+
 int ledger_check(const char *folder, struct main_file *main, struct chain *chain, int64_t now_us,
                  struct ledger_check *out);

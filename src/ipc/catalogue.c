@@ -127,6 +127,11 @@ CODEC_DEFINE(static, position_codec, struct ipc_position,
              CODEC_UINT(struct ipc_position, segment, UINT64_MAX),
              CODEC_UINT(struct ipc_position, offset, UINT64_MAX));
 
+CODEC_DEFINE(static, sealed_codec, struct ipc_sealed,
+             CODEC_UINT(struct ipc_sealed, segment, UINT64_MAX),
+             CODEC_UINT(struct ipc_sealed, offset, UINT64_MAX),
+             CODEC_UINT(struct ipc_sealed, waiting, UINT64_MAX));
+
 CODEC_DEFINE(static, resolve_codec, struct ipc_resolve,
              CODEC_SPAN(struct ipc_resolve, name, IPC_NAME_MAX),
              CODEC_UINT(struct ipc_resolve, type, UINT16_MAX));
@@ -216,7 +221,7 @@ static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_REPORT] = {"report", &report_codec, IPC_CLASS_BODY, IPC_REPORTED},
     [IPC_REPORTED] = {"reported", &reported_codec, .is_reply = true},
 
-    [IPC_SEALED] = {"sealed", &position_codec},
+    [IPC_SEALED] = {"sealed", &sealed_codec},
     [IPC_FOLDED] = {"folded", &position_codec},
 
     [IPC_QUEUE_LIST] = {"queue-list", &ipc_queue_filter_codec, .reply = IPC_QUEUE_PAGE},

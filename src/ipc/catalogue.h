@@ -366,10 +366,17 @@ struct ipc_job_body {
     struct span bytes;
 };
 
-/* A place in the log: up to which all is sealed, or folded and synced. */
+/* A place in the log: up to which all is folded and synced. */
 struct ipc_position {
     uint64_t segment;
     uint64_t offset;
+};
+
+/* Up to which all is sealed. */
+struct ipc_sealed {
+    uint64_t segment;
+    uint64_t offset;
+    uint64_t waiting; /* recipients, held ones too, as of then */
 };
 
 /* A question to the DNS, class IN. */
@@ -471,6 +478,7 @@ struct ipc_message {
         struct ipc_job_body job_body;
         struct ipc_job_wanted job_wanted;
         struct ipc_position position;
+        struct ipc_sealed sealed;
         struct ipc_queue_filter queue_filter;
         struct ipc_queue_page queue_page;
         struct ipc_queue_summary queue_summary;

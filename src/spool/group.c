@@ -299,7 +299,7 @@ static void apply_accept(struct spool *spool, struct spool_group *group, struct 
 {
     struct spool_message *message = unit->message;
 
-    message->flags &= ~(unsigned)SPOOL_MESSAGE_UNSEALED & SPOOL_MESSAGE_FLAGS;
+    index_seal(&spool->index, message);
     index_set_home(message, group->segment, (uint32_t)offset, unit->meta_bytes);
     if (spool->hooks.added)
         spool->hooks.added(spool->hooks.arg, message);

@@ -277,9 +277,16 @@ static void count_message(struct index *index, const struct spool_message *messa
     index->messages += (uint64_t)by;
     for (uint32_t i = 0; i < message->recipient_count; i++)
         count_state(index, message->recipients[i].state, by);
+    if (message->flags & SPOOL_MESSAGE_UNSEALED)
+        index->unsealed += (uint64_t)by * message->waiting;
 }
 
-/* Grown before anything is linked: without memory the message simply isn't in. */
+void index_seal(struct index *index, struct spool_message *message)
+{
+    index->unsealed -= message->waiting;
+    message->flags &= ~(unsigned)SPOOL_MESSAGE_UNSEALED & SPOOL_MESSAGE_FLAGS;
+}
+
 int index_add(struct index *index, struct spool_message *message)
 {
     if (index_find(index, &message->id))

@@ -32,6 +32,7 @@ struct index {
     struct slab larger;  /* pointers to all others; their handles have INDEX_LARGER set */
     uint64_t seed;       /* of index_sender_hash() */
     uint64_t messages, waiting, held, set_aside;
+    uint64_t unsealed; /* of those waiting: recipients of messages that aren't sealed */
     uint64_t row_bytes;
 };
 
@@ -101,6 +102,8 @@ uint32_t index_sender_hash(const struct index *index, struct span sender);
 
 /* 0; -EEXIST when a message of this id is in; -ENOMEM. The row is then the index's. */
 int index_add(struct index *index, struct spool_message *message);
+/* One that was added as unsealed is that no more. */
+void index_seal(struct index *index, struct spool_message *message);
 /* NULL when it isn't in. Also messages that aren't sealed yet: spool_find() leaves these out. */
 struct spool_message *index_find(const struct index *index, const struct id *id);
 /* Tell the processor what will be looked for soon: first the one, and when that is there the other.

@@ -445,6 +445,7 @@ void spool_get_counts(const struct spool *spool, struct spool_counts *out)
     out->messages = spool->index.messages;
     out->waiting = spool->index.waiting;
     out->held = spool->index.held;
+    out->unsealed = spool->index.unsealed;
     out->set_aside = spool->index.set_aside;
     out->memory_bytes = index_memory(&spool->index);
     out->pending_bytes = spool->pending_bytes;

@@ -170,6 +170,7 @@ uint32_t spool_sender_hash(const struct spool *spool, struct span sender);
 
 struct spool_counts {
     uint64_t messages, waiting, held, set_aside;
+    uint64_t unsealed; /* of those waiting: not yet on disk */
     uint64_t memory_bytes;
     uint64_t pending_bytes;                  /* appended, not yet on disk */
     uint64_t groups, records, bytes_written; /* since the start */

@@ -83,8 +83,27 @@ def test_lost_mail_is_named(server):
     shutil.move(server.folder / 'other', server.folder / 'spool')
     assert audit(server)['ok']
     shutil.rmtree(server.folder / 'spool')
+    server.allowed.append('ALARM: by the book')
     server.start()
     assert b"The queue doesn't have it: " in server.command('trace', queue_id).stdout
+
+
+def test_removed_log_is_told_at_the_start(server):
+    """Nothing in the spool can tell of it: a segment between two others may have been used again."""
+    block_mailbox(server)
+    _, queue_id = send_traced(server)
+    wait_for_deferral(server, queue_id)
+    server.stop()
+    server.start()
+    server.send(['alice@postbuch.test'], b'Subject: in the next segment\r\n\r\n')
+    server.wait_for(1, 'alice')
+    server.stop()
+    (server.folder / 'spool' / 'log-0000000000000001').unlink()
+    server.allowed.append('ALARM: by the book')
+    assert 'by the book' not in server.log()
+    server.start()
+    lab.eventually(lambda: 'ALARM: by the book 1 recipients wait, and the queue has 0' in server.log(), 'it is told')
+    assert [f['id'] for f in audit(server)['findings'] if f['kind'] == 'not_in_queue'] == [queue_id]
 
 
 def test_flipped_bytes_of_spool_and_book_are_named_or_harmless(server):
@@ -149,6 +168,7 @@ def test_damaged_message_is_named_before_and_after_the_start(server):
 def test_renamed_segments_are_kept(segments):
     """Files that got each other's names look free: nothing of them may be written over."""
     with lab.Server('spool_segment_size: 1M') as server:
+        server.allowed.append('ALARM: by the book')
         block_mailbox(server)
         server.send(['bob@postbuch.test'], b'Subject: first\r\n\r\n')
         for _ in range(25 * (segments - 1)):

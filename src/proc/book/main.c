@@ -35,6 +35,7 @@ struct book_process {
     struct io_timer *rest;
     struct worker worker;
     struct spool_position sealed, folded, reported;
+    uint64_t sealed_waiting;
     int64_t retained_ms; /* when the last retention ran; 0: never */
     char ledger[CONF_PATH_MAX + 1];
     enum worker_trouble told; /* the trouble that was logged last, to log each once */
@@ -74,6 +75,7 @@ static void start_turn(struct book_process *b)
     b->state = BOOK_RUNNING;
     io_timer_clear(b->rest);
     b->worker.limit = b->sealed;
+    b->worker.queue_waiting = b->sealed_waiting;
     set_retention(b);
     io_pool_submit(b->pool, &b->worker.job);
 }
@@ -164,9 +166,21 @@ static void log_stuck(struct book_process *b)
     b->told = w->trouble;
 }
 
+static void log_difference(struct worker *w)
+{
+    if (w->differs)
+        log_error(
+            "ALARM: by the book %llu recipients wait, and the queue has %llu: a part of the log "
+            "was removed or damaged, or one of the two is an older copy; postbuch audit names "
+            "them",
+            (unsigned long long)w->waiting[0], (unsigned long long)w->waiting[1]);
+    w->differs = false;
+}
+
 static void log_trouble(struct book_process *b)
 {
     log_files(&b->worker);
+    log_difference(&b->worker);
     if (b->worker.trouble == WORKER_DAMAGED)
         b->told = WORKER_FINE;
     else
@@ -208,9 +222,10 @@ static void on_turn_done(struct io_job *job)
 static void on_sealed(void *owner, const struct ipc_arrival *arrival)
 {
     struct book_process *b = owner;
-    const struct ipc_position *p = &arrival->message->position;
+    const struct ipc_sealed *s = &arrival->message->sealed;
 
-    b->sealed = (struct spool_position){p->segment, p->offset};
+    b->sealed = (struct spool_position){s->segment, s->offset};
+    b->sealed_waiting = s->waiting;
     report(b);
     if (b->state == BOOK_IDLE)
         start_turn(b);

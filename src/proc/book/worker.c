@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "book/ledger_check.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -147,6 +148,19 @@ static int retain(struct worker *w)
     return r;
 }
 
+/* Once, as soon as the book has all that the queue had: where less waits than by the book, a part
+ * of the log is gone that nothing else tells of, such as a file that was removed. */
+static void compare(struct worker *w)
+{
+    if (w->is_compared || spool_position_compare(w->folded, w->limit) != 0)
+        return;
+    w->waiting[1] = w->queue_waiting;
+    if (ledger_count_waiting(w->ledger, &w->waiting[0]) < 0)
+        return; /* such trouble is told where it hurts */
+    w->is_compared = true;
+    w->differs = w->waiting[0] != w->waiting[1];
+}
+
 void worker_turn(struct io_job *job)
 {
     struct worker *w = CONTAINER_OF(job, struct worker, job);
@@ -175,6 +189,8 @@ void worker_turn(struct io_job *job)
     }
     if (r < 0)
         trouble(w, WORKER_LEDGER, r);
+    else
+        compare(w);
 }
 
 void worker_done(struct worker *w)

@@ -22,6 +22,7 @@ struct worker {
 
     /* Set before a turn. */
     struct spool_position limit;
+    uint64_t queue_waiting;                     /* recipients, as of the limit */
     int64_t keep_before_us, refusals_before_us; /* 0: no retention in this turn */
 
     /* Told by a turn. */
@@ -34,7 +35,10 @@ struct worker {
     char displaced[96];       /* a file whose position was damaged, likewise */
     uint64_t inputs, batches; /* since the start */
     size_t deleted_files;
-    bool doubts; /* the clock is far ahead of the last look, until it was told */
+    bool is_compared;    /* the limit was reached once */
+    bool differs;        /* what waits then, until it was told: */
+    uint64_t waiting[2]; /* by the book, in the queue */
+    bool doubts;         /* the clock is far ahead of the last look, until it was told */
 
     /* The thread's own. */
     struct fold *fold;

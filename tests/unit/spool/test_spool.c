@@ -17,12 +17,21 @@ static int teardown(void **state)
     return 0;
 }
 
+static uint64_t unsealed(struct world *w)
+{
+    struct spool_counts counts;
+
+    spool_get_counts(w->spool, &counts);
+    return counts.unsealed;
+}
+
 static void accepted_only_when_sealed(void **state)
 {
     struct world *w = *state;
 
     assert_int_equal(world_accept(w, 1, 3, 2000), 0);
     assert_null(world_find(w, 1));
+    assert_int_equal(unsealed(w), 3);
     struct spool_group *group = spool_take_group(w->spool, 1);
     assert_non_null(group);
     assert_null(spool_take_group(w->spool, 1));
@@ -30,6 +39,7 @@ static void accepted_only_when_sealed(void **state)
     assert_int_equal(w->done, 0);
     spool_finish_group(w->spool, group, 2);
     assert_int_equal(w->done, 1);
+    assert_int_equal(unsealed(w), 0);
     struct spool_message *message = world_find(w, 1);
     assert_non_null(message);
     assert_int_equal(message->waiting, 3);

@@ -9,19 +9,21 @@
 
 enum { FEED_PAUSE_MS = 50 };
 
-static struct ipc_position to_wire(struct spool_position p)
+/* As of the last seal. */
+static uint64_t count_waiting(const struct queue *q)
 {
-    return (struct ipc_position){p.segment, p.offset};
+    struct spool_counts counts;
+
+    spool_get_counts(q->spool, &counts);
+    return counts.waiting + counts.held - counts.unsealed;
 }
 
-/* Without credit (the book is slow) the position waits for the timer; a later one takes its place.
- */
 static void send_position(struct queue *q)
 {
     struct feed *f = q->feed;
+    struct spool_position position = spool_sealed_position(q->spool);
     struct ipc_message sealed = {.type = IPC_SEALED,
-                                 .position = to_wire(spool_sealed_position(q->spool))};
-    struct spool_position position = {sealed.position.segment, sealed.position.offset};
+                                 .sealed = {position.segment, position.offset, count_waiting(q)}};
 
     if (!f->book || spool_position_compare(position, f->sent) <= 0)
         return;

@@ -124,7 +124,11 @@ static void settle(const struct id *id, const struct spool_status *statuses, siz
 
 static void turn(void)
 {
+    struct spool_counts counts;
+
+    spool_get_counts(spool, &counts);
     worker.limit = spool_sealed_position(spool);
+    worker.queue_waiting = counts.waiting + counts.held - counts.unsealed;
     do
         worker_turn(&worker.job);
     while (worker.behind && worker.trouble == WORKER_FINE);
@@ -172,6 +176,33 @@ static void what_the_spool_keeps_is_booked(void **state)
     assert_int_equal(c.states[RECIPIENT_DISCARDED], 1);
     assert_int_equal(c.refusals, 1);
     buffer_done(&wire);
+}
+
+/* Once after the start, and only when the book has all that the queue had. */
+static void what_waits_is_compared(void **state)
+{
+    struct spool_status held[] = {status_of(0, SPOOL_OUTCOME_HELD),
+                                  status_of(1, SPOOL_OUTCOME_DELIVERED)};
+    struct id id = accept_message(1, 4);
+
+    settle(&id, held, 2);
+    turn();
+    assert_true(worker.is_compared);
+    assert_false(worker.differs);
+    assert_int_equal(worker.waiting[0], 3);
+
+    worker_done(&worker);
+    worker = (struct worker){.ledger = test_folder, .spool_fd = worker.spool_fd};
+    worker.limit = spool_sealed_position(spool);
+    worker.queue_waiting = 2; /* as if one's file were gone */
+    worker_turn(&worker.job);
+    assert_true(worker.is_compared && worker.differs);
+    assert_int_equal(worker.waiting[0], 3);
+    assert_int_equal(worker.waiting[1], 2);
+    worker.differs = false;
+    accept_message(2, 1);
+    turn();
+    assert_false(worker.differs);
 }
 
 /* What the spool says of itself, and what can't be read, are in the book too. */
@@ -356,6 +387,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORKER_TEST(what_the_spool_keeps_is_booked),
         WORKER_TEST(alarms_and_damage_are_booked),
+        WORKER_TEST(what_waits_is_compared),
         WORKER_TEST(moved_messages_are_understood),
         WORKER_TEST(it_goes_on_where_it_stopped),
         WORKER_TEST(damaged_ledger_is_made_anew_from_the_log),

@@ -542,8 +542,8 @@ void world_join_directory(struct world *w)
 static void on_sealed(void *owner, const struct ipc_arrival *arrival)
 {
     struct world *w = owner;
-    w->sealed = arrival->message->position;
-    struct ipc_message m = {.type = IPC_FOLDED, .position = w->sealed};
+    w->sealed = arrival->message->sealed;
+    struct ipc_message m = {.type = IPC_FOLDED, .position = {w->sealed.segment, w->sealed.offset}};
     if (w->book_folds)
         assert_int_equal(ipc_notify(arrival->channel, &m), 0);
 }

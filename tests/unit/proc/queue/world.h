@@ -71,7 +71,7 @@ struct world {
     struct world_job jobs[WORLD_JOBS_MAX];
     size_t job_count, delivered;
     bool book_folds;
-    struct ipc_position sealed;
+    struct ipc_sealed sealed;
     bool smtpd_lost, admin_lost;
     bool pressed;
     char pressure[200];
