@@ -542,9 +542,36 @@ static void damage_in_the_middle_stops_only_its_message(void **state)
     world_free(w);
 }
 
+static bool is_held(struct world *w, void *arg)
+{
+    return counts_of(w).held == 1 && is_settled(w, NULL);
+}
+
+/* What is found damaged before any of it went stays, held and shown; others go on. */
+static void a_damaged_message_is_not_handed_on(void **state)
+{
+    struct world *w = begin();
+    struct world_commit c;
+    world_send(w, &c, "s@far.example", "x@elsewhere.example", SPAN("a body that breaks\r\n"));
+    world_until_answered(w, &c);
+    send_abroad(w, "y@elsewhere.example"); /* a torn end of the log would be cut off */
+    world_kill(w);
+    world_damage(w, "a body that breaks");
+    world_start(w);
+    world_join_smtp(w);
+    world_until(w, is_held, NULL);
+    world_until_delivered(w, 1);
+    world_rest(w);
+    assert_int_equal(w->job_count, 1);
+    assert_string_equal(w->jobs[0].recipients[0], "y@elsewhere.example");
+    assert_true(spool_find(w->queue.spool, &c.id)->flags & SPOOL_MESSAGE_DAMAGED);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_damaged_message_is_not_handed_on),
         cmocka_unit_test(deferred_recipients_wait),
         cmocka_unit_test(refused_recipients_stay_until_they_are_returned),
         cmocka_unit_test(foreign_mail_waits_for_its_process),
