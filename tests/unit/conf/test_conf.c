@@ -409,13 +409,54 @@ static void unreadable_files(void **state)
     conf_problems_done(&problems);
 }
 
+/* WHOLE, then `count` times `unit` between `before` and `after`. */
+static const struct {
+    const char *name, *before, *unit, *after;
+    unsigned count;
+    const char *problems;
+} long_ones[] = {
+    {"socket", "control: /", "x", "\n", 106, ""},
+    {"long socket", "control: /", "x", "\n", 107, "4:1: error: the path of the control socket"},
+    {"path", "ledger: /", "x", "\n", 4094, ""},
+    {"long path", "ledger: /", "x", "\n", 4095, "4:9: error: the path is longer than 4095 bytes"},
+    {"text", "banner: ", "x", "\n", 512, ""},
+    {"long text", "banner: ", "x", "\n", 513, "4:9: error: longer than 512 bytes"},
+    {"name servers", "resolver: { servers: [", "192.0.2.1,", "] }\n", 99,
+     "4:22: error: `servers` has 99 values; at most"},
+};
+
+static void what_is_too_long_is_told(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(long_ones); i++) {
+        struct buffer text = BUFFER_INIT;
+        struct conf_problems problems;
+        struct conf c;
+        buffer_printf(&text, "%s%s", WHOLE, long_ones[i].before);
+        for (unsigned n = 0; n < long_ones[i].count; n++)
+            buffer_printf(&text, "%s", long_ones[i].unit);
+        buffer_printf(&text, "%s", long_ones[i].after);
+        buffer_append_byte(&text, '\0');
+        int r = parse(text.data, &problems, &c);
+        assert_problems(&problems, long_ones[i].name, long_ones[i].problems);
+        assert_int_equal(r, problems.error_count ? -EINVAL : 0);
+        conf_done(&c);
+        conf_problems_done(&problems);
+        buffer_done(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(documented_file),      cmocka_unit_test(problems_are_found),
-        cmocka_unit_test(relative_paths),       cmocka_unit_test(domains_are_canonical),
-        cmocka_unit_test(default_file_is_good), cmocka_unit_test(a_part_that_fits_no_message),
-        cmocka_unit_test(unreadable_files),     cmocka_unit_test(hosts_in_order),
+        cmocka_unit_test(what_is_too_long_is_told),
+        cmocka_unit_test(documented_file),
+        cmocka_unit_test(problems_are_found),
+        cmocka_unit_test(relative_paths),
+        cmocka_unit_test(domains_are_canonical),
+        cmocka_unit_test(default_file_is_good),
+        cmocka_unit_test(a_part_that_fits_no_message),
+        cmocka_unit_test(unreadable_files),
+        cmocka_unit_test(hosts_in_order),
         cmocka_unit_test(too_many_hosts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
