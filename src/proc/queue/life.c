@@ -258,7 +258,8 @@ int queue_open(struct queue *q, struct store *store)
     q->committer.commit_pool = q->commit_pool;
     q->committer.work_pool = q->work_pool;
     spool_set_hooks(q->spool, &hooks);
-    q->crash_us = spool_ended_well(q->spool) ? 0 : clock_wall_us();
+    if (!spool_ended_well(q->spool))
+        schedule_doubt(q);
     r = schedule_all(q);
     if (r < 0)
         return r;

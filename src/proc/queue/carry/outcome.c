@@ -200,16 +200,11 @@ static const struct ipc_job_outcome *find(const struct ipc_job_result *result, u
  * said of each of these once, when the next attempt has told what came of it: also of those whose
  * turn had not come. Writing down the begin of each attempt would cost more than this is worth.
  * Rule 4's doubt: a spool that ended well has none. */
-static bool was_due_at_crash(const struct queue *q, struct spool_recipient *r)
-{
-    return q->crash_us && spool_recipient_message(r)->accepted_us < q->crash_us &&
-           r->next_attempt_us <= q->crash_us;
-}
-
-static void add_doubt(struct queue *q, struct outcomes *o, const struct spool_recipient *r)
+static void add_doubt(struct queue *q, struct outcomes *o, struct spool_recipient *r)
 {
     struct spool_status *s = add(o, r, SPOOL_OUTCOME_UNCERTAIN);
 
+    r->in_doubt = 0;
     q->dispatch->uncertain++;
     s->attempts = r->attempts;
     s->next_attempt_us = s->time_us;
@@ -222,7 +217,7 @@ static void add_doubt(struct queue *q, struct outcomes *o, const struct spool_re
 static void take_one(struct queue *q, struct outcomes *o, const struct job_item *item,
                      const struct ipc_job_outcome *from, bool sent)
 {
-    if (from && was_due_at_crash(q, item->recipient))
+    if (from && item->recipient->in_doubt)
         add_doubt(q, o, item->recipient);
     if (!from)
         take_lost(q, o, item, sent);

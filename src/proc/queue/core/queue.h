@@ -55,11 +55,10 @@ struct queue {
     struct ipc_channel *directory;
     uint64_t accepted, rejected, deferred; /* messages, since the start */
     struct queue_random random;
-    uint64_t routes;    /* route_fingerprint() of those in force */
-    bool unscheduled;   /* a recipient could not be scheduled for lack of memory */
-    int64_t crash_us;   /* when we started after a crash; 0: the last end was no crash */
-    bool closing;       /* takes no new mail, starts no new job */
-    int64_t closing_ms; /* since when */
+    uint64_t routes;                 /* route_fingerprint() of those in force */
+    bool unscheduled;                /* a recipient could not be scheduled for lack of memory */
+    bool closing;                    /* takes no new mail, starts no new job */
+    int64_t closing_ms;              /* since when */
     void (*closed)(struct queue *q); /* all that was under way has ended */
 
     /* What belongs to one room each: who uses it includes that room's header. */

@@ -11,6 +11,7 @@
 
 /* No handle: a slab would have to have four thousand million elements. */
 static const uint32_t CLOSED = UINT32_MAX;
+enum { WALK_STEPS = 1 << 20 };
 
 uint32_t schedule_item(const struct spool_recipient *recipient)
 {
@@ -141,6 +142,35 @@ static int for_each_message(struct queue *q, int (*fn)(struct queue *, struct sp
         r = fn(q, message);
     spool_listing_free(listing);
     return r;
+}
+
+static void find_latest(void *arg, struct spool_message *message)
+{
+    int64_t *latest_us = arg;
+
+    if (message->accepted_us > *latest_us)
+        *latest_us = message->accepted_us;
+}
+
+static void doubt(void *arg, struct spool_message *message)
+{
+    const int64_t *crash_us = arg;
+
+    for (uint32_t i = 0; i < message->recipient_count; i++)
+        if (message->recipients[i].next_attempt_us <= *crash_us)
+            message->recipients[i].in_doubt = 1;
+}
+
+void schedule_doubt(struct queue *q)
+{
+    int64_t crash_us = clock_wall_us();
+    size_t cursor = 0;
+
+    while (spool_walk(q->spool, &cursor, WALK_STEPS, find_latest, &crash_us))
+        continue;
+    cursor = 0;
+    while (spool_walk(q->spool, &cursor, WALK_STEPS, doubt, &crash_us))
+        continue;
 }
 
 int schedule_all(struct queue *q)

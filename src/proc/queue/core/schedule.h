@@ -8,6 +8,10 @@ void schedule_added(struct queue *q, struct spool_message *message);
 /* The spool's hooks; arg is the queue. */
 void schedule_changed(void *arg, struct spool_recipient *recipient);
 void schedule_gone(void *arg, struct spool_message *message);
+/* At the start after a crash: whatever was due then is in doubt. When that was is the clock's word,
+ * but not before the last message came: the clock may have been set since, and what comes from now
+ * on is in no doubt, whatever it says. */
+void schedule_doubt(struct queue *q);
 /* Schedules every waiting recipient that isn't: at start, and after memory was short. 0 or -errno.
  */
 int schedule_all(struct queue *q);

@@ -8,6 +8,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* The wall clock, as an administrator set it. The linker puts this in its place (meson.build). */
+static int64_t clock_ahead_us;
+int64_t __real_clock_wall_us(void);
+int64_t __wrap_clock_wall_us(void);
+
+int64_t __wrap_clock_wall_us(void)
+{
+    return __real_clock_wall_us() + clock_ahead_us;
+}
+
 static struct world *begin(void)
 {
     struct world *w = world_new();
@@ -405,6 +415,44 @@ static void only_what_was_due_at_a_crash_is_uncertain(void **state)
     world_free(w);
 }
 
+/* The clock was ahead at the start after a crash, and is set right. */
+static void what_came_after_a_crash_is_in_no_doubt(void **state)
+{
+    struct world *w = begin();
+    world_kill(w);
+    clock_ahead_us = INT64_C(3600) * 1000000;
+    world_start(w);
+    clock_ahead_us = 0;
+    world_join_mailbox(w);
+    world_join_smtpd(w);
+    send_one(w);
+    world_until_delivered(w, 1);
+    assert_int_equal(w->queue.dispatch->uncertain, 0);
+    world_free(w);
+}
+
+/* The clock is behind at the start, as without a battery: what was due was due all the same. */
+static void what_was_due_is_in_doubt_whatever_the_clock_says(void **state)
+{
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    struct world_commit c = send_one(w);
+    world_until_jobs(w, 1);
+    world_kill(w);
+    clock_ahead_us = INT64_C(-3600) * 1000000;
+    w->mailbox_does = MAILBOX_DELIVERS;
+    world_start(w);
+    world_join_mailbox(w);
+    sched_retry_now(w->queue.sched,
+                    schedule_item(&spool_find(w->queue.spool, &c.id)->recipients[0]),
+                    io_loop_now_ms(w->loop));
+    dispatch_kick(&w->queue);
+    world_until_delivered(w, 1);
+    clock_ahead_us = 0;
+    assert_int_equal(w->queue.dispatch->uncertain, 1);
+    world_free(w);
+}
+
 static void a_lost_mailbox_makes_uncertain_and_comes_back(void **state)
 {
     struct world *w = begin();
@@ -584,6 +632,8 @@ int main(void)
         cmocka_unit_test(a_changed_route_is_good_for_what_waits),
         cmocka_unit_test(a_killed_queue_remembers_and_attempts_again),
         cmocka_unit_test(only_what_was_due_at_a_crash_is_uncertain),
+        cmocka_unit_test(what_came_after_a_crash_is_in_no_doubt),
+        cmocka_unit_test(what_was_due_is_in_doubt_whatever_the_clock_says),
         cmocka_unit_test(a_lost_mailbox_makes_uncertain_and_comes_back),
         cmocka_unit_test(a_full_disk_pauses_the_destination),
         cmocka_unit_test(a_shutdown_waits_for_deliveries),
