@@ -75,6 +75,8 @@ struct wishes {
 
 static int take_id(struct wishes *w, const char *text)
 {
+    if (!id_is_zero(&w->filter.id))
+        return cli_wrong_usage(&usage, "only one queue id at a time");
     /* The zero id, which no message has, would ask for any. */
     if (id_parse(span_from_cstr(text), &w->filter.id) == 0 && !id_is_zero(&w->filter.id))
         return CLI_OK;

@@ -1,0 +1,72 @@
+/* What `queue` and others that ask the server are told before they ask it: nothing may act on what
+ * wasn't named. tests/lab/test_queue_command.py acts on a server. */
+#include "command_run.h"
+
+#define ID "0123456789abcdef"
+
+enum { WORDS_MAX = 6 };
+
+struct command_case {
+    const char *name;
+    int (*command)(int argc, char **argv);
+    int code;
+    const char *words[WORDS_MAX];
+};
+
+static const struct command_case cases[] = {
+    {"remove what?", cli_queue, CLI_USAGE, {"remove"}},
+    {"remove all that is held", cli_queue, CLI_USAGE, {"remove", "--state", "held"}},
+    {"hold, and yes", cli_queue, CLI_USAGE, {"hold", "-y"}},
+    {"return an empty sender", cli_queue, CLI_USAGE, {"return", "--from", ""}},
+    {"remove the zero id", cli_queue, CLI_USAGE, {"remove", "0000000000000000"}},
+    {"remove no id", cli_queue, CLI_USAGE, {"remove", "anna@here.example"}},
+    {"no id as an option", cli_queue, CLI_USAGE, {"remove", "--id", "1"}},
+    {"two ids", cli_queue, CLI_USAGE, {"remove", ID, ID}},
+    {"two ids, one as an option", cli_queue, CLI_USAGE, {"remove", ID, "--id", "1123456789abcdef"}},
+    {"reroute whereto?", cli_queue, CLI_USAGE, {"reroute", ID}},
+    {"remove by a way", cli_queue, CLI_USAGE, {"remove", ID, "--via", "mx"}},
+    {"no such act", cli_queue, CLI_USAGE, {"delete", ID}},
+    {"no such state", cli_queue, CLI_USAGE, {"--state", "late"}},
+    {"list with an id", cli_queue, CLI_USAGE, {"list", ID}},
+    {"damage with an id", cli_queue, CLI_USAGE, {"damage", ID}},
+    {"show what?", cli_queue, CLI_USAGE, {"show"}},
+    {"remove one", cli_queue, CLI_UNREACHED, {"remove", ID}},
+    {"remove from the null sender", cli_queue, CLI_UNREACHED, {"remove", "--from", "<>"}},
+    {"reroute", cli_queue, CLI_UNREACHED, {"reroute", ID, "--via", "mx"}},
+    {"list", cli_queue, CLI_UNREACHED, {"--state", "held", "--json"}},
+    {"count", cli_queue, CLI_UNREACHED, {"--summary"}},
+    {"damage", cli_queue, CLI_UNREACHED, {"damage"}},
+    {"status", cli_status, CLI_UNREACHED, {NULL}},
+    {"reload", cli_reload, CLI_UNREACHED, {NULL}},
+    {"route of nobody", cli_route, CLI_USAGE, {NULL}},
+    {"route of two", cli_route, CLI_USAGE, {"a@b.example", "c@d.example"}},
+    {"route", cli_route, CLI_UNREACHED, {"a@b.example"}},
+};
+
+static void nothing_acts_on_what_was_not_named(void **state)
+{
+    append("input", "y\n");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        int code = run(cases[i].command, cases[i].words);
+        if (code != cases[i].code || text[0])
+            fail_msg("%s: %d, %s", cases[i].name, code, text);
+    }
+}
+
+static void a_bad_configuration_is_no_server(void **state)
+{
+    static const char *const none[] = {NULL};
+    append("input", "");
+    append("postbuch.yaml", "nonsense: 1\n");
+    assert_int_equal(run(cli_queue, none), CLI_UNREACHED);
+    assert_int_equal(run(cli_reload, none), CLI_BAD_NEWS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(nothing_acts_on_what_was_not_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_bad_configuration_is_no_server, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
