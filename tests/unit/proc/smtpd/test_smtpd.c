@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -603,6 +604,28 @@ static void nobody_is_accepted_without_a_directory(void **state)
     say(w, "", "220");
 }
 
+/* Nobody spins meanwhile. */
+static void who_comes_when_descriptors_are_short_waits(void **state)
+{
+    struct world *w = *state;
+    struct rlimit before;
+    int next = dup(STDOUT_FILENO); /* the client's own socket, and no other */
+
+    close(next);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const struct rlimit few = {(rlim_t)next + 1, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    dial(w);
+    assert_true(w->smtpd.accept_paused);
+    assert_int_equal(w->smtpd.session_count, 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int i = 0; i < 1000 && w->said.size == 0; i++) {
+        usleep(10000); /* the tick is a second */
+        turns(w);
+    }
+    say(w, "", "220");
+}
+
 static void a_session_keeps_its_generation(void **state)
 {
     struct world *w = *state;
@@ -664,6 +687,7 @@ int main(void)
         TEST(a_late_commit_after_the_client_closed_its_side),
         TEST(pressure_defers_before_data),
         TEST(nobody_is_accepted_without_a_directory),
+        TEST(who_comes_when_descriptors_are_short_waits),
         TEST(a_session_keeps_its_generation),
         TEST(the_last_reply_arrives_though_the_client_talks_on),
         TEST(shutdown_finishes_the_message),
