@@ -223,6 +223,9 @@ void why_append(const struct ipc_queue_row *row, const struct trace_entry *entry
     append_trouble(row, entry, out);
     append_destination(row, entry, out);
     append_holder(entry, out);
+    if (row->doubtful)
+        buffer_printf(out, "    it was due when the server ended without warning: if it was being "
+                           "attempted just then, it may have arrived, and arrives twice\n");
     buffer_printf(out, "    to succeed: %s\n", why_remedy(row, entry));
     if (row->deadline_us) {
         append_time(out, "    is given up by a failed attempt after ", row->deadline_us);

@@ -71,6 +71,7 @@ struct ipc_queue_row {
     int64_t deadline_us;     /* is given up by an attempt after this */
     struct span why;         /* the last trouble, or "" */
     bool damaged;            /* its message's bytes are: it was set aside */
+    bool doubtful; /* was due when the server ended without warning, and wasn't tried since */
 };
 
 /* Answers IPC_QUEUE_LIST and IPC_QUEUE_MORE. The oldest message comes first. */

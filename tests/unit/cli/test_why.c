@@ -71,7 +71,8 @@ static void says_all(void **state)
                                       .destination = SPAN("host:gate.example:25"),
                                       .next_attempt_us = US(NOW_S + 60),
                                       .deadline_us = US(NOW_S + 3600),
-                                      .why = SPAN("connection refused")};
+                                      .why = SPAN("connection refused"),
+                                      .doubtful = true};
     static const char *const parts[] = {
         "waits for the end of its destination's pause in 1m, at ",
         "after 2 attempts\n",
@@ -79,6 +80,7 @@ static void says_all(void **state)
         "mx.far.example said: 450 4.2.2 ",
         "others failed there: connection refused\n",
         ": by uid 7\n",
+        "it may have arrived, and arrives twice\n",
         "to succeed: the recipient must make room",
         "is given up by a failed attempt after ",
     };

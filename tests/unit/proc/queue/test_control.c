@@ -127,6 +127,27 @@ static void what_is_not_sealed_yet_still_waits(void **state)
     world_free(w);
 }
 
+/* Until the next outcome books it, only the listing can say that an attempt may have been under
+ * way. */
+static void what_a_crash_left_open_is_told(void **state)
+{
+    struct world *w = begin();
+    struct world_commit c;
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    world_send(w, &c, "s@far.example", "anna@here.example", SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    world_until_jobs(w, 1);
+    world_list(w, &(struct ipc_queue_filter){.brief = true});
+    assert_int_equal(w->row_count, 1);
+    assert_false(w->rows[0].doubtful);
+    struct spool_message *m = spool_find(w->queue.spool, &c.id);
+    assert_non_null(m);
+    m->recipients[0].in_doubt = 1;
+    world_list(w, &(struct ipc_queue_filter){.brief = true});
+    assert_true(w->rows[0].doubtful);
+    world_free(w);
+}
+
 static void more_without_a_listing_is_an_error(void **state)
 {
     struct world *w = begin();
@@ -500,6 +521,7 @@ int main(void)
         cmocka_unit_test(listings_filter_and_page),
         cmocka_unit_test(a_message_of_many_recipients_takes_many_pages),
         cmocka_unit_test(what_is_not_sealed_yet_still_waits),
+        cmocka_unit_test(what_a_crash_left_open_is_told),
         cmocka_unit_test(more_without_a_listing_is_an_error),
         cmocka_unit_test(pages_may_be_asked_for_ahead),
         cmocka_unit_test(hold_release_and_retry),
