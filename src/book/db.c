@@ -278,7 +278,7 @@ struct span db_column(sqlite3_stmt *statement, int index)
         return (struct span){0};
     const void *data = sqlite3_column_blob(statement, index);
     int size = sqlite3_column_bytes(statement, index);
-    return span_of(data ? data : "", (size_t)size);
+    return data ? span_of(data, (size_t)size) : SPAN(""); /* also without memory for it */
 }
 
 bool db_column_fixed(sqlite3_stmt *statement, int index, void *out, size_t size)

@@ -195,13 +195,13 @@ int main_file_heads(struct main_file *m, struct main_file_heads *out)
     return read_heads(&m->db, CHAIN_READ, out);
 }
 
-/* A reader may meet a file that an older Postbuch wrote last. */
-static bool has_heads(struct db *db)
+/* 1; 0: an older Postbuch wrote the file last, there is no such table yet; -errno. */
+static int has_heads(struct db *db)
 {
     int64_t count = 0;
+    int r = db_number(db, "SELECT count(*) FROM sqlite_master WHERE name = 'lost'", &count);
 
-    return db_number(db, "SELECT count(*) FROM sqlite_master WHERE name = 'lost'", &count) == 0 &&
-           count > 0;
+    return r < 0 ? r : count > 0;
 }
 
 int main_file_read_heads(const char *folder, enum main_file_heads_kind kind,
@@ -214,7 +214,9 @@ int main_file_read_heads(const char *folder, enum main_file_heads_kind kind,
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     r = schema_check(&db, SCHEMA_MAIN);
-    if (r == 0 && has_heads(&db)) /* else it wasn't opened to write since there is such a table */
+    if (r == 0)
+        r = has_heads(&db);
+    if (r == 1)
         r = read_heads(&db, kind == MAIN_FILE_LOST ? LOST_READ : CHAIN_READ, out);
     db_done(&db);
     return r == -ENODATA ? 0 : r;

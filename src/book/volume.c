@@ -25,7 +25,8 @@ static const char *const sql[VOLUME_STATEMENT_COUNT] = {
                             " next_attempt_us = ?5"
                             " WHERE message = ?1 AND recipient_index = ?2",
     [VOLUME_ENTRY_LIST] = "SELECT recipient_index FROM entry"
-                          " WHERE message = ?1 AND recipient_index > ?2 LIMIT 1",
+                          " WHERE message = ?1 AND recipient_index > ?2"
+                          " ORDER BY recipient_index LIMIT 1",
     [VOLUME_EVENT_ADD] = "INSERT INTO event VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
                          " ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     [VOLUME_EVENT_KNOWN] = "SELECT 1 FROM event WHERE message IS ?1 AND recipient_index IS ?2"
