@@ -22,6 +22,7 @@ static struct play {
     struct fuzz_peer peers[CHILDREN_MAX];
     size_t sender;   /* of the message under way */
     bool was_killed; /* it was */
+    unsigned reloads;
 } play;
 
 /* Linked in place of kill(2). */
@@ -39,8 +40,13 @@ int __wrap_kill(pid_t pid, int number)
 int generation_reload(struct supervisor *s, struct buffer *out_text)
 {
     assert(s->children[play.sender].kind->peer == IPC_PEER_QUEUE);
-    buffer_printf(out_text, "no");
-    return -EINVAL;
+    if (play.reloads++ % 2) {
+        buffer_printf(out_text, "no");
+        return -EINVAL;
+    }
+    for (size_t i = 0; i < s->child_count; i++)
+        s->children[i].untaken += s->children[i].channel != NULL;
+    return 0;
 }
 
 void readiness_look(struct supervisor *s)

@@ -97,19 +97,17 @@ static void on_ready(void *owner, const struct ipc_arrival *arrival)
     struct child *child = owner;
 
     child->ready = true;
+    if (child->untaken)
+        child->untaken--;
     readiness_look(child->supervisor);
+    reload_look(child->supervisor);
 }
 
 static void on_reload(void *owner, const struct ipc_arrival *arrival)
 {
     struct child *child = owner;
-    struct buffer text = BUFFER_LIMITED(60000);
-    struct ipc_message reply = {.type = IPC_RELOADED};
 
-    reply.reloaded.done = generation_reload(child->supervisor, &text) == 0;
-    reply.reloaded.text = buffer_span(&text);
-    ipc_reply(arrival->channel, arrival->token, &reply);
-    buffer_done(&text);
+    reload_begin(child, arrival->token);
 }
 
 static void on_status_ask(void *owner, const struct ipc_arrival *arrival)
@@ -272,11 +270,13 @@ void child_ended(struct child *child, int status)
         log_error("%s[%d] exited with status %d", name, child->pid, WEXITSTATUS(status));
     child->pid = 0;
     child->ready = false;
+    child->untaken = 0;
     ipc_call_cancel(&child->status_call);
     ipc_channel_free(child->channel);
     child->channel = NULL;
     if (!child->stopping)
         restart_later(child);
+    reload_look(child->supervisor);
 }
 
 void child_stop(struct child *child)

@@ -88,5 +88,6 @@ int part_send(struct child *child)
         r = send_listeners(child);
     if (r == 0)
         r = ipc_notify(child->channel, &activate);
+    child->untaken += r == 0;
     return r;
 }

@@ -7,6 +7,7 @@
  *   kind.c        which processes there are, who they become, who talks to whom
  *   child.c       one process: start, channel, end, restart with a pause that grows
  *   generation.c  the configuration in force: the first one, and each reload
+ *   reload.c      `postbuch reload`: answered when all processes have it
  *   part.c        cuts the configuration and sends each child its part, files and sockets
  *   listener.c    bound sockets, kept over a reload
  *   folders.c     the folders that must be there, and whose they are
@@ -67,6 +68,7 @@ struct child {
     struct io_timer *restart;
     int64_t started_ms, pause_ms;
     unsigned starts;
+    unsigned untaken; /* generations that were sent, and not answered by "ready" */
     bool ready, stopping;
     struct ipc_call status_call;
 };
@@ -140,7 +142,8 @@ struct supervisor {
     unsigned stop_phase;
     struct io_timer *stop_timer;
     struct io_timer *drop_timer;
-    int collector_pid; /* 0: none runs */
+    struct reload *reloads; /* reload.c: that wait for an answer */
+    int collector_pid;      /* 0: none runs */
     int64_t started_us;
 };
 
@@ -152,6 +155,14 @@ void generation_first(struct supervisor *s);
 /* Reads the configuration again and sends it round. The errors (or warnings) go to `out_text`.
  * 0 or -EINVAL: the old one stays. */
 int generation_reload(struct supervisor *s, struct buffer *out_text);
+
+/* ---- reload.c ---- */
+
+/* Reloads and answers the call `token` of `asker` when all processes have taken the generation, or
+ * one has had its time; at once when nothing changed because of errors. */
+void reload_begin(struct child *asker, uint64_t token);
+/* A process has taken a generation, or ended. */
+void reload_look(struct supervisor *s);
 
 /* ---- readiness.c ---- */
 
