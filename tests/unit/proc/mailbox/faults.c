@@ -41,7 +41,7 @@ int fault_calls(enum fault_call call)
 static int strike(enum fault_call call)
 {
     bool changes = call != FAULT_READDIR && call != FAULT_FSTATAT;
-    int any = calls[FAULT_ANY] += changes, own = ++calls[call];
+    int any = changes ? ++calls[FAULT_ANY] : 0, own = ++calls[call];
     int nth = fault.call == FAULT_ANY ? any : own;
 
     if (fault.call != call && (fault.call != FAULT_ANY || !changes))
