@@ -9,18 +9,23 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define DAYS_US(days) (INT64_C(days) * 86400 * 1000000)
+
 /* A clock that is found ahead by more than AHEAD_US was wrong before, is wrong now, or the server
  * was down. It is believed after DOUBT_US, and until then it may be set right: so one that jumps
- * by years doesn't cost the book. */
-static const int64_t AHEAD_US = INT64_C(7) * 86400 * 1000000;
-static const int64_t DOUBT_US = INT64_C(3) * 86400 * 1000000;
+ * by years doesn't cost the book. While it is in doubt only a jump of more than FAR_US begins the
+ * time anew: else a machine that is mostly off would never delete anything. */
+static const int64_t AHEAD_US = DAYS_US(7), DOUBT_US = DAYS_US(3), FAR_US = DAYS_US(30);
 
 /* 1: what is old may go; 0: not yet. */
 static int look_at_clock(struct main_file *main, int64_t now_us, bool *out_doubts)
 {
     struct main_file_clock clock = main_file_clock(main);
 
-    *out_doubts = clock.looked_us && now_us - clock.looked_us > AHEAD_US;
+    int64_t ahead_us = clock.looked_us ? now_us - clock.looked_us : 0;
+    bool in_doubt = clock.looked_us < clock.trusted_us;
+
+    *out_doubts = ahead_us > FAR_US || (ahead_us > AHEAD_US && !in_doubt);
     if (*out_doubts || clock.trusted_us > now_us + DOUBT_US)
         clock.trusted_us = now_us + DOUBT_US;
     clock.looked_us = now_us;

@@ -77,6 +77,11 @@ const char *fold_displaced(const struct fold *f)
     return f->check.displaced;
 }
 
+void fold_forget_told(struct fold *f)
+{
+    f->damage[0] = f->check.lacking[0] = f->check.displaced[0] = '\0';
+}
+
 /* ---- opening ---- */
 
 /* Without it all lanes are followed from their beginning; the week files skip what they have. Only

@@ -48,6 +48,8 @@ const char *fold_lacking(const struct fold *fold);
 /* The last one that said a wrong position when the ledger was opened, which was set right, or "".
  */
 const char *fold_displaced(const struct fold *fold);
+/* All three are told: "" from now on, until there is another. */
+void fold_forget_told(struct fold *fold);
 
 struct fold_deleted {
     size_t files;

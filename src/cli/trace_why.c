@@ -63,7 +63,8 @@ static void append_missing(const struct paragraph *p)
         printable_append(p->out, m->entries[i].address);
         buffer_printf(p->out,
                       "\n    just finished (ask again), or nobody tries it any more: the spool was "
-                      "lost, or put back from an older copy (see postbuch audit)\n");
+                      "lost or put back from an older copy, or the book was made anew when the log "
+                      "no longer had the outcome (see postbuch audit)\n");
     }
 }
 

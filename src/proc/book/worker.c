@@ -43,6 +43,7 @@ static void copy_damage(struct worker *w)
     snprintf(w->aside, sizeof(w->aside), "%s", fold_damage(w->fold));
     snprintf(w->lacking, sizeof(w->lacking), "%s", fold_lacking(w->fold));
     snprintf(w->displaced, sizeof(w->displaced), "%s", fold_displaced(w->fold));
+    fold_forget_told(w->fold);
 }
 
 static int open_fold(struct worker *w)
@@ -155,10 +156,10 @@ static void compare(struct worker *w)
     if (w->is_compared || spool_position_compare(w->folded, w->limit) != 0)
         return;
     w->waiting[1] = w->queue_waiting;
-    if (ledger_count_waiting(w->ledger, &w->waiting[0]) < 0)
-        return; /* such trouble is told where it hurts */
-    w->is_compared = true;
-    w->differs = w->waiting[0] != w->waiting[1];
+    int r = ledger_count_waiting(w->ledger, &w->waiting[0]);
+    /* A file that can't be read is told where it hurts, and won't be readable in the next turn. */
+    w->is_compared = r != -ENOMEM && r != -EMFILE && r != -ENFILE;
+    w->differs = r == 0 && w->waiting[0] != w->waiting[1];
 }
 
 void worker_turn(struct io_job *job)

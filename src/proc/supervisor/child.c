@@ -224,13 +224,16 @@ static int join_peers(struct child *child)
  * back soon when the cause is gone. */
 static void restart_later(struct child *child)
 {
+    bool was_told = child->pause_ms == PAUSE_MAX_MS;
+
     if (io_loop_now_ms(child->supervisor->loop) - child->started_ms > HEALTHY_MS)
         child->pause_ms = 0;
     child->pause_ms = child->pause_ms ? child->pause_ms * 2 : PAUSE_FIRST_MS;
     if (child->pause_ms > PAUSE_MAX_MS) {
         child->pause_ms = PAUSE_MAX_MS;
-        log_error("ALARM: %s ends again and again, and is started every %d s",
-                  ipc_peer_name(child->kind->peer), PAUSE_MAX_MS / 1000);
+        if (!was_told)
+            log_error("ALARM: %s ends again and again, and is started every %d s",
+                      ipc_peer_name(child->kind->peer), PAUSE_MAX_MS / 1000);
     }
     io_timer_set(child->restart, child->pause_ms);
 }

@@ -66,6 +66,15 @@ static int prepare(struct span path, mode_t mode, struct span user)
     return r;
 }
 
+/* Files alone, and a folder that only its owner may write: one that an administrator made for a
+ * group is as he wants it, and a file system's root has folders of root's. */
+static bool is_strangers(const struct stat *st, const char *name, uint32_t uid)
+{
+    if (st->st_uid == uid)
+        return false;
+    return *name ? S_ISREG(st->st_mode) : (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
 /* The first name in it that belongs to somebody else, or "", which is the folder itself; and how
  * many do. */
 static size_t count_strangers(DIR *dir, uint32_t uid, char out_first[static NAME_MAX + 1])
@@ -78,7 +87,7 @@ static size_t count_strangers(DIR *dir, uint32_t uid, char out_first[static NAME
         const char *name = strcmp(entry->d_name, ".") == 0 ? "" : entry->d_name;
         if (strcmp(name, "..") == 0 ||
             fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0 ||
-            st.st_uid == uid)
+            !is_strangers(&st, name, uid))
             continue;
         if (count++ == 0)
             snprintf(out_first, NAME_MAX + 1, "%s", name);

@@ -114,6 +114,7 @@ static void watch_signals(struct supervisor *s, struct io_watch **watches)
 static void start(struct supervisor *s)
 {
     generation_first(s);
+    log_never_wait(); /* not before: it may have a long list of errors to print */
     if (geteuid() != 0)
         log_warn("started as an ordinary user: all processes run as this user, still sandboxed");
     make_children(s);
@@ -148,7 +149,6 @@ int main(int argc, char **argv)
     struct io_watch *watches[4];
 
     log_open("supervisor", getenv("POSTBUCH_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    log_never_wait();
     parse_options(&s, argc, argv);
     raise_file_limit();
     umask(022);

@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include <stdio.h>
 
+enum { ALARM_PAUSE_MS = 600000 };
+
 /* What waits is counted by the scheduler, held ones too: each takes memory until somebody acts. */
 static const char *reason(const struct queue *q)
 {
@@ -38,6 +40,18 @@ void pressure_tell(struct queue *q, struct queue_peer *peer)
     ipc_notify(peer->channel, &m); /* without credit: its commits are answered the same way */
 }
 
+/* At a limit it comes and goes with each message: a person is told once in a while. */
+static void log_deferring(struct pressure *p, int64_t now_ms)
+{
+    if (p->alarmed && now_ms - p->alarmed_ms < ALARM_PAUSE_MS) {
+        log_debug("new mail is deferred: %s", p->text);
+        return;
+    }
+    p->alarmed = true;
+    p->alarmed_ms = now_ms;
+    log_error("ALARM: new mail is deferred: %s", p->text);
+}
+
 void pressure_update(struct queue *q)
 {
     const char *why = reason(q);
@@ -47,7 +61,7 @@ void pressure_update(struct queue *q)
     q->pressure->defer = why != NULL;
     snprintf(q->pressure->text, sizeof(q->pressure->text), "%s", why ? why : "");
     if (why)
-        log_error("ALARM: new mail is deferred: %s", why);
+        log_deferring(q->pressure, io_loop_now_ms(q->loop));
     else
         log_info("new mail is accepted again");
     LIST_EACH(&q->peers, link)

@@ -6,6 +6,8 @@
 struct pressure {
     bool defer;
     char text[160];
+    bool alarmed;
+    int64_t alarmed_ms; /* when a person was told of it the last time */
 };
 
 /* Looks whether new mail must be deferred, and tells every smtpd when that changes. */
