@@ -220,7 +220,9 @@ static int load_row(struct spool *spool, const struct checkpoint_row *row, const
         spool->index.set_aside++;
     if (!*home || (*home)->number != row->home)
         *home = spool_segment(spool, STORE_LOG, row->home);
-    index_set_home(message, *home, row->offset, row->meta_bytes);
+    /* One that lost its header counts as free: what was in it is gone. */
+    index_set_home(message, *home && (*home)->state != SEGMENT_SPARE ? *home : NULL, row->offset,
+                   row->meta_bytes);
     return 0;
 }
 

@@ -21,6 +21,7 @@ enum {
 
 void process_exit(struct process *process, int exit_code)
 {
+    process->ending = true;
     process->exit_code = exit_code;
     io_loop_stop(process->loop);
 }
@@ -126,7 +127,8 @@ static void on_activate(void *owner, const struct ipc_arrival *arrival)
         swap_parts(process);
     }
     struct ipc_message ready = {.type = IPC_READY};
-    ipc_notify(process->supervisor, &ready);
+    if (!process->ending) /* else the one that comes after it says so */
+        ipc_notify(process->supervisor, &ready);
 }
 
 static void on_peer(void *owner, const struct ipc_arrival *arrival)

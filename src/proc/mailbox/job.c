@@ -155,7 +155,7 @@ static struct ipc_job_outcome outcome_of(const struct job *job, size_t i)
         return (struct ipc_job_outcome){
             .index = job->indexes[i],
             .outcome = IPC_OUTCOME_DEFERRED,
-            .scope = IPC_SCOPE_DESTINATION,
+            .scope = IPC_SCOPE_OURS,
             .status = SPAN("4.3.2"),
             .text = span_from_cstr(job->dropped ? job->dropped : "memory is short"),
         };

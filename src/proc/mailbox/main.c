@@ -78,6 +78,7 @@ static int reload(struct process *process)
 
     if (r == -ENOENT) {
         log_info("the configuration names another folder of mailboxes: starting anew");
+        process->ending = true;
         shut_down(process);
         return 0;
     }

@@ -329,7 +329,9 @@ void queue_done(struct queue *q)
     q->closing = true;
     control_free(q->control);
     smtpd_drop_all(q);
-    ipc_channel_free(q->directory);
+    struct ipc_channel *directory = q->directory;
+    q->directory = NULL; /* what threads still read would ask it */
+    ipc_channel_free(directory);
     tickets_done(&q->tickets);
     if (q->dispatch->timer)
         dispatch_abandon(q); /* what is read then ends there, and asks the threads for no more */

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { PATIENCE_MS = 5000, TEXT_BYTES = 60000 };
+enum { PATIENCE_MS = 4000, TEXT_BYTES = 60000 };
 
 /* One `postbuch reload` under way. Its answer goes out when every process has taken the generation,
  * so that who asked can count on it; one that hangs is not waited for. */
@@ -49,9 +49,11 @@ static void on_patience_over(void *arg)
 
 static bool is_taken_by_all(const struct supervisor *s)
 {
-    for (size_t i = 0; i < s->child_count; i++)
-        if (s->children[i].untaken)
+    for (size_t i = 0; i < s->child_count; i++) {
+        const struct child *child = &s->children[i];
+        if (child->untaken || (!child->ready && !child->stopping)) /* it starts with it */
             return false;
+    }
     return true;
 }
 

@@ -159,6 +159,41 @@ static void may_be_fuzzy(void **state)
     }
 }
 
+static void blank(struct world *w, uint64_t number)
+{
+    static char zeros[128 * 1024];
+    struct store *store = store_sim_open(w->disk);
+    struct store_segment *handle;
+    struct iovec part = {zeros, sizeof(zeros)};
+
+    assert_int_equal(store->ops->open_lane(store, false), 0);
+    assert_int_equal(store->ops->open_segment(store, STORE_LOG, number, false, &handle), 0);
+    assert_int_equal(store->ops->write(handle, 0, &part, 1), 0);
+    assert_int_equal(store->ops->sync(handle), 0);
+    store->ops->close_segment(handle);
+    store->ops->close(store);
+}
+
+/* It counts as free then, though the checkpoint has messages in it: these alone are lost. */
+static void a_blanked_segment_costs_only_its_messages(void **state)
+{
+    struct world *w = *state;
+
+    fill(w, 150);
+    assert_true(w->spool->checkpoint_position.segment > 2);
+    uint64_t first = CONTAINER_OF(w->spool->segments[STORE_LOG].next, struct segment, link)->number;
+    store_sim_stop(w->disk);
+    world_close(w);
+    store_sim_restart(w->disk, STORE_SIM_KILLED);
+    blank(w, first);
+    world_open(w);
+    world_run(w);
+    assert_true(world_find(w, 1)->flags & SPOOL_MESSAGE_DAMAGED);
+    assert_int_equal(world_status(w, 1, 2, SPOOL_OUTCOME_REMOVED), 0);
+    world_run(w);
+    assert_int_equal(world_check(w, 150, 3, 4000), 0);
+}
+
 static void decodes_a_byte_at_a_time(void **state)
 {
     struct checkpoint_concern concerns[] = {{4}, {5}};
@@ -194,6 +229,7 @@ static void decodes_a_byte_at_a_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_blanked_segment_costs_only_its_messages, setup, teardown),
         cmocka_unit_test_setup_teardown(saves_reading, setup, teardown),
         cmocka_unit_test_setup_teardown(is_rebuilt_when_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(may_be_fuzzy, setup, teardown),

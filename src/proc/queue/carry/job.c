@@ -280,6 +280,7 @@ static void send_read(struct job *job)
 static void read_it(struct job *job)
 {
     move_to(job, &job->carrier->jobs, JOB_LOADING);
+    job_unload(&job->disk, job->queue); /* what a read that failed has left */
     int r = job_load(&job->disk, job->queue, job->message, on_loaded);
     if (r < 0 && ipc_call_is_pending(&job->call)) {
         job->disk.error = r;

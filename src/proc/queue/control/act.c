@@ -198,12 +198,6 @@ static void on_sealed(void *arg, int error)
  * already needn't be held again. For return, remove and reroute, who is being attempted is counted
  * as busy and left: the remote server may take the message this very moment, so to remove or
  * reroute it now could deliver it twice, or tell a lie. */
-/* What it asks for is so already. */
-static bool is_done(const struct act *a, const struct spool_recipient *r)
-{
-    return a->kind == IPC_ACT_HOLD && r->state == SPOOL_RECIPIENT_HELD;
-}
-
 static bool concerns(struct act *a, const struct spool_recipient *r,
                      const struct sched_explanation *e)
 {
@@ -306,7 +300,7 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
     for (; *row < end && c->count < RECIPIENTS_MAX; ++*row) {
         struct spool_recipient *r = &m->recipients[*row];
         if (!walk_fits(a->walk, entry, r, &e)) {
-            a->left_alone |= !is_done(a, r) && walk_may_fit(a->walk, entry, r);
+            a->left_alone |= walk_may_fit(a->walk, entry, r);
             continue;
         }
         if (!concerns(a, r, &e))
