@@ -131,6 +131,20 @@ static void a_clock_that_was_set_right_counts_at_once(void **state)
     fold_close(fold);
 }
 
+/* On for two days in each fortnight: a doubt isn't begun anew each time. */
+static void a_machine_that_is_mostly_off_deletes_too(void **state)
+{
+    struct fold *fold = three_weeks(true);
+    int64_t gone = 0;
+    bool doubts;
+
+    for (int day = 0; day < 200; day += 14)
+        for (int hour = 0; hour < 48; hour += 12)
+            gone += expire(fold, TEST_NOW_US + day * TEST_DAY + hour * TEST_DAY / 24, &doubts);
+    assert_int_equal(gone, 4);
+    fold_close(fold);
+}
+
 /* The clock was ahead for long, and the present week went. */
 static void a_week_deleted_in_the_future_is_booked_again(void **state)
 {
@@ -211,6 +225,7 @@ int main(void)
         LEDGER_TEST(pending_inputs_forbid_it),
         LEDGER_TEST(a_clock_that_jumps_ahead_costs_nothing_for_three_days),
         LEDGER_TEST(a_clock_that_was_set_right_counts_at_once),
+        LEDGER_TEST(a_machine_that_is_mostly_off_deletes_too),
         LEDGER_TEST(a_week_deleted_in_the_future_is_booked_again),
         LEDGER_TEST(half_deleted_files_go_and_their_head_stays),
         LEDGER_TEST(a_ledger_that_cannot_be_listed_is_an_error),
