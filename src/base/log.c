@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 2048 };
+enum { LINE_BYTES = 2048, SELDOM_MS = 600000 };
 
 static const char *process_name = "postbuch";
 static enum log_level lowest = LOG_LEVEL_INFO;
@@ -38,6 +38,15 @@ void log_never_wait(void)
         close(fd);
     }
     fcntl(STDERR_FILENO, F_SETFL, fcntl(STDERR_FILENO, F_GETFL) | O_NONBLOCK);
+}
+
+bool log_is_due(struct log_seldom *trouble, int64_t now_ms)
+{
+    if (trouble->told && now_ms - trouble->told_ms < SELDOM_MS)
+        return false;
+    trouble->told++;
+    trouble->told_ms = now_ms;
+    return true;
 }
 
 /* Appends `text` to line[at…], made fit for a terminal (base/printable.h); returns the new end.

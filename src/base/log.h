@@ -9,6 +9,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
 /* `name` must be static. Lines below `level` are not written. Called once, before threads are
@@ -19,6 +22,14 @@ void log_open(const char *name, enum log_level level);
  * and doesn't hold up the process: these are counted, and told when it reads again. Processes that
  * are started later have that, too. Not on a terminal, whose other users would have it as well. */
 void log_never_wait(void);
+
+/* A trouble that comes again and again: a person is told of it at most every ten minutes. */
+struct log_seldom {
+    unsigned told; /* how often */
+    int64_t told_ms;
+};
+/* Is it time again? Then it counts as told. `now_ms`: of a monotonic clock. */
+bool log_is_due(struct log_seldom *trouble, int64_t now_ms);
 
 /* A line of more than 2 KiB is cut. errno is not kept: `%m` may be used in the format. */
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));

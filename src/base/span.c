@@ -29,6 +29,16 @@ ptrdiff_t span_find_last(struct span s, char byte)
     return at ? at - s.data : -1;
 }
 
+bool span_next_line(struct span *rest, struct span *out_line)
+{
+    if (rest->size == 0)
+        return false;
+    ptrdiff_t end = span_find(*rest, '\n');
+    *out_line = end < 0 ? *rest : span_first(*rest, (size_t)end);
+    *rest = span_from(*rest, out_line->size + 1);
+    return true;
+}
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';

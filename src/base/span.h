@@ -61,6 +61,9 @@ bool span_starts_nocase(struct span s, struct span prefix);
 ptrdiff_t span_find(struct span s, char byte);
 ptrdiff_t span_find_last(struct span s, char byte);
 
+/* Takes the next line off *rest, without its LF; false at the end. A last one without LF counts. */
+bool span_next_line(struct span *rest, struct span *out_line);
+
 /* Without blanks and tabs at both ends. */
 struct span span_trim(struct span s);
 

@@ -1,5 +1,6 @@
 #include "book/audit_family.h"
 
+#include "base/grow.h"
 #include "book/audit_impl.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -13,14 +14,10 @@ struct audit_link {
 
 static int add(struct audit_family *f, struct audit_link link)
 {
-    if (f->count == f->room) {
-        size_t room = f->room ? f->room * 2 : 64;
-        struct audit_link *more = reallocarray(f->links, room, sizeof(*more));
-        if (!more)
-            return -ENOMEM;
-        f->links = more;
-        f->room = room;
-    }
+    struct audit_link *links = grow_by_one(f->links, f->count, &f->room, sizeof(*links), 64);
+    if (!links)
+        return -ENOMEM;
+    f->links = links;
     f->links[f->count++] = link;
     return 0;
 }

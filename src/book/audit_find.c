@@ -5,6 +5,7 @@
  */
 #include "book/audit_find.h"
 
+#include "base/grow.h"
 #include "book/audit_impl.h"
 #include "book/find_check.h"
 #include "book/find_keys.h"
@@ -73,14 +74,10 @@ int audit_find_expect(struct audit_find *f, enum find_kind kind, struct span tex
 {
     if (!f->is_there || text.size == 0)
         return 0;
-    if (f->count == f->room) {
-        size_t room = f->room ? f->room * 2 : 64;
-        uint32_t *more = reallocarray(f->hashes, room, sizeof(*more));
-        if (!more)
-            return -ENOMEM;
-        f->hashes = more;
-        f->room = room;
-    }
+    uint32_t *hashes = grow_by_one(f->hashes, f->count, &f->room, sizeof(*hashes), 64);
+    if (!hashes)
+        return -ENOMEM;
+    f->hashes = hashes;
     f->hashes[f->count++] = find_hash(f->seed, kind, text);
     return 0;
 }
@@ -212,28 +209,30 @@ static void tell_damaged(const struct suspects *s)
             " messages. " REMAKE);
 }
 
+static void tell_keys(const struct suspects *s, const char *verb, uint64_t count,
+                      const char *meaning)
+{
+    char text[320];
+
+    snprintf(text, sizeof(text), "the finding aid %s %llu keys%s. " REMAKE, verb,
+             (unsigned long long)count, meaning);
+    tell(s, text);
+}
+
 /* Those that weren't looked at count as what is more on one side. */
 static void tell_sums(const struct suspects *s)
 {
     uint64_t expected = s->find->expected, there = s->find->there;
     uint64_t missing = s->more && expected > there ? expected - there : s->missing;
     uint64_t surplus = there + missing > expected ? there + missing - expected : 0;
-    char text[320];
 
-    if (missing) {
-        snprintf(text, sizeof(text),
-                 "the finding aid lacks %llu keys, not the book: a trace by anything but an id"
-                 " passes over messages. " REMAKE,
-                 (unsigned long long)missing);
-        tell(s, text);
-    }
-    if (surplus) {
-        snprintf(text, sizeof(text),
-                 "the finding aid has %llu keys of what isn't in the file: values that were erased"
-                 " can still be tried against it. " REMAKE,
-                 (unsigned long long)surplus);
-        tell(s, text);
-    }
+    if (missing)
+        tell_keys(s, "lacks", missing,
+                  ", not the book: a trace by anything but an id passes over messages");
+    if (surplus)
+        tell_keys(
+            s, "has", surplus,
+            " of what isn't in the file: values that were erased can still be tried against it");
     if (!missing && !surplus)
         tell_damaged(s);
 }

@@ -4,19 +4,17 @@
  */
 #include "book/audit.h"
 
+#include "base/grow.h"
 #include <errno.h>
 #include <stdlib.h>
 
 int audit_add_waiting(struct audit_set *set, const struct audit_waiting *item)
 {
-    if (set->count == set->room) {
-        size_t room = set->room ? set->room * 2 : 1024;
-        struct audit_waiting *more = realloc(set->items, room * sizeof(*more));
-        if (!more)
-            return -ENOMEM;
-        set->items = more;
-        set->room = room;
-    }
+    struct audit_waiting *items =
+        grow_by_one(set->items, set->count, &set->room, sizeof(*items), 1024);
+    if (!items)
+        return -ENOMEM;
+    set->items = items;
     set->items[set->count++] = *item;
     return 0;
 }
@@ -57,14 +55,11 @@ void audit_set_done(struct audit_set *set)
 
 int audit_add_change(struct audit_queue *queue, const struct id *id, uint32_t index, bool waits)
 {
-    if (queue->unfolded_count == queue->unfolded_room) {
-        size_t room = queue->unfolded_room ? queue->unfolded_room * 2 : 1024;
-        struct audit_change *more = realloc(queue->unfolded, room * sizeof(*more));
-        if (!more)
-            return -ENOMEM;
-        queue->unfolded = more;
-        queue->unfolded_room = room;
-    }
+    struct audit_change *changes = grow_by_one(queue->unfolded, queue->unfolded_count,
+                                               &queue->unfolded_room, sizeof(*changes), 1024);
+    if (!changes)
+        return -ENOMEM;
+    queue->unfolded = changes;
     queue->unfolded[queue->unfolded_count] =
         (struct audit_change){{*id, false, index}, (uint32_t)queue->unfolded_count, waits};
     queue->unfolded_count++;

@@ -21,7 +21,6 @@ static const int64_t AHEAD_US = DAYS_US(7), DOUBT_US = DAYS_US(3), FAR_US = DAYS
 static int look_at_clock(struct main_file *main, int64_t now_us, bool *out_doubts)
 {
     struct main_file_clock clock = main_file_clock(main);
-
     int64_t ahead_us = clock.looked_us ? now_us - clock.looked_us : 0;
     bool in_doubt = clock.looked_us < clock.trusted_us;
 

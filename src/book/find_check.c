@@ -5,6 +5,7 @@
  */
 #include "book/find_check.h"
 
+#include "base/grow.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -129,16 +130,12 @@ static void source_free(struct source *from)
 /* Takes it over. A heap: a file may have up to FIND_RUNS_MAX runs. */
 static int push(struct check *c, struct source *from)
 {
-    if (c->count == c->room) {
-        size_t room = c->room ? c->room * 2 : 16;
-        struct source **more = reallocarray(c->heap, room, sizeof(*more));
-        if (!more) {
-            source_free(from);
-            return -ENOMEM;
-        }
-        c->heap = more;
-        c->room = room;
+    struct source **heap = grow_by_one(c->heap, c->count, &c->room, sizeof(struct source *), 16);
+    if (!heap) {
+        source_free(from);
+        return -ENOMEM;
     }
+    c->heap = heap;
     c->heap[c->count++] = from;
     sift_up(c, c->count - 1);
     return 0;

@@ -5,6 +5,7 @@
 #include "book/marks.h"
 
 #include "base/clock.h"
+#include "base/grow.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
@@ -21,14 +22,10 @@ int marks_add(struct marks *marks, const struct mark *mark)
 {
     if (marks->count == MARKS_MAX)
         return -E2BIG;
-    if (marks->count == marks->room) {
-        size_t room = marks->room ? marks->room * 2 : 64;
-        struct mark *more = realloc(marks->list, room * sizeof(*more));
-        if (!more)
-            return -ENOMEM;
-        marks->list = more;
-        marks->room = room;
-    }
+    struct mark *list = grow_by_one(marks->list, marks->count, &marks->room, sizeof(*list), 64);
+    if (!list)
+        return -ENOMEM;
+    marks->list = list;
     marks->list[marks->count++] = *mark;
     return 0;
 }

@@ -104,8 +104,8 @@ const struct cli_style *cli_style(FILE *to);
 
 /* Text that strangers may have written (base/printable.h). */
 void cli_put(FILE *to, struct span text);
-/* The same of several lines, each of which ends with \n. */
-void cli_put_lines(FILE *to, struct span text);
+/* The same of several lines, each of which is begun with `before` and ended with \n. */
+void cli_put_lines(FILE *to, const char *before, struct span text);
 
 /* "postbuch NAME: text" on standard error, controls escaped. */
 void cli_complain(const char *command, const char *format, ...)

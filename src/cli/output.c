@@ -32,13 +32,12 @@ void cli_put(FILE *to, struct span text)
     buffer_done(&b);
 }
 
-void cli_put_lines(FILE *to, struct span text)
+void cli_put_lines(FILE *to, const char *before, struct span text)
 {
-    while (text.size) {
-        ptrdiff_t end = span_find(text, '\n');
-        cli_put(to, end < 0 ? text : span_first(text, (size_t)end));
+    for (struct span line; span_next_line(&text, &line);) {
+        fputs(before, to);
+        cli_put(to, line);
         fputc('\n', to);
-        text = end < 0 ? span_of("", 0) : span_from(text, (size_t)end + 1);
     }
 }
 

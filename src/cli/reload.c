@@ -19,7 +19,7 @@ static void on_reloaded(void *arg, const struct ipc_message *reply)
     struct answer *answer = arg;
 
     answer->done = reply->reloaded.done;
-    cli_put_lines(stderr, reply->reloaded.text);
+    cli_put_lines(stderr, "", reply->reloaded.text);
 }
 
 int cli_reload(int argc, char **argv)

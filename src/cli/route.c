@@ -23,18 +23,6 @@ struct view {
 
 /* ---- in words ---- */
 
-static void put_lines(struct span text)
-{
-    while (text.size) {
-        ptrdiff_t end = span_find(text, '\n');
-        struct span line = end < 0 ? text : span_first(text, (size_t)end);
-        fputs("    ", stdout);
-        cli_put(stdout, line);
-        fputc('\n', stdout);
-        text = span_from(text, line.size + (end >= 0));
-    }
-}
-
 static void put_hosts(struct span next_hop)
 {
     cli_put(stdout,
@@ -61,7 +49,7 @@ static void put_way(const struct ipc_route_told *told, size_t i)
     }
     fputc('\n', stdout);
     if (way->same_as >= i) {
-        put_lines(way->text);
+        cli_put_lines(stdout, "    ", way->text);
     } else {
         fputs("    as ", stdout);
         cli_put(stdout, told->ways[way->same_as].address);

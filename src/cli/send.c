@@ -135,7 +135,7 @@ static int deliver(const struct send_wishes *w, const struct cli_server *server,
     } else {
         FILE *to = result == SUBMIT_ACCEPTED ? stdout : stderr;
         if (result != SUBMIT_ACCEPTED || w->verbose)
-            cli_put_lines(to, buffer_span(&report.text));
+            cli_put_lines(to, "", buffer_span(&report.text));
         code = result == SUBMIT_ACCEPTED  ? cli_finish_output("send", CLI_OK)
                : result == SUBMIT_REFUSED ? CLI_BAD_NEWS
                                           : CLI_UNREACHED;

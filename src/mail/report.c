@@ -88,13 +88,10 @@ static void wrap(struct buffer *out, const char *indent, struct span text)
 static void quote(struct buffer *out, struct span reply, size_t max)
 {
     reply = span_first(reply, max);
-    while (reply.size) {
-        ptrdiff_t end = span_find(reply, '\n');
-        struct span line = span_first(reply, end < 0 ? reply.size : (size_t)end);
+    for (struct span line; span_next_line(&reply, &line);) {
         buffer_append_span(out, SPAN("    > "));
         printable_append(out, line);
         buffer_append_byte(out, '\n');
-        reply = span_from(reply, line.size + 1);
     }
 }
 
@@ -175,16 +172,13 @@ static void tell_recipient(const struct report *r, size_t i, const struct measur
 /* The original's Subject, as it stands, or "". */
 static struct span find_subject(struct span header)
 {
-    while (header.size) {
-        ptrdiff_t end = span_find(header, '\n');
-        struct span line = span_first(header, end < 0 ? header.size : (size_t)end);
+    for (struct span line; span_next_line(&header, &line);) {
         if (span_starts_nocase(line, SPAN("Subject:"))) {
             line = span_from(line, sizeof("Subject:") - 1);
             if (line.size && line.data[line.size - 1] == '\r')
                 line.size--;
             return span_trim(line);
         }
-        header = span_from(header, line.size + 1);
     }
     return SPAN("");
 }
@@ -236,11 +230,8 @@ static void put_printable(struct buffer *out, struct span text, bool utf8)
 static void put_field_text(struct buffer *out, struct span text, size_t max, bool utf8)
 {
     text = span_first(text, max);
-    while (text.size) {
-        ptrdiff_t end = span_find(text, '\n');
-        struct span line = span_first(text, end < 0 ? text.size : (size_t)end);
+    for (struct span line; span_next_line(&text, &line);) {
         put_printable(out, line, utf8);
-        text = span_from(text, line.size + 1);
         if (text.size)
             buffer_append_byte(out, ' ');
     }

@@ -11,15 +11,11 @@ struct lines {
 /* The next line without its end; false at the text's end. A last line without an end counts. */
 static inline bool lines_next(struct lines *lines, struct span *out_line)
 {
-    if (lines->rest.size == 0)
+    if (!span_next_line(&lines->rest, out_line))
         return false;
-    ptrdiff_t end = span_find(lines->rest, '\n');
-    struct span line = end < 0 ? lines->rest : span_first(lines->rest, (size_t)end);
-    lines->rest = span_from(lines->rest, line.size + 1);
     lines->number++;
-    if (line.size && line.data[line.size - 1] == '\r')
-        line.size--;
-    *out_line = line;
+    if (out_line->size && out_line->data[out_line->size - 1] == '\r')
+        out_line->size--;
     return true;
 }
 

@@ -16,6 +16,7 @@
  */
 #include "spool/lane.h"
 
+#include "base/grow.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -98,14 +99,11 @@ static struct bulk_write *write_new(struct spool_upload *upload)
  * which extents hold a pin. */
 static int new_extent(struct spool_upload *upload)
 {
-    if (upload->extent_count == upload->extent_capacity) {
-        size_t capacity = upload->extent_capacity ? upload->extent_capacity * 2 : 8;
-        struct record_extent *extents = reallocarray(upload->extents, capacity, sizeof(*extents));
-        if (!extents)
-            return -ENOMEM;
-        upload->extents = extents;
-        upload->extent_capacity = capacity;
-    }
+    struct record_extent *extents = grow_by_one(upload->extents, upload->extent_count,
+                                                &upload->extent_capacity, sizeof(*extents), 8);
+    if (!extents)
+        return -ENOMEM;
+    upload->extents = extents;
     upload->filling = write_new(upload);
     if (!upload->filling)
         return -ENOMEM;

@@ -1,6 +1,7 @@
 /* What a log segment that is to be emptied holds: its messages, and what concerns others. */
 #include "spool/compact.h"
 
+#include "base/grow.h"
 #include "spool/mutant.h"
 #include "spool/scan.h"
 #include <errno.h>
@@ -21,14 +22,11 @@ struct compact_scan {
 
 int compact_add_entry(struct compact_entries *entries, const struct compact_entry *entry)
 {
-    if (entries->count == entries->capacity) {
-        size_t capacity = entries->capacity ? entries->capacity * 2 : 256;
-        struct compact_entry *rows = reallocarray(entries->rows, capacity, sizeof(*rows));
-        if (!rows)
-            return -ENOMEM;
-        entries->rows = rows;
-        entries->capacity = capacity;
-    }
+    struct compact_entry *rows =
+        grow_by_one(entries->rows, entries->count, &entries->capacity, sizeof(*rows), 256);
+    if (!rows)
+        return -ENOMEM;
+    entries->rows = rows;
     entries->rows[entries->count++] = *entry;
     return 0;
 }

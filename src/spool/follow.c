@@ -10,6 +10,7 @@
  */
 #include "spool/follow.h"
 
+#include "base/grow.h"
 #include "spool/mutant.h"
 #include "spool/scan.h"
 #include <errno.h>
@@ -115,16 +116,13 @@ static void found_one(void *arg, const struct store_entry *entry)
 
     if (entry->kind != STORE_LOG)
         return;
-    if (numbers->count == numbers->capacity) {
-        size_t capacity = numbers->capacity ? numbers->capacity * 2 : 64;
-        uint64_t *list = reallocarray(numbers->list, capacity, sizeof(*list));
-        if (!list) {
-            numbers->error = -ENOMEM;
-            return;
-        }
-        numbers->list = list;
-        numbers->capacity = capacity;
+    uint64_t *list =
+        grow_by_one(numbers->list, numbers->count, &numbers->capacity, sizeof(*list), 64);
+    if (!list) {
+        numbers->error = -ENOMEM;
+        return;
     }
+    numbers->list = list;
     numbers->list[numbers->count++] = entry->number;
 }
 

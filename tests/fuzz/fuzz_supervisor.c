@@ -66,6 +66,7 @@ static void start(size_t i)
     struct child *child = &play.supervisor.children[i];
 
     child->pid = FIRST_PID + (int)i;
+    child->starts++;
     child->stopping = false;
     assert(child_hear(child, fuzz_peer_open(&play.peers[i])) == 0);
 }

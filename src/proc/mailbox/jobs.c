@@ -37,14 +37,9 @@ static void settle_pieces(struct job *job)
  * told once in a while, for a disk that became read-only shows nowhere else. */
 static void watch_system(struct jobs *jobs, const struct ipc_job_outcome *o)
 {
-    int64_t now_ms = io_loop_now_ms(jobs->loop);
-
-    if (o->outcome != IPC_OUTCOME_DEFERRED || !span_starts_nocase(o->status, SPAN("4.3.")) ||
-        (jobs->alarms && now_ms - jobs->alarmed_ms < JOBS_ALARM_PAUSE_MS))
-        return;
-    jobs->alarmed_ms = now_ms;
-    jobs->alarms++;
-    log_error("ALARM: mailboxes can't be written: " SPAN_FMT, SPAN_ARG(o->text));
+    if (o->outcome == IPC_OUTCOME_DEFERRED && span_starts_nocase(o->status, SPAN("4.3.")) &&
+        log_is_due(&jobs->alarm, io_loop_now_ms(jobs->loop)))
+        log_error("ALARM: mailboxes can't be written: " SPAN_FMT, SPAN_ARG(o->text));
 }
 
 static void count_outcomes(struct jobs *jobs, const struct ipc_job_outcome *list, size_t count)

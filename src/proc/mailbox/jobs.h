@@ -12,14 +12,14 @@
  */
 #pragma once
 
+#include "base/log.h"
 #include "ipc/channel.h"
 #include "proc/mailbox/job.h"
 
 enum {
-    JOBS_BATCH = 32,             /* jobs, */
-    JOBS_BATCH_FILES = 64,       /* and open files, of one commit: the first job may have more */
-    JOBS_STREAMS_MAX = 1024,     /* large messages at the same time; more are told "later" */
-    JOBS_ALARM_PAUSE_MS = 600000 /* between two lines in the log about a trouble of the system */
+    JOBS_BATCH = 32,         /* jobs, */
+    JOBS_BATCH_FILES = 64,   /* and open files, of one commit: the first job may have more */
+    JOBS_STREAMS_MAX = 1024, /* large messages at the same time; more are told "later" */
 };
 
 struct batch {
@@ -46,8 +46,7 @@ struct jobs {
     struct io_deferred dispatch;
     size_t stream_count, under_way;
     uint64_t delivered, deferred, failed; /* recipients, since the start */
-    unsigned alarms;                      /* how often a person was told of a trouble */
-    int64_t alarmed_ms;                   /* the last time */
+    struct log_seldom alarm;              /* mailboxes can't be written */
     bool ending;
     void (*ended)(void *owner); /* after jobs_end(), when nothing is under way */
     void *owner;

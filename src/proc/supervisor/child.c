@@ -103,17 +103,31 @@ static void on_ready(void *owner, const struct ipc_arrival *arrival)
     reload_look(child->supervisor);
 }
 
+static struct asker asker_of(struct child *child, uint64_t token)
+{
+    return (struct asker){child, child->starts, token};
+}
+
+void asker_answer(const struct asker *asker, const struct ipc_message *reply)
+{
+    if (asker->child->channel && asker->child->starts == asker->starts)
+        ipc_reply(asker->child->channel, asker->token, reply);
+}
+
 static void on_reload(void *owner, const struct ipc_arrival *arrival)
 {
     struct child *child = owner;
+    struct asker asker = asker_of(child, arrival->token);
 
-    reload_begin(child, arrival->token);
+    reload_begin(child->supervisor, &asker);
 }
 
 static void on_status_ask(void *owner, const struct ipc_arrival *arrival)
 {
     struct child *child = owner;
-    status_gather(child->supervisor, arrival->channel, arrival->token);
+    struct asker asker = asker_of(child, arrival->token);
+
+    status_gather(child->supervisor, &asker);
 }
 
 /* Its end is told by SIGCHLD; a channel that it broke makes it unusable at once. */

@@ -43,12 +43,8 @@ static void on_reload_signal(void *arg)
 
     generation_reload(arg, &text);
     struct span rest = buffer_span(&text);
-    while (rest.size) {
-        ptrdiff_t end = span_find(rest, '\n');
-        struct span line = span_first(rest, end < 0 ? rest.size : (size_t)end);
+    for (struct span line; span_next_line(&rest, &line);)
         log_info("reload: " SPAN_FMT, SPAN_ARG(line));
-        rest = span_from(rest, line.size + (end >= 0));
-    }
     buffer_done(&text);
 }
 

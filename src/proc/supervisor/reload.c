@@ -1,6 +1,5 @@
 #include "proc/supervisor/supervisor.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 enum { PATIENCE_MS = 4000, TEXT_BYTES = 60000 };
@@ -10,9 +9,7 @@ enum { PATIENCE_MS = 4000, TEXT_BYTES = 60000 };
 struct reload {
     struct reload *next;
     struct supervisor *supervisor;
-    struct child *asker;
-    int asker_pid; /* one that was started again doesn't know of it */
-    uint64_t token;
+    struct asker asker;
     struct buffer text;
     struct io_timer *patience;
 };
@@ -22,8 +19,7 @@ static void answer(struct reload *r, bool done)
     struct ipc_message reply = {.type = IPC_RELOADED,
                                 .reloaded = {.done = done, .text = buffer_span(&r->text)}};
 
-    if (r->asker->channel && r->asker->pid == r->asker_pid)
-        ipc_reply(r->asker->channel, r->token, &reply);
+    asker_answer(&r->asker, &reply);
     io_timer_free(r->patience);
     buffer_done(&r->text);
     free(r);
@@ -67,18 +63,14 @@ void reload_look(struct supervisor *s)
     }
 }
 
-static struct reload *reload_new(struct child *asker, uint64_t token)
+static struct reload *reload_new(struct supervisor *s, const struct asker *asker)
 {
     struct reload *r = calloc(1, sizeof(*r));
 
     if (!r)
         return NULL;
-    *r = (struct reload){.supervisor = asker->supervisor,
-                         .asker = asker,
-                         .asker_pid = asker->pid,
-                         .token = token,
-                         .text = BUFFER_LIMITED(TEXT_BYTES)};
-    if (io_timer_new(asker->supervisor->loop, on_patience_over, r, &r->patience) == 0 &&
+    *r = (struct reload){.supervisor = s, .asker = *asker, .text = BUFFER_LIMITED(TEXT_BYTES)};
+    if (io_timer_new(s->loop, on_patience_over, r, &r->patience) == 0 &&
         io_timer_set(r->patience, PATIENCE_MS) == 0)
         return r;
     io_timer_free(r->patience);
@@ -86,14 +78,13 @@ static struct reload *reload_new(struct child *asker, uint64_t token)
     return NULL;
 }
 
-void reload_begin(struct child *asker, uint64_t token)
+void reload_begin(struct supervisor *s, const struct asker *asker)
 {
-    struct supervisor *s = asker->supervisor;
-    struct reload *r = reload_new(asker, token);
+    struct reload *r = reload_new(s, asker);
 
     if (!r) {
         struct ipc_message none = {.type = IPC_RELOADED, .reloaded.text = SPAN("no memory\n")};
-        ipc_reply(asker->channel, token, &none);
+        asker_answer(asker, &none);
     } else if (generation_reload(s, &r->text) < 0) {
         answer(r, false);
     } else {

@@ -16,8 +16,7 @@ enum {
 struct gathering {
     struct supervisor *supervisor;
     struct io_timer *patience;
-    struct ipc_channel *asker;
-    uint64_t token;
+    struct asker asker;
     struct buffer json;
     size_t to_come;
     struct figures {
@@ -70,10 +69,7 @@ static void finish(struct gathering *g)
     buffer_printf(&g->json, "]}");
     if (buffer_error(&g->json) == 0)
         reply.status.json = buffer_span(&g->json);
-    /* The asker may have been restarted meanwhile: then its channel is another. */
-    for (size_t i = 0; i < g->supervisor->child_count; i++)
-        if (g->supervisor->children[i].channel == g->asker)
-            ipc_reply(g->asker, g->token, &reply);
+    asker_answer(&g->asker, &reply);
     io_timer_free(g->patience);
     buffer_done(&g->json);
     free(g);
@@ -116,7 +112,7 @@ static struct gathering *gathering_new(struct supervisor *s)
     return g;
 }
 
-void status_gather(struct supervisor *s, struct ipc_channel *channel, uint64_t token)
+void status_gather(struct supervisor *s, const struct asker *asker)
 {
     struct ipc_message ask = {.type = IPC_STATUS_ASK};
     struct gathering *g = gathering_new(s);
@@ -124,12 +120,11 @@ void status_gather(struct supervisor *s, struct ipc_channel *channel, uint64_t t
 
     if (!g) {
         struct ipc_message none = {.type = IPC_STATUS};
-        ipc_reply(channel, token, &none);
+        asker_answer(asker, &none);
         return;
     }
     g->supervisor = s;
-    g->asker = channel;
-    g->token = token;
+    g->asker = *asker;
     g->to_come = 1;
     clock_format_rfc3339(s->started_us, started);
     buffer_printf(&g->json,

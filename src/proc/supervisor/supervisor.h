@@ -82,6 +82,15 @@ void child_ended(struct child *child, int status);
 void child_stop(struct child *child);
 bool child_is_running(const struct child *child);
 
+/* Who waits for an answer. */
+struct asker {
+    struct child *child;
+    unsigned starts; /* its, then: one that was started again doesn't know of it */
+    uint64_t token;
+};
+/* Nothing happens when it isn't there any more. */
+void asker_answer(const struct asker *asker, const struct ipc_message *reply);
+
 /* ---- part.c ---- */
 
 /* Sends the whole generation to one child, up to "activate". 0 or -errno. */
@@ -122,9 +131,8 @@ void drop_collector_ended(struct supervisor *s, int status);
 
 /* ---- status.c ---- */
 
-/* Answers the call `token` on `channel` with the figures of all processes, when all have answered.
- */
-void status_gather(struct supervisor *s, struct ipc_channel *channel, uint64_t token);
+/* Answers with the figures of all processes, when all have answered. */
+void status_gather(struct supervisor *s, const struct asker *asker);
 
 /* ---- main.c ---- */
 
@@ -158,9 +166,9 @@ int generation_reload(struct supervisor *s, struct buffer *out_text);
 
 /* ---- reload.c ---- */
 
-/* Reloads and answers the call `token` of `asker` when all processes have taken the generation, or
+/* Reloads and answers when all processes have taken the generation, or
  * one has had its time; at once when nothing changed because of errors. */
-void reload_begin(struct child *asker, uint64_t token);
+void reload_begin(struct supervisor *s, const struct asker *asker);
 /* A process has taken a generation, or ended. */
 void reload_look(struct supervisor *s);
 

@@ -199,6 +199,17 @@ static void errno_reaches_the_format(void **state)
 
 #define HEARD(test) cmocka_unit_test_setup_teardown(test, listen_to_stderr, leave_stderr)
 
+static void a_person_is_told_seldom(void **state)
+{
+    struct log_seldom trouble = {0};
+
+    assert_true(log_is_due(&trouble, 5));
+    assert_false(log_is_due(&trouble, 6));
+    assert_false(log_is_due(&trouble, 600004));
+    assert_true(log_is_due(&trouble, 600005));
+    assert_int_equal(trouble.told, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +221,7 @@ int main(void)
         HEARD(fatal_exits_and_panic_aborts),
         HEARD(errno_reaches_the_format),
         HEARD(a_reader_that_does_not_read_costs_lines_only),
+        cmocka_unit_test(a_person_is_told_seldom),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,8 +45,25 @@ static void pieces(void **state)
     assert_true(span_starts_nocase(SPAN("MAIL FROM:"), SPAN("mail")));
 }
 
+static void next_line(void **state)
+{
+    static const char *const wanted[] = {"one", "", "two\r", "last"};
+    struct span rest = SPAN("one\n\ntwo\r\nlast"), line;
+
+    for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+        assert_true(span_next_line(&rest, &line));
+        assert_true(span_equal(line, span_from_cstr(wanted[i])));
+    }
+    assert_false(span_next_line(&rest, &line));
+    rest = SPAN("\n");
+    assert_true(span_next_line(&rest, &line));
+    assert_int_equal(line.size, 0);
+    assert_false(span_next_line(&rest, &line));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(numbers), cmocka_unit_test(pieces)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(numbers), cmocka_unit_test(pieces),
+                                       cmocka_unit_test(next_line)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

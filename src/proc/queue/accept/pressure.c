@@ -4,10 +4,7 @@
  */
 #include "proc/queue/accept/pressure.h"
 
-#include "base/log.h"
 #include <stdio.h>
-
-enum { ALARM_PAUSE_MS = 600000 };
 
 /* What waits is counted by the scheduler, held ones too: each takes memory until somebody acts. */
 static const char *reason(const struct queue *q)
@@ -43,13 +40,10 @@ void pressure_tell(struct queue *q, struct queue_peer *peer)
 /* At a limit it comes and goes with each message: a person is told once in a while. */
 static void log_deferring(struct pressure *p, int64_t now_ms)
 {
-    if (p->alarmed && now_ms - p->alarmed_ms < ALARM_PAUSE_MS) {
+    if (log_is_due(&p->alarm, now_ms))
+        log_error("ALARM: new mail is deferred: %s", p->text);
+    else
         log_debug("new mail is deferred: %s", p->text);
-        return;
-    }
-    p->alarmed = true;
-    p->alarmed_ms = now_ms;
-    log_error("ALARM: new mail is deferred: %s", p->text);
 }
 
 void pressure_update(struct queue *q)

@@ -1,13 +1,13 @@
 /* Pressure: when new mail must be deferred, and why. */
 #pragma once
 
+#include "base/log.h"
 #include "proc/queue/accept/peer.h"
 
 struct pressure {
     bool defer;
     char text[160];
-    bool alarmed;
-    int64_t alarmed_ms; /* when a person was told of it the last time */
+    struct log_seldom alarm;
 };
 
 /* Looks whether new mail must be deferred, and tells every smtpd when that changes. */

@@ -1,5 +1,6 @@
 #include "proc/queue/accept/smtpd.h"
 
+#include "base/clock.h"
 #include "proc/queue/accept/intake.h"
 #include "proc/queue/accept/pressure.h"
 #include "proc/queue/accept/refusals.h"
@@ -75,7 +76,9 @@ static struct queue_origin *find_origin(struct queue *q, uint16_t number)
         free(origin);
         return NULL;
     }
-    id_watch_init(&origin->ids, number, q->started_ms, seed);
+    /* A clock that went back since the start would make what comes now too old. */
+    int64_t now_ms = clock_wall_us() / 1000;
+    id_watch_init(&origin->ids, number, now_ms < q->started_ms ? now_ms : q->started_ms, seed);
     list_append(&q->origins, &origin->link);
     return origin;
 }

@@ -182,14 +182,14 @@ static void a_trouble_of_the_system_is_told_once_in_a_while(void **state)
 
     send_job(&a, 1, "bob@b.test", SPAN("x"), 1);
     UNTIL(a.answered);
-    assert_int_equal(b.jobs.alarms, 0);
+    assert_int_equal(b.jobs.alarm.told, 0);
     scratch_write(b.scratch, "a.test", "no folder");
     for (uint64_t i = 2; i < 5; i++) {
         send_job(&a, i, "bob@a.test", SPAN("x"), 1);
         UNTIL(a.answered);
         assert_int_equal(a.outcome, IPC_OUTCOME_DEFERRED);
     }
-    assert_int_equal(b.jobs.alarms, 1);
+    assert_int_equal(b.jobs.alarm.told, 1);
 }
 
 static void empty_message(void **state)
