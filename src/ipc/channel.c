@@ -52,8 +52,13 @@ struct ipc_channel {
     struct list waiters;
 
     struct buffer out;
-    size_t out_done;   /* bytes at the start of `out` that are in the socket */
-    uint64_t out_base; /* place in the whole output of out.data[0] */
+    size_t out_done;         /* bytes at the start of `out` that are in the socket */
+    uint64_t out_base;       /* place in the whole output of out.data[0] */
+    struct {                 /* the frame that is sent next, or in part */
+        uint64_t start, end; /* `end` 0: not looked at yet */
+        bool is_reply;
+    } leaving;
+    uint32_t replies_unsent; /* that are not in the socket, or only in part */
     struct outgoing_fd out_fds[FDS_MAX];
     size_t out_fd_count;
     uint64_t out_fds_sent; /* the descriptors of all frames before this place are in the socket */
@@ -218,6 +223,32 @@ static ssize_t send_some(struct ipc_channel *ch)
     return sent;
 }
 
+/* Which frame's bytes leave now: its header is there until all of it has left the buffer. */
+static void look_at_leaving(struct ipc_channel *ch)
+{
+    struct span rest = span_from(buffer_span(&ch->out), (size_t)(ch->leaving.start - ch->out_base));
+    enum ipc_type type;
+
+    ch->leaving.end = ch->leaving.start + ipc_frame_peek(rest, &type);
+    ch->leaving.is_reply = ipc_row(type)->is_reply;
+}
+
+/* `sent` more bytes are in the socket. Before any are dropped: headers are looked at. */
+static void count_sent(struct ipc_channel *ch, size_t sent)
+{
+    ch->out_done += sent;
+    uint64_t place = ch->out_base + ch->out_done;
+    while (ch->leaving.start < place) {
+        if (ch->leaving.end == 0)
+            look_at_leaving(ch);
+        if (ch->leaving.end > place)
+            return;
+        ch->replies_unsent -= ch->leaving.is_reply;
+        ch->leaving.start = ch->leaving.end;
+        ch->leaving.end = 0;
+    }
+}
+
 /* Moving the rest to the front costs its length: only when at most half is left. */
 static void drop_sent(struct ipc_channel *ch)
 {
@@ -244,7 +275,7 @@ static void flush(struct ipc_channel *ch)
             lose(ch, errno == EPIPE || errno == ECONNRESET ? 0 : -errno);
             return;
         }
-        ch->out_done += (size_t)sent;
+        count_sent(ch, (size_t)sent);
     }
     drop_sent(ch);
     set_events(ch);
@@ -389,6 +420,7 @@ int ipc_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_message *
     int r = queue_frame(ch, message, token, no_fd);
     if (r == 0) {
         ch->answers_owed--;
+        ch->replies_unsent++;
     } else if (r == -ENOMEM) { /* the peer would wait for it for ever */
         ch->broken = true;
         io_defer(ch->loop, &ch->flush);
@@ -495,9 +527,15 @@ static int take_request(struct ipc_channel *ch, const struct ipc_frame *frame,
         return -EPROTO;
     }
     /* The peer must keep the rules that we keep when we send: else it could make us
-     * hold without end. */
-    if (ch->received[class_] >= windows[class_] || (is_call && ch->answers_owed >= IPC_CALL_WINDOW))
+     * hold without end. To it a call is under way until it has read the reply: one that asks and
+     * never reads is cut off as well. */
+    if (ch->received[class_] >= windows[class_] ||
+        (is_call && ch->answers_owed + ch->replies_unsent >= IPC_CALL_WINDOW))
         return -EPROTO;
+    if (ch->role->unread_max && ipc_channel_queued(ch) > ch->role->unread_max) {
+        log_warn("channel to %s: it doesn't read what it asks for", ch->role->peer_name);
+        return -EPROTO;
+    }
     ch->received[class_] += frame->size;
     ch->answers_owed += is_call;
     struct ipc_arrival arrival = {.channel = ch,

@@ -55,6 +55,9 @@ struct ipc_role {
     void (*lost)(void *owner, struct ipc_channel *channel, int error);
     /* A hostile peer may send anything then: look what it is before using it in any way. */
     bool takes_fds;
+    /* Who asks on while so many bytes wait to be read by it breaks the protocol, too. 0: as many as
+     * the replies to a window of calls have. */
+    size_t unread_max;
 };
 
 /* Takes over `fd`, a connected stream socket (closed by ipc_channel_free(); on failure by the

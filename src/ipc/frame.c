@@ -78,6 +78,16 @@ int ipc_frame_parse(struct span in, size_t max_size, struct ipc_frame *out, size
     return 1;
 }
 
+size_t ipc_frame_peek(struct span own, enum ipc_type *out_type)
+{
+    struct header header;
+
+    assert(own.size >= sizeof(header));
+    memcpy(&header, own.data, sizeof(header));
+    *out_type = le16toh(header.type);
+    return sizeof(header) + (size_t)le32toh(header.size);
+}
+
 int ipc_frame_decode(const struct ipc_frame *frame, struct arena *arena, struct ipc_message *out)
 {
     struct ipc_message message = {.type = frame->type};

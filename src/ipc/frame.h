@@ -30,5 +30,8 @@ int ipc_frame_encode(const struct ipc_message *message, uint64_t token, bool has
  * that is none, or a size over `max_size`. */
 int ipc_frame_parse(struct span in, size_t max_size, struct ipc_frame *out, size_t *out_needed);
 
+/* Size and type of the frame at the start of `own`, which was made here: its header is there. */
+size_t ipc_frame_peek(struct span own, enum ipc_type *out_type);
+
 /* The frame's message; spans point into the frame, lists lie in `arena`. 0, -EBADMSG, -ENOMEM. */
 int ipc_frame_decode(const struct ipc_frame *frame, struct arena *arena, struct ipc_message *out);

@@ -454,6 +454,49 @@ static void a_hostile_peer_is_cut_off(void **state)
     }
 }
 
+/* Calls from a peer that reads no reply; how many were taken. */
+static int ask_without_reading(struct ends *e, size_t unread_max, bool read_some)
+{
+    struct ipc_role role = far_role;
+    struct buffer frame = BUFFER_INIT;
+    char replies[1 << 16];
+    int fds[2];
+
+    *e = (struct ends){.answer = true, .fd = -1, .raw = -1};
+    role.unread_max = unread_max;
+    assert_int_equal(io_loop_new(&e->loop), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(ipc_channel_new(e->loop, fds[1], &role, e, &e->far), 0);
+    for (uint64_t token = 1; token <= 8 * IPC_CALL_WINDOW && !e->far_lost; token++) {
+        buffer_clear(&frame);
+        assert_int_equal(ipc_frame_encode(&ask, token, false, &frame), 0);
+        assert_int_equal(send(fds[0], frame.data, frame.size, MSG_NOSIGNAL), frame.size);
+        assert_int_equal(io_loop_turn(e->loop), 0);
+        if (read_some)
+            while (read(fds[0], replies, 1 + (size_t)(token % 50)) > 0)
+                continue;
+    }
+    buffer_done(&frame);
+    ipc_channel_free(e->far);
+    close(fds[0]);
+    io_loop_free(e->loop);
+    return e->asked;
+}
+
+/* What it asked for lies with us until it reads: that has an end. */
+static void who_never_reads_is_cut_off(void **state)
+{
+    struct ends e;
+
+    int served = ask_without_reading(&e, 0, false);
+    assert_int_equal(e.far_lost, -EPROTO);
+    assert_in_range(served, IPC_CALL_WINDOW, 4 * IPC_CALL_WINDOW); /* and a socket full */
+    assert_in_range(ask_without_reading(&e, 4096, false), 1, served - IPC_CALL_WINDOW / 2);
+    assert_int_equal(e.far_lost, -EPROTO);
+    assert_int_equal(ask_without_reading(&e, 4096, true), 8 * IPC_CALL_WINDOW);
+    assert_int_equal(e.far_lost, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_call_is_answered_once),
@@ -465,6 +508,7 @@ int main(void)
                                        cmocka_unit_test(what_is_lent_can_be_left),
                                        cmocka_unit_test(lost_descriptors_end_the_channel),
                                        cmocka_unit_test(too_many_descriptors_wait_for_others),
-                                       cmocka_unit_test(a_hostile_peer_is_cut_off)};
+                                       cmocka_unit_test(a_hostile_peer_is_cut_off),
+                                       cmocka_unit_test(who_never_reads_is_cut_off)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

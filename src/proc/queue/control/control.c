@@ -13,6 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Pages that were asked ahead are some 200 KB each; a full status is 64. */
+enum { UNREAD_MAX = 4 << 20 };
+
 struct control {
     struct queue *queue;
     int fd;
@@ -207,8 +210,11 @@ static const struct ipc_handler handlers[] = {
     {IPC_BOOK_SYNC, on_book_sync},       {IPC_STATUS_ASK, on_supervisors},
     {IPC_RELOAD, on_supervisors},        {IPC_ROUTE_ASK, on_route},
 };
-static const struct ipc_role client_role = {"a control client", handlers, ARRAY_SIZE(handlers),
-                                            on_lost, false};
+static const struct ipc_role client_role = {.peer_name = "a control client",
+                                            .handlers = handlers,
+                                            .handler_count = ARRAY_SIZE(handlers),
+                                            .lost = on_lost,
+                                            .unread_max = UNREAD_MAX};
 
 /* ---- who may ---- */
 
