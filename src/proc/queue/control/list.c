@@ -1,6 +1,13 @@
 /*
  * Listings of what waits. While the client prints a page the next one is made, so that a long
- * listing is as fast as the slower of the two.
+ * listing is as fast as the slower of the two. Somebody may read in a pager for a whole night: then
+ * the batch that was read ahead lets go of the spool.
+ *
+ *            walk is ready, nobody asks         nobody asks for long
+ *   WALKS ─────────────────────────────▶ READY ─────────────────────▶ RESTS
+ *    │ ▲ ◀──────────asked: the next batch──┘                            │
+ *    │ └────────────────────asked: the same batch───────────────────────┘
+ *    └──the last page was given──▶ ENDED
  */
 #include "proc/queue/control/client.h"
 
@@ -13,13 +20,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { REST_MS = 2000 };
+
+enum listing_state { LISTING_WALKS, LISTING_READY, LISTING_RESTS, LISTING_ENDED };
+
 struct listing {
     struct control_client *client;
     struct walk *walk;
+    struct io_timer *rest;
+    enum listing_state state;
     uint64_t tokens[IPC_QUEUE_PAGES_ASKED]; /* of the calls that wait for a page, in order */
     size_t waiting;                         /* how many these are */
-    bool is_ready;                          /* the walk has a batch that wasn't given out */
-    bool ended;                             /* the last page was given */
 };
 
 /* ---- the page ---- */
@@ -123,8 +134,8 @@ static void answer(struct listing *l)
     struct ipc_message m = {.type = IPC_QUEUE_PAGE};
     struct walk *w = l->walk;
 
-    l->is_ready = false;
-    l->ended = w->ended;
+    io_timer_clear(l->rest);
+    l->state = w->ended ? LISTING_ENDED : LISTING_WALKS;
     if (page) {
         page->wire.rows = page->rows;
         for (size_t i = 0; i < w->count; i++)
@@ -147,9 +158,25 @@ static void on_ready(struct walk *walk)
 {
     struct listing *l = walk->arg;
 
-    l->is_ready = true;
+    l->state = LISTING_READY;
     if (l->waiting)
         answer(l);
+    else
+        io_timer_set(l->rest, REST_MS);
+}
+
+static void on_nobody_asks(void *arg)
+{
+    struct listing *l = arg;
+
+    walk_rest(l->walk);
+    l->state = LISTING_RESTS;
+}
+
+static void read_again(struct listing *l)
+{
+    l->state = LISTING_WALKS;
+    walk_again(l->walk);
 }
 
 /* ---- life ---- */
@@ -159,6 +186,7 @@ void listing_free(struct listing *l)
     if (!l)
         return;
     walk_free(l->walk);
+    io_timer_free(l->rest);
     free(l);
 }
 
@@ -180,9 +208,11 @@ void listing_start(struct control_client *client, const struct ipc_arrival *arri
 
     end_old(client);
     struct listing *l = calloc(1, sizeof(*l));
-    int r = l ? walk_new(client->queue, filter, !filter->brief, on_ready, l, &l->walk) : -ENOMEM;
+    int r = l ? io_timer_new(client->queue->loop, on_nobody_asks, l, &l->rest) : -ENOMEM;
+    if (r == 0)
+        r = walk_new(client->queue, filter, !filter->brief, on_ready, l, &l->walk);
     if (r < 0) {
-        free(l);
+        listing_free(l);
         answer_error(client, arrival->token, r);
         return;
     }
@@ -196,11 +226,13 @@ void listing_more(struct control_client *client, const struct ipc_arrival *arriv
 {
     struct listing *l = client->listing;
 
-    if (!l || l->waiting == IPC_QUEUE_PAGES_ASKED || l->ended) {
+    if (!l || l->waiting == IPC_QUEUE_PAGES_ASKED || l->state == LISTING_ENDED) {
         answer_error(client, arrival->token, -EINVAL);
         return;
     }
     l->tokens[l->waiting++] = arrival->token;
-    if (l->is_ready)
+    if (l->state == LISTING_READY)
         answer(l);
+    else if (l->state == LISTING_RESTS)
+        read_again(l);
 }

@@ -160,13 +160,18 @@ static size_t count_rows(const struct walk *w, struct spool_message *m, uint32_t
 
 /* Without a reader the entry stays, with what memory knows of it: a listing shows that it waits, an
  * act tells that it was left alone. */
+static void open_entry(struct walk *w, struct walk_entry *e, struct spool_message *m)
+{
+    if (w->reads && m && spool_reader_open(w->queue->spool, m, &e->reader) < 0)
+        e->reader = NULL;
+}
+
 static void add_entry(struct walk *w, struct spool_message *m, uint32_t first, uint32_t end)
 {
     struct walk_entry *e = &w->entries[w->count++];
 
     *e = (struct walk_entry){.id = m->id, .first_row = first, .end_row = end};
-    if (w->reads && spool_reader_open(w->queue->spool, m, &e->reader) < 0)
-        e->reader = NULL;
+    open_entry(w, e, m);
 }
 
 /* Three bounds: what is looked at keeps the loop's turn short, messages keep the open readers few,
@@ -224,11 +229,20 @@ static void entries_read(struct io_job *job)
         walk_free(w);
 }
 
+void walk_rest(struct walk *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        struct walk_entry *e = &w->entries[i];
+        if (e->reader)
+            spool_reader_close(w->queue->spool, e->reader);
+        e->reader = NULL;
+        e->stored = NULL;
+    }
+}
+
 static void close_entries(struct walk *w)
 {
-    for (size_t i = 0; i < w->count; i++)
-        if (w->entries[i].reader)
-            spool_reader_close(w->queue->spool, w->entries[i].reader);
+    walk_rest(w);
     w->count = 0;
 }
 
@@ -248,6 +262,13 @@ static void on_timer(void *arg)
         read_on_thread(w);
     else
         w->ready(w);
+}
+
+void walk_again(struct walk *w)
+{
+    for (size_t i = 0; i < w->count; i++)
+        open_entry(w, &w->entries[i], spool_find(w->queue->spool, &w->entries[i].id));
+    read_on_thread(w);
 }
 
 /* By a timer of 0 ms, so never before this returns, and other events have their turn between two

@@ -49,6 +49,11 @@ int walk_new(struct queue *q, const struct ipc_queue_filter *filter, bool reads,
 /* The next batch; the last one's entries are gone. One at a time: not before `ready` was called for
  * the batch before. */
 void walk_next(struct walk *walk);
+/* The batch is looked at later: its readers, which keep their messages' segments from being used
+ * again, are let go. */
+void walk_rest(struct walk *walk);
+/* The same batch is read anew, as far as it's still there; then `ready`. */
+void walk_again(struct walk *walk);
 /* `ready` isn't called any more. NULL is fine. */
 void walk_free(struct walk *walk);
 

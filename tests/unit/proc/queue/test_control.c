@@ -1,6 +1,7 @@
 #include "world.h"
 
 #include "proc/queue/core/schedule.h"
+#include "spool/index.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -193,6 +194,54 @@ static void pages_may_be_asked_for_ahead(void **state)
     assert_int_equal(asked.rows, 2); /* each once, although there is one page */
     assert_int_equal(asked.refused, 2);
     assert_int_equal(asked.lasts, IPC_QUEUE_PAGES_ASKED);
+    world_free(w);
+}
+
+struct pinned {
+    const struct segment *segment;
+    uint32_t before; /* by others */
+};
+
+static bool is_pinned(struct world *w, void *arg)
+{
+    const struct pinned *p = arg;
+    return p->segment->pins > p->before;
+}
+
+static bool is_let_go(struct world *w, void *arg)
+{
+    return !is_pinned(w, arg);
+}
+
+static bool is_answered(struct world *w, void *arg)
+{
+    return asked.answered == *(size_t *)arg;
+}
+
+/* A listing in a pager must not keep the spool's segments from being used again. */
+static void who_does_not_ask_on_pins_nothing(void **state)
+{
+    enum { COUNT = 600 };
+    static const struct ipc_message first = {.type = IPC_QUEUE_LIST},
+                                    more = {.type = IPC_QUEUE_MORE};
+    struct world *w = begin();
+    struct world_commit c = {0};
+    for (int i = 0; i < COUNT; i++)
+        c = send_to(w, "bob@here.example");
+    struct pinned pinned = {.segment = index_home(spool_find(w->queue.spool, &c.id))};
+    pinned.before = pinned.segment->pins;
+    asked = (struct asked){0};
+    for (size_t i = 1; asked.lasts == 0; i++) {
+        asked.calls[0].fn = on_asked;
+        assert_int_equal(ipc_call(w->admin, &asked.calls[0], i == 1 ? &first : &more), 0);
+        world_until(w, is_answered, &i);
+        assert_int_equal(asked.refused, 0);
+        if (i > 1)
+            continue;
+        world_until(w, is_pinned, &pinned); /* the next page is read ahead */
+        world_until(w, is_let_go, &pinned);
+    }
+    assert_int_equal(asked.rows, COUNT);
     world_free(w);
 }
 
@@ -524,6 +573,7 @@ int main(void)
         cmocka_unit_test(what_a_crash_left_open_is_told),
         cmocka_unit_test(more_without_a_listing_is_an_error),
         cmocka_unit_test(pages_may_be_asked_for_ahead),
+        cmocka_unit_test(who_does_not_ask_on_pins_nothing),
         cmocka_unit_test(hold_release_and_retry),
         cmocka_unit_test(acts_on_a_destination),
         cmocka_unit_test(removes_by_sender_and_recipient),
