@@ -74,31 +74,61 @@ static void print_head(json_t *status, int64_t now_us)
     printf(", configuration generation %lld\n\n", number(status, "generation"));
 }
 
+static bool is_ready(json_t *process)
+{
+    return json_is_true(json_object_get(process, "ready"));
+}
+
+static bool is_not_ready(json_t *process)
+{
+    return !is_ready(process);
+}
+
+/* It was asked for its figures and said nothing for two seconds. */
+static bool hangs(json_t *process)
+{
+    return is_ready(process) && json_is_false(json_object_get(process, "answers"));
+}
+
+static void append_names(json_t *list, const char *title, bool (*is_one)(json_t *process),
+                         struct buffer *out)
+{
+    const char *before = title, *begins = "; ";
+    json_t *process;
+    size_t place;
+
+    json_array_foreach(list, place, process)
+    {
+        if (!is_one(process))
+            continue;
+        buffer_printf(out, "%s%s%s%s", begins, before, *before ? ": " : "", text(process, "name"));
+        begins = ", ";
+        before = "";
+    }
+}
+
 static void print_processes(json_t *status)
 {
     json_t *list = json_object_get(status, "processes"), *process;
     long long ready = 0, restarts = 0;
-    struct buffer missing = BUFFER_INIT;
+    struct buffer bad = BUFFER_INIT;
     size_t place;
 
     json_array_foreach(list, place, process)
     {
         long long starts = number(process, "starts");
         restarts += starts > 1 ? starts - 1 : 0;
-        ready += json_is_true(json_object_get(process, "ready"));
-        if (!json_is_true(json_object_get(process, "ready")))
-            buffer_printf(&missing, "%s%s",
-                          missing.size ? ", " : "not ready: ", text(process, "name"));
+        ready += is_ready(process);
     }
-    buffer_append_byte(&missing, '\0');
+    append_names(list, "not ready", is_not_ready, &bad);
+    append_names(list, "doesn't answer", hangs, &bad);
+    buffer_append_byte(&bad, '\0');
     begin("Processes");
     printf("%lld of %zu ready%s", ready, json_array_size(list), restarts ? ", " : "");
     if (restarts)
         printf("%lld restart%s", restarts, restarts == 1 ? "" : "s");
-    if (ready < (long long)json_array_size(list))
-        printf("; ");
-    end(missing.size > 1 ? missing.data : NULL);
-    buffer_done(&missing);
+    end(bad.size > 1 ? bad.data : NULL);
+    buffer_done(&bad);
 }
 
 static void print_new_mail(json_t *queue)

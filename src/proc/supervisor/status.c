@@ -46,18 +46,20 @@ static int append_quoted(struct buffer *json, struct span own)
     return 0;
 }
 
-static void append_child(struct gathering *g, const struct child *child, struct span own)
+/* `own` NULL: it didn't answer. One that has told nothing readable is still alive. */
+static void append_child(struct gathering *g, const struct child *child, const struct span *own)
 {
     int64_t ms = io_loop_now_ms(g->supervisor->loop) - child->started_ms;
 
     buffer_printf(&g->json,
                   "%s{\"name\":\"%s\",\"index\":%u,\"pid\":%d,\"ready\":%s,\"starts\":%u,"
-                  "\"running_ms\":%lld,\"figures\":",
+                  "\"running_ms\":%lld,\"answers\":%s,\"figures\":",
                   g->json.data[g->json.size - 1] == '[' ? "" : ",",
                   ipc_peer_name(child->kind->peer), child->index, child->pid,
-                  child->ready ? "true" : "false", child->starts, (long long)(child->pid ? ms : 0));
-    if (!own.size || g->json.size + 2 * own.size >= FIGURES_BYTES ||
-        append_quoted(&g->json, own) < 0)
+                  child->ready ? "true" : "false", child->starts, (long long)(child->pid ? ms : 0),
+                  own ? "true" : "false");
+    if (!own || !own->size || g->json.size + 2 * own->size >= FIGURES_BYTES ||
+        append_quoted(&g->json, *own) < 0)
         buffer_printf(&g->json, "null");
     buffer_append_byte(&g->json, '}');
 }
@@ -80,7 +82,7 @@ static void on_figures(struct ipc_call *call, const struct ipc_message *reply)
     struct figures *figures = CONTAINER_OF(call, struct figures, call);
     struct gathering *g = figures->gathering;
 
-    append_child(g, figures->child, reply ? reply->status.json : SPAN(""));
+    append_child(g, figures->child, reply ? &reply->status.json : NULL);
     if (--g->to_come == 0)
         finish(g);
 }
@@ -94,7 +96,7 @@ static void on_patience_over(void *arg)
         if (!ipc_call_is_pending(&figures->call))
             continue;
         ipc_call_cancel(&figures->call);
-        append_child(g, figures->child, SPAN(""));
+        append_child(g, figures->child, NULL);
     }
     finish(g);
 }
@@ -137,7 +139,7 @@ void status_gather(struct supervisor *s, const struct asker *asker)
         if (child->channel && ipc_call(child->channel, &g->figures[i].call, &ask) == 0)
             g->to_come++;
         else
-            append_child(g, child, SPAN(""));
+            append_child(g, child, NULL);
     }
     if (--g->to_come == 0)
         finish(g);

@@ -71,6 +71,11 @@ static void health(void **state)
                                                                        "null")),
          {"0 of 2 ready; not ready: book, queue\n", "Queue      doesn't answer\n",
           "Book       doesn't answer\n"}},
+        {STATUS("{\"name\":\"directory\",\"ready\":true,\"answers\":false,\"figures\":null},"
+                "{\"name\":\"report\",\"ready\":true,\"answers\":true,\"figures\":null},"
+                "{\"name\":\"smtp\",\"ready\":true,\"answers\":false,\"figures\":null},"
+                "{\"name\":\"smtp\",\"ready\":false,\"answers\":false,\"figures\":null}"),
+         {"3 of 4 ready; not ready: smtp; doesn't answer: directory, smtp\n"}},
         {"[1]", {"0 of 0 ready"}},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
