@@ -1,0 +1,228 @@
+/* Appends before they are sealed: what fails, what waits on, and what the log says of it. */
+#include "spool_world.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static int setup(void **state)
+{
+    static struct world w;
+    w = world_new();
+    w.options.spare_segments = 1;
+    world_open(&w);
+    world_run(&w);
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_done(*state);
+    return 0;
+}
+
+struct order {
+    unsigned calls;
+    int last;
+    unsigned at; /* the how manieth call it was */
+};
+
+static unsigned calls;
+
+static void note(void *arg, int error)
+{
+    struct order *order = arg;
+    order->calls++;
+    order->last = error;
+    order->at = ++calls;
+}
+
+static void accept_noting(struct world *w, unsigned number, struct order *order)
+{
+    struct envelope_recipient to = {.address = SPAN("bob@b.example")};
+    struct envelope e = {.id = world_id(number), .recipients = &to, .recipient_count = 1};
+    struct spool_accept a = {.envelope = &e, .body = SPAN("hello")};
+    assert_int_equal(spool_accept(w->spool, &a, note, order), 0);
+}
+
+static void status_noting(struct world *w, unsigned number, uint32_t recipient, struct order *order)
+{
+    struct spool_status status = {.recipient = recipient, .outcome = SPOOL_OUTCOME_DELIVERED};
+    assert_int_equal(spool_status(w->spool, world_find(w, number), &status, 1, note, order), 0);
+}
+
+/* The events that the log has, as one string. */
+static void read_events(struct world *w, char *out, size_t size)
+{
+    struct spool_followed followed;
+    struct spool_follower *f;
+    size_t used = 0;
+    int r;
+
+    out[0] = '\0';
+    assert_int_equal(spool_follower_new(store_sim_open(w->disk), (struct spool_position){0, 0}, &f),
+                     0);
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    while ((r = spool_follower_next(f, &followed)) > 0)
+        if (followed.kind == SPOOL_FOLLOWED_EVENT)
+            used += (size_t)snprintf(out + used, size - used, "%.*s ", (int)followed.event.size,
+                                     followed.event.data);
+    assert_int_equal(r, 0);
+    spool_follower_free(f);
+}
+
+/* What there is fails one after the other, and none can be made. */
+static void leave_no_segment(struct world *w)
+{
+    struct store_sim_faults faults = {.create_error = 10000, .sync_error = 10000};
+
+    store_sim_set_faults(w->disk, &faults);
+    while (w->spool->open || spool_next_spare(w->spool)) {
+        assert_int_equal(spool_event(w->spool, SPAN("lost"), NULL, NULL), 0);
+        assert_int_equal(world_commit(w), -EIO);
+        w->now_us += 1000 * w->options.retry_us;
+    }
+}
+
+/* Rule 7: mail that waits for a segment is refused when none can be had; outcomes and events that
+ * lie between it in the same blocks wait on, whole and in their order. */
+static void mail_is_refused_and_outcomes_wait_when_no_segment_can_be_had(void **state)
+{
+    struct world *w = *state;
+    struct order first = {0}, second = {0}, outcome = {0}, other = {0}, event = {0};
+    struct spool_task *task;
+    const char *why;
+    char events[200];
+
+    assert_int_equal(world_accept(w, 1, 3, 500), 0);
+    assert_int_equal(world_commit(w), 0);
+    leave_no_segment(w);
+    /* Mail comes that was let in just before: behind the pressure's back. */
+    w->spool->failures = 0;
+    accept_noting(w, 2, &first);
+    status_noting(w, 1, 0, &outcome);
+    accept_noting(w, 3, &second);
+    assert_int_equal(spool_event(w->spool, SPAN("between"), note, &event), 0);
+    status_noting(w, 1, 2, &other);
+    assert_int_equal(world_commit(w), 1);
+    while ((task = spool_take_task(w->spool, ++w->now_us)) != NULL) {
+        spool_run_task(task);
+        spool_finish_task(w->spool, task, ++w->now_us);
+    }
+    assert_int_equal(first.calls, 1);
+    assert_int_equal(second.calls, 1);
+    assert_true(first.last < 0 && second.last == first.last);
+    assert_true(first.at < second.at);
+    assert_null(world_find(w, 2));
+    assert_int_equal(outcome.calls + other.calls + event.calls, 0);
+    assert_true(spool_pressure(w->spool, &why) == SPOOL_PRESSURE_FULL ||
+                spool_pressure(w->spool, &why) == SPOOL_PRESSURE_FAILED);
+
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    w->now_us += 1000 * w->options.retry_us;
+    world_run(w);
+    assert_int_equal(outcome.calls, 1);
+    assert_int_equal(outcome.last | other.last | event.last, 0);
+    assert_true(outcome.at < event.at && event.at < other.at);
+    assert_int_equal(spool_pressure(w->spool, &why), SPOOL_PRESSURE_NONE);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    assert_int_equal(w->spool->index.messages, 1);
+    assert_int_equal(world_find(w, 1)->waiting, 1);
+    assert_non_null(spool_find_recipient(world_find(w, 1), 1));
+    assert_int_equal(world_check(w, 1, 3, 500), 0);
+    read_events(w, events, sizeof(events));
+    assert_string_equal(events, "between ");
+}
+
+/* What waits in memory is bounded; outcomes are let in all the same, since they free space. */
+static void mail_and_events_wait_while_too_much_is_pending(void **state)
+{
+    struct world *w = *state;
+    unsigned number = 1;
+    const char *why;
+    int r;
+
+    w->spool->options.pending_bytes = 20000;
+    assert_int_equal(world_accept(w, number, 2, 500), 0);
+    assert_int_equal(world_commit(w), 0);
+    while ((r = world_accept(w, ++number, 1, 5000)) == 0)
+        assert_true(number < 100);
+    assert_int_equal(r, -EAGAIN);
+    assert_int_equal(number, 6); /* the fifth went over the limit */
+    assert_int_equal(spool_pressure(w->spool, &why), SPOOL_PRESSURE_BUSY);
+    assert_string_equal(why, "the spool's disk doesn't keep up");
+    assert_null(world_find(w, number));
+    assert_int_equal(spool_event(w->spool, SPAN("refused"), NULL, NULL), -EAGAIN);
+    assert_int_equal(world_status(w, 1, 0, SPOOL_OUTCOME_DELIVERED), 0);
+    world_run(w);
+    assert_int_equal(spool_pressure(w->spool, NULL), SPOOL_PRESSURE_NONE);
+    assert_int_equal(world_accept(w, number, 1, 5000), 0);
+}
+
+static void an_event_has_its_limit(void **state)
+{
+    static char bytes[SPOOL_EVENT_MAX + 1];
+    struct world *w = *state;
+
+    assert_int_equal(spool_event(w->spool, span_of(bytes, SPOOL_EVENT_MAX + 1), NULL, NULL),
+                     -EMSGSIZE);
+    assert_int_equal(world_commit(w), 1);
+    assert_int_equal(spool_event(w->spool, span_of(bytes, SPOOL_EVENT_MAX), NULL, NULL), 0);
+    assert_int_equal(world_commit(w), 0);
+}
+
+/* A failed group gives its outcomes back: given again, they are taken. */
+static void an_outcome_that_failed_may_be_given_again(void **state)
+{
+    struct world *w = *state;
+    struct order outcome = {0};
+
+    assert_int_equal(world_accept(w, 1, 2, 500), 0);
+    assert_int_equal(world_commit(w), 0);
+    status_noting(w, 1, 0, &outcome);
+    assert_int_equal(world_status(w, 1, 0, SPOOL_OUTCOME_DELIVERED), -EALREADY);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){.sync_error = 10000});
+    assert_int_equal(world_commit(w), -EIO);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    assert_int_equal(outcome.calls, 1);
+    assert_int_equal(outcome.last, -EIO);
+    assert_int_equal(world_find(w, 1)->waiting, 2);
+    assert_int_equal(world_find(w, 1)->pins, 0);
+    status_noting(w, 1, 0, &outcome);
+    world_run(w);
+    assert_int_equal(outcome.last, 0);
+    assert_int_equal(world_find(w, 1)->waiting, 1);
+}
+
+static void an_unknown_outcome_or_none_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct spool_status status = {.recipient = 0, .outcome = SPOOL_OUTCOME_MAX + 1};
+
+    assert_int_equal(world_accept(w, 1, 2, 500), 0);
+    assert_int_equal(world_commit(w), 0);
+    struct spool_message *message = world_find(w, 1);
+    assert_int_equal(spool_status(w->spool, message, &status, 1, NULL, NULL), -EINVAL);
+    status.outcome = 0;
+    assert_int_equal(spool_status(w->spool, message, &status, 1, NULL, NULL), -EINVAL);
+    status.outcome = SPOOL_OUTCOME_DELIVERED;
+    assert_int_equal(spool_status(w->spool, message, &status, 0, NULL, NULL), -EINVAL);
+    status.recipient = 2;
+    assert_int_equal(spool_status(w->spool, message, &status, 1, NULL, NULL), -EALREADY);
+    assert_int_equal(world_commit(w), 1);
+    assert_int_equal(message->waiting, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            mail_is_refused_and_outcomes_wait_when_no_segment_can_be_had, setup, teardown),
+        cmocka_unit_test_setup_teardown(mail_and_events_wait_while_too_much_is_pending, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(an_event_has_its_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_outcome_that_failed_may_be_given_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_unknown_outcome_or_none_is_refused, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
