@@ -192,6 +192,113 @@ static void credit_runs_ahead_of_the_disk(void **state)
     free(body);
 }
 
+/* Nobody waits for a time-out: when no segment can be had, all who wait for one are told, and the
+ * acceptance that waits as well. What is aborted by whoever is told is gone. */
+static void uploads_fail_when_no_segment_can_be_had(void **state)
+{
+    enum { EXTENT = 16384 };
+    struct spool_upload *upload;
+    char *body = world_body(1, 3 * EXTENT);
+    struct world *w = *state;
+    struct spool_task *task;
+
+    w->options.ahead_bytes = 0;
+    world_open(w);
+    world_run(w);
+    assert_int_equal(spool_upload_new(w->spool, &upload), 0);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(
+            spool_upload_append(upload, span_of(body + i * EXTENT, EXTENT), world_done_fn, w), 0);
+    assert_int_equal(world_accept_large(w, 2, 40000), 0);
+    assert_int_equal(w->done, 0);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){.create_error = 10000});
+    while ((task = spool_take_task(w->spool, ++w->now_us)) != NULL) {
+        spool_run_task(task);
+        spool_finish_task(w->spool, task, ++w->now_us);
+    }
+    assert_int_equal(w->failed, 3 + 1); /* credits, and the message */
+    assert_true(w->last_error < 0);
+    assert_null(world_find(w, 2));
+    assert_int_equal(w->spool->bulk_pending_bytes, 0);
+    assert_int_equal(spool_upload_append(upload, SPAN("more"), NULL, NULL), w->last_error);
+    spool_upload_free(upload);
+    assert_true(list_is_empty(&w->spool->uploads));
+
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    w->now_us += 1000 * w->options.retry_us;
+    world_run(w);
+    assert_int_equal(world_accept_large(w, 3, 40000), 0);
+    world_run(w);
+    assert_int_equal(world_check_body(w, 3, 40000), 0);
+    assert_int_equal(w->failed, 4);
+    free(body);
+}
+
+/* Whoever is told of the error frees the upload at once. */
+static void free_it(void *arg, int error)
+{
+    struct spool_upload **upload = arg;
+
+    assert_true(error < 0);
+    if (*upload)
+        spool_upload_free(*upload);
+    *upload = NULL;
+}
+
+static void an_upload_may_be_freed_by_who_is_told_of_its_error(void **state)
+{
+    enum { EXTENT = 16384 };
+    struct spool_upload *upload;
+    char *body = world_body(1, 3 * EXTENT);
+    struct world *w = *state;
+    struct spool_task *task;
+
+    for (unsigned round = 0; round < 2; round++) {
+        bool by_disk = round == 1;
+        w->options.ahead_bytes = 0;
+        world_open(w);
+        world_run(w);
+        store_sim_set_faults(w->disk,
+                             &(struct store_sim_faults){.create_error = by_disk ? 0 : 10000,
+                                                        .write_error = by_disk ? 10000 : 0});
+        assert_int_equal(spool_upload_new(w->spool, &upload), 0);
+        assert_int_equal(spool_upload_append(upload, span_of(body, 3 * EXTENT), free_it, &upload),
+                         0);
+        for (unsigned i = 0; i < 100 && (task = spool_take_task(w->spool, ++w->now_us)); i++) {
+            spool_run_task(task);
+            spool_finish_task(w->spool, task, ++w->now_us);
+        }
+        assert_null(upload);
+        assert_true(list_is_empty(&w->spool->uploads));
+        assert_int_equal(w->spool->bulk_pending_bytes, 0);
+        store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+        if (round == 0)
+            world_close(w);
+    }
+    free(body);
+}
+
+/* Ended while uploads are on their way: each is told, and no message is half there. */
+static void closing_ends_uploads(void **state)
+{
+    struct spool_upload *upload;
+    char *body = world_body(1, 20000);
+    struct world *w = *state;
+
+    w->options.ahead_bytes = 0;
+    world_open(w);
+    assert_int_equal(spool_upload_new(w->spool, &upload), 0);
+    assert_int_equal(spool_upload_append(upload, span_of(body, 20000), world_done_fn, w), 0);
+    assert_int_equal(world_accept_large(w, 2, 40000), 0);
+    world_close(w);
+    assert_int_equal(w->failed, 2);
+    assert_int_equal(w->last_error, -ECANCELED);
+    assert_int_equal(w->done, 0);
+    world_open(w);
+    assert_null(world_find(w, 2));
+    free(body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +308,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_next_segment_is_made_ahead, setup, teardown),
         cmocka_unit_test_setup_teardown(begun_extents_keep_nobody_out, setup, teardown),
         cmocka_unit_test_setup_teardown(credit_runs_ahead_of_the_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(uploads_fail_when_no_segment_can_be_had, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_upload_may_be_freed_by_who_is_told_of_its_error, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(closing_ends_uploads, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -255,6 +255,122 @@ static void evacuates_what_failed(void **state)
     }
 }
 
+/* Accepts mail until the log goes on in another segment than `segment`. */
+static void leave_segment(struct world *w, uint64_t segment)
+{
+    for (unsigned i = 9000; w->spool->open->number == segment; i++) {
+        assert_int_equal(world_accept(w, i, 1, 7000), 0);
+        world_run(w);
+    }
+}
+
+static void fail_segment(struct world *w)
+{
+    assert_int_equal(spool_event(w->spool, SPAN("lost"), NULL, NULL), 0);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){.sync_error = 10000});
+    assert_int_equal(world_commit(w), -EIO);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+}
+
+static void give_outcomes(struct world *w)
+{
+    struct spool_status reroute = {
+        .recipient = 4, .outcome = SPOOL_OUTCOME_REROUTED, .host = SPAN("host:gate.example:25")};
+
+    assert_int_equal(world_status(w, 1, 0, SPOOL_OUTCOME_DELIVERED), 0);
+    assert_int_equal(world_status(w, 1, 1, SPOOL_OUTCOME_DEFERRED), 0);
+    assert_int_equal(world_status(w, 1, 2, SPOOL_OUTCOME_HELD), 0);
+    assert_int_equal(world_status(w, 1, 3, SPOOL_OUTCOME_NOTIFIED), 0);
+    assert_int_equal(spool_status(w->spool, world_find(w, 1), &reroute, 1, NULL, NULL), 0);
+    assert_int_equal(world_status(w, 2, 0, SPOOL_OUTCOME_RELAYED), 0);
+    assert_int_equal(world_status(w, 2, 1, SPOOL_OUTCOME_RETURNED), 0);
+    world_run(w);
+}
+
+static void check_outcomes(struct world *w)
+{
+    assert_null(world_find(w, 2));
+    assert_int_equal(world_check(w, 1, 5, 500), 0);
+    struct spool_message *m = world_find(w, 1);
+    assert_int_equal(m->waiting, 4);
+    assert_null(spool_find_recipient(m, 0));
+    assert_int_equal(spool_find_recipient(m, 1)->attempts, 3);
+    assert_int_equal(spool_find_recipient(m, 1)->next_attempt_us, 777);
+    assert_int_equal(spool_find_recipient(m, 2)->state, SPOOL_RECIPIENT_HELD);
+    assert_false(spool_find_recipient(m, 2)->is_notified);
+    assert_true(spool_find_recipient(m, 3)->is_notified);
+    assert_span(spool_domain(w->spool, spool_find_recipient(m, 1)->domain), "d1.example");
+    assert_span(spool_domain(w->spool, spool_find_recipient(m, 4)->domain), "host:gate.example:25");
+}
+
+/* Rule 5b: outcomes leave their segment only for another one, as long as the MESSAGE records that
+ * they are of lie somewhere. Without that a restart would deliver again what was delivered. */
+static void outcomes_outlive_their_segment(void **state)
+{
+    struct world *w = *state;
+
+    world_close(w);
+    w->options.keep_segments = w->options.checkpoint_segments = 1000;
+    world_open(w);
+    assert_int_equal(world_accept(w, 1, 5, 500), 0);
+    assert_int_equal(world_accept(w, 2, 2, 500), 0);
+    world_run(w);
+    uint64_t home = w->spool->open->number;
+    leave_segment(w, home);
+    uint64_t outcomes = w->spool->open->number;
+    give_outcomes(w);
+    check_outcomes(w);
+    fail_segment(w);
+    assert_int_equal(spool_segment(w->spool, STORE_LOG, outcomes)->state, SEGMENT_FAILED);
+    world_run(w);
+    fold(w);
+    assert_null(spool_segment(w->spool, STORE_LOG, outcomes));
+    assert_int_equal(index_home(world_find(w, 1))->number, home);
+    for (int round = 0; round < 2; round++) {
+        world_crash(w, STORE_SIM_POWER_CUT);
+        check_outcomes(w);
+        assert_int_equal(spool_damage_count(w->spool), 0);
+    }
+    assert_int_equal(world_status(w, 1, 1, SPOOL_OUTCOME_DELIVERED), 0);
+    world_run(w);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    assert_int_equal(world_find(w, 1)->waiting, 3);
+}
+
+/* What is said again is computed when its group is taken: after a group that failed, anew. */
+static void a_failed_group_says_outcomes_again_as_they_are_then(void **state)
+{
+    struct world *w = *state;
+    struct spool_task *task;
+
+    world_close(w);
+    w->options.keep_segments = w->options.checkpoint_segments = 1000;
+    world_open(w);
+    assert_int_equal(world_accept(w, 1, 5, 500), 0);
+    assert_int_equal(world_accept(w, 2, 2, 500), 0);
+    world_run(w);
+    leave_segment(w, w->spool->open->number);
+    uint64_t outcomes = w->spool->open->number;
+    give_outcomes(w);
+    fail_segment(w);
+    assert_int_equal(world_accept(w, 5000, 1, 100), 0);
+    assert_int_equal(world_commit(w), 0);
+    while (list_is_empty(&w->spool->restates)) {
+        task = spool_take_task(w->spool, ++w->now_us);
+        assert_non_null(task);
+        spool_run_task(task);
+        spool_finish_task(w->spool, task, ++w->now_us);
+    }
+    fail_segment(w); /* with what was to be said again in it */
+    assert_false(list_is_empty(&w->spool->restates));
+    w->now_us += 1000 * w->options.retry_us;
+    world_run(w);
+    fold(w);
+    assert_null(spool_segment(w->spool, STORE_LOG, outcomes));
+    world_crash(w, STORE_SIM_POWER_CUT);
+    check_outcomes(w);
+}
+
 static void evacuates_failed_bulk(void **state)
 {
     struct world *w = *state;
@@ -293,6 +409,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(keeps_expansions_and_held, setup, teardown),
         cmocka_unit_test_setup_teardown(empties_bulk, setup, teardown),
         cmocka_unit_test_setup_teardown(evacuates_what_failed, setup, teardown),
+        cmocka_unit_test_setup_teardown(outcomes_outlive_their_segment, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_failed_group_says_outcomes_again_as_they_are_then, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(evacuates_failed_bulk, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

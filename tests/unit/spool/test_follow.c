@@ -156,6 +156,154 @@ static void follows_everything_once(void **state)
     spool_follower_free(f);
 }
 
+/* The book learns who came of whom: one record for each alias or list, with the number of its first
+ * child. */
+static void gives_each_expansion_with_its_first_child(void **state)
+{
+    struct world *w = *state;
+    struct envelope_recipient own[] = {{.address = SPAN("list@a.example")},
+                                       {.address = SPAN("bob@a.example")},
+                                       {.address = SPAN("alias@a.example")}};
+    struct envelope_recipient members[] = {{.address = SPAN("x@b.example")},
+                                           {.address = SPAN("y@c.example")}};
+    struct envelope_recipient target = {.address = SPAN("z@d.example")};
+    struct spool_expansion expansions[] = {{0, members, 2}, {2, &target, 1}};
+    struct envelope e = {
+        .id = world_id(1), .accepted_us = 4711, .recipients = own, .recipient_count = 3};
+    struct spool_accept a = {
+        .envelope = &e, .body = SPAN("hello"), .expansions = expansions, .expansion_count = 2};
+    struct spool_follower *f = follow(w, (struct spool_position){0, 0});
+    struct spool_followed followed;
+
+    assert_int_equal(spool_accept(w->spool, &a, NULL, NULL), 0);
+    assert_int_equal(world_commit(w), 0);
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    assert_int_equal(spool_follower_next(f, &followed), 1);
+    assert_int_equal(followed.kind, SPOOL_FOLLOWED_MESSAGE);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(spool_follower_next(f, &followed), 1);
+        assert_int_equal(followed.kind, SPOOL_FOLLOWED_EXPAND);
+        assert_true(id_equal(&followed.message, &e.id));
+        assert_int_equal(followed.time_us, 4711);
+        assert_int_equal(followed.expansion->parent, expansions[i].parent);
+        assert_int_equal(followed.first_child, i == 0 ? 3 : 5);
+        assert_int_equal(followed.expansion->child_count, expansions[i].child_count);
+        assert_span(followed.expansion->children[0].address,
+                    i == 0 ? "x@b.example" : "z@d.example");
+    }
+    assert_int_equal(spool_follower_next(f, &followed), 1);
+    assert_int_equal(followed.kind, SPOOL_FOLLOWED_SEAL);
+    spool_follower_free(f);
+}
+
+/* A damaged record hides itself alone: its bytes are named, and what follows is given as ever. */
+static void damage_is_given_as_a_record_and_passed_over(void **state)
+{
+    struct world *w = *state;
+    struct spool_follower *f;
+    struct spool_followed followed;
+    struct tally tally = {{0}}, clean = {{0}};
+
+    for (unsigned i = 1; i <= 5; i++) {
+        assert_int_equal(world_accept(w, i, 1, 500), 0);
+        assert_int_equal(world_commit(w), 0);
+    }
+    const struct spool_message *third = world_find(w, 3);
+    uint64_t number = index_home(third)->number, offset = third->offset;
+    f = follow(w, (struct spool_position){0, 0});
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    read_all(f, &clean);
+    spool_follower_free(f);
+    assert_int_equal(
+        store_sim_flip(w->disk, STORE_LOG, number, (offset + RECORD_HEADER_BYTES + 20) * 8), 0);
+    f = follow(w, (struct spool_position){number, offset});
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    assert_int_equal(spool_follower_next(f, &followed), 1);
+    assert_int_equal(followed.kind, SPOOL_FOLLOWED_DAMAGED);
+    assert_int_equal(followed.position.offset, offset);
+    assert_true(followed.next.offset > offset + 500);
+    spool_follower_free(f);
+    f = follow(w, (struct spool_position){0, 0});
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    read_all(f, &tally);
+    assert_int_equal(tally.kinds[SPOOL_FOLLOWED_DAMAGED], 1);
+    assert_int_equal(tally.kinds[SPOOL_FOLLOWED_MESSAGE], clean.kinds[SPOOL_FOLLOWED_MESSAGE] - 1);
+    assert_int_equal(tally.kinds[SPOOL_FOLLOWED_SEAL], clean.kinds[SPOOL_FOLLOWED_SEAL]);
+    assert_int_equal(spool_position_compare(tally.last, clean.last), 0);
+    spool_follower_free(f);
+}
+
+/* What the disk doesn't give is asked for again, at the same place: nothing is passed over by a
+ * disk that stumbles. */
+static void what_cant_be_read_is_tried_again(void **state)
+{
+    struct world *w = *state;
+    struct spool_follower *f = follow(w, (struct spool_position){0, 0});
+    struct spool_followed followed;
+    struct tally tally = {{0}};
+
+    for (unsigned i = 1; i <= 40; i++) {
+        assert_int_equal(world_accept(w, i, 1, 7000), 0);
+        world_run(w);
+    }
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    assert_int_equal(spool_follower_next(f, &followed), 1);
+    assert_int_equal(followed.kind, SPOOL_FOLLOWED_MESSAGE);
+    tally.kinds[followed.kind]++;
+    tally.last = followed.next;
+    store_sim_set_stumbling(w->disk, 10000, 1000);
+    int r = 1;
+    while (r > 0) { /* what it has in memory already */
+        r = spool_follower_next(f, &followed);
+        if (r > 0) {
+            tally.kinds[followed.kind]++;
+            tally.last = followed.next;
+        }
+    }
+    assert_int_equal(r, -EIO);
+    assert_int_equal(spool_follower_next(f, &followed), -EIO);
+    store_sim_set_stumbling(w->disk, 0, 0);
+    read_all(f, &tally);
+    assert_int_equal(tally.kinds[SPOOL_FOLLOWED_MESSAGE], 40);
+    assert_int_equal(tally.kinds[SPOOL_FOLLOWED_DAMAGED] + tally.kinds[SPOOL_FOLLOWED_GAP], 0);
+    spool_follower_free(f);
+}
+
+/* Told to read around it, the follower ends all the same: what can't be read is damage to it. */
+static void reads_around_what_cant_be_read(void **state)
+{
+    struct world *w = *state;
+    struct spool_follower *f;
+    struct tally tally = {{0}};
+
+    for (unsigned i = 1; i <= 10; i++) {
+        assert_int_equal(world_accept(w, i, 1, 500), 0);
+        assert_int_equal(world_commit(w), 0);
+    }
+    f = follow(w, (struct spool_position){0, 0});
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    struct spool_followed followed;
+    assert_int_equal(spool_follower_next(f, &followed), 1);
+    spool_follower_free(f);
+    f = follow(w, followed.next);
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    spool_follower_read_around(f, true);
+    store_sim_set_stumbling(w->disk, 3000, 1000);
+    int r = 0;
+    for (unsigned tries = 0; tries < 1000; tries++) {
+        while ((r = spool_follower_next(f, &followed)) > 0) {
+            tally.kinds[followed.kind]++;
+            tally.last = followed.next;
+        }
+        if (r == 0)
+            break;
+    }
+    store_sim_set_stumbling(w->disk, 0, 0);
+    assert_int_equal(r, 0);
+    assert_int_equal(spool_position_compare(tally.last, spool_sealed_position(w->spool)), 0);
+    spool_follower_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,6 +311,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_book_behind_is_told_of_once_and_stops_mail, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(follows_everything_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(gives_each_expansion_with_its_first_child, setup, teardown),
+        cmocka_unit_test_setup_teardown(damage_is_given_as_a_record_and_passed_over, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_cant_be_read_is_tried_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(reads_around_what_cant_be_read, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

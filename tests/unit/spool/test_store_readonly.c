@@ -198,11 +198,57 @@ static void every_flip_is_harmless_or_named(void **state)
     world_open(w);
 }
 
+/* What would change the lane is refused; what a start only tidies up is answered as if done. */
+static void nothing_can_be_written_through_it(void **state)
+{
+    struct world *w = *state;
+    struct segments segments = {.count = 0};
+    struct iovec part = {"x", 1};
+    struct store_segment *segment;
+    struct store *store;
+    uint64_t before;
+    void *data;
+    size_t size;
+    char first, again;
+
+    assert_int_equal(store_readonly_new(store_sim_open(w->disk), &store), 0);
+    before = store_sim_operations(w->disk);
+    assert_int_equal(store->ops->is_leased(store), 1);
+    assert_int_equal(store->ops->open_lane(store, false), 0); /* beside its owner */
+    assert_int_equal(store->ops->list(store, found, &segments), 0);
+    assert_int_equal(store->ops->create_segment(store, STORE_LOG, 1000, 128 * 1024, &segment),
+                     -EROFS);
+    const struct store_entry *e = &segments.list[0];
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(store->ops->open_segment(store, e->kind, e->number, false, &segment), 0);
+        assert_int_equal(store->ops->read(segment, 0, i ? &again : &first, 1, 0), 1);
+        assert_int_equal(store->ops->write(segment, 0, &part, 1), -EROFS);
+        assert_int_equal(store->ops->recycle(segment, 1001), -EROFS);
+        assert_int_equal(store->ops->sync(segment), 0);
+        assert_int_equal(i ? store->ops->remove(segment) : store->ops->set_aside(segment, "why"),
+                         0);
+    }
+    assert_int_equal(first, again);
+    assert_int_equal(store->ops->open_segment(store, STORE_LOG, 999, true, &segment), -ENOENT);
+    assert_int_equal(store->ops->put_file(store, "new", &part, 1), 0);
+    assert_int_equal(store->ops->get_file(store, "new", 10, &data, &size), -ENOENT);
+    assert_int_equal(store->ops->remove_file(store, "checkpoint"), 0);
+    assert_int_equal(store->ops->get_file(store, "checkpoint", 1 << 20, &data, &size), 0);
+    free(data);
+    size = segments.count;
+    segments.count = 0;
+    assert_int_equal(store->ops->list(store, found, &segments), 0);
+    assert_int_equal(segments.count, size);
+    store->ops->close(store);
+    assert_int_equal(store_sim_operations(w->disk), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sees_what_the_next_start_finds, setup, teardown),
         cmocka_unit_test_setup_teardown(is_harmless_beside_a_writer, setup, teardown),
-        cmocka_unit_test_setup_teardown(every_flip_is_harmless_or_named, setup, teardown)};
+        cmocka_unit_test_setup_teardown(every_flip_is_harmless_or_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_can_be_written_through_it, setup, teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
