@@ -166,14 +166,42 @@ static bool is_utf8_type(struct span type)
     return span_equal_nocase(type, SPAN("utf-8"));
 }
 
-/* RFC 6533 section 3: what isn't ASCII stands there as it is, or as \x{HEX}. */
+/* What an escape may stand for: a character beyond ASCII, or one of those that can't be written as
+ * they are. RFC 6533 section 3 (HEXPOINT) has some controls, too; nobody's address has one. */
+static bool is_escapable(uint32_t point)
+{
+    if (point < 0xa0)
+        return point == ' ' || point == '+' || point == '=' || point == '\\';
+    return point <= 0x10ffff && (point < 0xd800 || point > 0xdfff);
+}
+
+/* The size of the "\x{HEX}" at the start of `rest`, with two to six digits and no zero too many; 0:
+ * none. */
+static size_t escape_size(struct span rest)
+{
+    enum { DIGITS_AT = 3, DIGITS_MAX = 6 };
+    uint32_t point = 0;
+    size_t at = DIGITS_AT;
+
+    if (!span_equal(span_first(rest, DIGITS_AT), SPAN("\\x{")))
+        return 0;
+    while (at < rest.size && at < DIGITS_AT + DIGITS_MAX && digit(rest.data[at]) >= 0)
+        point = 16 * point + (uint32_t)digit(rest.data[at++]);
+    if (at == rest.size || rest.data[at] != '}' || rest.data[DIGITS_AT] == '0')
+        return 0;
+    return is_escapable(point) ? at + 1 : 0;
+}
+
+/* RFC 6533 section 3: what isn't ASCII stands there as it is, or as \x{HEX}. A backslash begins
+ * nothing else (QCHAR): what we let through here is said to the next station word for word, which
+ * may refuse the recipient for it. */
 static bool is_utf8_address(struct span rest, bool utf8)
 {
     while (rest.size) {
         char c = rest.data[0];
-        size_t size = printable_char_size(rest);
+        size_t size = c == '\\' ? escape_size(rest) : printable_char_size(rest);
         bool plain = is_printable(c) && c != ' ' && c != '+' && c != '=';
-        if (size == 0 || (size == 1 && !plain) || (size > 1 && !utf8))
+        if (size == 0 || (size == 1 && !plain) || (!is_printable(c) && !utf8))
             return false;
         rest = span_from(rest, size);
     }

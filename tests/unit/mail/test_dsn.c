@@ -2,6 +2,8 @@
 
 #include "mail/dsn.h"
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static void notify(void **state)
 {
@@ -138,6 +140,54 @@ static void original_recipients(void **state)
     }
 }
 
+/* RFC 6533 section 3: a backslash begins \x{HEX} and nothing else, and that stands only for what
+ * couldn't be written as it is. */
+static void escapes_in_an_original_recipient(void **state)
+{
+    static const struct {
+        const char *address;
+        bool taken;
+    } cases[] = {
+        {"\\x{20}\\x{2B}\\x{3D}\\x{5C}@a.test", true},
+        {"\\x{A0}", true},
+        {"\\x{7FF}\\x{800}", true},
+        {"\\x{D7FF}\\x{E000}", true},
+        {"\\x{10FFFF}", true},
+        {"\\x{110000}", false},
+        {"\\x{FFFFFFFC}", false},
+        {"\\x{10FFFF0}", false},
+        {"\\x{D800}", false},
+        {"\\x{DFFF}", false},
+        {"\\x{9F}", false},
+        {"\\x{7F}", false},
+        {"\\x{D}", false},
+        {"\\x{0A}", false},
+        {"\\x{41}", false},
+        {"\\x{0FC}", false},
+        {"\\x{}", false},
+        {"\\x{fc}", false},
+        {"\\x{FC", false},
+        {"\\x{FG}", false},
+        {"\\xFC", false},
+        {"\\X{FC}", false},
+        {"a\\b@a.test", false},
+        {"a\\\\@a.test", false},
+        {"a\\", false},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        for (int utf8 = 0; utf8 < 2; utf8++) {
+            char value[80];
+            size_t size = (size_t)snprintf(value, sizeof(value), "utf-8;%s", cases[i].address);
+            char *copy = malloc(size); /* so that a look beyond its end is noticed */
+            memcpy(copy, value, size);
+            if (dsn_is_original(span_of(copy, size), utf8) != cases[i].taken)
+                print_error("%s\n", value);
+            assert_int_equal(dsn_is_original(span_of(copy, size), utf8), cases[i].taken);
+            free(copy);
+        }
+}
+
 static void wishes(void **state)
 {
     const uint8_t S = ENVELOPE_NOTIFY_SUCCESS, F = ENVELOPE_NOTIFY_FAILURE,
@@ -168,9 +218,13 @@ static void wishes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(notify), cmocka_unit_test(how_much_comes_back),
-        cmocka_unit_test(xtext),  cmocka_unit_test(lengths),
-        cmocka_unit_test(wishes), cmocka_unit_test(original_recipients),
+        cmocka_unit_test(notify),
+        cmocka_unit_test(how_much_comes_back),
+        cmocka_unit_test(xtext),
+        cmocka_unit_test(lengths),
+        cmocka_unit_test(wishes),
+        cmocka_unit_test(original_recipients),
+        cmocka_unit_test(escapes_in_an_original_recipient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
