@@ -169,6 +169,16 @@ static void tell_recipient(const struct report *r, size_t i, const struct measur
         tell_cause(r, recipient, m, out);
 }
 
+/* What there is of the header block, with its last CRLF. A message may have none at all: then it
+ * begins with the empty line, and what comes before the next one is its body. */
+static struct span header_of(struct span message)
+{
+    if (span_equal(span_first(message, 2), SPAN("\r\n")))
+        return span_first(message, 0);
+    const char *end = message.size ? memmem(message.data, message.size, "\r\n\r\n", 4) : NULL;
+    return end ? span_first(message, (size_t)(end - message.data) + 2) : message;
+}
+
 /* The original's Subject, as it stands, or "". */
 static struct span find_subject(struct span header)
 {
@@ -189,7 +199,7 @@ static void tell(const struct report *r, const char *postmaster, const struct me
                  struct buffer *out)
 {
     const struct report_words *words = &report_words[r->language];
-    struct span subject = find_subject(r->header);
+    struct span subject = find_subject(header_of(r->header));
     char id[ID_TEXT + 1], time[CLOCK_RFC5322_SIZE];
 
     wrap(out, "", span_from_cstr(words->opening[r->kind]));
@@ -339,8 +349,7 @@ static void put_status_part(const struct report *r, const char *boundary, const 
 /* The header block with its last CRLF, at most `max` bytes, cut behind a line. */
 static struct span cut_header(struct span message, size_t max)
 {
-    const char *end = message.size ? memmem(message.data, message.size, "\r\n\r\n", 4) : NULL;
-    struct span header = end ? span_first(message, (size_t)(end - message.data) + 2) : message;
+    struct span header = header_of(message);
 
     if (header.size <= max)
         return header;

@@ -287,6 +287,29 @@ static void the_whole_message(void **state)
     buffer_done(&message);
 }
 
+/* A message may begin with its body (RFC 5322 3.5): that has no subject, and is no header. */
+static void a_message_without_a_header(void **state)
+{
+    struct report report = failed;
+    struct report_made made;
+
+    report.header = SPAN("\r\nSubject: of the body\r\n\r\nmore\r\n");
+    char *text = written(&report, &made);
+    assert_is_fit_for_smtp(text);
+    assert_has_not(text, "of the body");
+    free(text);
+    report.whole = true;
+    text = written(&report, &made);
+    assert_has_not(text, "    of the body");
+    assert_has(text, "message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
+                     "\r\nSubject: of the body\r\n\r\nmore\r\n--");
+    free(text);
+    report.header = SPAN("From: alice\r\n\r\nSubject: of the body\r\n");
+    text = written(&report, &made);
+    assert_has_not(text, "    of the body");
+    free(text);
+}
+
 static void what_was_meant_and_the_last_notice(void **state)
 {
     struct report_recipient recipient = unknown;
@@ -352,6 +375,7 @@ int main(void)
                                        cmocka_unit_test(many_recipients_share_a_report),
                                        cmocka_unit_test(names_of_the_sender),
                                        cmocka_unit_test(the_whole_message),
+                                       cmocka_unit_test(a_message_without_a_header),
                                        cmocka_unit_test(what_was_meant_and_the_last_notice),
                                        cmocka_unit_test(a_long_header_is_cut_at_a_line)};
     setenv("TZ", "CET-1", 1);
