@@ -5,13 +5,13 @@
 #include "mail/compose.h"
 
 #include "base/clock.h"
-#include "base/printable.h"
 #include "mail/address.h"
 #include "mail/address_list.h"
 #include "mail/display_name.h"
 #include "mail/field.h"
 
 #include <errno.h>
+#include <unistr.h>
 
 /* ---- step 1: lines ---- */
 
@@ -280,16 +280,7 @@ static void add_missing(const struct compose_input *in, unsigned known, struct b
  * Announcing these as SMTPUTF8 would be a lie that the next station may find out. */
 static bool header_is_utf8(struct span header)
 {
-    bool beyond = false;
-
-    while (header.size) {
-        size_t size = printable_char_size(header);
-        if (size == 0 && (unsigned char)header.data[0] >= 0x80)
-            return false;
-        beyond |= size > 1;
-        header = span_from(header, size ? size : 1);
-    }
-    return beyond;
+    return !is_ascii(header) && !u8_check((const uint8_t *)header.data, header.size);
 }
 
 /* Where Resent- fields are, they alone say who gets it (RFC 5322 section 3.6.6): To and Cc are

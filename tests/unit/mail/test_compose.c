@@ -121,6 +121,11 @@ static void what_smtp_must_be_told(void **state)
               "e\r\n\r\n",
          true, false},
         {REST "To: j\xc3\xbcrgen@x\r\n\r\n", true, true},
+        /* Marks of the reading direction are as good as any character; a surrogate is none. */
+        {REST "Subject: \xd7\xa9\xe2\x80\x8f!\r\n\r\n", true, true},
+        {REST "Subject: \xed\xa0\x80\r\n\r\n", true, false},
+        {REST "Subject: \xc3\xbc \xfc\r\n\r\n", true, false},
+        {REST "\r\n\xfc\r\n", true, false},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct compose_input in = usual;
