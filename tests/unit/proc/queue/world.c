@@ -285,6 +285,12 @@ void world_send_large(struct world *w, struct world_commit *c, const char *recip
         assert_int_equal(r, 0);
     }
     free(bytes);
+    world_send_upload(w, c, recipients, upload, size);
+}
+
+void world_send_upload(struct world *w, struct world_commit *c, const char *recipients,
+                       uint64_t upload, size_t size)
+{
     commit(w, c, "s@far.example", recipients, SPAN(""), upload, size);
 }
 

@@ -116,6 +116,9 @@ void world_send(struct world *w, struct world_commit *c, const char *sender, con
 /* The same with the body in chunks, `size` bytes that world_byte() makes. */
 void world_send_large(struct world *w, struct world_commit *c, const char *recipients, size_t size);
 char world_byte(size_t at);
+/* Only the commit; the chunks were sent. */
+void world_send_upload(struct world *w, struct world_commit *c, const char *recipients,
+                       uint64_t upload, size_t size);
 /* Sends and waits for the answer. */
 enum ipc_commit_result world_commit(struct world *w, const char *recipients);
 
