@@ -148,16 +148,6 @@ void smtp_client_fail(struct smtp_client *c, const char *status, const char *tex
     fail(c, status, span_from_cstr(text));
 }
 
-/* "5.x" about a host says nothing of a recipient: it becomes "4.x" (another host, another day). */
-void smtp_client_fail_heard(struct smtp_client *c)
-{
-    char status[SMTP_HEARD_STATUS_SIZE];
-
-    smtp_heard_status(&c->heard, status);
-    status[0] = '4';
-    fail(c, status, smtp_heard_text(&c->heard));
-}
-
 /* What breaks off is told with the phase, which is what an administrator asks first. */
 static const char *const phases[] = {
     [SMTP_CLIENT_GREETING] = "while its greeting was waited for",
@@ -180,14 +170,28 @@ static void fail_in_phase(struct smtp_client *c, const char *status, const char 
     fail(c, status, span_of(text, used));
 }
 
-/* Not a fault of the recipients: perhaps no mail server at all listens there. */
-static void bad_reply(struct smtp_client *c)
+static void fail_quoting(struct smtp_client *c, const char *what)
 {
     char text[256];
     struct span got = span_first(smtp_heard_text(&c->heard), 160);
 
-    snprintf(text, sizeof(text), "this is no SMTP reply: \"" SPAN_FMT "\"", SPAN_ARG(got));
+    snprintf(text, sizeof(text), "%s: \"" SPAN_FMT "\"", what, SPAN_ARG(got));
     fail_in_phase(c, "4.5.0", text);
+}
+
+/* "5.x" about a host says nothing of a recipient: it becomes "4.x" (another host, another day). A
+ * "yes" that ends the session would be a riddle as its reason. */
+void smtp_client_fail_heard(struct smtp_client *c)
+{
+    char status[SMTP_HEARD_STATUS_SIZE];
+
+    if (c->heard.code < 400) {
+        fail_quoting(c, "this is no answer to what it was asked");
+        return;
+    }
+    smtp_heard_status(&c->heard, status);
+    status[0] = '4';
+    fail(c, status, smtp_heard_text(&c->heard));
 }
 
 void smtp_client_input(struct smtp_client *c, struct span in)
@@ -197,7 +201,8 @@ void smtp_client_input(struct smtp_client *c, struct span in)
         int r = smtp_heard_feed(&c->heard, in, &used);
         in = span_from(in, used);
         if (r < 0) {
-            bad_reply(c);
+            /* Perhaps no mail server at all listens there. */
+            fail_quoting(c, "this is no SMTP reply");
         } else if (r > 0) {
             c->progress_ms = *c->now_ms;
             c->patience_ends_ms += PATIENCE_REPLY_MS;

@@ -26,6 +26,14 @@ static const struct {
     [SMTP_CLIENT_QUIT] = {IN(QUITTING), smtp_client_on_quit},
 };
 
+/* "Taken", while the end of the message is still in our hands: the station has lost count, or
+ * counts what it has not got. Believed, the message would be nowhere. A refusal may come early. */
+static bool is_early_verdict(const struct smtp_client *c)
+{
+    return c->state == SMTP_CLIENT_FINAL && c->awaited.size == 0 && c->out.size &&
+           c->heard.code < 300;
+}
+
 void smtp_client_on_reply(struct smtp_client *c)
 {
     if (c->awaited.size == 0) { /* to what? Mostly "421 idle too long" */
@@ -44,5 +52,9 @@ void smtp_client_on_reply(struct smtp_client *c)
         return;
     }
     c->answered = true;
+    if (is_early_verdict(c)) {
+        smtp_client_fail(c, "4.5.0", "it took the message before it had the end of it");
+        return;
+    }
     verbs[verb].on_reply(c);
 }
