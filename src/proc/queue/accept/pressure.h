@@ -8,6 +8,7 @@ struct pressure {
     bool defer;
     char text[160];
     struct log_seldom alarm;
+    struct log_seldom uploads; /* that fail, each by itself (upload.c) */
 };
 
 /* Looks whether new mail must be deferred, and tells every smtpd when that changes. */

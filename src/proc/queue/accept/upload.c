@@ -5,6 +5,7 @@
  */
 #include "proc/queue/accept/upload.h"
 
+#include "proc/queue/accept/pressure.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -48,6 +49,7 @@ static void reply(struct ipc_channel *channel, uint64_t token, int error)
                        : error == -ENOSPC    ? "the disk is full"
                        : error == -EMSGSIZE  ? "the message is too large"
                        : error == -EMFILE    ? "too many large messages at the same time"
+                       : error == -ENOMEM    ? "the server is short of memory"
                        : error == -ECANCELED ? "the server is shutting down"
                                              : "the message could not be written to disk";
     struct ipc_message taken = {.type = IPC_UPLOAD_TAKEN,
@@ -61,14 +63,30 @@ static void chunk_free(struct chunk *chunk)
     free(chunk);
 }
 
+/* Its sender hears 451 and nothing more: a person needs the cause. */
+static void tell_trouble(struct queue *q, int error)
+{
+    if (error != -EMSGSIZE && error != -ECANCELED &&
+        log_is_due(&q->pressure->uploads, io_loop_now_ms(q->loop)))
+        log_error("a large message can't be taken: %s", strerror(-error));
+}
+
+static void fail(struct upload *u, int error)
+{
+    if (u->error)
+        return;
+    u->error = error;
+    tell_trouble(u->peer->queue, error);
+}
+
 static void chunk_answer(struct chunk *chunk, int error)
 {
     struct upload *u = chunk->upload;
 
     list_remove(&chunk->link);
     if (u) {
-        if (error && !u->error)
-            u->error = error;
+        if (error)
+            fail(u, error);
         reply(u->peer->channel, chunk->token, error ? error : u->error);
         ipc_release(u->peer->channel, IPC_CLASS_BODY, chunk->held_bytes);
     }
@@ -145,7 +163,6 @@ static void keep(struct chunk *chunk)
 {
     chunk->copy = malloc(chunk->bytes.size);
     if (!chunk->copy) {
-        chunk->upload->error = -ENOMEM;
         chunk_answer(chunk, -ENOMEM);
         return;
     }
@@ -164,15 +181,16 @@ void upload_chunk(struct queue_peer *peer, const struct ipc_arrival *arrival)
     int r = u ? 0 : m->upload == 0 ? -EINVAL : upload_new(peer, m->upload, &u);
 
     if (r < 0) {
+        tell_trouble(peer->queue, r);
         reply(arrival->channel, arrival->token, r);
         return;
     }
-    if (!u->error && conf->message_size_max &&
+    if (conf->message_size_max &&
         spool_upload_size(u->spooled) + m->bytes.size > conf->message_size_max)
-        u->error = -EMSGSIZE;
+        fail(u, -EMSGSIZE);
     struct chunk *chunk = malloc(sizeof(*chunk));
     if (!chunk) {
-        u->error = -ENOMEM;
+        fail(u, -ENOMEM);
         reply(arrival->channel, arrival->token, -ENOMEM);
         return;
     }
