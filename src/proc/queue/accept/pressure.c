@@ -21,6 +21,8 @@ static const char *reason(const struct queue *q)
     case SPOOL_PRESSURE_BOOK:
         return why ? why : "the spool can't take mail";
     }
+    if (committer_hangs(&q->committer))
+        return "the disk with the spool does not answer";
     sched_count(q->sched, &c);
     uint64_t waiting = (uint64_t)c.counts[SCHED_PAUSED] + c.counts[SCHED_READY] +
                        c.counts[SCHED_ACTIVE] + c.counts[SCHED_HELD];

@@ -7,6 +7,7 @@ enum {
     QUICK_US =
         500, /* a disk with a cache of its own that survives a power cut; others take longer */
     QUICK_GROUPS = 32, /* in a row: a disk that stalls now and then seldom stalls the loop */
+    HANGS_MS = 30000,  /* half of what smtpd waits for an answer */
 };
 
 static void write_group(struct io_job *job)
@@ -62,6 +63,7 @@ static void take_group(struct committer *c, int64_t now_us)
         return;
     bool here = may_write_here(c);
     c->group = spool_take_group(c->spool, now_us);
+    c->taken_ms = io_loop_now_ms(c->loop);
     if (c->group && here) {
         write_group(&c->write);
         group_written(&c->write);
@@ -112,6 +114,11 @@ static void on_timer(void *arg)
 void committer_kick(struct committer *c)
 {
     io_defer(c->loop, &c->kick);
+}
+
+bool committer_hangs(const struct committer *c)
+{
+    return c->group && io_loop_now_ms(c->loop) - c->taken_ms >= HANGS_MS;
 }
 
 /* Of what is in flight only; what is pending the spool's counts tell. */

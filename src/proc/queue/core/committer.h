@@ -33,6 +33,7 @@ struct committer {
     struct io_timer *timer;
     struct io_job write;
     struct spool_group *group; /* in flight, or NULL */
+    int64_t taken_ms;          /* since when, by the loop's clock */
     int64_t took_us;           /* the last one */
     uint32_t quick_groups;     /* the last so many were quick */
     uint32_t messages;         /* that are on their way to the disk; counted by who brings them */
@@ -46,5 +47,8 @@ int committer_init(struct committer *c, struct io_loop *loop,
 void committer_done(struct committer *c);
 /* Something was appended or finished: look at the end of this turn for what to write. */
 void committer_kick(struct committer *c);
+/* A group is under way for so long that clients had better come later: a disk that stalls, or a
+ * file system that is frozen. */
+bool committer_hangs(const struct committer *c);
 /* No group and no task is in flight. */
 bool committer_is_idle(const struct committer *c);

@@ -346,6 +346,32 @@ static void tickets_outlive_their_directory_once(void **state)
     world_free(w);
 }
 
+static bool is_deferring(struct world *w, void *arg)
+{
+    return w->pressed;
+}
+
+static bool is_accepting(struct world *w, void *arg)
+{
+    return !is_deferring(w, arg);
+}
+
+/* A frozen file system: clients hear so at once, instead of after a minute behind their message. */
+static void a_disk_that_hangs_defers_mail(void **state)
+{
+    struct world *w = begin();
+    struct committer *c = &w->queue.committer;
+
+    c->group = (struct spool_group *)(void *)w; /* nobody looks into it */
+    c->taken_ms = io_loop_now_ms(w->loop) - 31000;
+    world_until(w, is_deferring, NULL);
+    assert_string_equal(w->pressure, "the disk with the spool does not answer");
+    c->group = NULL;
+    world_until(w, is_accepting, NULL);
+    assert_int_equal(world_commit(w, "bob@here.example"), IPC_COMMIT_ACCEPTED);
+    world_free(w);
+}
+
 static void pressure_is_told_and_kept(void **state)
 {
     struct world *w = begin();
@@ -514,6 +540,7 @@ int main(void)
         cmocka_unit_test(what_smtpd_says_of_an_event_is_cut_to_what_it_may_say),
         cmocka_unit_test(events_have_a_budget_of_bytes),
         cmocka_unit_test(pressure_is_told_and_kept),
+        cmocka_unit_test(a_disk_that_hangs_defers_mail),
         cmocka_unit_test(refusals_are_booked_and_a_flood_is_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
