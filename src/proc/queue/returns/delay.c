@@ -34,11 +34,14 @@ static struct span status_in(struct span why)
     return span_first(why, size);
 }
 
-/* Whose words these are, nearly: the domain, or the first host of a route. */
+/* Whose words these are, nearly: the domain, or the first host of a route without its port. An
+ * address literal has colons of its own (RFC 5321 4.1.3), and ends with its bracket. */
 static struct span host_in(struct span destination)
 {
-    ptrdiff_t colon = span_find(destination, ':');
-    return colon < 0 ? destination : span_first(destination, (size_t)colon);
+    bool literal = destination.size && destination.data[0] == '[';
+    ptrdiff_t end = span_find(destination, literal ? ']' : ':');
+
+    return end < 0 ? destination : span_first(destination, (size_t)end + literal);
 }
 
 /* Why it waits, as the scheduler knows. False: it doesn't wait any longer, or not for an attempt.

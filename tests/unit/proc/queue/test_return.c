@@ -12,9 +12,9 @@ struct reporter {
     struct ipc_channel *channel;
     int asked, error;
     bool silent;
-    char sender[100], address[100], status[20], reply[200], header[200];
+    char sender[100], address[100], status[20], reply[200], header[200], host[100];
     size_t recipients;
-    uint8_t kind;
+    uint8_t kind, language;
     size_t at_most; /* more are refused; 0: no limit */
 };
 
@@ -33,6 +33,7 @@ static void on_report(void *owner, const struct ipc_arrival *arrival)
         .reported = {.error = reporter.error, .message = SPAN("Subject: report\r\n\r\nsorry\r\n")}};
     reporter.asked++;
     reporter.kind = m->kind;
+    reporter.language = m->language;
     if (reporter.at_most && m->recipient_count > reporter.at_most)
         reply.reported.error = -EMSGSIZE;
     reporter.recipients = m->recipient_count;
@@ -41,6 +42,7 @@ static void on_report(void *owner, const struct ipc_arrival *arrival)
     copy_text(reporter.status, sizeof(reporter.status), m->recipients[0].status);
     copy_text(reporter.reply, sizeof(reporter.reply), m->recipients[0].reply);
     copy_text(reporter.header, sizeof(reporter.header), m->header);
+    copy_text(reporter.host, sizeof(reporter.host), m->recipients[0].host);
     if (!reporter.silent)
         assert_int_equal(ipc_reply(arrival->channel, arrival->token, &reply), 0);
 }
@@ -401,6 +403,138 @@ static void a_delay_is_told_once(void **state)
     end(w);
 }
 
+/* The station's own word is quoted as its word: with its status, and under a name that is one. */
+static void a_notice_of_delay_says_who_said_why(void **state)
+{
+    static struct conf_queue_route routes[] = {
+        {{"literal.example", 15}, {"host:[2001:db8::1]:26", 21}},
+        {{"smart.example", 13}, {"host:gate.example:25,spare.example:26", 37}},
+    };
+    static const struct {
+        const char *recipient, *reply, *host, *status;
+    } cases[] = {
+        {"x@far.example", "451 4.4.1 later", "far.example", "4.4.1"},
+        {"x@smart.example", "451 4.7.650 later", "gate.example", "4.7.650"},
+        {"x@literal.example", "450 no code", "[2001:db8::1]", ""},
+        {"x@[IPv6:2001:db8::1]", "451 4.3.2", "[ipv6:2001:db8::1]", "4.3.2"},
+        {"x@[192.0.2.7]", "451 5.1.1 is no delay", "[192.0.2.7]", ""},
+        {"x@far.example", "no route to that host", "", ""}, /* our own words */
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct world *w = begin();
+        uint64_t one = 1;
+        struct ipc_job_outcome outcome = {.outcome = IPC_OUTCOME_DEFERRED,
+                                          .scope = IPC_SCOPE_RECIPIENT,
+                                          .status = SPAN("4.4.1"),
+                                          .text = span_from_cstr(cases[i].reply)};
+        struct ipc_message result = {.type = IPC_JOB_RESULT, .job_result = {&outcome, 1}};
+        w->conf.routes = routes;
+        w->conf.route_count = ARRAY_SIZE(routes);
+        w->mailbox_does = MAILBOX_IS_SILENT;
+        world_join_smtp(w);
+        join_reporter(w);
+        send_from(w, "s@far.example", cases[i].recipient);
+        world_until_jobs(w, 1);
+        w->conf.delay_notice_ms = 1;
+        w->jobs[0].answered = true;
+        assert_int_equal(ipc_reply(w->jobs[0].channel, w->jobs[0].token, &result), 0);
+        world_rest(w);
+        for (int turns = 0; turns < 3 && !reporter.asked; turns++) {
+            delay_tick(&w->queue);
+            world_rest(w);
+        }
+        world_until(w, is_notified, &one);
+        assert_int_equal(reporter.kind, REPORT_DELAYED);
+        assert_string_equal(reporter.reply, cases[i].reply);
+        assert_string_equal(reporter.host, cases[i].host);
+        assert_string_equal(reporter.status, cases[i].status);
+        end(w);
+    }
+}
+
+/* As its sender's country speaks, unless the postmaster has chosen. */
+static void a_report_speaks_its_readers_language(void **state)
+{
+    static const struct {
+        enum conf_language chosen;
+        const char *sender;
+        enum report_language expected;
+    } cases[] = {
+        {CONF_LANGUAGE_AUTO, "s@far.de", REPORT_GERMAN},
+        {CONF_LANGUAGE_AUTO, "s@far.AT", REPORT_GERMAN},
+        {CONF_LANGUAGE_AUTO, "s@far.example", REPORT_ENGLISH},
+        {CONF_LANGUAGE_AUTO, "s@de", REPORT_ENGLISH},
+        {CONF_LANGUAGE_EN, "s@far.de", REPORT_ENGLISH},
+        {CONF_LANGUAGE_DE, "s@far.example", REPORT_GERMAN},
+    };
+    struct world *w = begin();
+
+    join_reporter(w);
+    for (uint64_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        uint64_t returned = i + 1;
+        w->conf.report_language = cases[i].chosen;
+        send_from(w, cases[i].sender, "anna@here.example");
+        world_until(w, is_returned, &returned);
+        assert_string_equal(reporter.sender, cases[i].sender);
+        if (reporter.language != cases[i].expected)
+            fail_msg("%s, chosen %d: language %d", cases[i].sender, cases[i].chosen,
+                     reporter.language);
+    }
+    end(w);
+}
+
+/* RFC 3461 5.2.7.1: "expanded" is told once, when the list was opened; its members' deliveries
+ * aren't. */
+static void an_expanded_list_has_its_receipt(void **state)
+{
+    struct world *w = begin();
+    uint64_t one = 1;
+
+    w->mailbox_does = MAILBOX_DELIVERS;
+    join_reporter(w);
+    w->spoil = wish;
+    wanted = ENVELOPE_NOTIFY_SUCCESS;
+    send_from(w, "s@far.example", "+list@here.example");
+    world_until_delivered(w, 3);
+    world_until(w, is_receipted, &one);
+    assert_int_equal(reporter.asked, 1);
+    assert_int_equal(reporter.kind, REPORT_EXPANDED);
+    assert_string_equal(reporter.address, "list@here.example");
+    assert_string_equal(reporter.status, "2.1.5");
+    wanted = ENVELOPE_NOTIFY_FAILURE;
+    send_from(w, "s@far.example", "+list@here.example");
+    world_until_delivered(w, 6);
+    world_rest(w);
+    assert_int_equal(reporter.asked, 1);
+    end(w);
+}
+
+/* Dead with a question or without one: the next one is asked anew. */
+static void a_lost_report_process_is_asked_again(void **state)
+{
+    struct world *w = begin();
+    uint64_t one = 1;
+    int asked = 1;
+
+    reporter.silent = true;
+    join_reporter(w);
+    send_from(w, "s@far.example", "anna@here.example");
+    world_until(w, is_asked, &asked);
+    ipc_channel_free(reporter.channel);
+    reporter.channel = NULL;
+    world_rest(w);
+    assert_null(w->queue.returns->report);
+    assert_int_equal(counts_of(w).waiting, 1);
+    assert_int_equal(w->queue.returns->count, 1);
+    reporter.silent = false;
+    join_reporter(w);
+    returns_tick(&w->queue);
+    world_until(w, is_returned, &one);
+    assert_int_equal(reporter.asked, 2);
+    end(w);
+}
+
 static bool has_returned(struct world *w, void *arg)
 {
     return w->queue.returns->returned >= *(uint64_t *)arg && w->queue.settling == 0;
@@ -495,6 +629,10 @@ int main(void)
         cmocka_unit_test(a_double_bounce_ends),
         cmocka_unit_test(an_administrator_may_send_back),
         cmocka_unit_test(it_waits_for_the_report_process),
+        cmocka_unit_test(a_lost_report_process_is_asked_again),
+        cmocka_unit_test(a_notice_of_delay_says_who_said_why),
+        cmocka_unit_test(a_report_speaks_its_readers_language),
+        cmocka_unit_test(an_expanded_list_has_its_receipt),
         cmocka_unit_test(reports_are_never_reported)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
