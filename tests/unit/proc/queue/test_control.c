@@ -1,9 +1,11 @@
 #include "world.h"
 
+#include "proc/queue/core/feed.h"
 #include "proc/queue/core/schedule.h"
 #include "spool/index.h"
 #include <errno.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 static struct world *begin(void)
 {
@@ -161,6 +163,7 @@ static void more_without_a_listing_is_an_error(void **state)
 struct asked {
     struct ipc_call calls[IPC_QUEUE_PAGES_ASKED + 2];
     size_t answered, rows, refused, lasts;
+    int error;
 };
 
 static struct asked asked;
@@ -483,6 +486,173 @@ static void book_sync_waits_for_the_book(void **state)
     world_free(w);
 }
 
+static void on_book_answer(struct ipc_call *call, const struct ipc_message *reply)
+{
+    assert_non_null(reply);
+    asked.answered++;
+    asked.error = reply->book_synced.error;
+}
+
+/* Who waits for the book is told when it goes away: it may never come back. */
+static void who_waits_for_the_book_is_told_of_its_end(void **state)
+{
+    struct world *w = begin();
+    struct ipc_message sync = {.type = IPC_BOOK_SYNC};
+    size_t one = 1;
+    asked = (struct asked){0};
+    send_to(w, "a@here.example");
+    world_join_book(w); /* which never folds */
+    asked.calls[0].fn = on_book_answer;
+    assert_int_equal(ipc_call(w->admin, &asked.calls[0], &sync), 0);
+    world_rest(w);
+    assert_int_equal(asked.answered, 0);
+    ipc_channel_free(w->book);
+    w->book = NULL;
+    world_until(w, is_answered, &one);
+    assert_int_equal(asked.error, -EPIPE);
+    assert_null(w->queue.feed->book);
+    /* Another book is told the position anew, as it may have lost what the one before had. */
+    w->book_folds = true;
+    w->sealed = (struct ipc_sealed){0};
+    world_join_book(w);
+    world_ask(w, &sync);
+    assert_int_equal(w->reply.book_synced.error, 0);
+    assert_int_equal(w->sealed.offset, spool_sealed_position(w->queue.spool).offset);
+    world_free(w);
+}
+
+/* The word of a book that claims to have read what it wasn't told of yet frees nothing. */
+static void a_book_that_is_ahead_of_the_log_is_not_believed(void **state)
+{
+    struct world *w = begin();
+    struct spool_position end = spool_sealed_position(w->queue.spool);
+    world_join_book(w);
+    send_to(w, "a@here.example");
+    world_rest(w);
+    end = spool_sealed_position(w->queue.spool);
+    const struct ipc_position claims[] = {
+        {end.segment, end.offset + 1}, {end.segment + 1, 0}, {UINT64_MAX, UINT64_MAX}};
+    for (size_t i = 0; i < ARRAY_SIZE(claims); i++) {
+        struct ipc_message m = {.type = IPC_FOLDED, .position = claims[i]};
+        assert_int_equal(ipc_notify(w->book, &m), 0);
+        world_rest(w);
+        assert_int_equal(w->queue.feed->folded.segment, 0);
+    }
+    struct ipc_message all = {.type = IPC_FOLDED, .position = {end.segment, end.offset}},
+                       less = {.type = IPC_FOLDED, .position = {end.segment, end.offset - 1}};
+    assert_int_equal(ipc_notify(w->book, &all), 0);
+    assert_int_equal(ipc_notify(w->book, &less), 0);
+    world_rest(w);
+    assert_int_equal(w->queue.feed->folded.offset, end.offset);
+    world_free(w);
+}
+
+static char damage_text[200];
+
+static void on_damage_told(struct ipc_call *call, const struct ipc_message *reply)
+{
+    const struct ipc_queue_damage *d = &reply->queue_damage;
+    asked.answered++;
+    asked.rows = d->row_count;
+    asked.refused = d->set_aside;
+    assert_int_equal(d->count, d->row_count);
+    if (d->row_count)
+        snprintf(damage_text, sizeof(damage_text), SPAN_FMT, SPAN_ARG(d->rows[0].text));
+}
+
+/* What `queue damage` shows: nothing on a good disk; else each, and how many messages it keeps. */
+static void damage_is_told_to_who_asks(void **state)
+{
+    struct world *w = begin();
+    struct ipc_message ask = {.type = IPC_QUEUE_DAMAGE_ASK};
+    for (size_t round = 1; round <= 2; round++) {
+        asked = (struct asked){0};
+        asked.calls[0].fn = on_damage_told;
+        assert_int_equal(ipc_call(w->admin, &asked.calls[0], &ask), 0);
+        world_until(w, is_answered, &(size_t){1});
+        assert_int_equal(asked.rows, round - 1);
+        assert_int_equal(asked.refused, round - 1);
+        if (round == 2)
+            break;
+        struct world_commit c;
+        world_send(w, &c, "s@far.example", "bob@here.example", SPAN("words to be lost\r\n"));
+        world_until_answered(w, &c);
+        world_until(w, is_settled, NULL);
+        world_kill(w);
+        world_damage(w, "words to be lost");
+        world_start(w);
+        world_join_admin(w);
+        world_rest(w);
+    }
+    assert_string_equal(damage_text, "the message's bytes are damaged");
+    world_free(w);
+}
+
+/* ---- the supervisor ---- */
+
+static struct ipc_channel *supervisor;
+
+static bool admin_has_answer(struct world *w, void *arg)
+{
+    return w->answered;
+}
+
+static void on_supervised(void *owner, const struct ipc_arrival *arrival)
+{
+    struct world *w = owner;
+    struct ipc_message m = {.type = IPC_STATUS, .status.json = SPAN("{\"all\": 1}")};
+    if (arrival->message->type == IPC_RELOAD)
+        m = (struct ipc_message){.type = IPC_RELOADED, .reloaded = {true, SPAN("done\n")}};
+    if (!w->smtp_is_silent)
+        assert_int_equal(ipc_reply(arrival->channel, arrival->token, &m), 0);
+}
+
+static const struct ipc_handler supervisor_handlers[] = {{IPC_STATUS_ASK, on_supervised},
+                                                         {IPC_RELOAD, on_supervised}};
+static const struct ipc_role supervisor_role = {.peer_name = "queue",
+                                                .handlers = supervisor_handlers,
+                                                .handler_count = 2},
+                             queue_role = {.peer_name = "supervisor"};
+
+static void join_supervisor(struct world *w)
+{
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(ipc_channel_new(w->loop, fds[0], &supervisor_role, w, &supervisor), 0);
+    assert_int_equal(ipc_channel_new(w->loop, fds[1], &queue_role, w, &w->queue.supervisor), 0);
+}
+
+static void supervisor_is_asked_for_what_is_its_own(void **state)
+{
+    static const struct {
+        enum ipc_type type;
+        const char *without, *with;
+    } cases[] = {{IPC_STATUS_ASK, "{}", "{\"all\": 1}"},
+                 {IPC_RELOAD, "the supervisor does not answer\n", "done\n"}};
+    struct world *w = begin();
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct ipc_message ask = {.type = cases[i].type};
+        world_ask(w, &ask);
+        assert_span(buffer_span(&w->reply_text), cases[i].without);
+        join_supervisor(w);
+        world_ask(w, &ask);
+        assert_span(buffer_span(&w->reply_text), cases[i].with);
+        /* It dies with the question. */
+        w->smtp_is_silent = true;
+        w->answered = false;
+        assert_int_equal(ipc_call(w->admin, &w->call, &ask), 0);
+        world_rest(w);
+        assert_false(w->answered);
+        ipc_channel_free(w->queue.supervisor);
+        w->queue.supervisor = NULL;
+        world_until(w, admin_has_answer, NULL);
+        assert_span(buffer_span(&w->reply_text), cases[i].without);
+        ipc_channel_free(supervisor);
+        w->smtp_is_silent = false;
+    }
+    world_free(w);
+}
+
 static void a_client_may_leave_at_any_time(void **state)
 {
     static const enum ipc_type types[] = {IPC_QUEUE_LIST, IPC_QUEUE_SUMMARY_ASK, IPC_BOOK_SYNC,
@@ -564,6 +734,41 @@ static void the_way_of_an_address_is_told(void **state)
     world_free(w);
 }
 
+static bool is_route_asked(struct world *w, void *arg)
+{
+    return w->routes_asked >= *(size_t *)arg;
+}
+
+/* Each next hop is asked for once, of the process that would carry there; its answer is shown. */
+static void smtp_tells_of_the_way_to_each_next_hop(void **state)
+{
+    static struct conf_queue_route routes[] = {{{"relayed.example", 15}, {"host:h:25", 9}, true}};
+    struct world *w = begin();
+    struct ipc_message ask = {.type = IPC_ROUTE_ASK, .route_ask.address = SPAN("x@far.example")};
+    size_t three = 3;
+    w->conf.routes = routes;
+    w->conf.route_count = 1;
+    world_join_directory(w);
+    world_join_smtp(w);
+    world_ask(w, &ask);
+    assert_span(buffer_span(&w->reply_text), "|x@far.example 3 mx:far.example by mx:far.example\n");
+    ask.route_ask.address = SPAN("x@relayed.example");
+    world_ask(w, &ask);
+    assert_span(buffer_span(&w->reply_text), "|x@relayed.example 1 host:h:25 by host:h:25\n");
+    assert_int_equal(w->routes_asked, 2);
+    /* It goes away with the question: the rest is told all the same. */
+    w->smtp_is_silent = true;
+    w->answered = false;
+    assert_int_equal(ipc_call(w->admin, &w->call, &ask), 0);
+    world_until(w, is_route_asked, &three);
+    assert_false(w->answered);
+    world_leave_smtp(w);
+    world_until(w, admin_has_answer, NULL);
+    assert_span(buffer_span(&w->reply_text),
+                "|x@relayed.example 1 host:h:25 the smtp process could not tell\n");
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -584,6 +789,11 @@ int main(void)
         cmocka_unit_test(summary_counts_by_destination_and_age),
         cmocka_unit_test(one_act_at_a_time),
         cmocka_unit_test(book_sync_waits_for_the_book),
+        cmocka_unit_test(who_waits_for_the_book_is_told_of_its_end),
+        cmocka_unit_test(a_book_that_is_ahead_of_the_log_is_not_believed),
+        cmocka_unit_test(damage_is_told_to_who_asks),
+        cmocka_unit_test(supervisor_is_asked_for_what_is_its_own),
+        cmocka_unit_test(smtp_tells_of_the_way_to_each_next_hop),
         cmocka_unit_test(a_client_may_leave_at_any_time),
         cmocka_unit_test(the_way_of_an_address_is_told),
         cmocka_unit_test(what_no_client_may_say_ends_its_channel)};

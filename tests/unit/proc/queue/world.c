@@ -468,8 +468,22 @@ static void on_mailbox_lost(void *owner, struct ipc_channel *channel, int error)
     assert_int_equal(error, 0);
 }
 
-static const struct ipc_handler mailbox_handlers[] = {{IPC_JOB, on_job}, {IPC_JOB_BODY, on_body}};
-static const struct ipc_role mailbox_role = {"queue", mailbox_handlers, 2, on_mailbox_lost, false};
+/* Asked by an administrator: which way it would go. */
+static void on_route(void *owner, const struct ipc_arrival *arrival)
+{
+    struct world *w = owner;
+    char text[200];
+    struct ipc_message m = {.type = IPC_ROUTED};
+    w->routes_asked++;
+    snprintf(text, sizeof(text), "by " SPAN_FMT "\n", SPAN_ARG(arrival->message->route.next_hop));
+    m.routed.text = span_from_cstr(text);
+    if (!w->smtp_is_silent)
+        assert_int_equal(ipc_reply(arrival->channel, arrival->token, &m), 0);
+}
+
+static const struct ipc_handler mailbox_handlers[] = {
+    {IPC_JOB, on_job}, {IPC_JOB_BODY, on_body}, {IPC_ROUTE, on_route}};
+static const struct ipc_role mailbox_role = {"queue", mailbox_handlers, 3, on_mailbox_lost, false};
 
 void world_join_mailbox(struct world *w)
 {
@@ -615,6 +629,10 @@ static void on_answer(struct ipc_call *call, const struct ipc_message *reply)
         buffer_append_span(&w->reply_text, reply->queue_acted.text);
     else if (reply->type == IPC_ROUTE_TOLD)
         keep_ways(w, &reply->route_told);
+    else if (reply->type == IPC_RELOADED)
+        buffer_append_span(&w->reply_text, reply->reloaded.text);
+    else if (reply->type == IPC_STATUS)
+        buffer_append_span(&w->reply_text, reply->status.json);
     else if (reply->type == IPC_QUEUE_SUMMARY)
         for (size_t i = 0; i < reply->queue_summary.row_count && i < ARRAY_SIZE(w->sums); i++)
             w->sums[i] = reply->queue_summary.rows[i];

@@ -70,6 +70,8 @@ struct world {
     enum world_mailbox mailbox_does;
     struct world_job jobs[WORLD_JOBS_MAX];
     size_t job_count, delivered;
+    size_t routes_asked; /* of smtp processes, by administrators */
+    bool smtp_is_silent;
     bool book_folds;
     struct ipc_sealed sealed;
     bool smtpd_lost, admin_lost;
