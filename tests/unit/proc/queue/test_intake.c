@@ -5,6 +5,7 @@
 #include "proc/queue/accept/pressure.h"
 #include "proc/queue/accept/refusals.h"
 #include "spool/follow.h"
+#include "spool/lane.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -372,6 +373,77 @@ static void a_disk_that_hangs_defers_mail(void **state)
     world_free(w);
 }
 
+/* The spool has too much that isn't written: commits wait for room, are answered in the end, and
+ * none is lost or kept twice. Own mail (a report) waits with them. */
+static void commits_wait_for_room_in_the_spool(void **state)
+{
+    enum { COUNT = 300 };
+    static struct world_commit commits[COUNT];
+    static char body[20000];
+    struct world *w = begin();
+    memset(body, 'x', sizeof(body));
+    w->queue.spool->options.pending_bytes = 30000;
+    for (size_t i = 0; i < COUNT; i++)
+        world_send(w, &commits[i], "s@far.example", "bob@here.example",
+                   span_of(body, sizeof(body)));
+    bool waited = false;
+    for (size_t i = 0; i < COUNT;) {
+        io_loop_turn(w->loop);
+        waited |= !list_is_empty(&w->queue.waiting_room);
+        while (i < COUNT && commits[i].answered)
+            assert_int_equal(commits[i++].result, IPC_COMMIT_ACCEPTED);
+    }
+    assert_true(waited);
+    assert_true(list_is_empty(&w->queue.waiting_room));
+    world_until_delivered(w, COUNT);
+    assert_int_equal(w->queue.committer.messages, 0);
+    world_free(w);
+}
+
+/* Its smtpd dies while commits wait for room: they are forgotten, not kept for a client that was
+ * never answered. */
+static void commits_that_wait_end_with_their_smtpd(void **state)
+{
+    enum { COUNT = 100 };
+    static struct world_commit commits[COUNT];
+    static char body[20000];
+    struct world *w = begin();
+    w->queue.spool->options.pending_bytes = 1;
+    for (size_t i = 0; i < COUNT; i++)
+        world_send(w, &commits[i], "s@far.example", "bob@here.example",
+                   span_of(body, sizeof(body)));
+    for (int i = 0; i < 1000 && list_is_empty(&w->queue.waiting_room); i++)
+        io_loop_turn(w->loop);
+    assert_false(list_is_empty(&w->queue.waiting_room));
+    ipc_channel_free(w->smtpd);
+    w->smtpd = NULL;
+    world_rest(w);
+    assert_true(list_is_empty(&w->queue.waiting_room));
+    assert_int_equal(w->queue.committer.messages, 0);
+    assert_int_equal(w->queue.parcels.bytes, 0);
+    assert_true(w->delivered < COUNT);
+    world_join_smtpd(w);
+    assert_int_equal(world_commit(w, "bob@here.example"), IPC_COMMIT_ACCEPTED);
+    world_free(w);
+}
+
+/* Over the limit: for good, since every try would be the same. At the limit it is taken. */
+static void what_is_too_large_is_rejected(void **state)
+{
+    static char body[1001];
+    struct world *w = begin();
+    struct world_commit c;
+    w->conf.message_size_max = 1000;
+    world_send(w, &c, "s@far.example", "bob@here.example", span_of(body, 1001));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_REJECTED);
+    assert_string_equal(c.text, "the message is too large");
+    world_send(w, &c, "s@far.example", "bob@here.example", span_of(body, 1000));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    world_free(w);
+}
+
 static void pressure_is_told_and_kept(void **state)
 {
     struct world *w = begin();
@@ -539,6 +611,9 @@ int main(void)
         cmocka_unit_test(tickets_outlive_their_directory_once),
         cmocka_unit_test(what_smtpd_says_of_an_event_is_cut_to_what_it_may_say),
         cmocka_unit_test(events_have_a_budget_of_bytes),
+        cmocka_unit_test(commits_wait_for_room_in_the_spool),
+        cmocka_unit_test(commits_that_wait_end_with_their_smtpd),
+        cmocka_unit_test(what_is_too_large_is_rejected),
         cmocka_unit_test(pressure_is_told_and_kept),
         cmocka_unit_test(a_disk_that_hangs_defers_mail),
         cmocka_unit_test(refusals_are_booked_and_a_flood_is_counted)};
