@@ -30,11 +30,17 @@ static void put_wish(const struct smtp_client *c, const struct smtp_client_recip
         buffer_printf(out, " NOTIFY=%s", notify);
     if (!dsn_is_original(r->orcpt, true))
         return; /* none, or nothing that may stand in a command */
+    size_t before = out->size;
     buffer_append_span(out, SPAN(" ORCPT="));
+    size_t start = out->size;
     if (c->declare_utf8)
         buffer_append_span(out, r->orcpt);
     else
         dsn_original_ascii(r->orcpt, out);
+    /* Escapes make it longer, perhaps longer than a station takes (RFC 3461 section 4.2): a name in
+     * a report isn't worth the recipient. */
+    if (out->size - start > ENVELOPE_ORCPT_MAX)
+        out->size = before;
 }
 
 void smtp_client_say_rcpt(struct smtp_client *c)
