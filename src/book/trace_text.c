@@ -79,6 +79,12 @@ static void put_head(struct buffer *out, const struct trace_message *m,
 
 /* ---- events ---- */
 
+/* Before a further fact: nothing may stand before it but the event's name. */
+static void put_comma(struct buffer *out, size_t facts)
+{
+    buffer_printf(out, "%s", out->size == facts ? " " : ", ");
+}
+
 static void put_event_facts(struct buffer *out, const struct trace_event *event)
 {
     buffer_printf(out, "%-10s", event_kind_name(event->kind));
@@ -90,10 +96,13 @@ static void put_event_facts(struct buffer *out, const struct trace_event *event)
     put(out, " (", event->detail, ")");
     put(out, out->size == before ? " " : ": ", event->reply, "");
     put(out, ", as ", event->remote_id, "");
-    if (event->actor_uid != EVENT_NO_ACTOR && event->kind != EVENT_ACCEPTED)
-        buffer_printf(out, ", by uid %u", event->actor_uid);
+    if (event->actor_uid != EVENT_NO_ACTOR && event->kind != EVENT_ACCEPTED) {
+        put_comma(out, before);
+        buffer_printf(out, "by uid %u", event->actor_uid);
+    }
     if (event->next_attempt_us && event->kind != EVENT_HELD) { /* it begins when that ends */
-        buffer_printf(out, ", next attempt ");
+        put_comma(out, before);
+        buffer_printf(out, "next attempt ");
         put_time(out, event->next_attempt_us);
     }
     while (out->size && out->data[out->size - 1] == ' ')

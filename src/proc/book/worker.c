@@ -81,7 +81,11 @@ static int open_log(struct worker *w)
     if (fd < 0)
         return -errno;
     int r = store_file_new(fd, &store);
-    return r < 0 ? r : spool_follower_new(store, committed(w), &w->follower);
+    if (r < 0) {
+        close(fd); /* without memory the store didn't take it, and each turn tries again */
+        return r;
+    }
+    return spool_follower_new(store, committed(w), &w->follower);
 }
 
 /* After trouble both are opened anew, at what was committed. */

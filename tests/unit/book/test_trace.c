@@ -274,6 +274,112 @@ static void text_tells_the_story(void **state)
     trace_result_done(&result);
 }
 
+/* Whoever reads it must know whether to wait, and whom to ask: never this server's users. */
+static void text_tells_a_refusal_and_who_has_the_message(void **state)
+{
+    static const struct {
+        const char *recipient, *reply;
+        unsigned count;
+        const char *lines[4];
+    } cases[] = {
+        {"nobody@aaa.example",
+         NULL, /* as make_ledger() folded it */
+         3,
+         {"2026-11-21 18:00:03 of evil.example [192.0.2.9] at rcpt\n"
+          "  from spam@evil.example to nobody@aaa.example in session ",
+          "\n  answered: 550 5.1.1 no such mailbox\n",
+          "\n  and 2 more like it until 2026-11-21 18:00:04\n",
+          "\n  Not accepted: this server never had it, the sending station must tell"}},
+        {"later@aaa.example",
+         "451 4.7.1 greylisted",
+         1,
+         {"\n  answered: 451 4.7.1 greylisted\n  Not accepted for now: the sending station keeps"}},
+    };
+    struct fold *fold = test_fold_open();
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct event refusal = test_refusal(50 + i, cases[i].recipient);
+        refusal.reply = cases[i].reply ? span_from_cstr(cases[i].reply) : SPAN("");
+        if (cases[i].reply)
+            test_fold_event(fold, 900 + i, &refusal);
+    }
+    test_commit(fold);
+    fold_close(fold);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct trace_result result;
+        struct buffer out = BUFFER_INIT;
+        run(cases[i].recipient, &result);
+        assert_int_equal(result.refusal_count, 1);
+        assert_int_equal(trace_text(&result, TEST_NOW_US, &plain, &out), 0);
+        buffer_append_byte(&out, '\0');
+        for (size_t k = 0; k < ARRAY_SIZE(cases[i].lines) && cases[i].lines[k]; k++)
+            if (!strstr(out.data, cases[i].lines[k]))
+                fail_msg("missing: %s\nin: %s", cases[i].lines[k], out.data);
+        if (cases[i].count == 1)
+            assert_null(strstr(out.data, "more like it"));
+        buffer_done(&out);
+        trace_result_done(&result);
+    }
+}
+
+/* What --follow prints: one line for each, also of who has no address. */
+static void each_event_is_one_line(void **state)
+{
+    struct trace_result result;
+    struct buffer out = BUFFER_INIT;
+    size_t lines = 0;
+
+    run("anna@bbb.example", &result);
+    for (size_t i = 0; i < result.message_count; i++)
+        for (size_t k = 0; k < result.messages[i].entry_count; k++) {
+            const struct trace_entry *e = &result.messages[i].entries[k];
+            for (size_t n = 0; n < e->event_count; n++) {
+                size_t before = out.size;
+                assert_int_equal(trace_text_event(&result.messages[i], e, &e->events[n], &out), 0);
+                assert_ptr_equal(memchr(out.data + before, '\n', out.size - before),
+                                 out.data + out.size - 1);
+                lines++;
+            }
+        }
+    assert_true(lines > 5);
+    struct trace_entry nobody = {.address = SPAN("")};
+    struct trace_event removed = {.kind = EVENT_REMOVED, .time_us = TEST_NOW_US, .actor_uid = 7};
+    assert_int_equal(trace_text_event(&result.messages[0], &nobody, &removed, &out), 0);
+    buffer_append_byte(&out, '\0');
+    assert_non_null(strstr(out.data,
+                           " bob@aaa.example deferred   mx1.bbb.example [10.0.0.0] TLSv1.3"
+                           ": 451 4.4.1 try again, next attempt 2026-11-21 18:05:03\n"));
+    assert_non_null(strstr(out.data, " <> removed    by uid 7\n"));
+    buffer_done(&out);
+    trace_result_done(&result);
+}
+
+static void sizes_are_in_units_for_people(void **state)
+{
+    static const struct {
+        uint64_t size;
+        const char *text;
+    } cases[] = {
+        {0, ", 0 bytes,"},         {10239, ", 10239 bytes,"},
+        {10240, ", 10.0 KiB,"},    {(10 << 20) - 1, ", 10240.0 KiB,"},
+        {10 << 20, ", 10.0 MiB,"}, {UINT64_C(3) << 30, ", 3072.0 MiB,"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct trace_message m = {.sender = SPAN("a@b.example"),
+                                  .message_id = SPAN("<x@b>"),
+                                  .size_bytes = cases[i].size,
+                                  .uid = i % 2 ? 1000 : EVENT_NO_ACTOR};
+        struct trace_result result = {.messages = &m, .message_count = 1};
+        struct buffer out = BUFFER_INIT;
+        assert_int_equal(trace_text(&result, TEST_NOW_US, &plain, &out), 0);
+        buffer_append_byte(&out, '\0');
+        if (!strstr(out.data, cases[i].text))
+            fail_msg("missing: %s\nin: %s", cases[i].text, out.data);
+        assert_true((i % 2) == (strstr(out.data, " from the local user with uid 1000") != NULL));
+        buffer_done(&out);
+    }
+}
+
 static void hostile_text_stays_valid_json(void **state)
 {
     struct trace_result result;
@@ -468,6 +574,9 @@ int main(void)
         LEDGER_TEST(json_of_a_refusal),
         LEDGER_TEST(a_session_is_told_whole),
         LEDGER_TEST(text_tells_the_story),
+        LEDGER_TEST(text_tells_a_refusal_and_who_has_the_message),
+        LEDGER_TEST(each_event_is_one_line),
+        cmocka_unit_test(sizes_are_in_units_for_people),
         LEDGER_TEST(hostile_text_stays_valid_json),
         cmocka_unit_test(sentences_say_who_must_act),
         LEDGER_TEST(erased_values_are_shown_as_such),

@@ -232,6 +232,38 @@ static void alarms_and_damage_are_booked(void **state)
     assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event WHERE kind = 20"), 2);
 }
 
+/* From the log: who came of whom, and that the parent itself waits for nothing. */
+static void expansions_are_booked(void **state)
+{
+    struct envelope_recipient children[] = {
+        {.address = SPAN("x@aaa.example"), .original = SPAN("carl@bbb.example"), .key = {1}},
+        {.address = SPAN("y@aaa.example"), .original = SPAN("carl@bbb.example"), .key = {2}}};
+    struct spool_expansion expansion = {.parent = 1, .children = children, .child_count = 2};
+    struct spool_status delivered = status_of(3, SPOOL_OUTCOME_DELIVERED);
+    struct spool_accept accept = {.envelope = &message.envelope,
+                                  .header = SPAN(""),
+                                  .body = SPAN("hello"),
+                                  .expansions = &expansion,
+                                  .expansion_count = 1};
+
+    test_message_at(&message, TEST_NOW_US, 1, 2);
+    assert_int_equal(spool_accept(spool, &accept, NULL, NULL), 0);
+    run_spool();
+    turn();
+    settle(&message.envelope.id, &delivered, 1);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM entry"), 4);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM entry WHERE parent = 1 AND"
+                                            " recipient_index IN (2, 3)"),
+                     2);
+    struct audit_counts c = audit();
+    assert_int_equal(c.findings, 0);
+    assert_int_equal(c.states[RECIPIENT_EXPANDED], 1);
+    assert_int_equal(c.states[RECIPIENT_DELIVERED], 1);
+    assert_int_equal(c.states[RECIPIENT_WAITING], 2);
+}
+
 /* Compaction moved a message of which the book lost the file: what still waits is booked. */
 static void moved_messages_are_understood(void **state)
 {
@@ -388,6 +420,7 @@ int main(void)
         WORKER_TEST(what_the_spool_keeps_is_booked),
         WORKER_TEST(alarms_and_damage_are_booked),
         WORKER_TEST(what_waits_is_compared),
+        WORKER_TEST(expansions_are_booked),
         WORKER_TEST(moved_messages_are_understood),
         WORKER_TEST(it_goes_on_where_it_stopped),
         WORKER_TEST(damaged_ledger_is_made_anew_from_the_log),
