@@ -128,7 +128,8 @@ static size_t status_size(struct span s, char class_)
 void smtp_heard_status(const struct smtp_heard *h, char out[static SMTP_HEARD_STATUS_SIZE])
 {
     struct span rest = smtp_heard_text(h), line = SPAN("");
-    char class_ = (char)('0' + h->code / 100 % 10);
+    /* RFC 3463 section 3.1 has no class 3: who got "go on" instead of an answer is to try again. */
+    char class_ = h->code / 100 == 3 ? '4' : (char)('0' + h->code / 100);
 
     smtp_heard_line(&rest, &line);
     size_t size = status_size(line, class_);

@@ -53,7 +53,7 @@ static inline bool smtp_heard_is_empty(const struct smtp_heard *heard)
 bool smtp_heard_line(struct span *rest, struct span *out_line);
 
 /* The enhanced status code (RFC 3463) that the reply carries, if its class fits the reply's code;
- * else "N.0.0" of that class. */
+ * else "N.0.0" of that class; a code 3yz has 4, since RFC 3463 knows no class 3. */
 void smtp_heard_status(const struct smtp_heard *heard, char out[static SMTP_HEARD_STATUS_SIZE]);
 
 /* The id under which the station keeps the message, as far as its last reply tells: the usual
