@@ -30,6 +30,8 @@ int audit_family_add(struct audit_family *f, uint32_t index, uint32_t parent, un
                                                  : add(f, (struct audit_link){parent, true, index});
 }
 
+/* By family, whatever the order of its entries in the file; an expanded one is of two: as a child
+ * of its parent, and as the parent of its own. */
 static int compare(const void *left, const void *right)
 {
     const struct audit_link *a = left, *b = right;

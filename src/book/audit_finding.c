@@ -1,8 +1,10 @@
-/* What is off is told by name and counted; how far the audit is, too. */
+/* What is off is told by name and counted; how far the audit is, too. Findings aren't gathered: a
+ * ledger that is wholly wrong has millions of them. */
 #include "book/audit_impl.h"
 
 #include <stdio.h>
 
+/* Part of what `audit --json` promises (docs/manual/audit.md): never renamed. */
 static const char *const names[AUDIT_KIND_COUNT] = {
     [AUDIT_FILE] = "file",
     [AUDIT_CHAIN] = "chain",
@@ -24,6 +26,8 @@ const char *audit_kind_name(enum audit_kind kind)
     return names[kind];
 }
 
+/* `broken`: what speaks of a changed past rather than of a recipient's fate. `audit` says it apart,
+ * since it is answered by looking for an intruder or a bad disk, not by looking at the queue. */
 void audit_tell(struct audit *audit, enum audit_kind kind, const struct id *id, uint32_t index,
                 const char *text)
 {

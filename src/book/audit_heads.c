@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Before the first file is opened: what the main file says then, each file had already, since week
+ * files are committed first (fold.h). Read afterwards, a commit in between would look like a file
+ * that lacks events. */
 int audit_load_heads(struct audit *audit, const char *folder)
 {
     int r = main_file_read_heads(folder, MAIN_FILE_CHAINS, &audit->heads);
@@ -31,6 +34,7 @@ static void compare_position(struct audit *audit, const struct main_file_head *h
                    " a byte of one of the two is damaged. The next start sets it right");
 }
 
+/* More events than were noted are fine: the book went on since, or died between the two commits. */
 static void compare_head(struct audit *audit, const struct main_file_head *head,
                          const struct mark *end, const struct book_position *at)
 {
@@ -51,6 +55,8 @@ void audit_compare_head(struct audit *audit, const struct mark *end, const struc
             compare_head(audit, &audit->heads.list[i], end, at);
 }
 
+/* A file may have been lost more than once. Where its chain is as long again as it was then, the
+ * log had all of it; audit_chain.c tells of those that it never reaches. */
 const struct main_file_head *audit_next_lost(const struct audit *audit, enum week_kind kind,
                                              uint32_t lane, uint64_t after)
 {
@@ -72,6 +78,8 @@ void audit_tell_lost(struct audit *audit, const struct main_file_head *lost)
     audit_tell(audit, AUDIT_DAMAGE, NULL, EVENT_NO_RECIPIENT, text);
 }
 
+/* A file without tables is what a crash leaves that made the file and committed nothing: fine, as
+ * long as nothing of it was ever noted. */
 void audit_check_empty(struct audit *audit, enum week_kind kind)
 {
     for (size_t i = 0; i < audit->heads.count; i++)
@@ -108,6 +116,7 @@ static void tell_missing(struct audit *audit, const struct main_file_head *head)
     audit->file[0] = '\0';
 }
 
+/* Of files that are there their own walk tells; those before `since_us` weren't to be looked at. */
 static bool is_wanted(const struct audit *audit, const struct ledger_list *list,
                       const struct main_file_head *head)
 {

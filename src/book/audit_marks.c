@@ -10,6 +10,7 @@ static bool is_for(const struct mark *m, enum week_kind kind, int week, uint32_t
     return m->kind == kind && m->week == week && m->lane == lane;
 }
 
+/* Under the name of the mark's own file, which may not be the one at hand. */
 static void tell_mark(struct audit *audit, const struct mark *m, const char *text)
 {
     char saved[sizeof(audit->file)];
@@ -29,6 +30,7 @@ static void compare_mark(struct audit *audit, const struct mark *m, const struct
                   "the chain isn't the one that was exported: events before were changed");
 }
 
+/* A walk for each mark that is passed: there are a handful of each chain, one for each export. */
 const struct mark *audit_next_mark(const struct audit *audit, enum week_kind kind, uint32_t lane,
                                    uint64_t after)
 {
@@ -52,6 +54,7 @@ void audit_check_mark(struct audit *audit, const struct mark **next, const struc
     *next = audit_next_mark(audit, m->kind, m->lane, m->events);
 }
 
+/* Whatever mark is left lies behind the chain's end. */
 int audit_end_chain(struct audit *audit, const struct mark *next, const struct mark *end)
 {
     for (; next; next = audit_next_mark(audit, next->kind, next->lane, next->events))
@@ -89,6 +92,8 @@ static int find_deleted(struct db *db, const struct mark *m, uint64_t *out_event
     return 1;
 }
 
+/* Of a deleted week only the last link is left. So a mark at the end can still be compared, and one
+ * before it no more: the chain may have grown after the export, but never have shrunk. */
 static int check_lost(struct audit *audit, struct db *db, const struct mark *m)
 {
     struct chain_hash head;

@@ -1,3 +1,5 @@
+/* Which column has texts of which kind. What volume_entries.c adds as it writes must be the same:
+ * this is read when an aid is made anew from the rows, and when the audit looks into a doubt. */
 #include "book/find_keys.h"
 
 enum statement { MESSAGES, ENTRIES, EVENTS, STATEMENT_COUNT };
@@ -24,6 +26,8 @@ struct walk {
     int (*take)(void *arg, enum find_kind kind, struct span text, const struct id *message);
 };
 
+/* All zero means that there was no session (a report of our own): else all of these would be found
+ * under one key. */
 struct span find_session_text(const struct id *session)
 {
     return id_is_zero(session) ? SPAN("") : span_of(session->bytes, ID_BYTES);
@@ -37,6 +41,8 @@ static struct span text_of(sqlite3_stmt *s, enum find_kind kind, int column, str
     return find_session_text(session);
 }
 
+/* A row without a proper id is damage, which the audit tells by itself; it can't be found. Erased
+ * texts are NULL, and give no key. */
 static int take_row(const struct walk *walk, enum statement statement, sqlite3_stmt *s)
 {
     struct id message, session;

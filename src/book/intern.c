@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+/* 32,768 texts in all, at most 16 MiB of them, and that only if each were as long as may be. What
+ * is longer than TEXT_MAX seldom comes twice. */
 enum { BLOCK_SLOTS = 64, BLOCKS = 512, TEXT_MAX = 512 };
 
 struct slot {
@@ -42,6 +44,7 @@ struct place {
     size_t block, at;
 };
 
+/* Without a seed: who chooses texts that fall together only costs the database a look-up each. */
 static struct place place_of(struct span text)
 {
     uint64_t hash = XXH3_64bits(text.data, text.size);

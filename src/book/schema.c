@@ -41,6 +41,7 @@ static const char refusals_sql[] =
     "CREATE INDEX refusal_sender ON refusal (sender COLLATE NOCASE);"
     "CREATE INDEX refusal_recipient ON refusal (recipient COLLATE NOCASE);";
 
+/* Only what the first files of this version had: check_tables() wants each word of it. */
 static const char main_sql[] =
     "CREATE TABLE lane (lane INTEGER PRIMARY KEY, segment INTEGER NOT NULL,"
     "  offset INTEGER NOT NULL);"
@@ -62,6 +63,7 @@ static const char late_main_sql[] =
 static const char *const schemas[] = {
     [SCHEMA_ENTRIES] = entries_sql, [SCHEMA_REFUSALS] = refusals_sql, [SCHEMA_MAIN] = main_sql};
 
+/* Version 0 with tables is what no commit of ours leaves (make_tables() is one transaction). */
 static int check_version(struct db *db)
 {
     int64_t tables, version, application;
@@ -122,6 +124,8 @@ int schema_check(struct db *db, enum schema_kind kind)
     return r < 0 ? r : check_tables(db, kind);
 }
 
+/* One transaction with the version in it: a crash leaves an empty file or a whole one. IMMEDIATE,
+ * so that two who find it empty don't both begin. */
 static int make_tables(struct db *db, enum schema_kind kind)
 {
     char marks[128];

@@ -1,3 +1,8 @@
+/*
+ * The JSON that programs read (docs/manual/trace.md): keys are a promise, and a golden test holds
+ * the bytes. Erased values are null, unknown ones too; bytes that are no UTF-8 become U+FFFD, so
+ * the line stays valid whatever came by the network.
+ */
 #include "book/trace.h"
 
 #include "base/clock.h"

@@ -1,3 +1,8 @@
+/*
+ * One sentence for each recipient: in whose hands the message is, and who must act now. It is said
+ * from events alone, as they were booked, so it holds for a message that left the queue long ago.
+ * Whatever came by the network is made printable.
+ */
 #include "book/trace.h"
 
 #include "base/clock.h"
@@ -120,6 +125,7 @@ static void say_delivered(struct buffer *out, const struct trace_entry *e,
     buffer_printf(out, "; from here on its owner's mail program is responsible.");
 }
 
+/* Rule 4 of the spool: uncertain once, tried again. */
 static bool was_uncertain(const struct trace_entry *e)
 {
     for (size_t i = 0; i < e->event_count; i++)
@@ -183,6 +189,7 @@ static void say_discarded(struct buffer *out, const struct trace_entry *e,
     buffer_printf(out, "; nobody will get it, ask the administrator of this server.");
 }
 
+/* Only a person moves it on, so no next attempt is named. */
 static void say_held(struct buffer *out, const struct trace_event *held)
 {
     put_time(out, "Held here since ", held->time_us);
@@ -193,6 +200,7 @@ static void say_held(struct buffer *out, const struct trace_event *held)
     buffer_printf(out, "; the administrator of this server must release, return or remove it.");
 }
 
+/* What is due waits for its destination's turn. */
 static void say_next(struct buffer *out, const struct trace_entry *e, int64_t now_us)
 {
     if (e->next_attempt_us == 0)

@@ -1,3 +1,8 @@
+/*
+ * The same for people, on a terminal: the message, each recipient with what happened to it, and the
+ * sentence that says who must act. Everything that came by the network goes through
+ * printable_append(): no escape sequence of a stranger reaches the terminal.
+ */
 #include "book/trace.h"
 
 #include "base/clock.h"
@@ -20,6 +25,7 @@ static void put_or(struct buffer *out, struct span text, const char *if_empty)
         buffer_printf(out, "%s", text.data ? if_empty : "(erased)");
 }
 
+/* Exact as long as that is readable. */
 static void put_size(struct buffer *out, uint64_t size)
 {
     if (size < 10240)
@@ -154,6 +160,8 @@ int trace_text_event(const struct trace_message *m, const struct trace_entry *e,
 
 /* ---- refusals ---- */
 
+/* RFC 5321 4.2.1: a 4yz reply leaves the message with who sent it, to be tried again; after any
+ * other he must tell his sender. Either way it never was ours. */
 static void put_refusal_sentence(struct buffer *out, const struct trace_refusal *r)
 {
     bool for_now = r->reply.size && r->reply.data[0] == '4';

@@ -1,8 +1,10 @@
-/* Rows of refusals. */
+/* Rows of refusals. One has no entry: nothing waits for its fate, since this server never had the
+ * message. So there is only the event, with its link in the chain of its own week's file. */
 #include "book/volume_impl.h"
 
 #include <errno.h>
 
+/* `helo`, `auth` and so on go in as they came; who shows them makes them printable. */
 static int add_row(struct volume *v, struct volume_lane *lane, const struct event *e,
                    const struct chain_record *record)
 {
@@ -47,6 +49,8 @@ static int is_known(struct volume *v, const struct volume_lane *lane, const stru
     return volume_row_is_known(s);
 }
 
+/* The fields that the chain covers; the service's own words (phase) are plain, what names people is
+ * personal and can be erased (chain.h). */
 int volume_fold_refusal(struct volume *v, struct volume_lane *lane, const struct event *e)
 {
     char ip_text[VOLUME_IP_TEXT];

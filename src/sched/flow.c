@@ -57,6 +57,7 @@ static void flow_free(struct sched *s, uint32_t handle)
     slab_free(&s->flows, handle);
 }
 
+/* All that can fail (a flow's memory) comes before the item is touched. */
 int flow_append(struct sched *s, uint32_t item)
 {
     struct item *i = item_at(s, item);
@@ -106,6 +107,7 @@ uint32_t flow_take(struct sched *s, struct destination *d)
     return item;
 }
 
+/* For taking along: what the same sender has for the same destination can share its connection. */
 uint32_t flow_first(const struct sched *s, uint32_t destination, uint32_t sender)
 {
     uint32_t handle = flow_find(s, destination, sender);

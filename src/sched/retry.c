@@ -31,6 +31,7 @@ int64_t retry_pause_ms(const struct retry_policy *policy, unsigned attempts, uin
     return pause - (int64_t)(random % ((uint64_t)pause / 4 + 1));
 }
 
+/* What was due while the server was down goes at once; the scheduler paces it by destination. */
 int64_t retry_due_ms(const struct retry_policy *policy, int64_t next_attempt_us, int64_t wall_us,
                      int64_t now_ms)
 {

@@ -12,6 +12,8 @@
 
 /* Bounds of what is believed, far above what is written: a damaged count must not ask for all
  * memory. */
+/* A damaged file must not make us ask for all memory: each is far above what a spool can have, and
+ * a checkpoint that claims more is as good as none. */
 enum {
     SEGMENTS_MAX = 1 << 20,
     PARTS_MAX = 1 << 20,

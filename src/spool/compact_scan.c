@@ -9,6 +9,7 @@
 
 enum { RESTATED_BYTES = 160 }; /* what saying one outcome again takes, about */
 
+/* What the thread gathers. Only `finish`, on the owner's thread, may hold it against the index. */
 struct compact_scan {
     struct spool_task task;
     struct compaction *compaction;
@@ -66,6 +67,9 @@ static int note_status(struct compact_scan *scan, const struct scan_record *reco
                              &(struct compact_entry){.id = status.message, .home = status.home});
 }
 
+/* Damaged records are passed over: what can still be read of the segment is saved, and compact.c
+ * sets the rest aside. EXPANDs go with their MESSAGE, events and seals are the book's, which has
+ * them. */
 static int note_record(struct compact_scan *scan, const struct scan_record *record)
 {
     struct arena arena = ARENA_INIT;

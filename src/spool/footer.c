@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* A footer lies behind the records of a segment of at most 1 GiB, and has a sixteenth of it kept
+ * free (group.c); a larger one is damage, and not allocated. */
 enum { OFFSET_BYTES = 8, FOOTER_BYTES_MAX = 64 << 20 };
 
 /* ---- Writing ---- */

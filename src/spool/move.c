@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Upper bounds of what is encoded: a recipient's net state twice (as it waits, and as notified)
+ * without its route, a restated status, and all fixed fields of a MOVED. */
 enum { NET_BOUND = 64, ENTRY_BOUND = 128, MOVE_FIXED = 1024 };
 
 void move_free(struct spool *spool, struct move *move)
@@ -42,6 +44,7 @@ static void finished_one(struct spool *spool)
         spool->compaction->outstanding--;
 }
 
+/* A group is taken for these alone, too: nobody else may be appending. */
 bool move_has_any(const struct spool *spool)
 {
     return !list_is_empty(&spool->moves) || !list_is_empty(&spool->restates);
@@ -81,6 +84,7 @@ static struct record_net *net_state(const struct spool *spool, const struct spoo
     return net;
 }
 
+/* `each`: what one recipient takes beside its route. */
 static size_t net_bound(const struct spool *spool, const struct spool_message *message, size_t each)
 {
     size_t bound = 0;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Short against the time in which mail fills a reserve, long against the cost of a statvfs(). */
 enum { SPACE_INTERVAL_US = 5000000 };
 
 struct prepare {
@@ -15,6 +16,7 @@ struct prepare {
     bool has_space;
 };
 
+/* A disk that doesn't tell its space leaves the last figure standing. */
 static void look_at_space(struct prepare *prepare)
 {
     prepare->has_space = prepare->store->ops->space(prepare->store, &prepare->space) == 0;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGN = 4096 };
+enum { ALIGN = 4096 }; /* what store.h asks of memory that goes to the disk by itself */
 
 void recent_init(struct recent *recent, size_t extent_bytes, size_t limit_bytes)
 {

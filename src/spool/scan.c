@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+/* A window holds any but the largest records in one read; zeros are passed over a sector at a time.
+ */
 enum { WINDOW_BYTES = 256 * 1024, BLANK_BYTES = 512 };
 
 void scan_init(struct scan *scan, const struct store_ops *ops, struct store_segment *handle,

@@ -1,3 +1,7 @@
+/*
+ * The first file that sees bytes of an smtpd. What it may send is the table of handlers and nothing
+ * else: the channel of one that says more is closed, for an smtpd of ours never would (ipc/).
+ */
 #include "proc/queue/accept/smtpd.h"
 
 #include "base/clock.h"
@@ -28,6 +32,7 @@ static void on_smtpd_event(void *owner, const struct ipc_arrival *arrival)
     events_take(owner, arrival);
 }
 
+/* Commits and uploads first: they have a pointer to the channel, for their answers and credit. */
 static void drop_peer(struct queue_peer *peer)
 {
     intake_drop_peer(peer);
@@ -50,6 +55,8 @@ static const struct ipc_handler smtpd_handlers[] = {
 static const struct ipc_role smtpd_role = {"smtpd", smtpd_handlers, ARRAY_SIZE(smtpd_handlers),
                                            on_smtpd_lost, false};
 
+/* A new channel for the same slot: the old process is dead or about to be, though we may not have
+ * read its end of file yet. */
 static void drop_old_smtpd(struct queue *q, unsigned index)
 {
     LIST_EACH(&q->peers, link)

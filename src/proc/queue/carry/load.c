@@ -1,4 +1,5 @@
-/* Reading stored messages for jobs, on threads. */
+/* Reading stored messages for jobs, on threads. One read at a time of a job: `reading` says that
+ * the thread has it, and until it is back nothing here may be freed (job.c waits). */
 #include "proc/queue/carry/load.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@ static int read_all(struct job_load *l, uint64_t offset, char *to, size_t size)
     return 0;
 }
 
+/* A body that ends early is -EBADMSG: its length was sealed with it. */
 static int read_chunk(struct job_load *l)
 {
     uint64_t left = l->stored->body_bytes - l->body_at;
@@ -91,6 +93,7 @@ void job_load_chunk(struct job_load *l, struct queue *q, void (*done)(struct job
     submit(l, q, run_read, done);
 }
 
+/* Closing the reader is also what sets a damaged message aside (spool.h). */
 void job_unload(struct job_load *l, struct queue *q)
 {
     if (l->reader)

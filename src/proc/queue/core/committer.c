@@ -10,6 +10,7 @@ enum {
     HANGS_MS = 30000,  /* half of what smtpd waits for an answer */
 };
 
+/* On the commit thread, or on the loop for one message on a quick disk. */
 static void write_group(struct io_job *job)
 {
     struct committer *c = CONTAINER_OF(job, struct committer, write);
@@ -38,6 +39,7 @@ static void run_task(struct io_job *job)
     spool_run_task(CONTAINER_OF(job, struct committer_task, job)->task);
 }
 
+/* The slot is free before the spool is told: what that begins may need one. */
 static void task_done(struct io_job *job)
 {
     struct committer_task *t = CONTAINER_OF(job, struct committer_task, job);
@@ -72,6 +74,7 @@ static void take_group(struct committer *c, int64_t now_us)
     }
 }
 
+/* The spool says which comes next (src/spool/task.c): bulk before all, since mail waits for it. */
 static void take_tasks(struct committer *c, int64_t now_us)
 {
     for (unsigned i = 0; i < COMMITTER_TASKS; i++) {
@@ -85,6 +88,8 @@ static void take_tasks(struct committer *c, int64_t now_us)
     }
 }
 
+/* For retries after a failure and for the scrubber: everything else kicks. Rounded up, so that the
+ * turn that it wakes doesn't come a moment too early and find nothing. */
 static void set_timer(struct committer *c, int64_t now_us)
 {
     int64_t next_us = spool_next_try_us(c->spool);

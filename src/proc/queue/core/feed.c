@@ -18,6 +18,7 @@ static uint64_t count_waiting(const struct queue *q)
     return counts.waiting + counts.held - counts.unsealed;
 }
 
+/* A full channel is tried again: only the newest position matters, so nothing is queued. */
 static void send_position(struct queue *q)
 {
     struct feed *f = q->feed;
@@ -78,6 +79,8 @@ static void on_folded(void *owner, const struct ipc_arrival *arrival)
     committer_kick(&q->committer);
 }
 
+/* What was folded stays folded: rule 5c goes by what the last book told. Those who wait are told,
+ * as nobody knows whether another book comes. */
 static void on_lost(void *owner, struct ipc_channel *channel, int error)
 {
     struct queue *q = owner;

@@ -97,6 +97,7 @@ void parcel_free(struct parcels *parcels, struct parcel *p)
     slab_free(&parcels->slab, p->handle);
 }
 
+/* Oldest out first, and perhaps the newcomer itself: a parcel larger than the limit isn't kept. */
 void parcel_cache(struct parcels *parcels, struct parcel *p)
 {
     p->bytes = sizeof(*p) + p->arena.used;
@@ -107,6 +108,8 @@ void parcel_cache(struct parcels *parcels, struct parcel *p)
         parcel_free(parcels, CONTAINER_OF(parcels->cached.next, struct parcel, link));
 }
 
+/* Counted in ticks, not by a clock: a clock that jumps must neither empty the cache nor fill it for
+ * ever. */
 size_t parcels_age(struct parcels *parcels)
 {
     size_t before = parcels->bytes;

@@ -11,9 +11,9 @@
 #include "proc/queue/returns/undelivered.h"
 
 enum {
-    PARTS = 60,
-    PLACES_MIN = 2048,
-    OPEN_MAX = 50, /* notices under way; what doesn't fit is found the next time */
+    PARTS = 60,        /* ticks, one a second, until all was looked at */
+    PLACES_MIN = 2048, /* so that a short queue is walked in one tick */
+    OPEN_MAX = 50,     /* notices under way; what doesn't fit is found the next time */
 };
 
 struct look {
@@ -63,6 +63,7 @@ static bool find_cause(struct queue *q, const struct spool_recipient *r, struct 
     return e.state == SCHED_PAUSED || e.state == SCHED_READY;
 }
 
+/* All of the message's late recipients in one notice. */
 static void tell(struct queue *q, struct spool_message *message)
 {
     struct undelivered *u = NULL;
@@ -93,6 +94,8 @@ static void look_at(void *arg, struct spool_message *message)
         tell(q, message);
 }
 
+/* Without a report process nothing is begun: it would only rest, and be found again later anyway.
+ */
 void delay_tick(struct queue *q)
 {
     int64_t delay_us = (int64_t)q->conf->delay_notice_ms * 1000;

@@ -23,6 +23,8 @@ static bool is_wanted_whole(const struct undelivered *u)
            e->body != ENVELOPE_BODY_BINARYMIME && u->stored->body_bytes <= REPORT_WHOLE_MAX;
 }
 
+/* Header and body are one stream in the spool: our own fields (Received and so on) come first and
+ * are cut off, since the sender is to get back what he sent. */
 static int read_message(struct undelivered *u)
 {
     ssize_t n;
@@ -56,6 +58,7 @@ static void loaded(struct io_job *io)
     u->loaded(u);
 }
 
+/* A receipt comes with a reader that was opened while its message was still there. */
 int undelivered_load(struct undelivered *u, void (*done)(struct undelivered *u))
 {
     struct queue *q = u->queue;

@@ -16,6 +16,7 @@ enum {
     OPEN_MAX = 100,       /* beyond, what is given back waits */
 };
 
+/* One that is being read or written already has its recipients: what fails now gets another. */
 static struct undelivered *gathering_for(struct queue *q, const struct id *id,
                                          enum report_kind kind)
 {
@@ -90,6 +91,7 @@ static void on_kick(struct io_deferred *deferred)
 
 /* ---- in and out ---- */
 
+/* Receipts don't count: they are bounded by themselves, and no administrator asked for them. */
 bool returns_are_open(const struct queue *q)
 {
     return q->returns->count - q->returns->receipts < OPEN_MAX;
@@ -131,6 +133,8 @@ void return_receipt(struct queue *q, struct spool_message *message, enum report_
     io_defer(q->loop, &q->returns->kick);
 }
 
+/* RFC 3461 5.2.7.3: of one that became several, "expanded" is all that its sender is told of
+ * success. An alias of one address is no expansion to him. */
 void return_expanded(struct queue *q, struct spool_message *message, const struct parcel *parcel)
 {
     const struct envelope *e = &parcel->envelope;

@@ -1,3 +1,8 @@
+/*
+ * The states of a report to be, and its recipients. `busy` counts those that hold a buffer, a
+ * thread or a call of another process: RETURNS_BUSY_MAX of these are under way, whatever a flood of
+ * failures brings.
+ */
 #include "proc/queue/returns/undelivered.h"
 
 #include "proc/queue/core/kick.h"
@@ -69,6 +74,7 @@ struct undelivered *undelivered_new(struct queue *q, const struct id *id, enum r
     return u;
 }
 
+/* The buffer is the large part of it; who rests reads again. */
 static void forget_load(struct undelivered *u)
 {
     u->stored = NULL;

@@ -484,7 +484,7 @@ static void a_report_speaks_its_readers_language(void **state)
     end(w);
 }
 
-/* RFC 3461 5.2.7.1: "expanded" is told once, when the list was opened; its members' deliveries
+/* RFC 3461 5.2.7.3: "expanded" is told once, when the list was opened; its members' deliveries
  * aren't. */
 static void an_expanded_list_has_its_receipt(void **state)
 {
