@@ -80,10 +80,48 @@ static void slow_hosts(void **state)
     smtp_walk_init(&w, targets, ARRAY_SIZE(targets));
     connect_to(&w, 0, 1);
     wait_until(&w, 5000, 30000); /* the next host is for when this one is down */
+    wait_until(&w, 29999, 30000);
+    i = 99;
     assert_int_equal(smtp_walk_step(&w, 30000, &i), SMTP_WALK_DROP);
+    assert_int_equal(name_of(&w, i), 1);
     connect_to(&w, 30000, 2);
     assert_int_equal(smtp_walk_step(&w, 60000, &i), SMTP_WALK_DROP);
+    assert_int_equal(name_of(&w, i), 2);
     assert_int_equal(smtp_walk_step(&w, 60000, &i), SMTP_WALK_OVER);
+}
+
+/* Each host has its race, not only the first; and whoever runs, the count of tries is one. */
+static void races_of_later_hosts(void **state)
+{
+    const struct smtp_target targets[] = {v4(3, 1), v4(7, 2), v6(7, 3), v6(8, 4)};
+    struct smtp_walk w;
+
+    smtp_walk_init(&w, targets, ARRAY_SIZE(targets));
+    smtp_walk_failed(&w, connect_to(&w, 0, 1));
+    size_t slow = connect_to(&w, 1000, 3);
+    wait_until(&w, 1000, 1250);
+    size_t second = connect_to(&w, 1250, 2);
+    smtp_walk_failed(&w, slow);
+    wait_until(&w, 9000, 31250); /* the rest is another host's */
+    smtp_walk_failed(&w, second);
+    connect_to(&w, 9000, 4);
+}
+
+static void no_race_is_worth_more_tries(void **state)
+{
+    struct smtp_target targets[SMTP_WALK_TRIES_MAX + 1];
+    struct smtp_walk w;
+
+    for (size_t k = 0; k < ARRAY_SIZE(targets); k++)
+        targets[k] = v4(0, (uint8_t)k);
+    smtp_walk_init(&w, targets, ARRAY_SIZE(targets));
+    for (unsigned k = 0; k + 1 < SMTP_WALK_TRIES_MAX; k++)
+        smtp_walk_failed(&w, connect_to(&w, 0, k));
+    size_t last = connect_to(&w, 0, SMTP_WALK_TRIES_MAX - 1);
+    wait_until(&w, 5000, 30000);
+    smtp_walk_failed(&w, last);
+    size_t i;
+    assert_int_equal(smtp_walk_step(&w, 5000, &i), SMTP_WALK_OVER);
 }
 
 static void bounds(void **state)
@@ -110,7 +148,11 @@ static void bounds(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(order), cmocka_unit_test(race),
-                                       cmocka_unit_test(slow_hosts), cmocka_unit_test(bounds)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(order),
+                                       cmocka_unit_test(race),
+                                       cmocka_unit_test(slow_hosts),
+                                       cmocka_unit_test(races_of_later_hosts),
+                                       cmocka_unit_test(no_race_is_worth_more_tries),
+                                       cmocka_unit_test(bounds)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
