@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-/* Part of what `audit --json` promises (docs/manual/audit.md): never renamed. */
+/* What `postbuch audit --json` prints; programs go by these words, so none is renamed. */
 static const char *const names[AUDIT_KIND_COUNT] = {
     [AUDIT_FILE] = "file",
     [AUDIT_CHAIN] = "chain",

@@ -12,6 +12,7 @@
 #include "base/span.h"
 #include <sqlite3.h>
 
+/* A connection is one thread's at a time. */
 struct db {
     sqlite3 *handle;
     sqlite3_stmt **statements; /* by the caller's enum, prepared at first use */
@@ -28,25 +29,27 @@ int db_open(const char *path, enum db_mode mode, const char *const *sql, size_t 
             struct db *out);
 /* Finalizes all statements and closes. Also after a failed db_open(). */
 void db_done(struct db *db);
-/* Another table of statements on the same connection, which must stay open. Or -ENOMEM. */
+/* Another table of statements on the same connection, which must stay open. 0 or -ENOMEM. */
 int db_share(const struct db *db, const char *const *sql, size_t sql_count, struct db *out);
+/* Finalizes these statements only. Also after a failed db_share(). */
 void db_unshare(struct db *shared);
 
-/* Runs SQL text without results. */
+/* Runs SQL text without results: all statements of it, up to the first that fails. 0 or -errno. */
 int db_exec(struct db *db, const char *sql);
 /* The statement of that index, reset, without bound values; NULL when it can't be prepared (then
  * db_error() says why). Borrowed until the next call for the same index. */
 sqlite3_stmt *db_statement(struct db *db, unsigned index);
 
-/* Runs a statement to its end and resets it. */
+/* Runs a statement to its end and resets it. 0 or -errno. */
 int db_run(sqlite3_stmt *statement);
 /* 1: there is a row; 0: done (and reset); -errno. */
 int db_step(sqlite3_stmt *statement);
-/* The one number that `sql` gives. */
+/* The one number that `sql` gives. 0; -ENOENT: there is no row; -errno. */
 int db_number(struct db *db, const char *sql, int64_t *out);
 
 /* What the last failed call on the handle means. */
 int db_error(const struct db *db);
+/* The same of an extended result code; 0 for those that are no error. */
 int db_errno(int sqlite_code);
 
 /* Bound bytes must live until the statement was run. An empty span with NULL data is NULL. */

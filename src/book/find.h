@@ -48,6 +48,7 @@ struct find_key {
     uint8_t bytes[FIND_KEY_BYTES];
 };
 
+/* Of the text as the kind compares it (see above), 32 bits of XXH3. */
 uint32_t find_hash(int64_t seed, enum find_kind kind, struct span text);
 /* As a key begins with it. */
 void find_put_hash(uint32_t hash, uint8_t out[static FIND_HASH_BYTES]);
@@ -60,7 +61,8 @@ size_t find_seal(int64_t number, struct find_key *keys, size_t count);
 int find_unseal(int64_t number, struct span value, size_t max, struct find_key *out,
                 size_t *out_count);
 
-/* A row's number. */
+/* A row's number: by run, then by hash, so the B-tree holds each run together and in order.
+ * `ordinal` at most FIND_ORDINAL_MAX. */
 int64_t find_place(uint32_t run, uint32_t hash, uint32_t ordinal);
 /* The first number behind the run's. */
 int64_t find_place_end(uint32_t run);

@@ -13,6 +13,7 @@ struct book_position {
     uint64_t offset;
 };
 
+/* Within one lane: lanes aren't compared. */
 static inline int book_position_compare(const struct book_position *a,
                                         const struct book_position *b)
 {

@@ -38,11 +38,15 @@ struct marks {
 
 /* 0, -ENOMEM, -E2BIG. */
 int marks_add(struct marks *marks, const struct mark *mark);
+/* Frees the list; the struct is the caller's. */
 void marks_done(struct marks *marks);
 
+/* Appends the text, unsigned. 0 or -ENOMEM. */
 int marks_format(const struct marks *marks, struct buffer *out);
-/* The signature's line, if there is one, is only looked at by marks_verify(). */
+/* The signature's line, if there is one, is only looked at by marks_verify(). *out is the caller's,
+ * for marks_done(); untouched after an error. */
 int marks_parse(struct span text, struct marks *out);
+/* Has it such a line? That says nothing of whether it is good. */
 bool marks_are_signed(struct span text);
 
 /* Appends the signature's line. `key`: an Ed25519 private key, PEM. -EKEYREJECTED: it isn't one. */

@@ -15,6 +15,7 @@ struct trace_query {
     size_t limit;               /* newest that many messages, and as many refusals; > 0 */
 };
 
+/* Texts as booked; what the kind doesn't have is "" (or NULL, when a whole row was erased). */
 struct trace_event {
     uint8_t kind; /* enum event_kind */
     int64_t time_us;
@@ -27,12 +28,12 @@ struct trace_entry {
     uint32_t index;
     uint32_t parent; /* EVENT_NO_RECIPIENT: none */
     struct span address, original;
-    uint8_t state; /* enum recipient_state */
-    int64_t since_us;
-    int64_t next_attempt_us; /* 0: none */
-    struct trace_event *events;
+    uint8_t state;              /* enum recipient_state */
+    int64_t since_us;           /* when it came into this state */
+    int64_t next_attempt_us;    /* 0: none */
+    struct trace_event *events; /* in the order in which they were booked */
     size_t event_count;
-    size_t child_count;
+    size_t child_count; /* of all that the message has, whether or not the query asked for them */
 };
 
 struct trace_message {
@@ -78,25 +79,29 @@ int trace_json(const struct trace_result *result, struct buffer *out);
 
 /* ---- trace_text.c ---- */
 
-/* Escape sequences for a terminal, or all "". */
+/* Escape sequences for a terminal, or all "". Borrowed, static. */
 struct trace_style {
     const char *bold, *dim, *good, *bad, *reset;
 };
 
+/* All of the result as paragraphs for people, in local time. 0 or -ENOMEM. */
 int trace_text(const struct trace_result *result, int64_t now_us, const struct trace_style *style,
                struct buffer *out);
-/* One event as one line, with the recipient, for --follow. */
+/* One event as one line, with the recipient, for --follow. 0 or -ENOMEM. */
 int trace_text_event(const struct trace_message *message, const struct trace_entry *entry,
                      const struct trace_event *event, struct buffer *out);
 
 /* ---- trace_sentence.c ---- */
 
-/* Where responsibility for this recipient lies now, and whom to ask: one sentence. */
+/* Where responsibility for this recipient lies now, and whom to ask: one sentence, appended without
+ * a newline. `now_us`: of the wall clock, for "is due" and ages. 0 or -ENOMEM. */
 int trace_sentence(const struct trace_message *message, const struct trace_entry *entry,
                    int64_t now_us, struct buffer *out);
 /* Why it waits, in the last station's words or ours; "" when it doesn't wait. Borrowed. */
 struct span trace_why(const struct trace_entry *entry);
-/* The event that gave it to who has it now, or NULL. */
+/* The event that gave it to who has it now, or NULL. This and the next two are borrowed from
+ * `entry`.
+ */
 const struct trace_event *trace_holder(const struct trace_entry *entry);
 /* The last event that says why an attempt didn't succeed, or NULL. */
 const struct trace_event *trace_trouble(const struct trace_entry *entry);

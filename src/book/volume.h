@@ -24,6 +24,7 @@ int volume_open(const char *folder, enum week_kind kind, int week, struct chain 
 /* Rolls back what wasn't committed. NULL is fine. */
 void volume_close(struct volume *volume);
 
+/* As it was opened. */
 enum week_kind volume_kind(const struct volume *volume);
 int volume_week(const struct volume *volume);
 

@@ -80,12 +80,15 @@ static void start_turn(struct book_process *b)
     io_pool_submit(b->pool, &b->worker.job);
 }
 
+/* Nothing before the queue has told a position: the limit {0, 0} is no place. */
 static bool has_work(const struct book_process *b)
 {
     return b->sealed.segment &&
            (b->worker.behind || spool_position_compare(b->sealed, b->worker.limit) != 0);
 }
 
+/* Positions that come meanwhile are only noted: a busy queue seals hundreds of groups a second, and
+ * one commit of the ledger serves all of a pause. */
 static void rest_for(struct book_process *b, int64_t ms)
 {
     b->state = BOOK_RESTING;
@@ -187,6 +190,7 @@ static void log_trouble(struct book_process *b)
         log_stuck(b);
 }
 
+/* The pool first: nothing may be on its thread when worker_done() closes what that uses. */
 static void finish(struct book_process *b)
 {
     io_pool_free(b->pool);
@@ -231,6 +235,7 @@ static void on_sealed(void *owner, const struct ipc_arrival *arrival)
         start_turn(b);
 }
 
+/* What was told is folded to its end all the same; the next queue tells anew. */
 static void on_lost(void *owner, struct ipc_channel *channel, int error)
 {
     struct book_process *b = owner;
@@ -281,6 +286,7 @@ static int open_folder(struct span path)
     return fd < 0 ? -errno : fd;
 }
 
+/* One thread: SQLite connections and the follower belong to whoever runs a turn. */
 static int start_thread(void *arg)
 {
     struct book_process *b = arg;

@@ -78,6 +78,7 @@ static int expansion(struct translator *t, const struct spool_followed *record)
     return fold(t, &input);
 }
 
+/* Its recipients wait from here on; what they were expanded into follows in EXPAND records. */
 static int message(struct translator *t, const struct spool_followed *record)
 {
     struct book_input input = {
@@ -155,6 +156,7 @@ static int callers_event(struct translator *t, const struct spool_followed *reco
     return fold_skip(t->fold, &end);
 }
 
+/* Of no recipient: shown by `postbuch audit`, and by trace only where a message is named. */
 static int alarm_event(struct translator *t, const struct spool_followed *record, unsigned kind,
                        int64_t time_us, const struct id *about, struct span text)
 {

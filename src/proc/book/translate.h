@@ -8,12 +8,14 @@
 #include "spool/follow.h"
 
 struct translator {
-    struct fold *fold;
-    uint32_t lane;
+    struct fold *fold;  /* borrowed, set anew with each that is opened */
+    uint32_t lane;      /* of the book: a spool that was made anew is the next one (fold.h) */
     struct arena arena; /* for the record at hand */
-    int64_t now_us;
-    uint64_t strange; /* EVENT records that could not be understood */
+    int64_t now_us;     /* of the wall clock: for what the record itself has no time of */
+    uint64_t strange;   /* EVENT records that could not be understood */
 };
 
-/* Folds one record, of whatever kind. 0 or the fold's error. */
+/* Folds one record, of whatever kind; borrowed for the call. 0; -ENOMEM; or the fold's error, after
+ * which nothing of the batch counts. An EVENT that can't be understood is counted, logged and
+ * passed over: it is no error. */
 int translate(struct translator *translator, const struct spool_followed *record);

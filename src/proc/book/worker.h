@@ -47,6 +47,9 @@ struct worker {
     struct translator translator;
 };
 
+/* On the thread: one batch. Blocks for some hundred milliseconds at most, but for a disk that
+ * stalls and for retention, which deletes files. What it came to stands in the worker. */
 void worker_turn(struct io_job *job);
-/* The thread must have ended. */
+/* Closes log and ledger; what wasn't committed is as if never folded. The thread must have ended.
+ */
 void worker_done(struct worker *worker);
