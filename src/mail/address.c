@@ -110,10 +110,10 @@ static bool write_local(struct address *out)
     }
     out->text[at++] = '"';
     for (size_t i = 0; i < raw.size; i++) {
-        /* For an escape, the byte, and the closing quote. */
-        if (at + 3 > ADDRESS_LOCAL_MAX)
+        bool escaped = raw.data[i] == '"' || raw.data[i] == '\\';
+        if (at + escaped + 2 > ADDRESS_LOCAL_MAX) /* with the byte and the closing quote */
             return false;
-        if (raw.data[i] == '"' || raw.data[i] == '\\')
+        if (escaped)
             out->text[at++] = '\\';
         out->text[at++] = raw.data[i];
     }

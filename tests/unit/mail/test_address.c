@@ -56,6 +56,9 @@ static void paths(void **state)
         {"<bob@[ipv6:::ffff:192.0.2.1]>", 0, ADDRESS_OK, "bob@[IPv6:::ffff:192.0.2.1]", "bob"},
         {"<bob@a_b.example>", 0, ADDRESS_OK, "bob@a_b.example", "bob"},
         {"<bob@localhost>", 0, ADDRESS_OK, "bob@localhost", "bob"},
+        {"<bob@09.az-09.9z>", 0, ADDRESS_OK, "bob@09.az-09.9z", "bob"},
+        {"<bob@[IPv6:1111:2222:3333:4444:5555:6666:255.255.255.255]>", 0, ADDRESS_OK,
+         "bob@[IPv6:1111:2222:3333:4444:5555:6666:ffff:ffff]", "bob"},
         {"<bob@b\xc3\xbc"
          "cher.example>",
          UTF8, ADDRESS_OK, "bob@xn--bcher-kva.example", "bob"},
@@ -67,6 +70,9 @@ static void paths(void **state)
          "example>",
          UTF8, ADDRESS_OK, "bob@a.example", "bob"},
         {"<b\xc3\xbc@a.example>", UTF8, ADDRESS_OK, "b\xc3\xbc@a.example", "b\xc3\xbc"},
+        {"<b\xc2\xa0@a.example>", UTF8, ADDRESS_OK, "b\xc2\xa0@a.example", "b\xc2\xa0"},
+        {"<zZaA09!#$%&'*+-/=?^_`{|}~@z.example>", 0, ADDRESS_OK,
+         "zZaA09!#$%&'*+-/=?^_`{|}~@z.example", "zZaA09!#$%&'*+-/=?^_`{|}~"},
         {"<>", ADDRESS_ALLOW_NULL, ADDRESS_OK, "", ""},
         {"<PostMaster>", ADDRESS_ALLOW_POSTMASTER, ADDRESS_OK, "PostMaster", "PostMaster"},
         {"<alice>", ADDRESS_ALLOW_NO_DOMAIN, ADDRESS_OK, "alice", "alice"},
@@ -78,6 +84,13 @@ static void paths(void **state)
         {"<bob@", 0, ADDRESS_NO_DOMAIN},
         {"<@a.example>", 0, ADDRESS_BAD_SYNTAX},
         {"<@:bob@a.example>", 0, ADDRESS_NO_DOMAIN},
+        {"<@b.example>", 0, ADDRESS_BAD_SYNTAX},
+        {"<@b.example", 0, ADDRESS_BAD_SYNTAX},
+        {"<@b.example,", 0, ADDRESS_BAD_SYNTAX},
+        {"<@b.example:", 0, ADDRESS_BAD_SYNTAX},
+        {"<@b.example:>", 0, ADDRESS_BAD_SYNTAX},
+        {"<@b.example;bob@a.example>", 0, ADDRESS_BAD_DOMAIN},
+        {"<@b.example bob@a.example>", 0, ADDRESS_BAD_SYNTAX},
         {"<@b.example,bob@a.example>", 0, ADDRESS_BAD_SYNTAX},
         {"<@b.example,:bob@a.example>", 0, ADDRESS_BAD_SYNTAX},
         {"<@a@b.example:bob@a.example>", 0, ADDRESS_BAD_DOMAIN},
@@ -96,6 +109,10 @@ static void paths(void **state)
         {"<\"bob\"x@a.example>", 0, ADDRESS_BAD_SYNTAX},
         {"<x\"bob\"@a.example>", 0, ADDRESS_BAD_SYNTAX},
         {"<\"b\tb\"@a.example>", 0, ADDRESS_BAD_SYNTAX},
+        {"<\"b\x7f\"@a.example>", 0, ADDRESS_BAD_SYNTAX},
+        {"<\"b\\\x7f\"@a.example>", 0, ADDRESS_BAD_SYNTAX},
+        {"<\"b\\", 0, ADDRESS_BAD_SYNTAX},
+        {"<b\x7f@a.example>", 0, ADDRESS_BAD_SYNTAX},
         {"<\"b\r\nb\"@a.example>", 0, ADDRESS_BAD_SYNTAX},
         {"<b(c)@a.example>", 0, ADDRESS_BAD_SYNTAX},
         {"<bob;id@a.example>", 0, ADDRESS_BAD_SYNTAX},
@@ -115,12 +132,23 @@ static void paths(void **state)
         {"<bob@[IPv6:1::2::3]>", 0, ADDRESS_BAD_DOMAIN},
         {"<bob@[X:abc]>", 0, ADDRESS_BAD_DOMAIN},
         {"<bob@[]>", 0, ADDRESS_BAD_DOMAIN},
+        {"<bob@[", 0, ADDRESS_BAD_DOMAIN},
+        {"<bob@[IPv6:", 0, ADDRESS_BAD_DOMAIN},
+        {"<bob@[192.0.2.1 ]>", 0, ADDRESS_BAD_DOMAIN},
+        {"<bob@[192.0.2.001]>", 0, ADDRESS_BAD_DOMAIN},
+        {"<bob@[IPv6:192.0.2.1]>", 0, ADDRESS_BAD_DOMAIN},
+        {"<bob@[IPv6:fe80::1%lo]>", 0, ADDRESS_BAD_DOMAIN},
+        {"<bob@0123456789>", 0, ADDRESS_BAD_DOMAIN},
+        {"<bob@a.9>", 0, ADDRESS_BAD_DOMAIN},
         {"<b\xc3\xbc@a.example>", 0, ADDRESS_NEEDS_UTF8},
         {"<bob@b\xc3\xbc.example>", 0, ADDRESS_NEEDS_UTF8},
         {"<b\xc3@a.example>", UTF8, ADDRESS_BAD_UTF8},
         {"<b\xff@a.example>", 0, ADDRESS_BAD_UTF8},
         {"<b\xc0\xaf@a.example>", UTF8, ADDRESS_BAD_UTF8},
         {"<b\xc2\x9b@a.example>", UTF8, ADDRESS_BAD_UTF8},
+        {"<b\xc2\x80@a.example>", UTF8, ADDRESS_BAD_UTF8},
+        {"<\xc2\x9f@a.example>", UTF8, ADDRESS_BAD_UTF8},
+        {"<bob@a\xc2\x9f.example>", UTF8, ADDRESS_BAD_UTF8},
         {"<bob@a\xff.example>", UTF8, ADDRESS_BAD_UTF8},
         {"<bob@a\xef\xbc\xa0"
          "b.example>",
@@ -141,6 +169,37 @@ static void paths(void **state)
         assert_string_equal(a.text, cases[i].canonical);
         assert_span(address_raw_local(&a), cases[i].raw);
     }
+}
+
+/* That a path may be the null one changes no other, and what an address held before is gone. */
+static void an_address_is_read_into_a_used_one(void **state)
+{
+    struct address a;
+    size_t consumed;
+
+    memset(&a, 0xff, sizeof(a));
+    assert_int_equal(
+        address_parse_path(SPAN("<\"b o b\"@[192.0.2.1]>"), ADDRESS_ALLOW_NULL, &a, &consumed),
+        ADDRESS_OK);
+    assert_true(a.literal && !a.utf8);
+    assert_span(address_raw_local(&a), "b o b");
+    assert_int_equal(
+        address_parse_path(SPAN("<\"x y\"@a.test>"), ADDRESS_ALLOW_NULL, &a, &consumed),
+        ADDRESS_OK);
+    assert_false(a.literal || a.utf8);
+    assert_span(address_raw_local(&a), "x y");
+    assert_string_equal(a.text, "\"x y\"@a.test");
+    assert_int_equal(address_parse(SPAN("b"), ADDRESS_ALLOW_NO_DOMAIN, &a), ADDRESS_OK);
+    assert_string_equal(a.text, "b");
+    assert_int_equal(address_parse(SPAN("\xc3\xbc@a.test"), UTF8, &a), ADDRESS_OK);
+    assert_true(a.utf8);
+    assert_int_equal(address_parse_path(SPAN("<>"), ADDRESS_ALLOW_NULL, &a, &consumed), ADDRESS_OK);
+    assert_int_equal(a.size, 0);
+    assert_int_equal(address_domain(&a).size, 0);
+    assert_int_equal(address_raw_local(&a).size, 0);
+    assert_string_equal(a.text, "");
+    assert_int_equal(address_parse_path(SPAN("<x"), ADDRESS_ALLOW_NULL, &a, &consumed),
+                     ADDRESS_NO_DOMAIN);
 }
 
 /* The path ends where it ends; what follows is the caller's. */
@@ -204,6 +263,23 @@ static void lengths(void **state)
     assert_int_equal(address_parse(span_of(text, 2 + 255), 0, &a), ADDRESS_OK);
     assert_int_equal(address_parse(span_of(text, 2 + 257), 0, &a), ADDRESS_TOO_LONG);
 
+    /* What needs quotes has two bytes less, and one less for each escape. */
+    memset(text, ' ', sizeof(text));
+    text[0] = text[ADDRESS_LOCAL_MAX - 1] = '"';
+    memcpy(text + ADDRESS_LOCAL_MAX, "@b.example", 10);
+    assert_int_equal(address_parse(span_of(text, ADDRESS_LOCAL_MAX + 10), 0, &a), ADDRESS_OK);
+    assert_int_equal(a.local_size, ADDRESS_LOCAL_MAX);
+    text[ADDRESS_LOCAL_MAX - 1] = ' ';
+    memcpy(text + ADDRESS_LOCAL_MAX, "\"@b.example", 11);
+    assert_int_equal(address_parse(span_of(text, ADDRESS_LOCAL_MAX + 11), 0, &a), ADDRESS_TOO_LONG);
+    /* Quotes that aren't needed don't count. */
+    memset(text + 1, 'a', ADDRESS_LOCAL_MAX);
+    memcpy(text + 1 + ADDRESS_LOCAL_MAX, "\"@b.example", 11);
+    assert_int_equal(address_parse(span_of(text, ADDRESS_LOCAL_MAX + 12), 0, &a), ADDRESS_OK);
+    text[ADDRESS_LOCAL_MAX + 1] = 'a';
+    memcpy(text + 2 + ADDRESS_LOCAL_MAX, "\"@b.example", 11);
+    assert_int_equal(address_parse(span_of(text, ADDRESS_LOCAL_MAX + 13), 0, &a), ADDRESS_TOO_LONG);
+
     /* Every byte needs an escape: what fits raw need not fit written. */
     memset(text, '\\', sizeof(text));
     text[0] = '"';
@@ -227,7 +303,9 @@ static void split(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(paths), cmocka_unit_test(path_with_rest), cmocka_unit_test(embedded_nul),
-        cmocka_unit_test(bare),  cmocka_unit_test(lengths),        cmocka_unit_test(split)};
+        cmocka_unit_test(paths),          cmocka_unit_test(an_address_is_read_into_a_used_one),
+        cmocka_unit_test(path_with_rest), cmocka_unit_test(embedded_nul),
+        cmocka_unit_test(bare),           cmocka_unit_test(lengths),
+        cmocka_unit_test(split)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,6 +33,11 @@ static const struct {
     {"CRLF . CR CR LF", STR("a\r\n.\r\r\nb"), "a\r\n\r\r\nb", SMTP_DATA_FAULT_BARE_CR, -1,
      "a\r\n \r\nb"},
     {"CR CRLF . CRLF", STR("a\r\r\n.\r\n"), "a\r\r\n", SMTP_DATA_FAULT_BARE_CR, 0, "a \r\n"},
+    {"CRLF LF . CRLF", STR("a\r\n\n.\r\nb"), "a\r\n\n.\r\nb", SMTP_DATA_FAULT_BARE_LF, -1,
+     "a\r\n\r\n.\r\nb"},
+    {"first LF . CRLF", STR("\n.\r\nb"), "\n.\r\nb", SMTP_DATA_FAULT_BARE_LF, -1, "\r\n.\r\nb"},
+    {"CRLF . . LF . CRLF", STR("a\r\n..\n.\r\nb"), "a\r\n.\n.\r\nb", SMTP_DATA_FAULT_BARE_LF, -1,
+     "a\r\n.\r\n.\r\nb"},
     {"LF CR . CRLF", STR("a\n\r.\r\nb"), "a\n\r.\r\nb", SMTP_DATA_FAULT_BARE_LF, -1,
      "a\r\n .\r\nb"},
 };
@@ -122,6 +127,41 @@ static void long_lines(void **state)
         }
 }
 
+/* Whatever a line is made of, its bytes count, and only its own. */
+static void each_line_has_the_whole_limit(void **state)
+{
+    static const struct {
+        struct span in; /* the limit is 4 */
+        bool normalize;
+        enum smtp_data_fault fault;
+    } lines[] = {
+        {STR("abcd\r\nabcd\r\nabcd\r\n"), false, SMTP_DATA_FAULT_NONE},
+        {STR("abcd\r\n..bcd\r\nabcd\r\n..bcd\r\n.abcd\r\nabcd\r\n"), false, SMTP_DATA_FAULT_NONE},
+        {STR("abcd\nabcd\nabcd\r\nabcd\n"), true, SMTP_DATA_FAULT_NONE},
+        {STR("a\rb\r\r\n\r\r\rd\r\n"), true, SMTP_DATA_FAULT_NONE},
+        {STR("\0a\0b\0c\0d\0\r\n"), true, SMTP_DATA_FAULT_NONE},
+        {STR("abcde\r\n"), false, SMTP_DATA_FAULT_LONG_LINE},
+        {STR("..bcde\r\n"), false, SMTP_DATA_FAULT_LONG_LINE},
+        {STR(".abcde\r\n"), false, SMTP_DATA_FAULT_LONG_LINE},
+        {STR("a\rb\rc\r\n"), true, SMTP_DATA_FAULT_LONG_LINE},
+        {STR("\r\r\r\r\r\r\n"), true, SMTP_DATA_FAULT_LONG_LINE},
+        {STR("a\0bcde\r\n"), true, SMTP_DATA_FAULT_LONG_LINE},
+        {STR("abcd\r\nabcde\r\n"), false, SMTP_DATA_FAULT_LONG_LINE},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+        for (size_t step = 1; step <= lines[i].in.size; step++) {
+            struct buffer out = BUFFER_INIT;
+            struct smtp_data d;
+            smtp_data_init(&d, true, lines[i].normalize, 4);
+            decode(&d, lines[i].in, step, &out);
+            if (d.fault != lines[i].fault)
+                print_error("case %zu, step %zu\n", i, step);
+            assert_int_equal(d.fault, lines[i].fault);
+            buffer_done(&out);
+        }
+}
+
 static void chunks_have_no_dots(void **state)
 {
     struct buffer out = BUFFER_INIT;
@@ -163,9 +203,12 @@ static void pieces_agree(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(table_in_any_pieces), cmocka_unit_test(nul),
-        cmocka_unit_test(where_the_fault_is),  cmocka_unit_test(long_lines),
-        cmocka_unit_test(chunks_have_no_dots), cmocka_unit_test(pieces_agree)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(table_in_any_pieces),
+                                       cmocka_unit_test(nul),
+                                       cmocka_unit_test(where_the_fault_is),
+                                       cmocka_unit_test(long_lines),
+                                       cmocka_unit_test(each_line_has_the_whole_limit),
+                                       cmocka_unit_test(chunks_have_no_dots),
+                                       cmocka_unit_test(pieces_agree)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,7 +74,7 @@ static void a_refused_chunk_has_the_time_of_a_body(void **state)
 
 static void a_session_has_an_end(void **state)
 {
-    struct talk t = {.settings = WAITS};
+    struct talk t = {.settings = WAITS, .time.monotonic_ms = 700000};
 
     talk_begin(&t);
     talk_hear(&t, "220 ");
@@ -87,8 +87,9 @@ static void a_session_has_an_end(void **state)
     talk_hear(&t, "250 ");
     assert_int_equal(left_ms(&t), 500);
     pass(&t, 500);
-    talk_hear(&t, "421 4.4.2 ");
     assert_true(smtp_server_is_over(t.server));
+    assert_int_equal(left_ms(&t), 30000); /* for its last reply */
+    talk_hear(&t, "421 4.4.2 ");
     talk_done(&t);
 }
 
@@ -264,6 +265,70 @@ static void a_line_has_its_limit(void **state)
     talk_done(&t);
 }
 
+/* The storage has its time, too, and is told when it has run out; the client gets an answer. */
+static void an_upload_that_hangs_is_given_up(void **state)
+{
+    struct talk t = {.settings = WAITS};
+    char *body = calloc(1, 200000);
+
+    memset(body, 'x', 200000);
+    talk_begin(&t);
+    talk_open(&t, "DATA\r\n");
+    talk_hear(&t, "354 ");
+    assert_int_equal(talk_send(&t, span_of(body, 100000), SIZE_MAX), 100000);
+    assert_true(t.pieces > 0);
+    t.blocked = 1000;
+    t.unread = true; /* so that nothing lets it go on */
+    pass(&t, 300);
+    assert_true(talk_send(&t, span_of(body, 100000), SIZE_MAX) < 100000);
+    assert_false(smtp_server_wants_input(t.server));
+    assert_int_equal(left_ms(&t), 500);
+    t.wakes = 0;
+    pass(&t, 500);
+    assert_int_equal(t.aborts, 1);
+    assert_int_equal(t.wakes, 1);
+    assert_true(smtp_server_wants_input(t.server));
+    assert_int_equal(left_ms(&t), 2000);
+    talk_say(&t, "\r\n.\r\n");
+    talk_hear(&t, "451 4.3.0 ");
+    assert_int_equal(t.aborts, 1);
+    free(body);
+    talk_done(&t);
+}
+
+/* The last piece of an upload may have to wait when the message is complete. */
+static void a_complete_message_waits_for_its_last_piece(void **state)
+{
+    struct talk t = {.settings = WAITS};
+    char *body = calloc(1, 100000);
+
+    memset(body, 'x', 100000);
+    talk_begin(&t);
+    talk_open(&t, "DATA\r\n");
+    talk_hear(&t, "354 ");
+    talk_send(&t, span_of(body, 100000), SIZE_MAX);
+    assert_true(t.pieces > 0);
+    t.blocked = 2;
+    talk_say(&t, "\r\n.\r\n");
+    assert_int_equal(t.messages, 0);
+    smtp_server_eof(t.server); /* and its client needn't wait for it */
+    assert_false(smtp_server_is_over(t.server));
+    pass(&t, 400);
+    smtp_server_resume(t.server, 0);
+    assert_int_equal(t.messages, 0);
+    assert_int_equal(left_ms(&t), 500);
+    t.wakes = 0;
+    smtp_server_resume(t.server, 0);
+    assert_int_equal(t.messages, 1);
+    assert_true(t.wakes > 0);
+    assert_int_equal(t.body.size, 100002);
+    talk_hear(&t, "250 2.0.0 queued as ");
+    assert_true(smtp_server_is_over(t.server));
+    smtp_server_resume(t.server, 0); /* a late word about nothing */
+    free(body);
+    talk_done(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +342,8 @@ int main(void)
         cmocka_unit_test(the_end_of_input_ends_half_a_message),
         cmocka_unit_test(a_shutdown_waits_for_messages_only),
         cmocka_unit_test(a_line_has_its_limit),
+        cmocka_unit_test(an_upload_that_hangs_is_given_up),
+        cmocka_unit_test(a_complete_message_waits_for_its_last_piece),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
