@@ -123,11 +123,17 @@ static void add_user(struct builder *b, const struct users_line *line, struct co
         p->first_user[domain - 1] = handle;
 }
 
+/* No byte at all is what a power cut or a full disk leaves of a file that was being written: mail
+ * is deferred then, or the old table stays. Refused for good would be all mail of the domain. */
 static void read_users(struct builder *b, struct span text)
 {
     struct lines lines = {.rest = text};
     struct span line;
 
+    if (text.size == 0)
+        conf_error(b->problems, (struct conf_place){b->file, 0, 0},
+                   "the file is empty, as after a power cut or on a full disk; put the users back, "
+                   "or a comment where there are none");
     while (b->error == 0 && lines_next(&lines, &line)) {
         struct conf_place place = {b->file, lines.number, 1};
         struct users_line user;

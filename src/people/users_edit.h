@@ -11,7 +11,7 @@
  * address is there already, -EINVAL when it can't be written there, or the buffer's error. */
 int users_edit_add(struct span text, const struct address *address, struct span verifiers,
                    struct span senders, struct buffer *out);
-/* Without the address's line. 0, -ENOENT, or the buffer's error. */
+/* Without the address's line; a comment when nothing is left. 0, -ENOENT, or the buffer's error. */
 int users_edit_remove(struct span text, const struct address *address, struct buffer *out);
 /* With other verifiers in the address's line. 0, -ENOENT, or the buffer's error. */
 int users_edit_verifiers(struct span text, const struct address *address, struct span verifiers,

@@ -74,6 +74,8 @@ static void problems_are_found(void **state)
         const char *problems;
     } cases[] = {
         {"good", "anna@a.test:*:\n", "info: anna\nanna@b.test: anna@a.test\n", 0, ""},
+        {"nothing left of it", "", "info: anna@a.test\n", -EINVAL,
+         "error: the file is empty, as after a power cut"},
         {"both files wrong", "anna\n", "info\n", -EINVAL,
          "1:1: error: no colon\n1:1: error: no colon"},
         {"user twice", "anna@a.test:*:\nANNA@a.test:*:\n", "", -EINVAL,
@@ -129,7 +131,7 @@ static void nobody_at_all(void **state)
     struct span address;
     struct fixture f;
 
-    fixture_init(&f, "", "", "");
+    fixture_init(&f, "", "# none yet\n", "");
     assert_int_equal(f.result, 0);
     assert_int_equal(people_find(f.people, SPAN("postmaster"), SPAN(""), &address), PEOPLE_NOBODY);
     fixture_done(&f);

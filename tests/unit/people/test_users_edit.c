@@ -27,7 +27,7 @@ static void edits(void **state)
         {ADD, "", "#x@a.test", -EINVAL, ""},
         {ADD, "", "\"a:b\"@a.test", -EINVAL, ""},
         {REMOVE, "# c\na@a.test:*:\n\nb@a.test:*:\n", "a@a.test", 0, "# c\n\nb@a.test:*:\n"},
-        {REMOVE, "a@a.test:*:", "A@a.test", 0, ""},
+        {REMOVE, "a@a.test:*:", "A@a.test", 0, "# no users\n"},
         {REMOVE, "#a@a.test:*:\n", "a@a.test", -ENOENT, NULL},
         {VERIFIERS, "# c\r\nA@a.test:*:b@a.test, c@a.test\nrest", "a@a.test", 0,
          "# c\r\nA@a.test:$6$s$h:b@a.test, c@a.test\nrest"},
