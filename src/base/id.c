@@ -26,8 +26,10 @@ struct id id_make(struct id_maker *maker, int64_t wall_us)
         /* Going on from the last time with the counter keeps ids unique: the same millisecond
          * may come twice. */
         ms = maker->last_ms;
-    maker->last_ms = ms;
     maker->counter = (maker->counter + 1) & ((1u << COUNTER_BITS) - 1);
+    if (maker->counter == 0 && ms == maker->last_ms)
+        ms++;
+    maker->last_ms = ms;
 
     unsigned __int128 value = (unsigned __int128)(ms & ((UINT64_C(1) << 42) - 1)) << 38 |
                               (unsigned __int128)maker->origin << COUNTER_BITS | maker->counter;

@@ -6,9 +6,11 @@
  *   bits 37…22   origin: who made it (16 bits: node and process slot, given by the supervisor)
  *   bits 21…0    counter of that origin, from a random start
  *
- * Unique as long as one origin makes fewer than four million in a millisecond. When the clock goes
- * back, the maker stays at its last time until the clock has caught up; by more than a day, it
- * follows (the clock was wrong before, and ids of a far year would stay wrong until the restart).
+ * A maker's ids are unique, and each sorts behind the one before: when the counter has run out in a
+ * millisecond, the next one begins early, and when the clock goes back, the maker stays at its last
+ * time until the clock has caught up. Only when the clock goes back by a day or more it is followed
+ * (it was wrong before, and ids of a far year would stay wrong until the restart). Then times come
+ * a second time, as after a restart, and what tells their ids apart is the counter alone.
  */
 #pragma once
 
@@ -30,7 +32,8 @@ struct id_maker {
 /* `random_start`: any random number, so that a process that starts anew within a millisecond, or
  * after the clock went back, doesn't count from where its predecessor did. */
 void id_maker_init(struct id_maker *maker, uint16_t origin, uint32_t random_start);
-/* The next id; never fails. Times before 1970 count as 1970. */
+/* The next id; never fails. Times before 1970 count as 1970. Its time is ahead of the clock by as
+ * much as that went back, and a millisecond for each four million made meanwhile. */
 struct id id_make(struct id_maker *maker, int64_t wall_us);
 
 /* Writes ID_TEXT characters and a NUL. */

@@ -26,6 +26,27 @@ static void round_trip_and_order(void **state)
     assert_int_equal(id_time_ms(&corrected), (last_us - day_us) / 1000);
 }
 
+/* The clock stands, then stays behind, while the counter goes round more than twice. */
+static void rising_while_the_clock_is_held(void **state)
+{
+    int64_t now_us = INT64_C(1795284003000000);
+    struct id_maker maker;
+    id_maker_init(&maker, 1, 0x200000);
+    struct id last = id_make(&maker, now_us), id;
+    for (int i = 0; i < 9000000; i++) {
+        id = id_make(&maker, i < 3000000 ? now_us : now_us - 3600000000);
+        if (id_compare(&last, &id) >= 0)
+            fail_msg("the id after %d isn't greater", i);
+        last = id;
+    }
+    assert_int_equal(id_time_ms(&last), now_us / 1000 + 2);
+    id = id_make(&maker, now_us + 2000);
+    assert_true(id_compare(&last, &id) < 0);
+    assert_int_equal(id_time_ms(&id), now_us / 1000 + 2);
+    id = id_make(&maker, now_us + 3000);
+    assert_int_equal(id_time_ms(&id), now_us / 1000 + 3);
+}
+
 static void look_alikes(void **state)
 {
     struct id a, b;
@@ -42,6 +63,7 @@ static void look_alikes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(round_trip_and_order),
+                                       cmocka_unit_test(rising_while_the_clock_is_held),
                                        cmocka_unit_test(look_alikes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
