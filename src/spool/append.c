@@ -61,6 +61,13 @@ void append_block_free(struct spool *spool, struct block *block)
     free(block);
 }
 
+/* A block is written whole, so it may never grow beyond what one segment takes: it may have more
+ * memory than a small segment has room. */
+bool append_block_has_room(const struct spool *spool, const struct block *block, size_t bytes)
+{
+    return block->size - block->used >= bytes && block->used + bytes <= group_room_bytes(spool);
+}
+
 /* Only the last block is looked at, although an earlier one may have room: records must stay in the
  * order in which they were appended. Replay and the book take the last word on a recipient for the
  * true one. */
@@ -70,7 +77,7 @@ struct block *append_block(struct spool *spool, size_t bytes)
 
     if (!list_is_empty(&spool->blocks)) {
         block = CONTAINER_OF(spool->blocks.prev, struct block, link);
-        if (block->size - block->used >= bytes)
+        if (append_block_has_room(spool, block, bytes))
             return block;
     }
     block = append_block_new(spool, bytes);

@@ -53,7 +53,7 @@ struct compaction {
     size_t next;        /* of the messages: the first that isn't loaded */
     struct list copies; /* loaded moves whose bulk must be copied first */
     size_t outstanding; /* moves and restates that aren't sealed */
-    bool is_unworthy;   /* it would write too much */
+    bool is_unworthy;   /* it would write too much, or what no segment takes */
     bool has_failed;    /* something is left in it that a later try may move */
 };
 

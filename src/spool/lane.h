@@ -200,6 +200,8 @@ void spool_note_damage(struct spool *spool, struct spool_position position,
 struct unit *append_unit_new(enum unit_kind kind, size_t change_count);
 /* A block with room for `bytes`: the last pending one or a new one, which is appended. */
 struct block *append_block(struct spool *spool, size_t bytes);
+/* Whether so many bytes more go into it, and with it into a segment. */
+bool append_block_has_room(const struct spool *spool, const struct block *block, size_t bytes);
 /* One in no list. Both: NULL when there is no memory. */
 struct block *append_block_new(struct spool *spool, size_t bytes);
 /* Takes it out of its list; its units must be gone. */

@@ -159,7 +159,7 @@ static struct block *front_block(struct spool *spool, struct list *front, size_t
 
     if (!list_is_empty(front)) {
         block = CONTAINER_OF(front->prev, struct block, link);
-        if (block->size - block->used >= bound)
+        if (append_block_has_room(spool, block, bound))
             return block;
     }
     block = append_block_new(spool, bound);
@@ -168,18 +168,35 @@ static struct block *front_block(struct spool *spool, struct list *front, size_t
     return block;
 }
 
+/* Larger than a segment: one from before segments were made smaller, or that has grown by where its
+ * recipients were sent. It stays where it is, and so does the victim. */
+static bool fits_no_segment(struct spool *spool, size_t bound)
+{
+    if (bound <= group_room_bytes(spool))
+        return false;
+    if (spool->compaction)
+        spool->compaction->is_unworthy = true;
+    return true;
+}
+
+static int give_up_move(struct spool *spool, struct move *move)
+{
+    move_free(spool, move);
+    finished_one(spool);
+    return 0;
+}
+
 /* 0: added, or nothing to add any more. */
 static int add_move(struct spool *spool, struct list *front, struct move *move, uint64_t *budget)
 {
     struct spool_message *message = message_to_move(spool, move);
 
-    if (!message) { /* it has its fate, or was moved: nothing is left here to save */
-        move_free(spool, move);
-        finished_one(spool);
-        return 0;
-    }
-    struct unit *unit = append_unit_new(UNIT_MOVED, 0);
+    if (!message) /* it has its fate, or was moved: nothing is left here to save */
+        return give_up_move(spool, move);
     size_t bound = moved_bound(spool, move->reader, message);
+    if (fits_no_segment(spool, bound))
+        return give_up_move(spool, move);
+    struct unit *unit = append_unit_new(UNIT_MOVED, 0);
     struct block *block = unit ? front_block(spool, front, bound) : NULL;
     int r = -ENOMEM;
     if (block) {
@@ -232,19 +249,23 @@ static int append_restated(const struct spool *spool, struct block *block, struc
 static int add_restate(struct spool *spool, struct list *front, struct restate *restate,
                        uint64_t *budget)
 {
-    struct unit *unit = append_unit_new(UNIT_RESTATED, 0);
+    struct spool_message *message = spool_find(spool, &restate->id);
+    size_t bound = ENTRY_BOUND + (message ? net_bound(spool, message, ENTRY_BOUND) : 0);
 
-    if (!unit)
-        return -ENOMEM;
-    unit->message = spool_find(spool, &restate->id);
-    size_t bound = ENTRY_BOUND + (unit->message ? net_bound(spool, unit->message, ENTRY_BOUND) : 0);
-    struct block *block = front_block(spool, front, bound);
-    if (!block) {
-        free(unit);
-        return -ENOMEM;
+    if (fits_no_segment(spool, bound)) {
+        list_remove(&restate->link);
+        free(restate);
+        finished_one(spool);
+        return 0;
     }
-    unit->offset = (uint32_t)block->used;
-    int r = append_restated(spool, block, unit, restate);
+    struct unit *unit = append_unit_new(UNIT_RESTATED, 0);
+    struct block *block = unit ? front_block(spool, front, bound) : NULL;
+    int r = -ENOMEM;
+    if (block) {
+        unit->message = message;
+        unit->offset = (uint32_t)block->used;
+        r = append_restated(spool, block, unit, restate);
+    }
     if (r < 0) {
         free(unit);
         return r;
@@ -252,8 +273,8 @@ static int add_restate(struct spool *spool, struct list *front, struct restate *
     *budget = *budget > bound ? *budget - bound : 0;
     list_remove(&restate->link);
     unit->restate = restate;
-    if (unit->message)
-        unit->message->pins++;
+    if (message)
+        message->pins++;
     list_append(&block->units, &unit->link);
     return 0;
 }

@@ -25,7 +25,8 @@ struct spool;
  */
 
 struct spool_options {
-    uint64_t segment_bytes;      /* log segments; a multiple of block_bytes, at most 1 GiB */
+    uint64_t segment_bytes;      /* log segments; a multiple of block_bytes, at least 16 of them and
+                                    at most 1 GiB. No record may be larger than a group's room */
     uint64_t bulk_segment_bytes; /* bulk segments; at least an extent */
     uint32_t block_bytes;        /* groups start at multiples: a torn write can't hurt older ones */
     uint32_t group_bytes;        /* a group grows no further than this, unless one record does */

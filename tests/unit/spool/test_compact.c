@@ -400,6 +400,39 @@ static void evacuates_failed_bulk(void **state)
     }
 }
 
+/* The configuration made segments smaller while a message waited that fits none of them now. Its
+ * segment stays with it; all else moves, and mail goes on. */
+static void leaves_what_fits_no_segment(void **state)
+{
+    struct world *w = *state;
+
+    world_close(w);
+    w->options.inline_bytes = 60 * 1024;
+    w->options.keep_segments = 1000;
+    world_open(w);
+    assert_int_equal(world_accept(w, 500, 2, 60 * 1024), 0);
+    pass(w, 1, 30);
+    world_close(w);
+    w->options.segment_bytes = 32 * 1024;
+    w->options.keep_segments = 1;
+    w->options.compact_percent = 90;
+    world_open(w);
+    pass(w, 31, 100);
+    fold(w);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(w->failed, 0);
+        assert_true(counts(w).compacted > 0);
+        assert_int_equal(spool_damage_count(w->spool), 0);
+        check(w, 1, 130);
+        assert_int_equal(world_check(w, 500, 2, 60 * 1024), 0);
+        world_crash(w, STORE_SIM_POWER_CUT);
+        pass(w, 131 + 20 * round, 20);
+        fold(w);
+    }
+    LIST_EACH(&w->spool->segments[STORE_LOG], link)
+    assert_true(CONTAINER_OF(link, struct segment, link)->state != SEGMENT_FAILED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +446,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failed_group_says_outcomes_again_as_they_are_then, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(evacuates_failed_bulk, setup, teardown),
+        cmocka_unit_test_setup_teardown(leaves_what_fits_no_segment, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,6 +107,29 @@ static void rolls_over_segments(void **state)
         assert_int_equal(world_check(w, i, 1, 5000), 0);
 }
 
+/* More is pending than a segment takes, in records that all fit: blocks have more memory. */
+static void small_segments_take_what_is_pending(void **state)
+{
+    struct world *w = *state;
+    struct spool_counts counts;
+
+    world_close(w);
+    w->options.segment_bytes = 16ull * w->options.block_bytes;
+    w->options.group_bytes = 1 << 20;
+    world_open(w);
+    for (unsigned i = 1; i <= 60; i++)
+        assert_int_equal(world_accept(w, i, 1, 1000), 0);
+    assert_int_equal(world_accept(w, 61, 1, 8 * 1024), -EMSGSIZE);
+    world_run(w);
+    spool_get_counts(w->spool, &counts);
+    assert_int_equal(w->done, 60);
+    assert_int_equal(w->failed, 0);
+    assert_true(counts.log_segments >= 10);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    for (unsigned i = 1; i <= 60; i++)
+        assert_int_equal(world_check(w, i, 1, 1000), 0);
+}
+
 static void keeps_expansions(void **state)
 {
     struct world *w = *state;
@@ -272,6 +295,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(survives_a_kill, setup, teardown),
         cmocka_unit_test_setup_teardown(survives_a_power_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(rolls_over_segments, setup, teardown),
+        cmocka_unit_test_setup_teardown(small_segments_take_what_is_pending, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_expansions, setup, teardown),
         cmocka_unit_test_setup_teardown(goes_where_it_was_rerouted, setup, teardown),
         cmocka_unit_test_setup_teardown(failed_rerouting_changes_nothing, setup, teardown),
