@@ -106,13 +106,20 @@ static const char *error_text(const struct work *w)
                                       : strerror(-w->acted.error);
 }
 
+/* What is no trouble, but to be known. */
+static bool has_note(const struct work *w)
+{
+    return !w->acted.error && w->text[0];
+}
+
 static void print_json(const struct queue_act_wish *wish, const struct work *w)
 {
     json_t *error = w->acted.error ? json_string(error_text(w)) : json_null();
+    json_t *note = has_note(w) ? json_string(w->text) : json_null();
 
-    cli_json_print(json_pack("{s:s, s:I, s:I, s:o}", "act", wish->name, "recipients",
+    cli_json_print(json_pack("{s:s, s:I, s:I, s:o, s:o}", "act", wish->name, "recipients",
                              (json_int_t)w->acted.count, "under_way", (json_int_t)w->acted.busy,
-                             "error", error),
+                             "error", error, "note", note),
                    2);
     putchar('\n');
 }
@@ -126,7 +133,7 @@ static void print_text(const struct work *w)
     if (acted->busy)
         cli_complain("queue", "%u more %s being attempted just now and left alone; ask again later",
                      acted->busy, acted->busy == 1 ? "is" : "are");
-    if (acted->error && acted->error != -EBUSY)
+    if (has_note(w) || (acted->error && acted->error != -EBUSY))
         cli_complain("queue", "%s", error_text(w));
 }
 

@@ -135,7 +135,7 @@ struct ipc_queue_acted {
     uint32_t count;              /* recipients concerned so far */
     uint32_t busy;               /* left alone, for they are being attempted just now */
     uint64_t examined, messages; /* how far it is */
-    struct span text;            /* what is wrong, for people */
+    struct span text;            /* what is wrong, or (without an error) to be known, for people */
 };
 
 enum { IPC_QUEUE_DAMAGES = 200 };

@@ -136,7 +136,7 @@ def test_return(stuck):
     name = row(stuck)['id']
     open_folder(stuck)
     assert stuck.json('queue', 'return', '--from', 'alice@postbuch.test', '--yes') == {
-        'act': 'return', 'recipients': 1, 'under_way': 0, 'error': None}
+        'act': 'return', 'recipients': 1, 'under_way': 0, 'error': None, 'note': None}
     path, = stuck.wait_for(1, 'alice')
     report = path.read_bytes()
     assert b'administrator of this server' in report and b'bob@postbuch.test' in report

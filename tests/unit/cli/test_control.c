@@ -20,6 +20,7 @@ static struct shared {
     int error;            /* of its last answer */
     bool silent;          /* it never answers */
     unsigned count, busy; /* recipients of an act */
+    bool has_note;        /* of an act */
     unsigned damaged;     /* rows */
     int requests, acts, dry_acts, pages_sent;
 } * shared;
@@ -55,13 +56,15 @@ static void on_act(void *owner, const struct ipc_arrival *arrival)
     bool begins = arrival->message->type == IPC_QUEUE_ACT;
     shared->acts += begins;
     shared->dry_acts += begins && arrival->message->queue_act.dry;
-    struct ipc_message m = {.type = IPC_QUEUE_ACTED,
-                            .queue_acted = {.last = !begins,
-                                            .error = begins ? 0 : shared->error,
-                                            .count = begins ? 1 : shared->count,
-                                            .busy = shared->busy,
-                                            .examined = begins ? 10 : 20,
-                                            .messages = 20}};
+    struct ipc_message m = {
+        .type = IPC_QUEUE_ACTED,
+        .queue_acted = {.last = !begins,
+                        .error = begins ? 0 : shared->error,
+                        .count = begins ? 1 : shared->count,
+                        .busy = shared->busy,
+                        .examined = begins ? 10 : 20,
+                        .messages = 20,
+                        .text = span_from_cstr(shared->has_note ? "mind it" : "")}};
     ipc_reply(arrival->channel, arrival->token, &m);
 }
 
@@ -289,6 +292,19 @@ static void json_has_it_all(void **state)
     json_decref(object);
 }
 
+static void what_is_to_be_known_is_no_bad_news(void **state)
+{
+    struct queue_act_wish wish = hold;
+    assert_int_equal(act((struct shared){.count = 3, .has_note = true}, wish), CLI_OK);
+    assert_string_equal(text, "3 recipients\n");
+    wish.json = true;
+    assert_int_equal(act((struct shared){.count = 3, .has_note = true}, wish), CLI_OK);
+    json_t *object = json_loads(text, 0, NULL);
+    assert_true(json_is_null(json_object_get(object, "error")));
+    assert_string_equal(json_string_value(json_object_get(object, "note")), "mind it");
+    json_decref(object);
+}
+
 /* A program that removes many must say so; one message's recipients need no such word. */
 static void what_cannot_be_undone_needs_a_yes(void **state)
 {
@@ -381,6 +397,7 @@ int main(void)
         cmocka_unit_test(an_act_is_done_in_pieces),
         cmocka_unit_test(what_was_left_out_is_bad_news),
         cmocka_unit_test(json_has_it_all),
+        cmocka_unit_test(what_is_to_be_known_is_no_bad_news),
         cmocka_unit_test(what_cannot_be_undone_needs_a_yes),
         cmocka_unit_test(an_act_whose_server_ends_is_no_success),
         cmocka_unit_test(damage_is_bad_news),

@@ -48,6 +48,7 @@ struct act {
     uint64_t messages;
     int error;       /* the first */
     bool left_alone; /* a message: damaged, or it can't be read whether it fits */
+    bool stays_held; /* such a message, as the act wants it */
 };
 
 /* Recipients of one message on their way to the disk. */
@@ -78,6 +79,8 @@ static struct span words(const struct act *a)
         return SPAN("not all of it could be written to disk");
     if (a->left_alone)
         return SPAN("a message that is damaged or can't be read was left alone");
+    if (a->stays_held)
+        return SPAN("a message that may fit can't be read; it is held already, and stays so");
     return a->count || a->busy ? SPAN("") : SPAN("nothing in the queue fits");
 }
 
@@ -216,6 +219,18 @@ static bool concerns(struct act *a, const struct spool_recipient *r,
     return e->state != SCHED_ACTIVE;
 }
 
+/* Whether a message that nobody can read fits doesn't matter when the act would pass over it: one
+ * that is damaged is held by the spool. */
+static void note_unread(struct act *a, const struct spool_recipient *r)
+{
+    bool passes = a->kind == IPC_ACT_HOLD || a->kind == IPC_ACT_RETRY;
+
+    if (passes && r->state == SPOOL_RECIPIENT_HELD)
+        a->stays_held = true;
+    else
+        a->left_alone = true;
+}
+
 /* Where the recipient goes from now on; empty when that isn't known. A reroute to "mx" is a return
  * to what is configured, so it names the domain of the address itself, which only the envelope on
  * the disk has. */
@@ -300,7 +315,8 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
     for (; *row < end && c->count < RECIPIENTS_MAX; ++*row) {
         struct spool_recipient *r = &m->recipients[*row];
         if (!walk_fits(a->walk, entry, r, &e)) {
-            a->left_alone |= walk_may_fit(a->walk, entry, r);
+            if (walk_may_fit(a->walk, entry, r))
+                note_unread(a, r);
             continue;
         }
         if (!concerns(a, r, &e))
