@@ -44,6 +44,22 @@ static void files(void **state)
         {"bad name", "a b: anna\n", "", "1:1: error: `a b` can't be the name"},
         {"catch-all", "@a.test: anna\n", "", "1:1: error: `@a.test` can't be the name"},
         {"literal", "x@[192.0.2.1]: anna\n", "", "1:1: error: `x@[192.0.2.1]` can't be"},
+        {"escapes", "\"a\\\"b:c\"@a.test: \"d\\\\\", \"e\\\",f\"@a.test\n",
+         "\"a\\\"b:c\"@a.test=\"d\\\\\";\"e\\\",f\"@a.test;", ""},
+        {"a backslash outside quotes", "a: \\b:c\n", "a=", "1:4: error: `\\b:c` is not"},
+        {"a quote alone", "a: \"\n", "a=", "1:4: error: `\"` is not an address"},
+        {"quoted include", "a: \":include:/x\"\n",
+         "a=", "1:4: error: `\":include:/x\"`: :include:"},
+        {"indented behind a comment", "# c\n b\nx: y\n", "x=y;",
+         "2:1: error: an indented line goes on"},
+        /* What goes on with a bad name is read all the same, for its own faults. */
+        {"goes on with a bad name", "a b: c\n d, <e>\nx: y\n", "x=y;",
+         "1:1: error: `a b` can't be the name\n2:5: error: `<e>` is not an address"},
+        {"goes on with no colon", "a b\n d\nx: y\n", "x=y;", "1:1: error: no colon"},
+        {"targets on the next line only", "a:\n b\n", "a=b;", ""},
+        {"only a bad target", "a: <b>\n", "a=", "1:4: error: `<b>` is not an address"},
+        {"CRLF", "a: b\r\nc: d\r\n", "a=b;\nc=d;", ""},
+        {"no end", "a: b", "a=b;", ""},
         {"open quote", "\"root: anna\n", "", "1:1: error: no colon"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -59,8 +75,24 @@ static void files(void **state)
     }
 }
 
+/* A NUL would be the end of what a person sees of the line. */
+static void a_nul_is_told_of(void **state)
+{
+    struct buffer heard = BUFFER_INIT;
+    const struct aliases_sink sink = {&heard, on_name, on_target};
+    struct conf_problems problems;
+
+    conf_problems_init(&problems);
+    aliases_read(SPAN("a: b\n\0c: d\n e\n x\0: y\nz: a\n"), SPAN("aliases"), &problems, &sink);
+    assert_problems(&problems, "NUL",
+                    "2:1: error: the line holds a NUL byte\n4:1: error: the line holds a NUL byte");
+    assert_span(buffer_span(&heard), "a=b;e;\nz=a;");
+    buffer_done(&heard);
+    conf_problems_done(&problems);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(files), cmocka_unit_test(a_nul_is_told_of)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "people/lines.h"
 #include "people/users.h"
 #include <errno.h>
+#include <stdio.h>
 
 static void lines(void **state)
 {
@@ -49,6 +50,85 @@ static void lines(void **state)
     }
 }
 
+/* crypt(5): what may stand in a hash, and what shows that it isn't one. */
+static void verifiers(void **state)
+{
+    static const struct {
+        const char *text;
+        bool good;
+    } cases[] = {
+        {"*", true},
+        {"$6$", true},
+        {"$6$./09azAZ$~\"#%&'()+-<=>?@[]^_`|{}", true},
+        {"{A}", true},
+        {"{A}x", true},
+        {"*, $6$x", true},
+        {"", false},
+        {",", false},
+        {"*,", true},
+        {"$6", false},
+        {"$", false},
+        {"{}", false},
+        {"{A", false},
+        {"A}", false},
+        {"6$x$y", false},
+        {"$6$a*b", false},
+        {"$6$a!b", false},
+        {"$6$a;b", false},
+        {"$6$a\\b", false},
+        {"$6$a\tb", false},
+        {"$6$a\x7f", false},
+        {"$6$a\xc3\xbc", false},
+        {"**", false},
+        {"!", false},
+        {"x", false},
+        {"$6$x, y", false},
+        {"$6$x,,$6$y", false},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct users_line parsed;
+        char line[120];
+        const char *why;
+        size_t at;
+        snprintf(line, sizeof(line), "anna@a.test:%s:", cases[i].text);
+        int r = users_line_parse(span_from_cstr(line), &parsed, &why, &at);
+        if (r != (cases[i].good ? 0 : -EINVAL))
+            print_error("%s\n", line);
+        assert_int_equal(r, cases[i].good ? 0 : -EINVAL);
+        if (r == 0)
+            assert_span(parsed.verifiers, cases[i].text);
+    }
+}
+
+static void senders(void **state)
+{
+    static const struct {
+        const char *text;
+        bool good;
+    } cases[] = {
+        {"", true},
+        {" ", true},
+        {"info@a.test", true},
+        {" info@a.test , m\xc3\xbcller@a.test,", true},
+        {",,info@a.test", true},
+        {"info", false},
+        {"info@a.test, sales", false},
+        {"<info@a.test>", false},
+        {"info@a.test:x", false}, /* a third colon */
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct users_line parsed;
+        char line[120];
+        const char *why;
+        size_t at;
+        snprintf(line, sizeof(line), "anna@a.test:*:%s", cases[i].text);
+        assert_int_equal(users_line_parse(span_from_cstr(line), &parsed, &why, &at),
+                         cases[i].good ? 0 : -EINVAL);
+    }
+}
+
 static void a_nul_is_refused(void **state)
 {
     struct users_line line;
@@ -56,6 +136,9 @@ static void a_nul_is_refused(void **state)
     size_t at;
 
     assert_int_equal(users_line_parse(SPAN("anna@a.test:*:\0x"), &line, &why, &at), -EINVAL);
+    assert_non_null(strstr(why, "NUL"));
+    assert_int_equal(users_line_parse(SPAN("\0"), &line, &why, &at), -EINVAL);
+    assert_non_null(strstr(why, "NUL"));
 }
 
 static void items(void **state)
@@ -86,7 +169,9 @@ static void numbered_lines(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lines), cmocka_unit_test(a_nul_is_refused),
-                                       cmocka_unit_test(items), cmocka_unit_test(numbered_lines)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines),   cmocka_unit_test(verifiers),
+        cmocka_unit_test(senders), cmocka_unit_test(a_nul_is_refused),
+        cmocka_unit_test(items),   cmocka_unit_test(numbered_lines)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
