@@ -118,8 +118,9 @@ unsigned conf_edit_distance(struct span a, struct span b, unsigned max)
             unsigned best = above[j - 1] + change;
             best = above[j] + 1 < best ? above[j] + 1 : best;
             best = now[j - 1] + 1 < best ? now[j - 1] + 1 : best;
-            if (i > 1 && j > 1 && a.data[i - 1] == b.data[j - 2] &&
-                a.data[i - 2] == b.data[j - 1] && higher[j - 2] + 1 < best)
+            if (i > 1 && j > 1 && ascii_lower(a.data[i - 1]) == ascii_lower(b.data[j - 2]) &&
+                ascii_lower(a.data[i - 2]) == ascii_lower(b.data[j - 1]) &&
+                higher[j - 2] + 1 < best)
                 best = higher[j - 2] + 1;
             now[j] = best;
         }

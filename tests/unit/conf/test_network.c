@@ -60,6 +60,22 @@ static void networks(void **state)
         {"::/0", 0, "::/0", "2001:db8::1", "203.0.113.1"},
         {"2001:db8::/33", 0, "2001:db8::/33", "2001:db8:7fff::1", "2001:db8:8000::1"},
         {"::1/128", 0, "::1/128", "::1", "::2"},
+        {"128.0.0.0/1", 0, "128.0.0.0/1", "255.255.255.255", "127.255.255.255"},
+        {"10.1.2.2/31", 0, "10.1.2.2/31", "10.1.2.3", "10.1.2.1"},
+        {"fe80::/10", 0, "fe80::/10", "febf::1", "fec0::1"},
+        {"8000::/1", 0, "8000::/1", "ffff::1", "7fff::1"},
+        {"2001:db8::2/127", 0, "2001:db8::2/127", "2001:db8::3", "2001:db8::4"},
+        /* IPv4 in the form of IPv6 is IPv4. */
+        {"::ffff:10.0.0.0/104", 0, "10.0.0.0/8", "10.255.0.1", "11.0.0.1"},
+        {"::ffff:0:0/96", 0, "0.0.0.0/0", "203.0.113.1", "::1"},
+        {"10.0.0.1/31", -EDOM, NULL, NULL, NULL},
+        {"::1/127", -EDOM, NULL, NULL, NULL},
+        {"0.0.0.1/0", -EDOM, NULL, NULL, NULL},
+        {"10.0.0.0/-1", -EINVAL, NULL, NULL, NULL},
+        {"10.0.0.0/ 8", -EINVAL, NULL, NULL, NULL},
+        {"10.0.0.0/0x8", -EINVAL, NULL, NULL, NULL},
+        {"10.0.0/8", -EINVAL, NULL, NULL, NULL},
+        {"[2001:db8::]/32", -EINVAL, NULL, NULL, NULL},
         {"10.0.0.1/8", -EDOM, NULL, NULL, NULL},
         {"2001:db8::1/64", -EDOM, NULL, NULL, NULL},
         {"10.0.0.0/33", -EINVAL, NULL, NULL, NULL},
@@ -122,6 +138,41 @@ static void name_servers(void **state)
     }
 }
 
+static void addresses_of_all_hosts(void **state)
+{
+    static const struct {
+        const char *text;
+        bool any, v4;
+    } cases[] = {
+        {"0.0.0.0", true, true},  {"::", true, false},          {"::ffff:0.0.0.0", true, true},
+        {"0.0.0.1", false, true}, {"1.0.0.0", false, true},     {"::1", false, false},
+        {"8000::", false, false}, {"::fffe:0:0", false, false}, {"::1:0:0", false, false},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        uint8_t ip[CONF_IP_BYTES];
+        assert_int_equal(conf_ip_parse(span_from_cstr(cases[i].text), ip), 0);
+        assert_int_equal(conf_ip_is_any(ip), cases[i].any);
+        assert_int_equal(conf_ip_is_v4(ip), cases[i].v4);
+    }
+}
+
+static void one_of_several_networks(void **state)
+{
+    struct conf_network networks[3];
+    uint8_t ip[CONF_IP_BYTES];
+
+    assert_int_equal(conf_network_parse(SPAN("10.0.0.0/8"), &networks[0]), 0);
+    assert_int_equal(conf_network_parse(SPAN("2001:db8::/32"), &networks[1]), 0);
+    assert_int_equal(conf_network_parse(SPAN("192.0.2.0/24"), &networks[2]), 0);
+    assert_int_equal(conf_ip_parse(SPAN("192.0.2.9"), ip), 0);
+    assert_true(conf_networks_contain(networks, 3, ip));
+    assert_false(conf_networks_contain(networks, 2, ip));
+    assert_false(conf_networks_contain(networks, 0, ip));
+    assert_int_equal(conf_ip_parse(SPAN("2001:db8:1::"), ip), 0);
+    assert_true(conf_networks_contain(networks, 2, ip));
+}
+
 static void an_address_with_a_nul_is_none(void **state)
 {
     uint8_t ip[CONF_IP_BYTES];
@@ -130,8 +181,11 @@ static void an_address_with_a_nul_is_none(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(addresses), cmocka_unit_test(networks),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(addresses),
+                                       cmocka_unit_test(networks),
                                        cmocka_unit_test(name_servers),
+                                       cmocka_unit_test(addresses_of_all_hosts),
+                                       cmocka_unit_test(one_of_several_networks),
                                        cmocka_unit_test(an_address_with_a_nul_is_none)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
