@@ -1,7 +1,7 @@
 /*
  * RFC 2045 5.1 parameters as they come in the wild: blanks and folds anywhere between tokens,
  * quoted or not, in any order; comments aren't understood. What can't be read leaves the field's
- * default, which is the harmless one: a multipart without a boundary is a body like any other.
+ * default, which is the harmless one: a multipart without a boundary has no parts to look into.
  */
 #include "mail/content.h"
 

@@ -224,15 +224,16 @@ static void open_level(struct seven_bit *s)
 }
 
 /* What a leaf is to become; what says that it is 7-bit is believed, and watched. A leaf of type
- * message may not be encoded (RFC 2046 section 5.2.1, RFC 2045 section 6.4): bytes beyond ASCII in
- * one end the conversion. */
+ * message may not be encoded (RFC 2046 section 5.2.1, RFC 2045 section 6.4), nor may a multipart
+ * that can't be walked through, since its boundary isn't told: bytes beyond ASCII in one end the
+ * conversion. */
 static enum mode leaf_mode(const struct seven_bit *s)
 {
     const struct content *c = &s->content;
     bool raw = c->encoding == CONTENT_8BIT || c->encoding == CONTENT_BINARY ||
                (c->encoding == CONTENT_NOT_TOLD && s->owner != OWNER_PART);
 
-    if (!raw || c->kind == CONTENT_MESSAGE || c->kind == CONTENT_OTHER_MESSAGE)
+    if (!raw || (c->kind != CONTENT_TEXT && c->kind != CONTENT_OTHER))
         return MODE_AS_IS;
     return c->kind == CONTENT_TEXT ? MODE_QUOTED_PRINTABLE : MODE_BASE64;
 }
