@@ -91,9 +91,11 @@ static void mail_is_refused_and_outcomes_wait_when_no_segment_can_be_had(void **
     struct world *w = *state;
     struct order first = {0}, second = {0}, outcome = {0}, other = {0}, event = {0};
     struct spool_task *task;
+    static char between[2000]; /* long: whatever was written to a wrong place hits it */
+    static char events[2100];
     const char *why;
-    char events[200];
 
+    memset(between, 'x', sizeof(between) - 1);
     assert_int_equal(world_accept(w, 1, 3, 500), 0);
     assert_int_equal(world_commit(w), 0);
     leave_no_segment(w);
@@ -102,7 +104,7 @@ static void mail_is_refused_and_outcomes_wait_when_no_segment_can_be_had(void **
     accept_noting(w, 2, &first);
     status_noting(w, 1, 0, &outcome);
     accept_noting(w, 3, &second);
-    assert_int_equal(spool_event(w->spool, SPAN("between"), note, &event), 0);
+    assert_int_equal(spool_event(w->spool, span_from_cstr(between), note, &event), 0);
     status_noting(w, 1, 2, &other);
     assert_int_equal(world_commit(w), 1);
     while ((task = spool_take_task(w->spool, ++w->now_us)) != NULL) {
@@ -125,13 +127,15 @@ static void mail_is_refused_and_outcomes_wait_when_no_segment_can_be_had(void **
     assert_int_equal(outcome.last | other.last | event.last, 0);
     assert_true(outcome.at < event.at && event.at < other.at);
     assert_int_equal(spool_pressure(w->spool, &why), SPOOL_PRESSURE_NONE);
+    assert_int_equal(w->spool->pending_bytes, 0);
     world_crash(w, STORE_SIM_POWER_CUT);
     assert_int_equal(w->spool->index.messages, 1);
     assert_int_equal(world_find(w, 1)->waiting, 1);
     assert_non_null(spool_find_recipient(world_find(w, 1), 1));
     assert_int_equal(world_check(w, 1, 3, 500), 0);
     read_events(w, events, sizeof(events));
-    assert_string_equal(events, "between ");
+    assert_int_equal(strlen(events), sizeof(between));
+    assert_memory_equal(events, between, sizeof(between) - 1);
 }
 
 /* What waits in memory is bounded; outcomes are let in all the same, since they free space. */
@@ -194,6 +198,26 @@ static void an_outcome_that_failed_may_be_given_again(void **state)
     assert_int_equal(world_find(w, 1)->waiting, 1);
 }
 
+/* The name that it was to go to is kept by nobody. */
+static void a_rerouting_that_failed_keeps_no_name(void **state)
+{
+    struct world *w = *state;
+    struct spool_status status = {
+        .recipient = 1, .outcome = SPOOL_OUTCOME_REROUTED, .host = SPAN("host:gate.example:25")};
+
+    assert_int_equal(world_accept(w, 1, 2, 500), 0);
+    assert_int_equal(world_commit(w), 0);
+    uint32_t names = w->spool->index.domains.used;
+    assert_int_equal(spool_status(w->spool, world_find(w, 1), &status, 1, NULL, NULL), 0);
+    assert_int_equal(w->spool->index.domains.used, names + 1);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){.sync_error = 10000});
+    assert_int_equal(world_commit(w), -EIO);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    assert_int_equal(w->spool->index.domains.used, names);
+    assert_span(spool_domain(w->spool, spool_find_recipient(world_find(w, 1), 1)->domain),
+                "d1.example");
+}
+
 static void an_unknown_outcome_or_none_is_refused(void **state)
 {
     struct world *w = *state;
@@ -213,6 +237,132 @@ static void an_unknown_outcome_or_none_is_refused(void **state)
     assert_int_equal(message->waiting, 2);
 }
 
+/* What a row's pins can count: more appends of one message wait for the next group. */
+static void appends_of_one_message_are_counted(void **state)
+{
+    struct world *w = *state;
+    unsigned count = 0;
+    int r;
+
+    world_close(w);
+    w->options.segment_bytes = 1 << 20; /* the least that the configuration allows */
+    world_open(w);
+    assert_int_equal(world_accept(w, 1, 2, 500), 0);
+    world_run(w);
+    while ((r = world_status(w, 1, 0, SPOOL_OUTCOME_DEFERRED)) == 0)
+        assert_true(++count <= UINT16_MAX);
+    assert_int_equal(r, -EAGAIN);
+    world_run(w);
+    assert_int_equal(world_find(w, 1)->pins, 0);
+    assert_int_equal(world_status(w, 1, 0, SPOOL_OUTCOME_DEFERRED), 0);
+    assert_int_equal(world_status(w, 1, 0, SPOOL_OUTCOME_DELIVERED), 0);
+    assert_int_equal(world_status(w, 1, 1, SPOOL_OUTCOME_DELIVERED), 0);
+    world_run(w);
+    assert_null(world_find(w, 1));
+}
+
+/* The alarms of the log whose text is "alarm <n>", n counted up from 0. */
+static unsigned count_alarms(struct world *w)
+{
+    struct spool_followed followed;
+    struct spool_follower *f;
+    unsigned next = 0;
+    char wanted[32];
+
+    assert_int_equal(spool_follower_new(store_sim_open(w->disk), (struct spool_position){0, 0}, &f),
+                     0);
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    while (spool_follower_next(f, &followed) > 0) {
+        if (followed.kind != SPOOL_FOLLOWED_ALARM ||
+            !span_starts_nocase(followed.alarm->text, SPAN("alarm ")))
+            continue;
+        snprintf(wanted, sizeof(wanted), "alarm %u", next++);
+        assert_span(followed.alarm->text, wanted);
+    }
+    spool_follower_free(f);
+    return next;
+}
+
+/* A disk that complains a lot doesn't hold up mail: alarms go a few to a group. None is lost,
+ * though a group with some of them fails. */
+static void alarms_come_a_few_at_a_time_and_none_is_lost(void **state)
+{
+    enum { ALARMS = 300 };
+    struct world *w = *state;
+
+    for (unsigned i = 0; i < ALARMS; i++)
+        append_alarm(w->spool, SPOOL_ALARM_DAMAGE, NULL, (struct spool_position){1, i}, "alarm %u",
+                     i);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){.sync_error = 10000});
+    assert_int_equal(world_commit(w), -EIO);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    world_run(w); /* a segment is made */
+    w->now_us += 1000 * w->options.retry_us;
+    uint64_t before = w->spool->counts.groups;
+    world_run(w);
+    assert_int_equal(count_alarms(w), ALARMS);
+    assert_true(list_is_empty(&w->spool->alarms));
+    assert_true(w->spool->counts.groups >= before);
+    assert_true(w->spool->counts.groups > ALARMS / 100);
+}
+
+static void an_upload_brings_the_whole_body(void **state)
+{
+    struct world *w = *state;
+    struct envelope_recipient to = {.address = SPAN("bob@b.example")};
+    struct envelope e = {.id = world_id(1), .recipients = &to, .recipient_count = 1};
+    struct spool_accept a = {.envelope = &e, .body = SPAN("and inline")};
+
+    assert_int_equal(spool_upload_new(w->spool, &a.upload), 0);
+    assert_int_equal(spool_accept(w->spool, &a, NULL, NULL), -EMSGSIZE);
+    a.body = SPAN("");
+    assert_int_equal(spool_accept(w->spool, &a, NULL, NULL), 0);
+}
+
+/* Longer and longer, but never so long that a mended disk isn't found for hours. */
+static void pauses_between_tries_have_an_end(void **state)
+{
+    struct world *w = *state;
+    int64_t last = 0;
+
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){.sync_error = 10000});
+    for (unsigned i = 0; i < 12; i++) {
+        assert_int_equal(spool_event(w->spool, SPAN("lost"), NULL, NULL), 0);
+        while (world_commit(w) == 1) {
+            struct spool_task *task = spool_take_task(w->spool, ++w->now_us);
+            if (task) {
+                spool_run_task(task);
+                spool_finish_task(w->spool, task, ++w->now_us);
+            }
+            w->now_us += w->options.retry_us;
+        }
+        int64_t pause = w->spool->retry_at_us - w->now_us;
+        assert_true(i == 0 ? pause <= 0 : pause >= last);
+        assert_true(pause <= 64 * w->options.retry_us);
+        last = pause;
+    }
+    assert_true(last > 60 * w->options.retry_us);
+}
+
+/* Who came first doesn't wait for the bytes of who came last. */
+static void a_large_group_is_cut(void **state)
+{
+    enum { COUNT = 100 };
+    struct world *w = *state;
+
+    world_close(w);
+    w->options.segment_bytes = 4 << 20;
+    w->options.group_bytes = 300 * 1024;
+    world_open(w);
+    for (unsigned i = 1; i <= COUNT; i++)
+        assert_int_equal(world_accept(w, i, 1, 8000), 0);
+    assert_int_equal(world_commit(w), 0);
+    assert_in_range(w->done, 1, 300 * 1024 / 8000);
+    assert_in_range(w->spool->counts.bytes_written, w->done * 8000, 301 * 1024);
+    world_run(w);
+    assert_int_equal(w->done, COUNT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,7 +372,14 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(an_event_has_its_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(an_outcome_that_failed_may_be_given_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_rerouting_that_failed_keeps_no_name, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unknown_outcome_or_none_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(appends_of_one_message_are_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(alarms_come_a_few_at_a_time_and_none_is_lost, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(an_upload_brings_the_whole_body, setup, teardown),
+        cmocka_unit_test_setup_teardown(pauses_between_tries_have_an_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_large_group_is_cut, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,6 +91,66 @@ static void is_rebuilt_when_damaged(void **state)
     }
 }
 
+/* All that a row says: what the records before its position said isn't read again. */
+static void keeps_what_is_held_notified_and_rerouted(void **state)
+{
+    struct world *w = *state;
+    struct spool_status reroute = {
+        .recipient = 3, .outcome = SPOOL_OUTCOME_REROUTED, .host = SPAN("host:gate.example:25")};
+
+    assert_int_equal(world_accept(w, 900, 4, 1000), 0);
+    assert_int_equal(world_commit(w), 0);
+    assert_int_equal(world_status(w, 900, 0, SPOOL_OUTCOME_HELD), 0);
+    assert_int_equal(world_status(w, 900, 1, SPOOL_OUTCOME_NOTIFIED), 0);
+    assert_int_equal(world_status(w, 900, 2, SPOOL_OUTCOME_RELAYED), 0);
+    assert_int_equal(spool_status(w->spool, world_find(w, 900), &reroute, 1, NULL, NULL), 0);
+    world_run(w);
+    uint64_t home = index_home(world_find(w, 900))->number;
+    fill(w, 100);
+    assert_true(w->spool->checkpoint_position.segment > home + 1);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    assert_true(w->spool->checkpoint_position.segment > home + 1);
+    struct spool_message *m = world_find(w, 900);
+    assert_int_equal(m->waiting, 3);
+    assert_null(spool_find_recipient(m, 2));
+    assert_int_equal(spool_find_recipient(m, 0)->state, SPOOL_RECIPIENT_HELD);
+    assert_false(spool_find_recipient(m, 0)->is_notified);
+    assert_int_equal(spool_find_recipient(m, 1)->state, SPOOL_RECIPIENT_WAITING);
+    assert_true(spool_find_recipient(m, 1)->is_notified);
+    assert_span(spool_domain(w->spool, spool_find_recipient(m, 3)->domain), "host:gate.example:25");
+    assert_int_equal(world_check(w, 900, 4, 1000), 0);
+}
+
+/* The log behind its position is what the next start replays: empty or not, it stays. */
+static void keeps_the_log_behind_it(void **state)
+{
+    struct world *w = *state;
+
+    fill(w, 60);
+    uint64_t position = w->spool->checkpoint_position.segment;
+    assert_true(position > 0);
+    w->spool->options.checkpoint_segments = 1000; /* the last one for now */
+    w->spool->options.keep_segments = 1;
+    for (unsigned i = 1000; i < 1100; i++) {
+        assert_int_equal(world_accept(w, i, 1, 4000), 0);
+        world_run(w);
+        assert_int_equal(world_status(w, i, 0, SPOOL_OUTCOME_RELAYED), 0);
+        world_run(w);
+        spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    }
+    assert_true(w->spool->open->number > position + 3);
+    for (uint64_t n = position; n < w->spool->open->number; n++) {
+        const struct segment *segment = spool_segment(w->spool, STORE_LOG, n);
+        assert_true(segment && segment->state == SEGMENT_CLOSED);
+    }
+    world_crash(w, STORE_SIM_POWER_CUT);
+    assert_int_equal(w->spool->checkpoint_position.segment, position);
+    assert_int_equal(spool_damage_count(w->spool), 0);
+    for (unsigned i = 1000; i < 1100; i++)
+        assert_null(world_find(w, i));
+    check(w, 60);
+}
+
 static void accept_more(struct world *w, unsigned first, unsigned count)
 {
     for (unsigned i = first; i < first + count; i++) {
@@ -235,6 +295,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(may_be_fuzzy, setup, teardown),
         cmocka_unit_test_setup_teardown(waits_for_a_multiple_of_its_size, setup, teardown),
         cmocka_unit_test(decodes_a_byte_at_a_time),
+        cmocka_unit_test_setup_teardown(keeps_what_is_held_notified_and_rerouted, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_the_log_behind_it, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

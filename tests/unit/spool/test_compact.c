@@ -371,6 +371,131 @@ static void a_failed_group_says_outcomes_again_as_they_are_then(void **state)
     check_outcomes(w);
 }
 
+static void open_alone(struct world *w)
+{
+    world_close(w);
+    w->options.keep_segments = w->options.checkpoint_segments = 1000;
+    world_open(w);
+}
+
+/* What lies in the open bulk segment must move: its message is said again in the open log segment.
+ */
+static void fail_bulk(struct world *w, unsigned number)
+{
+    assert_int_equal(world_accept_large(w, number, 50000), 0);
+    struct spool_task *task = spool_take_task(w->spool, ++w->now_us);
+    assert_int_equal(task->kind, TASK_BULK);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){.sync_error = 10000});
+    spool_run_task(task);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    spool_finish_task(w->spool, task, ++w->now_us);
+    w->now_us += 1000 * w->options.retry_us;
+    world_run(w);
+}
+
+/* Rule 5b over several homes: what was moved, and finished there, stays finished as long as its
+ * first record lies on disk, whatever becomes of the segments between. */
+static void what_was_moved_stays_finished_while_its_first_record_is_there(void **state)
+{
+    struct world *w = *state;
+
+    open_alone(w);
+    assert_int_equal(world_accept_large(w, 1, 50000), 0);
+    assert_int_equal(world_accept(w, 2, 2, 500), 0); /* keeps the first segment */
+    world_run(w);
+    uint64_t first = w->spool->open->number;
+    leave_segment(w, first);
+    uint64_t second = w->spool->open->number;
+    fail_bulk(w, 3);
+    assert_int_equal(index_home(world_find(w, 1))->number, second);
+    assert_int_equal(world_status(w, 1, 0, SPOOL_OUTCOME_RELAYED), 0);
+    assert_int_equal(world_status(w, 1, 1, SPOOL_OUTCOME_RELAYED), 0);
+    world_run(w);
+    assert_null(world_find(w, 1));
+    for (int i = 0; i < 2; i++) { /* what was said again is said again */
+        uint64_t number = w->spool->open->number;
+        fail_segment(w);
+        world_run(w);
+        fold(w);
+        assert_null(spool_segment(w->spool, STORE_LOG, number));
+    }
+    assert_true(recycle_exists(w->spool, first));
+    world_crash(w, STORE_SIM_POWER_CUT);
+    assert_null(world_find(w, 1));
+    assert_int_equal(world_check(w, 2, 2, 500), 0);
+    assert_int_equal(spool_damage_count(w->spool), 0);
+}
+
+/* The same of a restated outcome whose segment fails, over and over. */
+static void outcomes_are_said_again_as_often_as_need_be(void **state)
+{
+    struct world *w = *state;
+
+    open_alone(w);
+    assert_int_equal(world_accept(w, 1, 5, 500), 0);
+    assert_int_equal(world_accept(w, 2, 2, 500), 0);
+    world_run(w);
+    leave_segment(w, w->spool->open->number);
+    give_outcomes(w);
+    for (int i = 0; i < 3; i++) {
+        uint64_t number = w->spool->open->number;
+        fail_segment(w);
+        world_run(w);
+        fold(w);
+        assert_null(spool_segment(w->spool, STORE_LOG, number));
+    }
+    world_crash(w, STORE_SIM_POWER_CUT);
+    check_outcomes(w);
+}
+
+/* What recovery knows of segments is what was known before: which outcomes must stay. */
+static void concerns_are_known_again_after_a_crash(void **state)
+{
+    struct world *w = *state;
+
+    open_alone(w);
+    assert_int_equal(world_accept(w, 1, 2, 500), 0);
+    world_run(w);
+    uint64_t first = w->spool->open->number;
+    fail_segment(w);
+    world_run(w);
+    const struct segment *second = index_home(world_find(w, 1));
+    uint64_t number = second->number;
+    assert_int_equal(second->concern_count, 1);
+    assert_int_equal(second->concerns[0], first);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    second = spool_segment(w->spool, STORE_LOG, number);
+    assert_non_null(second);
+    assert_int_equal(second->concern_count, 1);
+    assert_int_equal(second->concerns[0], first);
+}
+
+/* A disk that doesn't give what must move is asked again: nothing is given up, and nothing taken
+ * for damaged. */
+static void what_could_not_be_read_is_moved_later(void **state)
+{
+    struct world *w = *state;
+
+    open_alone(w);
+    assert_int_equal(world_accept(w, 1, 2, 500), 0);
+    world_run(w);
+    uint64_t first = w->spool->open->number;
+    fail_segment(w);
+    assert_int_equal(world_accept(w, 2, 2, 500), 0);
+    assert_int_equal(world_commit(w), 0);
+    store_sim_set_stumbling(w->disk, 10000, 1000);
+    world_run(w);
+    assert_int_equal(index_home(world_find(w, 1))->number, first);
+    assert_int_equal(spool_damage_count(w->spool), 0);
+    store_sim_set_stumbling(w->disk, 0, 0);
+    for (int pause = 0; pause < 2; pause++) { /* after the scan, and after the whole */
+        w->now_us += 100 * w->options.retry_us;
+        world_run(w);
+    }
+    assert_true(index_home(world_find(w, 1))->number > first);
+    assert_int_equal(world_check(w, 1, 2, 500), 0);
+}
+
 static void evacuates_failed_bulk(void **state)
 {
     struct world *w = *state;
@@ -447,6 +572,12 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(evacuates_failed_bulk, setup, teardown),
         cmocka_unit_test_setup_teardown(leaves_what_fits_no_segment, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            what_was_moved_stays_finished_while_its_first_record_is_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(outcomes_are_said_again_as_often_as_need_be, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(concerns_are_known_again_after_a_crash, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_could_not_be_read_is_moved_later, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

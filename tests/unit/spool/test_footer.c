@@ -103,12 +103,47 @@ static void damaged_one_is_as_good_as_none(void **state)
         assert_int_equal(world_check(w, i, 2, SIZE), 0);
 }
 
+/* Rule 6: a footer that couldn't be written leaves nobody knowing what the disk has there. */
+static void a_failed_write_ends_the_segment(void **state)
+{
+    struct world *w = *state;
+    struct spool_task *task;
+    unsigned closing = 0;
+
+    for (unsigned i = COUNT + 1; closing == 0 && i < COUNT + 200; i++) {
+        assert_int_equal(world_accept(w, i, 2, SIZE), 0);
+        world_commit(w);
+        while ((task = spool_take_task(w->spool, ++w->now_us)) != NULL) {
+            bool fails = task->kind == TASK_CLOSE;
+            if (fails)
+                store_sim_set_faults(w->disk, &(struct store_sim_faults){.sync_error = 10000});
+            spool_run_task(task);
+            store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+            spool_finish_task(w->spool, task, ++w->now_us);
+            closing += fails;
+        }
+    }
+    assert_int_equal(closing, 1);
+    unsigned failed = 0;
+    LIST_EACH(&w->spool->segments[STORE_LOG], link)
+    failed += CONTAINER_OF(link, struct segment, link)->state == SEGMENT_FAILED;
+    assert_int_equal(failed, 1);
+    assert_false(list_is_empty(&w->spool->alarms));
+    w->now_us += 1000 * w->options.retry_us;
+    world_run(w); /* what lives in it moves */
+    for (unsigned i = 1; i <= COUNT; i++) {
+        assert_int_not_equal(index_home(world_find(w, i))->state, SEGMENT_FAILED);
+        assert_int_equal(world_check(w, i, 2, SIZE), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(repeats_the_records, setup, teardown),
         cmocka_unit_test_setup_teardown(is_used_at_start, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_one_is_as_good_as_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_failed_write_ends_the_segment, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

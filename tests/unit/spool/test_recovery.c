@@ -247,6 +247,26 @@ static void finds_damage_by_scrubbing(void **state)
     check_others(w, 60, 5);
 }
 
+/* A clock that was set back doesn't keep segments from being read for years. */
+static void scrubbing_goes_on_when_the_clock_is_set_back(void **state)
+{
+    struct world *w = *state;
+
+    fill(w, 60);
+    w->spool->options.scrub_interval_us = 1000000000;
+    w->spool->tasks_due = true;
+    w->now_us += INT64_C(86400) * 1000000 * 365;
+    world_run(w); /* from here on a year counts */
+    struct spool_message *m = world_find(w, 5);
+    flip(w, index_home(m)->number, m->offset + 2500);
+    w->now_us -= INT64_C(86400) * 1000000 * 364;
+    for (unsigned round = 0; round < 30; round++) {
+        w->now_us += 500000000;
+        world_run(w);
+    }
+    assert_true(m->flags & SPOOL_MESSAGE_DAMAGED);
+}
+
 /* Rule 7: new mail is refused, outcomes are written, and room that comes back is used. */
 static void survives_a_full_disk(void **state)
 {
@@ -386,6 +406,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_what_is_newer, setup, teardown),
         cmocka_unit_test_setup_teardown(unreadable_is_not_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(clock_set_back_delays_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(scrubbing_goes_on_when_the_clock_is_set_back, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
