@@ -16,6 +16,16 @@ static void names(void **state)
         {"J\xc3\xbcrgen Gro\xc3\x9f", "=?utf-8?Q?J=C3=BCrgen_Gro=C3=9F?="},
         {"J\xc3\xbc=?_\n\"", "=?utf-8?Q?J=C3=BC=3D=3F=5F_=22?="},
         {"bad \xff\xc3\xbc", "=?utf-8?Q?bad__=C3=BC?="},
+        {"AZaz09 !#$%&'*+-/=?^_`{|}~", "AZaz09 !#$%&'*+-/=?^_`{|}~"},
+        {"\xc3\xbc AZaz09!*+-/", "=?utf-8?Q?=C3=BC_AZaz09!*+-/?="},
+        {"\xc3\xbc#$%&'=?^_`{|}~(.,;:@[]<>\"\\",
+         "=?utf-8?Q?=C3=BC=23=24=25=26=27=3D=3F=5E=5F=60=7B=7C=7D=7E=28=2E=2C=3B=3A?=\r\n "
+         "=?utf-8?Q?=40=5B=5D=3C=3E=22=5C?="},
+        {"\xc3\xbc\t\x1b\x7f\xe2\x80\xa8"
+         "x",
+         "=?utf-8?Q?=C3=BC_______x?="},
+        {"tab\there", "\"tab here\""},
+        {"del\x7f", "\"del \""},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct buffer out = BUFFER_INIT;

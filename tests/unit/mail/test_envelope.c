@@ -39,6 +39,24 @@ static void wishes_come_back(void **state)
     buffer_done(&wire);
 }
 
+/* However many wishes there are, each is found, and only where it is. */
+static void each_wish_is_found(void **state)
+{
+    struct envelope_wish many[9];
+
+    for (size_t count = 0; count <= ARRAY_SIZE(many); count++) {
+        struct envelope e = {.wishes = many, .wish_count = count};
+        for (uint32_t i = 0; i < count; i++)
+            many[i] = (struct envelope_wish){3 * i + 1, (uint8_t)(i + 1), SPAN("")};
+        for (uint32_t at = 0; at < 30; at++) {
+            struct envelope_wish wish = envelope_wish_of(&e, at);
+            bool there = at % 3 == 1 && at / 3 < count;
+            assert_int_equal(wish.recipient, at);
+            assert_int_equal(wish.notify, there ? at / 3 + 1 : 0);
+        }
+    }
+}
+
 /* What the first version wrote ends before the wishes. */
 static void an_older_envelope_is_read(void **state)
 {
@@ -91,6 +109,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wishes_come_back),
+        cmocka_unit_test(each_wish_is_found),
         cmocka_unit_test(an_older_envelope_is_read),
         cmocka_unit_test(unsound_wishes),
     };

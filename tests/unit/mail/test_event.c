@@ -86,13 +86,32 @@ static void every_kind_and_state_has_a_word(void **state)
     for (unsigned s = 1; s < RECIPIENT_STATE_COUNT; s++)
         assert_int_equal(recipient_state_parse(span_from_cstr(recipient_state_name(s))), s);
     assert_int_equal(recipient_state_parse(SPAN("lost")), 0);
+    assert_int_equal(recipient_state_parse(SPAN("")), 0);
+    assert_int_equal(recipient_state_parse(SPAN("Waiting")), RECIPIENT_WAITING);
+    assert_string_equal(recipient_state_name(0), "unknown");
+    assert_string_equal(recipient_state_name(RECIPIENT_STATE_COUNT), "unknown");
 }
 
 static void replies_begin_with_a_code(void **state)
 {
-    static const char *const replies[] = {"250", "550 no", "451-4.3.0 a\n451 b"};
-    static const char *const others[] = {
-        "", "55", "5500", "150 x", "650 x", "the domain has none", "can't connect"};
+    static const char *const replies[] = {"250", "550 no", "451-4.3.0 a\n451 b", "200", "599 x"};
+    static const char *const others[] = {"",
+                                         "5",
+                                         "55",
+                                         "5500",
+                                         "25x",
+                                         "2x0",
+                                         "x50",
+                                         "25:",
+                                         "25/",
+                                         "199 x",
+                                         "600",
+                                         "250_x",
+                                         "250\n",
+                                         "150 x",
+                                         "650 x",
+                                         "the domain has none",
+                                         "can't connect"};
 
     for (size_t i = 0; i < ARRAY_SIZE(replies); i++)
         assert_true(event_is_reply(span_from_cstr(replies[i])));
@@ -116,6 +135,11 @@ static void closing_kinds_name_their_state(void **state)
         {EVENT_EXPANDED, RECIPIENT_EXPANDED},
         {EVENT_RETURNED, RECIPIENT_RETURNED},
         {EVENT_REMOVED, RECIPIENT_DISCARDED},
+        {EVENT_DISCARDED, RECIPIENT_DISCARDED},
+        {EVENT_DUPLICATE, RECIPIENT_DISCARDED},
+        {EVENT_RELEASED, 0},
+        {EVENT_REROUTED, 0},
+        {EVENT_ALARM, 0},
         {EVENT_KIND_COUNT, 0},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -26,6 +26,21 @@ static const struct {
     {"\r\nReceived: x\r\n", 0, 0, true, ""},
     {" Received: x\r\n", 0, 0, true, ""},
     {"Subject: \xc3\xbc\r\n \xff\r\nReceived: x\r\n", 2, 1, false, ""},
+    {"Received\t: x\r\n\r\n", 1, 1, true, ""},
+    {"Received : x\r\n\r\n", 1, 1, true, ""},
+    {"Recei ved: x\r\n\r\n", 1, 0, true, ""},
+    {"A-name-much-longer-than-received: x\r\nReceived: y\r\n\r\n", 2, 1, true, ""},
+    {"Received-and-some-more-letters: x\r\n\r\n", 1, 0, true, ""},
+    {": no name\r\nReceived: x\r\n", 0, 0, true, ""},
+    {"Sub\x7fject: x\r\nReceived: x\r\n", 0, 0, true, ""},
+    {"Subject\r\nReceived: x\r\n", 0, 0, true, ""},
+    {"A: b\r\n\rReceived: x\r\n", 1, 0, true, ""},
+    {"A: b\n \n\tc\nReceived: x\n\n", 2, 1, true, ""},
+    {"Message-ID: <a@b\x7f>\r\n\r\n", 1, 0, true, ""},
+    {"Message-ID: <a@b\t>\r\n\r\n", 1, 0, true, ""},
+    {"Message-ID: >x<a@b>\r\n\r\n", 1, 0, true, "<a@b>"},
+    {"Message-ID: \r\nMessage-ID: <late@x>\r\n\r\n", 2, 0, true, ""},
+    {"Message-ID: <a@b>\r\n\tand more\r\nX: <c@d>\r\n\r\n", 2, 0, true, "<a@b>"},
     {"", 0, 0, false, ""},
 };
 
@@ -53,6 +68,30 @@ static void in_any_pieces(void **state)
     }
 }
 
+/* A scan is used for one message after the other: nothing of the last one stays. */
+static void a_scan_is_used_again(void **state)
+{
+    struct header_scan scan;
+
+    memset(&scan, 0xff, sizeof(scan));
+    for (int round = 0; round < 2; round++) {
+        header_scan_init(&scan);
+        assert_false(header_scan_ended(&scan));
+        assert_int_equal(header_scan_message_id(&scan).size, 0);
+        header_scan_feed(&scan, SPAN("Received: x\r\nMessage-ID: <a@b>\r\n\r\nbody"));
+        assert_int_equal(scan.fields, 2);
+        assert_int_equal(scan.received, 1);
+        assert_int_equal(scan.bytes, 34);
+        assert_true(header_scan_ended(&scan));
+        assert_span(header_scan_message_id(&scan), "<a@b>");
+    }
+    header_scan_init(&scan);
+    header_scan_feed(&scan, SPAN("R"));
+    header_scan_init(&scan); /* in the middle of a name */
+    header_scan_feed(&scan, SPAN("eceived: x\r\n"));
+    assert_int_equal(scan.received, 0);
+}
+
 static void long_message_id_is_cut(void **state)
 {
     struct header_scan scan;
@@ -70,6 +109,7 @@ static void long_message_id_is_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(in_any_pieces),
+                                       cmocka_unit_test(a_scan_is_used_again),
                                        cmocka_unit_test(long_message_id_is_cut)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

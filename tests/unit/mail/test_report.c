@@ -310,6 +310,346 @@ static void a_message_without_a_header(void **state)
     free(text);
 }
 
+static void assert_whole(const struct report *report, const char *expected)
+{
+    struct report_made made;
+    char *text = written(report, &made);
+
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+/* All of a report, word for word: as its reader sees it (RFC 3464, RFC 6522). */
+static void a_failure_as_it_is_read(void **state)
+{
+    const struct report_recipient recipients[] = {
+        {.address = SPAN("nobody@far.test"),
+         .status = SPAN("5.1.1"),
+         .host = SPAN("mx.far.test"),
+         .reply = SPAN("550-5.1.1 no such user\n550 5.1.1 sorry"),
+         .original = SPAN("old@near.test"),
+         .last_attempt_us = INT64_C(1795284003000000)},
+        {.address = SPAN("nobody.else@far.test"),
+         .status = SPAN("5.1.1"),
+         .host = SPAN("mx.far.test"),
+         .reply = SPAN("550-5.1.1 no such user\n550 5.1.1 sorry"),
+         .orcpt = SPAN("rfc822;Else+2Bx@near.test"),
+         .last_attempt_us = INT64_C(1795284003000000)},
+        {.address = SPAN("bob@slow.test"),
+         .why = SPAN("no host of slow.test could be reached"),
+         .expired = true,
+         .last_attempt_us = INT64_C(1795284002000000)},
+        {.address = SPAN("eve@typo.test"),
+         .status = SPAN("5.1.2"),
+         .reply = SPAN("the domain typo.test does not exist"),
+         .instead = SPAN("eve@type.test")},
+    };
+    struct report report = failed;
+
+    report.arrival_us = INT64_C(1795280000000000);
+    report.header = SPAN("From: alice\r\nSubject: Hello there\r\nX: y\r\n");
+    report.envelope_id = SPAN("QQ+2B1");
+    report.recipients = recipients;
+    report.recipient_count = ARRAY_SIZE(recipients);
+    report.postmaster = SPAN("help@near.test");
+    assert_whole(&report,
+                 "Date: Sat, 21 Nov 2026 19:00:03 +0100\r\n"
+                 "From: Mail Delivery System <help@near.test>\r\n"
+                 "To: <alice@near.test>\r\n"
+                 "Subject: Undelivered: your message could not be delivered\r\n"
+                 "Message-ID: <0400000000000000@mail.near.test>\r\n"
+                 "Auto-Submitted: auto-replied\r\n"
+                 "MIME-Version: 1.0\r\n"
+                 "Content-Type: multipart/report; report-type=delivery-status;\r\n"
+                 "\tboundary=\"=_0400000000000000_report\"\r\n"
+                 "\r\n"
+                 "--=_0400000000000000_report\r\n"
+                 "Content-Type: text/plain; charset=utf-8\r\n"
+                 "Content-Transfer-Encoding: quoted-printable\r\n"
+                 "\r\n"
+                 "Your message was not delivered to the recipients below, and no further\r\n"
+                 "attempt will be made. Below each is why, and who can do something about\r\n"
+                 "it.\r\n"
+                 "\r\n"
+                 "nobody@far.test\r\n"
+                 "nobody.else@far.test\r\n"
+                 "    This address does not exist. Please check how it is spelt, or ask\r\n"
+                 "    the recipient for the right one; sending again to the same address\r\n"
+                 "    will not help.\r\n"
+                 "    The server mx.far.test said:\r\n"
+                 "    > 550-5.1.1 no such user\r\n"
+                 "    > 550 5.1.1 sorry\r\n"
+                 "\r\n"
+                 "bob@slow.test\r\n"
+                 "    The recipient's server did not take the message. Its words below are\r\n"
+                 "    all that is known.\r\n"
+                 "    The time for attempts is up: none has succeeded since Sat, 21 Nov\r\n"
+                 "    2026 17:53:20 +0100. This is the last notice.\r\n"
+                 "    no host of slow.test could be reached\r\n"
+                 "\r\n"
+                 "eve@typo.test\r\n"
+                 "    The part of the address behind the @ does not exist. Please check\r\n"
+                 "    how it is spelt.\r\n"
+                 "    Did you perhaps mean eve@type.test?\r\n"
+                 "    the domain typo.test does not exist\r\n"
+                 "\r\n"
+                 "Your message: 0800000000000000, Sat, 21 Nov 2026 17:53:20 +0100\r\n"
+                 "    Hello there\r\n"
+                 "\r\n"
+                 "Questions? Write to help@near.test and quote the id above; with it, the\r\n"
+                 "way of your message can be looked up.\r\n"
+                 "\r\n"
+                 "--=_0400000000000000_report\r\n"
+                 "Content-Type: message/delivery-status\r\n"
+                 "Content-Transfer-Encoding: 7bit\r\n"
+                 "\r\n"
+                 "Original-Envelope-Id: QQ+1\r\n"
+                 "Reporting-MTA: dns; mail.near.test\r\n"
+                 "X-Postbuch-Id: 0800000000000000\r\n"
+                 "Arrival-Date: Sat, 21 Nov 2026 17:53:20 +0100\r\n"
+                 "\r\n"
+                 "Original-Recipient: rfc822;old@near.test\r\n"
+                 "Final-Recipient: rfc822;nobody@far.test\r\n"
+                 "Action: failed\r\n"
+                 "Status: 5.1.1\r\n"
+                 "Remote-MTA: dns; mx.far.test\r\n"
+                 "Diagnostic-Code: smtp; 550-5.1.1 no such user 550 5.1.1 sorry\r\n"
+                 "Last-Attempt-Date: Sat, 21 Nov 2026 19:00:03 +0100\r\n"
+                 "\r\n"
+                 "Original-Recipient: rfc822;Else+x@near.test\r\n"
+                 "Final-Recipient: rfc822;nobody.else@far.test\r\n"
+                 "Action: failed\r\n"
+                 "Status: 5.1.1\r\n"
+                 "Remote-MTA: dns; mx.far.test\r\n"
+                 "Diagnostic-Code: smtp; 550-5.1.1 no such user 550 5.1.1 sorry\r\n"
+                 "Last-Attempt-Date: Sat, 21 Nov 2026 19:00:03 +0100\r\n"
+                 "\r\n"
+                 "Final-Recipient: rfc822;bob@slow.test\r\n"
+                 "Action: failed\r\n"
+                 "Status: 5.0.0\r\n"
+                 "Diagnostic-Code: X-Postbuch; no host of slow.test could be reached\r\n"
+                 "Last-Attempt-Date: Sat, 21 Nov 2026 19:00:02 +0100\r\n"
+                 "\r\n"
+                 "Final-Recipient: rfc822;eve@typo.test\r\n"
+                 "Action: failed\r\n"
+                 "Status: 5.1.2\r\n"
+                 "Diagnostic-Code: X-Postbuch; the domain typo.test does not exist\r\n"
+                 "\r\n"
+                 "--=_0400000000000000_report\r\n"
+                 "Content-Type: text/rfc822-headers\r\n"
+                 "Content-Transfer-Encoding: 7bit\r\n"
+                 "\r\n"
+                 "From: alice\r\n"
+                 "Subject: Hello there\r\n"
+                 "X: y\r\n"
+                 "--=_0400000000000000_report--\r\n");
+}
+
+static void a_delay_as_it_is_read(void **state)
+{
+    const struct report_recipient recipient = {.address = SPAN("bob@slow.test"),
+                                               .why = SPAN("no host of slow.test could be reached"),
+                                               .last_attempt_us = INT64_C(1795284002000000)};
+    struct report report = failed;
+
+    report.kind = REPORT_DELAYED;
+    report.arrival_us = INT64_C(1795280000000000);
+    report.until_us = INT64_C(1795684003000000);
+    report.header = SPAN("From: alice");
+    report.recipients = &recipient;
+    assert_whole(&report,
+                 "Date: Sat, 21 Nov 2026 19:00:03 +0100\r\n"
+                 "From: Mail Delivery System <postmaster@mail.near.test>\r\n"
+                 "To: <alice@near.test>\r\n"
+                 "Subject: Delayed: your message is still waiting\r\n"
+                 "Message-ID: <0400000000000000@mail.near.test>\r\n"
+                 "Auto-Submitted: auto-replied\r\n"
+                 "MIME-Version: 1.0\r\n"
+                 "Content-Type: multipart/report; report-type=delivery-status;\r\n"
+                 "\tboundary=\"=_0400000000000000_report\"\r\n"
+                 "\r\n"
+                 "--=_0400000000000000_report\r\n"
+                 "Content-Type: text/plain; charset=utf-8\r\n"
+                 "Content-Transfer-Encoding: quoted-printable\r\n"
+                 "\r\n"
+                 "Your message has not been delivered yet. You need not do anything: this\r\n"
+                 "server goes on trying, and tells you if it has to give up.\r\n"
+                 "\r\n"
+                 "bob@slow.test\r\n"
+                 "    The recipient's server did not take the message. Its words below are\r\n"
+                 "    all that is known.\r\n"
+                 "    no host of slow.test could be reached\r\n"
+                 "\r\n"
+                 "Your message: 0800000000000000, Sat, 21 Nov 2026 17:53:20 +0100\r\n"
+                 "Attempts go on until Thu, 26 Nov 2026 10:06:43 +0100.\r\n"
+                 "\r\n"
+                 "Questions? Write to postmaster@mail.near.test and quote the id above;\r\n"
+                 "with it, the way of your message can be looked up.\r\n"
+                 "\r\n"
+                 "--=_0400000000000000_report\r\n"
+                 "Content-Type: message/delivery-status\r\n"
+                 "Content-Transfer-Encoding: 7bit\r\n"
+                 "\r\n"
+                 "Reporting-MTA: dns; mail.near.test\r\n"
+                 "X-Postbuch-Id: 0800000000000000\r\n"
+                 "Arrival-Date: Sat, 21 Nov 2026 17:53:20 +0100\r\n"
+                 "\r\n"
+                 "Final-Recipient: rfc822;bob@slow.test\r\n"
+                 "Action: delayed\r\n"
+                 "Status: 4.0.0\r\n"
+                 "Diagnostic-Code: X-Postbuch; no host of slow.test could be reached\r\n"
+                 "Last-Attempt-Date: Sat, 21 Nov 2026 19:00:02 +0100\r\n"
+                 "Will-Retry-Until: Thu, 26 Nov 2026 10:06:43 +0100\r\n"
+                 "\r\n"
+                 "--=_0400000000000000_report\r\n"
+                 "Content-Type: text/rfc822-headers\r\n"
+                 "Content-Transfer-Encoding: 7bit\r\n"
+                 "\r\n"
+                 "From: alice\r\n"
+                 "--=_0400000000000000_report--\r\n");
+}
+
+/* How often the words about the first one's status stand there. */
+static unsigned causes_told(const struct report_recipient *two)
+{
+    struct report report = failed;
+    struct report_made made;
+    unsigned told = 0;
+
+    report.recipients = two;
+    report.recipient_count = 2;
+    char *text = written(&report, &made);
+    for (const char *at = text; (at = strstr(at, "This address does not exist.")); at++)
+        told++;
+    free(text);
+    return told;
+}
+
+/* A cause is shared only by those for whom all of it is the same. */
+static void who_shares_a_cause(void **state)
+{
+    struct report_recipient two[2] = {unknown, unknown};
+
+    two[1].address = SPAN("other@far.test");
+    two[1].original = SPAN("x@near.test");
+    two[1].orcpt = SPAN("rfc822;x@near.test");
+    two[1].last_attempt_us = 7000000;
+    assert_int_equal(causes_told(two), 1);
+    two[1].status = SPAN("4.1.1");
+    assert_int_equal(causes_told(two), 2);
+    two[1].status = two[0].status;
+    two[1].host = SPAN("mx2.far.test");
+    assert_int_equal(causes_told(two), 2);
+    two[1].host = two[0].host;
+    two[1].reply = SPAN("550 5.1.1 other words");
+    assert_int_equal(causes_told(two), 2);
+    two[1].reply = two[0].reply;
+    two[1].why = SPAN("w");
+    assert_int_equal(causes_told(two), 2);
+    two[1].why = two[0].why;
+    two[1].expired = true;
+    assert_int_equal(causes_told(two), 2);
+    two[1].expired = false;
+    two[1].instead = SPAN("y@far.test");
+    assert_int_equal(causes_told(two), 2);
+    two[0].instead = SPAN("y@far.test");
+    assert_int_equal(causes_told(two), 2);
+    two[1].instead = SPAN("");
+    assert_int_equal(causes_told(two), 2);
+}
+
+/* RFC 3464 2.3.3 and 2.3.4 for the reports that aren't of trouble. */
+static void receipts(void **state)
+{
+    static const struct {
+        enum report_kind kind;
+        const char *action;
+    } cases[] = {{REPORT_RELAYED, "relayed"},
+                 {REPORT_DELIVERED, "delivered"},
+                 {REPORT_EXPANDED, "expanded"}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        for (int language = 0; language < REPORT_LANGUAGE_COUNT; language++) {
+            struct report_recipient recipient = {.address = SPAN("bob@far.test")};
+            struct report report = failed;
+            struct report_made made;
+            char fields[100];
+            report.kind = (uint8_t)cases[i].kind;
+            report.language = (uint8_t)language;
+            report.recipients = &recipient;
+            report.until_us = 1;
+            char *text = written(&report, &made);
+            assert_is_fit_for_smtp(text);
+            snprintf(fields, sizeof(fields), "\r\nAction: %s\r\nStatus: 2.0.0\r\n\r\n",
+                     cases[i].action);
+            assert_has(text, fields);
+            assert_has_not(text, "Will-Retry-Until");
+            assert_has_not(text, "Last-Attempt-Date");
+            assert_has_not(text, "did not take");
+            free(text);
+        }
+}
+
+/* What can't be read in a sender's names is left out, and never stands there raw. */
+static void names_that_cannot_be_read(void **state)
+{
+    struct report_recipient recipient = unknown;
+    struct report report = failed;
+    struct report_made made;
+
+    recipient.original = SPAN("bob@near.test");
+    recipient.orcpt = SPAN("rfc822;b+0Ax");
+    report.recipients = &recipient;
+    report.envelope_id = SPAN("a=b");
+    char *text = written(&report, &made);
+    assert_has_not(text, "Original-Envelope-Id");
+    assert_has(text, "Original-Recipient: rfc822;bob@near.test\r\n");
+    free(text);
+    recipient.original = SPAN("");
+    text = written(&report, &made);
+    assert_has_not(text, "Original-Recipient");
+    free(text);
+}
+
+/* RFC 6522 section 3 and RFC 6533 section 4: what the original's part is called. */
+static void what_comes_back_is_named(void **state)
+{
+    static const struct {
+        const char *original;
+        bool whole, utf8; /* `utf8`: an address of the report is */
+        const char *type;
+        bool eight_bit;
+    } cases[] = {
+        {"A: b\r\n", false, false, "text/rfc822-headers\r\nContent-Transfer-Encoding: 7bit", false},
+        {"A: \xc3\xa4\r\n", false, false,
+         "message/global-headers\r\nContent-Transfer-Encoding: 8bit", true},
+        {"A: b\r\n\r\n\xc3\xa4\r\n", false, false,
+         "text/rfc822-headers\r\nContent-Transfer-Encoding: 7bit", false},
+        {"A: b\r\n\r\nc\r\n", true, false, "message/rfc822\r\nContent-Transfer-Encoding: 7bit",
+         false},
+        {"A: b\r\n\r\n\xc3\xa4\r\n", true, false,
+         "message/rfc822\r\nContent-Transfer-Encoding: 8bit", true},
+        {"A: b\r\n\r\nc\r\n", true, true, "message/global\r\nContent-Transfer-Encoding: 7bit",
+         true},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct report_recipient recipient = unknown;
+        struct report report = failed;
+        struct report_made made;
+        if (cases[i].utf8)
+            recipient.original = SPAN("\xc3\xb6@far.test");
+        report.recipients = &recipient;
+        report.header = span_from_cstr(cases[i].original);
+        report.whole = cases[i].whole;
+        char *text = written(&report, &made);
+        assert_has(text, cases[i].type);
+        assert_int_equal(made.eight_bit, cases[i].eight_bit);
+        assert_int_equal(made.smtputf8, cases[i].utf8);
+        free(text);
+    }
+}
+
 static void what_was_meant_and_the_last_notice(void **state)
 {
     struct report_recipient recipient = unknown;
@@ -344,6 +684,15 @@ static void nothing_to_nobody(void **state)
     report = failed;
     report.recipient_count = 0;
     assert_int_equal(report_write(&report, &out, &made), -EINVAL);
+    report.recipient_count = REPORT_RECIPIENTS_MAX + 1;
+    assert_int_equal(report_write(&report, &out, &made), -EINVAL);
+    report = failed;
+    report.kind = REPORT_KIND_COUNT;
+    assert_int_equal(report_write(&report, &out, &made), -EINVAL);
+    report = failed;
+    report.language = REPORT_LANGUAGE_COUNT;
+    assert_int_equal(report_write(&report, &out, &made), -EINVAL);
+    assert_int_equal(out.size, 0);
     buffer_done(&out);
 }
 
@@ -364,6 +713,12 @@ static void explanations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_failure),
+                                       cmocka_unit_test(a_failure_as_it_is_read),
+                                       cmocka_unit_test(a_delay_as_it_is_read),
+                                       cmocka_unit_test(who_shares_a_cause),
+                                       cmocka_unit_test(receipts),
+                                       cmocka_unit_test(names_that_cannot_be_read),
+                                       cmocka_unit_test(what_comes_back_is_named),
                                        cmocka_unit_test(a_delay_in_german),
                                        cmocka_unit_test(our_own_words_are_nobodys_reply),
                                        cmocka_unit_test(hostile_words),
