@@ -23,7 +23,7 @@ static void names(void **state)
          "=?utf-8?Q?=40=5B=5D=3C=3E=22=5C?="},
         {"\xc3\xbc\t\x1b\x7f\xe2\x80\xa8"
          "x",
-         "=?utf-8?Q?=C3=BC_______x?="},
+         "=?utf-8?Q?=C3=BC______x?="},
         {"tab\there", "\"tab here\""},
         {"del\x7f", "\"del \""},
     };
