@@ -8,8 +8,6 @@ static struct sched_destination_info info_of(struct replay *r, const char *name)
     if (!sched_destination(r->sched, span_from_cstr(name), 0, &info))
         fail_msg("no destination %s", name);
     return info;
-    fail_msg("no destination %s", name);
-    return info;
 }
 
 static void fill(struct replay *r, const char *destination, uint32_t count)

@@ -112,6 +112,145 @@ static void hold_and_release_in_every_state(void **state)
     replay_end(&r);
 }
 
+static uint32_t add_with(struct replay *r, uint32_t owner, int64_t deadline_ms, unsigned attempts)
+{
+    struct sched_entry entry = {.owner = owner_of(owner),
+                                .destination = SPAN("bbb.example"),
+                                .deadline_ms = deadline_ms,
+                                .attempts = attempts};
+    uint32_t item = 0;
+    assert_int_equal(sched_add(r->sched, &entry, r->now, &item), 0);
+    return item;
+}
+
+/* Deadlines are kept in whole seconds: rounded so that none comes before its time. */
+static void nothing_is_given_up_early(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t item;
+    add_with(&r, 1, r.now + 10900, 0);
+    r.now += 10899;
+    assert_int_equal(replay_take_item(&r, &item), 1);
+    assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_RETRY);
+    r.now = r.due;
+    assert_int_equal(replay_take_item(&r, &item), 1);
+    assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_EXPIRED);
+    replay_end(&r);
+}
+
+/* The monotonic clock begins at the boot: what was accepted long before then has a deadline before
+ * its beginning. */
+static void a_deadline_may_lie_before_the_clock_began(void **state)
+{
+    static const int64_t deadlines[] = {-5 * SECOND, -DAY, INT64_MIN / 4, 0};
+    for (size_t i = 0; i < ARRAY_SIZE(deadlines); i++) {
+        struct replay r = replay_start();
+        uint32_t item = add_with(&r, 1, deadlines[i], 0);
+        assert_int_equal(replay_take(&r), 1);
+        assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_EXPIRED);
+        replay_end(&r);
+    }
+}
+
+/* Failures are counted in 16 bits: more of them are no fewer. */
+static void attempts_have_an_end(void **state)
+{
+    struct replay r = replay_start();
+    struct sched_explanation e;
+    uint32_t item = add_with(&r, 1, r.now + DAY, UINT16_MAX + 100);
+    assert_int_equal(replay_take(&r), 1);
+    assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_RETRY);
+    assert_in_range(r.due - r.now, 3 * HOUR,
+                    4 * HOUR); /* the longest pause, as long as it failed */
+    sched_explain(r.sched, item, &e);
+    assert_int_equal(e.attempts, UINT16_MAX);
+    replay_end(&r);
+}
+
+/* Names are known by hashes with the first seed: a reload must not lose all destinations. */
+static void a_reload_keeps_destinations(void **state)
+{
+    struct replay r = replay_start();
+    struct sched_destination_info info;
+    struct sched_config config = replay_config();
+    struct sched_counters c;
+    uint32_t item;
+    replay_add(&r, 1, "bbb.example", "");
+    replay_take_item(&r, &item);
+    replay_outcome(&r, item, SCHED_RESULT_DESTINATION);
+    config.seed = 4711;
+    config.retry.first_ms = MINUTE;
+    sched_reconfigure(r.sched, &config);
+    assert_true(sched_destination(r.sched, SPAN("bbb.example"), 0, &info));
+    assert_int_equal(info.failures, 1);
+    replay_add(&r, 2, "bbb.example", "");
+    sched_count(r.sched, &c);
+    assert_int_equal(c.destinations, 1);
+    assert_int_equal(replay_take_item(&r, &item), 2);
+    replay_outcome(&r, item, SCHED_RESULT_RECIPIENT);
+    assert_true(r.due - r.now <= MINUTE); /* by the new policy */
+    replay_end(&r);
+}
+
+/* An administrator who changes his mind before the attempt is over. */
+static void a_release_takes_back_a_hold_of_what_is_under_way(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t item;
+    replay_add(&r, 1, "a.example", "");
+    assert_int_equal(replay_take_item(&r, &item), 1);
+    sched_hold(r.sched, item, r.now);
+    sched_release(r.sched, item, r.now + DAY, r.now);
+    assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_RETRY);
+    replay_end(&r);
+}
+
+/* Gives up items 3 to `count` with their destination; 1 and 2 made the attempts. */
+static void give_up(struct replay *r, uint32_t *items, uint32_t count)
+{
+    uint32_t item;
+    for (uint32_t i = 1; i <= count; i++)
+        items[i] = replay_add(r, i, "dead.example", "");
+    r->now += 5 * DAY;
+    for (int i = 0; i < 2; i++) {
+        replay_take_item(r, &item);
+        assert_int_equal(replay_outcome(r, item, SCHED_RESULT_DESTINATION), SCHED_VERDICT_EXPIRED);
+    }
+}
+
+/* Each is told once with the destination's trouble, but for those that went or were released before
+ * anybody asked. */
+static void who_leaves_the_given_up_is_not_told_of(void **state)
+{
+    enum { COUNT = 12 };
+    static const uint32_t leaving[] = {3, 7, 8, COUNT}; /* the last, the middle, the first */
+    struct replay r = replay_start();
+    bool told[COUNT + 1] = {false};
+    uint32_t items[COUNT + 1], item;
+    struct sched_explanation e;
+
+    give_up(&r, items, COUNT);
+    for (size_t i = 0; i < ARRAY_SIZE(leaving); i++) {
+        if (i % 2)
+            sched_remove(r.sched, items[leaving[i]], r.now);
+        else
+            sched_release(r.sched, items[leaving[i]], r.now + DAY, r.now);
+        told[leaving[i]] = true;
+    }
+    while ((item = sched_take_expired(r.sched))) {
+        uint32_t number = number_of(r.sched, item);
+        assert_in_range(number, 3, COUNT);
+        assert_false(told[number]);
+        told[number] = true;
+        sched_explain(r.sched, item, &e);
+        assert_int_equal(e.state, SCHED_HELD);
+        assert_span(e.why, "connection refused");
+    }
+    for (uint32_t i = 3; i <= COUNT; i++)
+        assert_true(told[i]);
+    replay_end(&r);
+}
+
 static void refused_items_are_held(void **state)
 {
     struct replay r = replay_start();
@@ -240,6 +379,12 @@ int main(void)
         cmocka_unit_test(destinations_failure_gives_up_what_is_overdue),
         cmocka_unit_test(lost_jobs_come_back_soon_and_count_as_nothing),
         cmocka_unit_test(hold_and_release_in_every_state),
+        cmocka_unit_test(nothing_is_given_up_early),
+        cmocka_unit_test(a_deadline_may_lie_before_the_clock_began),
+        cmocka_unit_test(attempts_have_an_end),
+        cmocka_unit_test(a_reload_keeps_destinations),
+        cmocka_unit_test(a_release_takes_back_a_hold_of_what_is_under_way),
+        cmocka_unit_test(who_leaves_the_given_up_is_not_told_of),
         cmocka_unit_test(refused_items_are_held),
         cmocka_unit_test(retry_now_ends_pauses),
         cmocka_unit_test(recovered_items_keep_their_times),
