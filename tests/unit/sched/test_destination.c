@@ -59,6 +59,67 @@ static void trouble_halves_the_window_then_it_grows_slowly(void **state)
     replay_end(&r);
 }
 
+/* Attempts one item of the destination, which must be able to go. */
+static void attempt(struct replay *r, enum sched_result result)
+{
+    uint32_t item;
+    assert_int_not_equal(replay_take_item(r, &item), 0);
+    replay_outcome(r, item, result);
+}
+
+/* Fails until the destination pauses, and waits for the end of that. How long it was. */
+static int64_t pause_once(struct replay *r)
+{
+    int64_t began = r->now;
+    do
+        attempt(r, SCHED_RESULT_DESTINATION);
+    while (info_of(r, "bbb.example").resume_ms == 0);
+    r->now = info_of(r, "bbb.example").resume_ms;
+    return r->now - began;
+}
+
+/* A success is a new beginning: what fails then is a new trouble, and pauses as the first did. */
+static void a_success_shortens_the_next_pause(void **state)
+{
+    struct replay r = replay_start();
+    fill(&r, "bbb.example", 400);
+    for (int i = 0; i < 5; i++)
+        pause_once(&r);
+    assert_true(pause_once(&r) > 40 * MINUTE);
+    attempt(&r, SCHED_RESULT_DONE);
+    assert_true(pause_once(&r) <= 5 * MINUTE);
+    replay_end(&r);
+}
+
+/* After a probe back to what any destination begins with, one for each success; only beyond that is
+ * it slow. What a round had gathered is lost with the next trouble. */
+static void a_window_recovers_quickly_to_its_beginning(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t items[64];
+    fill(&r, "bbb.example", 400);
+    pause_once(&r);
+    for (uint32_t window = 2; window <= 4; window++) {
+        attempt(&r, SCHED_RESULT_DONE);
+        assert_int_equal(info_of(&r, "bbb.example").window, window);
+    }
+    for (int i = 0; i < 3; i++)
+        attempt(&r, SCHED_RESULT_DONE);
+    assert_int_equal(info_of(&r, "bbb.example").window, 4);
+    assert_int_equal(take_all(&r, items, 64), 4);
+    replay_outcome(&r, items[0], SCHED_RESULT_DESTINATION); /* halves it, and three are forgotten */
+    for (int i = 1; i < 4; i++)
+        replay_outcome(&r, items[i], SCHED_RESULT_DONE);
+    assert_int_equal(info_of(&r, "bbb.example").window, 4);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(info_of(&r, "bbb.example").window, 4);
+        attempt(&r, SCHED_RESULT_DONE);
+    }
+    attempt(&r, SCHED_RESULT_DONE);
+    assert_int_equal(info_of(&r, "bbb.example").window, 5);
+    replay_end(&r);
+}
+
 static void a_recipients_trouble_is_not_the_destinations(void **state)
 {
     struct replay r = replay_start();
@@ -269,6 +330,8 @@ int main(void)
         cmocka_unit_test(a_dead_site_expires_all_of_its_domains),
         cmocka_unit_test(window_grows_with_success),
         cmocka_unit_test(trouble_halves_the_window_then_it_grows_slowly),
+        cmocka_unit_test(a_success_shortens_the_next_pause),
+        cmocka_unit_test(a_window_recovers_quickly_to_its_beginning),
         cmocka_unit_test(a_recipients_trouble_is_not_the_destinations),
         cmocka_unit_test(dead_destination_is_probed_with_growing_pauses),
         cmocka_unit_test(dead_destination_slows_no_other),

@@ -77,6 +77,44 @@ static void reasons_are_bounded(void **state)
     replay_end(&r);
 }
 
+/* Texts go with their last item: over the years there are more of them than fit at a time. */
+static void reasons_that_are_over_make_room(void **state)
+{
+    struct replay r = replay_start();
+    char why[32];
+    for (int i = 0; i < 12000; i++) {
+        uint32_t items[2];
+        struct span text = span_of(why, (size_t)snprintf(why, sizeof(why), "session %d", i));
+        for (int k = 0; k < 2; k++) { /* who says the same shares it */
+            replay_add(&r, 1, "bbb.example", "");
+            assert_int_not_equal(replay_take_item(&r, &items[k]), 0);
+            sched_outcome(r.sched, items[k], SCHED_RESULT_RECIPIENT, text, r.now, &r.due);
+        }
+        sched_remove(r.sched, items[0], r.now);
+        assert_true(span_equal(explain(&r, items[1]).why, text));
+        sched_remove(r.sched, items[1], r.now);
+    }
+    replay_end(&r);
+}
+
+/* A station's words have an end, of the item as of its destination. */
+static void a_long_reason_is_cut(void **state)
+{
+    static char words[10 * SCHED_WHY_MAX];
+    struct replay r = replay_start();
+    struct sched_destination_info info;
+    uint32_t item;
+    memset(words, 'x', sizeof(words));
+    replay_add(&r, 1, "bbb.example", "");
+    assert_int_equal(replay_take_item(&r, &item), 1);
+    sched_outcome(r.sched, item, SCHED_RESULT_DESTINATION, span_of(words, sizeof(words)), r.now,
+                  &r.due);
+    assert_int_equal(explain(&r, item).why.size, SCHED_WHY_MAX);
+    assert_true(sched_destination(r.sched, SPAN("bbb.example"), 0, &info));
+    assert_int_equal(info.why.size, SCHED_WHY_MAX);
+    replay_end(&r);
+}
+
 static void counts_add_up(void **state)
 {
     struct replay r = replay_start();
@@ -100,6 +138,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_state_says_what_it_waits_for),
                                        cmocka_unit_test(items_remember_their_own_trouble),
                                        cmocka_unit_test(reasons_are_bounded),
+                                       cmocka_unit_test(reasons_that_are_over_make_room),
+                                       cmocka_unit_test(a_long_reason_is_cut),
                                        cmocka_unit_test(counts_add_up)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
