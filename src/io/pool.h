@@ -22,5 +22,6 @@ int io_pool_new(struct io_loop *loop, unsigned threads, struct io_pool **out);
 /* On the loop's thread. Never fails, and never waits for a job: the queue is as long as its owners
  * make it, who have one job each. */
 void io_pool_submit(struct io_pool *pool, struct io_job *job);
-/* Lets the threads finish all that was submitted, ends them, and runs the pending `done`s. */
+/* Lets the threads finish all that was submitted, ends them, and runs the pending `done`s, which
+ * may submit nothing any more: nobody would run it. NULL is fine. */
 void io_pool_free(struct io_pool *pool);
