@@ -12,7 +12,7 @@ enum dns_security { DNS_INSECURE, DNS_SECURE, DNS_BOGUS };
 
 /* Borrowed: names, records and words are those of who asked the resolver. */
 struct dns_answer {
-    int error;             /* 0, -ETIMEDOUT, or another -errno: there was no answer */
+    int error;             /* 0; -ETIMEDOUT; -EIO: it couldn't be asked; or another -errno */
     uint8_t rcode;         /* dns/type.h */
     uint8_t security;      /* enum dns_security */
     uint32_t ttl;          /* seconds */

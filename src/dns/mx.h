@@ -85,7 +85,8 @@ bool dns_mx_question(struct dns_mx *mx, struct dns_question *out);
 int dns_mx_answer(struct dns_mx *mx, unsigned number, const struct dns_answer *answer);
 
 enum dns_verdict dns_mx_verdict(const struct dns_mx *mx);
-/* Enhanced status code of a failure (RFC 3463), "" when found or pending. Static. */
+/* Enhanced status code of a failure (RFC 3463), "" when found or pending; "4.3.0" is our own
+ * trouble, which says nothing of the domain. Static. */
 const char *dns_mx_status(const struct dns_mx *mx);
 /* Why it failed: one clause for people, without a dot at its end; "" when found. */
 struct span dns_mx_text(const struct dns_mx *mx);

@@ -144,7 +144,8 @@ void mx_conclude(struct dns_mx *mx)
     if (find(mx, DNS_HOST_GOOD)) {
         mx_end(mx, DNS_FOUND, "");
     } else if (find(mx, DNS_HOST_FAILED)) {
-        mx_finish(mx, DNS_TEMPORARY, "4.4.3", "%.*s", SPAN_ARG(buffer_span(&mx->failure)));
+        mx_finish(mx, DNS_TEMPORARY, mx_failure_status(mx), "%.*s",
+                  SPAN_ARG(buffer_span(&mx->failure)));
     } else if ((host = find(mx, DNS_HOST_FORBIDDEN))) {
         finish_forbidden(mx, host);
     } else if ((host = find(mx, DNS_HOST_MISSING))) {

@@ -11,6 +11,12 @@ void mx_end(struct dns_mx *mx, enum dns_verdict verdict, const char *status)
     mx->next_question = mx->question_count;
 }
 
+/* RFC 3463 section 3.5: X.4.3 is a directory server that failed; X.3.0 is this system. */
+const char *mx_failure_status(const struct dns_mx *mx)
+{
+    return mx->unasked ? "4.3.0" : "4.4.3";
+}
+
 void mx_finish(struct dns_mx *mx, enum dns_verdict verdict, const char *status, const char *format,
                ...)
 {

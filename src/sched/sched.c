@@ -323,10 +323,25 @@ static void expire_ready(struct sched *s, struct site *site, int64_t now_ms)
     }
 }
 
+/* Our own trouble is over soon, or somebody mends it: however often it failed elsewhere, it waits
+ * no longer than after its third failure. No shorter either, for while it goes on no pause of its
+ * site holds it back. */
+enum { OURS_ATTEMPTS_MAX = 3 };
+
+static int64_t pause_after(struct sched *s, const struct item *i, enum sched_result result)
+{
+    unsigned attempts = i->attempts;
+
+    if (result == SCHED_RESULT_OURS && attempts > OURS_ATTEMPTS_MAX)
+        attempts = OURS_ATTEMPTS_MAX;
+    return retry_pause_ms(&s->config.retry, attempts, chance_next(&s->random));
+}
+
 /* The deadline comes before a hold that was asked for: what is given up is held as well, and its
  * sender is told. */
 static enum sched_verdict after_failure(struct sched *s, uint32_t handle, struct item *i,
-                                        int64_t now_ms, int64_t *out_due_ms)
+                                        enum sched_result result, int64_t now_ms,
+                                        int64_t *out_due_ms)
 {
     if (i->attempts < UINT16_MAX)
         i->attempts++;
@@ -338,7 +353,7 @@ static enum sched_verdict after_failure(struct sched *s, uint32_t handle, struct
         hold(s, i);
         return SCHED_VERDICT_HELD;
     }
-    *out_due_ms = now_ms + retry_pause_ms(&s->config.retry, i->attempts, chance_next(&s->random));
+    *out_due_ms = now_ms + pause_after(s, i, result);
     enter_pause(s, handle, i, *out_due_ms);
     return SCHED_VERDICT_RETRY;
 }
@@ -397,7 +412,7 @@ enum sched_verdict sched_outcome(struct sched *s, uint32_t handle, enum sched_re
     case SCHED_RESULT_RECIPIENT:
     case SCHED_RESULT_DESTINATION:
     case SCHED_RESULT_OURS:
-        verdict = after_failure(s, handle, i, now_ms, out_due_ms);
+        verdict = after_failure(s, handle, i, result, now_ms, out_due_ms);
         i->next = why_take(s, why);
         break;
     }

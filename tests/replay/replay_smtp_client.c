@@ -44,8 +44,8 @@ struct run {
     size_t piece_count, pieces_given, results_at;
 };
 
-static const char *const results[] = {"open",     "again", "host",  "later",    "pending",
-                                      "accepted", "taken", "never", "uncertain"};
+static const char *const results[] = {"open",    "again",    "host",  "ours",  "later",
+                                      "pending", "accepted", "taken", "never", "uncertain"};
 
 static void fail(const struct run *r, const char *what, struct span got)
 {

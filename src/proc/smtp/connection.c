@@ -82,7 +82,7 @@ static void watch(struct smtp_connection *c)
     if (smtp_client_output(c->client).size)
         events |= IO_WRITE;
     if (events != c->events && io_watch_set(c->watch, events) < 0)
-        smtp_client_lost(c->client, "the connection can't be watched");
+        smtp_client_give_up(c->client, "the connection can't be watched");
     c->events = events;
 }
 

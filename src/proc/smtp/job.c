@@ -71,10 +71,9 @@ static void finish(struct smtp_job *job)
         io_timer_set(proc->tick, 0);
 }
 
-/* Because of us, and no station's. */
 static void note_own_trouble(struct smtp_job *job, const char *status, const char *text)
 {
-    smtp_outcomes_trouble(&job->outcomes, status, SPAN(""), SPAN(""), text);
+    smtp_outcomes_own_trouble(&job->outcomes, status, text);
 }
 
 /* ---- connecting ---- */
@@ -82,6 +81,12 @@ static void note_own_trouble(struct smtp_job *job, const char *status, const cha
 static struct span host_of(const struct smtp_job *job, size_t target)
 {
     return job->way.hosts[smtp_race_target(&job->race, target)->host];
+}
+
+/* No descriptors, no memory: it has not even been tried. */
+static bool is_our_own(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
 }
 
 static void on_connect_failed(struct smtp_race *race, size_t target, int error)
@@ -95,8 +100,11 @@ static void on_connect_failed(struct smtp_race *race, size_t target, int error)
     dns_ip_format(&ip, ip_text);
     snprintf(text, sizeof(text), "can't connect to [%s]:%u: %s", ip_text, t->port,
              error == ETIMEDOUT ? "no answer" : strerror(error));
-    smtp_outcomes_trouble(&job->outcomes, "4.4.1", host_of(job, target), span_from_cstr(ip_text),
-                          text);
+    if (is_our_own(error))
+        note_own_trouble(job, "4.3.0", text);
+    else
+        smtp_outcomes_trouble(&job->outcomes, "4.4.1", host_of(job, target),
+                              span_from_cstr(ip_text), text);
 }
 
 static void on_connected(struct smtp_race *race, size_t target, int fd)
@@ -190,16 +198,16 @@ static void go_to_next_host(struct smtp_job *job)
         smtp_way_begin(&job->way, job->proc, job->next_hop, on_way);
 }
 
-/* A body that was streamed is gone, so there is no second host for it; when we end, the queue tries
- * later. */
+/* A body that was streamed is gone, so there is no second host for it; when we end, or are in
+ * trouble ourselves, the queue tries later. */
 static void mail_is_over(struct smtp_job *job)
 {
     struct smtp_connection *c = job->connection;
     struct smtp_outcomes *o = &job->outcomes;
 
     smtp_outcomes_take(o, c);
-    if (!smtp_outcomes_has_open(o, SMTP_RESULT_LATER) || job->body.consumed ||
-        job->proc->ending_ms) {
+    if (!smtp_outcomes_has_open(o, SMTP_RESULT_LATER) || smtp_outcomes_are_ours(o) ||
+        job->body.consumed || job->proc->ending_ms) {
         finish(job);
     } else if (smtp_client_is_ready(c->client) && smtp_outcomes_has_open(o, SMTP_RESULT_AGAIN) &&
                smtp_outcomes_got_anywhere(o)) {
@@ -213,6 +221,19 @@ static void mail_is_over(struct smtp_job *job)
     }
 }
 
+/* With another host our own trouble would be the same, and a trouble of that host hide it. */
+static void greeting_failed(struct smtp_job *job)
+{
+    const struct smtp_client *client = job->connection->client;
+    bool ours = smtp_client_trouble_is_ours(client);
+
+    smtp_outcomes_session_trouble(&job->outcomes, job->connection);
+    if (ours)
+        finish(job);
+    else
+        go_to_next_host(job);
+}
+
 static void on_session(struct smtp_connection_user *user)
 {
     struct smtp_job *job = CONTAINER_OF(user, struct smtp_job, user);
@@ -224,8 +245,7 @@ static void on_session(struct smtp_connection_user *user)
     } else if (job->state == SMTP_JOB_GREETING && ready) {
         begin_mail(job);
     } else if (job->state == SMTP_JOB_GREETING && over) {
-        smtp_outcomes_session_trouble(&job->outcomes, c);
-        go_to_next_host(job);
+        greeting_failed(job);
     }
 }
 
@@ -354,12 +374,12 @@ static struct smtp_job *find(struct smtp_proc *proc, uint64_t number)
 static void drop(struct smtp_job *job, const char *why)
 {
     if (job->state == SMTP_JOB_MAIL) {
-        smtp_client_lost(job->connection->client, why);
+        smtp_client_give_up(job->connection->client, why);
         smtp_outcomes_take(&job->outcomes, job->connection);
     } else {
         note_own_trouble(job, "4.3.2", why);
         if (job->connection)
-            smtp_client_lost(job->connection->client, why);
+            smtp_client_give_up(job->connection->client, why);
     }
     finish(job);
 }

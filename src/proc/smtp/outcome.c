@@ -41,14 +41,28 @@ static void note_earlier(struct smtp_outcomes *o, const struct smtp_place *place
     o->earlier_size += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-void smtp_outcomes_trouble(struct smtp_outcomes *o, const char *status, struct span host,
-                           struct span ip, const char *text)
+static void set_trouble(struct smtp_outcomes *o, const char *status, const char *text,
+                        struct smtp_place place)
 {
     note_earlier(o, &o->trouble_place, span_from_cstr(o->trouble));
     snprintf(o->trouble_status, sizeof(o->trouble_status), "%s", status);
     snprintf(o->trouble, sizeof(o->trouble), "%s", text);
-    o->trouble_place = (struct smtp_place){arena_copy(o->arena, host), arena_copy(o->arena, ip),
-                                           o->earlier_size, true};
+    place.earlier = o->earlier_size;
+    o->trouble_place = place;
+}
+
+void smtp_outcomes_trouble(struct smtp_outcomes *o, const char *status, struct span host,
+                           struct span ip, const char *text)
+{
+    set_trouble(o, status, text,
+                (struct smtp_place){.host = arena_copy(o->arena, host),
+                                    .ip = arena_copy(o->arena, ip),
+                                    .scope = IPC_SCOPE_DESTINATION});
+}
+
+void smtp_outcomes_own_trouble(struct smtp_outcomes *o, const char *status, const char *text)
+{
+    set_trouble(o, status, text, (struct smtp_place){.scope = IPC_SCOPE_OURS});
 }
 
 void smtp_outcomes_session_trouble(struct smtp_outcomes *o, const struct smtp_connection *c)
@@ -56,8 +70,11 @@ void smtp_outcomes_session_trouble(struct smtp_outcomes *o, const struct smtp_co
     char text[sizeof(o->trouble)];
 
     snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(smtp_client_trouble(c->client)));
-    smtp_outcomes_trouble(o, smtp_client_trouble_status(c->client), span_from_cstr(c->host),
-                          span_from_cstr(c->ip_text), text);
+    if (smtp_client_trouble_is_ours(c->client))
+        smtp_outcomes_own_trouble(o, smtp_client_trouble_status(c->client), text);
+    else
+        smtp_outcomes_trouble(o, smtp_client_trouble_status(c->client), span_from_cstr(c->host),
+                              span_from_cstr(c->ip_text), text);
 }
 
 /* A domain that has no place for mail is the end for each recipient. */
@@ -66,7 +83,10 @@ void smtp_outcomes_way_trouble(struct smtp_outcomes *o, const struct smtp_way *w
     char text[sizeof(o->trouble)];
 
     snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(way->text));
-    smtp_outcomes_trouble(o, way->status, SPAN(""), SPAN(""), text);
+    if (way->ours)
+        smtp_outcomes_own_trouble(o, way->status, text);
+    else
+        smtp_outcomes_trouble(o, way->status, SPAN(""), SPAN(""), text);
     for (size_t i = 0; way->permanent && i < o->mail->recipient_count; i++) {
         struct smtp_client_recipient *r = &o->mail->recipients[i];
         if (!smtp_result_is_open(r->result))
@@ -92,7 +112,7 @@ void smtp_outcomes_begin(struct smtp_outcomes *o)
 static void leave_trouble(struct smtp_outcomes *o)
 {
     note_earlier(o, &o->trouble_place, span_from_cstr(o->trouble));
-    o->trouble_place = (struct smtp_place){0};
+    o->trouble_place = (struct smtp_place){.scope = IPC_SCOPE_DESTINATION};
 }
 
 /* RFC 3463 section 3: X.1 is an address, X.2 a mailbox, X.6 the content. Others fare no worse for
@@ -110,19 +130,38 @@ static bool concerns_destination(const struct smtp_client_recipient *r, bool bef
                                              before_body && !is_about_message(r->status));
 }
 
+/* Our own trouble is no station's. */
+static struct smtp_place place_of(const struct smtp_outcomes *o,
+                                  const struct smtp_client_recipient *r, struct smtp_place station,
+                                  bool before_body)
+{
+    station.earlier = o->earlier_size;
+    if (r->result == SMTP_RESULT_OURS)
+        return (struct smtp_place){.earlier = o->earlier_size, .scope = IPC_SCOPE_OURS};
+    if (concerns_destination(r, before_body))
+        station.scope = IPC_SCOPE_DESTINATION;
+    return station;
+}
+
 void smtp_outcomes_take(struct smtp_outcomes *o, const struct smtp_connection *c)
 {
-    struct span host = arena_copy(o->arena, span_from_cstr(c->host));
-    struct span ip = arena_copy(o->arena, span_from_cstr(c->ip_text));
+    struct smtp_place station = {.host = arena_copy(o->arena, span_from_cstr(c->host)),
+                                 .ip = arena_copy(o->arena, span_from_cstr(c->ip_text)),
+                                 .scope = IPC_SCOPE_RECIPIENT};
     bool before_body = !smtp_client_has_begun_body(c->client);
 
     leave_trouble(o);
-    for (size_t i = 0; i < o->mail->recipient_count; i++) {
-        const struct smtp_client_recipient *r = &o->mail->recipients[i];
+    for (size_t i = 0; i < o->mail->recipient_count; i++)
         if (o->tried[i])
-            o->places[i] = (struct smtp_place){host, ip, o->earlier_size,
-                                               concerns_destination(r, before_body)};
-    }
+            o->places[i] = place_of(o, &o->mail->recipients[i], station, before_body);
+}
+
+bool smtp_outcomes_are_ours(const struct smtp_outcomes *o)
+{
+    for (size_t i = 0; i < o->mail->recipient_count; i++)
+        if (o->mail->recipients[i].result == SMTP_RESULT_OURS)
+            return true;
+    return false;
 }
 
 bool smtp_outcomes_has_open(const struct smtp_outcomes *o, enum smtp_result at_most)
@@ -181,7 +220,7 @@ static struct ipc_job_outcome outcome_of(const struct smtp_outcomes *o, size_t i
         .index = o->indexes[i],
         .outcome =
             (uint8_t)(untried && o->given_up ? IPC_OUTCOME_UNTRIED : outcome_kind(r->result)),
-        .scope = untried || place->destination ? IPC_SCOPE_DESTINATION : IPC_SCOPE_RECIPIENT,
+        .scope = (uint8_t)place->scope,
         .status = span_from_cstr(untried ? o->trouble_status : r->status),
         .text = untried ? span_from_cstr(o->trouble) : r->text,
         .remote_id = r->result == SMTP_RESULT_TAKEN ? smtp_remote_id(r->text) : SPAN(""),

@@ -10,8 +10,8 @@
 /* Where a recipient's result came from. */
 struct smtp_place {
     struct span host, ip;
-    size_t earlier;   /* bytes of `earlier` that were there before this place was tried */
-    bool destination; /* the result concerns all that goes the same way */
+    size_t earlier;       /* bytes of `earlier` that were there before this place was tried */
+    enum ipc_scope scope; /* whom the result concerns */
 };
 
 struct smtp_outcomes {
@@ -38,9 +38,11 @@ int smtp_outcomes_init(struct smtp_outcomes *o, struct smtp_proc *proc, struct a
 
 /* ---- on the way ---- */
 
-/* Why it went no further. `host` and `ip`: "" when it was no host's trouble. */
+/* A host's trouble: why it went no further. */
 void smtp_outcomes_trouble(struct smtp_outcomes *o, const char *status, struct span host,
                            struct span ip, const char *text);
+/* The same, because of us: no host is to blame. */
+void smtp_outcomes_own_trouble(struct smtp_outcomes *o, const char *status, const char *text);
 /* A session failed before the mail began. */
 void smtp_outcomes_session_trouble(struct smtp_outcomes *o, const struct smtp_connection *c);
 /* There is no way. */
@@ -52,6 +54,8 @@ void smtp_outcomes_way_trouble(struct smtp_outcomes *o, const struct smtp_way *w
 void smtp_outcomes_begin(struct smtp_outcomes *o);
 /* It has given results. */
 void smtp_outcomes_take(struct smtp_outcomes *o, const struct smtp_connection *c);
+/* Some recipient's result is our own trouble. */
+bool smtp_outcomes_are_ours(const struct smtp_outcomes *o);
 /* Some recipient has no better result than this one. */
 bool smtp_outcomes_has_open(const struct smtp_outcomes *o, enum smtp_result at_most);
 /* The transaction was the last one for some recipient. */

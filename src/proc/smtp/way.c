@@ -100,7 +100,9 @@ static void conclude(struct smtp_way *way)
     if (!way->failed && way->target_count == 0 && way->leads_back)
         fail(way, false, "4.3.5", "the route leads back to this server: `routes:` must be mended");
     if (!way->failed && way->target_count == 0)
-        fail(way, false, "4.4.4", "none of the hosts has an address that could be found out");
+        fail(way, false, way->unasked ? "4.3.0" : "4.4.4",
+             "none of the hosts has an address that could be found out");
+    way->ours = way->failed && strcmp(way->status, "4.3.0") == 0;
     io_defer(way->proc->process.loop, &way->turn);
 }
 
@@ -127,6 +129,7 @@ static void take_answer(struct question *q, const struct dns_answer *answer)
     struct smtp_way *way = q->way;
 
     list_remove(&q->link);
+    way->unasked |= answer->error == -EIO;
     if (way->mx)
         dns_mx_answer(way->mx, q->number, answer);
     else if (dns_answer_outcome(answer) == DNS_OUTCOME_DATA)

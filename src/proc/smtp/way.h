@@ -13,7 +13,9 @@ struct smtp_way {
     struct dns_mx *mx;
     struct list questions;
     bool failed, permanent;
+    bool ours;          /* the failure: says nothing of the destination */
     bool leads_back;    /* a host of the route is this server */
+    bool unasked;       /* the resolver couldn't be asked, or failed */
     const char *status; /* of a failure */
     struct span text;
     struct span hosts[SMTP_HOSTS_MAX];

@@ -50,6 +50,7 @@ enum smtp_result {
     SMTP_RESULT_OPEN,      /* not tried yet */
     SMTP_RESULT_AGAIN,     /* too many at once: the session's next transaction takes it */
     SMTP_RESULT_HOST,      /* the host is in trouble, or the way to it */
+    SMTP_RESULT_OURS,      /* we are: says nothing of the host */
     SMTP_RESULT_LATER,     /* 4xx */
     SMTP_RESULT_PENDING,   /* in the transaction under way */
     SMTP_RESULT_ACCEPTED,  /* its RCPT was answered 250 */
@@ -105,6 +106,8 @@ void smtp_client_free(struct smtp_client *client);
 void smtp_client_input(struct smtp_client *client, struct span in);
 /* The station closed the connection, or it broke. `why` is a sentence part: "it closed …". */
 void smtp_client_lost(struct smtp_client *client, const char *why);
+/* The session can't go on because of us; `why` likewise. */
+void smtp_client_give_up(struct smtp_client *client, const char *why);
 
 /* What is to be written; borrowed until the next call. Then how much of it was. */
 struct span smtp_client_output(const struct smtp_client *client);
@@ -140,5 +143,7 @@ bool smtp_client_was_stale(const struct smtp_client *client);
  * when by our own wish. */
 struct span smtp_client_trouble(const struct smtp_client *client);
 const char *smtp_client_trouble_status(const struct smtp_client *client);
+/* It is our own, and not the station's. */
+bool smtp_client_trouble_is_ours(const struct smtp_client *client);
 /* How many messages it has carried or tried to. */
 unsigned smtp_client_mail_count(const struct smtp_client *client);

@@ -1,8 +1,9 @@
 /*
  * The life of a session: its state, its time, and how it ends. Whatever ends it goes through fail()
- * or through QUIT, so that is where a message under way gets its last results: HOST, for another
- * host or time; or UNCERTAIN, when all of it was written and nobody knows (RFC 5321 4.5.3.2.6 asks
- * for ten minutes of patience there, and RFC 1047 tells why: giving up makes doubles).
+ * or through QUIT, so that is where a message under way gets its last results: HOST or OURS, for
+ * another host or time; or UNCERTAIN, when all of it was written and nobody knows (RFC
+ * 5321 4.5.3.2.6 asks for ten minutes of patience there, and RFC 1047 tells why: giving up makes
+ * doubles).
  */
 #include "smtp/client/session.h"
 
@@ -92,7 +93,10 @@ struct smtp_client *smtp_client_new(const struct smtp_client_settings *settings,
     smtp_heard_init(&c->heard);
     c->progress_ms = *now_ms;
     smtp_client_await(c, SMTP_CLIENT_CONNECT);
-    return c;
+    if (!buffer_error(&c->awaited))
+        return c;
+    smtp_client_free(c);
+    return NULL;
 }
 
 void smtp_client_free(struct smtp_client *c)
@@ -123,17 +127,19 @@ void smtp_client_command(struct smtp_client *c, enum smtp_client_verb verb, cons
     smtp_client_await(c, verb);
 }
 
-static void fail(struct smtp_client *c, const char *status, struct span text)
+/* `result`: HOST or OURS. */
+static void fail(struct smtp_client *c, enum smtp_result result, const char *status,
+                 struct span text)
 {
     if (c->state == SMTP_CLIENT_CLOSED)
         return;
     /* All was written and perhaps taken: nobody knows. What is still in our hands was not. */
     bool uncertain = c->mail && c->state == SMTP_CLIENT_FINAL && c->out.size == 0;
     if (c->mail) {
-        smtp_client_settle_all_as(c, uncertain ? SMTP_RESULT_UNCERTAIN : SMTP_RESULT_HOST, status,
-                                  text);
+        smtp_client_settle_all_as(c, uncertain ? SMTP_RESULT_UNCERTAIN : result, status, text);
         smtp_client_drop_mail(c);
     }
+    c->trouble_is_ours = result == SMTP_RESULT_OURS;
     snprintf(c->trouble_status, sizeof(c->trouble_status), "%s", status);
     text = span_first(text, sizeof(c->trouble));
     memcpy(c->trouble, text.data, text.size);
@@ -145,7 +151,12 @@ static void fail(struct smtp_client *c, const char *status, struct span text)
 
 void smtp_client_fail(struct smtp_client *c, const char *status, const char *text)
 {
-    fail(c, status, span_from_cstr(text));
+    fail(c, SMTP_RESULT_HOST, status, span_from_cstr(text));
+}
+
+void smtp_client_fail_ours(struct smtp_client *c, const char *text)
+{
+    fail(c, SMTP_RESULT_OURS, "4.3.0", span_from_cstr(text));
 }
 
 /* What breaks off is told with the phase, which is what an administrator asks first. */
@@ -161,13 +172,14 @@ static const char *const phases[] = {
     [SMTP_CLIENT_CLOSED] = "",
 };
 
-static void fail_in_phase(struct smtp_client *c, const char *status, const char *why)
+static void fail_in_phase(struct smtp_client *c, enum smtp_result result, const char *status,
+                          const char *why)
 {
     char text[SMTP_CLIENT_TROUBLE_MAX];
 
     int size = snprintf(text, sizeof(text), "%s %s", why, phases[c->state]);
     size_t used = size < 0 ? 0 : (size_t)size < sizeof(text) ? (size_t)size : sizeof(text) - 1;
-    fail(c, status, span_of(text, used));
+    fail(c, result, status, span_of(text, used));
 }
 
 static void fail_quoting(struct smtp_client *c, const char *what)
@@ -176,7 +188,14 @@ static void fail_quoting(struct smtp_client *c, const char *what)
     struct span got = span_first(smtp_heard_text(&c->heard), 160);
 
     snprintf(text, sizeof(text), "%s: \"" SPAN_FMT "\"", what, SPAN_ARG(got));
-    fail_in_phase(c, "4.5.0", text);
+    fail_in_phase(c, SMTP_RESULT_HOST, "4.5.0", text);
+}
+
+void smtp_client_check_memory(struct smtp_client *c)
+{
+    if (buffer_error(&c->out) || buffer_error(&c->awaited) || buffer_error(&c->chunk) ||
+        buffer_error(&c->converted))
+        smtp_client_fail_ours(c, "out of memory");
 }
 
 /* "5.x" about a host says nothing of a recipient: it becomes "4.x" (another host, another day). A
@@ -191,7 +210,7 @@ void smtp_client_fail_heard(struct smtp_client *c)
     }
     smtp_heard_status(&c->heard, status);
     status[0] = '4';
-    fail(c, status, smtp_heard_text(&c->heard));
+    fail(c, SMTP_RESULT_HOST, status, smtp_heard_text(&c->heard));
 }
 
 void smtp_client_input(struct smtp_client *c, struct span in)
@@ -209,9 +228,7 @@ void smtp_client_input(struct smtp_client *c, struct span in)
             smtp_client_on_reply(c);
         }
     }
-    if (buffer_error(&c->out) || buffer_error(&c->awaited) || buffer_error(&c->chunk) ||
-        buffer_error(&c->converted))
-        smtp_client_fail(c, "4.3.0", "out of memory");
+    smtp_client_check_memory(c);
 }
 
 /* After QUIT nobody waits for the answer: a station that closes at once has done what was asked. */
@@ -220,7 +237,15 @@ void smtp_client_lost(struct smtp_client *c, const char *why)
     if (c->state == SMTP_CLIENT_QUITTING)
         smtp_client_state_set(c, SMTP_CLIENT_CLOSED);
     else
-        fail_in_phase(c, "4.4.2", why);
+        fail_in_phase(c, SMTP_RESULT_HOST, "4.4.2", why);
+}
+
+void smtp_client_give_up(struct smtp_client *c, const char *why)
+{
+    if (c->state == SMTP_CLIENT_QUITTING)
+        smtp_client_state_set(c, SMTP_CLIENT_CLOSED);
+    else
+        fail_in_phase(c, SMTP_RESULT_OURS, "4.3.0", why);
 }
 
 struct span smtp_client_output(const struct smtp_client *c)
@@ -287,7 +312,7 @@ void smtp_client_expire(struct smtp_client *c)
     }
     if (*c->now_ms >= c->progress_ms + timeout_ms(c))
         snprintf(why, sizeof(why), "it said nothing for %u seconds", timeout_ms(c) / 1000);
-    fail_in_phase(c, "4.4.2", why);
+    fail_in_phase(c, SMTP_RESULT_HOST, "4.4.2", why);
 }
 
 bool smtp_client_is_ready(const struct smtp_client *c)
@@ -318,6 +343,11 @@ struct span smtp_client_trouble(const struct smtp_client *c)
 const char *smtp_client_trouble_status(const struct smtp_client *c)
 {
     return c->trouble_status;
+}
+
+bool smtp_client_trouble_is_ours(const struct smtp_client *c)
+{
+    return c->trouble_is_ours;
 }
 
 unsigned smtp_client_mail_count(const struct smtp_client *c)

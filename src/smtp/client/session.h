@@ -94,6 +94,7 @@ struct smtp_client {
     struct seven_bit *convert; /* NULL: the body goes as it is */
     struct buffer converted, chunk;
 
+    bool trouble_is_ours;
     char trouble_status[SMTP_HEARD_STATUS_SIZE];
     uint16_t trouble_size;
     char trouble[SMTP_CLIENT_TROUBLE_MAX];
@@ -107,6 +108,10 @@ void smtp_client_be_patient(struct smtp_client *c);
 void smtp_client_command(struct smtp_client *c, enum smtp_client_verb verb, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void smtp_client_await(struct smtp_client *c, enum smtp_client_verb verb);
+/* Our own trouble: neither host nor recipient is to blame, the session is over. */
+void smtp_client_fail_ours(struct smtp_client *c, const char *text);
+/* So it ends when there was no memory for what it had to say. */
+void smtp_client_check_memory(struct smtp_client *c);
 /* The host's trouble: no recipient is to blame, the session is over. `text` is our own words. */
 void smtp_client_fail(struct smtp_client *c, const char *status, const char *text);
 /* The same, with what was heard as the reason. */

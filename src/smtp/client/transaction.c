@@ -182,7 +182,7 @@ static void check_content(struct smtp_client *c)
         return;
     c->convert = seven_bit_new();
     if (!c->convert)
-        smtp_client_settle_all_as(c, SMTP_RESULT_LATER, "4.3.0", SPAN("out of memory"));
+        smtp_client_settle_all_as(c, SMTP_RESULT_OURS, "4.3.0", SPAN("out of memory"));
 }
 
 /* ---- the course of a transaction ---- */
@@ -267,6 +267,7 @@ void smtp_client_begin(struct smtp_client *c, struct smtp_client_mail *mail)
     smtp_client_state_set(c, SMTP_CLIENT_ENVELOPE);
     send_envelope(c);
     smtp_client_go_on(c);
+    smtp_client_check_memory(c); /* else it would wait for answers to what it never said */
 }
 
 /* All recipients have answered. Without PIPELINING DATA is said only now; with BDAT there is no
@@ -324,10 +325,10 @@ static void give_up_content(struct smtp_client *c, int error)
     if (error == -EINVAL)
         refuse_all(c, "5.6.3", seven_bit_problem(c->convert));
     else
-        smtp_client_settle_all_as(c, SMTP_RESULT_LATER, "4.3.0", SPAN("out of memory"));
+        smtp_client_settle_all_as(c, SMTP_RESULT_OURS, "4.3.0", SPAN("out of memory"));
     c->verdict_known = c->dirty = true;
     if (!c->chunking)
-        smtp_client_fail(c, "4.3.0", "closed: half of a message can't be taken back");
+        smtp_client_fail_ours(c, "closed: half of a message can't be taken back");
     else if (c->awaited.size == 0)
         smtp_client_end_mail(c);
 }
@@ -402,8 +403,7 @@ void smtp_client_body(struct smtp_client *c, struct span piece)
         send_chunk(c, last);
     else if (last)
         send_dot(c);
-    if (buffer_error(&c->out))
-        smtp_client_fail(c, "4.3.0", "out of memory");
-    else if (last)
+    smtp_client_check_memory(c);
+    if (last && c->state == SMTP_CLIENT_BODY)
         smtp_client_state_set(c, SMTP_CLIENT_FINAL);
 }

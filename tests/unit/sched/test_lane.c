@@ -119,6 +119,22 @@ static void our_own_trouble_says_nothing_of_the_site(void **state)
     replay_end(&r);
 }
 
+/* It ends soon, as a rule: who failed often waits no longer than who failed thrice. */
+static void our_own_trouble_pauses_nobody_for_long(void **state)
+{
+    struct replay r = start();
+    uint32_t item = add_to(&r, "a", 1, 10);
+
+    take(&r);
+    replay_outcome(&r, item, SCHED_RESULT_OURS);
+    assert_in_range(r.due - r.now, 15 * MINUTE, 20 * MINUTE);
+    r.now = r.due;
+    assert_int_equal(replay_take_item(&r, &item), 1);
+    replay_outcome(&r, item, SCHED_RESULT_RECIPIENT);
+    assert_in_range(r.due - r.now, 3 * HOUR, 4 * HOUR);
+    replay_end(&r);
+}
+
 /* One refused connection among many mails is no reason to let a large site wait. */
 static void only_a_pause_costs_a_proven_site_its_trust(void **state)
 {
@@ -376,6 +392,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(trust_follows_what_a_site_shows),
         cmocka_unit_test(our_own_trouble_says_nothing_of_the_site),
+        cmocka_unit_test(our_own_trouble_pauses_nobody_for_long),
         cmocka_unit_test(only_a_pause_costs_a_proven_site_its_trust),
         cmocka_unit_test(what_failed_before_the_start_is_doubtful),
         cmocka_unit_test(domains_of_one_site_share_their_trust),

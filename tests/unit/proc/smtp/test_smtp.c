@@ -5,8 +5,10 @@
 #include "proc/smtp/proc.h"
 #include "station.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,7 +20,7 @@ static struct bench {
     uint64_t wanted; /* the job whose body the process asked for */
     struct station first, second;
     unsigned questions;
-    bool silent; /* the resolver */
+    bool silent, broken; /* the resolver */
 } b;
 
 struct asked {
@@ -82,7 +84,9 @@ static void on_question(void *owner, const struct ipc_arrival *arrival)
     b.questions++;
     if (b.silent)
         return;
-    if (span_starts_nocase(q->name, SPAN("none")))
+    if (b.broken)
+        reply.resolved.error = -EIO;
+    else if (span_starts_nocase(q->name, SPAN("none")))
         reply.resolved.rcode = DNS_RCODE_NXDOMAIN;
     else if (q->type == DNS_TYPE_A)
         reply.resolved = (struct ipc_resolved){.rdata = &loopback, .rdata_count = 1};
@@ -371,6 +375,51 @@ static void knows_dead_domains(void **state)
     assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
     deliver(&a, "nonsense");
     assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(a.of[0].scope, IPC_SCOPE_DESTINATION);
+    assert_string_equal(a.of[0].status, "4.3.5");
+}
+
+static void assert_is_ours(const struct asked *a)
+{
+    assert_int_equal(a->count, 1);
+    assert_int_equal(a->of[0].outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(a->of[0].scope, IPC_SCOPE_OURS);
+    assert_string_equal(a->of[0].status, "4.3.0");
+    assert_string_equal(a->of[0].host, "");
+}
+
+/* Nothing was learnt of the destination: others' mail there must not wait for it. */
+static void blames_nobody_for_a_resolver_that_fails(void **state)
+{
+    struct asked a;
+
+    b.broken = true;
+    deliver(&a, "mx:b.test");
+    assert_is_ours(&a);
+    deliver(&a, to_both());
+    assert_is_ours(&a);
+    ipc_channel_free(b.resolver);
+    b.resolver = NULL;
+    UNTIL(!b.proc.resolver);
+    deliver(&a, "mx:b.test");
+    assert_is_ours(&a);
+    deliver(&a, to_both());
+    assert_is_ours(&a);
+}
+
+static void blames_nobody_for_want_of_descriptors(void **state)
+{
+    struct rlimit before, none;
+    struct asked a;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    deliver(&a, to_first());
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_is_ours(&a);
+    assert_non_null(strstr(a.of[0].text, "Too many open files"));
 }
 
 enum { PIECE = 50000, PIECES = 40 };
@@ -461,7 +510,7 @@ static void lets_go_of_a_body_that_cannot_come(void **state)
     send_piece(&a, piece, sizeof(piece));
     send_piece(&a, piece, 0);
     UNTIL(a.answers);
-    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+    assert_is_ours(&a);
     assert_int_equal(b.first.messages, 0);
 }
 
@@ -542,6 +591,8 @@ int main(void)
         TEST(tells_a_bad_sender_from_a_busy_host),
         TEST(is_uncertain),
         TEST(knows_dead_domains),
+        TEST(blames_nobody_for_a_resolver_that_fails),
+        TEST(blames_nobody_for_want_of_descriptors),
         TEST(never_carries_mail_back_to_itself),
         TEST(asks_for_a_body_that_was_kept_back),
         TEST(streams_large_messages),
