@@ -25,6 +25,7 @@ struct queue_peer {
     unsigned index;
     struct queue_origin *origin;
     struct ipc_channel *channel;
+    bool untold;         /* of the pressure that is now: there was no memory or credit for it */
     struct list uploads; /* struct upload, latest used first */
     uint32_t upload_count;
     struct list commits;                /* struct commit */

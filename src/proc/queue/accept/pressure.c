@@ -36,7 +36,7 @@ void pressure_tell(struct queue *q, struct queue_peer *peer)
         .type = IPC_PRESSURE,
         .pressure = {.defer = q->pressure->defer, .text = span_from_cstr(q->pressure->text)}};
 
-    ipc_notify(peer->channel, &m); /* without credit: its commits are answered the same way */
+    peer->untold = ipc_notify(peer->channel, &m) < 0;
 }
 
 /* At a limit it comes and goes with each message: a person is told once in a while. */
@@ -48,18 +48,34 @@ static void log_deferring(struct pressure *p, int64_t now_ms)
         log_debug("new mail is deferred: %s", p->text);
 }
 
-void pressure_update(struct queue *q)
+/* Who couldn't be told before is told now: one that wasn't told of the end would defer for ever. */
+static void tell_all(struct queue *q, bool changed)
 {
-    const char *why = reason(q);
+    LIST_EACH(&q->peers, link)
+    {
+        struct queue_peer *peer = CONTAINER_OF(link, struct queue_peer, link);
+        if (changed || peer->untold)
+            pressure_tell(q, peer);
+    }
+}
 
-    if (q->pressure->defer == (why != NULL) && (!why || strcmp(why, q->pressure->text) == 0))
-        return;
+static void change(struct queue *q, const char *why)
+{
     q->pressure->defer = why != NULL;
     snprintf(q->pressure->text, sizeof(q->pressure->text), "%s", why ? why : "");
     if (why)
         log_deferring(q->pressure, io_loop_now_ms(q->loop));
     else
         log_info("new mail is accepted again");
-    LIST_EACH(&q->peers, link)
-    pressure_tell(q, CONTAINER_OF(link, struct queue_peer, link));
+}
+
+void pressure_update(struct queue *q)
+{
+    const char *why = reason(q);
+    bool changed =
+        q->pressure->defer != (why != NULL) || (why && strcmp(why, q->pressure->text) != 0);
+
+    if (changed)
+        change(q, why);
+    tell_all(q, changed);
 }

@@ -11,7 +11,8 @@ struct pressure {
     struct log_seldom uploads; /* that fail, each by itself (upload.c) */
 };
 
-/* Looks whether new mail must be deferred, and tells every smtpd when that changes. */
+/* Looks whether new mail must be deferred, and tells every smtpd when that changes. Called at least
+ * once a second: who couldn't be told is told then. */
 void pressure_update(struct queue *q);
 /* Tells one: it has just come. */
 void pressure_tell(struct queue *q, struct queue_peer *peer);
