@@ -101,10 +101,38 @@ static bool is_taken(const struct ipc_rcpt_verdict *verdict)
     return verdict->action == IPC_RCPT_ACCEPT || verdict->action == IPC_RCPT_RELAY;
 }
 
+/* Each queue gets a key of its own: it doesn't know which tickets the one before has taken. */
+static int send_key(struct service *s)
+{
+    struct ipc_message m = {.type = IPC_TICKET_KEY};
+    uint8_t *key = m.ticket_key.key;
+
+    if (getrandom(key, IPC_TICKET_KEY_BYTES, 0) != IPC_TICKET_KEY_BYTES)
+        return -EIO;
+    int r = ticket_office_open(&s->tickets, key);
+    if (r == 0)
+        r = ipc_notify(s->queue, &m);
+    explicit_bzero(key, IPC_TICKET_KEY_BYTES);
+    return r;
+}
+
+/* Without a key the queue defers all mail, which is safe, and wrong only as long as memory is
+ * short: it is tried again with each ticket. */
+static void give_key(struct service *s)
+{
+    int r = send_key(s);
+
+    s->owes_key = r < 0;
+    if (r < 0 && log_is_due(&s->keyless, io_loop_now_ms(s->loop)))
+        log_error("no key for tickets: %s; mail is deferred until there is one", strerror(-r));
+}
+
 /* The queue takes the recipient only with a ticket that says the same. */
 static void issue_ticket(struct service *s, const struct client_peer *peer,
                          const struct ipc_rcpt_check *check, struct ipc_rcpt_verdict *verdict)
 {
+    if (s->owes_key && s->queue)
+        give_key(s);
     if (!verdict->address.size)
         verdict->address = check->address;
     struct ticket_facts facts = {.ip = peer->ip,
@@ -255,23 +283,7 @@ static int connect_smtpd(struct service *s, unsigned index, int fd)
     return 0;
 }
 
-/* Each queue gets a key of its own: it doesn't know which tickets the one before has taken. */
-static int send_key(struct service *s, struct ipc_channel *queue)
-{
-    struct ipc_message m = {.type = IPC_TICKET_KEY};
-    uint8_t *key = m.ticket_key.key;
-
-    if (getrandom(key, IPC_TICKET_KEY_BYTES, 0) != IPC_TICKET_KEY_BYTES)
-        return -EIO;
-    int r = ticket_office_open(&s->tickets, key);
-    if (r == 0)
-        r = ipc_notify(queue, &m);
-    explicit_bzero(key, IPC_TICKET_KEY_BYTES);
-    return r;
-}
-
-/* Without a key the queue defers all mail, which is safe; to refuse the channel would stop
- * expansions, too. */
+/* Also when it gets no key: to refuse the channel would stop expansions, too. */
 static int connect_queue(struct service *s, int fd)
 {
     struct ipc_channel *channel;
@@ -279,11 +291,9 @@ static int connect_queue(struct service *s, int fd)
 
     if (r < 0)
         return r;
-    r = send_key(s, channel);
-    if (r < 0)
-        log_error("no key for tickets: %s; mail is deferred", strerror(-r));
     ipc_channel_free(s->queue);
     s->queue = channel;
+    give_key(s);
     return 0;
 }
 

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/log.h"
 #include "ipc/channel.h"
 #include "proc/common/ticket.h"
 #include "proc/directory/clients.h"
@@ -27,6 +28,8 @@ struct service {
     struct limits limits;
     struct clients clients;
     struct ticket_office tickets;
+    bool owes_key; /* the queue has none: sent with the next ticket */
+    struct log_seldom keyless;
     struct arena arena; /* of one answer */
     struct service_smtpd smtpd[SERVICE_SMTPD_MAX];
     struct ipc_channel *queue;

@@ -50,7 +50,7 @@ static void on_ticket_key(void *owner, const struct ipc_arrival *arrival)
     struct queue *q = owner;
 
     if (tickets_use_key(&q->tickets, arrival->message->ticket_key.key) < 0)
-        log_error("out of memory: all mail is deferred until the directory starts again");
+        log_error("out of memory for the directory's key: mail is deferred until there is some");
 }
 
 static void on_directory_lost(void *owner, struct ipc_channel *channel, int error)

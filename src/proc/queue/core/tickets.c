@@ -7,21 +7,33 @@
 #include "base/log.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
-int tickets_use_key(struct tickets *t, const uint8_t key[static TICKET_KEY_BYTES])
+static int use_owed(struct tickets *t)
 {
     struct ticket_gate fresh = {0};
 
-    if (ticket_gate_open(&fresh, key) < 0)
+    if (ticket_gate_open(&fresh, t->owed) < 0)
         return -ENOMEM;
+    explicit_bzero(t->owed, sizeof(t->owed));
+    t->owes = false;
     ticket_gate_done(&t->before);
     t->before = t->now;
     t->now = fresh;
     return 0;
 }
 
+int tickets_use_key(struct tickets *t, const uint8_t key[static TICKET_KEY_BYTES])
+{
+    memcpy(t->owed, key, sizeof(t->owed));
+    t->owes = true;
+    return use_owed(t);
+}
+
 void tickets_done(struct tickets *t)
 {
+    explicit_bzero(t->owed, sizeof(t->owed));
+    t->owes = false;
     ticket_gate_done(&t->now);
     ticket_gate_done(&t->before);
 }
@@ -48,6 +60,8 @@ static bool refuse(struct tickets *t)
  * of them again. */
 bool tickets_take(struct tickets *t, const struct envelope *e, struct span wire)
 {
+    if (t->owes)
+        use_owed(t);
     if (wire.size != e->recipient_count * TICKET_BYTES)
         return refuse(t);
     for (size_t i = 0; i < e->recipient_count; i++) {

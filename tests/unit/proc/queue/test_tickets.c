@@ -1,8 +1,10 @@
 /* What a commit must bring: one good ticket for each recipient, of this key of the directory or of
  * the one before. */
+#include "../../failing_memory.h"
 #include "../../unit.h"
 
 #include "proc/queue/core/tickets.h"
+#include <errno.h>
 
 enum { RECIPIENTS = 3 };
 
@@ -92,6 +94,29 @@ static void before_the_first_key_none_is_good(void **state)
     tear_down(&w);
 }
 
+/* The directory sends it once: it must not be lost, or all mail would be deferred until a restart.
+ */
+static void a_key_that_found_no_memory_is_used_later(void **state)
+{
+    struct world w;
+
+    set_up(&w);
+    use_key(&w, 0);
+    issue_all(&w);
+    assert_int_equal(ticket_office_open(&w.office, keys[1]), 0);
+    failing_memory.countdown = 0;
+    failing_memory.fails_on = true;
+    failing_memory_arm();
+    assert_int_equal(tickets_use_key(&w.tickets, keys[1]), -ENOMEM);
+    assert_true(take(&w)); /* by the key that is there */
+    issue_all(&w);
+    assert_false(take(&w));
+    failing_memory_rest();
+    assert_true(take(&w));
+    assert_false(take(&w));
+    tear_down(&w);
+}
+
 /* What was asked of a directory that has ended since was allowed too; of the one before that, no
  * more. */
 static void the_key_before_is_good_and_no_older_one(void **state)
@@ -170,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_ones_are_taken_once),
         cmocka_unit_test(before_the_first_key_none_is_good),
+        cmocka_unit_test(a_key_that_found_no_memory_is_used_later),
         cmocka_unit_test(the_key_before_is_good_and_no_older_one),
         cmocka_unit_test(each_recipient_needs_its_own),
         cmocka_unit_test(their_number_is_that_of_the_recipients),
