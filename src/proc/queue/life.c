@@ -121,6 +121,7 @@ static void on_tick(void *arg)
     io_timer_set(q->tick, q->closing ? CLOSING_TICK_MS : TICK_MS);
     settle_resume(q);
     intake_resume(q);
+    dispatch_tick(q);
     returns_tick(q);
     delay_tick(q);
     events_tick(q);

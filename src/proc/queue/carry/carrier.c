@@ -49,11 +49,13 @@ bool carrier_is_open(const struct carrier *c)
     return c->channel && c->job_count < c->jobs_max && list_is_empty(&c->blocked);
 }
 
-/* Blocked jobs go again in their order; the first that is blocked anew stops the rest. */
-static void on_credit(struct ipc_waiter *waiter)
+/* In their order; the first that is blocked anew stops the rest. */
+void carrier_retry(struct carrier *c)
 {
-    struct carrier *c = CONTAINER_OF(waiter, struct carrier, credit);
     struct list now, *link;
+
+    if (list_is_empty(&c->blocked))
+        return;
 
     list_init(&now);
     while ((link = list_take_first(&c->blocked)))
@@ -63,6 +65,11 @@ static void on_credit(struct ipc_waiter *waiter)
         c->user->retry(link);
     }
     dispatch_kick(c->queue);
+}
+
+static void on_credit(struct ipc_waiter *waiter)
+{
+    carrier_retry(CONTAINER_OF(waiter, struct carrier, credit));
 }
 
 void carrier_wait(struct carrier *c)

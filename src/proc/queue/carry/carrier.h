@@ -28,7 +28,7 @@ struct carrier {
     const struct carrier_user *user;
     struct ipc_channel *channel; /* NULL: it isn't there */
     struct ipc_waiter credit;
-    struct list blocked;     /* jobs that wait for credit, in order */
+    struct list blocked;     /* jobs that wait for credit or memory, in order */
     struct list jobs;        /* all others */
     struct numbers numbered; /* blocked or not */
     uint32_t job_count, jobs_max;
@@ -54,3 +54,5 @@ bool carrier_is_mailbox(const struct carrier *carrier);
 bool carrier_is_open(const struct carrier *carrier);
 /* Its blocked jobs go again when there is credit. */
 void carrier_wait(struct carrier *carrier);
+/* They go again now: of memory that is there again nobody tells. */
+void carrier_retry(struct carrier *carrier);

@@ -104,6 +104,12 @@ static void on_timer(void *arg)
     dispatch_kick(arg);
 }
 
+void dispatch_tick(struct queue *q)
+{
+    for (unsigned i = 0; i < CARRIERS; i++)
+        carrier_retry(&q->dispatch->carriers[i]);
+}
+
 uint32_t dispatch_job_count(const struct queue *q)
 {
     uint32_t count = 0;

@@ -200,7 +200,7 @@ static void send_bytes(struct job *job, struct span bytes)
     job->chunk_call.fn = on_chunk_taken;
     int r = ipc_call(job->carrier->channel, &job->chunk_call, &m);
     job->chunk_ready = false;
-    if (r == -EAGAIN)
+    if (r == -EAGAIN || r == -ENOMEM) /* the carrier waits for it: it goes later */
         move_to(job, &job->carrier->blocked, JOB_RUNNING);
     else if (r == 0 && job->disk.stored && !job->disk.error)
         go_ahead(job, bytes.size);

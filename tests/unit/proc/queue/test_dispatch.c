@@ -2,6 +2,7 @@
 
 #include "proc/queue/core/kick.h"
 #include "proc/queue/core/schedule.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -543,6 +544,42 @@ static void an_evicted_parcel_is_read_from_disk(void **state)
 
 enum { LARGE = 600000, NEAR_END = 590000 }; /* more than is read at once */
 
+/* Memory is short when a piece of a body is to go: the n-th. The linker puts this in its place
+ * (meson.build). */
+static unsigned piece_without_memory;
+int __real_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
+                    const struct ipc_message *message);
+int __wrap_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
+                    const struct ipc_message *message);
+
+int __wrap_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
+                    const struct ipc_message *message)
+{
+    if (message->type == IPC_JOB_BODY && piece_without_memory && --piece_without_memory == 0)
+        return -ENOMEM;
+    return __real_ipc_call(channel, call, message);
+}
+
+/* Nobody would ever send the rest of it: the carrier waits for the queue. */
+static void a_piece_that_finds_no_memory_goes_later(void **state)
+{
+    for (unsigned piece = 1; piece <= 6; piece += 5) {
+        struct world *w = begin();
+        struct world_commit c;
+        piece_without_memory = piece;
+        world_send_large(w, &c, "bob@here.example", LARGE);
+        world_until_answered(w, &c);
+        assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+        world_until_delivered(w, 1);
+        assert_int_equal(piece_without_memory, 0);
+        assert_int_equal(w->jobs[0].body.size, LARGE);
+        for (size_t i = 0; i < LARGE; i++)
+            if (w->jobs[0].body.data[i] != world_byte(i))
+                fail_msg("byte %zu differs", i);
+        world_free(w);
+    }
+}
+
 /* Changes a byte of the large message near its end, in whichever file that is. */
 static int spoil_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -639,6 +676,7 @@ int main(void)
         cmocka_unit_test(a_shutdown_waits_for_deliveries),
         cmocka_unit_test(a_shutdown_does_not_wait_for_ever),
         cmocka_unit_test(an_evicted_parcel_is_read_from_disk),
+        cmocka_unit_test(a_piece_that_finds_no_memory_goes_later),
         cmocka_unit_test(damage_in_the_middle_stops_only_its_message)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
