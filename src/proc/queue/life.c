@@ -126,6 +126,7 @@ static void on_tick(void *arg)
     delay_tick(q);
     events_tick(q);
     overdue_tick(q);
+    control_tick(q->control);
     age_parcels(q);
     pressure_update(q);
     if (q->unscheduled) {

@@ -20,6 +20,8 @@ struct control {
     struct queue *queue;
     int fd;
     struct io_watch *watch;
+    bool paused; /* until the next tick */
+    struct log_seldom alarm;
     struct list clients;
     unsigned count;
 };
@@ -251,6 +253,21 @@ static int client_new(struct control *control, int fd, uint32_t uid)
     return 0;
 }
 
+/* No descriptors or memory: those who knock would wake us without end. */
+static void pause_accepting(struct control *control)
+{
+    if (log_is_due(&control->alarm, io_loop_now_ms(control->queue->loop)))
+        log_warn("can't accept control connections for a while: %m");
+    control->paused = true;
+    io_watch_set(control->watch, 0);
+}
+
+void control_tick(struct control *control)
+{
+    if (control && control->paused)
+        control->paused = io_watch_set(control->watch, IO_READ) < 0;
+}
+
 /* Refused connections are closed at once: nobody waits for an answer that won't come. */
 static void on_readable(void *arg, int listener, unsigned events)
 {
@@ -265,6 +282,8 @@ static void on_readable(void *arg, int listener, unsigned events)
         log_info("control connection of uid %u refused", uid);
         close(fd);
     }
+    if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
+        pause_accepting(control);
 }
 
 /* A reload may bind another path. Clients of the old socket stay: the one that asked for the reload
@@ -288,6 +307,7 @@ int control_listen(struct queue *q, int fd)
     if (control->fd >= 0)
         close(control->fd);
     control->fd = fd;
+    control->paused = false;
     int r = io_watch_new(q->loop, fd, on_readable, control, &control->watch);
     return r < 0 ? r : io_watch_set(control->watch, IO_READ);
 }

@@ -11,4 +11,6 @@ enum { CONTROL_CLIENTS_MAX = 64 };
 /* Serves the listening socket (owned from here on, also on failure); a former one is closed. 0 or
  * -errno. */
 int control_listen(struct queue *q, int fd);
+/* Once a second: who had to wait for a descriptor may come in. NULL is fine. */
+void control_tick(struct control *control);
 void control_free(struct control *control);

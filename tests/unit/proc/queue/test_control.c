@@ -680,6 +680,40 @@ static void a_client_may_leave_at_any_time(void **state)
     world_free(w);
 }
 
+/* Descriptors are short. The linker puts this in its place (meson.build). */
+static bool no_descriptors;
+static unsigned accepts;
+int __real_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags);
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags);
+
+int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
+{
+    accepts++;
+    if (!no_descriptors)
+        return __real_accept4(fd, address, size, flags);
+    errno = EMFILE;
+    return -1;
+}
+
+/* The one that knocks would wake the loop in each of its turns. */
+static void who_comes_when_descriptors_are_short_waits(void **state)
+{
+    enum { TURNS = 100 }; /* of world_rest() */
+    struct world *w = begin();
+
+    ipc_channel_free(w->admin);
+    w->admin = NULL;
+    world_rest(w);
+    no_descriptors = true;
+    accepts = 0;
+    world_join_admin(w);
+    world_rest(w);
+    assert_in_range(accepts, 1, TURNS / 2);
+    no_descriptors = false;
+    world_list(w, &(struct ipc_queue_filter){0}); /* let in, and answered */
+    world_free(w);
+}
+
 static void what_no_client_may_say_ends_its_channel(void **state)
 {
     struct world *w = begin();
@@ -795,6 +829,7 @@ int main(void)
         cmocka_unit_test(supervisor_is_asked_for_what_is_its_own),
         cmocka_unit_test(smtp_tells_of_the_way_to_each_next_hop),
         cmocka_unit_test(a_client_may_leave_at_any_time),
+        cmocka_unit_test(who_comes_when_descriptors_are_short_waits),
         cmocka_unit_test(the_way_of_an_address_is_told),
         cmocka_unit_test(what_no_client_may_say_ends_its_channel)};
     return cmocka_run_group_tests(tests, NULL, NULL);
