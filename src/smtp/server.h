@@ -140,7 +140,8 @@ struct smtp_server_backend {
     /* Takes the next piece of a body, all of it or nothing. 0; -EAGAIN: not now, call
      * smtp_server_resume() later; other errors end the upload. */
     int (*upload)(void *context, struct span piece);
-    /* The pieces so far are for nothing. Not called after ASK_MESSAGE was asked with them. */
+    /* The pieces so far, and one that was to come later, are for nothing. Not called after
+     * ASK_MESSAGE was asked with them. */
     void (*upload_abort)(void *context);
     /* Something was answered 4xx or 5xx that the book must know. Spans live for the call. */
     void (*refused)(void *context, const struct event *event);

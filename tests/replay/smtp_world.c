@@ -137,11 +137,11 @@ static int upload(void *context, struct span piece)
         w->upload_open = false;
         return -EIO;
     }
-    if (w->blocked)
-        return -EAGAIN;
     if (!w->upload_open)
         buffer_clear(&w->upload);
     w->upload_open = true;
+    if (w->blocked)
+        return -EAGAIN;
     return buffer_append_span(&w->upload, piece);
 }
 

@@ -78,11 +78,12 @@ struct smtpd_chunk_call {
 /*
  * A body that is being streamed to the queue.
  *
- *   none (number 0) ──first piece──▶ open ──all chunks taken, committed──▶ none
+ *   none (number 0) ──a piece went──▶ open ──all chunks taken, committed──▶ none
  *                                   │ ▲ │
  *          no call or credit is free▼ │ └──error, the queue is gone, the session ends──▶ none,
  *                                  stuck                                    and aborted
  *
+ * Its first piece may have to wait, too: stuck without a number, which the queue knows nothing of.
  * The number is used once; the epoch tells whether the queue that is there now has it at all.
  */
 struct smtpd_upload {

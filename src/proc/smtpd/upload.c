@@ -70,9 +70,18 @@ bool smtpd_upload_is_there(const struct smtpd_session *s)
 
 /* Numbers count up for the life of the process, so that a late answer can't be taken for another
  * upload's. */
+static uint64_t number_of(const struct smtpd_session *s)
+{
+    return s->upload.number ? s->upload.number : s->smtpd->last_upload + 1;
+}
+
+/* With its first piece that went: until then the queue doesn't know of it, and another queue may
+ * have it as well. */
 static void begin(struct smtpd_session *s)
 {
-    s->upload.number = ++s->smtpd->last_upload;
+    if (s->upload.number)
+        return;
+    s->upload.number = s->smtpd->last_upload = number_of(s);
     s->upload.epoch = s->smtpd->queue_epoch;
 }
 
@@ -81,10 +90,9 @@ int smtpd_upload_piece(struct smtpd_session *s, struct span piece)
 {
     struct smtpd_upload *u = &s->upload;
     struct smtpd_chunk_call *chunk = free_call(u);
+    bool is_lost = u->number ? !smtpd_upload_is_there(s) : !s->smtpd->queue;
 
-    if (u->number == 0)
-        begin(s);
-    if (!smtpd_upload_is_there(s)) {
+    if (is_lost) {
         smtpd_upload_abort(s);
         return -EPIPE;
     }
@@ -92,7 +100,7 @@ int smtpd_upload_piece(struct smtpd_session *s, struct span piece)
     if (!chunk)
         return -EAGAIN;
     struct ipc_message message = {.type = IPC_UPLOAD_CHUNK,
-                                  .upload_chunk = {.upload = u->number, .bytes = piece}};
+                                  .upload_chunk = {.upload = number_of(s), .bytes = piece}};
     chunk->upload = u;
     chunk->call.fn = on_taken;
     int r = ipc_call(s->smtpd->queue, &chunk->call, &message);
@@ -100,6 +108,8 @@ int smtpd_upload_piece(struct smtpd_session *s, struct span piece)
         u->waiter.fn = on_credit;
         ipc_wait(s->smtpd->queue, &u->waiter);
     }
+    if (r == 0)
+        begin(s);
     u->stuck = r == -EAGAIN;
     if (r < 0 && r != -EAGAIN)
         smtpd_upload_abort(s);

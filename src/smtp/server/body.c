@@ -35,7 +35,7 @@ struct smtp_body {
     EVP_MD_CTX *digest;
     struct buffer bytes; /* decoded and not handed to the backend yet */
     uint64_t size;
-    bool uploading; /* the backend has pieces that may have to be aborted */
+    bool uploading; /* the backend has pieces, or one that waits, which may have to be aborted */
     bool uploaded;
     bool stuck;
     const struct smtp_reply *problem; /* the first one */
@@ -177,7 +177,7 @@ static bool flush(struct smtp_body *b)
         return true;
     int r = b->server->backend->upload(b->server->context, buffer_span(&b->bytes));
     if (r == -EAGAIN) {
-        b->stuck = true;
+        b->stuck = b->uploading = true;
         return false;
     }
     b->uploading = r == 0; /* a failed piece ends the upload: nothing to abort */

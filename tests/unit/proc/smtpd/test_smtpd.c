@@ -2,6 +2,7 @@
 #include "../../unit.h"
 
 #include "proc/smtpd/life.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -544,6 +545,70 @@ static void a_queue_that_stalls_too_long(void **state)
     assert_int_equal(w->number, 2);
 }
 
+/* The queue has no room for a piece. The linker puts this in its place (meson.build). */
+static bool no_room;
+int __real_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
+                    const struct ipc_message *message);
+int __wrap_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
+                    const struct ipc_message *message);
+
+int __wrap_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
+                    const struct ipc_message *message)
+{
+    if (no_room && message->type == IPC_UPLOAD_CHUNK)
+        return -EAGAIN;
+    return __real_ipc_call(channel, call, message);
+}
+
+/* None of it went, so the next message is not taken for the rest of one that the queue before has.
+ */
+static void an_upload_that_never_began_is_forgotten(void **state)
+{
+    struct world *w = *state;
+    struct smtpd_listener *l =
+        CONTAINER_OF(w->smtpd.in_force->listeners.next, struct smtpd_listener, link);
+
+    l->settings.answer_timeout_ms = 1000;
+    no_room = true;
+    dial(w);
+    say(w, "EHLO x\r\n" OPENING "DATA\r\n", "220 250 250 250 354");
+    large_body(w, 2000);
+    w->smtpd.time.monotonic_ms += 1000;
+    smtpd_sessions_expire(&w->smtpd);
+    for (int i = 0; i < 10; i++) /* what lies in the socket is read to its end */
+        turns(w);
+    no_room = false;
+    say(w, "\r\n.\r\n", "451");
+    assert_int_equal(w->uploaded, 0);
+    assert_int_equal(w->aborts, 0); /* there is nothing that the queue could abort */
+    ipc_channel_free(w->queue);
+    turns(w);
+    w->queue = play(w, IPC_PEER_QUEUE, &queue_role);
+    say(w, OPENING "DATA\r\n", "250 250 354");
+    assert_true(large_body(w, 3000));
+    say(w, ".\r\n", "250");
+    assert_int_equal(w->body_size, 234000);
+    assert_int_equal(w->number, 1);
+}
+
+/* What waited for the queue before goes whole to the one that came instead. */
+static void a_first_piece_that_waits_goes_to_the_next_queue(void **state)
+{
+    struct world *w = *state;
+
+    no_room = true;
+    dial(w);
+    say(w, "EHLO x\r\n" OPENING "DATA\r\n", "220 250 250 250 354");
+    large_body(w, 2000);
+    no_room = false;
+    struct ipc_channel *before = w->queue;
+    w->queue = play(w, IPC_PEER_QUEUE, &queue_role);
+    ipc_channel_free(before);
+    turns(w);
+    say(w, ".\r\n", "250");
+    assert_int_equal(w->body_size, 156000);
+}
+
 static void the_queue_dies_under_a_commit(void **state)
 {
     struct world *w = *state;
@@ -683,6 +748,8 @@ int main(void)
         TEST(a_slow_queue_slows_the_client),
         TEST(a_new_queue_gets_no_rest_of_a_body),
         TEST(a_queue_that_stalls_too_long),
+        TEST(an_upload_that_never_began_is_forgotten),
+        TEST(a_first_piece_that_waits_goes_to_the_next_queue),
         TEST(the_queue_dies_under_a_commit),
         TEST(a_late_commit_after_the_client_closed_its_side),
         TEST(pressure_defers_before_data),
