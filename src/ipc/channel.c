@@ -77,7 +77,7 @@ struct ipc_channel {
 
     unsigned busy; /* depth of handlers that run */
     bool lost, freed;
-    bool broken; /* to be lost at the end of the turn: a reply can't be made */
+    bool broken; /* to be lost at the end of the turn: a reply or credit can't be made */
 };
 
 static const size_t windows[IPC_CLASS_COUNT] = {IPC_CONTROL_WINDOW, IPC_BODY_WINDOW};
@@ -409,6 +409,14 @@ void ipc_call_cancel(struct ipc_call *call)
     call->channel = NULL;
 }
 
+/* For want of memory, when the peer would wait for ever otherwise; it hears that the channel is
+ * lost. */
+static void break_off(struct ipc_channel *ch)
+{
+    ch->broken = true;
+    io_defer(ch->loop, &ch->flush);
+}
+
 /* A reply's room was reserved with its call, so it asks for no credit and can't be refused for it.
  * On failure the answer is still owed; only a message that can't be encoded fails, or want of
  * memory. */
@@ -422,8 +430,7 @@ int ipc_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_message *
         ch->answers_owed--;
         ch->replies_unsent++;
     } else if (r == -ENOMEM) { /* the peer would wait for it for ever */
-        ch->broken = true;
-        io_defer(ch->loop, &ch->flush);
+        break_off(ch);
     }
     return r;
 }
@@ -456,6 +463,14 @@ size_t ipc_hold(const struct ipc_arrival *arrival)
     return bytes;
 }
 
+/* The peer has no credit left, and nothing that we hold of its will give it any: of a credit that
+ * isn't told now nobody would ever hear. Otherwise the next release tells of this one, too. */
+static bool is_last_release(const struct ipc_channel *ch, enum ipc_class class_)
+{
+    return ch->received[class_] >= windows[class_] &&
+           ch->confirmable[class_] == ch->received[class_];
+}
+
 void ipc_release(struct ipc_channel *ch, enum ipc_class class_, size_t bytes)
 {
     if (ch->lost || ch->freed)
@@ -470,6 +485,8 @@ void ipc_release(struct ipc_channel *ch, enum ipc_class class_, size_t bytes)
     if (queue_frame(ch, &credit, 0, no_fd) == 0) {
         ch->received[class_] -= ch->confirmable[class_];
         ch->confirmable[class_] = 0;
+    } else if (is_last_release(ch, class_)) {
+        break_off(ch);
     }
 }
 

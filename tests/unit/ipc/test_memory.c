@@ -83,8 +83,72 @@ static void each_allocation(void **state)
     assert_in_range(failing_memory_each(run), 4, 9999);
 }
 
+/* ---- credit ---- */
+
+static size_t held;
+
+static void on_event(void *owner, const struct ipc_arrival *arrival)
+{
+    held += ipc_hold(arrival);
+}
+
+static const struct ipc_handler holding[] = {{IPC_EVENT, on_event}};
+static const struct ipc_role holding_role = {
+    .peer_name = "near", .handlers = holding, .handler_count = 1, .lost = on_lost};
+
+static int send_event(void)
+{
+    struct ipc_message event = {.type = IPC_EVENT, .event.event = span_of(text, 1000)};
+
+    return ipc_notify(e.near, &event);
+}
+
+static void turns(void)
+{
+    for (int i = 0; i < 10; i++)
+        io_loop_turn(e.loop);
+}
+
+/* The sender has used its window up, and the credit for it finds no memory: it must not wait for
+ * ever. When more is released later, that tells of the credit as well. */
+static void credit_that_finds_no_memory(bool in_parts)
+{
+    int fds[2];
+
+    assert_int_equal(io_loop_new(&e.loop), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(ipc_channel_new(e.loop, fds[0], &near_role, &e.near, &e.near), 0);
+    assert_int_equal(ipc_channel_new(e.loop, fds[1], &holding_role, &e.far, &e.far), 0);
+    held = 0;
+    while (send_event() == 0)
+        turns();
+    size_t rest = in_parts ? 100 : 0;
+    failing_memory.countdown = 0;
+    failing_memory.fails_on = true;
+    failing_memory_arm();
+    ipc_release(e.far, IPC_CLASS_CONTROL, held - rest);
+    failing_memory_rest();
+    if (in_parts)
+        ipc_release(e.far, IPC_CLASS_CONTROL, rest);
+    turns();
+    assert_int_equal(e.near != NULL, in_parts);
+    if (e.near)
+        assert_int_equal(send_event(), 0);
+    ipc_channel_free(e.near);
+    ipc_channel_free(e.far);
+    e.near = e.far = NULL;
+    io_loop_free(e.loop);
+}
+
+static void credit_is_never_lost(void **state)
+{
+    credit_that_finds_no_memory(false);
+    credit_that_finds_no_memory(true);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(each_allocation)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(each_allocation),
+                                       cmocka_unit_test(credit_is_never_lost)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
