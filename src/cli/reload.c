@@ -11,7 +11,7 @@ static const struct cli_usage usage = {
 };
 
 struct answer {
-    bool done;
+    bool done, partly;
 };
 
 static void on_reloaded(void *arg, const struct ipc_message *reply)
@@ -19,13 +19,14 @@ static void on_reloaded(void *arg, const struct ipc_message *reply)
     struct answer *answer = arg;
 
     answer->done = reply->reloaded.done;
+    answer->partly = reply->reloaded.partly;
     cli_put_lines(stderr, "", reply->reloaded.text);
 }
 
 int cli_reload(int argc, char **argv)
 {
     const struct ipc_message ask = {.type = IPC_RELOAD};
-    struct answer answer = {false};
+    struct answer answer = {0};
     struct cli_control *control;
     struct cli_server server;
     struct cli_parser parser;
@@ -41,6 +42,10 @@ int cli_reload(int argc, char **argv)
     cli_control_close(control);
     if (code == CLI_OK && !answer.done) {
         cli_complain("reload", "the server goes on with its old configuration");
+        return CLI_BAD_NEWS;
+    }
+    if (code == CLI_OK && answer.partly) {
+        cli_complain("reload", "not all processes have the new configuration");
         return CLI_BAD_NEWS;
     }
     return code;

@@ -26,6 +26,7 @@ CODEC_DEFINE(static, listener_codec, struct ipc_listener, CODEC_SPAN(struct ipc_
              CODEC_SPAN(struct ipc_listener, service, 32));
 CODEC_DEFINE(static, activate_codec, struct ipc_activate,
              CODEC_UINT(struct ipc_activate, generation, UINT64_MAX));
+CODEC_DEFINE(static, ready_codec, struct ipc_ready, CODEC_INT(struct ipc_ready, error));
 CODEC_DEFINE(static, peer_codec, struct ipc_peer_link,
              CODEC_UINT(struct ipc_peer_link, kind, IPC_PEER_COUNT - 1),
              CODEC_UINT(struct ipc_peer_link, index, UINT16_MAX),
@@ -33,6 +34,7 @@ CODEC_DEFINE(static, peer_codec, struct ipc_peer_link,
 CODEC_DEFINE(static, status_codec, struct ipc_status,
              CODEC_SPAN(struct ipc_status, json, 64 * 1024));
 CODEC_DEFINE(static, reloaded_codec, struct ipc_reloaded, CODEC_UINT(struct ipc_reloaded, done, 1),
+             CODEC_UINT(struct ipc_reloaded, partly, 1),
              CODEC_SPAN(struct ipc_reloaded, text, 64 * 1024));
 
 CODEC_DEFINE(static, client_check_codec, struct ipc_client_check,
@@ -190,7 +192,7 @@ static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_SHUTDOWN] = {"shutdown", &nothing_codec},
     [IPC_STATUS_ASK] = {"status-ask", &nothing_codec, .reply = IPC_STATUS},
     [IPC_STATUS] = {"status", &status_codec, .is_reply = true},
-    [IPC_READY] = {"ready", &nothing_codec},
+    [IPC_READY] = {"ready", &ready_codec},
     [IPC_RELOAD] = {"reload", &nothing_codec, .reply = IPC_RELOADED},
     [IPC_RELOADED] = {"reloaded", &reloaded_codec, .is_reply = true},
 

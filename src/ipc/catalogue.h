@@ -162,6 +162,12 @@ struct ipc_activate {
     uint64_t generation;
 };
 
+/* The process works by the generation that it was told to use, or (when `error` isn't 0, a -errno)
+ * by the one before. */
+struct ipc_ready {
+    int32_t error;
+};
+
 /* A channel to another process; carries a descriptor. A new one replaces the old one's end. */
 struct ipc_peer_link {
     uint8_t kind; /* enum ipc_peer */
@@ -179,8 +185,9 @@ struct ipc_status {
 };
 
 struct ipc_reloaded {
-    bool done;
-    struct span text; /* the errors, a line each, when it was not done */
+    bool done;        /* false: the old one is in force */
+    bool partly;      /* some processes go on with the old one, or haven't said that they don't */
+    struct span text; /* errors and warnings, a line each */
 };
 
 /* May this client speak to us? Carries the connection: who is at its other end the directory
@@ -455,6 +462,7 @@ struct ipc_message {
         struct ipc_file file;
         struct ipc_listener listener;
         struct ipc_activate activate;
+        struct ipc_ready ready;
         struct ipc_peer_link peer;
         struct ipc_status status;
         struct ipc_reloaded reloaded;

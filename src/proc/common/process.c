@@ -107,7 +107,8 @@ static void swap_parts(struct process *process)
     process->coming = NULL;
 }
 
-/* "Ready" is said also when a reload failed: the process serves, by the old generation. */
+/* "Ready" is said also when a reload failed: the process serves, by the old generation, and says
+ * why. */
 static void on_activate(void *owner, const struct ipc_arrival *arrival)
 {
     struct process *process = owner;
@@ -126,7 +127,7 @@ static void on_activate(void *owner, const struct ipc_arrival *arrival)
         process->started = true;
         swap_parts(process);
     }
-    struct ipc_message ready = {.type = IPC_READY};
+    struct ipc_message ready = {.type = IPC_READY, .ready.error = r < 0 ? r : 0};
     if (!process->ending) /* else the one that comes after it says so */
         ipc_notify(process->supervisor, &ready);
 }

@@ -10,7 +10,8 @@
  * A process that has had no channel to a peer that it needs for longer than any restart takes ends,
  * to be started and joined anew: a channel that broke between two who live comes back no other way.
  * When the supervisor is gone the process ends as after a shutdown. An error returned by configure
- * or start ends the process; one returned by reload keeps the old generation in force.
+ * or start ends the process; one returned by reload keeps the old generation in force, and the
+ * supervisor is told of it.
  */
 #pragma once
 

@@ -163,8 +163,11 @@ void smtpd_listeners_update(struct smtpd *smtpd)
         if (!wanted) {
             io_watch_free(l->watch);
             l->watch = NULL;
-        } else if (io_watch_new(smtpd->process.loop, l->fd, on_connection, l, &l->watch) == 0) {
-            io_watch_set(l->watch, IO_READ);
+        } else if (io_watch_new(smtpd->process.loop, l->fd, on_connection, l, &l->watch) < 0 ||
+                   io_watch_set(l->watch, IO_READ) < 0) {
+            io_watch_free(l->watch);
+            l->watch = NULL;
+            smtpd->accept_paused = true; /* the tick tries again */
         }
     }
 }

@@ -29,6 +29,7 @@ enum {
     CHANNEL_FD = 3,
     PAUSE_FIRST_MS = 100,
     PAUSE_MAX_MS = 30000,
+    ERRNO_MAX = 4095,
     HEALTHY_MS = 60000, /* who ran this long starts again with the first pause */
 };
 
@@ -92,11 +93,21 @@ static int make_pair(int fds[static 2])
 
 /* ---- what it says ---- */
 
+/* A process that was taken over may say any number. */
+static int why_kept(int32_t error)
+{
+    return error == 0 || (error < 0 && error >= -ERRNO_MAX) ? error : -EIO;
+}
+
 static void on_ready(void *owner, const struct ipc_arrival *arrival)
 {
     struct child *child = owner;
 
     child->ready = true;
+    child->kept = why_kept(arrival->message->ready.error);
+    if (child->kept)
+        log_error("%s[%d] goes on with the configuration before: %s",
+                  ipc_peer_name(child->kind->peer), child->pid, strerror(-child->kept));
     if (child->untaken)
         child->untaken--;
     readiness_look(child->supervisor);
@@ -288,6 +299,7 @@ void child_ended(struct child *child, int status)
     child->pid = 0;
     child->ready = false;
     child->untaken = 0;
+    child->kept = 0;
     ipc_call_cancel(&child->status_call);
     ipc_channel_free(child->channel);
     child->channel = NULL;

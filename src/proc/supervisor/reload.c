@@ -1,11 +1,12 @@
 #include "proc/supervisor/supervisor.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { PATIENCE_MS = 4000, TEXT_BYTES = 60000 };
 
-/* One `postbuch reload` under way. Its answer goes out when every process has taken the generation,
- * so that who asked can count on it; one that hangs is not waited for. */
+/* One `postbuch reload` under way. Its answer goes out when every process has taken the generation
+ * or said that it can't, so that who asked can count on it; one that hangs is not waited for. */
 struct reload {
     struct reload *next;
     struct supervisor *supervisor;
@@ -14,10 +15,38 @@ struct reload {
     struct io_timer *patience;
 };
 
+static bool has_taken(const struct child *child)
+{
+    return !child->untaken && (child->ready || child->stopping); /* else it starts with it */
+}
+
+/* True when a process works by the old one: one that is just starting has the new one then. */
+static bool name_who_has_not(struct reload *r)
+{
+    const struct supervisor *s = r->supervisor;
+    bool any = false;
+
+    for (size_t i = 0; i < s->child_count; i++) {
+        const struct child *child = &s->children[i];
+        const char *name = ipc_peer_name(child->kind->peer);
+        if (child->ready && child->untaken)
+            buffer_printf(&r->text, "%s[%d] has not taken it yet\n", name, child->pid);
+        else if (!has_taken(child))
+            buffer_printf(&r->text, "warning: %s is still starting with it\n", name);
+        else if (child->kept)
+            buffer_printf(&r->text, "%s[%d] goes on with the old one: %s; the log has more\n", name,
+                          child->pid, strerror(-child->kept));
+        any |= child->ready && (child->untaken || child->kept);
+    }
+    return any;
+}
+
 static void answer(struct reload *r, bool done)
 {
-    struct ipc_message reply = {.type = IPC_RELOADED,
-                                .reloaded = {.done = done, .text = buffer_span(&r->text)}};
+    bool partly = done && name_who_has_not(r);
+    struct ipc_message reply = {
+        .type = IPC_RELOADED,
+        .reloaded = {.done = done, .partly = partly, .text = buffer_span(&r->text)}};
 
     asker_answer(&r->asker, &reply);
     io_timer_free(r->patience);
@@ -39,17 +68,14 @@ static void on_patience_over(void *arg)
     struct reload *r = arg;
 
     take_out(r);
-    buffer_printf(&r->text, "warning: not all processes have taken it yet\n");
     answer(r, true);
 }
 
 static bool is_taken_by_all(const struct supervisor *s)
 {
-    for (size_t i = 0; i < s->child_count; i++) {
-        const struct child *child = &s->children[i];
-        if (child->untaken || (!child->ready && !child->stopping)) /* it starts with it */
+    for (size_t i = 0; i < s->child_count; i++)
+        if (!has_taken(&s->children[i]))
             return false;
-    }
     return true;
 }
 

@@ -7,7 +7,7 @@
  *   kind.c        which processes there are, who they become, who talks to whom
  *   child.c       one process: start, channel, end, restart with a pause that grows
  *   generation.c  the configuration in force: the first one, and each reload
- *   reload.c      `postbuch reload`: answered when all processes have it
+ *   reload.c      `postbuch reload`: answered when all processes have it, with those that haven't
  *   part.c        cuts the configuration and sends each child its part, files and sockets
  *   listener.c    bound sockets, kept over a reload
  *   folders.c     the folders that must be there, and whose they are
@@ -69,6 +69,7 @@ struct child {
     int64_t started_ms, pause_ms;
     unsigned starts;
     unsigned untaken; /* generations that were sent, and not answered by "ready" */
+    int kept;         /* 0, or -errno: why it goes on with the generation before */
     bool ready, stopping;
     struct ipc_call status_call;
 };
@@ -166,8 +167,8 @@ int generation_reload(struct supervisor *s, struct buffer *out_text);
 
 /* ---- reload.c ---- */
 
-/* Reloads and answers when all processes have taken the generation, or
- * one has had its time; at once when nothing changed because of errors. */
+/* Reloads and answers when all processes have taken the generation or said why not, or one has had
+ * its time; at once when nothing changed because of errors. Who hasn't taken it is named. */
 void reload_begin(struct supervisor *s, const struct asker *asker);
 /* A process has taken a generation, or ended. */
 void reload_look(struct supervisor *s);

@@ -42,10 +42,18 @@ static bool has_peers(const struct process *process)
     return lonely.queue;
 }
 
+/* The first time there is no memory. */
+static int reload(struct process *process)
+{
+    static unsigned times;
+
+    return times++ ? 0 : -ENOMEM;
+}
+
 static void run(int supervisor)
 {
     static const struct process_spec spec = {
-        .name = "lonely", .start = start, .peer = peer, .has_peers = has_peers};
+        .name = "lonely", .start = start, .reload = reload, .peer = peer, .has_peers = has_peers};
 
     assert_int_equal(dup2(supervisor, 3), 3);
     assert_int_equal(close_range(4, ~0U, 0), 0); /* not the supervisor's own end, above all */
@@ -60,11 +68,15 @@ struct world {
     struct ipc_channel *process;
     int pid;
     bool ready, ended;
+    int error; /* that it was ready with */
 };
 
 static void on_ready(void *owner, const struct ipc_arrival *arrival)
 {
-    ((struct world *)owner)->ready = true;
+    struct world *w = owner;
+
+    w->ready = true;
+    w->error = arrival->message->ready.error;
 }
 
 static void on_end(void *owner, struct ipc_channel *channel, int error)
@@ -166,9 +178,31 @@ static void who_is_joined_anew_stays(void **state)
     close(other);
 }
 
+static int activate_again(struct world *w)
+{
+    struct ipc_message config = {.type = IPC_CONFIG}, activate = {.type = IPC_ACTIVATE};
+
+    w->ready = false;
+    assert_int_equal(ipc_notify(w->process, &config), 0);
+    assert_int_equal(ipc_notify(w->process, &activate), 0);
+    UNTIL(w->ready);
+    return w->error;
+}
+
+/* It goes on with the one before, and says so. */
+static void who_can_not_take_a_configuration_says_why(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(w->error, 0);
+    assert_int_equal(activate_again(w), -ENOMEM);
+    assert_int_equal(activate_again(w), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(who_can_not_take_a_configuration_says_why, setup, teardown),
         cmocka_unit_test_setup_teardown(who_is_left_alone_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(who_is_joined_anew_stays, setup, teardown),
     };

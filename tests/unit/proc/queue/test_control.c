@@ -602,7 +602,8 @@ static void on_supervised(void *owner, const struct ipc_arrival *arrival)
     struct world *w = owner;
     struct ipc_message m = {.type = IPC_STATUS, .status.json = SPAN("{\"all\": 1}")};
     if (arrival->message->type == IPC_RELOAD)
-        m = (struct ipc_message){.type = IPC_RELOADED, .reloaded = {true, SPAN("done\n")}};
+        m = (struct ipc_message){.type = IPC_RELOADED,
+                                 .reloaded = {.done = true, .text = SPAN("done\n")}};
     if (!w->smtp_is_silent)
         assert_int_equal(ipc_reply(arrival->channel, arrival->token, &m), 0);
 }

@@ -1,0 +1,198 @@
+/* `postbuch reload`, with processes that are played here: who has not taken the new configuration
+ * is named, with the reason. */
+#include "../../unit.h"
+
+#include "base/log.h"
+#include "proc/supervisor/supervisor.h"
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+enum { QUEUE, DIRECTORY, MAILBOX, CHILDREN };
+
+static const enum ipc_peer peers[CHILDREN] = {IPC_PEER_QUEUE, IPC_PEER_DIRECTORY, IPC_PEER_MAILBOX};
+
+static struct world {
+    struct supervisor supervisor;
+    struct ipc_channel *ends[CHILDREN];
+    struct ipc_call call;
+    bool answered, done, partly;
+    char text[1000];
+} w;
+
+/* ---- what the supervisor's other parts would do ---- */
+
+int generation_reload(struct supervisor *s, struct buffer *out_text)
+{
+    for (size_t i = 0; i < s->child_count; i++)
+        s->children[i].untaken++;
+    return 0;
+}
+
+void readiness_look(struct supervisor *s)
+{
+}
+
+/* ---- a place for it ---- */
+
+static void on_lost(void *owner, struct ipc_channel *channel, int error)
+{
+}
+
+static const struct ipc_role role = {.peer_name = "supervisor", .lost = on_lost};
+
+static const struct kind *kind_of(enum ipc_peer peer)
+{
+    const struct kind *kind = kinds;
+
+    while (kind->peer != peer)
+        assert_true(++kind < kinds + kind_count);
+    return kind;
+}
+
+static void begin(size_t i)
+{
+    struct child *child = &w.supervisor.children[i];
+    int fds[2];
+
+    *child = (struct child){
+        .supervisor = &w.supervisor, .kind = kind_of(peers[i]), .pid = 100 + (int)i, .ready = true};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(child_hear(child, fds[0]), 0);
+    assert_int_equal(ipc_channel_new(w.supervisor.loop, fds[1], &role, NULL, &w.ends[i]), 0);
+}
+
+static int setup(void **state)
+{
+    log_open("test", LOG_LEVEL_ERROR + 1);
+    w = (struct world){.supervisor.child_count = CHILDREN};
+    assert_int_equal(io_loop_new(&w.supervisor.loop), 0);
+    for (size_t i = 0; i < CHILDREN; i++)
+        begin(i);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    for (size_t i = 0; i < CHILDREN; i++) {
+        ipc_channel_free(w.ends[i]);
+        ipc_channel_free(w.supervisor.children[i].channel);
+    }
+    io_loop_free(w.supervisor.loop);
+    return 0;
+}
+
+static void turns(void)
+{
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(io_loop_turn(w.supervisor.loop), 0);
+}
+
+static void say_ready(size_t i, int32_t error)
+{
+    struct ipc_message ready = {.type = IPC_READY, .ready.error = error};
+
+    assert_int_equal(ipc_notify(w.ends[i], &ready), 0);
+    turns();
+}
+
+static void on_answer(struct ipc_call *call, const struct ipc_message *reply)
+{
+    assert_non_null(reply);
+    w.answered = true;
+    w.done = reply->reloaded.done;
+    w.partly = reply->reloaded.partly;
+    snprintf(w.text, sizeof(w.text), SPAN_FMT, SPAN_ARG(reply->reloaded.text));
+}
+
+static void ask(void)
+{
+    struct ipc_message m = {.type = IPC_RELOAD};
+
+    w.answered = false;
+    w.call.fn = on_answer;
+    assert_int_equal(ipc_call(w.ends[QUEUE], &w.call, &m), 0);
+    turns();
+    assert_false(w.answered);
+}
+
+static void all_have_it(void **state)
+{
+    ask();
+    say_ready(QUEUE, 0);
+    say_ready(MAILBOX, 0);
+    assert_false(w.answered);
+    say_ready(DIRECTORY, 0);
+    assert_true(w.answered && w.done && !w.partly);
+    assert_string_equal(w.text, "");
+}
+
+static void who_could_not_take_it_is_named(void **state)
+{
+    ask();
+    say_ready(QUEUE, 0);
+    say_ready(DIRECTORY, -ENOMEM);
+    say_ready(MAILBOX, 0);
+    assert_true(w.answered && w.done && w.partly);
+    assert_string_equal(w.text, "directory[101] goes on with the old one: Cannot allocate memory; "
+                                "the log has more\n");
+    /* The next time it can. */
+    ask();
+    say_ready(QUEUE, 0);
+    say_ready(DIRECTORY, 0);
+    say_ready(MAILBOX, 0);
+    assert_true(w.answered && w.done && !w.partly);
+    assert_string_equal(w.text, "");
+}
+
+/* A taken-over process may say anything. */
+static void a_reason_that_is_none(void **state)
+{
+    static const int32_t errors[] = {1, INT32_MAX, INT32_MIN};
+
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+        ask();
+        say_ready(QUEUE, 0);
+        say_ready(MAILBOX, 0);
+        say_ready(DIRECTORY, errors[i]);
+        assert_true(w.answered && w.partly);
+        assert_non_null(strstr(w.text, "Input/output error"));
+    }
+}
+
+/* It says "ready" when it is there, by the generation that it is started with. */
+static void who_is_started_again_has_the_new_one(void **state)
+{
+    struct child *directory = &w.supervisor.children[DIRECTORY];
+
+    ask();
+    say_ready(QUEUE, 0);
+    say_ready(MAILBOX, 0);
+    say_ready(DIRECTORY, -ENOMEM);
+    assert_true(w.partly);
+    ask();
+    say_ready(QUEUE, 0);
+    say_ready(MAILBOX, 0);
+    directory->stopping = true; /* nobody starts it here … */
+    child_ended(directory, 0);
+    directory->stopping = false;
+    ipc_channel_free(w.ends[DIRECTORY]);
+    begin(DIRECTORY); /* … but this does */
+    directory->ready = false;
+    directory->untaken = 1;
+    say_ready(DIRECTORY, 0);
+    assert_true(w.answered && w.done && !w.partly);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(all_have_it),
+        TEST(who_could_not_take_it_is_named),
+        TEST(a_reason_that_is_none),
+        TEST(who_is_started_again_has_the_new_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
