@@ -124,7 +124,7 @@ static void check_status(struct span text)
         size_t i = 0;
         while (strcmp(name, ipc_peer_name(play.supervisor.children[i].kind->peer)) != 0)
             assert(++i < play.supervisor.child_count);
-        assert(!told[i] && json_object_size(process) == 7);
+        assert(!told[i] && json_object_size(process) == 8);
         told[i] = true;
     }
     json_decref(status);
