@@ -602,6 +602,26 @@ static void booked_damage_is_named(void **state)
     assert_int_equal(told.counts.alarms, 1);
 }
 
+/* What happened is no fault of the ledger: alarms are told when asked for, and are no findings. */
+static void alarms_are_told_when_asked_for(void **state)
+{
+    for (int asked = 0; asked < 2; asked++) {
+        struct told told = {.count = 0};
+        struct audit_options options = {.now_us = TEST_NOW_US + 400 * TEST_SECOND,
+                                        .overdue_us = 3600 * TEST_SECOND,
+                                        .with_alarms = asked,
+                                        .arg = &told,
+                                        .found = on_found};
+        assert_int_equal(audit_run(test_folder, &options, &told.counts), 0);
+        assert_int_equal(told.counts.alarms, 1);
+        assert_int_equal(told.counts.findings, 0);
+        assert_int_equal(told.counts.broken, 0);
+        assert_int_equal(told.count, asked);
+        if (asked)
+            assert_int_equal(told.findings[0].kind, AUDIT_ALARM);
+    }
+}
+
 int main(void)
 {
 #define LEDGER_TEST(f) cmocka_unit_test_setup_teardown(f, make_ledger, test_ledger_remove)
@@ -629,6 +649,7 @@ int main(void)
         LEDGER_TEST(stopped_queue_is_looked_at_once),
         LEDGER_TEST(late_but_planned_is_not_overdue),
         LEDGER_TEST(booked_damage_is_named),
+        LEDGER_TEST(alarms_are_told_when_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

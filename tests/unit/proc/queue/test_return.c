@@ -13,6 +13,8 @@ struct reporter {
     int asked, error;
     bool silent;
     char sender[100], address[100], status[20], reply[200], header[200], host[100];
+    char instead[100], original[100];
+    bool expired;
     size_t recipients;
     uint8_t kind, language;
     size_t at_most; /* more are refused; 0: no limit */
@@ -43,6 +45,9 @@ static void on_report(void *owner, const struct ipc_arrival *arrival)
     copy_text(reporter.reply, sizeof(reporter.reply), m->recipients[0].reply);
     copy_text(reporter.header, sizeof(reporter.header), m->header);
     copy_text(reporter.host, sizeof(reporter.host), m->recipients[0].host);
+    copy_text(reporter.instead, sizeof(reporter.instead), m->recipients[0].instead);
+    copy_text(reporter.original, sizeof(reporter.original), m->recipients[0].original);
+    reporter.expired = m->recipients[0].expired;
     if (!reporter.silent)
         assert_int_equal(ipc_reply(arrival->channel, arrival->token, &reply), 0);
 }
@@ -453,6 +458,44 @@ static void a_notice_of_delay_says_who_said_why(void **state)
     }
 }
 
+/* A domain that can't be found is perhaps mistyped; a mailbox that can't isn't for us to guess.
+ * What the sender wrote is told when it went elsewhere. */
+static void a_failure_names_what_was_perhaps_meant(void **state)
+{
+    static const struct {
+        const char *recipient, *status, *instead;
+    } cases[] = {
+        {"x@gmial.com", "5.1.2", "x@gmail.com"},
+        {"x@gmial.com", "5.4.4", "x@gmail.com"},
+        {"x@gmial.com", "5.1.1", ""},
+        {"x@far-away.example", "5.1.2", ""},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct world *w = begin();
+        uint64_t one = 1;
+        struct ipc_job_outcome outcome = {.outcome = IPC_OUTCOME_FAILED,
+                                          .scope = IPC_SCOPE_RECIPIENT,
+                                          .status = span_from_cstr(cases[i].status),
+                                          .text = SPAN("550 no")};
+        struct ipc_message result = {.type = IPC_JOB_RESULT, .job_result = {&outcome, 1}};
+        w->mailbox_does = MAILBOX_IS_SILENT;
+        world_join_smtp(w);
+        join_reporter(w);
+        send_from(w, "s@far.example", cases[i].recipient);
+        world_until_jobs(w, 1);
+        w->jobs[0].answered = true;
+        assert_int_equal(ipc_reply(w->jobs[0].channel, w->jobs[0].token, &result), 0);
+        world_until(w, is_returned, &one);
+        assert_int_equal(reporter.kind, REPORT_FAILED);
+        assert_string_equal(reporter.status, cases[i].status);
+        assert_string_equal(reporter.instead, cases[i].instead);
+        assert_string_equal(reporter.original, "");
+        assert_false(reporter.expired);
+        end(w);
+    }
+}
+
 /* As its sender's country speaks, unless the postmaster has chosen. */
 static void a_report_speaks_its_readers_language(void **state)
 {
@@ -569,6 +612,8 @@ static void who_waits_too_long_is_given_up_with_his_destination(void **state)
     world_until(w, has_returned, &all);
     assert_true(w->job_count < COUNT);
     assert_string_equal(reporter.reply, "disk full");
+    assert_true(reporter.expired);
+    assert_string_equal(reporter.status, "4.4.7"); /* RFC 3463 3.5: delivery time expired */
     world_join_admin(w);
     world_list(w, &(struct ipc_queue_filter){.destination = SPAN("elsewhere.example")});
     assert_int_equal(w->row_count, 0);
@@ -631,6 +676,7 @@ int main(void)
         cmocka_unit_test(it_waits_for_the_report_process),
         cmocka_unit_test(a_lost_report_process_is_asked_again),
         cmocka_unit_test(a_notice_of_delay_says_who_said_why),
+        cmocka_unit_test(a_failure_names_what_was_perhaps_meant),
         cmocka_unit_test(a_report_speaks_its_readers_language),
         cmocka_unit_test(an_expanded_list_has_its_receipt),
         cmocka_unit_test(reports_are_never_reported)};
