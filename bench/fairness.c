@@ -7,15 +7,18 @@
  *   dead…   nobody answers: trouble of the destination, told after DEAD_MS
  *   hole…   likewise, after HOLE_MS
  *
- *   bench_fairness FOLDER [MESSAGES [WAITING]]
+ *   bench_fairness FOLDER [PART [MESSAGES [WAITING]]]
  *
- * 1. The rate to a live destination, accepted and handed on, with an empty queue and with ten dead
+ * Parts, all of them unless one is named:
+ *
+ * rates: to a live destination, accepted and handed on, with an empty queue and with ten dead
  *    destinations for which WAITING messages (10,000) wait each: MESSAGES (20,000) a round, in
- * turns.
- * 2. One sender has 50,000 messages for a slow destination: how long does another sender's message
- *    wait, to elsewhere and to the same one?
- * 3. HOLES destinations are due at once and nobody answers, at their first attempt or at a later
- * one: how long does a message to who has just taken one wait, and one to a new destination?
+ * turns. first, senders, later, silent: HOLES destinations are due at once and nobody answers: at
+ * their first attempt; likewise, each message by a sender of its own; at a later attempt; after
+ * they had answered. How long does a message to who has just taken one wait, and one to a new
+ *    destination?
+ * bulk: one sender has 50,000 messages for a slow destination: how long does another sender's
+ *    message wait, to elsewhere and to the same one?
  *
  * FOLDER is on the file system to measure and should be empty.
  */
@@ -40,6 +43,8 @@ enum {
     SLOW_MS = 1000,
     DEAD_MS = 5000,
     HOLES = 20000,
+    SILENT = 5000,
+    SILENT_EACH = 3,
     HOLE_MS = 20000,
     SOON_MS = 2000,
     ROUNDS = 5,
@@ -73,7 +78,7 @@ static struct {
     struct list pending[FATES]; /* struct pending, the first due first */
     struct io_timer *timer;
     long accepted, live, attempts_at_dead, attempts_at_holes;
-    bool holes_fail_at_once;
+    enum { HOLES_HANG, HOLES_FAIL, HOLES_ANSWER } holes;
     char marked_sender[64]; /* whose job is waited for */
     int64_t marked_ms;
 } world;
@@ -134,13 +139,13 @@ static void on_job(void *owner, const struct ipc_arrival *arrival)
         world.marked_ms = clock_wall_us() / 1000;
     world.attempts_at_dead += is_dead;
     world.attempts_at_holes += is_hole;
-    if (is_dead || (is_hole && !world.holes_fail_at_once) ||
+    if (is_dead || (is_hole && world.holes == HOLES_HANG) ||
         span_starts_nocase(name, SPAN("slow"))) {
         answer_later(arrival->channel, arrival->token, is_hole ? HOLE : is_dead ? DEAD_FATE : SLOW);
         return;
     }
     world.live += !is_hole;
-    answer(arrival->channel, arrival->token, is_hole);
+    answer(arrival->channel, arrival->token, is_hole && world.holes == HOLES_FAIL);
 }
 
 static void on_pressure(void *owner, const struct ipc_arrival *arrival)
@@ -343,17 +348,31 @@ static void overtake(const char *folder)
 
 /* ---- 3: very many dead ones at once ---- */
 
-static void send_to_holes(void)
+static const struct hole_part {
+    const char *name, *what;
+    int holes;        /* with a message each */
+    bool own_senders; /* each message is by another one */
+    int before;       /* enum, what they do first */
+} hole_parts[] = {
+    {"first", "at the first attempt", HOLES, false, HOLES_HANG},
+    {"senders", "at the first attempt, all by different senders", HOLES, true, HOLES_HANG},
+    {"later", "at a later attempt", HOLES, false, HOLES_FAIL},
+    {"silent", "after they had answered", SILENT, false, HOLES_ANSWER},
+};
+
+static void send_to_holes(const struct hole_part *part)
 {
-    long end = world.accepted + HOLES;
-    char recipient[64];
+    long end = world.accepted + part->holes;
+    char sender[64] = "anna@here.example", recipient[64];
 
     for (long sent = 0; world.accepted < end;) {
-        for (int i = 0; i < IN_FLIGHT && sent < HOLES; i++) {
+        for (int i = 0; i < IN_FLIGHT && sent < part->holes; i++) {
             if (world.slots[i].busy)
                 continue;
+            if (part->own_senders)
+                snprintf(sender, sizeof(sender), "anna%ld@here.example", sent);
             snprintf(recipient, sizeof(recipient), "bob@hole%ld.example", sent++);
-            send_by(&world.slots[i], "anna@here.example", recipient);
+            send_by(&world.slots[i], sender, recipient);
         }
         io_loop_turn(world.loop);
     }
@@ -375,44 +394,77 @@ static void time_beside_holes(const char *sender, const char *recipient)
     fflush(stdout);
 }
 
-/* Each is a process of its own. */
-static void beside_holes(const char *folder, const char *name, bool attempted)
+/* All have had their first attempt, and failed or answered; the latter get more. */
+static void meet_holes(const struct hole_part *part)
+{
+    world.holes = part->before;
+    send_to_holes(part);
+    if (part->before == HOLES_HANG)
+        return;
+    while (world.attempts_at_holes < part->holes)
+        io_loop_turn(world.loop);
+    world.holes = HOLES_HANG;
+    for (int i = 0; part->before == HOLES_ANSWER && i < SILENT_EACH; i++)
+        send_to_holes(part);
+}
+
+static void beside_holes(const char *folder, const struct hole_part *part)
 {
     char path[512];
 
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    fflush(stdout);
-    if (fork()) {
-        wait(NULL);
-        return;
-    }
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    begin(path, attempted ? SOON_MS : RETRY_MS);
+    snprintf(path, sizeof(path), "%s/%s", folder, part->name);
+    begin(path, part->before == HOLES_FAIL ? SOON_MS : RETRY_MS);
     send_all(1, "anna@here.example", "bob@live.example");
     while (!world.live)
         io_loop_turn(world.loop);
-    world.holes_fail_at_once = attempted;
-    send_to_holes();
-    while (attempted && world.attempts_at_holes < HOLES)
-        io_loop_turn(world.loop);
-    world.holes_fail_at_once = false;
+    meet_holes(part);
     turn_for(SOON_MS); /* those that were attempted are due again */
-    printf("%d destinations don't answer, at %s attempt; %ld attempts have begun\n", HOLES,
-           attempted ? "a later" : "the first", world.attempts_at_holes);
+    printf("%d destinations don't answer, %s; %ld attempts have begun\n", part->holes, part->what,
+           world.attempts_at_holes);
     time_beside_holes("carl@here.example", "bob@live.example");
     time_beside_holes("dora@here.example", "bob@new.example");
+}
+
+/* Each part is a process of its own. */
+static bool begins_part(const char *wanted, const char *name)
+{
+    if (strcmp(wanted, "all") != 0 && strcmp(wanted, name) != 0)
+        return false;
+    fflush(stdout);
+    if (fork()) {
+        wait(NULL);
+        return false;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return true;
+}
+
+static void end_part(void)
+{
+    fflush(stdout);
     _exit(0);
 }
 
 int main(int argc, char **argv)
 {
+    const char *part = argc > 2 ? argv[2] : "all";
+
     if (argc < 2) {
-        fprintf(stderr, "usage: bench_fairness FOLDER [MESSAGES [WAITING]]\n");
+        fprintf(stderr, "usage: bench_fairness FOLDER [PART [MESSAGES [WAITING]]]\n");
         return 2;
     }
-    compare(argv[1], argc > 2 ? atol(argv[2]) : 20000, argc > 3 ? atol(argv[3]) : 10000);
-    beside_holes(argv[1], "first", false);
-    beside_holes(argv[1], "later", true);
-    overtake(argv[1]);
+    if (begins_part(part, "rates")) {
+        compare(argv[1], argc > 3 ? atol(argv[3]) : 20000, argc > 4 ? atol(argv[4]) : 10000);
+        end_part();
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(hole_parts); i++)
+        if (begins_part(part, hole_parts[i].name)) {
+            beside_holes(argv[1], &hole_parts[i]);
+            end_part();
+        }
+    if (begins_part(part, "bulk")) {
+        overtake(argv[1]);
+        end_part();
+    }
     return 0;
 }

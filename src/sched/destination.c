@@ -31,7 +31,10 @@ void destination_withdraw(struct sched *s, struct destination *d)
 {
     if (d->place == DESTINATION_IDLE && list_is_linked(&d->link))
         s->unused_count--;
-    list_remove(&d->link);
+    if (d->crowd)
+        lane_leave(d);
+    else
+        list_remove(&d->link);
     d->place = DESTINATION_IDLE;
 }
 
@@ -115,12 +118,13 @@ void destination_update(struct sched *s, struct destination *d)
                                    : site_may_go(site)         ? DESTINATION_RUNNABLE
                                                                : DESTINATION_WAITING;
 
-    if (place == d->place && place != DESTINATION_IDLE)
+    bool moves = place == DESTINATION_RUNNABLE && d->crowd != lane_crowd(s, d);
+    if (place == d->place && place != DESTINATION_IDLE && !moves)
         return; /* it keeps its turn; IDLE ones go on, for the last item may have left */
     destination_withdraw(s, d);
     d->place = place;
     if (place == DESTINATION_RUNNABLE)
-        list_append(&s->lanes[d->lane].rings[site->trust], &d->link);
+        lane_enter(s, d);
     else if (place == DESTINATION_WAITING)
         list_append(&site->waiting, &d->link);
     else if (!has_items(d))

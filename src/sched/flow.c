@@ -33,6 +33,7 @@ static uint32_t flow_find(const struct sched *s, uint32_t destination, uint32_t 
 
 static uint32_t flow_new(struct sched *s, uint32_t destination, uint32_t sender)
 {
+    struct destination *d = destination_at(s, destination);
     uint32_t handle = slab_alloc(&s->flows);
 
     if (!handle)
@@ -44,7 +45,10 @@ static uint32_t flow_new(struct sched *s, uint32_t destination, uint32_t sender)
     struct flow *f = flow_at(s, handle);
     f->destination = destination;
     f->sender = sender;
-    list_append(&destination_at(s, destination)->flows, &f->link);
+    if (lane_prefers(s, d, sender))
+        list_prepend(&d->flows, &f->link);
+    else
+        list_append(&d->flows, &f->link);
     return handle;
 }
 

@@ -63,7 +63,7 @@ struct site {
 };
 
 /*
- * IDLE has no ready items, RUNNABLE is in the ring, WAITING waits for its site: that pauses, or its
+ * IDLE has no ready items, RUNNABLE is in a ring, WAITING waits for its site: that pauses, or its
  * window is full.
  *
  *   IDLE ◀──▶ RUNNABLE ◀──▶ WAITING ◀──▶ IDLE
@@ -75,9 +75,10 @@ struct site {
 enum destination_place { DESTINATION_IDLE, DESTINATION_RUNNABLE, DESTINATION_WAITING };
 
 struct destination {
-    struct list link;   /* in the ring; among those that wait; among the unused, without items */
-    struct list member; /* of its site */
-    struct list flows;  /* with ready items; the next to go first */
+    struct list link;    /* in its crowd; among those that wait; among the unused, without items */
+    struct crowd *crowd; /* while RUNNABLE */
+    struct list member;  /* of its site */
+    struct list flows;   /* with ready items; the next to go first */
     char *name;
     uint32_t name_size;
     uint32_t hash;
@@ -89,8 +90,26 @@ struct destination {
     uint8_t lane;
 };
 
+/*
+ * The RUNNABLE destinations of one lane and trust whose next item is by the same sender, or by
+ * another one whose hash falls together with his. A fixed number of them: so that no stranger makes
+ * them grow, and none fails for want of memory.
+ */
+struct crowd {
+    struct list link;         /* in its ring, while it has destinations */
+    struct list destinations; /* the next to go first */
+    uint32_t under_way;       /* attempts for these senders that began with this trust */
+};
+
+enum { CROWD_BITS = 10, CROWDS = 1 << CROWD_BITS };
+
+struct ring {
+    struct list turns; /* crowds with destinations; the next to go first, unless it has enough */
+    struct crowd crowds[CROWDS];
+};
+
 struct lane {
-    struct list rings[SITE_TRUST_COUNT];  /* RUNNABLE destinations, by the trust in their sites */
+    struct ring rings[SITE_TRUST_COUNT];  /* by the trust in the destinations' sites */
     uint32_t under_way[SITE_TRUST_COUNT]; /* attempts, by the trust with which they began */
     unsigned turn;                        /* the ring that is asked first */
 };
@@ -170,7 +189,16 @@ void lane_init(struct lane *lane);
 bool lane_is_ready(const struct sched *s, unsigned lane);
 /* The destination whose turn it is, or NULL. */
 struct destination *lane_next(struct sched *s, unsigned lane);
-/* An attempt of this destination begins, and ends: counted once each. */
+/* The crowd to which this destination belongs while it is RUNNABLE. */
+struct crowd *lane_crowd(struct sched *s, const struct destination *d);
+/* Into the ring, as the last of that crowd; and out of it. */
+void lane_enter(struct sched *s, struct destination *d);
+void lane_leave(struct destination *d);
+/* The sender has fewer attempts under way than he who is next at this destination, of which not
+ * much is known: so he may go first. */
+bool lane_prefers(struct sched *s, const struct destination *d, uint32_t sender);
+/* An attempt of this item begins, and ends: counted once each. After it has left its flow: its
+ * destination isn't in the ring any more, until destination_update(). */
 void lane_begin(struct sched *s, struct item *i);
 void lane_end(struct sched *s, struct item *i);
 

@@ -44,10 +44,16 @@
  * there is only mail that was attempted before this scheduler began (a site begins so); it becomes
  * FRESH when such mail comes and it had no trouble yet.
  *
+ * Of the places that sites of one trust may have, a sender begins no more attempts while he has
+ * three times as many as are left: so there is a place for the next one, whatever he has found that
+ * doesn't answer. In a ring senders take turns, and then the destinations of each. Very many
+ * senders fill it all the same.
+ *
  * Giving up: an item expires only by an attempt, its own or its destination's, that failed after
  * its deadline. Deadlines are monotonic (sched/retry.h), so a jumping clock expires nothing.
  *
- * Cost: O(log n) per step in the number of pausing items, O(1) for what is due.
+ * Cost: O(log n) per step in the number of pausing items; O(1) for what is due, and a look at each
+ * sender who has enough under way (a thousand at most).
  */
 #pragma once
 
@@ -62,9 +68,9 @@ struct sched_window {
     uint32_t initial, max;
 };
 
-/* Attempts at the same time in a lane: at DOUBTFUL sites, and at all that aren't PROVEN. */
+/* Attempts at the same time in a lane: at DOUBTFUL sites, at all that aren't PROVEN, and at all. */
 struct sched_share {
-    uint32_t doubtful, unproven;
+    uint32_t doubtful, unproven, all;
 };
 
 struct sched_config {

@@ -5,7 +5,8 @@ import socket
 import lab
 from net import hostile
 
-DEAD, A_MESSAGE, SHARE = 15000, 500, 6144  # attempts at whom nothing is known of, at most
+DEAD, A_MESSAGE = 15000, 500
+SHARE = 6144 * 3 // 4  # attempts at whom nothing is known of, for one sender, at most
 
 
 @contextlib.contextmanager
@@ -16,10 +17,11 @@ def silent_name_server():
         yield s.getsockname()[1]
 
 
-def config(name_server, good):
+def config(name_server, good, new):
     return (f'resolver: {{ servers: ["127.0.0.1@{name_server}"] }}\n'
             'trusted: [127.0.0.0/8]\nroutes:\n'
-            f'  good.example: {{ to: ["smtp:127.0.0.1:{good}"] }}\n')
+            f'  good.example: {{ to: ["smtp:127.0.0.1:{good}"] }}\n'
+            f'  new.example: {{ to: ["smtp:127.0.0.1:{new}"] }}\n')
 
 
 def attempts(server):
@@ -36,21 +38,29 @@ def send_to_the_dead(server):
                             'Subject: to nobody\r\n\r\nhello\r\n')
 
 
-def test_who_has_answered_is_served_at_once():
-    station = hostile.Station('127.0.0.1', {}, port=lab.free_port())
-    port = station.listener.getsockname()[1]
+@contextlib.contextmanager
+def station():
+    """With the port it listens on."""
+    started = hostile.Station('127.0.0.1', {}, port=lab.free_port())
     try:
-        with silent_name_server() as dns, lab.Server(extra=config(dns, port)) as server:
-            server.send('x@good.example', 'Subject: first\r\n\r\nhello\r\n')
-            lab.eventually(lambda: len(station.messages) == 1, 'the first has come')
-            send_to_the_dead(server)
-            lab.eventually(lambda: attempts(server)[0] == SHARE, 'all that may go to them go')
-            for i in range(20):
-                server.send('x@good.example', f'Subject: {i}\r\n\r\nhello\r\n')
-            lab.eventually(lambda: len(station.messages) == 21, 'the others have come')
-            under_way, in_vain = attempts(server)
-            assert under_way <= SHARE
-            # Their turn didn't come after the dead ones': of these many have not been tried yet.
-            assert under_way + in_vain < DEAD
+        yield started, started.listener.getsockname()[1]
     finally:
-        station.stop()
+        started.stop()
+
+
+def test_who_has_answered_and_whom_another_sender_writes_to_are_served_at_once():
+    with silent_name_server() as dns, station() as (good, port), station() as (new, new_port), \
+            lab.Server(extra=config(dns, port, new_port)) as server:
+        server.send('x@good.example', 'Subject: first\r\n\r\nhello\r\n')
+        lab.eventually(lambda: len(good.messages) == 1, 'the first has come')
+        send_to_the_dead(server)
+        lab.eventually(lambda: attempts(server)[0] == SHARE, 'all that may go to them go')
+        for i in range(20):
+            server.send('x@good.example', f'Subject: {i}\r\n\r\nhello\r\n')
+        server.send('x@new.example', 'Subject: new\r\n\r\nhello\r\n', 'bob@postbuch.test')
+        lab.eventually(lambda: len(good.messages) == 21, 'the others have come')
+        lab.eventually(lambda: len(new.messages) == 1, 'and that of another sender')
+        under_way, in_vain = attempts(server)
+        assert under_way <= SHARE
+        # Their turn didn't come after the dead ones': of these many have not been tried yet.
+        assert under_way + in_vain < DEAD

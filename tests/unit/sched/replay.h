@@ -21,7 +21,7 @@ static inline struct sched_config replay_config(void)
     return (struct sched_config){
         .retry = {.first_ms = 5 * MINUTE, .max_ms = 4 * HOUR, .give_up_ms = 4 * DAY},
         .windows = {{4, 32}, {2, 8}},
-        .shares = {{UINT32_MAX, UINT32_MAX}, {UINT32_MAX, UINT32_MAX}},
+        .shares = {{UINT32_MAX, UINT32_MAX, UINT32_MAX}, {UINT32_MAX, UINT32_MAX, UINT32_MAX}},
         .lost_pause_ms = 2 * SECOND,
         .seed = 42,
     };

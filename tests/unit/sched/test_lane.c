@@ -11,13 +11,13 @@ static struct replay start(void)
     struct sched_config config = replay_config();
     struct replay r = {.now = DAY};
 
-    config.shares[0] = (struct sched_share){DOUBTFUL, UNPROVEN};
+    config.shares[0] = (struct sched_share){DOUBTFUL, UNPROVEN, UINT32_MAX};
     assert_int_equal(sched_new(&config, &r.sched), 0);
     return r;
 }
 
-/* A message that failed so often before; `number` names the destination too. */
-static uint32_t add_to(struct replay *r, const char *kind, uint32_t number, unsigned attempts)
+static uint32_t add_by(struct replay *r, uint32_t sender, const char *kind, uint32_t number,
+                       unsigned attempts)
 {
     char name[40];
     uint32_t item = 0;
@@ -25,10 +25,17 @@ static uint32_t add_to(struct replay *r, const char *kind, uint32_t number, unsi
     snprintf(name, sizeof(name), "%s%u.example", kind, number);
     struct sched_entry entry = {.owner = owner_of(number),
                                 .destination = span_from_cstr(name),
+                                .sender = sender,
                                 .deadline_ms = r->now + 4 * DAY,
                                 .attempts = attempts};
     assert_int_equal(sched_add(r->sched, &entry, r->now, &item), 0);
     return item;
+}
+
+/* A message that failed so often before; `number` names the destination, and is its sender. */
+static uint32_t add_to(struct replay *r, const char *kind, uint32_t number, unsigned attempts)
+{
+    return add_by(r, number, kind, number, attempts);
 }
 
 static struct span destination_of(const struct replay *r, uint32_t item)
@@ -227,6 +234,7 @@ static void a_lane_without_shares_holds_nobody_back(void **state)
         struct sched_entry entry = {.owner = owner_of(1),
                                     .destination = span_from_cstr(name),
                                     .lane = i % 2,
+                                    .sender = i,
                                     .deadline_ms = r.now + DAY,
                                     .attempts = 1};
         assert_int_equal(sched_add(r.sched, &entry, r.now, &item), 0);
@@ -278,6 +286,106 @@ static void rings_take_turns(void **state)
     replay_end(&r);
 }
 
+/* ---- what one sender may have under way ---- */
+
+enum { BULK = 1000, ANNA, BOB };
+
+/* DOUBTFUL, FRESH or PROVEN: he gets three quarters, the next one three quarters of what is left,
+ * and so on; and each again as much as ended. */
+static void assert_shared_by_senders(struct replay *r, const char *kind, unsigned attempts,
+                                     uint32_t places)
+{
+    uint32_t taken = 0, last = 0;
+
+    for (uint32_t sender = BULK; taken < places; sender++) {
+        uint32_t left = places - taken;
+        for (uint32_t i = 0; i < 200; i++)
+            add_by(r, sender, kind, i, attempts);
+        uint32_t got = take_all(r, &last);
+        assert_int_equal(got, (left * 3 + 3) / 4);
+        taken += got;
+    }
+    assert_int_equal(sched_next_ms(r->sched, ~0u), INT64_MAX);
+    replay_outcome(r, last, SCHED_RESULT_DONE);
+}
+
+static void a_sender_leaves_a_quarter(void **state)
+{
+    static const struct sched_share share = {40, 100, 200};
+    struct sched_config config = replay_config();
+    struct replay r = {.now = DAY};
+
+    config.shares[0] = share;
+    assert_int_equal(sched_new(&config, &r.sched), 0);
+    for (uint32_t i = 0; i < 200; i++)
+        prove(&r, "proven", i);
+    assert_shared_by_senders(&r, "doubtful", 1, share.doubtful);
+    replay_end(&r);
+    assert_int_equal(sched_new(&config, &r.sched), 0);
+    assert_shared_by_senders(&r, "fresh", 0, share.unproven);
+    replay_end(&r);
+    assert_int_equal(sched_new(&config, &r.sched), 0);
+    for (uint32_t i = 0; i < 200; i++)
+        prove(&r, "proven", i);
+    assert_shared_by_senders(&r, "proven", 0, share.all);
+    replay_end(&r);
+}
+
+/* His newsletter goes there as well: who has little under way shows whether anybody is there. */
+static void who_has_less_under_way_goes_first_to_a_new_site(void **state)
+{
+    struct replay r = start();
+    uint32_t last, bulk = 0, first;
+
+    for (uint32_t i = 0; i < 100; i++)
+        bulk = add_by(&r, BULK, "fresh", i, 0);
+    assert_int_equal(take_all(&r, &last), (UNPROVEN * 3 + 3) / 4);
+    first = add_by(&r, ANNA, "fresh", 99, 0);
+    assert_int_equal(take(&r), first);
+    assert_int_equal(take(&r), 0); /* what is next there has enough under way */
+    replay_outcome(&r, first, SCHED_RESULT_DONE);
+    assert_int_equal(take(&r), bulk); /* and now it is known */
+    replay_end(&r);
+}
+
+/* At a site that is known they take turns, whatever each has under way elsewhere. */
+static void at_a_proven_site_nobody_goes_first(void **state)
+{
+    struct replay r = start();
+    uint32_t bulk[2], anna, bob;
+
+    for (uint32_t i = 0; i < 3; i++)
+        prove(&r, "proven", i);
+    add_by(&r, BULK, "proven", 1, 0);
+    add_by(&r, BULK, "proven", 2, 0);
+    assert_true(take(&r) && take(&r));
+    bulk[0] = add_by(&r, BULK, "proven", 0, 0);
+    bulk[1] = add_by(&r, BULK, "proven", 0, 0);
+    anna = add_by(&r, ANNA, "proven", 0, 0);
+    bob = add_by(&r, BOB, "proven", 0, 0);
+    assert_int_equal(take(&r), bulk[0]);
+    assert_int_equal(take(&r), anna);
+    assert_int_equal(take(&r), bob);
+    assert_int_equal(take(&r), bulk[1]);
+    replay_end(&r);
+}
+
+/* The crowd follows who is next there: else what is left would wait for somebody who is gone. */
+static void who_leaves_takes_his_turn_with_him(void **state)
+{
+    struct replay r = start();
+    uint32_t last, bulk, anna;
+
+    for (uint32_t i = 0; i < 100; i++)
+        add_by(&r, BULK, "fresh", i, 0);
+    bulk = add_by(&r, BULK, "shared", 1, 0);
+    anna = add_by(&r, ANNA, "shared", 1, 0);
+    assert_true(take_all(&r, &last) < UNPROVEN); /* who was first there has enough under way */
+    sched_hold(r.sched, bulk, r.now);
+    assert_int_equal(take(&r), anna);
+    replay_end(&r);
+}
+
 /* ---- black holes by the thousand, with a process that can have PLACES attempts under way ---- */
 
 enum { PLACES = 400, HANG_ROUNDS = 20, BLACK_HOLES = 10000 };
@@ -298,7 +406,7 @@ static struct process process_start(void)
     struct process p = {.replay.now = DAY};
     struct sched_config config = replay_config();
 
-    config.shares[0] = (struct sched_share){PLACES / 2, PLACES / 4 * 3};
+    config.shares[0] = (struct sched_share){PLACES / 2, PLACES / 4 * 3, PLACES};
     assert_int_equal(sched_new(&config, &p.replay.sched), 0);
     return p;
 }
@@ -356,6 +464,25 @@ static void black_holes_hold_up_nobody(void **state)
     replay_end(&p.replay);
 }
 
+/* One sender's are all due for the first time: another's goes in the round in which it comes. */
+static void first_mail_doesnt_wait_for_anothers_first_mail(void **state)
+{
+    struct process p = process_start();
+
+    for (uint32_t i = 0; i < BLACK_HOLES; i++)
+        add_by(&p.replay, BULK, "hole", i, 0);
+    for (uint32_t round = 0; round < 200; round++) {
+        uint32_t before = p.answered;
+        go_round(&p);
+        for (uint32_t i = 0; i < 10; i++)
+            add_by(&p.replay, ANNA, "new", round * 10 + i, 0);
+        go_round(&p);
+        assert_int_equal(p.answered, before + 10);
+    }
+    assert_true(p.attempts > 200 * 2 / HANG_ROUNDS * PLACES / 2); /* nor do those starve */
+    replay_end(&p.replay);
+}
+
 /* Once what was never tried has failed, first mail for a new domain goes at once as well. */
 static void first_mail_doesnt_wait_for_what_failed_before(void **state)
 {
@@ -400,7 +527,12 @@ int main(void)
         cmocka_unit_test(a_lane_without_shares_holds_nobody_back),
         cmocka_unit_test(waiting_for_a_place_is_no_reason_to_ask_again),
         cmocka_unit_test(rings_take_turns),
+        cmocka_unit_test(a_sender_leaves_a_quarter),
+        cmocka_unit_test(who_has_less_under_way_goes_first_to_a_new_site),
+        cmocka_unit_test(at_a_proven_site_nobody_goes_first),
+        cmocka_unit_test(who_leaves_takes_his_turn_with_him),
         cmocka_unit_test(black_holes_hold_up_nobody),
+        cmocka_unit_test(first_mail_doesnt_wait_for_anothers_first_mail),
         cmocka_unit_test(first_mail_doesnt_wait_for_what_failed_before),
         cmocka_unit_test(new_destinations_are_not_serialized)};
     return cmocka_run_group_tests(tests, NULL, NULL);

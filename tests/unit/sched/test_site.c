@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 enum { ITEMS = 400, DESTINATIONS = 3000, STEPS = 40000, LANES = 2 };
-enum { SHARE_DOUBTFUL = 12, SHARE_UNPROVEN = 20 };
+enum { SHARE_DOUBTFUL = 12, SHARE_UNPROVEN = 20, SHARE_ALL = 40 };
 
 struct life {
     struct sched *sched;
@@ -164,6 +164,33 @@ static uint32_t check_site(const struct site *site)
     return length_of(&site->waiting);
 }
 
+/* A crowd is in the ring while it has destinations, which are those whose next item is by its
+ * senders; and the crowds' attempts are all attempts. */
+static uint32_t check_ring(struct sched *s, const struct ring *ring, unsigned trust,
+                           uint32_t under_way)
+{
+    uint32_t in_crowds = 0, with_some = 0;
+
+    for (const struct crowd *crowd = ring->crowds; crowd < ring->crowds + CROWDS; crowd++) {
+        under_way -= crowd->under_way;
+        with_some += !list_is_empty(&crowd->destinations);
+        assert_int_equal(list_is_linked(&crowd->link), !list_is_empty(&crowd->destinations));
+        if (list_is_empty(&crowd->destinations))
+            continue;
+        LIST_EACH(&crowd->destinations, link)
+        {
+            const struct destination *d = CONTAINER_OF(link, struct destination, link);
+            assert_int_equal(site_at(s, d->site)->trust, trust);
+            assert_ptr_equal(d->crowd, crowd);
+            assert_ptr_equal(lane_crowd(s, d), crowd);
+            in_crowds++;
+        }
+    }
+    assert_int_equal(under_way, 0);
+    assert_int_equal(with_some, length_of(&ring->turns));
+    return in_crowds;
+}
+
 /* Places that are counted without an attempt, or an attempt without a place, would add up. */
 static uint32_t check_lane(const struct life *life, unsigned number)
 {
@@ -179,13 +206,10 @@ static uint32_t check_lane(const struct life *life, unsigned number)
     assert_memory_equal(under_way, lane->under_way, sizeof(under_way));
     assert_true(under_way[SITE_DOUBTFUL] <= SHARE_DOUBTFUL);
     assert_true(under_way[SITE_DOUBTFUL] + under_way[SITE_FRESH] <= SHARE_UNPROVEN);
+    assert_true(under_way[SITE_DOUBTFUL] + under_way[SITE_FRESH] + under_way[SITE_PROVEN] <=
+                SHARE_ALL);
     for (size_t trust = 0; trust < SITE_TRUST_COUNT; trust++)
-        LIST_EACH(&lane->rings[trust], link)
-        {
-            const struct destination *d = CONTAINER_OF(link, struct destination, link);
-            assert_int_equal(site_at(s, d->site)->trust, trust);
-            in_rings++;
-        }
+        in_rings += check_ring(life->sched, &lane->rings[trust], trust, under_way[trust]);
     return in_rings;
 }
 
@@ -221,7 +245,7 @@ static void sites_keep_their_books(void **state)
     struct replay r = {.now = DAY};
 
     for (unsigned i = 0; i < LANES; i++)
-        config.shares[i] = (struct sched_share){SHARE_DOUBTFUL, SHARE_UNPROVEN};
+        config.shares[i] = (struct sched_share){SHARE_DOUBTFUL, SHARE_UNPROVEN, SHARE_ALL};
     assert_int_equal(sched_new(&config, &r.sched), 0);
     struct life life = {.sched = r.sched, .now = r.now, .random = 7};
 

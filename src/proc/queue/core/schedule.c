@@ -41,13 +41,14 @@ struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed
 
     /* Only strangers' sites hold up a lane by their silence: shares are for smtp. */
     for (unsigned lane = 0; lane < SCHED_LANES; lane++)
-        config.shares[lane] = (struct sched_share){UINT32_MAX, UINT32_MAX};
+        config.shares[lane] = (struct sched_share){UINT32_MAX, UINT32_MAX, UINT32_MAX};
     /* The machine's own disk. Four full batches: more would only be more duplicates. */
     config.windows[LANE_MAILBOX] = (struct sched_window){16, 128};
     /* Strangers: a few connections at first, so that many dead ones together hold up little. */
     for (unsigned lane = LANE_SMTP; lane < CARRIERS; lane++) {
         config.windows[lane] = (struct sched_window){4, 64};
-        config.shares[lane] = (struct sched_share){SMTP_JOBS_MAX / 2, SMTP_JOBS_MAX / 4 * 3};
+        config.shares[lane] =
+            (struct sched_share){SMTP_JOBS_MAX / 2, SMTP_JOBS_MAX / 4 * 3, SMTP_JOBS_MAX};
     }
     config.windows[LANE_RETURN] = (struct sched_window){1, 1}; /* it fails at once */
     return config;
