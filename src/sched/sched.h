@@ -124,7 +124,8 @@ enum sched_result {
     SCHED_RESULT_RECIPIENT,   /* failed for now: this recipient's own trouble */
     SCHED_RESULT_DESTINATION, /* failed for now: the destination's trouble */
     SCHED_RESULT_REFUSED,     /* failed for good: to be held */
-    SCHED_RESULT_OURS,        /* failed for now, because of us: says nothing of the destination */
+    SCHED_RESULT_OURS,        /* failed for now, because of us: says nothing of the destination, and
+                                 waits no longer than after a third failure */
     SCHED_RESULT_UNFIT,       /* failed for good, because of us: likewise */
     SCHED_RESULT_LOST,        /* nobody knows: the transport went away; no attempt is counted */
 };

@@ -578,6 +578,9 @@ static void an_upload_that_never_began_is_forgotten(void **state)
     for (int i = 0; i < 10; i++) /* what lies in the socket is read to its end */
         turns(w);
     no_room = false;
+    const struct smtpd_session *s =
+        CONTAINER_OF(w->smtpd.sessions.next, struct smtpd_session, link);
+    assert_false(s->upload.stuck || list_is_linked(&s->upload.waiter.link));
     say(w, "\r\n.\r\n", "451");
     assert_int_equal(w->uploaded, 0);
     assert_int_equal(w->aborts, 0); /* there is nothing that the queue could abort */
