@@ -128,6 +128,89 @@ static void an_old_one_is_too_old(void **state)
     close_pair(&p);
 }
 
+static int take_serial(struct pair *p, uint64_t serial)
+{
+    uint8_t ticket[TICKET_BYTES];
+
+    p->office.last = serial - 1;
+    ticket_issue(&p->office, &facts, ticket);
+    return take(p, &facts, ticket);
+}
+
+/* The window moves on by steps and by leaps: what comes into it is unused, whoever had its bit
+ * before, and what stays in it keeps what is known of it. */
+static void the_window_moves(void **state)
+{
+    const uint64_t window = TICKET_WINDOW;
+    struct pair p = open_pair();
+
+    for (uint64_t serial = 1; serial <= 130; serial++)
+        assert_int_equal(take_serial(&p, serial), 0);
+    assert_int_equal(take_serial(&p, window + 63), 0); /* by less than a window */
+    assert_int_equal(take_serial(&p, 64), -EALREADY);  /* still in it */
+    assert_int_equal(take_serial(&p, 130), -EALREADY);
+    assert_int_equal(take_serial(&p, 131), 0);
+    assert_int_equal(take_serial(&p, 63), -EALREADY); /* just out of it */
+    for (uint64_t serial = 1; serial <= 62; serial++)
+        assert_int_equal(take_serial(&p, window + serial), 0);
+    assert_int_equal(take_serial(&p, window + 64), 0);
+    assert_int_equal(take_serial(&p, window + 131), 0);
+    assert_int_equal(take_serial(&p, window + 131), -EALREADY);
+
+    assert_int_equal(take_serial(&p, 9 * window + 200), 0); /* by more */
+    assert_int_equal(take_serial(&p, 8 * window + 201), 0); /* the oldest there is */
+    assert_int_equal(take_serial(&p, 8 * window + 200), -EALREADY);
+    for (uint64_t serial = 1; serial <= 131; serial++)
+        assert_int_equal(take_serial(&p, 9 * window + serial), 0);
+
+    assert_int_equal(take_serial(&p, 10 * window + 200), 0); /* by exactly one */
+    assert_int_equal(take_serial(&p, 9 * window + 201), 0);
+    assert_int_equal(take_serial(&p, 10 * window + 1), 0);
+    close_pair(&p);
+}
+
+/* A new key is a new count of serials: those of the old one mean nothing to it. */
+static void a_new_key_begins_anew(void **state)
+{
+    struct pair p = open_pair();
+
+    assert_int_equal(take_serial(&p, 50000000), 0);
+    assert_int_equal(ticket_office_open(&p.office, other_key), 0);
+    assert_int_equal(ticket_gate_open(&p.gate, other_key), 0);
+    assert_int_equal(p.office.last, 0);
+    for (uint64_t serial = 1; serial <= 100; serial++)
+        assert_int_equal(take_serial(&p, serial), 0);
+    close_pair(&p);
+}
+
+/* Every fact that is there is in it: a bit of any of them makes another ticket. */
+static void each_bit_of_the_facts_counts(void **state)
+{
+    struct pair p = open_pair();
+    uint8_t ticket[TICKET_BYTES], address[16];
+    struct ticket_facts other = facts;
+
+    ticket_issue(&p.office, &facts, ticket);
+    for (size_t bit = 0; bit < 128; bit++) {
+        memcpy(address, ip, sizeof(address));
+        address[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        other.ip = address;
+        assert_int_equal(take(&p, &other, ticket), -EBADMSG);
+    }
+    other = facts;
+    for (size_t bit = 0; bit < 32; bit++) {
+        other.uid = facts.uid ^ UINT32_C(1) << bit;
+        assert_int_equal(take(&p, &other, ticket), -EBADMSG);
+    }
+    other = facts;
+    other.sender = SPAN(""); /* the null sender is one, too */
+    assert_int_equal(take(&p, &other, ticket), -EBADMSG);
+    ticket_issue(&p.office, &other, ticket);
+    assert_int_equal(take(&p, &facts, ticket), -EBADMSG);
+    assert_int_equal(take(&p, &other, ticket), 0);
+    close_pair(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +219,9 @@ int main(void)
         cmocka_unit_test(no_bit_of_it_can_be_changed),
         cmocka_unit_test(without_its_key_it_is_nothing),
         cmocka_unit_test(an_old_one_is_too_old),
+        cmocka_unit_test(the_window_moves),
+        cmocka_unit_test(a_new_key_begins_anew),
+        cmocka_unit_test(each_bit_of_the_facts_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
