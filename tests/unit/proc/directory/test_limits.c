@@ -174,6 +174,79 @@ static void a_lying_holder_changes_nothing(void **state)
     world_done(&w);
 }
 
+/* A neighbour's connections count for the network, his refusals don't: they say who is bad. */
+static void neighbours(void **state)
+{
+    struct world w;
+
+    world_init(&w, (struct conf_client_limits){.network_rate = 4, .client_refusals = 1});
+    for (int i = 0; i < 4; i++) {
+        char ip[16] = "192.0.2.1";
+        ip[8] = (char)('1' + i);
+        assert_int_equal(come(&w, ip, start), LIMITS_FINE);
+        go(&w, ip, 50, start);
+    }
+    assert_int_equal(come(&w, "192.0.2.9", start), LIMITS_TOO_FAST);
+    assert_int_equal(come(&w, "192.0.3.1", start), LIMITS_FINE);
+    assert_int_equal(come(&w, "192.0.2.9", start + 3 * MINUTE), LIMITS_FINE);
+    assert_int_equal(come(&w, "192.0.2.1", start + 3 * MINUTE), LIMITS_TOO_BAD);
+    world_done(&w);
+}
+
+/* Who is over several limits is told of the one that passes soonest. */
+static void which_limit_is_told(void **state)
+{
+    struct world w;
+
+    world_init(&w, (struct conf_client_limits){
+                       .client_connections = 1, .client_rate = 2, .client_refusals = 1});
+    assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_FINE);
+    go(&w, "192.0.2.1", 0, start);
+    assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_FINE);
+    assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_TOO_MANY);
+    go(&w, "192.0.2.1", 9, start);
+    assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_TOO_FAST);
+    assert_int_equal(come(&w, "192.0.2.1", start + 3 * MINUTE), LIMITS_TOO_BAD);
+    world_done(&w);
+}
+
+/* A reload's limits count from the next connection on, with what was counted before. */
+static void limits_that_change(void **state)
+{
+    const struct conf_client_limits none = {0}, two = {.client_connections = 2};
+    struct world w;
+
+    world_init(&w, none);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_FINE);
+    limits_configure(&w.limits, &two);
+    assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_TOO_MANY);
+    assert_int_equal(come(&w, "192.0.2.2", start), LIMITS_FINE);
+    for (int i = 0; i < 49; i++)
+        go(&w, "192.0.2.1", 0, start);
+    assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_FINE);
+    assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_TOO_MANY);
+    world_done(&w);
+}
+
+/* What one holder has is nothing to the other: it can't give it back. */
+static void holders_have_their_own(void **state)
+{
+    struct limits_holder other;
+    uint8_t ip[CONF_IP_BYTES];
+    struct world w;
+
+    world_init(&w, (struct conf_client_limits){.client_connections = 1});
+    limits_holder_init(&other, 8);
+    assert_int_equal(conf_ip_parse(SPAN("192.0.2.1"), ip), 0);
+    assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_FINE);
+    limits_disconnect(&w.limits, &other, ip, 0, start);
+    assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_TOO_MANY);
+    limits_holder_done(&w.limits, &other, start);
+    assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_TOO_MANY);
+    world_done(&w);
+}
+
 /* A flood of addresses costs no more than the bound, and doesn't free who is connected. */
 static void bounded(void **state)
 {
@@ -213,6 +286,10 @@ int main(void)
         cmocka_unit_test(the_exempt_are_counted_but_not_refused),
         cmocka_unit_test(a_dead_holder_gives_back),
         cmocka_unit_test(a_lying_holder_changes_nothing),
+        cmocka_unit_test(neighbours),
+        cmocka_unit_test(which_limit_is_told),
+        cmocka_unit_test(limits_that_change),
+        cmocka_unit_test(holders_have_their_own),
         cmocka_unit_test(bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,14 @@ static void recipients(void **state)
         {"eve%z.test", "y.test", DOMAIN, IPC_RCPT_REJECT, false, "", "names a way"},
         {"z.test!eve", "y.test", DOMAIN, IPC_RCPT_REJECT, false, "", "names a way"},
         {"eve@z.test", "y.test", DOMAIN, IPC_RCPT_REJECT, false, "", "names a way"},
+        {"%z.test", "y.test", DOMAIN, IPC_RCPT_REJECT, false, "", "names a way"},
+        {"!eve", "y.test", DOMAIN, IPC_RCPT_REJECT, false, "", "names a way"},
+        {"@z.test", "y.test", DOMAIN, IPC_RCPT_REJECT, false, "", "names a way"},
+        {"eve@", "y.test", DOMAIN, IPC_RCPT_REJECT, false, "", "names a way"},
+        {"@a,@b:eve", "y.test", DOMAIN, IPC_RCPT_REJECT, false, "", "names a way"},
+        {"eve+x", "y.test", DOMAIN, IPC_RCPT_RELAY, false, "", ""},
+        {"", "y.test", DOMAIN, IPC_RCPT_RELAY, false, "", ""},
+        {"x", "[IPv6:2001:db8::1]", DOMAIN, IPC_RCPT_REJECT, false, "", "in brackets"},
         {"eve%z.test", "y.test", ALL, IPC_RCPT_RELAY, false, "", ""},
         /* Spellings by which open relays were found: one local part, a foreign domain. */
         {"anna%a.test", "y.test", NONE, IPC_RCPT_DENIED, false, "", ""},
@@ -96,6 +104,42 @@ static void an_alias_may_lead_elsewhere(void **state)
     fixture_done(&f);
 }
 
+/* In the order of the file, each of them. */
+static void an_alias_becomes_all_of_its_targets(void **state)
+{
+    static const char *const expected[] = {"bob@a.test", "x@y.test", "anna@a.test"};
+    struct arena arena = ARENA_INIT;
+    struct ipc_expanded expanded;
+    struct fixture f;
+
+    fixture_init(&f, "anna@a.test", users, "all@a.test: bob, x@y.test, anna, bob\n");
+    verdict_expand(f.people, SPAN("all@a.test"), &arena, &expanded);
+    assert_int_equal(expanded.error, 0);
+    assert_int_equal(expanded.address_count, ARRAY_SIZE(expected));
+    for (size_t i = 0; i < ARRAY_SIZE(expected); i++)
+        assert_span(expanded.addresses[i].address, expected[i]);
+    arena_done(&arena);
+    fixture_done(&f);
+}
+
+/* Want of memory is no want of a user. */
+static void without_memory_nobody_is_unknown(void **state)
+{
+    struct fixture f;
+
+    fixture_init(&f, "anna@a.test", users, aliases);
+    for (size_t limit = 1; limit < 60000; limit = 2 * limit + 7) {
+        struct arena arena = ARENA_LIMITED(limit);
+        struct ipc_rcpt_verdict verdict;
+        verdict_on_recipient(f.people, SPAN("info"), SPAN("a.test"), NONE, &arena, &verdict);
+        assert_true(verdict.action == IPC_RCPT_DEFER || verdict.action == IPC_RCPT_ACCEPT);
+        assert_int_equal(verdict.expands, verdict.action == IPC_RCPT_ACCEPT);
+        assert_int_equal(verdict.text.size > 0, verdict.action == IPC_RCPT_DEFER);
+        arena_done(&arena);
+    }
+    fixture_done(&f);
+}
+
 static void expansions(void **state)
 {
     static const struct {
@@ -140,9 +184,12 @@ static void clients(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(recipients), cmocka_unit_test(without_a_table_all_is_deferred),
-        cmocka_unit_test(expansions), cmocka_unit_test(an_alias_may_lead_elsewhere),
-        cmocka_unit_test(clients)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(recipients),
+                                       cmocka_unit_test(without_a_table_all_is_deferred),
+                                       cmocka_unit_test(expansions),
+                                       cmocka_unit_test(an_alias_may_lead_elsewhere),
+                                       cmocka_unit_test(clients),
+                                       cmocka_unit_test(an_alias_becomes_all_of_its_targets),
+                                       cmocka_unit_test(without_memory_nobody_is_unknown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
