@@ -1,0 +1,250 @@
+/* What is booked of an attempt: each result as it stands in the log afterwards. */
+#include "world.h"
+
+#include "base/clock.h"
+#include "spool/follow.h"
+#include <fcntl.h>
+#include <stdio.h>
+
+enum { BOOKED_MAX = 8 };
+
+/* A status of the log; texts copied. */
+struct booked {
+    struct spool_status status;
+    char enhanced[20], reply[100], host[100], remote_id[50], detail[100];
+};
+
+static struct booked booked[BOOKED_MAX];
+static size_t booked_count;
+
+static void copy_text(char *to, size_t size, struct span from)
+{
+    snprintf(to, size, SPAN_FMT, SPAN_ARG(from));
+}
+
+static void keep(const struct spool_status *s)
+{
+    assert_true(booked_count < BOOKED_MAX);
+    struct booked *b = &booked[booked_count++];
+    b->status = *s;
+    copy_text(b->enhanced, sizeof(b->enhanced), s->status);
+    copy_text(b->reply, sizeof(b->reply), s->reply);
+    copy_text(b->host, sizeof(b->host), s->host);
+    copy_text(b->remote_id, sizeof(b->remote_id), s->remote_id);
+    copy_text(b->detail, sizeof(b->detail), s->detail);
+}
+
+/* All of them, in the order of the log. */
+static void read_log(struct world *w)
+{
+    struct spool_followed record;
+    struct spool_follower *f;
+    struct store *store;
+    char folder[80];
+    int r;
+
+    snprintf(folder, sizeof(folder), "%s/spool", w->folder);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(store_file_new(fd, &store), 0);
+    assert_int_equal(spool_follower_new(store, (struct spool_position){0, 0}, &f), 0);
+    spool_follower_set_limit(f, spool_sealed_position(w->queue.spool));
+    booked_count = 0;
+    while ((r = spool_follower_next(f, &record)) > 0)
+        for (size_t i = 0; record.kind == SPOOL_FOLLOWED_STATUS && i < record.status_count; i++)
+            keep(&record.statuses[i]);
+    assert_int_equal(r, 0);
+    spool_follower_free(f);
+}
+
+/* One message is being attempted by an smtp process, or by the mailbox. */
+static struct world *begin(const char *recipient)
+{
+    struct world *w = world_new();
+    struct world_commit c;
+
+    world_start(w);
+    world_join_smtpd(w);
+    world_join_mailbox(w);
+    world_join_smtp(w);
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    world_send(w, &c, "s@far.example", recipient, SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    world_until_jobs(w, 1);
+    return w;
+}
+
+static bool is_sealed(struct world *w, void *arg)
+{
+    return w->queue.settling == 0 && list_is_empty(&w->queue.unsettled) &&
+           dispatch_job_count(&w->queue) == 0 && !w->queue.committer.group;
+}
+
+static void answer(struct world *w, struct ipc_job_outcome outcome)
+{
+    struct ipc_message m = {.type = IPC_JOB_RESULT, .job_result = {&outcome, 1}};
+
+    w->jobs[0].answered = true;
+    assert_int_equal(ipc_reply(w->jobs[0].channel, w->jobs[0].token, &m), 0);
+    world_rest(w);
+    world_until(w, is_sealed, NULL);
+    read_log(w);
+}
+
+static struct ipc_job_outcome station_says(enum ipc_outcome outcome, const char *text)
+{
+    return (struct ipc_job_outcome){.outcome = (uint8_t)outcome,
+                                    .scope = IPC_SCOPE_RECIPIENT,
+                                    .status = SPAN("2.0.0"),
+                                    .text = span_from_cstr(text),
+                                    .remote_id = SPAN("4bXy"),
+                                    .host = SPAN("mx2.far.example"),
+                                    .ip = SPAN("192.0.2.7"),
+                                    .earlier = SPAN("mx1.far.example: connection refused")};
+}
+
+static void assert_station(const struct booked *b, const char *text)
+{
+    static const uint8_t ip[16] = {[10] = 0xff, [11] = 0xff, 192, 0, 2, 7};
+
+    assert_string_equal(b->reply, text);
+    assert_string_equal(b->host, "mx2.far.example");
+    assert_memory_equal(b->status.ip, ip, sizeof(ip));
+    assert_string_equal(b->remote_id, "4bXy");
+    assert_string_equal(b->detail, "mx1.far.example: connection refused");
+}
+
+static void who_took_it_is_booked_with_its_word(void **state)
+{
+    struct world *w = begin("x@far.example");
+
+    answer(w, station_says(IPC_OUTCOME_DELIVERED, "250 2.0.0 queued"));
+    assert_int_equal(booked_count, 1);
+    assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_RELAYED);
+    assert_int_equal(booked[0].status.attempts, 1);
+    assert_string_equal(booked[0].enhanced, "2.0.0");
+    assert_station(&booked[0], "250 2.0.0 queued");
+    world_free(w);
+}
+
+/* Of a mailbox here we are the station ourselves, whatever the process says. */
+static void a_mailbox_is_booked_under_our_own_name(void **state)
+{
+    struct world *w = begin("bob@here.example");
+
+    answer(w, station_says(IPC_OUTCOME_DELIVERED, "delivered"));
+    assert_int_equal(booked_count, 1);
+    assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_DELIVERED);
+    assert_string_equal(booked[0].host, "mail.here.example");
+    assert_string_equal(booked[0].remote_id, "4bXy");
+    world_free(w);
+}
+
+static void a_failure_for_now_is_booked_with_the_next_attempt(void **state)
+{
+    static const struct {
+        enum ipc_outcome outcome;
+        enum spool_outcome booked;
+    } cases[] = {{IPC_OUTCOME_DEFERRED, SPOOL_OUTCOME_DEFERRED},
+                 {IPC_OUTCOME_UNCERTAIN, SPOOL_OUTCOME_UNCERTAIN}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct world *w = begin("x@far.example");
+        int64_t now_us = clock_wall_us(), pause_us = (int64_t)w->conf.retry_first_ms * 1000;
+        answer(w, station_says(cases[i].outcome, "451 4.7.1 later"));
+        assert_int_equal(booked_count, 1);
+        assert_int_equal(booked[0].status.outcome, cases[i].booked);
+        assert_int_equal(booked[0].status.attempts, 1);
+        assert_true(booked[0].status.next_attempt_us >= now_us + pause_us / 2);
+        assert_true(booked[0].status.next_attempt_us <= clock_wall_us() + pause_us);
+        assert_station(&booked[0], "451 4.7.1 later");
+        world_free(w);
+    }
+}
+
+/* What is no address is left out: the book shows addresses, not what a process made up. */
+static void an_address_that_is_none_is_not_booked(void **state)
+{
+    static const uint8_t none[16];
+    struct world *w = begin("x@far.example");
+    struct ipc_job_outcome outcome = station_says(IPC_OUTCOME_DELIVERED, "250 ok");
+
+    outcome.ip = SPAN("somewhere");
+    answer(w, outcome);
+    assert_int_equal(booked_count, 1);
+    assert_memory_equal(booked[0].status.ip, none, sizeof(none));
+    world_free(w);
+}
+
+static void hold(struct world *w)
+{
+    world_join_admin(w);
+    struct ipc_queue_act act = {.act = IPC_ACT_HOLD, .filter.sender = SPAN("s@far.example")};
+    assert_int_equal(world_act(w, act).count, 1);
+}
+
+/* Asked for while it was attempted: the attempt is booked, and that it is held from then on. */
+static void a_hold_during_the_attempt_is_booked_behind_it(void **state)
+{
+    struct world *w = begin("x@far.example");
+
+    hold(w);
+    answer(w, station_says(IPC_OUTCOME_DEFERRED, "451 4.7.1 later"));
+    assert_true(booked_count >= 2);
+    const struct booked *tried = &booked[booked_count - 2], *held = &booked[booked_count - 1];
+    assert_int_equal(tried->status.outcome, SPOOL_OUTCOME_DEFERRED);
+    assert_station(tried, "451 4.7.1 later");
+    assert_int_equal(held->status.outcome, SPOOL_OUTCOME_HELD);
+    assert_int_equal(held->status.attempts, 1);
+    assert_string_equal(held->detail, "held as the administrator asked");
+    assert_int_equal(held->status.next_attempt_us, 0);
+    world_free(w);
+}
+
+/* The process went away with the message in its hands: perhaps delivered, perhaps not even begun.
+ */
+static void what_was_lost_is_uncertain_and_no_attempt(void **state)
+{
+    static const char *const recipients[] = {"x@far.example", "bob@here.example"};
+    static const char *const whose[] = {
+        "the smtp process went away before it said what it had done",
+        "the mailbox process went away before it said what it had done"};
+
+    for (int held = 0; held < 2; held++)
+        for (size_t i = 0; i < ARRAY_SIZE(recipients); i++) {
+            struct world *w = begin(recipients[i]);
+            if (held)
+                hold(w);
+            if (i == 0)
+                world_leave_smtp(w);
+            ipc_channel_free(w->mailbox);
+            w->mailbox = NULL;
+            world_rest(w);
+            world_until(w, is_sealed, NULL);
+            read_log(w);
+            assert_true(booked_count >= 1u + (unsigned)held);
+            const struct booked *lost = &booked[booked_count - 1 - (unsigned)held];
+            assert_int_equal(lost->status.outcome, SPOOL_OUTCOME_UNCERTAIN);
+            assert_int_equal(lost->status.attempts, 0);
+            assert_string_equal(lost->detail, whose[i]);
+            assert_true(held || lost->status.next_attempt_us > 0);
+            const struct booked *last = &booked[booked_count - 1];
+            assert_int_equal(last->status.outcome,
+                             held ? SPOOL_OUTCOME_HELD : SPOOL_OUTCOME_UNCERTAIN);
+            assert_int_equal(last->status.attempts, 0);
+            world_free(w);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_took_it_is_booked_with_its_word),
+        cmocka_unit_test(a_mailbox_is_booked_under_our_own_name),
+        cmocka_unit_test(a_failure_for_now_is_booked_with_the_next_attempt),
+        cmocka_unit_test(an_address_that_is_none_is_not_booked),
+        cmocka_unit_test(a_hold_during_the_attempt_is_booked_behind_it),
+        cmocka_unit_test(what_was_lost_is_uncertain_and_no_attempt)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
