@@ -21,6 +21,7 @@ static struct shared {
     bool silent;          /* it never answers */
     unsigned count, busy; /* recipients of an act */
     bool has_note;        /* of an act */
+    bool done, partly;    /* a reload */
     unsigned damaged;     /* rows */
     int requests, acts, dry_acts, pages_sent;
 } * shared;
@@ -89,6 +90,16 @@ static void on_sync(void *owner, const struct ipc_arrival *arrival)
         ipc_reply(arrival->channel, arrival->token, &m);
 }
 
+static void on_reload(void *owner, const struct ipc_arrival *arrival)
+{
+    struct ipc_message m = {
+        .type = IPC_RELOADED,
+        .reloaded = {.done = shared->done, .partly = shared->partly, .text = SPAN("smtpd[1] …\n")}};
+
+    if (!dies_or_is_silent())
+        ipc_reply(arrival->channel, arrival->token, &m);
+}
+
 static void on_lost(void *owner, struct ipc_channel *channel, int error)
 {
     io_loop_stop(owner);
@@ -97,6 +108,7 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 static const struct ipc_handler handlers[] = {
     {IPC_QUEUE_LIST, on_list},    {IPC_QUEUE_MORE, on_list},         {IPC_QUEUE_ACT, on_act},
     {IPC_QUEUE_ACT_MORE, on_act}, {IPC_QUEUE_DAMAGE_ASK, on_damage}, {IPC_BOOK_SYNC, on_sync},
+    {IPC_RELOAD, on_reload},
 };
 static const struct ipc_role role = {"a test", handlers, ARRAY_SIZE(handlers), on_lost, false};
 
@@ -376,6 +388,26 @@ static void the_book_is_waited_for_and_not_for_ever(void **state)
     assert_int_equal(wait_for_book((struct shared){.dies_at = 1}, 10000), -ENOTCONN);
 }
 
+static int reload(struct shared does)
+{
+    static const char *const none[] = {NULL};
+
+    start(does);
+    int code = run(cli_reload, none);
+    stop();
+    return code;
+}
+
+/* Who goes on with the old configuration is one too many. */
+static void a_reload_is_good_when_all_have_it(void **state)
+{
+    append("input", "");
+    assert_int_equal(reload((struct shared){.done = true}), CLI_OK);
+    assert_int_equal(reload((struct shared){.done = true, .partly = true}), CLI_BAD_NEWS);
+    assert_int_equal(reload((struct shared){0}), CLI_BAD_NEWS);
+    assert_int_equal(reload((struct shared){.dies_at = 1}), CLI_UNREACHED);
+}
+
 static int set_up_all(void **state)
 {
     shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -402,6 +434,7 @@ int main(void)
         cmocka_unit_test(an_act_whose_server_ends_is_no_success),
         cmocka_unit_test(damage_is_bad_news),
         cmocka_unit_test(the_book_is_waited_for_and_not_for_ever),
+        cmocka_unit_test(a_reload_is_good_when_all_have_it),
     };
     return cmocka_run_group_tests(tests, set_up_all, tear_down);
 }
