@@ -527,6 +527,41 @@ static void a_report_speaks_its_readers_language(void **state)
     end(w);
 }
 
+/* RFC 3461 5.2.2: a station that offers DSN sends the receipt itself; for one that doesn't we say
+ * that the message went there. */
+static void a_relayed_message_has_one_receipt(void **state)
+{
+    for (int knows = 0; knows < 2; knows++) {
+        struct world *w = begin();
+        uint64_t expected = knows ? 0 : 1;
+        struct ipc_job_outcome outcome = {.outcome = IPC_OUTCOME_DELIVERED,
+                                          .scope = IPC_SCOPE_RECIPIENT,
+                                          .status = SPAN("2.0.0"),
+                                          .text = SPAN("250 ok"),
+                                          .host = SPAN("mx.far.example"),
+                                          .knows_wish = knows};
+        struct ipc_message result = {.type = IPC_JOB_RESULT, .job_result = {&outcome, 1}};
+        w->mailbox_does = MAILBOX_IS_SILENT;
+        world_join_smtp(w);
+        join_reporter(w);
+        w->spoil = wish;
+        wanted = ENVELOPE_NOTIFY_SUCCESS;
+        send_from(w, "s@far.example", "x@elsewhere.example");
+        world_until_jobs(w, 1);
+        w->jobs[0].answered = true;
+        assert_int_equal(ipc_reply(w->jobs[0].channel, w->jobs[0].token, &result), 0);
+        world_rest(w);
+        world_until(w, is_receipted, &expected);
+        assert_int_equal(reporter.asked, knows ? 0 : 1);
+        if (!knows) {
+            assert_int_equal(reporter.kind, REPORT_RELAYED);
+            assert_string_equal(reporter.host, "mx.far.example");
+            assert_string_equal(reporter.reply, "250 ok");
+        }
+        end(w);
+    }
+}
+
 /* RFC 3461 5.2.7.3: "expanded" is told once, when the list was opened; its members' deliveries
  * aren't. */
 static void an_expanded_list_has_its_receipt(void **state)
@@ -678,6 +713,7 @@ int main(void)
         cmocka_unit_test(a_notice_of_delay_says_who_said_why),
         cmocka_unit_test(a_failure_names_what_was_perhaps_meant),
         cmocka_unit_test(a_report_speaks_its_readers_language),
+        cmocka_unit_test(a_relayed_message_has_one_receipt),
         cmocka_unit_test(an_expanded_list_has_its_receipt),
         cmocka_unit_test(reports_are_never_reported)};
     return cmocka_run_group_tests(tests, NULL, NULL);
