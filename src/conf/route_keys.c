@@ -3,6 +3,7 @@
 #include "conf/conf.h"
 #include "conf/next_hop.h"
 #include <errno.h>
+#include <stdio.h>
 
 enum { PORT_SMTP = 25, PORT_MAX = 65535 };
 
@@ -10,19 +11,25 @@ enum { PORT_SMTP = 25, PORT_MAX = 65535 };
 
 /* ---- to: [mx], or hosts in the order in which they are tried ---- */
 
-/* An address or a name in canonical form; reported when it is neither. */
+/* An address or a name in canonical form; reported when it is neither. Of an IPv6 address's
+ * spellings the shortest is written, as conf_read_next_hop() does: what is named by other bytes
+ * would be another destination. */
 static bool read_host(struct conf_reader *r, struct conf_place place, struct span host,
                       struct span *out)
 {
+    char shown[CONF_IP_TEXT], text[CONF_IP_TEXT + 2];
     uint8_t ip[CONF_IP_BYTES];
     bool bracketed = host.size > 2 && host.data[0] == '[';
     struct span bare = bracketed ? span_of(host.data + 1, host.size - 2) : host;
 
-    if (conf_ip_parse(bare, ip) == 0 && bracketed == !conf_ip_is_v4(ip)) {
-        *out = host;
-        return true;
-    }
-    return conf_read_domain(r, place, host, out);
+    if (conf_ip_parse(bare, ip) < 0 || bracketed == conf_ip_is_v4(ip))
+        return conf_read_domain(r, place, host, out);
+    conf_ip_format(ip, shown);
+    snprintf(text, sizeof(text), bracketed ? "[%s]" : "%s", shown);
+    *out = arena_copy(r->arena, span_from_cstr(text));
+    if (!out->data)
+        r->error = -ENOMEM;
+    return out->data;
 }
 
 static bool read_smtp(struct conf_reader *r, const struct conf_node *n, struct buffer *out)

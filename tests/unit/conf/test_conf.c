@@ -281,7 +281,7 @@ static void hosts_in_order(void **state)
 {
     static const char text[] =
         WHOLE "allow_private_mx: yes\nreport: { language: de }\nroutes:\n"
-              "  .Bbb.example: { to: [\"smtp:Gate.bbb.example\", \"smtp:[2001:db8::1]:2525\", "
+              "  .Bbb.example: { to: [\"smtp:Gate.bbb.example\", \"smtp:[2001:DB8:0::1]:2525\", "
               "\"SMTP:192.0.2.1:25\"] }\n"
               "  B\xc3\xbc"
               "cher.example: { to: \"smtp:b\xc3\xbc"
