@@ -174,6 +174,26 @@ static void aliases_are_expanded_once_for_all(void **state)
     world_free(w);
 }
 
+/* Whom two lists have in common gets it once; but a list that has nobody else keeps its last, for
+ * an expansion has a child. */
+static void two_lists_of_the_same_deliver_nearly_once(void **state)
+{
+    struct world *w = begin();
+    assert_int_equal(world_commit(w, "+list@here.example +list-too@here.example"),
+                     IPC_COMMIT_ACCEPTED);
+    world_until_delivered(w, 4);
+    size_t times[3] = {0};
+    for (size_t i = 0; i < w->job_count; i++)
+        for (size_t k = 0; k < w->jobs[i].recipient_count; k++) {
+            assert_in_range(w->jobs[i].recipients[k][0], 'a', 'c');
+            times[w->jobs[i].recipients[k][0] - 'a']++;
+        }
+    assert_int_equal(times[0], 1);
+    assert_int_equal(times[1], 1);
+    assert_int_equal(times[2], 2);
+    world_free(w);
+}
+
 static void lies_of_smtpd_are_refused(void **state)
 {
     struct world *w = begin();
@@ -644,6 +664,7 @@ int main(void)
         cmocka_unit_test(what_an_smtpd_leaves_behind_is_freed),
         cmocka_unit_test(an_aborted_upload_can_not_be_committed),
         cmocka_unit_test(aliases_are_expanded_once_for_all),
+        cmocka_unit_test(two_lists_of_the_same_deliver_nearly_once),
         cmocka_unit_test(lies_of_smtpd_are_refused),
         cmocka_unit_test(an_address_is_one_line),
         cmocka_unit_test(an_id_of_another_time_is_refused_for_now),
