@@ -4,6 +4,9 @@
  * segment (rule 5).
  *
  * Every change is idempotent: applying a record twice is applying it once (rule 3).
+ *
+ * One thread, the owner's; nothing blocks. What can fail for want of memory (new rows, names) is
+ * apart from what applies sealed records, which can't: a seal must never be half applied.
  */
 #pragma once
 
@@ -12,6 +15,7 @@
 #include "spool/segment.h"
 #include "spool/spool.h"
 
+/* Bytes of one message in one bulk segment, all its extents there together. */
 struct spool_extent_use {
     struct segment *segment;
     uint64_t bytes;
@@ -31,7 +35,7 @@ struct index {
     struct slab singles; /* rows with one recipient: most */
     struct slab larger;  /* pointers to all others; their handles have INDEX_LARGER set */
     uint64_t seed;       /* of index_sender_hash() */
-    uint64_t messages, waiting, held, set_aside;
+    uint64_t messages, waiting, held, set_aside; /* rows; recipients; recipients; rows */
     uint64_t unsealed; /* of those waiting: recipients of messages that aren't sealed */
     uint64_t row_bytes;
 };
@@ -112,7 +116,7 @@ void index_fetch_bucket(const struct index *index, const struct id *id);
 void index_fetch_row(const struct index *index, const struct id *id);
 /* Takes it out, gives up its place in its segments. The row is still the caller's. */
 void index_remove(struct index *index, struct spool_message *message);
-/* Frees a row that is in no index. */
+/* Frees a row that is in no index, with its list of extents and its uses of names. NULL is fine. */
 void index_free_message(struct index *index, struct spool_message *message);
 
 /* The row of the recipient with this index; NULL when there is none, or when it is closed. */

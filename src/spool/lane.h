@@ -67,7 +67,8 @@ struct spool_group {
 };
 
 /* ---- A task (task.c) ----
- * Embedded first in each module's own. `run` may block and touches only the task. */
+ * Embedded first in each module's own: taken on the owner's thread, run on any, finished on the
+ * owner's again. `run` may block and touches only the task and what is pinned for it. */
 enum task_kind {
     TASK_BULK,
     TASK_PREPARE,
@@ -146,12 +147,12 @@ struct spool {
     size_t bulk_wanted; /* compaction waits for room for as many bytes */
 
     /* tasks */
-    bool task_in_flight[TASK_KINDS];
-    bool tasks_due; /* something happened that may have made work */
+    bool task_in_flight[TASK_KINDS]; /* by enum task_kind, as task_retry_us */
+    bool tasks_due;                  /* something happened that may have made work */
     int64_t tasks_next_us;
-    int64_t task_retry_us[TASK_KINDS];
+    int64_t task_retry_us[TASK_KINDS]; /* the kind isn't asked before this */
     struct store_space space;
-    int prepare_error;
+    int prepare_error; /* of the last segment that was to be made; 0: it was */
 
     /* checkpoint.c */
     struct checkpoint_work *checkpoint;

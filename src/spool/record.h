@@ -54,8 +54,8 @@ enum spool_outcome {
     SPOOL_OUTCOME_HELD = 19,      /* waits for an administrator */
     SPOOL_OUTCOME_RELEASED = 20,  /* waits for its next attempt again */
     SPOOL_OUTCOME_RETRIED = 21,   /* an administrator wants the next attempt at next_attempt_us */
-    SPOOL_OUTCOME_REROUTED = 22,
-    SPOOL_OUTCOME_NOTIFIED = 23, /* the sender was told of the delay */
+    SPOOL_OUTCOME_REROUTED = 22,  /* an administrator wants it to go where `host` says */
+    SPOOL_OUTCOME_NOTIFIED = 23,  /* the sender was told of the delay */
     SPOOL_OUTCOME_MAX = 23,
 };
 
@@ -103,9 +103,9 @@ enum spool_alarm_kind {
 struct spool_alarm {
     uint8_t kind; /* enum spool_alarm_kind */
     int64_t time_us;
-    struct id message; /* zero when none is concerned */
-    uint64_t segment, offset;
-    struct span text;
+    struct id message;        /* zero when none is concerned */
+    uint64_t segment, offset; /* where it was found; 0, 0: nowhere in particular */
+    struct span text;         /* in plain words; fewer than 200 bytes */
 };
 
 enum spool_event_source { SPOOL_EVENT_CALLER = 0, SPOOL_EVENT_SPOOL = 1 };
@@ -135,9 +135,11 @@ static inline uint64_t record_bytes(uint64_t meta_bytes, uint64_t data_bytes)
     return (bytes + RECORD_ALIGN - 1) / RECORD_ALIGN * RECORD_ALIGN;
 }
 
-/* Writes an unfinished header: type and lengths. */
+/* Writes an unfinished header, type and lengths, to RECORD_HEADER_BYTES at `at`; record_finish()
+ * does the rest when the record's place is known. */
 void record_begin(char *at, enum spool_record_type type, uint32_t meta_bytes, uint32_t data_bytes);
-/* The whole record's bytes, padding included, by its unfinished or finished header. */
+/* The whole record's bytes, padding included, by its unfinished or finished header. For records
+ * that we made: nothing is checked, nor by the next two. */
 uint64_t record_bytes_at(const char *at);
 uint32_t record_meta_bytes_at(const char *at);
 enum spool_record_type record_type_at(const char *at);
@@ -153,12 +155,12 @@ uint64_t record_chain(uint64_t sum, uint64_t header_sum);
 
 /* ---- Meta of each type ---- */
 
-/* Bytes in a bulk segment. */
+/* Bytes in a bulk segment: a piece of a body, in the body's order. */
 struct record_extent {
-    uint64_t segment;
-    uint64_t offset;
-    uint32_t bytes;
-    uint64_t sum;
+    uint64_t segment; /* of kind bulk; 0 while its place isn't known */
+    uint64_t offset;  /* a multiple of block_bytes */
+    uint32_t bytes;   /* without what fills up the last block */
+    uint64_t sum;     /* record_sum() of these */
 };
 
 /* MOVED: a recipient as it was. Those that aren't named are closed. */
@@ -183,11 +185,12 @@ struct record_message {
     size_t net_count;
 };
 
+/* Follows its MESSAGE in the same group, one record for each recipient that became others. */
 struct record_expand {
     struct id message;
     int64_t time_us;
-    uint32_t first_child;
-    struct spool_expansion *expansions; /* one */
+    uint32_t first_child;               /* index of the first child; the others follow it */
+    struct spool_expansion *expansions; /* one; a list, as the codec of MOVED has them */
     size_t expansion_count;
 };
 
@@ -213,6 +216,7 @@ struct record_event {
     struct span bytes;
 };
 
+/* For people who read the log: recovery finds the checkpoint by its file. */
 struct record_checkpoint {
     uint64_t generation;
     struct spool_position position;

@@ -35,11 +35,11 @@ struct segment_header {
     uint64_t number, size_bytes;
     uint8_t lane[SEGMENT_LANE_BYTES];
     uint8_t salt[SEGMENT_SALT_BYTES];
-    int64_t created_us;
+    int64_t created_us;                  /* when its first group was taken */
     struct spool_position previous_end;  /* of the segment before; {0, 0} for the first */
     struct spool_position previous_seal; /* the last seal record before this segment … */
     uint64_t previous_sum;               /* … and its header's checksum */
-    uint64_t previous_sequence;
+    uint64_t previous_sequence;          /* … and its number, from which this segment's go on */
 };
 
 /* In the last block of a closed log segment: where its groups end, and where its footer lies (the
@@ -84,11 +84,11 @@ struct segment {
     uint32_t pins;          /* readers, tasks, groups and uploads that use it now */
     uint64_t *concerns;     /* log: other segments with MESSAGE records that it has outcomes for */
     uint32_t concern_count, concern_capacity;
-    bool concerns_all;  /* as if it named every older segment */
-    bool has_trailer;   /* its end is on disk in itself */
-    bool is_compacting; /* a task is emptying or recycling it */
-    bool was_compacted; /* what is left in it can't be moved */
-    int64_t scrubbed_us;
+    bool concerns_all;   /* as if it named every older segment */
+    bool has_trailer;    /* its end is on disk in itself */
+    bool is_compacting;  /* a task is emptying or recycling it */
+    bool was_compacted;  /* what is left in it can't be moved */
+    int64_t scrubbed_us; /* when it was last read for damage; 0: not yet seen by the scrubber */
 };
 
 static inline struct record_place segment_place(const struct segment *segment)

@@ -26,6 +26,8 @@ static struct queue_process *of(struct process *process)
     return CONTAINER_OF(process, struct queue_process, process);
 }
 
+/* The control socket, the only one that we listen on. At the start it comes before the spool is
+ * open, and waits: who asks then would see an empty queue. */
 static int listener(struct process *process, struct span name, struct span service, int fd)
 {
     struct queue_process *p = of(process);
@@ -50,6 +52,8 @@ static int open_spool_folder(struct span path)
     return fd < 0 ? -errno : fd;
 }
 
+/* What needs the system is opened first (the spool's folder, random bytes, threads); then come the
+ * walls, and only behind them are bytes of the disk and of other processes read. */
 static int start(struct process *process)
 {
     struct queue_process *p = of(process);
@@ -63,7 +67,7 @@ static int start(struct process *process)
     if (r < 0)
         return r;
     p->queue.supervisor = process->supervisor;
-    uint32_t start = 0;
+    uint32_t start = 0; /* of the counter in ids of our own: not that of the last life */
     queue_random(&p->queue.random, &start, sizeof(start));
     id_maker_init(&p->queue.returns->ids, process->origin, start);
     queue_sandbox(process, fd);

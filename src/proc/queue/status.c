@@ -9,6 +9,7 @@
 #include "proc/queue/returns/returns.h"
 #include <inttypes.h>
 
+/* Names are a promise to who reads the JSON; counters are since the start of the process. */
 static void add(struct buffer *json, const char *name, uint64_t value)
 {
     buffer_printf(json, "%s\"%s\":%" PRIu64,

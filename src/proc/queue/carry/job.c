@@ -22,6 +22,7 @@ static void on_loaded(struct job_load *load);
 static void on_chunk_read(struct job_load *load);
 static void lose(struct job *job);
 
+/* A job that a thread reads for can't go yet: it is only marked, and goes when the read is back. */
 static void job_free(struct job *job)
 {
     struct queue *q = job->queue;
@@ -108,6 +109,7 @@ static int fill_recipients(struct job *job, const struct parcel *parcel, struct 
     return 0;
 }
 
+/* Longer than a frame may be: its body comes piece by piece, each when the one before was taken. */
 static bool is_streamed(const struct job *job)
 {
     return job->disk.stored && job->disk.stored->body_bytes > IPC_CHUNK_MAX;
@@ -173,6 +175,7 @@ static const char *why_unread(int error)
     return error == -EBADMSG ? "the stored message is damaged" : "the stored message can't be read";
 }
 
+/* Our own trouble, and told as that: no destination pauses for it. */
 static void fail(struct job *job, int error)
 {
     log_error("can't hand on a message: %s", strerror(-error));

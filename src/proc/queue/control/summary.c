@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Some milliseconds of the loop: clients and stations wait for nobody longer than for a disk. */
 enum { SLICE_MESSAGES = 5000 };
 
 struct summary {
@@ -103,6 +104,7 @@ static uint64_t total(const struct ipc_queue_sum *s)
     return (uint64_t)s->paused + s->ready + s->active + s->held;
 }
 
+/* The largest first: when there are more destinations than rows, these are the ones to be shown. */
 static int by_total(const void *a, const void *b)
 {
     uint64_t x = total(a), y = total(b);
@@ -192,6 +194,7 @@ static void answer_error(struct control_client *client, uint64_t token, int erro
     ipc_reply(client->channel, token, &m);
 }
 
+/* One at a time for a client: a second one would walk the same messages for the same figures. */
 void summary_start(struct control_client *client, const struct ipc_arrival *arrival)
 {
     struct queue *q = client->queue;

@@ -56,6 +56,7 @@ static void close_all(struct undelivered *u, enum spool_outcome outcome, const c
 
 /* ---- delayed: it goes on waiting ---- */
 
+/* NOTIFIED says nothing of attempts (index.c), but carries them for whoever reads the log alone. */
 static void note_all(struct undelivered *u, const char *detail)
 {
     for (size_t i = 0; i < u->count; i++) {
@@ -90,6 +91,8 @@ static void settle_all(struct undelivered *u, enum spool_outcome outcome, const 
 
 /* ---- receipts: the recipient is closed, an event says that it was told ---- */
 
+/* An EVENT, not a STATUS: the recipient has its fate, and rule 4 lets nothing follow that. Lost
+ * when the spool has no room: the receipt itself has gone. */
 static void book_receipt(struct undelivered *u, uint32_t recipient)
 {
     char text[80];
