@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* A queue that recovers a large spool answers only after it. A twelfth of it, five seconds, is when
+ * a person wants to know that he waits for something. */
 enum { PATIENCE_MS = 60000 };
 
 struct cli_control {
@@ -62,6 +64,7 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
     io_loop_stop(control->loop);
 }
 
+/* Twice: first a word, then the end. */
 static void on_waited(void *arg)
 {
     struct cli_control *control = arg;
@@ -159,6 +162,8 @@ static int complain_lost(const struct cli_control *control, int error)
     return CLI_UNREACHED;
 }
 
+/* The call is cancelled in any case: with an answer it is over, without one its reply must not come
+ * to a frame that is gone. */
 int cli_control_ask(struct cli_control *control, const struct ipc_message *request,
                     void (*reply)(void *arg, const struct ipc_message *reply), void *arg)
 {

@@ -121,6 +121,7 @@ static int check_act(const struct wishes *w)
 {
     if (w->verb == VERB_SHOW && id_is_zero(&w->filter.id))
         return cli_wrong_usage(&usage, "show needs a queue id");
+    /* A state alone would act on all that waits: too much for a slip of the finger. */
     if (w->verb > VERB_DAMAGE && !ipc_queue_filter_names_some(&w->filter))
         return cli_wrong_usage(&usage, "%s needs an ID, --from, --to or --destination",
                                verbs[w->verb]);
@@ -167,6 +168,8 @@ static int parse_wishes(int argc, char **argv, struct wishes *w)
 
 /* ---- listing ---- */
 
+/* How long `show` waits for the book to fold what the queue knows already; then it shows what there
+ * is. */
 enum { CATCH_UP_MS = 2000 };
 
 struct listing {
@@ -182,6 +185,7 @@ static const struct trace_entry *entry_of(const struct listing *l, const struct 
     return why_book_entry(&l->book, &row->id, row->index);
 }
 
+/* One array over all pages, written while they come: a million rows are never held. */
 static void print_json_rows(struct listing *l, const struct ipc_queue_page *page)
 {
     for (size_t i = 0; i < page->row_count; i++) {
@@ -202,6 +206,7 @@ static void print_full_rows(struct listing *l, const struct ipc_queue_page *page
     }
 }
 
+/* Who reads the output has gone (head, a pager): the rest isn't asked for. */
 static bool on_page(void *arg, const struct ipc_queue_page *page)
 {
     struct listing *l = arg;

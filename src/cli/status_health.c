@@ -107,6 +107,8 @@ static void append_names(json_t *list, const char *title, bool (*is_one)(json_t 
     }
 }
 
+/* Restarts are told even when all is well now: a process that dies once an hour looks healthy at
+ * any moment. */
 static void print_processes(json_t *status)
 {
     json_t *list = json_object_get(status, "processes"), *process;
@@ -165,6 +167,7 @@ static void print_waiting(json_t *queue)
     end(*bad ? bad : NULL);
 }
 
+/* One segment behind is usual: the one that is being written. */
 static void print_book(json_t *book, json_t *queue)
 {
     const char *trouble = text(book, "trouble");

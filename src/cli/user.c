@@ -1,3 +1,7 @@
+/*
+ * Edits lines of a users file in place of its owner: what isn't the address's line stays byte for
+ * byte, comments included. It is read under its lock, so two administrators don't undo each other.
+ */
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/control.h"
@@ -40,6 +44,7 @@ struct session {
 
 /* ---- what all acts need ---- */
 
+/* Warnings are check-config's to tell: here they would stand between a person and his password. */
 static int load_conf(struct session *s)
 {
     static struct conf_problems problems;
@@ -170,6 +175,7 @@ static int list_users(struct session *s)
 
 /* ---- changes ---- */
 
+/* "*" matches no password there is (crypt(5)): mail comes, nobody logs in. */
 static int make_verifier(struct session *s, char out[static CLI_VERIFIER_SIZE])
 {
     if (!s->no_login)

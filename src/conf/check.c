@@ -34,6 +34,8 @@ static void check_hostname(struct check *k)
 
 static void check_listener(struct check *k, const struct conf_listen *l)
 {
+    /* What isn't built is a warning where mail only fails to come in, and an error where it would
+     * come in unprotected: a person who asked for TLS must not learn it from a wiretap. */
     if (l->service == CONF_SERVICE_SUBMISSION || l->service == CONF_SERVICE_POP3)
         conf_warn(k->problems, l->place,
                   "not built yet: the service of `%.*s`; nobody listens there", SPAN_ARG(l->name));
@@ -135,6 +137,7 @@ static void check_domains(struct check *k)
     }
 }
 
+/* A first pause over the longest can't be meant; short lives may be, on a test server. */
 static void check_retry(struct check *k)
 {
     const struct conf_retry *r = &k->conf->retry;
@@ -150,6 +153,8 @@ static void check_retry(struct check *k)
                   "mail is given up in less than a day; RFC 5321 section 4.5.4.1 asks for 4 or 5");
 }
 
+/* Whoever is trusted may relay: all is an open relay, and refused. From a /8 (IPv4) and a /16
+ * (IPv6) down it may be a company's own network; larger ones belong to providers. */
 static void check_trusted(struct check *k)
 {
     const struct conf_node *list = conf_tree_child(k->conf->root, "trusted");
@@ -168,6 +173,7 @@ static void check_trusted(struct check *k)
     }
 }
 
+/* Else `trace` couldn't tell of mail that still waits. */
 static void check_book(struct check *k)
 {
     if (k->conf->book_keep < k->conf->retry.give_up)
@@ -176,6 +182,7 @@ static void check_book(struct check *k)
                   "`retry: give_up`");
 }
 
+/* Equal paths only: one within another is legal, and a symlink is found when it is opened. */
 static void check_folders(struct check *k)
 {
     const struct {
@@ -213,6 +220,8 @@ static const struct conf_domain *find_domain(const struct conf *c, struct span n
     return NULL;
 }
 
+/* He must be somebody here: mail to him may not depend on another server, for it tells of what is
+ * wrong with the way there. */
 static void check_postmaster(struct check *k)
 {
     struct span address = k->conf->postmaster;

@@ -18,6 +18,8 @@ static bool listens_at(const struct conf_address *listener, const uint8_t ip[sta
     return memcmp(listener->ip, ip, CONF_IP_BYTES) == 0;
 }
 
+/* By name only what is configured: asking the DNS here would make the check depend on the network.
+ */
 static bool is_own_name(const struct conf *c, struct span host)
 {
     return span_equal_nocase(host, c->hostname) || span_equal_nocase(host, SPAN("localhost"));
@@ -39,6 +41,7 @@ static bool is_self(const struct conf *c, struct span host, uint64_t port)
     return false;
 }
 
+/* A warning, not an error: a port that is forwarded elsewhere looks the same from here. */
 static void check_route(const struct conf *c, const struct conf_route *route,
                         struct conf_problems *problems)
 {

@@ -37,6 +37,7 @@ int conf_cut_smtpd(const struct conf *c, uint64_t generation, unsigned processes
         /* Who has his share stops accepting, and the others take what comes. */
         .connections_max = (uint32_t)((c->limits.connections + processes - 1) / processes),
         .errors_max = (uint32_t)c->limits.errors,
+        /* The bounds in keys.c keep all of these within 32 bits. */
         .command_timeout_ms = (uint32_t)c->limits.command_idle,
         .data_timeout_ms = (uint32_t)c->limits.data_idle,
         .message_timeout_ms = (uint32_t)c->limits.message_time,
@@ -71,6 +72,7 @@ static uint32_t sort_domains(struct conf_queue_domain *domains, size_t count)
     return (uint32_t)(found - domains);
 }
 
+/* Relays and routes are one list for the queue; the directory alone asks whom they let in. */
 static size_t add_routes(struct conf_queue_route *routes, size_t count,
                          const struct conf_route *from, size_t from_count, bool relay)
 {

@@ -1,3 +1,5 @@
+/* For people (`postbuch route`) and for the scheduler's sites: what the machine found, in words and
+ * as one name. */
 #include "dns/mx_impl.h"
 
 #include <stdlib.h>
@@ -7,6 +9,8 @@ static int by_name(const void *left, const void *right)
     return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
+/* Sorted, and without preferences: two domains with the same servers are one site, whatever each
+ * calls first. */
 int dns_mx_set(const struct dns_mx *mx, struct buffer *out)
 {
     const char *names[DNS_HOSTS_MAX];
@@ -40,6 +44,7 @@ static const char *state_text(const struct dns_mx *mx, size_t index)
     return "";
 }
 
+/* Those that are left out are shown, too: "why not there?" is what is asked most. */
 static void explain_host(const struct dns_mx *mx, size_t index, struct buffer *out)
 {
     const struct dns_host *host = &mx->hosts[index];

@@ -1,9 +1,16 @@
+/*
+ * Pieces are confirmed to the queue when the station's session has taken them: so no more of a body
+ * is on its way to us than we hold, whoever is slow. A piece that is the whole body is kept until
+ * the job ends, since another host may need it from its beginning. One that came in several is gone
+ * with its first: no other host is tried then, but at the next attempt.
+ */
 #include "proc/smtp/body.h"
 
 #include "base/log.h"
 #include "proc/common/piece.h"
 #include <errno.h>
 
+/* Is it still the queue that gave the job? Another one knows nothing of its pieces. */
 static bool queue_is_there(const struct smtp_body *body)
 {
     return body->proc->queue && body->epoch == body->proc->epoch;
@@ -66,6 +73,10 @@ void smtp_body_ask(struct smtp_body *body)
     struct ipc_message m = {.type = IPC_JOB_WANTED, .job_wanted = {.job = body->job}};
     int r = !body->asked && queue_is_there(body) ? ipc_notify(body->proc->queue, &m) : 0;
 
+    /* A body that is asked for twice would come twice. A lost channel is told of elsewhere; any
+     * other failure would leave the job waiting for ever, so the process ends, and all is tried
+     * again. */
+
     body->asked = true;
     if (r < 0 && r != -EPIPE)
         log_fatal("can't ask for the body of a job: %s", strerror(-r));
@@ -86,6 +97,8 @@ bool smtp_body_give(struct smtp_body *body, struct smtp_client *client)
     return true;
 }
 
+/* Past the list, without a copy, when the session wants bytes just as they come: most of a large
+ * body goes this way. */
 bool smtp_body_pass(struct smtp_body *body, struct smtp_client *client, struct span bytes)
 {
     if (first_piece(body) || bytes.size == body->size_bytes || !smtp_client_wants_body(client))

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* Deadlines of stations are minutes: looked at once a second for all connections, instead of a
+ * timer for each of thousands. */
 enum { TICK_MS = 1000 };
 
 /* ---- the queue ---- */
@@ -40,7 +42,8 @@ static const struct ipc_handler queue_handlers[] = {
     {IPC_ROUTE, on_route},
 };
 
-/* Nobody waits for its answers any more, and the next queue sends again what it had open. */
+/* Nobody waits for its answers any more, and the next queue sends again what it had open. The epoch
+ * goes on first: what is dropped below must not answer to whoever comes next. */
 static void disconnect_queue(struct smtp_proc *proc)
 {
     struct ipc_channel *old = proc->queue;
@@ -89,6 +92,7 @@ int smtp_proc_connect_resolver(struct smtp_proc *proc, int fd)
     return 0;
 }
 
+/* The old one is gone, or hangs: the supervisor joins only processes that it started. */
 int smtp_proc_connect_queue(struct smtp_proc *proc, int fd)
 {
     if (proc->queue)
@@ -147,6 +151,8 @@ int smtp_proc_init(struct smtp_proc *proc, const struct conf_smtp *conf)
     return r < 0 ? r : io_timer_set(proc->tick, TICK_MS);
 }
 
+/* Jobs that have a station go on, for SMTP_ENDING_MS at most: ending them would leave it uncertain
+ * what was taken. The others are the next process's. */
 void smtp_proc_end(struct smtp_proc *proc)
 {
     proc->now_ms = io_loop_now_ms(proc->process.loop);
