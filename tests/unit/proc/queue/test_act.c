@@ -3,6 +3,7 @@
 #include "world.h"
 
 #include "proc/queue/core/schedule.h"
+#include "spool/lane.h"
 #include <errno.h>
 #include <semaphore.h>
 
@@ -202,6 +203,59 @@ static void a_damaged_message_may_be_removed_only(void **state)
     }
 }
 
+static int refuse_to_sync(struct store_segment *segment)
+{
+    return -EIO;
+}
+
+/* The disk fails, or is mended. */
+static void set_disk(struct world *w, bool fails)
+{
+    static const struct store_ops *good;
+    static struct store_ops bad;
+
+    if (fails) {
+        good = w->queue.spool->ops;
+        bad = *good;
+        bad.sync = refuse_to_sync;
+    }
+    w->queue.spool->ops = fails ? &bad : good;
+}
+
+static bool waits_for_its_attempt(struct world *w, void *arg)
+{
+    return explain(w, arg).state == SCHED_PAUSED || explain(w, arg).state == SCHED_READY;
+}
+
+/* An act counts when it is sealed. One that the disk refuses is told, and nothing of it stays: who
+ * was to be held or removed is attempted again. */
+static void an_act_that_the_disk_refuses_is_undone(void **state)
+{
+    static const enum ipc_queue_act_kind refused[] = {IPC_ACT_HOLD, IPC_ACT_REMOVE, IPC_ACT_RETURN,
+                                                      IPC_ACT_REROUTE};
+
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+        struct world *w = begin();
+        w->mailbox_does = MAILBOX_DEFERS;
+        struct id id = send_one(w, "s@far.example", "bob@here.example");
+        struct ipc_queue_act wanted = {.act = refused[i], .filter.id = id};
+        if (refused[i] == IPC_ACT_REROUTE)
+            wanted.next_hop = SPAN("smtp:gate.example");
+        world_until(w, waits_for_its_attempt, &id);
+        world_until(w, is_settled, NULL);
+        set_disk(w, true);
+        struct ipc_queue_acted acted = world_act(w, wanted);
+        set_disk(w, false);
+        assert_int_equal(acted.error, -EIO);
+        assert_span(buffer_span(&w->reply_text), "not all of it could be written to disk");
+        world_until(w, waits_for_its_attempt, &id);
+        assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_WAITING);
+        assert_false(first_of(w, &id)->is_closing);
+        assert_span(spool_domain(w->queue.spool, first_of(w, &id)->domain), "here.example");
+        world_free(w);
+    }
+}
+
 static void more_of_no_act_is_refused(void **state)
 {
     struct world *w = begin();
@@ -268,6 +322,7 @@ int main(void)
                                        cmocka_unit_test(who_is_held_may_be_returned),
                                        cmocka_unit_test(what_cant_be_read_is_left_alone_and_told),
                                        cmocka_unit_test(a_damaged_message_may_be_removed_only),
+                                       cmocka_unit_test(an_act_that_the_disk_refuses_is_undone),
                                        cmocka_unit_test(more_of_no_act_is_refused),
                                        cmocka_unit_test(a_long_act_tells_how_far_it_is)};
     return cmocka_run_group_tests(tests, NULL, NULL);
