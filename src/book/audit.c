@@ -99,10 +99,15 @@ static int check_file(struct audit *audit, const char *folder, const struct ledg
 static void check_main_file(struct audit *audit, const char *folder)
 {
     struct book_position at;
+    bool was_damaged = false;
     struct db db;
-    int r = main_file_read_position(folder, &at);
+    int r = main_file_read_position(folder, &at, &was_damaged);
 
     snprintf(audit->file, sizeof(audit->file), MAIN_FILE_NAME);
+    if (was_damaged)
+        audit_tell(audit, AUDIT_DAMAGE, NULL, EVENT_NO_RECIPIENT,
+                   "the position up to which the log is folded isn't what its copy says: a byte of "
+                   "one of the two is damaged. The next start sets it right");
     if (r == 0)
         r = audit_open_file(folder, MAIN_FILE_NAME, &db);
     if (r == 0) {

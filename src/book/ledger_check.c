@@ -137,6 +137,8 @@ int ledger_check(const char *folder, struct main_file *main, struct chain *chain
     int r = main_file_heads(main, &l.noted);
 
     *out = (struct ledger_check){.lacking = ""};
+    if (main_file_was_mended(main))
+        snprintf(out->displaced, sizeof(out->displaced), MAIN_FILE_NAME);
     if (r == 0 && l.noted.count == 0)
         return note_files(&l);
     for (size_t i = 0; r == 0 && i < l.noted.count;) {

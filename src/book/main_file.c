@@ -8,6 +8,7 @@
  */
 #include "book/main_file.h"
 
+#include "book/positions.h"
 #include "book/schema.h"
 #include "book/volume.h"
 #include <errno.h>
@@ -17,7 +18,10 @@
 enum statement {
     LANE_READ,
     LANE_WRITE,
-    LANE_RESET,
+    LANE_FORGET,
+    COPY_READ,
+    COPY_WRITE,
+    COPY_FORGET,
     DELETED_READ,
     DELETED_ADD,
     DAMAGE_ADD,
@@ -38,7 +42,10 @@ enum statement {
 static const char *const sql[STATEMENT_COUNT] = {
     [LANE_READ] = "SELECT lane, segment, offset FROM lane",
     [LANE_WRITE] = "INSERT OR REPLACE INTO lane VALUES (?1, ?2, ?3)",
-    [LANE_RESET] = "UPDATE lane SET segment = 0, offset = 0",
+    [LANE_FORGET] = "DELETE FROM lane",
+    [COPY_READ] = "SELECT lane, segment, offset, sum FROM position",
+    [COPY_WRITE] = "INSERT OR REPLACE INTO position VALUES (?1, ?2, ?3, ?4)",
+    [COPY_FORGET] = "DELETE FROM position",
     [DELETED_READ] = "SELECT kind, week, max(deleted_us) FROM deleted GROUP BY kind, week",
     [DELETED_ADD] = "INSERT OR REPLACE INTO deleted VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [DAMAGE_ADD] = "INSERT INTO damage VALUES (?1, ?2, ?3)",
@@ -66,28 +73,42 @@ struct deleted_week {
 
 struct main_file {
     struct db db;
-    struct book_position lanes[VOLUME_LANES_MAX];
-    size_t lane_count;
+    struct positions positions;
+    bool was_mended;              /* they were, at the opening */
     struct deleted_week *deleted; /* one a week and kind: some hundred after years */
     size_t deleted_count;
     struct main_file_clock clock;
 };
 
-static int read_lanes(struct main_file *m)
+static int read_rows(struct main_file *m, enum statement statement, struct position_rows *out)
 {
-    sqlite3_stmt *s = db_statement(&m->db, LANE_READ);
+    sqlite3_stmt *s = db_statement(&m->db, statement);
     int r = s ? 0 : db_error(&m->db);
 
-    m->lane_count = 0;
+    out->count = 0;
     while (r == 0 && (r = db_step(s)) == 1) {
-        r = m->lane_count == VOLUME_LANES_MAX ? -EUCLEAN : 0;
-        if (r == 0)
-            m->lanes[m->lane_count++] =
-                (struct book_position){.lane = (uint32_t)sqlite3_column_int64(s, 0),
-                                       .segment = (uint64_t)sqlite3_column_int64(s, 1),
-                                       .offset = (uint64_t)sqlite3_column_int64(s, 2)};
+        int64_t lane = sqlite3_column_int64(s, 0);
+        struct book_position at = {.lane = (uint32_t)lane,
+                                   .segment = (uint64_t)sqlite3_column_int64(s, 1),
+                                   .offset = (uint64_t)sqlite3_column_int64(s, 2)};
+        bool is_sound =
+            statement == LANE_READ || (uint64_t)sqlite3_column_int64(s, 3) == positions_sum(&at);
+        r = positions_add_row(out, lane, at, is_sound) < 0 ? -EUCLEAN : 0;
     }
     sqlite3_reset(s);
+    return r;
+}
+
+/* `has_copies`: there is a table of them. */
+static int read_positions(struct main_file *m, bool has_copies)
+{
+    struct position_rows lanes, copies = {.count = 0};
+    int r = read_rows(m, LANE_READ, &lanes);
+
+    if (r == 0 && has_copies)
+        r = read_rows(m, COPY_READ, &copies);
+    if (r == 0)
+        positions_settle(&lanes, &copies, &m->positions);
     return r;
 }
 
@@ -136,22 +157,42 @@ static int open_db(const char *folder, enum db_mode mode, struct db *out)
                : -ENAMETOOLONG;
 }
 
+/* 1; 0: an older Postbuch wrote the file last, there is no such table yet; -errno. */
+static int has_table(struct db *db, const char *count_sql)
+{
+    int64_t count = 0;
+    int r = db_number(db, count_sql, &count);
+
+    return r < 0 ? r : count > 0;
+}
+
+/* In one transaction: between rows and copies the book may commit. */
+static int read_beside(struct main_file *m)
+{
+    int r = schema_check(&m->db, SCHEMA_MAIN);
+
+    if (r == 0)
+        r = db_exec(&m->db, "BEGIN");
+    if (r == 0)
+        r = has_table(&m->db, "SELECT count(*) FROM sqlite_master WHERE name = 'position'");
+    return r < 0 ? r : read_positions(m, r == 1);
+}
+
 /* For readers beside the server. Without a file, or with one that nobody has made a table in,
  * nothing is folded: the position is the log's start. */
-int main_file_read_position(const char *folder, struct book_position *out)
+int main_file_read_position(const char *folder, struct book_position *out, bool *out_was_damaged)
 {
-    struct main_file m = {.lane_count = 0};
+    struct main_file m = {.was_mended = false};
     int r = open_db(folder, DB_READ, &m.db);
 
     if (r == 0) {
-        r = schema_check(&m.db, SCHEMA_MAIN);
-        if (r == 0)
-            r = read_lanes(&m);
+        r = read_beside(&m);
         db_done(&m.db);
     }
     if (r < 0 && r != -ENOENT && r != -ENODATA)
         return r;
     *out = main_file_position(&m, main_file_last_lane(&m));
+    *out_was_damaged = m.positions.was_damaged;
     return 0;
 }
 
@@ -195,15 +236,6 @@ int main_file_heads(struct main_file *m, struct main_file_heads *out)
     return read_heads(&m->db, CHAIN_READ, out);
 }
 
-/* 1; 0: an older Postbuch wrote the file last, there is no such table yet; -errno. */
-static int has_heads(struct db *db)
-{
-    int64_t count = 0;
-    int r = db_number(db, "SELECT count(*) FROM sqlite_master WHERE name = 'lost'", &count);
-
-    return r < 0 ? r : count > 0;
-}
-
 int main_file_read_heads(const char *folder, enum main_file_heads_kind kind,
                          struct main_file_heads *out)
 {
@@ -215,11 +247,75 @@ int main_file_read_heads(const char *folder, enum main_file_heads_kind kind,
         return r == -ENOENT ? 0 : r;
     r = schema_check(&db, SCHEMA_MAIN);
     if (r == 0)
-        r = has_heads(&db);
+        r = has_table(&db, "SELECT count(*) FROM sqlite_master WHERE name = 'lost'");
     if (r == 1)
         r = read_heads(&db, kind == MAIN_FILE_LOST ? LOST_READ : CHAIN_READ, out);
     db_done(&db);
     return r == -ENODATA ? 0 : r;
+}
+
+/* Ends the transaction: all of it, or (on error) nothing. */
+static int finish(struct main_file *m, int r)
+{
+    if (r == 0)
+        r = db_exec(&m->db, "COMMIT");
+    if (r < 0)
+        db_exec(&m->db, "ROLLBACK");
+    return r;
+}
+
+static int write_row(struct main_file *m, enum statement statement, const struct book_position *at)
+{
+    sqlite3_stmt *s = db_statement(&m->db, statement);
+
+    if (!s)
+        return db_error(&m->db);
+    sqlite3_bind_int64(s, 1, at->lane);
+    sqlite3_bind_int64(s, 2, (sqlite3_int64)at->segment);
+    sqlite3_bind_int64(s, 3, (sqlite3_int64)at->offset);
+    if (statement == COPY_WRITE)
+        sqlite3_bind_int64(s, 4, (sqlite3_int64)positions_sum(at));
+    return db_run(s);
+}
+
+static int write_position(struct main_file *m, const struct book_position *at)
+{
+    int r = write_row(m, LANE_WRITE, at);
+    return r < 0 ? r : write_row(m, COPY_WRITE, at);
+}
+
+static int run_statement(struct main_file *m, enum statement statement)
+{
+    sqlite3_stmt *s = db_statement(&m->db, statement);
+    return s ? db_run(s) : db_error(&m->db);
+}
+
+static int write_anew(struct main_file *m)
+{
+    int r = run_statement(m, LANE_FORGET);
+
+    if (r == 0)
+        r = run_statement(m, COPY_FORGET);
+    for (size_t i = 0; r == 0 && i < m->positions.count; i++)
+        r = write_position(m, &m->positions.list[i]);
+    return r;
+}
+
+/* All anew, since what is damaged may be the key of a row. */
+static int open_positions(struct main_file *m)
+{
+    int r = read_positions(m, true);
+
+    m->was_mended = r == 0 && m->positions.was_damaged;
+    if (r < 0 || !m->positions.is_new)
+        return r;
+    r = db_exec(&m->db, "BEGIN IMMEDIATE");
+    return r < 0 ? r : finish(m, write_anew(m));
+}
+
+bool main_file_was_mended(const struct main_file *m)
+{
+    return m->was_mended;
 }
 
 int main_file_open(const char *folder, struct main_file **out)
@@ -232,16 +328,17 @@ int main_file_open(const char *folder, struct main_file **out)
     r = open_db(folder, DB_WRITE, &m->db);
     if (r == 0)
         r = schema_make(&m->db, SCHEMA_MAIN);
+    /* Prepared at once, though not needed yet: a statement that can't be would else be found out
+     * only when a batch is to be committed. */
+    if (r == 0 && !(db_statement(&m->db, CHAIN_WRITE) && db_statement(&m->db, LOST_ADD) &&
+                    db_statement(&m->db, COPY_READ)))
+        r = -EUCLEAN; /* a name in it is damaged */
     if (r == 0)
-        r = read_lanes(m);
+        r = open_positions(m);
     if (r == 0)
         r = read_deleted(m);
     if (r == 0)
         r = read_clock(m);
-    /* Prepared at once, though not needed yet: a statement that can't be would else be found out
-     * only when a batch is to be committed. */
-    if (r == 0 && !(db_statement(&m->db, CHAIN_WRITE) && db_statement(&m->db, LOST_ADD)))
-        r = -EUCLEAN; /* a name in it is damaged */
     if (r < 0) {
         main_file_close(m);
         return r;
@@ -262,10 +359,8 @@ void main_file_close(struct main_file *m)
 /* A lane that isn't known starts at zero: its log is read from its beginning. */
 struct book_position main_file_position(const struct main_file *m, uint32_t lane)
 {
-    for (size_t i = 0; i < m->lane_count; i++)
-        if (m->lanes[i].lane == lane)
-            return m->lanes[i];
-    return (struct book_position){.lane = lane};
+    const struct book_position *at = positions_find(&m->positions, lane);
+    return at ? *at : (struct book_position){.lane = lane};
 }
 
 /* Lanes are numbered in the order in which logs were begun. */
@@ -273,32 +368,10 @@ uint32_t main_file_last_lane(const struct main_file *m)
 {
     uint32_t last = 0;
 
-    for (size_t i = 0; i < m->lane_count; i++)
-        if (m->lanes[i].lane > last)
-            last = m->lanes[i].lane;
+    for (size_t i = 0; i < m->positions.count; i++)
+        if (m->positions.list[i].lane > last)
+            last = m->positions.list[i].lane;
     return last;
-}
-
-static int write_position(struct main_file *m, const struct book_position *at)
-{
-    sqlite3_stmt *s = db_statement(&m->db, LANE_WRITE);
-
-    if (!s)
-        return db_error(&m->db);
-    sqlite3_bind_int64(s, 1, at->lane);
-    sqlite3_bind_int64(s, 2, (sqlite3_int64)at->segment);
-    sqlite3_bind_int64(s, 3, (sqlite3_int64)at->offset);
-    return db_run(s);
-}
-
-/* Ends the transaction: all of it, or (on error) nothing. */
-static int finish(struct main_file *m, int r)
-{
-    if (r == 0)
-        r = db_exec(&m->db, "COMMIT");
-    if (r < 0)
-        db_exec(&m->db, "ROLLBACK");
-    return r;
 }
 
 /* CHAIN and DELETED rows begin with the same columns, so one function binds both. */
@@ -349,7 +422,7 @@ int main_file_set_positions(struct main_file *m, const struct book_position *pos
     for (size_t i = 0; r == 0 && i < head_count; i++)
         r = write_head(m, CHAIN_WRITE, &heads[i], 0);
     r = finish(m, r);
-    return r < 0 ? r : read_lanes(m);
+    return r < 0 ? r : read_positions(m, true);
 }
 
 /* What there was is looked for in what is made anew. */
@@ -375,10 +448,9 @@ static int run_damage(struct main_file *m, const char *name, const char *aside, 
     int r = db_run(s);
     if (r == 0 && week_parse_file(name, &kind, &week) == 0)
         r = lose_heads(m, kind, week);
-    if (r < 0)
-        return r;
-    s = db_statement(&m->db, LANE_RESET);
-    return s ? db_run(s) : db_error(&m->db);
+    for (size_t i = 0; r == 0 && i < m->positions.count; i++)
+        r = write_position(m, &(struct book_position){.lane = m->positions.list[i].lane});
+    return r;
 }
 
 /* The row, the loss of the heads and the lanes' return to zero in one transaction: with only the
@@ -390,7 +462,7 @@ int main_file_note_damage(struct main_file *m, const char *name, const char *asi
     if (r < 0)
         return r;
     r = finish(m, run_damage(m, name, aside, now_us));
-    return r < 0 ? r : read_lanes(m);
+    return r < 0 ? r : read_positions(m, true);
 }
 
 static struct deleted_week *find_deleted(const struct main_file *m, enum week_kind kind, int week)
@@ -431,7 +503,7 @@ int main_file_revive(struct main_file *m, enum week_kind kind, int week, int64_t
     if (r == 0)
         r = finish(m, run_revival(m, kind, week, now_us));
     if (r == 0)
-        r = read_lanes(m);
+        r = read_positions(m, true);
     if (r < 0)
         return r;
     *deleted = m->deleted[--m->deleted_count];

@@ -27,8 +27,12 @@ int main_file_open(const char *folder, struct main_file **out);
 /* NULL is fine. */
 void main_file_close(struct main_file *file);
 
-/* For readers: up to where the last lane was folded; zero when there is no ledger yet. */
-int main_file_read_position(const char *folder, struct book_position *out);
+/* Was a byte of the positions damaged when it was opened, and mended? */
+bool main_file_was_mended(const struct main_file *file);
+
+/* For readers: up to where the last lane was folded; zero when there is no ledger yet. And whether
+ * a byte of that is damaged; what is told is right all the same. */
+int main_file_read_position(const char *folder, struct book_position *out, bool *out_was_damaged);
 
 /* From a row of kind, week, lane, segment, offset, events, head. */
 void main_file_column_head(sqlite3_stmt *row, struct main_file_head *out);

@@ -58,6 +58,8 @@ static const char late_main_sql[] =
     "CREATE TABLE IF NOT EXISTS lost (kind INTEGER NOT NULL, week INTEGER NOT NULL,"
     "  lane INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,"
     "  events INTEGER NOT NULL, head BLOB NOT NULL, PRIMARY KEY (kind, week, lane, events));"
+    "CREATE TABLE IF NOT EXISTS position (lane INTEGER PRIMARY KEY, segment INTEGER NOT NULL,"
+    "  offset INTEGER NOT NULL, sum INTEGER NOT NULL);"
     "CREATE TABLE IF NOT EXISTS clock (looked_us INTEGER NOT NULL, trusted_us INTEGER NOT NULL)";
 
 static const char *const schemas[] = {

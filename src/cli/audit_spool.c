@@ -222,7 +222,8 @@ static int follow(struct look *look)
     struct spool_followed record;
     struct book_position book;
     struct store *store;
-    int r = main_file_read_position(look->audit->ledger, &book);
+    bool was_damaged; /* told by the audit of the ledger */
+    int r = main_file_read_position(look->audit->ledger, &book, &was_damaged);
 
     if (r == 0)
         r = open_store(look, &store);

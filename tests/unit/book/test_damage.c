@@ -198,12 +198,192 @@ static void garbage_in_the_main_file_is_named(void **state)
     assert_int_equal(count_findings(), 0);
 }
 
+/* ---- the book's own position ---- */
+
+enum { PAGE_BYTES = 8192 };
+
+struct main_bytes {
+    char path[200];
+    char *bytes;
+    size_t size;
+};
+
+static void write_main(const struct main_bytes *m)
+{
+    static const char *const beside[] = {"-wal", "-shm"};
+    char path[220];
+
+    for (size_t i = 0; i < ARRAY_SIZE(beside); i++) {
+        snprintf(path, sizeof(path), "%s%s", m->path, beside[i]);
+        unlink(path);
+    }
+    FILE *f = fopen(m->path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(m->bytes, 1, m->size, f), m->size);
+    fclose(f);
+}
+
+static void read_main(struct main_bytes *m)
+{
+    snprintf(m->path, sizeof(m->path), "%s/" MAIN_FILE_NAME, test_folder);
+    FILE *f = fopen(m->path, "r");
+    assert_non_null(f);
+    fseek(f, 0, SEEK_END);
+    m->size = (size_t)ftell(f);
+    m->bytes = malloc(m->size);
+    assert_non_null(m->bytes);
+    rewind(f);
+    assert_int_equal(fread(m->bytes, 1, m->size, f), m->size);
+    fclose(f);
+}
+
+static void dump_positions(const struct main_bytes *m, struct buffer *out)
+{
+    sqlite3 *db = NULL;
+
+    buffer_clear(out);
+    assert_int_equal(sqlite3_open_v2(m->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    if (dump_query(db, "SELECT lane, segment, offset FROM lane", out) < 0 ||
+        dump_query(db, "SELECT * FROM position", out) < 0)
+        buffer_printf(out, "unreadable");
+    sqlite3_close(db);
+}
+
+static size_t page_of(const struct main_bytes *m, const char *table)
+{
+    char sql[80];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *s = NULL;
+
+    snprintf(sql, sizeof(sql), "SELECT rootpage FROM sqlite_master WHERE name = '%s'", table);
+    assert_int_equal(sqlite3_open_v2(m->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    size_t page = (size_t)sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return page;
+}
+
+/* SQLite sees no row, where the page's count of them is damaged. */
+static bool has_copies(const struct main_bytes *m)
+{
+    struct buffer rows = BUFFER_INIT;
+    sqlite3 *db = NULL;
+
+    assert_int_equal(sqlite3_open_v2(m->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    dump_query(db, "SELECT * FROM position", &rows);
+    sqlite3_close(db);
+    bool has = rows.size > 0;
+    buffer_done(&rows);
+    return has;
+}
+
+/* The position is right, or the file is made anew and begins at zero; either is told, by the audit
+ * before and by the book, which can't know of copies that aren't there. */
+static void open_flipped(const struct main_bytes *m, size_t at, struct buffer *before,
+                         struct book_position right)
+{
+    struct buffer after = BUFFER_INIT;
+    struct fold *fold = NULL;
+
+    write_main(m);
+    dump_positions(m, &after);
+    bool same = before->size == after.size && !memcmp(before->data, after.data, before->size);
+    if (!same && count_findings() == 0)
+        fail_msg("byte %zu: changed and not named", at);
+    bool may_be_silent = same || !has_copies(m);
+    assert_int_equal(fold_open(test_folder, TEST_NOW_US, &fold), 0);
+    bool anew = strncmp(fold_damage(fold), MAIN_FILE_NAME, strlen(MAIN_FILE_NAME)) == 0;
+    if (!may_be_silent && !anew && strcmp(fold_displaced(fold), MAIN_FILE_NAME) != 0)
+        fail_msg("byte %zu: changed and not told", at);
+    struct book_position position = fold_position(fold, 0);
+    if (anew ? position.segment != 0 : book_position_compare(&position, &right) != 0)
+        fail_msg("byte %zu: offset %lu", at, (unsigned long)position.offset);
+    assert_int_equal(fold_last_lane(fold), 0);
+    fold_close(fold);
+    if (!anew && !same) { /* mended for good */
+        dump_positions(m, &after);
+        assert_int_equal(before->size, after.size);
+        assert_memory_equal(before->data, after.data, before->size);
+    }
+    buffer_done(&after);
+}
+
+static void each_byte_of_the_position_is_mended(void **state)
+{
+    static const char *const tables[] = {"lane", "position"};
+    struct fold *fold = test_fold_open();
+    struct book_position right = fold_position(fold, 0);
+    struct buffer before = BUFFER_INIT;
+    struct main_bytes m;
+    unsigned flips = 0;
+
+    fold_close(fold);
+    assert_true(right.offset > 0);
+    read_main(&m);
+    dump_positions(&m, &before);
+    for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
+        size_t end = page_of(&m, tables[t]) * PAGE_BYTES;
+        for (size_t at = end - PAGE_BYTES; at < end; at++)
+            for (int bit = 0; m.bytes[at] && bit < 8; bit += 3, flips++) {
+                m.bytes[at] ^= (char)(1 << bit);
+                open_flipped(&m, at, &before, right);
+                m.bytes[at] ^= (char)(1 << bit);
+            }
+    }
+    if (flips < 20)
+        fail_msg("%u flips", flips);
+    write_main(&m);
+    free(m.bytes);
+    buffer_done(&before);
+}
+
+/* The row of the highest lane counts, so one under another key would be another log. */
+static void a_book_without_copies_gets_them(void **state)
+{
+    struct fold *fold = test_fold_open();
+    struct book_position right = fold_position(fold, 0);
+    struct main_bytes m;
+    sqlite3 *db = NULL;
+
+    fold_close(fold);
+    read_main(&m);
+    free(m.bytes);
+    assert_int_equal(sqlite3_open(m.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "DROP TABLE position", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(count_findings(), 0);
+    for (int round = 0; round < 2; round++) {
+        fold = test_fold_open();
+        struct book_position position = fold_position(fold, 0);
+        assert_int_equal(book_position_compare(&position, &right), 0);
+        assert_string_equal(fold_displaced(fold), "");
+        assert_string_equal(fold_damage(fold), "");
+        fold_close(fold);
+        assert_int_equal(count_findings(), 0);
+    }
+    assert_int_equal(sqlite3_open(m.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "UPDATE lane SET lane = 5", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(count_findings(), 1);
+    fold = test_fold_open();
+    assert_int_equal(fold_last_lane(fold), 0);
+    assert_string_equal(fold_displaced(fold), MAIN_FILE_NAME);
+    fold_close(fold);
+    assert_int_equal(count_findings(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(flipped_bits_are_harmless_or_named, make_book,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(garbage_in_the_main_file_is_named, make_book,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(each_byte_of_the_position_is_mended, make_book,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_book_without_copies_gets_them, make_book,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(cut_off_files_are_named, make_book, test_ledger_remove),
     };
