@@ -13,6 +13,7 @@
 enum {
     PARTS = 60,        /* ticks, one a second, until all was looked at */
     PLACES_MIN = 2048, /* so that a short queue is walked in one tick */
+    FORWARD_SHARE = 4, /* of the delay: by so much the clock must be set forward to be in doubt */
     OPEN_MAX = 50,     /* notices under way; what doesn't fit is found the next time */
 };
 
@@ -94,15 +95,34 @@ static void look_at(void *arg, struct spool_message *message)
         tell(q, message);
 }
 
+/* A clock that was set forward makes all that waits look old, and by how much is true nobody can
+ * know: it may have been wrong before. So all is taken for as old as can be sure, and nobody is
+ * told too early, and at most one delay too late. What was set forward by less than a part of the
+ * delay makes as little difference. */
+static bool is_clock_in_doubt(struct returns *r, int64_t wall_us, int64_t delay_us)
+{
+    int64_t ahead_us = wall_us - clock_monotonic_us();
+
+    if (r->has_looked && ahead_us - r->clock_ahead_us > delay_us / FORWARD_SHARE)
+        r->set_forward_us = wall_us;
+    if (r->set_forward_us > wall_us) /* it was set back meanwhile */
+        r->set_forward_us = wall_us;
+    r->clock_ahead_us = ahead_us;
+    r->has_looked = true;
+    return r->set_forward_us && wall_us - r->set_forward_us <= delay_us;
+}
+
 /* Without a report process nothing is begun: it would only rest, and be found again later anyway.
  */
 void delay_tick(struct queue *q)
 {
-    int64_t delay_us = (int64_t)q->conf->delay_notice_ms * 1000;
-    struct look look = {q, clock_wall_us() - delay_us};
+    int64_t delay_us = (int64_t)q->conf->delay_notice_ms * 1000, wall_us = clock_wall_us();
+    struct look look = {q, wall_us - delay_us};
     struct spool_counts counts;
 
-    if (!delay_us || q->closing || !q->returns->report)
+    if (!delay_us || is_clock_in_doubt(q->returns, wall_us, delay_us))
+        return;
+    if (q->closing || !q->returns->report)
         return;
     spool_get_counts(q->spool, &counts); /* the index has at most twice as many places */
     spool_walk(q->spool, &q->returns->scan, PLACES_MIN + 2 * counts.messages / PARTS, look_at,

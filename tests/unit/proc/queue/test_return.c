@@ -7,6 +7,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* As an administrator set the one, and as time went by on both. */
+static int64_t clock_set_us, clock_passed_us;
+int64_t __real_clock_wall_us(void);
+int64_t __wrap_clock_wall_us(void);
+int64_t __real_clock_monotonic_us(void);
+int64_t __wrap_clock_monotonic_us(void);
+
+int64_t __wrap_clock_wall_us(void)
+{
+    return __real_clock_wall_us() + clock_set_us + clock_passed_us;
+}
+
+int64_t __wrap_clock_monotonic_us(void)
+{
+    return __real_clock_monotonic_us() + clock_passed_us;
+}
+
 /* A played report process: answers with a text that names what it was asked. */
 struct reporter {
     struct ipc_channel *channel;
@@ -408,6 +425,65 @@ static void a_delay_is_told_once(void **state)
     end(w);
 }
 
+static void look_for_delays(struct world *w)
+{
+    for (int i = 0; i < 5; i++) {
+        delay_tick(&w->queue);
+        world_rest(w);
+    }
+}
+
+/* Nobody is told before he has waited that long by a clock that nobody sets, also when the other is
+ * set back again. */
+static void a_clock_set_forward_delays_nobody(void **state)
+{
+    const int64_t hour_us = INT64_C(3600000000), year_us = 8766 * hour_us;
+
+    for (int goes_back = 0; goes_back < 2; goes_back++) {
+        struct world *w = begin();
+        w->conf.delay_notice_ms = 4 * 3600 * 1000;
+        w->mailbox_does = MAILBOX_DEFERS;
+        join_reporter(w);
+        send_from(w, "s@far.example", "anna@here.example");
+        look_for_delays(w);
+        clock_set_us = year_us;
+        look_for_delays(w);
+        clock_passed_us += 3 * hour_us;
+        look_for_delays(w);
+        if (goes_back)
+            clock_set_us = 0;
+        look_for_delays(w);
+        assert_int_equal(reporter.asked, 0);
+        clock_passed_us += 2 * hour_us;
+        look_for_delays(w);
+        assert_int_equal(reporter.asked, goes_back ? 0 : 1);
+        clock_passed_us += 3 * hour_us;
+        look_for_delays(w);
+        assert_int_equal(reporter.asked, 1);
+        clock_set_us = clock_passed_us = 0;
+        end(w);
+    }
+}
+
+/* So little doesn't matter. */
+static void a_clock_set_forward_a_little_changes_nothing(void **state)
+{
+    const int64_t minute_us = 60000000;
+    struct world *w = begin();
+
+    w->conf.delay_notice_ms = 4 * 3600 * 1000;
+    w->mailbox_does = MAILBOX_DEFERS;
+    join_reporter(w);
+    send_from(w, "s@far.example", "anna@here.example");
+    look_for_delays(w);
+    clock_passed_us = 230 * minute_us;
+    clock_set_us = 20 * minute_us;
+    look_for_delays(w);
+    assert_int_equal(reporter.asked, 1);
+    clock_set_us = clock_passed_us = 0;
+    end(w);
+}
+
 /* The station's own word is quoted as its word: with its status, and under a name that is one. */
 static void a_notice_of_delay_says_who_said_why(void **state)
 {
@@ -704,6 +780,8 @@ int main(void)
         cmocka_unit_test(who_wants_no_word_gets_none),
         cmocka_unit_test(a_receipt_for_who_asks),
         cmocka_unit_test(a_delay_is_told_once),
+        cmocka_unit_test(a_clock_set_forward_delays_nobody),
+        cmocka_unit_test(a_clock_set_forward_a_little_changes_nothing),
         cmocka_unit_test(what_is_too_much_is_told_in_parts),
         cmocka_unit_test(who_waits_too_long_is_given_up_with_his_destination),
         cmocka_unit_test(a_double_bounce_ends),
