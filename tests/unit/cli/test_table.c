@@ -59,10 +59,60 @@ static void hostile_text_is_shown_not_obeyed(void **state)
     cli_table_done(&t);
 }
 
+/* Later pages of a listing have no titles, but columns as wide as their own cells and the titles.
+ */
+static void pages_without_titles(void **state)
+{
+    struct cli_table t;
+
+    cli_table_init(&t, columns, ARRAY_SIZE(columns));
+    t.untitled = true;
+    assert_prints(&t, "");
+    cli_table_add(&t, SPAN("longer than its title"));
+    cli_table_add_number(&t, 0);
+    cli_table_add(&t, SPAN("x"));
+    assert_prints(&t, "longer than its title     0  x\n");
+    cli_table_done(&t);
+}
+
+static void numbers_of_any_size(void **state)
+{
+    static const struct cli_column column[] = {{"n", true}};
+    struct cli_table t;
+
+    cli_table_init(&t, column, 1);
+    cli_table_add_number(&t, 0);
+    cli_table_add_number(&t, 10);
+    cli_table_add_number(&t, UINT64_MAX);
+    assert_prints(&t, "                   n\n                   0\n                  10\n"
+                      "18446744073709551615\n");
+    cli_table_done(&t);
+}
+
+/* A cell that is wider than those before it widens its column only. */
+static void each_column_has_its_width(void **state)
+{
+    struct cli_table t;
+
+    cli_table_init(&t, columns, ARRAY_SIZE(columns));
+    cli_table_add(&t, SPAN("a"));
+    cli_table_add(&t, SPAN("123456"));
+    cli_table_add(&t, SPAN("first"));
+    cli_table_add(&t, SPAN("abcd"));
+    cli_table_add(&t, SPAN("1"));
+    cli_table_add(&t, SPAN("a very long last one"));
+    assert_prints(&t,
+                  "id      size  why\na     123456  first\nabcd       1  a very long last one\n");
+    cli_table_done(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(aligned),
                                        cmocka_unit_test(measured_as_seen),
-                                       cmocka_unit_test(hostile_text_is_shown_not_obeyed)};
+                                       cmocka_unit_test(hostile_text_is_shown_not_obeyed),
+                                       cmocka_unit_test(pages_without_titles),
+                                       cmocka_unit_test(numbers_of_any_size),
+                                       cmocka_unit_test(each_column_has_its_width)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
