@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 #include "spool/follow.h"
+#include "spool/lane.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 
@@ -237,6 +239,50 @@ static void what_was_lost_is_uncertain_and_no_attempt(void **state)
         }
 }
 
+static const struct store_ops *good;
+static int refusals;
+
+static int refuse_some(struct store_segment *segment)
+{
+    if (refusals == 0)
+        return good->sync(segment);
+    refusals--;
+    return -EIO;
+}
+
+static bool is_gone(struct world *w, void *arg)
+{
+    return !spool_find(w->queue.spool, arg);
+}
+
+/* Rule 4 begins with the seal: until the disk has the outcome it is given again and again, and the
+ * message isn't attempted meanwhile, for it was delivered. */
+static void an_outcome_that_the_disk_refuses_is_given_again(void **state)
+{
+    struct world *w = begin("x@far.example");
+    struct ipc_job_outcome outcome = station_says(IPC_OUTCOME_DELIVERED, "250 ok");
+    struct ipc_message m = {.type = IPC_JOB_RESULT, .job_result = {&outcome, 1}};
+    struct store_ops bad = *w->queue.spool->ops;
+    struct id id = w->jobs[0].id;
+
+    good = w->queue.spool->ops;
+    bad.sync = refuse_some;
+    refusals = 2;
+    w->queue.spool->ops = &bad;
+    w->jobs[0].answered = true;
+    assert_int_equal(ipc_reply(w->jobs[0].channel, w->jobs[0].token, &m), 0);
+    world_until(w, is_gone, &id);
+    assert_int_equal(refusals, 0);
+    assert_true(list_is_empty(&w->queue.unsettled));
+    assert_int_equal(w->job_count, 1);
+    read_log(w);
+    assert_int_equal(booked_count, 1);
+    assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_RELAYED);
+    assert_station(&booked[0], "250 ok");
+    w->queue.spool->ops = good;
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +291,7 @@ int main(void)
         cmocka_unit_test(a_failure_for_now_is_booked_with_the_next_attempt),
         cmocka_unit_test(an_address_that_is_none_is_not_booked),
         cmocka_unit_test(a_hold_during_the_attempt_is_booked_behind_it),
-        cmocka_unit_test(what_was_lost_is_uncertain_and_no_attempt)};
+        cmocka_unit_test(what_was_lost_is_uncertain_and_no_attempt),
+        cmocka_unit_test(an_outcome_that_the_disk_refuses_is_given_again)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
