@@ -117,6 +117,9 @@ static int bad_option(struct cli_parser *p, int what)
 
     if (what == ':')
         return stop(p, cli_wrong_usage(p->usage, "%s needs a value", text));
+    /* With a name that is known optopt is its key, and else 0; of a letter it is the letter. */
+    if (optopt && strncmp(text, "--", 2) == 0)
+        return stop(p, cli_wrong_usage(p->usage, "%s: this option takes no value", text));
     if (optopt > 0 && optopt < 128)
         return stop(p, cli_wrong_usage(p->usage, "there is no option -%c", optopt));
     return stop(p, cli_wrong_usage(p->usage, "there is no option %s", text));

@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { KEY_SINCE = 1, KEY_QUIET, KEY_OLD, KEY_MAYBE };
 
@@ -78,6 +79,72 @@ static void lines(void **state)
     }
 }
 
+/* What is printed to the descriptor while `argv` is parsed. */
+static const char *printed(int descriptor, int argc, char **argv)
+{
+    static char text[2000];
+    struct cli_parser p;
+    FILE *file = tmpfile();
+    int saved = dup(descriptor);
+
+    assert_true(file && saved >= 0);
+    fflush(stdout);
+    dup2(fileno(file), descriptor);
+    cli_parse_init(&p, &usage, argc, argv);
+    while (cli_parse_next(&p) > 0)
+        ;
+    fflush(stdout);
+    dup2(saved, descriptor);
+    close(saved);
+    rewind(file);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
+    return text;
+}
+
+/* Options without a text are for old programs: they work, and aren't told. */
+static void what_help_tells(void **state)
+{
+    char *argv[] = {"try", "--help", NULL};
+
+    assert_string_equal(printed(1, 2, argv),
+                        "usage: postbuch try [OPTION…] WHAT…\n\nTries.\n\n"
+                        "  -s, --since TIME         only later ones\n"
+                        "  -q, --quiet              say less\n"
+                        "  -m [TIME]                maybe with a time\n"
+                        "      --json               print JSON\n"
+                        "      --config FILE        the configuration to use (default: "
+                        "/etc/postbuch/postbuch.yaml)\n"
+                        "  -h, --help               print this help\n");
+}
+
+/* Each mistake is told as what it is. */
+static void what_is_wrong(void **state)
+{
+    static const struct {
+        char *argv[4];
+        const char *told;
+    } cases[] = {
+        {{"try", "--nothing"}, "there is no option --nothing"},
+        {{"try", "--nothing=1"}, "there is no option --nothing=1"},
+        {{"try", "-x"}, "there is no option -x"},
+        {{"try", "-qx"}, "there is no option -x"},
+        {{"try", "--since"}, "--since needs a value"},
+        {{"try", "-qs"}, "-qs needs a value"},
+        {{"try", "--quiet=1"}, "--quiet=1: this option takes no value"},
+        {{"try", "--json="}, "--json=: this option takes no value"},
+        {{"try", "-\x01"}, "there is no option -\\x01"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char expected[200], *argv[4];
+        memcpy(argv, cases[i].argv, sizeof(argv));
+        snprintf(expected, sizeof(expected), "postbuch try: %s; see postbuch try --help\n",
+                 cases[i].told);
+        assert_string_equal(printed(2, 2, argv), expected);
+    }
+}
+
 /* Also those that take no arguments and have no options of their own. */
 static void every_command_helps(void **state)
 {
@@ -113,8 +180,11 @@ static void configuration_order(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines), cmocka_unit_test(every_command_helps),
-        cmocka_unit_test(json_only_where_data_is_printed), cmocka_unit_test(configuration_order)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lines),
+                                       cmocka_unit_test(what_help_tells),
+                                       cmocka_unit_test(what_is_wrong),
+                                       cmocka_unit_test(every_command_helps),
+                                       cmocka_unit_test(json_only_where_data_is_printed),
+                                       cmocka_unit_test(configuration_order)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
