@@ -446,6 +446,11 @@ void ipc_wait_cancel(struct ipc_waiter *waiter)
     list_remove(&waiter->link);
 }
 
+uint32_t ipc_channel_owed(const struct ipc_channel *ch)
+{
+    return ch->answers_owed;
+}
+
 size_t ipc_channel_queued(const struct ipc_channel *ch)
 {
     return ch->out.size - ch->out_done;

@@ -122,5 +122,7 @@ void ipc_wait(struct ipc_channel *channel, struct ipc_waiter *waiter);
 /* One that doesn't wait is fine. */
 void ipc_wait_cancel(struct ipc_waiter *waiter);
 
+/* Calls of the peer that were not answered yet. */
+uint32_t ipc_channel_owed(const struct ipc_channel *channel);
 /* Bytes queued and not yet in the socket (for status and for tests). */
 size_t ipc_channel_queued(const struct ipc_channel *channel);

@@ -268,6 +268,32 @@ void control_tick(struct control *control)
         control->paused = io_watch_set(control->watch, IO_READ) < 0;
 }
 
+/* It asks for nothing just now: a pager that stands still, or a program that hangs. */
+static bool is_idle(const struct control_client *client)
+{
+    return ipc_channel_owed(client->channel) == 0 && list_is_empty(&client->acts);
+}
+
+/* Who came first and is idle goes when there are too many: connections that were forgotten may not
+ * lock administrators out. */
+static bool has_room(struct control *control)
+{
+    if (control->count < CONTROL_CLIENTS_MAX)
+        return true;
+    LIST_EACH(&control->clients, link)
+    {
+        struct control_client *client = CONTAINER_OF(link, struct control_client, link);
+        if (is_idle(client)) {
+            log_info("%d control connections: the first that is idle is closed",
+                     CONTROL_CLIENTS_MAX);
+            client_free(client);
+            return true;
+        }
+    }
+    log_warn("%d control connections, and all are busy", CONTROL_CLIENTS_MAX);
+    return false;
+}
+
 /* Refused connections are closed at once: nobody waits for an answer that won't come. */
 static void on_readable(void *arg, int listener, unsigned events)
 {
@@ -276,8 +302,7 @@ static void on_readable(void *arg, int listener, unsigned events)
     int fd;
 
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-        if (control->count < CONTROL_CLIENTS_MAX && is_administrator(fd, &uid) &&
-            client_new(control, fd, uid) == 0)
+        if (is_administrator(fd, &uid) && has_room(control) && client_new(control, fd, uid) == 0)
             continue;
         log_info("control connection of uid %u refused", uid);
         close(fd);

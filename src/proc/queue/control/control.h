@@ -5,7 +5,7 @@
 
 #include "proc/queue/core/queue.h"
 
-/* At the same time; more are closed at once, and the log says so. */
+/* At the same time; when one more comes the first that is idle is closed, and the log says so. */
 enum { CONTROL_CLIENTS_MAX = 64 };
 
 /* Serves the listening socket (owned from here on, also on failure); a former one is closed. 0 or

@@ -1,11 +1,13 @@
 #include "world.h"
 
+#include "../../../place.h"
 #include "proc/queue/core/feed.h"
 #include "proc/queue/core/schedule.h"
 #include "spool/index.h"
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static struct world *begin(void)
 {
@@ -715,6 +717,38 @@ static void who_comes_when_descriptors_are_short_waits(void **state)
     world_free(w);
 }
 
+/* Pagers and hung programs, as many as there may be: an administrator gets in all the same, but
+ * nobody who waits for an answer is sent away for him. */
+static void who_is_idle_makes_room(void **state)
+{
+    struct ipc_message sync = {.type = IPC_BOOK_SYNC};
+    struct ipc_call call = {.fn = on_asked};
+    struct world *w = begin();
+    struct ipc_channel *busy = w->admin;
+    int idle[CONTROL_CLIENTS_MAX - 1];
+    char byte;
+
+    send_to(w, "a@here.example");
+    world_join_book(w); /* which never answers */
+    assert_int_equal(ipc_call(busy, &call, &sync), 0);
+    w->admin = NULL;
+    for (size_t i = 0; i < ARRAY_SIZE(idle); i++) {
+        idle[i] = place_connect(w->folder);
+        assert_int_equal(io_loop_turn(w->loop), 0); /* takes it in: the backlog is short */
+    }
+    world_rest(w);
+    world_join_admin(w);
+    world_list(w, &(struct ipc_queue_filter){0});
+    assert_int_equal(recv(idle[0], &byte, 1, MSG_DONTWAIT), 0);
+    assert_int_equal(recv(idle[1], &byte, 1, MSG_DONTWAIT), -1);
+    assert_true(ipc_call_is_pending(&call));
+    for (size_t i = 0; i < ARRAY_SIZE(idle); i++)
+        close(idle[i]);
+    ipc_call_cancel(&call);
+    ipc_channel_free(busy);
+    world_free(w);
+}
+
 static void what_no_client_may_say_ends_its_channel(void **state)
 {
     struct world *w = begin();
@@ -831,6 +865,7 @@ int main(void)
         cmocka_unit_test(smtp_tells_of_the_way_to_each_next_hop),
         cmocka_unit_test(a_client_may_leave_at_any_time),
         cmocka_unit_test(who_comes_when_descriptors_are_short_waits),
+        cmocka_unit_test(who_is_idle_makes_room),
         cmocka_unit_test(the_way_of_an_address_is_told),
         cmocka_unit_test(what_no_client_may_say_ends_its_channel)};
     return cmocka_run_group_tests(tests, NULL, NULL);
