@@ -161,3 +161,20 @@ def test_loop_is_returned(server):
     lab.eventually(lambda: '5.4.6' in str(server.trace('bob@postbuch.test')), 'it is booked')
     assert server.messages() == []
     assert b'Status: 5.4.6' in server.wait_for(1, 'alice')[0].read_bytes()
+
+
+def test_a_file_over_the_process_limit_ends_no_process(tmp_path):
+    """RLIMIT_FSIZE: one message is too large, and that stops only it."""
+    programs = lab.libexec(tmp_path / 'libexec', {})
+    real = (programs / 'mailbox').readlink()
+    (programs / 'mailbox').unlink()
+    (programs / 'mailbox').write_text(f'#!/bin/sh\nulimit -f 100\nexec {real}\n')  # of 512 bytes
+    (programs / 'mailbox').chmod(0o755)
+    with lab.Server(libexec=programs) as server:
+        mailbox, = server.pids('mailbox')
+        server.send('bob@postbuch.test', HEAD % 1 + b'large\r\n' * 20000)
+        lab.eventually(lambda: [r for r in server.json('queue') if 'File too large' in r['why']],
+                       'the reason is told')
+        server.send('bob@postbuch.test', HEAD % 2 + b'small\r\n')
+        server.wait_for(1)
+        assert server.pids('mailbox') == [mailbox]

@@ -223,6 +223,7 @@ int process_main(struct process *process, const struct process_spec *spec)
     process->spec = spec;
     log_open(spec->name, getenv("POSTBUCH_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* one file over a limit (setrlimit(2)) is EFBIG, not our end */
     /* A Ctrl-C on the terminal reaches the whole group; the supervisor tells us what to do. */
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
