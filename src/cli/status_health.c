@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 
-enum { COUNT_SIZE = 64 };
+enum { COUNT_SIZE = 64, TURN_LONG_MS = 10000 };
 
 /* ---- what the server says ---- */
 
@@ -167,22 +167,33 @@ static void print_waiting(json_t *queue)
     end(*bad ? bad : NULL);
 }
 
+/* A step takes some hundred milliseconds. */
+static const char *book_trouble(json_t *book)
+{
+    const char *trouble = text(book, "trouble");
+
+    return !book ? "doesn't answer"
+           : number(book, "turn_ms") > TURN_LONG_MS
+               ? "doesn't get on: its disk stalls, or a file of the ledger is being made anew"
+           : strcmp(trouble, "none") == 0    ? NULL
+           : strcmp(trouble, "damaged") == 0 ? "has damage (postbuch audit names it)"
+           : strcmp(trouble, "log") == 0
+               ? "stands still: the log can't be read (see the server's log)"
+               : "stands still: it can't be written (see the server's log)";
+}
+
 /* One segment behind is usual: the one that is being written. */
 static void print_book(json_t *book, json_t *queue)
 {
-    const char *trouble = text(book, "trouble");
+    const char *bad = book_trouble(book);
     long long lag = number(json_object_get(queue, "spool"), "book_lag_segments");
 
     begin("Book");
-    if (strcmp(trouble, "none") == 0 && lag > 1)
+    if (!bad && lag > 1)
         printf("%lld segments of the log behind", lag);
-    else if (strcmp(trouble, "none") == 0)
+    else if (!bad)
         printf("up to date");
-    end(!book                             ? "doesn't answer"
-        : strcmp(trouble, "none") == 0    ? NULL
-        : strcmp(trouble, "damaged") == 0 ? "has damage (postbuch audit names it)"
-        : strcmp(trouble, "log") == 0 ? "stands still: the log can't be read (see the server's log)"
-                                      : "stands still: it can't be written (see the server's log)");
+    end(bad);
 }
 
 /* Of all processes of this name together. */

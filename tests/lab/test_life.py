@@ -172,7 +172,23 @@ def test_status_answers_though_a_process_hangs(server):
     server.kill('mailbox', signal.SIGSTOP)
     try:
         processes = {p['name']: p for p in server.json('status')['processes']}
+        text = server.command('status').stdout.decode()
     finally:
         server.kill('mailbox', signal.SIGCONT)
+    assert "ready; doesn't answer: mailbox\n" in text, text
     assert processes['mailbox']['figures'] is None
     assert processes['queue']['figures'] is not None
+
+
+def test_an_empty_users_file_refuses_nobody(server):
+    """It is what a power cut leaves: the table in force stays, and after a start mail is deferred."""
+    (server.folder / 'users').write_text('')
+    done = server.command('reload', check=False)
+    assert done.returncode == 1 and b'the file is empty' in done.stderr, done
+    server.send('bob@postbuch.test', MESSAGE)
+    server.wait_for(1)
+    server.restart()
+    with server.smtp() as client:
+        client.ehlo()
+        client.mail('alice@postbuch.test')
+        assert client.rcpt('bob@postbuch.test')[0] == 451

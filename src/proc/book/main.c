@@ -37,6 +37,7 @@ struct book_process {
     struct spool_position sealed, folded, reported;
     uint64_t sealed_waiting;
     int64_t retained_ms; /* when the last retention ran; 0: never */
+    int64_t turn_ms;     /* when the last turn began */
     char ledger[CONF_PATH_MAX + 1];
     enum worker_trouble told; /* the trouble that was logged last, to log each once */
 };
@@ -73,6 +74,7 @@ static void set_retention(struct book_process *b)
 static void start_turn(struct book_process *b)
 {
     b->state = BOOK_RUNNING;
+    b->turn_ms = io_loop_now_ms(b->process.loop);
     io_timer_clear(b->rest);
     b->worker.limit = b->sealed;
     b->worker.queue_waiting = b->sealed_waiting;
@@ -347,14 +349,15 @@ static void status(struct process *process, struct buffer *json)
 {
     const struct book_process *b = of(process);
     static const char *const troubles[] = {"none", "damaged", "ledger", "log"};
+    int64_t turn_ms = b->state == BOOK_RUNNING ? io_loop_now_ms(process->loop) - b->turn_ms : 0;
 
     /* The thread may be writing these numbers: they are for people. */
     buffer_printf(json,
                   "\"folded_segment\":%llu,\"folded_offset\":%llu,\"sealed_segment\":%llu,"
-                  "\"sealed_offset\":%llu,\"trouble\":\"%s\"",
+                  "\"sealed_offset\":%llu,\"turn_ms\":%lld,\"trouble\":\"%s\"",
                   (unsigned long long)b->reported.segment, (unsigned long long)b->reported.offset,
                   (unsigned long long)b->sealed.segment, (unsigned long long)b->sealed.offset,
-                  troubles[b->told]);
+                  (long long)turn_ms, troubles[b->told]);
 }
 
 int main(void)

@@ -76,6 +76,10 @@ static void health(void **state)
                 "{\"name\":\"smtp\",\"ready\":true,\"answers\":false,\"figures\":null},"
                 "{\"name\":\"smtp\",\"ready\":false,\"answers\":false,\"figures\":null}"),
          {"3 of 4 ready; not ready: smtp; doesn't answer: directory, smtp\n"}},
+        {STATUS(PROCESS("book", "0", "true", "1", "{\"trouble\":\"none\",\"turn_ms\":400}")),
+         {"Book       up to date\n"}},
+        {STATUS(PROCESS("book", "0", "true", "1", "{\"trouble\":\"none\",\"turn_ms\":40000}")),
+         {"Book       doesn't get on: its disk stalls"}},
         {"[1]", {"0 of 0 ready"}},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
