@@ -363,6 +363,33 @@ static void a_large_group_is_cut(void **state)
     assert_int_equal(w->done, COUNT);
 }
 
+/* Who became others became somebody, and only once. */
+static void an_expansion_has_a_parent_and_a_child(void **state)
+{
+    struct world *w = *state;
+    struct envelope_recipient to[] = {{.address = SPAN("list@a.example")},
+                                      {.address = SPAN("bob@a.example")}};
+    struct envelope_recipient child = {.address = SPAN("x@b.example")};
+    struct envelope e = {.id = world_id(1), .recipients = to, .recipient_count = 2};
+    const struct {
+        struct spool_expansion list[2];
+        size_t count;
+    } wrong[] = {{{{0, &child, 0}}, 1},                 /* nobody */
+                 {{{2, &child, 1}}, 1},                 /* of nobody */
+                 {{{0, &child, 1}, {0, &child, 1}}, 2}, /* twice */
+                 {{{2, &child, 1}, {0, &child, 1}}, 2}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+        struct spool_accept a = {.envelope = &e,
+                                 .body = SPAN("hello"),
+                                 .expansions = wrong[i].list,
+                                 .expansion_count = wrong[i].count};
+        assert_int_equal(spool_accept(w->spool, &a, NULL, NULL), -EINVAL);
+    }
+    assert_int_equal(world_commit(w), 1);
+    assert_int_equal(w->spool->index.domains.used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +407,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_upload_brings_the_whole_body, setup, teardown),
         cmocka_unit_test_setup_teardown(pauses_between_tries_have_an_end, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_group_is_cut, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_expansion_has_a_parent_and_a_child, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

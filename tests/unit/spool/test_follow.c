@@ -300,6 +300,33 @@ static void reads_around_what_cant_be_read(void **state)
     spool_follower_free(f);
 }
 
+/* Read to its end, a segment may go: what comes after it is no gap, also when only the next look
+ * tells that it had ended there. */
+static void a_segment_that_was_read_may_go(void **state)
+{
+    struct world *w = *state;
+    struct spool_follower *f = follow(w, (struct spool_position){0, 0});
+    struct tally tally = {{0}};
+
+    for (unsigned round = 0; round < 20; round++) {
+        for (unsigned i = 1; i <= 17; i++) {
+            assert_int_equal(world_accept(w, round * 20 + i, 1, 7000), 0);
+            world_run(w);
+            assert_int_equal(world_status(w, round * 20 + i, 0, SPOOL_OUTCOME_RELAYED), 0);
+            world_run(w);
+        }
+        spool_follower_set_limit(f, spool_sealed_position(w->spool));
+        read_all(f, &tally);
+        spool_book_synced(w->spool, tally.last);
+        world_run(w);
+    }
+    assert_true(w->spool->counts.recycled > 10);
+    assert_int_equal(tally.kinds[SPOOL_FOLLOWED_MESSAGE], 20 * 17);
+    assert_int_equal(tally.kinds[SPOOL_FOLLOWED_STATUS], 20 * 17);
+    assert_int_equal(tally.kinds[SPOOL_FOLLOWED_GAP] + tally.kinds[SPOOL_FOLLOWED_DAMAGED], 0);
+    spool_follower_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +339,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_cant_be_read_is_tried_again, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_around_what_cant_be_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_segment_that_was_read_may_go, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* Damage at rest by kind (rule 8), tails, a full disk (rule 7), and what a newer version wrote. */
 #include "spool_world.h"
 
+#include "spool/reader.h"
 #include <endian.h>
 #include <errno.h>
 
@@ -107,6 +108,62 @@ static void damaged_message_stays_aside(void **state)
         assert_int_equal(counts(w).held, 2);
         check_others(w, 10, 5);
     }
+}
+
+/* Whoever removes what was set aside is rid of it, in the figures as well. */
+static void what_was_set_aside_may_be_removed(void **state)
+{
+    struct world *w = *state;
+
+    fill(w, 10);
+    struct spool_message *m = world_find(w, 5);
+    flip(w, index_home(m)->number, m->offset + 2500);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    world_run(w);
+    assert_int_equal(counts(w).set_aside, 1);
+    assert_int_equal(counts(w).held, 2);
+    for (uint32_t i = 0; i < 2; i++)
+        assert_int_equal(world_status(w, 5, i, SPOOL_OUTCOME_REMOVED), 0);
+    world_run(w);
+    assert_null(world_find(w, 5));
+    assert_int_equal(counts(w).set_aside, 0);
+    assert_int_equal(counts(w).held, 0);
+    check_others(w, 10, 5);
+}
+
+/* A child's address has a checksum of its own record: mail never goes to one that a bit has
+ * changed. */
+static void a_damaged_expansion_is_no_address(void **state)
+{
+    struct world *w = *state;
+    struct envelope_recipient own = {.address = SPAN("list@a.example")};
+    struct envelope_recipient child = {.address = SPAN("the-one-child@b.example")};
+    struct spool_expansion expansion = {0, &child, 1};
+    struct envelope e = {.id = world_id(1), .recipients = &own, .recipient_count = 1};
+    struct spool_accept a = {
+        .envelope = &e, .body = SPAN("hello"), .expansions = &expansion, .expansion_count = 1};
+    const struct spool_stored *stored;
+    struct spool_reader *reader;
+    int r = 0;
+
+    assert_int_equal(spool_accept(w->spool, &a, NULL, NULL), 0);
+    assert_int_equal(world_commit(w), 0);
+    uint64_t number = spool_sealed_position(w->spool).segment, first = world_find(w, 1)->offset;
+    unsigned refused = 0;
+    for (uint64_t at = first; at < w->spool->last_seal.offset; at += 3) {
+        flip(w, number, at);
+        assert_int_equal(spool_reader_open(w->spool, world_find(w, 1), &reader), 0);
+        r = spool_reader_load(reader, &stored);
+        const struct envelope_recipient *to = r == 0 ? spool_stored_recipient(stored, 1) : NULL;
+        if (to)
+            assert_span(to->address, "the-one-child@b.example");
+        refused += r == -EBADMSG || !to;
+        reader->is_damaged = false; /* only looked at */
+        spool_reader_close(w->spool, reader);
+        flip(w, number, at);
+    }
+    assert_true(refused > 30);
+    assert_int_equal(spool_damage_count(w->spool), 0);
 }
 
 /* The follower sees the alarm, so the book has it. */
@@ -408,6 +465,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(clock_set_back_delays_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(scrubbing_goes_on_when_the_clock_is_set_back, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(what_was_set_aside_may_be_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_damaged_expansion_is_no_address, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
