@@ -20,6 +20,7 @@ struct table {
 
 #define TABLE_INIT ((struct table){0})
 
+/* Frees the slots; the table is as after TABLE_INIT. */
 void table_done(struct table *table);
 
 /* The handle under `hash` for which `match` says yes; 0 when there is none. */

@@ -8,7 +8,7 @@
 struct audit_print {
     bool json;
     bool progress_shown;
-    json_t *findings;
+    json_t *findings; /* with `json`: an array, printed with the result */
     const struct audit_checkpoint *checkpoint;
     const char *not_compared; /* why the queue wasn't; "" */
     bool is_bad;              /* … and that is bad news */
@@ -18,7 +18,10 @@ struct audit_print {
 void audit_print_finding(void *arg, const struct audit_finding *finding);
 void audit_print_progress(void *arg, const char *file, uint64_t done, uint64_t total);
 
+/* Takes the line of progress off the terminal, before anything else is printed; does nothing when
+ * there is none. */
 void audit_print_end_progress(struct audit_print *print);
+/* The sums, and with `json` all that was found: so the one object comes at the end. */
 void audit_print_result(struct audit_print *print, const struct audit_counts *counts);
 /* Frees what it holds. */
 void audit_print_done(struct audit_print *print);

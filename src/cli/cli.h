@@ -67,6 +67,7 @@ struct cli_parser {
     int exit_code;
 };
 
+/* `argv` is reordered while it is parsed, as getopt(3) does: options come first. */
 void cli_parse_init(struct cli_parser *p, const struct cli_usage *usage, int argc, char **argv);
 
 /* The next option's key; 0 at the end; -1 when the command must return p->exit_code at once (help
@@ -100,6 +101,7 @@ struct cli_style {
     const char *reset;
 };
 
+/* A constant. */
 const struct cli_style *cli_style(FILE *to);
 
 /* Text that strangers may have written (base/printable.h). */
@@ -142,6 +144,7 @@ struct cli_table {
     bool untitled; /* set to go on with a table whose titles were printed before */
 };
 
+/* `columns` are borrowed. */
 void cli_table_init(struct cli_table *t, const struct cli_column *columns, size_t column_count);
 /* Cells come row by row, from left to right. Out of memory shows in cli_table_print(). */
 void cli_table_add(struct cli_table *t, struct span text);

@@ -4,15 +4,16 @@
 #include "cli/cli.h"
 
 struct send_wishes {
-    const char *config;
+    const char *config; /* of this and all other texts: argv's, or NULL when not given */
     const char *sender; /* NULL: the user */
     const char *full_name;
     const char *collect;
     bool extract, dot_is_text, verbose, run_queue;
-    char mode; /* of -b */
-    char notify[64], ret[8];
-    const char *envid;
-    char **recipients;
+    char mode;         /* of -b: m send, s SMTP, p list the queue, i new aliases */
+    char notify[64];   /* "SUCCESS,DELAY" as in SMTP (RFC 3461 4.1), or "" */
+    char ret[8];       /* "FULL", "HDRS" or "" */
+    const char *envid; /* xtext (RFC 3461 4.4) */
+    char **recipients; /* what is left of argv */
     int recipient_count;
 };
 

@@ -69,7 +69,7 @@ struct conf_resolving {
 /* Who the processes become when the supervisor was started as root. */
 struct conf_users {
     struct span queue;     /* queue, book */
-    struct span network;   /* smtpd */
+    struct span network;   /* smtpd, smtp, resolver, report */
     struct span directory; /* directory */
     struct span mailbox;   /* mailbox; owns virtual mailboxes */
 };
@@ -121,6 +121,9 @@ void conf_done(struct conf *c);
 int conf_create_default(const char *folder);
 
 /* ---- parts (cut.c): spans and lists borrow from the configuration or lie in `arena` ---- */
+
+/* Each makes what one process is told, for generation `generation`. 0, or -ENOMEM with *out
+ * untouched. Numbers are cast to the parts' sizes, within which the schema's bounds keep them. */
 
 /* `processes`: how many smtpd share the connections. */
 int conf_cut_smtpd(const struct conf *c, uint64_t generation, unsigned processes,

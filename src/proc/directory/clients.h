@@ -36,6 +36,7 @@ struct clients {
 /* 0; -ENOTCONN: it has gone; -EACCES: this is no client's connection. */
 int client_identify(int fd, struct client_peer *out);
 
+/* `seed`: secret, since smtpd chooses the numbers. */
 void clients_init(struct clients *clients, uint64_t seed);
 void clients_done(struct clients *clients);
 /* Into the holder's list. 0, -EEXIST, -ENOMEM. */
@@ -43,4 +44,5 @@ int clients_add(struct clients *clients, struct list *list, uint32_t holder, uin
                 const struct client_peer *peer);
 /* NULL: there is none. */
 struct client *clients_find(const struct clients *clients, uint32_t holder, uint64_t number);
+/* Out of its holder's list, too; its memory is used again. */
 void clients_remove(struct clients *clients, struct client *client);

@@ -10,7 +10,7 @@
 struct smtp_race;
 
 struct smtp_race_owner {
-    /* A connection to this one failed with errno `error`. */
+    /* A connection to this one failed with errno `error` (positive); the race goes on. */
     void (*failed)(struct smtp_race *race, size_t target, int error);
     /* It is there; `fd` is the owner's now. May free the race. */
     void (*connected)(struct smtp_race *race, size_t target, int fd);
@@ -34,6 +34,7 @@ struct smtp_race {
     const uint8_t *left_out; /* this address, 16 bytes, isn't asked; NULL: all are */
 };
 
+/* `owner` is constant and borrowed; `proc` lives longer. */
 void smtp_race_init(struct smtp_race *race, struct smtp_proc *proc,
                     const struct smtp_race_owner *owner);
 /* Closes what is under way. */
