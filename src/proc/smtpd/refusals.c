@@ -80,7 +80,8 @@ void smtpd_refusals_add(struct smtpd_refusals *r, const struct event *event, int
     bool over = now_ms - c->window_ms >= SMTPD_REFUSALS_WINDOW_MS;
 
     if (!same || over) {
-        /* What can't be told now is counted under whoever comes next: the number stays right. */
+        /* What can't be told now stays under whoever was here, and takes the next one's along that
+         * can't be told either: the number stays right. */
         tell(r, c);
         memcpy(c->ip, event->ip, sizeof(c->ip));
         c->used = true;
