@@ -3,6 +3,7 @@
 #include "mail/compose.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static void feed_lines(const char *text, bool dot_ends, size_t step, struct buffer *out)
@@ -89,6 +90,7 @@ static void headers(void **state)
                     "Message-ID: <ID@host>\r\n\r\n",
                     "");
     assert_composed("From x Sat Nov 21\r\n" REST "\r\nb\r\n", false, REST "\r\nb\r\n", "");
+    assert_composed(">From x Sat Nov 21\r\n" REST "\r\nb\r\n", false, REST "\r\nb\r\n", "");
     assert_composed(REST "Return-Path: <x@y>\r\nBCC: secret@x,\r\n more@x\r\nA: 1\r\n\r\n", false,
                     REST "A: 1\r\n\r\n", "");
 }
@@ -138,6 +140,56 @@ static void what_smtp_must_be_told(void **state)
         assert_true(c.smtputf8 == cases[i].smtputf8);
         compose_done(&c);
     }
+}
+
+/* Who has neither name nor address: a bounce, or a daemon. */
+static void a_message_from_nobody(void **state)
+{
+    struct compose_input in = usual;
+    struct composed c;
+
+    in.sender = in.full_name = SPAN("");
+    in.lines = SPAN("Subject: x\r\n\r\nb\r\n");
+    compose_init(&c);
+    assert_int_equal(compose_message(&c, &in), 0);
+    assert_span(buffer_span(&c.message),
+                "Subject: x\r\nFrom: <MAILER-DAEMON@aaa.example>\r\n"
+                "Date: Thu, 1 Jan 1970 00:00:00 +0000\r\nMessage-ID: <ID@host>\r\n\r\nb\r\n");
+    compose_done(&c);
+}
+
+/* Each is kept, in its place, however the list grows; what is bad is told of the field it is in. */
+static void many_recipients_in_a_header(void **state)
+{
+    struct compose_input in = usual;
+    struct composed c;
+    struct buffer lines = BUFFER_INIT;
+    char address[20];
+
+    buffer_append_span(&lines, SPAN(REST "To: u0@x"));
+    for (int i = 1; i < 100; i++)
+        buffer_printf(&lines, ",\r\n u%d@x, u%d@X", i, i / 2);
+    buffer_append_span(&lines, SPAN("\r\n\r\n"));
+    in.lines = buffer_span(&lines);
+    in.extract = true;
+    compose_init(&c);
+    assert_int_equal(compose_message(&c, &in), 0);
+    assert_int_equal(c.recipient_count, 100);
+    for (int i = 0; i < 100; i++) {
+        snprintf(address, sizeof(address), "u%d@x", i);
+        assert_span(c.recipients[i], address);
+    }
+    compose_done(&c);
+    in.lines = SPAN(REST "To: bob@x\r\nCc: two words\r\nBcc: eve@x\r\n\r\n");
+    compose_init(&c);
+    assert_int_equal(compose_message(&c, &in), -EINVAL);
+    assert_span(buffer_span(&c.bad), "two words");
+    in.extract = false; /* then it is only text */
+    compose_done(&c);
+    compose_init(&c);
+    assert_int_equal(compose_message(&c, &in), 0);
+    compose_done(&c);
+    buffer_done(&lines);
 }
 
 static void bad_addresses(void **state)
@@ -196,6 +248,13 @@ static void senders(void **state)
     assert_int_equal(compose_address(&c, SPAN("root"), SPAN("X.example"), &out), 0);
     assert_span(out, "root@x.example");
     assert_int_equal(compose_address(&c, SPAN("a b"), SPAN("x"), &out), -EINVAL);
+    assert_span(buffer_span(&c.bad), "a b");
+    assert_int_equal(compose_address(&c, SPAN("c d"), SPAN("x"), &out), -EINVAL);
+    assert_span(buffer_span(&c.bad), "c d");
+    assert_false(c.smtputf8);
+    assert_int_equal(compose_address(&c, SPAN("j\xc3\xbcrgen"), SPAN("x"), &out), 0);
+    assert_span(out, "j\xc3\xbcrgen@x");
+    assert_true(c.smtputf8); /* a sender's address needs it as any other */
     compose_done(&c);
 }
 
@@ -203,9 +262,14 @@ int main(void)
 {
     setenv("TZ", "UTC", 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(line_ends),     cmocka_unit_test(headers),
-        cmocka_unit_test(extracting),    cmocka_unit_test(what_smtp_must_be_told),
-        cmocka_unit_test(bad_addresses), cmocka_unit_test(too_many_recipients),
+        cmocka_unit_test(line_ends),
+        cmocka_unit_test(headers),
+        cmocka_unit_test(extracting),
+        cmocka_unit_test(what_smtp_must_be_told),
+        cmocka_unit_test(bad_addresses),
+        cmocka_unit_test(a_message_from_nobody),
+        cmocka_unit_test(many_recipients_in_a_header),
+        cmocka_unit_test(too_many_recipients),
         cmocka_unit_test(senders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
