@@ -57,8 +57,9 @@ static void tell_unreadable(struct audit *audit, int error)
     audit_tell(audit, AUDIT_FILE, NULL, EVENT_NO_RECIPIENT, text);
 }
 
-/* Does the main file say that this one was set aside once? */
-static bool was_remade(const char *folder, const char *name)
+/* Does the main file say that this one was set aside once, or the whole ledger begun anew when the
+ * week was there already? */
+static bool was_remade(const char *folder, const char *name, int week)
 {
     struct db db;
     bool found = false;
@@ -68,6 +69,11 @@ static bool was_remade(const char *folder, const char *name)
     sqlite3_stmt *s = db_statement(&db, AUDIT_SQL_DAMAGE);
     if (s) {
         db_bind_text(s, 1, span_from_cstr(name));
+        found = db_step(s) == 1;
+    }
+    s = found ? NULL : db_statement(&db, AUDIT_SQL_ANEW); /* an older main file has no such table */
+    if (s) {
+        sqlite3_bind_int64(s, 1, week_end_us(week - 1));
         found = db_step(s) == 1;
     }
     db_done(&db);
@@ -80,7 +86,7 @@ static int check_file(struct audit *audit, const char *folder, const struct ledg
 
     week_file(file->kind, file->week, audit->file);
     audit->week = file->week;
-    audit->was_remade = was_remade(folder, audit->file);
+    audit->was_remade = was_remade(folder, audit->file, file->week);
     int r = audit_open_file(folder, audit->file, &db);
     if (r == 0) {
         r = check_open_file(audit, &db, file->kind);

@@ -1,7 +1,7 @@
 /*
  * The audit: proves the law of conservation from the ledger, and compares it with the queue.
  *
- *   accepted = delivered + relayed + expanded + returned + discarded + waiting
+ *   accepted = delivered + relayed + expanded + returned + discarded + closed + waiting
  *
  * The queue is compared recipient by recipient: with a running server by asking it, else with what
  * its next start will find in the spool and the book hasn't folded yet (struct audit_queue).
@@ -99,7 +99,7 @@ struct audit_counts {
     uint64_t messages, events, refusals, files, findings;
     uint64_t held;   /* of those waiting */
     uint64_t alarms; /* alarms that are booked: to be looked at, but no findings */
-    uint64_t remade; /* outcomes or children whose origin only a file set aside as damaged has */
+    uint64_t remade; /* outcomes or children whose origin only a file or ledger of before has */
     uint64_t queue_waiting;
     uint64_t unfolded; /* records of the log that the book will fold when the server starts */
     bool queue_compared;

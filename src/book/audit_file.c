@@ -29,6 +29,8 @@ static const char *const sql[AUDIT_STATEMENT_COUNT] = {
         " ORDER BY message, recipient_index, seq",
     [AUDIT_SQL_WAITING] = "SELECT message, recipient_index FROM entry WHERE state = 1",
     [AUDIT_SQL_DAMAGE] = "SELECT 1 FROM damage WHERE file = ?1",
+    [AUDIT_SQL_ANEW] = "SELECT 1 FROM anew WHERE lane = 0 AND found_us > ?1 AND NOT EXISTS"
+                       " (SELECT 1 FROM damage WHERE time_us <= found_us)",
     [AUDIT_SQL_DELETED] =
         "SELECT events, head FROM deleted WHERE kind = ?1 AND week = ?2 AND lane = ?3",
     [AUDIT_SQL_REFUSALS] = "SELECT lane, reference, session, time_us, until_us, count, ip, port,"

@@ -19,6 +19,7 @@ enum audit_statement {
     AUDIT_SQL_WAITING,
     AUDIT_SQL_REFUSALS,
     AUDIT_SQL_DAMAGE,
+    AUDIT_SQL_ANEW,
     AUDIT_SQL_DELETED,
     AUDIT_STATEMENT_COUNT
 };
@@ -29,7 +30,8 @@ struct audit {
     struct chain *chain;
     char file[WEEK_FILE_SIZE];
     int week;
-    bool was_remade; /* the file was damaged once, and made anew from what the log still held */
+    bool
+        was_remade; /* the file, or all of the ledger, was made anew from what the log still held */
     struct main_file_heads heads, lost; /* how far the chains must be; were before a damage */
     struct audit_set late;              /* wait, but by the book they shouldn't any more */
 };

@@ -2,7 +2,7 @@
  * How events make an entry's state: one rule for the fold, which applies each event as it comes,
  * and for the audit, which applies all of them again.
  *
- *   accepted ──▶ waiting ──(delivered, relayed, expanded, returned, discarded …)──▶ closed
+ *   accepted ──▶ waiting ──(delivered, relayed, expanded, returned, discarded, closed …)──▶ closed
  *                 ▲   │ deferred, uncertain, held, released, expired … (next attempt changes)
  *                 └───┘
  *

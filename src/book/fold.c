@@ -265,6 +265,8 @@ static int week_of_input(const struct book_input *input, enum week_kind *out_kin
         return week_of_id(&input->message->id);
     case BOOK_MOVED:
         return week_of_id(&input->moved->message->id);
+    case BOOK_RESTATED:
+        return week_of_id(&input->restated->message);
     case BOOK_EXPAND:
         return week_of_id(&input->expand->message);
     case BOOK_STATUS:
@@ -299,6 +301,51 @@ int fold_skip(struct fold *f, const struct book_position *position)
     return note_reached(f, position);
 }
 
+/* ---- made anew ---- */
+
+/* A segment goes when what is said again of it is sealed: so that lies before the limit of then, of
+ * which we may have been told a little late. */
+static struct book_position soon_after(const struct book_position *end)
+{
+    return (struct book_position){end->lane, end->segment + 2, 0};
+}
+
+int fold_begin_anew(struct fold *f, const struct book_position *end, int64_t now_us)
+{
+    struct main_file_anew anew = main_file_anew(f->main, end->lane);
+
+    anew.until = anew.found_us ? soon_after(end) : *end;
+    int r = main_file_set_anew(f->main, &anew);
+    return r < 0 ? fail_main(f, r, now_us) : 0;
+}
+
+int fold_note_gone(struct fold *f, const struct book_position *at, const struct book_position *end,
+                   int64_t now_us)
+{
+    struct main_file_anew anew = main_file_anew(f->main, at->lane);
+    struct book_position until = soon_after(end);
+    bool is_first = anew.found_us == 0;
+
+    if (book_position_compare(at, &anew.until) > 0 ||
+        (!is_first && book_position_compare(&until, &anew.until) <= 0))
+        return 0;
+    anew.until = until;
+    if (is_first)
+        anew.found_us = now_us;
+    int r = main_file_set_anew(f->main, &anew);
+    return r < 0 ? fail_main(f, r, now_us) : is_first;
+}
+
+/* Otherwise the book is a witness of its own: whom it has waiting and the queue lost without a word
+ * must come up. */
+static bool is_believed(const struct fold *f, const struct book_input *input)
+{
+    if (input->kind != BOOK_RESTATED)
+        return true;
+    struct main_file_anew anew = main_file_anew(f->main, input->end.lane);
+    return anew.found_us && book_position_compare(&input->end, &anew.until) < 0;
+}
+
 static int fold_into(struct fold *f, const struct book_input *input, enum week_kind kind, int week,
                      int64_t now_us)
 {
@@ -318,6 +365,8 @@ int fold_input(struct fold *f, const struct book_input *input, int64_t now_us)
     int week = week_of_input(input, &kind);
     int r;
 
+    if (!is_believed(f, input))
+        return fold_skip(f, &input->end);
     if (main_file_is_deleted(f->main, kind, week)) {
         r = main_file_revive(f->main, kind, week, now_us);
         if (r == 1)

@@ -64,7 +64,23 @@ struct book_moved {
     size_t waiting_count;
 };
 
-enum book_input_kind { BOOK_MESSAGE, BOOK_MOVED, BOOK_EXPAND, BOOK_STATUS, BOOK_EVENT };
+/* Who of a message still waited, said again when the segments that had the outcomes were let go. It
+ * counts only where a ledger is made anew (fold_begin_anew()): else the book knows better. */
+struct book_restated {
+    struct id message;
+    int64_t time_us;         /* the others had their end before then, or by what was folded */
+    const uint32_t *waiting; /* indexes, rising */
+    size_t waiting_count;
+};
+
+enum book_input_kind {
+    BOOK_MESSAGE,
+    BOOK_MOVED,
+    BOOK_RESTATED,
+    BOOK_EXPAND,
+    BOOK_STATUS,
+    BOOK_EVENT
+};
 
 struct book_input {
     enum book_input_kind kind;
@@ -72,6 +88,7 @@ struct book_input {
     union {
         const struct envelope *message;
         const struct book_moved *moved;
+        const struct book_restated *restated;
         const struct book_expand *expand;
         const struct book_status *status;
         const struct event *event;

@@ -2,9 +2,10 @@
  * Small and written seldom: everything is read at the opening and kept in memory, each change is
  * one transaction of its own. What is in memory changes only when that is durable.
  *
- * Three tables tell of files: `chain` what each must have, `deleted` what retention took, `lost`
- * what one had before it was damaged or found to lack something. A week moves from `chain` to one
- * of the others; from `deleted` it comes to `lost` when a clock was wrong (main_file_revive()).
+ * `anew` tells of lanes. Three tables tell of files: `chain` what each must have, `deleted` what
+ * retention took, `lost` what one had before it was damaged or found to lack something. A week
+ * moves from `chain` to one of the others; from `deleted` it comes to `lost` when a clock was wrong
+ * (main_file_revive()).
  */
 #include "book/main_file.h"
 
@@ -36,6 +37,8 @@ enum statement {
     CLOCK_READ,
     CLOCK_FORGET,
     CLOCK_WRITE,
+    ANEW_READ,
+    ANEW_WRITE,
     STATEMENT_COUNT
 };
 
@@ -63,6 +66,8 @@ static const char *const sql[STATEMENT_COUNT] = {
     [CLOCK_READ] = "SELECT looked_us, trusted_us FROM clock",
     [CLOCK_FORGET] = "DELETE FROM clock",
     [CLOCK_WRITE] = "INSERT INTO clock VALUES (?1, ?2)",
+    [ANEW_READ] = "SELECT lane, segment, offset, found_us FROM anew",
+    [ANEW_WRITE] = "INSERT OR REPLACE INTO anew VALUES (?1, ?2, ?3, ?4)",
 };
 
 struct deleted_week {
@@ -78,6 +83,8 @@ struct main_file {
     struct deleted_week *deleted; /* one a week and kind: some hundred after years */
     size_t deleted_count;
     struct main_file_clock clock;
+    struct main_file_anew anew[VOLUME_LANES_MAX];
+    size_t anew_count;
 };
 
 static int read_rows(struct main_file *m, enum statement statement, struct position_rows *out)
@@ -145,6 +152,24 @@ static int read_clock(struct main_file *m)
         m->clock = (struct main_file_clock){sqlite3_column_int64(s, 0), sqlite3_column_int64(s, 1)};
     sqlite3_reset(s);
     return r < 0 ? r : 0;
+}
+
+static int read_anew(struct main_file *m)
+{
+    sqlite3_stmt *s = db_statement(&m->db, ANEW_READ);
+    int r = s ? 0 : db_error(&m->db);
+
+    m->anew_count = 0;
+    while (r == 0 && (r = db_step(s)) == 1) {
+        r = m->anew_count == VOLUME_LANES_MAX ? -EUCLEAN : 0;
+        if (r == 0)
+            m->anew[m->anew_count++] = (struct main_file_anew){
+                {(uint32_t)sqlite3_column_int64(s, 0), (uint64_t)sqlite3_column_int64(s, 1),
+                 (uint64_t)sqlite3_column_int64(s, 2)},
+                sqlite3_column_int64(s, 3)};
+    }
+    sqlite3_reset(s);
+    return r;
 }
 
 /* A path that was cut would be another file. */
@@ -339,6 +364,8 @@ int main_file_open(const char *folder, struct main_file **out)
         r = read_deleted(m);
     if (r == 0)
         r = read_clock(m);
+    if (r == 0)
+        r = read_anew(m);
     if (r < 0) {
         main_file_close(m);
         return r;
@@ -372,6 +399,28 @@ uint32_t main_file_last_lane(const struct main_file *m)
         if (m->positions.list[i].lane > last)
             last = m->positions.list[i].lane;
     return last;
+}
+
+struct main_file_anew main_file_anew(const struct main_file *m, uint32_t lane)
+{
+    for (size_t i = 0; i < m->anew_count; i++)
+        if (m->anew[i].until.lane == lane)
+            return m->anew[i];
+    return (struct main_file_anew){.until = {.lane = lane}};
+}
+
+int main_file_set_anew(struct main_file *m, const struct main_file_anew *anew)
+{
+    sqlite3_stmt *s = db_statement(&m->db, ANEW_WRITE);
+
+    if (!s)
+        return db_error(&m->db);
+    sqlite3_bind_int64(s, 1, anew->until.lane);
+    sqlite3_bind_int64(s, 2, (sqlite3_int64)anew->until.segment);
+    sqlite3_bind_int64(s, 3, (sqlite3_int64)anew->until.offset);
+    sqlite3_bind_int64(s, 4, anew->found_us);
+    int r = db_run(s);
+    return r < 0 ? r : read_anew(m);
 }
 
 /* CHAIN and DELETED rows begin with the same columns, so one function binds both. */

@@ -65,6 +65,15 @@ int main_file_set_positions(struct main_file *file, const struct book_position *
 int main_file_note_damage(struct main_file *file, const char *name, const char *aside,
                           int64_t now_us);
 
+/* A lane that was followed from its beginning when its log had been written for some time. */
+struct main_file_anew {
+    struct book_position until; /* zero, but for the lane: it never was */
+    int64_t found_us;           /* when it was found that the log lacks segments; 0: it wasn't */
+};
+struct main_file_anew main_file_anew(const struct main_file *file, uint32_t lane);
+/* Durable when it returns 0. */
+int main_file_set_anew(struct main_file *file, const struct main_file_anew *anew);
+
 /* By retention: its events aren't folded any more. */
 bool main_file_is_deleted(const struct main_file *file, enum week_kind kind, int week);
 /* A week that was deleted later than now went by a wrong clock: it is one that lacks what it had

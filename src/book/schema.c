@@ -60,7 +60,9 @@ static const char late_main_sql[] =
     "  events INTEGER NOT NULL, head BLOB NOT NULL, PRIMARY KEY (kind, week, lane, events));"
     "CREATE TABLE IF NOT EXISTS position (lane INTEGER PRIMARY KEY, segment INTEGER NOT NULL,"
     "  offset INTEGER NOT NULL, sum INTEGER NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS clock (looked_us INTEGER NOT NULL, trusted_us INTEGER NOT NULL)";
+    "CREATE TABLE IF NOT EXISTS clock (looked_us INTEGER NOT NULL, trusted_us INTEGER NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS anew (lane INTEGER PRIMARY KEY, segment INTEGER NOT NULL,"
+    "  offset INTEGER NOT NULL, found_us INTEGER NOT NULL)";
 
 static const char *const schemas[] = {
     [SCHEMA_ENTRIES] = entries_sql, [SCHEMA_REFUSALS] = refusals_sql, [SCHEMA_MAIN] = main_sql};

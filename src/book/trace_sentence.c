@@ -189,6 +189,15 @@ static void say_discarded(struct buffer *out, const struct trace_entry *e,
     buffer_printf(out, "; nobody will get it, ask the administrator of this server.");
 }
 
+/* The time is a bound: a ledger that was made anew has no better one. */
+static void say_closed(struct buffer *out, const struct trace_entry *e)
+{
+    put_time(out, "Delivered, handed on, returned or discarded before ", e->since_us);
+    buffer_printf(out, "; which of these, only the ledger of before knew, in whose place this one"
+                       " was made from what the log still had. Nothing waits here; the server's own"
+                       " log of that time may tell.");
+}
+
 /* Only a person moves it on, so no next attempt is named. */
 static void say_held(struct buffer *out, const struct trace_event *held)
 {
@@ -268,6 +277,9 @@ int trace_sentence(const struct trace_message *m, const struct trace_entry *e, i
         break;
     case RECIPIENT_DISCARDED:
         say_discarded(out, e, by);
+        break;
+    case RECIPIENT_CLOSED:
+        say_closed(out, e);
         break;
     default:
         if (held)

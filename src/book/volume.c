@@ -27,6 +27,9 @@ static const char *const sql[VOLUME_STATEMENT_COUNT] = {
     [VOLUME_ENTRY_LIST] = "SELECT recipient_index FROM entry"
                           " WHERE message = ?1 AND recipient_index > ?2"
                           " ORDER BY recipient_index LIMIT 1",
+    [VOLUME_ENTRY_WAITING] = "SELECT recipient_index FROM entry"
+                             " WHERE message = ?1 AND recipient_index > ?2 AND state = 1"
+                             " ORDER BY recipient_index LIMIT 1",
     [VOLUME_EVENT_ADD] = "INSERT INTO event VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
                          " ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     [VOLUME_EVENT_KNOWN] = "SELECT 1 FROM event WHERE message IS ?1 AND recipient_index IS ?2"

@@ -385,7 +385,7 @@ static int update_entry(struct volume *v, const struct chain_record *record, uns
 
 /* The event first, then the state that follows from it: the audit computes the state again from the
  * events. */
-static int happen(struct volume *v, struct volume_lane *lane, const struct chain_record *record,
+int volume_happen(struct volume *v, struct volume_lane *lane, const struct chain_record *record,
                   int64_t station)
 {
     uint8_t key[ENVELOPE_KEY_BYTES];
@@ -422,7 +422,7 @@ static int fold_status(struct volume *v, struct volume_lane *lane, const struct 
         .personal = {[CHAIN_IP] = ip, [CHAIN_REPLY] = status->reply},
     };
     int r = station_row(v, status->host, ip, &station);
-    return r < 0 ? r : happen(v, lane, &record, station);
+    return r < 0 ? r : volume_happen(v, lane, &record, station);
 }
 
 /* Children of a message that came with this batch are pending as it is; else they are looked for.
@@ -439,7 +439,7 @@ static int fold_expand(struct volume *v, struct volume_lane *lane, const struct 
     };
     struct chain_record child = child_of(&expand->message, expand->parent, expand->time_us);
     bool is_new = pending_find(v->pending, &expand->message, expand->parent) != NULL;
-    int r = happen(v, lane, &parent, 0);
+    int r = volume_happen(v, lane, &parent, 0);
 
     for (size_t i = 0; r == 0 && i < expand->child_count; i++) {
         child.recipient_index = expand->first_child + (uint32_t)i;
@@ -467,19 +467,19 @@ static struct chain_record event_record(const struct event *event)
     };
 }
 
-/* The next entry of a message behind `after`, -1 when there is none. */
-static int next_entry(struct volume *v, const struct id *message, int64_t after, int64_t *out)
+int volume_next_entry(struct volume *v, enum volume_statement which, const struct id *message,
+                      int64_t *index)
 {
-    sqlite3_stmt *s = db_statement(&v->db, VOLUME_ENTRY_LIST);
+    sqlite3_stmt *s = db_statement(&v->db, which);
 
     if (!s)
         return db_error(&v->db);
     db_bind_blob(s, 1, message->bytes, ID_BYTES);
-    sqlite3_bind_int64(s, 2, after);
+    sqlite3_bind_int64(s, 2, *index);
     int r = db_step(s);
-    *out = -1;
+    *index = -1;
     if (r == 1) {
-        *out = sqlite3_column_int64(s, 0);
+        *index = sqlite3_column_int64(s, 0);
         sqlite3_reset(s);
         r = 0;
     }
@@ -508,13 +508,14 @@ static int fold_event(struct volume *v, struct volume_lane *lane, const struct e
     if (id_is_zero(&event->message))
         return add_lone(v, lane, event, &record);
     if (event->recipient_index != EVENT_NO_RECIPIENT)
-        return happen(v, lane, &record, 0);
+        return volume_happen(v, lane, &record, 0);
     r = volume_write_entries(v);
     if (r < 0)
         return r;
-    while ((r = next_entry(v, &event->message, index, &index)) == 0 && index >= 0) {
+    while ((r = volume_next_entry(v, VOLUME_ENTRY_LIST, &event->message, &index)) == 0 &&
+           index >= 0) {
         record.recipient_index = (uint32_t)index;
-        r = happen(v, lane, &record, 0);
+        r = volume_happen(v, lane, &record, 0);
         if (r < 0)
             return r;
         any = true;
@@ -529,6 +530,8 @@ int volume_fold_entries(struct volume *v, struct volume_lane *lane, const struct
         return fold_message(v, lane, input->message);
     case BOOK_MOVED:
         return fold_moved(v, lane, input->moved);
+    case BOOK_RESTATED:
+        return volume_fold_restated(v, lane, input->restated);
     case BOOK_EXPAND:
         return fold_expand(v, lane, input->expand);
     case BOOK_STATUS:

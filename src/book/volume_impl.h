@@ -1,6 +1,7 @@
 /*
- * Inside of a volume: volume.c (file, lanes, transaction) hands inputs to the two sources that
- * write rows, volume_entries.c and volume_refusals.c; what these share is in volume_row.c.
+ * Inside of a volume: volume.c (file, lanes, transaction) hands inputs to the sources that write
+ * rows, volume_entries.c with volume_restated.c, and volume_refusals.c; what these share is in
+ * volume_row.c.
  */
 #pragma once
 
@@ -19,6 +20,7 @@ enum volume_statement {
     VOLUME_ENTRY_KEY,
     VOLUME_ENTRY_UPDATE,
     VOLUME_ENTRY_LIST,
+    VOLUME_ENTRY_WAITING,
     VOLUME_EVENT_ADD,
     VOLUME_EVENT_KNOWN,
     VOLUME_REFUSAL_ADD,
@@ -53,6 +55,16 @@ int volume_write_find(struct volume *volume);
 /* By volume_entries.c and volume_refusals.c. */
 int volume_fold_entries(struct volume *volume, struct volume_lane *lane,
                         const struct book_input *input);
+/* An event of an entry, unless it is known. `station`: its number, 0 when there is none. */
+int volume_happen(struct volume *volume, struct volume_lane *lane,
+                  const struct chain_record *record, int64_t station);
+/* From the entry of a message at *index (-1: before the first) to the next one; -1 when there is
+ * none. `which`: VOLUME_ENTRY_LIST or _WAITING. 0 or -errno. */
+int volume_next_entry(struct volume *volume, enum volume_statement which, const struct id *message,
+                      int64_t *index);
+/* By volume_restated.c. */
+int volume_fold_restated(struct volume *volume, struct volume_lane *lane,
+                         const struct book_restated *restated);
 /* Writes what is pending: before a commit, and before all entries of a message are asked for. */
 int volume_write_entries(struct volume *volume);
 int volume_fold_refusal(struct volume *volume, struct volume_lane *lane, const struct event *event);

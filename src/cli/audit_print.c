@@ -119,7 +119,8 @@ static void print_text(const struct audit_print *s, const struct audit_counts *c
     printf("Accepted recipients: %llu, of %llu messages\n", (unsigned long long)c->accepted,
            (unsigned long long)c->messages);
     for (unsigned state = RECIPIENT_DELIVERED; state < RECIPIENT_STATE_COUNT; state++) {
-        print_number(recipient_state_name(state), c->states[state]);
+        if (state != RECIPIENT_CLOSED || c->states[state]) /* only a ledger made anew has such */
+            print_number(recipient_state_name(state), c->states[state]);
         sum += c->states[state];
     }
     print_number(recipient_state_name(RECIPIENT_WAITING), c->states[RECIPIENT_WAITING]);
@@ -134,7 +135,7 @@ static void print_text(const struct audit_print *s, const struct audit_counts *c
         printf("%s%llu alarms are booked: postbuch audit --alarms tells them.%s\n", style->yellow,
                (unsigned long long)c->alarms, style->reset);
     if (c->remade)
-        printf("%llu outcomes or entries have their origin only in a damaged file, set aside.\n",
+        printf("%llu outcomes or entries have their origin only in a ledger or file of before.\n",
                (unsigned long long)c->remade);
     print_queue(s, c);
     print_checkpoint(s->checkpoint, c);

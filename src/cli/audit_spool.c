@@ -189,7 +189,9 @@ static int take_record(struct look *look, const struct spool_followed *f)
 {
     static const struct id none;
 
-    look->out->unfolded_records += f->kind != SPOOL_FOLLOWED_SEAL;
+    look->out->unfolded_records += f->kind != SPOOL_FOLLOWED_SEAL &&
+                                   f->kind != SPOOL_FOLLOWED_RESTATED &&
+                                   f->kind != SPOOL_FOLLOWED_GONE;
     switch (f->kind) {
     case SPOOL_FOLLOWED_MESSAGE:
         return change_all(look, f, 0, f->envelope->recipient_count);

@@ -29,13 +29,14 @@ static const char *const kind_names[EVENT_KIND_COUNT] = {
     [EVENT_RELEASED] = "released",   [EVENT_NOTIFIED] = "notified",
     [EVENT_REROUTED] = "rerouted",   [EVENT_REMOVED] = "removed",
     [EVENT_RETRIED] = "retried",     [EVENT_DAMAGED] = "damaged",
-    [EVENT_ALARM] = "alarm",
+    [EVENT_ALARM] = "alarm",         [EVENT_CLOSED] = "closed",
 };
 
 static const char *const state_names[RECIPIENT_STATE_COUNT] = {
     [RECIPIENT_WAITING] = "waiting",   [RECIPIENT_DELIVERED] = "delivered",
     [RECIPIENT_RELAYED] = "relayed",   [RECIPIENT_EXPANDED] = "expanded",
     [RECIPIENT_RETURNED] = "returned", [RECIPIENT_DISCARDED] = "discarded",
+    [RECIPIENT_CLOSED] = "closed",
 };
 
 /* A removed or duplicate message is gone by a rule or a person's order: "discarded". */
@@ -43,7 +44,7 @@ static const enum recipient_state closing[EVENT_KIND_COUNT] = {
     [EVENT_EXPANDED] = RECIPIENT_EXPANDED,   [EVENT_RELAYED] = RECIPIENT_RELAYED,
     [EVENT_DELIVERED] = RECIPIENT_DELIVERED, [EVENT_RETURNED] = RECIPIENT_RETURNED,
     [EVENT_DISCARDED] = RECIPIENT_DISCARDED, [EVENT_DUPLICATE] = RECIPIENT_DISCARDED,
-    [EVENT_REMOVED] = RECIPIENT_DISCARDED,
+    [EVENT_REMOVED] = RECIPIENT_DISCARDED,   [EVENT_CLOSED] = RECIPIENT_CLOSED,
 };
 
 const char *event_kind_name(unsigned kind)

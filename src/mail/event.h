@@ -33,6 +33,7 @@ enum event_kind {
     EVENT_RETRIED, /* "now" was asked for */
     EVENT_DAMAGED, /* a record or body was found damaged and set aside */
     EVENT_ALARM,   /* something that a person must look at */
+    EVENT_CLOSED,  /* had its end before this time; which one, a lost ledger had */
     EVENT_KIND_COUNT
 };
 
@@ -45,6 +46,7 @@ enum recipient_state {
     RECIPIENT_EXPANDED,
     RECIPIENT_RETURNED,
     RECIPIENT_DISCARDED,
+    RECIPIENT_CLOSED, /* one of these, and nobody knows which */
     RECIPIENT_STATE_COUNT
 };
 

@@ -6,7 +6,8 @@
  *
  * Segments are renamed and removed by the spool at any time, but only what the book has folded: so
  * what vanishes under the follower is behind it, unless somebody else took files away. That is a
- * GAP.
+ * GAP. A book that begins anew finds that segments before or between those that are left went long
+ * ago: they are GONE.
  */
 #include "spool/follow.h"
 
@@ -24,8 +25,10 @@ struct spool_follower {
 
     struct store_segment *handle; /* of position.segment; NULL: find it first */
     bool ends_at_limit;           /* the limit lies in this segment */
-    uint64_t successor;           /* else: the segment that comes after it … */
-    uint64_t told_end;            /* … and where that one says this one ended; 0: it doesn't */
+    uint64_t successor; /* else: the segment that comes after it, of those there are … */
+    bool is_next;       /* … and also came next in the log … */
+    uint64_t told_end;  /* … and where that one says this one ended; 0: it doesn't */
+    int64_t created_us; /* when this one was begun */
     struct scan scan;
 
     struct arena arena; /* what the last record was decoded into */
@@ -182,14 +185,15 @@ static int look_at(struct spool_follower *f, uint64_t number, struct link_found 
     return r == -EBADMSG || r == -ESTALE ? -ENOENT : r;
 }
 
-/* From the limit's segment back to the one that follows `number`. 0 in *out_successor: none. */
-static int find_successor(struct spool_follower *f, const struct numbers *numbers, uint64_t number,
-                          uint64_t *out_successor, uint64_t *out_end)
+/* From the limit's segment back to the one that follows the position's. 0 in f->successor: none. */
+static int find_successor(struct spool_follower *f, const struct numbers *numbers)
 {
+    uint64_t number = f->position.segment;
     uint64_t wanted = f->limit.segment;
     struct link_found link;
 
-    *out_successor = *out_end = 0;
+    f->successor = f->told_end = 0;
+    f->is_next = false;
     for (size_t i = numbers->count; i > 0 && numbers->list[i - 1] > number; i--) {
         if (numbers->list[i - 1] > wanted)
             continue;
@@ -198,10 +202,11 @@ static int find_successor(struct spool_follower *f, const struct numbers *number
             continue;
         if (r < 0)
             return r;
-        *out_successor = link.number;
+        f->successor = link.number;
         wanted = link.header.previous_end.segment;
-        if (wanted == number)
-            *out_end = link.header.previous_end.offset;
+        f->is_next = wanted == number;
+        if (f->is_next)
+            f->told_end = link.header.previous_end.offset;
         if (wanted < number)
             break;
     }
@@ -213,6 +218,7 @@ static void start_scan(struct spool_follower *f, const struct link_found *link, 
     struct record_place place = {.segment = link->number};
 
     memcpy(place.salt, link->header.salt, sizeof(place.salt));
+    f->created_us = link->header.created_us;
     if (f->position.offset < segment_first_offset(f->block_bytes))
         f->position.offset = segment_first_offset(f->block_bytes);
     scan_init(&f->scan, f->store->ops, f->handle, &place, f->block_bytes, f->position.offset, end,
@@ -227,21 +233,18 @@ static int open_segment(struct spool_follower *f)
 {
     struct numbers numbers = {0};
     struct link_found link;
-    uint64_t end = 0;
     int r = list_numbers(f, &numbers);
 
     f->ends_at_limit = f->position.segment == f->limit.segment;
     if (r == 0 && !f->ends_at_limit)
-        r = find_successor(f, &numbers, f->position.segment, &f->successor, &end);
-    f->told_end = end;
+        r = find_successor(f, &numbers);
+    uint64_t end = f->ends_at_limit ? f->limit.offset : f->told_end;
     free(numbers.list);
     if (r == 0)
         r = f->position.segment ? look_at(f, f->position.segment, &link) : -ENOENT;
     if (r < 0)
         return r;
-    if (f->ends_at_limit)
-        end = f->limit.offset;
-    else if (!end) /* named by no header: the successor was recycled, or the chain is broken */
+    if (!end) /* named by no header: the successor was recycled, or the chain is broken */
         end = link.has_trailer ? link.trailer.end : f->position.offset;
     r = f->store->ops->open_segment(f->store, STORE_LOG, link.number, true, &f->handle);
     if (r < 0)
@@ -252,7 +255,7 @@ static int open_segment(struct spool_follower *f)
 
 /* ---- Records ---- */
 
-/* 1: a record for the book; 0: none of these types, or restated, which the book knows. */
+/* 1: a record for the book; 0: none of these types. */
 static int decode(struct spool_follower *f, const struct scan_record *record,
                   struct spool_followed *out)
 {
@@ -276,6 +279,7 @@ static int decode(struct spool_follower *f, const struct scan_record *record,
         out->waiting_count = f->message.net_count;
         out->header_bytes = f->message.header_bytes;
         out->body_bytes = f->message.body_bytes;
+        out->time_us = f->created_us;
         return 1;
     case SPOOL_RECORD_EXPAND:
         r = codec_decode(&record_expand_codec, meta, &f->arena, &f->expand);
@@ -289,9 +293,11 @@ static int decode(struct spool_follower *f, const struct scan_record *record,
         return 1;
     case SPOOL_RECORD_STATUS:
         r = codec_decode(&record_status_codec, meta, &f->arena, &f->status);
-        if (r < 0 || f->status.flags & RECORD_STATUS_RESTATED)
+        if (r < 0)
             return r;
-        out->kind = SPOOL_FOLLOWED_STATUS;
+        out->kind = f->status.flags & RECORD_STATUS_RESTATED ? SPOOL_FOLLOWED_RESTATED
+                                                             : SPOOL_FOLLOWED_STATUS;
+        out->time_us = f->created_us;
         out->message = f->status.message;
         out->statuses = f->status.statuses;
         out->status_count = f->status.status_count;
@@ -360,35 +366,43 @@ static int give(struct spool_follower *f, const struct scan_record *record,
     return r;
 }
 
-/* At the end of a segment: what is left of it is damaged, or the next one follows. */
-static int leave_segment(struct spool_follower *f, struct scan_record *record)
+/* Where no record is any more: what is left of the segment, if it is anything, is damaged. */
+static int damaged_rest(struct spool_follower *f, struct scan_record *record)
 {
-    if (f->scan.offset < f->scan.end) {
-        *record =
-            (struct scan_record){.offset = f->scan.offset, .next = f->scan.end, .is_damaged = true};
-        f->scan.offset = f->scan.end;
-        return 1;
-    }
-    close_segment(f);
-    if (f->ends_at_limit)
+    if (f->scan.offset >= f->scan.end)
         return 0;
+    *record =
+        (struct scan_record){.offset = f->scan.offset, .next = f->scan.end, .is_damaged = true};
+    f->scan.offset = f->scan.end;
+    return 1;
+}
+
+/* 1: *out tells of what lay between. */
+static int go_to_successor(struct spool_follower *f, bool has_missed, struct spool_followed *out)
+{
+    struct spool_position from = f->position;
+
     if (!f->successor)
         return -ENOENT; /* the limit's own segment isn't there */
     f->position = (struct spool_position){f->successor, segment_first_offset(f->block_bytes)};
-    return 0;
+    *out = (struct spool_followed){.kind = has_missed ? SPOOL_FOLLOWED_GAP : SPOOL_FOLLOWED_GONE,
+                                   .position = from,
+                                   .next = f->position};
+    return has_missed || !f->is_next;
+}
+
+static int leave_segment(struct spool_follower *f, struct spool_followed *out)
+{
+    close_segment(f);
+    return f->ends_at_limit ? 0 : go_to_successor(f, false, out);
 }
 
 /* The segment of the position is gone: nothing was missed when it had been read to its end. */
 static int skip_gap(struct spool_follower *f, struct spool_followed *out)
 {
-    struct spool_position from = f->position;
+    bool has_missed = f->position.segment && (!f->told_end || f->position.offset < f->told_end);
 
-    if (f->ends_at_limit || !f->successor)
-        return -ENOENT;
-    f->position = (struct spool_position){f->successor, segment_first_offset(f->block_bytes)};
-    *out =
-        (struct spool_followed){.kind = SPOOL_FOLLOWED_GAP, .position = from, .next = f->position};
-    return from.segment && (!f->told_end || from.offset < f->told_end);
+    return f->ends_at_limit ? -ENOENT : go_to_successor(f, has_missed, out);
 }
 
 /* Damage and gaps are given to the book, too: it says what it couldn't read, and goes on. */
@@ -408,9 +422,11 @@ int spool_follower_next(struct spool_follower *f, struct spool_followed *out)
         }
         r = scan_next(&f->scan, &record);
         if (r == 0)
-            r = leave_segment(f, &record);
+            r = damaged_rest(f, &record);
         if (r > 0)
             r = give(f, &record, out);
+        else if (r == 0)
+            r = leave_segment(f, out);
     }
     return r;
 }

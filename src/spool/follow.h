@@ -14,15 +14,19 @@
 struct spool_follower;
 
 enum spool_followed_kind {
-    SPOOL_FOLLOWED_MESSAGE, /* envelope */
-    SPOOL_FOLLOWED_EXPAND,  /* message, expansion, first_child, time_us */
-    SPOOL_FOLLOWED_STATUS,  /* message, statuses */
-    SPOOL_FOLLOWED_EVENT,   /* event: the bytes given to spool_event() */
-    SPOOL_FOLLOWED_ALARM,   /* alarm: the spool's own event */
-    SPOOL_FOLLOWED_MOVED,   /* message: only its place changed; envelope, expansions, waiting */
-    SPOOL_FOLLOWED_SEAL,    /* the end of a group: a good place to commit */
-    SPOOL_FOLLOWED_DAMAGED, /* bytes from `position` to `next` are damaged */
-    SPOOL_FOLLOWED_GAP,     /* segments between `position` and `next` are gone unread */
+    SPOOL_FOLLOWED_MESSAGE,  /* envelope */
+    SPOOL_FOLLOWED_EXPAND,   /* message, expansion, first_child, time_us */
+    SPOOL_FOLLOWED_STATUS,   /* message, statuses */
+    SPOOL_FOLLOWED_EVENT,    /* event: the bytes given to spool_event() */
+    SPOOL_FOLLOWED_ALARM,    /* alarm: the spool's own event */
+    SPOOL_FOLLOWED_MOVED,    /* message: only its place changed; envelope, expansions, waiting */
+    SPOOL_FOLLOWED_SEAL,     /* the end of a group: a good place to commit */
+    SPOOL_FOLLOWED_DAMAGED,  /* bytes from `position` to `next` are damaged */
+    SPOOL_FOLLOWED_GAP,      /* segments between `position` and `next` are gone unread */
+    SPOOL_FOLLOWED_RESTATED, /* message, statuses: all that waited; who isn't named had his end
+                                before time_us, or in a STATUS that came before this */
+    SPOOL_FOLLOWED_GONE,     /* segments between `position` and `next` had been let go before this
+                                follower came: somebody who read from there on read them */
 };
 
 struct record_net;
@@ -39,13 +43,15 @@ struct spool_followed {
     uint32_t first_child;                     /* index of the expansion's first child */
     const struct spool_expansion *expansions; /* MOVED: all, in their order */
     size_t expansion_count;
-    const struct record_net *waiting; /* MOVED: the recipients that waited; the others are closed */
+    const struct record_net *waiting; /* MOVED: the recipients that waited, in order; the others
+                                         had their end before time_us, or in a STATUS before */
     size_t waiting_count;
     const struct spool_status *statuses;
     size_t status_count;
     struct span event;
     const struct spool_alarm *alarm;
-    int64_t time_us; /* EXPAND: acceptance; EVENT, SEAL: when it was written */
+    int64_t time_us; /* EXPAND: acceptance; EVENT, SEAL: when it was written; MOVED, RESTATED: when
+                        the segment was begun */
 };
 
 /* `from` {0, 0}: the oldest there is; else where an earlier `next` said. Owns `store` (opened

@@ -137,8 +137,13 @@ static void fold_record(struct world *w, const struct spool_followed *record)
         model_fail(&w->model, "segments before %lu are gone that the book hasn't folded",
                    (unsigned long)record->next.segment);
         break;
+    case SPOOL_FOLLOWED_GONE:
+        model_fail(&w->model, "segments before %lu are gone, as if the book began anew",
+                   (unsigned long)record->next.segment);
+        break;
     case SPOOL_FOLLOWED_ALARM:
     case SPOOL_FOLLOWED_MOVED:
+    case SPOOL_FOLLOWED_RESTATED:
     case SPOOL_FOLLOWED_SEAL:
         break;
     }

@@ -36,9 +36,15 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return remove(path);
 }
 
+/* A ledger that is made anew, as it may turn out: only then records that were said again count. */
 static void open_fold(struct play *p)
 {
+    static const struct book_position end = {0, 1, UINT32_MAX};
+
     assert(fold_open(p->folder, now_us, &p->translator.fold) == 0);
+    if (fold_position(p->translator.fold, 0).segment == 0)
+        assert(fold_begin_anew(p->translator.fold, &end, now_us) == 0);
+    p->translator.limit = (struct spool_position){1, UINT32_MAX};
 }
 
 static void begin(struct play *p)
@@ -139,6 +145,12 @@ static bool make_statuses(struct play *p, struct span *in, struct spool_followed
     return true;
 }
 
+static bool make_restated(struct play *p, struct span *in, struct spool_followed *r)
+{
+    r->time_us = now_us;
+    return make_statuses(p, in, r);
+}
+
 static bool make_event(struct play *p, struct span *in, struct spool_followed *r)
 {
     struct event event = {0};
@@ -198,6 +210,8 @@ static void make_record(struct play *p, struct span *in, uint8_t kind, struct sp
         [SPOOL_FOLLOWED_SEAL] = NULL,
         [SPOOL_FOLLOWED_DAMAGED] = NULL,
         [SPOOL_FOLLOWED_GAP] = NULL,
+        [SPOOL_FOLLOWED_RESTATED] = make_restated,
+        [SPOOL_FOLLOWED_GONE] = NULL,
     };
 
     *r = (struct spool_followed){.kind = (enum spool_followed_kind)(kind % ARRAY_SIZE(makers)),

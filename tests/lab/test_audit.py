@@ -18,12 +18,12 @@ def audit(server, *options):
     return told
 
 
-def block_mailbox(server):
-    bob = server.mailbox()
-    bob.parent.mkdir(parents=True, exist_ok=True)
-    bob.write_text('a file where the mailbox should be')
+def block_mailbox(server, user='bob'):
+    box = server.mailbox(user)
+    box.parent.mkdir(parents=True, exist_ok=True)
+    box.write_text('a file where the mailbox should be')
     if lab.IS_ROOT:
-        for folder in (bob.parent, bob.parent.parent):
+        for folder in (box.parent, box.parent.parent):
             shutil.chown(folder, 'mail')
 
 
@@ -248,3 +248,56 @@ def test_exported_and_signed_checkpoint(server, tmp_path):
     assert done.returncode == 1 and b'changed since' in done.stderr
     finding, = audit(server, '--verify-checkpoint', file)['findings']
     assert finding['kind'] == 'checkpoint' and finding['file'].startswith('book-')
+
+
+@pytest.fixture
+def outcomes_gone():
+    """What waits for bob keeps the first segment; alice's mail of there was delivered by records of the second,
+    which went while carl's passed. Gives the server, stopped, and the ids of alice's mail."""
+    with lab.Server('spool_segment_size: 1M', users=('alice', 'bob', 'carl')) as server:
+        for user in ('bob', 'alice'):
+            block_mailbox(server, user)
+        big = b'Subject: x\r\n\r\n' + b'x' * 60 * 1024 + b'\r\n'
+        ids = [send_traced(server, recipients=['alice@postbuch.test'])[1] for _ in range(3)]
+        kept = [send_traced(server, big)[1] for _ in range(14)]
+        for queue_id in kept + ids:
+            wait_for_deferral(server, queue_id)
+        logs = server.folder / 'spool'
+        passed = 0
+
+        def pass_until(condition):
+            nonlocal passed
+            while not condition():
+                server.send(['carl@postbuch.test'], big)
+                passed += 1
+                assert passed < 400
+                if passed % 8 == 0:
+                    server.wait_for(passed, 'carl')
+        pass_until(lambda: (logs / 'log-0000000000000003').exists()
+                   and any((logs / 'log-0000000000000002').read_bytes()[:64]))
+        server.mailbox('alice').unlink()
+        server.command('queue', 'retry', '--to', 'alice@postbuch.test')
+        server.wait_for(3, 'alice')
+        pass_until(lambda: not (logs / 'log-0000000000000002').exists())
+        assert (logs / 'log-0000000000000001').exists()
+        assert audit(server)['ok']
+        server.stop()
+        yield server, ids
+
+
+def test_ledger_made_anew_waits_for_nobody(outcomes_gone):
+    server, ids = outcomes_gone
+    for file in (server.folder / 'ledger').iterdir():
+        file.unlink()
+    for _ in range(2):
+        server.start()
+        told = lab.eventually(lambda: (a := audit(server))['waiting'] == 14 and a, 'the book has all')
+        assert told['ok'] and told['closed'] >= 3, told
+        for queue_id in ids:
+            recipient, = server.trace(queue_id)[0]['recipients']
+            assert recipient['state'] == 'closed'
+            text = server.command('trace', queue_id).stdout
+            assert b'discarded before ' in text and b"doesn't have it" not in text
+        server.stop()
+    assert 'ALARM: by the book' not in server.log()
+    assert 'the ledger is made anew' in server.log()

@@ -177,8 +177,7 @@ static void log_difference(struct worker *w)
     if (w->differs)
         log_error(
             "ALARM: by the book %llu recipients wait, and the queue has %llu: a part of the log "
-            "was removed or damaged, one of the two is an older copy, or the ledger was made anew; "
-            "postbuch audit names them",
+            "was removed or damaged, or one of the two is an older copy; postbuch audit names them",
             (unsigned long long)w->waiting[0], (unsigned long long)w->waiting[1]);
     w->differs = false;
 }

@@ -111,6 +111,39 @@ static bool find_recipient(const struct spool_followed *record, struct book_wait
     return false;
 }
 
+/* Mostly passed over, too: only a ledger that is made anew lacks what it says. */
+static int restated(struct translator *t, const struct spool_followed *record,
+                    const uint32_t *waiting, size_t count)
+{
+    struct book_restated again = {record->message, record->time_us, waiting, count};
+    struct book_input input = {
+        .kind = BOOK_RESTATED, .end = place(t, record->next), .restated = &again};
+    return fold(t, &input);
+}
+
+static int restated_status(struct translator *t, const struct spool_followed *record)
+{
+    arena_clear(&t->arena);
+    uint32_t *waiting = arena_alloc_array(&t->arena, record->status_count + 1, sizeof(*waiting));
+
+    if (!waiting)
+        return -ENOMEM;
+    for (size_t i = 0; i < record->status_count; i++)
+        waiting[i] = record->statuses[i].recipient;
+    return restated(t, record, waiting, record->status_count);
+}
+
+static int restated_net(struct translator *t, const struct spool_followed *record)
+{
+    uint32_t *waiting = arena_alloc_array(&t->arena, record->waiting_count + 1, sizeof(*waiting));
+
+    if (!waiting)
+        return -ENOMEM;
+    for (size_t i = 0; i < record->waiting_count; i++)
+        waiting[i] = record->waiting[i].recipient;
+    return restated(t, record, waiting, record->waiting_count);
+}
+
 /* Mostly passed over: the book has the message from its MESSAGE record. */
 static int moved(struct translator *t, const struct spool_followed *record)
 {
@@ -129,7 +162,8 @@ static int moved(struct translator *t, const struct spool_followed *record)
         next->index = record->waiting[i].recipient;
         again.waiting_count += find_recipient(record, next);
     }
-    return fold(t, &input);
+    int r = fold(t, &input);
+    return r < 0 ? r : restated_net(t, record);
 }
 
 static int event(struct translator *t, const struct spool_followed *record, const struct event *e)
@@ -196,15 +230,36 @@ static int unread(struct translator *t, const struct spool_followed *record, con
     return alarm_event(t, record, EVENT_DAMAGED, t->now_us, &none, span_from_cstr(text));
 }
 
+/* A ledger that is made anew can't have what lay there. In any other it was read in its time. */
+static int note_gone(struct translator *t, const struct spool_followed *record)
+{
+    struct book_position at = place(t, record->next), end = place(t, t->limit);
+    int r = fold_note_gone(t->fold, &at, &end, t->now_us);
+
+    if (r == 1)
+        log_warn("the ledger is made anew, and the log doesn't have all any more: whose end is in "
+                 "neither is booked as closed");
+    return r < 0 ? r : 0;
+}
+
+static int gap(struct translator *t, const struct spool_followed *record)
+{
+    int r = note_gone(t, record);
+    return r < 0 ? r : unread(t, record, "the log is gone unread");
+}
+
 int translate(struct translator *t, const struct spool_followed *record)
 {
     struct book_position end = place(t, record->next);
+    int r = 0;
 
     switch (record->kind) {
     case SPOOL_FOLLOWED_MESSAGE:
         return message(t, record);
     case SPOOL_FOLLOWED_MOVED:
         return moved(t, record);
+    case SPOOL_FOLLOWED_RESTATED:
+        return restated_status(t, record);
     case SPOOL_FOLLOWED_EXPAND:
         return expansion(t, record);
     case SPOOL_FOLLOWED_STATUS:
@@ -216,9 +271,12 @@ int translate(struct translator *t, const struct spool_followed *record)
     case SPOOL_FOLLOWED_DAMAGED:
         return unread(t, record, "the log is damaged");
     case SPOOL_FOLLOWED_GAP:
-        return unread(t, record, "the log is gone unread");
+        return gap(t, record);
+    case SPOOL_FOLLOWED_GONE:
+        r = note_gone(t, record);
+        break;
     case SPOOL_FOLLOWED_SEAL:
         break;
     }
-    return fold_skip(t->fold, &end);
+    return r < 0 ? r : fold_skip(t->fold, &end);
 }

@@ -12,7 +12,8 @@ struct translator {
     uint32_t lane;      /* of the book: a spool that was made anew is the next one (fold.h) */
     struct arena arena; /* for the record at hand */
     int64_t now_us;     /* of the wall clock: for what the record itself has no time of */
-    uint64_t strange;   /* EVENT records that could not be understood */
+    struct spool_position limit; /* up to where the log may be read */
+    uint64_t strange;            /* EVENT records that could not be understood */
 };
 
 /* Folds one record, of whatever kind; borrowed for the call. 0; -ENOMEM; or the fold's error, after

@@ -56,6 +56,16 @@ static int open_fold(struct worker *w)
     return 0;
 }
 
+/* As long as nothing of the lane is committed; of a new lane that is so at its first turn. */
+static int begin_lane(struct worker *w)
+{
+    struct book_position end = {w->translator.lane, w->limit.segment, w->limit.offset};
+
+    return !w->follower && committed(w).segment == 0
+               ? fold_begin_anew(w->fold, &end, w->translator.now_us)
+               : 0;
+}
+
 static int open_ledger(struct worker *w)
 {
     int r = w->fold ? 0 : open_fold(w);
@@ -65,8 +75,9 @@ static int open_ledger(struct worker *w)
     if (!w->translator.fold)
         w->translator.lane = fold_last_lane(w->fold);
     w->translator.fold = w->fold;
+    w->translator.limit = w->limit;
     check_lane(w);
-    return 0;
+    return begin_lane(w);
 }
 
 /* At what is committed, which may be before what was folded in memory: follower and fold begin

@@ -473,6 +473,123 @@ static void moved_messages_are_booked_only_when_unknown(void **state)
 }
 
 /* What holds nothing for the book still moves the position. */
+/* ---- a ledger made anew ---- */
+
+static void fold_restated(struct fold *fold, uint64_t offset, const struct test_message *m,
+                          const uint32_t *waiting, size_t count)
+{
+    struct book_restated again = {m->envelope.id, TEST_NOW_US + 9, waiting, count};
+    struct book_input input = {
+        .kind = BOOK_RESTATED, .end = {.segment = 1, .offset = offset}, .restated = &again};
+    test_fold_one(fold, &input);
+}
+
+static const struct book_position gone_at = {.segment = 1, .offset = 150},
+                                  log_end = {.segment = 1, .offset = 1000};
+
+/* Four recipients, of whom one was delivered by what the log still has, and one waits. */
+static void fold_made_anew(struct fold *fold, struct test_message *m)
+{
+    static const uint32_t waiting[] = {0, 3, 3};
+
+    test_message_at(m, TEST_NOW_US, 1, 4);
+    struct book_input accepted = test_input_message(100, m);
+    struct book_status delivered = test_status(m->envelope.id, 1, EVENT_DELIVERED);
+    test_fold_one(fold, &accepted);
+    test_fold_status(fold, 200, &delivered);
+    fold_restated(fold, 300, m, waiting, ARRAY_SIZE(waiting));
+}
+
+static void assert_states(unsigned first, unsigned second, unsigned third, unsigned fourth)
+{
+    const unsigned states[] = {first, second, third, fourth};
+    char sql[100];
+
+    for (unsigned i = 0; i < ARRAY_SIZE(states); i++) {
+        snprintf(sql, sizeof(sql), "SELECT state FROM entry WHERE recipient_index = %u", i);
+        assert_int_equal(test_number(TEST_WEEK, sql), states[i]);
+    }
+}
+
+enum { WAITS = RECIPIENT_WAITING, DELIVERED = RECIPIENT_DELIVERED, CLOSED = RECIPIENT_CLOSED };
+
+/* The process may end anywhere: it knows again that its ledger is made anew, and closes once. */
+static void who_is_not_said_to_wait_is_closed(void **state)
+{
+    struct test_message m;
+    struct fold *fold = test_fold_open();
+
+    assert_int_equal(fold_begin_anew(fold, &log_end, TEST_NOW_US), 0);
+    assert_int_equal(fold_note_gone(fold, &gone_at, &log_end, TEST_NOW_US), 1);
+    assert_int_equal(fold_note_gone(fold, &gone_at, &log_end, TEST_NOW_US), 0);
+    fold_close(fold);
+    for (int i = 0; i < 3; i++) {
+        fold = test_fold_open();
+        fold_made_anew(fold, &m);
+        if (i > 0)
+            test_commit(fold);
+        fold_close(fold);
+    }
+    assert_states(WAITS, DELIVERED, CLOSED, WAITS);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event"), 6);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT since_us FROM entry WHERE recipient_index = 2"),
+                     TEST_NOW_US + 9);
+
+    fold = test_fold_open(); /* in a later batch, with others between */
+    fold_restated(fold, 400, &m, NULL, 0);
+    fold_restated(fold, 500, &m, NULL, 0);
+    test_commit(fold);
+    fold_close(fold);
+    assert_states(CLOSED, DELIVERED, CLOSED, CLOSED);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event"), 8);
+}
+
+/* A book that has read all is asked by nobody: whom the queue loses must come up. */
+static void what_is_said_again_is_not_believed_without_need(void **state)
+{
+    struct test_message m;
+    struct fold *fold = test_fold_open();
+
+    fold_made_anew(fold, &m); /* it isn't */
+    assert_int_equal(fold_note_gone(fold, &gone_at, &log_end, TEST_NOW_US), 0);
+    fold_restated(fold, 400, &m, NULL, 0);
+    assert_int_equal(fold_begin_anew(fold, &log_end, TEST_NOW_US), 0);
+    fold_restated(fold, 500, &m, NULL, 0); /* nothing is found to be gone */
+    struct book_position late = {.segment = 2, .offset = 10};
+    assert_int_equal(fold_note_gone(fold, &late, &late, TEST_NOW_US), 0);
+    fold_restated(fold, 600, &m, NULL, 0);
+    test_commit(fold);
+    assert_states(WAITS, DELIVERED, WAITS, WAITS);
+    fold_close(fold);
+}
+
+/* While the log is caught up with, more of it may go, and is said again behind it. */
+static void the_end_of_believing_moves_with_the_log(void **state)
+{
+    struct test_message m;
+    struct fold *fold = test_fold_open();
+    struct book_position later = {.segment = 7, .offset = 1000};
+    struct book_restated again = {.time_us = TEST_NOW_US};
+    struct book_input input = {.kind = BOOK_RESTATED, .restated = &again};
+
+    test_message_at(&m, TEST_NOW_US, 1, 2);
+    struct book_input accepted = test_input_message(100, &m);
+    test_fold_one(fold, &accepted);
+    again.message = m.envelope.id;
+    assert_int_equal(fold_begin_anew(fold, &log_end, TEST_NOW_US), 0);
+    assert_int_equal(fold_note_gone(fold, &gone_at, &log_end, TEST_NOW_US), 1);
+    assert_int_equal(fold_note_gone(fold, &gone_at, &later, TEST_NOW_US), 0);
+    input.end = (struct book_position){.segment = 9};
+    test_fold_one(fold, &input);
+    test_commit(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM entry WHERE state = 1"), 2);
+    input.end = (struct book_position){.segment = 8, .offset = 5000};
+    test_fold_one(fold, &input);
+    test_commit(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM entry WHERE state = 1"), 0);
+    fold_close(fold);
+}
+
 static void skipped_records_move_the_position(void **state)
 {
     struct fold *fold = test_fold_open();
@@ -574,6 +691,9 @@ int main(void)
         LEDGER_TEST(newer_files_are_refused),
         LEDGER_TEST(entries_end_once),
         LEDGER_TEST(moved_messages_are_booked_only_when_unknown),
+        LEDGER_TEST(who_is_not_said_to_wait_is_closed),
+        LEDGER_TEST(what_is_said_again_is_not_believed_without_need),
+        LEDGER_TEST(the_end_of_believing_moves_with_the_log),
         LEDGER_TEST(skipped_records_move_the_position),
         LEDGER_TEST(lanes_have_positions_and_chains_of_their_own),
         LEDGER_TEST(log_in_another_lane_adds_only_what_is_new),

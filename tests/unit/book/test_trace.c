@@ -449,6 +449,10 @@ static void sentences_say_who_must_act(void **state)
          {{.kind = EVENT_DISCARDED, .detail = {"no-spam", 7}, .actor_uid = EVENT_NO_ACTOR}},
          0,
          "Discarded at 1970-01-01 00:00:05 by the rule \"no-spam\"; nobody"},
+        {RECIPIENT_CLOSED,
+         {{.kind = EVENT_CLOSED}},
+         0,
+         "returned or discarded before 1970-01-01 00:00:05; which of these, only the ledger of"},
     };
     struct trace_message m = {.sender = SPAN("anna@bbb.example")};
 

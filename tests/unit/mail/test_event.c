@@ -140,6 +140,7 @@ static void closing_kinds_name_their_state(void **state)
         {EVENT_RELEASED, 0},
         {EVENT_REROUTED, 0},
         {EVENT_ALARM, 0},
+        {EVENT_CLOSED, RECIPIENT_CLOSED},
         {EVENT_KIND_COUNT, 0},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

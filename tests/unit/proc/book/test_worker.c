@@ -33,6 +33,7 @@ static void open_spool(void)
     options.extent_bytes = 16 * 1024;
     options.inline_bytes = 8 * 1024;
     options.reserve_bytes = options.reserve_inodes = 0;
+    options.keep_segments = 1;
     assert_int_equal(store_file_new(open_folder(spool_folder), &store), 0);
     assert_int_equal(spool_open(store, &options, now_us, &spool), 0);
 }
@@ -89,11 +90,11 @@ static int tear_down(void **state)
 
 static struct test_message message;
 
-static struct id accept_message(unsigned number, size_t recipients)
+static struct id accept_body(unsigned number, size_t recipients, struct span body)
 {
     struct spool_accept accept = {.envelope = &message.envelope,
                                   .header = SPAN("Received: here\r\n"),
-                                  .body = SPAN("Subject: hello\r\n\r\nhello\r\n"),
+                                  .body = body,
                                   .first_attempt_us = now_us};
 
     test_message_at(&message, TEST_NOW_US, number, recipients);
@@ -101,6 +102,11 @@ static struct id accept_message(unsigned number, size_t recipients)
     assert_int_equal(spool_accept(spool, &accept, NULL, NULL), 0);
     run_spool();
     return message.envelope.id;
+}
+
+static struct id accept_message(unsigned number, size_t recipients)
+{
+    return accept_body(number, recipients, SPAN("Subject: hello\r\n\r\nhello\r\n"));
 }
 
 static struct spool_status status_of(uint32_t recipient, enum spool_outcome outcome)
@@ -340,6 +346,113 @@ static void damaged_ledger_is_made_anew_from_the_log(void **state)
     assert_int_equal(c.states[RECIPIENT_DELIVERED], 1);
 }
 
+/* ---- a ledger made anew ---- */
+
+enum { KEPT = 30, BODY = 3000, FIRST_PASSING = 1000 };
+
+/* Mail comes and goes until the log has come to that segment. */
+static void pass_mail(uint64_t segment)
+{
+    static const char body[BODY];
+    static unsigned number;
+    struct spool_status delivered = status_of(0, SPOOL_OUTCOME_DELIVERED);
+
+    while (spool_sealed_position(spool).segment < segment) {
+        struct id id = accept_body(FIRST_PASSING + number++, 1, span_of(body, sizeof(body)));
+        settle(&id, &delivered, 1);
+        turn();
+        spool_book_synced(spool, worker.folded);
+        run_spool();
+    }
+}
+
+static bool has_segment(unsigned number)
+{
+    char path[200];
+
+    snprintf(path, sizeof(path), "%s/log-%016x", spool_folder, number);
+    return access(path, F_OK) == 0;
+}
+
+/* Most that lies in the first segment waits, so it stays. The outcomes of the rest are in the
+ * second, which goes. */
+static void let_outcomes_go(void)
+{
+    static const char body[BODY];
+    struct spool_status two[] = {status_of(1, SPOOL_OUTCOME_DELIVERED),
+                                 status_of(2, SPOOL_OUTCOME_RELAYED)};
+    struct spool_status one = status_of(0, SPOOL_OUTCOME_RETURNED);
+
+    for (unsigned i = 1; i <= KEPT; i++)
+        accept_body(i, 1, span_of(body, sizeof(body)));
+    struct id three = accept_message(KEPT + 1, 3), single = accept_message(KEPT + 2, 1);
+    pass_mail(2);
+    settle(&three, two, 2);
+    settle(&single, &one, 1);
+    pass_mail(12);
+    assert_true(has_segment(1));
+    assert_false(has_segment(2));
+    worker_done(&worker);
+    worker = (struct worker){.ledger = test_folder, .spool_fd = worker.spool_fd};
+}
+
+static struct audit_counts turn_and_audit(void)
+{
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_true(worker.is_compared);
+    assert_false(worker.differs);
+    struct audit_counts c = audit();
+    assert_int_equal(c.states[RECIPIENT_WAITING], KEPT + 1);
+    /* Of the mail that passed one may lie where the segment changed. */
+    assert_in_range(c.states[RECIPIENT_CLOSED], 3, 4);
+    return c;
+}
+
+/* It has the messages whose outcomes went with a segment of the log, and learns that these had
+ * their end. */
+static void ledger_made_anew_waits_for_nobody(void **state)
+{
+    char command[200];
+
+    let_outcomes_go();
+    snprintf(command, sizeof(command), "rm %s/*.sqlite*", test_folder);
+    assert_int_equal(system(command), 0);
+    struct audit_counts c = turn_and_audit();
+    assert_int_equal(c.findings, 0);
+    worker_done(&worker);
+    worker = (struct worker){.ledger = test_folder, .spool_fd = worker.spool_fd};
+    assert_int_equal(turn_and_audit().findings, 0);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event WHERE kind = 22"),
+                     c.states[RECIPIENT_CLOSED]);
+}
+
+/* What is lost with it stays a finding, but nobody waits for ever. */
+static void week_made_anew_waits_for_nobody(void **state)
+{
+    char command[200];
+
+    let_outcomes_go();
+    snprintf(command, sizeof(command), "rm %s/" TEST_WEEK "*", test_folder);
+    assert_int_equal(system(command), 0);
+    struct audit_counts c = turn_and_audit();
+    assert_string_equal(worker.lacking, TEST_WEEK);
+    assert_int_equal(c.findings, 1);
+    assert_int_equal(c.broken, 0);
+}
+
+/* The log lacks nothing that the book of before hadn't read; the book stays a witness. */
+static void ledger_that_is_whole_believes_itself(void **state)
+{
+    let_outcomes_go();
+    turn();
+    assert_false(worker.differs);
+    struct audit_counts c = audit();
+    assert_int_equal(c.states[RECIPIENT_CLOSED], 0);
+    assert_int_equal(c.findings, 0);
+    assert_int_equal(test_number("book.sqlite", "SELECT count(*) FROM anew WHERE found_us"), 0);
+}
+
 /* Nothing is lost when the ledger can't be written for a while. */
 static void it_tries_again_after_trouble(void **state)
 {
@@ -424,6 +537,9 @@ int main(void)
         WORKER_TEST(moved_messages_are_understood),
         WORKER_TEST(it_goes_on_where_it_stopped),
         WORKER_TEST(damaged_ledger_is_made_anew_from_the_log),
+        WORKER_TEST(ledger_made_anew_waits_for_nobody),
+        WORKER_TEST(week_made_anew_waits_for_nobody),
+        WORKER_TEST(ledger_that_is_whole_believes_itself),
         WORKER_TEST(it_tries_again_after_trouble),
         WORKER_TEST(new_spool_is_a_new_lane),
         WORKER_TEST(retention_runs_when_asked),
