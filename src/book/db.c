@@ -2,9 +2,17 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+static atomic_bool reads_around;
+
+void db_read_around(bool on)
+{
+    atomic_store(&reads_around, on);
+}
 
 /* -EUCLEAN stands for "this file is damaged" everywhere in the book: such a file is set aside. BUSY
  * and full disks pass, so they must never become it. */
@@ -34,7 +42,7 @@ int db_errno(int code)
     case SQLITE_NOMEM:
         return -ENOMEM;
     case SQLITE_IOERR:
-        return -EIO;
+        return code == SQLITE_IOERR_READ && atomic_load(&reads_around) ? -EUCLEAN : -EIO;
     default:
         return -EINVAL;
     }
@@ -44,6 +52,9 @@ int db_errno(int code)
 static int errno_of(sqlite3 *handle, int code)
 {
     int error = handle && (code & 0xff) == SQLITE_CANTOPEN ? sqlite3_system_errno(handle) : 0;
+
+    if (handle && code == SQLITE_IOERR) /* an opening that fails says no more */
+        code = sqlite3_extended_errcode(handle);
     return error ? -error : db_errno(code);
 }
 
@@ -135,10 +146,42 @@ static int open_for_writing(const char *path, sqlite3 **out)
     return code;
 }
 
+/* ---- reads that fail ---- */
+
+/* EIO, ENXIO and ERANGE of a read SQLite takes for a damaged file (SQLITE_IOERR_CORRUPTFS, which it
+ * tells as SQLITE_CORRUPT), any other error for what it is. */
+static ssize_t tell_read(ssize_t n)
+{
+    if (n < 0 && (errno == EIO || errno == ENXIO || errno == ERANGE))
+        errno = EREMOTEIO;
+    return n;
+}
+
+static ssize_t read_next(int fd, void *to, size_t size)
+{
+    return tell_read(read(fd, to, size));
+}
+
+static ssize_t read_at(int fd, void *to, size_t size, off_t at)
+{
+    return tell_read(pread(fd, to, size, at));
+}
+
+/* It reads by one of these, as it was compiled. */
+static void watch_reads(void)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+    vfs->xSetSystemCall(vfs, "read", (sqlite3_syscall_ptr)read_next);
+    vfs->xSetSystemCall(vfs, "pread", (sqlite3_syscall_ptr)read_at);
+    vfs->xSetSystemCall(vfs, "pread64", (sqlite3_syscall_ptr)read_at);
+}
+
 /* Statistics of its memory, which nobody reads, cost a lock for each piece. */
 static void configure(void)
 {
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    watch_reads();
 }
 
 /* sqlite3_config() has an effect only before the first connection of the process: hence once, and

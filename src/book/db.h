@@ -22,6 +22,10 @@ struct db {
 
 enum db_mode { DB_WRITE, DB_READ };
 
+/* Whether what can't be read (EIO) is -EUCLEAN like damage, in the whole process: the book must go
+ * on some day. Else it is -EIO, for a disk that stumbles may read it the next time. */
+void db_read_around(bool on);
+
 /* Opens or (DB_WRITE) creates; a commit is durable when it returns. `sql` is the table of statement
  * texts and must be static. In DB_READ the file is never changed, and it also opens where this user
  * may only read it. */

@@ -356,7 +356,7 @@ int main_file_open(const char *folder, struct main_file **out)
     /* Prepared at once, though not needed yet: a statement that can't be would else be found out
      * only when a batch is to be committed. */
     if (r == 0 && !(db_statement(&m->db, CHAIN_WRITE) && db_statement(&m->db, LOST_ADD) &&
-                    db_statement(&m->db, COPY_READ)))
+                    db_statement(&m->db, COPY_READ) && db_statement(&m->db, ANEW_READ)))
         r = -EUCLEAN; /* a name in it is damaged */
     if (r == 0)
         r = open_positions(m);

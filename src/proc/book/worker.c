@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "book/db.h"
 #include "book/ledger_check.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -108,11 +109,24 @@ static void close_all(struct worker *w)
     w->fold = w->translator.fold = NULL;
 }
 
+/* As for the log (count_unreadable): a file that can't be read for minutes counts as damaged. It is
+ * set aside and made anew, or nothing would be booked for good. */
+static void count_unread_ledger(struct worker *w, int error)
+{
+    if (error != -EIO)
+        w->unread_ledger = 0;
+    else if (++w->unread_ledger == UNREADABLE_TURNS)
+        log_error(
+            "the disk under the ledger still fails: what can't be read of it counts as damaged");
+    db_read_around(w->unread_ledger >= UNREADABLE_TURNS);
+}
+
 static int trouble(struct worker *w, enum worker_trouble kind, int error)
 {
     w->trouble = error == -EUCLEAN && kind == WORKER_LEDGER ? WORKER_DAMAGED : kind;
     w->error = error;
     w->behind = true;
+    count_unread_ledger(w, kind == WORKER_LEDGER ? error : 0);
     if (w->fold && w->trouble == WORKER_DAMAGED)
         copy_damage(w);
     close_all(w);
@@ -205,8 +219,10 @@ void worker_turn(struct io_job *job)
     }
     if (r < 0)
         trouble(w, WORKER_LEDGER, r);
-    else
+    else {
+        count_unread_ledger(w, 0);
         compare(w);
+    }
 }
 
 void worker_done(struct worker *w)

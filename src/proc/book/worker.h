@@ -43,7 +43,8 @@ struct worker {
     /* The thread's own. */
     struct fold *fold;
     struct spool_follower *follower;
-    unsigned unreadable; /* turns in a row that ended with EIO from the log */
+    unsigned unreadable;    /* turns in a row that ended with EIO from the log */
+    unsigned unread_ledger; /* turns in a row that ended with EIO from the ledger */
     struct translator translator;
 };
 

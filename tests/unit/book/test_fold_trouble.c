@@ -9,6 +9,7 @@
 #include "book/audit.h"
 #include "book/ledger.h"
 #include "book/main_file.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -18,13 +19,15 @@
 static struct {
     unsigned calls, at, until; /* the calls from `at` to before `until` fail */
     int error;
+    bool only_reads;
     const char *name; /* only opening a file with this in its name */
 } trouble;
 
-static bool fails(void)
+static bool fails(bool is_read)
 {
     trouble.calls++;
-    if (trouble.name || trouble.calls < trouble.at || trouble.calls >= trouble.until)
+    if (trouble.name || (trouble.only_reads && !is_read) || trouble.calls < trouble.at ||
+        trouble.calls >= trouble.until)
         return false;
     errno = trouble.error;
     return true;
@@ -36,17 +39,33 @@ static int failing_open(const char *path, int flags, int mode)
         errno = trouble.error;
         return -1;
     }
-    return fails() ? -1 : open(path, flags, mode);
+    return fails(false) ? -1 : open(path, flags, mode);
 }
 
 static ssize_t failing_write(int fd, const void *from, size_t size, off_t at)
 {
-    return fails() ? -1 : pwrite(fd, from, size, at);
+    return fails(false) ? -1 : pwrite(fd, from, size, at);
+}
+
+static bool reads_fail; /* … of reads, too */
+
+ssize_t __real_pread64(int fd, void *to, size_t size, off_t at);
+ssize_t __wrap_pread64(int fd, void *to, size_t size, off_t at);
+ssize_t __wrap_pread(int fd, void *to, size_t size, off_t at);
+
+ssize_t __wrap_pread64(int fd, void *to, size_t size, off_t at)
+{
+    return reads_fail && fails(true) ? -1 : __real_pread64(fd, to, size, at);
+}
+
+ssize_t __wrap_pread(int fd, void *to, size_t size, off_t at)
+{
+    return __wrap_pread64(fd, to, size, at);
 }
 
 static int failing_truncate(int fd, off_t size)
 {
-    return fails() ? -1 : ftruncate(fd, size);
+    return fails(false) ? -1 : ftruncate(fd, size);
 }
 
 static void set_call(const char *name, sqlite3_syscall_ptr call)
@@ -62,6 +81,7 @@ static int make(void **state)
     set_call("pwrite64", (sqlite3_syscall_ptr)failing_write);
     set_call("ftruncate", (sqlite3_syscall_ptr)failing_truncate);
     memset(&trouble, 0, sizeof(trouble));
+    reads_fail = false;
     return test_ledger_make(state);
 }
 
@@ -198,6 +218,56 @@ static void a_failing_disk_loses_nothing(void **state)
     play(EIO, 1, 83);
 }
 
+static unsigned count_set_aside(void)
+{
+    struct dirent *entry;
+    DIR *dir = opendir(test_folder);
+    unsigned count = 0;
+
+    assert_non_null(dir);
+    while ((entry = readdir(dir)))
+        count += strstr(entry->d_name, ".damaged-") != NULL;
+    closedir(dir);
+    return count;
+}
+
+/* SQLite calls it damage; but the next time the disk may read it. */
+static void a_read_that_fails_is_no_damage(void **state)
+{
+    reads_fail = true;
+    assert_int_equal(turn(), 0);
+    for (unsigned at = 1;; at += 7) {
+        trouble = (typeof(trouble)){.at = at, .until = at + 1, .error = at % 2 ? EIO : ENXIO};
+        int r = turn();
+        bool was_reached = trouble.calls >= at;
+        trouble.until = 0;
+        assert_true(r == 0 || r == -EIO);
+        assert_int_equal(count_set_aside(), 0);
+        if (!was_reached)
+            break;
+    }
+    assert_int_equal(turn(), 0);
+    assert_whole("after reads that failed");
+    assert_sound("after reads that failed");
+    play(EIO, 1, 41);
+}
+
+/* One that never comes back must not stop the book for good. */
+static void what_stays_unreadable_is_set_aside(void **state)
+{
+    assert_int_equal(turn(), 0);
+    reads_fail = true;
+    trouble = (typeof(trouble)){.at = 1, .until = 1000000, .error = EIO, .only_reads = true};
+    assert_int_equal(turn(), -EIO);
+    assert_int_equal(count_set_aside(), 0);
+    db_read_around(true);
+    turn();
+    assert_true(count_set_aside() > 0);
+    trouble.until = 0;
+    db_read_around(false);
+    assert_int_equal(turn(), 0);
+}
+
 /* That there are too many open files says nothing of what a file lacks. */
 static void a_file_that_cant_be_opened_does_not_lack(void **state)
 {
@@ -295,6 +365,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_full_disk_loses_nothing),
         TEST(a_failing_disk_loses_nothing),
+        TEST(a_read_that_fails_is_no_damage),
+        TEST(what_stays_unreadable_is_set_aside),
         TEST(a_file_that_cant_be_opened_does_not_lack),
         TEST(no_damage_stops_the_book),
     };
