@@ -170,6 +170,44 @@ static void any_address_is_each_of_the_machine(void **state)
     }
 }
 
+/* A machine may have more addresses than anybody foresaw: the list is as long as it may be. */
+static void addresses_of_a_machine_with_very_many(void **state)
+{
+    enum { MOST = CONF_LISTENERS_MAX * CONF_ADDRESSES_MAX, MANY = MOST + 2 };
+    static struct conf_address machine[MANY];
+    struct conf_address listens[2];
+    struct arena arena = ARENA_INIT;
+    struct conf_smtp part = {.own = listens,
+                             .own_count = parse_addresses("0.0.0.0:25 192.0.2.1:26", listens)};
+
+    for (size_t i = 0; i < MANY; i++) {
+        parse_addresses("10.0.0.0:1", &machine[i]);
+        machine[i].ip[CONF_IP_BYTES - 2] = (uint8_t)(i >> 8);
+        machine[i].ip[CONF_IP_BYTES - 1] = (uint8_t)i;
+    }
+    assert_int_equal(conf_cut_smtp_own(&part, machine, MANY, &arena), 0);
+    assert_int_equal(part.own_count, MOST);
+    assert_memory_equal(part.own[MOST - 1].ip, machine[MOST - 1].ip, CONF_IP_BYTES);
+    arena_done(&arena);
+}
+
+/* The folder that must be there before anybody has mail. */
+static void folder_of_a_mailbox_template(void **state)
+{
+    static const char *const cases[][2] = {
+        {"/var/mail/%d/%u", "/var/mail"},
+        {"/var/mail/of-%d/%u", "/var/mail"},
+        {"/%d/%u", "/"},
+        {"/%u", "/"},
+        {"/m/%u/inbox", "/m"},
+        {"/home/all/Maildir", "/home/all"},
+        {"/all", "/"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_span(conf_template_folder(span_from_cstr(cases[i][0])), cases[i][1]);
+}
+
 static void resolver_gets_servers_and_anchor(void **state)
 {
     struct conf_resolver part;
@@ -211,6 +249,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(queue_gets_all_routes_sorted, setup, teardown),
         cmocka_unit_test_setup_teardown(smtp_knows_where_we_listen, setup, teardown),
         cmocka_unit_test(any_address_is_each_of_the_machine),
+        cmocka_unit_test(addresses_of_a_machine_with_very_many),
+        cmocka_unit_test(folder_of_a_mailbox_template),
         cmocka_unit_test_setup_teardown(resolver_gets_servers_and_anchor, setup, teardown),
         cmocka_unit_test_setup_teardown(the_others, setup, teardown),
         cmocka_unit_test_setup_teardown(queue_finds_domains_by_name_and_knows_the_first, setup,

@@ -114,6 +114,49 @@ static void loops(void **state)
     assert_int_equal(scratch_count(s, "a.test/bob/tmp"), 0);
 }
 
+/* What is held back until the next byte tells whether a line ends is there when none comes. */
+static void carriage_return_is_the_last_byte(void **state)
+{
+    struct scratch *s = *state;
+    struct mailbox_recipient to = {SPAN("bob@a.test"), &s->root, &way};
+    struct mailbox_message msg = {.recipients = &to, .recipient_count = 1};
+
+    run(&msg, SPAN("a: b\r\n\r\nc\r"), 3);
+    assert_stored(s, "a.test/bob/new", "Return-Path: <>\nDelivered-To: bob@a.test\na: b\n\nc\r");
+}
+
+/* Neither address may begin another header field, or look like something else in a terminal. */
+static void control_bytes_in_an_address(void **state)
+{
+    static const struct {
+        const char *sender, *address;
+        enum ipc_outcome result;
+    } cases[] = {
+        {"al@b.test", "\nbob@a.test", IPC_OUTCOME_FAILED},
+        {"al@b.test", "bob\x1f@a.test", IPC_OUTCOME_FAILED},
+        {"al@b.test", "bob\x7f@a.test", IPC_OUTCOME_FAILED},
+        {"\ral@b.test", "bob@a.test", IPC_OUTCOME_FAILED},
+        {"al@b.test\n", "bob@a.test", IPC_OUTCOME_FAILED},
+        {"\"a l\"@b.test", "bob@a.test", IPC_OUTCOME_DELIVERED},
+        {"j\xc3\xb6@b.test", "b\xc3\xb6@a.test", IPC_OUTCOME_DELIVERED},
+        {"~}@b.test", "bob~@a.test", IPC_OUTCOME_DELIVERED},
+    };
+    struct scratch *s = *state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct mailbox_recipient to = {span_from_cstr(cases[i].address), &s->root, &way};
+        struct mailbox_message msg = {
+            .sender = span_from_cstr(cases[i].sender),
+            .recipients = &to,
+            .recipient_count = 1,
+        };
+        run(&msg, SPAN("a: b\r\n\r\nc\r\n"), 100);
+        assert_int_equal(to.delivery.outcome.result, cases[i].result);
+        if (cases[i].result == IPC_OUTCOME_FAILED)
+            assert_string_equal(to.delivery.outcome.status, "5.1.3");
+    }
+}
+
 /* Large ones go to the disk as they come, and are the same. */
 static void large(void **state)
 {
@@ -122,7 +165,7 @@ static void large(void **state)
     struct mailbox_recipient to = {SPAN("bob@a.test"), &s->root, &way};
     struct mailbox_message msg = {.recipients = &to, .recipient_count = 1};
     struct buffer sent = BUFFER_INIT, stored = BUFFER_INIT;
-    char name[256];
+    char name[256], expected[64];
 
     buffer_append_span(&stored, SPAN("Return-Path: <>\nDelivered-To: bob@a.test\n"));
     for (int i = 0; i < LINES; i++) {
@@ -132,6 +175,9 @@ static void large(void **state)
     run(&msg, buffer_span(&sent), 65536);
     struct span file = scratch_only_file(s, "a.test/bob/new", name);
     assert_true(span_equal(file, buffer_span(&stored)));
+    /* Each line end was counted once, though it went to the disk in several parts. */
+    snprintf(expected, sizeof(expected), ",S=%zu,W=%zu", stored.size, stored.size + LINES + 2);
+    assert_non_null(strstr(to.delivery.outcome.place, expected));
     free((void *)file.data);
     buffer_done(&sent);
     buffer_done(&stored);
@@ -158,8 +204,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(several_recipients), TEST(sizes_in_the_name), TEST(binary), TEST(loops), TEST(large),
+        TEST(several_recipients),
+        TEST(sizes_in_the_name),
+        TEST(binary),
+        TEST(loops),
+        TEST(large),
         TEST(abandoned),
+        TEST(carriage_return_is_the_last_byte),
+        TEST(control_bytes_in_an_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
