@@ -1,5 +1,6 @@
 #include "scratch.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -119,13 +120,55 @@ static void old_leftovers_are_swept(void **state)
     mailbox_folder_free(f);
 }
 
+static unsigned open_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned count = 0;
+
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+/* The process opens mailboxes for years: neither those that open nor those that don't may keep a
+ * descriptor. */
+static void no_descriptor_stays_open(void **state)
+{
+    static const char *const paths[] = {
+        "a.test/bob", "a.test/bob", /* made, and found */
+        "file/bob",   "half/new-is-a-file", "half/cur-is-a-file", "half/tmp-is-a-file",
+    };
+    struct scratch *s = *state;
+    struct mailbox_folder *f;
+
+    scratch_write(s, "file", "x");
+    scratch_mkdir(s, "half/new-is-a-file");
+    scratch_write(s, "half/new-is-a-file/new", "x");
+    scratch_mkdir(s, "half/cur-is-a-file");
+    scratch_write(s, "half/cur-is-a-file/cur", "x");
+    scratch_mkdir(s, "half/tmp-is-a-file");
+    scratch_write(s, "half/tmp-is-a-file/tmp", "x");
+    unsigned before = open_descriptors();
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        int r = mailbox_folder_open(&s->root, paths[i], &outcome, &f);
+        assert_int_equal(r, i < 2 ? 0 : -ENOTDIR);
+        if (r == 0) {
+            assert_int_equal(mailbox_folder_sweep(f, 0), 0);
+            mailbox_folder_free(f);
+        }
+        assert_int_equal(open_descriptors(), before);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
         TEST(missing_folders_are_made), TEST(links_are_refused),
         TEST(a_file_in_the_way),        TEST(no_permission),
-        TEST(old_leftovers_are_swept),
+        TEST(old_leftovers_are_swept),  TEST(no_descriptor_stays_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
