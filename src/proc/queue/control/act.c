@@ -220,12 +220,14 @@ static bool concerns(struct act *a, const struct spool_recipient *r,
 }
 
 /* Whether a message that nobody can read fits doesn't matter when the act would pass over it: one
- * that is damaged is held by the spool. */
-static void note_unread(struct act *a, const struct spool_recipient *r)
+ * that is damaged is held by the spool, also when that isn't sealed yet. */
+static void note_unread(struct act *a, const struct spool_message *m,
+                        const struct spool_recipient *r)
 {
     bool passes = a->kind == IPC_ACT_HOLD || a->kind == IPC_ACT_RETRY;
+    bool held = m->flags & SPOOL_MESSAGE_DAMAGED || r->state == SPOOL_RECIPIENT_HELD;
 
-    if (passes && r->state == SPOOL_RECIPIENT_HELD)
+    if (passes && held)
         a->stays_held = true;
     else
         a->left_alone = true;
@@ -316,7 +318,7 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
         struct spool_recipient *r = &m->recipients[*row];
         if (!walk_fits(a->walk, entry, r, &e)) {
             if (walk_may_fit(a->walk, entry, r))
-                note_unread(a, r);
+                note_unread(a, m, r);
             continue;
         }
         if (!concerns(a, r, &e))
