@@ -13,7 +13,7 @@ static void sound_book_balances(void **state)
     assert_int_equal(run(cli_audit, json), CLI_OK);
     assert_string_equal(
         text, "{\"ok\":true,\"accepted\":1,\"waiting\":0,\"delivered\":1,"
-              "\"relayed\":0,\"expanded\":0,\"returned\":0,\"discarded\":0,"
+              "\"relayed\":0,\"expanded\":0,\"returned\":0,\"discarded\":0,\"closed\":0,"
               "\"held\":0,\"messages\":1,\"events\":2,\"refusals\":0,"
               "\"files\":1,\"alarms\":0,\"remade\":0,\"queue_compared\":true,\"queue_waiting\":0,"
               "\"queue_stopped\":true,\"unfolded\":0,\"checkpoint\":null,\"findings\":[]}\n");
