@@ -175,6 +175,12 @@ static bool is_escapable(uint32_t point)
     return point <= 0x10ffff && (point < 0xd800 || point > 0xdfff);
 }
 
+/* Either case: HEXPOINT is made of literals of ABNF, which have no case (RFC 5234 2.3). */
+static int escape_digit(char c)
+{
+    return digit(c >= 'a' && c <= 'f' ? (char)(c - 'a' + 'A') : c);
+}
+
 /* The size of the "\x{HEX}" at the start of `rest`, with two to six digits and no zero too many; 0:
  * none. */
 static size_t escape_size(struct span rest)
@@ -185,8 +191,8 @@ static size_t escape_size(struct span rest)
 
     if (!span_equal(span_first(rest, DIGITS_AT), SPAN("\\x{")))
         return 0;
-    while (at < rest.size && at < DIGITS_AT + DIGITS_MAX && digit(rest.data[at]) >= 0)
-        point = 16 * point + (uint32_t)digit(rest.data[at++]);
+    while (at < rest.size && at < DIGITS_AT + DIGITS_MAX && escape_digit(rest.data[at]) >= 0)
+        point = 16 * point + (uint32_t)escape_digit(rest.data[at++]);
     if (at == rest.size || rest.data[at] != '}' || rest.data[DIGITS_AT] == '0')
         return 0;
     return is_escapable(point) ? at + 1 : 0;
