@@ -58,6 +58,7 @@ void smtp_client_state_set(struct smtp_client *c, enum smtp_client_state state)
         break;
     case SMTP_CLIENT_READY:
         assert(!c->mail && c->awaited.size == 0);
+        assert(c->out.size == 0 || c->state == SMTP_CLIENT_HELLO);
         break;
     case SMTP_CLIENT_ENVELOPE:
         assert(c->mail && !c->last_sent);

@@ -13,7 +13,8 @@
  * OPENING ends in READY when DATA is refused; in FINAL, with an empty message, when no recipient
  * was accepted behind a DATA that had been sent ahead (RFC 2920 section 3.1). BODY ends in READY
  * when a chunk is refused. READY becomes QUITTING by smtp_client_quit(). READY is also what a
- * message that can't go there ends in before anything was sent.
+ * message that can't go there ends in before anything was sent. A message whose end comes while
+ * output is left ends in CLOSED instead.
  *
  * A place for STARTTLS is between HELLO and READY: what was learnt by the first EHLO is forgotten
  * there.
@@ -140,7 +141,8 @@ void smtp_client_settle_all_as(struct smtp_client *c, enum smtp_result result, c
 enum smtp_result smtp_client_result_of(const struct smtp_client *c);
 /* Sends what may be sent now, or ends the transaction. */
 void smtp_client_go_on(struct smtp_client *c);
-/* The message is the caller's again, and the session ready. */
+/* Each recipient has his result: the message is the caller's again, and the session ready; or over,
+ * when some of what it said was not even written. */
 void smtp_client_end_mail(struct smtp_client *c);
 /* The same without a new state. */
 void smtp_client_drop_mail(struct smtp_client *c);

@@ -196,8 +196,15 @@ void smtp_client_drop_mail(struct smtp_client *c)
     c->mail = NULL;
 }
 
+/* A station that gave its last answer before it had read all, mostly "too large", would read the
+ * rest in front of the next message, and answer that: its answers could be taken for those to the
+ * next message's commands. The rest can't be taken back but by closing the connection. */
 void smtp_client_end_mail(struct smtp_client *c)
 {
+    if (c->out.size) {
+        smtp_client_fail(c, "4.5.0", "it answered before it had read all that was said");
+        return;
+    }
     smtp_client_drop_mail(c);
     smtp_client_state_set(c, SMTP_CLIENT_READY);
 }

@@ -26,12 +26,13 @@ static const struct {
     [SMTP_CLIENT_QUIT] = {IN(QUITTING), smtp_client_on_quit},
 };
 
-/* "Taken", while the end of the message is still in our hands: the station has lost count, or
- * counts what it has not got. Believed, the message would be nowhere. A refusal may come early. */
-static bool is_early_verdict(const struct smtp_client *c)
+/* "Taken" or "go on", while the end of what it is about is still in our hands: the station has lost
+ * count, or counts what it has not got. Believed, the message would be nowhere. A refusal may come
+ * early, and ends the session (smtp_client_end_mail()). */
+static bool is_early_yes(const struct smtp_client *c)
 {
-    return c->state == SMTP_CLIENT_FINAL && c->awaited.size == 0 && c->out.size &&
-           c->heard.code < 300;
+    return (c->state == SMTP_CLIENT_BODY || c->state == SMTP_CLIENT_FINAL) &&
+           c->awaited.size == 0 && c->out.size && c->heard.code < 400;
 }
 
 void smtp_client_on_reply(struct smtp_client *c)
@@ -52,8 +53,8 @@ void smtp_client_on_reply(struct smtp_client *c)
         return;
     }
     c->answered = true;
-    if (is_early_verdict(c)) {
-        smtp_client_fail(c, "4.5.0", "it took the message before it had the end of it");
+    if (is_early_yes(c)) {
+        smtp_client_fail(c, "4.5.0", "it said yes to the message before it had the end of it");
         return;
     }
     verbs[verb].on_reply(c);
