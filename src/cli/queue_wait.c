@@ -14,6 +14,7 @@ static const struct {
     [IPC_WAIT_WINDOW] = {"window", "attempts under way to its destination"},
     [IPC_WAIT_OUTCOME] = {"outcome", "the outcome of the attempt under way"},
     [IPC_WAIT_RELEASE] = {"release", "an administrator who releases it"},
+    [IPC_WAIT_OURS] = {"ours", "trouble of this server to end; it tries one again"},
     [IPC_WAIT_CARRIER] = {"carrier", "the process that carries it on, which isn't running"},
     [IPC_WAIT_RETURN] = {"return", "the report to its sender"},
 };

@@ -66,6 +66,8 @@ static const char *const by_wait[IPC_WAIT_COUNT] = {
     [IPC_WAIT_OUTCOME] = "it is being attempted just now",
     [IPC_WAIT_RELEASE] =
         "an administrator must act: postbuch queue release, return, reroute or remove",
+    [IPC_WAIT_OURS] = "this server has trouble of its own, which must be mended; the first attempt "
+                      "that finds it gone lets all go, postbuch queue retry makes one at once",
     [IPC_WAIT_CARRIER] = "the process that carries it must run; the supervisor starts it again by "
                          "itself, postbuch status tells what is wrong",
     [IPC_WAIT_RETURN] =
@@ -176,12 +178,18 @@ static void append_trouble(const struct ipc_queue_row *row, const struct trace_e
 static void append_destination(const struct ipc_queue_row *row, const struct trace_entry *entry,
                                struct buffer *out)
 {
-    if (row->wait != IPC_WAIT_DESTINATION || !row->why.size ||
+    bool is_ours = row->wait == IPC_WAIT_OURS;
+
+    if ((row->wait != IPC_WAIT_DESTINATION && !is_ours) || !row->why.size ||
         span_equal(row->why, span_first(why_trouble(row, entry), row->why.size)))
         return;
-    buffer_printf(out, "    its destination ");
-    printable_append(out, row->destination);
-    buffer_printf(out, " pauses, for others failed there: ");
+    if (is_ours) {
+        buffer_printf(out, "    others on its way failed because of this server: ");
+    } else {
+        buffer_printf(out, "    its destination ");
+        printable_append(out, row->destination);
+        buffer_printf(out, " pauses, for others failed there: ");
+    }
     printable_append(out, row->why);
     buffer_printf(out, "\n");
 }

@@ -4,11 +4,21 @@
  */
 #include "sched/internal.h"
 
-static enum sched_wait why_ready(const struct site *site)
+static void explain_ready(const struct sched *s, const struct site *site,
+                          struct sched_explanation *out)
 {
-    if (site->pausing)
-        return SCHED_WAIT_DESTINATION;
-    return site_may_go(site) ? SCHED_WAIT_TURN : SCHED_WAIT_WINDOW;
+    const struct brake *brake = &s->lanes[site->lane].brake;
+
+    if (site->pausing) {
+        out->wait = SCHED_WAIT_DESTINATION;
+        out->until_ms = site->resume_ms;
+    } else if (brake_is_on(brake)) {
+        out->wait = SCHED_WAIT_OURS;
+        out->until_ms = brake->until_ms;
+        out->why = why_text(s, brake->why);
+    } else {
+        out->wait = site_may_go(site) ? SCHED_WAIT_TURN : SCHED_WAIT_WINDOW;
+    }
 }
 
 void sched_explain(const struct sched *s, uint32_t item, struct sched_explanation *out)
@@ -36,9 +46,7 @@ void sched_explain(const struct sched *s, uint32_t item, struct sched_explanatio
         }
         break;
     case SCHED_READY:
-        out->wait = why_ready(site);
-        if (out->wait == SCHED_WAIT_DESTINATION)
-            out->until_ms = site->resume_ms;
+        explain_ready(s, site, out);
         break;
     case SCHED_ACTIVE:
         out->wait = SCHED_WAIT_OUTCOME;

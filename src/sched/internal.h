@@ -108,10 +108,19 @@ struct ring {
     struct crowd crowds[CROWDS];
 };
 
+/* Of a lane (brake.c). */
+struct brake {
+    int64_t until_ms; /* while it is on: no attempt begins before */
+    int64_t pause_ms; /* after the next one */
+    uint32_t ours;    /* attempts in a row that failed because of us */
+    uint32_t why;     /* while it is on */
+};
+
 struct lane {
     struct ring rings[SITE_TRUST_COUNT];  /* by the trust in the destinations' sites */
     uint32_t under_way[SITE_TRUST_COUNT]; /* attempts, by the trust with which they began */
-    unsigned turn;                        /* the ring that is asked first */
+    struct brake brake;
+    unsigned turn; /* the ring that is asked first */
 };
 
 struct sched {
@@ -185,10 +194,10 @@ void destination_free_all(struct sched *s);
 
 /* lane.c: places for attempts, and whose turn it is. */
 void lane_init(struct lane *lane);
-/* It has something that may go now, unless its turn shows otherwise. */
-bool lane_is_ready(const struct sched *s, unsigned lane);
-/* The destination whose turn it is, or NULL. */
-struct destination *lane_next(struct sched *s, unsigned lane);
+/* The destination whose turn it is, or NULL; also while its brake is on. */
+struct destination *lane_next(struct sched *s, unsigned lane, int64_t now_ms);
+/* When lane_next() may have something: INT64_MIN when it has now, INT64_MAX when it has nothing. */
+int64_t lane_next_ms(const struct sched *s, unsigned lane);
 /* The crowd to which this destination belongs while it is RUNNABLE. */
 struct crowd *lane_crowd(struct sched *s, const struct destination *d);
 /* Into the ring, as the last of that crowd; and out of it. */
@@ -199,8 +208,18 @@ void lane_leave(struct destination *d);
 bool lane_prefers(struct sched *s, const struct destination *d, uint32_t sender);
 /* An attempt of this item begins, and ends: counted once each. After it has left its flow: its
  * destination isn't in the ring any more, until destination_update(). */
-void lane_begin(struct sched *s, struct item *i);
+void lane_begin(struct sched *s, struct item *i, int64_t now_ms);
 void lane_end(struct sched *s, struct item *i);
+
+/* brake.c: our own trouble. */
+bool brake_is_on(const struct brake *brake);
+bool brake_lets_go(const struct brake *brake, int64_t now_ms);
+/* One that was let go has begun, and an attempt has ended. */
+void brake_attempt(struct brake *brake, int64_t now_ms);
+void brake_result(struct sched *s, struct brake *brake, enum sched_result result, struct span why,
+                  int64_t now_ms);
+/* The next one needn't wait. */
+void brake_probe(struct brake *brake, int64_t now_ms);
 
 /* site.c: windows and health. */
 /* Without members; 0 when there is no memory. Room in the heap of pauses is taken with it. */

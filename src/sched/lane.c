@@ -98,7 +98,8 @@ bool lane_prefers(struct sched *s, const struct destination *d, uint32_t sender)
 
 /* ---- turns ---- */
 
-bool lane_is_ready(const struct sched *s, unsigned number)
+/* It has something that may go now, unless its turn shows otherwise. */
+static bool is_ready(const struct sched *s, unsigned number)
 {
     for (enum site_trust trust = 0; trust < SITE_TRUST_COUNT; trust++) {
         const struct list *turns = &s->lanes[number].rings[trust].turns;
@@ -108,6 +109,15 @@ bool lane_is_ready(const struct sched *s, unsigned number)
                 return true;
     }
     return false;
+}
+
+int64_t lane_next_ms(const struct sched *s, unsigned number)
+{
+    const struct brake *brake = &s->lanes[number].brake;
+
+    if (!is_ready(s, number))
+        return INT64_MAX;
+    return brake_is_on(brake) ? brake->until_ms : INT64_MIN;
 }
 
 /* Those whose site is full by now leave the crowd. */
@@ -137,10 +147,12 @@ static struct destination *first_of_ring(struct sched *s, struct ring *ring, uin
     return NULL;
 }
 
-struct destination *lane_next(struct sched *s, unsigned number)
+struct destination *lane_next(struct sched *s, unsigned number, int64_t now_ms)
 {
     struct lane *lane = &s->lanes[number];
 
+    if (!brake_lets_go(&lane->brake, now_ms))
+        return NULL;
     for (unsigned i = 0; i < SITE_TRUST_COUNT; i++) {
         enum site_trust trust = (lane->turn + i) % SITE_TRUST_COUNT;
         struct destination *d =
@@ -170,7 +182,7 @@ static void pass_turn(struct sched *s, struct destination *d)
 
 /* The trust goes into the item's flags: the place is given back under the trust under which it was
  * taken, whatever the site has shown meanwhile. */
-void lane_begin(struct sched *s, struct item *i)
+void lane_begin(struct sched *s, struct item *i, int64_t now_ms)
 {
     struct destination *d = destination_at(s, i->destination);
     struct site *site = site_at(s, d->site);
@@ -180,6 +192,7 @@ void lane_begin(struct sched *s, struct item *i)
     site->active++;
     s->lanes[d->lane].under_way[site->trust]++;
     crowd_of(s, d->lane, site->trust, i->sender)->under_way++;
+    brake_attempt(&s->lanes[d->lane].brake, now_ms);
     pass_turn(s, d);
 }
 

@@ -235,11 +235,11 @@ static void advance(struct sched *s, int64_t now_ms)
 }
 
 /* The destination whose turn it is in the lane whose turn it is, or NULL. */
-static struct destination *next_destination(struct sched *s, unsigned lanes)
+static struct destination *next_destination(struct sched *s, unsigned lanes, int64_t now_ms)
 {
     for (unsigned i = 0; i < SCHED_LANES; i++) {
         unsigned lane = (s->turn + i) % SCHED_LANES;
-        struct destination *d = lanes & 1u << lane ? lane_next(s, lane) : NULL;
+        struct destination *d = lanes & 1u << lane ? lane_next(s, lane, now_ms) : NULL;
         if (!d)
             continue;
         s->turn = lane + 1;
@@ -251,7 +251,7 @@ static struct destination *next_destination(struct sched *s, unsigned lanes)
 uint32_t sched_take(struct sched *s, unsigned lanes, int64_t now_ms)
 {
     advance(s, now_ms);
-    struct destination *d = next_destination(s, lanes);
+    struct destination *d = next_destination(s, lanes, now_ms);
     if (!d)
         return 0;
     uint32_t handle = flow_take(s, d);
@@ -260,7 +260,7 @@ uint32_t sched_take(struct sched *s, unsigned lanes, int64_t now_ms)
     /* Not leave_state(): flow_take() has taken it out. */
     d->counts[SCHED_READY]--;
     s->counts[SCHED_READY]--;
-    lane_begin(s, i);
+    lane_begin(s, i, now_ms);
     enter_state(s, i, SCHED_ACTIVE);
     return handle;
 }
@@ -328,6 +328,13 @@ static void expire_ready(struct sched *s, struct site *site, int64_t now_ms)
  * site holds it back. */
 enum { OURS_ATTEMPTS_MAX = 3 };
 
+/* What we couldn't even begin, for hours perhaps, makes no later pause longer either. */
+unsigned sched_failures(unsigned attempts, enum sched_result result)
+{
+    unsigned max = result == SCHED_RESULT_OURS ? OURS_ATTEMPTS_MAX : UINT16_MAX;
+    return attempts < max ? attempts + 1 : attempts;
+}
+
 static int64_t pause_after(struct sched *s, const struct item *i, enum sched_result result)
 {
     unsigned attempts = i->attempts;
@@ -343,8 +350,7 @@ static enum sched_verdict after_failure(struct sched *s, uint32_t handle, struct
                                         enum sched_result result, int64_t now_ms,
                                         int64_t *out_due_ms)
 {
-    if (i->attempts < UINT16_MAX)
-        i->attempts++;
+    i->attempts = (uint16_t)sched_failures(i->attempts, result);
     if ((int64_t)i->deadline_s * 1000 <= now_ms) {
         hold(s, i);
         return SCHED_VERDICT_EXPIRED;
@@ -418,8 +424,10 @@ enum sched_verdict sched_outcome(struct sched *s, uint32_t handle, enum sched_re
     }
     /* After the item has its new state: a pause of the site gives up what is READY, and this one
      * has its own verdict. */
-    if (judges)
+    if (judges) {
         judge_site(s, site_at(s, d->site), result, why, now_ms);
+        brake_result(s, &s->lanes[d->lane].brake, result, why, now_ms);
+    }
     settle(s, d);
     return verdict;
 }
@@ -462,8 +470,8 @@ void sched_release(struct sched *s, uint32_t handle, int64_t deadline_ms, int64_
     enter_ready(s, handle, i, now_ms);
 }
 
-/* The site's pause ends as well: the administrator who asks has perhaps just mended it. If not, one
- * probe fails. */
+/* The site's pause ends as well, and its lane's: the administrator who asks has perhaps just mended
+ * it. If not, one probe fails. */
 void sched_retry_now(struct sched *s, uint32_t handle, int64_t now_ms)
 {
     struct item *i = item_at(s, handle);
@@ -474,7 +482,9 @@ void sched_retry_now(struct sched *s, uint32_t handle, int64_t now_ms)
         leave_state(s, handle, i);
         enter_ready(s, handle, i, now_ms);
     }
-    site_resume(s, site_at(s, destination_at(s, i->destination)->site));
+    const struct destination *d = destination_at(s, i->destination);
+    site_resume(s, site_at(s, d->site));
+    brake_probe(&s->lanes[d->lane].brake, now_ms);
 }
 
 /* Full lanes have no time: an outcome makes room, and the caller asks again then. */
@@ -483,9 +493,9 @@ int64_t sched_next_ms(const struct sched *s, unsigned lanes)
     int64_t next = INT64_MAX;
 
     for (unsigned lane = 0; lane < SCHED_LANES; lane++)
-        if (lanes & 1u << lane && lane_is_ready(s, lane))
-            return INT64_MIN;
-    if (s->paused_items.count)
+        if (lanes & 1u << lane && lane_next_ms(s, lane) < next)
+            next = lane_next_ms(s, lane);
+    if (s->paused_items.count && s->paused_items.keys[0] < next)
         next = s->paused_items.keys[0];
     if (s->paused_sites.count && s->paused_sites.keys[0] < next)
         next = s->paused_sites.keys[0];

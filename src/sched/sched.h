@@ -49,6 +49,9 @@
  * doesn't answer. In a ring senders take turns, and then the destinations of each. Very many
  * senders fill it all the same.
  *
+ * Trouble of our own stops no site, so each lane has a brake against it (brake.c): after very many
+ * in a row it begins one attempt every few seconds, later every minute, until one ends otherwise.
+ *
  * Giving up: an item expires only by an attempt, its own or its destination's, that failed after
  * its deadline. Deadlines are monotonic (sched/retry.h), so a jumping clock expires nothing.
  *
@@ -125,7 +128,8 @@ enum sched_result {
     SCHED_RESULT_DESTINATION, /* failed for now: the destination's trouble */
     SCHED_RESULT_REFUSED,     /* failed for good: to be held */
     SCHED_RESULT_OURS,        /* failed for now, because of us: says nothing of the destination, and
-                                 waits no longer than after a third failure */
+                                 waits no longer than after a third failure; many in a row put the
+                                 lane's brake on */
     SCHED_RESULT_UNFIT,       /* failed for good, because of us: likewise */
     SCHED_RESULT_LOST,        /* nobody knows: the transport went away; no attempt is counted */
 };
@@ -136,6 +140,9 @@ enum sched_verdict {
     SCHED_VERDICT_HELD,    /* by an earlier sched_hold(), or refused */
     SCHED_VERDICT_EXPIRED, /* given up; held */
 };
+
+/* The failures that count for an item after one more; for who keeps them beyond a restart. */
+unsigned sched_failures(unsigned attempts, enum sched_result result);
 
 /* What came of an ACTIVE item. *out_due_ms is written with RETRY only, so it may be NULL for DONE
  * and REFUSED. `why` explains a trouble to people (copied, cut to SCHED_WHY_MAX).
@@ -154,7 +161,8 @@ uint32_t sched_take_expired(struct sched *sched);
 void sched_hold(struct sched *sched, uint32_t item, int64_t now_ms);
 /* Nothing when it isn't held. It may go at once, with a new deadline. */
 void sched_release(struct sched *sched, uint32_t item, int64_t deadline_ms, int64_t now_ms);
-/* At once, and its destination's pause ends; nothing when ACTIVE or HELD. */
+/* At once, and its destination's pause ends, and that of its lane's brake; nothing when ACTIVE or
+ * HELD. */
 void sched_retry_now(struct sched *sched, uint32_t item, int64_t now_ms);
 
 /* When sched_take() may have something again from `lanes`: a monotonic time, in the past when it
@@ -169,6 +177,7 @@ enum sched_wait {
     SCHED_WAIT_WINDOW,      /* attempts under way to the destination */
     SCHED_WAIT_OUTCOME,     /* it is being attempted */
     SCHED_WAIT_RELEASE,     /* it is held */
+    SCHED_WAIT_OURS,        /* its lane's brake after trouble of our own */
 };
 
 struct sched_explanation {
@@ -179,8 +188,8 @@ struct sched_explanation {
     unsigned attempts;
     unsigned lane;
     struct span destination; /* borrowed until the next change */
-    struct span
-        why; /* its own last trouble, or its destination's while it waits for that; or empty */
+    struct span why; /* its own last trouble, or its destination's or lane's while it waits for
+                        that; or empty */
 };
 
 /* Spans in *out are borrowed until the next call that changes anything. */

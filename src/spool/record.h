@@ -71,7 +71,7 @@ struct spool_status {
     uint32_t recipient;      /* index: the envelope's recipients first, then the children of the
                                 expansions in their order */
     uint8_t outcome;         /* enum spool_outcome */
-    uint16_t attempts;       /* made so far, this one included */
+    uint16_t attempts;       /* that count, this one included */
     int64_t time_us;         /* when it happened */
     int64_t next_attempt_us; /* when waiting */
     struct span status;      /* enhanced status code, RFC 3463 */

@@ -70,7 +70,7 @@ static void remember(struct overdue *o, struct overdue_suspect *suspect)
         o->before_count ? bsearch(suspect, o->before, o->before_count, sizeof(*suspect), compare)
                         : NULL;
 
-    if (before && before->attempts == suspect->attempts) {
+    if (before && before->next_attempt_us == suspect->next_attempt_us) {
         suspect->since_ms = before->since_ms;
         suspect->is_overdue = before->is_overdue;
     }
@@ -88,7 +88,7 @@ static void look_at(void *arg, struct spool_message *message)
         const struct spool_recipient *r = &message->recipients[i];
         struct overdue_suspect suspect = {.id = message->id,
                                           .index = r->index,
-                                          .attempts = r->attempts,
+                                          .next_attempt_us = r->next_attempt_us,
                                           .since_ms = io_loop_now_ms(q->loop)};
         if (!is_late(q, r, wall_us, &wait))
             continue;
@@ -108,6 +108,7 @@ static const char *wait_text(uint8_t wait)
         [SCHED_WAIT_WINDOW] = "attempts under way to its destination",
         [SCHED_WAIT_OUTCOME] = "the outcome of an attempt",
         [SCHED_WAIT_RELEASE] = "its report to the sender",
+        [SCHED_WAIT_OURS] = "the end of trouble of this server",
     };
     return texts[wait];
 }

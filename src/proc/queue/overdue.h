@@ -6,9 +6,9 @@
 struct overdue_suspect {
     struct id id;
     uint32_t index;
-    uint16_t attempts;
     bool is_overdue; /* alarm was raised */
     uint8_t wait;    /* enum sched_wait; SCHED_WAIT_OUTCOME also without an item */
+    int64_t next_attempt_us;
     int64_t since_ms;
 };
 

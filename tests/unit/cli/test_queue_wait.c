@@ -18,6 +18,8 @@ static void waits(void **state)
           .next_attempt_us = US(NOW_S + 60),
           .why = {"452 4.2.2 full", 14}},
          "the end of its destination's pause in 1m: 452 4.2.2 full"},
+        {{.wait = IPC_WAIT_OURS, .next_attempt_us = US(NOW_S + 20), .why = {"no memory", 9}},
+         "trouble of this server to end; it tries one again in 20s: no memory"},
         {{.wait = IPC_WAIT_RELEASE}, "an administrator who releases it"},
         {{.wait = 99}, "(unknown)"},
     };

@@ -21,6 +21,7 @@ static void remedies(void **state)
         {IPC_WAIT_TURN, "", "", "as soon as its turn comes", 0},
         {IPC_WAIT_WINDOW, "4.4.1", "refused", "attempts under way has ended", EVENT_DEFERRED},
         {IPC_WAIT_RELEASE, "", "", "an administrator must act", 0},
+        {IPC_WAIT_OURS, "4.3.0", "memory is short", "trouble of its own", EVENT_DEFERRED},
         {IPC_WAIT_CARRIER, "", "", "postbuch status", 0},
         {IPC_WAIT_PAUSE, "4.2.2", "full", "make room in the mailbox", EVENT_DEFERRED},
         {IPC_WAIT_PAUSE, "4.2.9", "x", "whoever runs the recipient's mailbox", EVENT_DEFERRED},

@@ -114,7 +114,7 @@ static void our_own_trouble_says_nothing_of_the_site(void **state)
     take(&r);
     window = site->window;
     assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_OURS), SCHED_VERDICT_RETRY);
-    assert_int_equal(item_at(s, item)->attempts, 4);
+    assert_int_equal(item_at(s, item)->attempts, 3);
     assert_int_equal(site->trust, SITE_DOUBTFUL);
     r.now = r.due;
     assert_int_equal(replay_take_item(&r, &item), 1);
@@ -139,6 +139,27 @@ static void our_own_trouble_pauses_nobody_for_long(void **state)
     assert_int_equal(replay_take_item(&r, &item), 1);
     replay_outcome(&r, item, SCHED_RESULT_RECIPIENT);
     assert_in_range(r.due - r.now, 3 * HOUR, 4 * HOUR);
+    replay_end(&r);
+}
+
+/* Hours of it don't make the pauses after a later trouble of its own long. */
+static void our_own_trouble_counts_only_so_often(void **state)
+{
+    struct replay r = start();
+    uint32_t item = add_to(&r, "a", 1, 0);
+
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(take(&r), item);
+        replay_outcome(&r, item, SCHED_RESULT_OURS);
+        r.now = r.due;
+    }
+    assert_int_equal(item_at(r.sched, item)->attempts, 3);
+    assert_int_equal(take(&r), item);
+    replay_outcome(&r, item, SCHED_RESULT_RECIPIENT);
+    assert_in_range(r.due - r.now, 30 * MINUTE, 40 * MINUTE);
+    assert_int_equal(sched_failures(3, SCHED_RESULT_OURS), 3);
+    assert_int_equal(sched_failures(10, SCHED_RESULT_OURS), 10);
+    assert_int_equal(sched_failures(UINT16_MAX, SCHED_RESULT_RECIPIENT), UINT16_MAX);
     replay_end(&r);
 }
 
@@ -520,6 +541,7 @@ int main(void)
         cmocka_unit_test(trust_follows_what_a_site_shows),
         cmocka_unit_test(our_own_trouble_says_nothing_of_the_site),
         cmocka_unit_test(our_own_trouble_pauses_nobody_for_long),
+        cmocka_unit_test(our_own_trouble_counts_only_so_often),
         cmocka_unit_test(only_a_pause_costs_a_proven_site_its_trust),
         cmocka_unit_test(what_failed_before_the_start_is_doubtful),
         cmocka_unit_test(domains_of_one_site_share_their_trust),

@@ -62,6 +62,30 @@ static void describe_all(const struct queue *q, const struct outcomes *o, struct
     s->detail = from->earlier;
 }
 
+static enum sched_result open_result(const struct ipc_job_outcome *from)
+{
+    static const enum sched_result results[] = {
+        [IPC_SCOPE_RECIPIENT] = SCHED_RESULT_RECIPIENT,
+        [IPC_SCOPE_DESTINATION] = SCHED_RESULT_DESTINATION,
+        [IPC_SCOPE_OURS] = SCHED_RESULT_OURS,
+    };
+    return results[from->scope];
+}
+
+/* The attempts are those that the scheduler counts: so it goes on as before after a restart. */
+static struct spool_status *add_open(const struct queue *q, struct outcomes *o,
+                                     const struct spool_recipient *r,
+                                     const struct ipc_job_outcome *from)
+{
+    bool uncertain = from->outcome == IPC_OUTCOME_UNCERTAIN;
+    struct spool_status *s =
+        add(o, r, uncertain ? SPOOL_OUTCOME_UNCERTAIN : SPOOL_OUTCOME_DEFERRED);
+
+    s->attempts = (uint16_t)sched_failures(r->attempts, open_result(from));
+    describe_all(q, o, s, from);
+    return s;
+}
+
 /* By an administrator, while it was attempted. */
 static void add_hold(struct outcomes *o, const struct spool_recipient *r, uint16_t attempts)
 {
@@ -78,21 +102,15 @@ static void add_verdict(struct queue *q, struct outcomes *o, const struct job_it
                         const struct ipc_job_outcome *from)
 {
     const struct spool_recipient *r = item->recipient;
-    enum spool_outcome tried =
-        from->outcome == IPC_OUTCOME_UNCERTAIN ? SPOOL_OUTCOME_UNCERTAIN : SPOOL_OUTCOME_DEFERRED;
 
     switch (verdict) {
     case SCHED_VERDICT_GONE:
         break;
-    case SCHED_VERDICT_RETRY: {
-        struct spool_status *s = add(o, r, tried);
-        describe_all(q, o, s, from);
-        s->next_attempt_us = schedule_wall_us(q, due_ms);
+    case SCHED_VERDICT_RETRY:
+        add_open(q, o, r, from)->next_attempt_us = schedule_wall_us(q, due_ms);
         break;
-    }
     case SCHED_VERDICT_HELD:
-        describe_all(q, o, add(o, r, tried), from);
-        add_hold(o, r, (uint16_t)(r->attempts + 1));
+        add_hold(o, r, add_open(q, o, r, from)->attempts);
         break;
     case SCHED_VERDICT_EXPIRED: {
         struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_EXPIRED);
@@ -146,17 +164,12 @@ static void take_failed(struct queue *q, struct outcomes *o, const struct job_it
 static void take_open(struct queue *q, struct outcomes *o, const struct job_item *item,
                       const struct ipc_job_outcome *from)
 {
-    static const enum sched_result results[] = {
-        [IPC_SCOPE_RECIPIENT] = SCHED_RESULT_RECIPIENT,
-        [IPC_SCOPE_DESTINATION] = SCHED_RESULT_DESTINATION,
-        [IPC_SCOPE_OURS] = SCHED_RESULT_OURS,
-    };
     int64_t due_ms = 0;
 
     *(from->outcome == IPC_OUTCOME_UNCERTAIN ? &q->dispatch->uncertain : &q->dispatch->deferred) +=
         1;
-    enum sched_verdict verdict = sched_outcome(q->sched, item->item, results[from->scope],
-                                               from->text, io_loop_now_ms(q->loop), &due_ms);
+    enum sched_verdict verdict = sched_outcome(q->sched, item->item, open_result(from), from->text,
+                                               io_loop_now_ms(q->loop), &due_ms);
     add_verdict(q, o, item, verdict, due_ms, from);
 }
 

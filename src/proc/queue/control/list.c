@@ -50,7 +50,8 @@ static uint8_t wait_of(const struct queue *q, struct span domain, const struct s
     route_find(q->conf, domain, &route);
     if (route.way == ROUTE_RETURN)
         return IPC_WAIT_RETURN;
-    if (e->wait == SCHED_WAIT_TURN && e->lane < CARRIERS && !q->dispatch->carriers[e->lane].channel)
+    bool waits_for_lane = e->wait == SCHED_WAIT_TURN || e->wait == SCHED_WAIT_OURS;
+    if (waits_for_lane && e->lane < CARRIERS && !q->dispatch->carriers[e->lane].channel)
         return IPC_WAIT_CARRIER;
     return (uint8_t)e->wait;
 }

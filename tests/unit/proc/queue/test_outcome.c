@@ -165,6 +165,30 @@ static void a_failure_for_now_is_booked_with_the_next_attempt(void **state)
     }
 }
 
+/* The spool keeps what the scheduler counts, so that a restart changes no pause. */
+static void what_only_we_failed_counts_only_so_often(void **state)
+{
+    static const struct {
+        enum ipc_scope scope;
+        uint16_t before, booked;
+    } cases[] = {{IPC_SCOPE_OURS, 0, 1},      {IPC_SCOPE_OURS, 2, 3},
+                 {IPC_SCOPE_OURS, 3, 3},      {IPC_SCOPE_OURS, 7, 7},
+                 {IPC_SCOPE_RECIPIENT, 3, 4}, {IPC_SCOPE_DESTINATION, 7, 8}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct world *w = begin("x@far.example");
+        struct ipc_job_outcome outcome = station_says(IPC_OUTCOME_DEFERRED, "memory is short");
+        struct spool_recipient *r = sched_owner(w->queue.sched, 1); /* the only one */
+        r->attempts = cases[i].before;
+        outcome.scope = (uint8_t)cases[i].scope;
+        answer(w, outcome);
+        assert_int_equal(booked_count, 1);
+        assert_int_equal(booked[0].status.attempts, cases[i].booked);
+        assert_int_equal(r->attempts, cases[i].booked);
+        world_free(w);
+    }
+}
+
 /* What is no address is left out: the book shows addresses, not what a process made up. */
 static void an_address_that_is_none_is_not_booked(void **state)
 {
@@ -289,6 +313,7 @@ int main(void)
         cmocka_unit_test(who_took_it_is_booked_with_its_word),
         cmocka_unit_test(a_mailbox_is_booked_under_our_own_name),
         cmocka_unit_test(a_failure_for_now_is_booked_with_the_next_attempt),
+        cmocka_unit_test(what_only_we_failed_counts_only_so_often),
         cmocka_unit_test(an_address_that_is_none_is_not_booked),
         cmocka_unit_test(a_hold_during_the_attempt_is_booked_behind_it),
         cmocka_unit_test(what_was_lost_is_uncertain_and_no_attempt),
