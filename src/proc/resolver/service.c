@@ -144,8 +144,9 @@ static void on_answer(void *arg, int error, struct ub_result *result)
     free_query(q);
 }
 
-/* The name goes to libunbound in our canonical form and comes back in canonical_of() compared with
- * it. The timer is set first: a question without a deadline must not exist. */
+/* -EINVAL: it is no name. -EIO, whatever it is: it couldn't be asked, which no domain is to blame
+ * for. The name goes to libunbound in our canonical form and comes back in canonical_of() compared
+ * with it. The timer is set first: a question without a deadline must not exist. */
 static int begin(struct query *q, const struct ipc_resolve *question)
 {
     struct service *s = q->service;
@@ -156,13 +157,11 @@ static int begin(struct query *q, const struct ipc_resolve *question)
     if (dns_name_from_text(question->name, wire, &size) < 0 ||
         dns_name_to_text(span_of(wire, size), q->name, &size) < 0)
         return -EINVAL;
-    int r = io_timer_new(s->loop, on_deadline, q, &q->deadline);
-    if (r == 0)
-        r = io_timer_set(q->deadline, s->deadline_ms);
-    if (r == 0 &&
+    if (io_timer_new(s->loop, on_deadline, q, &q->deadline) < 0 ||
+        io_timer_set(q->deadline, s->deadline_ms) < 0 ||
         ub_resolve_async(s->library, q->name, question->type, DNS_CLASS_IN, q, on_answer, &id) != 0)
-        r = -EIO;
-    return r;
+        return -EIO;
+    return 0;
 }
 
 /* `waiting_count` counts what libunbound has, abandoned ones too: they take its memory until they
@@ -185,7 +184,8 @@ static void on_resolve(void *owner, const struct ipc_arrival *arrival)
     *q = (struct query){.service = s, .asker = asker, .token = arrival->token};
     int r = begin(q, &arrival->message->resolve);
     if (r < 0) {
-        reply_error(asker, arrival->token, r, r == -EINVAL ? "not a name" : "libunbound refused");
+        reply_error(asker, arrival->token, r,
+                    r == -EINVAL ? "not a name" : "no memory, or libunbound refused");
         free_query(q);
         return;
     }

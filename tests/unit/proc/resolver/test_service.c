@@ -8,6 +8,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static bool timers_fail;
+int __real_io_timer_new(struct io_loop *loop, io_timer_fn *fn, void *arg, struct io_timer **out);
+
+int __wrap_io_timer_new(struct io_loop *loop, io_timer_fn *fn, void *arg, struct io_timer **out);
+
+int __wrap_io_timer_new(struct io_loop *loop, io_timer_fn *fn, void *arg, struct io_timer **out)
+{
+    return timers_fail ? -ENOMEM : __real_io_timer_new(loop, fn, arg, out);
+}
+
 struct world {
     struct io_loop *loop;
     struct service service;
@@ -146,6 +156,19 @@ static void what_is_no_name_is_refused(void **state)
     assert_int_equal(w->service.waiting_count, 0);
 }
 
+/* Who asks takes -EIO, and nothing else, for what wasn't asked: no domain is to blame for it. */
+static void what_cannot_be_asked_is_no_domains_fault(void **state)
+{
+    struct world *w = *state;
+
+    ask(w, SPAN("a.test"));
+    timers_fail = true;
+    turn_until(w, &w->answered);
+    timers_fail = false;
+    assert_int_equal(w->error, -EIO);
+    assert_int_equal(w->service.waiting_count, 0);
+}
+
 static void an_asker_that_goes_is_forgotten(void **state)
 {
     struct world *w = *state;
@@ -211,6 +234,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(silence_ends_at_the_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(open_questions_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_name_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_be_asked_is_no_domains_fault, setup, teardown),
         cmocka_unit_test_setup_teardown(an_asker_that_goes_is_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(only_smtp_may_ask, setup, teardown),
         cmocka_unit_test(a_bad_anchor_fails_closed),
