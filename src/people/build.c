@@ -123,17 +123,29 @@ static void add_user(struct builder *b, const struct users_line *line, struct co
         p->first_user[domain - 1] = handle;
 }
 
-/* No byte at all is what a power cut or a full disk leaves of a file that was being written: mail
- * is deferred then, or the old table stays. Refused for good would be all mail of the domain. */
+/* No byte at all is what a power cut or a full disk leaves of a file that was being written. No
+ * error, since other domains and the aliases are good without it; but who isn't known in its
+ * domains may have been in it, and must not be refused for good. */
+static void doubt_file(struct builder *b)
+{
+    for (size_t i = 0; i < b->part->domain_count; i++)
+        if (span_equal(b->part->domains[i].users, b->file)) {
+            b->people->unsure[i] = true;
+            b->people->unsure_count++;
+        }
+    conf_warn(
+        b->problems, (struct conf_place){b->file, 0, 0},
+        "the file is empty, as after a power cut or on a full disk; names of its domains that "
+        "aren't known are deferred until it has a line or a comment");
+}
+
 static void read_users(struct builder *b, struct span text)
 {
     struct lines lines = {.rest = text};
     struct span line;
 
     if (text.size == 0)
-        conf_error(b->problems, (struct conf_place){b->file, 0, 0},
-                   "the file is empty, as after a power cut or on a full disk; put the users back, "
-                   "or a comment where there are none");
+        doubt_file(b);
     while (b->error == 0 && lines_next(&lines, &line)) {
         struct conf_place place = {b->file, lines.number, 1};
         struct users_line user;
@@ -235,7 +247,8 @@ static void on_target(void *owner, const struct address *a, bool direct, struct 
 /* ---- postmaster and abuse: they always exist (RFC 5321 4.5.1, RFC 2142) ---- */
 
 /* Who gets the mail of a role that nobody has: the configured postmaster, or the domain's first
- * user, or the first user of any domain; "" when there is nobody at all. */
+ * user, or the first user of any domain; "" when there is nobody at all, or when it would be a
+ * stranger's while the domain's own users are in doubt. */
 static struct span stand_in(const struct builder *b, size_t domain)
 {
     const struct people *p = b->people;
@@ -244,7 +257,7 @@ static struct span stand_in(const struct builder *b, size_t domain)
         return b->part->postmaster;
     if (p->first_user[domain])
         return people_person(p, p->first_user[domain])->address;
-    for (size_t i = 0; i < p->domain_count; i++)
+    for (size_t i = 0; i < p->domain_count && !p->unsure[domain]; i++)
         if (p->first_user[i])
             return people_person(p, p->first_user[i])->address;
     return SPAN("");
@@ -296,8 +309,9 @@ static int add_domains(struct builder *b)
 
     p->domains = arena_alloc_array(&p->arena, at_least, sizeof(*p->domains));
     p->first_user = arena_alloc_array(&p->arena, at_least, sizeof(*p->first_user));
+    p->unsure = arena_alloc_array(&p->arena, at_least, sizeof(*p->unsure));
     b->current = arena_alloc_array(&p->arena, at_least, sizeof(*b->current));
-    if (!p->domains || !p->first_user || !b->current)
+    if (!p->domains || !p->first_user || !p->unsure || !b->current)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
         struct span name = b->part->domains[i].name;
@@ -358,8 +372,10 @@ static void resolve_targets(struct people *p)
                 continue;
             uint32_t domain = people_domain(p, address_domain(&a));
             t->foreign = domain == 0;
-            if (domain)
-                t->person = people_resolve(p, address_raw_local(&a), domain - 1);
+            if (domain == 0)
+                continue;
+            t->person = people_resolve(p, address_raw_local(&a), domain - 1);
+            t->unsure = p->unsure[domain - 1];
         }
 }
 

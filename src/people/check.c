@@ -60,11 +60,13 @@ static void search_from(struct people *p, struct conf_problems *problems, uint32
     }
 }
 
+/* Not of those who may be missing because their file is empty: there is a warning of that. */
 static void check_targets(struct people *p, struct conf_problems *problems,
                           const struct person *person)
 {
     for (const struct people_target *t = person->targets; t; t = t->next) {
-        if (!t->foreign && (t->person == 0 || (t->direct && !people_person(p, t->person)->user)))
+        if (!t->foreign && !t->unsure &&
+            (t->person == 0 || (t->direct && !people_person(p, t->person)->user)))
             conf_warn(problems, t->place, "`%.*s` is nobody here; mend the name or add the user",
                       SPAN_ARG(t->address));
     }

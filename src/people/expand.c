@@ -64,15 +64,24 @@ static void add_foreign(struct expansion *e, struct span address)
     add_result(e, address);
 }
 
-/* A target that is nobody here is passed by: people_check() has warned of it, and the other
+/* Who is nobody here is passed by: people_check() has warned of it, and the other
  * recipients of the alias shall get their mail. When none is left the expansion fails (-ENOLINK),
- * so the message isn't lost in silence. */
+ * so the message isn't lost in silence. One who may have been in an empty users file isn't passed
+ * by: the message would never reach him. */
+static void pass_by(struct expansion *e, const struct people_target *t)
+{
+    if (t->unsure)
+        e->error = -EAGAIN;
+}
+
 static void follow(struct expansion *e, uint32_t from, const struct people_target *t)
 {
     if (t->foreign)
         add_foreign(e, t->address);
-    if (t->person == 0)
+    if (t->person == 0) {
+        pass_by(e, t);
         return;
+    }
     const struct person *to = people_person(e->people, t->person);
     /* "\name", a copy to oneself, or somebody without aliases: here it ends in a mailbox. */
     bool mailbox = t->direct || t->person == from || !to->targets;
@@ -80,6 +89,8 @@ static void follow(struct expansion *e, uint32_t from, const struct people_targe
         add_alias(e, t->person);
     else if (to->user)
         add_user(e, t->person);
+    else
+        pass_by(e, t);
 }
 
 static int run(struct expansion *e, uint32_t start)

@@ -13,6 +13,7 @@ struct people_target {
     struct conf_place place;
     uint32_t person; /* 0: foreign or nobody */
     bool foreign;
+    bool unsure; /* its domain's users file is empty: if it is nobody, it may have been a user */
     bool direct; /* the mailbox, not the alias of the same name */
 };
 
@@ -37,8 +38,9 @@ struct people {
     struct span *domains;
     size_t domain_count;
     uint32_t *first_user;          /* of each domain: 0 or a person */
+    bool *unsure;                  /* of each domain: its users file is empty */
     struct span postmaster_domain; /* of a bare "postmaster" */
-    size_t user_count, alias_count;
+    size_t user_count, alias_count, unsure_count;
 };
 
 static inline struct person *people_person(const struct people *p, uint32_t handle)

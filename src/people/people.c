@@ -86,7 +86,7 @@ enum people_kind people_find(const struct people *people, struct span local, str
         return PEOPLE_FOREIGN;
     uint32_t handle = people_resolve(people, local, index - 1);
     if (handle == 0)
-        return PEOPLE_NOBODY;
+        return people->unsure[index - 1] ? PEOPLE_UNSURE : PEOPLE_NOBODY;
     const struct person *person = people_person(people, handle);
     *out_address = person->address;
     return person->targets ? PEOPLE_ALIAS : PEOPLE_USER;
@@ -100,6 +100,11 @@ size_t people_user_count(const struct people *people)
 size_t people_alias_count(const struct people *people)
 {
     return people->alias_count;
+}
+
+size_t people_unsure_count(const struct people *people)
+{
+    return people->unsure_count;
 }
 
 void people_free(struct people *people)

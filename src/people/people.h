@@ -6,6 +6,9 @@
  * lead in a circle or to nobody) are warnings, and a recipient who would fall into one is told
  * apart by people_expand(), so that nothing is accepted that can't be carried on.
  *
+ * A users file without a byte is a warning, too: names that aren't known in its domains are neither
+ * users nor nobody (PEOPLE_UNSURE, -EAGAIN), since they may have been in it.
+ *
  * Names are compared without regard to (ASCII) case, user+extension is user.
  */
 #pragma once
@@ -39,10 +42,13 @@ int people_check_files(const struct conf *conf, struct conf_problems *problems);
 
 size_t people_user_count(const struct people *people);
 size_t people_alias_count(const struct people *people);
+/* Domains whose users file is empty. */
+size_t people_unsure_count(const struct people *people);
 
 enum people_kind {
     PEOPLE_FOREIGN, /* the domain isn't ours */
     PEOPLE_NOBODY,  /* it is, but this name isn't known */
+    PEOPLE_UNSURE,  /* the same, but the domain's users file is empty */
     PEOPLE_USER,
     PEOPLE_ALIAS, /* people_expand() tells who that is */
 };
@@ -55,7 +61,7 @@ enum people_kind people_find(const struct people *people, struct span local, str
 
 /* Who an alias stands for, each once: users in the order of the file, and addresses of other
  * servers. `address` is canonical. 0; -ENOENT: no alias of this name; -ENOLINK: it leads to nobody;
- * -E2BIG: to more than PEOPLE_EXPANSION_MAX; -ENOMEM. The list lies in `arena`,
- * the texts in the table. */
+ * -EAGAIN: to one who may be missing from an empty users file; -E2BIG: to more than
+ * PEOPLE_EXPANSION_MAX; -ENOMEM. The list lies in `arena`, the texts in the table. */
 int people_expand(const struct people *people, struct span address, struct arena *arena,
                   struct span **out_addresses, size_t *out_count);

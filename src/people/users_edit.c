@@ -97,7 +97,7 @@ int users_edit_remove(struct span text, const struct address *address, struct bu
 {
     size_t found = copy(text, address, NULL, out);
 
-    if (found && out->size == 0) /* an empty file would be an error: people/build.c */
+    if (found && out->size == 0) /* an empty file looks like an accident: people/build.c */
         buffer_append_span(out, SPAN("# no users\n"));
     return buffer_error(out) ? buffer_error(out) : found ? 0 : -ENOENT;
 }

@@ -100,17 +100,12 @@ static void log_problems(struct conf_problems *problems)
 int generation_finish(struct generation *g)
 {
     require_files(g);
-    bool read_all = g->problems.error_count == 0;
-    int r = make_table(g);
+    /* Without one of its files the table would call people unknown who aren't, and files empty that
+     * couldn't be read. */
+    int r = g->problems.error_count ? -EINVAL : make_table(g);
 
     drop_files(g);
     log_problems(&g->problems);
     conf_problems_done(&g->problems);
-    /* Without one of its files the table would call people unknown who aren't. */
-    if (r == 0 && !read_all) {
-        people_free(g->people);
-        g->people = NULL;
-        r = -EINVAL;
-    }
     return r;
 }

@@ -40,9 +40,15 @@ static void use_coming(struct directory *d)
 {
     d->in_force = d->coming;
     service_use(&d->service, d->in_force);
-    if (d->in_force->people)
-        log_info("generation %" PRIu64 ": %zu users, %zu aliases", d->in_force->conf.generation,
-                 people_user_count(d->in_force->people), people_alias_count(d->in_force->people));
+    const struct people *people = d->in_force->people;
+    if (!people)
+        return;
+    log_info("generation %" PRIu64 ": %zu users, %zu aliases", d->in_force->conf.generation,
+             people_user_count(people), people_alias_count(people));
+    if (people_unsure_count(people))
+        log_error("ALARM: names of %zu domain(s) that aren't known are deferred until the next "
+                  "reload, as a users file is empty",
+                  people_unsure_count(people));
 }
 
 /* With errors in its files it starts nevertheless and defers all mail: a recipient must not be

@@ -31,6 +31,8 @@ static struct span why_no_expansion(int error)
     switch (error) {
     case -ENOLINK:
         return SPAN("its alias leads to nobody, the postmaster has to mend it");
+    case -EAGAIN:
+        return SPAN("a users file is empty, the postmaster has to mend it");
     case -E2BIG:
         return SPAN("its alias has too many recipients, the postmaster has to mend it");
     default:
@@ -96,6 +98,9 @@ void verdict_on_recipient(const struct people *people, struct span local, struct
     case PEOPLE_NOBODY:
         out->action = IPC_RCPT_UNKNOWN;
         break;
+    case PEOPLE_UNSURE:
+        out->text = SPAN("the users file of this domain is empty, the postmaster has to mend it");
+        break;
     case PEOPLE_USER:
         out->action = IPC_RCPT_ACCEPT;
         break;
@@ -113,14 +118,18 @@ static void expand_user(const struct people *people, struct span address, struct
     struct address a;
 
     out->error = -ENOENT;
-    if (!self || address_parse(address, ADDRESS_ALLOW_UTF8, &a) != ADDRESS_OK ||
-        people_find(people, address_raw_local(&a), address_domain(&a), &self->address) !=
-            PEOPLE_USER)
+    if (!self || address_parse(address, ADDRESS_ALLOW_UTF8, &a) != ADDRESS_OK)
         return;
-    *out = (struct ipc_expanded){.addresses = self, .address_count = 1};
+    enum people_kind kind =
+        people_find(people, address_raw_local(&a), address_domain(&a), &self->address);
+    if (kind == PEOPLE_UNSURE)
+        out->error = -EAGAIN;
+    if (kind == PEOPLE_USER)
+        *out = (struct ipc_expanded){.addresses = self, .address_count = 1};
 }
 
-/* -EAGAIN without a table: whoever asks must not take a broken users file for an unknown user. */
+/* -EAGAIN without a table, or with an empty users file: whoever asks must not take a broken users
+ * file for an unknown user. */
 void verdict_expand(const struct people *people, struct span address, struct arena *arena,
                     struct ipc_expanded *out)
 {

@@ -17,13 +17,33 @@ static const char aliases[] = "one@a.test: anna\n"
                               "deepfar@a.test: far\n"
                               "twicefar@a.test: x@y.test, far, z@y.test\n";
 
+struct expected {
+    const char *address;
+    int result;
+    const char *to;
+};
+
+static void check(const struct people *people, const struct expected *cases, size_t count_of_cases)
+{
+    for (size_t i = 0; i < count_of_cases; i++) {
+        struct arena arena = ARENA_INIT;
+        struct buffer found = BUFFER_INIT;
+        struct span *to = NULL;
+        size_t count = 0;
+        assert_int_equal(
+            people_expand(people, span_from_cstr(cases[i].address), &arena, &to, &count),
+            cases[i].result);
+        for (size_t j = 0; j < count; j++)
+            buffer_printf(&found, SPAN_FMT " ", SPAN_ARG(to[j]));
+        assert_span(buffer_span(&found), cases[i].to);
+        buffer_done(&found);
+        arena_done(&arena);
+    }
+}
+
 static void expansions(void **state)
 {
-    static const struct {
-        const char *address;
-        int result;
-        const char *to;
-    } cases[] = {
+    static const struct expected cases[] = {
         {"one@a.test", 0, "anna@a.test "},
         {"team@a.test", 0, "anna@a.test bob@a.test "}, /* each once */
         {"deep@a.test", 0, "anna@a.test bob@a.test "},
@@ -48,20 +68,26 @@ static void expansions(void **state)
 
     fixture_init(&f, "anna@a.test", users, aliases);
     assert_int_equal(f.result, 0);
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct arena arena = ARENA_INIT;
-        struct buffer found = BUFFER_INIT;
-        struct span *to = NULL;
-        size_t count = 0;
-        assert_int_equal(
-            people_expand(f.people, span_from_cstr(cases[i].address), &arena, &to, &count),
-            cases[i].result);
-        for (size_t j = 0; j < count; j++)
-            buffer_printf(&found, SPAN_FMT " ", SPAN_ARG(to[j]));
-        assert_span(buffer_span(&found), cases[i].to);
-        buffer_done(&found);
-        arena_done(&arena);
-    }
+    check(f.people, cases, ARRAY_SIZE(cases));
+    fixture_done(&f);
+}
+
+/* Nobody who may have been in the empty file loses his copy. */
+static void with_an_empty_users_file(void **state)
+{
+    static const struct expected cases[] = {
+        {"far@a.test", 0, "x@y.test "}, {"deep@a.test", 0, "x@y.test "},
+        {"half@a.test", -EAGAIN, ""},   {"copy@a.test", -EAGAIN, ""},
+        {"none@a.test", -EAGAIN, ""},   {"anna@a.test", -ENOENT, ""},
+    };
+    struct fixture f;
+
+    fixture_init(&f, "", "",
+                 "far@a.test: x@y.test\ndeep@a.test: far\n"
+                 "half@a.test: x@y.test, anna\ncopy@a.test: \\copy, x@y.test\n"
+                 "none@a.test: anna\n");
+    assert_int_equal(f.result, 0);
+    check(f.people, cases, ARRAY_SIZE(cases));
     fixture_done(&f);
 }
 
@@ -101,6 +127,8 @@ static void bounded(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(expansions), cmocka_unit_test(bounded)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(expansions),
+                                       cmocka_unit_test(with_an_empty_users_file),
+                                       cmocka_unit_test(bounded)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,8 +74,8 @@ static void problems_are_found(void **state)
         const char *problems;
     } cases[] = {
         {"good", "anna@a.test:*:\n", "info: anna\nanna@b.test: anna@a.test\n", 0, ""},
-        {"nothing left of it", "", "info: anna@a.test\n", -EINVAL,
-         "error: the file is empty, as after a power cut"},
+        {"nothing left of it", "", "info: anna@a.test\n", 0,
+         "warning: the file is empty, as after a power cut"},
         {"both files wrong", "anna\n", "info\n", -EINVAL,
          "1:1: error: no colon\n1:1: error: no colon"},
         {"user twice", "anna@a.test:*:\nANNA@a.test:*:\n", "", -EINVAL,
@@ -126,6 +126,45 @@ static void without_a_postmaster_the_first_user_is_it(void **state)
     fixture_done(&f);
 }
 
+/* Of two domains one's file is empty: that one's unknown names may have been in it. */
+static void an_empty_file_casts_doubt_on_its_own_domains(void **state)
+{
+    static const struct {
+        const char *local, *domain;
+        enum people_kind kind;
+    } cases[] = {
+        {"anna", "a.test", PEOPLE_UNSURE},       {"info", "a.test", PEOPLE_ALIAS},
+        {"postmaster", "a.test", PEOPLE_UNSURE}, /* not to bob: he is of another domain */
+        {"", "a.test", PEOPLE_UNSURE},           {"bob", "b.test", PEOPLE_USER},
+        {"anna", "b.test", PEOPLE_NOBODY},       {"postmaster", "b.test", PEOPLE_ALIAS},
+        {"x", "c.test", PEOPLE_FOREIGN},
+    };
+    struct conf_directory_domain domains[] = {
+        {.name = SPAN("a.test"), .users = SPAN("users"), .aliases = SPAN("aliases")},
+        {.name = SPAN("b.test"), .users = SPAN("others"), .aliases = SPAN("aliases")}};
+    struct conf_file names[] = {
+        {.name = SPAN("users")}, {.name = SPAN("others")}, {.name = SPAN("aliases")}};
+    const struct conf_directory part = {
+        .domains = domains, .domain_count = 2, .files = names, .file_count = 3};
+    const struct people_file files[] = {{SPAN("users"), SPAN("")},
+                                        {SPAN("others"), SPAN("bob@b.test:*:\n")},
+                                        {SPAN("aliases"), SPAN("info@a.test: bob@b.test\n")}};
+    struct conf_problems problems;
+    struct people *people;
+    struct span address;
+
+    conf_problems_init(&problems);
+    assert_int_equal(people_new(&part, files, ARRAY_SIZE(files), &problems, &people), 0);
+    assert_int_equal(problems.error_count, 0);
+    assert_int_equal(people_unsure_count(people), 1);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_int_equal(people_find(people, span_from_cstr(cases[i].local),
+                                     span_from_cstr(cases[i].domain), &address),
+                         cases[i].kind);
+    people_free(people);
+    conf_problems_done(&problems);
+}
+
 static void nobody_at_all(void **state)
 {
     struct span address;
@@ -134,6 +173,7 @@ static void nobody_at_all(void **state)
     fixture_init(&f, "", "# none yet\n", "");
     assert_int_equal(f.result, 0);
     assert_int_equal(people_find(f.people, SPAN("postmaster"), SPAN(""), &address), PEOPLE_NOBODY);
+    assert_int_equal(people_unsure_count(f.people), 0);
     fixture_done(&f);
 }
 
@@ -144,6 +184,7 @@ int main(void)
         cmocka_unit_test(a_bare_postmaster_lives_where_it_is_configured),
         cmocka_unit_test(problems_are_found),
         cmocka_unit_test(without_a_postmaster_the_first_user_is_it),
+        cmocka_unit_test(an_empty_file_casts_doubt_on_its_own_domains),
         cmocka_unit_test(nobody_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,6 +104,38 @@ static void an_alias_may_lead_elsewhere(void **state)
     fixture_done(&f);
 }
 
+/* What isn't in an empty users file may have been. */
+static void with_an_empty_users_file_nobody_is_unknown(void **state)
+{
+    static const struct {
+        const char *local;
+        enum ipc_rcpt_action action;
+        int expanded;
+    } cases[] = {
+        {"far", IPC_RCPT_ACCEPT, 0},
+        {"anna", IPC_RCPT_DEFER, -EAGAIN},
+        {"info", IPC_RCPT_DEFER, -EAGAIN},
+    };
+    struct fixture f;
+
+    fixture_init(&f, "", "", aliases);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct arena arena = ARENA_INIT;
+        struct ipc_rcpt_verdict verdict;
+        struct ipc_expanded expanded;
+        char address[64];
+        snprintf(address, sizeof(address), "%s@a.test", cases[i].local);
+        verdict_on_recipient(f.people, span_from_cstr(cases[i].local), SPAN("a.test"), NONE, &arena,
+                             &verdict);
+        assert_int_equal(verdict.action, cases[i].action);
+        assert_int_equal(verdict.text.size > 0, verdict.action == IPC_RCPT_DEFER);
+        verdict_expand(f.people, span_from_cstr(address), &arena, &expanded);
+        assert_int_equal(expanded.error, cases[i].expanded);
+        arena_done(&arena);
+    }
+    fixture_done(&f);
+}
+
 /* In the order of the file, each of them. */
 static void an_alias_becomes_all_of_its_targets(void **state)
 {
@@ -186,6 +218,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(recipients),
                                        cmocka_unit_test(without_a_table_all_is_deferred),
+                                       cmocka_unit_test(with_an_empty_users_file_nobody_is_unknown),
                                        cmocka_unit_test(expansions),
                                        cmocka_unit_test(an_alias_may_lead_elsewhere),
                                        cmocka_unit_test(clients),
