@@ -1,5 +1,5 @@
 /* The commands, each in src/cli/NAME.c. All as cli.h says: argv[0] is the command's name, what
- * comes back is an exit code. Called once a process, but for reload, which user calls, too. */
+ * comes back is an exit code. Called once a process. */
 #pragma once
 
 int cli_serve(int argc, char **argv);

@@ -1,3 +1,5 @@
+#include "cli/reload.h"
+
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/control.h"
@@ -23,28 +25,38 @@ static void on_reloaded(void *arg, const struct ipc_message *reply)
     cli_put_lines(stderr, "", reply->reloaded.text);
 }
 
-int cli_reload(int argc, char **argv)
+int cli_reload_ask(const char *command, const char *path, bool *out_partly)
 {
     const struct ipc_message ask = {.type = IPC_RELOAD};
     struct answer answer = {0};
     struct cli_control *control;
+
+    *out_partly = false;
+    if (cli_control_open(command, path, &control) != CLI_OK)
+        return CLI_UNREACHED;
+    int code = cli_control_ask(control, &ask, on_reloaded, &answer);
+    cli_control_close(control);
+    if (code == CLI_OK && !answer.done) {
+        cli_complain(command, "the server goes on with its old configuration");
+        return CLI_BAD_NEWS;
+    }
+    *out_partly = answer.partly;
+    return code;
+}
+
+int cli_reload(int argc, char **argv)
+{
     struct cli_server server;
     struct cli_parser parser;
+    bool partly;
 
     if (cli_parse_all(&parser, &usage, argc, argv) < 0)
         return parser.exit_code;
     /* The server would find the same errors. */
     if (cli_server_find("reload", parser.config, &server) < 0)
         return CLI_BAD_NEWS;
-    if (cli_control_open("reload", server.control, &control) != CLI_OK)
-        return CLI_UNREACHED;
-    int code = cli_control_ask(control, &ask, on_reloaded, &answer);
-    cli_control_close(control);
-    if (code == CLI_OK && !answer.done) {
-        cli_complain("reload", "the server goes on with its old configuration");
-        return CLI_BAD_NEWS;
-    }
-    if (code == CLI_OK && answer.partly) {
+    int code = cli_reload_ask("reload", server.control, &partly);
+    if (code == CLI_OK && partly) {
         cli_complain("reload", "not all processes have the new configuration");
         return CLI_BAD_NEWS;
     }

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/control.h"
 #include "cli/password.h"
+#include "cli/reload.h"
 #include "cli/replace.h"
 #include "cli/server.h"
 #include "conf/conf.h"
@@ -237,6 +238,11 @@ static int change_file(struct session *s, const struct act *act, const char *pat
                          : r == -ENOENT ? "the address isn't there"
                          : r == -EINVAL ? "the address can't be written in a users file"
                                         : strerror(-r));
+        else if (text.size == 0) /* people/build.c */
+            cli_complain("user",
+                         "warning: %s was empty, as after a power cut; from now on who isn't in it "
+                         "is unknown: put back who was",
+                         path);
     }
     cli_replace_end(&replace);
     buffer_done(&text);
@@ -244,11 +250,12 @@ static int change_file(struct session *s, const struct act *act, const char *pat
     return r;
 }
 
-/* Without a running server there is nobody to tell. */
+/* Without a running server there is nobody to tell. A process that is slow to take the new table is
+ * no failure: the file was changed, and whoever tried again would find the address there. */
 static int tell_server(struct session *s)
 {
-    char *words[] = {(char *)"reload", (char *)"--config", (char *)s->path, NULL};
     struct cli_server server;
+    bool partly;
     int fd;
 
     if (cli_server_find("user", s->path, &server) < 0)
@@ -258,7 +265,12 @@ static int tell_server(struct session *s)
         return CLI_OK;
     }
     close(fd);
-    return cli_reload(3, words);
+    int code = cli_reload_ask("user", server.control, &partly);
+    if (code == CLI_OK && partly)
+        fputs("warning: the file was changed, but not all processes know it yet; postbuch reload "
+              "tells them again\n",
+              stderr);
+    return code;
 }
 
 /* The password is asked for before the file is locked: a person may take minutes, and others who

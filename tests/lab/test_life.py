@@ -181,14 +181,32 @@ def test_status_answers_though_a_process_hangs(server):
 
 
 def test_an_empty_users_file_refuses_nobody(server):
-    """It is what a power cut leaves: the table in force stays, and after a start mail is deferred."""
+    """It is what a power cut leaves: its names are deferred, and other domains don't notice."""
+    text = (server.folder / 'postbuch.yaml').read_text()
+    (server.folder / 'postbuch.yaml').write_text(text.replace('domains:\n', f'''domains:
+  other.test:
+    deliver: maildir:{server.folder}/mail/%d/%u
+    users: file:{server.folder}/others
+'''))
+    (server.folder / 'others').write_text('carl@other.test:*\n')
+    (server.folder / 'aliases').write_text('info@postbuch.test: carl@other.test\n')
     (server.folder / 'users').write_text('')
-    done = server.command('reload', check=False)
-    assert done.returncode == 1 and b'the file is empty' in done.stderr, done
-    server.send('bob@postbuch.test', MESSAGE)
-    server.wait_for(1)
-    server.restart()
+    done = server.command('reload')
+    assert b'users: warning: the file is empty' in done.stderr, done
+    for start in (False, True):
+        if start:
+            server.restart()
+        with server.smtp() as client:
+            client.ehlo()
+            client.mail('carl@other.test')
+            assert client.rcpt('bob@postbuch.test')[0] == 451
+            assert client.rcpt('nobody@other.test')[0] == 550
+            assert client.rcpt('info@postbuch.test')[0] == 250
+            assert client.rcpt('carl@other.test')[0] == 250
+    assert 'ALARM: names of 1 domain(s)' in server.log()
+    done = server.command('user', 'add', 'dora@postbuch.test', '--no-login')
+    assert b'users was empty' in done.stderr, done
     with server.smtp() as client:
         client.ehlo()
-        client.mail('alice@postbuch.test')
-        assert client.rcpt('bob@postbuch.test')[0] == 451
+        client.mail('carl@other.test')
+        assert client.rcpt('bob@postbuch.test')[0] == 550

@@ -112,15 +112,21 @@ static const struct ipc_handler handlers[] = {
 };
 static const struct ipc_role role = {"a test", handlers, ARRAY_SIZE(handlers), on_lost, false};
 
+/* One after another: `user` looks first whether there is a server. */
 static void serve(int listener)
 {
     struct ipc_channel *channel;
     struct io_loop *loop;
-    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-    if (fd >= 0 && io_loop_new(&loop) == 0 && ipc_channel_new(loop, fd, &role, loop, &channel) == 0)
+    for (;;) {
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 || io_loop_new(&loop) < 0 ||
+            ipc_channel_new(loop, fd, &role, loop, &channel) < 0)
+            _exit(1);
         io_loop_run(loop);
-    _exit(0);
+        ipc_channel_free(channel);
+        io_loop_free(loop);
+    }
 }
 
 static void start(struct shared does)
@@ -408,6 +414,28 @@ static void a_reload_is_good_when_all_have_it(void **state)
     assert_int_equal(reload((struct shared){.dies_at = 1}), CLI_UNREACHED);
 }
 
+static int add_user(const char *address, struct shared does)
+{
+    start(does);
+    int code = run(cli_user, (const char *const[]){"add", address, "--no-login", NULL});
+    stop();
+    return code;
+}
+
+/* The file was changed, and a script that tried again would find the address there. */
+static void a_user_is_added_though_a_process_is_slow(void **state)
+{
+    char users[4096];
+
+    append("input", "");
+    assert_int_equal(add_user("a@postbuch.test", (struct shared){.done = true}), CLI_OK);
+    assert_int_equal(add_user("b@postbuch.test", (struct shared){.done = true, .partly = true}),
+                     CLI_OK);
+    assert_int_equal(add_user("c@postbuch.test", (struct shared){0}), CLI_BAD_NEWS);
+    read_back("users", users, sizeof(users));
+    assert_non_null(strstr(users, "b@postbuch.test:*:\n"));
+}
+
 static int set_up_all(void **state)
 {
     shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -435,6 +463,7 @@ int main(void)
         cmocka_unit_test(damage_is_bad_news),
         cmocka_unit_test(the_book_is_waited_for_and_not_for_ever),
         cmocka_unit_test(a_reload_is_good_when_all_have_it),
+        cmocka_unit_test(a_user_is_added_though_a_process_is_slow),
     };
     return cmocka_run_group_tests(tests, set_up_all, tear_down);
 }
