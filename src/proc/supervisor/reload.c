@@ -1,9 +1,10 @@
 #include "proc/supervisor/supervisor.h"
 
+#include "base/clock.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATIENCE_MS = 4000, TEXT_BYTES = 60000 };
+enum { PATIENCE_MS = 10000, TEXT_BYTES = 60000 };
 
 /* One `postbuch reload` under way. Its answer goes out when every process has taken the generation
  * or said that it can't, so that who asked can count on it; one that hangs is not waited for. */
@@ -96,17 +97,31 @@ static struct reload *reload_new(struct supervisor *s, const struct asker *asker
     if (!r)
         return NULL;
     *r = (struct reload){.supervisor = s, .asker = *asker, .text = BUFFER_LIMITED(TEXT_BYTES)};
-    if (io_timer_new(s->loop, on_patience_over, r, &r->patience) == 0 &&
-        io_timer_set(r->patience, PATIENCE_MS) == 0)
+    if (io_timer_new(s->loop, on_patience_over, r, &r->patience) == 0)
         return r;
-    io_timer_free(r->patience);
     free(r);
     return NULL;
+}
+
+/* The patience begins when all were told. Reading took its time, seconds for a million users, and
+ * a timer counts from the beginning of the loop's turn. */
+static void await_all(struct reload *r, int64_t reading_ms)
+{
+    struct supervisor *s = r->supervisor;
+
+    if (io_timer_set(r->patience, reading_ms + PATIENCE_MS) < 0) {
+        answer(r, true);
+        return;
+    }
+    r->next = s->reloads;
+    s->reloads = r;
+    reload_look(s);
 }
 
 void reload_begin(struct supervisor *s, const struct asker *asker)
 {
     struct reload *r = reload_new(s, asker);
+    int64_t begun_ms = clock_monotonic_ms();
 
     if (!r) {
         struct ipc_message none = {.type = IPC_RELOADED, .reloaded.text = SPAN("no memory\n")};
@@ -114,8 +129,6 @@ void reload_begin(struct supervisor *s, const struct asker *asker)
     } else if (generation_reload(s, &r->text) < 0) {
         answer(r, false);
     } else {
-        r->next = s->reloads;
-        s->reloads = r;
-        reload_look(s);
+        await_all(r, clock_monotonic_ms() - begun_ms);
     }
 }

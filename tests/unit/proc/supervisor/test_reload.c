@@ -2,6 +2,7 @@
  * is named, with the reason. */
 #include "../../unit.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "proc/supervisor/supervisor.h"
 #include <errno.h>
@@ -18,12 +19,33 @@ static struct world {
     struct ipc_call call;
     bool answered, done, partly;
     char text[1000];
+    int64_t reading_ms, passed_ms; /* by the clock that nobody sets */
+    struct io_timer *patience;     /* the last that was set, and for how long */
+    int64_t patience_ms;
 } w;
+
+int64_t __real_clock_monotonic_ms(void);
+int64_t __wrap_clock_monotonic_ms(void);
+int __real_io_timer_set(struct io_timer *timer, int64_t after_ms);
+int __wrap_io_timer_set(struct io_timer *timer, int64_t after_ms);
+
+int64_t __wrap_clock_monotonic_ms(void)
+{
+    return __real_clock_monotonic_ms() + w.passed_ms;
+}
+
+int __wrap_io_timer_set(struct io_timer *timer, int64_t after_ms)
+{
+    w.patience = timer;
+    w.patience_ms = after_ms;
+    return __real_io_timer_set(timer, after_ms);
+}
 
 /* ---- what the supervisor's other parts would do ---- */
 
 int generation_reload(struct supervisor *s, struct buffer *out_text)
 {
+    w.passed_ms += w.reading_ms;
     for (size_t i = 0; i < s->child_count; i++)
         s->children[i].untaken++;
     return 0;
@@ -184,6 +206,22 @@ static void who_is_started_again_has_the_new_one(void **state)
     assert_true(w.answered && w.done && !w.partly);
 }
 
+/* One that hangs is not waited for without end, but the time that the supervisor itself reads for
+ * is not taken from the others'. */
+static void who_does_not_answer_is_named(void **state)
+{
+    w.reading_ms = 5000;
+    ask();
+    assert_true(w.patience_ms >= w.reading_ms + 10000);
+    say_ready(QUEUE, 0);
+    say_ready(MAILBOX, 0);
+    assert_false(w.answered);
+    assert_int_equal(__real_io_timer_set(w.patience, 0), 0);
+    turns();
+    assert_true(w.answered && w.done && w.partly);
+    assert_string_equal(w.text, "directory[101] has not taken it yet\n");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -193,6 +231,7 @@ int main(void)
         TEST(who_could_not_take_it_is_named),
         TEST(a_reason_that_is_none),
         TEST(who_is_started_again_has_the_new_one),
+        TEST(who_does_not_answer_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
