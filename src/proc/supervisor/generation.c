@@ -102,8 +102,10 @@ int generation_reload(struct supervisor *s, struct buffer *out_text)
     }
     for (size_t i = 0; i < s->child_count; i++) {
         struct child *child = &s->children[i];
-        if (child->channel && !child->stopping && part_send(child) < 0)
+        if (child->channel && !child->stopping && part_send(child) < 0) {
+            child->ready = false;
             kill(child->pid, SIGKILL); /* it starts again with the new one */
+        }
     }
     log_info("reload: generation %llu is in force", (unsigned long long)s->generation);
     return 0;
