@@ -84,7 +84,7 @@ static bool is_not_ready(json_t *process)
     return !is_ready(process);
 }
 
-/* It was asked for its figures and said nothing for two seconds. */
+/* It was asked for its figures and said nothing for four seconds. */
 static bool hangs(json_t *process)
 {
     return is_ready(process) && json_is_false(json_object_get(process, "answers"));
