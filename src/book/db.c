@@ -177,30 +177,42 @@ static void watch_reads(void)
     vfs->xSetSystemCall(vfs, "pread64", (sqlite3_syscall_ptr)read_at);
 }
 
-/* Statistics of its memory, which nobody reads, cost a lock for each piece. */
-static void configure(void)
+/* Statistics of its memory, which nobody reads, cost a lock for each piece. sqlite3_config() has an
+ * effect only before the first connection of the process: hence here. Without memory nothing is
+ * ready, and the next opening tries again. */
+static int start(void)
 {
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    watch_reads();
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static bool is_ready;
+    int code = SQLITE_OK;
+
+    pthread_mutex_lock(&lock);
+    if (!is_ready) {
+        sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+        code = sqlite3_initialize();
+        is_ready = code == SQLITE_OK;
+        if (is_ready)
+            watch_reads();
+    }
+    pthread_mutex_unlock(&lock);
+    return db_errno(code);
 }
 
-/* sqlite3_config() has an effect only before the first connection of the process: hence once, and
- * here. */
 int db_open(const char *path, enum db_mode mode, const char *const *sql, size_t sql_count,
             struct db *out)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct db db = {0};
-    int code;
+    int code, r = start();
 
-    pthread_once(&once, configure);
-
+    *out = db; /* for db_done() */
+    if (r < 0)
+        return r;
     if (mode == DB_READ && access(path, F_OK) < 0)
         return -errno;
     code =
         mode == DB_READ ? open_for_reading(path, &db.handle) : open_for_writing(path, &db.handle);
     if (code != SQLITE_OK) {
-        int r = errno_of(db.handle, code);
+        r = errno_of(db.handle, code);
         sqlite3_close(db.handle);
         return r;
     }
