@@ -343,6 +343,20 @@ bool main_file_was_mended(const struct main_file *m)
     return m->was_mended;
 }
 
+/* A statement that can't be prepared would else be found out only when a batch is to be committed.
+ * That our own SQL is wrong means that a name in the file is damaged; any other cause passes. */
+static int prepare_early(struct main_file *m)
+{
+    static const enum statement early[] = {CHAIN_WRITE, LOST_ADD, COPY_READ, ANEW_READ};
+
+    for (size_t i = 0; i < ARRAY_SIZE(early); i++)
+        if (!db_statement(&m->db, early[i])) {
+            int r = db_error(&m->db);
+            return r == -EINVAL ? -EUCLEAN : r;
+        }
+    return 0;
+}
+
 int main_file_open(const char *folder, struct main_file **out)
 {
     struct main_file *m = calloc(1, sizeof(*m));
@@ -353,11 +367,8 @@ int main_file_open(const char *folder, struct main_file **out)
     r = open_db(folder, DB_WRITE, &m->db);
     if (r == 0)
         r = schema_make(&m->db, SCHEMA_MAIN);
-    /* Prepared at once, though not needed yet: a statement that can't be would else be found out
-     * only when a batch is to be committed. */
-    if (r == 0 && !(db_statement(&m->db, CHAIN_WRITE) && db_statement(&m->db, LOST_ADD) &&
-                    db_statement(&m->db, COPY_READ) && db_statement(&m->db, ANEW_READ)))
-        r = -EUCLEAN; /* a name in it is damaged */
+    if (r == 0)
+        r = prepare_early(m);
     if (r == 0)
         r = open_positions(m);
     if (r == 0)

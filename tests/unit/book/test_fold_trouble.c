@@ -74,6 +74,41 @@ static void set_call(const char *name, sqlite3_syscall_ptr call)
     assert_int_equal(vfs->xSetSystemCall(vfs, name, call), SQLITE_OK);
 }
 
+/* SQLite's memory: the allocations from `at` to before `until` fail. */
+static struct {
+    unsigned calls, at, until;
+} want;
+
+static sqlite3_mem_methods real_memory;
+
+static bool is_wanting(void)
+{
+    want.calls++;
+    return want.calls >= want.at && want.calls < want.until;
+}
+
+static void *failing_malloc(int size)
+{
+    return is_wanting() ? NULL : real_memory.xMalloc(size);
+}
+
+static void *failing_realloc(void *old, int size)
+{
+    return is_wanting() ? NULL : real_memory.xRealloc(old, size);
+}
+
+/* Before the first use of SQLite. */
+static void replace_memory(void)
+{
+    sqlite3_mem_methods memory;
+
+    assert_int_equal(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real_memory), SQLITE_OK);
+    memory = real_memory;
+    memory.xMalloc = failing_malloc;
+    memory.xRealloc = failing_realloc;
+    assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &memory), SQLITE_OK);
+}
+
 static int make(void **state)
 {
     set_call("open", (sqlite3_syscall_ptr)failing_open);
@@ -81,6 +116,7 @@ static int make(void **state)
     set_call("pwrite64", (sqlite3_syscall_ptr)failing_write);
     set_call("ftruncate", (sqlite3_syscall_ptr)failing_truncate);
     memset(&trouble, 0, sizeof(trouble));
+    memset(&want, 0, sizeof(want));
     reads_fail = false;
     return test_ledger_make(state);
 }
@@ -268,6 +304,65 @@ static void what_stays_unreadable_is_set_aside(void **state)
     assert_int_equal(turn(), 0);
 }
 
+static void make_some(unsigned inputs)
+{
+    struct fold *fold = test_fold_open();
+    for (unsigned i = 0; i < inputs; i++) {
+        struct book_input input;
+        make_input(i, &input);
+        test_fold_one(fold, &input);
+    }
+    test_commit(fold);
+    fold_close(fold);
+}
+
+static void make_half(void)
+{
+    empty();
+    make_some(INPUTS / 2);
+}
+
+/* The first opening of the process: there is nothing of SQLite's yet. */
+static void the_first_opening_without_memory_is_tried_again(void **state)
+{
+    replace_memory();
+    for (unsigned at = 1; at < 4; at++) {
+        want = (typeof(want)){.at = 1, .until = 1 + at};
+        assert_int_equal(turn(), -ENOMEM);
+    }
+    want.until = 0;
+    assert_int_equal(turn(), 0);
+    assert_whole("with memory again");
+}
+
+/* Each allocation of the opening of a ledger that is there. */
+static void want_of_memory_is_no_damage(void **state)
+{
+    static const unsigned lengths[] = {1, 1000000};
+    make_some(5); /* two weeks, and refusals */
+    for (size_t i = 0; i < ARRAY_SIZE(lengths); i++)
+        for (unsigned at = 1;; at++) {
+            struct fold *fold;
+            want = (typeof(want)){.at = at, .until = at + lengths[i]};
+            int r = fold_open(test_folder, TEST_NOW_US, &fold);
+            bool was_reached = want.calls >= at;
+            want.until = 0;
+            if (r == 0) {
+                assert_string_equal(fold_damage(fold), "");
+                assert_string_equal(fold_lacking(fold), "");
+                assert_string_equal(fold_displaced(fold), "");
+                fold_close(fold);
+            } else if (r != -ENOMEM)
+                fail_msg("without memory from allocation %u: %s", at, strerror(-r));
+            assert_int_equal(count_set_aside(), 0);
+            if (!was_reached)
+                break;
+        }
+    assert_int_equal(turn(), 0);
+    assert_whole("after want of memory");
+    assert_sound("after want of memory");
+}
+
 /* That there are too many open files says nothing of what a file lacks. */
 static void a_file_that_cant_be_opened_does_not_lack(void **state)
 {
@@ -322,20 +417,6 @@ static void go_on_over(const char *name, long page)
         fail_msg("%s, page %ld: %s", name, page, strerror(-r));
 }
 
-static void make_half(void)
-{
-    struct fold *fold;
-    empty();
-    assert_int_equal(fold_open(test_folder, TEST_NOW_US, &fold), 0);
-    for (unsigned i = 0; i < INPUTS / 2; i++) {
-        struct book_input input;
-        make_input(i, &input);
-        test_fold_one(fold, &input);
-    }
-    test_commit(fold);
-    fold_close(fold);
-}
-
 static long pages_of(const char *name)
 {
     char path[200];
@@ -363,6 +444,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make, test_ledger_remove)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_first_opening_without_memory_is_tried_again,
+                                        test_ledger_make, test_ledger_remove),
+        TEST(want_of_memory_is_no_damage),
         TEST(a_full_disk_loses_nothing),
         TEST(a_failing_disk_loses_nothing),
         TEST(a_read_that_fails_is_no_damage),
