@@ -1,5 +1,5 @@
 /*
- * The two clocks. Wall-clock time (µs since 1970, UTC) goes into records and replies; deadlines and
+ * The clocks. Wall-clock time (µs since 1970, UTC) goes into records and replies; deadlines and
  * pauses use the monotonic clock (ms), which no administrator can set back. Code that tests replay
  * (sessions, scheduler, spool) never asks here: it is told the time.
  */
@@ -13,6 +13,9 @@ int64_t clock_wall_us(void);
 int64_t clock_monotonic_ms(void);
 /* Of the same clock, for measuring what is short. */
 int64_t clock_monotonic_us(void);
+/* Since the boot, also of the time that the machine was suspended for, in which the monotonic clock
+ * stands still: as far as this one has gone, the wall clock should have. */
+int64_t clock_boottime_us(void);
 
 enum { CLOCK_RFC3339_SIZE = sizeof("2026-11-21T18:00:03.120Z"), CLOCK_RFC5322_SIZE = 48 };
 

@@ -101,7 +101,7 @@ static void look_at(void *arg, struct spool_message *message)
  * delay makes as little difference. */
 static bool is_clock_in_doubt(struct returns *r, int64_t wall_us, int64_t delay_us)
 {
-    int64_t ahead_us = wall_us - clock_monotonic_us();
+    int64_t ahead_us = wall_us - clock_boottime_us(); /* a suspend sets no clock forward */
 
     if (r->has_looked && ahead_us - r->clock_ahead_us > delay_us / FORWARD_SHARE)
         r->set_forward_us = wall_us;

@@ -16,7 +16,7 @@ struct returns {
     uint32_t count, busy;
     uint32_t receipts;      /* of these; they keep the process at its end for a while */
     size_t scan;            /* of delay.c, as what follows: */
-    int64_t clock_ahead_us; /* of the monotonic one, at the last look */
+    int64_t clock_ahead_us; /* of the one since the boot, at the last look */
     int64_t set_forward_us; /* when the clock was, by itself; 0: never */
     bool has_looked;
     uint64_t returned, double_bounces; /* recipients, since the start */

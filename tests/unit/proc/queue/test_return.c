@@ -7,21 +7,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* As an administrator set the one, and as time went by on both. */
+/* As an administrator set the one, and as time went by on both. The monotonic clock stands still,
+ * as in a suspend. */
 static int64_t clock_set_us, clock_passed_us;
 int64_t __real_clock_wall_us(void);
 int64_t __wrap_clock_wall_us(void);
-int64_t __real_clock_monotonic_us(void);
-int64_t __wrap_clock_monotonic_us(void);
+int64_t __real_clock_boottime_us(void);
+int64_t __wrap_clock_boottime_us(void);
 
 int64_t __wrap_clock_wall_us(void)
 {
     return __real_clock_wall_us() + clock_set_us + clock_passed_us;
 }
 
-int64_t __wrap_clock_monotonic_us(void)
+int64_t __wrap_clock_boottime_us(void)
 {
-    return __real_clock_monotonic_us() + clock_passed_us;
+    return __real_clock_boottime_us() + clock_passed_us;
 }
 
 /* A played report process: answers with a text that names what it was asked. */
@@ -484,6 +485,27 @@ static void a_clock_set_forward_a_little_changes_nothing(void **state)
     end(w);
 }
 
+/* A machine that slept tells of the delays as soon as it is awake. */
+static void a_suspend_sets_no_clock_forward(void **state)
+{
+    const int64_t hour_us = INT64_C(3600000000);
+    struct world *w = begin();
+
+    w->conf.delay_notice_ms = 4 * 3600 * 1000;
+    w->mailbox_does = MAILBOX_DEFERS;
+    join_reporter(w);
+    send_from(w, "s@far.example", "anna@here.example");
+    look_for_delays(w);
+    clock_passed_us = 3 * hour_us;
+    look_for_delays(w);
+    assert_int_equal(reporter.asked, 0);
+    clock_passed_us = 6 * hour_us;
+    look_for_delays(w);
+    assert_int_equal(reporter.asked, 1);
+    clock_passed_us = 0;
+    end(w);
+}
+
 /* The station's own word is quoted as its word: with its status, and under a name that is one. */
 static void a_notice_of_delay_says_who_said_why(void **state)
 {
@@ -782,6 +804,7 @@ int main(void)
         cmocka_unit_test(a_delay_is_told_once),
         cmocka_unit_test(a_clock_set_forward_delays_nobody),
         cmocka_unit_test(a_clock_set_forward_a_little_changes_nothing),
+        cmocka_unit_test(a_suspend_sets_no_clock_forward),
         cmocka_unit_test(what_is_too_much_is_told_in_parts),
         cmocka_unit_test(who_waits_too_long_is_given_up_with_his_destination),
         cmocka_unit_test(a_double_bounce_ends),
