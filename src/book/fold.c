@@ -310,10 +310,23 @@ static struct book_position soon_after(const struct book_position *end)
     return (struct book_position){end->lane, end->segment + 2, 0};
 }
 
+/* What the ledger has of another lane it has read in its time: a log that comes after it, or in its
+ * place, takes nothing of that away. */
+static bool has_other_lane(const struct fold *f, uint32_t lane)
+{
+    bool found = false;
+
+    for (uint32_t i = 0; i <= fold_last_lane(f); i++)
+        found |= i != lane && fold_position(f, i).segment > 0;
+    return found;
+}
+
 int fold_begin_anew(struct fold *f, const struct book_position *end, int64_t now_us)
 {
     struct main_file_anew anew = main_file_anew(f->main, end->lane);
 
+    if (has_other_lane(f, end->lane))
+        return 0;
     anew.until = anew.found_us ? soon_after(end) : *end;
     int r = main_file_set_anew(f->main, &anew);
     return r < 0 ? fail_main(f, r, now_us) : 0;
@@ -337,20 +350,49 @@ int fold_note_gone(struct fold *f, const struct book_position *at, const struct 
 }
 
 /* Otherwise the book is a witness of its own: whom it has waiting and the queue lost without a word
- * must come up. */
-static bool is_believed(const struct fold *f, const struct book_input *input)
+ * must come up. A week that had been read whole is such a witness beside one that is made anew. 1,
+ * 0.
+ */
+static int is_believed(struct fold *f, const struct book_input *input, enum week_kind kind,
+                       int week)
 {
     if (input->kind != BOOK_RESTATED)
-        return true;
+        return 1;
     struct main_file_anew anew = main_file_anew(f->main, input->end.lane);
-    return anew.found_us && book_position_compare(&input->end, &anew.until) < 0;
+    return anew.found_us && book_position_compare(&input->end, &anew.until) < 0
+               ? main_file_is_remade(f->main, kind, week)
+               : 0;
+}
+
+static bool has_file(const struct fold *f, enum week_kind kind, int week)
+{
+    char name[WEEK_FILE_SIZE], path[4096];
+
+    week_file(kind, week, name);
+    snprintf(path, sizeof(path), "%s/%s", f->folder, name);
+    return access(path, F_OK) == 0;
+}
+
+/* A week of which there is nothing while its lane is followed anew lost all that it had. Noted
+ * before there is a file: after a crash that would look like any other. */
+static int note_new_file(struct fold *f, const struct book_input *input, enum week_kind kind,
+                         int week)
+{
+    struct main_file_anew anew = main_file_anew(f->main, input->end.lane);
+
+    return book_position_compare(&input->end, &anew.until) < 0 && !has_file(f, kind, week)
+               ? main_file_note_remade(f->main, kind, week)
+               : 0;
 }
 
 static int fold_into(struct fold *f, const struct book_input *input, enum week_kind kind, int week,
                      int64_t now_us)
 {
-    int r = need_volume(f, kind, week, now_us);
+    int r = note_new_file(f, input, kind, week);
 
+    if (r < 0)
+        return fail_main(f, r, now_us);
+    r = need_volume(f, kind, week, now_us);
     if (r < 0)
         return r;
     r = volume_fold(f->volumes[0], input);
@@ -363,9 +405,11 @@ int fold_input(struct fold *f, const struct book_input *input, int64_t now_us)
 {
     enum week_kind kind;
     int week = week_of_input(input, &kind);
-    int r;
+    int r = is_believed(f, input, kind, week);
 
-    if (!is_believed(f, input))
+    if (r < 0)
+        return fail_main(f, r, now_us);
+    if (r == 0)
         return fold_skip(f, &input->end);
     if (main_file_is_deleted(f->main, kind, week)) {
         r = main_file_revive(f->main, kind, week, now_us);

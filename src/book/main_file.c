@@ -2,10 +2,10 @@
  * Small and written seldom: everything is read at the opening and kept in memory, each change is
  * one transaction of its own. What is in memory changes only when that is durable.
  *
- * `anew` tells of lanes. Three tables tell of files: `chain` what each must have, `deleted` what
- * retention took, `lost` what one had before it was damaged or found to lack something. A week
- * moves from `chain` to one of the others; from `deleted` it comes to `lost` when a clock was wrong
- * (main_file_revive()).
+ * `anew` tells of lanes, `remade` which files lack what these had of old. Three tables tell of
+ * files: `chain` what each must have, `deleted` what retention took, `lost` what one had before it
+ * was damaged or found to lack something. A week moves from `chain` to one of the others; from
+ * `deleted` it comes to `lost` when a clock was wrong (main_file_revive()).
  */
 #include "book/main_file.h"
 
@@ -39,6 +39,10 @@ enum statement {
     CLOCK_WRITE,
     ANEW_READ,
     ANEW_WRITE,
+    REMADE_READ,
+    REMADE_ADD,
+    REMADE_FORGET,
+    REMADE_ANY,
     STATEMENT_COUNT
 };
 
@@ -68,6 +72,10 @@ static const char *const sql[STATEMENT_COUNT] = {
     [CLOCK_WRITE] = "INSERT INTO clock VALUES (?1, ?2)",
     [ANEW_READ] = "SELECT lane, segment, offset, found_us FROM anew",
     [ANEW_WRITE] = "INSERT OR REPLACE INTO anew VALUES (?1, ?2, ?3, ?4)",
+    [REMADE_READ] = "SELECT 1 FROM remade WHERE kind = ?1 AND week = ?2",
+    [REMADE_ADD] = "INSERT OR IGNORE INTO remade VALUES (?1, ?2)",
+    [REMADE_FORGET] = "DELETE FROM remade",
+    [REMADE_ANY] = "SELECT 1 FROM remade LIMIT 1",
 };
 
 struct deleted_week {
@@ -85,6 +93,7 @@ struct main_file {
     struct main_file_clock clock;
     struct main_file_anew anew[VOLUME_LANES_MAX];
     size_t anew_count;
+    bool has_remade; /* some file is being made anew */
 };
 
 static int read_rows(struct main_file *m, enum statement statement, struct position_rows *out)
@@ -170,6 +179,17 @@ static int read_anew(struct main_file *m)
     }
     sqlite3_reset(s);
     return r;
+}
+
+/* Whether any file is being made anew, which seldom is so, is kept in memory. */
+static int read_remade(struct main_file *m)
+{
+    sqlite3_stmt *s = db_statement(&m->db, REMADE_ANY);
+    int r = s ? db_step(s) : db_error(&m->db);
+
+    m->has_remade = r == 1;
+    sqlite3_reset(s);
+    return r < 0 ? r : 0;
 }
 
 /* A path that was cut would be another file. */
@@ -377,6 +397,8 @@ int main_file_open(const char *folder, struct main_file **out)
         r = read_clock(m);
     if (r == 0)
         r = read_anew(m);
+    if (r == 0)
+        r = read_remade(m);
     if (r < 0) {
         main_file_close(m);
         return r;
@@ -466,6 +488,42 @@ static int run_for_week(struct main_file *m, enum statement statement, enum week
     return db_run(s);
 }
 
+int main_file_is_remade(struct main_file *m, enum week_kind kind, int week)
+{
+    sqlite3_stmt *s = m->has_remade ? db_statement(&m->db, REMADE_READ) : NULL;
+
+    if (!s)
+        return m->has_remade ? db_error(&m->db) : 0;
+    sqlite3_bind_int(s, 1, (int)kind);
+    sqlite3_bind_int(s, 2, week);
+    int r = db_step(s);
+    sqlite3_reset(s);
+    return r;
+}
+
+int main_file_note_remade(struct main_file *m, enum week_kind kind, int week)
+{
+    int r = run_for_week(m, REMADE_ADD, kind, week);
+    return r < 0 ? r : read_remade(m);
+}
+
+/* Who has come to the end of a log that was followed anew has all that is left of it. */
+static bool ends_anew(const struct main_file *m, const struct book_position *at)
+{
+    struct main_file_anew anew = main_file_anew(m, at->lane);
+    return anew.until.segment && book_position_compare(at, &anew.until) >= 0;
+}
+
+static int forget_remade(struct main_file *m, const struct book_position *positions, size_t count)
+{
+    int r = 0;
+
+    for (size_t i = 0; m->has_remade && r == 0 && i < count; i++)
+        if (ends_anew(m, &positions[i]))
+            r = run_statement(m, REMADE_FORGET);
+    return r;
+}
+
 /* Positions and what the files must have in one transaction: a crash finds both of before or both
  * of after. What is kept in memory is read again from the file, so it can't say more than what is
  * durable. */
@@ -481,7 +539,11 @@ int main_file_set_positions(struct main_file *m, const struct book_position *pos
         r = write_position(m, &positions[i]);
     for (size_t i = 0; r == 0 && i < head_count; i++)
         r = write_head(m, CHAIN_WRITE, &heads[i], 0);
+    if (r == 0)
+        r = forget_remade(m, positions, count);
     r = finish(m, r);
+    if (r == 0 && m->has_remade)
+        r = read_remade(m);
     return r < 0 ? r : read_positions(m, true);
 }
 
@@ -489,7 +551,10 @@ int main_file_set_positions(struct main_file *m, const struct book_position *pos
 static int lose_heads(struct main_file *m, enum week_kind kind, int week)
 {
     int r = run_for_week(m, LOST_ADD, kind, week);
-    return r < 0 ? r : run_for_week(m, CHAIN_FORGET, kind, week);
+
+    if (r == 0)
+        r = run_for_week(m, CHAIN_FORGET, kind, week);
+    return r < 0 ? r : run_for_week(m, REMADE_ADD, kind, week);
 }
 
 /* All positions go back to zero, not the file's alone: which lanes it had of the log only the log
@@ -522,6 +587,8 @@ int main_file_note_damage(struct main_file *m, const char *name, const char *asi
     if (r < 0)
         return r;
     r = finish(m, run_damage(m, name, aside, now_us));
+    if (r == 0)
+        r = read_remade(m);
     return r < 0 ? r : read_positions(m, true);
 }
 

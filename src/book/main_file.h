@@ -73,6 +73,12 @@ struct main_file_anew {
 struct main_file_anew main_file_anew(const struct main_file *file, uint32_t lane);
 /* Durable when it returns 0. */
 int main_file_set_anew(struct main_file *file, const struct main_file_anew *anew);
+/* Was the file damaged, or didn't it exist, so that it lacks what a lane that is followed from its
+ * beginning said before? Until a position is set at which that lane's `until` is. 1, 0. */
+int main_file_is_remade(struct main_file *file, enum week_kind kind, int week);
+/* That it doesn't exist yet; main_file_note_damage() notes the others. Durable when it returns 0.
+ */
+int main_file_note_remade(struct main_file *file, enum week_kind kind, int week);
 
 /* By retention: its events aren't folded any more. */
 bool main_file_is_deleted(const struct main_file *file, enum week_kind kind, int week);

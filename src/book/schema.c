@@ -62,7 +62,9 @@ static const char late_main_sql[] =
     "  offset INTEGER NOT NULL, sum INTEGER NOT NULL);"
     "CREATE TABLE IF NOT EXISTS clock (looked_us INTEGER NOT NULL, trusted_us INTEGER NOT NULL);"
     "CREATE TABLE IF NOT EXISTS anew (lane INTEGER PRIMARY KEY, segment INTEGER NOT NULL,"
-    "  offset INTEGER NOT NULL, found_us INTEGER NOT NULL)";
+    "  offset INTEGER NOT NULL, found_us INTEGER NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS remade (kind INTEGER NOT NULL, week INTEGER NOT NULL,"
+    "  PRIMARY KEY (kind, week))";
 
 static const char *const schemas[] = {
     [SCHEMA_ENTRIES] = entries_sql, [SCHEMA_REFUSALS] = refusals_sql, [SCHEMA_MAIN] = main_sql};

@@ -472,7 +472,6 @@ static void moved_messages_are_booked_only_when_unknown(void **state)
                      0);
 }
 
-/* What holds nothing for the book still moves the position. */
 /* ---- a ledger made anew ---- */
 
 static void fold_restated(struct fold *fold, uint64_t offset, const struct test_message *m,
@@ -566,30 +565,96 @@ static void what_is_said_again_is_not_believed_without_need(void **state)
 /* While the log is caught up with, more of it may go, and is said again behind it. */
 static void the_end_of_believing_moves_with_the_log(void **state)
 {
-    struct test_message m;
+    struct test_message early, late;
     struct fold *fold = test_fold_open();
     struct book_position later = {.segment = 7, .offset = 1000};
     struct book_restated again = {.time_us = TEST_NOW_US};
     struct book_input input = {.kind = BOOK_RESTATED, .restated = &again};
 
-    test_message_at(&m, TEST_NOW_US, 1, 2);
-    struct book_input accepted = test_input_message(100, &m);
-    test_fold_one(fold, &accepted);
-    again.message = m.envelope.id;
     assert_int_equal(fold_begin_anew(fold, &log_end, TEST_NOW_US), 0);
+    test_message_at(&early, TEST_NOW_US, 1, 2);
+    test_message_at(&late, TEST_NOW_US, 2, 3);
+    struct book_input accepted[] = {test_input_message(100, &early),
+                                    test_input_message(120, &late)};
+    test_fold_one(fold, &accepted[0]);
+    test_fold_one(fold, &accepted[1]);
     assert_int_equal(fold_note_gone(fold, &gone_at, &log_end, TEST_NOW_US), 1);
     assert_int_equal(fold_note_gone(fold, &gone_at, &later, TEST_NOW_US), 0);
+    again.message = early.envelope.id;
+    input.end = (struct book_position){.segment = 8, .offset = 5000};
+    test_fold_one(fold, &input);
+    again.message = late.envelope.id;
     input.end = (struct book_position){.segment = 9};
     test_fold_one(fold, &input);
     test_commit(fold);
-    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM entry WHERE state = 1"), 2);
-    input.end = (struct book_position){.segment = 8, .offset = 5000};
-    test_fold_one(fold, &input);
-    test_commit(fold);
-    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM entry WHERE state = 1"), 0);
     fold_close(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM entry WHERE state = 1"), 3);
 }
 
+static void remove_week(void)
+{
+    char path[200];
+
+    snprintf(path, sizeof(path), "%s/" TEST_WEEK, test_folder);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* Of two weeks one is taken away; who is said to wait no more is closed in that one alone. */
+static void a_week_that_has_read_all_believes_itself(void **state)
+{
+    const struct book_position until = {.segment = 3, .offset = 0};
+    struct test_message lost, kept;
+    struct fold *fold = test_fold_open();
+
+    test_message_at(&lost, TEST_NOW_US, 1, 1);
+    test_message_at(&kept, TEST_NOW_US - 7 * TEST_DAY, 2, 1);
+    struct book_input both[] = {test_input_message(100, &lost), test_input_message(200, &kept)};
+    for (int again = 0; again < 2; again++) {
+        for (size_t i = 0; i < ARRAY_SIZE(both); i++)
+            test_fold_one(fold, &both[i]);
+        test_commit(fold);
+        fold_close(fold);
+        if (!again)
+            remove_week();
+        fold = test_fold_open();
+        assert_int_equal(fold_position(fold, 0).segment, again);
+        if (again)
+            continue;
+        assert_int_equal(fold_begin_anew(fold, &log_end, TEST_NOW_US), 0);
+        assert_int_equal(fold_note_gone(fold, &gone_at, &log_end, TEST_NOW_US), 1);
+    }
+    fold_restated(fold, 300, &lost, NULL, 0);
+    fold_restated(fold, 400, &kept, NULL, 0);
+    assert_int_equal(fold_skip(fold, &until), 0);
+    test_commit(fold);
+    fold_close(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT state FROM entry"), CLOSED);
+    assert_int_equal(test_number("book-2026-W46.sqlite", "SELECT state FROM entry"), WAITS);
+    assert_int_equal(test_number("book.sqlite", "SELECT count(*) FROM remade"), 0);
+}
+
+/* The log of before is another: what was read of it stays. */
+static void the_next_log_makes_nothing_anew(void **state)
+{
+    const struct book_position end = {1, 9, 1000}, at = {1, 4, 100};
+    struct test_message m;
+    struct fold *fold = test_fold_open();
+
+    test_message_at(&m, TEST_NOW_US, 1, 1);
+    struct book_input accepted = test_input_message(100, &m);
+    test_fold_one(fold, &accepted);
+    test_commit(fold);
+    assert_int_equal(fold_begin_anew(fold, &end, TEST_NOW_US), 0);
+    assert_int_equal(fold_note_gone(fold, &at, &end, TEST_NOW_US), 0);
+    struct book_restated again = {.message = m.envelope.id, .time_us = TEST_NOW_US};
+    struct book_input input = {.kind = BOOK_RESTATED, .end = {1, 5, 100}, .restated = &again};
+    test_fold_one(fold, &input);
+    test_commit(fold);
+    fold_close(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT state FROM entry"), WAITS);
+}
+
+/* What holds nothing for the book still moves the position. */
 static void skipped_records_move_the_position(void **state)
 {
     struct fold *fold = test_fold_open();
@@ -694,6 +759,8 @@ int main(void)
         LEDGER_TEST(who_is_not_said_to_wait_is_closed),
         LEDGER_TEST(what_is_said_again_is_not_believed_without_need),
         LEDGER_TEST(the_end_of_believing_moves_with_the_log),
+        LEDGER_TEST(a_week_that_has_read_all_believes_itself),
+        LEDGER_TEST(the_next_log_makes_nothing_anew),
         LEDGER_TEST(skipped_records_move_the_position),
         LEDGER_TEST(lanes_have_positions_and_chains_of_their_own),
         LEDGER_TEST(log_in_another_lane_adds_only_what_is_new),
