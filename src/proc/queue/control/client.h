@@ -12,6 +12,7 @@ struct control_client {
     struct queue *queue;
     struct ipc_channel *channel;
     uint32_t uid;
+    int64_t asked_ms;        /* when it did last, or came */
     struct listing *listing; /* list.c */
     struct summary *summary; /* summary.c */
     struct list acts;        /* act.c: under way */

@@ -16,6 +16,10 @@
 /* Pages that were asked ahead are some 200 KB each; a full status is 64. */
 enum { UNREAD_MAX = 4 << 20 };
 
+/* Who has asked nothing for so long has forgotten his connection. What he asked for may wait to be
+ * read meanwhile, by a person at a pager: that one has longer. */
+enum { IDLE_MS = 10 * 1000, READING_MS = 10 * 60 * 1000 };
+
 struct control {
     struct queue *queue;
     int fd;
@@ -112,25 +116,33 @@ static void on_synced(struct feed_waiter *waiter, int error)
 
 /* ---- every message that is accepted ---- */
 
+static struct control_client *asks(void *owner)
+{
+    struct control_client *client = owner;
+
+    client->asked_ms = io_loop_now_ms(client->queue->loop);
+    return client;
+}
+
 static void on_list(void *owner, const struct ipc_arrival *arrival)
 {
-    listing_start(owner, arrival);
+    listing_start(asks(owner), arrival);
 }
 
 static void on_more(void *owner, const struct ipc_arrival *arrival)
 {
-    listing_more(owner, arrival);
+    listing_more(asks(owner), arrival);
 }
 
 static void on_summary(void *owner, const struct ipc_arrival *arrival)
 {
-    summary_start(owner, arrival);
+    summary_start(asks(owner), arrival);
 }
 
 /* Only the newest fit a reply; `count` says how many there are in all. */
 static void on_damage(void *owner, const struct ipc_arrival *arrival)
 {
-    struct control_client *client = owner;
+    struct control_client *client = asks(owner);
     const struct spool *spool = client->queue->spool;
     struct ipc_queue_damaged rows[IPC_QUEUE_DAMAGES];
     struct ipc_message m = {.type = IPC_QUEUE_DAMAGE, .queue_damage = {.rows = rows}};
@@ -151,27 +163,27 @@ static void on_damage(void *owner, const struct ipc_arrival *arrival)
 
 static void on_act(void *owner, const struct ipc_arrival *arrival)
 {
-    act_start(owner, arrival);
+    act_start(asks(owner), arrival);
 }
 
 static void on_act_more(void *owner, const struct ipc_arrival *arrival)
 {
-    act_more(owner, arrival);
+    act_more(asks(owner), arrival);
 }
 
 static void on_route(void *owner, const struct ipc_arrival *arrival)
 {
-    inquiry_start(owner, arrival);
+    inquiry_start(asks(owner), arrival);
 }
 
 static void on_supervisors(void *owner, const struct ipc_arrival *arrival)
 {
-    relay_to_supervisor(owner, arrival);
+    relay_to_supervisor(asks(owner), arrival);
 }
 
 static void on_book_sync(void *owner, const struct ipc_arrival *arrival)
 {
-    struct control_client *client = owner;
+    struct control_client *client = asks(owner);
     struct relay *relay = relay_new(client, arrival);
 
     if (!relay) {
@@ -239,7 +251,8 @@ static int client_new(struct control *control, int fd, uint32_t uid)
 
     if (!client)
         return -ENOMEM;
-    *client = (struct control_client){.queue = control->queue, .uid = uid};
+    *client = (struct control_client){
+        .queue = control->queue, .uid = uid, .asked_ms = io_loop_now_ms(control->queue->loop)};
     list_init(&client->acts);
     list_init(&client->inquiries);
     list_init(&client->relays);
@@ -268,10 +281,15 @@ void control_tick(struct control *control)
         control->paused = io_watch_set(control->watch, IO_READ) < 0;
 }
 
-/* It asks for nothing just now: a pager that stands still, or a program that hangs. */
+/* Forgotten: a pager that stands still, or a program that hangs. Not one that has just come, or
+ * whose answer is on its way. */
 static bool is_idle(const struct control_client *client)
 {
-    return ipc_channel_owed(client->channel) == 0 && list_is_empty(&client->acts);
+    int64_t silent_ms = io_loop_now_ms(client->queue->loop) - client->asked_ms;
+    bool reads = ipc_channel_queued(client->channel) > 0;
+
+    return ipc_channel_owed(client->channel) == 0 && list_is_empty(&client->acts) &&
+           silent_ms >= (reads ? READING_MS : IDLE_MS);
 }
 
 /* Who came first and is idle goes when there are too many: connections that were forgotten may not

@@ -717,34 +717,90 @@ static void who_comes_when_descriptors_are_short_waits(void **state)
     world_free(w);
 }
 
+/* Time that went by, and answers that lie unread. */
+static int64_t passed_ms;
+static size_t unread;
+int64_t __real_clock_monotonic_ms(void);
+int64_t __wrap_clock_monotonic_ms(void);
+size_t __real_ipc_channel_queued(const struct ipc_channel *channel);
+size_t __wrap_ipc_channel_queued(const struct ipc_channel *channel);
+
+int64_t __wrap_clock_monotonic_ms(void)
+{
+    return __real_clock_monotonic_ms() + passed_ms;
+}
+
+size_t __wrap_ipc_channel_queued(const struct ipc_channel *channel)
+{
+    return unread ? unread : __real_ipc_channel_queued(channel);
+}
+
+static bool is_closed(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+static int knock(struct world *w)
+{
+    int fd = place_connect(w->folder);
+    assert_int_equal(io_loop_turn(w->loop), 0); /* takes it in: the backlog is short */
+    return fd;
+}
+
+static void is_refused(struct world *w)
+{
+    int fd = knock(w);
+    world_rest(w);
+    assert_true(is_closed(fd));
+    close(fd);
+}
+
 /* Pagers and hung programs, as many as there may be: an administrator gets in all the same, but
- * nobody who waits for an answer is sent away for him. */
+ * nobody is sent away for him who waits for an answer, has just come, or asked just now. */
 static void who_is_idle_makes_room(void **state)
 {
     struct ipc_message sync = {.type = IPC_BOOK_SYNC};
     struct ipc_call call = {.fn = on_asked};
     struct world *w = begin();
-    struct ipc_channel *busy = w->admin;
-    int idle[CONTROL_CLIENTS_MAX - 1];
-    char byte;
+    struct ipc_channel *busy = w->admin, *asker;
+    int idle[CONTROL_CLIENTS_MAX - 2];
 
     send_to(w, "a@here.example");
     world_join_book(w); /* which never answers */
     assert_int_equal(ipc_call(busy, &call, &sync), 0);
     w->admin = NULL;
-    for (size_t i = 0; i < ARRAY_SIZE(idle); i++) {
-        idle[i] = place_connect(w->folder);
-        assert_int_equal(io_loop_turn(w->loop), 0); /* takes it in: the backlog is short */
-    }
+    world_join_admin(w);
     world_rest(w);
+    for (size_t i = 0; i < ARRAY_SIZE(idle); i++)
+        idle[i] = knock(w);
+    is_refused(w);
+    passed_ms = 11000;
+    world_list(w, &(struct ipc_queue_filter){0});
+    asker = w->admin;
+    w->admin = NULL;
+    unread = 1;
+    is_refused(w);
+    unread = 0;
+    assert_false(is_closed(idle[0]));
     world_join_admin(w);
     world_list(w, &(struct ipc_queue_filter){0});
-    assert_int_equal(recv(idle[0], &byte, 1, MSG_DONTWAIT), 0);
-    assert_int_equal(recv(idle[1], &byte, 1, MSG_DONTWAIT), -1);
+    assert_true(is_closed(idle[0]));
+    assert_false(is_closed(idle[1]));
+    assert_false(w->admin_lost);
+    unread = 1;
+    passed_ms += 600000; /* what nobody has read for so long nobody will */
+    close(knock(w));
+    world_rest(w);
+    assert_true(w->admin_lost); /* the asker */
+    assert_false(is_closed(idle[1]));
     assert_true(ipc_call_is_pending(&call));
+    passed_ms = 0;
+    unread = 0;
     for (size_t i = 0; i < ARRAY_SIZE(idle); i++)
         close(idle[i]);
     ipc_call_cancel(&call);
+    ipc_channel_free(asker);
     ipc_channel_free(busy);
     world_free(w);
 }
