@@ -84,11 +84,12 @@ static struct span words(const struct act *a)
     return a->count || a->busy ? SPAN("") : SPAN("nothing in the queue fits");
 }
 
+/* What may fit and is held already needs nothing: no trouble. */
 static int result_of(const struct act *a)
 {
     if (a->error || a->left_alone)
         return a->error ? a->error : -EIO;
-    return a->count ? 0 : a->busy ? -EBUSY : -ENOENT;
+    return a->count || a->stays_held ? 0 : a->busy ? -EBUSY : -ENOENT;
 }
 
 static void answer(struct act *a, bool last)
