@@ -65,6 +65,11 @@ int db_error(const struct db *db)
     return r ? r : -EINVAL;
 }
 
+bool db_is_unreadable(int error)
+{
+    return error == -EUCLEAN || error == -EIO;
+}
+
 /* A path as a URI: everything but letters, digits and a few marks in percent form. Two slashes at
  * the start would announce a host. */
 static char *uri_of(const char *path, const char *query)

@@ -23,7 +23,8 @@ struct db {
 enum db_mode { DB_WRITE, DB_READ };
 
 /* Whether what can't be read (EIO) is -EUCLEAN like damage, in the whole process: the book must go
- * on some day. Else it is -EIO, for a disk that stumbles may read it the next time. */
+ * on some day, and sets a file that it needs aside. Else it is -EIO, for a disk that stumbles may
+ * read it the next time. */
 void db_read_around(bool on);
 
 /* Opens or (DB_WRITE) creates; a commit is durable when it returns. `sql` is the table of statement
@@ -55,6 +56,9 @@ int db_number(struct db *db, const char *sql, int64_t *out);
 int db_error(const struct db *db);
 /* The same of an extended result code; 0 for those that are no error. */
 int db_errno(int sqlite_code);
+/* Is it the file's own: damaged, or the disk doesn't give it? Who only looks at a file goes on
+ * without it then. */
+bool db_is_unreadable(int error);
 
 /* Bound bytes must live until the statement was run. An empty span with NULL data is NULL. */
 void db_bind_text(sqlite3_stmt *statement, int index, struct span text);

@@ -56,7 +56,7 @@ static int note_heads(const char *folder, struct main_file *main, const struct l
     int r = week_heads_read(folder, file, &heads);
 
     if (r < 0 || heads.waits)
-        return r == -EUCLEAN || r == -ENODATA ? 0 : r;
+        return db_is_unreadable(r) || r == -ENODATA ? 0 : r;
     r = main_file_note_deleted(main, heads.list, heads.count, now_us);
     return r < 0 ? r : 1;
 }
@@ -83,25 +83,24 @@ int expire_files(const char *folder, struct main_file *main, const struct expire
                  size_t *out_deleted, bool *out_doubts)
 {
     struct ledger_list list;
-    size_t deleted = 0;
+    int failed = 0; /* the first that did: the others go all the same */
     int r = look_at_clock(main, limits->now_us, out_doubts);
 
     *out_deleted = 0;
     if (r <= 0)
         return r;
     r = ledger_list(folder, &list);
-    for (size_t i = 0; r >= 0 && i < list.count; i++) {
+    for (size_t i = 0; r == 0 && i < list.count; i++) {
         const struct ledger_file *file = &list.files[i];
         int64_t before =
             file->kind == WEEK_ENTRIES ? limits->keep_before_us : limits->refusals_before_us;
         if (week_end_us(file->week) > before)
             continue;
-        r = expire_one(folder, main, file, limits->now_us);
-        deleted += r == 1;
+        int one = expire_one(folder, main, file, limits->now_us);
+        *out_deleted += one == 1;
+        if (failed == 0 && one < 0)
+            failed = one;
     }
     ledger_list_done(&list);
-    if (r < 0)
-        return r;
-    *out_deleted = deleted;
-    return 0;
+    return r < 0 ? r : failed;
 }

@@ -94,7 +94,7 @@ static int check_file(struct look *l, const struct rows *rows)
     struct week_heads heads;
     int r = week_heads_read(l->folder, &rows->file, &heads);
 
-    if (r == -EUCLEAN || r == -EPROTONOSUPPORT || r == -EACCES)
+    if (db_is_unreadable(r) || r == -EPROTONOSUPPORT || r == -EACCES)
         return 0;
     if (r < 0 && r != -ENOENT && r != -ENODATA)
         return r;
@@ -102,7 +102,7 @@ static int check_file(struct look *l, const struct rows *rows)
         if (!week_heads_reach(&heads, h))
             return note_lacking(l, &rows->file);
     r = mend_positions(l, rows, &heads);
-    return r == -EUCLEAN ? 0 : r;
+    return db_is_unreadable(r) ? 0 : r;
 }
 
 /* The main file is of before it noted heads, or was made anew: what is there now must stay. */

@@ -1,4 +1,4 @@
-#include "ledger_test.h"
+#include "failing_read.h"
 
 #include "book/ledger.h"
 
@@ -205,6 +205,40 @@ static void half_deleted_files_go_and_their_head_stays(void **state)
     fold_close(fold);
 }
 
+/* One bad sector of an old file must neither keep all that is older nor stop the book. */
+static void a_file_that_cannot_be_read_holds_up_no_other(void **state)
+{
+    struct fold *fold = three_weeks(true);
+    struct fold_deleted deleted;
+
+    fold_close(fold);
+    test_fail_reads("book-2026-W46.sqlite"); /* is tried before the older ones */
+    fold = test_fold_open();
+    assert_string_equal(fold_lacking(fold), "");
+    assert_int_equal(fold_expire(fold, TEST_NOW_US, TEST_NOW_US, TEST_NOW_US, &deleted), 0);
+    test_reads_succeed();
+    assert_int_equal(deleted.files, 2);
+    assert_true(exists("book-2026-W46.sqlite"));
+    assert_false(exists("book-2026-W45.sqlite"));
+    assert_int_equal(fold_expire(fold, TEST_NOW_US, TEST_NOW_US, TEST_NOW_US, &deleted), 0);
+    assert_int_equal(deleted.files, 1);
+    fold_close(fold);
+}
+
+/* Whatever it is that one fails by. */
+static void a_file_that_fails_holds_up_no_other(void **state)
+{
+    struct fold *fold = three_weeks(true);
+    struct fold_deleted deleted;
+
+    test_tamper("book-2026-W46.sqlite", "PRAGMA user_version = 99");
+    assert_int_equal(fold_expire(fold, TEST_NOW_US, TEST_NOW_US, TEST_NOW_US, &deleted),
+                     -EPROTONOSUPPORT);
+    assert_int_equal(deleted.files, 2);
+    assert_true(exists("book-2026-W46.sqlite"));
+    fold_close(fold);
+}
+
 static void a_ledger_that_cannot_be_listed_is_an_error(void **state)
 {
     struct ledger_list list;
@@ -228,6 +262,8 @@ int main(void)
         LEDGER_TEST(a_machine_that_is_mostly_off_deletes_too),
         LEDGER_TEST(a_week_deleted_in_the_future_is_booked_again),
         LEDGER_TEST(half_deleted_files_go_and_their_head_stays),
+        LEDGER_TEST(a_file_that_cannot_be_read_holds_up_no_other),
+        LEDGER_TEST(a_file_that_fails_holds_up_no_other),
         LEDGER_TEST(a_ledger_that_cannot_be_listed_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "../../book/ledger_test.h"
 
 #include "book/audit.h"
+#include "book/schema.h"
 #include "proc/book/worker.h"
 #include "spool/spool.h"
 #include <fcntl.h>
@@ -512,16 +513,19 @@ static void retention_runs_when_asked(void **state)
 /* Else the log could never be reused, and mail would be refused in the end. */
 static void what_is_folded_is_told_though_retention_fails(void **state)
 {
-    char folder[200];
+    char path[200], marks[120];
 
     accept_message(1, 1);
     worker.keep_before_us = worker.refusals_before_us = TEST_NOW_US - 30 * TEST_DAY;
-    snprintf(folder, sizeof(folder), "%s/book-2026-W01.sqlite", test_folder);
-    assert_int_equal(mkdir(folder, 0700), 0); /* nobody can read that as a file */
+    snprintf(path, sizeof(path), "%s/book-2026-W01.sqlite", test_folder);
+    snprintf(marks, sizeof(marks),
+             "PRAGMA application_id = %d; PRAGMA user_version = 99; CREATE TABLE newer (a)",
+             SCHEMA_APPLICATION_ID);
+    test_tamper("book-2026-W01.sqlite", marks);
     turn();
     assert_int_equal(worker.trouble, WORKER_LEDGER);
     assert_int_equal(spool_position_compare(worker.folded, worker.limit), 0);
-    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(unlink(path), 0);
     turn();
     assert_int_equal(worker.trouble, WORKER_FINE);
 }
