@@ -54,7 +54,7 @@ int audit_find_new(struct db *db, struct audit_find **out)
     struct audit_find *f = calloc(1, sizeof(*f));
     int r = f ? find_check_seed(db, &f->seed) : -ENOMEM;
 
-    if (r < 0) {
+    if (r < 0 && !db_is_unreadable(r)) { /* else audit_find_check() tells of it */
         free(f);
         return r;
     }
@@ -209,6 +209,17 @@ static void tell_damaged(const struct suspects *s)
             " messages. " REMAKE);
 }
 
+/* 0: the audit goes on. */
+static int tell_unreadable(const struct suspects *s, int error)
+{
+    if (error == -EUCLEAN)
+        tell_damaged(s);
+    else
+        tell(s, "the finding aid can't be read from the disk, not the book: a trace by anything but"
+                " an id looks at all messages");
+    return 0;
+}
+
 static void tell_keys(const struct suspects *s, const char *verb, uint64_t count,
                       const char *meaning)
 {
@@ -247,7 +258,7 @@ static int look_closer(struct suspects *s, struct db *db)
         qsort(s->list, s->count, sizeof(*s->list), compare_suspects);
     r = find_check(db, s, is_there);
     if (r < 0)
-        return r;
+        return db_is_unreadable(r) ? tell_unreadable(s, r) : r;
     pass(s, NULL);
     tell_sums(s);
     return 0;
@@ -259,10 +270,8 @@ int audit_find_check(struct audit *audit, struct audit_find *f, struct db *db)
     struct suspects suspects = {.audit = audit, .find = f};
     int r = find_check(db, f, take_away);
 
-    if (r == -EUCLEAN) {
-        tell_damaged(&suspects);
-        return 0;
-    }
+    if (db_is_unreadable(r))
+        return tell_unreadable(&suspects, r);
     if (r < 0 || !f->is_there || is_even(f))
         return r;
     suspects.list = malloc(SUSPECTS_MAX * sizeof(*suspects.list));

@@ -175,8 +175,9 @@ static int search_way(struct search *search, struct db *db, const struct way *wa
     if (way->statement >= 0)
         return search_list(search, db, (unsigned)way->statement, NULL, (struct span){0});
     int r = search_aid(search, db, way, key);
-    /* The aid was deleted, as whoever erases someone does, or is damaged: all messages. */
-    return r == -ENODATA || r == -EUCLEAN ? search_list(search, db, TRACE_BY_TIME, way, key) : r;
+    /* The aid was deleted, as whoever erases someone does, or can't be read: all messages. */
+    return r == -ENODATA || db_is_unreadable(r) ? search_list(search, db, TRACE_BY_TIME, way, key)
+                                                : r;
 }
 
 /* Stops at the first way that found something: what is an id shall not also be tried as a part of

@@ -1,5 +1,5 @@
 /* The audit of the finding aid: what it lacks is named, and what it has of nothing. */
-#include "ledger_test.h"
+#include "failing_read.h"
 
 #include "book/audit.h"
 #include "book/find.h"
@@ -233,6 +233,21 @@ static void orphans_have_their_keys(void **state)
     assert_int_equal(told.findings[0].kind, AUDIT_ORPHAN);
 }
 
+/* The book itself can be read, and is. */
+static void aid_that_cannot_be_read_is_named(void **state)
+{
+    static const char *const tables[] = {"fresh", "run", "find"};
+
+    fold_messages(1, MANY);
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+        test_fail_reads_of_table(TEST_WEEK, tables[i]);
+        run();
+        test_reads_succeed();
+        assert_summary("finding aid can't be read");
+        assert_sound();
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, test_ledger_make, test_ledger_remove)
@@ -244,6 +259,7 @@ int main(void)
         TEST(keys_of_nothing_are_counted),
         TEST(aid_must_go_with_what_was_erased),
         TEST(orphans_have_their_keys),
+        TEST(aid_that_cannot_be_read_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

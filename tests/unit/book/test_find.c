@@ -1,5 +1,5 @@
 /* The finding aid against a list of what was added; and a ledger whose aid was deleted. */
-#include "ledger_test.h"
+#include "failing_read.h"
 
 #include "book/find_check.h"
 #include "book/find_read.h"
@@ -309,6 +309,15 @@ static void a_deleted_aid_is_made_anew(void **state)
     assert_all_found(2);
 }
 
+/* Nor one that the disk doesn't give. */
+static void an_aid_that_cannot_be_read_hides_nothing(void **state)
+{
+    fold_one_more(1);
+    test_fail_reads_of_table(TEST_WEEK, "fresh");
+    assert_all_found(1);
+    test_reads_succeed();
+}
+
 /* A damaged one hides nothing, and costs the file nothing. */
 static void a_damaged_aid_is_made_anew(void **state)
 {
@@ -380,6 +389,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_deleted_aid_is_made_anew, test_ledger_make,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(a_damaged_aid_is_made_anew, test_ledger_make,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(an_aid_that_cannot_be_read_hides_nothing, test_ledger_make,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(a_damaged_run_ends_the_aid, test_ledger_make,
                                         test_ledger_remove),
