@@ -119,8 +119,13 @@ void destination_update(struct sched *s, struct destination *d)
                                                                : DESTINATION_WAITING;
 
     bool moves = place == DESTINATION_RUNNABLE && d->crowd != lane_crowd(s, d);
-    if (place == d->place && place != DESTINATION_IDLE && !moves)
+    if (place == DESTINATION_IDLE)
+        d->overtaken = false; /* who was is gone */
+    if (place == d->place && place != DESTINATION_IDLE && !moves) {
+        if (place == DESTINATION_RUNNABLE)
+            lane_count_flows(d);
         return; /* it keeps its turn; IDLE ones go on, for the last item may have left */
+    }
     destination_withdraw(s, d);
     d->place = place;
     if (place == DESTINATION_RUNNABLE)

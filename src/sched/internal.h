@@ -76,6 +76,7 @@ enum destination_place { DESTINATION_IDLE, DESTINATION_RUNNABLE, DESTINATION_WAI
 
 struct destination {
     struct list link;    /* in its crowd; among those that wait; among the unused, without items */
+    struct list shared;  /* in its crowd, too, while it has several flows */
     struct crowd *crowd; /* while RUNNABLE */
     struct list member;  /* of its site */
     struct list flows;   /* with ready items; the next to go first */
@@ -88,6 +89,7 @@ struct destination {
     uint32_t active; /* places taken in its site's window */
     uint8_t place;   /* enum destination_place */
     uint8_t lane;
+    bool overtaken; /* who is next to go had enough under way when his turn came: others went */
 };
 
 /*
@@ -98,6 +100,7 @@ struct destination {
 struct crowd {
     struct list link;         /* in its ring, while it has destinations */
     struct list destinations; /* the next to go first */
+    struct list shared;       /* of these, those with several flows; the next to look at first */
     uint32_t under_way;       /* attempts for these senders that began with this trust */
 };
 
@@ -194,15 +197,18 @@ void destination_free_all(struct sched *s);
 
 /* lane.c: places for attempts, and whose turn it is. */
 void lane_init(struct lane *lane);
-/* The destination whose turn it is, or NULL; also while its brake is on. */
+/* The destination whose turn it is, with the flow to go in front; or NULL, also while its brake is
+ * on. */
 struct destination *lane_next(struct sched *s, unsigned lane, int64_t now_ms);
 /* When lane_next() may have something: INT64_MIN when it has now, INT64_MAX when it has nothing. */
 int64_t lane_next_ms(const struct sched *s, unsigned lane);
 /* The crowd to which this destination belongs while it is RUNNABLE. */
 struct crowd *lane_crowd(struct sched *s, const struct destination *d);
-/* Into the ring, as the last of that crowd; and out of it. */
+/* Into the ring, as the last of that crowd, or its first if it was overtaken; and out of it. */
 void lane_enter(struct sched *s, struct destination *d);
 void lane_leave(struct destination *d);
+/* It stays in its crowd, and may have got or lost flows. */
+void lane_count_flows(struct destination *d);
 /* The sender has fewer attempts under way than he who is next at this destination, of which not
  * much is known: so he may go first. */
 bool lane_prefers(struct sched *s, const struct destination *d, uint32_t sender);

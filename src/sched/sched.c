@@ -492,9 +492,10 @@ int64_t sched_next_ms(const struct sched *s, unsigned lanes)
 {
     int64_t next = INT64_MAX;
 
-    for (unsigned lane = 0; lane < SCHED_LANES; lane++)
-        if (lanes & 1u << lane && lane_next_ms(s, lane) < next)
-            next = lane_next_ms(s, lane);
+    for (unsigned lane = 0; lane < SCHED_LANES; lane++) {
+        int64_t lane_ms = lanes & 1u << lane ? lane_next_ms(s, lane) : INT64_MAX;
+        next = lane_ms < next ? lane_ms : next;
+    }
     if (s->paused_items.count && s->paused_items.keys[0] < next)
         next = s->paused_items.keys[0];
     if (s->paused_sites.count && s->paused_sites.keys[0] < next)

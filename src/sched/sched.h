@@ -46,8 +46,10 @@
  *
  * Of the places that sites of one trust may have, a sender begins no more attempts while he has
  * three times as many as are left: so there is a place for the next one, whatever he has found that
- * doesn't answer. In a ring senders take turns, and then the destinations of each. Very many
- * senders fill it all the same.
+ * doesn't answer. In a ring senders take turns, and then the destinations of each. Where he who has
+ * enough is next, others with mail for the same destination overtake him. It is counted by trust:
+ * who has very many silent sites of each takes all but a quarter of a quarter of a quarter, 64 of
+ * 4,096. Very many senders fill it all the same.
  *
  * Trouble of our own stops no site, so each lane has a brake against it (brake.c): after very many
  * in a row it begins one attempt every few seconds, later every minute, until one ends otherwise.
@@ -56,7 +58,8 @@
  * its deadline. Deadlines are monotonic (sched/retry.h), so a jumping clock expires nothing.
  *
  * Cost: O(log n) per step in the number of pausing items; O(1) for what is due, and a look at each
- * sender who has enough under way (a thousand at most).
+ * sender who has enough under way (a thousand at most), and at a bounded number of those behind
+ * him.
  */
 #pragma once
 

@@ -352,6 +352,29 @@ static void a_sender_leaves_a_quarter(void **state)
     replay_end(&r);
 }
 
+/* Each trust has its own account of him, but what is left for all is left for each of them. */
+static void a_sender_of_every_kind_leaves_a_quarter_of_a_quarter_of_a_quarter(void **state)
+{
+    struct sched_config config = replay_config();
+    struct replay r = {.now = DAY};
+    uint32_t last;
+
+    config.shares[0] = (struct sched_share){2048, 3072, 4096};
+    assert_int_equal(sched_new(&config, &r.sched), 0);
+    for (uint32_t i = 0; i < 4000; i++)
+        prove(&r, "proven", i);
+    for (uint32_t i = 0; i < 4000; i++)
+        add_by(&r, BULK, "proven", i, 0);
+    assert_int_equal(take_all(&r, &last), 3072);
+    for (uint32_t i = 0; i < 4000; i++)
+        add_by(&r, BULK, "fresh", i, 0);
+    assert_int_equal(take_all(&r, &last), 768);
+    for (uint32_t i = 0; i < 4000; i++)
+        add_by(&r, BULK, "doubtful", i, 1);
+    assert_int_equal(take_all(&r, &last), 192);
+    replay_end(&r);
+}
+
 /* His newsletter goes there as well: who has little under way shows whether anybody is there. */
 static void who_has_less_under_way_goes_first_to_a_new_site(void **state)
 {
@@ -395,15 +418,176 @@ static void at_a_proven_site_nobody_goes_first(void **state)
 static void who_leaves_takes_his_turn_with_him(void **state)
 {
     struct replay r = start();
-    uint32_t last, bulk, anna;
+    uint32_t bulk, anna;
 
     for (uint32_t i = 0; i < 100; i++)
         add_by(&r, BULK, "fresh", i, 0);
     bulk = add_by(&r, BULK, "shared", 1, 0);
     anna = add_by(&r, ANNA, "shared", 1, 0);
-    assert_true(take_all(&r, &last) < UNPROVEN); /* who was first there has enough under way */
+    for (uint32_t i = 0; i < (UNPROVEN * 3 + 3) / 4; i++) /* who was first there has enough then */
+        assert_true(goes_to(&r, take(&r), "fresh"));
     sched_hold(r.sched, bulk, r.now);
     assert_int_equal(take(&r), anna);
+    replay_end(&r);
+}
+
+/* ---- overtaking who has enough under way ---- */
+
+static const struct sched_share shared_places = {40, 100, 200};
+
+static struct replay start_sharing(void)
+{
+    struct sched_config config = replay_config();
+    struct replay r = {.now = DAY};
+
+    config.shares[0] = shared_places;
+    assert_int_equal(sched_new(&config, &r.sched), 0);
+    return r;
+}
+
+/* A wrong word about what may go is a loop that never sleeps, or one that sleeps too long. */
+static uint32_t take_as_told(struct replay *r)
+{
+    bool ready = sched_next_ms(r->sched, ~0u) == INT64_MIN;
+    uint32_t item = take(r);
+
+    assert_true(item || !ready);
+    return item;
+}
+
+/* Very many sites keep silent to one sender, and one that doesn't is behind them: whoever else has
+ * mail for that one, no matter since when, gets there at once; he himself with his next attempt. */
+static void assert_overtaken(struct replay *r, const char *kind, unsigned attempts, uint32_t places)
+{
+    uint32_t silent[200], taken = 0, bulk, anna[2], bob, item;
+
+    for (uint32_t i = 0; i < 200; i++)
+        add_by(r, BULK, kind, i, attempts);
+    bulk = add_by(r, BULK, kind, 200, attempts);
+    anna[0] = add_by(r, ANNA, kind, 200, attempts);
+    anna[1] = add_by(r, ANNA, kind, 200, attempts);
+    bob = add_by(r, BOB, kind, 200, attempts);
+    while (taken < (places * 3 + 3) / 4) {
+        silent[taken++] = take(r);
+        assert_int_equal(item_at(r->sched, silent[taken - 1])->sender, BULK);
+    }
+    assert_int_equal(take_as_told(r), anna[0]);
+    assert_int_equal(take_as_told(r), bob);
+    assert_int_equal(take_as_told(r), anna[1]);
+    assert_int_equal(take_as_told(r), 0);
+    assert_int_equal(sched_next_ms(r->sched, ~0u), INT64_MAX);
+    while (!(item = take_as_told(r)))
+        replay_outcome(r, silent[--taken], SCHED_RESULT_DONE);
+    assert_int_equal(item, bulk);
+}
+
+static void who_has_enough_holds_up_nobody_at_his_destinations(void **state)
+{
+    struct replay r = start_sharing();
+
+    assert_overtaken(&r, "doubtful", 1, shared_places.doubtful);
+    replay_end(&r);
+    r = start_sharing();
+    assert_overtaken(&r, "fresh", 0, shared_places.unproven);
+    replay_end(&r);
+    r = start_sharing();
+    for (uint32_t i = 0; i <= 200; i++)
+        prove(&r, "proven", i);
+    assert_overtaken(&r, "proven", 0, shared_places.all);
+    replay_end(&r);
+}
+
+/* There is always mail of others, as much as the site takes: his isn't kept from it for ever. */
+static void who_is_overtaken_goes_before_his_other_mail(void **state)
+{
+    struct replay r = start_sharing();
+    uint32_t silent[200], taken = 0, bulk, item;
+
+    for (uint32_t i = 0; i <= 200; i++)
+        prove(&r, "proven", i);
+    for (uint32_t i = 0; i < 200; i++)
+        add_by(&r, BULK, "proven", i, 0);
+    bulk = add_by(&r, BULK, "proven", 200, 0);
+    for (uint32_t i = 0; i < 100; i++)
+        add_by(&r, ANNA, "proven", 200, 0);
+    while (item_at(r.sched, item = take(&r))->sender == BULK)
+        silent[taken++] = item;
+    for (uint32_t i = 0; i < 10; i++) {
+        uint32_t last = item;
+        take_all(&r, &last); /* now the site is full */
+        replay_outcome(&r, item, SCHED_RESULT_RECIPIENT);
+        assert_int_equal(item_at(r.sched, item = take_as_told(&r))->sender, ANNA);
+    }
+    replay_outcome(&r, item, SCHED_RESULT_RECIPIENT);
+    for (uint32_t i = 0; i < 70; i++)
+        replay_outcome(&r, silent[--taken], SCHED_RESULT_DONE);
+    while (item_at(r.sched, item = take_as_told(&r))->sender == ANNA)
+        ;
+    assert_int_equal(item, bulk);
+    replay_end(&r);
+}
+
+/* How many calls until that one goes; those before have nothing. */
+static uint32_t calls_until(struct replay *r, uint32_t wanted)
+{
+    uint32_t calls = 1, item;
+
+    while (!(item = take_as_told(r)) && calls < 100)
+        calls++;
+    assert_int_equal(item, wanted);
+    return calls;
+}
+
+/* Two have enough, and very many destinations in common: each call looks at some of these. */
+static void who_may_go_is_found_among_very_many_destinations(void **state)
+{
+    struct replay r = start_sharing();
+    uint32_t last, anna;
+
+    for (uint32_t i = 0; i < 600; i++)
+        prove(&r, "proven", i);
+    for (uint32_t i = 0; i < 600; i++) {
+        add_by(&r, BULK, "proven", i, 0);
+        add_by(&r, BULK + 100, "proven", 599 - i, 0);
+    }
+    while (take_all(&r, &last))
+        ;
+    for (uint32_t i = 570; i < 600; i += 6) {
+        anna = add_by(&r, ANNA, "proven", i, 0);
+        assert_in_range(calls_until(&r, anna), 1, 2 * 600 / 64 + 2);
+        replay_outcome(&r, anna, SCHED_RESULT_DONE);
+    }
+    replay_end(&r);
+}
+
+static const struct crowd *crowd_of(struct replay *r, uint32_t sender)
+{
+    struct flow flow = {.sender = sender};
+    struct destination d = {.site = 1};
+
+    list_init(&d.flows);
+    list_append(&d.flows, &flow.link);
+    return lane_crowd(r->sched, &d);
+}
+
+/* Nor do very many senders whose fate is his keep him from one destination. */
+static void who_may_go_is_found_among_very_many_senders(void **state)
+{
+    struct replay r = start_sharing();
+    uint32_t last, anna, senders = 0;
+
+    for (uint32_t i = 0; i <= 200; i++)
+        prove(&r, "proven", i);
+    for (uint32_t i = 0; i <= 200; i++)
+        add_by(&r, BULK, "proven", i, 0);
+    assert_int_equal(take_all(&r, &last), 150);
+    for (uint32_t sender = BULK + 100; senders < 300; sender++)
+        if (crowd_of(&r, sender) == crowd_of(&r, BULK)) {
+            add_by(&r, sender, "proven", 200, 0);
+            senders++;
+        }
+    anna = add_by(&r, ANNA, "proven", 200, 0);
+    assert_in_range(calls_until(&r, anna), 2, 300 / 64 + 2);
     replay_end(&r);
 }
 
@@ -550,9 +734,14 @@ int main(void)
         cmocka_unit_test(waiting_for_a_place_is_no_reason_to_ask_again),
         cmocka_unit_test(rings_take_turns),
         cmocka_unit_test(a_sender_leaves_a_quarter),
+        cmocka_unit_test(a_sender_of_every_kind_leaves_a_quarter_of_a_quarter_of_a_quarter),
         cmocka_unit_test(who_has_less_under_way_goes_first_to_a_new_site),
         cmocka_unit_test(at_a_proven_site_nobody_goes_first),
         cmocka_unit_test(who_leaves_takes_his_turn_with_him),
+        cmocka_unit_test(who_has_enough_holds_up_nobody_at_his_destinations),
+        cmocka_unit_test(who_is_overtaken_goes_before_his_other_mail),
+        cmocka_unit_test(who_may_go_is_found_among_very_many_destinations),
+        cmocka_unit_test(who_may_go_is_found_among_very_many_senders),
         cmocka_unit_test(black_holes_hold_up_nobody),
         cmocka_unit_test(first_mail_doesnt_wait_for_anothers_first_mail),
         cmocka_unit_test(first_mail_doesnt_wait_for_what_failed_before),

@@ -169,7 +169,7 @@ static uint32_t check_site(const struct site *site)
 static uint32_t check_ring(struct sched *s, const struct ring *ring, unsigned trust,
                            uint32_t under_way)
 {
-    uint32_t in_crowds = 0, with_some = 0;
+    uint32_t in_crowds = 0, with_some = 0, shared = 0;
 
     for (const struct crowd *crowd = ring->crowds; crowd < ring->crowds + CROWDS; crowd++) {
         under_way -= crowd->under_way;
@@ -183,10 +183,14 @@ static uint32_t check_ring(struct sched *s, const struct ring *ring, unsigned tr
             assert_int_equal(site_at(s, d->site)->trust, trust);
             assert_ptr_equal(d->crowd, crowd);
             assert_ptr_equal(lane_crowd(s, d), crowd);
+            assert_int_equal(list_is_linked(&d->shared), length_of(&d->flows) > 1);
+            shared += list_is_linked(&d->shared);
             in_crowds++;
         }
+        shared -= length_of(&crowd->shared);
     }
     assert_int_equal(under_way, 0);
+    assert_int_equal(shared, 0);
     assert_int_equal(with_some, length_of(&ring->turns));
     return in_crowds;
 }
