@@ -53,7 +53,7 @@ static void tell_unreadable(struct audit *audit, int error)
     snprintf(text, sizeof(text), "can't be read: %s",
              error == -EUCLEAN           ? "it is damaged"
              : error == -EPROTONOSUPPORT ? "it was written by another version of Postbuch"
-                                         : strerror(-error));
+                                         : strerror(-db_plain_error(error)));
     audit_tell(audit, AUDIT_FILE, NULL, EVENT_NO_RECIPIENT, text);
 }
 
@@ -153,5 +153,5 @@ int audit_run(const char *folder, const struct audit_options *options, struct au
     free(audit.lost.list);
     chain_free(audit.chain);
     ledger_list_done(&list);
-    return r;
+    return db_plain_error(r);
 }

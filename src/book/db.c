@@ -42,7 +42,9 @@ int db_errno(int code)
     case SQLITE_NOMEM:
         return -ENOMEM;
     case SQLITE_IOERR:
-        return code == SQLITE_IOERR_READ && atomic_load(&reads_around) ? -EUCLEAN : -EIO;
+        if (code != SQLITE_IOERR_READ)
+            return -EIO;
+        return atomic_load(&reads_around) ? -EUCLEAN : -EREMOTEIO;
     default:
         return -EINVAL;
     }
@@ -67,7 +69,12 @@ int db_error(const struct db *db)
 
 bool db_is_unreadable(int error)
 {
-    return error == -EUCLEAN || error == -EIO;
+    return error == -EUCLEAN || error == -EREMOTEIO || error == -EIO;
+}
+
+int db_plain_error(int error)
+{
+    return error == -EREMOTEIO ? -EIO : error;
 }
 
 /* A path as a URI: everything but letters, digits and a few marks in percent form. Two slashes at

@@ -6,6 +6,7 @@
  *   -EIO     the disk failed             -EBUSY    another process holds the lock
  *   -EACCES  not permitted               -EPROTONOSUPPORT (schema.h) written by another version
  *   -ENOENT  there is no such file       -EINVAL   our own SQL is wrong
+ *   -EREMOTEIO  the disk failed to read: only inside the book, see db_plain_error()
  */
 #pragma once
 
@@ -23,8 +24,8 @@ struct db {
 enum db_mode { DB_WRITE, DB_READ };
 
 /* Whether what can't be read (EIO) is -EUCLEAN like damage, in the whole process: the book must go
- * on some day, and sets a file that it needs aside. Else it is -EIO, for a disk that stumbles may
- * read it the next time. */
+ * on some day, and sets a file that it needs aside. Else it is -EREMOTEIO, for a disk that stumbles
+ * may read it the next time. */
 void db_read_around(bool on);
 
 /* Opens or (DB_WRITE) creates; a commit is durable when it returns. `sql` is the table of statement
@@ -56,6 +57,8 @@ int db_number(struct db *db, const char *sql, int64_t *out);
 int db_error(const struct db *db);
 /* The same of an extended result code; 0 for those that are no error. */
 int db_errno(int sqlite_code);
+/* For people and other modules: -EREMOTEIO becomes -EIO, all else stays. */
+int db_plain_error(int error);
 /* Is it the file's own: damaged, or the disk doesn't give it? Who only looks at a file goes on
  * without it then. */
 bool db_is_unreadable(int error);

@@ -235,7 +235,7 @@ int main_file_read_position(const char *folder, struct book_position *out, bool 
         db_done(&m.db);
     }
     if (r < 0 && r != -ENOENT && r != -ENODATA)
-        return r;
+        return db_plain_error(r);
     *out = main_file_position(&m, main_file_last_lane(&m));
     *out_was_damaged = m.positions.was_damaged;
     return 0;

@@ -110,10 +110,11 @@ static void close_all(struct worker *w)
 }
 
 /* As for the log (count_unreadable): a file that can't be read for minutes counts as damaged. It is
- * set aside and made anew, or nothing would be booked for good. */
+ * set aside and made anew, or nothing would be booked for good. What can't be written stays sound,
+ * so that doesn't count. */
 static void count_unread_ledger(struct worker *w, int error)
 {
-    if (error != -EIO)
+    if (error != -EREMOTEIO)
         w->unread_ledger = 0;
     else if (++w->unread_ledger == UNREADABLE_TURNS)
         log_error(
@@ -124,7 +125,7 @@ static void count_unread_ledger(struct worker *w, int error)
 static int trouble(struct worker *w, enum worker_trouble kind, int error)
 {
     w->trouble = error == -EUCLEAN && kind == WORKER_LEDGER ? WORKER_DAMAGED : kind;
-    w->error = error;
+    w->error = db_plain_error(error);
     w->behind = true;
     count_unread_ledger(w, kind == WORKER_LEDGER ? error : 0);
     if (w->fold && w->trouble == WORKER_DAMAGED)

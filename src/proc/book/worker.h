@@ -44,7 +44,7 @@ struct worker {
     struct fold *fold;
     struct spool_follower *follower;
     unsigned unreadable;    /* turns in a row that ended with EIO from the log */
-    unsigned unread_ledger; /* turns in a row that ended with EIO from the ledger */
+    unsigned unread_ledger; /* turns in a row that ended with a failed read of the ledger */
     struct translator translator;
 };
 

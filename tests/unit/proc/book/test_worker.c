@@ -1,5 +1,5 @@
 /* The book's thread against a real spool and a real ledger, each in a folder. */
-#include "../../book/ledger_test.h"
+#include "../../book/failing_read.h"
 
 #include "book/audit.h"
 #include "book/schema.h"
@@ -530,6 +530,67 @@ static void what_is_folded_is_told_though_retention_fails(void **state)
     assert_int_equal(worker.trouble, WORKER_FINE);
 }
 
+static ssize_t failing_write(int fd, const void *from, size_t size, off_t at)
+{
+    errno = EIO;
+    return -1;
+}
+
+/* Of SQLite's; NULL: its own again. */
+static void set_writes(ssize_t (*call)(int fd, const void *from, size_t size, off_t at))
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+    vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)call);
+    vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)call);
+}
+
+static void assert_turns_fail(unsigned turns)
+{
+    for (unsigned i = 0; i < turns; i++) {
+        turn();
+        assert_int_equal(worker.trouble, WORKER_LEDGER);
+        assert_int_equal(worker.error, -EIO);
+        assert_string_equal(worker.aside, "");
+    }
+}
+
+enum { READ_TURNS = 20 }; /* that fail before a file is given up */
+
+/* What can't be written is sound, and at a stumble afterwards it is none that was given up. */
+static void failing_writes_do_not_count_as_reads(void **state)
+{
+    accept_message(1, 1);
+    turn();
+    accept_message(2, 1);
+    set_writes(failing_write);
+    assert_turns_fail(READ_TURNS + 2);
+    set_writes(NULL);
+    test_fail_reads(TEST_WEEK);
+    assert_turns_fail(2);
+    test_reads_succeed();
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_int_equal(audit().accepted, 2);
+}
+
+static void what_cannot_be_read_for_long_is_set_aside(void **state)
+{
+    accept_message(1, 1);
+    turn();
+    worker_done(&worker);
+    accept_message(2, 1);
+    test_fail_reads(TEST_WEEK);
+    assert_turns_fail(READ_TURNS);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_DAMAGED);
+    assert_non_null(strstr(worker.aside, TEST_WEEK));
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    test_reads_succeed();
+    assert_int_equal(audit().accepted, 2);
+}
+
 int main(void)
 {
 #define WORKER_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -547,6 +608,8 @@ int main(void)
         WORKER_TEST(it_tries_again_after_trouble),
         WORKER_TEST(new_spool_is_a_new_lane),
         WORKER_TEST(retention_runs_when_asked),
+        WORKER_TEST(failing_writes_do_not_count_as_reads),
+        WORKER_TEST(what_cannot_be_read_for_long_is_set_aside),
         WORKER_TEST(what_is_folded_is_told_though_retention_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
