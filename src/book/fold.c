@@ -311,7 +311,7 @@ static struct book_position soon_after(const struct book_position *end)
 }
 
 /* What the ledger has of another lane it has read in its time: a log that comes after it, or in its
- * place, takes nothing of that away. */
+ * place, takes nothing of that away, and makes nothing anew. */
 static bool has_other_lane(const struct fold *f, uint32_t lane)
 {
     bool found = false;
@@ -325,8 +325,6 @@ int fold_begin_anew(struct fold *f, const struct book_position *end, int64_t now
 {
     struct main_file_anew anew = main_file_anew(f->main, end->lane);
 
-    if (has_other_lane(f, end->lane))
-        return 0;
     anew.until = anew.found_us ? soon_after(end) : *end;
     int r = main_file_set_anew(f->main, &anew);
     return r < 0 ? fail_main(f, r, now_us) : 0;
@@ -339,7 +337,7 @@ int fold_note_gone(struct fold *f, const struct book_position *at, const struct 
     struct book_position until = soon_after(end);
     bool is_first = anew.found_us == 0;
 
-    if (book_position_compare(at, &anew.until) > 0 ||
+    if (has_other_lane(f, at->lane) || book_position_compare(at, &anew.until) > 0 ||
         (!is_first && book_position_compare(&until, &anew.until) <= 0))
         return 0;
     anew.until = until;
@@ -347,6 +345,12 @@ int fold_note_gone(struct fold *f, const struct book_position *at, const struct 
         anew.found_us = now_us;
     int r = main_file_set_anew(f->main, &anew);
     return r < 0 ? fail_main(f, r, now_us) : is_first;
+}
+
+bool fold_is_anew(const struct fold *f, const struct book_position *at)
+{
+    struct main_file_anew anew = main_file_anew(f->main, at->lane);
+    return book_position_compare(at, &anew.until) <= 0;
 }
 
 /* Otherwise the book is a witness of its own: whom it has waiting and the queue lost without a word

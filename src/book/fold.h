@@ -36,16 +36,19 @@ int fold_input(struct fold *fold, const struct book_input *input, int64_t now_us
 /* The log was read up to `position`, and there was nothing to fold. */
 int fold_skip(struct fold *fold, const struct book_position *position);
 /* The lane is followed from its beginning, although its log already has come to `end`: the ledger,
- * or a file of it, is made anew. (Nothing, where the ledger has positions of other lanes: then this
- * is the next log.) Before there it may turn out that the log lacks segments, which
+ * or a file of it, is made anew. Before there it may turn out that the log lacks segments, which
  * were let go when they weren't needed any more (fold_note_gone()). */
 int fold_begin_anew(struct fold *fold, const struct book_position *end, int64_t now_us);
 /* Segments before `at` were let go before they could be followed. 1: the first time in a lane that
  * is made anew. From then on BOOK_RESTATED closes who waits by the book alone, in those files that
  * were damaged or missing when the lane was begun; what it says may come as late as the log's
- * present `end`, or a little later. 0: known, or the lane isn't made anew. */
+ * present `end`, or a little later. 0: known, or the lane isn't made anew,
+ * which one with positions of another lane beside it never is: it is the next log. */
 int fold_note_gone(struct fold *fold, const struct book_position *at,
                    const struct book_position *end, int64_t now_us);
+/* Is that still in the part of the log that there was when the lane was begun? There segments may
+ * lack that were let go by then; behind it each had to wait for this book. */
+bool fold_is_anew(const struct fold *fold, const struct book_position *at);
 /* How many inputs wait for the commit. */
 size_t fold_pending(const struct fold *fold);
 /* Durable when it returns 0: the spool may then let go of what was folded. */

@@ -26,7 +26,7 @@ enum spool_followed_kind {
     SPOOL_FOLLOWED_RESTATED, /* message, statuses: all that waited; who isn't named had his end
                                 before time_us, or in a STATUS that came before this */
     SPOOL_FOLLOWED_GONE,     /* segments between `position` and `next` had been let go before this
-                                follower came: somebody who read from there on read them */
+                                follower came: somebody read them, or they were taken away */
 };
 
 struct record_net;

@@ -224,13 +224,13 @@ static int unread(struct translator *t, const struct spool_followed *record, con
              (unsigned long long)record->next.offset);
     log_error(
         "ALARM: the book: %s%s", text,
-        record->kind == SPOOL_FOLLOWED_GAP
+        record->kind != SPOOL_FOLLOWED_DAMAGED
             ? "; was the ledger put back from an older copy? postbuch audit says what is missing"
             : "");
     return alarm_event(t, record, EVENT_DAMAGED, t->now_us, &none, span_from_cstr(text));
 }
 
-/* A ledger that is made anew can't have what lay there. In any other it was read in its time. */
+/* A ledger that is made anew can't have what lay there. */
 static int note_gone(struct translator *t, const struct spool_followed *record)
 {
     struct book_position at = place(t, record->next), end = place(t, t->limit);
@@ -248,10 +248,20 @@ static int gap(struct translator *t, const struct spool_followed *record)
     return r < 0 ? r : unread(t, record, "the log is gone unread");
 }
 
+/* No segment goes before this book has it, but in a log that was there before the book came. */
+static int gone(struct translator *t, const struct spool_followed *record)
+{
+    struct book_position from = place(t, record->position), end = place(t, record->next);
+
+    if (from.segment && !fold_is_anew(t->fold, &from))
+        return gap(t, record);
+    int r = note_gone(t, record);
+    return r < 0 ? r : fold_skip(t->fold, &end);
+}
+
 int translate(struct translator *t, const struct spool_followed *record)
 {
     struct book_position end = place(t, record->next);
-    int r = 0;
 
     switch (record->kind) {
     case SPOOL_FOLLOWED_MESSAGE:
@@ -273,10 +283,9 @@ int translate(struct translator *t, const struct spool_followed *record)
     case SPOOL_FOLLOWED_GAP:
         return gap(t, record);
     case SPOOL_FOLLOWED_GONE:
-        r = note_gone(t, record);
-        break;
+        return gone(t, record);
     case SPOOL_FOLLOWED_SEAL:
         break;
     }
-    return r < 0 ? r : fold_skip(t->fold, &end);
+    return fold_skip(t->fold, &end);
 }

@@ -646,6 +646,9 @@ static void the_next_log_makes_nothing_anew(void **state)
     test_commit(fold);
     assert_int_equal(fold_begin_anew(fold, &end, TEST_NOW_US), 0);
     assert_int_equal(fold_note_gone(fold, &at, &end, TEST_NOW_US), 0);
+    const struct book_position behind = {1, 9, 1001};
+    assert_true(fold_is_anew(fold, &at) && fold_is_anew(fold, &end));
+    assert_false(fold_is_anew(fold, &behind));
     struct book_restated again = {.message = m.envelope.id, .time_us = TEST_NOW_US};
     struct book_input input = {.kind = BOOK_RESTATED, .end = {1, 5, 100}, .restated = &again};
     test_fold_one(fold, &input);

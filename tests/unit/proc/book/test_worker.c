@@ -375,6 +375,20 @@ static bool has_segment(unsigned number)
     return access(path, F_OK) == 0;
 }
 
+static void in_ledger(const char *command)
+{
+    char line[300];
+
+    snprintf(line, sizeof(line), "cd %s && %s", test_folder, command);
+    assert_int_equal(system(line), 0);
+}
+
+static void start_again(void)
+{
+    worker_done(&worker);
+    worker = (struct worker){.ledger = test_folder, .spool_fd = worker.spool_fd};
+}
+
 /* Most that lies in the first segment waits, so it stays. The outcomes of the rest are in the
  * second, which goes. */
 static void let_outcomes_go(void)
@@ -387,14 +401,16 @@ static void let_outcomes_go(void)
     for (unsigned i = 1; i <= KEPT; i++)
         accept_body(i, 1, span_of(body, sizeof(body)));
     struct id three = accept_message(KEPT + 1, 3), single = accept_message(KEPT + 2, 1);
+    turn();
+    start_again();
+    in_ledger("mkdir copy && cp *.sqlite* copy");
     pass_mail(2);
     settle(&three, two, 2);
     settle(&single, &one, 1);
     pass_mail(12);
     assert_true(has_segment(1));
     assert_false(has_segment(2));
-    worker_done(&worker);
-    worker = (struct worker){.ledger = test_folder, .spool_fd = worker.spool_fd};
+    start_again();
 }
 
 static struct audit_counts turn_and_audit(void)
@@ -414,15 +430,11 @@ static struct audit_counts turn_and_audit(void)
  * their end. */
 static void ledger_made_anew_waits_for_nobody(void **state)
 {
-    char command[200];
-
     let_outcomes_go();
-    snprintf(command, sizeof(command), "rm %s/*.sqlite*", test_folder);
-    assert_int_equal(system(command), 0);
+    in_ledger("rm *.sqlite*");
     struct audit_counts c = turn_and_audit();
     assert_int_equal(c.findings, 0);
-    worker_done(&worker);
-    worker = (struct worker){.ledger = test_folder, .spool_fd = worker.spool_fd};
+    start_again();
     assert_int_equal(turn_and_audit().findings, 0);
     assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event WHERE kind = 22"),
                      c.states[RECIPIENT_CLOSED]);
@@ -431,11 +443,8 @@ static void ledger_made_anew_waits_for_nobody(void **state)
 /* What is lost with it stays a finding, but nobody waits for ever. */
 static void week_made_anew_waits_for_nobody(void **state)
 {
-    char command[200];
-
     let_outcomes_go();
-    snprintf(command, sizeof(command), "rm %s/" TEST_WEEK "*", test_folder);
-    assert_int_equal(system(command), 0);
+    in_ledger("rm " TEST_WEEK "*");
     struct audit_counts c = turn_and_audit();
     assert_string_equal(worker.lacking, TEST_WEEK);
     assert_int_equal(c.findings, 1);
@@ -452,6 +461,27 @@ static void ledger_that_is_whole_believes_itself(void **state)
     assert_int_equal(c.states[RECIPIENT_CLOSED], 0);
     assert_int_equal(c.findings, 0);
     assert_int_equal(test_number("book.sqlite", "SELECT count(*) FROM anew WHERE found_us"), 0);
+}
+
+static int64_t count_gaps(void)
+{
+    return test_number(TEST_WEEK, "SELECT count(*) FROM event WHERE kind = 20");
+}
+
+/* The segment of its position is still there, and what came next isn't. */
+static void ledger_of_before_says_what_it_never_read(void **state)
+{
+    let_outcomes_go();
+    assert_int_equal(count_gaps(), 0);
+    in_ledger("rm *.sqlite* && cp copy/* .");
+    turn();
+    assert_true(worker.differs);
+    int64_t gaps = count_gaps();
+    assert_true(gaps > 0);
+    assert_int_equal(audit().states[RECIPIENT_CLOSED], 0);
+    start_again();
+    turn();
+    assert_int_equal(count_gaps(), gaps);
 }
 
 /* Nothing is lost when the ledger can't be written for a while. */
@@ -605,6 +635,7 @@ int main(void)
         WORKER_TEST(ledger_made_anew_waits_for_nobody),
         WORKER_TEST(week_made_anew_waits_for_nobody),
         WORKER_TEST(ledger_that_is_whole_believes_itself),
+        WORKER_TEST(ledger_of_before_says_what_it_never_read),
         WORKER_TEST(it_tries_again_after_trouble),
         WORKER_TEST(new_spool_is_a_new_lane),
         WORKER_TEST(retention_runs_when_asked),
