@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Bounds of what is believed, far above what is written: a damaged count must not ask for all
- * memory. */
 /* A damaged file must not make us ask for all memory: each is far above what a spool can have, and
  * a checkpoint that claims more is as good as none. */
 enum {

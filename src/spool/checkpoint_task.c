@@ -321,11 +321,16 @@ static int note_part(struct checkpoint_work *work, const struct checkpoint_task 
     return r;
 }
 
-/* What wasn't worth compacting may be by now. */
+/* What wasn't worth compacting may be by now; but what is stuck would say the same again each time.
+ */
 static void allow_compaction(struct spool *spool)
 {
     LIST_EACH(&spool->segments[STORE_LOG], link)
-    CONTAINER_OF(link, struct segment, link)->was_compacted = false;
+    {
+        struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        if (!segment->is_stuck || segment->live_messages == 0)
+            segment->was_compacted = false;
+    }
 }
 
 static void checkpoint_finish(struct spool *spool, struct spool_task *task, int64_t now_us)

@@ -175,7 +175,7 @@ static bool fits_no_segment(struct spool *spool, size_t bound)
     if (bound <= group_room_bytes(spool))
         return false;
     if (spool->compaction)
-        spool->compaction->is_unworthy = true;
+        spool->compaction->is_unworthy = spool->compaction->victim->is_stuck = true;
     return true;
 }
 

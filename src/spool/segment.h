@@ -88,6 +88,7 @@ struct segment {
     bool has_trailer;    /* its end is on disk in itself */
     bool is_compacting;  /* a task is emptying or recycling it */
     bool was_compacted;  /* what is left in it can't be moved */
+    bool is_stuck;       /* since a message in it fits no segment any more */
     int64_t scrubbed_us; /* when it was last read for damage; 0: not yet seen by the scrubber */
 };
 
