@@ -323,6 +323,7 @@ static int write_row(struct main_file *m, enum statement statement, const struct
     return db_run(s);
 }
 
+/* In this order: the row takes its copy away (schema.c). */
 static int write_position(struct main_file *m, const struct book_position *at)
 {
     int r = write_row(m, LANE_WRITE, at);
@@ -367,7 +368,7 @@ bool main_file_was_mended(const struct main_file *m)
  * That our own SQL is wrong means that a name in the file is damaged; any other cause passes. */
 static int prepare_early(struct main_file *m)
 {
-    static const enum statement early[] = {CHAIN_WRITE, LOST_ADD, COPY_READ, ANEW_READ};
+    static const enum statement early[] = {LANE_WRITE, CHAIN_WRITE, LOST_ADD, COPY_READ, ANEW_READ};
 
     for (size_t i = 0; i < ARRAY_SIZE(early); i++)
         if (!db_statement(&m->db, early[i])) {

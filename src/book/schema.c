@@ -50,7 +50,9 @@ static const char main_sql[] =
     "  head BLOB NOT NULL, deleted_us INTEGER NOT NULL, PRIMARY KEY (kind, week, lane));"
     "CREATE TABLE damage (file TEXT NOT NULL, aside TEXT NOT NULL, time_us INTEGER NOT NULL);";
 
-/* Not in the first files of this version. */
+/* Not in the first files of this version. A Postbuch of before there was `position` leaves it
+ * alone, and what it writes to `lane` would seem damaged: so the file itself takes the copy away.
+ * We write the row first and its copy second (main_file.c). */
 static const char late_main_sql[] =
     "CREATE TABLE IF NOT EXISTS chain (kind INTEGER NOT NULL, week INTEGER NOT NULL,"
     "  lane INTEGER NOT NULL, segment INTEGER NOT NULL, offset INTEGER NOT NULL,"
@@ -60,6 +62,10 @@ static const char late_main_sql[] =
     "  events INTEGER NOT NULL, head BLOB NOT NULL, PRIMARY KEY (kind, week, lane, events));"
     "CREATE TABLE IF NOT EXISTS position (lane INTEGER PRIMARY KEY, segment INTEGER NOT NULL,"
     "  offset INTEGER NOT NULL, sum INTEGER NOT NULL);"
+    "CREATE TRIGGER IF NOT EXISTS lane_insert AFTER INSERT ON lane BEGIN"
+    "  DELETE FROM position WHERE lane = NEW.lane; END;"
+    "CREATE TRIGGER IF NOT EXISTS lane_update AFTER UPDATE ON lane BEGIN"
+    "  DELETE FROM position WHERE lane = NEW.lane; END;"
     "CREATE TABLE IF NOT EXISTS clock (looked_us INTEGER NOT NULL, trusted_us INTEGER NOT NULL);"
     "CREATE TABLE IF NOT EXISTS anew (lane INTEGER PRIMARY KEY, segment INTEGER NOT NULL,"
     "  offset INTEGER NOT NULL, found_us INTEGER NOT NULL);"

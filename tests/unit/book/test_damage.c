@@ -374,6 +374,46 @@ static void a_book_without_copies_gets_them(void **state)
     assert_int_equal(count_findings(), 0);
 }
 
+/* It knows nothing of copies: those that it finds are older than its rows then. */
+static void what_an_older_postbuch_wrote_counts(void **state)
+{
+    static const char *const writes[] = {
+        "INSERT OR REPLACE INTO lane SELECT lane, segment, offset + 64 FROM lane",
+        "UPDATE lane SET offset = offset + 64"};
+    struct fold *fold = test_fold_open();
+    struct book_position right = fold_position(fold, 0);
+
+    fold_close(fold);
+    for (size_t i = 0; i < ARRAY_SIZE(writes); i++) {
+        test_tamper(MAIN_FILE_NAME, writes[i]);
+        right.offset += 64;
+        assert_int_equal(count_findings(), 0);
+        for (int round = 0; round < 2; round++) {
+            fold = test_fold_open();
+            struct book_position position = fold_position(fold, 0);
+            assert_int_equal(book_position_compare(&position, &right), 0);
+            assert_string_equal(fold_displaced(fold), "");
+            assert_string_equal(fold_damage(fold), "");
+            fold_close(fold);
+            assert_int_equal(test_number(MAIN_FILE_NAME, "SELECT offset FROM position"),
+                             (int64_t)right.offset);
+        }
+    }
+}
+
+/* Else no batch could ever be committed. */
+static void a_damaged_trigger_stops_nothing(void **state)
+{
+    struct fold *fold = test_fold_open();
+
+    fold_close(fold);
+    test_tamper(MAIN_FILE_NAME, "DROP TRIGGER lane_insert; CREATE TRIGGER lane_insert AFTER INSERT"
+                                " ON lane BEGIN DELETE FROM positiom WHERE lane = NEW.lane; END");
+    fold = test_fold_open();
+    assert_non_null(strstr(fold_damage(fold), MAIN_FILE_NAME));
+    fold_close(fold);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +424,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_byte_of_the_position_is_mended, make_book,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(a_book_without_copies_gets_them, make_book,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(what_an_older_postbuch_wrote_counts, make_book,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_damaged_trigger_stops_nothing, make_book,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(cut_off_files_are_named, make_book, test_ledger_remove),
     };
