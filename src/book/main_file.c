@@ -368,7 +368,8 @@ bool main_file_was_mended(const struct main_file *m)
  * That our own SQL is wrong means that a name in the file is damaged; any other cause passes. */
 static int prepare_early(struct main_file *m)
 {
-    static const enum statement early[] = {LANE_WRITE, CHAIN_WRITE, LOST_ADD, COPY_READ, ANEW_READ};
+    static const enum statement early[] = {LANE_WRITE, CHAIN_WRITE, LOST_ADD,
+                                           COPY_READ,  ANEW_READ,   REMADE_READ};
 
     for (size_t i = 0; i < ARRAY_SIZE(early); i++)
         if (!db_statement(&m->db, early[i])) {
