@@ -49,6 +49,22 @@ void conf_ip_format(const uint8_t ip[static CONF_IP_BYTES], char out[static CONF
         inet_ntop(AF_INET6, ip, out, CONF_IP_TEXT);
 }
 
+int conf_ip_host(struct span host, char out[static CONF_IP_TEXT + 2])
+{
+    bool bracketed = host.size > 2 && host.data[0] == '[';
+    struct span bare = bracketed ? span_of(host.data + 1, host.size - 2) : host;
+    char text[CONF_IP_TEXT];
+    uint8_t ip[CONF_IP_BYTES];
+
+    if (conf_ip_parse(bare, ip) < 0)
+        return -ENOENT;
+    if (bracketed == conf_ip_is_v4(ip))
+        return -EINVAL;
+    conf_ip_format(ip, text);
+    snprintf(out, CONF_IP_TEXT + 2, bracketed ? "[%s]" : "%s", text);
+    return 0;
+}
+
 int conf_address_parse(struct span text, struct conf_address *out)
 {
     ptrdiff_t colon = span_find_last(text, ':');

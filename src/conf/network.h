@@ -26,6 +26,9 @@ struct conf_address {
 int conf_ip_parse(struct span text, uint8_t out_ip[static CONF_IP_BYTES]);
 /* The shortest spelling, IPv4 in its own; with a NUL. */
 void conf_ip_format(const uint8_t ip[static CONF_IP_BYTES], char out[static CONF_IP_TEXT]);
+/* A host that is an address, as it stands before a port: IPv6 in brackets, IPv4 without. *out gets
+ * the shortest spelling, so that equal hosts are equal bytes. -ENOENT: it is no address. */
+int conf_ip_host(struct span host, char out[static CONF_IP_TEXT + 2]);
 bool conf_ip_is_v4(const uint8_t ip[static CONF_IP_BYTES]);
 /* 0.0.0.0 or :: */
 bool conf_ip_is_any(const uint8_t ip[static CONF_IP_BYTES]);

@@ -38,21 +38,14 @@ static int append_domain(struct span text, struct buffer *out)
     return buffer_append(out, name, size);
 }
 
-/* IPv6 addresses stand in brackets, IPv4 ones don't. Of several spellings the shortest is written.
- */
 static int append_host(struct span host, struct buffer *out)
 {
-    bool bracketed = host.size > 2 && host.data[0] == '[';
-    struct span bare = bracketed ? span_of(host.data + 1, host.size - 2) : host;
-    char text[CONF_IP_TEXT];
-    uint8_t ip[CONF_IP_BYTES];
+    char text[CONF_IP_TEXT + 2];
+    int r = conf_ip_host(host, text);
 
-    if (conf_ip_parse(bare, ip) < 0)
+    if (r == -ENOENT)
         return append_domain(host, out);
-    if (bracketed == conf_ip_is_v4(ip))
-        return -EINVAL;
-    conf_ip_format(ip, text);
-    return buffer_printf(out, bracketed ? "[%s]" : "%s", text);
+    return r < 0 ? r : buffer_printf(out, "%s", text);
 }
 
 static int append_hop(struct span text, bool first, struct buffer *out)

@@ -3,7 +3,6 @@
 #include "conf/conf.h"
 #include "conf/next_hop.h"
 #include <errno.h>
-#include <stdio.h>
 
 enum { PORT_SMTP = 25, PORT_MAX = 65535 };
 
@@ -11,21 +10,15 @@ enum { PORT_SMTP = 25, PORT_MAX = 65535 };
 
 /* ---- to: [mx], or hosts in the order in which they are tried ---- */
 
-/* An address or a name in canonical form; reported when it is neither. Of an IPv6 address's
- * spellings the shortest is written, as conf_read_next_hop() does: what is named by other bytes
- * would be another destination. */
+/* An address or a name in canonical form, as conf_read_next_hop() writes it: what is named by other
+ * bytes would be another destination. Reported when it is neither. */
 static bool read_host(struct conf_reader *r, struct conf_place place, struct span host,
                       struct span *out)
 {
-    char shown[CONF_IP_TEXT], text[CONF_IP_TEXT + 2];
-    uint8_t ip[CONF_IP_BYTES];
-    bool bracketed = host.size > 2 && host.data[0] == '[';
-    struct span bare = bracketed ? span_of(host.data + 1, host.size - 2) : host;
+    char text[CONF_IP_TEXT + 2];
 
-    if (conf_ip_parse(bare, ip) < 0 || bracketed == conf_ip_is_v4(ip))
+    if (conf_ip_host(host, text) < 0)
         return conf_read_domain(r, place, host, out);
-    conf_ip_format(ip, shown);
-    snprintf(text, sizeof(text), bracketed ? "[%s]" : "%s", shown);
     *out = arena_copy(r->arena, span_from_cstr(text));
     if (!out->data)
         r->error = -ENOMEM;
