@@ -30,8 +30,7 @@ struct audit {
     struct chain *chain;
     char file[WEEK_FILE_SIZE];
     int week;
-    bool
-        was_remade; /* the file, or all of the ledger, was made anew from what the log still held */
+    bool was_remade; /* the file, or the whole ledger: made anew from what the log still held */
     struct main_file_heads heads, lost; /* how far the chains must be; were before a damage */
     struct audit_set late;              /* wait, but by the book they shouldn't any more */
 };

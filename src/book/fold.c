@@ -229,15 +229,40 @@ static int make_room(struct fold *f, int64_t now_us)
     return 0;
 }
 
+static bool has_file(const struct fold *f, enum week_kind kind, int week)
+{
+    char name[WEEK_FILE_SIZE], path[4096];
+
+    week_file(kind, week, name);
+    snprintf(path, sizeof(path), "%s/%s", f->folder, name);
+    return access(path, F_OK) == 0;
+}
+
+/* A week of which there is nothing while its lane is followed anew lost all that it had. Noted
+ * before there is a file: after a crash that would look like any other. */
+static int note_new_file(struct fold *f, const struct book_input *input, enum week_kind kind,
+                         int week, int64_t now_us)
+{
+    struct main_file_anew anew = main_file_anew(f->main, input->end.lane);
+
+    if (book_position_compare(&input->end, &anew.until) >= 0 || has_file(f, kind, week))
+        return 0;
+    int r = main_file_note_remade(f->main, kind, week);
+    return r < 0 ? fail_main(f, r, now_us) : 0;
+}
+
 /* At the front. What fails is told as fold_input() does. */
-static int need_volume(struct fold *f, enum week_kind kind, int week, int64_t now_us)
+static int need_volume(struct fold *f, const struct book_input *input, enum week_kind kind,
+                       int week, int64_t now_us)
 {
     for (size_t i = 0; i < f->volume_count; i++)
         if (volume_kind(f->volumes[i]) == kind && volume_week(f->volumes[i]) == week) {
             to_front(f, i);
             return 0;
         }
-    int r = make_room(f, now_us);
+    int r = note_new_file(f, input, kind, week, now_us);
+    if (r == 0)
+        r = make_room(f, now_us);
     if (r < 0)
         return r;
     r = volume_open(f->folder, kind, week, f->chain, &f->volumes[f->volume_count]);
@@ -354,9 +379,8 @@ bool fold_is_anew(const struct fold *f, const struct book_position *at)
 }
 
 /* Otherwise the book is a witness of its own: whom it has waiting and the queue lost without a word
- * must come up. A week that had been read whole is such a witness beside one that is made anew. 1,
- * 0.
- */
+ * must come up. A week that had been read whole is such a witness beside one that is made anew.
+ * 1: it is; 0; -errno of the main file. */
 static int is_believed(struct fold *f, const struct book_input *input, enum week_kind kind,
                        int week)
 {
@@ -368,35 +392,11 @@ static int is_believed(struct fold *f, const struct book_input *input, enum week
                : 0;
 }
 
-static bool has_file(const struct fold *f, enum week_kind kind, int week)
-{
-    char name[WEEK_FILE_SIZE], path[4096];
-
-    week_file(kind, week, name);
-    snprintf(path, sizeof(path), "%s/%s", f->folder, name);
-    return access(path, F_OK) == 0;
-}
-
-/* A week of which there is nothing while its lane is followed anew lost all that it had. Noted
- * before there is a file: after a crash that would look like any other. */
-static int note_new_file(struct fold *f, const struct book_input *input, enum week_kind kind,
-                         int week)
-{
-    struct main_file_anew anew = main_file_anew(f->main, input->end.lane);
-
-    return book_position_compare(&input->end, &anew.until) < 0 && !has_file(f, kind, week)
-               ? main_file_note_remade(f->main, kind, week)
-               : 0;
-}
-
 static int fold_into(struct fold *f, const struct book_input *input, enum week_kind kind, int week,
                      int64_t now_us)
 {
-    int r = note_new_file(f, input, kind, week);
+    int r = need_volume(f, input, kind, week, now_us);
 
-    if (r < 0)
-        return fail_main(f, r, now_us);
-    r = need_volume(f, kind, week, now_us);
     if (r < 0)
         return r;
     r = volume_fold(f->volumes[0], input);

@@ -9,6 +9,7 @@
  */
 #include "book/main_file.h"
 
+#include "book/position_row.h"
 #include "book/positions.h"
 #include "book/schema.h"
 #include "book/volume.h"
@@ -104,9 +105,7 @@ static int read_rows(struct main_file *m, enum statement statement, struct posit
     out->count = 0;
     while (r == 0 && (r = db_step(s)) == 1) {
         int64_t lane = sqlite3_column_int64(s, 0);
-        struct book_position at = {.lane = (uint32_t)lane,
-                                   .segment = (uint64_t)sqlite3_column_int64(s, 1),
-                                   .offset = (uint64_t)sqlite3_column_int64(s, 2)};
+        struct book_position at = position_column(s, 0);
         bool is_sound =
             statement == LANE_READ || (uint64_t)sqlite3_column_int64(s, 3) == positions_sum(&at);
         r = positions_add_row(out, lane, at, is_sound) < 0 ? -EUCLEAN : 0;
@@ -172,10 +171,8 @@ static int read_anew(struct main_file *m)
     while (r == 0 && (r = db_step(s)) == 1) {
         r = m->anew_count == VOLUME_LANES_MAX ? -EUCLEAN : 0;
         if (r == 0)
-            m->anew[m->anew_count++] = (struct main_file_anew){
-                {(uint32_t)sqlite3_column_int64(s, 0), (uint64_t)sqlite3_column_int64(s, 1),
-                 (uint64_t)sqlite3_column_int64(s, 2)},
-                sqlite3_column_int64(s, 3)};
+            m->anew[m->anew_count++] =
+                (struct main_file_anew){position_column(s, 0), sqlite3_column_int64(s, 3)};
     }
     sqlite3_reset(s);
     return r;
@@ -246,9 +243,7 @@ void main_file_column_head(sqlite3_stmt *s, struct main_file_head *out)
 {
     *out = (struct main_file_head){.kind = (enum week_kind)sqlite3_column_int(s, 0),
                                    .week = sqlite3_column_int(s, 1),
-                                   .at = {.lane = (uint32_t)sqlite3_column_int64(s, 2),
-                                          .segment = (uint64_t)sqlite3_column_int64(s, 3),
-                                          .offset = (uint64_t)sqlite3_column_int64(s, 4)},
+                                   .at = position_column(s, 2),
                                    .events = (uint64_t)sqlite3_column_int64(s, 5)};
     db_column_fixed(s, 6, out->head.bytes, CHAIN_HASH_BYTES);
 }
@@ -315,9 +310,7 @@ static int write_row(struct main_file *m, enum statement statement, const struct
 
     if (!s)
         return db_error(&m->db);
-    sqlite3_bind_int64(s, 1, at->lane);
-    sqlite3_bind_int64(s, 2, (sqlite3_int64)at->segment);
-    sqlite3_bind_int64(s, 3, (sqlite3_int64)at->offset);
+    position_bind(s, 1, at);
     if (statement == COPY_WRITE)
         sqlite3_bind_int64(s, 4, (sqlite3_int64)positions_sum(at));
     return db_run(s);
@@ -450,9 +443,7 @@ int main_file_set_anew(struct main_file *m, const struct main_file_anew *anew)
 
     if (!s)
         return db_error(&m->db);
-    sqlite3_bind_int64(s, 1, anew->until.lane);
-    sqlite3_bind_int64(s, 2, (sqlite3_int64)anew->until.segment);
-    sqlite3_bind_int64(s, 3, (sqlite3_int64)anew->until.offset);
+    position_bind(s, 1, &anew->until);
     sqlite3_bind_int64(s, 4, anew->found_us);
     int r = db_run(s);
     return r < 0 ? r : read_anew(m);
@@ -468,9 +459,7 @@ static int write_head(struct main_file *m, enum statement statement,
         return db_error(&m->db);
     sqlite3_bind_int(s, 1, (int)head->kind);
     sqlite3_bind_int(s, 2, head->week);
-    sqlite3_bind_int64(s, 3, head->at.lane);
-    sqlite3_bind_int64(s, 4, (sqlite3_int64)head->at.segment);
-    sqlite3_bind_int64(s, 5, (sqlite3_int64)head->at.offset);
+    position_bind(s, 3, &head->at);
     sqlite3_bind_int64(s, 6, (sqlite3_int64)head->events);
     db_bind_blob(s, 7, head->head.bytes, CHAIN_HASH_BYTES);
     if (statement == DELETED_ADD)

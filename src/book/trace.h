@@ -99,9 +99,7 @@ int trace_sentence(const struct trace_message *message, const struct trace_entry
                    int64_t now_us, struct buffer *out);
 /* Why it waits, in the last station's words or ours; "" when it doesn't wait. Borrowed. */
 struct span trace_why(const struct trace_entry *entry);
-/* The event that gave it to who has it now, or NULL. This and the next two are borrowed from
- * `entry`.
- */
+/* The event that gave it to who has it now, or NULL. Borrowed from `entry`, as the next two. */
 const struct trace_event *trace_holder(const struct trace_entry *entry);
 /* The last event that says why an attempt didn't succeed, or NULL. */
 const struct trace_event *trace_trouble(const struct trace_entry *entry);

@@ -5,6 +5,7 @@
  */
 #include "book/volume.h"
 
+#include "book/position_row.h"
 #include "book/schema.h"
 #include "book/volume_impl.h"
 #include <errno.h>
@@ -52,9 +53,7 @@ static int read_lanes(struct volume *v)
             return -EUCLEAN;
         }
         struct volume_lane *lane = &v->lanes[v->lane_count++];
-        lane->at.lane = (uint32_t)sqlite3_column_int64(s, 0);
-        lane->at.segment = (uint64_t)sqlite3_column_int64(s, 1);
-        lane->at.offset = (uint64_t)sqlite3_column_int64(s, 2);
+        lane->at = position_column(s, 0);
         lane->events = (uint64_t)sqlite3_column_int64(s, 3);
         if (!db_column_fixed(s, 4, lane->head.bytes, CHAIN_HASH_BYTES)) {
             sqlite3_reset(s);
@@ -211,9 +210,7 @@ static int write_lane(struct volume *v, const struct volume_lane *lane)
 
     if (!s)
         return db_error(&v->db);
-    sqlite3_bind_int64(s, 1, lane->at.lane);
-    sqlite3_bind_int64(s, 2, (sqlite3_int64)lane->at.segment);
-    sqlite3_bind_int64(s, 3, (sqlite3_int64)lane->at.offset);
+    position_bind(s, 1, &lane->at);
     sqlite3_bind_int64(s, 4, (sqlite3_int64)lane->events);
     db_bind_blob(s, 5, lane->head.bytes, CHAIN_HASH_BYTES);
     return db_run(s);

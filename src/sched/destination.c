@@ -7,9 +7,8 @@
 
 #include <stdlib.h>
 
-/* Destinations that lost their last item keep window, health and trust for the next one. */
-/* Some 2 MB. A server that mails more domains than this in turn learns of the longest unused anew.
- */
+/* Destinations that lost their last item keep window, health and trust for the next one: some 2 MB.
+ * A server that mails more domains than this in turn learns of the longest unused anew. */
 enum { UNUSED_MAX = 8192 };
 
 struct name_key {

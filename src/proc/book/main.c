@@ -144,8 +144,7 @@ static void log_files(struct worker *w)
     if (w->displaced[0])
         log_error(
             "ALARM: the position up to which the log is folded into %s of the ledger wasn't what "
-            "its "
-            "copy in book.sqlite says: a byte of one of the two was damaged. It was set right",
+            "its copy in book.sqlite says: a byte of one of the two was damaged. It was set right",
             w->displaced);
     w->aside[0] = w->lacking[0] = w->displaced[0] = '\0';
     w->doubts = false;

@@ -249,20 +249,12 @@ static void dump_positions(const struct main_bytes *m, struct buffer *out)
     sqlite3_close(db);
 }
 
-static size_t page_of(const struct main_bytes *m, const char *table)
+static size_t page_of(const char *table)
 {
     char sql[80];
-    sqlite3 *db = NULL;
-    sqlite3_stmt *s = NULL;
 
     snprintf(sql, sizeof(sql), "SELECT rootpage FROM sqlite_master WHERE name = '%s'", table);
-    assert_int_equal(sqlite3_open_v2(m->path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
-    size_t page = (size_t)sqlite3_column_int64(s, 0);
-    sqlite3_finalize(s);
-    sqlite3_close(db);
-    return page;
+    return (size_t)test_number(MAIN_FILE_NAME, sql);
 }
 
 /* SQLite sees no row, where the page's count of them is damaged. */
@@ -324,7 +316,7 @@ static void each_byte_of_the_position_is_mended(void **state)
     read_main(&m);
     dump_positions(&m, &before);
     for (size_t t = 0; t < ARRAY_SIZE(tables); t++) {
-        size_t end = page_of(&m, tables[t]) * PAGE_BYTES;
+        size_t end = page_of(tables[t]) * PAGE_BYTES;
         for (size_t at = end - PAGE_BYTES; at < end; at++)
             for (int bit = 0; m.bytes[at] && bit < 8; bit += 3, flips++) {
                 m.bytes[at] ^= (char)(1 << bit);
@@ -339,33 +331,31 @@ static void each_byte_of_the_position_is_mended(void **state)
     buffer_done(&before);
 }
 
+static void opens_quietly_at(const struct book_position *right)
+{
+    struct fold *fold = test_fold_open();
+    struct book_position position = fold_position(fold, 0);
+
+    assert_int_equal(book_position_compare(&position, right), 0);
+    assert_string_equal(fold_displaced(fold), "");
+    assert_string_equal(fold_damage(fold), "");
+    fold_close(fold);
+}
+
 /* The row of the highest lane counts, so one under another key would be another log. */
 static void a_book_without_copies_gets_them(void **state)
 {
     struct fold *fold = test_fold_open();
     struct book_position right = fold_position(fold, 0);
-    struct main_bytes m;
-    sqlite3 *db = NULL;
 
     fold_close(fold);
-    read_main(&m);
-    free(m.bytes);
-    assert_int_equal(sqlite3_open(m.path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "DROP TABLE position", NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
+    test_tamper(MAIN_FILE_NAME, "DROP TABLE position");
     assert_int_equal(count_findings(), 0);
     for (int round = 0; round < 2; round++) {
-        fold = test_fold_open();
-        struct book_position position = fold_position(fold, 0);
-        assert_int_equal(book_position_compare(&position, &right), 0);
-        assert_string_equal(fold_displaced(fold), "");
-        assert_string_equal(fold_damage(fold), "");
-        fold_close(fold);
+        opens_quietly_at(&right);
         assert_int_equal(count_findings(), 0);
     }
-    assert_int_equal(sqlite3_open(m.path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "UPDATE lane SET lane = 5", NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
+    test_tamper(MAIN_FILE_NAME, "UPDATE lane SET lane = 5");
     assert_int_equal(count_findings(), 1);
     fold = test_fold_open();
     assert_int_equal(fold_last_lane(fold), 0);
@@ -389,12 +379,7 @@ static void what_an_older_postbuch_wrote_counts(void **state)
         right.offset += 64;
         assert_int_equal(count_findings(), 0);
         for (int round = 0; round < 2; round++) {
-            fold = test_fold_open();
-            struct book_position position = fold_position(fold, 0);
-            assert_int_equal(book_position_compare(&position, &right), 0);
-            assert_string_equal(fold_displaced(fold), "");
-            assert_string_equal(fold_damage(fold), "");
-            fold_close(fold);
+            opens_quietly_at(&right);
             assert_int_equal(test_number(MAIN_FILE_NAME, "SELECT offset FROM position"),
                              (int64_t)right.offset);
         }
