@@ -124,7 +124,8 @@ struct spool {
     /* What is sealed. */
     struct spool_position sealed, last_seal;
     uint64_t last_sum, sequence;
-    struct spool_position book;
+    struct spool_position book, book_furthest; /* what it has now; the most that a book had */
+    bool is_book_heard;
     struct index index;
 
     /* append.c, group.c */

@@ -652,7 +652,7 @@ static int finish(struct recovery *recovery)
     if (r < 0)
         return r;
     set_aside_what_lacks_bytes(spool);
-    spool_count_lag(spool);
+    spool->book_furthest = spool->sealed;
     r = spool->ops->space(spool->store, &spool->space);
     return r;
 }

@@ -351,11 +351,17 @@ struct spool_position spool_sealed_position(const struct spool *spool)
     return spool->sealed;
 }
 
-/* Never back: a book that begins anew says 0, and what was recycled since can't come back. */
+/* Recycling goes by what the book has now, and that goes back when its ledger is made anew. The lag
+ * doesn't: it is there so that the log can't grow without a book, and what a book reads once more
+ * lies there anyhow. As long as no book has said a word it counts from the start. */
 void spool_book_synced(struct spool *spool, struct spool_position position)
 {
-    if (spool_position_compare(position, spool->book) > 0)
-        spool->book = position;
+    bool is_first = position.segment && !spool->is_book_heard;
+
+    if (is_first || spool_position_compare(position, spool->book_furthest) > 0)
+        spool->book_furthest = position;
+    spool->is_book_heard |= is_first;
+    spool->book = position;
     spool->tasks_due = true;
     spool_count_lag(spool);
 }
@@ -370,7 +376,8 @@ void spool_count_lag(struct spool *spool)
     {
         const struct segment *segment = CONTAINER_OF(link, struct segment, link);
         struct spool_position end = {segment->number, segment->end};
-        if (segment->state == SEGMENT_CLOSED && spool_position_compare(end, spool->book) > 0)
+        if (segment->state == SEGMENT_CLOSED &&
+            spool_position_compare(end, spool->book_furthest) > 0)
             lag++;
     }
     spool->book_lag = lag;
@@ -378,7 +385,7 @@ void spool_count_lag(struct spool *spool)
         spool->lag_alarmed = false;
     } else if (!spool->lag_alarmed) {
         spool->lag_alarmed = true;
-        append_alarm(spool, SPOOL_ALARM_LAG, NULL, spool->book, "%u segments", lag);
+        append_alarm(spool, SPOOL_ALARM_LAG, NULL, spool->book_furthest, "%u segments", lag);
     }
 }
 

@@ -339,8 +339,9 @@ const struct envelope_recipient *spool_stored_recipient(const struct spool_store
 
 /* The end of the last sealed group: so far the book may follow (spool/follow.h). */
 struct spool_position spool_sealed_position(const struct spool *spool);
-/* The book has folded and synced all before `position` (rule 5c). One that lies before what was
- * said already changes nothing. */
+/* The book has folded and synced all before `position`, and nothing behind it (rule 5c): one that
+ * lies before what was said already is that of a book which is made anew. {0, 0}: not known, so
+ * nothing is recycled. */
 void spool_book_synced(struct spool *spool, struct spool_position position);
 
 /* ---- Pressure

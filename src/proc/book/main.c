@@ -110,14 +110,15 @@ static void on_rested(void *arg)
 
 /* ---- what a turn tells ---- */
 
-/* Never beyond what this queue has told: it may have begun a new log meanwhile. */
+/* Never beyond what this queue has told: it may have begun a new log meanwhile. Also when it went
+ * back: a ledger that is made anew needs what the log still holds. */
 static void report(struct book_process *b)
 {
     struct ipc_message message = {
         .type = IPC_FOLDED,
         .position = {b->folded.segment, b->folded.offset},
     };
-    if (!b->queue || spool_position_compare(b->folded, b->reported) <= 0 ||
+    if (!b->queue || spool_position_compare(b->folded, b->reported) == 0 ||
         spool_position_compare(b->folded, b->sealed) > 0)
         return;
     if (ipc_notify(b->queue, &message) == 0)

@@ -128,8 +128,11 @@ static int trouble(struct worker *w, enum worker_trouble kind, int error)
     w->error = db_plain_error(error);
     w->behind = true;
     count_unread_ledger(w, kind == WORKER_LEDGER ? error : 0);
-    if (w->fold && w->trouble == WORKER_DAMAGED)
-        copy_damage(w);
+    if (w->trouble == WORKER_DAMAGED) {
+        w->folded = (struct spool_position){0};
+        if (w->fold)
+            copy_damage(w);
+    }
     close_all(w);
     return error;
 }

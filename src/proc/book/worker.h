@@ -26,7 +26,7 @@ struct worker {
     int64_t keep_before_us, refusals_before_us; /* 0: no retention in this turn */
 
     /* Told by a turn. */
-    struct spool_position folded; /* committed; {0, 0}: nothing yet */
+    struct spool_position folded; /* committed; {0, 0}: nothing, or not known after damage */
     bool behind;                  /* the limit isn't reached */
     enum worker_trouble trouble;
     int error;                /* -errno of the trouble */

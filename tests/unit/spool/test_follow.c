@@ -54,6 +54,14 @@ static unsigned alarms(struct world *w)
     return tally.kinds[SPOOL_FOLLOWED_ALARM];
 }
 
+static void open_with_limits(struct world *w, uint32_t alarm, uint32_t limit)
+{
+    world_close(w);
+    w->options.book_alarm_segments = alarm;
+    w->options.book_limit_segments = limit;
+    world_open(w);
+}
+
 static void fill(struct world *w, unsigned *number)
 {
     int r;
@@ -71,10 +79,7 @@ static void a_book_behind_is_told_of_once_and_stops_mail(void **state)
     struct world *w = *state;
     const char *why;
     unsigned number = 0;
-    world_close(w);
-    w->options.book_alarm_segments = 2;
-    w->options.book_limit_segments = 4;
-    world_open(w);
+    open_with_limits(w, 2, 4);
     for (unsigned times = 1; times <= 2; times++) {
         assert_int_equal(spool_pressure(w->spool, &why), SPOOL_PRESSURE_NONE);
         assert_string_equal(why, "");
@@ -85,6 +90,46 @@ static void a_book_behind_is_told_of_once_and_stops_mail(void **state)
         assert_int_equal(alarms(w), times);
         spool_book_synced(w->spool, spool_sealed_position(w->spool));
     }
+}
+
+/* Neither at a start, before the book has said a word, nor while its ledger is made anew does a
+ * long log stop mail or alarm anybody; what comes to it does. */
+static void a_book_that_reads_again_isnt_behind(void **state)
+{
+    struct world *w = *state;
+    const char *why;
+    unsigned number = 0;
+
+    open_with_limits(w, 1000, 8);
+    fill(w, &number);
+    open_with_limits(w, 2, 4);
+    struct spool_position start = spool_sealed_position(w->spool);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(spool_pressure(w->spool, &why), SPOOL_PRESSURE_NONE);
+        assert_int_equal(alarms(w), 0);
+        spool_book_synced(w->spool, start);
+        spool_book_synced(w->spool, (struct spool_position){0});
+    }
+    spool_book_synced(w->spool, (struct spool_position){1, 0});
+    assert_int_equal(spool_pressure(w->spool, &why), SPOOL_PRESSURE_NONE);
+    fill(w, &number);
+    assert_int_equal(spool_pressure(w->spool, &why), SPOOL_PRESSURE_BOOK);
+    assert_int_equal(alarms(w), 1);
+}
+
+/* The first word of a book counts, however little it has. */
+static void a_book_that_was_far_behind_at_the_start_is(void **state)
+{
+    struct world *w = *state;
+    const char *why;
+    unsigned number = 0;
+
+    open_with_limits(w, 2, 4);
+    fill(w, &number);
+    open_with_limits(w, 2, 4);
+    assert_int_equal(spool_pressure(w->spool, &why), SPOOL_PRESSURE_NONE);
+    spool_book_synced(w->spool, (struct spool_position){1, 0});
+    assert_int_equal(spool_pressure(w->spool, &why), SPOOL_PRESSURE_BOOK);
 }
 
 static void sees_only_what_is_sealed(void **state)
@@ -450,6 +495,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sees_only_what_is_sealed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_book_that_reads_again_isnt_behind, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_book_that_was_far_behind_at_the_start_is, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_book_behind_is_told_of_once_and_stops_mail, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(follows_everything_once, setup, teardown),

@@ -52,6 +52,25 @@ static void waits_for_the_book(void **state)
         assert_null(world_find(w, i));
 }
 
+/* A ledger that is made anew reads the log once more, as far as it is still there. */
+static void waits_for_a_book_that_went_back(void **state)
+{
+    struct world *w = *state;
+
+    spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    spool_book_synced(w->spool, (struct spool_position){0});
+    pass_through(w, 1, 80);
+    unsigned all = log_segments(w);
+    assert_true(all >= 3);
+    spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    spool_book_synced(w->spool, (struct spool_position){1, 0});
+    world_run(w);
+    assert_int_equal(log_segments(w), all);
+    spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    world_run(w);
+    assert_true(log_segments(w) <= 2);
+}
+
 /* A waiting message keeps its segment, and every segment with an outcome for its neighbours. */
 static void keeps_what_waits_and_what_ends_it(void **state)
 {
@@ -191,6 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(waits_for_the_book, setup, teardown),
+        cmocka_unit_test_setup_teardown(waits_for_a_book_that_went_back, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_what_waits_and_what_ends_it, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_what_ends_those_that_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(frees_bulk_without_the_book, setup, teardown),

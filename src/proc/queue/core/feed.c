@@ -63,18 +63,23 @@ static void answer_waiters(struct feed *f, struct spool_position folded, int err
     }
 }
 
+static void set_folded(struct queue *q, struct spool_position folded)
+{
+    q->feed->folded = folded;
+    spool_book_synced(q->spool, folded);
+}
+
 static void on_folded(void *owner, const struct ipc_arrival *arrival)
 {
     struct queue *q = owner;
     const struct ipc_position *p = &arrival->message->position;
     struct spool_position folded = {p->segment, p->offset};
 
-    /* Nothing is recycled on the word of a book that claims to have read what isn't there. */
-    if (spool_position_compare(folded, q->feed->sent) > 0 ||
-        spool_position_compare(folded, q->feed->folded) < 0)
+    /* Nothing is recycled on the word of a book that claims to have read what isn't there. One that
+     * goes back was damaged and reads again what the log still holds. */
+    if (spool_position_compare(folded, q->feed->sent) > 0)
         return;
-    q->feed->folded = folded;
-    spool_book_synced(q->spool, folded);
+    set_folded(q, folded);
     answer_waiters(q->feed, folded, 0);
     committer_kick(&q->committer);
 }
@@ -95,8 +100,8 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 static const struct ipc_handler handlers[] = {{IPC_FOLDED, on_folded}};
 static const struct ipc_role book_role = {"book", handlers, ARRAY_SIZE(handlers), on_lost, false};
 
-/* A new book may have lost what the last one had told: it is told the position again, and tells
- * anew what it has folded. */
+/* A new book may have lost what the last one had told: it is told the position again, and nothing
+ * more is recycled until it tells what it has folded. */
 int feed_book(struct queue *q, int fd)
 {
     struct ipc_channel *old = q->feed->book;
@@ -106,6 +111,7 @@ int feed_book(struct queue *q, int fd)
         return r;
     ipc_channel_free(old);
     q->feed->sent = (struct spool_position){0};
+    set_folded(q, (struct spool_position){0});
     send_position(q);
     return 0;
 }

@@ -339,8 +339,10 @@ static void damaged_ledger_is_made_anew_from_the_log(void **state)
     assert_int_equal(worker.trouble, WORKER_DAMAGED);
     assert_memory_equal(worker.aside, TEST_WEEK ".damaged-", sizeof(TEST_WEEK ".damaged-") - 1);
     assert_true(worker.behind);
+    assert_int_equal(worker.folded.segment, 0); /* so that the log is kept */
     turn();
     assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_int_equal(spool_position_compare(worker.folded, worker.limit), 0);
     struct audit_counts c = audit();
     assert_int_equal(c.findings, 0);
     assert_int_equal(c.accepted, 2);
