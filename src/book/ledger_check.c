@@ -105,8 +105,21 @@ static int check_file(struct look *l, const struct rows *rows)
     return db_is_unreadable(r) ? 0 : r;
 }
 
-/* The main file is of before it noted heads, or was made anew: what is there now must stay. */
-static int note_files(struct look *l)
+static int add_heads(const struct week_heads *heads, struct main_file_heads *all)
+{
+    size_t count = all->count + heads->count;
+    struct main_file_head *more = realloc(all->list, (count + 1) * sizeof(*more));
+
+    if (!more)
+        return -ENOMEM;
+    all->list = more;
+    memcpy(more + all->count, heads->list, heads->count * sizeof(*more));
+    all->count = count;
+    return 0;
+}
+
+/* A file that can't be read shows when it is needed. */
+static int read_files(struct look *l, struct main_file_heads *all)
 {
     struct week_heads heads;
     struct ledger_list list;
@@ -115,8 +128,39 @@ static int note_files(struct look *l)
     for (size_t i = 0; r == 0 && i < list.count; i++)
         if (!main_file_is_deleted(l->main, list.files[i].kind, list.files[i].week) &&
             week_heads_read(l->folder, &list.files[i], &heads) == 0)
-            r = main_file_set_positions(l->main, NULL, 0, heads.list, heads.count);
+            r = add_heads(&heads, all);
     ledger_list_done(&list);
+    return r;
+}
+
+/* The log that is there is of the last lane. Under the number of an earlier one, whose log is gone,
+ * the files would pass over what they have of that one. 0: none is later than the main file knows.
+ */
+static size_t find_last_lane(const struct look *l, const struct main_file_heads *all,
+                             struct book_position *out)
+{
+    uint32_t last = main_file_last_lane(l->main);
+
+    *out = (struct book_position){.lane = last};
+    for (size_t i = 0; i < all->count; i++)
+        if (all->list[i].at.lane > out->lane && all->list[i].at.lane < VOLUME_LANES_MAX)
+            out->lane = all->list[i].at.lane;
+    return out->lane > last;
+}
+
+/* The main file is of before it noted heads, or was made anew: what is there now must stay. All at
+ * once, since a crash halfway would look like a main file that knows all. */
+static int note_files(struct look *l)
+{
+    struct main_file_heads all = {0};
+    struct book_position last;
+    int r = read_files(l, &all);
+
+    if (r == 0) {
+        size_t lanes = find_last_lane(l, &all, &last);
+        r = main_file_set_positions(l->main, &last, lanes, all.list, all.count);
+    }
+    free(all.list);
     return r;
 }
 

@@ -728,6 +728,38 @@ static void log_in_another_lane_adds_only_what_is_new(void **state)
     assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event WHERE lane = 1"), 1);
 }
 
+/* The main file alone knew that the log at hand isn't the first. */
+static void last_lane_is_known_without_the_main_file(void **state)
+{
+    struct history h;
+    struct test_message m;
+    char path[128];
+    struct fold *fold = test_fold_open();
+
+    make_history(&h);
+    follow(fold, &h, HISTORY);
+    test_message_at(&m, TEST_NOW_US, 50, 1);
+    struct book_input first = test_input_message(100, &m);
+    first.end.lane = 1;
+    test_fold_one(fold, &first);
+    test_commit(fold);
+    fold_close(fold);
+    snprintf(path, sizeof(path), "%s/" MAIN_FILE_NAME, test_folder);
+    assert_int_equal(unlink(path), 0);
+    fold = test_fold_open();
+    assert_int_equal(fold_last_lane(fold), 1);
+    assert_true(fold_position(fold, 1).segment == 0);
+    test_message_at(&m, TEST_NOW_US, 51, 1);
+    struct book_input second = test_input_message(200, &m);
+    second.end.lane = 1;
+    test_fold_one(fold, &first);
+    test_fold_one(fold, &second);
+    test_commit(fold);
+    fold_close(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT events FROM lane WHERE lane = 1"), 2);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM message"), 3);
+}
+
 static void many_weeks_at_once_stay_bounded(void **state)
 {
     struct fold *fold = test_fold_open();
@@ -767,6 +799,7 @@ int main(void)
         LEDGER_TEST(skipped_records_move_the_position),
         LEDGER_TEST(lanes_have_positions_and_chains_of_their_own),
         LEDGER_TEST(log_in_another_lane_adds_only_what_is_new),
+        LEDGER_TEST(last_lane_is_known_without_the_main_file),
         LEDGER_TEST(many_weeks_at_once_stay_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
