@@ -201,6 +201,8 @@ void worker_turn(struct io_job *job)
 
     w->trouble = WORKER_FINE;
     w->behind = false;
+    if (w->limit.segment == 0)
+        return; /* a new queue that recovers its spool: else all of the log would lie behind it */
     w->translator.now_us = clock_wall_us();
     int r = open_ledger(w);
     if (r < 0) {

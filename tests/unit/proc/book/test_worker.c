@@ -442,6 +442,23 @@ static void ledger_made_anew_waits_for_nobody(void **state)
                      c.states[RECIPIENT_CLOSED]);
 }
 
+/* The queue was started again, and recovers its spool: a turn in between reads nothing, and begins
+ * no other lane. */
+static void a_queue_that_recovers_is_waited_for(void **state)
+{
+    let_outcomes_go();
+    in_ledger("rm *.sqlite*");
+    for (int round = 0; round < 2; round++) {
+        worker.limit = (struct spool_position){0};
+        worker_turn(&worker.job);
+        assert_int_equal(worker.trouble, WORKER_FINE);
+        assert_false(worker.behind);
+        assert_int_equal(worker.is_compared, round > 0);
+        assert_int_equal(turn_and_audit().findings, 0);
+        assert_int_equal(worker.translator.lane, 0);
+    }
+}
+
 /* What is lost with it stays a finding, but nobody waits for ever. */
 static void week_made_anew_waits_for_nobody(void **state)
 {
@@ -635,6 +652,7 @@ int main(void)
         WORKER_TEST(it_goes_on_where_it_stopped),
         WORKER_TEST(damaged_ledger_is_made_anew_from_the_log),
         WORKER_TEST(ledger_made_anew_waits_for_nobody),
+        WORKER_TEST(a_queue_that_recovers_is_waited_for),
         WORKER_TEST(week_made_anew_waits_for_nobody),
         WORKER_TEST(ledger_that_is_whole_believes_itself),
         WORKER_TEST(ledger_of_before_says_what_it_never_read),
