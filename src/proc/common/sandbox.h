@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SANDBOX_FOLDERS_MAX = 64, SANDBOX_STAY = UINT32_MAX };
+enum { SANDBOX_FOLDERS_MAX = 4096, SANDBOX_STAY = UINT32_MAX };
 
 /* What may be done beneath a folder. */
 enum sandbox_access {

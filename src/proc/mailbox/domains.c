@@ -10,8 +10,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-/* The root at `path`; opened when it is a new one. A linear search: there are at most 32. After the
- * sandbox is on, -ENOENT is what makes the process end and be started anew. */
+/* The root at `path`; opened when it is a new one. A linear search, only at a start and a reload.
+ * After the sandbox is on, -ENOENT is what makes the process end and be started anew, with the
+ * roots of one generation alone: so they can't be too many. */
 static int find_root(struct mailbox_roots *roots, const char *path, const struct mailbox_root **out)
 {
     for (size_t i = 0; i < roots->count; i++)
@@ -21,10 +22,8 @@ static int find_root(struct mailbox_roots *roots, const char *path, const struct
         }
     if (roots->sealed)
         return -ENOENT;
-    if (roots->count == MAILBOX_ROOTS_MAX) {
-        log_error("more than %d different folders of mailboxes", MAILBOX_ROOTS_MAX);
+    if (roots->count == MAILBOX_ROOTS_MAX)
         return -E2BIG;
-    }
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         log_error("can't open the folder of mailboxes %s: %m", path);

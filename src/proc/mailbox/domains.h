@@ -11,7 +11,8 @@
 #include "proc/mailbox/folder.h"
 #include "proc/mailbox/template.h"
 
-enum { MAILBOX_ROOTS_MAX = 32 };
+/* Each domain may have its own. */
+enum { MAILBOX_ROOTS_MAX = CONF_DOMAINS_MAX };
 
 struct mailbox_roots {
     struct mailbox_root list[MAILBOX_ROOTS_MAX];

@@ -13,6 +13,7 @@ void mailbox_sandbox_enter(const struct process *process, struct mailbox_roots *
         .start_threads = start_threads,
         .arg = arg,
     };
+    _Static_assert((int)MAILBOX_ROOTS_MAX <= (int)SANDBOX_FOLDERS_MAX, "a folder for each root");
     for (size_t i = 0; i < roots->count; i++)
         sandbox.folders[sandbox.folder_count++] =
             (struct sandbox_folder){roots->list[i].fd, SANDBOX_READ | SANDBOX_WRITE};

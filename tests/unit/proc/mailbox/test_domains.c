@@ -3,6 +3,8 @@
 #include "proc/mailbox/domains.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct mailbox_roots roots;
@@ -89,9 +91,43 @@ static void generations(void **state)
     close_roots();
 }
 
+/* A folder for each domain, as many as there may be. */
+static void each_domain_may_have_its_own_folder(void **state)
+{
+    static char names[CONF_DOMAINS_MAX][24], templates[CONF_DOMAINS_MAX][300];
+    static struct conf_mailbox_domain list[CONF_DOMAINS_MAX];
+    struct conf_mailbox part = {.domains = list, .domain_count = CONF_DOMAINS_MAX};
+    const struct scratch *s = *state;
+    struct mailbox_domains *domains;
+    struct rlimit limit;
+    char path[300];
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_max < CONF_DOMAINS_MAX + 100)
+        part.domain_count = (size_t)limit.rlim_max - 100;
+    for (size_t i = 0; i < part.domain_count; i++) {
+        snprintf(names[i], sizeof(names[i]), "d%u.test", (unsigned)i);
+        snprintf(templates[i], sizeof(templates[i]), "%s/%s/%%u", s->path, names[i]);
+        snprintf(path, sizeof(path), "%s/%s", s->path, names[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+        list[i] =
+            (struct conf_mailbox_domain){span_from_cstr(names[i]), span_from_cstr(templates[i])};
+    }
+    assert_int_equal(mailbox_domains_new(&part, &roots, &domains), 0);
+    assert_int_equal(roots.count, part.domain_count);
+    const struct mailbox_domain *d = mailbox_domains_find(domains, SPAN("x@d40.test"));
+    assert_non_null(d);
+    assert_non_null(strstr(d->root->path, "/d40.test"));
+    mailbox_domains_release(domains);
+    close_roots();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
-    const struct CMUnitTest tests[] = {TEST(finds_by_the_domain), TEST(generations)};
+    const struct CMUnitTest tests[] = {TEST(finds_by_the_domain), TEST(generations),
+                                       TEST(each_domain_may_have_its_own_folder)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
