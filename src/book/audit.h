@@ -87,8 +87,9 @@ struct audit_options {
     /* NULL: no progress. Called now and then: events checked in this file, of how many. */
     void (*progress)(void *arg, const char *file, uint64_t done, uint64_t total);
     /* NULL: the queue isn't compared. Fills `out`; of a running server it first makes the book
-     * catch up. 0; -errno: it can't be asked (then it isn't compared). Called again when something
-     * of a live queue differs. */
+     * catch up. 0; -errno: it can't be asked (then it isn't compared); -ETIMEDOUT: the book is
+     * behind the log (then nobody is late by it, either). Called again when something of a live
+     * queue differs. */
     int (*look_at_queue)(void *arg, struct audit_queue *out);
 };
 

@@ -119,13 +119,14 @@ static int compare(struct audit *audit, const char *folder, struct look *first)
 }
 
 /* A running queue that knows when a recipient goes on explains why it is late by the book: its
- * destination pauses. */
+ * destination pauses. Whom a queue that was compared doesn't have has had his end since his file
+ * was walked; who is missing there is told by the comparison. */
 static void tell_late(struct audit *audit, const struct audit_set *queue)
 {
     for (size_t i = 0; i < audit->late.count; i++) {
         const struct audit_waiting *late = &audit->late.items[i];
         const struct audit_waiting *known = audit_set_find(queue, late);
-        if (!known || !known->is_planned)
+        if (known ? !known->is_planned : !audit->counts->queue_compared)
             audit_tell(audit, AUDIT_OVERDUE, &late->id, late->index,
                        "waits, but what comes next should long have been");
     }
@@ -136,7 +137,8 @@ int audit_check_queue(struct audit *audit, const char *folder)
     struct look first = {.only_book = {0}};
     int r = audit->options->look_at_queue ? compare(audit, folder, &first) : 0;
 
-    tell_late(audit, &first.queue.waiting);
+    if (r != -ETIMEDOUT)
+        tell_late(audit, &first.queue.waiting);
     look_done(&first);
     return r == -ENOMEM ? r : 0;
 }

@@ -72,12 +72,19 @@ struct listing {
     int error;
 };
 
+/* What waits for its turn or an outcome has no time: behind a destination's probe, and until the
+ * backlog of one that is back has gone, that is long after the book's next attempt. Whether it
+ * hangs the queue knows, which has watched it for a while. */
+static bool is_planned(const struct listing *l, const struct ipc_queue_row *row)
+{
+    return row->state == IPC_QUEUE_HELD ||
+           (row->next_attempt_us ? row->next_attempt_us > l->late_us : !row->overdue);
+}
+
 static void take_row(struct listing *l, const struct ipc_queue_row *row)
 {
-    struct audit_waiting item = {.id = row->id,
-                                 .is_planned = row->state == IPC_QUEUE_HELD ||
-                                               row->next_attempt_us > l->late_us,
-                                 .index = row->index};
+    struct audit_waiting item = {
+        .id = row->id, .is_planned = is_planned(l, row), .index = row->index};
 
     l->error = audit_add_waiting(&l->queue->waiting, &item);
     if (row->damaged && !l->again && !id_equal(&l->told, &row->id))

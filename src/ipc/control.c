@@ -32,7 +32,8 @@ CODEC_DEFINE(static, row_codec, struct ipc_queue_row, CODEC_FIXED(struct ipc_que
              CODEC_INT(struct ipc_queue_row, deadline_us),
              CODEC_SPAN(struct ipc_queue_row, why, IPC_QUEUE_WHY_MAX),
              CODEC_UINT(struct ipc_queue_row, damaged, 1),
-             CODEC_UINT(struct ipc_queue_row, doubtful, 1));
+             CODEC_UINT(struct ipc_queue_row, doubtful, 1),
+             CODEC_UINT(struct ipc_queue_row, overdue, 1));
 CODEC_DEFINE(, ipc_queue_page_codec, struct ipc_queue_page, CODEC_INT(struct ipc_queue_page, error),
              CODEC_UINT(struct ipc_queue_page, last, 1), CODEC_INT(struct ipc_queue_page, now_us),
              CODEC_LIST(struct ipc_queue_page, rows, row_count, IPC_QUEUE_PAGE_ROWS, &row_codec));

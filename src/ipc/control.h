@@ -73,6 +73,7 @@ struct ipc_queue_row {
     struct span why;         /* the last trouble, or "" */
     bool damaged;            /* its message's bytes are: it was set aside */
     bool doubtful; /* was due when the server ended without warning, and wasn't tried since */
+    bool overdue;  /* the queue raised an alarm: it is late, and nothing explains it */
 };
 
 /* Answers IPC_QUEUE_LIST and IPC_QUEUE_MORE. The oldest message comes first. */

@@ -3,7 +3,7 @@
  * recipient of each message. What watches over that looks more often than it does in production.
  * Linked around the real functions (meson.build).
  */
-#include "proc/queue/overdue.h"
+#include "proc/queue/core/overdue.h"
 
 int __real_sched_add(struct sched *sched, const struct sched_entry *entry, int64_t now_ms,
                      uint32_t *out_item);

@@ -5,7 +5,7 @@
 #include "proc/queue/accept/refusals.h"
 #include "proc/queue/carry/carriers.h"
 #include "proc/queue/carry/dispatch.h"
-#include "proc/queue/overdue.h"
+#include "proc/queue/core/overdue.h"
 #include "proc/queue/returns/returns.h"
 #include <inttypes.h>
 

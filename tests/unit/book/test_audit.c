@@ -582,6 +582,27 @@ static void late_but_planned_is_not_overdue(void **state)
     }
 }
 
+/* Who was late when his file was walked, and had his end before the queue was asked. */
+static void late_and_then_delivered_is_not_overdue(void **state)
+{
+    struct told told = {.queue_counts = {0, 1}};
+    struct audit_options options = {.now_us = TEST_NOW_US + TEST_DAY,
+                                    .overdue_us = 3600 * TEST_SECOND,
+                                    .arg = &told,
+                                    .found = on_found,
+                                    .look_at_queue = look_at_queue};
+
+    told.queue[1][0] = (struct audit_waiting){.id = two.envelope.id, .is_planned = true};
+    assert_int_equal(audit_run(test_folder, &options, &told.counts), 0);
+    assert_int_equal(told.count, 0);
+    told = (struct told){.queue_error = -EPIPE};
+    assert_int_equal(audit_run(test_folder, &options, &told.counts), 0);
+    assert_int_equal(told.count, 1); /* nobody could say otherwise */
+    told = (struct told){.queue_error = -ETIMEDOUT};
+    assert_int_equal(audit_run(test_folder, &options, &told.counts), 0);
+    assert_int_equal(told.count, 0);
+}
+
 static void booked_damage_is_named(void **state)
 {
     struct told told = {0};
@@ -648,6 +669,7 @@ int main(void)
         LEDGER_TEST(rest_of_the_log_counts),
         LEDGER_TEST(stopped_queue_is_looked_at_once),
         LEDGER_TEST(late_but_planned_is_not_overdue),
+        LEDGER_TEST(late_and_then_delivered_is_not_overdue),
         LEDGER_TEST(booked_damage_is_named),
         LEDGER_TEST(alarms_are_told_when_asked_for),
     };

@@ -8,8 +8,8 @@
 #include <fcntl.h>
 #include <getopt.h>
 
-/* A ledger and a configuration that names it, in one folder; what the command prints, in a file. */
-static char config[128], output[128];
+/* A ledger and a configuration that names it, in one folder; what the command prints, in files. */
+static char config[128], output[128], errors[128];
 static struct test_message message;
 
 static inline void fold_message(void)
@@ -30,6 +30,7 @@ static inline int set_up(void **state)
         return -1;
     snprintf(config, sizeof(config), "%s/postbuch.yaml", test_folder);
     snprintf(output, sizeof(output), "%s/output", test_folder);
+    snprintf(errors, sizeof(errors), "%s/errors", test_folder);
     FILE *f = fopen(config, "w");
     if (!f)
         return -1;
@@ -43,26 +44,41 @@ static inline int set_up(void **state)
     return 0;
 }
 
-static char text[65536];
+static char text[65536], complaints[4096]; /* to standard output and error */
+
+static inline int redirect(int fd, const char *path, int *out_saved)
+{
+    int file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+    *out_saved = dup(fd);
+    assert_true(*out_saved >= 0 && file >= 0);
+    dup2(file, fd);
+    return file;
+}
+
+static inline void restore(int fd, int saved, int file, char *out_text, size_t room)
+{
+    dup2(saved, fd);
+    close(saved);
+    ssize_t size = pread(file, out_text, room - 1, 0);
+    out_text[size > 0 ? size : 0] = '\0';
+    close(file);
+}
 
 static inline int run(int (*command)(int, char **), const char *const *words)
 {
     char *argv[10] = {(char *)"test", (char *)"--config", config};
-    int argc = 3, saved = dup(1);
+    int argc = 3, saved_output, saved_errors;
 
     for (; *words; words++)
         argv[argc++] = (char *)*words;
     fflush(stdout);
-    int fd = open(output, O_RDWR | O_CREAT | O_TRUNC, 0600);
-    assert_true(saved >= 0 && fd >= 0);
-    dup2(fd, 1);
+    int output_fd = redirect(1, output, &saved_output);
+    int errors_fd = redirect(2, errors, &saved_errors);
     optind = 0;
     int code = command(argc, argv);
     fflush(stdout);
-    dup2(saved, 1);
-    close(saved);
-    ssize_t size = pread(fd, text, sizeof(text) - 1, 0);
-    text[size > 0 ? size : 0] = '\0';
-    close(fd);
+    restore(1, saved_output, output_fd, text, sizeof(text));
+    restore(2, saved_errors, errors_fd, complaints, sizeof(complaints));
     return code;
 }

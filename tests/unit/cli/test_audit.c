@@ -1,4 +1,4 @@
-#include "ledger_command.h"
+#include "ledger_server.h"
 
 static void sound_book_balances(void **state)
 {
@@ -49,11 +49,58 @@ static void wrong_usage_and_missing_book(void **state)
     assert_int_equal(run(cli_audit, words), CLI_UNREACHED);
 }
 
+/* Behind a probe, or in the backlog of a destination that is back, nobody has a time, and the
+ * book's next attempt was long ago: only the queue, which watches, knows whether one hangs. */
+static void due_is_not_overdue(void **state)
+{
+    static const char *const words[] = {NULL};
+    static const struct {
+        struct ipc_queue_row row;
+        int code;
+    } cases[] = {
+        {{.state = IPC_QUEUE_READY, .wait = IPC_WAIT_WINDOW}, CLI_OK},
+        {{.state = IPC_QUEUE_READY, .wait = IPC_WAIT_TURN}, CLI_OK},
+        {{.state = IPC_QUEUE_ACTIVE, .wait = IPC_WAIT_OUTCOME}, CLI_OK},
+        {{.state = IPC_QUEUE_ACTIVE, .wait = IPC_WAIT_OUTCOME, .overdue = true}, CLI_BAD_NEWS},
+        {{.state = IPC_QUEUE_HELD, .wait = IPC_WAIT_RELEASE}, CLI_OK},
+        {{.state = IPC_QUEUE_PAUSED, .wait = IPC_WAIT_PAUSE, .next_attempt_us = INT64_MAX}, CLI_OK},
+        {{.state = IPC_QUEUE_PAUSED, .wait = IPC_WAIT_PAUSE, .next_attempt_us = TEST_NOW_US},
+         CLI_BAD_NEWS},
+    };
+
+    fold_waiting();
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        played.rows[0] = cases[i].row;
+        played.rows[0].id = waiting.envelope.id;
+        played.row_count = 1;
+        int code = run_with_server(cli_audit, words);
+        if (code != cases[i].code ||
+            (code == CLI_BAD_NEWS) != (strstr(text, "should long have been") != NULL))
+            fail_msg("case %zu: %d, %s%s", i, code, text, complaints);
+    }
+}
+
+/* What it doesn't know yet may be the very attempt that seems to be missing. */
+static void of_a_book_that_is_behind_nobody_is_overdue(void **state)
+{
+    static const char *const words[] = {NULL};
+
+    fold_waiting();
+    played.book_error = -ETIMEDOUT;
+    assert_int_equal(run_with_server(cli_audit, words), CLI_BAD_NEWS);
+    played.book_error = 0;
+    assert_null(strstr(text, "should long have been"));
+    assert_non_null(strstr(text, "The queue was not compared: the book doesn't catch up"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sound_book_balances, set_up, test_ledger_remove),
         cmocka_unit_test_setup_teardown(what_is_off_is_named, set_up, test_ledger_remove),
+        cmocka_unit_test_setup_teardown(due_is_not_overdue, set_up, test_ledger_remove),
+        cmocka_unit_test_setup_teardown(of_a_book_that_is_behind_nobody_is_overdue, set_up,
+                                        test_ledger_remove),
         cmocka_unit_test_setup_teardown(wrong_usage_and_missing_book, set_up, test_ledger_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,17 +1,14 @@
 /* The client of the control socket, and the commands on top of it, against a process that plays the
  * server: pages, acts that take long, bad news, silence, and an end at any time. */
 #include "command_run.h"
+#include "played_server.h"
 
 #include "cli/catchup.h"
 #include "cli/control.h"
 #include "cli/queue_act.h"
 #include "cli/queue_damage.h"
 #include <errno.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 
 /* What the server does, and what it has seen: in memory of both processes. */
 static struct shared {
@@ -27,7 +24,7 @@ static struct shared {
 } * shared;
 
 static char control[96];
-static pid_t server;
+static struct played_server server;
 
 static bool dies_or_is_silent(void)
 {
@@ -100,57 +97,23 @@ static void on_reload(void *owner, const struct ipc_arrival *arrival)
         ipc_reply(arrival->channel, arrival->token, &m);
 }
 
-static void on_lost(void *owner, struct ipc_channel *channel, int error)
-{
-    io_loop_stop(owner);
-}
-
 static const struct ipc_handler handlers[] = {
     {IPC_QUEUE_LIST, on_list},    {IPC_QUEUE_MORE, on_list},         {IPC_QUEUE_ACT, on_act},
     {IPC_QUEUE_ACT_MORE, on_act}, {IPC_QUEUE_DAMAGE_ASK, on_damage}, {IPC_BOOK_SYNC, on_sync},
     {IPC_RELOAD, on_reload},
 };
-static const struct ipc_role role = {"a test", handlers, ARRAY_SIZE(handlers), on_lost, false};
-
-/* One after another: `user` looks first whether there is a server. */
-static void serve(int listener)
-{
-    struct ipc_channel *channel;
-    struct io_loop *loop;
-
-    for (;;) {
-        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0 || io_loop_new(&loop) < 0 ||
-            ipc_channel_new(loop, fd, &role, loop, &channel) < 0)
-            _exit(1);
-        io_loop_run(loop);
-        ipc_channel_free(channel);
-        io_loop_free(loop);
-    }
-}
+static const struct ipc_role role = {"a test", handlers, ARRAY_SIZE(handlers), played_server_lost,
+                                     false};
 
 static void start(struct shared does)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
     *shared = does;
-    strcpy(address.sun_path, control);
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(listener, 1), 0);
-    fflush(stdout);
-    server = fork();
-    assert_true(server >= 0);
-    if (server == 0)
-        serve(listener);
-    close(listener);
+    played_server_start(&server, control, &role);
 }
 
 static void stop(void)
 {
-    kill(server, SIGKILL);
-    waitpid(server, NULL, 0);
-    unlink(control);
+    played_server_stop(&server);
 }
 
 static struct cli_control *connect_to(void)

@@ -15,6 +15,7 @@
 #include "proc/queue/carry/carriers.h"
 #include "proc/queue/control/walk.h"
 #include "proc/queue/core/lane.h"
+#include "proc/queue/core/overdue.h"
 #include "proc/queue/core/route.h"
 #include "proc/queue/core/schedule.h"
 #include <errno.h>
@@ -81,6 +82,7 @@ static void add_row(const struct queue *q, struct page *page, const struct walk_
         .why = span_first(e->why, IPC_QUEUE_WHY_MAX),
         .damaged = (m->flags & SPOOL_MESSAGE_DAMAGED) != 0,
         .doubtful = r->in_doubt && r->state == SPOOL_RECIPIENT_WAITING,
+        .overdue = overdue_is_told(q, &m->id, r),
     };
     if (row->damaged)
         row->why = SPAN("its bytes are damaged on the disk: it was set aside");

@@ -19,7 +19,7 @@
  *   life ──▶ smtpd ──▶ intake ──▶ expand, upload
  *    ├──▶ dispatch ──▶ job ──▶ outcome ──▶ return, settle ──▶ schedule
  *    ├──▶ return ──▶ write ──▶ book ──▶ settle;  write ──▶ intake
- *    ├──▶ control ──▶ act, list, preview, summary ──▶ walk ──▶ schedule;  control ──▶ feed
+ *    ├──▶ control ──▶ act, list, preview, summary ──▶ walk ──▶ schedule;  control ──▶ feed, overdue
  *    └──▶ feed, overdue;  all of them ──▶ committer, kick, parcel, route, lane
  */
 #pragma once

@@ -2,7 +2,7 @@
 #include "world.h"
 
 #include "mail/event.h"
-#include "proc/queue/overdue.h"
+#include "proc/queue/core/overdue.h"
 #include "spool/follow.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -109,6 +109,8 @@ static void an_attempt_that_hangs_is_told_once(void **state)
     assert_non_null(strstr(json.data, "\"overdue\":1,"));
     assert_non_null(strstr(json.data, id));
     buffer_done(&json);
+    world_list(w, &(struct ipc_queue_filter){.brief = true});
+    assert_true(w->rows[0].overdue);
     w->mailbox_does = MAILBOX_DELIVERS;
     world_answer(w, &w->jobs[0], MAILBOX_DELIVERS);
     world_until_delivered(w, 1);
@@ -130,6 +132,9 @@ static void late_once_is_not_overdue(void **state)
         walk(w);
     assert_int_equal(w->queue.overdue->before_count, 1);
     assert_int_equal(w->queue.overdue->count, 0);
+    world_list(w, &(struct ipc_queue_filter){.brief = true});
+    assert_int_equal(w->row_count, 1);
+    assert_false(w->rows[0].overdue);
     world_free(w);
 }
 

@@ -27,5 +27,8 @@ void overdue_init(struct queue *q);
 void overdue_done(struct queue *q);
 /* Once a second: looks at a slice of all that wait, and raises the alarm at the end. */
 void overdue_tick(struct queue *q);
+/* An alarm was raised for this recipient, as of the last whole walk, and no attempt was since. */
+bool overdue_is_told(const struct queue *q, const struct id *message,
+                     const struct spool_recipient *recipient);
 /* The count and the first few, as members of a JSON object. */
 void overdue_status(const struct queue *q, struct buffer *json);

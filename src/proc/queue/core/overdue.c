@@ -9,7 +9,7 @@
  * is late through `patience_ms`, with not an attempt meanwhile, is overdue. Both lists are bounded;
  * when so many are late, that is told often enough.
  */
-#include "proc/queue/overdue.h"
+#include "proc/queue/core/overdue.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -63,14 +63,22 @@ static int compare(const void *left, const void *right)
     return by_id ? by_id : (a->index > b->index) - (a->index < b->index);
 }
 
-/* What the last walk knew of it counts on, unless it was attempted meanwhile. */
-static void remember(struct overdue *o, struct overdue_suspect *suspect)
+/* What the last walk knew of it; NULL: nothing, or it was attempted meanwhile. */
+static const struct overdue_suspect *find_before(const struct overdue *o,
+                                                 const struct overdue_suspect *suspect)
 {
     const struct overdue_suspect *before =
         o->before_count ? bsearch(suspect, o->before, o->before_count, sizeof(*suspect), compare)
                         : NULL;
 
-    if (before && before->next_attempt_us == suspect->next_attempt_us) {
+    return before && before->next_attempt_us == suspect->next_attempt_us ? before : NULL;
+}
+
+static void remember(struct overdue *o, struct overdue_suspect *suspect)
+{
+    const struct overdue_suspect *before = find_before(o, suspect);
+
+    if (before) {
         suspect->since_ms = before->since_ms;
         suspect->is_overdue = before->is_overdue;
     }
@@ -213,6 +221,17 @@ void overdue_tick(struct queue *q)
     if (!q->closing && begin_walk(q) &&
         !spool_walk(q->spool, &q->overdue->cursor, SLICE, look_at, q))
         end_walk(q);
+}
+
+bool overdue_is_told(const struct queue *q, const struct id *message,
+                     const struct spool_recipient *recipient)
+{
+    const struct overdue_suspect *before = find_before(
+        q->overdue, &(struct overdue_suspect){.id = *message,
+                                              .index = recipient->index,
+                                              .next_attempt_us = recipient->next_attempt_us});
+
+    return before && before->is_overdue;
 }
 
 void overdue_status(const struct queue *q, struct buffer *json)

@@ -1,0 +1,59 @@
+/* A played server beside a ledger: it says how far its book is, and what waits in its queue. */
+#pragma once
+
+#include "ledger_command.h"
+#include "played_server.h"
+
+static struct {
+    int book_error; /* of its book, when it is asked to catch up */
+    struct ipc_queue_row rows[4];
+    size_t row_count;
+} played;
+
+static struct test_message waiting;
+
+/* One more message that waits: its next attempt was due long ago. */
+static inline void fold_waiting(void)
+{
+    struct fold *fold = test_fold_open();
+    test_message_at(&waiting, TEST_NOW_US, 2, 1);
+    struct book_input input = test_input_message(300, &waiting);
+    test_fold_one(fold, &input);
+    struct book_status deferred = test_status(waiting.envelope.id, 0, EVENT_DEFERRED);
+    test_fold_status(fold, 400, &deferred);
+    test_commit(fold);
+    fold_close(fold);
+}
+
+static inline void played_sync(void *owner, const struct ipc_arrival *arrival)
+{
+    struct ipc_message m = {.type = IPC_BOOK_SYNCED, .book_synced = {.error = played.book_error}};
+    ipc_reply(arrival->channel, arrival->token, &m);
+}
+
+static inline void played_list(void *owner, const struct ipc_arrival *arrival)
+{
+    struct ipc_message m = {.type = IPC_QUEUE_PAGE,
+                            .queue_page = {.now_us = TEST_NOW_US,
+                                           .last = true,
+                                           .rows = played.rows,
+                                           .row_count = played.row_count}};
+    ipc_reply(arrival->channel, arrival->token, &m);
+}
+
+/* Runs the command while the server is there. */
+static inline int run_with_server(int (*command)(int, char **), const char *const *words)
+{
+    static const struct ipc_handler handlers[] = {
+        {IPC_BOOK_SYNC, played_sync}, {IPC_QUEUE_LIST, played_list}, {IPC_QUEUE_MORE, played_list}};
+    static const struct ipc_role role = {"a test", handlers, ARRAY_SIZE(handlers),
+                                         played_server_lost, false};
+    struct played_server server;
+    char control[128];
+
+    snprintf(control, sizeof(control), "%s/control", test_folder);
+    played_server_start(&server, control, &role);
+    int code = run(command, words);
+    played_server_stop(&server);
+    return code;
+}
