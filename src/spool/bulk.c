@@ -410,8 +410,9 @@ void bulk_abandon(struct spool *spool, struct segment *segment, int error)
     if (segment->state == SEGMENT_FAILED)
         return;
     segment_set_state(segment, SEGMENT_FAILED);
-    if (spool->bulk_open == segment)
-        spool->bulk_open = NULL;
+    for (int writer = 0; writer < BULK_WRITERS; writer++)
+        if (spool->bulk_open[writer] == segment)
+            spool->bulk_open[writer] = NULL;
     append_alarm(spool, SPOOL_ALARM_FAILED, NULL,
                  (struct spool_position){segment->number, segment->end}, "bulk write or sync: %s",
                  strerror(-error));
@@ -504,21 +505,48 @@ static bool has_room(const struct segment *segment, size_t bytes)
     return segment && bytes <= segment->size_bytes - segment->end;
 }
 
+static enum bulk_writer other_than(enum bulk_writer writer)
+{
+    return writer == BULK_UPLOADS ? BULK_COPIES : BULK_UPLOADS;
+}
+
+/* The other's, while it has no task in flight: so seldom are two segments open. NULL: none. */
+static struct segment *idle_segment(const struct spool *spool, enum bulk_writer writer)
+{
+    static const enum task_kind tasks[BULK_WRITERS] = {
+        [BULK_UPLOADS] = TASK_BULK, [BULK_COPIES] = TASK_COMPACT};
+    enum bulk_writer other = other_than(writer);
+    return spool->task_in_flight[tasks[other]] ? NULL : spool->bulk_open[other];
+}
+
 /* The rest of a segment that is too small for an extent is left: it counts as dead and goes with
  * compaction. */
-int bulk_allocate(struct spool *spool, size_t bytes, struct segment **out_segment,
-                  uint64_t *out_offset)
+static struct segment *open_another(struct spool *spool, enum bulk_writer writer, size_t bytes)
 {
-    if (!has_room(spool->bulk_open, bytes)) {
-        struct segment *next = empty_segment(spool);
+    struct segment *next = idle_segment(spool, writer);
+
+    if (has_room(next, bytes)) {
+        spool->bulk_open[other_than(writer)] = NULL;
+    } else {
+        next = empty_segment(spool);
         if (!has_room(next, bytes))
-            return -EAGAIN;
-        if (spool->bulk_open)
-            segment_set_state(spool->bulk_open, SEGMENT_CLOSED);
+            return NULL;
         segment_set_state(next, SEGMENT_OPEN);
-        spool->bulk_open = next;
     }
-    struct segment *segment = spool->bulk_open;
+    if (spool->bulk_open[writer])
+        segment_set_state(spool->bulk_open[writer], SEGMENT_CLOSED);
+    return spool->bulk_open[writer] = next;
+}
+
+int bulk_allocate(struct spool *spool, enum bulk_writer writer, size_t bytes,
+                  struct segment **out_segment, uint64_t *out_offset)
+{
+    struct segment *segment = spool->bulk_open[writer];
+
+    if (!has_room(segment, bytes))
+        segment = open_another(spool, writer, bytes);
+    if (!segment)
+        return -EAGAIN;
     *out_segment = segment;
     *out_offset = segment->end;
     segment->end = segment_align(segment->end + bytes, spool->options.block_bytes);
@@ -531,7 +559,7 @@ int bulk_allocate(struct spool *spool, size_t bytes, struct segment **out_segmen
 static int place(struct spool *spool, struct bulk_write *write, struct segment **out_segment,
                  uint64_t *out_offset)
 {
-    int r = bulk_allocate(spool, write->size, out_segment, out_offset);
+    int r = bulk_allocate(spool, BULK_UPLOADS, write->size, out_segment, out_offset);
     if (r < 0)
         return r;
     struct record_extent *extent = &write->upload->extents[write->extent];
@@ -540,13 +568,21 @@ static int place(struct spool *spool, struct bulk_write *write, struct segment *
     return 0;
 }
 
-bool bulk_needs_segment(const struct spool *spool)
+static size_t first_wanted(const struct spool *spool, enum bulk_writer writer)
 {
-    size_t bytes = spool->bulk_wanted;
+    if (writer == BULK_COPIES)
+        return spool->bulk_wanted;
+    return list_is_empty(&spool->bulk_writes)
+               ? 0
+               : CONTAINER_OF(spool->bulk_writes.next, struct bulk_write, link)->size;
+}
 
-    if (!list_is_empty(&spool->bulk_writes))
-        bytes = CONTAINER_OF(spool->bulk_writes.next, struct bulk_write, link)->size;
-    return bytes && !has_room(spool->bulk_open, bytes) && !empty_segment(spool);
+bool bulk_needs_segment(const struct spool *spool, enum bulk_writer writer)
+{
+    size_t bytes = first_wanted(spool, writer);
+
+    return bytes && !has_room(spool->bulk_open[writer], bytes) &&
+           !has_room(idle_segment(spool, writer), bytes) && !empty_segment(spool);
 }
 
 /* Large mail is coming and has half filled its segment: the next one is made meanwhile. Not of the
@@ -554,7 +590,7 @@ bool bulk_needs_segment(const struct spool *spool)
  * point where it defers mail. */
 bool bulk_wants_spare(const struct spool *spool)
 {
-    const struct segment *open = spool->bulk_open;
+    const struct segment *open = spool->bulk_open[BULK_UPLOADS];
     uint64_t wanted = spool->options.reserve_bytes + 4 * spool->options.bulk_segment_bytes;
 
     return open && spool->bulk_pending_bytes && open->end > open->size_bytes / 2 &&
@@ -565,7 +601,7 @@ struct spool_task *bulk_take(struct spool *spool)
 {
     struct bulk_task *bulk;
 
-    if (list_is_empty(&spool->bulk_writes) || bulk_needs_segment(spool))
+    if (list_is_empty(&spool->bulk_writes) || bulk_needs_segment(spool, BULK_UPLOADS))
         return NULL;
     bulk = calloc(1, sizeof(*bulk));
     if (!bulk)

@@ -140,10 +140,10 @@ static int allocate(struct spool *spool, struct copy_task *copy)
         struct record_extent *extent = &move->extents[i];
         struct segment *at = spool_segment(spool, STORE_BULK, extent->segment);
         if (at == victim) {
-            r = bulk_allocate(spool, extent->bytes, &copy->to[i], &extent->offset);
+            r = bulk_allocate(spool, BULK_COPIES, extent->bytes, &copy->to[i], &extent->offset);
             if (r < 0) {
                 spool->bulk_wanted = extent->bytes;
-                spool->tasks_due = bulk_needs_segment(spool);
+                spool->tasks_due = bulk_needs_segment(spool, BULK_COPIES);
                 break;
             }
             at = copy->to[i];
@@ -179,12 +179,12 @@ static int give_places(struct spool *spool, struct copy_task *copy)
     if (!copy->to || !move->extents || !move->uses || !move->is_pinned)
         return -ENOMEM;
     memcpy(move->extents, move->reader->meta.extents, count * sizeof(*move->extents));
-    struct segment *open = spool->bulk_open;
+    struct segment *open = spool->bulk_open[BULK_COPIES];
     uint64_t end = open ? open->end : 0;
     int r = allocate(spool, copy);
     /* What it got of the open segment before there was no more is free again; else emptying a
      * segment would make another that is as sparse. */
-    if (r < 0 && open && open == spool->bulk_open)
+    if (r < 0 && open && open == spool->bulk_open[BULK_COPIES])
         open->end = end;
     return r;
 }

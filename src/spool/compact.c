@@ -236,6 +236,22 @@ static void end(struct spool *spool, struct compaction *c)
     compact_close(spool);
 }
 
+/* What it has moved stays moved. It is tried again after a pause. */
+void compact_give_up(struct spool *spool)
+{
+    struct compaction *c = spool->compaction;
+
+    spool->bulk_wanted = 0;
+    if (!c)
+        return;
+    while (!list_is_empty(&c->copies)) {
+        move_free(spool, CONTAINER_OF(c->copies.next, struct move, link));
+        c->outstanding--;
+    }
+    c->next = c->messages.count;
+    c->has_failed = true;
+}
+
 /* NULL while what was loaded waits for its groups: each group that is finished asks again. */
 struct spool_task *compact_take(struct spool *spool)
 {

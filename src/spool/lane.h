@@ -104,6 +104,14 @@ struct damage_list {
     size_t count;
 };
 
+/* Who writes to bulk, each on a thread of its own: so each has an open segment of its own, since
+ * two that write and sync the same one take each other's errors (store.h). */
+enum bulk_writer {
+    BULK_UPLOADS, /* TASK_BULK */
+    BULK_COPIES,  /* TASK_COMPACT */
+    BULK_WRITERS
+};
+
 struct spool {
     struct store *store;
     const struct store_ops *ops;
@@ -144,7 +152,7 @@ struct spool {
     struct list bulk_writes; /* extents to be written */
     uint64_t bulk_pending_bytes;
     struct recent recent;
-    struct segment *bulk_open;
+    struct segment *bulk_open[BULK_WRITERS];
     size_t bulk_wanted; /* compaction waits for room for as many bytes */
 
     /* tasks */
@@ -250,13 +258,13 @@ int recovery_run(struct spool *spool);
 struct spool_task *bulk_take(struct spool *spool);
 /* No segment can be had: uploads that wait for one fail. */
 void bulk_fail_waiting(struct spool *spool, int error);
-/* Room in the open bulk segment, pinned once. -EAGAIN: there is none yet. */
-int bulk_allocate(struct spool *spool, size_t bytes, struct segment **out_segment,
-                  uint64_t *out_offset);
+/* Room in the writer's open bulk segment, pinned once. -EAGAIN: there is none yet. */
+int bulk_allocate(struct spool *spool, enum bulk_writer writer, size_t bytes,
+                  struct segment **out_segment, uint64_t *out_offset);
 /* Rule 6: after a failed write or sync of it. Twice is fine. */
 void bulk_abandon(struct spool *spool, struct segment *segment, int error);
 /* What waits to be written finds no room: prepare.c makes a segment at once. */
-bool bulk_needs_segment(const struct spool *spool);
+bool bulk_needs_segment(const struct spool *spool, enum bulk_writer writer);
 /* It will find none soon: prepare.c makes one ahead. */
 bool bulk_wants_spare(const struct spool *spool);
 /* No more bytes come. Gives the upload's own list of extents, whose places may not be known yet. 0,
@@ -295,6 +303,8 @@ struct spool_task *recycle_take(struct spool *spool);
 struct spool_task *close_take(struct spool *spool);
 struct spool_task *checkpoint_take(struct spool *spool);
 struct spool_task *compact_take(struct spool *spool);
+/* There is no room for copies of bulk. */
+void compact_give_up(struct spool *spool);
 struct spool_task *scrub_take(struct spool *spool);
 struct spool_task *space_take(struct spool *spool);
 /* `run` blocks, on any thread; `finish` frees the task, on the owner's. */

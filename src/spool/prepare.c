@@ -39,22 +39,32 @@ static void prepare_run(struct spool_task *task)
     look_at_space(prepare);
 }
 
+/* Rule 7: nothing to write to, so who waits for a 250 is told now and not at a time-out. Bulk comes
+ * after the log: when that finds no room there is none for bulk either. Without room for its copies
+ * compaction ends, or it would hold up the one that makes some. */
+static void fail_waiting(struct spool *spool, int error)
+{
+    if (bulk_needs_segment(spool, BULK_UPLOADS))
+        bulk_fail_waiting(spool, error);
+    if (bulk_needs_segment(spool, BULK_COPIES))
+        compact_give_up(spool);
+    if (!spool->open && !spool_next_spare(spool))
+        append_fail_accepts(spool, error);
+}
+
 static void prepare_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
 {
     struct prepare *prepare = CONTAINER_OF(task, struct prepare, task);
 
     take_space(spool, prepare, now_us);
     spool->prepare_error = task->error;
-    if (task->error == 0)
+    if (task->error == 0) {
         spool_insert_segment(spool, prepare->segment);
-    else if (prepare->segment->kind == STORE_BULK && bulk_needs_segment(spool))
-        bulk_fail_waiting(spool, task->error);
-    if (task->error)
+    } else {
         segment_free(prepare->segment, spool->ops);
+        fail_waiting(spool, task->error);
+    }
     free(prepare);
-    /* Rule 7: nothing to write to, so who waits for a 250 is told now and not at a time-out. */
-    if (spool->prepare_error && !spool->open && !spool_next_spare(spool))
-        append_fail_accepts(spool, spool->prepare_error);
 }
 
 /* The number is used up even if the task fails: a file of that name may be there in part. */
@@ -82,7 +92,8 @@ struct spool_task *prepare_take(struct spool *spool)
     enum store_kind kind = STORE_LOG;
 
     if (spool_count_spares(spool, STORE_LOG) >= spool->options.spare_segments) {
-        if (!bulk_needs_segment(spool) && !bulk_wants_spare(spool))
+        if (!bulk_needs_segment(spool, BULK_UPLOADS) && !bulk_needs_segment(spool, BULK_COPIES) &&
+            !bulk_wants_spare(spool))
             return NULL;
         kind = STORE_BULK;
     }

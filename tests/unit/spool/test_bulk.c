@@ -194,17 +194,17 @@ static void credit_runs_ahead_of_the_disk(void **state)
 
 /* Nobody waits for a time-out: when no segment can be had, all who wait for one are told, and the
  * acceptance that waits as well. What is aborted by whoever is told is gone. */
-static void uploads_fail_when_no_segment_can_be_had(void **state)
+static void assert_uploads_fail(struct world *w, uint32_t log_spares)
 {
     enum { EXTENT = 16384 };
     struct spool_upload *upload;
     char *body = world_body(1, 3 * EXTENT);
-    struct world *w = *state;
     struct spool_task *task;
 
     w->options.ahead_bytes = 0;
     world_open(w);
     world_run(w);
+    w->spool->options.spare_segments = log_spares;
     assert_int_equal(spool_upload_new(w->spool, &upload), 0);
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(
@@ -232,6 +232,17 @@ static void uploads_fail_when_no_segment_can_be_had(void **state)
     assert_int_equal(world_check_body(w, 3, 40000), 0);
     assert_int_equal(w->failed, 4);
     free(body);
+}
+
+static void uploads_fail_when_no_segment_can_be_had(void **state)
+{
+    assert_uploads_fail(*state, 1);
+}
+
+/* The log's spare comes before bulk, and can't be made either. */
+static void uploads_fail_when_not_even_the_log_finds_room(void **state)
+{
+    assert_uploads_fail(*state, 2);
 }
 
 /* Whoever is told of the error frees the upload at once. */
@@ -309,6 +320,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(begun_extents_keep_nobody_out, setup, teardown),
         cmocka_unit_test_setup_teardown(credit_runs_ahead_of_the_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(uploads_fail_when_no_segment_can_be_had, setup, teardown),
+        cmocka_unit_test_setup_teardown(uploads_fail_when_not_even_the_log_finds_room, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(an_upload_may_be_freed_by_who_is_told_of_its_error, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(closing_ends_uploads, setup, teardown),

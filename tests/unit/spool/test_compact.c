@@ -526,6 +526,107 @@ static void evacuates_failed_bulk(void **state)
     }
 }
 
+/* Tasks of compaction until one is taken that copies; that one isn't run. */
+static struct spool_task *take_copy(struct world *w)
+{
+    struct spool_task *task = NULL;
+
+    for (bool is_copy = false; !is_copy;) {
+        const struct compaction *c = w->spool->compaction;
+        bool has_copies = c && !list_is_empty(&c->copies);
+        task = spool_take_task(w->spool, ++w->now_us);
+        is_copy = task && task->kind == TASK_COMPACT && has_copies;
+        if (!task)
+            assert_int_equal(world_commit(w), 0);
+        else if (!is_copy) {
+            spool_run_task(task);
+            spool_finish_task(w->spool, task, ++w->now_us);
+        }
+    }
+    return task;
+}
+
+static struct spool_task *take_upload(struct world *w)
+{
+    struct spool_task *task = spool_take_task(w->spool, ++w->now_us);
+
+    if (task->kind == TASK_PREPARE) {
+        spool_run_task(task);
+        spool_finish_task(w->spool, task, ++w->now_us);
+        task = spool_take_task(w->spool, ++w->now_us);
+    }
+    assert_int_equal(task->kind, TASK_BULK);
+    return task;
+}
+
+static struct world *interrupted_world;
+static struct store_ops interrupted_ops;
+static struct spool_task *interrupting;
+
+/* The other thread's write and failing sync come between the write and the sync of this one. */
+static int interrupted_sync(struct store_segment *segment)
+{
+    struct world *w = interrupted_world;
+
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){.sync_error = 10000});
+    spool_run_task(interrupting);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    return w->spool->ops->sync(segment);
+}
+
+static void run_interrupted(struct world *w, struct spool_task *task, struct spool_task *by)
+{
+    interrupted_world = w;
+    interrupting = by;
+    interrupted_ops = *w->spool->ops;
+    interrupted_ops.sync = interrupted_sync;
+    task->ops = &interrupted_ops;
+    spool_run_task(task);
+    spool_finish_task(w->spool, by, ++w->now_us);
+    spool_finish_task(w->spool, task, ++w->now_us);
+}
+
+/* The kernel tells of pages that it couldn't write once for each open file, and forgets them. So an
+ * upload and a copy on two threads must not share a segment: the one would take the other's error,
+ * and that one's 250 would stand for nothing. */
+static void uploads_and_copies_fail_alone(void **state)
+{
+    enum { STAYS = 1, LARGE = 100, SIZE = 40000 };
+
+    for (uint64_t seed = 0; seed < 12; seed++) {
+        bool copy_fails = seed % 2;
+        struct world *w = *state;
+        world_close(w);
+        store_sim_free(w->disk);
+        w->disk = store_sim_new(seed);
+        world_open(w);
+        w->spool->options.keep_segments = 1000;
+        for (unsigned i = STAYS; i <= 8; i++) {
+            assert_int_equal(world_accept_large(w, i, SIZE), 0);
+            world_run(w);
+        }
+        for (unsigned i = 2; i <= 5; i++)
+            for (uint32_t to = 0; to < 2; to++)
+                assert_int_equal(world_status(w, i, to, SPOOL_OUTCOME_RELAYED), 0);
+        world_run(w);
+        w->spool->options.keep_segments = 1;
+        w->spool->tasks_due = true;
+        struct spool_task *copy = take_copy(w);
+        assert_int_equal(world_accept_large(w, LARGE, SIZE), 0);
+        struct spool_task *upload = take_upload(w);
+        run_interrupted(w, copy_fails ? upload : copy, copy_fails ? copy : upload);
+        world_run(w);
+        world_crash(w, STORE_SIM_POWER_CUT);
+        assert_int_equal(world_check(w, STAYS, 2, SIZE), 0);
+        if (copy_fails)
+            assert_int_equal(world_check(w, LARGE, 2, SIZE), 0);
+        else
+            assert_null(world_find(w, LARGE));
+        teardown(state);
+        setup(state);
+    }
+}
+
 /* As world_run(). How often was that segment begun to be emptied? */
 static unsigned run_and_count(struct world *w, const struct segment *victim)
 {
@@ -609,6 +710,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failed_group_says_outcomes_again_as_they_are_then, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(evacuates_failed_bulk, setup, teardown),
+        cmocka_unit_test_setup_teardown(uploads_and_copies_fail_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(leaves_what_fits_no_segment, setup, teardown),
         cmocka_unit_test_setup_teardown(
             what_was_moved_stays_finished_while_its_first_record_is_there, setup, teardown),
