@@ -1,7 +1,7 @@
 /*
  * One pass over the folder: a letter is either handed over whole and removed, or set aside with a
- * cause, or stays for the next pass. Never is one lost; a crash between the server's 250 and the
- * removal sends it twice.
+ * cause, or stays for the next pass; one that some of its recipients have is cut down to the
+ * others. Never is one lost; a crash between the server's 250 and the removal sends it twice.
  */
 #include "cli/collect.h"
 
@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/drop.h"
-#include "cli/submit.h"
+#include "cli/letter.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,8 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A day: longer than any writer needs for a file, and time enough for a server to recover. */
-enum { TMP_AGE_MAX_S = 86400, LETTER_AGE_MAX_S = 86400 };
+enum { TMP_AGE_MAX_S = 86400 }; /* longer than any writer needs for a file */
 
 struct collection {
     int folder;
@@ -36,25 +35,9 @@ static void worsen(struct collection *c, int code)
         c->exit_code = code;
 }
 
-static bool is_older(const struct collection *c, const char *name, int64_t age_s)
-{
-    struct stat st;
-
-    return fstatat(c->folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-           st.st_mtime < clock_wall_us() / 1000000 - age_s;
-}
-
-/* Renamed, never removed: it is somebody's mail, and only a person can tell what to do with it. A
- * name that can't be changed stays, and comes again with the next pass. */
 static void set_aside(struct collection *c, const char *name, const char *why)
 {
-    char aside[NAME_MAX + 16];
-
-    /* The prefix may be longer than the one it replaces, and the name as long as names can be. */
-    snprintf(aside, NAME_MAX + 1, DROP_ASIDE_PREFIX "%s", name + sizeof(DROP_PREFIX) - 1);
-    log_error("%s in the drop folder is set aside as %s: %s", name, aside, why);
-    if (renameat(c->folder, name, c->folder, aside) < 0)
-        log_error("%s can't be renamed: %s", name, strerror(errno));
+    letter_set_aside(c->folder, name, why);
     worsen(c, CLI_BAD_NEWS);
 }
 
@@ -93,78 +76,49 @@ static int read_file(struct collection *c, const char *name, struct buffer *out,
 }
 
 /* RFC 5321 4.4: this station's hand-over, which the server can't see, leaves its trace too. The uid
- * is the file's owner, which its writer can't choose, so whoever forges a sender is named. */
-static int with_trace(const struct collection *c, struct span message, uid_t owner,
-                      struct buffer *out)
+ * is one that its writer can't choose, so whoever forges a sender is named. */
+static int with_trace(const struct collection *c, const struct submission *s, struct buffer *out)
 {
     char date[CLOCK_RFC5322_SIZE];
 
     clock_format_rfc5322(clock_wall_us(), date);
-    buffer_printf(out, "Received: by %s (drop folder, user id %u);\r\n %s\r\n", c->hostname,
-                  (unsigned)owner, date);
-    buffer_append_span(out, message);
+    buffer_printf(out, "Received: by %s (drop folder, user id %.*s);\r\n %s\r\n", c->hostname,
+                  SPAN_ARG(s->owner), date);
+    buffer_append_span(out, s->message);
     return buffer_error(out);
-}
-
-/* What is left of a letter whose other recipients were served. Written before the old letter goes:
- * a crash in between leaves both, and the served ones get it twice. */
-static int write_refused(struct collection *c, const struct submission *s, const bool *refused,
-                         size_t refused_count)
-{
-    struct span *left = calloc(refused_count, sizeof(*left));
-    struct submission rest = *s;
-
-    if (!left)
-        return -ENOMEM;
-    rest.recipients = left;
-    rest.recipient_count = 0;
-    for (size_t i = 0; i < s->recipient_count && rest.recipient_count < refused_count; i++)
-        if (refused[i])
-            left[rest.recipient_count++] = s->recipients[i];
-    int result = drop_write_at(c->folder, DROP_ASIDE_PREFIX, &rest);
-    free(left);
-    return result;
 }
 
 static void on_accepted(struct collection *c, const char *name, const struct submission *s,
                         const struct submit_report *report)
 {
     log_info("%s from the drop folder: %.*s", name, SPAN_ARG(buffer_span(&report->text)));
-    if (report->refused_count) {
+    letter_cut(c->folder, name, s, report);
+    if (report->refused_count)
         worsen(c, CLI_BAD_NEWS);
-        int result = write_refused(c, s, report->refused, report->refused_count);
-        if (result < 0) { /* a name can be had on a full disk, too */
-            log_error("%s: what is left of it can't be written: %s", name, strerror(-result));
-            set_aside(c, name, "some recipients were refused, the others have it");
-            return;
-        }
-    }
-    if (unlinkat(c->folder, name, 0) < 0)
-        log_error("%s was sent and can't be removed: %s", name, strerror(errno));
+    if (report->deferred_count)
+        worsen(c, CLI_UNREACHED);
 }
 
-/* Perhaps the server ended, perhaps this letter makes it close (each refused recipient is an error,
- * and errors are limited): it must not keep the others waiting, nor come back for ever. */
-static void on_broken_off(struct collection *c, const char *name)
+/* The cause for a log line: the report's own lines are for a terminal. */
+static const char *cause_of(struct submit_report *report, const char *otherwise)
 {
-    if (is_older(c, name, LETTER_AGE_MAX_S))
-        set_aside(c, name, "the server always closes the connection over it");
-    else
-        log_warn("%s in the drop folder: the server closed the connection; it is tried again later",
-                 name);
+    while (report->text.size && report->text.data[report->text.size - 1] == '\n')
+        report->text.size--;
+    buffer_append_byte(&report->text, '\0');
+    return buffer_error(&report->text) || !report->text.data[0] ? otherwise : report->text.data;
 }
 
 /* The trace is only in what is sent. What is set aside or stays is the letter as it was, or each
  * pass would add a line. */
-static void submit_letter(struct collection *c, const char *name, struct submission *s, uid_t owner)
+static void submit_letter(struct collection *c, const char *name, struct submission *s)
 {
-    struct submit_report report = {.refused = calloc(s->recipient_count, sizeof(bool))};
+    struct submit_report report = {.each = calloc(s->recipient_count, sizeof(*report.each))};
     struct buffer message = BUFFER_INIT;
     struct span original = s->message;
     enum submit_result result = SUBMIT_UNREACHED;
 
     int fd = submit_connect(c->submit_path);
-    if (fd >= 0 && report.refused && with_trace(c, s->message, owner, &message) == 0) {
+    if (fd >= 0 && report.each && with_trace(c, s, &message) == 0) {
         s->message = buffer_span(&message);
         result = submit_send(fd, s, true, &report);
         s->message = original;
@@ -174,26 +128,34 @@ static void submit_letter(struct collection *c, const char *name, struct submiss
         on_accepted(c, name, s, &report);
         break;
     case SUBMIT_REFUSED:
-        while (report.text.size && report.text.data[report.text.size - 1] == '\n')
-            report.text.size--; /* its lines are for a terminal */
-        buffer_append_byte(&report.text, '\0');
-        set_aside(c, name, buffer_error(&report.text) ? "refused" : report.text.data);
+        set_aside(c, name, cause_of(&report, "refused"));
         break;
-    case SUBMIT_UNREACHED:
+    case SUBMIT_UNREACHED: /* perhaps this letter makes the server close: it is one to put off */
         c->stopped = fd < 0;
         worsen(c, CLI_UNREACHED);
         if (fd >= 0)
-            on_broken_off(c, name);
+            letter_put_off(c->folder, name, cause_of(&report, "no memory"));
         break;
     case SUBMIT_DEFERRED:
         worsen(c, CLI_UNREACHED);
+        letter_put_off(c->folder, name, cause_of(&report, "deferred"));
         break;
     }
     if (fd >= 0)
         close(fd);
-    free(report.refused);
+    free(report.each);
     buffer_done(&report.text);
     buffer_done(&message);
+}
+
+/* A letter is its file's owner's, who can't be chosen; what is left of one is a file of our own,
+ * and says whose it is. Anybody else who says so forges it. */
+static int find_owner(struct submission *s, uid_t owner, char room[static 16])
+{
+    if (s->owner.size)
+        return owner == geteuid() || owner == 0 ? 0 : -EBADMSG;
+    s->owner = span_of(room, (size_t)snprintf(room, 16, "%u", (unsigned)owner));
+    return 0;
 }
 
 static void collect_file(struct collection *c, const char *name)
@@ -202,12 +164,15 @@ static void collect_file(struct collection *c, const char *name)
     struct arena arena = ARENA_INIT;
     struct submission s;
     uid_t owner = (uid_t)-1;
+    char uid[16];
 
     int result = read_file(c, name, &file, &owner);
     if (result == 0)
         result = drop_parse(buffer_span(&file), &arena, &s);
     if (result == 0)
-        submit_letter(c, name, &s, owner);
+        result = find_owner(&s, owner, uid);
+    if (result == 0)
+        submit_letter(c, name, &s);
     else if (result == -ENOMEM)
         worsen(c, CLI_UNREACHED);
     else
@@ -219,7 +184,10 @@ static void collect_file(struct collection *c, const char *name)
 /* A writer that died before it could promise anything. */
 static void remove_if_old(struct collection *c, const char *name)
 {
-    if (is_older(c, name, TMP_AGE_MAX_S))
+    struct stat st;
+
+    if (fstatat(c->folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        st.st_mtime < clock_wall_us() / 1000000 - TMP_AGE_MAX_S)
         unlinkat(c->folder, name, 0);
 }
 

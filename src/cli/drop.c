@@ -17,6 +17,8 @@
 
 #define MAGIC "postbuch drop 1\n"
 
+enum { SUFFIX_SIZE = 33 }; /* 32 hex digits */
+
 /* ---- writing ---- */
 
 static int format_head(const struct submission *s, struct buffer *out)
@@ -35,6 +37,8 @@ static int format_head(const struct submission *s, struct buffer *out)
         buffer_printf(out, "ret %.*s\n", SPAN_ARG(s->ret));
     if (s->envid.size)
         buffer_printf(out, "envid %.*s\n", SPAN_ARG(s->envid));
+    if (s->owner.size)
+        buffer_printf(out, "owner %.*s\n", SPAN_ARG(s->owner));
     return buffer_append_byte(out, '\n');
 }
 
@@ -67,20 +71,26 @@ static int sync_folder(int folder, int file)
     return result;
 }
 
-/* tmp., sync, rename, sync of the folder: a name that begins with "mail." means that all of it is
- * on the disk. The name is random since nobody may list the folder to look for a free one, and a
- * guessable one could be taken before. */
-int drop_write_at(int folder, const char *prefix, const struct submission *s)
+/* Random since nobody may list the folder to look for a free name, and a guessable one could be
+ * taken before. */
+static int make_suffix(char out[static SUFFIX_SIZE])
 {
-    unsigned char random[16];
-    char hex[2 * sizeof(random) + 1], tmp[64], name[64];
+    unsigned char random[SUFFIX_SIZE / 2];
 
     if (getrandom(random, sizeof(random), 0) != sizeof(random))
         return -EIO;
     for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(hex + 2 * i, 3, "%02x", random[i]);
-    snprintf(tmp, sizeof(tmp), DROP_TMP_PREFIX "%s", hex);
-    snprintf(name, sizeof(name), "%s%s", prefix, hex);
+        snprintf(out + 2 * i, 3, "%02x", random[i]);
+    return 0;
+}
+
+/* tmp., sync, rename, sync of the folder: a name that begins with "mail." means that all of it is
+ * on the disk. */
+static int write_as(int folder, const char *suffix, const char *name, const struct submission *s)
+{
+    char tmp[64];
+
+    snprintf(tmp, sizeof(tmp), DROP_TMP_PREFIX "%s", suffix);
     int fd = openat(folder, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
     if (fd < 0)
         return -errno;
@@ -93,6 +103,23 @@ int drop_write_at(int folder, const char *prefix, const struct submission *s)
         result = sync_folder(folder, fd);
     close(fd);
     return result;
+}
+
+int drop_write_at(int folder, const char *prefix, const struct submission *s)
+{
+    char suffix[SUFFIX_SIZE] = "", name[64];
+    int result = make_suffix(suffix);
+
+    snprintf(name, sizeof(name), "%s%s", prefix, suffix);
+    return result < 0 ? result : write_as(folder, suffix, name, s);
+}
+
+int drop_replace_at(int folder, const char *name, const struct submission *s)
+{
+    char suffix[SUFFIX_SIZE];
+    int result = make_suffix(suffix);
+
+    return result < 0 ? result : write_as(folder, suffix, name, s);
 }
 
 int drop_write(const char *folder, const struct submission *s)
@@ -137,6 +164,15 @@ static bool take_parameter(struct span value, struct span *out)
     return is_parameter(value);
 }
 
+/* Whether it may be believed is for the reader: he knows whose the file is. */
+static bool take_owner(struct span value, struct span *out)
+{
+    uint64_t uid;
+
+    *out = value;
+    return span_to_u64(value, UINT32_MAX - 1, &uid) == 0;
+}
+
 /* An unknown line refuses the whole letter: a newer program wrote it, and what it says may change
  * who gets it. */
 static bool take_line(struct reader *r, struct span line)
@@ -166,6 +202,8 @@ static bool take_line(struct reader *r, struct span line)
         return take_parameter(value, &r->out.ret);
     if (span_equal(key, SPAN("envid")))
         return take_parameter(value, &r->out.envid);
+    if (span_equal(key, SPAN("owner")))
+        return take_owner(value, &r->out.owner);
     return false;
 }
 

@@ -13,9 +13,10 @@
 
 enum { DROP_SIZE_MAX = 256 << 20, DROP_RECIPIENTS_MAX = 10000 };
 
-#define DROP_PREFIX "mail."        /* whole files */
-#define DROP_TMP_PREFIX "tmp."     /* being written; nobody was told that they are safe */
-#define DROP_ASIDE_PREFIX "aside." /* what the server could not take: for the administrator */
+#define DROP_PREFIX "mail."             /* whole files */
+#define DROP_TMP_PREFIX "tmp."          /* being written; nobody was told that they are safe */
+#define DROP_SINCE_PREFIX "mail.since-" /* the same; a time, and a dot: put off since then */
+#define DROP_ASIDE_PREFIX "aside."      /* what the server could not take: for the administrator */
 
 /* Writes a file that is either there as a whole, on disk, under a name nobody can guess, or not at
  * all. 0 or -errno. */
@@ -23,6 +24,8 @@ int drop_write(const char *folder, const struct submission *s);
 
 /* The same in an open folder, under a prefix. */
 int drop_write_at(int folder, const char *prefix, const struct submission *s);
+/* The same instead of the file of this name, in one step. */
+int drop_replace_at(int folder, const char *name, const struct submission *s);
 
 /* Reads a file's bytes; the result borrows from them and from `arena`. 0, -ENOMEM, or -EBADMSG. */
 int drop_parse(struct span file, struct arena *arena, struct submission *out);

@@ -17,4 +17,5 @@ struct submission {
     struct span notify; /* RFC 3461: "NEVER", "SUCCESS,DELAY", …; "" when nothing was asked for */
     struct span ret;    /* "FULL", "HDRS" or "" */
     struct span envid;  /* xtext, or "" */
+    struct span owner;  /* of what is left of a letter: the user id of who wrote it; else "" */
 };

@@ -202,32 +202,38 @@ static enum submit_result send_mail_from(struct dialogue *d, const struct submis
     return exchange(d) / 100 == 2 ? SUBMIT_ACCEPTED : say(d, SPAN("sender"), report);
 }
 
-/* The worst that happened to a recipient; a refused one doesn't count when others may go alone. */
+/* What its recipients' answers mean for the message: without `partly` the worst of them. */
+static enum submit_result judge_recipients(const struct submit_report *report,
+                                           size_t accepted_count, bool partly)
+{
+    if (partly && accepted_count)
+        return SUBMIT_ACCEPTED;
+    return report->deferred_count  ? SUBMIT_DEFERRED
+           : report->refused_count ? SUBMIT_REFUSED
+                                   : SUBMIT_ACCEPTED;
+}
+
 static enum submit_result send_recipients(struct dialogue *d, const struct submission *s,
                                           bool partly, struct submit_report *report)
 {
-    enum submit_result worst = SUBMIT_ACCEPTED;
+    size_t accepted_count = 0;
 
     for (size_t i = 0; i < s->recipient_count; i++) {
         buffer_printf(&d->out, "RCPT TO:<%.*s>", SPAN_ARG(s->recipients[i]));
         if (s->notify.size && (d->extensions & EXTENSION_DSN))
             buffer_printf(&d->out, " NOTIFY=%.*s", SPAN_ARG(s->notify));
         buffer_append_span(&d->out, SPAN("\r\n"));
-        if (exchange(d) / 100 == 2)
-            continue;
-        enum submit_result result = say(d, s->recipients[i], report);
+        enum submit_result result =
+            exchange(d) / 100 == 2 ? SUBMIT_ACCEPTED : say(d, s->recipients[i], report);
         if (result == SUBMIT_UNREACHED)
             return result;
-        if (result == SUBMIT_REFUSED) {
-            report->refused_count++;
-            if (report->refused)
-                report->refused[i] = true;
-        }
-        if (result == SUBMIT_DEFERRED || worst == SUBMIT_ACCEPTED)
-            worst = result;
+        accepted_count += result == SUBMIT_ACCEPTED;
+        report->refused_count += result == SUBMIT_REFUSED;
+        report->deferred_count += result == SUBMIT_DEFERRED;
+        if (report->each)
+            report->each[i] = result;
     }
-    bool some_left = report->refused_count < s->recipient_count;
-    return worst == SUBMIT_REFUSED && partly && some_left ? SUBMIT_ACCEPTED : worst;
+    return judge_recipients(report, accepted_count, partly);
 }
 
 /* RFC 5321 4.5.2: a dot at a line's start is doubled; the end is a line of one dot, which only a
@@ -263,7 +269,7 @@ static enum submit_result send_message(struct dialogue *d, const struct submissi
     send_stuffed(d, s->message);
     if (exchange(d) / 100 != 2)
         return say(d, SPAN("message"), report);
-    if (!report->refused_count)
+    if (!report->refused_count && !report->deferred_count)
         buffer_clear(&report->text);
     buffer_append_span(&report->text, buffer_span(&d->reply));
     return SUBMIT_ACCEPTED;

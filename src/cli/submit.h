@@ -16,14 +16,14 @@ enum submit_result {
 
 struct submit_report {
     struct buffer text; /* on SUBMIT_ACCEPTED the server's last reply; else a line for each cause */
-    bool *refused;      /* per recipient, set where it alone was refused; may be NULL */
-    size_t refused_count;
+    enum submit_result *each; /* each recipient's own: accepted, refused or deferred; may be NULL */
+    size_t refused_count, deferred_count; /* of them */
 };
 
 /* A connected descriptor or -errno. */
 int submit_connect(const char *path);
 
-/* Speaks on `fd` from the greeting to QUIT. When recipients are refused the message goes to the
- * others if `partly`, else to nobody. */
+/* Speaks on `fd` from the greeting to QUIT. When recipients are refused or deferred the message
+ * goes to the others if `partly`, else to nobody. */
 enum submit_result submit_send(int fd, const struct submission *s, bool partly,
                                struct submit_report *report);

@@ -20,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_word(s.notify);
         check_word(s.ret);
         check_word(s.envid);
+        check_word(s.owner);
         for (size_t i = 0; i < s.recipient_count; i++)
             check_word(s.recipients[i]);
     }

@@ -136,6 +136,26 @@ def test_damaged_and_refused_ones_stop_only_themselves(server):
     assert len(server.messages()) == 1
 
 
+def test_a_deferred_recipient_holds_up_nobody():
+    with lab.Server(aliases='stale: nobody-here\n') as server:
+        server.stop()
+        server.command('send', 'bob@postbuch.test', 'stale@postbuch.test', stdin=b'Subject: s\n\nb\n')
+        server.start()
+        server.wait_for(1)
+        put_off, = lab.eventually(lambda: dropped(server, 'mail.since-'), 'the rest is put off')
+        text = (server.folder / 'drop' / put_off).read_bytes()
+        assert b'recipient stale@postbuch.test\n' in text and b'recipient bob@' not in text
+        assert f'drop folder waits as {put_off}' in server.log()
+        (server.folder / 'aliases').write_text('stale: alice\n')
+        server.command('reload')
+        server.wait_for(1, 'alice')
+        lab.eventually(lambda: not dropped(server), 'the drop folder is empty')
+        assert len(server.messages('bob')) == 1 and len(server.messages('alice')) == 1
+        trace, = [line for line in server.messages('alice')[0].read_bytes().splitlines()
+                  if b'(drop folder' in line]
+        assert f'user id {os.geteuid()})'.encode() in trace
+
+
 def test_no_place_at_all_is_told(server):
     server.stop()
     (server.folder / 'drop').rmdir()

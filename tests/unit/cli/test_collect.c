@@ -146,31 +146,70 @@ static void answers(void **state)
                             CLI_UNREACHED, DROP_PREFIX);
 }
 
-/* A letter over which the server closes delays no other, and is set aside when it is a day old. */
+#define SINCE(TIME) "mail.since-" TIME "."
+
+static void write_letter(const struct place *p, const char *name, const char *more)
+{
+    char text[256];
+
+    snprintf(text, sizeof(text),
+             "postbuch drop 1\nsender a@x.example\nrecipient b@x.example\n%s\nx\n", more);
+    write_file(p, name, text);
+}
+
+/* A letter over which the server closes delays no other, and is set aside after a day of it. */
 static void a_letter_that_ends_the_dialogue_stops_only_itself(void **state)
 {
     static const char *const texts[] = {HELLO "X\n", HELLO "X\n", HELLO "X\n", NULL};
-    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    char name[NAME_MAX + 1] = SINCE("1000");
     struct script script;
-    char path[400];
     struct place p;
 
     place_make(&p);
     drop(&p, 1);
     drop(&p, 1);
-    snprintf(path, sizeof(path), "%s/mail.", p.drop);
-    size_t start = strlen(path);
-    memset(path + start, 'n', NAME_MAX - strlen("mail."));
-    path[start + NAME_MAX - strlen("mail.")] = '\0';
-    write_file(&p, path + strlen(p.drop) + 1,
-               "postbuch drop 1\nsender a@x.example\nrecipient b@x.example\n\nx\n");
-    assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+    memset(name + strlen(name), 'n', NAME_MAX - strlen(name));
+    write_letter(&p, name, "");
     script_listen(&script, p.submit, texts);
     assert_int_equal(collect(&p), CLI_UNREACHED);
     script_finish(&script);
-    assert_int_equal(take_names(&p, DROP_ASIDE_PREFIX), 1);
-    assert_int_equal(take_names(&p, DROP_PREFIX), 2);
+    assert_int_equal(take_names(&p, DROP_ASIDE_PREFIX "nnn"), 1);
+    assert_int_equal(take_names(&p, DROP_SINCE_PREFIX), 2);
     place_remove(&p);
+}
+
+#define DEFERRED HELLO "C RCPT TO:<b@x.example>\nS 451 later\n" BYE
+
+/* Its time is in its name from the first time on; after a day only a person can tell what to do. */
+static void a_letter_is_put_off_for_a_day(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *then; /* how its name begins after the pass */
+    } cases[] = {
+        {"mail.abc", DROP_SINCE_PREFIX},
+        {SINCE("1000") "abc", "aside.abc"},
+        {SINCE("99999999999") "abc", DROP_SINCE_PREFIX}, /* the clock was set back, or a forgery */
+        {SINCE("99999999999999999999") "abc", DROP_SINCE_PREFIX},
+        {SINCE("") "abc", DROP_SINCE_PREFIX},
+        {"mail.since-1000", DROP_SINCE_PREFIX},
+    };
+    static const char *const texts[] = {DEFERRED, NULL};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct script script;
+        struct place p;
+
+        print_message("%s\n", cases[i].name);
+        place_make(&p);
+        write_letter(&p, cases[i].name, "");
+        script_listen(&script, p.submit, texts);
+        assert_int_equal(collect(&p), CLI_UNREACHED);
+        script_finish(&script);
+        assert_int_equal(take_names(&p, SINCE("99")), 0);
+        assert_int_equal(take_names(&p, cases[i].then), 1);
+        place_remove(&p);
+    }
 }
 
 #define PARTLY                                                                                     \
@@ -201,6 +240,27 @@ static void partly_refused_on_a_full_disk(void **state)
     place_remove(&p);
 }
 
+/* The only letter whose name begins so; `left` lives in `arena`. */
+static void read_letter(const struct place *p, const char *prefix, struct arena *arena,
+                        struct submission *left)
+{
+    DIR *dir = opendir(p->drop);
+    struct dirent *entry;
+    char bytes[512];
+
+    while ((entry = readdir(dir)) && strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
+        ;
+    assert_non_null(entry);
+    int fd = openat(dirfd(dir), entry->d_name, O_RDONLY);
+    ssize_t size = read(fd, bytes, sizeof(bytes));
+    assert_true(size > 0);
+    struct span copy = arena_copy(arena, span_of(bytes, (size_t)size));
+    assert_int_equal(drop_parse(copy, arena, left), 0);
+    close(fd);
+    closedir(dir);
+    assert_int_equal(take_names(p, prefix), 1);
+}
+
 /* Who was served isn't served twice: only the refused recipient is left, set aside. */
 static void partly_refused(void **state)
 {
@@ -209,29 +269,83 @@ static void partly_refused(void **state)
     struct submission left;
     struct script script;
     struct place p;
-    char bytes[512];
 
     place_make(&p);
     drop(&p, 2);
     script_listen(&script, p.submit, texts);
     assert_int_equal(collect(&p), CLI_BAD_NEWS);
     script_finish(&script);
-    DIR *dir = opendir(p.drop);
-    struct dirent *entry;
-    while ((entry = readdir(dir)) && entry->d_name[0] == '.')
-        ;
-    assert_non_null(entry);
-    assert_memory_equal(entry->d_name, DROP_ASIDE_PREFIX, strlen(DROP_ASIDE_PREFIX));
-    int fd = openat(dirfd(dir), entry->d_name, O_RDONLY);
-    ssize_t size = read(fd, bytes, sizeof(bytes));
-    assert_true(size > 0);
-    assert_int_equal(drop_parse(span_of(bytes, (size_t)size), &arena, &left), 0);
+    read_letter(&p, DROP_ASIDE_PREFIX, &arena, &left);
     assert_int_equal(left.recipient_count, 1);
     assert_span(left.recipients[0], "c@x.example");
-    close(fd);
-    closedir(dir);
     arena_done(&arena);
-    assert_int_equal(take_names(&p, ""), 1);
+    place_remove(&p);
+}
+
+#define PARTLY_LATER(ANSWER)                                                                       \
+    HELLO "C RCPT TO:<b@x.example>\nS 451 later\nC RCPT TO:<c@x.example>\nS 250 ok\n"              \
+          "C RCPT TO:<d@x.example>\nS " ANSWER "\nC DATA\nS 354 go\nD\nS 250 queued\n" BYE
+
+/* One whom the server always defers holds up nobody else, and gets it when he can. The trace names
+ * who wrote the letter, not whose the rest of it is. */
+static void partly_deferred(void **state)
+{
+    static const char *const first[] = {PARTLY_LATER("550 who"), NULL}, *const then[] = {TAKEN,
+                                                                                         NULL};
+    static const struct span three[] = {
+        {"b@x.example", 11}, {"c@x.example", 11}, {"d@x.example", 11}};
+    const struct submission s = {.sender = SPAN("a@x.example"),
+                                 .recipients = three,
+                                 .recipient_count = 3,
+                                 .message = SPAN("x\r\n"),
+                                 .owner = SPAN("77")};
+    struct arena arena = ARENA_INIT;
+    struct submission left;
+    struct script script;
+    struct place p;
+
+    place_make(&p);
+    assert_int_equal(drop_write(p.drop, &s), 0);
+    script_listen(&script, p.submit, first);
+    assert_int_equal(collect(&p), CLI_UNREACHED);
+    script_finish(&script);
+    unlink(p.submit);
+    read_letter(&p, DROP_ASIDE_PREFIX, &arena, &left);
+    assert_int_equal(left.recipient_count, 1);
+    assert_span(left.recipients[0], "d@x.example");
+    script_listen(&script, p.submit, then);
+    assert_int_equal(collect(&p), CLI_OK);
+    pthread_join(script.thread, NULL);
+    assert_string_equal(script.wrong, "");
+    assert_non_null(strstr(script.data.data, "(drop folder, user id 77);"));
+    assert_ptr_equal(strstr(script.data.data + 1, "Received:"), NULL);
+    buffer_done(&script.data);
+    close(script.listener);
+    arena_done(&arena);
+    assert_int_equal(take_names(&p, ""), 0);
+    place_remove(&p);
+}
+
+/* Only the server itself, or root, is believed about who wrote a letter. */
+static void others_name_no_owner(void **state)
+{
+    static const char *const texts[] = {TAKEN, NULL};
+    char path[160];
+    struct script script;
+    struct place p;
+
+    if (geteuid() != 0)
+        skip();
+    place_make(&p);
+    write_letter(&p, "mail.forged", "owner 0\n");
+    snprintf(path, sizeof(path), "%s/mail.forged", p.drop);
+    assert_int_equal(chown(path, 1, 1), 0);
+    write_letter(&p, "mail.own", "owner 0\n");
+    script_listen(&script, p.submit, texts);
+    assert_int_equal(collect(&p), CLI_BAD_NEWS);
+    script_finish(&script);
+    assert_int_equal(take_names(&p, DROP_ASIDE_PREFIX "forged"), 1);
+    assert_int_equal(take_names(&p, ""), 0);
     place_remove(&p);
 }
 
@@ -295,7 +409,10 @@ int main(void)
         cmocka_unit_test(without_a_server_all_stays),
         cmocka_unit_test(answers),
         cmocka_unit_test(a_letter_that_ends_the_dialogue_stops_only_itself),
+        cmocka_unit_test(a_letter_is_put_off_for_a_day),
         cmocka_unit_test(partly_refused),
+        cmocka_unit_test(partly_deferred),
+        cmocka_unit_test(others_name_no_owner),
         cmocka_unit_test(partly_refused_on_a_full_disk),
         cmocka_unit_test(hostile_files),
         cmocka_unit_test(old_halves_are_removed),

@@ -33,7 +33,8 @@ static void written_and_read_again(void **state)
                                  .message = SPAN("Subject: s\r\n\r\nb\r\n"),
                                  .eight_bit = true,
                                  .notify = SPAN("NEVER"),
-                                 .envid = SPAN("e1")};
+                                 .envid = SPAN("e1"),
+                                 .owner = SPAN("1000")};
     char folder[] = "/tmp/postbuch-drop-XXXXXX";
     struct arena arena = ARENA_INIT;
     struct submission again;
@@ -62,6 +63,7 @@ static void written_and_read_again(void **state)
         assert_span(again.notify, "NEVER");
         assert_span(again.ret, "");
         assert_span(again.envid, "e1");
+        assert_span(again.owner, "1000");
         buffer_done(&file);
         unlinkat(dirfd(dir), entry->d_name, 0);
     }

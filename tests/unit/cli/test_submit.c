@@ -50,7 +50,15 @@ static void dialogues(void **state)
          GREETED "C MAIL FROM:<a@x>\nS 250 ok\nC RCPT TO:<b@x>\nS 550 n\n"
                  "C RCPT TO:<c@x>\nS 551 m\n" BYE,
          true, SUBMIT_REFUSED, "b@x: 550 n\nc@x: 551 m\n"},
+        {"one deferred, whole",
+         GREETED "C MAIL FROM:<a@x>\nS 250 ok\nC RCPT TO:<b@x>\nS 250 ok\n"
+                 "C RCPT TO:<c@x>\nS 450 later\n" BYE,
+         false, SUBMIT_DEFERRED, "c@x: 450 later\n"},
         {"one deferred, partly",
+         GREETED "C MAIL FROM:<a@x>\nS 250 ok\nC RCPT TO:<b@x>\nS 450 later\n"
+                 "C RCPT TO:<c@x>\nS 250 ok\nC DATA\nS 354 go\nD\nS 250 done\n" BYE,
+         true, SUBMIT_ACCEPTED, "b@x: 450 later\ndone"},
+        {"none taken, partly",
          GREETED "C MAIL FROM:<a@x>\nS 250 ok\nC RCPT TO:<b@x>\nS 550 n\n"
                  "C RCPT TO:<c@x>\nS 450 later\n" BYE,
          true, SUBMIT_DEFERRED, "b@x: 550 n\nc@x: 450 later\n"},
