@@ -14,7 +14,8 @@ static const struct cli_option options[] = {
 
 static const struct cli_usage usage = {
     .name = "status",
-    .help = "Tells whether the server runs and all is well. With --json all figures come, too.\n",
+    .help = "Tells whether the server runs and all is well. With --json all figures come, too.\n"
+            "Exits with 1 when something must be looked at: what is red.\n",
     .json = true,
     .options = options,
     .option_count = ARRAY_SIZE(options),
@@ -77,6 +78,8 @@ int cli_status(int argc, char **argv)
     cli_control_close(control);
     if (code != CLI_OK)
         return code;
+    if (status && status_is_bad(status))
+        code = CLI_BAD_NEWS;
     if (!status || print_status(status, parser.json, with_figures) < 0) {
         cli_complain("status", "the server's answer can't be read");
         code = CLI_BAD_NEWS;

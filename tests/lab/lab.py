@@ -195,10 +195,14 @@ class Server:
     def json(self, *arguments, check=True):
         return json.loads(self.command(*arguments, '--json', check=check).stdout)
 
+    def status(self):
+        """As JSON; that something is wrong (exit 1) is an answer, too."""
+        return self.json('status', check=False)
+
     def figures(self, process):
         """What the process says of itself in the status; a busy one may miss one status."""
         def look():
-            processes = self.json('status')['processes']
+            processes = self.status()['processes']
             return next(p.get('figures') for p in processes if p['name'] == process)
         return eventually(look, f'{process} tells its figures')
 

@@ -54,7 +54,7 @@ def test_an_alias_becomes_each_user_once(aliased):
     aliased.send(['info@postbuch.test', 'alice@postbuch.test'], b'Subject: s\r\n\r\nx\r\n')
     aliased.wait_for(1, 'alice')
     aliased.wait_for(1, 'bob')
-    lab.eventually(lambda: aliased.json('status'), 'it still answers')
+    lab.eventually(lambda: aliased.status(), 'it still answers')
     assert len(aliased.messages('bob')) == 1
 
 

@@ -171,13 +171,42 @@ def test_a_spool_that_root_put_back_is_named(server):
 def test_status_answers_though_a_process_hangs(server):
     server.kill('mailbox', signal.SIGSTOP)
     try:
-        processes = {p['name']: p for p in server.json('status')['processes']}
-        text = server.command('status').stdout.decode()
+        processes = {p['name']: p for p in server.status()['processes']}
+        done = server.command('status', check=False)
+        text = done.stdout.decode()
     finally:
         server.kill('mailbox', signal.SIGCONT)
-    assert "ready; doesn't answer: mailbox\n" in text, text
+    assert "ready; doesn't answer: mailbox\n" in text and done.returncode == 1, text
     assert processes['mailbox']['figures'] is None
     assert processes['queue']['figures'] is not None
+
+
+def test_status_tells_what_the_directory_defers(server):
+    users = server.folder / 'users'
+    good = users.read_text()
+
+    def told():
+        done = server.command('status', check=False)
+        assert server.command('status', '--json', check=False).returncode == done.returncode
+        return done.returncode, next(line.split(None, 2)[2] for line in done.stdout.decode().splitlines()
+                                     if line.startswith('New mail'))
+
+    assert told() == (0, 'is taken')
+    users.write_text(good + good)
+    server.restart()
+    with server.smtp() as client:
+        client.ehlo()
+        client.mail('alice@postbuch.test')
+        assert client.rcpt('bob@postbuch.test')[0] == 451
+    code, text = told()
+    assert code == 1 and text.startswith('is deferred: users and aliases have errors'), text
+    users.write_text('')
+    server.command('reload')
+    code, text = told()
+    assert code == 1 and 'of 1 domain only for known names' in text, text
+    users.write_text(good)
+    server.command('reload')
+    assert told() == (0, 'is taken')
 
 
 def test_an_empty_users_file_refuses_nobody(server):

@@ -20,7 +20,7 @@ def forgetful(tmp_path):
 
 def overdue(server):
     """How many the queue says are overdue, and whose."""
-    figures = next(p['figures'] for p in server.json('status')['processes'] if p['name'] == 'queue')
+    figures = next(p['figures'] for p in server.status()['processes'] if p['name'] == 'queue')
     return figures['overdue'], figures['overdue_first']
 
 

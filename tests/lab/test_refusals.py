@@ -108,7 +108,7 @@ def open_files(server, name):
 
 
 def spool_figures(server):
-    queue, = [p for p in server.json('status')['processes'] if p['name'] == 'queue']
+    queue, = [p for p in server.status()['processes'] if p['name'] == 'queue']
     return queue['figures']['spool']
 
 

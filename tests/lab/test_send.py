@@ -146,6 +146,8 @@ def test_a_deferred_recipient_holds_up_nobody():
         text = (server.folder / 'drop' / put_off).read_bytes()
         assert b'recipient stale@postbuch.test\n' in text and b'recipient bob@' not in text
         assert f'drop folder waits as {put_off}' in server.log()
+        done = server.command('status', check=False)
+        assert b'1 message to be collected; 1 put off' in done.stdout and done.returncode == 1, done
         (server.folder / 'aliases').write_text('stale: alice\n')
         server.command('reload')
         server.wait_for(1, 'alice')
@@ -154,6 +156,7 @@ def test_a_deferred_recipient_holds_up_nobody():
         trace, = [line for line in server.messages('alice')[0].read_bytes().splitlines()
                   if b'(drop folder' in line]
         assert f'user id {os.geteuid()})'.encode() in trace
+        server.command('status')
 
 
 def test_no_place_at_all_is_told(server):

@@ -107,11 +107,12 @@ static void status(struct process *process, struct buffer *json)
     const struct people *people = d->in_force->people;
 
     buffer_printf(json,
-                  "\"generation\":%" PRIu64 ",\"users\":%zu,\"aliases\":%zu,\"clients\":%" PRIu64
-                  ",\"clients_deferred\":%" PRIu64 ",\"recipients\":%" PRIu64
-                  ",\"recipients_refused\":%" PRIu64,
-                  d->in_force->conf.generation, people ? people_user_count(people) : 0,
-                  people ? people_alias_count(people) : 0, d->service.client_count,
+                  "\"generation\":%" PRIu64 ",\"usable\":%s,\"users\":%zu,\"aliases\":%zu"
+                  ",\"unsure_domains\":%zu,\"clients\":%" PRIu64 ",\"clients_deferred\":%" PRIu64
+                  ",\"recipients\":%" PRIu64 ",\"recipients_refused\":%" PRIu64,
+                  d->in_force->conf.generation, people ? "true" : "false",
+                  people ? people_user_count(people) : 0, people ? people_alias_count(people) : 0,
+                  people ? people_unsure_count(people) : 0, d->service.client_count,
                   d->service.deferred_client_count, d->service.recipient_count,
                   d->service.refused_recipient_count);
 }

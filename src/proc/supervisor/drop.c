@@ -15,7 +15,10 @@
 #include <unistd.h>
 
 /* A program whose dialogue broke off (smtpd died under it) leaves its message there too. */
-enum { LOOK_AGAIN_MS = 10000 };
+enum {
+    LOOK_AGAIN_MS = 10000,
+    COUNTED_MAX = 100000, /* names that are looked at for the status: any user may make more */
+};
 
 /* docs/formats/drop.md: whole files. Any user may have put them there; their names are all that is
  * looked at here. */
@@ -31,6 +34,26 @@ static bool has_mail(const char *folder)
     } while (entry && strncmp(entry->d_name, "mail.", 5) != 0);
     closedir(dir);
     return entry != NULL;
+}
+
+/* docs/formats/drop.md: the names alone tell what became of a letter so far. */
+void drop_status(const struct supervisor *s, struct buffer *json)
+{
+    unsigned letters = 0, put_off = 0, set_aside = 0;
+    struct dirent *entry;
+    char folder[PATH_MAX];
+
+    snprintf(folder, sizeof(folder), SPAN_FMT, SPAN_ARG(s->conf.drop));
+    DIR *dir = s->conf.drop.size ? opendir(folder) : NULL;
+    for (unsigned i = 0; dir && i < COUNTED_MAX && (entry = readdir(dir)); i++) {
+        letters += strncmp(entry->d_name, "mail.", 5) == 0;
+        put_off += strncmp(entry->d_name, "mail.since-", 11) == 0;
+        set_aside += strncmp(entry->d_name, "aside.", 6) == 0;
+    }
+    if (dir)
+        closedir(dir);
+    buffer_printf(json, ",\"drop\":{\"letters\":%u,\"put_off\":%u,\"set_aside\":%u}", letters,
+                  put_off, set_aside);
 }
 
 /* The collector reads what any user wrote: it is no process of ours but the program again, as the

@@ -131,8 +131,10 @@ void status_gather(struct supervisor *s, const struct asker *asker)
     clock_format_rfc3339(s->started_us, started);
     buffer_printf(&g->json,
                   "{\"version\":\"" POSTBUCH_VERSION "\",\"pid\":%d,\"generation\":%llu,"
-                  "\"started\":\"%s\",\"processes\":[",
+                  "\"started\":\"%s\"",
                   (int)getpid(), (unsigned long long)s->generation, started);
+    drop_status(s, &g->json);
+    buffer_printf(&g->json, ",\"processes\":[");
     for (size_t i = 0; i < s->child_count; i++) {
         struct child *child = &s->children[i];
         g->figures[i] = (struct figures){.call.fn = on_figures, .gathering = g, .child = child};

@@ -127,6 +127,8 @@ int folders_prepare(const struct conf *conf);
 
 /* Has the drop folder collected, now and whenever something lies there. */
 void drop_watch(struct supervisor *s);
+/* Appends what lies there, as a member of a JSON object. */
+void drop_status(const struct supervisor *s, struct buffer *json);
 /* The process s->collector_pid ended with this status of waitpid(2). */
 void drop_collector_ended(struct supervisor *s, int status);
 

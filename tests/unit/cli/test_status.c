@@ -45,11 +45,20 @@ static char *printed(json_t *status, bool figures)
     "\"spool\":{\"messages\":1,\"waiting\":2,\"held\":1,\"set_aside\":" ASIDE                      \
     ",\"book_lag_segments\":" LAG "}"
 
+/* All is well but for the directory's figures and what stands beside the processes. */
+#define WELL(DIRECTORY, BESIDE)                                                                    \
+    "{\"processes\":[" PROCESS("directory", "0", "true", "1", DIRECTORY) "," PROCESS(              \
+        "book", "0",                                                                               \
+        "true", "1", "{\"trouble\":\"none\"}") "," PROCESS("queue", "0", "true", "1",              \
+                                                           "{\"spool\":{\"messages\":1,"           \
+                                                           "\"waiting\":1}}") "]" BESIDE "}"
+
 static void health(void **state)
 {
     static const struct {
         const char *status;
         const char *has[4];
+        bool bad;
     } cases[] = {
         {STATUS(SMTPD "," PROCESS("book", "0", "true", "1", "{\"trouble\":\"none\"}") "," PROCESS(
              "queue", "0", "true", "1",
@@ -63,24 +72,49 @@ static void health(void **state)
              "{\"defers\":true,\"defers_why\":\"disk\\u001b\",\"overdue\":4," SPOOL("2", "9") "}")),
          {"2 of 2 ready, 2 restarts\n", "is deferred: disk\\x1b\n",
           "; 4 overdue (postbuch audit names them); 2 messages damaged and set aside",
-          "Book       stands still: the log can't be read"}},
+          "Book       stands still: the log can't be read"},
+         true},
         {STATUS(PROCESS("book", "0", "true", "1", "{\"trouble\":\"none\"}") "," PROCESS(
              "queue", "0", "false", "1", "{" SPOOL("0", "5") "}")),
-         {"1 of 2 ready; not ready: queue\n", "5 segments of the log behind\n"}},
+         {"1 of 2 ready; not ready: queue\n", "5 segments of the log behind\n"},
+         true},
         {STATUS(PROCESS("book", "0", "false", "1", "null") "," PROCESS("queue", "0", "false", "1",
                                                                        "null")),
          {"0 of 2 ready; not ready: book, queue\n", "Queue      doesn't answer\n",
-          "Book       doesn't answer\n"}},
+          "Book       doesn't answer\n"},
+         true},
         {STATUS("{\"name\":\"directory\",\"ready\":true,\"answers\":false,\"figures\":null},"
                 "{\"name\":\"report\",\"ready\":true,\"answers\":true,\"figures\":null},"
                 "{\"name\":\"smtp\",\"ready\":true,\"answers\":false,\"figures\":null},"
                 "{\"name\":\"smtp\",\"ready\":false,\"answers\":false,\"figures\":null}"),
-         {"3 of 4 ready; not ready: smtp; doesn't answer: directory, smtp\n"}},
+         {"3 of 4 ready; not ready: smtp; doesn't answer: directory, smtp\n"},
+         true},
         {STATUS(PROCESS("book", "0", "true", "1", "{\"trouble\":\"none\",\"turn_ms\":400}")),
-         {"Book       up to date\n"}},
+         {"Book       up to date\n"},
+         true}, /* the queue doesn't answer */
         {STATUS(PROCESS("book", "0", "true", "1", "{\"trouble\":\"none\",\"turn_ms\":40000}")),
-         {"Book       doesn't get on: its disk stalls"}},
-        {"[1]", {"0 of 0 ready"}},
+         {"Book       doesn't get on: its disk stalls"},
+         true},
+        {WELL("{\"usable\":true,\"unsure_domains\":0}", ""),
+         {"New mail   is taken\nWaiting"},
+         false},
+        {WELL("{\"usable\":false,\"unsure_domains\":0}", ""),
+         {"New mail   is deferred: users and aliases have errors"},
+         true},
+        {WELL("{\"usable\":true,\"unsure_domains\":2}", ""),
+         {"New mail   is taken, but of 2 domains only for known names: a users file is empty\n"},
+         true},
+        {WELL("null", ""), {"New mail   is deferred: the directory of users doesn't answer"}, true},
+        {WELL("{}", ",\"drop\":{\"letters\":0,\"put_off\":0,\"set_aside\":0}"),
+         {"1 message\nBook"},
+         false},
+        {WELL("{}", ",\"drop\":{\"letters\":1,\"put_off\":0,\"set_aside\":0}"),
+         {"Dropped    1 message to be collected\n"},
+         false},
+        {WELL("{}", ",\"drop\":{\"letters\":3,\"put_off\":2,\"set_aside\":4}"),
+         {"Dropped    3 messages to be collected; 2 put off; 4 set aside (the server's log says"},
+         true},
+        {"[1]", {"0 of 0 ready"}, true},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         json_t *status = json_loads(cases[i].status, 0, NULL);
@@ -88,6 +122,7 @@ static void health(void **state)
         print_message("%s\n", text);
         for (size_t k = 0; k < ARRAY_SIZE(cases[i].has) && cases[i].has[k]; k++)
             assert_non_null(strstr(text, cases[i].has[k]));
+        assert_int_equal(status_is_bad(status), cases[i].bad);
         free(text);
         json_decref(status);
     }
