@@ -72,10 +72,15 @@ CODEC_DEFINE(, checkpoint_rows_codec, struct checkpoint_rows,
              CODEC_LIST(struct checkpoint_rows, list, count, CHECKPOINT_PART_ROWS_MAX,
                         &checkpoint_row_codec));
 
+void checkpoint_parts_prefix(char out[static CHECKPOINT_NAME_BYTES], uint64_t generation)
+{
+    snprintf(out, CHECKPOINT_NAME_BYTES, CHECKPOINT_PARTS "%llu-", (unsigned long long)generation);
+}
+
 void checkpoint_part_name(char out[static CHECKPOINT_NAME_BYTES], uint64_t generation, size_t part)
 {
-    snprintf(out, CHECKPOINT_NAME_BYTES, "checkpoint-%llu-%zu", (unsigned long long)generation,
-             part);
+    snprintf(out, CHECKPOINT_NAME_BYTES, CHECKPOINT_PARTS "%llu-%zu",
+             (unsigned long long)generation, part);
 }
 
 /* The checksum is over all before it, magic and format too: a manifest that was cut off has none

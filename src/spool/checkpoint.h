@@ -94,6 +94,9 @@ extern const struct codec checkpoint_manifest_codec, checkpoint_row_codec, check
     checkpoint_rows_codec;
 
 extern const char checkpoint_manifest_name[];
+/* What the names of all parts begin with, and those of one generation. */
+#define CHECKPOINT_PARTS "checkpoint-"
+void checkpoint_parts_prefix(char out[static CHECKPOINT_NAME_BYTES], uint64_t generation);
 void checkpoint_part_name(char out[static CHECKPOINT_NAME_BYTES], uint64_t generation, size_t part);
 
 /* The manifest's file: magic, u32 format, fields, u64 checksum. 0 or the buffer's error; of

@@ -1,8 +1,7 @@
 /*
  * Writing a checkpoint in the background: the loop encodes a slice of the rows, a thread writes it
  * as a part, and so on; then the manifest. Only when the manifest is durable do the old parts go: a
- * crash at any point finds the old checkpoint whole, or the new one. Parts of one that was never
- * finished are removed with a later one's (OLD_GENERATIONS).
+ * crash at any point finds the old checkpoint whole, or the new one.
  */
 #include "spool/checkpoint.h"
 
@@ -47,14 +46,16 @@ static uint32_t closed_since(const struct spool *spool)
  * since, lest mail waits for it, on the loop and on the disk. */
 enum { CHECKPOINT_SHARE = 8 };
 
-/* The last condition: the manifest names a position and the seal before it, and both must be of one
- * segment. */
+/* It is hardly smaller than the one before, so none is begun that finds no room. The last
+ * condition: the manifest names a position and the seal before it, and both must be of one segment.
+ */
 static bool is_due(const struct spool *spool)
 {
     uint64_t closed = closed_since(spool);
 
     return closed >= spool->options.checkpoint_segments &&
            closed * spool->options.segment_bytes >= CHECKPOINT_SHARE * spool->checkpoint_bytes &&
+           spool->space.free_bytes >= spool->checkpoint_bytes &&
            spool->last_seal.segment == spool->sealed.segment;
 }
 
@@ -271,34 +272,31 @@ static void task_free(struct checkpoint_task *task)
     free(task);
 }
 
-/* Numbered without a gap, so the first that isn't there ends it. */
-static void remove_parts(struct checkpoint_task *task, uint64_t generation)
+/* Of one that failed its own parts, so that they don't take the room that outcomes need. Of one
+ * that is durable all others: also those that a crash left, or a manifest that failed, which may be
+ * there and name them. */
+static void remove_parts(struct checkpoint_task *task)
 {
-    char name[CHECKPOINT_NAME_BYTES];
-    int r = 0;
+    char own[CHECKPOINT_NAME_BYTES];
 
-    for (size_t part = 0; r == 0; part++) {
-        checkpoint_part_name(name, generation, part);
-        r = task->store->ops->remove_file(task->store, name);
-    }
+    checkpoint_parts_prefix(own, task->generation);
+    if (task->is_manifest)
+        task->store->ops->remove_files(task->store, CHECKPOINT_PARTS, own);
+    else
+        task->store->ops->remove_files(task->store, own, NULL);
 }
-
-enum { OLD_GENERATIONS = 4 }; /* what failed attempts may have left, besides the last one's */
 
 static void checkpoint_run(struct spool_task *task)
 {
     struct checkpoint_task *c = CONTAINER_OF(task, struct checkpoint_task, task);
     struct iovec parts[] = {{c->names.data, c->names.size}, {c->rows.data, c->rows.size}};
 
-    if (!c->is_manifest) {
+    if (c->is_manifest)
+        task->error = task->ops->put_file(c->store, c->name, parts + 1, 1);
+    else
         task->error = task->ops->put_file(c->store, c->name, parts, 2);
-        return;
-    }
-    task->error = task->ops->put_file(c->store, c->name, parts + 1, 1);
-    for (uint64_t back = 1; task->error == 0 && back <= OLD_GENERATIONS; back++) {
-        if (back < c->generation)
-            remove_parts(c, c->generation - back);
-    }
+    if (c->is_manifest == (task->error == 0))
+        remove_parts(c);
 }
 
 /* The checksum of the part goes into the manifest, not into the part: so a manifest names exactly
@@ -339,7 +337,6 @@ static void checkpoint_finish(struct spool *spool, struct spool_task *task, int6
     struct checkpoint_work *work = spool->checkpoint;
     bool failed = task->error != 0;
 
-    (void)now_us;
     if (!failed && !c->is_manifest)
         failed = note_part(work, c) < 0;
     if (!failed && c->is_manifest) {
@@ -348,6 +345,8 @@ static void checkpoint_finish(struct spool *spool, struct spool_task *task, int6
         spool->checkpoint_record_due = true;
         allow_compaction(spool);
     }
+    if (failed)
+        spool->task_retry_us[TASK_CHECKPOINT] = now_us + SPOOL_PAUSES * spool->options.retry_us;
     /* After an error the manifest may be there nevertheless, and name a position from which the
      * next start replays. Only when there was none before: an older position keeps more. */
     if (failed && c->is_manifest && !spool->checkpoint_position.segment)

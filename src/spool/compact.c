@@ -14,7 +14,6 @@
 
 /* Messages read by one task, and read but not sealed: their data lies in memory. */
 enum { LOAD_BATCH = 32, LOAD_AHEAD = 128 };
-enum { PAUSES = 30 }; /* after a failure: nobody waits for it, and it reads a whole segment */
 
 /* ---- Choosing ---- */
 
@@ -224,7 +223,7 @@ static void end(struct spool *spool, struct compaction *c)
     /* Also when it wasn't worth it: a checkpoint lets it be tried again (checkpoint_task.c). */
     victim->was_compacted = !c->has_failed;
     if (c->has_failed)
-        spool->task_retry_us[TASK_COMPACT] = spool->now_us + PAUSES * spool->options.retry_us;
+        spool->task_retry_us[TASK_COMPACT] = spool->now_us + SPOOL_PAUSES * spool->options.retry_us;
     if (went_through && victim->kind == STORE_LOG) {
         victim->concern_count = 0;
         victim->concerns_all = false;

@@ -11,16 +11,18 @@
 static const char NAME[] = "ended";
 
 /* The mark is gone for good before anything is attempted again: a crash then finds none. If it
- * can't be removed for certain the end doesn't count as good: doubt costs a duplicate at most. */
+ * can't be read, or not be removed for certain, the end doesn't count as good: doubt costs a
+ * duplicate at most. */
 void ended_take(struct spool *spool)
 {
     void *data = NULL;
     size_t size;
+    int r = spool->ops->get_file(spool->store, NAME, 64, &data, &size);
 
-    if (spool->ops->get_file(spool->store, NAME, 64, &data, &size) < 0)
+    if (r == -ENOENT)
         return;
     free(data);
-    spool->ended_well = spool->ops->remove_file(spool->store, NAME) == 0;
+    spool->ended_well = spool->ops->remove_file(spool->store, NAME) == 0 && r == 0;
 }
 
 bool spool_ended_well(const struct spool *spool)

@@ -104,6 +104,9 @@ struct damage_list {
     size_t count;
 };
 
+/* After a failure of what nobody waits for and what costs much: as many pauses at once. */
+enum { SPOOL_PAUSES = 30 };
+
 /* Who writes to bulk, each on a thread of its own: so each has an open segment of its own, since
  * two that write and sync the same one take each other's errors (store.h). */
 enum bulk_writer {

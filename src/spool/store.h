@@ -79,6 +79,9 @@ struct store_ops {
                     size_t *out_size);
     /* Durable when it returns. -ENOENT. */
     int (*remove_file)(struct store *store, const char *name);
+    /* All whose names begin with `prefix`, except with `but` (NULL: all); durable likewise. After
+     * an error some may be gone. */
+    int (*remove_files)(struct store *store, const char *prefix, const char *but);
 
     /* What an unprivileged user may still take; UINT64_MAX inodes where nobody counts them. */
     int (*space)(struct store *store, struct store_space *out);

@@ -567,6 +567,26 @@ static int file_remove_file(struct store *store, const char *name)
     return unlinkat(s->folder_fd, name, 0) < 0 ? -errno : sync_folder(s);
 }
 
+struct removal {
+    const char *prefix, *but;
+};
+
+static int remove_one(struct file_store *s, const char *name, void *arg)
+{
+    const struct removal *removal = arg;
+    bool goes = strncmp(name, removal->prefix, strlen(removal->prefix)) == 0;
+    bool stays = removal->but && strncmp(name, removal->but, strlen(removal->but)) == 0;
+
+    return goes && !stays && unlinkat(s->folder_fd, name, 0) < 0 ? -errno : 0;
+}
+
+static int file_remove_files(struct store *store, const char *prefix, const char *but)
+{
+    struct file_store *s = file_store(store);
+    int r = each_name(s, remove_one, &(struct removal){prefix, but});
+    return r < 0 ? r : sync_folder(s);
+}
+
 static int file_space(struct store *store, struct store_space *out)
 {
     struct statvfs st;
@@ -604,6 +624,7 @@ static const struct store_ops file_ops = {
     .put_file = file_put_file,
     .get_file = file_get_file,
     .remove_file = file_remove_file,
+    .remove_files = file_remove_files,
     .space = file_space,
     .close = file_close,
 };

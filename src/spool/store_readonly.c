@@ -138,6 +138,11 @@ static int remove_file(struct store *store, const char *name)
     return 0;
 }
 
+static int remove_files(struct store *store, const char *prefix, const char *but)
+{
+    return 0;
+}
+
 static const struct store_ops readonly_ops = {
     .open_lane = open_lane,
     .is_leased = is_leased,
@@ -154,6 +159,7 @@ static const struct store_ops readonly_ops = {
     .put_file = put_file,
     .get_file = get_file,
     .remove_file = remove_file,
+    .remove_files = remove_files,
     .space = space,
     .close = close_store,
 };

@@ -417,6 +417,34 @@ static int remove_file(struct store *store, const char *text)
     return finish(s->sim, operation, name_file(s->sim, begin(s->sim), file, &(struct sim_name){0}));
 }
 
+static const struct sim_file *find_prefixed(const struct store_sim *sim, const char *prefix,
+                                            const char *but)
+{
+    LIST_EACH(&sim->disk.files, link)
+    {
+        const struct sim_file *file = CONTAINER_OF(link, struct sim_file, link);
+        const char *text = file->name.text;
+        bool stays = but && strncmp(text, but, strlen(but)) == 0;
+        if (file->name.space == SIM_NAMED && strncmp(text, prefix, strlen(prefix)) == 0 && !stays)
+            return file;
+    }
+    return NULL;
+}
+
+/* One operation each: a crash may come between any two. */
+static int remove_files(struct store *store, const char *prefix, const char *but)
+{
+    struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
+    const struct sim_file *file;
+    int r = is_dead(s) ? -EIO : 0;
+
+    while (r == 0 && (file = find_prefixed(s->sim, prefix, but)) != NULL) {
+        struct sim_name name = file->name;
+        r = remove_file(store, name.text);
+    }
+    return r;
+}
+
 static int space(struct store *store, struct store_space *out)
 {
     struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
@@ -454,6 +482,7 @@ static const struct store_ops sim_ops = {
     .put_file = put_file,
     .get_file = get_file,
     .remove_file = remove_file,
+    .remove_files = remove_files,
     .space = space,
     .close = close_store,
 };

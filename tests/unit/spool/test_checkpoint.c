@@ -2,6 +2,7 @@
 
 #include "spool/checkpoint.h"
 #include <errno.h>
+#include <stdlib.h>
 
 static int setup(void **state)
 {
@@ -219,6 +220,63 @@ static void may_be_fuzzy(void **state)
     }
 }
 
+static unsigned count_parts(struct world *w, uint64_t generation)
+{
+    char name[CHECKPOINT_NAME_BYTES];
+    unsigned count = 0;
+    void *data;
+    size_t size;
+
+    for (size_t part = 0; part < 50; part++) {
+        checkpoint_part_name(name, generation, part);
+        if (w->spool->ops->get_file(w->spool->store, name, 1 << 20, &data, &size) < 0)
+            continue;
+        free(data);
+        count++;
+    }
+    return count;
+}
+
+/* Runs tasks to the checkpoint's so-manieth and that one, which fails. */
+static void fail_at_part(struct world *w, unsigned part)
+{
+    for (unsigned parts = 0; parts < part;) {
+        struct spool_task *task = spool_take_task(w->spool, ++w->now_us);
+        assert_non_null(task);
+        parts += task->kind == TASK_CHECKPOINT;
+        if (parts == part)
+            store_sim_set_faults(w->disk, &(struct store_sim_faults){.file_error = 10000});
+        spool_run_task(task);
+        store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+        spool_finish_task(w->spool, task, ++w->now_us);
+    }
+}
+
+/* On a full disk parts that nobody needs would take the room that outcomes have. */
+static void leaves_nothing_when_it_fails(void **state)
+{
+    struct world *w = *state;
+    struct iovec text = {"left by a crash", 15};
+
+    w->spool->options.checkpoint_segments = 1000;
+    fill(w, 60);
+    assert_int_equal(w->spool->ops->put_file(w->spool->store, CHECKPOINT_PARTS "77-3", &text, 1),
+                     0);
+    w->spool->options.checkpoint_segments = 1;
+    w->spool->tasks_due = true;
+    fail_at_part(w, 4);
+    uint64_t failed = w->spool->checkpoint_generation;
+    assert_true(failed > 0);
+    assert_int_equal(count_parts(w, failed), 0);
+    world_run(w); /* it isn't tried again at once */
+    assert_int_equal(w->spool->checkpoint_generation, failed);
+    w->now_us += SPOOL_PAUSES * w->options.retry_us;
+    world_run(w);
+    assert_true(w->spool->checkpoint_position.segment > 0);
+    assert_true(count_parts(w, w->spool->checkpoint_generation) > 5);
+    assert_int_equal(count_parts(w, 77), 0);
+}
+
 static void blank(struct world *w, uint64_t number)
 {
     static char zeros[128 * 1024];
@@ -293,6 +351,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(saves_reading, setup, teardown),
         cmocka_unit_test_setup_teardown(is_rebuilt_when_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(may_be_fuzzy, setup, teardown),
+        cmocka_unit_test_setup_teardown(leaves_nothing_when_it_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(waits_for_a_multiple_of_its_size, setup, teardown),
         cmocka_unit_test(decodes_a_byte_at_a_time),
         cmocka_unit_test_setup_teardown(keeps_what_is_held_notified_and_rerouted, setup, teardown),

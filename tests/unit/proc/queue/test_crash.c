@@ -110,6 +110,11 @@ static int locked_remove_file(struct store *store, const char *name)
     LOCKED(int, remove_file(inner_of(store), name));
 }
 
+static int locked_remove_files(struct store *store, const char *prefix, const char *but)
+{
+    LOCKED(int, remove_files(inner_of(store), prefix, but));
+}
+
 static int locked_space(struct store *store, struct store_space *out)
 {
     LOCKED(int, space(inner_of(store), out));
@@ -138,6 +143,7 @@ static const struct store_ops locked_ops = {
     .put_file = locked_put_file,
     .get_file = locked_get_file,
     .remove_file = locked_remove_file,
+    .remove_files = locked_remove_files,
     .space = locked_space,
     .close = locked_close,
 };
