@@ -58,9 +58,11 @@ struct event_extra {
     const uint8_t *own_key; /* of an event that belongs to no entry */
 };
 
-/* A lane that is read for the first time knows nothing twice, so nobody is asked. */
+/* A lane that is read for the first time knows nothing twice, so nobody is asked. Events of no
+ * entry may be of one moment: two places of a log that are found damaged in one turn. `text` (NULL:
+ * any) tells these apart. */
 static int is_known(struct volume *v, const struct volume_lane *lane,
-                    const struct chain_record *record)
+                    const struct chain_record *record, const struct span *text)
 {
     if (!volume_may_know(lane))
         return 0;
@@ -72,6 +74,8 @@ static int is_known(struct volume *v, const struct volume_lane *lane,
     db_bind_int_or_null(s, 2, record->recipient_index, EVENT_NO_RECIPIENT);
     sqlite3_bind_int64(s, 3, record->kind);
     sqlite3_bind_int64(s, 4, record->time_us);
+    if (text)
+        db_bind_text(s, 5, volume_text(*text));
     return volume_row_is_known(s);
 }
 
@@ -302,7 +306,8 @@ static int fold_message(struct volume *v, struct volume_lane *lane, const struct
 }
 
 /* Only where the MESSAGE itself was never folded; the recipients that it doesn't name have their
- * fate in a file that is lost. */
+ * fate in a file that is lost. Their EXPAND may have been folded all the same (only the MESSAGE
+ * couldn't be read), so their entries are looked for. */
 static int fold_moved(struct volume *v, struct volume_lane *lane, const struct book_moved *moved)
 {
     const struct envelope *m = moved->message;
@@ -320,7 +325,7 @@ static int fold_moved(struct volume *v, struct volume_lane *lane, const struct b
         struct chain_record record =
             w->parent == EVENT_NO_RECIPIENT ? whole : child_of(&m->id, w->parent, m->accepted_us);
         record.recipient_index = w->index;
-        r = accept_one(v, lane, &record, w->recipient, true);
+        r = accept_one(v, lane, &record, w->recipient, false);
     }
     return r;
 }
@@ -391,7 +396,7 @@ int volume_happen(struct volume *v, struct volume_lane *lane, const struct chain
     uint8_t key[ENVELOPE_KEY_BYTES];
     struct event_extra extra = {.station = station};
     unsigned state;
-    int r = is_known(v, lane, record);
+    int r = is_known(v, lane, record, NULL);
 
     if (r != 0)
         return r < 0 ? r : 0;
@@ -425,8 +430,9 @@ static int fold_status(struct volume *v, struct volume_lane *lane, const struct 
     return r < 0 ? r : volume_happen(v, lane, &record, station);
 }
 
-/* Children of a message that came with this batch are pending as it is; else they are looked for.
- */
+/* Children of a message that came with this batch are pending as it is; else they are looked for,
+ * and where the log is read a second time, since they may have come without their message the first
+ * time. */
 static int fold_expand(struct volume *v, struct volume_lane *lane, const struct book_expand *expand)
 {
     struct chain_record parent = {
@@ -438,7 +444,8 @@ static int fold_expand(struct volume *v, struct volume_lane *lane, const struct 
         .actor_uid = EVENT_NO_ACTOR,
     };
     struct chain_record child = child_of(&expand->message, expand->parent, expand->time_us);
-    bool is_new = pending_find(v->pending, &expand->message, expand->parent) != NULL;
+    bool is_new = !volume_may_know(lane) &&
+                  pending_find(v->pending, &expand->message, expand->parent) != NULL;
     int r = volume_happen(v, lane, &parent, 0);
 
     for (size_t i = 0; r == 0 && i < expand->child_count; i++) {
@@ -491,7 +498,7 @@ static int add_lone(struct volume *v, struct volume_lane *lane, const struct eve
                     const struct chain_record *record)
 {
     struct event_extra extra = {.own_key = event->key};
-    int r = is_known(v, lane, record);
+    int r = is_known(v, lane, record, &event->reply);
 
     return r != 0 ? (r < 0 ? r : 0) : add_event(v, lane, event->key, record, &extra);
 }

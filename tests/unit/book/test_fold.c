@@ -472,6 +472,84 @@ static void moved_messages_are_booked_only_when_unknown(void **state)
                      0);
 }
 
+/* The MESSAGE couldn't be read, but what it was expanded into could; then compaction moves it,
+ * where the disk reads again, or the log is read again as another lane. */
+static void children_that_came_without_their_message_are_the_same_ones(void **state)
+{
+    struct envelope_recipient children[] = {
+        {.address = SPAN("x@aaa.example"), .original = SPAN("bob@aaa.example"), .key = {7}},
+        {.address = SPAN("y@aaa.example"), .original = SPAN("bob@aaa.example"), .key = {8}}};
+    struct test_message m;
+    test_message_at(&m, TEST_NOW_US, 1, 1);
+    const struct book_waiting waiting[] = {{1, 0, &children[0]}, {2, 0, &children[1]}};
+    struct book_moved moved = {
+        .message = &m.envelope, .waiting = waiting, .waiting_count = ARRAY_SIZE(waiting)};
+    struct book_expand expand = {.message = m.envelope.id,
+                                 .first_child = 1,
+                                 .time_us = TEST_NOW_US,
+                                 .children = children,
+                                 .child_count = 2};
+    struct book_status delivered = test_status(m.envelope.id, 1, EVENT_DELIVERED);
+    enum { SAME_BATCH, NEXT_BATCH, NEXT_LANE, WAYS };
+
+    for (int way = 0; way < WAYS; way++) {
+        uint32_t lane = way == NEXT_LANE;
+        struct book_input inputs[] = {
+            {.kind = BOOK_EXPAND, .end = {0, 1, 100}, .expand = &expand},
+            {.kind = BOOK_MOVED, .end = {0, 1, 200}, .moved = &moved},
+            {.kind = BOOK_STATUS, .end = {lane, 1, 300}, .status = &delivered},
+        };
+        struct book_input again[] = {
+            {.kind = BOOK_MESSAGE, .end = {1, 1, 50}, .message = &m.envelope},
+            {.kind = BOOK_EXPAND, .end = {1, 1, 100}, .expand = &expand},
+        };
+        struct fold *fold = test_fold_open();
+        test_fold_one(fold, &inputs[0]);
+        if (way != SAME_BATCH)
+            test_commit(fold);
+        if (way != NEXT_LANE)
+            test_fold_one(fold, &inputs[1]);
+        for (size_t i = 0; way == NEXT_LANE && i < ARRAY_SIZE(again); i++)
+            test_fold_one(fold, &again[i]);
+        test_fold_one(fold, &inputs[2]);
+        test_commit(fold);
+        fold_close(fold);
+        assert_int_equal(
+            test_number(TEST_WEEK, "SELECT state FROM entry WHERE recipient_index = 1"),
+            RECIPIENT_DELIVERED);
+        assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event WHERE kind = 3"
+                                                " AND recipient_index > 0"),
+                         2);
+        test_ledger_remove(NULL);
+        test_ledger_make(NULL);
+    }
+}
+
+/* A second lane asks whether it knows an event, and two of one moment aren't the same. */
+static void damages_of_one_moment_are_all_booked(void **state)
+{
+    struct event first = {.kind = EVENT_DAMAGED,
+                          .time_us = TEST_NOW_US,
+                          .count = 1,
+                          .recipient_index = EVENT_NO_RECIPIENT,
+                          .actor_uid = EVENT_NO_ACTOR,
+                          .reply = SPAN("the log is damaged here")},
+                 second = first;
+    struct book_input inputs[] = {
+        {.kind = BOOK_EVENT, .end = {1, 1, 100}, .event = &first},
+        {.kind = BOOK_EVENT, .end = {1, 1, 200}, .event = &second},
+        {.kind = BOOK_EVENT, .end = {2, 1, 100}, .event = &first}, /* said again */
+    };
+    struct fold *fold = test_fold_open();
+
+    second.reply = SPAN("the log is damaged there");
+    for (size_t i = 0; i < ARRAY_SIZE(inputs); i++)
+        test_fold_one(fold, &inputs[i]);
+    test_commit(fold);
+    fold_close(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event"), 2);
+}
+
 /* ---- a ledger made anew ---- */
 
 static void fold_restated(struct fold *fold, uint64_t offset, const struct test_message *m,
@@ -791,6 +869,8 @@ int main(void)
         LEDGER_TEST(newer_files_are_refused),
         LEDGER_TEST(entries_end_once),
         LEDGER_TEST(moved_messages_are_booked_only_when_unknown),
+        LEDGER_TEST(children_that_came_without_their_message_are_the_same_ones),
+        LEDGER_TEST(damages_of_one_moment_are_all_booked),
         LEDGER_TEST(who_is_not_said_to_wait_is_closed),
         LEDGER_TEST(what_is_said_again_is_not_believed_without_need),
         LEDGER_TEST(the_end_of_believing_moves_with_the_log),
