@@ -30,10 +30,44 @@ static int check_pages(struct audit *audit, struct db *db)
     return 0;
 }
 
-static int check_open_file(struct audit *audit, struct db *db, enum week_kind kind)
+/* By the main file, as it is now. */
+static bool is_deleted(const char *folder, const struct ledger_file *file)
 {
+    struct db db;
+    bool found = false;
+
+    if (audit_open_file(folder, MAIN_FILE_NAME, &db) < 0)
+        return false;
+    sqlite3_stmt *s = db_statement(&db, AUDIT_SQL_IS_DELETED);
+    if (s) {
+        sqlite3_bind_int(s, 1, (int)file->kind);
+        sqlite3_bind_int(s, 2, file->week);
+        found = db_step(s) == 1;
+    }
+    db_done(&db);
+    return found;
+}
+
+/* Has retention begun to delete it since the audit did? The main file says so before anything of
+ * the file goes: so where it doesn't, the file that is open is whole, and stays so for us. */
+static bool is_leaving(const struct audit *audit, const char *folder,
+                       const struct ledger_file *file)
+{
+    for (size_t i = 0; i < audit->heads.count; i++)
+        if (audit->heads.list[i].kind == file->kind && audit->heads.list[i].week == file->week)
+            return is_deleted(folder, file);
+    return false;
+}
+
+/* -ENOENT: it goes just now. */
+static int check_open_file(struct audit *audit, const char *folder, struct db *db,
+                           const struct ledger_file *file)
+{
+    enum week_kind kind = file->kind;
     int r = schema_check(db, schema_of_week(kind));
 
+    if ((r == 0 || r == -ENODATA) && is_leaving(audit, folder, file))
+        return -ENOENT;
     if (r == 0) /* a walk joins with rows all over the file */
         r = db_exec(db, "PRAGMA cache_size=-32768; BEGIN");
     if (r == 0)
@@ -80,6 +114,7 @@ static bool was_remade(const char *folder, const char *name, int week)
     return found;
 }
 
+/* 1; 0: retention deletes it, so it isn't one of the ledger's files any more. */
 static int check_file(struct audit *audit, const char *folder, const struct ledger_file *file)
 {
     struct db db;
@@ -89,8 +124,12 @@ static int check_file(struct audit *audit, const char *folder, const struct ledg
     audit->was_remade = was_remade(folder, audit->file, file->week);
     int r = audit_open_file(folder, audit->file, &db);
     if (r == 0) {
-        r = check_open_file(audit, &db, file->kind);
+        r = check_open_file(audit, folder, &db, file);
         db_done(&db);
+    }
+    if (r == -ENOENT && is_deleted(folder, file)) {
+        audit->file[0] = '\0';
+        return 0;
     }
     audit->counts->files++;
     if (r == -ENODATA)
@@ -98,7 +137,25 @@ static int check_file(struct audit *audit, const char *folder, const struct ledg
     else if (r < 0 && r != -ENOMEM)
         tell_unreadable(audit, r);
     audit->file[0] = '\0';
-    return r == -ENOMEM ? r : 0;
+    return r == -ENOMEM ? r : 1;
+}
+
+/* Those that retention deletes meanwhile leave the list: what is asked of files that aren't there
+ * is then asked of them. */
+static int check_files(struct audit *audit, const char *folder, struct ledger_list *list)
+{
+    size_t kept = 0;
+    int r = 1;
+
+    for (size_t i = 0; r >= 0 && i < list->count; i++) {
+        r = week_end_us(list->files[i].week) > audit->options->since_us
+                ? check_file(audit, folder, &list->files[i])
+                : 1;
+        if (r != 0)
+            list->files[kept++] = list->files[i];
+    }
+    list->count = kept;
+    return r < 0 ? r : 0;
 }
 
 /* It says up to where the book has folded, and what became of deleted weeks. */
@@ -137,9 +194,8 @@ int audit_run(const char *folder, const struct audit_options *options, struct au
         r = listed;
     if (r == 0)
         r = chain_new(&audit.chain);
-    for (size_t i = 0; r == 0 && i < list.count; i++)
-        if (week_end_us(list.files[i].week) > options->since_us)
-            r = check_file(&audit, folder, &list.files[i]);
+    if (r == 0)
+        r = check_files(&audit, folder, &list);
     if (r == 0)
         check_main_file(&audit, folder);
     if (r == 0)

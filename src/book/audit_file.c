@@ -33,6 +33,9 @@ static const char *const sql[AUDIT_STATEMENT_COUNT] = {
                        " (SELECT 1 FROM damage WHERE time_us <= found_us)",
     [AUDIT_SQL_DELETED] =
         "SELECT events, head FROM deleted WHERE kind = ?1 AND week = ?2 AND lane = ?3",
+    [AUDIT_SQL_IS_DELETED] =
+        "SELECT 1 FROM deleted d WHERE kind = ?1 AND week = ?2 AND NOT EXISTS"
+        " (SELECT 1 FROM chain c WHERE c.kind = d.kind AND c.week = d.week) LIMIT 1",
     [AUDIT_SQL_REFUSALS] = "SELECT lane, reference, session, time_us, until_us, count, ip, port,"
                            " service, helo, tls, auth, sender, recipient, phase, reply, key,"
                            " commitment, link FROM refusal ORDER BY seq",

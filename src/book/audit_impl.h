@@ -21,6 +21,7 @@ enum audit_statement {
     AUDIT_SQL_DAMAGE,
     AUDIT_SQL_ANEW,
     AUDIT_SQL_DELETED,
+    AUDIT_SQL_IS_DELETED,
     AUDIT_STATEMENT_COUNT
 };
 

@@ -1,6 +1,7 @@
 #include "ledger_test.h"
 
 #include "book/audit.h"
+#include "book/main_file.h"
 
 /* ---- a run, and what it found ---- */
 
@@ -487,6 +488,59 @@ static void file_without_tables_is_empty(void **state)
     assert_int_equal(told.counts.files, 4);
 }
 
+/* Retention that comes to the second file while the first one is checked: notes it, then takes its
+ * -wal, then the file. */
+enum { GOES_LATER, LACKS_WAL, IS_GONE };
+static int stage;
+
+static void retention(void *arg, const char *file, uint64_t done, uint64_t total)
+{
+    struct main_file_heads heads = {0};
+    struct main_file *main;
+    char path[128];
+
+    if (strcmp(file, TEST_WEEK) != 0 || done != total)
+        return;
+    assert_int_equal(main_file_open(test_folder, &main), 0);
+    assert_int_equal(main_file_heads(main, &heads), 0);
+    for (size_t i = 0; i < heads.count; i++)
+        if (heads.list[i].week < week_of_us(TEST_NOW_US))
+            assert_int_equal(main_file_note_deleted(main, &heads.list[i], 1, TEST_NOW_US), 0);
+    free(heads.list);
+    main_file_close(main);
+    snprintf(path, sizeof(path), "%s/book-2026-W46.sqlite", test_folder);
+    if (stage == LACKS_WAL)
+        test_tamper("book-2026-W46.sqlite", "DELETE FROM event; DELETE FROM entry; "
+                                            "DELETE FROM message; DELETE FROM lane");
+    if (stage == IS_GONE)
+        assert_int_equal(unlink(path), 0);
+}
+
+static void retention_meanwhile_is_no_finding(void **state)
+{
+    for (stage = GOES_LATER; stage <= IS_GONE; stage++) {
+        struct told told = {0};
+        struct marks marks = {0};
+        struct audit_options options = {.now_us = TEST_NOW_US + 400 * TEST_SECOND,
+                                        .overdue_us = 3600 * TEST_SECOND,
+                                        .reached = &marks,
+                                        .arg = &told,
+                                        .found = on_found};
+        assert_int_equal(audit_run(test_folder, &options, &told.counts), 0);
+        assert_int_equal(told.count, 0);
+        options.expected = &marks;
+        options.reached = NULL;
+        options.progress = retention;
+        assert_int_equal(audit_run(test_folder, &options, &told.counts), 0);
+        if (told.count)
+            fail_msg("stage %d: %s %s", stage, told.findings[0].file, told.findings[0].text);
+        assert_int_equal(told.counts.files, 2);
+        marks_done(&marks);
+        test_ledger_remove(state);
+        assert_int_equal(make_ledger(state), 0);
+    }
+}
+
 /* ---- the queue ---- */
 
 static void the_same_waiting_set_is_fine(void **state)
@@ -662,6 +716,7 @@ int main(void)
         LEDGER_TEST(since_skips_old_weeks),
         LEDGER_TEST(unreadable_files_are_findings),
         LEDGER_TEST(file_without_tables_is_empty),
+        LEDGER_TEST(retention_meanwhile_is_no_finding),
         LEDGER_TEST(the_same_waiting_set_is_fine),
         LEDGER_TEST(what_differs_twice_is_told),
         LEDGER_TEST(what_differs_once_is_mail_going_on),
