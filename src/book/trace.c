@@ -4,6 +4,7 @@
 #include "book/ledger.h"
 #include "book/schema.h"
 #include "book/trace_sql.h"
+#include "mail/address.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -16,8 +17,8 @@ enum refusal_statement { REFUSAL_BY_ID, REFUSAL_BY_ADDRESS, REFUSAL_STATEMENT_CO
 static const char *const refusal_sql[REFUSAL_STATEMENT_COUNT] = {
     [REFUSAL_BY_ID] = REFUSAL_COLUMNS "(reference = ?1 OR session = ?1)"
                                       " ORDER BY time_us DESC LIMIT ?3",
-    [REFUSAL_BY_ADDRESS] = REFUSAL_COLUMNS "(sender = ?1 COLLATE NOCASE"
-                                           " OR recipient = ?1 COLLATE NOCASE)"
+    [REFUSAL_BY_ADDRESS] = REFUSAL_COLUMNS "(sender COLLATE NOCASE IN (?1, ?4)"
+                                           " OR recipient COLLATE NOCASE IN (?1, ?4))"
                                            " ORDER BY time_us DESC LIMIT ?3",
 };
 
@@ -27,7 +28,9 @@ struct search {
     const struct trace_query *query;
     bool is_id;
     struct id id;
-    size_t last_way; /* that is tried: once one found something, the vaguer ones are not */
+    struct address address; /* what `key` is of */
+    struct span key;        /* of an address: as it is booked, or as it was given when it is none */
+    size_t last_way;        /* that is tried: once one found something, the vaguer ones are not */
     struct trace_result *result;
 };
 
@@ -35,6 +38,18 @@ struct search {
 static bool looks_like_address(struct span what)
 {
     return what.size && what.data[0] != '<' && span_find(what, '@') >= 0;
+}
+
+/* Addresses are booked in canonical form; people write them as they like. Refusals have the text as
+ * it came, which may be no address. */
+static void find_key(struct search *search)
+{
+    struct span what = search->query->what;
+
+    search->key = what;
+    if (looks_like_address(what) &&
+        address_parse(what, ADDRESS_ALLOW_UTF8, &search->address) == ADDRESS_OK)
+        search->key = address_text(&search->address);
 }
 
 /* A way to find messages: by an index of the file, or by the finding aid. */
@@ -169,8 +184,9 @@ static int search_aid(struct search *search, struct db *db, const struct way *wa
 
 static int search_way(struct search *search, struct db *db, const struct way *way)
 {
-    struct span key =
-        way->kind == FIND_SESSION ? span_of(search->id.bytes, ID_BYTES) : search->query->what;
+    struct span key = way->kind == FIND_SESSION   ? span_of(search->id.bytes, ID_BYTES)
+                      : way->kind == FIND_ADDRESS ? search->key
+                                                  : search->query->what;
 
     if (way->statement >= 0)
         return search_list(search, db, (unsigned)way->statement, NULL, (struct span){0});
@@ -231,9 +247,10 @@ static int search_refusals(struct search *search, struct db *db)
     sqlite3_stmt *s = db_statement(db, by_address ? REFUSAL_BY_ADDRESS : REFUSAL_BY_ID);
     if (!s)
         return db_error(db);
-    if (by_address)
+    if (by_address) {
         db_bind_text(s, 1, search->query->what);
-    else
+        db_bind_text(s, 4, search->key);
+    } else
         db_bind_blob(s, 1, search->id.bytes, ID_BYTES);
     sqlite3_bind_int64(s, 2, search->query->since_us);
     sqlite3_bind_int64(s, 3, (sqlite3_int64)search->query->limit + 1); /* is there one more? */
@@ -350,6 +367,7 @@ int trace_run(const char *folder, const struct trace_query *query, struct trace_
 
     *out = (struct trace_result){0};
     search.is_id = id_parse(query->what, &search.id) == 0;
+    find_key(&search);
     out->messages = arena_alloc_array(&out->arena, query->limit, sizeof(*out->messages));
     out->refusals = arena_alloc_array(&out->arena, query->limit, sizeof(*out->refusals));
     if (!out->messages || !out->refusals)

@@ -110,6 +110,27 @@ static void put_detail(struct buffer *out, const char *before, struct span detai
     printable_append(out, detail);
 }
 
+/* ---- what was in doubt once ---- */
+
+static const char twice[] = "its recipient may have it twice",
+                  all_the_same[] = "its recipient may have got it all the same";
+
+/* Rule 4 of the spool: uncertain once, tried again. */
+static bool was_uncertain(const struct trace_entry *e)
+{
+    for (size_t i = 0; i < e->event_count; i++)
+        if (e->events[i].kind == EVENT_UNCERTAIN)
+            return true;
+    return false;
+}
+
+/* Whatever came after it: it stays possible that the station took what it didn't acknowledge. */
+static void say_doubt(struct buffer *out, const struct trace_entry *e, const char *so)
+{
+    if (was_uncertain(e))
+        buffer_printf(out, "; the acknowledgement of an earlier attempt was lost, so %s", so);
+}
+
 /* ---- a sentence for each state ---- */
 
 static void say_delivered(struct buffer *out, const struct trace_entry *e,
@@ -122,16 +143,8 @@ static void say_delivered(struct buffer *out, const struct trace_entry *e,
         printable_append(out, by->host);
     }
     put_time(out, " at ", e->since_us);
+    say_doubt(out, e, twice);
     buffer_printf(out, "; from here on its owner's mail program is responsible.");
-}
-
-/* Rule 4 of the spool: uncertain once, tried again. */
-static bool was_uncertain(const struct trace_entry *e)
-{
-    for (size_t i = 0; i < e->event_count; i++)
-        if (e->events[i].kind == EVENT_UNCERTAIN)
-            return true;
-    return false;
 }
 
 static void say_relayed(struct buffer *out, const struct trace_entry *e,
@@ -147,9 +160,7 @@ static void say_relayed(struct buffer *out, const struct trace_entry *e,
         put_quoted(out, ", which took it with ", by->reply);
         put_quoted(out, " as ", by->remote_id);
     }
-    if (was_uncertain(e))
-        buffer_printf(out, "; the acknowledgement of an earlier attempt was lost, so its recipient"
-                           " may have it twice");
+    say_doubt(out, e, twice);
     buffer_printf(out, "; that station is responsible now, ask its postmaster.");
 }
 
@@ -170,6 +181,7 @@ static void say_returned(struct buffer *out, const struct trace_message *m,
     put_time(out, " at ", e->since_us);
     if (by)
         put_quoted(out, " because of ", by->reply);
+    say_doubt(out, e, all_the_same);
     buffer_printf(out, "; its sender must act.");
 }
 
@@ -186,7 +198,9 @@ static void say_discarded(struct buffer *out, const struct trace_entry *e,
         put_detail(out, " by the rule ", by->detail);
     if (by)
         put_quoted(out, ": ", by->reply);
-    buffer_printf(out, "; nobody will get it, ask the administrator of this server.");
+    say_doubt(out, e, all_the_same);
+    buffer_printf(out, "; %sask the administrator of this server.",
+                  was_uncertain(e) ? "" : "nobody will get it, ");
 }
 
 /* The time is a bound: a ledger that was made anew has no better one. */
@@ -199,13 +213,15 @@ static void say_closed(struct buffer *out, const struct trace_entry *e)
 }
 
 /* Only a person moves it on, so no next attempt is named. */
-static void say_held(struct buffer *out, const struct trace_event *held)
+static void say_held(struct buffer *out, const struct trace_entry *e,
+                     const struct trace_event *held)
 {
     put_time(out, "Held here since ", held->time_us);
     if (held->actor_uid != EVENT_NO_ACTOR)
         buffer_printf(out, " by the local user with uid %u", held->actor_uid);
     put_quoted(out, " because ", held->reply);
     put_detail(out, held->reply.size ? ", " : " because ", held->detail);
+    say_doubt(out, e, "it may have arrived already");
     buffer_printf(out, "; the administrator of this server must release, return or remove it.");
 }
 
@@ -220,21 +236,24 @@ static void say_next(struct buffer *out, const struct trace_entry *e, int64_t no
         put_time(out, ", the next attempt is at ", e->next_attempt_us);
 }
 
-static void say_waiting(struct buffer *out, const struct trace_entry *e, int64_t now_us)
+/* Until somebody lets it go again. Its end is booked when its sender was told. */
+static bool is_given_up(const struct trace_entry *e)
 {
-    const struct trace_event *trouble = trace_trouble(e);
-    char age[32];
-
-    clock_format_between(e->since_us, now_us, age);
-    put_time(out, "Waiting here since ", e->since_us);
-    buffer_printf(out, " (%s)", age);
-    if (!trouble) {
-        buffer_printf(out, ", not attempted yet");
-        say_next(out, e, now_us);
-        buffer_printf(out, "; this server is responsible.");
-        return;
+    for (size_t i = e->event_count; i-- > 0;) {
+        unsigned kind = e->events[i].kind;
+        if (kind == EVENT_EXPIRED)
+            return true;
+        if (kind == EVENT_DEFERRED || kind == EVENT_UNCERTAIN || kind == EVENT_RELEASED ||
+            kind == EVENT_RETRIED || kind == EVENT_REROUTED)
+            return false;
     }
+    return false;
+}
+
+static void say_trouble(struct buffer *out, const struct trace_event *trouble)
+{
     bool uncertain = trouble->kind == EVENT_UNCERTAIN;
+
     buffer_printf(out, uncertain ? " because the acknowledgement of " : " because ");
     if (trouble->host.size || trouble->ip.size)
         put_station(out, trouble);
@@ -247,7 +266,19 @@ static void say_waiting(struct buffer *out, const struct trace_entry *e, int64_t
                    trouble->reply);
     else
         buffer_printf(out, " failed");
+}
+
+static void say_tried(struct buffer *out, const struct trace_entry *e,
+                      const struct trace_event *trouble, int64_t now_us)
+{
+    say_trouble(out, trouble);
     say_next(out, e, now_us);
+    if (trouble->kind != EVENT_UNCERTAIN)
+        say_doubt(out, e, "it may have arrived already");
+    if (is_given_up(e)) {
+        buffer_printf(out, "; it was given up, and this server is about to tell its sender.");
+        return;
+    }
     buffer_printf(out, "; this server keeps trying");
     if (trouble->host.size) {
         buffer_printf(out, ", and the administrator of ");
@@ -255,6 +286,25 @@ static void say_waiting(struct buffer *out, const struct trace_entry *e, int64_t
         buffer_printf(out, " can mend it");
     }
     buffer_printf(out, ".");
+}
+
+/* A first attempt that failed for good is booked with the return that it leads to (or is under way
+ * just now), so without an event nothing can be said of attempts. */
+static void say_waiting(struct buffer *out, const struct trace_entry *e, int64_t now_us)
+{
+    const struct trace_event *trouble = trace_trouble(e);
+    char age[32];
+
+    clock_format_between(e->since_us, now_us, age);
+    put_time(out, "Waiting here since ", e->since_us);
+    buffer_printf(out, " (%s)", age);
+    if (trouble) {
+        say_tried(out, e, trouble, now_us);
+        return;
+    }
+    buffer_printf(out, ", no attempt's outcome is booked yet");
+    say_next(out, e, now_us);
+    buffer_printf(out, "; this server is responsible.");
 }
 
 int trace_sentence(const struct trace_message *m, const struct trace_entry *e, int64_t now_us,
@@ -283,7 +333,7 @@ int trace_sentence(const struct trace_message *m, const struct trace_entry *e, i
         break;
     default:
         if (held)
-            say_held(out, held);
+            say_held(out, e, held);
         else
             say_waiting(out, e, now_us);
     }

@@ -72,13 +72,12 @@ struct listing {
     int error;
 };
 
-/* What waits for its turn or an outcome has no time: behind a destination's probe, and until the
- * backlog of one that is back has gone, that is long after the book's next attempt. Whether it
- * hangs the queue knows, which has watched it for a while. */
+/* What waits for its turn, an outcome or its report has no time: behind a destination's probe, and
+ * until the backlog of one that is back has gone, that is long after the book's next attempt.
+ * Whether it hangs the queue knows, which has watched it for a while. */
 static bool is_planned(const struct listing *l, const struct ipc_queue_row *row)
 {
-    return row->state == IPC_QUEUE_HELD ||
-           (row->next_attempt_us ? row->next_attempt_us > l->late_us : !row->overdue);
+    return row->next_attempt_us ? row->next_attempt_us > l->late_us : !row->overdue;
 }
 
 static void take_row(struct listing *l, const struct ipc_queue_row *row)

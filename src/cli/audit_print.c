@@ -128,9 +128,10 @@ static void print_text(const struct audit_print *s, const struct audit_counts *c
     if (c->held)
         printf("  (of those waiting, %llu are held)\n", (unsigned long long)c->held);
     print_number("together", sum);
-    printf("Checked %llu events and %llu refusals in %llu files, each in its place in the chain.\n",
-           (unsigned long long)c->events, (unsigned long long)c->refusals,
-           (unsigned long long)c->files);
+    printf(
+        "Checked %llu events and %llu refusals in %llu files%s.\n", (unsigned long long)c->events,
+        (unsigned long long)c->refusals, (unsigned long long)c->files,
+        c->broken ? "; what isn't as it was is named above" : ", each in its place in the chain");
     if (c->alarms)
         printf("%s%llu alarms are booked: postbuch audit --alarms tells them.%s\n", style->yellow,
                (unsigned long long)c->alarms, style->reset);

@@ -3,9 +3,12 @@
  */
 #include "cli/catchup.h"
 
+#include "cli/cli.h"
 #include "cli/control.h"
 #include <errno.h>
 #include <unistd.h>
+
+enum { CATCH_UP_MS = 2000 };
 
 struct wait {
     struct io_loop *loop;
@@ -54,6 +57,16 @@ static int start(struct wait *wait, int *fd, int timeout_ms)
         *fd = -1; /* the channel's now */
     wait->call.fn = on_synced;
     return r < 0 ? r : ipc_call(wait->channel, &wait->call, &ask);
+}
+
+int cli_catch_up(const char *command, const char *control)
+{
+    int r = cli_wait_for_book(control, CATCH_UP_MS);
+
+    if (r == -ETIMEDOUT)
+        cli_complain(command, "the book is behind the log, so what was booked last may be missing; "
+                              "see book.trouble in postbuch status");
+    return r;
 }
 
 int cli_wait_for_book(const char *control, int timeout_ms)

@@ -9,6 +9,7 @@
 #include "cli/server.h"
 #include "cli/why.h"
 
+#include "mail/address.h"
 #include <errno.h>
 
 enum key {
@@ -69,6 +70,7 @@ struct wishes {
     bool summary, json, yes;
     const char *config, *via;
     struct ipc_queue_filter filter;
+    struct address from, to; /* what the filter's texts lie in */
 };
 
 /* ---- what was asked for ---- */
@@ -83,6 +85,12 @@ static int take_id(struct wishes *w, const char *text)
     return cli_wrong_usage(&usage, "%s is not a queue id", text);
 }
 
+/* As the queue has it (mail/address.h); what is no whole address stays what it is. */
+static struct span canonical(struct span text, struct address *room)
+{
+    return address_parse(text, ADDRESS_ALLOW_UTF8, room) == ADDRESS_OK ? address_text(room) : text;
+}
+
 static int take_option(struct wishes *w, int key, const char *value)
 {
     struct span text = span_from_cstr(value);
@@ -91,10 +99,10 @@ static int take_option(struct wishes *w, int key, const char *value)
     case KEY_ID:
         return take_id(w, value);
     case KEY_FROM:
-        w->filter.sender = text;
+        w->filter.sender = canonical(text, &w->from);
         break;
     case KEY_TO:
-        w->filter.recipient = text;
+        w->filter.recipient = canonical(text, &w->to);
         break;
     case KEY_DESTINATION:
         w->filter.destination = text;
@@ -168,10 +176,6 @@ static int parse_wishes(int argc, char **argv, struct wishes *w)
 
 /* ---- listing ---- */
 
-/* How long `show` waits for the book to fold what the queue knows already; then it shows what there
- * is. */
-enum { CATCH_UP_MS = 2000 };
-
 struct listing {
     const struct wishes *wishes;
     size_t count;
@@ -228,7 +232,7 @@ static int list(struct cli_control *control, const struct wishes *w,
     char id[ID_TEXT + 1];
 
     if (w->verb == VERB_SHOW) {
-        cli_wait_for_book(server->control, CATCH_UP_MS);
+        cli_catch_up("queue", server->control);
         why_book_load(&l.book, server->ledger, &w->filter.id);
     }
     int code = cli_control_list(control, &w->filter, on_page, &l);

@@ -39,13 +39,14 @@ static const struct cli_usage usage = {
     .option_count = ARRAY_SIZE(options),
 };
 
-enum { LIMIT_DEFAULT = 20, LIMIT_MAX = 10000, CATCH_UP_MS = 2000, FOLLOW_PAUSE_US = 500000 };
+enum { LIMIT_DEFAULT = 20, LIMIT_MAX = 10000, FOLLOW_PAUSE_US = 500000 };
 
 struct wishes {
     struct trace_query query;
     bool json;
     bool follow;
-    bool serves; /* the server answers us */
+    bool serves;    /* the server answers us */
+    bool is_behind; /* but its book hasn't folded all of the log */
     char **what;
     int what_count; /* at least one: "" when none was given */
     struct cli_server server;
@@ -138,7 +139,7 @@ static int show(const struct wishes *w, const struct trace_result *result)
     int r = w->json ? trace_json(result, &out) : trace_text(result, clock_wall_us(), &style, &out);
 
     if (r == 0 && w->serves && !w->json)
-        trace_why_not_yet(w->server.control, result, &out);
+        trace_why_not_yet(w->server.control, result, w->is_behind, &out);
     if (r == 0)
         fwrite(out.data, 1, out.size, stdout);
     else
@@ -205,6 +206,34 @@ static size_t show_news(const struct wishes *w, const struct trace_result *befor
     return news;
 }
 
+/* A refusal is told once, as a whole: what is like it later is booked as another with its own
+ * time. */
+static bool was_refused_before(const struct trace_result *before, const struct trace_refusal *r)
+{
+    for (size_t i = 0; i < before->refusal_count; i++)
+        if (id_equal(&before->refusals[i].reference, &r->reference) &&
+            before->refusals[i].time_us == r->time_us)
+            return true;
+    return false;
+}
+
+static void show_refusal(const struct wishes *w, struct trace_refusal *refusal)
+{
+    struct trace_result one = {.refusals = refusal, .refusal_count = 1};
+
+    show(w, &one);
+}
+
+static void show_all_news(const struct wishes *w, const struct trace_result *before,
+                          const struct trace_result *now)
+{
+    for (size_t i = 0; i < now->message_count; i++)
+        show_news(w, before, &now->messages[i]);
+    for (size_t i = 0; i < now->refusal_count; i++)
+        if (!was_refused_before(before, &now->refusals[i]))
+            show_refusal(w, &now->refusals[i]);
+}
+
 /* Until the user ends it, or nobody reads what it tells. */
 /* Looks again and tells what is more than before. The book is asked, not the server: it works
  * without one. */
@@ -222,8 +251,7 @@ static int follow(struct wishes *w, const char *what)
         code = look(w, what, &now);
         if (code != CLI_OK)
             break;
-        for (size_t i = 0; i < now.message_count; i++)
-            show_news(w, &before, &now.messages[i]);
+        show_all_news(w, &before, &now);
         trace_result_done(&before);
         before = now;
     }
@@ -241,7 +269,9 @@ int cli_trace(int argc, char **argv)
         return code;
     if (w.follow && w.what_count > 1)
         return cli_wrong_usage(&usage, "only one thing can be followed at a time");
-    w.serves = cli_wait_for_book(w.server.control, CATCH_UP_MS) != -ENOTCONN;
+    int caught_up = cli_catch_up("trace", w.server.control);
+    w.serves = caught_up != -ENOTCONN;
+    w.is_behind = caught_up == -ETIMEDOUT;
     if (w.follow)
         return cli_finish_output("trace", follow(&w, w.what[0]));
     for (int i = 0; i < w.what_count; i++) {

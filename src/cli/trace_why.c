@@ -29,14 +29,17 @@ static bool on_page(void *arg, const struct ipc_queue_page *page)
     struct paragraph *p = arg;
     char id[ID_TEXT + 1];
 
-    for (size_t i = 0; i < page->row_count && p->count < RECIPIENTS_MAX; i++, p->count++) {
+    for (size_t i = 0; i < page->row_count && p->count < RECIPIENTS_MAX; i++) {
         const struct ipc_queue_row *row = &page->rows[i];
+        const struct trace_entry *entry = entry_of(p->message, row->index);
+        if (!entry)
+            continue; /* nobody asked for this one */
         id_format(&row->id, id);
         buffer_printf(p->out, "Why not yet: %s to ", id);
         printable_append(p->out, row->address);
         buffer_printf(p->out, "\n");
-        why_append(row, entry_of(p->message, row->index), page->now_us, p->out);
-        p->seen[p->count] = row->index;
+        why_append(row, entry, page->now_us, p->out);
+        p->seen[p->count++] = row->index;
     }
     return p->count < RECIPIENTS_MAX;
 }
@@ -86,7 +89,7 @@ static bool answers(const char *path)
     return true;
 }
 
-void trace_why_not_yet(const char *control_path, const struct trace_result *result,
+void trace_why_not_yet(const char *control_path, const struct trace_result *result, bool is_behind,
                        struct buffer *out)
 {
     struct cli_control *control = NULL;
@@ -103,7 +106,7 @@ void trace_why_not_yet(const char *control_path, const struct trace_result *resu
             return;
         asked++;
         code = cli_control_list(control, &filter, on_page, &p);
-        if (code == CLI_OK)
+        if (code == CLI_OK && !is_behind)
             append_missing(&p);
     }
     cli_control_close(control);

@@ -126,6 +126,46 @@ static void a_session_is_told_whole(void **state)
     trace_result_done(&result);
 }
 
+/* Booked in canonical form, looked for as people write it. */
+static void addresses_are_found_in_any_spelling(void **state)
+{
+    static const struct {
+        const char *what;
+        size_t messages, refusals;
+    } cases[] = {
+        {"bob@xn--mller-kva.example", 1, 0},        {"Bob@M\xc3\xbcLLER.example", 1, 0},
+        {"\"bob\"@m\xc3\xbcller.example", 1, 0},    {"anna@[IPv6:2001:0db8:0::1]", 1, 0},
+        {"dora@m\xc3\xbcller.example", 0, 2}, /* as it came, and as it was read */
+        {"dora@xn--mller-kva.example", 0, 1},       {"carl@m\xc3\xbcller.example", 0, 0},
+        {"no address@m\xc3\xbcller.example", 0, 1},
+    };
+    static const char *const refused[] = {"dora@xn--mller-kva.example",
+                                          "dora@m\xc3\xbcller.example",
+                                          "no address@m\xc3\xbcller.example"};
+    struct fold *fold = test_fold_open();
+    struct test_message m;
+
+    test_message_at(&m, TEST_NOW_US, 30, 1);
+    m.envelope.sender = SPAN("anna@[IPv6:2001:db8::1]");
+    m.recipients[0].address = m.recipients[0].original = SPAN("bob@xn--mller-kva.example");
+    struct book_input input = test_input_message(3000, &m);
+    test_fold_one(fold, &input);
+    for (unsigned i = 0; i < ARRAY_SIZE(refused); i++) {
+        struct event refusal = test_refusal(30 + i, refused[i]);
+        test_fold_event(fold, 3100 + i, &refusal);
+    }
+    test_commit(fold);
+    fold_close(fold);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct trace_result result;
+        run(cases[i].what, &result);
+        if (result.message_count != cases[i].messages || result.refusal_count != cases[i].refusals)
+            fail_msg("%s: %zu messages, %zu refusals", cases[i].what, result.message_count,
+                     result.refusal_count);
+        trace_result_done(&result);
+    }
+}
+
 static void since_state_and_limit_narrow_it(void **state)
 {
     static const struct {
@@ -403,7 +443,10 @@ static void sentences_say_who_must_act(void **state)
         int64_t next_attempt_us;
         const char *part;
     } cases[] = {
-        {RECIPIENT_WAITING, {{.kind = EVENT_ACCEPTED}}, TEST_NOW_US + 9, "not attempted yet, the"},
+        {RECIPIENT_WAITING,
+         {{.kind = EVENT_ACCEPTED}},
+         TEST_NOW_US + 9,
+         "no attempt's outcome is booked yet, the"},
         {RECIPIENT_WAITING,
          {{.kind = EVENT_ACCEPTED}, {.kind = EVENT_HELD, .reply = {"virus", 5}, .actor_uid = 7}},
          0,
@@ -418,7 +461,7 @@ static void sentences_say_who_must_act(void **state)
         {RECIPIENT_WAITING,
          {{.kind = EVENT_HELD}, {.kind = EVENT_RELEASED}},
          0,
-         "not attempted yet; this server is responsible."},
+         "no attempt's outcome is booked yet; this server is responsible."},
         {RECIPIENT_WAITING,
          {{.kind = EVENT_UNCERTAIN, .host = {"mx", 2}}},
          1,
@@ -437,6 +480,43 @@ static void sentences_say_who_must_act(void **state)
          0,
          "; the acknowledgement of an earlier attempt was lost, so its recipient may have it twice;"
          " that station is responsible now"},
+        {RECIPIENT_DELIVERED,
+         {{.kind = EVENT_UNCERTAIN}, {.kind = EVENT_DELIVERED}},
+         0,
+         " was lost, so its recipient may have it twice; from here on its owner's"},
+        {RECIPIENT_RETURNED,
+         {{.kind = EVENT_UNCERTAIN}, {.kind = EVENT_RETURNED, .reply = {"550 no", 6}}},
+         0,
+         "\"550 no\"; the acknowledgement of an earlier attempt was lost, so its recipient may "
+         "have "
+         "got it all the same; its sender must act."},
+        {RECIPIENT_DISCARDED,
+         {{.kind = EVENT_UNCERTAIN}, {.kind = EVENT_REMOVED, .actor_uid = 0}},
+         0,
+         "uid 0; the acknowledgement of an earlier attempt was lost, so its recipient may have got "
+         "it all the same; ask the administrator"},
+        {RECIPIENT_WAITING,
+         {{.kind = EVENT_UNCERTAIN},
+          {.kind = EVENT_DEFERRED, .host = {"mx", 2}, .reply = {"451 later", 9}}},
+         1,
+         "said \"451 later\", the next attempt is due; the acknowledgement of an earlier attempt "
+         "was "
+         "lost, so it may have arrived already; this server keeps"},
+        {RECIPIENT_WAITING,
+         {{.kind = EVENT_UNCERTAIN}, {.kind = EVENT_HELD, .actor_uid = 7}},
+         0,
+         "uid 7; the acknowledgement of an earlier attempt was lost, so it may have arrived "
+         "already;"
+         " the administrator of this server must"},
+        {RECIPIENT_WAITING,
+         {{.kind = EVENT_EXPIRED, .host = {"mx", 2}, .reply = {"451 later", 9}}},
+         0,
+         "\"451 later\"; it was given up, and this server is about to tell its sender."},
+        {RECIPIENT_WAITING,
+         {{.kind = EVENT_EXPIRED, .host = {"mx", 2}, .reply = {"451 later", 9}},
+          {.kind = EVENT_RELEASED}},
+         0,
+         "\"451 later\"; this server keeps trying, and the administrator of mx can mend it."},
         {RECIPIENT_RETURNED,
          {{.kind = EVENT_RETURNED, .reply = {"550 no", 6}}},
          0,
@@ -571,6 +651,7 @@ int main(void)
 #define LEDGER_TEST(f) cmocka_unit_test_setup_teardown(f, make_ledger, test_ledger_remove)
     const struct CMUnitTest tests[] = {
         LEDGER_TEST(everything_is_found_by_its_names),
+        LEDGER_TEST(addresses_are_found_in_any_spelling),
         LEDGER_TEST(since_state_and_limit_narrow_it),
         LEDGER_TEST(one_of_many_recipients_comes_with_its_children),
         LEDGER_TEST(children_are_counted),

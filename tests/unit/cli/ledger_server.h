@@ -8,15 +8,16 @@ static struct {
     int book_error; /* of its book, when it is asked to catch up */
     struct ipc_queue_row rows[4];
     size_t row_count;
+    struct span recipient, sender; /* of the only filter that fits them */
 } played;
 
 static struct test_message waiting;
 
-/* One more message that waits: its next attempt was due long ago. */
+/* One more message, to bob and carl, who wait: bob's next attempt was due long ago. */
 static inline void fold_waiting(void)
 {
     struct fold *fold = test_fold_open();
-    test_message_at(&waiting, TEST_NOW_US, 2, 1);
+    test_message_at(&waiting, TEST_NOW_US, 2, 2);
     struct book_input input = test_input_message(300, &waiting);
     test_fold_one(fold, &input);
     struct book_status deferred = test_status(waiting.envelope.id, 0, EVENT_DEFERRED);
@@ -33,19 +34,29 @@ static inline void played_sync(void *owner, const struct ipc_arrival *arrival)
 
 static inline void played_list(void *owner, const struct ipc_arrival *arrival)
 {
+    const struct ipc_queue_filter *filter = &arrival->message->queue_filter;
+    bool fits = span_equal(filter->recipient, played.recipient) &&
+                span_equal(filter->sender, played.sender);
     struct ipc_message m = {.type = IPC_QUEUE_PAGE,
                             .queue_page = {.now_us = TEST_NOW_US,
                                            .last = true,
                                            .rows = played.rows,
-                                           .row_count = played.row_count}};
+                                           .row_count = fits ? played.row_count : 0}};
+    ipc_reply(arrival->channel, arrival->token, &m);
+}
+
+static inline void played_damage(void *owner, const struct ipc_arrival *arrival)
+{
+    struct ipc_message m = {.type = IPC_QUEUE_DAMAGE};
     ipc_reply(arrival->channel, arrival->token, &m);
 }
 
 /* Runs the command while the server is there. */
 static inline int run_with_server(int (*command)(int, char **), const char *const *words)
 {
-    static const struct ipc_handler handlers[] = {
-        {IPC_BOOK_SYNC, played_sync}, {IPC_QUEUE_LIST, played_list}, {IPC_QUEUE_MORE, played_list}};
+    static const struct ipc_handler handlers[] = {{IPC_BOOK_SYNC, played_sync},
+                                                  {IPC_QUEUE_LIST, played_list},
+                                                  {IPC_QUEUE_DAMAGE_ASK, played_damage}};
     static const struct ipc_role role = {"a test", handlers, ARRAY_SIZE(handlers),
                                          played_server_lost, false};
     struct played_server server;

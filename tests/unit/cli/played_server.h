@@ -17,22 +17,34 @@ struct played_server {
 
 static inline void played_server_lost(void *owner, struct ipc_channel *channel, int error)
 {
-    io_loop_stop(owner);
+    ipc_channel_free(channel);
+}
+
+struct played_server_end {
+    struct io_loop *loop;
+    const struct ipc_role *role;
+};
+
+static inline void played_server_accept(void *arg, int listener, unsigned events)
+{
+    struct played_server_end *end = arg;
+    struct ipc_channel *channel;
+    int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd < 0 || ipc_channel_new(end->loop, fd, end->role, end, &channel) < 0)
+        _exit(1);
 }
 
 static inline void played_server_serve(int listener, const struct ipc_role *role)
 {
-    struct ipc_channel *channel;
-    struct io_loop *loop;
+    struct played_server_end end = {.role = role};
+    struct io_watch *watch;
 
-    for (;;) {
-        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd < 0 || io_loop_new(&loop) < 0 || ipc_channel_new(loop, fd, role, loop, &channel) < 0)
-            _exit(1);
-        io_loop_run(loop);
-        ipc_channel_free(channel);
-        io_loop_free(loop);
-    }
+    if (io_loop_new(&end.loop) == 0 &&
+        io_watch_new(end.loop, listener, played_server_accept, &end, &watch) == 0 &&
+        io_watch_set(watch, IO_READ) == 0)
+        io_loop_run(end.loop);
+    _exit(1);
 }
 
 /* `role` has played_server_lost(). */

@@ -34,6 +34,12 @@ static void what_is_off_is_named(void **state)
     snprintf(expected, sizeof(expected), "\"id\":\"%s\",\"recipient\":0}", id);
     assert_non_null(strstr(text, expected));
     assert_non_null(strstr(text, "{\"ok\":false,"));
+    assert_int_equal(run(cli_audit, words), CLI_BAD_NEWS);
+    assert_non_null(strstr(text, "in 1 files, each in its place in the chain.\n"));
+    test_tamper(TEST_WEEK, "UPDATE event SET status = '2.0.1' WHERE status = '2.0.0'");
+    assert_int_equal(run(cli_audit, words), CLI_BAD_NEWS);
+    assert_null(strstr(text, "each in its place"));
+    assert_non_null(strstr(text, "in 1 files; what isn't as it was is named above.\n"));
 }
 
 static void wrong_usage_and_missing_book(void **state)
@@ -71,8 +77,10 @@ static void due_is_not_overdue(void **state)
     fold_waiting();
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         played.rows[0] = cases[i].row;
-        played.rows[0].id = waiting.envelope.id;
-        played.row_count = 1;
+        played.rows[1] =
+            (struct ipc_queue_row){.state = IPC_QUEUE_HELD, .wait = IPC_WAIT_RELEASE, .index = 1};
+        played.rows[0].id = played.rows[1].id = waiting.envelope.id;
+        played.row_count = 2;
         int code = run_with_server(cli_audit, words);
         if (code != cases[i].code ||
             (code == CLI_BAD_NEWS) != (strstr(text, "should long have been") != NULL))

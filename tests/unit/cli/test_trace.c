@@ -1,4 +1,6 @@
-#include "ledger_command.h"
+#include "ledger_server.h"
+
+#include <poll.h>
 
 static void exit_codes_and_output(void **state)
 {
@@ -41,11 +43,161 @@ static void book_that_cannot_be_read_is_told(void **state)
     assert_string_equal(text, "");
 }
 
+/* ---- beside a server ---- */
+
+static void play_rows(size_t count)
+{
+    memset(&played, 0, sizeof(played));
+    for (size_t i = 0; i < count; i++)
+        played.rows[i] = (struct ipc_queue_row){.id = waiting.envelope.id,
+                                                .index = (uint32_t)i,
+                                                .address = waiting.recipients[i].address,
+                                                .state = IPC_QUEUE_READY,
+                                                .wait = IPC_WAIT_TURN};
+    played.row_count = count;
+}
+
+static void assert_told(const char *part, bool is)
+{
+    if (is != (strstr(text, part) != NULL))
+        fail_msg("%s \"%s\": %s", is ? "lacks" : "has", part, text);
+}
+
+/* Nothing that the book doesn't say may be taken for an answer. */
+static void a_book_that_is_behind_is_told(void **state)
+{
+    static const char *const bob[] = {"bob@aaa.example", NULL}, *const nobody[] = {
+                                                                    "nobody@aaa.example", NULL};
+    char id[ID_TEXT + 1];
+
+    fold_waiting();
+    id_format(&waiting.envelope.id, id);
+    const char *const show[] = {"show", id, NULL};
+    for (int behind = 0; behind < 2; behind++) {
+        play_rows(0);
+        played.book_error = behind ? -ETIMEDOUT : 0;
+        assert_int_equal(run_with_server(cli_trace, bob), CLI_OK);
+        assert_int_equal(strstr(complaints, "the book is behind the log") != NULL, behind);
+        assert_told("The queue doesn't have it", !behind);
+        assert_int_equal(run_with_server(cli_trace, nobody), CLI_BAD_NEWS);
+        assert_int_equal(strstr(complaints, "the book is behind the log") != NULL, behind);
+        play_rows(2);
+        played.book_error = behind ? -EPIPE : 0;
+        assert_int_equal(run_with_server(cli_queue, show), CLI_OK);
+        assert_int_equal(strstr(complaints, "the book is behind the log") != NULL, behind);
+    }
+}
+
+/* Of many recipients of a message only those that were asked for. */
+static void why_not_yet_is_told_of_whom_was_asked_for(void **state)
+{
+    static const char *const bob[] = {"bob@aaa.example", NULL},
+                             *const carl[] = {"carl@bbb.example", NULL},
+                             *const both[] = {"anna@bbb.example", NULL};
+
+    fold_waiting();
+    play_rows(2);
+    assert_int_equal(run_with_server(cli_trace, bob), CLI_OK);
+    assert_told(" to bob@aaa.example\n    waits for its turn", true);
+    assert_told("carl@", false);
+    assert_int_equal(run_with_server(cli_trace, carl), CLI_OK);
+    assert_told(" to carl@bbb.example\n    waits for its turn", true);
+    assert_told(" to bob@", false);
+    assert_int_equal(run_with_server(cli_trace, both), CLI_OK);
+    assert_told(" to bob@aaa.example\n    waits for its turn", true);
+    assert_told(" to carl@bbb.example\n    waits for its turn", true);
+}
+
+/* The queue has addresses in canonical form. */
+static void queue_is_asked_for_an_address_as_it_has_it(void **state)
+{
+    static const char *const words[] = {"--to", "bob@M\xc3\xbcller.example", "--from",
+                                        "\"anna\"@BBB.example", NULL};
+
+    fold_waiting();
+    play_rows(1);
+    played.recipient = SPAN("bob@xn--mller-kva.example");
+    played.sender = SPAN("anna@bbb.example");
+    assert_int_equal(run_with_server(cli_queue, words), CLI_OK);
+    assert_told("its turn", true);
+}
+
+/* ---- following ---- */
+
+/* What comes through the pipe up to `part`; fails when that doesn't come for very long. */
+static void read_until(int fd, const char *part)
+{
+    size_t size = 0;
+
+    for (text[0] = '\0'; !strstr(text, part);) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (poll(&p, 1, 30000) != 1)
+            fail_msg("it doesn't say \"%s\", but: %s", part, text);
+        ssize_t n = read(fd, text + size, sizeof(text) - 1 - size);
+        assert_true(n > 0);
+        size += (size_t)n;
+        text[size] = '\0';
+    }
+}
+
+static pid_t follow(const char *what, int *out_fd)
+{
+    char *argv[] = {(char *)"trace", (char *)"--config", config, (char *)"--follow", (char *)what};
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    fflush(stdout);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        dup2(ends[1], 1);
+        optind = 0;
+        _exit(cli_trace(ARRAY_SIZE(argv), argv));
+    }
+    close(ends[1]);
+    *out_fd = ends[0];
+    return pid;
+}
+
+static void who_follows_is_told_of_refusals(void **state)
+{
+    struct event refusal = test_refusal(1, "bob@aaa.example");
+    char first[ID_TEXT + 1], second[ID_TEXT + 1];
+    int fd;
+
+    pid_t pid = follow("bob@aaa.example", &fd);
+    read_until(fd, "is responsible.\n");
+    struct fold *fold = test_fold_open();
+    test_fold_event(fold, 700, &refusal);
+    test_commit(fold);
+    read_until(fd, "ask its administrator.\n");
+    id_format(&refusal.reference, first);
+    assert_told(first, true);
+    refusal = test_refusal(2, "bob@aaa.example");
+    test_fold_event(fold, 800, &refusal);
+    test_commit(fold);
+    fold_close(fold);
+    id_format(&refusal.reference, second);
+    read_until(fd, "ask its administrator.\n");
+    assert_told(second, true);
+    assert_told(first, false); /* once is enough */
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(exit_codes_and_output, set_up, test_ledger_remove),
         cmocka_unit_test_setup_teardown(book_that_cannot_be_read_is_told, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_book_that_is_behind_is_told, set_up, test_ledger_remove),
+        cmocka_unit_test_setup_teardown(why_not_yet_is_told_of_whom_was_asked_for, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(queue_is_asked_for_an_address_as_it_has_it, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(who_follows_is_told_of_refusals, set_up,
                                         test_ledger_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,13 +43,17 @@ struct page {
 
 _Static_assert((int)WALK_ROWS <= (int)IPC_QUEUE_PAGE_ROWS, "a batch is a page");
 
-/* What the scheduler can't know: who would carry it, and that it is on its way back. */
-static uint8_t wait_of(const struct queue *q, struct span domain, const struct sched_explanation *e)
+/* What the scheduler can't know: who would carry it, and that it is on its way back. Its item is
+ * held for that, too, but its row isn't: a release would take the return back. */
+static uint8_t wait_of(const struct queue *q, const struct spool_message *m,
+                       const struct spool_recipient *r, const struct sched_explanation *e)
 {
+    bool is_given_up = e->wait == SCHED_WAIT_RELEASE && r->state == SPOOL_RECIPIENT_WAITING &&
+                       !(m->flags & SPOOL_MESSAGE_DAMAGED);
     struct route route;
 
-    route_find(q->conf, domain, &route);
-    if (route.way == ROUTE_RETURN)
+    route_find(q->conf, spool_domain(q->spool, r->domain), &route);
+    if (route.way == ROUTE_RETURN || is_given_up)
         return IPC_WAIT_RETURN;
     bool waits_for_lane = e->wait == SCHED_WAIT_TURN || e->wait == SCHED_WAIT_OURS;
     if (waits_for_lane && e->lane < CARRIERS && !q->dispatch->carriers[e->lane].channel)
@@ -75,7 +79,7 @@ static void add_row(const struct queue *q, struct page *page, const struct walk_
         .size_bytes = m->size_bytes,
         .destination = spool_domain(q->spool, r->domain),
         .state = walk_state_bit(e->state),
-        .wait = wait_of(q, spool_domain(q->spool, r->domain), e),
+        .wait = wait_of(q, m, r, e),
         .attempts = (uint16_t)e->attempts,
         .next_attempt_us = e->until_ms ? schedule_wall_us(q, e->until_ms) : 0,
         .deadline_us = e->deadline_ms ? schedule_wall_us(q, e->deadline_ms) : 0,

@@ -86,6 +86,10 @@ static void refused_recipients_stay_until_they_are_returned(void **state)
     world_until(w, is_settled, NULL);
     assert_int_equal(explain(w, &c.id).wait, SCHED_WAIT_RELEASE);
     assert_int_equal(counts_of(w).waiting, 1);
+    world_join_admin(w);
+    world_list(w, &(struct ipc_queue_filter){.brief = true});
+    assert_int_equal(w->rows[0].state, IPC_QUEUE_HELD);
+    assert_int_equal(w->rows[0].wait, IPC_WAIT_RETURN); /* nobody need release it */
     world_kill(w);
     world_start(w);
     world_join_mailbox(w);
