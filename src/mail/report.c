@@ -1,6 +1,7 @@
 /*
  * A report is written whole into a buffer, with as much of the original as `measures` says; when it
- * comes out larger than the spool keeps inline it is written again with the next, smaller one. That
+ * comes out larger than the spool keeps inline, or can't be converted for a station that takes only
+ * 7 bits, it is written again with the next, smaller one. That
  * is simpler than adding up sizes beforehand, and most reports fit at once.
  */
 #include "mail/report.h"
@@ -11,8 +12,10 @@
 #include "mail/event.h"
 #include "mail/quoted_printable.h"
 #include "mail/report_text.h"
+#include "mail/seven_bit.h"
 #include <errno.h>
 #include <stdio.h>
+#include <unistr.h>
 
 enum {
     WRAP_COLUMNS = 72,
@@ -357,20 +360,70 @@ static struct span cut_header(struct span message, size_t max)
     return span_first(header, (size_t)(span_find_last(header, '\n') + 1));
 }
 
-/* RFC 6522 section 4 (headers only), RFC 6533 section 4 (in UTF-8). */
-static const char *original_type(bool whole, bool eight_bit, bool smtputf8)
+/* What is brought back of the original. */
+struct original {
+    struct span text;
+    const char *type;
+    enum original_encoding { ORIGINAL_7BIT, ORIGINAL_8BIT, ORIGINAL_QUOTED } encoding;
+};
+
+static bool is_utf8(struct span text)
 {
-    if (whole)
-        return smtputf8 ? "message/global" : "message/rfc822";
-    return eight_bit ? "message/global-headers" : "text/rfc822-headers";
+    return !u8_check((const uint8_t *)text.data, text.size);
 }
 
-static void put_original_part(struct span original, const char *boundary, const char *type,
-                              bool eight_bit, struct buffer *out)
+/* RFC 6533 section 4: what is "global" is in UTF-8, and only a way that takes UTF-8 takes it. */
+static struct original whole_original(const struct report *r, bool smtputf8)
 {
-    put_part(out, boundary, type, eight_bit ? "8bit" : "7bit");
-    buffer_append_span(out, original);
-    if (original.size && original.data[original.size - 1] != '\n')
+    return (struct original){
+        .text = r->header,
+        .type = smtputf8 && is_utf8(header_of(r->header)) ? "message/global" : "message/rfc822",
+        .encoding = has_eight_bit(r->header) ? ORIGINAL_8BIT : ORIGINAL_7BIT,
+    };
+}
+
+/* RFC 6522 section 4: a header that isn't ASCII goes in quoted-printable, so that every station
+ * takes the report. */
+static struct original header_original(const struct report *r, size_t max, bool smtputf8)
+{
+    struct original o = {.text = cut_header(r->header, max), .type = "text/rfc822-headers"};
+
+    if (!has_eight_bit(o.text))
+        return o;
+    if (smtputf8 && is_utf8(o.text)) {
+        o.type = "message/global-headers";
+        o.encoding = ORIGINAL_8BIT;
+    } else {
+        o.encoding = ORIGINAL_QUOTED;
+    }
+    return o;
+}
+
+/* Lines of text end in LF there; `lines` is the room for that, and holds the error of it. */
+static void put_quoted(struct span text, struct buffer *lines, struct buffer *out)
+{
+    for (struct span line; span_next_line(&text, &line);) {
+        size_t size = line.size - (line.size && line.data[line.size - 1] == '\r');
+        buffer_append_span(lines, span_first(line, size));
+        buffer_append_byte(lines, '\n');
+    }
+    quoted_printable_append(out, buffer_span(lines));
+}
+
+static void put_original_part(const struct original *original, const char *boundary,
+                              struct buffer *lines, struct buffer *out)
+{
+    static const char *const names[] = {
+        [ORIGINAL_7BIT] = "7bit", [ORIGINAL_8BIT] = "8bit", [ORIGINAL_QUOTED] = "quoted-printable"};
+    struct span text = original->text;
+
+    put_part(out, boundary, original->type, names[original->encoding]);
+    if (original->encoding == ORIGINAL_QUOTED) {
+        put_quoted(text, lines, out);
+        return;
+    }
+    buffer_append_span(out, text);
+    if (text.size && text.data[text.size - 1] != '\n')
         buffer_append_span(out, SPAN("\r\n"));
 }
 
@@ -416,10 +469,11 @@ static void format_postmaster(const struct report *r, char *out, size_t size)
 static int write_with(const struct report *r, const struct measure *m, struct buffer *out,
                       struct report_made *out_made)
 {
-    bool whole = r->whole && m->whole;
-    struct span original = whole ? r->header : cut_header(r->header, m->header_max);
-    struct report_made made = {.eight_bit = has_eight_bit(original), .smtputf8 = needs_utf8(r)};
-    struct buffer text = BUFFER_INIT;
+    struct report_made made = {.smtputf8 = needs_utf8(r)};
+    struct original original = r->whole && m->whole
+                                   ? whole_original(r, made.smtputf8)
+                                   : header_original(r, m->header_max, made.smtputf8);
+    struct buffer text = BUFFER_INIT, lines = BUFFER_INIT;
     char postmaster[600], boundary[ID_TEXT + 16], id[ID_TEXT + 1];
 
     format_postmaster(r, postmaster, sizeof(postmaster));
@@ -433,12 +487,14 @@ static int write_with(const struct report *r, const struct measure *m, struct bu
     quoted_printable_append(out, buffer_span(&text));
     buffer_append_span(out, SPAN("\r\n"));
     put_status_part(r, boundary, m, made.smtputf8, out);
-    put_original_part(original, boundary, original_type(whole, made.eight_bit, made.smtputf8),
-                      made.eight_bit, out);
+    put_original_part(&original, boundary, &lines, out);
     buffer_printf(out, "--%s--\r\n", boundary);
-    int error = buffer_error(&text) ? buffer_error(&text) : buffer_error(out);
+    int error = buffer_error(&text)    ? buffer_error(&text)
+                : buffer_error(&lines) ? buffer_error(&lines)
+                                       : buffer_error(out);
     buffer_done(&text);
-    made.eight_bit |= made.smtputf8;
+    buffer_done(&lines);
+    made.eight_bit = made.smtputf8 || original.encoding == ORIGINAL_8BIT;
     if (error == 0)
         *out_made = made;
     return error;
@@ -450,15 +506,38 @@ static bool is_sound(const struct report *r)
            r->recipient_count && r->recipient_count <= REPORT_RECIPIENTS_MAX;
 }
 
+/* A station that lacks 8BITMIME gets a converted one, and what can't be converted would be lost
+ * there, since nobody is told of a report's end: that it must not come to, for want of memory
+ * either. */
+static bool suits_every_station(struct span text, const struct report_made *made)
+{
+    struct buffer converted = BUFFER_INIT;
+    struct seven_bit *s = NULL;
+
+    if (!made->eight_bit || made->smtputf8)
+        return true;
+    s = seven_bit_new();
+    bool suits = s && seven_bit_feed(s, text, &converted) == 0 && seven_bit_end(s, &converted) == 0;
+    seven_bit_free(s);
+    buffer_done(&converted);
+    return suits;
+}
+
 int report_write(const struct report *r, struct buffer *out, struct report_made *out_made)
 {
+    struct report_made made;
+
     if (!is_sound(r))
         return -EINVAL;
     for (size_t i = r->whole ? 0 : 1; i < ARRAY_SIZE(measures); i++) {
         buffer_clear(out);
-        int error = write_with(r, &measures[i], out, out_made);
-        if (error || out->size <= REPORT_BYTES_MAX)
+        int error = write_with(r, &measures[i], out, &made);
+        if (error)
             return error;
+        if (out->size <= REPORT_BYTES_MAX && suits_every_station(buffer_span(out), &made)) {
+            *out_made = made;
+            return 0;
+        }
     }
     buffer_clear(out);
     return -EMSGSIZE;

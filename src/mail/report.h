@@ -66,7 +66,7 @@ struct report {
 
 /* What the report's own way asks of the stations on it. */
 struct report_made {
-    bool eight_bit; /* the original's header has 8-bit bytes: the report needs 8BITMIME */
+    bool eight_bit; /* it needs 8BITMIME, or to be converted (mail/seven_bit.h), which succeeds */
     bool smtputf8;  /* an address is in UTF-8: it needs SMTPUTF8 */
 };
 

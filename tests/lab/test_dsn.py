@@ -217,7 +217,7 @@ def test_strangers_get_no_receipts_unless_configured():
             send(w.server, 'alice@postbuch.test', rcpt_options=['NOTIFY=SUCCESS'])
             told_of(w.server, 'alice@postbuch.test')
             found = lab.eventually(
-                lambda: (rows := w.server.json('status')) and rows, 'the figures')
+                lambda: (rows := w.server.status()) and rows, 'the figures')
             text = json.dumps(found)
             assert f'"receipts_sent": {1 + wanted}' in text, text
 
@@ -235,6 +235,21 @@ def test_a_double_bounce_goes_to_the_postmaster_and_no_further():
                        w.server.command('trace', 'y@bad.example', check=False).stdout.decode(),
                        'the end of it')
         assert w.server.json('queue') == []
+
+
+def test_a_report_about_raw_bytes_reaches_a_station_of_seven_bits():
+    """What a header holds that isn't ASCII comes back in quoted-printable, which all stations take."""
+    with world({'far': {'ehlo': b'250 far.example\r\n'}, 'unknown': FAILURES['unknown'][0]}) as w:
+        received = w.stations['far'].messages
+        for option, subject in (('RET=HDRS', b'gr\xfc\xdfe'), ('RET=FULL', 'Grüße'.encode())):
+            send(w.server, 'bob@unknown.example', sender='eve@far.example',
+                 mail_options=['BODY=8BITMIME', option],
+                 text=b'Subject: ' + subject + b'\r\n\r\nx\r\n')
+            report = lab.eventually(lambda: received and received.pop(), 'the report')
+            assert report.isascii(), report
+            *_, original = email.message_from_bytes(report, policy=email.policy.default).iter_parts()
+            assert original.get_content_type() == 'text/rfc822-headers'
+            assert b'Subject: ' + subject in original.get_payload(decode=True), original
 
 
 def test_a_mistyped_domain_gets_a_suggestion():

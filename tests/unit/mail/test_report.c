@@ -132,8 +132,7 @@ static void what_it_needs(void **state)
 
     report.header = SPAN("Subject: gr\xc3\xbc\xc3\x9f\x65\r\n");
     free(written(&report, &made));
-    assert_true(made.eight_bit);
-    assert_false(made.smtputf8);
+    assert_false(made.eight_bit || made.smtputf8);
     recipient.address = SPAN("j\xc3\xbcrgen@far.test");
     report.recipients = &recipient;
     char *text = written(&report, &made);
@@ -205,10 +204,14 @@ static void the_largest_fits_the_spool(void **state)
     assert_int_equal(out.size, 0);
     buffer_done(&out);
     report.recipient_count = REPORT_RECIPIENTS_SURE;
-    char *text = written(&report, &made);
-    assert_is_fit_for_smtp(text);
-    assert_true(strlen(text) <= REPORT_BYTES_MAX);
-    free(text);
+    for (size_t i = 0; i < 2; i++) {
+        char *text = written(&report, &made);
+        assert_is_fit_for_smtp(text);
+        assert_true(strlen(text) <= REPORT_BYTES_MAX);
+        free(text);
+        for (size_t at = 0; at < header.size; at++) /* in quoted-printable three times as long */
+            header.data[at] = header.data[at] > '\r' ? (char)0xe4 : header.data[at];
+    }
     buffer_done(&header);
 }
 
@@ -622,7 +625,25 @@ static void what_comes_back_is_named(void **state)
     } cases[] = {
         {"A: b\r\n", false, false, "text/rfc822-headers\r\nContent-Transfer-Encoding: 7bit", false},
         {"A: \xc3\xa4\r\n", false, false,
+         "text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nA: "
+         "=C3=A4\r\n--",
+         false},
+        {"A: \xe4 \r\nB: c\r\n\r\nd\r\n", false, false,
+         "text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+         "A: =E4=20\r\nB: c\r\n--",
+         false},
+        {"A: \xc3\xa4\r\n", false, true,
          "message/global-headers\r\nContent-Transfer-Encoding: 8bit", true},
+        {"A: \xe4\r\n", false, true,
+         "text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable", true},
+        {"A: \xe4\r\n\r\nc\r\n", true, true, "message/rfc822\r\nContent-Transfer-Encoding: 8bit",
+         true},
+        /* What no station of 7 bits could be given comes back as a header only. */
+        {"A: \xe4\r\n\r\nc\r\n", true, false,
+         "text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nA: =E4\r\n--",
+         false},
+        {"Content-Type: message/rfc822\r\n\r\nA: \xe4\r\n\r\nc\r\n", true, false,
+         "text/rfc822-headers\r\nContent-Transfer-Encoding: 7bit", false},
         {"A: b\r\n\r\n\xc3\xa4\r\n", false, false,
          "text/rfc822-headers\r\nContent-Transfer-Encoding: 7bit", false},
         {"A: b\r\n\r\nc\r\n", true, false, "message/rfc822\r\nContent-Transfer-Encoding: 7bit",
