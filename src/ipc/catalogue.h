@@ -346,7 +346,9 @@ struct ipc_job_outcome {
     uint8_t outcome;    /* enum ipc_outcome */
     uint8_t scope;      /* enum ipc_scope */
     struct span status; /* enhanced code, "2.0.0" */
-    struct span text; /* what happened; of a station: its reply word for word, whatever is in it */
+    /* What happened. Of a station: its reply word for word, whatever is in it. Of the mailbox: what
+     * the message's sender may be told; behind ": ", what is only for who runs this server. */
+    struct span text;
     struct span
         remote_id;       /* under which it is kept there: its file, the station's queue id; or "" */
     struct span host;    /* the station that said so; "": this one, or none was reached */

@@ -77,6 +77,12 @@ def test_quota():
         lab.eventually(lambda: len(server.messages()) == 2, 'the third one comes')
         server.send('alice@postbuch.test', MESSAGE)
         server.wait_for(1, 'alice')
+        # Whoever sent it learns what it was, not where the mailbox lies and what is in it.
+        server.send('bob@postbuch.test', MESSAGE + (b'z' * 70 + b'\r\n') * 300)
+        report = server.wait_for(2, 'alice')[1].read_bytes()
+        assert b'the message is larger than the mailbox may be\n' in report, report
+        for ours in (server.mailbox(), 20480, 'Remote-MTA'):
+            assert str(ours).encode() not in report, report
 
 
 @needs_root

@@ -109,12 +109,13 @@ void maildir_set_quota(struct maildir *m, uint64_t quota_bytes)
 static void refuse_full(struct maildir_delivery *d, uint64_t size, uint64_t used, uint64_t quota)
 {
     bool never = size > quota; /* RFC 3463: x.2.3, longer than the mailbox may ever take */
-    mailbox_outcome_set(&d->outcome, never ? IPC_OUTCOME_FAILED : IPC_OUTCOME_DEFERRED,
-                        never ? "5.2.3" : "4.2.2",
-                        "the mailbox %s is full: it may hold %" PRIu64 " bytes, has %" PRIu64
-                        ", and this message needs %" PRIu64 "; its owner must delete mail or the "
-                        "administrator raise the quota",
-                        d->folder->full, quota, used, size);
+    mailbox_outcome_set(
+        &d->outcome, never ? IPC_OUTCOME_FAILED : IPC_OUTCOME_DEFERRED, never ? "5.2.3" : "4.2.2",
+        "%s: %s may hold %" PRIu64 " bytes, has %" PRIu64 ", and this message needs %" PRIu64
+        "; its owner must delete mail or the "
+        "administrator raise the quota",
+        never ? "the message is larger than the mailbox may be" : "the mailbox is full",
+        d->folder->full, quota, used, size);
 }
 
 /* The quota is read once, so that a reload in the middle can't refuse by one limit and tell of

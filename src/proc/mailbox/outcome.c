@@ -33,10 +33,12 @@ static const struct trouble {
     enum ipc_scope scope;
     const char *status;
     const char *mend;
+    const char *what; /* for strangers, NULL: nothing more than that it failed */
 } troubles[] = {
     {EDQUOT, IPC_OUTCOME_DEFERRED, IPC_SCOPE_RECIPIENT, "4.2.2",
      "the file system's quota of the mailbox's owner is used up: mail must be deleted there or the "
-     "quota raised"},
+     "quota raised",
+     "the mailbox is full"},
     {EACCES, IPC_OUTCOME_DEFERRED, IPC_SCOPE_RECIPIENT, "4.3.5",
      "the administrator must let the user that delivers mail write there"},
     {EPERM, IPC_OUTCOME_DEFERRED, IPC_SCOPE_RECIPIENT, "4.3.5",
@@ -56,8 +58,10 @@ static const struct trouble {
     {ENFILE, IPC_OUTCOME_DEFERRED, IPC_SCOPE_OURS, "4.3.0", "too many files are open at once"},
     {ENOMEM, IPC_OUTCOME_DEFERRED, IPC_SCOPE_OURS, "4.3.0", "memory is short"},
     {ENAMETOOLONG, IPC_OUTCOME_FAILED, IPC_SCOPE_RECIPIENT, "5.1.3",
-     "the address is too long for a mailbox's name"},
+     "nothing can be done about it here", "the address is too long for a mailbox's name"},
 };
+
+static const char failed[] = "the mailbox can't be written";
 
 void mailbox_outcome_set_error(struct mailbox_outcome *o, const char *doing, const char *path,
                                int error)
@@ -68,11 +72,11 @@ void mailbox_outcome_set_error(struct mailbox_outcome *o, const char *doing, con
         const struct trouble *t = &troubles[i];
         if (t->error != -error)
             continue;
-        mailbox_outcome_set(o, t->result, t->status, "can't %s %s (%s): %s", doing, path, what,
-                            t->mend);
+        mailbox_outcome_set(o, t->result, t->status, "%s: can't %s %s (%s): %s",
+                            t->what ? t->what : failed, doing, path, what, t->mend);
         o->scope = t->scope;
         return;
     }
-    mailbox_outcome_set(o, IPC_OUTCOME_DEFERRED, "4.3.0", "can't %s %s (%s)", doing, path,
-                        what ? what : "unknown error");
+    mailbox_outcome_set(o, IPC_OUTCOME_DEFERRED, "4.3.0", "%s: can't %s %s (%s)", failed, doing,
+                        path, what ? what : "unknown error");
 }

@@ -1,7 +1,8 @@
 /*
  * What became of one recipient, in words for the book and for whoever asks: the enhanced status
- * code (RFC 3463), one sentence that names the path and who must act, and how far the trouble
- * reaches, so that the queue knows whether other recipients need try at all.
+ * code (RFC 3463), one sentence that begins with what strangers may know and then names the path and
+ * who must act, and how far the trouble reaches, so that the queue knows whether other recipients
+ * need try at all.
  */
 #pragma once
 
@@ -13,7 +14,7 @@ struct mailbox_outcome {
     enum ipc_outcome result;
     enum ipc_scope scope;
     char status[MAILBOX_STATUS_MAX]; /* "4.2.2" */
-    char text[MAILBOX_TEXT_MAX];     /* cut when longer */
+    char text[MAILBOX_TEXT_MAX];     /* for strangers up to the first ": "; cut when longer */
     char place[MAILBOX_PLACE_MAX];   /* the file that it became, or "" */
 };
 

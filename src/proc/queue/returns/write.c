@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "mail/event.h"
 #include "proc/queue/accept/commit.h"
 #include "proc/queue/core/route.h"
 #include "proc/queue/returns/suggest.h"
@@ -134,6 +135,24 @@ static bool is_about_domain(struct span status)
            span_equal(status, SPAN("5.4.4"));
 }
 
+/* What the mailbox process says names paths, and the quota and use of its owner, which are nobody
+ * else's: strangers learn the first part of it (ipc/catalogue.h); the book has all of it. Nor is
+ * the mailbox a station (RFC 3464 section 2.3.5: no Remote-MTA). */
+static void leave_out_ours(const struct undelivered *u, const struct envelope_recipient *r,
+                           struct ipc_report_recipient *out)
+{
+    const struct conf_queue *conf = u->queue->conf;
+    bool here =
+        r ? route_is_here(conf, domain_of(r->address)) : span_equal(out->host, conf->hostname);
+    const char *end = out->reply.size ? memmem(out->reply.data, out->reply.size, ": ", 2) : NULL;
+
+    if (!here || event_is_reply(out->reply))
+        return;
+    out->host = SPAN("");
+    if (end)
+        out->reply = span_first(out->reply, (size_t)(end - out->reply.data));
+}
+
 static void fill_recipient(struct undelivered *u, const struct spool_status *cause,
                            struct ipc_report_recipient *out)
 {
@@ -152,6 +171,7 @@ static void fill_recipient(struct undelivered *u, const struct spool_status *cau
         out->expired = true;
         out->status = SPAN("4.4.7"); /* RFC 3463 3.5: delivery time expired */
     }
+    leave_out_ours(u, r, out);
     if (!r)
         return;
     out->address = r->address;

@@ -146,7 +146,7 @@ static void errors(void **state)
         assert_string_equal(d.outcome.status, cases[i].status);
         assert_int_equal(d.outcome.scope, cases[i].scope);
         assert_string_equal(d.outcome.place, "");
-        assert_non_null(strstr(d.outcome.text, folder));
+        assert_true(strstr(d.outcome.text, folder) > strstr(d.outcome.text, ": "));
         snprintf(sub, sizeof(sub), "%s/tmp", folder);
         assert_int_equal(scratch_count(s, sub), 0);
         snprintf(sub, sizeof(sub), "%s/new", folder);
@@ -259,6 +259,7 @@ static void quota(void **state)
     assert_int_equal(d[1].outcome.result, IPC_OUTCOME_DELIVERED);
     assert_int_equal(d[2].outcome.result, IPC_OUTCOME_DEFERRED);
     assert_string_equal(d[2].outcome.status, "4.2.2");
+    assert_memory_equal(d[2].outcome.text, "the mailbox is full: ", 21);
     assert_non_null(strstr(d[2].outcome.text, s->path));
     assert_int_equal(scratch_count(s, "bob/tmp"), 0);
     deliver(m, &d[0], s, "eve");

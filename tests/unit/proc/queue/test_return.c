@@ -143,6 +143,9 @@ static void the_sender_is_told(void **state)
     assert_string_equal(reporter.address, "anna@here.example");
     assert_string_equal(reporter.header, "Subject: hello\r\n");
     assert_int_equal(reporter.status[0], '5');
+    /* Paths and quotas here are nobody else's, and the mailbox is no station. */
+    assert_string_equal(reporter.reply, "no such mailbox");
+    assert_string_equal(reporter.host, "");
     end(w);
 }
 
@@ -515,13 +518,15 @@ static void a_notice_of_delay_says_who_said_why(void **state)
     };
     static const struct {
         const char *recipient, *reply, *host, *status;
+        const char *told; /* NULL: all of the reply */
     } cases[] = {
         {"x@far.example", "451 4.4.1 later", "far.example", "4.4.1"},
         {"x@smart.example", "451 4.7.650 later", "gate.example", "4.7.650"},
         {"x@literal.example", "450 no code", "[2001:db8::1]", ""},
         {"x@[IPv6:2001:db8::1]", "451 4.3.2", "[ipv6:2001:db8::1]", "4.3.2"},
         {"x@[192.0.2.7]", "451 5.1.1 is no delay", "[192.0.2.7]", ""},
-        {"x@far.example", "no route to that host", "", ""}, /* our own words */
+        {"x@far.example", "no route: to that host", "", ""}, /* our own words */
+        {"anna@here.example", "it is full: /var/mail/anna", "", "", "it is full"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -549,7 +554,7 @@ static void a_notice_of_delay_says_who_said_why(void **state)
         }
         world_until(w, is_notified, &one);
         assert_int_equal(reporter.kind, REPORT_DELAYED);
-        assert_string_equal(reporter.reply, cases[i].reply);
+        assert_string_equal(reporter.reply, cases[i].told ? cases[i].told : cases[i].reply);
         assert_string_equal(reporter.host, cases[i].host);
         assert_string_equal(reporter.status, cases[i].status);
         end(w);

@@ -378,7 +378,7 @@ void world_answer(struct world *w, struct world_job *job, enum world_mailbox how
                            IPC_OUTCOME_FAILED,
                            IPC_SCOPE_RECIPIENT,
                            {"5.1.1", 5},
-                           {"no such mailbox", 15},
+                           {"no such mailbox: /var/mail/x", 28},
                            {"", 0}},
         [MAILBOX_IS_FULL] = {0,
                              IPC_OUTCOME_DEFERRED,
