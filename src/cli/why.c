@@ -74,10 +74,23 @@ static const char *const by_wait[IPC_WAIT_COUNT] = {
         "the report to its sender is written as soon as the report process has time",
 };
 
-/* By the enhanced status of the last trouble (RFC 3463); "?" fits any. The first that fits. */
-static const struct {
+/* By the enhanced status of the last trouble (RFC 3463). The first that fits. */
+struct remedy {
     const char *status, *remedy;
-} by_status[] = {
+};
+
+/* When no station said so, but we. */
+static const struct remedy of_ours[] = {
+    {"?.2.2",
+     "the recipient must make room in the mailbox, or an administrator here raise its quota"},
+    {"?.3.1", "an administrator of this server must make room on the disk with the mailboxes"},
+    {"?.3.2", "waiting helps: this server was short of something, or about to end"},
+    {"?.3.?",
+     "an administrator of this server must mend what the words above name; then it goes by "
+     "itself, or at once by postbuch queue retry"},
+};
+
+static const struct remedy by_status[] = {
     {"?.1.8", "the sender's domain must be mended: it doesn't resolve for that station"},
     {"?.2.1", "whoever runs the recipient's mail must switch the mailbox on again"},
     {"?.2.2", "the recipient must make room in the mailbox"},
@@ -97,16 +110,6 @@ static const struct {
     {"?.7.?", "that station's rules must let it in; ask its postmaster with its words above"},
 };
 
-static bool status_fits(const char *pattern, struct span status)
-{
-    size_t i = 0;
-
-    for (; pattern[i] && i < status.size; i++)
-        if (pattern[i] != '?' && pattern[i] != status.data[i])
-            return false;
-    return pattern[i] == '\0' && i == status.size;
-}
-
 static bool contains(struct span text, const char *part)
 {
     struct span wanted = span_from_cstr(part);
@@ -117,6 +120,14 @@ static bool contains(struct span text, const char *part)
     return false;
 }
 
+static const char *find_remedy(const struct remedy *list, size_t count, struct span status)
+{
+    for (size_t i = 0; i < count; i++)
+        if (event_status_fits(status, list[i].status))
+            return list[i].remedy;
+    return NULL;
+}
+
 /* From the most certain to the vaguest: what we know ourselves, a word that means one thing
  * everywhere, the status, and then only that somebody must act. */
 static const char *after_trouble(const struct trace_event *event, struct span words)
@@ -125,12 +136,15 @@ static const char *after_trouble(const struct trace_event *event, struct span wo
         return "the next attempt; what was sent before may have arrived, then it comes twice";
     if (contains(words, "greylist") || contains(words, "graylist"))
         return "waiting is all: that station lets it in when it comes again (greylisting)";
-    for (size_t i = 0; event && i < ARRAY_SIZE(by_status); i++)
-        if (status_fits(by_status[i].status, event->status))
-            return by_status[i].remedy;
-    return words.size ? "what the words above name must be mended; then it goes by itself, or at "
-                        "once by postbuch queue retry"
-                      : "nothing is wrong: it waits for its time";
+    const char *remedy = NULL;
+    if (event && !event_is_reply(event->reply))
+        remedy = find_remedy(of_ours, ARRAY_SIZE(of_ours), event->status);
+    if (event && !remedy)
+        remedy = find_remedy(by_status, ARRAY_SIZE(by_status), event->status);
+    return remedy       ? remedy
+           : words.size ? "what the words above name must be mended; then it goes by itself, or at "
+                          "once by postbuch queue retry"
+                        : "nothing is wrong: it waits for its time";
 }
 
 const char *why_remedy(const struct ipc_queue_row *row, const struct trace_entry *entry)

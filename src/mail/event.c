@@ -82,3 +82,23 @@ bool event_is_reply(struct span text)
     return text.data[0] >= '2' && text.data[0] <= '5' &&
            (text.size == 3 || text.data[3] == ' ' || text.data[3] == '-');
 }
+
+static size_t digits_at(struct span s)
+{
+    size_t count = 0;
+
+    while (count < s.size && s.data[count] >= '0' && s.data[count] <= '9')
+        count++;
+    return count;
+}
+
+bool event_status_fits(struct span status, const char *pattern)
+{
+    for (; *pattern; pattern++) {
+        size_t size = *pattern == '?' ? digits_at(status) : status.size && *status.data == *pattern;
+        if (size == 0)
+            return false;
+        status = span_from(status, size);
+    }
+    return status.size == 0;
+}

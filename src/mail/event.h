@@ -92,5 +92,7 @@ const char *recipient_state_name(unsigned state);
 enum recipient_state recipient_state_parse(struct span word);
 /* True for a station's reply ("550 …"), false for our own words about why there is none. */
 bool event_is_reply(struct span text);
+/* Does an enhanced status (RFC 3463) fit the pattern, in which each "?" stands for a number? */
+bool event_status_fits(struct span status, const char *pattern);
 /* True for a kind that closes a recipient, with the state it is then in. */
 bool event_kind_closes(unsigned kind, enum recipient_state *out_state);

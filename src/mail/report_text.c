@@ -4,6 +4,8 @@
  */
 #include "mail/report_text.h"
 
+#include "mail/event.h"
+
 const struct report_words report_words[REPORT_LANGUAGE_COUNT] = {
     [REPORT_ENGLISH] =
         {.from = "Mail Delivery System",
@@ -63,8 +65,8 @@ const struct report_words report_words[REPORT_LANGUAGE_COUNT] = {
                       "sich der Weg Ihrer Nachricht nachschlagen."},
 };
 
-/* From the most exact to the most general: the first whose pattern fits is taken; "?" fits one
- * digit or more. RFC 3463 sections 3.2 to 3.8 and the registry of enhanced status codes. */
+/* From the most exact to the most general: the first whose pattern fits is taken. RFC 3463
+ * sections 3.2 to 3.8 and the registry of enhanced status codes. */
 static const struct {
     const char *pattern;
     const char *text[REPORT_LANGUAGE_COUNT];
@@ -154,33 +156,12 @@ static const struct {
       "ist nicht bekannt."}},
 };
 
-static size_t digits_at(struct span s)
-{
-    size_t count = 0;
-
-    while (count < s.size && s.data[count] >= '0' && s.data[count] <= '9')
-        count++;
-    return count;
-}
-
-/* Each "?" stands for a run of digits; all else for itself. */
-static bool fits(struct span status, const char *pattern)
-{
-    for (; *pattern; pattern++) {
-        size_t size = *pattern == '?' ? digits_at(status) : status.size && *status.data == *pattern;
-        if (size == 0)
-            return false;
-        status = span_from(status, size);
-    }
-    return status.size == 0;
-}
-
 const char *report_explain(struct span status, enum report_language language)
 {
     const size_t last = ARRAY_SIZE(explanations) - 1;
     size_t i = 0;
 
-    while (i < last && !fits(status, explanations[i].pattern))
+    while (i < last && !event_status_fits(status, explanations[i].pattern))
         i++;
     return explanations[i].text[language];
 }

@@ -119,6 +119,24 @@ static void replies_begin_with_a_code(void **state)
         assert_false(event_is_reply(span_from_cstr(others[i])));
 }
 
+static void statuses_and_patterns(void **state)
+{
+    static const struct {
+        const char *status, *pattern;
+        bool fits;
+    } cases[] = {
+        {"4.7.1", "?.7.1", true},   {"4.7.28", "?.7.?", true},
+        {"4.7.650", "?.7.?", true}, {"4.7.28", "?.7.2", false},
+        {"4.7.2", "?.7.28", false}, {"5.1.10", "?.1.10", true},
+        {"4.7.", "?.7.?", false},   {"4.7", "?.7.?", false},
+        {"", "?.?.?", false},       {"", "", true},
+        {"4.7.1 ", "?.7.?", false}, {"4.x.1", "?.?.?", false},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        assert_int_equal(event_status_fits(span_from_cstr(cases[i].status), cases[i].pattern),
+                         cases[i].fits);
+}
+
 static void closing_kinds_name_their_state(void **state)
 {
     static const struct {
@@ -157,6 +175,7 @@ int main(void)
         cmocka_unit_test(every_cut_is_refused),
         cmocka_unit_test(unknown_kinds_are_refused),
         cmocka_unit_test(every_kind_and_state_has_a_word),
+        cmocka_unit_test(statuses_and_patterns),
         cmocka_unit_test(closing_kinds_name_their_state),
         cmocka_unit_test(replies_begin_with_a_code),
     };
