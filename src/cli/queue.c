@@ -26,8 +26,9 @@ enum key {
 static const struct cli_option options[] = {
     {"summary", 0, NULL, "count by destination and age", KEY_SUMMARY},
     {"id", 0, "ID", "only this message", KEY_ID},
-    {"from", 0, "TEXT", "only from this sender: an address, a part of one, or <>", KEY_FROM},
-    {"to", 0, "TEXT", "only to this recipient: an address, or a part of one", KEY_TO},
+    {"from", 0, "TEXT", "only from this sender: an address, a part of one, @DOMAIN, or <>",
+     KEY_FROM},
+    {"to", 0, "TEXT", "only to this recipient: an address, a part of one, or @DOMAIN", KEY_TO},
     {"destination", 0, "NAME", "only to this destination", KEY_DESTINATION},
     {"state", 0, "STATE", "only these: paused, ready, active or held", KEY_STATE},
     {"via", 0, "HOP", "for reroute: smtp:HOST:PORT[,smtp:...], mx:DOMAIN, or mx", KEY_VIA},

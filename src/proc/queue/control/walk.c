@@ -20,9 +20,21 @@ static bool is_part_of(struct span part, struct span text)
     return false;
 }
 
+/* Something stands on both sides of the "@"; else it is a part of one. */
 static bool is_whole_address(struct span wanted)
 {
-    return span_find(wanted, '@') >= 0;
+    ptrdiff_t at = span_find_last(wanted, '@');
+
+    return at > 0 && (size_t)at + 1 < wanted.size;
+}
+
+/* "@" and a domain are the end of an address; any other part may stand anywhere in it. */
+static bool part_fits(struct span part, struct span address)
+{
+    if (part.size < 2 || part.data[0] != '@')
+        return is_part_of(part, address);
+    return part.size <= address.size &&
+           span_equal_nocase(part, span_from(address, address.size - part.size));
 }
 
 static bool is_null_sender(struct span wanted)
@@ -35,7 +47,7 @@ static bool address_fits(struct span wanted, struct span address)
     if (wanted.size == 0)
         return true;
     return is_whole_address(wanted) ? span_equal_nocase(wanted, address)
-                                    : is_part_of(wanted, address);
+                                    : part_fits(wanted, address);
 }
 
 static bool sender_fits(struct span wanted, struct span sender)
