@@ -1,8 +1,8 @@
 /*
  * What became of one recipient, in words for the book and for whoever asks: the enhanced status
- * code (RFC 3463), one sentence that begins with what strangers may know and then names the path and
- * who must act, and how far the trouble reaches, so that the queue knows whether other recipients
- * need try at all.
+ * code (RFC 3463), one sentence that begins with what strangers may know and then names the path
+ * and who must act, and how far the trouble reaches, so that the queue knows whether other
+ * recipients need try at all.
  */
 #pragma once
 

@@ -45,13 +45,12 @@ static char *printed(json_t *status, bool figures)
     "\"spool\":{\"messages\":1,\"waiting\":2,\"held\":1,\"set_aside\":" ASIDE                      \
     ",\"book_lag_segments\":" LAG "}"
 
+#define WELL_BOOK PROCESS("book", "0", "true", "1", "{\"trouble\":\"none\"}")
+#define WELL_QUEUE PROCESS("queue", "0", "true", "1", "{\"spool\":{\"messages\":1,\"waiting\":1}}")
 /* All is well but for the directory's figures and what stands beside the processes. */
 #define WELL(DIRECTORY, BESIDE)                                                                    \
-    "{\"processes\":[" PROCESS("directory", "0", "true", "1", DIRECTORY) "," PROCESS(              \
-        "book", "0",                                                                               \
-        "true", "1", "{\"trouble\":\"none\"}") "," PROCESS("queue", "0", "true", "1",              \
-                                                           "{\"spool\":{\"messages\":1,"           \
-                                                           "\"waiting\":1}}") "]" BESIDE "}"
+    "{\"processes\":[" PROCESS("directory", "0", "true", "1",                                      \
+                               DIRECTORY) "," WELL_BOOK "," WELL_QUEUE "]" BESIDE "}"
 
 static void health(void **state)
 {
