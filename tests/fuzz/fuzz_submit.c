@@ -74,8 +74,8 @@ static bool check_sent(struct span rest)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct submission s = {.sender = SPAN("a@x"), .recipients = recipients, .recipient_count = 2};
-    bool refused[2] = {false};
-    struct submit_report report = {.refused = refused};
+    enum submit_result each[2] = {SUBMIT_ACCEPTED};
+    struct submit_report report = {.each = each};
     struct buffer sent = BUFFER_INIT;
     int fds[2];
 
@@ -96,7 +96,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     close(fds[1]);
     bool message = check_sent(buffer_span(&sent));
     assert(result != SUBMIT_ACCEPTED || message);
-    assert(report.refused_count <= 2);
+    assert(report.refused_count + report.deferred_count <= 2);
+    for (size_t i = 0; i < 2; i++)
+        assert(each[i] != SUBMIT_UNREACHED);
     buffer_done(&report.text);
     buffer_done(&sent);
     return 0;
