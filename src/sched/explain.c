@@ -33,7 +33,7 @@ void sched_explain(const struct sched *s, uint32_t item, struct sched_explanatio
                                       .lane = d->lane,
                                       .destination = span_of(d->name, d->name_size),
                                       .why = span_from_cstr(site->why)};
-    if (i->state == SCHED_PAUSED || (i->state == SCHED_HELD && !(i->flags & ITEM_IS_GIVEN_UP)))
+    if (i->state == SCHED_PAUSED || i->state == SCHED_HELD)
         out->why = why_text(s, i->next);
     switch ((enum sched_state)i->state) {
     case SCHED_PAUSED:

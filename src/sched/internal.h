@@ -13,20 +13,19 @@
 struct item {
     void *owner;
     uint32_t destination;
-    uint32_t sender;     /* a hash: equal senders share a flow */
-    uint32_t deadline_s; /* monotonic */
-    uint32_t next;       /* READY: in its flow; PAUSED, HELD: why; given up: in the list of those */
+    uint32_t sender;        /* a hash: equal senders share a flow */
+    uint32_t deadline_s;    /* monotonic */
+    uint32_t next;          /* READY: in its flow; PAUSED, HELD: why */
     uint32_t prev_or_place; /* READY: in its flow; PAUSED: position in the heap */
     uint16_t attempts;
-    uint8_t state; /* enum sched_state */
+    uint8_t state; /* enum sched_state; 0: not in use */
     uint8_t flags;
 };
 
 enum item_flags {
     ITEM_HOLD_ASKED = 1,  /* while ACTIVE: hold it when the attempt fails */
     ITEM_IN_WINDOW = 2,   /* ACTIVE and counted in its destination's window and in its lane */
-    ITEM_IS_GIVEN_UP = 4, /* HELD and in the list of those given up */
-    ITEM_TRUST_SHIFT = 3, /* from here on: the trust under which its lane counts it */
+    ITEM_TRUST_SHIFT = 2, /* from here on: the trust under which its lane counts it */
 };
 
 /* What a site has shown (sched.h). */
@@ -54,8 +53,10 @@ struct site {
     uint32_t window;
     uint32_t credit; /* successes towards the next growth, once there was trouble */
     uint32_t heap_place;
-    uint32_t failures; /* of the site, in a row */
-    uint32_t pauses;   /* in a row */
+    uint32_t failures;   /* of the site, in a row */
+    uint32_t pauses;     /* in a row */
+    uint32_t failed_s;   /* while it pauses: its last failure */
+    uint32_t earliest_s; /* no deadline of what is READY here is before (expire.c) */
     uint8_t lane;
     uint8_t trust; /* enum site_trust */
     bool pausing;  /* in the heap */
@@ -126,6 +127,13 @@ struct lane {
     unsigned turn; /* the ring that is asked first */
 };
 
+/* That of expire.c, which goes round all items. */
+struct hand {
+    uint32_t at; /* the next item to look at */
+    uint32_t end;
+    bool goes;
+};
+
 struct sched {
     struct sched_config config;
     uint64_t random;
@@ -137,7 +145,8 @@ struct sched {
     struct list unused; /* destinations without items, longest unused first */
     uint32_t unused_count;
     uint32_t counts[SCHED_STATE_COUNT];
-    uint32_t first_expired;
+    struct hand hand;
+    bool spares; /* nobody is given up by his own attempt */
 };
 
 static inline struct item *item_at(const struct sched *s, uint32_t handle)
@@ -243,6 +252,16 @@ void site_failed(struct sched *s, struct site *site, struct span why, int64_t no
 /* Its pause is over, or is ended: a window of one, so one attempt goes as a probe. */
 void site_resume(struct sched *s, struct site *site);
 void site_free_all(struct sched *s);
+
+/* expire.c: who is given up by his site's failure. */
+/* Something of this deadline is READY there. */
+void expire_bound(struct site *site, uint32_t deadline_s);
+/* It pauses since this failure, or has failed once more. */
+void expire_after_failure(struct sched *s, struct site *site, int64_t now_ms);
+/* It is to be given up, if anybody asks for it. */
+bool expire_is_due(const struct sched *s, const struct item *i);
+/* The next such one, still READY; 0: none was found in so many looks. */
+uint32_t expire_find(struct sched *s, uint32_t *looks);
 
 /* why.c: texts shared by items. A handle is one use of its text; 0 is no text. */
 void why_init(struct sched *s);

@@ -39,6 +39,7 @@ int sched_new(const struct sched_config *config, struct sched **out)
     for (size_t i = 0; i < SCHED_LANES; i++)
         lane_init(&s->lanes[i]);
     list_init(&s->unused);
+    s->hand.at = 1;
     *out = s;
     return 0;
 }
@@ -70,25 +71,6 @@ void sched_reconfigure(struct sched *s, const struct sched_config *config)
     s->config.seed = seed; /* hashes depend on it */
 }
 
-/* An item given up through its destination may leave before anybody asked for it. */
-static void leave_given_up(struct sched *s, uint32_t handle, struct item *i)
-{
-    uint32_t *at = &s->first_expired;
-
-    while (*at != handle)
-        at = &item_at(s, *at)->next;
-    *at = i->next;
-    i->flags &= (uint8_t)~ITEM_IS_GIVEN_UP;
-}
-
-static void leave_hold(struct sched *s, uint32_t handle, struct item *i)
-{
-    if (i->flags & ITEM_IS_GIVEN_UP)
-        leave_given_up(s, handle, i);
-    else
-        why_release(s, i->next);
-}
-
 static void leave_pause(struct sched *s, struct item *i)
 {
     heap_remove(&s->paused_items, i->prev_or_place);
@@ -105,7 +87,7 @@ static void leave_state(struct sched *s, uint32_t handle, struct item *i)
     if (i->state == SCHED_PAUSED)
         leave_pause(s, i);
     else if (i->state == SCHED_HELD)
-        leave_hold(s, handle, i);
+        why_release(s, i->next);
     else if (i->state == SCHED_READY)
         flow_remove(s, handle);
     i->next = 0;
@@ -152,10 +134,12 @@ static void enter_pause(struct sched *s, uint32_t handle, struct item *i, int64_
 
 static void enter_ready(struct sched *s, uint32_t handle, struct item *i, int64_t now_ms)
 {
-    if (flow_append(s, handle) < 0)
+    if (flow_append(s, handle) < 0) {
         enter_pause(s, handle, i, now_ms + NO_MEMORY_PAUSE_MS);
-    else
-        enter_state(s, i, SCHED_READY);
+        return;
+    }
+    expire_bound(site_at(s, destination_at(s, i->destination)->site), i->deadline_s);
+    enter_state(s, i, SCHED_READY);
 }
 
 /* Whole seconds, rounded up: 32 bits of them are 136 years, and nothing is given up early. */
@@ -207,13 +191,20 @@ static void settle(struct sched *s, struct destination *d)
     destination_update(s, d);
 }
 
+/* Without a state: the hand of expire.c goes over it, too. */
+static void item_free(struct sched *s, uint32_t handle)
+{
+    item_at(s, handle)->state = 0;
+    slab_free(&s->items, handle);
+}
+
 void sched_remove(struct sched *s, uint32_t handle, int64_t now_ms)
 {
     struct item *i = item_at(s, handle);
 
     leave_state(s, handle, i);
     settle(s, destination_at(s, i->destination));
-    slab_free(&s->items, handle);
+    item_free(s, handle);
 }
 
 void *sched_owner(const struct sched *s, uint32_t item)
@@ -289,40 +280,6 @@ static void hold(struct sched *s, struct item *i)
     enter_state(s, i, SCHED_HELD);
 }
 
-/* Every ready item of a destination that failed after the item's deadline is given up: the
- * destination's attempt was its attempt. */
-static void expire_destination(struct sched *s, struct destination *d, int64_t now_ms)
-{
-    LIST_EACH(&d->flows, link)
-    {
-        uint32_t next;
-        for (uint32_t handle = CONTAINER_OF(link, struct flow, link)->first; handle;
-             handle = next) {
-            struct item *i = item_at(s, handle);
-            next = i->next;
-            if ((int64_t)i->deadline_s * 1000 > now_ms)
-                continue;
-            leave_state(s, handle, i);
-            hold(s, i);
-            i->flags |= ITEM_IS_GIVEN_UP;
-            i->next = s->first_expired;
-            s->first_expired = handle;
-        }
-    }
-    destination_update(s, d);
-}
-
-/* Walks them all, but only once per failed probe. */
-static void expire_ready(struct sched *s, struct site *site, int64_t now_ms)
-{
-    LIST_EACH(&site->members, link)
-    {
-        struct destination *d = CONTAINER_OF(link, struct destination, member);
-        if (d->counts[SCHED_READY])
-            expire_destination(s, d, now_ms);
-    }
-}
-
 /* Our own trouble is over soon, or somebody mends it: however often it failed elsewhere, it waits
  * no longer than after its third failure. No shorter either, for while it goes on no pause of its
  * site holds it back. */
@@ -345,13 +302,13 @@ static int64_t pause_after(struct sched *s, const struct item *i, enum sched_res
 }
 
 /* The deadline comes before a hold that was asked for: what is given up is held as well, and its
- * sender is told. */
+ * sender is told. Unless nobody could be told now: then it is attempted again. */
 static enum sched_verdict after_failure(struct sched *s, uint32_t handle, struct item *i,
                                         enum sched_result result, int64_t now_ms,
                                         int64_t *out_due_ms)
 {
     i->attempts = (uint16_t)sched_failures(i->attempts, result);
-    if ((int64_t)i->deadline_s * 1000 <= now_ms) {
+    if ((int64_t)i->deadline_s * 1000 <= now_ms && !s->spares) {
         hold(s, i);
         return SCHED_VERDICT_EXPIRED;
     }
@@ -386,7 +343,7 @@ static void judge_site(struct sched *s, struct site *site, enum sched_result res
     if (result == SCHED_RESULT_DESTINATION) {
         site_failed(s, site, why, now_ms);
         if (site->pausing)
-            expire_ready(s, site, now_ms);
+            expire_after_failure(s, site, now_ms);
     } else if (result < SCHED_RESULT_OURS) {
         site_succeeded(s, site);
     }
@@ -404,7 +361,7 @@ enum sched_verdict sched_outcome(struct sched *s, uint32_t handle, enum sched_re
     leave_state(s, handle, i);
     switch (result) {
     case SCHED_RESULT_DONE:
-        slab_free(&s->items, handle);
+        item_free(s, handle);
         break;
     case SCHED_RESULT_REFUSED:
     case SCHED_RESULT_UNFIT:
@@ -422,8 +379,6 @@ enum sched_verdict sched_outcome(struct sched *s, uint32_t handle, enum sched_re
         i->next = why_take(s, why);
         break;
     }
-    /* After the item has its new state: a pause of the site gives up what is READY, and this one
-     * has its own verdict. */
     if (judges) {
         judge_site(s, site_at(s, d->site), result, why, now_ms);
         brake_result(s, &s->lanes[d->lane].brake, result, why, now_ms);
@@ -432,17 +387,42 @@ enum sched_verdict sched_outcome(struct sched *s, uint32_t handle, enum sched_re
     return verdict;
 }
 
-uint32_t sched_take_expired(struct sched *s)
+void sched_spare(struct sched *s, bool all)
 {
-    uint32_t handle = s->first_expired;
+    s->spares = all;
+}
 
-    if (handle) {
-        struct item *i = item_at(s, handle);
-        leave_given_up(s, handle, i);
-        const struct destination *d = destination_at(s, i->destination);
-        i->next = why_take(s, span_from_cstr(site_at(s, d->site)->why));
-    }
+bool sched_may_have_expired(const struct sched *s)
+{
+    return s->hand.goes;
+}
+
+static void give_up(struct sched *s, uint32_t handle)
+{
+    struct item *i = item_at(s, handle);
+
+    leave_state(s, handle, i);
+    hold(s, i);
+    const struct destination *d = destination_at(s, i->destination);
+    i->next = why_take(s, span_from_cstr(site_at(s, d->site)->why));
+}
+
+uint32_t sched_take_expired(struct sched *s, uint32_t *looks)
+{
+    uint32_t handle = expire_find(s, looks);
+
+    if (handle)
+        give_up(s, handle);
     return handle;
+}
+
+bool sched_expire_along(struct sched *s, uint32_t handle)
+{
+    bool due = expire_is_due(s, item_at(s, handle));
+
+    if (due)
+        give_up(s, handle);
+    return due;
 }
 
 void sched_hold(struct sched *s, uint32_t handle, int64_t now_ms)

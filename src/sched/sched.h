@@ -11,7 +11,7 @@
  *     └────────────────────│─│──────────────────┘ │  failed for now, or its job was lost
  *                          │ │                    │
  *                  release │ │ hold, or given up  │  refused, given up, or a hold was asked for
- *                          │ ▼ with its site      ▼
+ *                          │ ▼ by its site        ▼
  *                         HELD ◀──────────────────┘     (hold: from PAUSED as well)
  *
  * New items begin as PAUSED, READY or HELD; sched_remove() ends any. What would be READY but finds
@@ -55,7 +55,9 @@
  * in a row it begins one attempt every few seconds, later every minute, until one ends otherwise.
  *
  * Giving up: an item expires only by an attempt, its own or its destination's, that failed after
- * its deadline. Deadlines are monotonic (sched/retry.h), so a jumping clock expires nothing.
+ * its deadline. When it was its destination's, the caller asks for those given up one by one, when
+ * he has time for them; whom he hasn't asked for when the pause ends stays. Deadlines are monotonic
+ * (sched/retry.h), so a jumping clock expires nothing.
  *
  * Cost: O(log n) per step in the number of pausing items; O(1) for what is due, and a look at each
  * sender who has enough under way (a thousand at most), and at a bounded number of those behind
@@ -149,16 +151,25 @@ unsigned sched_failures(unsigned attempts, enum sched_result result);
 
 /* What came of an ACTIVE item. *out_due_ms is written with RETRY only, so it may be NULL for DONE
  * and REFUSED. `why` explains a trouble to people (copied, cut to SCHED_WHY_MAX).
- * Afterwards drain sched_take_expired(). */
+ * Afterwards ask sched_take_expired(). */
 enum { SCHED_WHY_MAX = 200 };
 enum sched_verdict sched_outcome(struct sched *sched, uint32_t item, enum sched_result result,
                                  struct span why, int64_t now_ms, int64_t *out_due_ms);
 /* The destination of this ACTIVE item is served by these hosts (a name for all of them; empty: not
  * known, nothing changes). Before sched_outcome(). */
 void sched_group(struct sched *sched, uint32_t item, struct span hosts);
-/* An item that was given up because its destination failed past the item's deadline; it is HELD
- * now. 0 when there is no more. */
-uint32_t sched_take_expired(struct sched *sched);
+/* An item that is given up because its destination failed past the item's deadline; it is HELD
+ * from now on. Each item that is looked at for it takes one of *looks; 0 when none was found in as
+ * many. */
+uint32_t sched_take_expired(struct sched *sched, uint32_t *looks);
+/* This one is given up like those, if it is such a one: for who goes with one of them. False: it
+ * isn't, nothing happened. */
+bool sched_expire_along(struct sched *sched, uint32_t item);
+/* False: there is none, until the next outcome. */
+bool sched_may_have_expired(const struct sched *sched);
+/* While `all` are spared nobody expires by his own attempt: he is attempted again. For a caller who
+ * can't be given more of them now. */
+void sched_spare(struct sched *sched, bool all);
 
 /* An ACTIVE item is held when its attempt fails. */
 void sched_hold(struct sched *sched, uint32_t item, int64_t now_ms);

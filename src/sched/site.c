@@ -48,6 +48,7 @@ uint32_t site_new(struct sched *s, unsigned lane)
     site->handle = handle;
     site->lane = (uint8_t)lane;
     site->window = s->config.windows[lane].initial;
+    site->earliest_s = UINT32_MAX;
     list_init(&site->members);
     list_init(&site->waiting);
     return handle;
@@ -220,6 +221,7 @@ void sched_group(struct sched *s, uint32_t item, struct span hosts)
         handle = claim(s, d, key);
     if (!handle || handle == d->site)
         return;
+    expire_bound(site_at(s, handle), site_at(s, d->site)->earliest_s);
     destination_withdraw(s, d);
     site_leave(s, d);
     site_join(s, d, handle);

@@ -218,12 +218,12 @@ int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *
     list_init(&q->origins);
     list_init(&q->own_commits);
     list_init(&q->waiting_room);
-    returns_init(q);
     overdue_init(q);
     list_init(&q->unsettled);
     if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed) || ticket_prepare() < 0)
         return -EIO;
     parcels_init(&q->parcels, PARCELS_BYTES, seed);
+    returns_init(q, seed);
     struct sched_config config = schedule_config(conf, seed);
     int r = sched_new(&config, &q->sched);
     return r < 0 ? r : start_parts(q);
@@ -303,7 +303,7 @@ static void check_closed(struct queue *q)
     if (dispatch_job_count(q) || q->settling || counts.pending_bytes ||
         !committer_is_idle(&q->committer))
         return;
-    if (q->returns->receipts && q->returns->report &&
+    if (q->returns->receipts.all && q->returns->report &&
         io_loop_now_ms(q->loop) < q->closing_ms + CLOSING_JOBS_MS)
         return; /* they aren't on disk before their report is */
     void (*closed)(struct queue * q) = q->closed;

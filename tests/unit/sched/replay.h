@@ -91,3 +91,10 @@ static inline enum sched_verdict replay_outcome(struct replay *r, uint32_t item,
 {
     return sched_outcome(r->sched, item, result, SPAN("connection refused"), r->now, &r->due);
 }
+
+/* The next one that its site's failure gives up, or 0. */
+static inline uint32_t replay_expired(struct replay *r)
+{
+    uint32_t looks = UINT32_MAX;
+    return sched_take_expired(r->sched, &looks);
+}

@@ -29,7 +29,7 @@ static void expires_only_after_an_attempt_past_its_deadline(void **state)
     assert_int_equal(replay_take_item(&r, &item), 1);
     assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_RETRY);
     r.now += 2 * DAY; /* past the deadline, and still it is attempted first */
-    assert_int_equal(sched_take_expired(r.sched), 0);
+    assert_int_equal(replay_expired(&r), 0);
     assert_int_equal(replay_take_item(&r, &item), 1);
     assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_EXPIRED);
     assert_int_equal(replay_take(&r), 0);
@@ -53,7 +53,7 @@ static void destinations_failure_gives_up_what_is_overdue(void **state)
         replay_take_item(&r, &item);
         assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_DESTINATION), SCHED_VERDICT_EXPIRED);
     }
-    while ((item = sched_take_expired(r.sched))) {
+    while ((item = replay_expired(&r))) {
         assert_int_not_equal(number_of(r.sched, item), 999);
         count++;
     }
@@ -218,12 +218,12 @@ static void give_up(struct replay *r, uint32_t *items, uint32_t count)
     }
 }
 
-/* Each is told once with the destination's trouble, but for those that went or were released before
+/* Each is told once with the destination's trouble, but for those that went or were held before
  * anybody asked. */
 static void who_leaves_the_given_up_is_not_told_of(void **state)
 {
     enum { COUNT = 12 };
-    static const uint32_t leaving[] = {3, 7, 8, COUNT}; /* the last, the middle, the first */
+    static const uint32_t leaving[] = {3, 7, 8, COUNT};
     struct replay r = replay_start();
     bool told[COUNT + 1] = {false};
     uint32_t items[COUNT + 1], item;
@@ -234,10 +234,10 @@ static void who_leaves_the_given_up_is_not_told_of(void **state)
         if (i % 2)
             sched_remove(r.sched, items[leaving[i]], r.now);
         else
-            sched_release(r.sched, items[leaving[i]], r.now + DAY, r.now);
+            sched_hold(r.sched, items[leaving[i]], r.now);
         told[leaving[i]] = true;
     }
-    while ((item = sched_take_expired(r.sched))) {
+    while ((item = replay_expired(&r))) {
         uint32_t number = number_of(r.sched, item);
         assert_in_range(number, 3, COUNT);
         assert_false(told[number]);
@@ -330,7 +330,7 @@ static void nothing_is_lost_in_a_long_life(void **state)
                 sched_remove(r.sched, item, r.now);
                 live--;
             }
-            while ((item = sched_take_expired(r.sched))) {
+            while ((item = replay_expired(&r))) {
                 sched_remove(r.sched, item, r.now);
                 live--;
             }

@@ -67,7 +67,8 @@ static void end_one(struct life *life, uint32_t place)
     if (sched_outcome(life->sched, item, results[dice(life, ARRAY_SIZE(results))], SPAN("why"),
                       life->now, &due_ms) == SCHED_VERDICT_GONE)
         drop(life, place);
-    while ((item = sched_take_expired(life->sched))) {
+    uint32_t looks = dice(life, 2) ? UINT32_MAX : dice(life, 20);
+    while ((item = sched_take_expired(life->sched, &looks))) {
         place = place_of(life, item);
         sched_remove(life->sched, item, life->now);
         drop(life, place);

@@ -7,6 +7,7 @@
 struct dispatch {
     struct carrier carriers[CARRIERS];
     struct io_timer *timer;
+    struct io_timer *expiry; /* the next slice of those given up by their destinations */
     uint64_t last_number;
     uint64_t delivered, relayed, deferred, refused, uncertain, lost; /* recipients, since the start
                                                                       */

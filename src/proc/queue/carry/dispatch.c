@@ -74,13 +74,23 @@ static void start_one(struct queue *q, uint32_t item)
 static unsigned open_lanes(const struct queue *q)
 {
     unsigned lanes = 0;
+    bool begins = !q->closing && !returns_are_behind(q);
 
-    for (unsigned i = 0; i < CARRIERS && !q->closing; i++)
+    for (unsigned i = 0; i < CARRIERS && begins; i++)
         if (carrier_is_open(&q->dispatch->carriers[i]))
             lanes |= 1u << i;
     if (!q->closing && returns_are_open(q))
         lanes |= 1u << LANE_RETURN;
     return lanes;
+}
+
+/* Beside the jobs, a slice a turn: there may be very many. */
+static void on_expiry(void *arg)
+{
+    struct queue *q = arg;
+
+    if (!q->closing && outcome_expired(q))
+        io_timer_set(q->dispatch->expiry, 0);
 }
 
 /* Lanes are asked anew for each item: the one before may have filled its carrier. */
@@ -97,6 +107,8 @@ static void on_kick(struct io_deferred *deferred)
         io_timer_clear(q->dispatch->timer); /* an outcome, a peer or credit kicks again */
     else
         io_timer_set(q->dispatch->timer, next_ms - now_ms);
+    if (sched_may_have_expired(q->sched) && returns_are_open(q))
+        io_timer_set(q->dispatch->expiry, 0);
 }
 
 static void on_timer(void *arg)
@@ -133,7 +145,8 @@ int dispatch_init(struct queue *q)
     q->dispatch_kick.fn = on_kick;
     for (unsigned i = 0; i < CARRIERS; i++)
         carrier_init(&d->carriers[i], q, i, &job_user);
-    return io_timer_new(q->loop, on_timer, q, &d->timer);
+    int r = io_timer_new(q->loop, on_timer, q, &d->timer);
+    return r < 0 ? r : io_timer_new(q->loop, on_expiry, q, &d->expiry);
 }
 
 void dispatch_abandon(struct queue *q)
@@ -150,5 +163,6 @@ void dispatch_done(struct queue *q)
         return;
     dispatch_abandon(q);
     io_defer_cancel(&q->dispatch_kick);
+    io_timer_free(d->expiry);
     io_timer_free(d->timer);
 }

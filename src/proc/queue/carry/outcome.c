@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { EXPIRY_SLICE = 200, EXPIRY_LOOKS = 1 << 14 };
+
 /* At most three for each item: what a crash left open, what happened, and that it is held. */
 struct outcomes {
     struct spool_status statuses[3 * JOB_RECIPIENTS_MAX];
@@ -144,22 +146,6 @@ static void take_delivered(struct queue *q, struct outcomes *o, const struct job
     schedule_close(item->recipient);
 }
 
-/* Not booked here: the recipient waits, held, until its sender was told (return.h). */
-static void take_failed(struct queue *q, struct outcomes *o, const struct job_item *item,
-                        const struct ipc_job_outcome *from)
-{
-    enum sched_result result =
-        from->scope == IPC_SCOPE_OURS ? SCHED_RESULT_UNFIT : SCHED_RESULT_REFUSED;
-
-    q->dispatch->refused++;
-    sched_outcome(q->sched, item->item, result, from->text, io_loop_now_ms(q->loop), NULL);
-    struct spool_status cause = {.recipient = item->recipient->index,
-                                 .attempts = (uint16_t)(item->recipient->attempts + 1),
-                                 .time_us = clock_wall_us()};
-    describe(q, o, &cause, from);
-    return_to_sender(q, item->recipient, &cause);
-}
-
 /* For now: it failed, or nobody knows whether the station has taken it (RFC 1047). */
 static void take_open(struct queue *q, struct outcomes *o, const struct job_item *item,
                       const struct ipc_job_outcome *from)
@@ -171,6 +157,41 @@ static void take_open(struct queue *q, struct outcomes *o, const struct job_item
     enum sched_verdict verdict = sched_outcome(q->sched, item->item, open_result(from), from->text,
                                                io_loop_now_ms(q->loop), &due_ms);
     add_verdict(q, o, item, verdict, due_ms, from);
+}
+
+/* Its sender can't be told now, nor could it be remembered: so it waits, as for the end of any
+ * other trouble of our own, and is attempted again. */
+static void take_untold(struct queue *q, struct outcomes *o, const struct job_item *item,
+                        const struct ipc_job_outcome *from)
+{
+    struct ipc_job_outcome later = *from;
+
+    later.outcome = IPC_OUTCOME_DEFERRED;
+    later.scope = IPC_SCOPE_OURS;
+    later.status = SPAN("4.3.0");
+    later.text = SPAN("it failed for good, but very many reports to senders wait to be written");
+    later.earlier = from->text;
+    take_open(q, o, item, &later);
+}
+
+/* Not booked here: the recipient waits, held, until its sender was told (return.h). */
+static void take_failed(struct queue *q, struct outcomes *o, const struct job_item *item,
+                        const struct ipc_job_outcome *from)
+{
+    enum sched_result result =
+        from->scope == IPC_SCOPE_OURS ? SCHED_RESULT_UNFIT : SCHED_RESULT_REFUSED;
+
+    if (!returns_have_room(q)) {
+        take_untold(q, o, item, from);
+        return;
+    }
+    q->dispatch->refused++;
+    sched_outcome(q->sched, item->item, result, from->text, io_loop_now_ms(q->loop), NULL);
+    struct spool_status cause = {.recipient = item->recipient->index,
+                                 .attempts = (uint16_t)(item->recipient->attempts + 1),
+                                 .time_us = clock_wall_us()};
+    describe(q, o, &cause, from);
+    return_to_sender(q, item->recipient, &cause);
 }
 
 /* Nobody knows: the result was lost. Perhaps delivered, so it is booked as uncertain. */
@@ -259,7 +280,6 @@ void outcome_take(struct queue *q, const struct carrier *carrier, const struct j
         take_one(q, &outcomes, &items[i], find(result, items[i].recipient->index, i), sent);
     if (outcomes.count)
         settle(q, spool_recipient_message(items[0].recipient), outcomes.statuses, outcomes.count);
-    outcome_expired(q);
 }
 
 struct ipc_job_outcome outcome_ours(uint32_t index, bool temporary, const char *why)
@@ -282,7 +302,6 @@ void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, 
     take_one(q, &outcomes, item, &from, false);
     if (outcomes.count)
         settle(q, spool_recipient_message(item->recipient), outcomes.statuses, outcomes.count);
-    outcome_expired(q);
 }
 
 /* RFC 3463 X.4.7: "considered by the rejecting system to have expired". */
@@ -300,23 +319,53 @@ void outcome_give_back(struct queue *q, const struct job_item *item)
     return_to_sender(q, item->recipient, &cause);
 }
 
-/* What the scheduler found to be over, be it by this outcome or by the time: each is returned once.
- */
-void outcome_expired(struct queue *q)
+/* With others of its message, so that one report tells of all. Their number. */
+static uint32_t collect_expired(struct queue *q, uint32_t item, uint32_t *items)
 {
-    uint32_t item;
+    struct spool_recipient *first = sched_owner(q->sched, item);
+    struct spool_message *message = spool_recipient_message(first);
+    uint32_t count = 0;
 
-    while ((item = sched_take_expired(q->sched))) {
-        struct spool_recipient *r = sched_owner(q->sched, item);
-        struct sched_explanation e;
-        struct outcomes o __attribute__((uninitialized));
-        sched_explain(q->sched, item, &e);
-        o.count = 0;
+    items[count++] = item;
+    for (uint32_t i = 0; i < message->recipient_count && count < JOB_RECIPIENTS_MAX; i++) {
+        uint32_t other = schedule_item(&message->recipients[i]);
+        if (other && sched_expire_along(q->sched, other))
+            items[count++] = other;
+    }
+    return count;
+}
+
+/* Booked now, returned when the report is there. */
+static void expire(struct queue *q, const uint32_t *items, uint32_t count)
+{
+    struct spool_recipient *r = NULL;
+    struct sched_explanation e;
+    struct outcomes o __attribute__((uninitialized));
+
+    o.count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        r = sched_owner(q->sched, items[i]);
+        sched_explain(q->sched, items[i], &e);
         struct spool_status *s = add(&o, r, SPOOL_OUTCOME_EXPIRED);
         s->attempts = r->attempts;
         s->status = SPAN("4.4.7"); /* RFC 3463 3.5: delivery time expired */
         s->reply = e.why;
-        settle(q, spool_recipient_message(r), o.statuses, o.count);
         return_to_sender(q, r, s);
     }
+    settle(q, spool_recipient_message(r), o.statuses, o.count);
+}
+
+/* A slice: about a millisecond. */
+bool outcome_expired(struct queue *q)
+{
+    uint32_t looks = EXPIRY_LOOKS, done = 0, item;
+    uint32_t items[JOB_RECIPIENTS_MAX];
+
+    while (done < EXPIRY_SLICE && returns_are_open(q) &&
+           (item = sched_take_expired(q->sched, &looks))) {
+        uint32_t count = collect_expired(q, item, items);
+        expire(q, items, count);
+        done += count;
+    }
+    return sched_may_have_expired(q->sched) && returns_are_open(q);
 }

@@ -23,5 +23,6 @@ struct ipc_job_outcome outcome_ours(uint32_t index, bool temporary, const char *
 void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why);
 /* An administrator wants it back at its sender. */
 void outcome_give_back(struct queue *q, const struct job_item *item);
-/* Items that the scheduler gave up because of their destination. */
-void outcome_expired(struct queue *q);
+/* Some of those that the scheduler gives up because of their destination: as many as may be told of
+ * now and don't hold up the loop. False: there are no more, or no more may be told of now. */
+bool outcome_expired(struct queue *q);

@@ -15,6 +15,7 @@ enum {
     PLACES_MIN = 2048, /* so that a short queue is walked in one tick */
     FORWARD_SHARE = 4, /* of the delay: by so much the clock must be set forward to be in doubt */
     OPEN_MAX = 50,     /* notices under way; what doesn't fit is found the next time */
+    ALL_MAX = 1000,    /* and with those that rest */
 };
 
 struct look {
@@ -84,14 +85,20 @@ static void tell(struct queue *q, struct spool_message *message)
         io_defer(q->loop, &q->returns->kick);
 }
 
+/* Who rests takes nobody's place. */
+static bool has_room(const struct returns_tally *delayed)
+{
+    return delayed->all - delayed->resting < OPEN_MAX && delayed->all < ALL_MAX;
+}
+
 static void look_at(void *arg, struct spool_message *message)
 {
     const struct look *look = arg;
     struct queue *q = look->queue;
 
-    if (message->accepted_us < look->before_us && q->returns->count < OPEN_MAX &&
+    if (message->accepted_us < look->before_us && has_room(&q->returns->delayed) &&
         !(message->flags & SPOOL_MESSAGE_DAMAGED) &&
-        !undelivered_is_open(q, &message->id, REPORT_DELAYED))
+        !undelivered_find(q, &message->id, REPORT_DELAYED))
         tell(q, message);
 }
 

@@ -7,27 +7,27 @@
 
 #include "base/log.h"
 #include "mail/dsn.h"
+#include "proc/queue/core/kick.h"
 #include "proc/queue/core/schedule.h"
 #include <errno.h>
 
 enum {
     GATHER_MS = 2000,     /* the longest wait for others of the message that are being attempted */
-    RECEIPTS_MAX = 10000, /* each keeps its message's bytes */
-    OPEN_MAX = 100,       /* beyond, what is given back waits */
+    RECEIPTS_MAX = 10000, /* each keeps its message's bytes … */
+    RECEIPT_MS = 3600000, /* … and not for ever, when it can't be given */
+    OPEN_MAX = 100,       /* beyond, what is given up waits … */
+    BEHIND = 2048,        /* … and all attempts do … */
+    STUCK_MS = 3000,      /* … unless for so long no report came to its end */
 };
 
 /* One that is being read or written already has its recipients: what fails now gets another. */
 static struct undelivered *gathering_for(struct queue *q, const struct id *id,
                                          enum report_kind kind)
 {
-    LIST_EACH(&q->returns->open, link)
-    {
-        struct undelivered *u = CONTAINER_OF(link, struct undelivered, link);
-        if (u->state == UNDELIVERED_GATHERING && u->kind == kind && id_equal(&u->id, id) &&
-            u->count < REPORT_RECIPIENTS_MAX)
-            return u;
-    }
-    return undelivered_new(q, id, kind);
+    struct undelivered *u = undelivered_find(q, id, kind);
+    bool gathers = u && (u->state == UNDELIVERED_GATHERING || u->state == UNDELIVERED_EXPECTING);
+
+    return gathers && u->count < REPORT_RECIPIENTS_MAX ? u : undelivered_new(q, id, kind);
 }
 
 /* Others of the message may fail as well in a moment: one report tells of all. */
@@ -64,37 +64,55 @@ static void start(struct undelivered *u)
 {
     bool receipt = undelivered_is_receipt(u);
 
-    if (expects_more(u))
-        return; /* the tick looks again */
+    if (u->queue->closing && !receipt) {
+        undelivered_rest(u);
+        return;
+    }
+    if (expects_more(u)) { /* the tick looks again, or who fails next */
+        undelivered_set_state(u, UNDELIVERED_EXPECTING);
+        return;
+    }
     if (!receipt && (is_damaged(u) || !undelivered_still_waits(u))) {
         undelivered_free(u);
         return;
     }
-    if ((u->needs_report && !u->queue->returns->report) ||
-        undelivered_load(u, undelivered_loaded) < 0)
+    bool in_vain = u->needs_report && !u->queue->returns->report;
+    if (in_vain || undelivered_load(u, undelivered_loaded) < 0)
         undelivered_rest(u);
 }
 
 static void on_kick(struct io_deferred *deferred)
 {
-    struct queue *q = CONTAINER_OF(deferred, struct returns, kick)->queue;
+    struct returns *returns = CONTAINER_OF(deferred, struct returns, kick);
+    struct list *link;
 
-    LIST_EACH(&q->returns->open, link)
-    {
-        struct undelivered *u = CONTAINER_OF(link, struct undelivered, link);
-        if (q->returns->busy >= RETURNS_BUSY_MAX)
-            return;
-        if (u->state == UNDELIVERED_GATHERING)
-            start(u);
-    }
+    while (returns->busy < RETURNS_BUSY_MAX && (link = list_take_first(&returns->gathering)))
+        start(CONTAINER_OF(link, struct undelivered, link));
 }
 
 /* ---- in and out ---- */
 
-/* Receipts don't count: they are bounded by themselves, and no administrator asked for them. */
+/* Who rests takes nobody's place, but without a report process all would only rest. */
 bool returns_are_open(const struct queue *q)
 {
-    return q->returns->count - q->returns->receipts < OPEN_MAX;
+    const struct returns_tally *failed = &q->returns->failed;
+
+    return q->returns->report && failed->all - failed->resting < OPEN_MAX && returns_have_room(q);
+}
+
+bool returns_are_behind(const struct queue *q)
+{
+    const struct returns_tally *failed = &q->returns->failed;
+
+    return failed->all - failed->resting >= BEHIND &&
+           io_loop_now_ms(q->loop) - q->returns->ended_ms < STUCK_MS;
+}
+
+/* It has one recipient more: perhaps it expects no others now. */
+static void look_again(struct undelivered *u)
+{
+    undelivered_set_state(u, UNDELIVERED_GATHERING);
+    io_defer(u->queue->loop, &u->queue->returns->kick);
 }
 
 void return_to_sender(struct queue *q, struct spool_recipient *recipient,
@@ -109,7 +127,7 @@ void return_to_sender(struct queue *q, struct spool_recipient *recipient,
             undelivered_free(u);
         return;
     }
-    io_defer(q->loop, &q->returns->kick);
+    look_again(u);
 }
 
 /* The reader is opened at once: the message may go before its turn comes. */
@@ -122,7 +140,7 @@ void return_receipt(struct queue *q, struct spool_message *message, enum report_
                     const struct spool_status *what)
 {
     struct undelivered *u =
-        q->returns->receipts < RECEIPTS_MAX ? gathering_for(q, &message->id, kind) : NULL;
+        q->returns->receipts.all < RECEIPTS_MAX ? gathering_for(q, &message->id, kind) : NULL;
 
     if (!u || !keep_message(u, message) || undelivered_add(u, what) < 0) {
         log_warn("a receipt was left out: there are too many, or there is no memory");
@@ -130,7 +148,7 @@ void return_receipt(struct queue *q, struct spool_message *message, enum report_
             undelivered_free(u);
         return;
     }
-    io_defer(q->loop, &q->returns->kick);
+    look_again(u);
 }
 
 /* RFC 3461 5.2.7.3: of one that became several, "expanded" is all that its sender is told of
@@ -156,12 +174,39 @@ void return_expanded(struct queue *q, struct spool_message *message, const struc
     }
 }
 
+/* A receipt is no loss of mail, but it keeps its message's bytes on the disk. At the end of the
+ * process all others are left to the next one. */
+static void wake(struct undelivered *u)
+{
+    struct queue *q = u->queue;
+    bool receipt = undelivered_is_receipt(u);
+    bool comes = u->needs_report && q->returns->report; /* what it waited for */
+
+    if (q->closing && !receipt)
+        return;
+    if (receipt && io_loop_now_ms(q->loop) - u->since_ms > RECEIPT_MS) {
+        log_warn("a receipt is left out: for an hour it couldn't be given");
+        undelivered_free(u);
+        return;
+    }
+    if (comes)
+        u->needs_report = false;
+    if (comes || --u->ticks == 0)
+        undelivered_set_state(u, UNDELIVERED_GATHERING);
+}
+
 void returns_tick(struct queue *q)
 {
-    LIST_EACH(&q->returns->resting, link)
+    struct returns *returns = q->returns;
+
+    LIST_EACH(&returns->resting, link)
+    wake(CONTAINER_OF(link, struct undelivered, link));
+    LIST_EACH(&returns->expecting, link)
     undelivered_set_state(CONTAINER_OF(link, struct undelivered, link), UNDELIVERED_GATHERING);
-    if (!q->closing && !list_is_empty(&q->returns->open))
-        io_defer(q->loop, &q->returns->kick);
+    if (!list_is_empty(&returns->gathering))
+        io_defer(q->loop, &returns->kick);
+    if (returns->failed.all >= BEHIND)
+        dispatch_kick(q); /* perhaps they are stuck by now */
 }
 
 static void on_lost(void *owner, struct ipc_channel *channel, int error)
@@ -182,26 +227,42 @@ int returns_report(struct queue *q, int fd)
 
     if (r == 0)
         ipc_channel_free(old);
+    dispatch_kick(q); /* more may be given up now */
     return r;
 }
 
-void returns_init(struct queue *q)
+void returns_init(struct queue *q, uint64_t seed)
 {
-    list_init(&q->returns->open);
-    list_init(&q->returns->resting);
-    q->returns->queue = q;
-    q->returns->kick.fn = on_kick;
+    struct returns *returns = q->returns;
+
+    list_init(&returns->gathering);
+    list_init(&returns->expecting);
+    list_init(&returns->under_way);
+    list_init(&returns->resting);
+    for (size_t i = 0; i < RETURNS_BUCKETS; i++)
+        list_init(&returns->buckets[i]);
+    returns->seed = seed;
+    returns->queue = q;
+    returns->kick.fn = on_kick;
+}
+
+static void free_all(struct list *list)
+{
+    struct list *link;
+
+    while ((link = list_take_first(list)))
+        undelivered_free(CONTAINER_OF(link, struct undelivered, link));
 }
 
 void returns_done(struct queue *q)
 {
-    struct list *link;
     struct ipc_channel *report = q->returns->report;
 
     q->returns->report = NULL;
     ipc_channel_free(report);
-    while ((link = list_take_first(&q->returns->open)) ||
-           (link = list_take_first(&q->returns->resting)))
-        undelivered_free(CONTAINER_OF(link, struct undelivered, link));
+    free_all(&q->returns->gathering);
+    free_all(&q->returns->expecting);
+    free_all(&q->returns->under_way);
+    free_all(&q->returns->resting);
     io_defer_cancel(&q->returns->kick);
 }

@@ -5,10 +5,11 @@
  * told once that their mail waits, and of what they wanted a receipt for.
  *
  *   GATHERING ─▶ LOADING ─▶ FINDING ─▶ WRITING ─▶ KEEPING ──sealed──▶ booked as returned, notified
- *      ▲ other    envelope,  who is     the report  the report
- *      │ ones of  header     the sender process     goes to the spool
- *      │ the message
- *      └────────── RESTING ◀── any step failed for now
+ *    ▲ ▲▼ others  envelope,  who is     the report  the report
+ *    │ │  of the  header     the sender process     goes to the spool
+ *    │ │  message
+ *    │ EXPECTING, those that are being attempted
+ *    └──────────── RESTING ◀── any step failed for now; longer each time, up to a minute
  *
  * A sender elsewhere isn't looked for: WRITING follows LOADING. FINDING follows itself when the
  * postmaster is told instead. Whoever nobody waits for any more, or nobody can be told of, is
@@ -21,18 +22,29 @@
  * A report that can't be delivered (null sender, RFC 5321 4.5.5), or whose sender doesn't exist, is
  * nobody's: its recipient is closed as discarded by the rule "double bounce", or the postmaster
  * gets a report about it, and of that one none.
+ *
+ * All of it is in memory, so it is bounded: RETURNS_MAX. While there are so many the scheduler
+ * gives up nobody, and who failed is attempted again, as after trouble of our own.
  */
 #pragma once
 
 #include "mail/report.h"
 #include "proc/queue/core/queue.h"
 
-void returns_init(struct queue *q);
+/* `seed`: random; keeps strangers from choosing hashes. */
+void returns_init(struct queue *q, uint64_t seed);
 void returns_done(struct queue *q);
 /* A channel to the report process; owns `fd` on success. */
 int returns_report(struct queue *q, int fd);
-/* Few enough are under way that more may be sent back on purpose. */
+/* The report process is there and has so little to do that more may be given up, on purpose or
+ * since their destinations are dead. */
 bool returns_are_open(const struct queue *q);
+/* So many wait to be told of that attempts had better wait as well; as long as reports are being
+ * written, or whatever hinders these would stop all mail. */
+bool returns_are_behind(const struct queue *q);
+/* There is room for one more that failed for good. Else it should be attempted again: very many
+ * wait to be told of, since reports can't be written or there are too many at once. */
+bool returns_have_room(const struct queue *q);
 /* What rests is tried again. */
 void returns_tick(struct queue *q);
 

@@ -6,13 +6,23 @@
 #include "proc/queue/returns/undelivered.h"
 
 #include "proc/queue/core/kick.h"
+#include "proc/queue/returns/return.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <xxhash.h>
+
+/* Of those that failed: some 30 MB, and long words of servers take more. A server that is well
+ * writes as many reports in a second. */
+enum { RETURNS_MAX = 8192, RETURNS_BYTES = 64 << 20 };
+/* What each takes besides the texts beyond it: itself, and a block of its arena. */
+enum { OWN_BYTES = sizeof(struct undelivered) + 2048 };
+enum { REST_TICKS_MAX = 64 };
 
 static bool is_busy(enum undelivered_state state)
 {
-    return state != UNDELIVERED_GATHERING && state != UNDELIVERED_RESTING;
+    return state != UNDELIVERED_GATHERING && state != UNDELIVERED_EXPECTING &&
+           state != UNDELIVERED_RESTING;
 }
 
 /* Whose turn it is next may begin. */
@@ -30,8 +40,10 @@ static bool may_follow(enum undelivered_state from, enum undelivered_state to)
 {
     static const bool table[UNDELIVERED_STATE_COUNT][UNDELIVERED_STATE_COUNT] = {
         [UNDELIVERED_GATHERING] = {[UNDELIVERED_GATHERING] = true, /* new */
+                                   [UNDELIVERED_EXPECTING] = true,
                                    [UNDELIVERED_LOADING] = true,
                                    [UNDELIVERED_RESTING] = true},
+        [UNDELIVERED_EXPECTING] = {[UNDELIVERED_GATHERING] = true},
         [UNDELIVERED_LOADING] = {[UNDELIVERED_FINDING] = true,
                                  [UNDELIVERED_WRITING] = true,
                                  [UNDELIVERED_RESTING] = true},
@@ -45,6 +57,61 @@ static bool may_follow(enum undelivered_state from, enum undelivered_state to)
     return table[from][to];
 }
 
+/* ---- how many ---- */
+
+bool returns_have_room(const struct queue *q)
+{
+    return q->returns->failed.all < RETURNS_MAX && q->returns->bytes < RETURNS_BYTES;
+}
+
+static struct returns_tally *tally_of(const struct undelivered *u)
+{
+    struct returns *returns = u->queue->returns;
+
+    return u->kind == REPORT_FAILED    ? &returns->failed
+           : u->kind == REPORT_DELAYED ? &returns->delayed
+                                       : &returns->receipts;
+}
+
+/* Others are bounded by their number alone (return.c, delay.c): they may not take the place of
+ * failures. */
+static void charge(struct undelivered *u, size_t bytes)
+{
+    if (u->kind != REPORT_FAILED)
+        return;
+    u->bytes += bytes;
+    u->queue->returns->bytes += bytes;
+    sched_spare(u->queue->sched, !returns_have_room(u->queue));
+}
+
+static void count_in(struct undelivered *u)
+{
+    u->queue->returns->count++;
+    tally_of(u)->all++;
+    charge(u, OWN_BYTES);
+}
+
+static void count_out(struct undelivered *u)
+{
+    struct queue *q = u->queue;
+
+    q->returns->count--;
+    tally_of(u)->all--;
+    tally_of(u)->resting -= u->state == UNDELIVERED_RESTING;
+    q->returns->bytes -= u->bytes;
+    sched_spare(q->sched, !returns_have_room(q));
+}
+
+/* ---- states ---- */
+
+static struct list *list_of(struct returns *returns, enum undelivered_state state)
+{
+    return state == UNDELIVERED_RESTING     ? &returns->resting
+           : state == UNDELIVERED_EXPECTING ? &returns->expecting
+           : state == UNDELIVERED_GATHERING ? &returns->gathering
+                                            : &returns->under_way;
+}
+
 /* The one place where the state changes. */
 void undelivered_set_state(struct undelivered *u, enum undelivered_state state)
 {
@@ -53,10 +120,36 @@ void undelivered_set_state(struct undelivered *u, enum undelivered_state state)
     assert(may_follow(u->state, state));
     returns->busy += is_busy(state);
     leave_busy(u);
+    tally_of(u)->resting += state == UNDELIVERED_RESTING;
+    tally_of(u)->resting -= u->state == UNDELIVERED_RESTING;
     list_remove(&u->link);
-    list_append(state == UNDELIVERED_RESTING ? &returns->resting : &returns->open, &u->link);
+    list_append(list_of(returns, state), &u->link);
     u->state = state;
 }
+
+/* ---- by message and kind ---- */
+
+static struct list *bucket_of(const struct queue *q, const struct id *id, enum report_kind kind)
+{
+    struct returns *returns = q->returns;
+    uint64_t hash = XXH3_64bits_withSeed(id->bytes, sizeof(id->bytes), returns->seed + kind);
+
+    return &returns->buckets[hash % RETURNS_BUCKETS];
+}
+
+struct undelivered *undelivered_find(const struct queue *q, const struct id *id,
+                                     enum report_kind kind)
+{
+    LIST_EACH(bucket_of(q, id, kind), link)
+    {
+        struct undelivered *u = CONTAINER_OF(link, struct undelivered, bucket);
+        if (u->kind == kind && id_equal(&u->id, id))
+            return u;
+    }
+    return NULL;
+}
+
+/* ---- life ---- */
 
 struct undelivered *undelivered_new(struct queue *q, const struct id *id, enum report_kind kind)
 {
@@ -68,8 +161,8 @@ struct undelivered *undelivered_new(struct queue *q, const struct id *id, enum r
     u->id = *id;
     u->kind = kind;
     u->since_ms = io_loop_now_ms(q->loop);
-    q->returns->count++;
-    q->returns->receipts += undelivered_is_receipt(u);
+    list_prepend(bucket_of(q, id, kind), &u->bucket);
+    count_in(u);
     undelivered_set_state(u, UNDELIVERED_GATHERING);
     return u;
 }
@@ -91,8 +184,9 @@ void undelivered_free(struct undelivered *u)
         spool_reader_close(u->queue->spool, u->reader);
     ipc_call_cancel(&u->call);
     list_remove(&u->link);
-    u->queue->returns->count--;
-    u->queue->returns->receipts -= undelivered_is_receipt(u);
+    list_remove(&u->bucket);
+    count_out(u);
+    u->queue->returns->ended_ms = io_loop_now_ms(u->queue->loop);
     arena_done(&u->arena);
     free(u->causes);
     free(u);
@@ -106,8 +200,13 @@ void undelivered_rest(struct undelivered *u)
         spool_reader_close(u->queue->spool, u->reader);
         u->reader = NULL;
     }
+    u->ticks = 1u << u->rests;
+    if (u->ticks < REST_TICKS_MAX)
+        u->rests++;
     undelivered_set_state(u, UNDELIVERED_RESTING);
 }
+
+/* ---- recipients ---- */
 
 static bool grow(struct undelivered *u)
 {
@@ -116,6 +215,7 @@ static bool grow(struct undelivered *u)
 
     if (!grown)
         return false;
+    charge(u, (capacity - u->capacity) * sizeof(*grown));
     u->causes = grown;
     u->capacity = capacity;
     return true;
@@ -147,6 +247,7 @@ int undelivered_add(struct undelivered *u, const struct spool_status *cause)
     to->tls = to->remote_id = SPAN("");
     if (!to->status.data || !to->reply.data || !to->host.data || !to->detail.data)
         return -ENOMEM;
+    charge(u, to->status.size + to->reply.size + to->host.size + to->detail.size);
     u->count += place == u->count;
     return 0;
 }
@@ -171,21 +272,6 @@ bool undelivered_split(struct undelivered *u)
         undelivered_free(other); /* its message is gone, and so are these receipts */
     else
         undelivered_rest(other);
+    u->rests = 0; /* it has come further */
     return true;
-}
-
-static struct undelivered *find(const struct list *list, const struct id *id, enum report_kind kind)
-{
-    LIST_EACH(list, link)
-    {
-        struct undelivered *u = CONTAINER_OF(link, struct undelivered, link);
-        if (u->kind == kind && id_equal(&u->id, id))
-            return u;
-    }
-    return NULL;
-}
-
-bool undelivered_is_open(const struct queue *q, const struct id *id, enum report_kind kind)
-{
-    return find(&q->returns->open, id, kind) || find(&q->returns->resting, id, kind);
 }

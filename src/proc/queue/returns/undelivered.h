@@ -9,9 +9,11 @@
 #include "proc/queue/returns/returns.h"
 #include "proc/queue/returns/wish.h"
 
-/* The picture is in return.h. All but GATHERING and RESTING are busy: RETURNS_BUSY_MAX of them. */
+/* The picture is in return.h. All but the first two and RESTING are busy: RETURNS_BUSY_MAX of them.
+ * EXPECTING is gathering, too: others of the message are being attempted. */
 enum undelivered_state {
     UNDELIVERED_GATHERING,
+    UNDELIVERED_EXPECTING,
     UNDELIVERED_LOADING,
     UNDELIVERED_FINDING,
     UNDELIVERED_WRITING,
@@ -21,13 +23,17 @@ enum undelivered_state {
 };
 
 struct undelivered {
-    struct list link;
+    struct list link;   /* by its state */
+    struct list bucket; /* by message and kind */
     struct queue *queue;
     struct id id; /* of the message, which an administrator may take away meanwhile */
     enum report_kind kind;
     enum undelivered_state state;
     int64_t since_ms;
+    unsigned rests;     /* in a row */
+    unsigned ticks;     /* until it goes on, while it rests */
     struct arena arena; /* of the causes */
+    size_t bytes;       /* as `returns` counts them */
     struct spool_status *causes;
     size_t count, capacity;
 
@@ -39,7 +45,7 @@ struct undelivered {
     size_t header_bytes;
     bool whole;
     int error;
-    bool needs_report; /* the process, which wasn't there */
+    bool needs_report; /* the process, which wasn't there: it goes on when it is */
 
     struct ipc_call call;
     bool to_postmaster;  /* a double bounce */
@@ -68,10 +74,11 @@ int undelivered_add(struct undelivered *u, const struct spool_status *cause);
 /* In any state but LOADING, when a thread has it. */
 void undelivered_free(struct undelivered *u);
 void undelivered_set_state(struct undelivered *u, enum undelivered_state state);
-/* It is tried again in a second. */
+/* It is tried again: in a second, the next time in two, and so on. */
 void undelivered_rest(struct undelivered *u);
-/* Is one under way or resting? */
-bool undelivered_is_open(const struct queue *q, const struct id *id, enum report_kind kind);
+/* The last one that was made of this kind for this message and is still there; NULL: none is. */
+struct undelivered *undelivered_find(const struct queue *q, const struct id *id,
+                                     enum report_kind kind);
 /* Too much to be told at once: a half becomes another one. False when there is only one recipient,
  * or no memory. */
 bool undelivered_split(struct undelivered *u);

@@ -533,10 +533,12 @@ void world_until_delivered(struct world *w, size_t count)
     assert_int_equal(w->delivered, count);
 }
 
-/* ---- directory: "list@" becomes three, "empty@" nobody, others can't be told now ---- */
+/* ---- directory: "list@" becomes three, "empty@" nobody, "gone@" leads to nobody, "huge@" to too
+ * many, others can't be told now ---- */
 
 static void on_expand(void *owner, const struct ipc_arrival *arrival)
 {
+    struct world *w = owner;
     struct span address = arrival->message->expand.address;
     struct ipc_expanded_address three[] = {
         {SPAN("a@here.example")}, {SPAN("b@here.example")}, {SPAN("c@here.example")}};
@@ -544,7 +546,10 @@ static void on_expand(void *owner, const struct ipc_arrival *arrival)
     if (span_starts_nocase(address, SPAN("list")))
         m.expanded = (struct ipc_expanded){.addresses = three, .address_count = 3};
     else if (!span_starts_nocase(address, SPAN("empty")))
-        m.expanded.error = -EAGAIN;
+        m.expanded.error = span_starts_nocase(address, SPAN("gone"))   ? -ENOLINK
+                           : span_starts_nocase(address, SPAN("huge")) ? -E2BIG
+                                                                       : -EAGAIN;
+    w->expansions_asked++;
     assert_int_equal(ipc_reply(arrival->channel, arrival->token, &m), 0);
 }
 

@@ -70,7 +70,8 @@ struct world {
     enum world_mailbox mailbox_does;
     struct world_job jobs[WORLD_JOBS_MAX];
     size_t job_count, delivered;
-    size_t routes_asked; /* of smtp processes, by administrators */
+    size_t routes_asked;     /* of smtp processes, by administrators */
+    size_t expansions_asked; /* of the directory */
     bool smtp_is_silent;
     bool book_folds;
     struct ipc_sealed sealed;
