@@ -240,9 +240,8 @@ static bool is_double_already(const struct undelivered *u)
                                 span_equal(e->client.helo, span_from_cstr(double_bounce)));
 }
 
-/* It can't be told to its sender. */
-/* Only failures: a lost notice of a delay harms nobody, and a receipt that can't be given is no
- * loss of mail. */
+/* It can't be told to its sender. Only failures: a lost notice of a delay harms nobody, and a
+ * receipt that can't be given is no loss of mail. */
 static void fall_back(struct undelivered *u, const char *why)
 {
     if (u->kind != REPORT_FAILED ||
@@ -257,18 +256,34 @@ static void fall_back(struct undelivered *u, const char *why)
     find_reader(u);
 }
 
-/* -ENOENT is an answer: that sender doesn't exist here, and no later try will change it. All else
- * means that the directory can't tell now. */
+/* These are answers, and no later try will change them: that sender doesn't exist here, or is an
+ * alias that nobody is behind, or more than one message may go to. All else means that the
+ * directory can't tell now. NULL: he may be found. */
+static const char *why_nobody(int error)
+{
+    switch (error) {
+    case -ENOENT:
+        return "the sender's mailbox doesn't exist";
+    case -ENOLINK:
+        return "the sender is an alias that leads to nobody";
+    case -E2BIG:
+        return "the sender is an alias with too many recipients";
+    default:
+        return NULL;
+    }
+}
+
 static void on_reader_found(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct undelivered *u = CONTAINER_OF(call, struct undelivered, call);
+    int error = reply ? reply->expanded.error : -EPIPE;
 
-    if (!reply || (reply->expanded.error && reply->expanded.error != -ENOENT)) {
-        undelivered_rest(u);
-        return;
-    }
-    if (reply->expanded.error == -ENOENT) {
-        fall_back(u, "the sender's mailbox doesn't exist");
+    if (error) {
+        const char *why = why_nobody(error);
+        if (why)
+            fall_back(u, why);
+        else
+            undelivered_rest(u);
         return;
     }
     u->reader_expands = reply->expanded.address_count != 1 ||

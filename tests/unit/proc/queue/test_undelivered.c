@@ -247,6 +247,25 @@ static void attempts_wait_for_reports_that_come(void **state)
     end(w);
 }
 
+/* An alias that leads to nobody, or to too many: no later try will change it. */
+static void a_sender_that_leads_nowhere_ends(void **state)
+{
+    static const char *const senders[] = {"gone@here.example", "huge@here.example"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(senders); i++) {
+        struct world *w = begin();
+        uint64_t none = 0;
+        join_reporter(w);
+        w->mailbox_does = MAILBOX_FAILS;
+        world_join_mailbox(w);
+        send_from(w, senders[i], "anna@here.example");
+        world_until(w, has_waiting, &none);
+        assert_int_equal(w->queue.returns->double_bounces, 1);
+        assert_int_equal(reports, 0);
+        end(w);
+    }
+}
+
 /* Neither an administrator's returns nor notices of delay wait for those that can't be told now. */
 static void who_rests_takes_nobodys_place(void **state)
 {
@@ -368,6 +387,7 @@ int main(void)
         cmocka_unit_test(who_has_no_room_is_attempted_again),
         cmocka_unit_test(nobody_is_given_up_beyond_the_room),
         cmocka_unit_test(attempts_wait_for_reports_that_come),
+        cmocka_unit_test(a_sender_that_leads_nowhere_ends),
         cmocka_unit_test(who_rests_takes_nobodys_place),
         cmocka_unit_test(it_rests_longer_and_longer),
         cmocka_unit_test(a_receipt_that_can_not_be_given_has_an_end),
