@@ -71,7 +71,8 @@ static const char *const by_wait[IPC_WAIT_COUNT] = {
     [IPC_WAIT_CARRIER] = "the process that carries it must run; the supervisor starts it again by "
                          "itself, postbuch status tells what is wrong",
     [IPC_WAIT_RETURN] =
-        "the report to its sender is written as soon as the report process has time",
+        "nothing needs to be done: the report to its sender is written as soon as the report "
+        "process has time",
 };
 
 /* By the enhanced status of the last trouble (RFC 3463). The first that fits. */
@@ -248,8 +249,10 @@ void why_append(const struct ipc_queue_row *row, const struct trace_entry *entry
     if (row->doubtful)
         buffer_printf(out, "    it was due when the server ended without warning: if it was being "
                            "attempted just then, it may have arrived, and arrives twice\n");
-    buffer_printf(out, "    to succeed: %s\n", why_remedy(row, entry));
-    if (row->deadline_us) {
+    bool goes_back = row->wait == IPC_WAIT_RETURN && !row->damaged;
+    buffer_printf(out, "    %s: %s\n", goes_back ? "it goes back" : "to succeed",
+                  why_remedy(row, entry));
+    if (row->deadline_us && !goes_back) {
         append_time(out, "    is given up by a failed attempt after ", row->deadline_us);
         buffer_printf(out, "\n");
     }

@@ -23,6 +23,7 @@ static void remedies(void **state)
         {IPC_WAIT_RELEASE, "", "", "an administrator must act", 0},
         {IPC_WAIT_OURS, "4.3.0", "memory is short", "trouble of its own", EVENT_DEFERRED},
         {IPC_WAIT_CARRIER, "", "", "postbuch status", 0},
+        {IPC_WAIT_RETURN, "5.1.1", "550 no", "nothing needs to be done", EVENT_DEFERRED},
         {IPC_WAIT_PAUSE, "4.2.2", "452 full", "make room in the mailbox", EVENT_DEFERRED},
         {IPC_WAIT_PAUSE, "4.2.2", "the mailbox is full", "administrator here", EVENT_DEFERRED},
         {IPC_WAIT_PAUSE, "4.3.1", "452 4.3.1 no", "whoever runs that station", EVENT_DEFERRED},
@@ -105,6 +106,21 @@ static void says_all(void **state)
     assert_span(why_trouble(&row, NULL), "connection refused");
 }
 
+/* An administrator who released it would undo the return. */
+static void of_who_goes_back_nothing_is_asked(void **state)
+{
+    const struct ipc_queue_row row = {
+        .wait = IPC_WAIT_RETURN, .attempts = 1, .deadline_us = US(NOW_S + 3600)};
+    struct buffer out = BUFFER_INIT;
+
+    why_append(&row, NULL, US(NOW_S), &out);
+    buffer_append_byte(&out, '\0');
+    assert_non_null(strstr(out.data, "it goes back: nothing needs to be done"));
+    assert_null(strstr(out.data, "must act"));
+    assert_null(strstr(out.data, "is given up by a failed attempt"));
+    buffer_done(&out);
+}
+
 /* An IPv6 literal has colons, as an administrator's next hop has. */
 static void literal_is_no_reroute(void **state)
 {
@@ -123,6 +139,7 @@ int main(void)
         cmocka_unit_test(remedies),
         cmocka_unit_test(every_wait_has_a_remedy),
         cmocka_unit_test(says_all),
+        cmocka_unit_test(of_who_goes_back_nothing_is_asked),
         cmocka_unit_test(literal_is_no_reroute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
