@@ -1,6 +1,7 @@
 /*
  * RCPT: path, parameters, then the question who that is. Up to SMTP_RECIPIENT_QUESTIONS_MAX
  * pipelined ones are under way at once; the envelope takes recipients in the order of the commands.
+ * One that is refused without a question waits for its turn (smtp_hold_line()).
  */
 #include "smtp/server/session.h"
 
@@ -41,6 +42,14 @@ static void refuse_as(struct smtp_server *s, struct span given, bool unparsed,
 static void refuse(struct smtp_server *s, struct span address, struct smtp_reply reply)
 {
     refuse_as(s, address, false, reply);
+}
+
+/* Without a question. */
+static void refuse_line(struct smtp_server *s, struct span given, bool unparsed,
+                        struct smtp_reply reply)
+{
+    if (!smtp_hold_line(s))
+        refuse_as(s, given, unparsed, reply);
 }
 
 /* By the number, or by the bytes: ten thousand long addresses are more than the queue can be told
@@ -124,7 +133,7 @@ static void ask(struct smtp_server *s, const struct address *address, struct env
     if (copy.data && given.data && wish->original.data)
         smtp_ask_recipient(s, copy, given, wish);
     else
-        refuse(s, address_text(address), no_memory);
+        refuse_line(s, address_text(address), false, no_memory);
 }
 
 void smtp_do_rcpt(struct smtp_server *s, const struct smtp_command *command)
@@ -136,21 +145,21 @@ void smtp_do_rcpt(struct smtp_server *s, const struct smtp_command *command)
     size_t size;
 
     if (!smtp_command_take_word(&rest, SPAN("TO:"))) {
-        refuse(s, span_of("", 0), syntax);
+        refuse_line(s, span_of("", 0), false, syntax);
         return;
     }
     if (s->transaction.envelope.smtputf8)
         flags |= ADDRESS_ALLOW_UTF8;
     enum address_result r = address_parse_path(rest, flags, &address, &size);
     if (r != ADDRESS_OK) {
-        refuse_as(s, rest, true, smtp_path_reply(r, false));
+        refuse_line(s, rest, true, smtp_path_reply(r, false));
         return;
     }
     const struct smtp_reply *problem = take_parameters(s, span_from(rest, size), &wish);
     if (!problem && is_full(s))
         problem = &too_many;
     if (problem)
-        refuse(s, address_text(&address), *problem);
+        refuse_line(s, address_text(&address), false, *problem);
     else
         ask(s, &address, &wish);
 }

@@ -65,7 +65,7 @@ void smtp_close(struct smtp_server *s, const struct smtp_reply *reply)
     smtp_questions_cancel(s);
     smtp_transaction_reset(s);
     buffer_clear(&s->line);
-    s->line_complete = false;
+    s->line_complete = s->line_held = false;
     if (reply)
         smtp_say(s, reply);
     s->progress_ms = s->time->monotonic_ms;
@@ -142,19 +142,27 @@ static bool is_command_state(enum smtp_state state)
 }
 
 /* Pipelined RCPTs are asked together, as long as all of them could be accepted; any other command
- * waits for the answers before it. RFC 2920 section 3.1 lets a client send all of RCPT and DATA in
- * one go; asked one after the other, a hundred recipients would cost a hundred turns of the
- * directory. */
+ * waits for the answers before it, as does a RCPT that is refused without a question. RFC 2920
+ * section 3.1 lets a client send all of RCPT and DATA in one go; asked one after the other, a
+ * hundred recipients would cost a hundred turns of the directory. */
 static bool may_run_line(const struct smtp_server *s)
 {
     if (!s->line_complete || !is_command_state(s->state))
         return false;
     if (s->question_count == 0)
         return true;
+    if (s->line_held)
+        return false;
     size_t recipients = s->transaction.envelope.recipient_count + s->question_count;
     return s->state == SMTP_STATE_TRANSACTION && recipients < s->settings->recipients_max &&
            s->question_count < SMTP_RECIPIENT_QUESTIONS_MAX &&
            span_starts_nocase(buffer_span(&s->line), SPAN("RCPT "));
+}
+
+bool smtp_hold_line(struct smtp_server *s)
+{
+    s->line_held = s->question_count > 0;
+    return s->line_held;
 }
 
 /* A bare LF ends no command, as it ends no data (RFC 5321 section 2.3.8): an end of line that only
@@ -163,7 +171,7 @@ static void run_line(struct smtp_server *s)
 {
     struct span line = buffer_span(&s->line);
 
-    s->line_complete = false;
+    s->line_complete = s->line_held = false;
     s->progress_ms = s->time->monotonic_ms;
     line.size--; /* LF */
     if (s->line_too_long) {
@@ -174,10 +182,12 @@ static void run_line(struct smtp_server *s)
         smtp_run_command(s, line);
     } else if (s->client.normalize) {
         smtp_run_command(s, line);
-    } else {
+    } else if (!smtp_hold_line(s)) {
         smtp_say_error(s, &line_without_cr);
     }
-    buffer_clear(&s->line);
+    s->line_complete = s->line_held;
+    if (!s->line_held)
+        buffer_clear(&s->line);
 }
 
 /* Up to the end of a command line; a line over the limit is dropped but for its end. So a peer that

@@ -70,6 +70,7 @@ struct smtp_server {
     bool early;         /* it talked before the greeting */
     bool line_complete; /* `line` holds a command that waits to be run */
     bool line_too_long; /* the rest of this line is dropped */
+    bool line_held;     /* its reply is known, and not due before those of the open questions */
     bool eof;
     bool quit;     /* by the client's own wish */
     bool draining; /* shutdown was asked for */
@@ -99,6 +100,10 @@ void smtp_state_set(struct smtp_server *s, enum smtp_state state);
 void smtp_say(struct smtp_server *s, const struct smtp_reply *reply);
 /* A reply to a bad command: too many of them end the session. */
 void smtp_say_error(struct smtp_server *s, const struct smtp_reply *reply);
+/* A reply that needs no question is about to be said: true when it would overtake those that wait
+ * for answers (RFC 2920 section 3.2). Then say nothing and change nothing: the line is run again
+ * when these are out. */
+bool smtp_hold_line(struct smtp_server *s);
 /* Drops whatever is under way; says `reply` if given. */
 void smtp_close(struct smtp_server *s, const struct smtp_reply *reply);
 /* An answer came: goes on with what waited for it. */

@@ -75,7 +75,8 @@ void smtp_run_command(struct smtp_server *s, struct span line)
     }
     const struct smtp_reply *refusal = why_not(s, r, command.verb);
     if (refusal) {
-        smtp_say_error(s, refusal);
+        if (!smtp_hold_line(s))
+            smtp_say_error(s, refusal);
         return;
     }
     if (!(verbs[command.verb].flags & BUSY) && command.verb != SMTP_VERB_QUIT &&
