@@ -14,6 +14,7 @@
  *   Q: quit      H: 1 or 0: output stays unwritten     B: it reads N bytes of that
  *   mail FROM [8bit] [utf8] [binary] [hdrs] [envid=ID]     wish NOTIFY-NUMBER ORCPT
  *   to ADDRESS     text BYTES     more BYTES (a next piece)
+ *   hole N (bytes of the body that never come)
  *   header BYTES    send     again (what is still open, once more)     session (another one begins)
  */
 #include "mail/envelope.h"
@@ -305,6 +306,8 @@ static void run_line(struct run *r, char *line)
         add_wish(r, text);
     } else if (strncmp(line, "text ", 5) == 0 || strncmp(line, "more ", 5) == 0) {
         add_piece(r, text);
+    } else if (strncmp(line, "hole ", 5) == 0) {
+        r->mail.size_bytes += strtoul(text, NULL, 10);
     } else if (strncmp(line, "header ", 7) == 0) {
         r->mail.header = script_unescape(text);
     } else if (strcmp(line, "send") == 0 || strcmp(line, "again") == 0) {

@@ -35,10 +35,29 @@ static bool is_early_yes(const struct smtp_client *c)
            c->awaited.size == 0 && c->out.size && c->heard.code < 400;
 }
 
+/* Many say "too large" or "spam" while the message comes. Nothing is awaited then, but of what else
+ * should it speak? By BDAT each chunk has its reply. */
+static bool is_early_no(const struct smtp_client *c)
+{
+    return c->state == SMTP_CLIENT_BODY && !c->chunking && c->heard.code >= 400 &&
+           c->heard.code != 421;
+}
+
+/* The verdict on this message, no trouble of the host's. Half of it can't be taken back but by
+ * closing the connection. */
+static void take_early_no(struct smtp_client *c)
+{
+    smtp_client_settle_all(c, smtp_client_result_of(c));
+    smtp_client_fail(c, "4.5.0", "it answered before it had read all that was said");
+}
+
 void smtp_client_on_reply(struct smtp_client *c)
 {
-    if (c->awaited.size == 0) { /* to what? Mostly "421 idle too long" */
-        smtp_client_fail_heard(c);
+    if (c->awaited.size == 0) {
+        if (is_early_no(c))
+            take_early_no(c);
+        else /* to what? Mostly "421 idle too long" */
+            smtp_client_fail_heard(c);
         return;
     }
     enum smtp_client_verb verb = (enum smtp_client_verb)c->awaited.data[0];
