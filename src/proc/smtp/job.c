@@ -94,7 +94,7 @@ static void on_connect_failed(struct smtp_race *race, size_t target, int error)
     struct smtp_job *job = CONTAINER_OF(race, struct smtp_job, race);
     const struct smtp_target *t = smtp_race_target(race, target);
     struct dns_ip ip;
-    char ip_text[DNS_IP_TEXT], text[sizeof(job->outcomes.trouble)];
+    char ip_text[DNS_IP_TEXT], text[SMTP_TROUBLE_TEXT];
 
     memcpy(ip.bytes, t->ip, sizeof(ip.bytes));
     dns_ip_format(&ip, ip_text);
@@ -175,6 +175,16 @@ static void begin_mail(struct smtp_job *job)
     smtp_connection_wake(job->connection);
 }
 
+/* A kept connection that ends before it has answered anything was kept too long, also when it does
+ * so while the message's body is still waited for. */
+static bool is_stale(const struct smtp_job *job)
+{
+    const struct smtp_client *client = job->connection->client;
+
+    return !job->from_race && !smtp_client_trouble_is_ours(client) &&
+           (job->state == SMTP_JOB_GREETING || smtp_client_was_stale(client));
+}
+
 /* What is open goes to the next host, if there is one and the message is still at hand. A reused
  * connection says little of its host, so the way is looked for anew; an address that refused us on
  * it (spent) is left out, one that had just been kept too long is tried again. */
@@ -183,14 +193,14 @@ static void go_to_next_host(struct smtp_job *job)
     struct smtp_connection *c = job->connection;
     bool from_race = job->from_race;
 
-    job->connection = NULL;
     if (from_race) {
         set_state(job, SMTP_JOB_CONNECTING);
     } else {
-        job->spent = !smtp_client_was_stale(c->client);
+        job->spent = !is_stale(job);
         memcpy(job->spent_ip, c->ip, sizeof(job->spent_ip));
         set_state(job, SMTP_JOB_RESOLVING);
     }
+    job->connection = NULL;
     smtp_connection_release(c);
     if (from_race)
         smtp_race_go_on(&job->race, job->target);
@@ -205,7 +215,10 @@ static void mail_is_over(struct smtp_job *job)
     struct smtp_connection *c = job->connection;
     struct smtp_outcomes *o = &job->outcomes;
 
-    smtp_outcomes_take(o, c);
+    if (is_stale(job))
+        smtp_outcomes_forget(o);
+    else
+        smtp_outcomes_take(o, c);
     if (!smtp_outcomes_has_open(o, SMTP_RESULT_LATER) || smtp_outcomes_are_ours(o) ||
         job->body.consumed || job->proc->ending_ms) {
         finish(job);
@@ -227,7 +240,10 @@ static void greeting_failed(struct smtp_job *job)
     const struct smtp_client *client = job->connection->client;
     bool ours = smtp_client_trouble_is_ours(client);
 
-    smtp_outcomes_session_trouble(&job->outcomes, job->connection);
+    if (is_stale(job))
+        smtp_outcomes_forget(&job->outcomes);
+    else
+        smtp_outcomes_session_trouble(&job->outcomes, job->connection);
     if (ours)
         finish(job);
     else

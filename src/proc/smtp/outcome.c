@@ -44,9 +44,11 @@ static void note_earlier(struct smtp_outcomes *o, const struct smtp_place *place
 static void set_trouble(struct smtp_outcomes *o, const char *status, const char *text,
                         struct smtp_place place)
 {
-    note_earlier(o, &o->trouble_place, span_from_cstr(o->trouble));
+    note_earlier(o, &o->trouble_place, o->trouble);
     snprintf(o->trouble_status, sizeof(o->trouble_status), "%s", status);
-    snprintf(o->trouble, sizeof(o->trouble), "%s", text);
+    o->trouble = arena_copy(o->arena, span_from_cstr(text));
+    if (!o->trouble.data)
+        o->trouble = SPAN("");
     place.earlier = o->earlier_size;
     o->trouble_place = place;
 }
@@ -67,7 +69,7 @@ void smtp_outcomes_own_trouble(struct smtp_outcomes *o, const char *status, cons
 
 void smtp_outcomes_session_trouble(struct smtp_outcomes *o, const struct smtp_connection *c)
 {
-    char text[sizeof(o->trouble)];
+    char text[SMTP_TROUBLE_TEXT];
 
     snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(smtp_client_trouble(c->client)));
     if (smtp_client_trouble_is_ours(c->client))
@@ -80,7 +82,7 @@ void smtp_outcomes_session_trouble(struct smtp_outcomes *o, const struct smtp_co
 /* A domain that has no place for mail is the end for each recipient. */
 void smtp_outcomes_way_trouble(struct smtp_outcomes *o, const struct smtp_way *way)
 {
-    char text[sizeof(o->trouble)];
+    char text[SMTP_TROUBLE_TEXT];
 
     snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(way->text));
     if (way->ours)
@@ -111,7 +113,7 @@ void smtp_outcomes_begin(struct smtp_outcomes *o)
 /* The trouble is behind us: a station was found. */
 static void leave_trouble(struct smtp_outcomes *o)
 {
-    note_earlier(o, &o->trouble_place, span_from_cstr(o->trouble));
+    note_earlier(o, &o->trouble_place, o->trouble);
     o->trouble_place = (struct smtp_place){.scope = IPC_SCOPE_DESTINATION};
 }
 
@@ -141,6 +143,14 @@ static struct smtp_place place_of(const struct smtp_outcomes *o,
     if (concerns_destination(r, before_body))
         station.scope = IPC_SCOPE_DESTINATION;
     return station;
+}
+
+void smtp_outcomes_forget(struct smtp_outcomes *o)
+{
+    for (size_t i = 0; i < o->mail->recipient_count; i++)
+        if (o->tried[i] && o->mail->recipients[i].result == SMTP_RESULT_HOST)
+            o->mail->recipients[i].result = SMTP_RESULT_OPEN;
+    smtp_outcomes_own_trouble(o, "4.4.2", "the connection that was kept had ended");
 }
 
 void smtp_outcomes_take(struct smtp_outcomes *o, const struct smtp_connection *c)
@@ -180,15 +190,39 @@ bool smtp_outcomes_got_anywhere(const struct smtp_outcomes *o)
     return false;
 }
 
-/* What the station said to the first of those for whom another one is tried. */
+/* The index of the first of those who are tried elsewhere, by whose result; else their number. */
+static size_t first_left(const struct smtp_outcomes *o, bool host)
+{
+    size_t i = 0, n = o->mail->recipient_count;
+
+    while (i < n && !(o->tried[i] && smtp_result_is_open(o->mail->recipients[i].result) &&
+                      (o->mail->recipients[i].result == SMTP_RESULT_HOST) == host))
+        i++;
+    return i;
+}
+
+/* All of a station have the same words. */
+static void make_trouble(struct smtp_outcomes *o, size_t recipient)
+{
+    const struct smtp_client_recipient *r = &o->mail->recipients[recipient];
+
+    memcpy(o->trouble_status, r->status, sizeof(o->trouble_status));
+    o->trouble = r->text;
+    o->trouble_place = o->places[recipient];
+    for (size_t i = 0; i < o->mail->recipient_count; i++)
+        if (o->tried[i] && o->mail->recipients[i].result == SMTP_RESULT_HOST)
+            o->mail->recipients[i].result = SMTP_RESULT_OPEN;
+}
+
+/* Else what the station said to the first of them. */
 void smtp_outcomes_leave(struct smtp_outcomes *o)
 {
-    for (size_t i = 0; i < o->mail->recipient_count; i++) {
-        if (!o->tried[i] || !smtp_result_is_open(o->mail->recipients[i].result))
-            continue;
-        note_earlier(o, &o->places[i], o->mail->recipients[i].text);
-        return;
-    }
+    size_t n = o->mail->recipient_count, host = first_left(o, true), other = first_left(o, false);
+
+    if (host < n)
+        make_trouble(o, host);
+    else if (other < n)
+        note_earlier(o, &o->places[other], o->mail->recipients[other].text);
 }
 
 /* ---- the answer ---- */
@@ -222,7 +256,7 @@ static struct ipc_job_outcome outcome_of(const struct smtp_outcomes *o, size_t i
             (uint8_t)(untried && o->given_up ? IPC_OUTCOME_UNTRIED : outcome_kind(r->result)),
         .scope = (uint8_t)place->scope,
         .status = span_from_cstr(untried ? o->trouble_status : r->status),
-        .text = untried ? span_from_cstr(o->trouble) : r->text,
+        .text = untried ? o->trouble : r->text,
         .remote_id = r->result == SMTP_RESULT_TAKEN ? smtp_remote_id(r->text) : SPAN(""),
         .knows_wish = r->result == SMTP_RESULT_TAKEN && r->knows_wish,
         .host = place->host,

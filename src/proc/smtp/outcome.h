@@ -14,6 +14,10 @@ struct smtp_place {
     enum ipc_scope scope; /* whom the result concerns */
 };
 
+enum {
+    SMTP_TROUBLE_TEXT = 512
+}; /* for what is put together here; a station's words may be longer */
+
 struct smtp_outcomes {
     struct smtp_proc *proc;
     struct arena *arena;           /* borrowed, as the mail */
@@ -25,7 +29,7 @@ struct smtp_outcomes {
     bool given_up;                /* because of us, whatever the stations did */
     /* The last trouble on the way to a host. */
     char trouble_status[SMTP_HEARD_STATUS_SIZE];
-    char trouble[512];
+    struct span trouble;
     struct smtp_place trouble_place;
     /* "tried before: one.test: can't connect …; two.test: 421 …" */
     char earlier[IPC_EARLIER_MAX];
@@ -52,6 +56,9 @@ void smtp_outcomes_way_trouble(struct smtp_outcomes *o, const struct smtp_way *w
 
 /* A session has the mail for those that are open. */
 void smtp_outcomes_begin(struct smtp_outcomes *o);
+/* It was a kept connection that had ended: says nothing of the station, which is to be tried anew.
+ */
+void smtp_outcomes_forget(struct smtp_outcomes *o);
 /* It has given results. */
 void smtp_outcomes_take(struct smtp_outcomes *o, const struct smtp_connection *c);
 /* Some recipient's result is our own trouble. */
@@ -60,7 +67,8 @@ bool smtp_outcomes_are_ours(const struct smtp_outcomes *o);
 bool smtp_outcomes_has_open(const struct smtp_outcomes *o, enum smtp_result at_most);
 /* The transaction was the last one for some recipient. */
 bool smtp_outcomes_got_anywhere(const struct smtp_outcomes *o);
-/* What is open is tried elsewhere: notes why. */
+/* What is open is tried elsewhere: notes why. A host's trouble is then the last one on the way,
+ * until another one comes. */
 void smtp_outcomes_leave(struct smtp_outcomes *o);
 
 /* ---- the answer ---- */

@@ -325,6 +325,46 @@ static void tells_the_last_trouble(void **state)
     assert_string_equal(a.of[0].earlier, "tried before: one.test: 554 5.7.1 listed");
 }
 
+/* Also when the one before had got as far as a session. */
+static void a_later_trouble_is_the_last(void **state)
+{
+    struct asked a;
+
+    b.first.mail = "421 4.3.2 bye";
+    b.second.greeting = "554 5.7.1 listed";
+    deliver(&a, to_both());
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(a.of[0].scope, IPC_SCOPE_DESTINATION);
+    assert_string_equal(a.of[0].status, "4.7.1");
+    assert_string_equal(a.of[0].text, "554 5.7.1 listed");
+    assert_string_equal(a.of[0].host, "two.test");
+    assert_string_equal(a.of[0].earlier, "tried before: one.test: 421 4.3.2 bye");
+    /* The words of a session's end, when nothing else comes. */
+    deliver(&a, to_first());
+    assert_string_equal(a.of[0].text, "421 4.3.2 bye");
+    assert_string_equal(a.of[0].status, "4.3.2");
+    assert_int_equal(a.of[0].scope, IPC_SCOPE_DESTINATION);
+    assert_string_equal(a.of[0].host, "127.0.0.1");
+    assert_string_equal(a.of[0].earlier, "");
+}
+
+/* What failed then is told, not that a kept connection had ended. */
+static void blames_no_station_for_a_stale_connection(void **state)
+{
+    struct asked a;
+
+    deliver(&a, to_both());
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+    b.first.drop_at_mail = true;
+    b.first.greeting = b.second.greeting = "554 5.7.1 listed";
+    deliver(&a, to_both());
+    assert_int_equal(b.first.connections, 2);
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+    assert_string_equal(a.of[0].text, "554 5.7.1 listed");
+    assert_string_equal(a.of[0].host, "two.test");
+    assert_string_equal(a.of[0].earlier, "tried before: one.test: 554 5.7.1 listed");
+}
+
 /* Who has a bad address doesn't hold up the mail of others to the same place; "too many from you"
  * does. */
 static void tells_a_bad_sender_from_a_busy_host(void **state)
@@ -443,6 +483,23 @@ static void asks_for_a_body_that_was_kept_back(void **state)
     assert_int_equal(b.wanted, 0);
     UNTIL(b.wanted == 1);
     assert_int_equal(b.first.connections, 1);
+    assert_int_equal(a.answers, 0);
+    send_piece(&a, "hello\r\n", 7);
+    UNTIL(a.answers);
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+}
+
+/* … also when the one that was kept ends while it is waited for. */
+static void a_connection_may_end_while_the_body_is_waited_for(void **state)
+{
+    struct asked a;
+
+    deliver(&a, to_first());
+    ask(&a, to_first(), SPAN(""), 7, 1);
+    UNTIL(b.wanted == 1);
+    assert_int_equal(b.first.connections, 1);
+    station_hang_up(&b.first);
+    UNTIL(b.first.connections == 2 || a.answers);
     assert_int_equal(a.answers, 0);
     send_piece(&a, "hello\r\n", 7);
     UNTIL(a.answers);
@@ -588,6 +645,8 @@ int main(void)
         TEST(passes_a_closed_port),
         TEST(returns),
         TEST(tells_the_last_trouble),
+        TEST(a_later_trouble_is_the_last),
+        TEST(blames_no_station_for_a_stale_connection),
         TEST(tells_a_bad_sender_from_a_busy_host),
         TEST(is_uncertain),
         TEST(knows_dead_domains),
@@ -595,6 +654,7 @@ int main(void)
         TEST(blames_nobody_for_want_of_descriptors),
         TEST(never_carries_mail_back_to_itself),
         TEST(asks_for_a_body_that_was_kept_back),
+        TEST(a_connection_may_end_while_the_body_is_waited_for),
         TEST(streams_large_messages),
         TEST(streams_in_chunks),
         TEST(lets_go_of_a_body_that_cannot_come),
