@@ -14,6 +14,7 @@
  *   E: the client's end    Q: shutdown    O: the session is over    U: ok, or lost: the upload
  *   set NAME VALUE         a setting, before or between
  *   on KIND ADDRESS VERDICT [CODE STATUS TEXT]   how a question is answered
+ *   on recipient ADDRESS accept as ADDRESS       where it goes
  */
 #include "script_text.h"
 #include "smtp_world.h"
@@ -173,6 +174,7 @@ static void add_rule(struct run *r, const char *text)
     unsigned code = 0;
 
     *rule = (struct smtp_world_rule){0};
+    sscanf(text, "%*s %*s accept as %127s", rule->as);
     if (sscanf(text, "%15s %127s %15s %u %15s %127[^\n]", kind, rule->address, verdict, &code,
                rule->enhanced, rule->text) < 3)
         fail(r, "bad rule", span_from_cstr(text));
@@ -185,6 +187,7 @@ static void add_rule(struct run *r, const char *text)
         .code = (uint16_t)code,
         .enhanced = *rule->enhanced ? rule->enhanced : NULL,
         .text = span_from_cstr(rule->text),
+        .address = span_from_cstr(rule->as),
     };
 }
 

@@ -19,6 +19,7 @@ struct smtp_world_rule {
     struct smtp_answer answer;
     char enhanced[16];
     char text[128];
+    char as[128]; /* where an accepted recipient goes */
 };
 
 enum { SMTP_WORLD_RULES = 32, SMTP_WORLD_OPEN = 64 };

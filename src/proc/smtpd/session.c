@@ -90,8 +90,10 @@ static void write_out(struct smtpd_session *s)
     struct span out = smtp_server_output(s->server);
 
     /* A pipelining client waits for the last reply anyway: one write for all of them. */
-    if (out.size == 0 || (smtp_server_is_waiting(s->server) && out.size < HOLD_OUTPUT_MAX))
+    bool held = smtp_server_is_waiting(s->server) && out.size < HOLD_OUTPUT_MAX && !s->overdue;
+    if (out.size == 0 || held)
         return;
+    s->overdue = false;
     ssize_t n = send(s->fd, out.data, out.size, will_end(s) ? MSG_MORE : 0);
     if (n >= 0)
         smtp_server_sent(s->server, (size_t)n);
@@ -193,6 +195,7 @@ void smtpd_sessions_expire(struct smtpd *smtpd)
             continue;
         s->broken |= smtp_server_is_over(s->server); /* it doesn't take our last words */
         smtp_server_expire(s->server);
+        s->overdue = true;
         smtpd_session_wake(s);
     }
 }

@@ -109,6 +109,7 @@ struct smtpd_session {
     struct buffer input;     /* read, and not taken by the session yet */
     bool eof;
     bool broken;     /* the connection is of no more use */
+    bool overdue;    /* what there is to say has waited too long already */
     bool lingering;  /* all was said: what still comes is dropped until the client closes */
     uint64_t number; /* under which the directory knows it */
     uint64_t epoch;  /* of the channel over which it was told of this connection */

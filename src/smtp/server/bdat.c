@@ -51,7 +51,7 @@ static void end_dropped_chunk(struct smtp_server *s)
     s->chunk_refusal = NULL;
     smtp_state_set(s, smtp_resting_state(s));
     if (refusal == &no_transaction)
-        smtp_say_error(s, refusal);
+        smtp_say_without_mail(s, refusal);
     else
         smtp_refuse(s, &(struct smtp_refusal){.phase = "data", .reply = *refusal});
 }

@@ -11,14 +11,26 @@ static const struct smtp_reply hello = {250, NULL, NULL};
 /* RFC 5321 4.5.3.1.2. */
 enum { HELO_MAX = 255 };
 
-/* RFC 5321 4.1.4 forbids to refuse a name for being wrong; but it must be one word that can be
- * written down. */
-static bool is_printable(struct span name)
+static bool is_word_byte(char c)
 {
-    for (size_t i = 0; i < name.size; i++)
-        if (name.data[i] <= ' ' || name.data[i] > '~')
+    return c > ' ' && c <= '~';
+}
+
+/* RFC 5321 4.1.4 forbids to refuse a name for being wrong; but it must be one word that can be
+ * written down. Old devices in networks with `normalize` are helped to one. */
+static bool can_be_taken(const struct smtp_server *s, struct span name)
+{
+    for (size_t i = 0; !s->client.normalize && i < name.size; i++)
+        if (!is_word_byte(name.data[i]))
             return false;
     return name.size <= HELO_MAX;
+}
+
+static void keep_name(struct smtp_server *s, struct span name)
+{
+    buffer_clear(&s->helo);
+    for (size_t i = 0; i < name.size; i++)
+        buffer_append_byte(&s->helo, is_word_byte(name.data[i]) ? name.data[i] : '?');
 }
 
 /* The extensions that are offered (RFC 5321 4.1.1.1): SIZE with its limit, 0 for none (RFC 1870
@@ -51,13 +63,12 @@ static void greet(struct smtp_server *s)
 /* A refused one changes nothing (RFC 5321 section 4.1.4): what was under way goes on. */
 void smtp_do_helo(struct smtp_server *s, const struct smtp_command *command)
 {
-    if (!is_printable(command->argument)) {
+    if (!can_be_taken(s, command->argument)) {
         smtp_say_error(s, &bad_name);
         return;
     }
     smtp_transaction_reset(s); /* RFC 5321 4.1.4: a later EHLO is like RSET */
-    buffer_clear(&s->helo);
-    buffer_append_span(&s->helo, command->argument);
+    keep_name(s, command->argument);
     s->extended = command->verb == SMTP_VERB_EHLO;
     greet(s);
     if (s->extended)

@@ -113,6 +113,18 @@ static bool is_ascii(struct span text)
     return true;
 }
 
+enum address_result smtp_parse_path(const struct smtp_server *s, struct span text, unsigned flags,
+                                    struct address *out, size_t *out_size)
+{
+    ptrdiff_t blank = span_find(text, ' ');
+    struct span word = blank < 0 ? text : span_first(text, (size_t)blank);
+
+    if (!s->client.normalize || (text.size && text.data[0] == '<'))
+        return address_parse_path(text, flags, out, out_size);
+    *out_size = word.size;
+    return address_parse(word, flags & ~(unsigned)ADDRESS_ALLOW_NULL, out);
+}
+
 struct smtp_reply smtp_path_reply(enum address_result result, bool sender)
 {
     struct smtp_reply reply = {501, sender ? "5.1.7" : "5.1.3", address_result_text(result)};
@@ -130,6 +142,7 @@ static void refuse_as(struct smtp_server *s, struct span given, bool unparsed,
                                           .address = given,
                                           .unparsed = unparsed,
                                           .sender = given});
+    s->orphans_left = s->settings->recipients_max + SMTP_IDLE_COMMANDS_MAX;
     if (s->state != SMTP_STATE_CLOSING)
         smtp_transaction_reset(s);
 }
@@ -164,7 +177,7 @@ void smtp_do_mail(struct smtp_server *s, const struct smtp_command *command)
         return;
     }
     enum address_result r =
-        address_parse_path(rest, ADDRESS_ALLOW_UTF8 | ADDRESS_ALLOW_NULL, &address, &size);
+        smtp_parse_path(s, rest, ADDRESS_ALLOW_UTF8 | ADDRESS_ALLOW_NULL, &address, &size);
     if (r != ADDRESS_OK) {
         refuse_as(s, rest, true, smtp_path_reply(r, true));
         return;

@@ -6,10 +6,6 @@
 #include "smtp/server/session.h"
 
 #include "mail/dsn.h"
-#include <stdlib.h>
-
-/* Of an envelope but its recipients, and of the recipient that comes next. */
-enum { OTHERS_MAX = 8192 };
 
 static const struct smtp_reply syntax = {501, "5.5.4", "write RCPT TO:<address> [parameters]"};
 static const struct smtp_reply no_such_parameter = {555, "5.5.4",
@@ -50,26 +46,6 @@ static void refuse_line(struct smtp_server *s, struct span given, bool unparsed,
 {
     if (!smtp_hold_line(s))
         refuse_as(s, given, unparsed, reply);
-}
-
-/* By the number, or by the bytes: ten thousand long addresses are more than the queue can be told
- * at once, and a message that it can't take would be deferred for ever. RFC 5321 4.5.3.1.10: the
- * client sends it again for the rest. */
-static bool is_full(const struct smtp_server *s)
-{
-    const struct smtp_transaction *t = &s->transaction;
-    size_t count = t->envelope.recipient_count;
-
-    return count >= s->settings->recipients_max || count >= ENVELOPE_RECIPIENTS_MAX ||
-           t->recipient_bytes + OTHERS_MAX > ENVELOPE_WIRE_MAX;
-}
-
-/* As mail/envelope.c writes them: each text with its length in front. */
-static size_t wire_bytes(const struct envelope_recipient *r, const struct envelope_wish *wish)
-{
-    size_t bytes = 4 + r->address.size + 4 + r->original.size + 1 + ENVELOPE_KEY_BYTES;
-
-    return bytes + 4 + 1 + 4 + wish->original.size;
 }
 
 /* "postmaster" alone is the one of this host (RFC 5321 4.5.1). */
@@ -150,76 +126,18 @@ void smtp_do_rcpt(struct smtp_server *s, const struct smtp_command *command)
     }
     if (s->transaction.envelope.smtputf8)
         flags |= ADDRESS_ALLOW_UTF8;
-    enum address_result r = address_parse_path(rest, flags, &address, &size);
+    enum address_result r = smtp_parse_path(s, rest, flags, &address, &size);
     if (r != ADDRESS_OK) {
         refuse_line(s, rest, true, smtp_path_reply(r, false));
         return;
     }
     const struct smtp_reply *problem = take_parameters(s, span_from(rest, size), &wish);
-    if (!problem && is_full(s))
+    if (!problem && smtp_recipients_are_full(s))
         problem = &too_many;
     if (problem)
         refuse_line(s, address_text(&address), false, *problem);
     else
         ask(s, &address, &wish);
-}
-
-/* Makes room for one more. By four, since the arena keeps the old lists until the transaction
- * ends: so they cost a third of the last one. */
-static bool grow(struct arena *arena, void **list, size_t count, size_t *capacity, size_t size)
-{
-    if (count < *capacity)
-        return true;
-    size_t wanted = *capacity ? 4 * *capacity : 4;
-    void *grown = arena_alloc_array(arena, wanted, size);
-    if (!grown)
-        return false;
-    if (count)
-        memcpy(grown, *list, count * size);
-    *list = grown;
-    *capacity = wanted;
-    return true;
-}
-
-static bool add_wish(struct smtp_transaction *t, const struct envelope_wish *wish)
-{
-    struct envelope *e = &t->envelope;
-    void *wishes = e->wishes;
-
-    if (!wish->notify && !wish->original.size)
-        return true;
-    if (!grow(&t->arena, &wishes, e->wish_count, &t->wish_capacity, sizeof(*wish)))
-        return false;
-    e->wishes = wishes;
-    e->wishes[e->wish_count] = *wish;
-    e->wishes[e->wish_count++].recipient = (uint32_t)e->recipient_count;
-    return true;
-}
-
-static bool add(struct smtp_server *s, const struct smtp_question *q)
-{
-    struct smtp_transaction *t = &s->transaction;
-    struct envelope *e = &t->envelope;
-
-    void *recipients = e->recipients, *tickets = t->tickets;
-
-    if (!grow(&t->arena, &recipients, e->recipient_count, &t->recipient_capacity,
-              sizeof(*e->recipients)))
-        return false;
-    e->recipients = recipients;
-    if (!grow(&t->arena, &tickets, e->recipient_count, &t->ticket_capacity, SMTP_TICKET_BYTES))
-        return false;
-    t->tickets = tickets;
-    struct span address =
-        q->answer.address.size ? arena_copy(&t->arena, q->answer.address) : q->address;
-    if (!address.data || !add_wish(t, &q->wish))
-        return false;
-    memcpy(t->tickets[e->recipient_count], q->answer.ticket, SMTP_TICKET_BYTES);
-    struct envelope_recipient *r = &e->recipients[e->recipient_count++];
-    *r = (struct envelope_recipient){
-        .address = address, .original = q->address, .flags = q->answer.recipient_flags};
-    t->recipient_bytes += wire_bytes(r, &q->wish);
-    return true;
 }
 
 void smtp_on_recipient_answer(struct smtp_server *s, const struct smtp_question *q)
@@ -228,9 +146,9 @@ void smtp_on_recipient_answer(struct smtp_server *s, const struct smtp_question 
         const struct smtp_reply *usual =
             q->answer.verdict == SMTP_DEFER ? &deferred : &refusals[q->answer.verdict];
         refuse(s, q->given, smtp_answer_reply(&q->answer, &deferred, usual));
-    } else if (is_full(s)) { /* by those that were asked for at the same time */
+    } else if (smtp_recipients_are_full(s)) { /* by those that were asked for at the same time */
         refuse(s, q->given, too_many);
-    } else if (add(s, q)) {
+    } else if (smtp_recipient_add(s, q)) {
         smtp_say(s, &accepted);
     } else {
         refuse(s, q->given, no_memory);

@@ -60,6 +60,15 @@ void smtp_count_error(struct smtp_server *s)
         end(s, &too_many_errors);
 }
 
+void smtp_say_without_mail(struct smtp_server *s, const struct smtp_reply *reply)
+{
+    smtp_say(s, reply);
+    if (s->orphans_left)
+        s->orphans_left--;
+    else
+        smtp_count_error(s);
+}
+
 static void count_refusal(struct smtp_server *s)
 {
     uint32_t max = s->settings->refusals_max;

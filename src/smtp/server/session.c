@@ -381,21 +381,33 @@ int64_t smtp_server_deadline_ms(const struct smtp_server *s)
                    after(s->started_ms, settings->session_timeout_ms));
 }
 
+/* All that are open: their turns would else come a deadline after the other. What an answer lets
+ * run is asked anew, but not before all of them have theirs. */
+static void defer_questions(struct smtp_server *s)
+{
+    static const struct smtp_answer unavailable = {.verdict = SMTP_DEFER};
+
+    s->running = true;
+    while (s->question_count) {
+        struct smtp_question *q = CONTAINER_OF(s->questions.next, struct smtp_question, link);
+        s->backend->cancel(s->context, q);
+        smtp_question_answer(q, &unavailable);
+    }
+    s->running = false;
+    s->progress_ms = s->time->monotonic_ms;
+    finish_turn(s);
+}
+
 /* A backend that thinks too long makes a DEFER of its question: the client gets an answer while it
  * still listens, and may come back. */
 void smtp_server_expire(struct smtp_server *s)
 {
-    static const struct smtp_answer unavailable = {.verdict = SMTP_DEFER};
-
     if (s->time->monotonic_ms < smtp_server_deadline_ms(s))
         return;
     if (s->state == SMTP_STATE_CLOSING) {
         buffer_clear(&s->out);
     } else if (s->question_count) {
-        struct smtp_question *q = CONTAINER_OF(s->questions.next, struct smtp_question, link);
-        s->backend->cancel(s->context, q);
-        s->progress_ms = s->time->monotonic_ms;
-        smtp_question_answer(q, &unavailable);
+        defer_questions(s);
     } else if (s->body && smtp_body_is_stuck(s->body)) {
         smtp_body_abort_upload(s->body); /* the backend doesn't know yet */
         smtp_server_resume(s, -1);

@@ -51,7 +51,8 @@ struct smtp_transaction {
     struct arena arena;
     struct envelope envelope;
     char (*tickets)[SMTP_TICKET_BYTES]; /* of the recipients */
-    size_t ticket_capacity;
+    uint32_t *by_address;               /* their indexes, sorted by address */
+    size_t ticket_capacity, index_capacity;
     size_t recipient_capacity, wish_capacity;
     size_t recipient_bytes; /* of recipients and wishes, in the envelope's wire form */
     struct buffer header;
@@ -90,6 +91,7 @@ struct smtp_server {
     const struct smtp_reply *chunk_refusal; /* the reply to the chunk that is being dropped */
 
     uint32_t errors, refusals, idle_commands;
+    uint32_t orphans_left; /* commands behind a refused MAIL that don't count as errors */
     int64_t started_ms;
     int64_t progress_ms; /* the client's last full command or piece of data */
     int64_t message_started_ms;
@@ -119,6 +121,9 @@ struct smtp_refusal {
     struct span recipient;
 };
 void smtp_refuse(struct smtp_server *s, const struct smtp_refusal *refusal);
+/* RCPT, DATA or BDAT without MAIL. When that was refused a moment ago they were sent together with
+ * it (RFC 2920), and count as no errors. */
+void smtp_say_without_mail(struct smtp_server *s, const struct smtp_reply *reply);
 /* One more bad command; too many end the session. */
 void smtp_count_error(struct smtp_server *s);
 
@@ -141,6 +146,11 @@ void smtp_on_message_answer(struct smtp_server *s, const struct smtp_answer *ans
 
 /* verbs.c */
 void smtp_run_command(struct smtp_server *s, struct span line);
+
+/* recipients.c */
+bool smtp_recipients_are_full(const struct smtp_server *s);
+/* An accepted one; false: no memory. Who is in the envelope already has his wish added to. */
+bool smtp_recipient_add(struct smtp_server *s, const struct smtp_question *question);
 
 /* A file per verb. `check`: NULL, or why it may not be done now. */
 const struct smtp_reply *smtp_check_data(const struct smtp_server *s);
@@ -166,5 +176,8 @@ size_t smtp_bdat_input(struct smtp_server *s, struct span in);
 enum smtp_state smtp_resting_state(const struct smtp_server *s);
 /* The message is complete: refuses it for its own sake, or commits it. */
 void smtp_message_end(struct smtp_server *s);
+/* As address_parse_path(). Old devices in networks with `normalize` may leave out the brackets. */
+enum address_result smtp_parse_path(const struct smtp_server *s, struct span text, unsigned flags,
+                                    struct address *out, size_t *out_size);
 /* The reply to a path that can't be read. `sender`: in MAIL, else in RCPT. */
 struct smtp_reply smtp_path_reply(enum address_result result, bool sender);

@@ -63,6 +63,22 @@ static const struct smtp_reply *why_not(const struct smtp_server *s, enum smtp_c
     return verbs[verb].check ? verbs[verb].check(s) : NULL;
 }
 
+/* What a client sends together with MAIL (RFC 2920 section 3.1). */
+static bool follows_mail(enum smtp_verb verb)
+{
+    return verb == SMTP_VERB_RCPT || verb == SMTP_VERB_DATA || verb == SMTP_VERB_BDAT;
+}
+
+static void refuse(struct smtp_server *s, enum smtp_verb verb, const struct smtp_reply *reply)
+{
+    if (smtp_hold_line(s))
+        return;
+    if (follows_mail(verb) && reply == &out_of_order[SMTP_STATE_READY])
+        smtp_say_without_mail(s, reply);
+    else
+        smtp_say_error(s, reply);
+}
+
 void smtp_run_command(struct smtp_server *s, struct span line)
 {
     struct smtp_command command;
@@ -74,9 +90,10 @@ void smtp_run_command(struct smtp_server *s, struct span line)
         return;
     }
     const struct smtp_reply *refusal = why_not(s, r, command.verb);
+    if (!follows_mail(command.verb))
+        s->orphans_left = 0;
     if (refusal) {
-        if (!smtp_hold_line(s))
-            smtp_say_error(s, refusal);
+        refuse(s, command.verb, refusal);
         return;
     }
     if (!(verbs[command.verb].flags & BUSY) && command.verb != SMTP_VERB_QUIT &&

@@ -1,0 +1,213 @@
+/*
+ * The recipients of the envelope under way, in the order of their commands, each address once: a
+ * station that names one twice, or in two spellings, means one copy. An index of them is kept
+ * sorted by address, so that ten thousand cost no comparison of each with each.
+ */
+#include "smtp/server/session.h"
+
+/* Of an envelope but its recipients, and of the recipient that comes next. */
+enum { OTHERS_MAX = 8192 };
+
+/* By the number, or by the bytes: ten thousand long addresses are more than the queue can be told
+ * at once, and a message that it can't take would be deferred for ever. RFC 5321 4.5.3.1.10: the
+ * client sends it again for the rest. */
+bool smtp_recipients_are_full(const struct smtp_server *s)
+{
+    const struct smtp_transaction *t = &s->transaction;
+    size_t count = t->envelope.recipient_count;
+
+    return count >= s->settings->recipients_max || count >= ENVELOPE_RECIPIENTS_MAX ||
+           t->recipient_bytes + OTHERS_MAX > ENVELOPE_WIRE_MAX;
+}
+
+/* As mail/envelope.c writes them: each text with its length in front. */
+static size_t wire_bytes(const struct envelope_recipient *r, const struct envelope_wish *wish)
+{
+    size_t bytes = 4 + r->address.size + 4 + r->original.size + 1 + ENVELOPE_KEY_BYTES;
+
+    return bytes + 4 + 1 + 4 + wish->original.size;
+}
+
+/* Makes room for one more. By four, since the arena keeps the old lists until the transaction
+ * ends: so they cost a third of the last one. */
+static bool grow(struct arena *arena, void **list, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return true;
+    size_t wanted = *capacity ? 4 * *capacity : 4;
+    void *grown = arena_alloc_array(arena, wanted, size);
+    if (!grown)
+        return false;
+    if (count)
+        memcpy(grown, *list, count * size);
+    *list = grown;
+    *capacity = wanted;
+    return true;
+}
+
+static int compare(struct span a, struct span b)
+{
+    int order = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
+
+    return order ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+/* ---- the index ---- */
+
+/* Canonical addresses are equal bytes. *out_at: where it stands in the index, or would. */
+static bool find(const struct smtp_transaction *t, struct span address, size_t *out_at)
+{
+    size_t low = 0, high = t->envelope.recipient_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare(t->envelope.recipients[t->by_address[middle]].address, address);
+        if (order == 0) {
+            *out_at = middle;
+            return true;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *out_at = low;
+    return false;
+}
+
+static void insert(struct smtp_transaction *t, size_t at)
+{
+    size_t count = t->envelope.recipient_count;
+
+    memmove(t->by_address + at + 1, t->by_address + at, (count - at) * sizeof(*t->by_address));
+    t->by_address[at] = (uint32_t)count;
+}
+
+/* ---- what the sender wants to be told ---- */
+
+static bool has_wish(const struct envelope_wish *wish)
+{
+    return wish->notify || wish->original.size;
+}
+
+/* Where the wish about a recipient stands, or would: they are sorted. */
+static size_t wish_place(const struct envelope *e, uint32_t recipient)
+{
+    size_t low = 0, high = e->wish_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (e->wishes[middle].recipient < recipient)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool add_wish(struct smtp_transaction *t, size_t at, const struct envelope_wish *wish,
+                     uint32_t recipient)
+{
+    struct envelope *e = &t->envelope;
+    void *wishes = e->wishes;
+
+    if (!has_wish(wish))
+        return true;
+    if (!grow(&t->arena, &wishes, e->wish_count, &t->wish_capacity, sizeof(*wish)))
+        return false;
+    e->wishes = wishes;
+    memmove(e->wishes + at + 1, e->wishes + at, (e->wish_count - at) * sizeof(*wish));
+    e->wishes[at] = *wish;
+    e->wishes[at].recipient = recipient;
+    e->wish_count++;
+    return true;
+}
+
+/* RFC 3461 section 4.1: who says nothing is told of a failure, and perhaps of a delay. */
+static unsigned wanted(unsigned notify)
+{
+    if (notify == ENVELOPE_NOTIFY_NEVER)
+        return 0;
+    return notify ? notify : ENVELOPE_NOTIFY_FAILURE | ENVELOPE_NOTIFY_DELAY;
+}
+
+/* Whatever either asks for. */
+static uint8_t merge_notify(uint8_t a, uint8_t b)
+{
+    unsigned both = wanted(a) | wanted(b);
+
+    if (a == b || both == wanted(a))
+        return a;
+    return both == wanted(b) ? b : (uint8_t)both;
+}
+
+/* One copy means one ORCPT: the first that was given. */
+static bool merge(struct smtp_transaction *t, uint32_t recipient, const struct envelope_wish *wish)
+{
+    struct envelope *e = &t->envelope;
+    struct envelope_wish merged = {.original = SPAN("")};
+    size_t at = wish_place(e, recipient);
+    bool known = at < e->wish_count && e->wishes[at].recipient == recipient;
+
+    if (known)
+        merged = e->wishes[at];
+    merged.notify = merge_notify(merged.notify, wish->notify);
+    if (!merged.original.size) {
+        merged.original = wish->original;
+        t->recipient_bytes += wish->original.size;
+    }
+    if (!known)
+        return add_wish(t, at, &merged, recipient);
+    e->wishes[at].notify = merged.notify;
+    e->wishes[at].original = merged.original;
+    return true;
+}
+
+/* ---- adding ---- */
+
+static bool make_room(struct smtp_transaction *t)
+{
+    struct envelope *e = &t->envelope;
+    void *recipients = e->recipients, *tickets = t->tickets, *by_address = t->by_address;
+    size_t count = e->recipient_count;
+
+    if (!grow(&t->arena, &recipients, count, &t->recipient_capacity, sizeof(*e->recipients)))
+        return false;
+    e->recipients = recipients;
+    if (!grow(&t->arena, &tickets, count, &t->ticket_capacity, SMTP_TICKET_BYTES))
+        return false;
+    t->tickets = tickets;
+    if (!grow(&t->arena, &by_address, count, &t->index_capacity, sizeof(*t->by_address)))
+        return false;
+    t->by_address = by_address;
+    return true;
+}
+
+static bool append(struct smtp_transaction *t, const struct smtp_question *q, struct span address,
+                   size_t at)
+{
+    struct envelope *e = &t->envelope;
+
+    if (!make_room(t) || !add_wish(t, e->wish_count, &q->wish, (uint32_t)e->recipient_count))
+        return false;
+    memcpy(t->tickets[e->recipient_count], q->answer.ticket, SMTP_TICKET_BYTES);
+    insert(t, at);
+    struct envelope_recipient *r = &e->recipients[e->recipient_count++];
+    *r = (struct envelope_recipient){
+        .address = address, .original = q->address, .flags = q->answer.recipient_flags};
+    t->recipient_bytes += wire_bytes(r, &q->wish);
+    return true;
+}
+
+bool smtp_recipient_add(struct smtp_server *s, const struct smtp_question *q)
+{
+    struct smtp_transaction *t = &s->transaction;
+    struct span address = q->answer.address.size ? q->answer.address : q->address;
+    size_t at;
+
+    if (find(t, address, &at))
+        return merge(t, t->by_address[at], &q->wish);
+    if (q->answer.address.size)
+        address = arena_copy(&t->arena, address);
+    return address.data && append(t, q, address, at);
+}
