@@ -11,23 +11,27 @@
  *
  * tests/lab/test_sandbox.py starts a server with this program in the place of several processes.
  */
+#include "taken_over.h"
 #include "lies.h"
 
 #include "base/log.h"
+#include "proc/book/sandbox.h"
 #include "proc/common/process.h"
 #include "proc/directory/sandbox.h"
 #include "proc/mailbox/sandbox.h"
+#include "proc/queue/sandbox.h"
 #include "proc/report/sandbox.h"
 #include "proc/resolver/sandbox.h"
 #include "proc/smtp/sandbox.h"
 #include "proc/smtpd/sandbox.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +47,12 @@
 #include <unistd.h>
 
 static pid_t supervisor_pid;
-static int listener_fd = -1;
+static int listener_fd = -1, spool_fd = -1;
+
+int taken_over_listener(void)
+{
+    return listener_fd;
+}
 
 static long open_file(const char *path, int flags)
 {
@@ -72,6 +81,12 @@ static long list_spool(void)
     return open_file(getenv("TAKEN_OVER_SPOOL") ?: "/var/spool", O_RDONLY | O_DIRECTORY);
 }
 
+/* Out of its root directory, if it has one: the folder may lie elsewhere. */
+static long leave_by_spool(void)
+{
+    return syscall(SYS_openat, spool_fd, "../../../../../../etc/passwd", O_RDONLY);
+}
+
 static long create_file(void)
 {
     return open_file("/tmp/taken-over", O_CREAT | O_WRONLY);
@@ -93,7 +108,7 @@ static long remove_file(void)
 static long stat_file(void)
 {
     char buf[256];
-    return syscall(SYS_newfstatat, AT_FDCWD, "/etc/passwd", buf, 0);
+    return syscall(SYS_newfstatat, AT_FDCWD, "/", buf, 0);
 }
 
 static long list_folder(void)
@@ -287,17 +302,61 @@ static long become_dumpable(void)
     return syscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
-enum role { SMTPD, SMTP, RESOLVER, REPORT, DIRECTORY, MAILBOX };
+/* One thread, started where the process starts its own. */
+static sem_t thread_may, thread_has;
+static long thread_result;
+static int thread_error;
+
+static void *thread_acts(void *arg)
+{
+    sem_wait(&thread_may);
+    thread_result = read_users();
+    thread_error = errno;
+    sem_post(&thread_has);
+    return NULL;
+}
+
+static int start_thread(void *arg)
+{
+    pthread_t thread;
+
+    if (sem_init(&thread_may, 0, 0) < 0 || sem_init(&thread_has, 0, 0) < 0)
+        return -errno;
+    return -pthread_create(&thread, NULL, thread_acts, NULL);
+}
+
+static long read_users_on_thread(void)
+{
+    sem_post(&thread_may);
+    sem_wait(&thread_has);
+    errno = thread_error;
+    return thread_result;
+}
 
 static void enter_mailbox(const struct process *process)
 {
     static struct mailbox_roots none;
-    mailbox_sandbox_enter(process, &none, NULL, NULL);
+    mailbox_sandbox_enter(process, &none, start_thread, NULL);
 }
 
 static void enter_resolver(const struct process *process)
 {
-    resolver_sandbox_enter(process, NULL, NULL);
+    resolver_sandbox_enter(process, start_thread, NULL);
+}
+
+static void enter_queue(const struct process *process)
+{
+    spool_fd = open(getenv("TAKEN_OVER_SPOOL") ?: ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    queue_sandbox(process, spool_fd, start_thread, NULL);
+}
+
+static void enter_book(const struct process *process)
+{
+    int ledger_fd = open(getenv("TAKEN_OVER_LEDGER") ?: ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    spool_fd = open(getenv("TAKEN_OVER_SPOOL") ?: ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (book_sandbox_enter(process, spool_fd, ledger_fd, start_thread, NULL) < 0)
+        log_fatal("no sandbox");
 }
 
 static const struct {
@@ -310,23 +369,28 @@ static const struct {
     [REPORT] = {"report", report_sandbox_enter},
     [DIRECTORY] = {"directory", directory_sandbox_enter},
     [MAILBOX] = {"mailbox", enter_mailbox},
+    [QUEUE] = {"queue", enter_queue},
+    [BOOK] = {"book", enter_book},
 };
 
 static enum role role;
 
-static const struct {
-    const char *what;
-    long (*act)(void);
-    unsigned may; /* 1 << enum role: who needs it */
-} acts[] = {
+enum {
+    HAS_FILES = 1 << MAILBOX | 1 << QUEUE | 1 << BOOK,
+    HAS_NO_THREAD = 1 << SMTPD | 1 << SMTP | 1 << REPORT | 1 << DIRECTORY,
+};
+
+static const struct act acts[] = {
     {"open /etc/passwd", read_users},
     {"open /etc/passwd by openat2", open2_file},
     {"open its own memory", read_own_memory},
     {"open the supervisor's memory", read_supervisor_memory},
-    {"open the spool", list_spool},
+    {"open /etc/passwd on a thread", read_users_on_thread, .owns = HAS_NO_THREAD},
+    {"open /etc/passwd by way of the spool", leave_by_spool},
+    {"open the spool", list_spool, .owns = 1 << QUEUE | 1 << BOOK},
     {"create a file", create_file},
     {"remove a file", remove_file},
-    {"stat a file", stat_file, 1 << MAILBOX},
+    {"stat a file", stat_file, HAS_FILES},
     {"list a folder", list_folder},
     {"make a TCP socket", make_tcp_socket, 1 << SMTP | 1 << RESOLVER},
     {"make a UDP socket", make_udp_socket, 1 << RESOLVER},
@@ -380,25 +444,34 @@ static int take_peer(struct process *process, enum ipc_peer kind, unsigned index
     return role == SMTPD ? lies_peer(process, kind, fd, listener_fd) : 0;
 }
 
-static void try(size_t i)
+static unsigned tried;
+
+static void try(const struct act *act)
 {
     const char *name = roles[role].name;
-    bool may = acts[i].may & 1u << role;
-    long r = acts[i].act();
+    bool may = act->may & 1u << role;
+
+    if (act->owns & 1u << role)
+        return;
+    long r = act->act();
 
     if (r < 0)
-        fprintf(stderr, "taken-over %s: %s: %s: %s\n", name, may ? "MISSES" : "refused",
-                acts[i].what, strerror(errno));
+        fprintf(stderr, "taken-over %s: %s: %s: %s\n", name, may ? "MISSES" : "refused", act->what,
+                strerror(errno));
     else
-        fprintf(stderr, "taken-over %s: %s: %s\n", name, may ? "may" : "ALLOWED", acts[i].what);
+        fprintf(stderr, "taken-over %s: %s: %s\n", name, may ? "may" : "ALLOWED", act->what);
+    tried++;
 }
 
 static int act_out(struct process *process)
 {
     roles[role].enter(process);
+    tried = 0;
     for (size_t i = 0; i < ARRAY_SIZE(acts); i++)
-        try(i);
-    fprintf(stderr, "taken-over %s: done, %zu acts\n", roles[role].name, ARRAY_SIZE(acts));
+        try(&acts[i]);
+    for (size_t i = 0; i < shared_act_count; i++)
+        try(&shared_acts[i]);
+    fprintf(stderr, "taken-over %s: done, %u acts\n", roles[role].name, tried);
     return 0;
 }
 

@@ -90,6 +90,7 @@ static void begin(struct play *p)
     id_maker_init(&p->ids, ORIGIN, 1);
     assert(io_loop_new(&p->loop) == 0);
     assert(queue_start(&p->queue, p->loop, &p->conf) == 0);
+    assert(queue_start_threads(&p->queue) == 0);
     assert(ticket_office_open(&p->office, key) == 0);
     assert(tickets_use_key(&p->queue.tickets, key) == 0);
     assert(queue_open(&p->queue, store_sim_open(p->disk)) == 0);

@@ -3,16 +3,28 @@
 #include "book/chain.h"
 #include "proc/common/sandbox.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { CALLS_MAX = 128 };
-
 /* SQLite goes by paths, locks bytes of its files, and makes and removes files beside them. */
-static const int sqlite_syscalls[] = {
-    SYS_fcntl, SYS_access, SYS_stat, SYS_lstat, SYS_unlink, SYS_rename, SYS_readlink, SYS_getcwd,
+static const struct sandbox_rule sqlite_rules[] = {
+    {SYS_access},
+    {SYS_stat},
+    {SYS_lstat},
+    {SYS_unlink},
+    {SYS_rename},
+    {SYS_readlink},
+    {SYS_getcwd},
+    {SYS_fcntl, {SANDBOX_IS(1, F_SETLK)}},
+    {SYS_fcntl, {SANDBOX_IS(1, F_SETLKW)}},
+    {SYS_fcntl, {SANDBOX_IS(1, F_GETLK)}},
 };
+
+/* It would give a file beside the ledger's the same mode, and does without. The spool's files have
+ * the same owner: with fchmod() the queue could be locked out of them. */
+static const int refused[] = {SYS_fchmod};
 
 bool book_sandbox_has_root(const struct process *process)
 {
@@ -35,23 +47,22 @@ static int prepare_libraries(void)
 int book_sandbox_enter(const struct process *process, int spool_fd, int ledger_fd,
                        int (*start_threads)(void *arg), void *arg)
 {
-    int calls[CALLS_MAX], r = prepare_libraries();
-    size_t count = 0;
+    int r = prepare_libraries();
 
     if (r < 0)
         return r;
-    for (size_t i = 0; i < sandbox_file_syscall_count; i++)
-        calls[count++] = sandbox_file_syscalls[i];
-    for (size_t i = 0; i < ARRAY_SIZE(sqlite_syscalls); i++)
-        calls[count++] = sqlite_syscalls[i];
-    struct sandbox sandbox = {
+    const struct sandbox sandbox = {
         .uid = process->uid,
         .gid = process->gid,
         .root_fd = ledger_fd,
         .folders = {{spool_fd, SANDBOX_READ}, {ledger_fd, SANDBOX_READ | SANDBOX_WRITE}},
         .folder_count = 2,
-        .syscalls = calls,
-        .syscall_count = count,
+        .syscalls = sandbox_file_syscalls,
+        .syscall_count = sandbox_file_syscall_count,
+        .rules = sqlite_rules,
+        .rule_count = ARRAY_SIZE(sqlite_rules),
+        .refused = refused,
+        .refused_count = ARRAY_SIZE(refused),
         .start_threads = start_threads,
         .arg = arg,
         .kill = process->sandbox_kills,

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,9 +219,23 @@ static const struct ipc_role supervisor_role = {
     .takes_fds = true,
 };
 
+/* Of who closed them before the start: else a client's socket could be our standard error, and the
+ * filter would end us for what is done with it. */
+static void occupy_standard_streams(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
 int process_main(struct process *process, const struct process_spec *spec)
 {
     process->spec = spec;
+    occupy_standard_streams();
     log_open(spec->name, getenv("POSTBUCH_DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* one file over a limit (setrlimit(2)) is EFBIG, not our end */

@@ -7,84 +7,23 @@
 
 #include "base/log.h"
 #include "base/span.h"
+#include "proc/common/filter.h"
 #include "proc/common/landlock.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
-#include <netinet/in.h>
-#include <seccomp.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-/* What every process needs for its loop, its channels, its memory, its threads and its end. */
-static const int common_syscalls[] = {
-    SYS_read,
-    SYS_readv,
-    SYS_recvmsg,
-    SYS_recvfrom,
-    SYS_write,
-    SYS_writev,
-    SYS_sendmsg,
-    SYS_sendto,
-    SYS_close,
-    SYS_dup,
-    SYS_fstat,
-    SYS_lseek,
-    SYS_shutdown,
-    SYS_getsockopt,
-    SYS_epoll_wait,
-    SYS_epoll_pwait,
-    SYS_epoll_ctl,
-    SYS_epoll_pwait2,
-    SYS_poll,
-    SYS_ppoll,
-    SYS_futex,
-    SYS_brk,
-    SYS_munmap,
-    SYS_madvise,
-    SYS_mremap,
-    SYS_membarrier,
-    SYS_rseq,
-    SYS_sched_yield,
-    SYS_sched_getaffinity,
-    SYS_set_robust_list,
-    SYS_rt_sigreturn,
-    SYS_rt_sigprocmask,
-    SYS_rt_sigaction,
-    SYS_sigaltstack,
-    SYS_restart_syscall,
-    SYS_clock_gettime,
-    SYS_clock_nanosleep,
-    SYS_gettimeofday,
-    SYS_time,
-    SYS_nanosleep,
-    SYS_getpid,
-    SYS_gettid,
-    SYS_getuid,
-    SYS_geteuid,
-    SYS_getgid,
-    SYS_getegid,
-    SYS_getrandom,
-    SYS_getrusage,
-    SYS_times,
-    SYS_sysinfo,
-    SYS_uname,
-    SYS_exit,
-    SYS_exit_group,
-};
 
 const int sandbox_file_syscalls[] = {
     SYS_openat,   SYS_openat2,   SYS_newfstatat,      SYS_statx,     SYS_faccessat, SYS_faccessat2,
     SYS_pread64,  SYS_preadv,    SYS_preadv2,         SYS_pwrite64,  SYS_pwritev,   SYS_pwritev2,
     SYS_fsync,    SYS_fdatasync, SYS_sync_file_range, SYS_fallocate, SYS_ftruncate, SYS_fadvise64,
-    SYS_renameat, SYS_renameat2, SYS_linkat,          SYS_unlinkat,  SYS_mkdirat,   SYS_getdents64,
-    SYS_fstatfs,  SYS_statfs,    SYS_flock,           SYS_fchmod,    SYS_umask,
+    SYS_renameat, SYS_renameat2, SYS_unlinkat,        SYS_fstatfs,   SYS_statfs,    SYS_getdents64,
 };
 const size_t sandbox_file_syscall_count = ARRAY_SIZE(sandbox_file_syscalls);
 
@@ -126,6 +65,17 @@ static void limit_resources(void)
         log_fatal("sandbox: %m");
 }
 
+/* Landlock binds the thread that enters it and those it starts: an earlier one would stay outside.
+ * /proc shows a folder for each thread; where there is no /proc, nothing is known. */
+static void check_threads(void)
+{
+    enum { LINKS_ALONE = 3 };
+    struct stat tasks;
+
+    if (stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink > LINKS_ALONE)
+        log_panic("sandbox: a thread was started before");
+}
+
 /* An old kernel is no reason not to run: it is said, and the other walls stand. */
 static void enter_landlock(const struct sandbox *s)
 {
@@ -141,132 +91,21 @@ static void enter_landlock(const struct sandbox *s)
                   version);
 }
 
-/* Allows a call only when all bits of `mask` in one argument have the given value. */
-static int allow_masked(scmp_filter_ctx filter, int call, unsigned argument, uint64_t mask,
-                        uint64_t value)
+static void enter_filter(const struct sandbox *s)
 {
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
-                            SCMP_CMP(argument, SCMP_CMP_MASKED_EQ, mask, value));
-}
-
-/* Calls that are harmless only with some arguments. */
-static int allow_conditional(scmp_filter_ctx filter)
-{
-    const int fcntl_commands[] = {F_GETFL, F_SETFL, F_GETFD, F_SETFD, F_DUPFD_CLOEXEC};
-    const int prctl_options[] = {PR_SET_NAME, PR_SET_VMA};
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(fcntl_commands); i++)
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_fcntl, 1,
-                             SCMP_A1(SCMP_CMP_EQ, (uint64_t)fcntl_commands[i]));
-    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(prctl_options); i++)
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_prctl, 1,
-                             SCMP_A0(SCMP_CMP_EQ, (uint64_t)prctl_options[i]));
-    /* Memory is never executable. */
-    if (r == 0)
-        r = allow_masked(filter, SYS_mmap, 2, PROT_EXEC, 0);
-    if (r == 0)
-        r = allow_masked(filter, SYS_mprotect, 2, PROT_EXEC, 0);
-    /* abort() sends a signal to itself; nobody else may get one. */
-    if (r == 0)
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_tgkill, 1,
-                             SCMP_A0(SCMP_CMP_EQ, (uint64_t)getpid()));
-    /* Only asking for one's own limits, not setting anyone's. */
-    if (r == 0)
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_prlimit64, 1, SCMP_A2(SCMP_CMP_EQ, 0));
-    return r;
-}
-
-static int allow_all(scmp_filter_ctx filter, const int *calls, size_t count)
-{
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < count; i++)
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
-    return r;
-}
-
-/* Only towards the Internet, and nothing but this protocol: a Unix, netlink or raw socket would be
- * a way around the other walls. The flags of the type don't matter. */
-static int allow_sockets(scmp_filter_ctx filter, int type, int protocol)
-{
-    const int families[] = {AF_INET, AF_INET6}, protocols[] = {0, protocol};
-    const uint64_t type_mask = 0xf;
-    int r = 0;
-
-    for (size_t i = 0; i < ARRAY_SIZE(families); i++)
-        for (size_t k = 0; r == 0 && k < ARRAY_SIZE(protocols); k++)
-            r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_socket, 3,
-                                 SCMP_A0(SCMP_CMP_EQ, (uint64_t)families[i]),
-                                 SCMP_A1(SCMP_CMP_MASKED_EQ, type_mask, (uint64_t)type),
-                                 SCMP_A2(SCMP_CMP_EQ, (uint64_t)protocols[k]));
-    return r;
-}
-
-static int allow_connecting(scmp_filter_ctx filter, const struct sandbox *s)
-{
-    const int calls[] = {SYS_connect, SYS_setsockopt, SYS_getsockname, SYS_getpeername};
-    const int udp_calls[] = {SYS_bind, SYS_sendmmsg};
-    int r = 0;
-
-    if (s->may_connect_tcp || s->may_use_udp)
-        r = allow_all(filter, calls, ARRAY_SIZE(calls));
-    if (r == 0 && s->may_connect_tcp)
-        r = allow_sockets(filter, SOCK_STREAM, IPPROTO_TCP);
-    if (r == 0 && s->may_use_udp)
-        r = allow_all(filter, udp_calls, ARRAY_SIZE(udp_calls));
-    if (r == 0 && s->may_use_udp)
-        r = allow_sockets(filter, SOCK_DGRAM, IPPROTO_UDP);
-    return r;
-}
-
-/* Options of TCP only: with SO_LINGER another process that is handed the socket would block when it
- * closes it. */
-static int allow_accepting(scmp_filter_ctx filter)
-{
-    int r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_accept4, 0);
-
-    if (r == 0)
-        r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_setsockopt, 1,
-                             SCMP_A1(SCMP_CMP_EQ, IPPROTO_TCP));
-    return r;
-}
-
-/* TSYNC: the threads that were started before get the filter, too. What isn't allowed ends the
- * process, for it was taken over or has a fault; with `sandbox: errno` it is only refused. */
-static void enter_seccomp(const struct sandbox *s)
-{
-    scmp_filter_ctx filter = seccomp_init(s->kill ? SCMP_ACT_KILL_PROCESS : SCMP_ACT_ERRNO(EPERM));
-    int r = filter ? 0 : -ENOMEM;
-
-    if (r == 0)
-        r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
-    if (r == 0) /* a binary tree: the hot calls are not slowed by a long list */
-        r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-    if (r == 0)
-        r = allow_all(filter, common_syscalls, ARRAY_SIZE(common_syscalls));
-    if (r == 0)
-        r = allow_conditional(filter);
-    if (r == 0)
-        r = allow_all(filter, s->syscalls, s->syscall_count);
-    if (r == 0)
-        r = allow_connecting(filter, s);
-    if (r == 0 && s->may_accept)
-        r = allow_accepting(filter);
-    if (r == 0)
-        r = seccomp_load(filter);
+    int r = filter_enter(s);
     if (r < 0)
         log_fatal("sandbox: seccomp: %s", strerror(-r));
-    seccomp_release(filter);
 }
 
 void sandbox_enter(const struct sandbox *sandbox)
 {
+    check_threads();
     tzset(); /* reads /etc/localtime while it can */
     become_user(sandbox);
     drop_privileges();
     enter_landlock(sandbox);
     start_threads(sandbox);
     limit_resources();
-    enter_seccomp(sandbox);
+    enter_filter(sandbox);
 }

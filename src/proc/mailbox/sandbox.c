@@ -1,5 +1,10 @@
 #include "proc/mailbox/sandbox.h"
 
+#include "base/span.h"
+#include <sys/syscall.h>
+
+static const struct sandbox_rule rules[] = {{SYS_linkat}, {SYS_mkdirat}};
+
 void mailbox_sandbox_enter(const struct process *process, struct mailbox_roots *roots,
                            int (*start_threads)(void *arg), void *arg)
 {
@@ -9,6 +14,8 @@ void mailbox_sandbox_enter(const struct process *process, struct mailbox_roots *
         .root_fd = -1,
         .syscalls = sandbox_file_syscalls,
         .syscall_count = sandbox_file_syscall_count,
+        .rules = rules,
+        .rule_count = ARRAY_SIZE(rules),
         .kill = process->sandbox_kills,
         .start_threads = start_threads,
         .arg = arg,

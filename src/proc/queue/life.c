@@ -199,10 +199,6 @@ static int start_parts(struct queue *q)
         r = feed_init(q);
     if (r == 0)
         r = io_timer_new(q->loop, on_tick, q, &q->tick);
-    if (r == 0)
-        r = io_pool_new(q->loop, 1, &q->commit_pool);
-    if (r == 0)
-        r = io_pool_new(q->loop, WORK_THREADS, &q->work_pool);
     return r;
 }
 
@@ -227,6 +223,12 @@ int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *
     struct sched_config config = schedule_config(conf, seed);
     int r = sched_new(&config, &q->sched);
     return r < 0 ? r : start_parts(q);
+}
+
+int queue_start_threads(struct queue *q)
+{
+    int r = io_pool_new(q->loop, 1, &q->commit_pool);
+    return r < 0 ? r : io_pool_new(q->loop, WORK_THREADS, &q->work_pool);
 }
 
 /* 0: nobody has said anything, so the spool's own values hold. */

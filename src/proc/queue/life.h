@@ -4,8 +4,10 @@
 #include "proc/queue/core/queue.h"
 #include "spool/store.h"
 
-/* Starts the parts and their threads and opens nothing: the sandbox comes after. 0 or -errno. */
+/* Starts the parts and opens nothing: the sandbox comes after. 0 or -errno. */
 int queue_start(struct queue *q, struct io_loop *loop, const struct conf_queue *conf);
+/* Once, behind the sandbox's walls; before queue_open(). 0 or -errno. */
+int queue_start_threads(struct queue *q);
 /* Opens the spool on `store` and schedules all that waits. 0 or -errno. */
 int queue_open(struct queue *q, struct store *store);
 /* `conf` is borrowed until the next one; routes that changed are followed at once. 0. */

@@ -52,8 +52,14 @@ static int open_spool_folder(struct span path)
     return fd < 0 ? -errno : fd;
 }
 
-/* What needs the system is opened first (the spool's folder, random bytes, threads); then come the
- * walls, and only behind them are bytes of the disk and of other processes read. */
+static int start_threads(void *arg)
+{
+    return queue_start_threads(arg);
+}
+
+/* What needs the system is opened first (the spool's folder, random bytes); then come the walls,
+ * with the threads between them, and only behind them are bytes of the disk and of other processes
+ * read. */
 static int start(struct process *process)
 {
     struct queue_process *p = of(process);
@@ -70,7 +76,7 @@ static int start(struct process *process)
     uint32_t start = 0; /* of the counter in ids of our own: not that of the last life */
     queue_random(&p->queue.random, &start, sizeof(start));
     id_maker_init(&p->queue.returns->ids, process->origin, start);
-    queue_sandbox(process, fd);
+    queue_sandbox(process, fd, start_threads, &p->queue);
     r = store_file_new(fd, &store);
     if (r == 0)
         r = queue_open(&p->queue, store);

@@ -1,30 +1,35 @@
 /*
  * The queue's cage: its spool and nothing else, its files' calls, and accept4 for the control
- * socket.
+ * socket. Its spool is locked by flock(), and its bulk segments are O_DIRECT.
  */
 #include "proc/queue/sandbox.h"
 
+#include "base/span.h"
 #include "proc/common/sandbox.h"
-#include <string.h>
+#include <fcntl.h>
 #include <sys/syscall.h>
 
-enum { CALLS_MAX = 128 };
+static const struct sandbox_rule rules[] = {
+    {SYS_accept4},
+    {SYS_flock},
+    {SYS_fcntl, {SANDBOX_IS(1, F_SETFL), SANDBOX_IS(2, O_DIRECT)}},
+};
 
-void queue_sandbox(const struct process *process, int spool_fd)
+void queue_sandbox(const struct process *process, int spool_fd, int (*start_threads)(void *arg),
+                   void *arg)
 {
-    int calls[CALLS_MAX] = {SYS_accept4};
-    size_t count = 1;
-
-    memcpy(calls + count, sandbox_file_syscalls, sandbox_file_syscall_count * sizeof(int));
-    count += sandbox_file_syscall_count;
-    struct sandbox sandbox = {
+    const struct sandbox sandbox = {
         .uid = process->uid,
         .gid = process->gid,
         .root_fd = spool_fd,
         .folders = {{spool_fd, SANDBOX_READ | SANDBOX_WRITE}},
         .folder_count = 1,
-        .syscalls = calls,
-        .syscall_count = count,
+        .syscalls = sandbox_file_syscalls,
+        .syscall_count = sandbox_file_syscall_count,
+        .rules = rules,
+        .rule_count = ARRAY_SIZE(rules),
+        .start_threads = start_threads,
+        .arg = arg,
         .kill = process->sandbox_kills,
     };
     sandbox_enter(&sandbox);

@@ -3,5 +3,6 @@
 
 #include "proc/common/process.h"
 
-/* Ends the process when a wall that the kernel has can't be raised. */
-void queue_sandbox(const struct process *process, int spool_fd);
+/* Starts the threads inside. Ends the process when a wall that the kernel has can't be raised. */
+void queue_sandbox(const struct process *process, int spool_fd, int (*start_threads)(void *arg),
+                   void *arg);

@@ -49,6 +49,7 @@ void world_start(struct world *w)
 
     w->store = NULL;
     assert_int_equal(queue_start(&w->queue, w->loop, &w->conf), 0);
+    assert_int_equal(queue_start_threads(&w->queue), 0);
     give_key(w);
     assert_int_equal(queue_open(&w->queue, store), 0);
     assert_int_equal(control_listen(&w->queue, place_listen(w->folder)), 0);
