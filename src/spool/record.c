@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <xxhash.h>
 
-enum { EXTENTS_MAX = 1 << 20, HOST_MAX = 512, TLS_MAX = 256 };
+enum { EXTENTS_MAX = 1 << 20 };
 
 CODEC_DEFINE(, spool_status_codec, struct spool_status,
              CODEC_UINT(struct spool_status, recipient, UINT32_MAX),
@@ -16,11 +16,12 @@ CODEC_DEFINE(, spool_status_codec, struct spool_status,
              CODEC_UINT(struct spool_status, attempts, UINT16_MAX),
              CODEC_INT(struct spool_status, time_us),
              CODEC_INT(struct spool_status, next_attempt_us),
-             CODEC_SPAN(struct spool_status, status, 16),
+             CODEC_SPAN(struct spool_status, status, SPOOL_CODE_MAX),
              CODEC_SPAN(struct spool_status, reply, SPOOL_REPLY_MAX),
-             CODEC_SPAN(struct spool_status, host, HOST_MAX), CODEC_FIXED(struct spool_status, ip),
-             CODEC_SPAN(struct spool_status, tls, TLS_MAX),
-             CODEC_SPAN(struct spool_status, remote_id, ENVELOPE_TEXT_MAX),
+             CODEC_SPAN(struct spool_status, host, SPOOL_HOST_MAX),
+             CODEC_FIXED(struct spool_status, ip),
+             CODEC_SPAN(struct spool_status, tls, SPOOL_TLS_MAX),
+             CODEC_SPAN(struct spool_status, remote_id, SPOOL_REMOTE_ID_MAX),
              CODEC_SPAN(struct spool_status, detail, SPOOL_REPLY_MAX));
 
 CODEC_DEFINE(, spool_alarm_codec, struct spool_alarm,

@@ -64,7 +64,16 @@ static inline bool spool_outcome_is_final(enum spool_outcome outcome)
     return outcome < SPOOL_OUTCOME_DEFERRED;
 }
 
-enum { SPOOL_REPLY_MAX = 4096, SPOOL_EVENT_MAX = 65536, SPOOL_CHILDREN_MAX = 100000 };
+/* What a record takes at most: of the texts of a status, of an event, of an expansion. */
+enum {
+    SPOOL_CODE_MAX = 16,
+    SPOOL_REPLY_MAX = 4096, /* detail, too */
+    SPOOL_HOST_MAX = 512,
+    SPOOL_TLS_MAX = 256,
+    SPOOL_REMOTE_ID_MAX = ENVELOPE_TEXT_MAX,
+    SPOOL_EVENT_MAX = 65536,
+    SPOOL_CHILDREN_MAX = 100000,
+};
 
 /* One recipient's outcome or attempt. Absent texts are empty. */
 struct spool_status {

@@ -302,8 +302,8 @@ static void check_closed(struct queue *q)
     if (dispatch_job_count(q) && io_loop_now_ms(q->loop) > q->closing_ms + CLOSING_JOBS_MS)
         dispatch_abandon(q);
     spool_get_counts(q->spool, &counts);
-    if (dispatch_job_count(q) || q->settling || counts.pending_bytes ||
-        !committer_is_idle(&q->committer))
+    if (dispatch_job_count(q) || q->settling || !list_is_empty(&q->unsettled) ||
+        counts.pending_bytes || !committer_is_idle(&q->committer))
         return;
     if (q->returns->receipts.all && q->returns->report &&
         io_loop_now_ms(q->loop) < q->closing_ms + CLOSING_JOBS_MS)

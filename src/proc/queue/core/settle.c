@@ -13,7 +13,7 @@
 struct settlement {
     struct list link; /* among the unsettled, while the spool has no room for it */
     struct queue *queue;
-    struct spool_message *message; /* stays: its recipients aren't closed before this is sealed */
+    struct id message; /* its row may go before this is taken: nothing pins it until then */
     struct arena arena;
     struct spool_status *statuses;
     size_t count;
@@ -40,10 +40,10 @@ static void on_sealed(void *arg, int error)
 
 /* The spool copies, but the settlement stays until the seal: a group that fails gives the outcome
  * back. */
-static int give(struct settlement *s)
+static int give(struct settlement *s, struct spool_message *message)
 {
     struct queue *q = s->queue;
-    int r = spool_status(q->spool, s->message, s->statuses, s->count, on_sealed, s);
+    int r = spool_status(q->spool, message, s->statuses, s->count, on_sealed, s);
 
     if (r == 0) {
         q->settling++;
@@ -52,10 +52,20 @@ static int give(struct settlement *s)
     return r;
 }
 
-static bool copy_span(struct arena *a, struct span *s)
+/* What a process said may be longer than the log has room for. Refused for that, a delivery would
+ * be made again and again. */
+static bool copy_span(struct arena *a, struct span *s, size_t max)
 {
-    *s = arena_copy(a, *s);
+    *s = arena_copy(a, span_first(*s, max));
     return s->data != NULL;
+}
+
+static bool copy_texts(struct arena *a, struct spool_status *s)
+{
+    return copy_span(a, &s->status, SPOOL_CODE_MAX) && copy_span(a, &s->reply, SPOOL_REPLY_MAX) &&
+           copy_span(a, &s->host, SPOOL_HOST_MAX) && copy_span(a, &s->tls, SPOOL_TLS_MAX) &&
+           copy_span(a, &s->remote_id, SPOOL_REMOTE_ID_MAX) &&
+           copy_span(a, &s->detail, SPOOL_REPLY_MAX);
 }
 
 static int copy(struct settlement *s, const struct spool_status *statuses, size_t count)
@@ -65,17 +75,14 @@ static int copy(struct settlement *s, const struct spool_status *statuses, size_
     if (!s->statuses)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
-        struct spool_status *to = &s->statuses[i];
-        *to = statuses[i];
-        if (!copy_span(&s->arena, &to->status) || !copy_span(&s->arena, &to->reply) ||
-            !copy_span(&s->arena, &to->host) || !copy_span(&s->arena, &to->tls) ||
-            !copy_span(&s->arena, &to->remote_id) || !copy_span(&s->arena, &to->detail))
+        s->statuses[i] = statuses[i];
+        if (!copy_texts(&s->arena, &s->statuses[i]))
             return -ENOMEM;
     }
     return 0;
 }
 
-static struct settlement *settlement_new(struct queue *q, struct spool_message *message,
+static struct settlement *settlement_new(struct queue *q, const struct id *message,
                                          const struct spool_status *statuses, size_t count)
 {
     struct settlement *s = calloc(1, sizeof(*s));
@@ -83,7 +90,7 @@ static struct settlement *settlement_new(struct queue *q, struct spool_message *
     if (!s)
         return NULL;
     s->queue = q;
-    s->message = message;
+    s->message = *message;
     if (copy(s, statuses, count) < 0) {
         settlement_free(s);
         return NULL;
@@ -91,13 +98,12 @@ static struct settlement *settlement_new(struct queue *q, struct spool_message *
     return s;
 }
 
-/* Without memory to remember an outcome its recipients are attempted again: a duplicate beats a
- * loss. */
+/* Of an outcome that can't be kept the recipients are attempted again: a duplicate beats a loss. */
 static void forget(struct queue *q, struct spool_message *message,
-                   const struct spool_status *statuses, size_t count)
+                   const struct spool_status *statuses, size_t count, int error)
 {
-    log_error("out of memory: %zu outcomes are lost, their recipients will be attempted again",
-              count);
+    log_error("%zu outcomes are lost, their recipients will be attempted again: %s", count,
+              strerror(-error));
     for (size_t i = 0; i < count; i++) {
         struct spool_recipient *r = spool_find_recipient(message, statuses[i].recipient);
         if (r && !schedule_item(r))
@@ -106,29 +112,51 @@ static void forget(struct queue *q, struct spool_message *message,
     q->unscheduled = true;
 }
 
-static void give_or_keep(struct settlement *s)
+/* While the disk kept an outcome for now from the log, an attempt after it or an administrator may
+ * have ended its recipient: of him nothing may be said any more (rule 4), of those beside him what
+ * was to be said stays true. Is anything left? */
+static bool drop_closed(struct settlement *s, struct spool_message *message)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; message && i < s->count; i++) {
+        const struct spool_recipient *r = spool_find_recipient(message, s->statuses[i].recipient);
+        if (r && !r->is_closing)
+            s->statuses[kept++] = s->statuses[i];
+    }
+    if (kept < s->count)
+        log_warn("%zu outcomes of recipients that were closed meanwhile are not booked",
+                 s->count - kept);
+    s->count = kept;
+    return kept > 0;
+}
+
+/* `message` NULL: it went, with the fates of all its recipients. */
+static void give_or_keep(struct settlement *s, struct spool_message *message)
 {
     struct queue *q = s->queue;
-    int r = give(s);
+    int r = message ? give(s, message) : -EALREADY;
 
-    /* Giving these again would be refused for ever. */
-    if (r == -EALREADY || r == -EINVAL) {
-        log_error("an outcome was refused by the spool: %s", strerror(-r));
-        settlement_free(s);
-    } else if (r < 0) {
+    if (r == -EALREADY && drop_closed(s, message))
+        r = give(s, message);
+    if (r == -ENOMEM || r == -EAGAIN) {
         list_append(&q->unsettled, &s->link);
+    } else if (r < 0) {
+        if (s->count) /* giving these again would be refused for ever */
+            forget(q, message, s->statuses, s->count, r);
+        settlement_free(s);
     }
 }
 
 void settle(struct queue *q, struct spool_message *message, const struct spool_status *statuses,
             size_t count)
 {
-    struct settlement *s = settlement_new(q, message, statuses, count);
+    struct settlement *s = settlement_new(q, &message->id, statuses, count);
 
     if (s)
-        give_or_keep(s);
+        give_or_keep(s, message);
     else
-        forget(q, message, statuses, count);
+        forget(q, message, statuses, count, -ENOMEM);
 }
 
 /* From a list of this moment: what is refused again waits for the next time. */
@@ -139,8 +167,10 @@ void settle_resume(struct queue *q)
     list_init(&now);
     while ((link = list_take_first(&q->unsettled)))
         list_append(&now, link);
-    while ((link = list_take_first(&now)))
-        give_or_keep(CONTAINER_OF(link, struct settlement, link));
+    while ((link = list_take_first(&now))) {
+        struct settlement *s = CONTAINER_OF(link, struct settlement, link);
+        give_or_keep(s, spool_find(q->spool, &s->message));
+    }
 }
 
 void settle_done(struct queue *q)

@@ -4,7 +4,7 @@
 #include "proc/queue/core/queue.h"
 
 /* Books what became of recipients of one message: copied, given again until it is sealed. Never
- * fails: without memory the outcome is logged as lost, and its recipients are attempted again. */
+ * fails: one that can't be kept is logged as lost, and its recipients are attempted again. */
 void settle(struct queue *q, struct spool_message *message, const struct spool_status *statuses,
             size_t count);
 /* There may be room again in the spool. */

@@ -6,13 +6,16 @@
 #include "spool/lane.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { BOOKED_MAX = 8 };
 
 /* A status of the log; texts copied. */
 struct booked {
     struct spool_status status;
+    size_t remote_id_bytes;
     char enhanced[20], reply[100], host[100], remote_id[50], detail[100];
 };
 
@@ -32,6 +35,7 @@ static void keep(const struct spool_status *s)
     copy_text(b->enhanced, sizeof(b->enhanced), s->status);
     copy_text(b->reply, sizeof(b->reply), s->reply);
     copy_text(b->host, sizeof(b->host), s->host);
+    b->remote_id_bytes = s->remote_id.size;
     copy_text(b->remote_id, sizeof(b->remote_id), s->remote_id);
     copy_text(b->detail, sizeof(b->detail), s->detail);
 }
@@ -307,6 +311,225 @@ static void an_outcome_that_the_disk_refuses_is_given_again(void **state)
     world_free(w);
 }
 
+/* ---- outcomes that are given again ---- */
+
+static struct store_ops hanging;
+static atomic_bool may_fail, hangs;
+
+static int hang_and_fail(struct store_segment *segment)
+{
+    atomic_store(&hangs, true);
+    while (!atomic_load(&may_fail))
+        usleep(100);
+    return -EIO;
+}
+
+static bool disk_hangs(struct world *w, void *arg)
+{
+    return atomic_load(&hangs);
+}
+
+/* The next sync hangs until let_fail(). What is written afterwards is not concerned. */
+static void let_hang(struct world *w)
+{
+    good = w->queue.spool->ops;
+    hanging = *good;
+    hanging.sync = hang_and_fail;
+    atomic_store(&may_fail, false);
+    atomic_store(&hangs, false);
+    w->queue.spool->ops = &hanging;
+}
+
+static void let_fail(struct world *w)
+{
+    atomic_store(&may_fail, true);
+    world_until(w, is_sealed, NULL);
+}
+
+/* Anna has it, Bob hasn't: one answer to one job. */
+static void answer_both(struct world *w)
+{
+    struct ipc_job_outcome both[] = {station_says(IPC_OUTCOME_DELIVERED, "delivered"),
+                                     station_says(IPC_OUTCOME_DEFERRED, "over quota")};
+    struct ipc_message m = {.type = IPC_JOB_RESULT, .job_result = {both, 2}};
+
+    assert_int_equal(w->jobs[0].recipient_count, 2);
+    both[1].index = 1;
+    w->jobs[0].answered = true;
+    assert_int_equal(ipc_reply(w->jobs[0].channel, w->jobs[0].token, &m), 0);
+}
+
+static void no_matter(struct ipc_call *call, const struct ipc_message *reply)
+{
+}
+
+/* What the administrator wants of Bob; its answer comes with the seal. */
+static void ask_for_bob(struct world *w, enum ipc_queue_act_kind kind)
+{
+    struct ipc_message ask = {.type = IPC_QUEUE_ACT,
+                              .queue_act = {.act = (uint8_t)kind,
+                                            .index = UINT32_MAX,
+                                            .filter.recipient = SPAN("bob@here.example")}};
+
+    w->call.fn = no_matter;
+    assert_int_equal(ipc_call(w->admin, &w->call, &ask), 0);
+    world_rest(w);
+}
+
+/* How the log says that the recipient ended; 0: not at all. At most once (rule 4). */
+static uint8_t end_of(uint32_t recipient)
+{
+    uint8_t end = 0;
+
+    for (size_t i = 0; i < booked_count; i++) {
+        const struct spool_status *s = &booked[i].status;
+        if (s->recipient != recipient || !spool_outcome_is_final(s->outcome))
+            continue;
+        assert_int_equal(end, 0);
+        end = s->outcome;
+    }
+    return end;
+}
+
+/* Rule 4 for who was delivered, whatever the disk and others did to whom he shares a record with:
+ * his delivery is booked, and he isn't attempted again. */
+static void a_delivery_survives_the_end_of_who_is_beside_it(void **state)
+{
+    static const struct {
+        enum ipc_queue_act_kind act;
+        uint8_t end;
+        size_t jobs;
+    } cases[] = {{IPC_ACT_REMOVE, SPOOL_OUTCOME_REMOVED, 1},
+                 {IPC_ACT_RETRY, SPOOL_OUTCOME_DELIVERED, 2}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct world *w = begin("anna@here.example bob@here.example");
+        struct id id = w->jobs[0].id;
+        world_join_admin(w);
+        let_hang(w);
+        answer_both(w);
+        world_until(w, disk_hangs, NULL);
+        w->queue.spool->ops = good;
+        w->mailbox_does = MAILBOX_DELIVERS;
+        ask_for_bob(w, cases[i].act);
+        let_fail(w);
+        world_until(w, is_gone, &id);
+        assert_true(list_is_empty(&w->queue.unsettled));
+        assert_int_equal(w->job_count, cases[i].jobs);
+        read_log(w);
+        assert_int_equal(end_of(0), SPOOL_OUTCOME_DELIVERED);
+        assert_int_equal(end_of(1), cases[i].end);
+        world_free(w);
+    }
+}
+
+static bool memory_is_short;
+
+static bool none_is_kept(struct world *w, void *arg)
+{
+    return w->queue.settling == 0 && list_is_empty(&w->queue.unsettled) &&
+           !w->queue.committer.group;
+}
+
+int __real_spool_status(struct spool *spool, struct spool_message *message,
+                        const struct spool_status *statuses, size_t count, spool_done_fn *done,
+                        void *arg);
+int __wrap_spool_status(struct spool *spool, struct spool_message *message,
+                        const struct spool_status *statuses, size_t count, spool_done_fn *done,
+                        void *arg);
+
+/* For attempts; an administrator's act is smaller. */
+int __wrap_spool_status(struct spool *spool, struct spool_message *message,
+                        const struct spool_status *statuses, size_t count, spool_done_fn *done,
+                        void *arg)
+{
+    if (memory_is_short && statuses[0].outcome == SPOOL_OUTCOME_DEFERRED)
+        return -ENOMEM;
+    return __real_spool_status(spool, message, statuses, count, done, arg);
+}
+
+static void answer_deferred(struct world *w)
+{
+    struct ipc_job_outcome outcome = station_says(IPC_OUTCOME_DEFERRED, "over quota");
+    struct ipc_message m = {.type = IPC_JOB_RESULT, .job_result = {&outcome, 1}};
+
+    w->jobs[0].answered = true;
+    assert_int_equal(ipc_reply(w->jobs[0].channel, w->jobs[0].token, &m), 0);
+    world_rest(w);
+    assert_false(list_is_empty(&w->queue.unsettled));
+}
+
+/* Nothing holds the message of an outcome for now that waits for memory. */
+static void an_outcome_whose_message_went_is_forgotten(void **state)
+{
+    struct world *w = begin("bob@here.example");
+    struct id id = w->jobs[0].id;
+
+    world_join_admin(w);
+    memory_is_short = true;
+    answer_deferred(w);
+    ask_for_bob(w, IPC_ACT_REMOVE);
+    world_until(w, is_gone, &id);
+    assert_int_equal(world_commit(w, "x@far.example"), IPC_COMMIT_ACCEPTED); /* in its row */
+    memory_is_short = false;
+    world_until(w, none_is_kept, NULL);
+    read_log(w);
+    assert_int_equal(booked_count, 1);
+    assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_REMOVED);
+    world_free(w);
+}
+
+static bool has_closed;
+
+static void note_closed(struct queue *q)
+{
+    has_closed = true;
+}
+
+static bool is_closed(struct world *w, void *arg)
+{
+    return has_closed;
+}
+
+/* A start after an end that was called good doubts nothing: so none is, while outcomes lack. */
+static void the_queue_ends_well_with_all_its_outcomes_only(void **state)
+{
+    struct world *w = begin("bob@here.example");
+
+    memory_is_short = true;
+    has_closed = false;
+    answer_deferred(w);
+    queue_close(&w->queue, note_closed);
+    world_rest(w);
+    world_rest(w);
+    assert_false(has_closed);
+    memory_is_short = false;
+    world_until(w, is_closed, NULL);
+    read_log(w);
+    assert_int_equal(booked_count, 1);
+    assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_DEFERRED);
+    world_free(w);
+}
+
+/* Else the log would refuse it, and the station get the message again. */
+static void a_longer_word_than_the_log_takes_is_cut(void **state)
+{
+    struct world *w = begin("x@far.example");
+    struct ipc_job_outcome outcome = station_says(IPC_OUTCOME_DELIVERED, "250 ok");
+    char remote_id[IPC_TEXT_MAX];
+    struct id id = w->jobs[0].id;
+
+    memset(remote_id, 'x', sizeof(remote_id));
+    outcome.remote_id = span_of(remote_id, sizeof(remote_id));
+    answer(w, outcome);
+    assert_null(spool_find(w->queue.spool, &id));
+    assert_int_equal(booked_count, 1);
+    assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_RELAYED);
+    assert_string_equal(booked[0].reply, "250 ok");
+    assert_int_equal(booked[0].remote_id_bytes, SPOOL_REMOTE_ID_MAX);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +540,10 @@ int main(void)
         cmocka_unit_test(an_address_that_is_none_is_not_booked),
         cmocka_unit_test(a_hold_during_the_attempt_is_booked_behind_it),
         cmocka_unit_test(what_was_lost_is_uncertain_and_no_attempt),
-        cmocka_unit_test(an_outcome_that_the_disk_refuses_is_given_again)};
+        cmocka_unit_test(an_outcome_that_the_disk_refuses_is_given_again),
+        cmocka_unit_test(a_delivery_survives_the_end_of_who_is_beside_it),
+        cmocka_unit_test(an_outcome_whose_message_went_is_forgotten),
+        cmocka_unit_test(the_queue_ends_well_with_all_its_outcomes_only),
+        cmocka_unit_test(a_longer_word_than_the_log_takes_is_cut)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
