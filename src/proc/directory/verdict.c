@@ -110,14 +110,15 @@ void verdict_on_recipient(const struct people *people, struct span local, struct
     }
 }
 
-/* A report's reader may be a plain user: he stands for himself. */
+/* A report's reader may be a plain user: he stands for himself. Want of memory is never told as an
+ * unknown user: the queue would give the report up for that. */
 static void expand_user(const struct people *people, struct span address, struct arena *arena,
                         struct ipc_expanded *out)
 {
     struct ipc_expanded_address *self = arena_alloc(arena, sizeof(*self));
     struct address a;
 
-    out->error = -ENOENT;
+    out->error = self ? -ENOENT : -ENOMEM;
     if (!self || address_parse(address, ADDRESS_ALLOW_UTF8, &a) != ADDRESS_OK)
         return;
     enum people_kind kind =

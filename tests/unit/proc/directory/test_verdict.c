@@ -163,10 +163,14 @@ static void without_memory_nobody_is_unknown(void **state)
     for (size_t limit = 1; limit < 60000; limit = 2 * limit + 7) {
         struct arena arena = ARENA_LIMITED(limit);
         struct ipc_rcpt_verdict verdict;
+        struct ipc_expanded expanded;
         verdict_on_recipient(f.people, SPAN("info"), SPAN("a.test"), NONE, &arena, &verdict);
         assert_true(verdict.action == IPC_RCPT_DEFER || verdict.action == IPC_RCPT_ACCEPT);
         assert_int_equal(verdict.expands, verdict.action == IPC_RCPT_ACCEPT);
         assert_int_equal(verdict.text.size > 0, verdict.action == IPC_RCPT_DEFER);
+        arena_clear(&arena);
+        verdict_expand(f.people, SPAN("anna@a.test"), &arena, &expanded);
+        assert_true(expanded.error == -ENOMEM || (limit > 1 && expanded.error == 0));
         arena_done(&arena);
     }
     fixture_done(&f);
