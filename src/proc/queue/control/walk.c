@@ -69,11 +69,11 @@ uint8_t walk_state_bit(enum sched_state state)
     }
 }
 
-/* An address at another domain can't fit, unless the recipient was rerouted. */
-static bool domain_may_fit(struct span wanted, struct span domain)
+/* An address at another domain can't fit, unless the recipient was rerouted, or the address may be
+ * an alias of ours: that leads anywhere, and only the envelope has it. */
+static bool domain_may_fit(const struct walk *w, struct span domain)
 {
-    struct span own = span_from(wanted, (size_t)(span_find_last(wanted, '@') + 1));
-    return !is_whole_address(wanted) || route_is_override(domain) || span_equal_nocase(own, domain);
+    return !w->knows_domain || route_is_override(domain) || span_equal_nocase(w->domain, domain);
 }
 
 static bool destination_fits(const struct walk *w, struct span domain)
@@ -104,7 +104,7 @@ static bool fits_in_memory(const struct walk *w, const struct spool_recipient *r
         sched_explain(w->queue->sched, item, out);
     if (w->filter.states && !(w->filter.states & walk_state_bit(out->state)))
         return false;
-    return domain_may_fit(w->filter.recipient, domain) && destination_fits(w, domain);
+    return domain_may_fit(w, domain) && destination_fits(w, domain);
 }
 
 bool walk_fits(const struct walk *w, const struct walk_entry *entry,
@@ -305,6 +305,9 @@ static int copy_filter(struct walk *w, const struct ipc_queue_filter *filter)
     bool null_sender = is_null_sender(filter->sender);
     w->knows_sender = null_sender || is_whole_address(filter->sender);
     w->sender = spool_sender_hash(w->queue->spool, null_sender ? SPAN("") : filter->sender);
+    struct span to = w->filter.recipient;
+    w->domain = span_from(to, (size_t)(span_find_last(to, '@') + 1));
+    w->knows_domain = is_whole_address(to) && !route_is_here(w->queue->conf, w->domain);
     return 0;
 }
 

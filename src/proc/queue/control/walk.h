@@ -24,8 +24,9 @@ struct walk {
     struct queue *queue;
     struct ipc_queue_filter filter; /* its texts lie in `arena` */
     struct arena arena;
-    uint32_t sender; /* hash of a whole address to look for */
-    bool knows_sender, reads;
+    uint32_t sender;    /* hash of a whole address to look for */
+    struct span domain; /* of a whole recipient's address, in `filter` */
+    bool knows_sender, knows_domain, reads;
     void *arg; /* the caller's */
     /* A batch is there: `entries`, perhaps none. Called from the loop, never before walk_next()
      * has returned. */

@@ -96,6 +96,26 @@ static void listings_filter_and_page(void **state)
     world_free(w);
 }
 
+/* Its mail is at another domain, but the name under which it came is the alias's. */
+static void an_alias_that_leads_elsewhere_is_found_by_its_name(void **state)
+{
+    struct world *w = begin();
+    struct ipc_queue_act remove = {.act = IPC_ACT_REMOVE,
+                                   .filter.recipient = SPAN("away@HERE.example")};
+
+    world_join_directory(w);
+    send_to(w, "+away@here.example x@elsewhere.example anna@here.example");
+    world_list(w, &(struct ipc_queue_filter){.recipient = remove.filter.recipient});
+    assert_int_equal(w->row_count, 1);
+    assert_string_equal(w->addresses[0], "someone@elsewhere.example");
+    world_list(w, &(struct ipc_queue_filter){.recipient = SPAN("someone@elsewhere.example")});
+    assert_int_equal(w->row_count, 1);
+    world_list(w, &(struct ipc_queue_filter){.recipient = SPAN("away@elsewhere.example")});
+    assert_int_equal(w->row_count, 0);
+    assert_int_equal(world_act(w, remove).count, 1);
+    world_free(w);
+}
+
 static void a_message_of_many_recipients_takes_many_pages(void **state)
 {
     enum { COUNT = 700 };
@@ -911,6 +931,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(listings_filter_and_page),
+        cmocka_unit_test(an_alias_that_leads_elsewhere_is_found_by_its_name),
         cmocka_unit_test(a_message_of_many_recipients_takes_many_pages),
         cmocka_unit_test(what_is_not_sealed_yet_still_waits),
         cmocka_unit_test(what_a_crash_left_open_is_told),

@@ -537,15 +537,33 @@ void world_until_delivered(struct world *w, size_t count)
 /* ---- directory: "list@" becomes three, "empty@" nobody, "gone@" leads to nobody, "huge@" to too
  * many, others can't be told now ---- */
 
+/* More than half as many as a message may have. */
+static struct ipc_expanded crowd(void)
+{
+    static struct ipc_expanded_address list[600];
+    static char names[ARRAY_SIZE(list)][24];
+
+    for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
+        snprintf(names[i], sizeof(names[i]), "u%zu@here.example", i);
+        list[i].address = span_from_cstr(names[i]);
+    }
+    return (struct ipc_expanded){.addresses = list, .address_count = ARRAY_SIZE(list)};
+}
+
 static void on_expand(void *owner, const struct ipc_arrival *arrival)
 {
     struct world *w = owner;
     struct span address = arrival->message->expand.address;
+    struct ipc_expanded_address away = {SPAN("someone@elsewhere.example")};
     struct ipc_expanded_address three[] = {
         {SPAN("a@here.example")}, {SPAN("b@here.example")}, {SPAN("c@here.example")}};
     struct ipc_message m = {.type = IPC_EXPANDED};
     if (span_starts_nocase(address, SPAN("list")))
         m.expanded = (struct ipc_expanded){.addresses = three, .address_count = 3};
+    else if (span_starts_nocase(address, SPAN("crowd")))
+        m.expanded = crowd();
+    else if (span_starts_nocase(address, SPAN("away")))
+        m.expanded = (struct ipc_expanded){.addresses = &away, .address_count = 1};
     else if (!span_starts_nocase(address, SPAN("empty")))
         m.expanded.error = span_starts_nocase(address, SPAN("gone"))   ? -ENOLINK
                            : span_starts_nocase(address, SPAN("huge")) ? -E2BIG

@@ -104,6 +104,7 @@ void world_join_mailbox(struct world *w);
 /* Both of them; they do with jobs what the mailbox does. */
 void world_join_smtp(struct world *w);
 void world_leave_smtp(struct world *w);
+/* It knows aliases that begin with: list (a, b and c), crowd (600), away (one elsewhere). */
 void world_join_directory(struct world *w);
 void world_join_book(struct world *w);
 void world_join_admin(struct world *w);
