@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "proc/queue/accept/known.h"
 #include "proc/queue/accept/peer.h"
 
 enum commit_state { COMMIT_EXPANDING, COMMIT_WAITING, COMMIT_SEALING };
@@ -35,9 +36,12 @@ struct commit {
     void (*expanded)(struct commit *commit, bool done); /* false: it can't be now */
     struct ipc_call call;
     size_t next_recipient;
+    struct known known; /* who gets it so far; from the first alias on */
 };
 
-/* expand.c: asks the directory for each recipient that expands; then calls `expanded`. */
+/* expand.c: asks the directory for each recipient that expands; then calls `expanded`. One of which
+ * all are there already stays as it is: when its turn comes it is closed as a duplicate
+ * (carry/job.c). */
 void commit_expand(struct commit *commit);
 
 /* intake.c: a message of our own with an inline body. 0 or -errno: then `answered` won't be called;

@@ -17,19 +17,17 @@ static size_t child_count(const struct parcel *p)
     return n;
 }
 
-/* Children that are there already get the message only once; but an expansion never becomes empty
- * that way, or its parent would end in nothing. */
-static bool is_there(const struct parcel *p, struct span address)
+/* Who is named himself, wherever in the envelope, is there already. */
+static int know_recipients(struct commit *c)
 {
-    for (size_t i = 0; i < p->envelope.recipient_count; i++)
-        if (!(p->envelope.recipients[i].flags & ENVELOPE_RECIPIENT_EXPANDS) &&
-            span_equal(p->envelope.recipients[i].address, address))
-            return true;
-    for (size_t e = 0; e < p->expansion_count; e++)
-        for (size_t i = 0; i < p->expansions[e].child_count; i++)
-            if (span_equal(p->expansions[e].children[i].address, address))
-                return true;
-    return false;
+    const struct envelope *e = &c->parcel->envelope;
+    int r = queue_random(&c->queue->random, &c->known.seed, sizeof(c->known.seed));
+
+    for (size_t i = 0; r == 0 && i < e->recipient_count; i++)
+        if (!(e->recipients[i].flags & ENVELOPE_RECIPIENT_EXPANDS) &&
+            !known_has(&c->known, e->recipients[i].address))
+            r = known_add(&c->known, e->recipients[i].address);
+    return r;
 }
 
 static int fill_child(struct queue *q, struct parcel *p, struct span address, struct span original,
@@ -43,43 +41,51 @@ static int fill_child(struct queue *q, struct parcel *p, struct span address, st
 }
 
 /* The first expansion needs room for as many as there are recipients that expand. */
-static int reserve(struct parcel *p)
+static int reserve(struct commit *c)
 {
-    if (!p->expansions)
-        p->expansions =
-            arena_alloc_array(&p->arena, p->envelope.recipient_count, sizeof(*p->expansions));
-    return p->expansions ? 0 : -ENOMEM;
+    struct parcel *p = c->parcel;
+
+    if (p->expansions)
+        return 0;
+    p->expansions =
+        arena_alloc_array(&p->arena, p->envelope.recipient_count, sizeof(*p->expansions));
+    return p->expansions ? know_recipients(c) : -ENOMEM;
 }
 
-enum { DEDUPLICATE_MAX = 1000 }; /* beyond, comparing each with each costs too much */
+/* Whoever isn't there yet becomes a child of `e`. */
+static int add_child(struct commit *c, struct spool_expansion *e, struct span address)
+{
+    struct envelope_recipient *child = &e->children[e->child_count];
 
+    if (known_has(&c->known, address))
+        return 0;
+    int r = fill_child(c->queue, c->parcel, address,
+                       c->parcel->envelope.recipients[e->parent].original, child);
+    if (r == 0)
+        r = known_add(&c->known, child->address);
+    e->child_count += r == 0;
+    return r;
+}
+
+/* Never an empty one: the book takes an expansion into nobody for a loss. An alias of which all are
+ * there stays a recipient. */
 static int add_expansion(struct commit *c, const struct ipc_expanded *answer)
 {
     struct parcel *p = c->parcel;
-    size_t before = child_count(p);
+    int r = 0;
 
-    if (answer->address_count == 0 || before + answer->address_count > CHILDREN_MAX)
+    if (answer->address_count == 0 || child_count(p) + answer->address_count > CHILDREN_MAX)
         return -E2BIG;
     struct envelope_recipient *children =
         arena_alloc_array(&p->arena, answer->address_count, sizeof(*children));
-    if (!children || reserve(p) < 0)
+    if (!children || reserve(c) < 0)
         return -ENOMEM;
     struct spool_expansion *e = &p->expansions[p->expansion_count];
     *e = (struct spool_expansion){.parent = (uint32_t)c->next_recipient, .children = children};
-    bool compare = before + answer->address_count <= DEDUPLICATE_MAX;
-    for (size_t i = 0; i < answer->address_count; i++) {
-        struct span address = answer->addresses[i].address;
-        bool last_chance = i + 1 == answer->address_count && e->child_count == 0;
-        if (compare && !last_chance && is_there(p, address))
-            continue;
-        int r = fill_child(c->queue, p, address, p->envelope.recipients[c->next_recipient].original,
-                           &children[e->child_count]);
-        if (r < 0)
-            return r;
-        e->child_count++;
-    }
-    p->expansion_count++;
-    return 0;
+    for (size_t i = 0; r == 0 && i < answer->address_count; i++)
+        r = add_child(c, e, answer->addresses[i].address);
+    p->expansion_count += r == 0 && e->child_count > 0;
+    return r;
 }
 
 static void on_expanded(struct ipc_call *call, const struct ipc_message *reply)
@@ -106,6 +112,7 @@ void commit_expand(struct commit *c)
            !(e->recipients[c->next_recipient].flags & ENVELOPE_RECIPIENT_EXPANDS))
         c->next_recipient++;
     if (c->next_recipient == e->recipient_count) {
+        known_done(&c->known);
         c->expanded(c, true);
         return;
     }

@@ -16,6 +16,7 @@ static void commit_free(struct commit *c)
     ipc_call_cancel(&c->call);
     list_remove(&c->link);
     list_remove(&c->room_link);
+    known_done(&c->known);
     c->queue->committer.messages--;
     free(c);
 }

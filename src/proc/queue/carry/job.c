@@ -86,6 +86,29 @@ static struct wish_source source_of(const struct job *job, const struct parcel *
                                 job->disk.stored->expansion_count};
 }
 
+/* An alias that wasn't opened, since all that it stands for were there (accept/expand.c). Are
+ * others left? */
+static bool drop_duplicates(struct job *job, const struct parcel *parcel)
+{
+    struct wish_source source = source_of(job, parcel);
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < job->count; i++) {
+        struct job_item *item = &job->items[i];
+        const struct envelope_recipient *r = recipient_of(job, parcel, item->recipient->index);
+        if (!r || !(r->flags & ENVELOPE_RECIPIENT_EXPANDS)) {
+            job->items[kept++] = *item;
+            continue;
+        }
+        item->wants_receipt =
+            wish_may_have_receipts(job->queue->conf, source.envelope) &&
+            dsn_wants(wish_find(&source, item->recipient->index).notify, ENVELOPE_NOTIFY_SUCCESS);
+        outcome_duplicate(job->queue, item);
+    }
+    job->count = kept;
+    return kept > 0;
+}
+
 static int fill_recipients(struct job *job, const struct parcel *parcel, struct arena *arena,
                            struct ipc_job_recipient *out)
 {
@@ -246,6 +269,11 @@ static void send_whole(struct job *job, const struct parcel *parcel)
     struct carrier *c = job->carrier;
     uint32_t bytes = first_bytes(job, parcel);
     bool offered = must_offer(job, bytes);
+
+    if (!drop_duplicates(job, parcel)) {
+        job_free(job);
+        return;
+    }
     int r = c->channel ? send_job(job, parcel, offered) : -EPIPE;
 
     if (r == -EAGAIN) {

@@ -304,6 +304,32 @@ void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, 
         settle(q, spool_recipient_message(item->recipient), outcomes.statuses, outcomes.count);
 }
 
+/* Without a word to the scheduler of how its destination is: nothing went there. Who asked for a
+ * receipt gets the one of an alias that was opened (RFC 3461 5.2.7.3). */
+void outcome_duplicate(struct queue *q, const struct job_item *item)
+{
+    struct spool_recipient *r = item->recipient;
+    struct spool_message *message = spool_recipient_message(r);
+    struct spool_status status = {
+        .recipient = r->index,
+        .outcome = SPOOL_OUTCOME_DISCARDED,
+        .attempts = r->attempts,
+        .time_us = clock_wall_us(),
+        .status = SPAN("2.1.5"),
+        .reply = SPAN(""),
+        .host = SPAN(""),
+        .detail = SPAN("a duplicate: all whom this alias stands for get the message anyway")};
+
+    sched_remove(q->sched, item->item, io_loop_now_ms(q->loop));
+    schedule_close(r);
+    if (item->wants_receipt) {
+        struct spool_status what = status;
+        what.detail = SPAN("");
+        return_receipt(q, message, REPORT_EXPANDED, &what);
+    }
+    settle(q, message, &status, 1);
+}
+
 /* RFC 3463 X.4.7: "considered by the rejecting system to have expired". */
 void outcome_give_back(struct queue *q, const struct job_item *item)
 {

@@ -21,6 +21,8 @@ void outcome_take(struct queue *q, const struct carrier *carrier, const struct j
 struct ipc_job_outcome outcome_ours(uint32_t index, bool temporary, const char *why);
 /* The job could not even be tried: `temporary` or for good. */
 void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why);
+/* An alias of which everybody gets the message as another recipient, or through another alias. */
+void outcome_duplicate(struct queue *q, const struct job_item *item);
 /* An administrator wants it back at its sender. */
 void outcome_give_back(struct queue *q, const struct job_item *item);
 /* Some of those that the scheduler gives up because of their destination: as many as may be told of

@@ -174,23 +174,49 @@ static void aliases_are_expanded_once_for_all(void **state)
     world_free(w);
 }
 
-/* Whom two lists have in common gets it once; but a list that has nobody else keeps its last, for
- * an expansion has a child. */
-static void two_lists_of_the_same_deliver_nearly_once(void **state)
+/* Whom several aliases have in common, or who is named beside them, gets it once. */
+static void who_is_on_two_lists_gets_one_copy(void **state)
 {
-    struct world *w = begin();
-    assert_int_equal(world_commit(w, "+list@here.example +list-too@here.example"),
+    static const char *const recipients[] = {
+        "+list@here.example +list-too@here.example",
+        "+list@here.example +list-too@here.example +list-three@here.example",
+        "+list@here.example a@here.example c@here.example b@here.example",
+        "a@here.example +list@here.example b@here.example c@here.example",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(recipients); i++) {
+        struct world *w = begin();
+        struct spool_counts counts;
+        size_t times[3] = {0};
+        assert_int_equal(world_commit(w, recipients[i]), IPC_COMMIT_ACCEPTED);
+        world_until_delivered(w, 3);
+        world_rest(w);
+        for (size_t j = 0; j < w->job_count; j++)
+            for (size_t k = 0; k < w->jobs[j].recipient_count; k++) {
+                assert_in_range(w->jobs[j].recipients[k][0], 'a', 'c');
+                times[w->jobs[j].recipients[k][0] - 'a']++;
+            }
+        for (size_t k = 0; k < ARRAY_SIZE(times); k++)
+            assert_int_equal(times[k], 1);
+        spool_get_counts(w->queue.spool, &counts);
+        assert_int_equal(counts.waiting, 0);
+        world_free(w);
+    }
+}
+
+/* However many: the aliases that are duplicates wait until their turn, but none of their people. */
+static void two_large_aliases_of_the_same_are_one(void **state)
+{
+    struct world *w = world_new();
+    struct spool_counts counts;
+
+    world_start(w);
+    world_join_smtpd(w);
+    world_join_directory(w);
+    assert_int_equal(world_commit(w, "+crowd@here.example u7@here.example +crowd-too@here.example"),
                      IPC_COMMIT_ACCEPTED);
-    world_until_delivered(w, 4);
-    size_t times[3] = {0};
-    for (size_t i = 0; i < w->job_count; i++)
-        for (size_t k = 0; k < w->jobs[i].recipient_count; k++) {
-            assert_in_range(w->jobs[i].recipients[k][0], 'a', 'c');
-            times[w->jobs[i].recipients[k][0] - 'a']++;
-        }
-    assert_int_equal(times[0], 1);
-    assert_int_equal(times[1], 1);
-    assert_int_equal(times[2], 2);
+    spool_get_counts(w->queue.spool, &counts);
+    assert_int_equal(counts.waiting, 600 + 1);
     world_free(w);
 }
 
@@ -664,7 +690,8 @@ int main(void)
         cmocka_unit_test(what_an_smtpd_leaves_behind_is_freed),
         cmocka_unit_test(an_aborted_upload_can_not_be_committed),
         cmocka_unit_test(aliases_are_expanded_once_for_all),
-        cmocka_unit_test(two_lists_of_the_same_deliver_nearly_once),
+        cmocka_unit_test(who_is_on_two_lists_gets_one_copy),
+        cmocka_unit_test(two_large_aliases_of_the_same_are_one),
         cmocka_unit_test(lies_of_smtpd_are_refused),
         cmocka_unit_test(an_address_is_one_line),
         cmocka_unit_test(an_id_of_another_time_is_refused_for_now),

@@ -267,6 +267,38 @@ static void what_was_lost_is_uncertain_and_no_attempt(void **state)
         }
 }
 
+/* Also when the queue has only the disk to know it from. */
+static void an_alias_whose_people_are_there_is_a_duplicate(void **state)
+{
+    for (int restarts = 0; restarts < 2; restarts++) {
+        struct world *w = world_new();
+        world_start(w);
+        world_join_smtpd(w);
+        world_join_directory(w);
+        assert_int_equal(world_commit(w, "+list@here.example +list-too@here.example"),
+                         IPC_COMMIT_ACCEPTED);
+        if (restarts) {
+            world_stop(w);
+            world_start(w);
+        }
+        world_join_mailbox(w);
+        world_until_delivered(w, 3);
+        world_rest(w);
+        world_until(w, is_sealed, NULL);
+        assert_int_equal(w->job_count, 1);
+        assert_int_equal(w->jobs[0].recipient_count, 3);
+        read_log(w);
+        assert_int_equal(booked_count, 4);
+        for (size_t i = 0; i < booked_count; i++)
+            assert_int_equal(booked[i].status.outcome, booked[i].status.recipient == 1
+                                                           ? SPOOL_OUTCOME_DISCARDED
+                                                           : SPOOL_OUTCOME_DELIVERED);
+        assert_string_equal(booked[0].detail,
+                            "a duplicate: all whom this alias stands for get the message anyway");
+        world_free(w);
+    }
+}
+
 static const struct store_ops *good;
 static int refusals;
 
@@ -540,6 +572,7 @@ int main(void)
         cmocka_unit_test(an_address_that_is_none_is_not_booked),
         cmocka_unit_test(a_hold_during_the_attempt_is_booked_behind_it),
         cmocka_unit_test(what_was_lost_is_uncertain_and_no_attempt),
+        cmocka_unit_test(an_alias_whose_people_are_there_is_a_duplicate),
         cmocka_unit_test(an_outcome_that_the_disk_refuses_is_given_again),
         cmocka_unit_test(a_delivery_survives_the_end_of_who_is_beside_it),
         cmocka_unit_test(an_outcome_whose_message_went_is_forgotten),

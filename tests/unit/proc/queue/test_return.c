@@ -691,6 +691,32 @@ static void an_expanded_list_has_its_receipt(void **state)
     end(w);
 }
 
+static void wish_of_first(struct world *w, struct envelope *e, uint8_t *tickets)
+{
+    wish(w, e, tickets);
+    e->wish_count = 1;
+}
+
+/* As one that was opened; its people get the message for another recipient. */
+static void a_duplicate_alias_has_its_receipt(void **state)
+{
+    struct world *w = begin();
+    uint64_t one = 1;
+
+    w->mailbox_does = MAILBOX_DELIVERS;
+    join_reporter(w);
+    w->spoil = wish_of_first;
+    wanted = ENVELOPE_NOTIFY_SUCCESS;
+    send_from(w, "s@far.example",
+              "+list@here.example a@here.example b@here.example c@here.example");
+    world_until_delivered(w, 3);
+    world_until(w, is_receipted, &one);
+    assert_int_equal(reporter.asked, 1);
+    assert_int_equal(reporter.kind, REPORT_EXPANDED);
+    assert_string_equal(reporter.address, "list@here.example");
+    end(w);
+}
+
 /* Dead with a question or without one: the next one is asked anew. */
 static void a_lost_report_process_is_asked_again(void **state)
 {
@@ -821,6 +847,7 @@ int main(void)
         cmocka_unit_test(a_report_speaks_its_readers_language),
         cmocka_unit_test(a_relayed_message_has_one_receipt),
         cmocka_unit_test(an_expanded_list_has_its_receipt),
+        cmocka_unit_test(a_duplicate_alias_has_its_receipt),
         cmocka_unit_test(reports_are_never_reported)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
