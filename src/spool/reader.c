@@ -114,16 +114,18 @@ static int read_expansions(struct spool_reader *reader, uint64_t offset)
         char head[RECORD_HEADER_BYTES];
         struct record_header header;
         struct record_expand expand;
-        int r = read_exactly(reader, reader->home, offset, head, sizeof(head));
-        if (r < 0)
-            return r;
-        if (record_parse(head, &place, offset, &header) < 0 || header.type != SPOOL_RECORD_EXPAND)
+        ssize_t n = segment_read(reader->ops, reader->home->handle, offset, head, sizeof(head),
+                                 reader->flags);
+        if (n < 0)
+            return (int)n;
+        if (n < (ssize_t)sizeof(head) || record_parse(head, &place, offset, &header) < 0 ||
+            header.type != SPOOL_RECORD_EXPAND)
             break;
         char *meta = arena_alloc(&reader->arena, header.meta_bytes + 1);
         if (!meta)
             return -ENOMEM;
-        r = read_exactly(reader, reader->home, offset + RECORD_HEADER_BYTES, meta,
-                         header.meta_bytes);
+        int r = read_exactly(reader, reader->home, offset + RECORD_HEADER_BYTES, meta,
+                             header.meta_bytes);
         if (r < 0)
             return r;
         struct span span = span_of(meta, header.meta_bytes);
@@ -151,8 +153,21 @@ static int read_expansions(struct spool_reader *reader, uint64_t offset)
     return 0;
 }
 
+/* An expansion that isn't found (the file has lost its end, or the record its header) leaves rows
+ * that nobody knows an address for. */
+static int check_expansions(struct spool_reader *reader)
+{
+    const struct spool_stored *stored = &reader->stored;
+    size_t known = stored->envelope.recipient_count;
+
+    for (size_t i = 0; i < stored->expansion_count; i++)
+        known += stored->expansions[i].child_count;
+    return reader->highest < known ? 0 : damaged(reader);
+}
+
+/* `all`: also when no child waits. */
 static int decode_envelope(struct spool_reader *reader, const struct record_header *header,
-                           struct span meta)
+                           struct span meta, bool all)
 {
     struct spool_stored *stored = &reader->stored;
     int r = record_decode_message(meta, header->version, &reader->arena, &reader->meta,
@@ -168,10 +183,11 @@ static int decode_envelope(struct spool_reader *reader, const struct record_head
     stored->body_bytes = reader->meta.body_bytes;
     stored->expansions = reader->meta.expansions;
     stored->expansion_count = reader->meta.expansion_count;
-    if (header->type == SPOOL_RECORD_MOVED || reader->highest < stored->envelope.recipient_count)
-        return 0;
-    return read_expansions(reader,
-                           reader->offset + record_bytes(header->meta_bytes, header->data_bytes));
+    bool has_behind = all || reader->highest >= stored->envelope.recipient_count;
+    if (header->type != SPOOL_RECORD_MOVED && has_behind)
+        r = read_expansions(reader,
+                            reader->offset + record_bytes(header->meta_bytes, header->data_bytes));
+    return r < 0 ? r : check_expansions(reader);
 }
 
 static int decode(struct spool_reader *reader, const struct record_header *header)
@@ -182,8 +198,7 @@ static int decode(struct spool_reader *reader, const struct record_header *heade
     if (record_sum(meta) != header->meta_sum || record_sum(data) != header->data_sum)
         return damaged(reader);
     reader->data = data;
-    reader->highest = UINT32_MAX;
-    return decode_envelope(reader, header, meta);
+    return decode_envelope(reader, header, meta, true);
 }
 
 static bool has_digest(const struct envelope *envelope)
@@ -256,7 +271,7 @@ static int load_envelope(struct spool_reader *reader)
     if (record_parse(reader->record, &place, reader->offset, &header) < 0 ||
         header.meta_bytes != meta.size || record_sum(meta) != header.meta_sum)
         return -EBADMSG;
-    return decode_envelope(reader, &header, meta);
+    return decode_envelope(reader, &header, meta, false);
 }
 
 /* What isn't good at once is read and judged as a whole message. */

@@ -25,6 +25,7 @@ struct found {
     struct segment_header header;
     struct segment_trailer trailer;
     bool is_used, has_trailer;
+    bool is_cut; /* the file is shorter than its header says */
 };
 
 struct recovery {
@@ -154,7 +155,8 @@ static int read_header(struct recovery *recovery, struct found *found)
     if (r == 0) {
         memcpy(segment->salt, found->header.salt, sizeof(segment->salt));
         segment_set_state(segment, SEGMENT_CLOSED);
-        if (segment->size_bytes < found->header.size_bytes)
+        found->is_cut = segment->size_bytes < found->header.size_bytes;
+        if (found->is_cut)
             spool_note_damage(spool, (struct spool_position){segment->number, segment->size_bytes},
                               NULL, "a segment's file has lost its end");
     } else if (r == -ESTALE) {
@@ -310,7 +312,8 @@ static int check_record(struct seals *good, struct seals *last, struct group_che
 
 /* The last good seal; `out_tail_end`: behind the last record that was found, if any lies behind
  * that seal. Reading goes on past damage: to end at the first bad byte would give up what was
- * acknowledged behind it. The last block is the trailer's. */
+ * acknowledged behind it. The last block is the trailer's; in a file that lost its end, records may
+ * lie up to the last byte. */
 static int find_end(struct spool *spool, const struct found *found, struct seals *out,
                     uint64_t *out_tail_end)
 {
@@ -325,11 +328,13 @@ static int find_end(struct spool *spool, const struct found *found, struct seals
     struct group_check check = {.start = good.end};
     struct scan_record record;
     struct scan scan;
-    uint64_t seen = 0;
+    uint64_t limit = found->header.size_bytes - block_bytes, seen = 0;
     int r;
 
-    scan_init(&scan, spool->ops, segment->handle, &place, block_bytes, good.end,
-              segment->size_bytes - block_bytes, SCAN_DIRECT | SCAN_DATA | SCAN_AROUND);
+    if (limit > segment->size_bytes)
+        limit = segment->size_bytes;
+    scan_init(&scan, spool->ops, segment->handle, &place, block_bytes, good.end, limit,
+              SCAN_DIRECT | SCAN_DATA | SCAN_AROUND);
     while ((r = scan_next(&scan, &record)) > 0) {
         r = check_record(&good, &last, &check, segment, &scan, &record);
         if (r < 0)
@@ -449,6 +454,10 @@ static int settle_ends(struct recovery *recovery)
         } else {
             r = settle_alone(spool, found);
         }
+        /* What lives in it moves, as from one that failed. A trailer has no place there any more:
+         * it would be written over what is left. */
+        if (found->is_cut)
+            segment_set_state(segment, SEGMENT_FAILED);
         next = &found->header;
     }
     return r;

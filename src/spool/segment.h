@@ -16,8 +16,8 @@
  *
  * OPEN becomes CLOSED when the next one takes over; a log segment also when the first group of that
  * one failed, for its header may be on the disk and say where this one ended (rule 6). At the start
- * bulk segments and log segments with a header are CLOSED; a log segment that the chain passes over
- * is SPARE again, but of too low a number to be used under it.
+ * bulk segments and log segments with a header are CLOSED, one whose file has lost its end FAILED; a
+ * log segment that the chain passes over is SPARE again, but of too low a number to be used under it.
  *
  * A log segment's header is written with its first group, so it can name its predecessor's end:
  * what lies behind that was never acknowledged and never counts, whatever the disk shows later.

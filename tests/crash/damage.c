@@ -1,10 +1,13 @@
 /*
  * damage: one bit goes bad at rest, anywhere in the lane. Rule 8 of src/spool/README.md: the server
  * starts, at most one message is touched by it, and only by what may (damage_place.h), and what is
- * touched is named. With --truncate a file loses its end instead: then more may be touched.
+ * touched is named. With --truncate a file loses its end instead: then who had a byte or a word
+ * there may be touched (damage_cut.h). So it is at the start, when all background work is done, and
+ * at the start after that.
  *
  *     damage [--seed N] [--seeds N] [--steps N] [--truncate] [-v]
  */
+#include "damage_cut.h"
 #include "damage_place.h"
 #include "workload.h"
 
@@ -65,7 +68,7 @@ static bool is_as_it_was(struct world *w, struct model_message *message)
 }
 
 /* Messages that had gone and are there again. */
-static unsigned count_ghosts(struct world *w)
+static unsigned count_ghosts(struct world *w, bool harmed)
 {
     struct spool_listing *listing;
     struct spool_message *shown;
@@ -75,7 +78,7 @@ static unsigned count_ghosts(struct world *w)
         return 0;
     while ((shown = spool_listing_next(listing)) != NULL) {
         struct model_message *message = model_find(&w->model, &shown->id);
-        ghosts += !message || message->gone;
+        ghosts += !message || (message->gone && message->harmed == harmed);
     }
     spool_listing_free(listing);
     return ghosts;
@@ -91,30 +94,44 @@ static unsigned count_lost(struct world *w)
     return lost;
 }
 
-static void judge(struct world *w, const struct store_sim_damage *damage,
-                  const struct damage_place *place, bool truncated)
+static unsigned count_touched(struct world *w, bool harmed)
 {
-    unsigned lost = count_lost(w), touched = count_ghosts(w);
-    for (size_t i = 0; i < w->model.live_count; i++)
-        touched += !is_as_it_was(w, &w->model.messages[w->model.live[i]]);
-    bool too_much = touched > place->may_touch || lost > place->may_lose;
-    if (!truncated && too_much)
-        model_fail(&w->model, "one bit in %s %lu at %lu (%s) touched %u messages, %u of them lost",
-                   damage->what, (unsigned long)damage->number, (unsigned long)damage->offset,
+    unsigned touched = count_ghosts(w, harmed);
+    for (size_t i = 0; i < w->model.live_count; i++) {
+        struct model_message *message = &w->model.messages[w->model.live[i]];
+        touched += message->harmed == harmed && !is_as_it_was(w, message);
+    }
+    return touched;
+}
+
+/* What came of it so far. */
+struct outcome {
+    bool is_named, has_touched;
+};
+
+static void judge(struct world *w, const struct store_sim_damage *damage,
+                  const struct damage_place *place, bool truncated, const char *when,
+                  struct outcome *outcome)
+{
+    unsigned lost = count_lost(w), harmed = count_touched(w, true);
+    unsigned touched = count_touched(w, false);
+
+    outcome->is_named |= spool_damage_count(w->spool) > 0;
+    outcome->has_touched |= touched + harmed > 0;
+    if (truncated ? touched > 0 : touched > place->may_touch || lost > place->may_lose)
+        model_fail(&w->model, "%s: damage to %s %lu at %lu (%s) touched %u messages, %u are lost",
+                   when, damage->what, (unsigned long)damage->number, (unsigned long)damage->offset,
                    place->name, touched, lost);
-    if (touched > 0 && spool_damage_count(w->spool) == 0)
-        model_fail(&w->model, "damage to %s %lu at %lu (%s) touched what nothing names",
+    if (outcome->has_touched && !outcome->is_named)
+        model_fail(&w->model, "%s: damage to %s %lu at %lu (%s) touched what nothing names", when,
                    damage->what, (unsigned long)damage->number, (unsigned long)damage->offset,
                    place->name);
-    note(place->name, touched > 0);
 }
 
 static bool do_damage(const struct settings *settings, struct world *w,
                       struct store_sim_damage *out_damage, struct damage_place *out_place)
 {
-    if (!settings->truncate && !store_sim_damage(w->sim, out_damage))
-        return false;
-    if (settings->truncate && !store_sim_truncate(w->sim, out_damage))
+    if (settings->truncate ? !damage_cut(w, out_damage) : !store_sim_damage(w->sim, out_damage))
         return false;
     *out_place = damage_place_of(w, out_damage);
     if (settings->truncate)
@@ -135,34 +152,64 @@ static void write_a_tail(struct world *w)
     }
 }
 
-static bool run_seed(const struct settings *settings, uint64_t seed)
+static void start_again(struct world *w)
 {
+    world_crash(w);
+    store_sim_restart(w->sim, STORE_SIM_POWER_CUT);
+    int r = spool_open(store_sim_open(w->sim), &w->options, w->now_us, &w->spool);
+    if (r < 0) {
+        w->spool = NULL;
+        model_fail(&w->model, "the spool can't start: %s", strerror(-r));
+    }
+}
+
+/* It serves on, and puts in order what it can: with a book that has read all, it also lets go. */
+static void serve_on(struct world *w)
+{
+    world_event(w);
+    world_settle(w);
+    spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    w->now_us += 3600 * INT64_C(1000000);
+    world_settle(w);
+}
+
+static void damage_and_judge(const struct settings *settings, struct world *w)
+{
+    static const char *const when[] = {"at the start", "after the work", "at the next start"};
     struct store_sim_damage damage;
     struct damage_place place;
+    struct outcome outcome = {0};
+
+    if (!do_damage(settings, w, &damage, &place))
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(when) && !model_failed(&w->model); i++) {
+        if (i != 1)
+            start_again(w);
+        else
+            serve_on(w);
+        if (!model_failed(&w->model))
+            judge(w, &damage, &place, settings->truncate, when[i], &outcome);
+    }
+    note(place.name, outcome.has_touched);
+}
+
+static bool run_seed(const struct settings *settings, uint64_t seed)
+{
     struct world w;
 
     world_init(&w, seed, NULL, settings->verbose);
     world_make_room(&w); /* a full disk brings crashes, and the tail must be written */
     workload_peaceful(&w, settings->steps);
     world_settle(&w);
-    write_a_tail(&w);
-    if (!model_failed(&w.model) && do_damage(settings, &w, &damage, &place)) {
-        world_crash(&w);
-        store_sim_restart(w.sim, STORE_SIM_POWER_CUT);
-        int r = spool_open(store_sim_open(w.sim), &w.options, w.now_us, &w.spool);
-        if (r < 0) {
-            w.spool = NULL;
-            model_fail(&w.model, "the spool can't start: %s", strerror(-r));
-        } else {
-            judge(&w, &damage, &place, settings->truncate);
-            world_event(&w); /* and it serves on */
-            world_settle(&w);
-        }
-    }
+    if (!settings->truncate)
+        write_a_tail(&w);
+    if (!model_failed(&w.model))
+        damage_and_judge(settings, &w);
     bool failed = model_failed(&w.model);
     if (failed)
-        printf("\nseed %lu: %s\nreplay: damage --seed %lu --steps %lu -v\n", (unsigned long)seed,
-               w.model.failure, (unsigned long)seed, (unsigned long)settings->steps);
+        printf("\nseed %lu: %s\nreplay: damage --seed %lu --steps %lu%s -v\n", (unsigned long)seed,
+               w.model.failure, (unsigned long)seed, (unsigned long)settings->steps,
+               settings->truncate ? " --truncate" : "");
     world_done(&w);
     return !failed;
 }

@@ -613,16 +613,26 @@ static struct store_sim_damage describe(const struct sim_file *file, uint64_t at
     return damage;
 }
 
-bool store_sim_truncate(struct store_sim *sim, struct store_sim_damage *out)
+bool store_sim_draw(struct store_sim *sim, struct store_sim_damage *out)
 {
     struct sim_file *file = draw_file(sim);
     if (!file || file->size == 0)
         return false;
-    uint64_t at = prng_below(&sim->prng, file->size);
-    sim->disk.used_bytes -= file->size - at;
-    file->size = at;
-    *out = describe(file, at);
+    *out = describe(file, file->size);
     return true;
+}
+
+void store_sim_cut(struct store_sim *sim, const struct store_sim_damage *damage)
+{
+    bool is_segment = strcmp(damage->what, "log") == 0 || strcmp(damage->what, "bulk") == 0;
+    struct sim_name name =
+        is_segment ? segment_name(damage->what[0] == 'l' ? STORE_LOG : STORE_BULK, damage->number)
+                   : file_name(damage->what);
+    struct sim_file *file = sim_disk_find(&sim->disk, &name);
+
+    assert(file && damage->offset <= file->size);
+    sim->disk.used_bytes -= file->size - damage->offset;
+    file->size = damage->offset;
 }
 
 bool store_sim_damage(struct store_sim *sim, struct store_sim_damage *out)

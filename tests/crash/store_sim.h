@@ -79,8 +79,10 @@ struct store_sim_damage {
 
 /* One bit of a byte that isn't zero, somewhere. False: there is none. */
 bool store_sim_damage(struct store_sim *disk, struct store_sim_damage *out);
-/* A file loses its end, somewhere. */
-bool store_sim_truncate(struct store_sim *disk, struct store_sim_damage *out);
+/* One file, by chance; `offset` is its size. False: there is none. */
+bool store_sim_draw(struct store_sim *disk, struct store_sim_damage *out);
+/* The file loses its end, from `offset` on. */
+void store_sim_cut(struct store_sim *disk, const struct store_sim_damage *damage);
 /* How many were set aside so far (they are never listed again). */
 size_t store_sim_count_aside(const struct store_sim *disk);
 

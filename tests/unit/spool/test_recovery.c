@@ -447,6 +447,91 @@ static void clock_set_back_delays_nothing(void **state)
     assert_null(world_find(w, 1));
 }
 
+/* As fsck or a copy that broke off leave it. */
+static void lose_end(struct world *w, uint64_t segment, uint64_t size)
+{
+    struct store_sim_damage damage = {.what = "log", .number = segment, .offset = size};
+
+    store_sim_stop(w->disk);
+    world_close(w);
+    store_sim_restart(w->disk, STORE_SIM_POWER_CUT);
+    store_sim_cut(w->disk, &damage);
+    world_open(w);
+}
+
+/* 24 messages, eight a group; at what size of its file the first 16 are whole. */
+static uint64_t fill_groups(struct world *w)
+{
+    uint64_t size = 0;
+
+    w->options.block_bytes = 4096; /* a trailer would be written over several messages */
+    w->options.segment_bytes = 256 * 1024;
+    world_close(w);
+    store_sim_free(w->disk);
+    w->disk = store_sim_new(7);
+    world_open(w);
+    for (unsigned i = 1; i <= 24; i++) {
+        assert_int_equal(world_accept(w, i, 1, 200), 0);
+        if (i % 8 == 0)
+            world_run(w);
+        if (i == 16)
+            size = w->spool->open->end;
+    }
+    return size;
+}
+
+static void check_whole(struct world *w, unsigned count)
+{
+    for (unsigned i = 1; i <= 24; i++) {
+        if (i <= count)
+            assert_int_equal(world_check(w, i, 1, 200), 0);
+        else
+            assert_null(world_find(w, i));
+    }
+}
+
+/* A trailer would be written over what is left. It moves instead, and the file goes. */
+static void what_is_left_of_a_file_without_its_end_is_saved(void **state)
+{
+    struct world *w = *state;
+    uint64_t size = fill_groups(w), number = w->spool->open->number;
+    static char event[7000];
+
+    while (w->spool->open->number == number) {
+        assert_int_equal(spool_event(w->spool, span_of(event, sizeof(event)), NULL, NULL), 0);
+        world_run(w);
+    }
+    lose_end(w, number, size);
+    assert_true(spool_damage_count(w->spool) > 0);
+    check_whole(w, 16);
+    world_run(w);
+    check_whole(w, 16);
+    spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    world_run(w);
+    assert_null(spool_segment(w->spool, STORE_LOG, number));
+    world_crash(w, STORE_SIM_POWER_CUT);
+    check_whole(w, 16);
+    assert_int_equal(spool_damage_count(w->spool), 0);
+}
+
+/* In the newest, too, no last block is a trailer's once the file has lost it. */
+static void a_file_cut_behind_its_last_group_lacks_nothing(void **state)
+{
+    struct world *w = *state;
+
+    fill_groups(w);
+    lose_end(w, w->spool->open->number, w->spool->open->end);
+    for (int round = 0; round < 3; round++) {
+        check_whole(w, 24);
+        assert_int_equal(spool_event(w->spool, SPAN("it serves on"), NULL, NULL), 0);
+        world_run(w);
+        spool_book_synced(w->spool, spool_sealed_position(w->spool));
+        world_run(w);
+        world_crash(w, STORE_SIM_POWER_CUT);
+    }
+    assert_int_equal(spool_damage_count(w->spool), 0); /* the file is gone */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -467,6 +552,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_was_set_aside_may_be_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_expansion_is_no_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_left_of_a_file_without_its_end_is_saved, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_file_cut_behind_its_last_group_lacks_nothing, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,143 @@
+#include "damage_cut.h"
+
+#include "spool/reader.h"
+#include "spool/scan.h"
+#include <assert.h>
+#include <stdlib.h>
+
+/* What is known of one record: whose it is, and up to where its file must be there for it. */
+struct row {
+    struct id id; /* zero: of no message */
+    uint64_t end;
+};
+
+struct rows {
+    struct row *list;
+    size_t count, capacity;
+};
+
+static struct id id_of(const struct scan_record *record)
+{
+    struct arena arena = ARENA_INIT;
+    struct record_message message;
+    struct record_status status;
+    struct record_expand expand;
+    struct envelope envelope;
+    struct id id = {0};
+
+    switch (record->header.type) {
+    case SPOOL_RECORD_MESSAGE:
+    case SPOOL_RECORD_MOVED:
+        if (record_decode_message(record->meta, record->header.version, &arena, &message,
+                                  &envelope) == 0)
+            id = envelope.id;
+        break;
+    case SPOOL_RECORD_EXPAND:
+        if (codec_decode(&record_expand_codec, record->meta, &arena, &expand) == 0)
+            id = expand.message;
+        break;
+    case SPOOL_RECORD_STATUS:
+        if (codec_decode(&record_status_codec, record->meta, &arena, &status) == 0)
+            id = status.message;
+        break;
+    }
+    arena_done(&arena);
+    return id;
+}
+
+static void add(struct rows *rows, const struct row *row)
+{
+    if (rows->count == rows->capacity) {
+        rows->capacity = rows->capacity ? 2 * rows->capacity : 64;
+        rows->list = reallocarray(rows->list, rows->capacity, sizeof *rows->list);
+        assert(rows->list);
+    }
+    rows->list[rows->count++] = *row;
+}
+
+/* In the newest segment a group counts only as a whole, with its seal. */
+static void read_rows(struct world *w, struct segment *segment, struct rows *out)
+{
+    bool is_newest = segment->number == w->spool->sealed.segment;
+    uint64_t first = segment_first_offset(w->options.block_bytes);
+    struct record_place place = segment_place(segment);
+    struct scan_record record;
+    struct scan scan;
+    size_t group = 0;
+
+    scan_init(&scan, w->spool->ops, segment->handle, &place, w->options.block_bytes, first,
+              segment->end, 0);
+    while (scan_next(&scan, &record) > 0) {
+        const struct record_header *h = &record.header;
+        uint64_t end = record.offset + record_bytes(h->meta_bytes, h->data_bytes);
+        add(out, &(struct row){id_of(&record), end});
+        if (h->type != SPOOL_RECORD_SEAL)
+            continue;
+        while (is_newest && group < out->count)
+            out->list[group++].end = end;
+    }
+    scan_done(&scan);
+}
+
+static void harm(struct world *w, const struct id *id)
+{
+    struct model_message *message = model_find(&w->model, id);
+    if (message)
+        message->harmed = true;
+}
+
+/* Half of the cuts go between two records, every other of these where a group ends. */
+static void cut_log(struct world *w, struct store_sim_damage *damage)
+{
+    struct segment *segment = spool_segment(w->spool, STORE_LOG, damage->number);
+    struct rows rows = {0};
+
+    if (segment && segment->state != SEGMENT_SPARE)
+        read_rows(w, segment, &rows);
+    if (rows.count && prng_below(&w->prng, 2)) {
+        damage->offset = rows.list[prng_below(&w->prng, rows.count)].end;
+        if (prng_below(&w->prng, 2))
+            damage->offset = segment_align(damage->offset, w->options.block_bytes);
+    }
+    for (size_t i = 0; i < rows.count; i++)
+        if (rows.list[i].end > damage->offset)
+            harm(w, &rows.list[i].id);
+    free(rows.list);
+}
+
+static bool lies_behind(const struct spool_reader *reader, const struct store_sim_damage *damage)
+{
+    for (size_t i = 0; i < reader->meta.extent_count; i++) {
+        const struct record_extent *e = &reader->meta.extents[i];
+        if (e->segment == damage->number && e->offset + e->bytes > damage->offset)
+            return true;
+    }
+    return false;
+}
+
+static void cut_bulk(struct world *w, const struct store_sim_damage *damage)
+{
+    for (size_t i = 0; i < w->model.live_count; i++) {
+        struct model_message *message = &w->model.messages[w->model.live[i]];
+        struct spool_message *shown = spool_find(w->spool, &message->id);
+        const struct spool_stored *stored;
+        struct spool_reader *reader;
+        if (!shown || spool_reader_open(w->spool, shown, &reader) < 0)
+            continue;
+        message->harmed = spool_reader_load(reader, &stored) < 0 || lies_behind(reader, damage);
+        spool_reader_close(w->spool, reader);
+    }
+}
+
+bool damage_cut(struct world *w, struct store_sim_damage *out)
+{
+    if (!store_sim_draw(w->sim, out))
+        return false;
+    out->offset = prng_below(&w->prng, out->offset);
+    if (strcmp(out->what, "log") == 0)
+        cut_log(w, out);
+    else if (strcmp(out->what, "bulk") == 0)
+        cut_bulk(w, out);
+    store_sim_cut(w->sim, out);
+    return true;
+}
