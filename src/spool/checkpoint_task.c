@@ -326,7 +326,7 @@ static void allow_compaction(struct spool *spool)
     LIST_EACH(&spool->segments[STORE_LOG], link)
     {
         struct segment *segment = CONTAINER_OF(link, struct segment, link);
-        if (!segment->is_stuck || segment->live_messages == 0)
+        if (id_is_zero(&segment->stuck_on) || !spool_find(spool, &segment->stuck_on))
             segment->was_compacted = false;
     }
 }

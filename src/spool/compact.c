@@ -2,13 +2,14 @@
  * choose ──▶ SCAN (log only: a thread) ──▶ MOVE: load a batch (a thread) ──▶ bulk: copy (a thread)
  *                  └─ unworthy: end           ▲      │                              │
  *                                             └──────┴─ moves wait for groups ◀─────┘
- *                                                       all sealed: end
+ *                                                       all sealed: RESTATE, wait for groups: end
  *
  * One compaction at a time. It is driven by compact_take(), which is asked whenever something
  * happened that may have made work; what is under way is counted in `outstanding`.
  */
 #include "spool/compact.h"
 
+#include "spool/mutant.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -91,8 +92,49 @@ static void load_run(struct spool_task *task)
     struct load_task *load = CONTAINER_OF(task, struct load_task, task);
     const struct spool_stored *stored;
 
-    for (size_t i = 0; i < load->count; i++)
-        load->errors[i] = spool_reader_load(load->moves[i]->reader, &stored);
+    for (size_t i = 0; i < load->count; i++) {
+        struct move *move = load->moves[i];
+        load->errors[i] = spool_reader_load(move->reader, &stored);
+        if (load->errors[i] == 0 && move->lives_elsewhere)
+            load->errors[i] = reader_load_restated(move->reader);
+    }
+}
+
+static bool is_restated(const struct spool_reader *reader, uint64_t home)
+{
+    for (size_t i = 0; i < reader->restated_count; i++) {
+        if (reader->restated[i] == home)
+            return true;
+    }
+    return reader->meta.from.segment == home;
+}
+
+/* Does the home of a message that lives elsewhere lack a word of one of its older records? */
+static bool lacks_a_word(struct compaction *c, const struct spool_reader *reader)
+{
+    bool must = false;
+    size_t count;
+    struct compact_entry *concerns = compact_concerns(c, &reader->id, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        concerns[i].is_said = is_restated(reader, concerns[i].home);
+        must |= !concerns[i].is_said && concerns[i].home != reader->home->number;
+    }
+    return must;
+}
+
+static bool must_move(struct compaction *c, const struct move *move)
+{
+    const struct spool_reader *reader = move->reader;
+    uint64_t bytes = record_bytes(reader->meta_bytes, reader->data.size);
+
+    if (!move->lives_elsewhere)
+        return true;
+    if (!lacks_a_word(c, reader))
+        return false;
+    c->is_unworthy |= bytes > c->room;
+    c->room -= bytes < c->room ? bytes : c->room;
+    return !c->is_unworthy;
 }
 
 /* A damaged message is set aside when its reader closes, and stays where it is. */
@@ -104,8 +146,8 @@ static void load_finish(struct spool *spool, struct spool_task *task, int64_t no
     (void)now_us;
     for (size_t i = 0; i < load->count; i++) {
         struct move *move = load->moves[i];
-        if (load->errors[i] < 0) {
-            c->has_failed |= load->errors[i] != -EBADMSG;
+        if (load->errors[i] < 0 || !must_move(c, move)) {
+            c->has_failed |= load->errors[i] < 0 && load->errors[i] != -EBADMSG;
             move_free(spool, move);
             c->outstanding--;
         } else if (c->victim->kind == STORE_BULK) {
@@ -122,13 +164,16 @@ static struct move *new_move(struct spool *spool, struct compaction *c,
                              const struct compact_entry *entry)
 {
     struct spool_message *message = spool_find(spool, &entry->id);
+    bool lives_elsewhere = c->victim->kind == STORE_LOG && !entry->offset;
 
     if (!message || message->flags & SPOOL_MESSAGE_DAMAGED ||
-        (c->victim->kind == STORE_LOG && index_home(message) != c->victim))
+        (c->victim->kind == STORE_LOG && !lives_elsewhere && index_home(message) != c->victim))
         return NULL; /* it went meanwhile */
     struct move *move = calloc(1, sizeof(*move));
-    if (move && spool_reader_open(spool, message, &move->reader) == 0)
+    if (move && spool_reader_open(spool, message, &move->reader) == 0) {
+        move->lives_elsewhere = lives_elsewhere;
         return move;
+    }
     free(move);
     c->has_failed = true;
     return NULL;
@@ -175,6 +220,7 @@ static struct compaction *begin(struct spool *spool, struct segment *victim)
         return NULL;
     }
     victim->is_compacting = true;
+    victim->stuck_on = (struct id){0};
     return c;
 }
 
@@ -196,24 +242,62 @@ void compact_close(struct spool *spool)
         return;
     free_moves(spool, &c->copies);
     free(c->messages.rows);
+    free(c->concerns.rows);
     free(c);
     spool->compaction = NULL;
 }
 
 /* Messages whose records the scan didn't find can't be read either. They keep the segment from
  * going, and people may want to look at it. */
-static void set_aside_the_rest(struct spool *spool, const struct segment *victim)
+static void set_aside_the_rest(struct spool *spool, struct segment *victim)
 {
     for (size_t i = 0; i < spool->index.bucket_count; i++) {
         for (struct spool_message *m = index_first(&spool->index, i); m;
              m = index_next(&spool->index, m)) {
-            if (index_home(m) == victim)
-                spool_set_message_aside(spool, m, "the message's bytes are damaged");
+            if (index_home(m) != victim)
+                continue;
+            spool_set_message_aside(spool, m, "the message's bytes are damaged");
+            victim->stuck_on = m->id;
         }
     }
 }
 
-/* All that was in it lives elsewhere now, or was damaged. */
+/* Is it about a message that waits and whose home doesn't say it, for it couldn't be moved? Only
+ * the victim's own record keeps that one's older records from coming back to life then. */
+static bool is_held_by_victim(struct spool *spool, const struct compact_entry *concern)
+{
+    const struct spool_message *m = spool_find(spool, &concern->id);
+    const struct segment *home = m ? index_home(m) : NULL;
+
+    return m && !concern->is_said && (!home || home->number != concern->home) &&
+           recycle_exists(spool, concern->home) && SPOOL_MUTANT != MUTANT_RESTATED_APART;
+}
+
+/* Of messages that are gone, or live where the record is that it is about. A segment that stays
+ * needn't have it said elsewhere, unless the disk under it is in doubt (rule 6). */
+static void restate_rest(struct spool *spool, struct compaction *c)
+{
+    struct segment *victim = c->victim;
+    bool went_through = !c->is_unworthy && !c->has_failed;
+
+    c->stage = COMPACT_RESTATE;
+    if (went_through && victim->kind == STORE_LOG && victim->live_messages)
+        set_aside_the_rest(spool, victim);
+    for (size_t i = 0; i < c->concerns.count; i++) {
+        if (is_held_by_victim(spool, &c->concerns.rows[i]))
+            victim->stuck_on = c->concerns.rows[i].id;
+    }
+    bool goes = went_through && id_is_zero(&victim->stuck_on);
+    for (size_t i = 0; i < c->concerns.count && (goes || victim->state == SEGMENT_FAILED); i++) {
+        const struct compact_entry *concern = &c->concerns.rows[i];
+        if (!concern->is_said && !is_held_by_victim(spool, concern) &&
+            restate_new(spool, &concern->id, concern->home) < 0)
+            c->has_failed = true;
+    }
+}
+
+/* All that was in it lives elsewhere now, or was damaged; or it stays, and all that it says with
+ * it. */
 static void end(struct spool *spool, struct compaction *c)
 {
     struct segment *victim = c->victim;
@@ -224,11 +308,9 @@ static void end(struct spool *spool, struct compaction *c)
     victim->was_compacted = !c->has_failed;
     if (c->has_failed)
         spool->task_retry_us[TASK_COMPACT] = spool->now_us + SPOOL_PAUSES * spool->options.retry_us;
-    if (went_through && victim->kind == STORE_LOG) {
+    if (went_through && victim->kind == STORE_LOG && id_is_zero(&victim->stuck_on)) {
         victim->concern_count = 0;
         victim->concerns_all = false;
-        if (victim->live_messages)
-            set_aside_the_rest(spool, victim);
     }
     spool->counts.compacted += went_through;
     spool->tasks_due = true; /* now it may be recycled */
@@ -268,6 +350,8 @@ struct spool_task *compact_take(struct spool *spool)
         return bulk_copy_take(spool, c);
     if (c->next < c->messages.count)
         return c->outstanding < LOAD_AHEAD ? load_take(spool, c) : NULL;
+    if (c->outstanding == 0 && c->stage == COMPACT_MOVE)
+        restate_rest(spool, c);
     if (c->outstanding == 0)
         end(spool, c);
     return NULL;

@@ -5,6 +5,12 @@
  * group is taken, and go before everything else in that group: so whatever the log says of the
  * message later applies to its new home.
  *
+ * Who said it must stay as long as the record that it is about is there (rule 5b). Of a message
+ * that is gone a restated record says so for good, alone. What ends one that waits will lie in a
+ * segment that concerns its home only, so its home must concern all its older records: restated
+ * ones go with its MOVED, in one block, and it is moved for that also when it lives elsewhere.
+ * Where its home says so already, or is the segment that it is about, it needn't move.
+ *
  * It never writes more than it frees: it takes only segments that are free afterwards, of which at
  * most options.compact_percent have to be written again.
  */
@@ -18,7 +24,8 @@ struct move {
     struct spool_reader *reader;   /* loaded; pins the old home */
     struct record_extent *extents; /* where its bulk lies then; NULL: as before */
     struct spool_extents *uses;    /* with `extents` */
-    bool *is_pinned; /* with `extents`: its new segment, until the message refers to it */
+    bool *is_pinned;      /* with `extents`: its new segment, until the message refers to it */
+    bool lives_elsewhere; /* not in the victim: moved only if its home doesn't say enough */
 };
 
 /* An outcome to be said again because the record that said it goes. */
@@ -29,16 +36,18 @@ struct restate {
 };
 
 enum compact_stage {
-    COMPACT_SCAN, /* a thread reads the victim's records */
-    COMPACT_MOVE, /* messages are loaded, and wait for groups */
+    COMPACT_SCAN,    /* a thread reads the victim's records */
+    COMPACT_MOVE,    /* messages are loaded, and wait for groups */
+    COMPACT_RESTATE, /* what no home says waits for groups */
 };
 
 /* A message of the victim, or a record in it that concerns another segment. */
 struct compact_entry {
     struct id id;
-    uint64_t offset; /* message: of its record */
+    uint64_t offset; /* message: of its record; 0: it lives elsewhere */
     uint64_t home;   /* concern: the segment of the record that it is about */
     uint64_t bytes;
+    bool is_said; /* concern: by the home of its message, too */
 };
 
 struct compact_entries {
@@ -50,11 +59,13 @@ struct compaction {
     struct segment *victim;
     enum compact_stage stage;
     struct compact_entries messages;
-    size_t next;        /* of the messages: the first that isn't loaded */
-    struct list copies; /* loaded moves whose bulk must be copied first */
-    size_t outstanding; /* moves and restates that aren't sealed */
-    bool is_unworthy;   /* it would write too much, or what no segment takes */
-    bool has_failed;    /* something is left in it that a later try may move */
+    struct compact_entries concerns; /* by id and home */
+    size_t next;                     /* of the messages: the first that isn't loaded */
+    struct list copies;              /* loaded moves whose bulk must be copied first */
+    size_t outstanding;              /* moves and restates that aren't sealed */
+    uint64_t room;                   /* for messages that live elsewhere to be written again */
+    bool is_unworthy;                /* it would write too much, or what no segment takes */
+    bool has_failed;                 /* something is left in it that a later try may move */
 };
 
 /* 0 or -ENOMEM. */
@@ -63,6 +74,9 @@ int compact_add_entry(struct compact_entries *entries, const struct compact_entr
 /* compact_scan.c: what the victim holds. */
 /* NULL: no memory, to be asked again. */
 struct spool_task *compact_scan_new(struct spool *spool, struct compaction *compaction);
+/* What the victim holds that concerns this message's records elsewhere. NULL, 0: nothing. */
+struct compact_entry *compact_concerns(struct compaction *compaction, const struct id *id,
+                                       size_t *out_count);
 
 /* bulk_copy.c: for a victim of kind bulk: all messages with extents in it; copying those extents.
  */

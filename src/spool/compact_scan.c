@@ -166,13 +166,40 @@ static uint64_t keep_concerning(const struct spool *spool, struct compact_entrie
     return kept * (uint64_t)RESTATED_BYTES;
 }
 
-/* Queued for the next groups, before the first message moves: the segment goes only when they are
- * sealed. */
-static int restate_all(struct spool *spool, const struct compact_entries *entries)
+struct compact_entry *compact_concerns(struct compaction *c, const struct id *id, size_t *out_count)
 {
+    size_t low = 0, high = c->concerns.count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (id_compare(&c->concerns.rows[middle].id, id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (high = low; high < c->concerns.count && id_equal(&c->concerns.rows[high].id, id);)
+        high++;
+    *out_count = SPOOL_MUTANT == MUTANT_RESTATED_APART ? 0 : high - low;
+    return *out_count ? &c->concerns.rows[low] : NULL;
+}
+
+/* Messages that live in neither the victim nor where the record is that it concerns: whether their
+ * home says enough is known when they are loaded. */
+static int add_elsewhere(struct spool *spool, const struct segment *victim,
+                         const struct compact_entries *concerns, struct compact_entries *out)
+{
+    struct id last = {0};
     int r = 0;
-    for (size_t i = 0; r == 0 && i < entries->count; i++)
-        r = restate_new(spool, &entries->rows[i].id, entries->rows[i].home);
+
+    for (size_t i = 0; r == 0 && i < concerns->count; i++) {
+        const struct compact_entry *concern = &concerns->rows[i];
+        const struct spool_message *m = spool_find(spool, &concern->id);
+        const struct segment *home = m ? index_home(m) : NULL;
+        if (!home || home == victim || home->number == concern->home || id_equal(&m->id, &last))
+            continue;
+        last = m->id;
+        r = compact_add_entry(out, &(struct compact_entry){.id = m->id});
+    }
     return r;
 }
 
@@ -185,19 +212,23 @@ static void scan_finish(struct spool *spool, struct spool_task *task, int64_t no
     uint64_t used = victim->end - segment_first_offset(scan->block_bytes);
 
     (void)now_us;
-    if (scan->damaged)
+    if (scan->damaged && !victim->is_told)
         spool_note_damage(spool, (struct spool_position){victim->number, 0}, NULL,
                           "compaction found damaged records");
+    victim->is_told |= scan->damaged > 0;
     uint64_t bytes = keep_living(spool, victim, &scan->messages);
     bytes += keep_concerning(spool, &scan->concerns);
+    int r = add_elsewhere(spool, victim, &scan->concerns, &scan->messages);
+    uint64_t most =
+        victim->state == SEGMENT_FAILED ? UINT64_MAX : used * spool->options.compact_percent / 100;
     c->stage = COMPACT_MOVE;
-    c->is_unworthy =
-        victim->state != SEGMENT_FAILED && bytes * 100 > used * spool->options.compact_percent;
-    c->has_failed = task->error != 0;
+    c->is_unworthy = bytes > most;
+    c->room = most - bytes;
+    c->has_failed = task->error != 0 || r < 0;
     if (!c->is_unworthy && !c->has_failed) {
         c->messages = scan->messages;
-        scan->messages = (struct compact_entries){0};
-        c->has_failed = restate_all(spool, &scan->concerns) < 0;
+        c->concerns = scan->concerns;
+        scan->messages = scan->concerns = (struct compact_entries){0};
     }
     free(scan->messages.rows);
     free(scan->concerns.rows);

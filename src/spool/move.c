@@ -1,5 +1,6 @@
 /*
- * MOVED and restated STATUS records: made when a group is taken, applied when it is sealed.
+ * MOVED and restated STATUS records: made when a group is taken, applied when it is sealed. Which
+ * go together compact.h says.
  *
  * A MOVED says all of a message as it is when its group is taken; between that and the seal no
  * other group is in flight, so nothing can change behind it. A restated STATUS does the same for a
@@ -95,7 +96,84 @@ static size_t net_bound(const struct spool *spool, const struct spool_message *m
     return bound;
 }
 
+/* ---- Restated ---- */
+
+static size_t restated_bound(const struct spool *spool, const struct spool_message *message)
+{
+    return ENTRY_BOUND + (message ? net_bound(spool, message, ENTRY_BOUND) : 0);
+}
+
+static int append_restated(const struct spool *spool, struct block *block, struct unit *unit,
+                           const struct id *id, uint64_t home)
+{
+    struct record_status record = {.message = *id, .home = home, .flags = RECORD_STATUS_RESTATED};
+    struct arena arena = ARENA_INIT;
+    struct record_net *net = NULL;
+    int r = 0;
+
+    if (unit->message) {
+        net = net_state(spool, unit->message, &arena, &record.status_count);
+        record.statuses =
+            arena_alloc_array(&arena, record.status_count + 1, sizeof(*record.statuses));
+        r = net && record.statuses ? 0 : -ENOMEM;
+    }
+    for (size_t i = 0; r == 0 && i < record.status_count; i++)
+        record.statuses[i] = (struct spool_status){.recipient = net[i].recipient,
+                                                   .outcome = net[i].outcome,
+                                                   .attempts = net[i].attempts,
+                                                   .next_attempt_us = net[i].next_attempt_us,
+                                                   .host = net[i].route};
+    if (r == 0)
+        r = append_record(block, SPOOL_RECORD_STATUS, &record_status_codec, &record);
+    arena_done(&arena);
+    return r;
+}
+
 /* ---- MOVED ---- */
+
+/* Those of its older records of which its new home must tell; the one that it leaves its MOVED
+ * names. */
+static bool is_to_be_told(const struct spool *spool, const struct move *move,
+                          const struct compact_entry *concern)
+{
+    return concern->home != move->reader->home->number && recycle_exists(spool, concern->home);
+}
+
+static struct compact_entry *concerns_of(struct spool *spool, const struct move *move,
+                                         size_t *out_count)
+{
+    *out_count = 0;
+    return spool->compaction ? compact_concerns(spool->compaction, &move->reader->id, out_count)
+                             : NULL;
+}
+
+/* Behind its MOVED, in the same block: so in the same segment. */
+static int append_told(struct spool *spool, struct block *block, struct unit *unit,
+                       const struct move *move)
+{
+    size_t count;
+    const struct compact_entry *concerns = concerns_of(spool, move, &count);
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        if (is_to_be_told(spool, move, &concerns[i]))
+            r = append_restated(spool, block, unit, &concerns[i].id, concerns[i].home);
+    }
+    return r;
+}
+
+static size_t told_bound(struct spool *spool, const struct move *move,
+                         const struct spool_message *message)
+{
+    size_t count, bound = 0;
+    const struct compact_entry *concerns = concerns_of(spool, move, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        if (is_to_be_told(spool, move, &concerns[i]))
+            bound += restated_bound(spool, message);
+    }
+    return bound;
+}
 
 /* Its meta is what it was and the net state. */
 static size_t moved_bound(const struct spool *spool, const struct spool_reader *reader,
@@ -170,12 +248,14 @@ static struct block *front_block(struct spool *spool, struct list *front, size_t
 
 /* Larger than a segment: one from before segments were made smaller, or that has grown by where its
  * recipients were sent. It stays where it is, and so does the victim. */
-static bool fits_no_segment(struct spool *spool, size_t bound)
+static bool fits_no_segment(struct spool *spool, const struct id *id, size_t bound)
 {
     if (bound <= group_room_bytes(spool))
         return false;
-    if (spool->compaction)
-        spool->compaction->is_unworthy = spool->compaction->victim->is_stuck = true;
+    if (spool->compaction) {
+        spool->compaction->is_unworthy = true;
+        spool->compaction->victim->stuck_on = *id;
+    }
     return true;
 }
 
@@ -193,17 +273,22 @@ static int add_move(struct spool *spool, struct list *front, struct move *move, 
 
     if (!message) /* it has its fate, or was moved: nothing is left here to save */
         return give_up_move(spool, move);
-    size_t bound = moved_bound(spool, move->reader, message);
-    if (fits_no_segment(spool, bound))
+    size_t bound = moved_bound(spool, move->reader, message) + told_bound(spool, move, message);
+    if (fits_no_segment(spool, &message->id, bound))
         return give_up_move(spool, move);
     struct unit *unit = append_unit_new(UNIT_MOVED, 0);
     struct block *block = unit ? front_block(spool, front, bound) : NULL;
     int r = -ENOMEM;
+    size_t start = block ? block->used : 0;
     if (block) {
         unit->message = message;
         r = append_moved(spool, block, unit, move);
     }
+    if (r == 0)
+        r = append_told(spool, block, unit, move);
     if (r < 0) {
+        if (block)
+            block->used = start;
         free(unit);
         return r;
     }
@@ -215,34 +300,7 @@ static int add_move(struct spool *spool, struct list *front, struct move *move, 
     return 0;
 }
 
-/* ---- Restated ---- */
-
-static int append_restated(const struct spool *spool, struct block *block, struct unit *unit,
-                           const struct restate *restate)
-{
-    struct record_status record = {
-        .message = restate->id, .home = restate->home, .flags = RECORD_STATUS_RESTATED};
-    struct arena arena = ARENA_INIT;
-    struct record_net *net = NULL;
-    int r = 0;
-
-    if (unit->message) {
-        net = net_state(spool, unit->message, &arena, &record.status_count);
-        record.statuses =
-            arena_alloc_array(&arena, record.status_count + 1, sizeof(*record.statuses));
-        r = net && record.statuses ? 0 : -ENOMEM;
-    }
-    for (size_t i = 0; r == 0 && i < record.status_count; i++)
-        record.statuses[i] = (struct spool_status){.recipient = net[i].recipient,
-                                                   .outcome = net[i].outcome,
-                                                   .attempts = net[i].attempts,
-                                                   .next_attempt_us = net[i].next_attempt_us,
-                                                   .host = net[i].route};
-    if (r == 0)
-        r = append_record(block, SPOOL_RECORD_STATUS, &record_status_codec, &record);
-    arena_done(&arena);
-    return r;
-}
+/* ---- Restated alone ---- */
 
 /* A message that isn't there any more is restated, too, with nobody who waits: as long as its
  * MESSAGE record lies somewhere, the log must say that all is done. */
@@ -250,9 +308,9 @@ static int add_restate(struct spool *spool, struct list *front, struct restate *
                        uint64_t *budget)
 {
     struct spool_message *message = spool_find(spool, &restate->id);
-    size_t bound = ENTRY_BOUND + (message ? net_bound(spool, message, ENTRY_BOUND) : 0);
+    size_t bound = restated_bound(spool, message);
 
-    if (fits_no_segment(spool, bound)) {
+    if (fits_no_segment(spool, &restate->id, bound)) {
         list_remove(&restate->link);
         free(restate);
         finished_one(spool);
@@ -264,7 +322,7 @@ static int add_restate(struct spool *spool, struct list *front, struct restate *
     if (block) {
         unit->message = message;
         unit->offset = (uint32_t)block->used;
-        r = append_restated(spool, block, unit, restate);
+        r = append_restated(spool, block, unit, &restate->id, restate->home);
     }
     if (r < 0) {
         free(unit);
@@ -299,10 +357,16 @@ static void apply_move(struct spool *spool, struct segment *segment, struct unit
 {
     struct move *move = unit->move;
     struct spool_message *message = unit->message;
+    size_t count;
+    struct compact_entry *concerns = concerns_of(spool, move, &count);
 
-    /* Rule 5b: the old record still exists, and without this one recovery would bring it
-     * back to life. */
+    /* Rule 5b: the old records still exist, and without this one recovery would bring them back to
+     * life. */
     segment_add_concern(segment, index_home(message)->number);
+    for (size_t i = 0; i < count; i++) {
+        segment_add_concern(segment, concerns[i].home);
+        concerns[i].is_said = true;
+    }
     index_set_home(message, segment, (uint32_t)offset, unit->meta_bytes);
     if (move->extents) {
         index_set_extents(message, move->uses);

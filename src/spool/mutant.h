@@ -16,6 +16,7 @@
 #define MUTANT_STATUS_LOST 8        /* compaction doesn't say again what concerns other segments */
 #define MUTANT_REFUSED_REUSED 9     /* bulk under a refused message goes before that is certain */
 #define MUTANT_RENAME_FORGOTTEN 10  /* a segment whose file couldn't be renamed counts as gone */
+#define MUTANT_RESTATED_APART 11 /* compaction says of who waits what no home of his is tied to */
 
 #ifndef SPOOL_MUTANT
 #define SPOOL_MUTANT MUTANT_NONE

@@ -101,36 +101,50 @@ static int read_record(struct spool_reader *reader, struct record_header *out_he
                         size);
 }
 
+/* The meta of a record behind the message's own, and *offset goes on. 1: it is of this type; 0: it
+ * is of another, or there is none. */
+static int read_behind(struct spool_reader *reader, enum spool_record_type type, uint64_t *offset,
+                       struct span *out_meta)
+{
+    struct record_place place = segment_place(reader->home);
+    char head[RECORD_HEADER_BYTES];
+    struct record_header header;
+    ssize_t n =
+        segment_read(reader->ops, reader->home->handle, *offset, head, sizeof(head), reader->flags);
+
+    if (n < 0)
+        return (int)n;
+    if (n < (ssize_t)sizeof(head) || record_parse(head, &place, *offset, &header) < 0 ||
+        header.type != type)
+        return 0;
+    char *meta = arena_alloc(&reader->arena, header.meta_bytes + 1);
+    if (!meta)
+        return -ENOMEM;
+    int r =
+        read_exactly(reader, reader->home, *offset + RECORD_HEADER_BYTES, meta, header.meta_bytes);
+    if (r < 0)
+        return r;
+    *out_meta = span_of(meta, header.meta_bytes);
+    *offset += record_bytes(header.meta_bytes, header.data_bytes);
+    return record_sum(*out_meta) == header.meta_sum ? 1 : damaged(reader);
+}
+
 /* MESSAGE records are followed by their EXPANDs, in the same group. They end at the first record
  * that is none of this message. Read a record at a time: most messages have no expansion, and the
  * next record is somebody else's. */
 static int read_expansions(struct spool_reader *reader, uint64_t offset)
 {
-    struct record_place place = segment_place(reader->home);
     struct spool_expansion *list = NULL;
     size_t count = 0;
 
     for (;;) {
-        char head[RECORD_HEADER_BYTES];
-        struct record_header header;
         struct record_expand expand;
-        ssize_t n = segment_read(reader->ops, reader->home->handle, offset, head, sizeof(head),
-                                 reader->flags);
-        if (n < 0)
-            return (int)n;
-        if (n < (ssize_t)sizeof(head) || record_parse(head, &place, offset, &header) < 0 ||
-            header.type != SPOOL_RECORD_EXPAND)
-            break;
-        char *meta = arena_alloc(&reader->arena, header.meta_bytes + 1);
-        if (!meta)
-            return -ENOMEM;
-        int r = read_exactly(reader, reader->home, offset + RECORD_HEADER_BYTES, meta,
-                             header.meta_bytes);
+        struct span span;
+        int r = read_behind(reader, SPOOL_RECORD_EXPAND, &offset, &span);
         if (r < 0)
             return r;
-        struct span span = span_of(meta, header.meta_bytes);
-        if (record_sum(span) != header.meta_sum)
-            return damaged(reader);
+        if (r == 0)
+            break;
         r = codec_decode(&record_expand_codec, span, &reader->arena, &expand);
         if (r < 0)
             return r == -ENOMEM ? r : damaged(reader);
@@ -146,7 +160,6 @@ static int read_expansions(struct spool_reader *reader, uint64_t offset)
             list = more;
         }
         list[count++] = expand.expansions[0];
-        offset += record_bytes(header.meta_bytes, header.data_bytes);
     }
     reader->stored.expansions = list;
     reader->stored.expansion_count = count;
@@ -252,6 +265,31 @@ int spool_reader_load(struct spool_reader *reader, const struct spool_stored **o
     }
     *out = &reader->stored;
     return 0;
+}
+
+/* Damage here is none of the message's: who knows less moves it once more than need be. */
+int reader_load_restated(struct spool_reader *reader)
+{
+    enum { RESTATED_MAX = 16 };
+    uint64_t offset = reader->offset + record_bytes(reader->meta_bytes, reader->data.size);
+    bool was_damaged = reader->is_damaged;
+    struct record_status status;
+    struct span meta;
+    int r = 0;
+
+    reader->restated = arena_alloc_array(&reader->arena, RESTATED_MAX, sizeof(uint64_t));
+    if (!reader->restated)
+        return -ENOMEM;
+    while (reader->restated_count < RESTATED_MAX &&
+           (r = read_behind(reader, SPOOL_RECORD_STATUS, &offset, &meta)) > 0) {
+        r = codec_decode(&record_status_codec, meta, &reader->arena, &status);
+        if (r < 0 || !(status.flags & RECORD_STATUS_RESTATED) ||
+            !id_equal(&status.message, &reader->id))
+            break;
+        reader->restated[reader->restated_count++] = status.home;
+    }
+    reader->is_damaged = was_damaged;
+    return r == -EBADMSG ? 0 : r;
 }
 
 /* Without the data: a listing of the queue reads thousands of envelopes, and needs no body. */

@@ -21,6 +21,8 @@ struct spool_reader {
     struct span data;
     struct record_message meta;
     struct spool_stored stored;
+    uint64_t *restated; /* reader_load_restated() */
+    size_t restated_count;
 
     char *extent; /* the one last read */
     size_t extent_index, extent_room;
@@ -28,6 +30,9 @@ struct spool_reader {
     uint64_t digested;  /* position in the stream up to which it went */
 };
 
+/* Of a message that is loaded: of which segments' records of it its home tells by restated ones
+ * behind its own. Some may be left out. 0, -ENOMEM or the disk's error. */
+int reader_load_restated(struct spool_reader *reader);
 /* Reads `size` bytes of a pinned segment into `to` and compares their checksum. A copy in memory or
  * on the disk, whichever is good. 0; -EBADMSG, which marks the reader; or the disk's error. */
 int reader_read_verified(struct spool_reader *reader, struct segment *segment, uint64_t offset,

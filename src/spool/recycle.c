@@ -150,7 +150,8 @@ static void renumber(struct spool *spool, struct segment *segment, uint64_t numb
     segment->has_trailer = false;
     segment->concerns_all = false;
     segment->concern_count = 0;
-    segment->was_compacted = segment->is_stuck = false;
+    segment->was_compacted = segment->is_told = false;
+    segment->stuck_on = (struct id){0};
     segment->scrubbed_us = 0;
     spool_insert_segment(spool, segment);
 }

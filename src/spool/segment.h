@@ -16,8 +16,9 @@
  *
  * OPEN becomes CLOSED when the next one takes over; a log segment also when the first group of that
  * one failed, for its header may be on the disk and say where this one ended (rule 6). At the start
- * bulk segments and log segments with a header are CLOSED, one whose file has lost its end FAILED; a
- * log segment that the chain passes over is SPARE again, but of too low a number to be used under it.
+ * bulk segments and log segments with a header are CLOSED, one whose file has lost its end FAILED;
+ * a log segment that the chain passes over is SPARE again, but of too low a number to be used under
+ * it.
  *
  * A log segment's header is written with its first group, so it can name its predecessor's end:
  * what lies behind that was never acknowledged and never counts, whatever the disk shows later.
@@ -87,8 +88,9 @@ struct segment {
     bool concerns_all;   /* as if it named every older segment */
     bool has_trailer;    /* its end is on disk in itself */
     bool is_compacting;  /* a task is emptying or recycling it */
-    bool was_compacted;  /* what is left in it can't be moved */
-    bool is_stuck;       /* since a message in it fits no segment any more */
+    bool was_compacted;  /* what is left in it can't be moved … */
+    struct id stuck_on;  /* … as long as this message is there; zero: that may change any time */
+    bool is_told;        /* that compaction found damage in it */
     int64_t scrubbed_us; /* when it was last read for damage; 0: not yet seen by the scrubber */
 };
 

@@ -11,7 +11,7 @@ static struct model_message *pick_message(struct world *w)
         return NULL;
     struct model_message *message =
         &w->model.messages[w->model.live[prng_below(&w->prng, w->model.live_count)]];
-    if (message->gone || model_fate_of(&w->model, message) != MODEL_SEALED)
+    if (message->gone || message->harmed || model_fate_of(&w->model, message) != MODEL_SEALED)
         return NULL;
     return message;
 }

@@ -111,6 +111,10 @@ static void fold_event(struct world *w, const struct spool_followed *record)
 static void fold_status(struct world *w, const struct spool_followed *record)
 {
     uint64_t sequence = record->status_count ? sequence_of(record->statuses[0].detail) : 0;
+    const struct model_message *message = model_find(&w->model, &record->message);
+
+    if (sequence == 0 && message && message->harmed)
+        return; /* not by an act of ours */
     fold_one(w, sequence, MODEL_STATUS, record->position);
 }
 

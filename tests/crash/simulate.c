@@ -71,6 +71,12 @@ static bool run_seed(const struct settings *settings, uint64_t seed)
     world.names_stick = seed % 5 == 4;
     if (world.names_stick) /* and no checkpoint: recovery reads all segments that are there */
         world.options.checkpoint_segments = 1000;
+    world.hoards = seed % 4 == 0;
+    if (world.hoards) { /* what lives moves often, and not all of it into one segment */
+        world.options.segment_bytes = 128 * 1024;
+        world.options.compact_percent = 75;
+        world.options.group_bytes = 16384;
+    }
     /* Few, since each of these lives takes seconds. */
     world.huge = seed % 50 == 7 && !settings->ambush && !settings->expect_failure;
     workload_run(&world, settings->steps);

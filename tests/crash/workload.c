@@ -117,6 +117,8 @@ static void run_steps(struct world *w, uint64_t count, size_t kinds)
     while (w->statistics.steps < count && !model_failed(&w->model)) {
         world_say(w, "-- step %lu", (unsigned long)w->statistics.steps);
         draw_step(w, kinds);
+        if (w->hoards && w->spool && w->statistics.steps % 150 == 0)
+            world_harm(w);
     }
 }
 
@@ -126,11 +128,37 @@ static void fold_all(struct world *w)
     world_sync_book(w);
 }
 
+static bool is_anybody_left(const struct world *w)
+{
+    for (size_t i = 0; i < w->model.live_count; i++)
+        if (!w->model.messages[w->model.live[i]].harmed)
+            return true;
+    return false;
+}
+
+/* The segments of those that were harmed stay; all that followed goes. Nobody comes back when only
+ * the records say who is done. */
+static void outlive(struct world *w)
+{
+    for (int i = 0; i < 300; i++) {
+        world_event(w);
+        if (i % 10 == 9)
+            world_settle(w);
+        if (i % 100 == 99)
+            fold_all(w);
+    }
+    world_settle(w);
+    for (int i = 0; i < 3 && !model_failed(&w->model); i++) {
+        world_crash(w);
+        world_start(w, 0);
+    }
+}
+
 /* Everything gets its fate; afterwards nothing may be left, in memory or (but for a few) on disk.
  */
 static void drain(struct world *w)
 {
-    for (int rounds = 0; w->model.live_count > 0 && rounds < 100000; rounds++) {
+    for (int rounds = 0; is_anybody_left(w) && rounds < 100000; rounds++) {
         if (model_failed(&w->model))
             return;
         world_status(w, true);
@@ -138,6 +166,12 @@ static void drain(struct world *w)
             world_settle(w);
     }
     world_settle(w);
+    fold_all(w);
+    if (w->hoards)
+        outlive(w);
+    if (model_failed(&w->model))
+        return;
+    world_remove_harmed(w);
     fold_all(w);
     world_settle(w);
     world_check_all(w);

@@ -216,7 +216,7 @@ static void on_gone(void *arg, struct spool_message *shown)
         model_fail(&w->model, "a message went that wasn't there");
         return;
     }
-    if (model_must_exist(&w->model, message))
+    if (!message->harmed && model_must_exist(&w->model, message))
         model_fail(&w->model, "a message went although a recipient is waiting");
     message->gone = true;
 }
@@ -259,9 +259,19 @@ static bool try_start(struct world *w, unsigned cut_chance, unsigned attempt)
     return r == 0;
 }
 
+/* By a chance of its own: all other lives stay as they are. */
+static void lose_checkpoint(struct world *w)
+{
+    struct prng prng = {w->statistics.recoveries};
+    if (w->hoards && prng_below(&prng, 2) &&
+        store_sim_flip_file(w->sim, "checkpoint", prng_below(&prng, 64)) == 0)
+        world_say(w, "the checkpoint is damaged");
+}
+
 static void restart_disk(struct world *w)
 {
     bool killed = prng_below(&w->prng, 2);
+    lose_checkpoint(w);
     world_say(w, "restart after %s", killed ? "a kill" : "a power cut");
     store_sim_restart(w->sim, killed ? STORE_SIM_KILLED : STORE_SIM_POWER_CUT);
     if (!killed)

@@ -60,6 +60,7 @@ struct world {
     bool tight;       /* the disk is so small that it fills up */
     bool names_stick; /* with faults, every second file that is to be renamed or deleted isn't */
     bool huge;        /* some bodies are as large as a server takes */
+    bool hoards;      /* checkpoints get lost, and bytes at rest; see harm.c */
     unsigned shaken;  /* steps for which a fault makes a crash more likely */
     bool verbose;
     bool book_mutant;         /* tells the spool of what the book hasn't synced */
@@ -100,6 +101,10 @@ void world_fold(struct world *world, unsigned records);
 void world_sync_book(struct world *world);
 void world_book_crashes(struct world *world);
 void world_read(struct world *world);
+/* The bytes of a message go bad at rest (harm.c). What comes of that message isn't looked at. */
+void world_harm(struct world *world);
+/* Somebody removes all that were harmed. */
+void world_remove_harmed(struct world *world);
 /* From here on the disk is large enough. */
 void world_make_room(struct world *world);
 /* Faults by chance, or none. */

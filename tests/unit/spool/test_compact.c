@@ -358,7 +358,10 @@ static void a_failed_group_says_outcomes_again_as_they_are_then(void **state)
     assert_int_equal(world_commit(w), 0);
     while (list_is_empty(&w->spool->restates)) {
         task = spool_take_task(w->spool, ++w->now_us);
-        assert_non_null(task);
+        if (!task && list_is_empty(&w->spool->restates)) /* what lives there moves first */
+            assert_int_equal(world_commit(w), 0);
+        if (!task)
+            continue;
         spool_run_task(task);
         spool_finish_task(w->spool, task, ++w->now_us);
     }
@@ -425,6 +428,142 @@ static void what_was_moved_stays_finished_while_its_first_record_is_there(void *
     assert_null(world_find(w, 1));
     assert_int_equal(world_check(w, 2, 2, 500), 0);
     assert_int_equal(spool_damage_count(w->spool), 0);
+}
+
+/* Events until the log goes on in another segment. */
+static void pass_segment(struct world *w, struct spool_task **held)
+{
+    static char event[7000];
+    uint64_t number = w->spool->open ? w->spool->open->number : 0;
+    struct spool_task *task;
+
+    while (!w->spool->open || w->spool->open->number == number) {
+        assert_int_equal(spool_event(w->spool, span_of(event, sizeof(event)), NULL, NULL), 0);
+        assert_int_equal(world_commit(w), 0);
+        while ((task = spool_take_task(w->spool, ++w->now_us)) != NULL) {
+            if (held && task->kind == TASK_COMPACT) {
+                *held = task;
+                continue;
+            }
+            spool_run_task(task);
+            spool_finish_task(w->spool, task, ++w->now_us);
+        }
+    }
+}
+
+/* As world_run(), but the thread that loads what is to be moved takes so long that the log goes on
+ * in another segment meanwhile. */
+static void run_with_a_slow_load(struct world *w)
+{
+    struct spool_task *task, *held = NULL;
+
+    assert_int_equal(spool_event(w->spool, SPAN("go"), NULL, NULL), 0);
+    assert_int_equal(world_commit(w), 0);
+    w->now_us += 1000 * w->options.retry_us;
+    while (!held) {
+        task = spool_take_task(w->spool, ++w->now_us);
+        assert_non_null(task);
+        if (task->kind == TASK_COMPACT && w->spool->compaction->stage == COMPACT_MOVE) {
+            held = task;
+            break;
+        }
+        spool_run_task(task);
+        spool_finish_task(w->spool, task, ++w->now_us);
+    }
+    pass_segment(w, &held);
+    spool_run_task(held);
+    spool_finish_task(w->spool, held, ++w->now_us);
+    world_run(w);
+    fold(w);
+}
+
+/* Message 1 is done, and all that may go has gone. Nobody brings it back, checkpoint or not. */
+static void finish_for_good(struct world *w)
+{
+    pass_segment(w, NULL);
+    for (uint32_t i = 0; i < 2; i++)
+        assert_int_equal(world_status(w, 1, i, SPOOL_OUTCOME_RELAYED), 0);
+    world_run(w);
+    for (int i = 0; i < 2; i++) {
+        pass_segment(w, NULL);
+        fold(w);
+    }
+    for (int round = 0; round < 2; round++) {
+        assert_null(world_find(w, 1));
+        assert_int_equal(world_check(w, 2, 2, 7000), 0);
+        world_crash(w, STORE_SIM_POWER_CUT);
+    }
+}
+
+/* Rule 5b over several homes, of one that waits while the segment between goes: what ends it later
+ * must stay as long as its first record. It says so of its home only, so the home must stay. */
+static void what_waits_is_tied_to_all_its_records(void **state)
+{
+    struct world *w = *state;
+
+    open_alone(w);
+    assert_int_equal(world_accept_large(w, 1, 50000), 0);
+    assert_int_equal(world_accept(w, 2, 2, 7000), 0); /* keeps the first segment */
+    world_run(w);
+    uint64_t first = w->spool->open->number;
+    pass_segment(w, NULL);
+    uint64_t second = w->spool->open->number;
+    fail_bulk(w, 3);
+    assert_int_equal(index_home(world_find(w, 1))->number, second);
+    fail_segment(w);
+    run_with_a_slow_load(w);
+    assert_null(spool_segment(w->spool, STORE_LOG, second));
+    assert_true(index_home(world_find(w, 1))->number > second);
+    finish_for_good(w);
+    assert_true(recycle_exists(w->spool, first));
+}
+
+/* Empties what holds nothing alive, and nothing else. */
+static void empty_dead_segments(struct world *w)
+{
+    w->spool->options.compact_percent = 1;
+    w->spool->options.keep_segments = 0;
+    fold(w);
+}
+
+/* The same when it lives in neither of the two: it moves all the same, once. */
+static void what_lives_elsewhere_moves_to_be_tied(void **state)
+{
+    struct world *w = *state;
+
+    open_alone(w);
+    assert_int_equal(world_accept_large(w, 1, 50000), 0);
+    assert_int_equal(world_accept(w, 2, 2, 7000), 0);
+    world_run(w);
+    uint64_t first = w->spool->open->number;
+    for (unsigned i = 0; i < 2; i++) { /* from the first to the second, and on to the third */
+        pass_segment(w, NULL);
+        fail_bulk(w, 3 + i);
+    }
+    uint64_t third = index_home(world_find(w, 1))->number;
+    assert_int_equal(third, first + 2);
+    pass_segment(w, NULL);
+    w->spool->options.compact_percent = 1;
+    w->spool->options.keep_segments = 0;
+    spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    for (int i = 0; i < 100 && index_home(world_find(w, 1))->number == third; i++) {
+        struct spool_task *task = spool_take_task(w->spool, ++w->now_us);
+        if (!task) {
+            world_commit(w);
+            continue;
+        }
+        spool_run_task(task);
+        spool_finish_task(w->spool, task, ++w->now_us);
+    }
+    uint64_t home = index_home(world_find(w, 1))->number;
+    assert_true(home > third);
+    world_crash(w, STORE_SIM_POWER_CUT); /* before the second could go */
+    assert_non_null(spool_segment(w->spool, STORE_LOG, first + 1));
+    empty_dead_segments(w);
+    assert_false(recycle_exists(w->spool, first + 1));
+    assert_int_equal(index_home(world_find(w, 1))->number, home);
+    finish_for_good(w);
+    assert_true(recycle_exists(w->spool, first));
 }
 
 /* The same of a restated outcome whose segment fails, over and over. */
@@ -659,8 +798,41 @@ static void assert_left_alone(struct world *w, unsigned number)
         spool_book_synced(w->spool, spool_sealed_position(w->spool));
     }
     assert_true(w->spool->checkpoint_position.segment > checkpoint + 8);
-    assert_true(victim->is_stuck);
+    assert_false(id_is_zero(&victim->stuck_on));
     assert_in_range(count, 0, 1);
+}
+
+/* One that is damaged stays where it is, and its segment with it: that is booked once, not at each
+ * checkpoint. When somebody has removed it the segment goes. */
+static void damage_is_told_once(void **state)
+{
+    struct world *w = *state;
+
+    world_close(w);
+    w->options.segment_bytes = 32 * 1024;
+    w->options.checkpoint_segments = 1;
+    world_open(w);
+    assert_int_equal(world_accept(w, 1, 1, 500), 0);
+    world_run(w);
+    struct spool_message *m = world_find(w, 1);
+    uint64_t number = index_home(m)->number;
+    uint64_t bit = 8 * (uint64_t)(m->offset + RECORD_HEADER_BYTES + 10);
+    assert_int_equal(store_sim_flip(w->disk, STORE_LOG, number, bit), 0);
+    pass(w, 1001, 9);
+    for (unsigned i = 2000; i < 2400; i++) {
+        assert_int_equal(world_accept(w, i, 1, 3000), 0);
+        assert_int_equal(world_commit(w), 0);
+        assert_int_equal(world_status(w, i, 0, SPOOL_OUTCOME_RELAYED), 0);
+        world_run(w);
+        spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    }
+    assert_int_equal(spool_damage_count(w->spool), 2); /* compaction's word, and the message */
+    assert_left_alone(w, 1);
+    assert_int_equal(spool_damage_count(w->spool), 2);
+    assert_int_equal(world_status(w, 1, 0, SPOOL_OUTCOME_REMOVED), 0);
+    pass(w, 3001, 200);
+    fold(w);
+    assert_false(recycle_exists(w->spool, number));
 }
 
 /* The configuration made segments smaller while a message waited that fits none of them now. Its
@@ -714,6 +886,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(leaves_what_fits_no_segment, setup, teardown),
         cmocka_unit_test_setup_teardown(
             what_was_moved_stays_finished_while_its_first_record_is_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_waits_is_tied_to_all_its_records, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_lives_elsewhere_moves_to_be_tied, setup, teardown),
+        cmocka_unit_test_setup_teardown(damage_is_told_once, setup, teardown),
         cmocka_unit_test_setup_teardown(outcomes_are_said_again_as_often_as_need_be, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(concerns_are_known_again_after_a_crash, setup, teardown),
