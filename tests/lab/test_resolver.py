@@ -148,3 +148,14 @@ def test_the_server_runs_it(server):
     server.command('reload')
     lab.eventually(lambda: server.pids('resolver') not in (before, []), 'a new one has started')
     lab.eventually(lambda: 'asks the configured servers' in server.log(), 'with its servers')
+
+
+@needs_nsd
+def test_what_is_too_large_for_a_packet_comes_over_tcp(name_server):
+    """In kill mode, as all of these: libunbound connects by TCP fast open."""
+    texts = [f'{i:03} ' + 'x' * 200 for i in range(40)]
+    name_server.add('test.', HEAD.format(zone='test.') +
+                    ''.join(f'large IN TXT "{text}"\n' for text in texts))
+    name_server.start()
+    answer = ask(name_server, ['TXT large.test'])
+    assert all(text.encode().hex() in answer for text in texts)

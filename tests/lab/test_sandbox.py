@@ -77,3 +77,21 @@ def test_a_forbidden_call_ends_a_process_in_kill_mode(tmp_path):
     lab.eventually(lambda: 'smtpd[' in server.log() and 'was killed by signal 31' in server.log(),
                    'the first forbidden call ended it')
     server.stop()
+
+
+def test_a_refused_call_ends_nobody():
+    """SQLite would give the files beside a ledger's its mode, and has no fchmod()."""
+    with lab.Server() as server:
+        server.send('bob@postbuch.test', b'Subject: x\r\n\r\nhello\r\n')
+        server.wait_for(1)
+        server.stop()
+        for file in (server.folder / 'ledger').iterdir():
+            if file.suffix == '.sqlite':
+                file.chmod(0o666)
+            else:
+                file.unlink()
+        server.start()
+        server.send('bob@postbuch.test', b'Subject: y\r\n\r\nhello\r\n')
+        server.wait_for(2)
+        server.command('audit')
+        assert 'was killed' not in server.log()
