@@ -396,7 +396,13 @@ static bool is_notified(struct world *w, void *arg)
            w->queue.settling == 0 && !w->queue.committer.group && counts_of(w).pending_bytes == 0;
 }
 
-/* Once, also after a crash; and nobody who doesn't want it. */
+static bool has_notified(struct world *w, void *arg)
+{
+    return w->queue.returns->notified > 0;
+}
+
+/* Once, also after a crash, and when it is looked at again before that is sealed; and nobody who
+ * doesn't want it. */
 static void a_delay_is_told_once(void **state)
 {
     struct world *w = begin();
@@ -406,6 +412,10 @@ static void a_delay_is_told_once(void **state)
     w->mailbox_does = MAILBOX_DEFERS;
     join_reporter(w);
     send_from(w, "s@far.example", "anna@here.example");
+    world_until(w, has_notified, NULL);
+    assert_int_equal(w->queue.returns->count, 0);
+    delay_tick(&w->queue);
+    assert_int_equal(w->queue.returns->count, 0);
     world_until(w, is_notified, &one);
     assert_int_equal(reporter.kind, REPORT_DELAYED);
     w->spoil = wish;
