@@ -376,6 +376,7 @@ static void expire(struct queue *q, const uint32_t *items, uint32_t count)
         s->attempts = r->attempts;
         s->status = SPAN("4.4.7"); /* RFC 3463 3.5: delivery time expired */
         s->reply = e.why;
+        s->host = schedule_said_by(&e);
         return_to_sender(q, r, s);
     }
     settle(q, spool_recipient_message(r), o.statuses, o.count);

@@ -5,6 +5,7 @@
 #include "proc/queue/core/schedule.h"
 
 #include "base/clock.h"
+#include "mail/event.h"
 #include "proc/queue/core/lane.h"
 #include "proc/queue/core/route.h"
 #include <errno.h>
@@ -225,4 +226,16 @@ static int reroute(struct queue *q, struct spool_message *message)
 int schedule_reroute(struct queue *q)
 {
     return for_each_message(q, reroute);
+}
+
+/* An address literal has colons of its own (RFC 5321 4.1.3), and ends with its bracket. */
+struct span schedule_said_by(const struct sched_explanation *e)
+{
+    struct span to = e->destination;
+    bool literal = to.size && to.data[0] == '[';
+    ptrdiff_t end = span_find(to, literal ? ']' : ':');
+
+    if (!event_is_reply(e->why))
+        return SPAN("");
+    return end < 0 ? to : span_first(to, (size_t)end + literal);
 }

@@ -36,16 +36,6 @@ static struct span status_in(struct span why)
     return span_first(why, size);
 }
 
-/* Whose words these are, nearly: the domain, or the first host of a route without its port. An
- * address literal has colons of its own (RFC 5321 4.1.3), and ends with its bracket. */
-static struct span host_in(struct span destination)
-{
-    bool literal = destination.size && destination.data[0] == '[';
-    ptrdiff_t end = span_find(destination, literal ? ']' : ':');
-
-    return end < 0 ? destination : span_first(destination, (size_t)end + literal);
-}
-
 /* Why it waits, as the scheduler knows. False: it doesn't wait any longer, or not for an attempt.
  */
 static bool find_cause(struct queue *q, const struct spool_recipient *r, struct spool_status *out)
@@ -60,7 +50,7 @@ static bool find_cause(struct queue *q, const struct spool_recipient *r, struct 
                                  .attempts = (uint16_t)e.attempts,
                                  .status = status_in(e.why),
                                  .reply = e.why,
-                                 .host = event_is_reply(e.why) ? host_in(e.destination) : SPAN(""),
+                                 .host = schedule_said_by(&e),
                                  .detail = SPAN("")};
     return e.state == SCHED_PAUSED || e.state == SCHED_READY;
 }
