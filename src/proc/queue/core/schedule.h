@@ -25,8 +25,8 @@ uint32_t schedule_item(const struct spool_recipient *recipient);
 void schedule_close(struct spool_recipient *recipient);
 /* The wall-clock time of a monotonic one, as the clocks stand now. */
 int64_t schedule_wall_us(const struct queue *q, int64_t monotonic_ms);
-/* Whose words e->why are, nearly: the destination's domain, or the first host of a route. Empty when
- * no station said them. Borrowed from it. */
+/* Whose words e->why are, nearly: the destination's domain, or the first host of a route. Empty
+ * when no station said them. Borrowed from it. */
 struct span schedule_said_by(const struct sched_explanation *e);
 /* What the configuration means for the scheduler. `seed`: see struct sched_config. */
 struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed);
