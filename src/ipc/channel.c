@@ -26,8 +26,9 @@
 enum {
     READ_FIRST_BYTES = 16 * 1024, /* in one call; twice as much whenever that wasn't all */
     READ_BYTES = 256 * 1024,      /* a turn's worth of small frames */
-    FDS_MAX = 64,                 /* that wait to be sent, or were received before their frames */
     FDS_AT_ONCE = 16,             /* of as many frames, in one system call */
+    FDS_EARLY_MAX = 64,           /* that were received before their frames */
+    FDS_LENT_MAX = 64,            /* that wait to be sent: who lends waits then */
 };
 
 /* A descriptor that goes with the frame that starts at this place of the output. */
@@ -59,14 +60,14 @@ struct ipc_channel {
         bool is_reply;
     } leaving;
     uint32_t replies_unsent; /* that are not in the socket, or only in part */
-    struct outgoing_fd out_fds[FDS_MAX];
-    size_t out_fd_count;
+    struct outgoing_fd *out_fds;
+    size_t out_fd_count, out_fd_room;
     uint64_t out_fds_sent; /* the descriptors of all frames before this place are in the socket */
 
     struct buffer in;
     size_t read_bytes; /* that we ask for in one call */
     struct arena arena;
-    int in_fds[FDS_MAX];
+    int in_fds[FDS_EARLY_MAX];
     size_t in_fd_count;
 
     struct ipc_calls calls;
@@ -91,6 +92,8 @@ static void close_fds(const int *fds, size_t count)
 /* Drops the first `count` of those that wait to be sent; closes what isn't lent. */
 static void forget_fds(struct ipc_channel *ch, size_t count)
 {
+    if (count == 0)
+        return; /* perhaps there are none at all */
     for (size_t i = 0; i < count; i++)
         if (!ch->out_fds[i].lent)
             close(ch->out_fds[i].fd);
@@ -108,6 +111,7 @@ static void destroy(struct ipc_channel *ch)
         close(ch->fd);
     close_fds(ch->in_fds, ch->in_fd_count);
     forget_fds(ch, ch->out_fd_count);
+    free(ch->out_fds);
     buffer_done(&ch->out);
     buffer_done(&ch->in);
     arena_done(&ch->arena);
@@ -303,15 +307,33 @@ static void on_wake(struct io_deferred *deferred)
         destroy(ch);
 }
 
+/* For one more descriptor. 0, -EAGAIN or -ENOMEM. */
+static int make_fd_room(struct ipc_channel *ch, bool lent)
+{
+    size_t room = ch->out_fd_room ? 2 * ch->out_fd_room : FDS_AT_ONCE;
+
+    if (ch->out_fd_count >= (lent ? FDS_LENT_MAX : IPC_FDS_MAX))
+        return -EAGAIN;
+    if (ch->out_fd_count < ch->out_fd_room)
+        return 0;
+    struct outgoing_fd *larger = reallocarray(ch->out_fds, room, sizeof(*larger));
+    if (!larger)
+        return -ENOMEM;
+    ch->out_fds = larger;
+    ch->out_fd_room = room;
+    return 0;
+}
+
 /* `fd`: < 0 none; else the frame's own when all is well. Nothing is sent here: a turn's frames go
  * out together at its end. */
 static int queue_frame(struct ipc_channel *ch, const struct ipc_message *message, uint64_t token,
                        struct outgoing_fd fd)
 {
+    int r = fd.fd >= 0 ? make_fd_room(ch, fd.lent) : 0;
+
     fd.at = ch->out_base + ch->out.size;
-    if (fd.fd >= 0 && ch->out_fd_count == FDS_MAX)
-        return -EAGAIN;
-    int r = ipc_frame_encode(message, token, fd.fd >= 0, &ch->out);
+    if (r == 0)
+        r = ipc_frame_encode(message, token, fd.fd >= 0, &ch->out);
     if (r < 0)
         return r;
     if (fd.fd >= 0)
@@ -638,7 +660,7 @@ static void collect_fds(struct ipc_channel *ch, struct msghdr *msg)
         for (size_t i = 0; i < count; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-            if (ch->in_fd_count < FDS_MAX)
+            if (ch->in_fd_count < FDS_EARLY_MAX)
                 ch->in_fds[ch->in_fd_count++] = fd;
             else
                 close(fd);

@@ -28,6 +28,7 @@ enum {
     IPC_CONTROL_WINDOW = 4 << 20,
     IPC_BODY_WINDOW = 16 << 20,
     IPC_FRAME_MAX = 2 << 20, /* over the largest message of the catalogue */
+    IPC_FDS_MAX = 16384, /* duplicated, and waiting to be sent; the receiver holds few at once */
 };
 
 /* What arrived: borrowed until the handler returns, all but the descriptor. */
@@ -94,8 +95,8 @@ static inline bool ipc_call_is_pending(const struct ipc_call *call)
 
 /* One-way. Errors as of ipc_call(). The message is encoded at once: nothing of it is kept. */
 int ipc_notify(struct ipc_channel *channel, const struct ipc_message *message);
-/* The same with a descriptor, which is duplicated into the message; the caller's stays open. Or
- * what dup(2) says. */
+/* The same with a descriptor, which is duplicated into the message; the caller's stays open. Also
+ * -EAGAIN when IPC_FDS_MAX wait already, or what dup(2) says. */
 int ipc_notify_fd(struct ipc_channel *channel, const struct ipc_message *message, int fd);
 
 /* Answers a call, exactly once; needs no credit. 0, -EINVAL or -ENOMEM; after -ENOMEM the channel

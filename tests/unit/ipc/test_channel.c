@@ -4,6 +4,7 @@
 #include "ipc/frame.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -62,18 +63,34 @@ static void on_chunk(void *owner, const struct ipc_arrival *arrival)
     assert_int_equal(ipc_reply(arrival->channel, arrival->token, &taken), 0);
 }
 
-static void on_file(void *owner, const struct ipc_arrival *arrival)
-{
-    struct ends *e = owner;
-    assert_true(arrival->fd >= 0);
-    e->fd = arrival->fd;
-}
-
 static uint64_t inode_of(int fd)
 {
     struct stat st;
     assert_int_equal(fstat(fd, &st), 0);
     return st.st_ino;
+}
+
+/* By its inode, as new_file() makes them. */
+static struct span name_of(int fd, char out[static 24])
+{
+    return span_of(out, (size_t)snprintf(out, 24, "%llu", (unsigned long long)inode_of(fd)));
+}
+
+/* One that is named otherwise than by name_of() is kept. */
+static void on_file(void *owner, const struct ipc_arrival *arrival)
+{
+    struct ends *e = owner;
+    struct span name = arrival->message->file.name;
+    char own[24];
+
+    assert_true(arrival->fd >= 0);
+    if (name.size == 0 || name.data[0] < '0' || name.data[0] > '9') {
+        e->fd = arrival->fd;
+        return;
+    }
+    assert_true(span_equal(name, name_of(arrival->fd, own)));
+    close(arrival->fd);
+    e->files++;
 }
 
 static void on_check(void *owner, const struct ipc_arrival *arrival)
@@ -306,6 +323,47 @@ static void many_descriptors_keep_their_frames(void **state)
     tear_down(&e);
 }
 
+/* A generation's files come in one turn; the receiver holds few of them at once. */
+static void many_more_descriptors_than_go_at_once(void **state)
+{
+    enum { FILES = 700 };
+    struct ends e;
+
+    set_up(&e, true);
+    for (int i = 0; i < FILES; i++) {
+        int fd = new_file();
+        char name[24];
+        struct ipc_message file = {.type = IPC_FILE, .file.name = name_of(fd, name)};
+        assert_int_equal(ipc_notify_fd(e.near, &file, fd), 0);
+        close(fd);
+    }
+    run(&e);
+    assert_int_equal(e.files, FILES);
+    assert_int_equal(e.near_lost + e.far_lost, 0);
+    tear_down(&e);
+}
+
+/* Nobody has lent more than a few at a time: who asks waits instead. */
+static void lending_has_a_bound(void **state)
+{
+    enum { FEW = 64 };
+    static struct question q[FEW + 1];
+    struct ends e;
+    int fd = new_file();
+    struct ipc_message check = {.type = IPC_CLIENT_CHECK, .client_check.client = inode_of(fd)};
+
+    set_up(&e, true);
+    for (int i = 0; i < FEW; i++)
+        lend(&e, &q[i], fd);
+    assert_int_equal(ipc_call_lending(e.near, &q[FEW].call, &check, fd), -EAGAIN);
+    run(&e);
+    lend(&e, &q[FEW], fd);
+    run(&e);
+    assert_int_equal(e.files, FEW + 1);
+    close(fd);
+    tear_down(&e);
+}
+
 static void what_is_lent_can_be_left(void **state)
 {
     struct ends e;
@@ -505,6 +563,8 @@ int main(void)
                                        cmocka_unit_test(held_bodies_stop_the_sender),
                                        cmocka_unit_test(descriptors_come_with_their_frames),
                                        cmocka_unit_test(many_descriptors_keep_their_frames),
+                                       cmocka_unit_test(many_more_descriptors_than_go_at_once),
+                                       cmocka_unit_test(lending_has_a_bound),
                                        cmocka_unit_test(what_is_lent_can_be_left),
                                        cmocka_unit_test(lost_descriptors_end_the_channel),
                                        cmocka_unit_test(too_many_descriptors_wait_for_others),
