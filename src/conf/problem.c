@@ -40,6 +40,18 @@ static bool is_known(const struct conf_problems *p, struct conf_place place, str
     return false;
 }
 
+/* The last one: an error must not be hidden by what only may be wrong. False: there is none. */
+static bool drop_warning(struct conf_problems *p)
+{
+    for (size_t i = p->count; i > 0; i--)
+        if (p->items[i - 1].severity == CONF_WARNING) {
+            memmove(&p->items[i - 1], &p->items[i], (p->count - i) * sizeof(p->items[0]));
+            p->count--;
+            return true;
+        }
+    return false;
+}
+
 __attribute__((format(printf, 4, 0))) static void add(struct conf_problems *p,
                                                       enum conf_severity severity,
                                                       struct conf_place place, const char *format,
@@ -57,7 +69,7 @@ __attribute__((format(printf, 4, 0))) static void add(struct conf_problems *p,
         p->error_count++;
     else
         p->warning_count++;
-    if (p->count == CONF_PROBLEMS_MAX)
+    if (p->count == CONF_PROBLEMS_MAX && (severity == CONF_WARNING || !drop_warning(p)))
         return;
     place.file = own_name(p, place.file);
     p->items[p->count] = (struct conf_problem){severity, place, arena_copy(&p->arena, shown)};

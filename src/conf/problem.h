@@ -1,7 +1,7 @@
 /*
  * What is wrong with a configuration, gathered instead of stopping at the first: each problem has a
- * place and a text that says what is wrong and how to mend it. At most CONF_PROBLEMS_MAX are kept;
- * more are counted.
+ * place and a text that says what is wrong and how to mend it. At most CONF_PROBLEMS_MAX are kept,
+ * errors before warnings; more are counted.
  */
 #pragma once
 

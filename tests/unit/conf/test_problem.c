@@ -81,10 +81,55 @@ static void long_texts_are_cut(void **state)
     conf_problems_done(&p);
 }
 
+/* Users who receive nothing may be very many, and the broken alias behind them only one. */
+static void errors_are_kept_before_warnings(void **state)
+{
+    enum { MORE = 3 };
+    struct conf_problems p;
+
+    conf_problems_init(&p);
+    conf_error(&p, at("f", 1, 1), "first");
+    for (uint32_t i = 0; i < CONF_PROBLEMS_MAX; i++)
+        conf_warn(&p, at("users", i + 1, 1), "receives nothing");
+    for (uint32_t i = 0; i < MORE; i++)
+        conf_error(&p, at("aliases", i + 1, 1), "broken");
+    conf_warn(&p, at("aliases", 9, 1), "too late");
+    assert_int_equal(p.count, CONF_PROBLEMS_MAX);
+    assert_int_equal(p.error_count, 1 + MORE);
+    assert_int_equal(p.warning_count, CONF_PROBLEMS_MAX + 1);
+    conf_problems_sort(&p);
+    assert_span(p.items[0].text, "first");
+    assert_int_equal(p.items[CONF_PROBLEMS_MAX - MORE - 1].place.line,
+                     CONF_PROBLEMS_MAX - MORE - 1);
+    for (uint32_t i = 0; i < MORE; i++) {
+        const struct conf_problem *last = &p.items[CONF_PROBLEMS_MAX - MORE + i];
+        assert_int_equal(last->severity, CONF_ERROR);
+        assert_span(last->place.file, "aliases");
+        assert_int_equal(last->place.line, i + 1);
+    }
+    conf_problems_done(&p);
+}
+
+static void more_errors_than_are_kept(void **state)
+{
+    struct conf_problems p;
+
+    conf_problems_init(&p);
+    for (uint32_t i = 0; i <= CONF_PROBLEMS_MAX; i++)
+        conf_error(&p, at("f", i + 1, 1), "broken");
+    assert_int_equal(p.count, CONF_PROBLEMS_MAX);
+    assert_int_equal(p.error_count, CONF_PROBLEMS_MAX + 1);
+    assert_int_equal(p.items[CONF_PROBLEMS_MAX - 1].place.line, CONF_PROBLEMS_MAX);
+    conf_problems_done(&p);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sorted_within_files), cmocka_unit_test(the_same_is_told_once),
-        cmocka_unit_test(names_are_copied), cmocka_unit_test(long_texts_are_cut)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sorted_within_files),
+                                       cmocka_unit_test(the_same_is_told_once),
+                                       cmocka_unit_test(names_are_copied),
+                                       cmocka_unit_test(long_texts_are_cut),
+                                       cmocka_unit_test(errors_are_kept_before_warnings),
+                                       cmocka_unit_test(more_errors_than_are_kept)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
