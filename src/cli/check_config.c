@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "conf/user.h"
 #include "people/people.h"
 
 static const struct cli_usage usage = {
@@ -83,8 +84,10 @@ static void check(const char *path, struct conf_problems *problems)
 {
     struct conf conf;
 
-    if (conf_load(path, problems, &conf) == 0)
+    if (conf_load(path, problems, &conf) == 0) {
+        conf_check_users(&conf, NULL, problems);
         people_check_files(&conf, problems);
+    }
     conf_done(&conf);
     conf_problems_sort(problems);
 }

@@ -57,7 +57,7 @@ int cli_reload(int argc, char **argv)
         return CLI_BAD_NEWS;
     int code = cli_reload_ask("reload", server.control, &partly);
     if (code == CLI_OK && partly) {
-        cli_complain("reload", "not all processes have the new configuration");
+        cli_complain("reload", "not all of the new configuration is in force");
         return CLI_BAD_NEWS;
     }
     return code;

@@ -13,16 +13,20 @@ struct check {
     bool whole; /* no value was dropped for an error, so what is missing was never there */
 };
 
-/* The place of group.key, else of the group, else of the file's start. */
-static struct conf_place place_of(const struct check *k, const char *group, const char *key)
+struct conf_place conf_place_of(const struct conf *c, const char *group, const char *key)
 {
-    const struct conf_node *node = k->conf->root, *inner;
+    const struct conf_node *node = c->root, *inner;
 
     if (group && (inner = conf_tree_child(node, group)))
         node = inner;
     if (key && (inner = conf_tree_child(node, key)))
         node = inner;
-    return node->key.size ? node->key_place : (struct conf_place){k->conf->file, 1, 1};
+    return node->key.size ? node->key_place : (struct conf_place){c->file, 1, 1};
+}
+
+static struct conf_place place_of(const struct check *k, const char *group, const char *key)
+{
+    return conf_place_of(k->conf, group, key);
 }
 
 static void check_hostname(struct check *k)
@@ -49,12 +53,16 @@ static void check_listener(struct check *k, const struct conf_listen *l)
                   SPAN_ARG(l->name));
 }
 
-static bool same_address(const struct conf_address *a, const struct conf_address *b)
+/* The kernel wouldn't give both: the same, or one of them is all of its family. */
+static bool exclude_each_other(const struct conf_address *a, const struct conf_address *b)
 {
-    return a->port == b->port && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+    if (a->port != b->port || conf_ip_is_v4(a->ip) != conf_ip_is_v4(b->ip))
+        return false;
+    return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0 || conf_ip_is_any(a->ip) ||
+           conf_ip_is_any(b->ip);
 }
 
-/* Whether an earlier listener, or this one before `end`, has the address. */
+/* Whether an earlier listener, or this one before `end`, has the address, or all or one of them. */
 static bool address_taken(const struct conf *c, size_t listener, size_t end)
 {
     const struct conf_address *address = &c->listens[listener].addresses[end];
@@ -62,7 +70,7 @@ static bool address_taken(const struct conf *c, size_t listener, size_t end)
     for (size_t i = 0; i <= listener; i++) {
         size_t count = i == listener ? end : c->listens[i].address_count;
         for (size_t j = 0; j < count; j++)
-            if (same_address(&c->listens[i].addresses[j], address))
+            if (exclude_each_other(&c->listens[i].addresses[j], address))
                 return true;
     }
     return false;
@@ -81,7 +89,8 @@ static void check_listeners(struct check *k)
         for (size_t j = 0; j < c->listens[i].address_count; j++)
             if (address_taken(c, i, j))
                 conf_error(k->problems, c->listens[i].place,
-                           "`%.*s` names an address that is listed before; take one of the two out",
+                           "`%.*s` names an address that is listed before, by itself or as one of "
+                           "all (0.0.0.0, [::]); take one of the two out",
                            SPAN_ARG(c->listens[i].name));
     }
 }

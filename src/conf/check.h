@@ -6,8 +6,11 @@
 
 #include "conf/conf.h"
 
-/* Adds to `problems`; changes nothing else. The other two are parts of it. */
+/* Adds to `problems`; changes nothing else. The two below are parts of it. */
 void conf_check(const struct conf *c, struct conf_problems *problems);
+
+/* The place of group.key (either may be NULL), else of the group, else of the file's start. */
+struct conf_place conf_place_of(const struct conf *c, const char *group, const char *key);
 
 /* check_names.c: names that are in the file more than once, also in different case. */
 void conf_check_names(const struct conf *c, struct conf_problems *problems);

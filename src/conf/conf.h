@@ -66,12 +66,14 @@ struct conf_resolving {
     struct span trust_anchor; /* absolute path, or empty: nothing is validated */
 };
 
-/* Who the processes become when the supervisor was started as root. */
-struct conf_users {
-    struct span queue;     /* queue, book */
-    struct span network;   /* smtpd, smtp, resolver, report */
-    struct span directory; /* directory */
-    struct span mailbox;   /* mailbox; owns virtual mailboxes */
+/* Who the processes become when the supervisor was started as root: the queue and the book; smtpd,
+ * smtp, resolver and report; the directory; the mailbox process, who owns virtual mailboxes. */
+enum conf_user {
+    CONF_USER_QUEUE,
+    CONF_USER_NETWORK,
+    CONF_USER_DIRECTORY,
+    CONF_USER_MAILBOX,
+    CONF_USER_COUNT
 };
 
 /* All of it, typed. Spans and lists lie in `arena`; 0 and "" stand where nothing was set and
@@ -98,7 +100,7 @@ struct conf {
     size_t trusted_count;
     struct conf_limits limits;
     struct conf_retry retry;
-    struct conf_users users;
+    struct span users[CONF_USER_COUNT];
     struct conf_resolving resolver;
     uint64_t book_keep, book_refusals; /* ms */
     uint64_t quota, mailbox_threads;
@@ -114,6 +116,12 @@ int conf_parse(struct span text, struct span file, struct span folder,
 int conf_load(const char *path, struct conf_problems *problems, struct conf *out);
 /* Frees all; also good for an empty one. */
 void conf_done(struct conf *c);
+
+/* fixed.c: what a running server can't change keeps the value of `running`: a process that is
+ * started again must fit those that run. Each key that differs is a warning; *out_kept is their
+ * number. 0 or -ENOMEM. */
+int conf_keep_fixed(const struct conf *running, struct conf *coming, struct conf_problems *problems,
+                    size_t *out_kept);
 
 /* What ./run starts with: domain postbuch.test with alice and bob, MX on 127.0.0.1:2525, everything
  * in `folder`. Makes the folder and in it postbuch.yaml, users and aliases, each unless it is there
@@ -133,7 +141,7 @@ int conf_cut_queue(const struct conf *c, uint64_t generation, struct arena *aren
 int conf_cut_book(const struct conf *c, uint64_t generation, struct conf_book *out);
 int conf_cut_directory(const struct conf *c, uint64_t generation, struct arena *arena,
                        struct conf_directory *out);
-/* `uid`, `gid`: of c->users.mailbox, or of whoever started an unprivileged server. */
+/* `uid`, `gid`: of the mailbox user, or of whoever started an unprivileged server. */
 int conf_cut_mailbox(const struct conf *c, uint64_t generation, uint32_t uid, uint32_t gid,
                      struct arena *arena, struct conf_mailbox *out);
 

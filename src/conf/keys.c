@@ -193,10 +193,10 @@ static const struct conf_key retry_keys[] = {
 static const struct conf_schema retry_schema = {.name = "`retry`", KEYS(retry_keys)};
 
 static const struct conf_key users_keys[] = {
-    {"queue", CONF_TYPE_TEXT, offsetof(struct conf, users.queue)},
-    {"network", CONF_TYPE_TEXT, offsetof(struct conf, users.network)},
-    {"directory", CONF_TYPE_TEXT, offsetof(struct conf, users.directory)},
-    {"mailbox", CONF_TYPE_TEXT, offsetof(struct conf, users.mailbox)},
+    {"queue", CONF_TYPE_TEXT, offsetof(struct conf, users[CONF_USER_QUEUE])},
+    {"network", CONF_TYPE_TEXT, offsetof(struct conf, users[CONF_USER_NETWORK])},
+    {"directory", CONF_TYPE_TEXT, offsetof(struct conf, users[CONF_USER_DIRECTORY])},
+    {"mailbox", CONF_TYPE_TEXT, offsetof(struct conf, users[CONF_USER_MAILBOX])},
 };
 static const struct conf_schema users_schema = {.name = "`users`", KEYS(users_keys)};
 
@@ -289,8 +289,10 @@ void conf_set_defaults(struct conf *c)
     c->segment_size = 64 * MB;
     c->retry = (struct conf_retry){5 * MINUTE, 4 * HOUR, 4 * DAY, 4 * HOUR};
     c->report_language = CONF_LANGUAGE_AUTO;
-    c->users = (struct conf_users){SPAN("postbuch"), SPAN("postbuch-net"), SPAN("postbuch-auth"),
-                                   SPAN("vmail")};
+    c->users[CONF_USER_QUEUE] = SPAN("postbuch");
+    c->users[CONF_USER_NETWORK] = SPAN("postbuch-net");
+    c->users[CONF_USER_DIRECTORY] = SPAN("postbuch-auth");
+    c->users[CONF_USER_MAILBOX] = SPAN("vmail");
     c->book_keep = 90 * DAY;
     c->book_refusals = 14 * DAY;
     c->mailbox_threads = 4;

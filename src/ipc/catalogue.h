@@ -186,7 +186,7 @@ struct ipc_status {
 
 struct ipc_reloaded {
     bool done;        /* false: the old one is in force */
-    bool partly;      /* some processes go on with the old one, or haven't said that they don't */
+    bool partly;      /* some processes, or settings, go on as before, or may do so */
     struct span text; /* errors and warnings, a line each */
 };
 

@@ -58,17 +58,6 @@ def test_an_alias_becomes_each_user_once(aliased):
     assert len(aliased.messages('bob')) == 1
 
 
-def test_who_is_on_two_aliases_gets_it_once(aliased):
-    """The second one is closed as a duplicate, and the book balances."""
-    aliased.send(['info@postbuch.test', 'team@postbuch.test'], b'Subject: s\r\n\r\nx\r\n')
-    lab.eventually(lambda: 'a duplicate' in str(aliased.trace('team@postbuch.test')), 'it is booked')
-    aliased.wait_for(1, 'alice')
-    aliased.wait_for(1, 'bob')
-    lab.eventually(lambda: aliased.json('audit')['delivered'] == 2, 'both are booked')
-    assert aliased.json('queue') == []
-    assert len(aliased.messages('alice')) == len(aliased.messages('bob')) == 1
-
-
 def test_a_user_who_forwards_and_keeps_a_copy(aliased):
     aliased.send(['bob@postbuch.test'], b'Subject: s\r\n\r\nx\r\n')
     aliased.wait_for(1, 'alice')

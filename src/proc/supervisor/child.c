@@ -299,6 +299,7 @@ void child_ended(struct child *child, int status)
     child->pid = 0;
     child->ready = false;
     child->untaken = 0;
+    child->unsent = 0;
     child->kept = 0;
     ipc_call_cancel(&child->status_call);
     ipc_channel_free(child->channel);

@@ -61,9 +61,10 @@ void drop_status(const struct supervisor *s, struct buffer *json)
 static void run_collector(struct supervisor *s, const char *folder)
 {
     const char *program = getenv("POSTBUCH_PROGRAM");
-    uint32_t uid, gid;
+    const struct conf_ids *user = &s->users[CONF_USER_QUEUE];
+    uid_t uid = user->uid;
+    gid_t gid = user->gid;
 
-    user_ids(s->conf.users.queue, &uid, &gid);
     pid_t pid = fork();
     if (pid < 0)
         log_error("the drop folder waits: %s", strerror(errno));

@@ -33,7 +33,7 @@ static int make_parents(const char *path)
 
 /* Makes `path` and what is missing above it; only `path` itself gets owner and mode. An existing
  * folder stays as its administrator made it. 0 or -errno. */
-static int make_folder(const char *path, mode_t mode, uint32_t uid, uint32_t gid)
+static int make_folder(const char *path, mode_t mode, const struct conf_ids *user)
 {
     int r = make_parents(path);
 
@@ -44,23 +44,23 @@ static int make_folder(const char *path, mode_t mode, uint32_t uid, uint32_t gid
     /* mkdir obeys the umask, and leaves out the sticky bit. Whoever owns the folder above may have
      * put a link in its place meanwhile. */
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    if ((uid != UINT32_MAX && fchown(fd, uid, gid) < 0) || fchmod(fd, mode) < 0)
+    if (fd < 0 || (user->uid != UINT32_MAX && fchown(fd, user->uid, user->gid) < 0) ||
+        fchmod(fd, mode) < 0)
         r = -errno;
-    close(fd);
+    if (fd >= 0)
+        close(fd);
+    if (r < 0)
+        rmdir(path); /* the next time it would be as its administrator made it */
     return r;
 }
 
-static int prepare(struct span path, mode_t mode, struct span user)
+static int prepare(struct span path, mode_t mode, const struct conf_ids *user)
 {
     char name[PATH_MAX];
-    uint32_t uid, gid;
 
     if ((size_t)snprintf(name, sizeof(name), SPAN_FMT, SPAN_ARG(path)) >= sizeof(name))
         return -ENAMETOOLONG;
-    user_ids(user, &uid, &gid);
-    int r = make_folder(name, mode, uid, gid);
+    int r = make_folder(name, mode, user);
     if (r < 0)
         log_error("folder %s: %s", name, strerror(-r));
     return r;
@@ -96,12 +96,10 @@ static size_t count_strangers(DIR *dir, uint32_t uid, char out_first[static NAME
 }
 
 /* A copy that root put back is root's, and its process could only say "Permission denied". */
-static void check_owner(struct span path, struct span user)
+static void check_owner(struct span path, struct span user, uint32_t uid)
 {
     char name[PATH_MAX], first[NAME_MAX + 1];
-    uint32_t uid, gid;
 
-    user_ids(user, &uid, &gid);
     snprintf(name, sizeof(name), SPAN_FMT, SPAN_ARG(path));
     DIR *dir = uid == UINT32_MAX ? NULL : opendir(name);
     if (!dir)
@@ -115,24 +113,26 @@ static void check_owner(struct span path, struct span user)
                   SPAN_ARG(user), name);
 }
 
-int folders_prepare(const struct conf *conf)
+int folders_prepare(const struct conf *conf, const struct conf_ids users[static CONF_USER_COUNT])
 {
     struct span control = span_first(conf->control, (size_t)span_find_last(conf->control, '/'));
-    int r = prepare(conf->spool, 0700, conf->users.queue);
+    const struct conf_ids *queue = &users[CONF_USER_QUEUE];
+    int r = prepare(conf->spool, 0700, queue);
 
     if (r == 0)
-        r = prepare(conf->ledger, 0750, conf->users.queue);
+        r = prepare(conf->ledger, 0750, queue);
     if (r == 0)
-        r = prepare(control, 0755, conf->users.queue);
+        r = prepare(control, 0755, queue);
     /* Anyone may put a file into the drop folder, nobody but the server may list or remove; files
      * take over its group, which may read them (docs/formats/drop.md). */
     if (r == 0)
-        r = prepare(conf->drop, 03733, conf->users.queue);
+        r = prepare(conf->drop, 03733, queue);
     if (r == 0) {
-        check_owner(conf->spool, conf->users.queue);
-        check_owner(conf->ledger, conf->users.queue);
+        check_owner(conf->spool, conf->users[CONF_USER_QUEUE], queue->uid);
+        check_owner(conf->ledger, conf->users[CONF_USER_QUEUE], queue->uid);
     }
     for (size_t i = 0; r == 0 && i < conf->domain_count; i++)
-        r = prepare(conf_template_folder(conf->domains[i].template), 0711, conf->users.mailbox);
+        r = prepare(conf_template_folder(conf->domains[i].template), 0711,
+                    &users[CONF_USER_MAILBOX]);
     return r;
 }

@@ -9,40 +9,33 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
+/* Of one reload: they leave room in its answer for who hasn't taken it. */
+enum { WARNINGS_BYTES = 20000 };
+
+static void append(const struct conf_problem *problem, struct buffer *out)
+{
+    conf_problem_format(problem, out);
+    buffer_append_byte(out, '\n');
+}
+
+/* All errors, and as many warnings as there is room for. */
 static void append_problems(struct conf_problems *problems, struct buffer *out)
 {
+    size_t told = 0;
+
     conf_problems_sort(problems);
     for (size_t i = 0; i < problems->count; i++) {
-        conf_problem_format(&problems->items[i], out);
-        buffer_append_byte(out, '\n');
+        const struct conf_problem *problem = &problems->items[i];
+        if (problem->severity == CONF_WARNING && out->size > WARNINGS_BYTES)
+            continue;
+        append(problem, out);
+        told++;
     }
-}
-
-/* `with_people`: the users and aliases files are checked too. At the start they are not: without
- * them the directory defers mail, which is better than no server at all. */
-static int load(const char *file, bool with_people, struct conf *out, struct buffer *text)
-{
-    struct conf_problems problems;
-
-    conf_problems_init(&problems);
-    int r = conf_load(file, &problems, out);
-    if (r == 0 && with_people)
-        r = people_check_files(out, &problems);
-    if (r < 0)
-        conf_done(out);
-    append_problems(&problems, text);
-    conf_problems_done(&problems);
-    return r;
-}
-
-/* What a running server can't change. */
-static void warn_of_fixed(const struct conf *now, const struct conf *then, struct buffer *out)
-{
-    if (!span_equal(now->spool, then->spool) || !span_equal(now->ledger, then->ledger) ||
-        !span_equal(now->control, then->control))
-        buffer_printf(out, "warning: a new place for spool, ledger or control counts from the next "
-                           "start on\n");
+    if (told < problems->error_count + problems->warning_count)
+        buffer_printf(out, "and %zu more; postbuch check-config tells all\n",
+                      problems->error_count + problems->warning_count - told);
 }
 
 /* Bound first, then the old ones are closed: a socket that both name is taken over, so no client
@@ -51,7 +44,7 @@ static int use(struct supervisor *s, struct conf *conf, struct buffer *text)
 {
     struct listener *listeners;
 
-    int r = folders_prepare(conf);
+    int r = folders_prepare(conf, s->users);
     if (r == 0)
         r = listeners_open(conf, s->listeners, &listeners);
     if (r < 0) {
@@ -69,44 +62,100 @@ static int use(struct supervisor *s, struct conf *conf, struct buffer *text)
     return 0;
 }
 
+/* ---- the first ---- */
+
+/* Once: a process that is started again must become who it was, also when nobody can be asked just
+ * then. */
+static void find_users(struct supervisor *s, const struct conf *conf)
+{
+    struct buffer why = BUFFER_INIT;
+
+    for (size_t i = 0; i < CONF_USER_COUNT; i++) {
+        s->users[i] = (struct conf_ids){UINT32_MAX, UINT32_MAX};
+        int r = geteuid() == 0 ? conf_user_ids(conf->users[i], &s->users[i]) : 0;
+        if (r < 0) {
+            conf_user_explain(conf->users[i], r, &why);
+            log_fatal(SPAN_FMT, SPAN_ARG(buffer_span(&why)));
+        }
+    }
+}
+
+/* The users and aliases files are not checked: without them the directory defers mail, which is
+ * better than no server at all. */
 void generation_first(struct supervisor *s)
 {
+    struct conf_problems problems;
     struct buffer text = BUFFER_INIT;
     struct conf conf = {0};
-    int r = load(s->config_file, false, &conf, &text);
 
+    conf_problems_init(&problems);
+    int r = conf_load(s->config_file, &problems, &conf);
+    append_problems(&problems, &text);
+    conf_problems_done(&problems);
     if (text.size)
         fprintf(stderr, SPAN_FMT, SPAN_ARG(buffer_span(&text)));
     if (r < 0)
         log_fatal("%s: can't be used; postbuch check-config shows the same", s->config_file);
+    find_users(s, &conf);
     buffer_clear(&text);
     if (use(s, &conf, &text) < 0)
         log_fatal("can't start");
     buffer_done(&text);
 }
 
-int generation_reload(struct supervisor *s, struct buffer *out_text)
+/* ---- a later one ---- */
+
+/* Nobody is asked for users who stay the same. */
+static int load(const struct supervisor *s, struct conf_problems *problems, struct conf *out,
+                bool *out_kept)
 {
-    struct conf conf = {0};
-    int r = load(s->config_file, true, &conf, out_text);
+    size_t kept = 0;
+    int r = conf_load(s->config_file, problems, out);
 
     if (r == 0) {
-        warn_of_fixed(&s->conf, &conf, out_text);
-        r = use(s, &conf, out_text);
-        if (r < 0)
-            conf_done(&conf);
+        conf_check_users(out, &s->conf, problems);
+        r = people_check_files(out, problems);
     }
+    if (r == 0)
+        r = conf_keep_fixed(&s->conf, out, problems, &kept);
+    *out_kept = kept > 0;
+    return r == 0 && problems->error_count ? -EINVAL : r;
+}
+
+/* Who can't be sent it goes on with the old one, and has it the next time that it starts. One that
+ * is just ending does so at once. */
+static void tell(struct child *child)
+{
+    int r = part_send(child);
+
+    if (r == -EPIPE) {
+        child->ready = false;
+        kill(child->pid, SIGKILL);
+    } else if (r < 0) {
+        log_error("%s[%d] can't be sent the new configuration and goes on with the one before: %s",
+                  ipc_peer_name(child->kind->peer), child->pid, strerror(-r));
+    }
+}
+
+int generation_reload(struct supervisor *s, struct buffer *out_text, bool *out_kept)
+{
+    struct conf_problems problems;
+    struct conf conf = {0};
+
+    conf_problems_init(&problems);
+    int r = load(s, &problems, &conf, out_kept);
+    append_problems(&problems, out_text);
+    conf_problems_done(&problems);
+    if (r == 0)
+        r = use(s, &conf, out_text);
     if (r < 0) {
+        conf_done(&conf);
         log_error("reload: the new configuration has errors, the old one stays");
         return -EINVAL;
     }
-    for (size_t i = 0; i < s->child_count; i++) {
-        struct child *child = &s->children[i];
-        if (child->channel && !child->stopping && part_send(child) < 0) {
-            child->ready = false;
-            kill(child->pid, SIGKILL); /* it starts again with the new one */
-        }
-    }
+    for (size_t i = 0; i < s->child_count; i++)
+        if (s->children[i].channel && !s->children[i].stopping)
+            tell(&s->children[i]);
     log_info("reload: generation %llu is in force", (unsigned long long)s->generation);
     return 0;
 }

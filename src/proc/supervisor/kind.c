@@ -4,34 +4,10 @@
  */
 #include "proc/supervisor/supervisor.h"
 
-#include "base/log.h"
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
-#include <stdio.h>
 #include <unistd.h>
 
 enum { PER_CORE_MAX = 16 };
-
-static struct span queue_user(const struct conf *conf)
-{
-    return conf->users.queue;
-}
-
-static struct span network_user(const struct conf *conf)
-{
-    return conf->users.network;
-}
-
-static struct span directory_user(const struct conf *conf)
-{
-    return conf->users.directory;
-}
-
-static struct span mailbox_user(const struct conf *conf)
-{
-    return conf->users.mailbox;
-}
 
 static unsigned per_core_processes(void)
 {
@@ -105,32 +81,32 @@ static int report_part(const struct conf *conf, uint64_t generation, uint32_t ui
 const struct kind kinds[] = {
     {.peer = IPC_PEER_DIRECTORY,
      .stop_phase = 2,
-     .user = directory_user,
+     .user = CONF_USER_DIRECTORY,
      .part = directory_part,
      .files = directory_files},
-    {.peer = IPC_PEER_REPORT, .stop_phase = 2, .user = network_user, .part = report_part},
-    {.peer = IPC_PEER_MAILBOX, .stop_phase = 2, .user = mailbox_user, .part = mailbox_part},
+    {.peer = IPC_PEER_REPORT, .stop_phase = 2, .user = CONF_USER_NETWORK, .part = report_part},
+    {.peer = IPC_PEER_MAILBOX, .stop_phase = 2, .user = CONF_USER_MAILBOX, .part = mailbox_part},
     {.peer = IPC_PEER_RESOLVER,
      .stop_phase = 2,
-     .user = network_user,
+     .user = CONF_USER_NETWORK,
      .part = resolver_part,
      .files = resolver_files},
     {.peer = IPC_PEER_SMTP,
      .processes = IPC_SMTP_PROCESSES,
      .stop_phase = 1, /* with the queue: it tells what came of each attempt while that listens */
-     .user = network_user,
+     .user = CONF_USER_NETWORK,
      .part = smtp_part},
-    {.peer = IPC_PEER_BOOK, .stop_phase = 2, .user = queue_user, .part = book_part},
+    {.peer = IPC_PEER_BOOK, .stop_phase = 2, .user = CONF_USER_QUEUE, .part = book_part},
     {.peer = IPC_PEER_QUEUE,
      .stop_phase = 1,
      .takes_control = true,
-     .user = queue_user,
+     .user = CONF_USER_QUEUE,
      .part = queue_part},
     {.peer = IPC_PEER_SMTPD,
      .per_core = true,
      .stop_phase = 0,
      .takes_sockets = true,
-     .user = network_user,
+     .user = CONF_USER_NETWORK,
      .part = smtpd_part},
 };
 const size_t kind_count = ARRAY_SIZE(kinds);
@@ -155,23 +131,4 @@ bool kinds_are_linked(enum ipc_peer a, enum ipc_peer b)
         if ((links[i].a == a && links[i].b == b) || (links[i].a == b && links[i].b == a))
             return true;
     return false;
-}
-
-void user_ids(struct span user, uint32_t *out_uid, uint32_t *out_gid)
-{
-    char name[64];
-
-    *out_uid = *out_gid = UINT32_MAX;
-    if (geteuid() != 0)
-        return;
-    snprintf(name, sizeof(name), SPAN_FMT, SPAN_ARG(user));
-    const struct passwd *entry = getpwnam(name);
-    if (!entry)
-        log_fatal("there is no user \"%s\": create it (useradd --system %s), or name another under "
-                  "`users:` in the configuration",
-                  name, name);
-    if (entry->pw_uid == 0)
-        log_fatal("user \"%s\" is root: name an ordinary one under `users:`", name);
-    *out_uid = entry->pw_uid;
-    *out_gid = entry->pw_gid;
 }

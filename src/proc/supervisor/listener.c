@@ -44,7 +44,13 @@ static socklen_t to_sockaddr(const struct conf_address *address, struct sockaddr
     return is_v4 ? sizeof(v4) : sizeof(v6);
 }
 
-static int bind_tcp(const struct conf_address *address)
+static void set_shared(int fd, int on)
+{
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+}
+
+/* `shared`: beside one that is to go. */
+static int bind_tcp(const struct conf_address *address, bool shared)
 {
     struct sockaddr_storage storage;
     socklen_t size = to_sockaddr(address, &storage);
@@ -56,11 +62,40 @@ static int bind_tcp(const struct conf_address *address)
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (storage.ss_family == AF_INET6) /* [::] is IPv6 only, beside a listener of 0.0.0.0 */
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    if (shared)
+        set_shared(fd, 1);
     if (bind(fd, (struct sockaddr *)&storage, size) < 0 || listen(fd, BACKLOG) < 0) {
         int error = -errno;
         close(fd);
         return error;
     }
+    if (shared)
+        set_shared(fd, 0); /* nobody else, when the other one has gone */
+    return fd;
+}
+
+/* One of the two is all addresses of the family. A configuration that names both has errors. */
+static bool is_in_the_way(const struct listener *old, const struct conf_address *wanted)
+{
+    return old->tcp.port == wanted->port &&
+           conf_ip_is_v4(old->tcp.ip) == conf_ip_is_v4(wanted->ip) &&
+           (conf_ip_is_any(old->tcp.ip) || conf_ip_is_any(wanted->ip));
+}
+
+static void share_old(const struct listener *old, const struct conf_address *wanted, int on)
+{
+    for (; old; old = old->next)
+        if (is_in_the_way(old, wanted))
+            set_shared(old->fd, on);
+}
+
+/* From one address to all of its family, or back. The processes accept on the old socket until they
+ * have the new one, and the kernel lets two of the same user share a port when both say so. */
+static int bind_beside(const struct listener *old, const struct conf_address *wanted)
+{
+    share_old(old, wanted, 1);
+    int fd = bind_tcp(wanted, true);
+    share_old(old, wanted, 0);
     return fd;
 }
 
@@ -112,7 +147,7 @@ static int bind_patiently(const struct listener *wanted, const struct conf_addre
                           unsigned tries)
 {
     for (;;) {
-        int fd = tcp ? bind_tcp(tcp) : bind_unix(wanted->address);
+        int fd = tcp ? bind_tcp(tcp, false) : bind_unix(wanted->address);
         if (fd != -EADDRINUSE || --tries == 0)
             return fd;
         usleep(BIND_PAUSE_US);
@@ -130,6 +165,8 @@ static int add(struct listener **list, struct listener *old, const struct listen
         return -ENOMEM;
     *l = *wanted;
     l->fd = same ? same->fd : bind_patiently(wanted, tcp, old ? 1 : BIND_TRIES);
+    if (l->fd == -EADDRINUSE && tcp && old)
+        l->fd = bind_beside(old, tcp);
     if (l->fd < 0) {
         int r = l->fd;
         log_error("listen %s on %s: %s%s", l->name, l->address, strerror(-r),
@@ -168,7 +205,7 @@ static int add_tcp(struct listener **list, struct listener *old, const struct co
     if (listen->service != CONF_SERVICE_MX)
         return 0; /* check-config has warned that it isn't built yet */
     for (size_t i = 0; r == 0 && i < listen->address_count; i++) {
-        struct listener wanted = {.service = "mx"};
+        struct listener wanted = {.service = "mx", .tcp = listen->addresses[i]};
         snprintf(wanted.name, sizeof(wanted.name), SPAN_FMT, SPAN_ARG(listen->name));
         conf_address_format(&listen->addresses[i], wanted.address);
         r = add(list, old, &wanted, &listen->addresses[i]);

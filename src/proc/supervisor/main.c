@@ -40,8 +40,9 @@ static void on_stop_signal(void *arg)
 static void on_reload_signal(void *arg)
 {
     struct buffer text = BUFFER_INIT;
+    bool kept;
 
-    generation_reload(arg, &text);
+    generation_reload(arg, &text, &kept);
     struct span rest = buffer_span(&text);
     for (struct span line; span_next_line(&rest, &line);)
         log_info("reload: " SPAN_FMT, SPAN_ARG(line));

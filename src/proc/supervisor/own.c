@@ -29,7 +29,9 @@ int own_addresses(struct conf_smtp *part, struct arena *arena)
     struct ifaddrs *list = NULL;
     size_t count = 0;
 
-    if (getifaddrs(&list) < 0)
+    if (getifaddrs(&list) < 0 && part_is_short(errno))
+        return -errno;
+    if (!list)
         log_warn("can't find out this machine's addresses: %m; mail that is sent in a circle is "
                  "found by its hops only");
     for (const struct ifaddrs *one = list; one && count < MACHINE_MAX; one = one->ifa_next)

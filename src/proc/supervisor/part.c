@@ -13,21 +13,27 @@
 static int send_config(struct child *child)
 {
     const struct conf *conf = &child->supervisor->conf;
+    const struct conf_ids *user = &child->supervisor->users[child->kind->user];
     struct buffer part = BUFFER_LIMITED(IPC_PART_MAX);
     struct ipc_message message = {.type = IPC_CONFIG,
                                   .config = {.generation = child->supervisor->generation,
                                              .sandbox_kills = conf->sandbox == CONF_SANDBOX_KILL,
-                                             .origin = child->origin}};
+                                             .origin = child->origin,
+                                             .uid = user->uid,
+                                             .gid = user->gid}};
 
-    user_ids(child->kind->user(conf), &message.config.uid, &message.config.gid);
-    int r = child->kind->part(conf, child->supervisor->generation, message.config.uid,
-                              message.config.gid, &part);
+    int r = child->kind->part(conf, child->supervisor->generation, user->uid, user->gid, &part);
     if (r == 0) {
         message.config.part = buffer_span(&part);
         r = ipc_notify(child->channel, &message);
     }
     buffer_done(&part);
     return r;
+}
+
+bool part_is_short(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
 /* O_NONBLOCK: a FIFO in the file's place must not stop the supervisor. */
@@ -39,6 +45,8 @@ static int send_file(struct child *child, struct span path)
     if ((size_t)snprintf(name, sizeof(name), SPAN_FMT, SPAN_ARG(path)) >= sizeof(name))
         return -ENAMETOOLONG;
     int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 && part_is_short(errno))
+        return -errno;
     if (fd < 0) {
         log_error("%s: %m; who needs it defers until it can be read and the server is reloaded",
                   name);
@@ -89,5 +97,6 @@ int part_send(struct child *child)
     if (r == 0)
         r = ipc_notify(child->channel, &activate);
     child->untaken += r == 0;
+    child->unsent = r;
     return r;
 }

@@ -14,6 +14,8 @@ struct reload {
     struct asker asker;
     struct buffer text;
     struct io_timer *patience;
+    bool was_ready[CHILDREN_MAX]; /* before it */
+    bool kept;                    /* a setting waits for a restart */
 };
 
 static bool has_taken(const struct child *child)
@@ -21,30 +23,38 @@ static bool has_taken(const struct child *child)
     return !child->untaken && (child->ready || child->stopping); /* else it starts with it */
 }
 
-/* True when a process works by the old one: one that is just starting has the new one then. */
+/* True when a process works by the old one, or one that was ready is not so by the new one. Who was
+ * just starting then isn't held against it. */
+static bool name_if_not(struct reload *r, size_t i)
+{
+    const struct child *child = &r->supervisor->children[i];
+    const char *name = ipc_peer_name(child->kind->peer);
+    int old = child->unsent ? child->unsent : child->kept;
+
+    if (child->ready && child->untaken)
+        buffer_printf(&r->text, "%s[%d] has not taken it yet\n", name, child->pid);
+    else if (!has_taken(child) && r->was_ready[i])
+        buffer_printf(&r->text, "%s has not started with it yet; the log has more\n", name);
+    else if (!has_taken(child))
+        buffer_printf(&r->text, "warning: %s is still starting with it\n", name);
+    else if (old)
+        buffer_printf(&r->text, "%s[%d] goes on with the old one: %s; the log has more\n", name,
+                      child->pid, strerror(-old));
+    return child->ready ? child->untaken || old : r->was_ready[i] && !child->stopping;
+}
+
 static bool name_who_has_not(struct reload *r)
 {
-    const struct supervisor *s = r->supervisor;
     bool any = false;
 
-    for (size_t i = 0; i < s->child_count; i++) {
-        const struct child *child = &s->children[i];
-        const char *name = ipc_peer_name(child->kind->peer);
-        if (child->ready && child->untaken)
-            buffer_printf(&r->text, "%s[%d] has not taken it yet\n", name, child->pid);
-        else if (!has_taken(child))
-            buffer_printf(&r->text, "warning: %s is still starting with it\n", name);
-        else if (child->kept)
-            buffer_printf(&r->text, "%s[%d] goes on with the old one: %s; the log has more\n", name,
-                          child->pid, strerror(-child->kept));
-        any |= child->ready && (child->untaken || child->kept);
-    }
+    for (size_t i = 0; i < r->supervisor->child_count; i++)
+        any |= name_if_not(r, i);
     return any;
 }
 
 static void answer(struct reload *r, bool done)
 {
-    bool partly = done && name_who_has_not(r);
+    bool partly = done && (name_who_has_not(r) || r->kept);
     struct ipc_message reply = {
         .type = IPC_RELOADED,
         .reloaded = {.done = done, .partly = partly, .text = buffer_span(&r->text)}};
@@ -97,6 +107,8 @@ static struct reload *reload_new(struct supervisor *s, const struct asker *asker
     if (!r)
         return NULL;
     *r = (struct reload){.supervisor = s, .asker = *asker, .text = BUFFER_LIMITED(TEXT_BYTES)};
+    for (size_t i = 0; i < s->child_count; i++)
+        r->was_ready[i] = s->children[i].ready;
     if (io_timer_new(s->loop, on_patience_over, r, &r->patience) == 0)
         return r;
     free(r);
@@ -126,7 +138,7 @@ void reload_begin(struct supervisor *s, const struct asker *asker)
     if (!r) {
         struct ipc_message none = {.type = IPC_RELOADED, .reloaded.text = SPAN("no memory\n")};
         asker_answer(asker, &none);
-    } else if (generation_reload(s, &r->text) < 0) {
+    } else if (generation_reload(s, &r->text, &r->kept) < 0) {
         answer(r, false);
     } else {
         await_all(r, clock_monotonic_ms() - begun_ms);

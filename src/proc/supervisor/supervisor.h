@@ -18,7 +18,7 @@
  */
 #pragma once
 
-#include "conf/conf.h"
+#include "conf/user.h"
 #include "ipc/channel.h"
 
 enum { CHILDREN_MAX = 64 };
@@ -34,7 +34,7 @@ struct kind {
     unsigned processes;  /* else so many; 0: one */
     unsigned stop_phase; /* ends in this order */
     bool takes_sockets, takes_control;
-    struct span (*user)(const struct conf *conf); /* who it becomes */
+    enum conf_user user; /* who it becomes */
     /* Appends the encoded part. */
     int (*part)(const struct conf *conf, uint64_t generation, uint32_t uid, uint32_t gid,
                 struct buffer *out);
@@ -52,10 +52,6 @@ unsigned kind_processes(const struct kind *kind);
 /* Do processes of these kinds have a channel between them? */
 bool kinds_are_linked(enum ipc_peer a, enum ipc_peer b);
 
-/* The ids of the user, or UINT32_MAX twice when we aren't root. Ends the process with a clear word
- * when there is no such user. */
-void user_ids(struct span user, uint32_t *out_uid, uint32_t *out_gid);
-
 /* ---- child.c ---- */
 
 struct child {
@@ -69,6 +65,7 @@ struct child {
     int64_t started_ms, pause_ms;
     unsigned starts;
     unsigned untaken; /* generations that were sent, and not answered by "ready" */
+    int unsent;       /* 0, or -errno: why it couldn't be sent the last generation */
     int kept;         /* 0, or -errno: why it goes on with the generation before */
     bool ready, stopping;
     struct ipc_call status_call;
@@ -94,8 +91,12 @@ void asker_answer(const struct asker *asker, const struct ipc_message *reply);
 
 /* ---- part.c ---- */
 
-/* Sends the whole generation to one child, up to "activate". 0 or -errno. */
+/* Sends the whole generation to one child, up to "activate". 0 or -errno, which child->unsent
+ * keeps: what it has got of it then counts for nothing. */
 int part_send(struct child *child);
+/* Is this errno want of descriptors or memory? That says nothing of what was looked for: who works
+ * by the generation before does better to keep that. */
+bool part_is_short(int error);
 
 /* ---- listener.c ---- */
 
@@ -104,7 +105,8 @@ struct listener {
     int fd;
     bool is_control; /* goes to the queue, all others to smtpd */
     char name[64], service[32];
-    char address[128]; /* "127.0.0.1:25" or a path */
+    char address[128];       /* "127.0.0.1:25" or a path */
+    struct conf_address tcp; /* the same; port 0: a path */
 };
 
 /* Binds what the configuration names, taking over sockets of `old` with the same address. On
@@ -121,7 +123,7 @@ int own_addresses(struct conf_smtp *part, struct arena *arena);
 /* ---- folders.c ---- */
 
 /* Makes missing folders: spool, ledger, control, drop, Maildir roots. 0 or -errno, logged. */
-int folders_prepare(const struct conf *conf);
+int folders_prepare(const struct conf *conf, const struct conf_ids users[static CONF_USER_COUNT]);
 
 /* ---- drop.c ---- */
 
@@ -144,6 +146,7 @@ struct supervisor {
     const char *config_file;
     const char *libexec; /* NULL: where we lie */
     struct conf conf;
+    struct conf_ids users[CONF_USER_COUNT]; /* UINT32_MAX each: we aren't root */
     uint64_t generation;
     struct listener *listeners;
     struct child children[CHILDREN_MAX];
@@ -160,17 +163,20 @@ struct supervisor {
 
 /* ---- generation.c ---- */
 
-/* Reads the configuration and opens its sockets. Ends the process with a clear word when it can't
- * be used. */
+/* Reads the configuration, finds out its users and opens its sockets. Ends the process with a clear
+ * word when it can't be used. */
 void generation_first(struct supervisor *s);
-/* Reads the configuration again and sends it round. The errors (or warnings) go to `out_text`.
- * 0 or -EINVAL: the old one stays. */
-int generation_reload(struct supervisor *s, struct buffer *out_text);
+/* Reads the configuration again and sends it round. The errors (or warnings) go to `out_text`;
+ * *out_kept: some settings wait for a restart, and are named there. 0 or -EINVAL: the old one
+ * stays. */
+int generation_reload(struct supervisor *s, struct buffer *out_text, bool *out_kept);
 
 /* ---- reload.c ---- */
 
 /* Reloads and answers when all processes have taken the generation or said why not, or one has had
- * its time; at once when nothing changed because of errors. Who hasn't taken it is named. */
+ * its time; at once when nothing changed because of errors. Who hasn't taken it is named. The
+ * answer is "partly" for a process that was ready and doesn't work by it, or a setting that waits.
+ */
 void reload_begin(struct supervisor *s, const struct asker *asker);
 /* A process has taken a generation, or ended. */
 void reload_look(struct supervisor *s);

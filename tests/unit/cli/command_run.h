@@ -19,13 +19,28 @@ static inline void path_of(const char *name, char out[static 96])
     snprintf(out, 96, "%s/%s", folder, name);
 }
 
+static inline void append(const char *name, const char *line)
+{
+    char path[96];
+
+    path_of(name, path);
+    FILE *f = fopen(path, "a");
+    assert_non_null(f);
+    fputs(line, f);
+    fclose(f);
+}
+
+/* With users that every system has: who a server becomes is checked, too. */
 static inline int set_up(void **state)
 {
     strcpy(folder, "/tmp/test_command.XXXXXX");
     if (!mkdtemp(folder))
         return -1;
     path_of("postbuch.yaml", config);
-    return conf_create_default(folder);
+    int r = conf_create_default(folder);
+    append("postbuch.yaml",
+           "users: { queue: nobody, network: nobody, directory: nobody, mailbox: nobody }\n");
+    return r;
 }
 
 /* Also a check that nothing else was left behind. */
@@ -39,17 +54,6 @@ static inline int tear_down(void **state)
         unlink(path);
     }
     return rmdir(folder);
-}
-
-static inline void append(const char *name, const char *line)
-{
-    char path[96];
-
-    path_of(name, path);
-    FILE *f = fopen(path, "a");
-    assert_non_null(f);
-    fputs(line, f);
-    fclose(f);
 }
 
 static inline void read_back(const char *name, char *out, size_t size)

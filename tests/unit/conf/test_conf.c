@@ -154,6 +154,13 @@ static const struct {
      HOST DOMAIN
      "listen:\n  a: { address: \"127.0.0.1:25\" }\n  b: { address: \"127.0.0.1:25\" }\n",
      "5:3: error: `b` names an address that is listed before"},
+    {"one of all addresses",
+     HOST DOMAIN "listen:\n  a: { address: \"127.0.0.1:25\" }\n  b: { address: [\"0.0.0.0:26\", "
+                 "\"0.0.0.0:25\"] }\n",
+     "5:3: error: `b` names an address that is listed before, by itself or as one of all"},
+    {"all addresses of another family",
+     HOST DOMAIN "listen:\n  a: { address: \"127.0.0.1:25\" }\n  b: { address: \"[::]:25\" }\n",
+     ""},
     {"mx with TLS only",
      HOST DOMAIN "listen: { mx: { address: \"127.0.0.1:25\", tls: require } }\n",
      "3:11: error: not built yet: TLS, so `mx` would take in the clear"},

@@ -8,29 +8,36 @@
 #include <errno.h>
 #include <signal.h>
 
-enum { CHILDREN = 3, UNSENDABLE = 1 };
+enum { CHILDREN = 4, UNSENDABLE = 1, ENDING = 2 };
 
 static struct supervisor supervisor;
 static char folder[PLACE_BYTES], config_file[PLACE_BYTES + 16];
 static int killed[CHILDREN];
 static size_t killed_count;
+static char told[70000];
+static bool kept;
+
+static struct span span_last_part(struct span path)
+{
+    return span_from(path, (size_t)span_find_last(path, '/'));
+}
 
 /* ---- what the supervisor's other parts, and the kernel, would do ---- */
 
 int __wrap_part_send(struct child *child);
-int __wrap_folders_prepare(const struct conf *conf);
+int __wrap_folders_prepare(const struct conf *conf, const struct conf_ids users[]);
 int __wrap_kill(pid_t pid, int signal_number);
 
 int __wrap_part_send(struct child *child)
 {
-    if (child->index == UNSENDABLE)
-        return -EAGAIN;
-    child->untaken++;
-    return 0;
+    child->unsent = child->index == UNSENDABLE ? -EMFILE : child->index == ENDING ? -EPIPE : 0;
+    child->untaken += child->unsent == 0;
+    return child->unsent;
 }
 
-int __wrap_folders_prepare(const struct conf *conf)
+int __wrap_folders_prepare(const struct conf *conf, const struct conf_ids users[])
 {
+    assert_span(span_last_part(conf->spool), "/spool");
     return 0;
 }
 
@@ -55,16 +62,32 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 static const struct ipc_role role = {.peer_name = "a child", .lost = on_lost};
 static int far_ends[CHILDREN];
 
-static void write_config(const char *more)
+static void write_config_of(const char *spool, const char *more)
 {
     FILE *file = fopen(config_file, "w");
 
     assert_non_null(file);
     fprintf(file,
-            "hostname: mail.example\nspool: file:%s/spool\nledger: %s/ledger\n"
+            "hostname: mail.example\nspool: file:%s/%s\nledger: %s/ledger\n"
             "control: %s/control\ndrop: %s/drop\n%s",
-            folder, folder, folder, folder, more);
+            folder, spool, folder, folder, folder, more);
     assert_int_equal(fclose(file), 0);
+}
+
+static void write_config(const char *more)
+{
+    write_config_of("spool", more);
+}
+
+/* As the server has it from its start. */
+static void load_first(void)
+{
+    struct conf_problems problems;
+
+    write_config("");
+    conf_problems_init(&problems);
+    assert_int_equal(conf_load(config_file, &problems, &supervisor.conf), 0);
+    conf_problems_done(&problems);
 }
 
 static int setup(void **state)
@@ -75,6 +98,7 @@ static int setup(void **state)
     killed_count = 0;
     supervisor = (struct supervisor){.config_file = config_file, .child_count = CHILDREN};
     assert_int_equal(io_loop_new(&supervisor.loop), 0);
+    load_first();
     for (unsigned i = 0; i < CHILDREN; i++) {
         struct child *child = &supervisor.children[i];
         int fds[2];
@@ -107,24 +131,89 @@ static int teardown(void **state)
 static int reload(void)
 {
     struct buffer text = BUFFER_INIT;
-    int r = generation_reload(&supervisor, &text);
+    int r = generation_reload(&supervisor, &text, &kept);
 
+    assert_true(text.size < sizeof(told));
+    memcpy(told, text.data, text.size);
+    told[text.size] = '\0';
     buffer_done(&text);
     return r;
 }
 
-/* It hasn't taken the generation when it is killed, but when it was started with it. */
-static void who_can_not_be_told_is_killed_and_not_ready(void **state)
+/* For want of descriptors: to end it would cost what it does, and it couldn't be started either. */
+static void who_can_not_be_told_goes_on(void **state)
 {
     write_config("");
     assert_int_equal(reload(), 0);
     assert_int_equal(supervisor.generation, 1);
+    assert_true(supervisor.children[UNSENDABLE].ready);
+    assert_int_equal(supervisor.children[UNSENDABLE].untaken, 0);
+    assert_int_equal(supervisor.children[UNSENDABLE].unsent, -EMFILE);
+}
+
+/* It hasn't taken the generation when it is killed, but when it was started with it. */
+static void who_is_ending_is_killed_and_not_ready(void **state)
+{
+    write_config("");
+    assert_int_equal(reload(), 0);
     assert_int_equal(killed_count, 1);
-    assert_int_equal(killed[0], 100 + UNSENDABLE);
-    for (unsigned i = 0; i < CHILDREN; i++) {
-        assert_int_equal(supervisor.children[i].ready, i != UNSENDABLE);
-        assert_int_equal(supervisor.children[i].untaken, i != UNSENDABLE);
+    assert_int_equal(killed[0], 100 + ENDING);
+    for (unsigned i = 0; i < CHILDREN; i++)
+        assert_int_equal(supervisor.children[i].ready, i != ENDING);
+}
+
+/* Whatever is started again gets it, too. */
+static void what_needs_a_restart_stays(void **state)
+{
+    write_config("");
+    assert_int_equal(reload(), 0);
+    write_config_of("other", "");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(reload(), 0);
+        assert_true(kept);
+        assert_non_null(strstr(told, "postbuch.yaml:2:1: warning: `spool` can't be changed"));
+        assert_span(span_last_part(supervisor.conf.spool), "/spool");
     }
+    write_config("");
+    assert_int_equal(reload(), 0);
+    assert_false(kept);
+    assert_null(strstr(told, "can't be changed"));
+}
+
+/* The answer of a reload has room for who hasn't taken it, and for every error. */
+static void warnings_leave_room(void **state)
+{
+    enum { MANY = 199 };
+    struct buffer more = BUFFER_INIT;
+
+    buffer_printf(&more, "domains:\n");
+    for (int i = 0; i < MANY; i++)
+        buffer_printf(&more,
+                      "  a-rather-long-name-of-a-domain-which-needs-room-%d.example: "
+                      "{ deliver: maildir:/mail/%d/%%u }\n",
+                      i, i);
+    buffer_append_byte(&more, '\0');
+    write_config(more.data);
+    assert_int_equal(reload(), 0);
+    assert_true(strlen(told) < 25000);
+    assert_non_null(strstr(told, "more; postbuch check-config tells all\n"));
+    more.size--;
+    buffer_printf(&more, "nonsense: 1\n%c", '\0');
+    write_config(more.data);
+    assert_int_equal(reload(), -EINVAL);
+    assert_non_null(strstr(told, "nonsense"));
+    buffer_done(&more);
+}
+
+static void a_file_that_is_gone(void **state)
+{
+    write_config("");
+    assert_int_equal(reload(), 0);
+    assert_int_equal(unlink(config_file), 0);
+    assert_int_equal(reload(), -EINVAL);
+    assert_non_null(strstr(told, "No such file"));
+    assert_int_equal(supervisor.generation, 1);
+    assert_span(supervisor.conf.hostname, "mail.example");
 }
 
 static void a_configuration_with_errors_is_sent_to_nobody(void **state)
@@ -142,8 +231,9 @@ static void a_configuration_with_errors_is_sent_to_nobody(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(who_can_not_be_told_is_killed_and_not_ready),
-        TEST(a_configuration_with_errors_is_sent_to_nobody),
+        TEST(who_can_not_be_told_goes_on), TEST(who_is_ending_is_killed_and_not_ready),
+        TEST(what_needs_a_restart_stays),  TEST(warnings_leave_room),
+        TEST(a_file_that_is_gone),         TEST(a_configuration_with_errors_is_sent_to_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,6 +19,7 @@ static struct world {
     struct ipc_call call;
     bool answered, done, partly;
     char text[1000];
+    bool kept;                     /* what generation_reload() says */
     int64_t reading_ms, passed_ms; /* by the clock that nobody sets */
     struct io_timer *patience;     /* the last that was set, and for how long */
     int64_t patience_ms;
@@ -43,11 +44,12 @@ int __wrap_io_timer_set(struct io_timer *timer, int64_t after_ms)
 
 /* ---- what the supervisor's other parts would do ---- */
 
-int generation_reload(struct supervisor *s, struct buffer *out_text)
+int generation_reload(struct supervisor *s, struct buffer *out_text, bool *out_kept)
 {
+    *out_kept = w.kept;
     w.passed_ms += w.reading_ms;
     for (size_t i = 0; i < s->child_count; i++)
-        s->children[i].untaken++;
+        s->children[i].untaken += s->children[i].unsent == 0;
     return 0;
 }
 
@@ -206,6 +208,59 @@ static void who_is_started_again_has_the_new_one(void **state)
     assert_true(w.answered && w.done && !w.partly);
 }
 
+/* For want of descriptors, say. */
+static void who_could_not_be_sent_it_is_named(void **state)
+{
+    w.supervisor.children[DIRECTORY].unsent = -EMFILE;
+    ask();
+    say_ready(QUEUE, 0);
+    say_ready(MAILBOX, 0);
+    assert_true(w.answered && w.done && w.partly);
+    assert_string_equal(w.text, "directory[101] goes on with the old one: Too many open files; the "
+                                "log has more\n");
+}
+
+static void a_setting_that_waits_is_part_of_it(void **state)
+{
+    w.kept = true;
+    ask();
+    say_ready(QUEUE, 0);
+    say_ready(DIRECTORY, 0);
+    say_ready(MAILBOX, 0);
+    assert_true(w.answered && w.done && w.partly);
+}
+
+static void time_is_over(void)
+{
+    assert_false(w.answered);
+    assert_int_equal(__real_io_timer_set(w.patience, 0), 0);
+    turns();
+    assert_true(w.answered && w.done);
+}
+
+/* It was ready, and ended over it. */
+static void who_does_not_start_with_it_is_named(void **state)
+{
+    ask();
+    say_ready(QUEUE, 0);
+    say_ready(MAILBOX, 0);
+    w.supervisor.children[DIRECTORY].ready = false;
+    time_is_over();
+    assert_true(w.partly);
+    assert_string_equal(w.text, "directory has not started with it yet; the log has more\n");
+}
+
+static void who_was_just_starting_is_only_told_of(void **state)
+{
+    w.supervisor.children[DIRECTORY].ready = false;
+    ask();
+    say_ready(QUEUE, 0);
+    say_ready(MAILBOX, 0);
+    time_is_over();
+    assert_false(w.partly);
+    assert_string_equal(w.text, "warning: directory is still starting with it\n");
+}
+
 /* One that hangs is not waited for without end, but the time that the supervisor itself reads for
  * is not taken from the others'. */
 static void who_does_not_answer_is_named(void **state)
@@ -215,10 +270,8 @@ static void who_does_not_answer_is_named(void **state)
     assert_true(w.patience_ms >= w.reading_ms + 10000);
     say_ready(QUEUE, 0);
     say_ready(MAILBOX, 0);
-    assert_false(w.answered);
-    assert_int_equal(__real_io_timer_set(w.patience, 0), 0);
-    turns();
-    assert_true(w.answered && w.done && w.partly);
+    time_is_over();
+    assert_true(w.partly);
     assert_string_equal(w.text, "directory[101] has not taken it yet\n");
 }
 
@@ -231,6 +284,10 @@ int main(void)
         TEST(who_could_not_take_it_is_named),
         TEST(a_reason_that_is_none),
         TEST(who_is_started_again_has_the_new_one),
+        TEST(who_could_not_be_sent_it_is_named),
+        TEST(a_setting_that_waits_is_part_of_it),
+        TEST(who_does_not_start_with_it_is_named),
+        TEST(who_was_just_starting_is_only_told_of),
         TEST(who_does_not_answer_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
