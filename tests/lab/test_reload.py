@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 
@@ -113,6 +114,27 @@ def test_a_user_who_is_not_there_changes_nothing(server):
     kill_and_await(server, 'smtpd')
     server.send('bob@postbuch.test', MESSAGE)
     server.wait_for(1)
+
+
+def leave_descriptors(pid, room):
+    """So many more than it has may the process open. Returns the limits before."""
+    used = {int(fd) for fd in os.listdir(f'/proc/{pid}/fd')}
+    free = [fd for fd in range(max(used) + room + 2) if fd not in used]
+    return resource.prlimit(pid, resource.RLIMIT_NOFILE,
+                            (free[room], resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]))
+
+
+def test_a_supervisor_without_descriptors_ends_nobody(server):
+    pids = {name: server.pids(name) for name in lab.PROCESSES}
+    for room in (0, 1, 3):
+        before = leave_descriptors(server.process.pid, room)
+        done = server.command('reload', check=False)
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, before)
+        assert done.returncode == 1 and b'Too many open files' in done.stderr, done
+        server.send('bob@postbuch.test', MESSAGE)
+    server.command('reload')
+    server.wait_for(3)
+    assert pids == {name: server.pids(name) for name in lab.PROCESSES}
 
 
 def test_a_users_file_that_vanished_changes_nothing(server):
