@@ -95,6 +95,7 @@ struct smtp_message {
 struct smtp_answer {
     enum smtp_verdict verdict;
     uint8_t recipient_flags;        /* enum envelope_recipient_flags */
+    bool is_mailbox;                /* of an accepted recipient: it goes into one here */
     struct span address;            /* of an accepted recipient: where it goes; empty: as asked */
     char ticket[SMTP_TICKET_BYTES]; /* of an accepted recipient: goes back with the message */
     uint16_t code;                  /* for DEFER and REJECT; 0: the usual code, status and text */

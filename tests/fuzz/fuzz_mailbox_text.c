@@ -2,6 +2,7 @@
  * the size of a piece. */
 #include "fuzz.h"
 
+#include "mail/loop.h"
 #include "proc/mailbox/text.h"
 
 static void convert(struct span in, size_t step, struct buffer *out)
@@ -16,12 +17,12 @@ static void convert(struct span in, size_t step, struct buffer *out)
 
 static bool loops(struct span in, size_t step)
 {
-    struct text_loop loop = TEXT_LOOP_INIT;
+    struct mail_loop loop = MAIL_LOOP_INIT;
 
     for (size_t at = 0; at < in.size; at += step)
-        text_loop_feed(&loop, span_first(span_from(in, at), step));
-    bool found = text_loop_has(&loop, SPAN("bob@a.test"));
-    text_loop_done(&loop);
+        mail_loop_feed(&loop, span_first(span_from(in, at), step));
+    bool found = mail_loop_has(&loop, SPAN("bob@a.test"));
+    mail_loop_done(&loop);
     return found;
 }
 

@@ -155,12 +155,28 @@ def test_file_names_and_modes(server):
     assert list((server.mailbox() / 'tmp').iterdir()) == []
 
 
-def test_loop_is_returned(server):
-    """A message that was in this mailbox before isn't delivered again; its sender is told."""
-    server.send('bob@postbuch.test', b'Delivered-To: bob@postbuch.test\r\n' + HEAD % 1)
-    lab.eventually(lambda: '5.4.6' in str(server.trace('bob@postbuch.test')), 'it is booked')
+LOOP = b'Delivered-To: bob@postbuch.test\r\n' + HEAD % 1
+
+
+def test_loop_is_refused(server):
+    """A message that says that it was in this mailbox before is refused while its client is there."""
+    with pytest.raises(smtplib.SMTPDataError) as refused:
+        server.send('bob@postbuch.test', LOOP)
+    assert refused.value.smtp_code == 554 and b'5.4.6' in refused.value.smtp_error
     assert server.messages() == []
-    assert b'Status: 5.4.6' in server.wait_for(1, 'alice')[0].read_bytes()
+
+
+def test_loop_through_an_alias():
+    """It isn't delivered again. Its sender is told if he is ours: another one's name may be forged."""
+    with lab.Server(aliases='team: bob\n') as server:
+        server.send('team@postbuch.test', LOOP, sender='victim@third.test')
+        lab.eventually(lambda: '"discarded"' in server.command(
+            'trace', 'victim@third.test', '--json', check=False).stdout.decode(), 'it is booked')
+        assert server.json('queue') == []
+        server.send('team@postbuch.test', LOOP)
+        assert b'Status: 5.4.6' in server.wait_for(1, 'alice')[0].read_bytes()
+        assert server.messages() == []
+        assert server.command('audit').returncode == 0
 
 
 def test_a_file_over_the_process_limit_ends_no_process(tmp_path):

@@ -179,15 +179,17 @@ static void add_rule(struct run *r, const char *text)
                rule->enhanced, rule->text) < 3)
         fail(r, "bad rule", span_from_cstr(text));
     rule->kind = (enum smtp_question_kind)word_index(kind, kinds, ARRAY_SIZE(kinds));
-    bool expands = strcmp(verdict, "expands") == 0;
+    bool expands = strcmp(verdict, "expands") == 0, mailbox = strcmp(verdict, "mailbox") == 0;
     rule->answer = (struct smtp_answer){
-        .verdict = expands ? SMTP_ACCEPT
-                           : (enum smtp_verdict)word_index(verdict, verdicts, ARRAY_SIZE(verdicts)),
+        .verdict = expands || mailbox
+                       ? SMTP_ACCEPT
+                       : (enum smtp_verdict)word_index(verdict, verdicts, ARRAY_SIZE(verdicts)),
         .recipient_flags = expands ? ENVELOPE_RECIPIENT_EXPANDS : 0,
         .code = (uint16_t)code,
         .enhanced = *rule->enhanced ? rule->enhanced : NULL,
         .text = span_from_cstr(rule->text),
         .address = span_from_cstr(rule->as),
+        .is_mailbox = mailbox,
     };
 }
 

@@ -97,7 +97,7 @@ static void flush(struct maildir *m, struct mailbox_message *msg)
 
 void mailbox_message_begin(struct maildir *m, struct mailbox_message *msg)
 {
-    msg->loop = TEXT_LOOP_INIT;
+    msg->loop = MAIL_LOOP_INIT;
     for (size_t i = 0; i < msg->recipient_count; i++)
         begin_recipient(m, msg, &msg->recipients[i]);
     hold(msg, msg->header);
@@ -105,7 +105,7 @@ void mailbox_message_begin(struct maildir *m, struct mailbox_message *msg)
 
 void mailbox_message_feed(struct maildir *m, struct mailbox_message *msg, struct span piece)
 {
-    text_loop_feed(&msg->loop, piece);
+    mail_loop_feed(&msg->loop, piece);
     hold(msg, piece);
     if (msg->held.size >= MAILBOX_MESSAGE_HELD)
         flush(m, msg);
@@ -118,7 +118,7 @@ void mailbox_message_end(struct maildir *m, struct mailbox_message *msg)
     text_lines_finish(&msg->lines, &msg->held);
     for (size_t i = 0; i < msg->recipient_count; i++) {
         struct mailbox_recipient *r = &msg->recipients[i];
-        if (text_loop_has(&msg->loop, r->address))
+        if (mail_loop_has(&msg->loop, r->address))
             settle(m, r, IPC_OUTCOME_FAILED, "5.4.6",
                    "the message was in this mailbox before: it runs in a loop");
     }
@@ -133,6 +133,6 @@ void mailbox_message_abandon(struct maildir *m, struct mailbox_message *msg, con
 
 void mailbox_message_done(struct mailbox_message *msg)
 {
-    text_loop_done(&msg->loop);
+    mail_loop_done(&msg->loop);
     buffer_done(&msg->held);
 }

@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "mail/loop.h"
 #include "proc/mailbox/maildir.h"
 #include "proc/mailbox/template.h"
 #include "proc/mailbox/text.h"
@@ -35,7 +36,7 @@ struct mailbox_message {
 
     bool head_written;
     struct text_lines lines;
-    struct text_loop loop;
+    struct mail_loop loop;
     struct buffer held;      /* converted, not yet written */
     uint64_t held_line_ends; /* how many CRLFs that were */
 };

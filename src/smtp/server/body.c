@@ -7,6 +7,7 @@
 #include "smtp/server/body.h"
 
 #include "mail/header.h"
+#include "mail/loop.h"
 #include "smtp/data.h"
 
 #include <errno.h>
@@ -21,6 +22,9 @@ static const struct smtp_reply storage_lost = {451, "4.3.0",
                                                "the message could not be stored, please try later"};
 static const struct smtp_reply no_memory = {451, "4.3.0", "out of memory, please try later"};
 
+static const struct smtp_reply was_here = {
+    554, "5.4.6", "the message was in this mailbox before: it runs in a loop"};
+
 static const struct smtp_reply faults[] = {
     [SMTP_DATA_FAULT_BARE_CR] = {554, "5.6.0", "holds a CR without LF (RFC 5321 section 2.3.8)"},
     [SMTP_DATA_FAULT_BARE_LF] = {554, "5.6.0", "ends in LF without CR (RFC 5321 section 2.3.8)"},
@@ -32,6 +36,7 @@ struct smtp_body {
     struct smtp_server *server;
     struct smtp_data data;
     struct header_scan scan;
+    struct mail_loop loop;
     EVP_MD_CTX *digest;
     struct buffer bytes; /* decoded and not handed to the backend yet */
     uint64_t size;
@@ -64,6 +69,7 @@ struct smtp_body *smtp_body_new(struct smtp_server *server, bool dots)
     b->bytes.limit = SMTP_INLINE_MAX;
     smtp_data_init(&b->data, dots, server->client.normalize, SMTP_BODY_LINE_MAX);
     header_scan_init(&b->scan);
+    b->loop = MAIL_LOOP_INIT;
     b->digest = EVP_MD_CTX_new();
     if (!b->digest || smtp_server_prepare() < 0 || !EVP_DigestInit_ex(b->digest, sha256, NULL)) {
         smtp_body_free(b);
@@ -85,6 +91,7 @@ void smtp_body_free(struct smtp_body *b)
         return;
     smtp_body_abort_upload(b);
     EVP_MD_CTX_free(b->digest);
+    mail_loop_done(&b->loop);
     buffer_done(&b->bytes);
     free(b);
 }
@@ -152,6 +159,7 @@ static void take_new(struct smtp_body *b, size_t start)
     b->size += piece.size;
     if (!b->problem) {
         header_scan_feed(&b->scan, piece);
+        mail_loop_feed(&b->loop, piece);
         if (piece.size && !EVP_DigestUpdate(b->digest, piece.data, piece.size))
             set_problem(b, &no_memory);
         find_problems(b);
@@ -220,12 +228,28 @@ void smtp_body_resume(struct smtp_body *b, int error)
     }
 }
 
+/* Anybody can write the field. Taken and returned later, the message would go to whoever is named
+ * as its sender; refused now, it stays with who sends it. */
+static bool is_loop(const struct smtp_body *b)
+{
+    const struct smtp_transaction *t = &b->server->transaction;
+
+    for (size_t i = 0; b->loop.marks && i < t->envelope.recipient_count; i++)
+        if (t->mailboxes[i] && mail_loop_has(&b->loop, t->envelope.recipients[i].address))
+            return true;
+    return false;
+}
+
 void smtp_body_finish(struct smtp_body *b)
 {
     size_t start = b->bytes.size;
 
     smtp_data_finish(&b->data, &b->bytes);
     take_new(b, start);
+    if (!b->problem && buffer_error(&b->loop.seen) == -ENOMEM)
+        set_problem(b, &no_memory);
+    if (!b->problem && is_loop(b))
+        set_problem(b, &was_here);
     if (!b->problem && !EVP_DigestFinal_ex(b->digest, b->result, NULL))
         set_problem(b, &no_memory);
 }

@@ -169,6 +169,7 @@ static bool make_room(struct smtp_transaction *t)
 {
     struct envelope *e = &t->envelope;
     void *recipients = e->recipients, *tickets = t->tickets, *by_address = t->by_address;
+    void *mailboxes = t->mailboxes;
     size_t count = e->recipient_count;
 
     if (!grow(&t->arena, &recipients, count, &t->recipient_capacity, sizeof(*e->recipients)))
@@ -180,6 +181,9 @@ static bool make_room(struct smtp_transaction *t)
     if (!grow(&t->arena, &by_address, count, &t->index_capacity, sizeof(*t->by_address)))
         return false;
     t->by_address = by_address;
+    if (!grow(&t->arena, &mailboxes, count, &t->mailbox_capacity, sizeof(*t->mailboxes)))
+        return false;
+    t->mailboxes = mailboxes;
     return true;
 }
 
@@ -191,6 +195,7 @@ static bool append(struct smtp_transaction *t, const struct smtp_question *q, st
     if (!make_room(t) || !add_wish(t, e->wish_count, &q->wish, (uint32_t)e->recipient_count))
         return false;
     memcpy(t->tickets[e->recipient_count], q->answer.ticket, SMTP_TICKET_BYTES);
+    t->mailboxes[e->recipient_count] = q->answer.is_mailbox;
     insert(t, at);
     struct envelope_recipient *r = &e->recipients[e->recipient_count++];
     *r = (struct envelope_recipient){

@@ -52,7 +52,8 @@ struct smtp_transaction {
     struct envelope envelope;
     char (*tickets)[SMTP_TICKET_BYTES]; /* of the recipients */
     uint32_t *by_address;               /* their indexes, sorted by address */
-    size_t ticket_capacity, index_capacity;
+    bool *mailboxes;                    /* of the recipients: a mailbox here */
+    size_t ticket_capacity, index_capacity, mailbox_capacity;
     size_t recipient_capacity, wish_capacity;
     size_t recipient_bytes; /* of recipients and wishes, in the envelope's wire form */
     struct buffer header;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "mail/dsn.h"
 #include "mail/event.h"
+#include "proc/queue/core/route.h"
 #include "proc/queue/core/schedule.h"
 #include "proc/queue/core/settle.h"
 #include <stdio.h>
@@ -154,44 +155,79 @@ void undelivered_untold(struct undelivered *u, const char *why)
     undelivered_free(u);
 }
 
-/* Moves those of whom the sender wants no word behind the others. How many there are of these. */
-static size_t put_unwanted_last(struct undelivered *u)
+/* ---- of whom nobody is told ---- */
+
+/* RFC 3461 section 4.1: NOTIFY=NEVER, or without FAILURE or DELAY, is the sender's own wish. */
+static bool is_unwanted(const struct undelivered *u, const struct spool_status *cause)
 {
     struct wish_source source = undelivered_source(u);
     enum envelope_notify fate =
         u->kind == REPORT_FAILED ? ENVELOPE_NOTIFY_FAILURE : ENVELOPE_NOTIFY_DELAY;
-    size_t wanted = 0;
+
+    return !dsn_wants(wish_find(&source, cause->recipient).notify, fate);
+}
+
+static bool is_here(const struct undelivered *u, struct span address)
+{
+    return route_is_here(u->queue->conf,
+                         span_from(address, (size_t)(span_find_last(address, '@') + 1)));
+}
+
+/* RFC 3463 x.4.6, by a mailbox here: the message says itself that it was in it before, and whoever
+ * wrote that may have written somebody else's name as its sender. */
+static bool is_strangers_loop(const struct undelivered *u, const struct spool_status *cause)
+{
+    const struct envelope *e = &u->stored->envelope;
+    const struct envelope_recipient *r = spool_stored_recipient(u->stored, cause->recipient);
+
+    return u->kind == REPORT_FAILED && span_equal(cause->status, SPAN("5.4.6")) && r &&
+           is_here(u, r->address) && e->client.uid == UINT32_MAX && !is_here(u, e->sender);
+}
+
+/* Moves those of whom nobody is told behind the others. How many there are of these. */
+static size_t put_last(struct undelivered *u, bool (*is_one)(const struct undelivered *u,
+                                                             const struct spool_status *cause))
+{
+    size_t others = 0;
 
     for (size_t i = 0; i < u->count; i++) {
         struct spool_status cause = u->causes[i];
-        if (!dsn_wants(wish_find(&source, cause.recipient).notify, fate))
+        if (is_one(u, &cause))
             continue;
-        u->causes[i] = u->causes[wanted];
-        u->causes[wanted++] = cause;
+        u->causes[i] = u->causes[others];
+        u->causes[others++] = cause;
     }
-    return u->count - wanted;
+    return u->count - others;
 }
 
-/* RFC 3461 section 4.1: NOTIFY=NEVER, or without FAILURE or DELAY, is the sender's own wish; the
- * recipient still gets its fate, with the reason why nobody was told. */
-bool undelivered_drop_unwanted(struct undelivered *u)
+/* The last ones get their fate, with the reason why nobody was told. */
+static void drop_last(struct undelivered *u, size_t dropped, enum spool_outcome outcome,
+                      const char *detail)
 {
-    size_t unwanted = undelivered_is_receipt(u) ? 0 : put_unwanted_last(u);
-    size_t wanted = u->count - unwanted;
+    size_t others = u->count - dropped;
     struct spool_status *all = u->causes;
 
-    if (unwanted) {
-        u->causes = all + wanted;
-        u->count = unwanted;
-        u->report_text[0] = '\0';
-        if (u->kind == REPORT_FAILED)
-            settle_all(u, SPOOL_OUTCOME_DISCARDED,
-                       "its sender asked not to be told of a failure (NOTIFY, RFC 3461)");
-        else
-            settle_all(u, SPOOL_OUTCOME_NOTIFIED,
-                       "nobody was told that it is delayed, as its sender asked (NOTIFY)");
-        u->causes = all;
-        u->count = wanted;
-    }
-    return wanted > 0;
+    if (!dropped)
+        return;
+    u->causes = all + others;
+    u->count = dropped;
+    u->report_text[0] = '\0';
+    settle_all(u, outcome, detail);
+    u->causes = all;
+    u->count = others;
+}
+
+bool undelivered_drop_unwanted(struct undelivered *u)
+{
+    if (undelivered_is_receipt(u))
+        return u->count > 0;
+    if (u->kind == REPORT_FAILED)
+        drop_last(u, put_last(u, is_unwanted), SPOOL_OUTCOME_DISCARDED,
+                  "its sender asked not to be told of a failure (NOTIFY, RFC 3461)");
+    else
+        drop_last(u, put_last(u, is_unwanted), SPOOL_OUTCOME_NOTIFIED,
+                  "nobody was told that it is delayed, as its sender asked (NOTIFY)");
+    drop_last(u, put_last(u, is_strangers_loop), SPOOL_OUTCOME_DISCARDED,
+              "loop: nobody was told, since a stranger's message may name anybody as its sender");
+    return u->count > 0;
 }

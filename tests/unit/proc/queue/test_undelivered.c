@@ -266,6 +266,28 @@ static void a_sender_that_leads_nowhere_ends(void **state)
     }
 }
 
+/* Anybody can write Delivered-To, and anybody's name as the sender: only ours are told. */
+static void a_strangers_loop_ends_in_silence(void **state)
+{
+    struct world *w = begin();
+    uint64_t none = 0, one = 1;
+
+    join_reporter(w);
+    w->mailbox_does = MAILBOX_LOOPS;
+    w->uid = UINT32_MAX;
+    world_join_mailbox(w);
+    send_from(w, "victim@far.example", "anna@here.example");
+    world_until(w, has_waiting, &none);
+    assert_int_equal(reports, 0);
+    assert_int_equal(w->queue.returns->returned, 0);
+    assert_int_equal(w->queue.returns->double_bounces, 0);
+    w->uid = 0; /* a user of this machine */
+    send_from(w, "s@far.example", "anna@here.example");
+    world_until(w, has_returned, &one);
+    assert_int_equal(reports, 1);
+    end(w);
+}
+
 /* Neither an administrator's returns nor notices of delay wait for those that can't be told now. */
 static void who_rests_takes_nobodys_place(void **state)
 {
@@ -388,6 +410,7 @@ int main(void)
         cmocka_unit_test(nobody_is_given_up_beyond_the_room),
         cmocka_unit_test(attempts_wait_for_reports_that_come),
         cmocka_unit_test(a_sender_that_leads_nowhere_ends),
+        cmocka_unit_test(a_strangers_loop_ends_in_silence),
         cmocka_unit_test(who_rests_takes_nobodys_place),
         cmocka_unit_test(it_rests_longer_and_longer),
         cmocka_unit_test(a_receipt_that_can_not_be_given_has_an_end),

@@ -218,12 +218,13 @@ static void commit(struct world *w, struct world_commit *c, const char *sender,
                    const char *recipients, struct span body, uint64_t upload, uint64_t size)
 {
     static struct envelope_recipient list[1000];
-    struct envelope e = {.id = id_make(&w->ids, clock_wall_us() + w->id_offset_us),
-                         .sender = span_from_cstr(sender),
-                         .recipients = list,
-                         .recipient_count = parse_recipients(recipients, list, 1000),
-                         .size_bytes = size,
-                         .client = {.service = SPAN("mx"), .protocol = SPAN("ESMTP")}};
+    struct envelope e = {
+        .id = id_make(&w->ids, clock_wall_us() + w->id_offset_us),
+        .sender = span_from_cstr(sender),
+        .recipients = list,
+        .recipient_count = parse_recipients(recipients, list, 1000),
+        .size_bytes = size,
+        .client = {.uid = w->uid, .service = SPAN("mx"), .protocol = SPAN("ESMTP")}};
     static uint8_t tickets[1000 * TICKET_BYTES];
     struct buffer wire = BUFFER_INIT;
     issue_tickets(w, &e, tickets);
@@ -380,6 +381,12 @@ void world_answer(struct world *w, struct world_job *job, enum world_mailbox how
                            IPC_SCOPE_RECIPIENT,
                            {"5.1.1", 5},
                            {"no such mailbox: /var/mail/x", 28},
+                           {"", 0}},
+        [MAILBOX_LOOPS] = {0,
+                           IPC_OUTCOME_FAILED,
+                           IPC_SCOPE_RECIPIENT,
+                           {"5.4.6", 5},
+                           {"it runs in a loop", 17},
                            {"", 0}},
         [MAILBOX_IS_FULL] = {0,
                              IPC_OUTCOME_DEFERRED,

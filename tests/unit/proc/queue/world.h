@@ -19,6 +19,7 @@ enum world_mailbox {
     MAILBOX_DELIVERS,
     MAILBOX_DEFERS,
     MAILBOX_FAILS,
+    MAILBOX_LOOPS, /* the message says that it was here before */
     MAILBOX_IS_SILENT,
     MAILBOX_IS_FULL,        /* a destination's trouble */
     MAILBOX_IS_ENDING,      /* gives it back untried */
@@ -54,6 +55,7 @@ struct world_job {
 };
 
 struct world {
+    uint32_t uid; /* of the client of what is sent: 0 is a local user */
     char folder[64];
     struct store *store; /* for the next start, instead of the folder */
     void (*on_delivery)(void *arg, const struct id *id, uint32_t index);
