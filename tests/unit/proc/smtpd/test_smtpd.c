@@ -24,7 +24,7 @@ struct world {
     unsigned recipients; /* asked about; a recipient's ticket is full of its number */
     char tickets[200];   /* the first byte of each, of the last message */
     unsigned checks, gone, refused_by_gone, events, aborts, commits;
-    bool hold_commit, hold_chunks;
+    bool hold_commit, hold_chunks, hold_recipients;
     uint64_t commit_token, chunk_tokens[16];
     unsigned chunk_count, held_chunks;
     size_t uploaded, body_size;
@@ -74,15 +74,20 @@ static void on_rcpt_check(void *owner, const struct ipc_arrival *arrival)
     struct ipc_message reply = {.type = IPC_RCPT_VERDICT};
 
     assert_int_equal(check->client, w->last_client);
+    if (w->hold_recipients)
+        return;
     if (span_equal(check->address, SPAN("x@far.test")))
         reply.rcpt_verdict.action = IPC_RCPT_DENIED;
     else if (span_equal(check->address, SPAN("x@relay.test")))
         reply.rcpt_verdict.action = IPC_RCPT_RELAY;
     else if (span_equal(check->address, SPAN("eve@a.test")))
         reply.rcpt_verdict.action = IPC_RCPT_UNKNOWN;
-    else
+    else if (span_equal(check->address, SPAN("bob@a.test")))
         reply.rcpt_verdict = (struct ipc_rcpt_verdict){
             .action = IPC_RCPT_ACCEPT, .expands = true, .address = SPAN("canonical@a.test")};
+    else
+        reply.rcpt_verdict = (struct ipc_rcpt_verdict){
+            .action = IPC_RCPT_ACCEPT, .expands = true, .address = check->address};
     memset(reply.rcpt_verdict.ticket, ++w->recipients, IPC_TICKET_BYTES);
     ipc_reply(arrival->channel, arrival->token, &reply);
 }
@@ -545,6 +550,33 @@ static void a_queue_that_stalls_too_long(void **state)
     assert_int_equal(w->number, 2);
 }
 
+/* What is answered for it is written, though more is asked at once. */
+static void a_directory_that_hangs(void **state)
+{
+    struct world *w = *state;
+    struct smtpd_listener *l =
+        CONTAINER_OF(w->smtpd.in_force->listeners.next, struct smtpd_listener, link);
+    struct buffer recipients = BUFFER_INIT;
+
+    l->settings.answer_timeout_ms = 1000;
+    w->hold_recipients = true;
+    for (int i = 0; i < 34; i++)
+        buffer_printf(&recipients, "RCPT TO:<r%d@a.test>\r\n", i);
+    buffer_append_byte(&recipients, '\0');
+    dial(w);
+    say(w, "EHLO x\r\nMAIL FROM:<a@b.test>\r\n", "220 250 250");
+    say(w, recipients.data, "");
+    w->smtpd.time.monotonic_ms += 1000;
+    smtpd_sessions_expire(&w->smtpd);
+    say(w, "",
+        "451 451 451 451 451 451 451 451 451 451 451 451 451 451 451 451 "
+        "451 451 451 451 451 451 451 451 451 451 451 451 451 451 451 451");
+    w->smtpd.time.monotonic_ms += 1000;
+    smtpd_sessions_expire(&w->smtpd);
+    say(w, "", "451 451");
+    buffer_done(&recipients);
+}
+
 /* The queue has no room for a piece. The linker puts this in its place (meson.build). */
 static bool no_room;
 int __real_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
@@ -751,6 +783,7 @@ int main(void)
         TEST(a_slow_queue_slows_the_client),
         TEST(a_new_queue_gets_no_rest_of_a_body),
         TEST(a_queue_that_stalls_too_long),
+        TEST(a_directory_that_hangs),
         TEST(an_upload_that_never_began_is_forgotten),
         TEST(a_first_piece_that_waits_goes_to_the_next_queue),
         TEST(the_queue_dies_under_a_commit),
