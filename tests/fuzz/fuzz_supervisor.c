@@ -37,9 +37,10 @@ int __wrap_kill(pid_t pid, int number)
 
 /* ---- what others do with the news ---- */
 
-int generation_reload(struct supervisor *s, struct buffer *out_text)
+int generation_reload(struct supervisor *s, struct buffer *out_text, bool *out_kept)
 {
     assert(s->children[play.sender].kind->peer == IPC_PEER_QUEUE);
+    *out_kept = play.reloads % 3 == 0;
     if (play.reloads++ % 2) {
         buffer_printf(out_text, "no");
         return -EINVAL;
