@@ -103,7 +103,7 @@ static int take_message(struct search *search, struct db *db, const struct id *i
 
     if (has_message(result, id))
         return 0;
-    int r = trace_load(db, search->query, id, result, &message);
+    int r = trace_load(db, search->query, search->key, id, result, &message);
     if (r < 0 || message.entry_count == 0)
         return r;
     if (result->message_count == search->query->limit) {

@@ -144,11 +144,18 @@ static void count_children(struct trace_entry *all, size_t count)
 
 /* ---- which entries are meant ---- */
 
-/* Whoever looks for one recipient of many wants that one, and what it became. */
-static bool is_wanted(const struct trace_query *query, const struct trace_message *m,
-                      const struct trace_entry *e)
+/* As it was asked for, or in the spelling that is booked. Who asked for nothing means no one. */
+static bool is_meant(const struct trace_query *query, struct span key, struct span address)
 {
-    if (span_equal_nocase(m->sender, query->what) || span_equal_nocase(e->address, query->what))
+    return query->what.size &&
+           (span_equal_nocase(address, query->what) || span_equal_nocase(address, key));
+}
+
+/* Whoever looks for one recipient of many wants that one, and what it became. */
+static bool is_wanted(const struct trace_query *query, struct span key,
+                      const struct trace_message *m, const struct trace_entry *e)
+{
+    if (is_meant(query, key, m->sender) || is_meant(query, key, e->address))
         return true;
     if (e->parent == EVENT_NO_RECIPIENT)
         return false;
@@ -159,11 +166,11 @@ static bool is_wanted(const struct trace_query *query, const struct trace_messag
 }
 
 /* Without a match by recipient (a Message-ID has an @ too) all are meant. */
-static bool any_recipient_matches(const struct trace_query *query, const struct trace_entry *all,
-                                  size_t count)
+static bool any_recipient_matches(const struct trace_query *query, struct span key,
+                                  const struct trace_entry *all, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (span_equal_nocase(all[i].address, query->what))
+        if (is_meant(query, key, all[i].address))
             return true;
     return false;
 }
@@ -171,14 +178,14 @@ static bool any_recipient_matches(const struct trace_query *query, const struct 
 /* In place: what is kept moves to the front, never over what is still to be looked at. Picked
  * before the state is asked for, since a parent that was expanded has another state than its
  * children. */
-static void pick_entries(const struct trace_query *query, struct trace_message *m,
+static void pick_entries(const struct trace_query *query, struct span key, struct trace_message *m,
                          struct trace_entry *all, size_t count)
 {
-    bool narrow = any_recipient_matches(query, all, count);
+    bool narrow = any_recipient_matches(query, key, all, count);
 
     m->entries = all;
     for (size_t i = 0; i < count; i++)
-        if (!narrow || is_wanted(query, m, &all[i]))
+        if (!narrow || is_wanted(query, key, m, &all[i]))
             m->entries[m->entry_count++] = all[i];
     if (!query->state)
         return;
@@ -191,8 +198,8 @@ static void pick_entries(const struct trace_query *query, struct trace_message *
 
 /* All entries are read, also those that aren't wanted: how many children an alias has only all of
  * them tell. */
-static int load_entries(struct db *db, const struct trace_query *query, struct trace_result *result,
-                        struct trace_message *m)
+static int load_entries(struct db *db, const struct trace_query *query, struct span key,
+                        struct trace_result *result, struct trace_message *m)
 {
     size_t count = 0, got = 0;
     int r = count_of(db, TRACE_ENTRY_COUNT, &m->id, -1, &count);
@@ -210,14 +217,14 @@ static int load_entries(struct db *db, const struct trace_query *query, struct t
     sqlite3_reset(s);
     if (r >= 0) {
         count_children(all, got);
-        pick_entries(query, m, all, got);
+        pick_entries(query, key, m, all, got);
     }
     for (size_t i = 0; r >= 0 && i < m->entry_count; i++)
         r = load_events(db, &m->id, result, &m->entries[i]);
     return r < 0 ? r : 0;
 }
 
-int trace_load(struct db *db, const struct trace_query *query, const struct id *id,
+int trace_load(struct db *db, const struct trace_query *query, struct span key, const struct id *id,
                struct trace_result *result, struct trace_message *out)
 {
     sqlite3_stmt *s = bound(db, TRACE_MESSAGE, id, -1);
@@ -242,5 +249,5 @@ int trace_load(struct db *db, const struct trace_query *query, const struct id *
     };
     db_column_fixed(s, 4, out->session.bytes, ID_BYTES);
     sqlite3_reset(s);
-    return load_entries(db, query, result, out);
+    return load_entries(db, query, key, result, out);
 }

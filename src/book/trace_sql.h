@@ -22,8 +22,9 @@ enum trace_statement {
 
 extern const char *const trace_sql[TRACE_STATEMENT_COUNT];
 
-/* The whole of one message; of its entries those that the query asks for. */
-int trace_load(struct db *db, const struct trace_query *query, const struct id *id,
+/* The whole of one message; of its entries those that the query asks for.
+ * `key`: the query's text as an address is booked; equal to it when it is none. */
+int trace_load(struct db *db, const struct trace_query *query, struct span key, const struct id *id,
                struct trace_result *result, struct trace_message *out);
 
 /* A column as text that lives in the result; .data is NULL when it is NULL. */

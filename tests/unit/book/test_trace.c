@@ -209,6 +209,42 @@ static void one_of_many_recipients_comes_with_its_children(void **state)
     trace_result_done(&result);
 }
 
+/* However its address is spelled; that of the sender means all. */
+static void one_of_many_recipients_is_told_alone(void **state)
+{
+    static const struct {
+        const char *what;
+        size_t entries;
+    } cases[] = {
+        {"bob@xn--mller-kva.example", 1},      {"Bob@m\xc3\xbcller.example", 1},
+        {"\"bob\"@m\xc3\xbcller.example", 1},  {"carl@[IPv6:2001:0db8:0::1]", 1},
+        {"\"erna\"@m\xc3\xbcller.example", 4}, {"", 4},
+    };
+    struct fold *fold = test_fold_open();
+    struct test_message m;
+
+    test_message_at(&m, TEST_NOW_US + TEST_SECOND, 30, 4);
+    m.envelope.sender = SPAN("erna@xn--mller-kva.example");
+    m.recipients[0].address = m.recipients[0].original = SPAN("bob@xn--mller-kva.example");
+    m.recipients[1].address = m.recipients[1].original = SPAN("carl@[IPv6:2001:db8::1]");
+    struct book_input input = test_input_message(3000, &m);
+    test_fold_one(fold, &input);
+    test_commit(fold);
+    fold_close(fold);
+    /* Erased, which is no match for who asks for all. */
+    test_tamper(TEST_WEEK, "UPDATE entry SET recipient = NULL, original = NULL"
+                           " WHERE recipient = 'emil@ccc.example'");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct trace_result result;
+        run(cases[i].what, &result);
+        assert_true(result.message_count > 0);
+        const struct trace_message *found = &result.messages[result.message_count - 1];
+        if (found->entry_count != cases[i].entries)
+            fail_msg("%s: %zu entries", cases[i].what, found->entry_count);
+        trace_result_done(&result);
+    }
+}
+
 /* Of a long list each recipient is counted, once, with the one that it came from. */
 static void children_are_counted(void **state)
 {
@@ -654,6 +690,7 @@ int main(void)
         LEDGER_TEST(addresses_are_found_in_any_spelling),
         LEDGER_TEST(since_state_and_limit_narrow_it),
         LEDGER_TEST(one_of_many_recipients_comes_with_its_children),
+        LEDGER_TEST(one_of_many_recipients_is_told_alone),
         LEDGER_TEST(children_are_counted),
         LEDGER_TEST(json_is_as_promised),
         LEDGER_TEST(json_of_a_refusal),
