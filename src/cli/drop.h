@@ -15,7 +15,7 @@ enum { DROP_SIZE_MAX = 256 << 20, DROP_RECIPIENTS_MAX = 10000 };
 
 #define DROP_PREFIX "mail."             /* whole files */
 #define DROP_TMP_PREFIX "tmp."          /* being written; nobody was told that they are safe */
-#define DROP_SINCE_PREFIX "mail.since-" /* the same; a time, and a dot: put off since then */
+#define DROP_SINCE_PREFIX "mail.since-" /* put off: since, "-", last try, "." */
 #define DROP_ASIDE_PREFIX "aside."      /* what the server could not take: for the administrator */
 
 /* Writes a file that is either there as a whole, on disk, under a name nobody can guess, or not at

@@ -10,24 +10,46 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Time enough for a server to recover, or for a person to mend what it defers for. */
-enum { PUT_OFF_MAX_S = 86400 };
+enum {
+    PUT_OFF_MAX_S = 86400, /* for a server to recover, or a person to mend what it defers for */
+    GAP_MAX_S = 3600,      /* longer without a try: the server was off, and the day begins anew */
+    NOTE_EVERY_S = 1800, /* a name for each try would be a write of the folder every few seconds */
+};
 
-/* Since when it is put off; 0: not yet. Any user may have made up the name: a time that is still to
- * come is none. *out_own: what is the letter's own of its name. */
-static int64_t put_off_since(const char *name, int64_t now_s, const char **out_own)
+/* What a name tells. */
+struct put_off {
+    int64_t since, last; /* seconds since 1970; `last`: a try that was noted; 0: not yet */
+    const char *own;     /* what is the letter's own of its name */
+};
+
+static bool take_time(const char **at, char end, int64_t *out)
 {
-    const char *digits = name + sizeof(DROP_SINCE_PREFIX) - 1;
-    uint64_t since;
+    size_t size = strcspn(*at, "-.");
+    uint64_t time_s;
 
-    *out_own = name + sizeof(DROP_PREFIX) - 1;
-    if (strncmp(name, DROP_SINCE_PREFIX, sizeof(DROP_SINCE_PREFIX) - 1) != 0)
-        return 0;
-    size_t size = strcspn(digits, ".");
-    if (!digits[size] || span_to_u64(span_of(digits, size), (uint64_t)now_s, &since) < 0)
-        return 0;
-    *out_own = digits + size + 1;
-    return (int64_t)since;
+    if ((*at)[size] != end || span_to_u64(span_of(*at, size), INT64_MAX, &time_s) < 0)
+        return false;
+    *out = (int64_t)time_s;
+    *at += size + 1;
+    return true;
+}
+
+static struct put_off read_name(const char *name)
+{
+    const struct put_off none = {.own = name + sizeof(DROP_PREFIX) - 1};
+    struct put_off told = {.own = name + sizeof(DROP_SINCE_PREFIX) - 1};
+
+    if (strncmp(name, DROP_SINCE_PREFIX, sizeof(DROP_SINCE_PREFIX) - 1) != 0 ||
+        !take_time(&told.own, '-', &told.since) || !take_time(&told.own, '.', &told.last))
+        return none;
+    return told;
+}
+
+/* Only the time in which the server tries counts. Any user may have made up the name, and the clock
+ * may have been set back: times that can't be are none. */
+static bool is_being_tried(const struct put_off *p, int64_t now_s)
+{
+    return p->since <= p->last && p->last <= now_s && p->last >= now_s - GAP_MAX_S;
 }
 
 /* A name that can't be changed stays, and comes again with the next pass. */
@@ -40,29 +62,28 @@ static void rename_letter(int folder, const char *name, const char *to)
 void letter_set_aside(int folder, const char *name, const char *why)
 {
     char aside[NAME_MAX + 1];
-    const char *own;
 
-    put_off_since(name, clock_wall_us() / 1000000, &own);
     /* The prefix may be longer than the one it replaces, and the name as long as names can be. */
-    snprintf(aside, sizeof(aside), DROP_ASIDE_PREFIX "%s", own);
+    snprintf(aside, sizeof(aside), DROP_ASIDE_PREFIX "%s", read_name(name).own);
     log_error("%s in the drop folder is set aside as %s: %s", name, aside, why);
     rename_letter(folder, name, aside);
 }
 
-/* The time is in the name since the file is its writer's, who alone may change its own times. A
+/* The times are in the name since the file is its writer's, who alone may change its own times. A
  * letter that is older than a day when a server first sees it has its day all the same. */
 void letter_put_off(int folder, const char *name, const char *why)
 {
     char later[NAME_MAX + 1], cause[1024];
     int64_t now_s = clock_wall_us() / 1000000;
-    const char *own;
-    int64_t since = put_off_since(name, now_s, &own);
+    struct put_off p = read_name(name);
+    bool goes_on = is_being_tried(&p, now_s);
 
-    if (since && since < now_s - PUT_OFF_MAX_S) {
+    if (goes_on && p.since < now_s - PUT_OFF_MAX_S) {
         snprintf(cause, sizeof(cause), "for a day it couldn't be handed over: %s", why);
         letter_set_aside(folder, name, cause);
-    } else if (!since) {
-        snprintf(later, sizeof(later), DROP_SINCE_PREFIX "%lld.%s", (long long)now_s, own);
+    } else if (!goes_on || p.last < now_s - NOTE_EVERY_S) {
+        snprintf(later, sizeof(later), DROP_SINCE_PREFIX "%lld-%lld.%s",
+                 (long long)(goes_on ? p.since : now_s), (long long)now_s, p.own);
         log_warn("%s in the drop folder waits as %s: %s", name, later, why);
         rename_letter(folder, name, later);
     }

@@ -9,7 +9,8 @@
 /* Renamed, never removed: it is somebody's mail, and only a person can tell what to do with it. */
 void letter_set_aside(int folder, const char *name, const char *why);
 
-/* Stays for the next pass; its name tells since when. After a day of that it is set aside. */
+/* Stays for the next pass; its name tells since when, and of a last try. After a day of that it is
+ * set aside; the day begins anew after more than an hour without a try. */
 void letter_put_off(int folder, const char *name, const char *why);
 
 /* The server has it for some of its recipients (`each`: none of them is SUBMIT_UNREACHED). The

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A drop folder, and the server's socket beside it. */
@@ -146,7 +147,11 @@ static void answers(void **state)
                             CLI_UNREACHED, DROP_PREFIX);
 }
 
-#define SINCE(TIME) "mail.since-" TIME "."
+static void format_put_off(char out[static NAME_MAX + 1], int64_t since_s, int64_t last_s)
+{
+    snprintf(out, NAME_MAX + 1, DROP_SINCE_PREFIX "%lld-%lld.", (long long)since_s,
+             (long long)last_s);
+}
 
 static void write_letter(const struct place *p, const char *name, const char *more)
 {
@@ -161,10 +166,11 @@ static void write_letter(const struct place *p, const char *name, const char *mo
 static void a_letter_that_ends_the_dialogue_stops_only_itself(void **state)
 {
     static const char *const texts[] = {HELLO "X\n", HELLO "X\n", HELLO "X\n", NULL};
-    char name[NAME_MAX + 1] = SINCE("1000");
+    char name[NAME_MAX + 1];
     struct script script;
     struct place p;
 
+    format_put_off(name, 1000, time(NULL) - 60);
     place_make(&p);
     drop(&p, 1);
     drop(&p, 1);
@@ -180,34 +186,83 @@ static void a_letter_that_ends_the_dialogue_stops_only_itself(void **state)
 
 #define DEFERRED HELLO "C RCPT TO:<b@x.example>\nS 451 later\n" BYE
 
-/* Its time is in its name from the first time on; after a day only a person can tell what to do. */
-static void a_letter_is_put_off_for_a_day(void **state)
+static void put_off_once(const struct place *p, const char *name)
+{
+    static const char *const texts[] = {DEFERRED, NULL};
+    struct script script;
+
+    print_message("%s\n", name);
+    write_letter(p, name, "");
+    script_listen(&script, p->submit, texts);
+    assert_int_equal(collect(p), CLI_UNREACHED);
+    script_finish(&script);
+}
+
+/* Its times are in its name from the first time on. */
+static void a_letter_that_is_put_off_tells_since_when(void **state)
 {
     static const struct {
-        const char *name;
-        const char *then; /* how its name begins after the pass */
+        const char *name, *own;
     } cases[] = {
-        {"mail.abc", DROP_SINCE_PREFIX},
-        {SINCE("1000") "abc", "aside.abc"},
-        {SINCE("99999999999") "abc", DROP_SINCE_PREFIX}, /* the clock was set back, or a forgery */
-        {SINCE("99999999999999999999") "abc", DROP_SINCE_PREFIX},
-        {SINCE("") "abc", DROP_SINCE_PREFIX},
-        {"mail.since-1000", DROP_SINCE_PREFIX},
+        {"mail.abc", "abc"},
+        {"mail.since-99999999999-99999999999.abc", "abc"}, /* a forgery */
+        {"mail.since-1000-99999999999.abc", "abc"},
+        {"mail.since-99999999999999999999-1.abc", "since-99999999999999999999-1.abc"},
+        {"mail.since-1000.abc", "since-1000.abc"},
+        {"mail.since--.abc", "since--.abc"},
+        {"mail.since-1000-1000", "since-1000-1000"},
     };
-    static const char *const texts[] = {DEFERRED, NULL};
-
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct script script;
+        char name[NAME_MAX + 1];
+        int found = 0;
         struct place p;
 
-        print_message("%s\n", cases[i].name);
         place_make(&p);
-        write_letter(&p, cases[i].name, "");
-        script_listen(&script, p.submit, texts);
-        assert_int_equal(collect(&p), CLI_UNREACHED);
-        script_finish(&script);
-        assert_int_equal(take_names(&p, SINCE("99")), 0);
-        assert_int_equal(take_names(&p, cases[i].then), 1);
+        int64_t now_s = time(NULL);
+        put_off_once(&p, cases[i].name);
+        for (int64_t end_s = time(NULL); now_s <= end_s; now_s++) {
+            format_put_off(name, now_s, now_s);
+            strcat(name, cases[i].own);
+            found += take_names(&p, name);
+        }
+        assert_int_equal(found, 1);
+        place_remove(&p);
+    }
+}
+
+/* After a day only a person can tell what to do; but of a day in which nobody tried, that is no
+ * time of the letter's. */
+static void a_letter_is_put_off_for_a_day_of_tries(void **state)
+{
+    enum { DAY = 86400, HOUR = 3600 };
+    static const struct {
+        int64_t since_ago, last_ago;
+        enum { ASIDE, SAME, NOTED, ANEW } then;
+    } cases[] = {
+        {DAY + 60, 10, ASIDE},
+        {DAY + 60, HOUR - 60, ASIDE},
+        {DAY + 60, HOUR + 60, ANEW}, /* the server was off */
+        {2 * DAY, 2 * DAY, ANEW},
+        {DAY + 60, -HOUR, ANEW}, /* the clock was set back */
+        {DAY - 600, 10, SAME},
+        {DAY - 600, HOUR / 2 + 60, NOTED},
+        {60, 120, ANEW},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char name[NAME_MAX + 1], since[NAME_MAX + 1];
+        int64_t now_s = time(NULL);
+        struct place p;
+
+        place_make(&p);
+        format_put_off(name, now_s - cases[i].since_ago, now_s - cases[i].last_ago);
+        strcat(name, "abc");
+        strcpy(since, name);
+        strrchr(since, '-')[1] = '\0';
+        put_off_once(&p, name);
+        assert_int_equal(take_names(&p, "aside.abc"), cases[i].then == ASIDE);
+        assert_int_equal(take_names(&p, name), cases[i].then == SAME);
+        assert_int_equal(take_names(&p, since), cases[i].then == NOTED);
+        assert_int_equal(take_names(&p, DROP_SINCE_PREFIX), cases[i].then == ANEW);
         place_remove(&p);
     }
 }
@@ -409,7 +464,8 @@ int main(void)
         cmocka_unit_test(without_a_server_all_stays),
         cmocka_unit_test(answers),
         cmocka_unit_test(a_letter_that_ends_the_dialogue_stops_only_itself),
-        cmocka_unit_test(a_letter_is_put_off_for_a_day),
+        cmocka_unit_test(a_letter_that_is_put_off_tells_since_when),
+        cmocka_unit_test(a_letter_is_put_off_for_a_day_of_tries),
         cmocka_unit_test(partly_refused),
         cmocka_unit_test(partly_deferred),
         cmocka_unit_test(others_name_no_owner),
