@@ -8,7 +8,8 @@
 CODEC_DEFINE(, envelope_recipient_codec, struct envelope_recipient,
              CODEC_SPAN(struct envelope_recipient, address, ENVELOPE_ADDRESS_MAX),
              CODEC_SPAN(struct envelope_recipient, original, ENVELOPE_ADDRESS_MAX),
-             CODEC_UINT(struct envelope_recipient, flags, ENVELOPE_RECIPIENT_EXPANDS),
+             CODEC_UINT(struct envelope_recipient, flags,
+                        ENVELOPE_RECIPIENT_EXPANDS | ENVELOPE_RECIPIENT_DUPLICATE),
              CODEC_FIXED(struct envelope_recipient, key));
 
 enum {

@@ -26,7 +26,9 @@ enum {
 enum envelope_body { ENVELOPE_BODY_7BIT, ENVELOPE_BODY_8BITMIME, ENVELOPE_BODY_BINARYMIME };
 
 enum envelope_recipient_flags {
-    ENVELOPE_RECIPIENT_EXPANDS = 1, /* the directory will turn it into others (alias) */
+    ENVELOPE_RECIPIENT_EXPANDS = 1, /* the directory turns it into others (alias) */
+    /* It wasn't turned into them, as all are there already. Only the queue says so. */
+    ENVELOPE_RECIPIENT_DUPLICATE = 2,
 };
 
 /* RFC 3461 4.3: how much of the message a report brings back. */

@@ -166,15 +166,38 @@ static int read_expansions(struct spool_reader *reader, uint64_t offset)
     return 0;
 }
 
+static bool was_expanded(const struct envelope_recipient *r)
+{
+    return (r->flags & (ENVELOPE_RECIPIENT_EXPANDS | ENVELOPE_RECIPIENT_DUPLICATE)) ==
+           ENVELOPE_RECIPIENT_EXPANDS;
+}
+
+static bool has_expanded(const struct envelope *e)
+{
+    for (size_t i = 0; i < e->recipient_count; i++)
+        if (was_expanded(&e->recipients[i]))
+            return true;
+    return false;
+}
+
 /* An expansion that isn't found (the file has lost its end, or the record its header) leaves rows
- * that nobody knows an address for. */
+ * that nobody knows an address for, or an alias that looks as if it were nobody's. They are in the
+ * order of their parents. */
 static int check_expansions(struct spool_reader *reader)
 {
     const struct spool_stored *stored = &reader->stored;
-    size_t known = stored->envelope.recipient_count;
+    size_t known = stored->envelope.recipient_count, at = 0;
 
     for (size_t i = 0; i < stored->expansion_count; i++)
         known += stored->expansions[i].child_count;
+    for (size_t i = 0; i < stored->envelope.recipient_count; i++) {
+        if (!was_expanded(&stored->envelope.recipients[i]))
+            continue;
+        while (at < stored->expansion_count && stored->expansions[at].parent < i)
+            at++;
+        if (at == stored->expansion_count || stored->expansions[at].parent != i)
+            return damaged(reader);
+    }
     return reader->highest < known ? 0 : damaged(reader);
 }
 
@@ -196,7 +219,8 @@ static int decode_envelope(struct spool_reader *reader, const struct record_head
     stored->body_bytes = reader->meta.body_bytes;
     stored->expansions = reader->meta.expansions;
     stored->expansion_count = reader->meta.expansion_count;
-    bool has_behind = all || reader->highest >= stored->envelope.recipient_count;
+    bool has_behind = all || reader->highest >= stored->envelope.recipient_count ||
+                      has_expanded(&stored->envelope);
     if (header->type != SPOOL_RECORD_MOVED && has_behind)
         r = read_expansions(reader,
                             reader->offset + record_bytes(header->meta_bytes, header->data_bytes));

@@ -166,6 +166,39 @@ static void a_damaged_expansion_is_no_address(void **state)
     assert_int_equal(spool_damage_count(w->spool), 0);
 }
 
+/* One that the directory turns into others, and of whom there are no others, lost them; unless it
+ * says that it is a duplicate. */
+static void an_alias_without_its_expansion_is_damaged(void **state)
+{
+    static const struct {
+        uint16_t flags;
+        int result;
+    } cases[] = {{ENVELOPE_RECIPIENT_EXPANDS, -EBADMSG},
+                 {ENVELOPE_RECIPIENT_EXPANDS | ENVELOPE_RECIPIENT_DUPLICATE, 0},
+                 {0, 0}};
+    struct world *w = *state;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct envelope_recipient own[] = {
+            {.address = SPAN("list@a.example"), .flags = cases[i].flags},
+            {.address = SPAN("bob@a.example")}};
+        struct envelope e = {.id = world_id(i), .recipients = own, .recipient_count = 2};
+        struct spool_accept a = {.envelope = &e, .body = SPAN("hello")};
+        const struct spool_stored *stored;
+        struct spool_reader *reader;
+        assert_int_equal(spool_accept(w->spool, &a, NULL, NULL), 0);
+        assert_int_equal(world_commit(w), 0);
+        for (int whole = 0; whole < 2; whole++) {
+            assert_int_equal(spool_reader_open(w->spool, world_find(w, i), &reader), 0);
+            assert_int_equal(whole ? spool_reader_load(reader, &stored)
+                                   : spool_reader_load_envelope(reader, &stored),
+                             cases[i].result);
+            reader->is_damaged = false; /* only looked at */
+            spool_reader_close(w->spool, reader);
+        }
+    }
+}
+
 /* The follower sees the alarm, so the book has it. */
 static void damage_is_booked(void **state)
 {
@@ -552,6 +585,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_was_set_aside_may_be_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_expansion_is_no_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_alias_without_its_expansion_is_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_left_of_a_file_without_its_end_is_saved, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_file_cut_behind_its_last_group_lacks_nothing, setup,

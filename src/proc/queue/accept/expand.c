@@ -68,7 +68,7 @@ static int add_child(struct commit *c, struct spool_expansion *e, struct span ad
 }
 
 /* Never an empty one: the book takes an expansion into nobody for a loss. An alias of which all are
- * there stays a recipient. */
+ * there stays a recipient, and says so: without a word it would be one whose expansion was lost. */
 static int add_expansion(struct commit *c, const struct ipc_expanded *answer)
 {
     struct parcel *p = c->parcel;
@@ -84,6 +84,8 @@ static int add_expansion(struct commit *c, const struct ipc_expanded *answer)
     *e = (struct spool_expansion){.parent = (uint32_t)c->next_recipient, .children = children};
     for (size_t i = 0; r == 0 && i < answer->address_count; i++)
         r = add_child(c, e, answer->addresses[i].address);
+    if (r == 0 && e->child_count == 0)
+        p->envelope.recipients[e->parent].flags |= ENVELOPE_RECIPIENT_DUPLICATE;
     p->expansion_count += r == 0 && e->child_count > 0;
     return r;
 }

@@ -128,14 +128,16 @@ static const char *hindrance(struct queue_peer *peer, const struct parcel *p, st
     return NULL;
 }
 
-/* The keys by which the book's chain commits to personal fields, and the time: ours, not smtpd's.
- */
+/* The keys by which the book's chain commits to personal fields, the time, and who is a duplicate:
+ * ours, not smtpd's. */
 static int complete_envelope(struct queue *q, struct envelope *e)
 {
     e->accepted_us = clock_wall_us();
-    for (size_t i = 0; i < e->recipient_count; i++)
+    for (size_t i = 0; i < e->recipient_count; i++) {
+        e->recipients[i].flags &= ENVELOPE_RECIPIENT_EXPANDS;
         if (queue_random(&q->random, e->recipients[i].key, ENVELOPE_KEY_BYTES) < 0)
             return -EIO;
+    }
     return 0;
 }
 

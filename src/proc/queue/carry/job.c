@@ -96,7 +96,7 @@ static bool drop_duplicates(struct job *job, const struct parcel *parcel)
     for (uint32_t i = 0; i < job->count; i++) {
         struct job_item *item = &job->items[i];
         const struct envelope_recipient *r = recipient_of(job, parcel, item->recipient->index);
-        if (!r || !(r->flags & ENVELOPE_RECIPIENT_EXPANDS)) {
+        if (!r || !(r->flags & ENVELOPE_RECIPIENT_DUPLICATE)) {
             job->items[kept++] = *item;
             continue;
         }
