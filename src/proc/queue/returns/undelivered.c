@@ -204,6 +204,7 @@ void undelivered_rest(struct undelivered *u)
     if (u->ticks < REST_TICKS_MAX)
         u->rests++;
     undelivered_set_state(u, UNDELIVERED_RESTING);
+    dispatch_kick(u->queue); /* there is room for another one */
 }
 
 /* ---- recipients ---- */

@@ -323,6 +323,29 @@ static void who_rests_takes_nobodys_place(void **state)
     end(w);
 }
 
+/* Also when nothing else happens: its place is given on at once. */
+static void who_rests_wakes_the_next(void **state)
+{
+    enum { UNSURE = 120, SURE = 20 };
+    struct world *w = begin();
+    uint64_t all = UNSURE + SURE, sure = SURE;
+    struct ipc_queue_act back = {.act = IPC_ACT_RETURN,
+                                 .filter.recipient = SPAN("anna@here.example")};
+
+    join_reporter(w);
+    world_join_admin(w);
+    w->mailbox_does = MAILBOX_DEFERS;
+    world_join_mailbox(w);
+    for (int i = 0; i < UNSURE + SURE; i++)
+        send_from(w, i < UNSURE ? "unsure@here.example" : "s@far.example", "anna@here.example");
+    world_until(w, has_deferred, &all);
+    assert_int_equal(world_act(w, back).count, UNSURE + SURE);
+    for (int i = 0; i < 100 && w->queue.returns->returned < sure; i++)
+        world_rest(w);
+    assert_int_equal(w->queue.returns->returned, sure);
+    end(w);
+}
+
 /* And asks less and less often. */
 static void it_rests_longer_and_longer(void **state)
 {
@@ -412,6 +435,7 @@ int main(void)
         cmocka_unit_test(a_sender_that_leads_nowhere_ends),
         cmocka_unit_test(a_strangers_loop_ends_in_silence),
         cmocka_unit_test(who_rests_takes_nobodys_place),
+        cmocka_unit_test(who_rests_wakes_the_next),
         cmocka_unit_test(it_rests_longer_and_longer),
         cmocka_unit_test(a_receipt_that_can_not_be_given_has_an_end),
         cmocka_unit_test(who_failed_waits_for_his_report)};
