@@ -15,7 +15,6 @@
 enum {
     SEGMENTS_MAX = 1 << 20,
     PARTS_MAX = 1 << 20,
-    MANIFEST_BYTES_MAX = 64 << 20,
     PART_BYTES_MAX = 1 << 30,
 };
 
@@ -361,12 +360,21 @@ static void discard(struct spool *spool)
         spool->checkpoint_position = (struct spool_position){1, 0};
 }
 
+/* What failed or was cut off may have left parts of any generation; they would fill the disk. */
+void checkpoint_remove_others(struct store *store, uint64_t generation)
+{
+    char own[CHECKPOINT_NAME_BYTES];
+
+    checkpoint_parts_prefix(own, generation);
+    store->ops->remove_files(store, CHECKPOINT_PARTS, own);
+}
+
 int checkpoint_load(struct spool *spool, struct spool_position *out_position)
 {
     void *data;
     size_t size;
-    int r = spool->ops->get_file(spool->store, checkpoint_manifest_name, MANIFEST_BYTES_MAX, &data,
-                                 &size);
+    int r = spool->ops->get_file(spool->store, checkpoint_manifest_name, CHECKPOINT_MANIFEST_MAX,
+                                 &data, &size);
     if (r == -ENOENT || r == -ENOMEM)
         return r;
     if (r == 0) {

@@ -17,6 +17,7 @@ enum {
     CHECKPOINT_NOTIFIED = 4,
     CHECKPOINT_FORMAT = 2,
     CHECKPOINT_NAME_BYTES = 64,
+    CHECKPOINT_MANIFEST_MAX = 64 << 20, /* bytes */
     CHECKPOINT_PART_ROWS_MAX = 1 << 20
 };
 
@@ -98,6 +99,9 @@ extern const char checkpoint_manifest_name[];
 #define CHECKPOINT_PARTS "checkpoint-"
 void checkpoint_parts_prefix(char out[static CHECKPOINT_NAME_BYTES], uint64_t generation);
 void checkpoint_part_name(char out[static CHECKPOINT_NAME_BYTES], uint64_t generation, size_t part);
+
+/* Parts of other generations than this one's, as far as it can. */
+void checkpoint_remove_others(struct store *store, uint64_t generation);
 
 /* The manifest's file: magic, u32 format, fields, u64 checksum. 0 or the buffer's error; of
  * decoding 0, -EBADMSG, -ENOMEM. */

@@ -46,16 +46,14 @@ static uint32_t closed_since(const struct spool *spool)
  * since, lest mail waits for it, on the loop and on the disk. */
 enum { CHECKPOINT_SHARE = 8 };
 
-/* It is hardly smaller than the one before, so none is begun that finds no room. The last
- * condition: the manifest names a position and the seal before it, and both must be of one segment.
- */
+/* The last condition: the manifest names a position and the seal before it, and both must be of one
+ * segment. */
 static bool is_due(const struct spool *spool)
 {
     uint64_t closed = closed_since(spool);
 
     return closed >= spool->options.checkpoint_segments &&
            closed * spool->options.segment_bytes >= CHECKPOINT_SHARE * spool->checkpoint_bytes &&
-           spool->space.free_bytes >= spool->checkpoint_bytes &&
            spool->last_seal.segment == spool->sealed.segment;
 }
 
@@ -272,17 +270,26 @@ static void task_free(struct checkpoint_task *task)
     free(task);
 }
 
-/* Of one that failed its own parts, so that they don't take the room that outcomes need. Of one
- * that is durable all others: also those that a crash left, or a manifest that failed, which may be
- * there and name them. */
-static void remove_parts(struct checkpoint_task *task)
+/* A manifest that couldn't be written may have been renamed nevertheless. */
+static bool may_be_named(const struct checkpoint_task *task)
+{
+    void *data = NULL;
+    size_t size = 0;
+    int r = task->store->ops->get_file(task->store, checkpoint_manifest_name,
+                                       CHECKPOINT_MANIFEST_MAX, &data, &size);
+    bool is_another = r == 0 && !span_equal(span_of(data, size), buffer_span(&task->rows));
+
+    free(data);
+    return r != -ENOENT && !is_another;
+}
+
+/* The parts of one that failed, so that they don't take the room that outcomes need. */
+static void remove_own(struct checkpoint_task *task)
 {
     char own[CHECKPOINT_NAME_BYTES];
 
     checkpoint_parts_prefix(own, task->generation);
-    if (task->is_manifest)
-        task->store->ops->remove_files(task->store, CHECKPOINT_PARTS, own);
-    else
+    if (!task->is_manifest || !may_be_named(task))
         task->store->ops->remove_files(task->store, own, NULL);
 }
 
@@ -295,8 +302,10 @@ static void checkpoint_run(struct spool_task *task)
         task->error = task->ops->put_file(c->store, c->name, parts + 1, 1);
     else
         task->error = task->ops->put_file(c->store, c->name, parts, 2);
-    if (c->is_manifest == (task->error == 0))
-        remove_parts(c);
+    if (task->error)
+        remove_own(c);
+    else if (c->is_manifest)
+        checkpoint_remove_others(c->store, c->generation);
 }
 
 /* The checksum of the part goes into the manifest, not into the part: so a manifest names exactly

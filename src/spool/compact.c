@@ -59,9 +59,12 @@ static bool bulk_is_worth_it(const struct spool *spool, const struct segment *se
             is_mostly_dead(spool, segment));
 }
 
-/* The oldest first: what concerns it lies in later ones, which can go only after it. */
+/* The oldest first: what concerns it lies in later ones, which can go only after it. One that
+ * failed comes behind all others, lest a bad place on the disk keeps these for good. */
 static struct segment *choose(const struct spool *spool)
 {
+    struct segment *failed = NULL;
+
     for (int kind = 0; kind < 2; kind++) {
         uint32_t used = count_used(spool, (enum store_kind)kind);
         LIST_EACH(&spool->segments[kind], link)
@@ -69,12 +72,15 @@ static struct segment *choose(const struct spool *spool)
             struct segment *segment = CONTAINER_OF(link, struct segment, link);
             if (segment->is_compacting || segment->was_compacted)
                 continue;
-            if (kind == STORE_LOG ? log_is_worth_it(spool, segment, used)
-                                  : bulk_is_worth_it(spool, segment, used))
+            if (!(kind == STORE_LOG ? log_is_worth_it(spool, segment, used)
+                                    : bulk_is_worth_it(spool, segment, used)))
+                continue;
+            if (segment->number != spool->compact_failed[kind])
                 return segment;
+            failed = segment;
         }
     }
-    return NULL;
+    return failed;
 }
 
 /* ---- Loading messages that are to be moved ---- */
@@ -137,6 +143,13 @@ static bool must_move(struct compaction *c, const struct move *move)
     return !c->is_unworthy;
 }
 
+/* Not of one that lives elsewhere on a bad part of the disk: the victim is stuck on it then, and
+ * doesn't hold up those after it. */
+static bool is_worth_a_try(const struct move *move, int error)
+{
+    return error == -ENOMEM || (error < 0 && error != -EBADMSG && !move->lives_elsewhere);
+}
+
 /* A damaged message is set aside when its reader closes, and stays where it is. */
 static void load_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
 {
@@ -147,7 +160,7 @@ static void load_finish(struct spool *spool, struct spool_task *task, int64_t no
     for (size_t i = 0; i < load->count; i++) {
         struct move *move = load->moves[i];
         if (load->errors[i] < 0 || !must_move(c, move)) {
-            c->has_failed |= load->errors[i] < 0 && load->errors[i] != -EBADMSG;
+            c->has_failed |= is_worth_a_try(move, load->errors[i]);
             move_free(spool, move);
             c->outstanding--;
         } else if (c->victim->kind == STORE_BULK) {
@@ -306,6 +319,8 @@ static void end(struct spool *spool, struct compaction *c)
     victim->is_compacting = false;
     /* Also when it wasn't worth it: a checkpoint lets it be tried again (checkpoint_task.c). */
     victim->was_compacted = !c->has_failed;
+    if (c->has_failed)
+        spool->compact_failed[victim->kind] = victim->number;
     if (c->has_failed)
         spool->task_retry_us[TASK_COMPACT] = spool->now_us + SPOOL_PAUSES * spool->options.retry_us;
     if (went_through && victim->kind == STORE_LOG && id_is_zero(&victim->stuck_on)) {

@@ -660,10 +660,10 @@ static int finish(struct recovery *recovery)
         r = make_spare(spool);
     if (r < 0)
         return r;
+    checkpoint_remove_others(spool->store, spool->checkpoint_generation);
     set_aside_what_lacks_bytes(spool);
     spool->book_furthest = spool->sealed;
-    r = spool->ops->space(spool->store, &spool->space);
-    return r;
+    return spool->ops->space(spool->store, &spool->space);
 }
 
 /* Nothing of it is on disk when it fails halfway, but files put aside: the next start does it all

@@ -275,6 +275,11 @@ static void leaves_nothing_when_it_fails(void **state)
     assert_true(w->spool->checkpoint_position.segment > 0);
     assert_true(count_parts(w, w->spool->checkpoint_generation) > 5);
     assert_int_equal(count_parts(w, 77), 0);
+    assert_int_equal(w->spool->ops->put_file(w->spool->store, CHECKPOINT_PARTS "78-0", &text, 1),
+                     0);
+    world_crash(w, STORE_SIM_KILLED);
+    assert_int_equal(count_parts(w, 78), 0);
+    assert_true(count_parts(w, w->spool->checkpoint_generation) > 5);
 }
 
 static void blank(struct world *w, uint64_t number)
