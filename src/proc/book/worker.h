@@ -21,7 +21,7 @@ struct worker {
     const char *ledger; /* path within the sandbox */
 
     /* Set before a turn. */
-    struct spool_position limit; /* {0, 0}: not known, so nothing is read */
+    struct spool_position limit;                /* {0, 0}: not known, so nothing is read */
     uint64_t queue_waiting;                     /* recipients, as of the limit */
     int64_t keep_before_us, refusals_before_us; /* 0: no retention in this turn */
 

@@ -57,8 +57,8 @@ static void close_all(struct undelivered *u, enum spool_outcome outcome, const c
 
 /* ---- delayed: it goes on waiting ---- */
 
-/* NOTIFIED says nothing of attempts (index.c), but carries them for whoever reads the log alone. The
- * row is marked at once: the next look may come before the seal, and would tell him again. */
+/* NOTIFIED says nothing of attempts (index.c), but carries them for whoever reads the log alone.
+ * The row is marked at once: the next look may come before the seal, and would tell him again. */
 static void note_all(struct undelivered *u, const char *detail)
 {
     for (size_t i = 0; i < u->count; i++) {

@@ -91,8 +91,8 @@ void undelivered_untold(struct undelivered *u, const char *why);
 /* Those that aren't ours any more are left out: released, removed, closed. True when some are left.
  */
 bool undelivered_still_waits(struct undelivered *u);
-/* Those of whom the sender doesn't want to be told, or mustn't be since he may be forged, are booked
- * and left out. True when some are left. */
+/* Those of whom the sender doesn't want to be told, or mustn't be since he may be forged, are
+ * booked and left out. True when some are left. */
 bool undelivered_drop_unwanted(struct undelivered *u);
 
 /* load.c: envelope and header, on a thread; then calls `done`, which finds u->error. 0 or -errno.
