@@ -2,6 +2,14 @@
 
 #include <errno.h>
 
+int span_compare(struct span a, struct span b)
+{
+    size_t common = a.size < b.size ? a.size : b.size;
+    int order = common ? memcmp(a.data, b.data, common) : 0;
+
+    return order ? order : (a.size > b.size) - (a.size < b.size);
+}
+
 bool span_equal_nocase(struct span a, struct span b)
 {
     return a.size == b.size && span_starts_nocase(a, b);

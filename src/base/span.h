@@ -53,6 +53,9 @@ static inline bool span_equal(struct span a, struct span b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+/* By bytes, the shorter first where one begins with the other: below, equal to or above 0. */
+int span_compare(struct span a, struct span b);
+
 /* ASCII case only: the locale never enters a protocol. */
 bool span_equal_nocase(struct span a, struct span b);
 bool span_starts_nocase(struct span s, struct span prefix);

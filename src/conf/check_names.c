@@ -15,7 +15,7 @@ struct named {
 static int compare(const void *left, const void *right)
 {
     const struct named *a = left, *b = right;
-    int order = conf_name_compare(a->name, b->name);
+    int order = span_compare(a->name, b->name);
 
     return order ? order : (int)a->kind - (int)b->kind;
 }

@@ -50,14 +50,14 @@ static int by_pattern(const void *left, const void *right)
 {
     const struct conf_queue_route *a = left, *b = right;
 
-    return conf_name_compare(a->pattern, b->pattern);
+    return span_compare(a->pattern, b->pattern);
 }
 
 static int by_name(const void *left, const void *right)
 {
     const struct conf_queue_domain *a = left, *b = right;
 
-    return conf_name_compare(a->name, b->name);
+    return span_compare(a->name, b->name);
 }
 
 /* Sorts them. Returns where the first one has come. The first of the file has a meaning of its own

@@ -62,14 +62,6 @@ CODEC_DEFINE(
     CODEC_UINT(struct conf_queue, receipts, CONF_RECEIPTS_NONE),
     CODEC_UINT(struct conf_queue, double_bounce, CONF_DOUBLE_BOUNCE_POSTMASTER));
 
-int conf_name_compare(struct span a, struct span b)
-{
-    size_t common = a.size < b.size ? a.size : b.size;
-    int order = common ? memcmp(a.data, b.data, common) : 0;
-
-    return order ? order : (a.size > b.size) - (a.size < b.size);
-}
-
 CODEC_DEFINE(static, address_codec, struct conf_address, CODEC_FIXED(struct conf_address, ip),
              CODEC_UINT(struct conf_address, port, UINT16_MAX));
 

@@ -84,10 +84,10 @@ struct conf_queue {
     uint64_t retry_max_ms;
     uint64_t give_up_ms;
     uint64_t delay_notice_ms;          /* 0: none */
-    struct conf_queue_domain *domains; /* by conf_name_compare() */
+    struct conf_queue_domain *domains; /* by span_compare() */
     size_t domain_count;
     uint32_t first_domain;           /* place of the one that the configuration names first */
-    struct conf_queue_route *routes; /* with the relays; by conf_name_compare() */
+    struct conf_queue_route *routes; /* with the relays; by span_compare() */
     size_t route_count;
     struct span postmaster;  /* may be empty */
     uint8_t report_language; /* enum conf_language */
@@ -95,9 +95,6 @@ struct conf_queue {
     uint8_t double_bounce;   /* enum conf_double_bounce */
 };
 extern const struct codec conf_queue_codec;
-
-/* The order of names in parts that are sorted. */
-int conf_name_compare(struct span a, struct span b);
 
 struct conf_smtp {
     uint64_t generation;

@@ -43,21 +43,28 @@ CODEC_DEFINE_GROWN(
     CODEC_SPAN(struct envelope, envelope_id, ENVELOPE_ENVID_MAX),
     CODEC_LIST(struct envelope, wishes, wish_count, ENVELOPE_RECIPIENTS_MAX, &wish_codec));
 
-/* Sorted and each once: envelope_wishes_are_sound() has seen to it where the envelope came from a
- * peer. */
-struct envelope_wish envelope_wish_of(const struct envelope *e, uint32_t recipient)
+size_t envelope_wish_place(const struct envelope *e, uint32_t recipient)
 {
     size_t low = 0, high = e->wish_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (e->wishes[middle].recipient == recipient)
-            return e->wishes[middle];
         if (e->wishes[middle].recipient < recipient)
             low = middle + 1;
         else
             high = middle;
     }
+    return low;
+}
+
+/* Sorted and each once: envelope_wishes_are_sound() has seen to it where the envelope came from a
+ * peer. */
+struct envelope_wish envelope_wish_of(const struct envelope *e, uint32_t recipient)
+{
+    size_t at = envelope_wish_place(e, recipient);
+
+    if (at < e->wish_count && e->wishes[at].recipient == recipient)
+        return e->wishes[at];
     return (struct envelope_wish){.recipient = recipient, .original = SPAN("")};
 }
 

@@ -90,6 +90,8 @@ struct envelope {
 extern const struct codec envelope_recipient_codec;
 extern const struct codec envelope_codec;
 
+/* Where the wish about this recipient stands among the envelope's, or would: they are sorted. */
+size_t envelope_wish_place(const struct envelope *envelope, uint32_t recipient);
 /* The wish about the recipient of this index; with empty fields when there is none. Wishes are
  * sorted, so it takes a logarithmic search; the texts are the envelope's. */
 struct envelope_wish envelope_wish_of(const struct envelope *envelope, uint32_t recipient);

@@ -56,7 +56,7 @@ static int add(struct mailbox_domain *domain, const struct conf_mailbox_domain *
 static int by_name(const void *a, const void *b)
 {
     const struct mailbox_domain *one = a, *two = b;
-    return conf_name_compare(span_from_cstr(one->name), span_from_cstr(two->name));
+    return span_compare(span_from_cstr(one->name), span_from_cstr(two->name));
 }
 
 int mailbox_domains_new(const struct conf_mailbox *part, struct mailbox_roots *roots,
@@ -103,7 +103,7 @@ void mailbox_domains_release(struct mailbox_domains *domains)
 static int compare_key(const void *key, const void *element)
 {
     const struct mailbox_domain *domain = element;
-    return conf_name_compare(*(const struct span *)key, span_from_cstr(domain->name));
+    return span_compare(*(const struct span *)key, span_from_cstr(domain->name));
 }
 
 const struct mailbox_domain *mailbox_domains_find(const struct mailbox_domains *domains,

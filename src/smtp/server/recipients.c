@@ -45,13 +45,6 @@ static bool grow(struct arena *arena, void **list, size_t count, size_t *capacit
     return true;
 }
 
-static int compare(struct span a, struct span b)
-{
-    int order = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
-
-    return order ? order : (a.size > b.size) - (a.size < b.size);
-}
-
 /* ---- the index ---- */
 
 /* Canonical addresses are equal bytes. *out_at: where it stands in the index, or would. */
@@ -61,7 +54,7 @@ static bool find(const struct smtp_transaction *t, struct span address, size_t *
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = compare(t->envelope.recipients[t->by_address[middle]].address, address);
+        int order = span_compare(t->envelope.recipients[t->by_address[middle]].address, address);
         if (order == 0) {
             *out_at = middle;
             return true;
@@ -88,21 +81,6 @@ static void insert(struct smtp_transaction *t, size_t at)
 static bool has_wish(const struct envelope_wish *wish)
 {
     return wish->notify || wish->original.size;
-}
-
-/* Where the wish about a recipient stands, or would: they are sorted. */
-static size_t wish_place(const struct envelope *e, uint32_t recipient)
-{
-    size_t low = 0, high = e->wish_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (e->wishes[middle].recipient < recipient)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
 }
 
 static bool add_wish(struct smtp_transaction *t, size_t at, const struct envelope_wish *wish,
@@ -146,7 +124,7 @@ static bool merge(struct smtp_transaction *t, uint32_t recipient, const struct e
 {
     struct envelope *e = &t->envelope;
     struct envelope_wish merged = {.original = SPAN("")};
-    size_t at = wish_place(e, recipient);
+    size_t at = envelope_wish_place(e, recipient);
     bool known = at < e->wish_count && e->wishes[at].recipient == recipient;
 
     if (known)

@@ -61,9 +61,24 @@ static void next_line(void **state)
     assert_false(span_next_line(&rest, &line));
 }
 
+static void compares_by_bytes(void **state)
+{
+    static const struct span sorted[] = {SPAN(""),   SPAN("A"), SPAN("a"),   SPAN("a\0"),
+                                         SPAN("ab"), SPAN("b"), SPAN("\xff")};
+    const int count = ARRAY_SIZE(sorted);
+
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < count; j++) {
+            int order = span_compare(sorted[i], sorted[j]);
+            assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
+        }
+    assert_int_equal(span_compare((struct span){0}, (struct span){0}), 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(numbers), cmocka_unit_test(pieces),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(compares_by_bytes),
+                                       cmocka_unit_test(numbers), cmocka_unit_test(pieces),
                                        cmocka_unit_test(next_line)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
