@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "conf/conf.h"
 #include "conf/problem.h"
 
 /* Sorted; file names left out: "3:5: error: text\n". */
@@ -40,4 +41,15 @@ static inline void assert_problems(struct conf_problems *problems, const char *n
         fail();
     }
     buffer_done(&found);
+}
+
+/* A configuration without an error. */
+static inline void parse_sound(const char *text, struct conf *out)
+{
+    struct conf_problems problems;
+
+    conf_problems_init(&problems);
+    assert_int_equal(conf_parse(span_from_cstr(text), SPAN("f.yaml"), SPAN("/etc"), &problems, out),
+                     0);
+    conf_problems_done(&problems);
 }

@@ -11,16 +11,6 @@ static const char before[] = "hostname: a.example\n"
                              "mailbox: { threads: 4 }\n"
                              "users: { queue: q, network: n, directory: d, mailbox: m }\n";
 
-static void parse(const char *text, struct conf *out)
-{
-    struct conf_problems problems;
-
-    conf_problems_init(&problems);
-    assert_int_equal(conf_parse(span_from_cstr(text), SPAN("f.yaml"), SPAN("/etc"), &problems, out),
-                     0);
-    conf_problems_done(&problems);
-}
-
 static void assert_kept(const char *name, const char *then_text, const char *expected, size_t count)
 {
     struct conf_problems problems;
@@ -28,8 +18,8 @@ static void assert_kept(const char *name, const char *then_text, const char *exp
     size_t kept = 99;
 
     conf_problems_init(&problems);
-    parse(before, &running);
-    parse(then_text, &coming);
+    parse_sound(before, &running);
+    parse_sound(then_text, &coming);
     assert_int_equal(conf_keep_fixed(&running, &coming, &problems, &kept), 0);
     assert_int_equal(kept, count);
     assert_problems(&problems, name, expected);

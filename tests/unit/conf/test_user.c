@@ -53,16 +53,6 @@ static void who_is_found_and_who_not(void **state)
     assert_true(ids.uid == 7 && ids.gid == 8);
 }
 
-static void parse(const char *text, struct conf *out)
-{
-    struct conf_problems problems;
-
-    conf_problems_init(&problems);
-    assert_int_equal(conf_parse(span_from_cstr(text), SPAN("f.yaml"), SPAN("/etc"), &problems, out),
-                     0);
-    conf_problems_done(&problems);
-}
-
 static void assert_checked(const char *name, const char *text, const struct conf *running,
                            const char *expected)
 {
@@ -70,7 +60,7 @@ static void assert_checked(const char *name, const char *text, const struct conf
     struct conf c;
 
     conf_problems_init(&problems);
-    parse(text, &c);
+    parse_sound(text, &c);
     conf_check_users(&c, running, &problems);
     assert_problems(&problems, name, expected);
     conf_done(&c);
@@ -113,7 +103,7 @@ static void who_stays_is_not_asked_for(void **state)
     struct conf running;
 
     w = (struct world){0};
-    parse(some, &running);
+    parse_sound(some, &running);
     assert_checked("the same", some, &running, "");
     assert_int_equal(w.look_ups, 0);
     assert_checked("another",
