@@ -636,6 +636,101 @@ static void what_could_not_be_read_is_moved_later(void **state)
     assert_int_equal(world_check(w, 1, 2, 500), 0);
 }
 
+/* A bad place of the disk: where one message's record begins. */
+static struct world *scratched_world;
+static const struct store_ops *whole_ops;
+static struct store_ops scratched_ops;
+static unsigned scratched_number; /* 0: nothing is scratched any more */
+
+static ssize_t scratched_read(struct store_segment *segment, uint64_t offset, void *out,
+                              size_t size, int flags)
+{
+    struct world *w = scratched_world;
+    struct spool_message *m = scratched_number ? world_find(w, scratched_number) : NULL;
+    bool is_hit =
+        m && index_home(m)->handle == segment && offset <= m->offset && offset + size > m->offset;
+    return is_hit ? -EIO : whole_ops->read(segment, offset, out, size, flags);
+}
+
+static void scratch(struct world *w, unsigned number)
+{
+    scratched_world = w;
+    scratched_number = number;
+    whole_ops = w->spool->ops;
+    scratched_ops = *whole_ops;
+    scratched_ops.read = scratched_read;
+    w->spool->ops = &scratched_ops;
+}
+
+/* Minutes, with all their pauses. */
+static void wait_long(struct world *w, int minutes)
+{
+    for (int i = 0; i < minutes; i++) {
+        w->now_us += 60 * INT64_C(1000000);
+        w->spool->tasks_due = true;
+        fold(w);
+    }
+}
+
+/* Message 1 lives in the third segment, where it can't be read, and the second has a word on its
+ * first record: that one stays as it is. What failed after it is emptied all the same. */
+static void what_lives_unreadable_elsewhere_blocks_nothing(void **state)
+{
+    struct world *w = *state;
+
+    open_alone(w);
+    assert_int_equal(world_accept_large(w, 1, 50000), 0);
+    assert_int_equal(world_accept(w, 2, 2, 7000), 0); /* keeps the first segment */
+    world_run(w);
+    uint64_t first = w->spool->open->number;
+    pass_segment(w, NULL);
+    assert_int_equal(world_status(w, 1, 0, SPOOL_OUTCOME_DEFERRED), 0);
+    pass_segment(w, NULL);
+    fail_bulk(w, 3);
+    assert_int_equal(index_home(world_find(w, 1))->number, first + 2);
+    pass_segment(w, NULL);
+    scratch(w, 1);
+    empty_dead_segments(w);
+    assert_true(recycle_exists(w->spool, first) && recycle_exists(w->spool, first + 1));
+    assert_int_equal(world_accept(w, 5, 1, 500), 0);
+    world_run(w);
+    uint64_t failed = w->spool->open->number;
+    fail_segment(w);
+    wait_long(w, 10);
+    assert_true(index_home(world_find(w, 5))->number > failed);
+    assert_null(spool_segment(w->spool, STORE_LOG, failed));
+    assert_int_equal(world_check(w, 5, 1, 500), 0);
+    scratched_number = 0;
+    assert_int_equal(spool_damage_count(w->spool), 0);
+    finish_for_good(w);
+}
+
+/* One that lives in what failed is tried again, but behind what else there is to empty. */
+static void what_could_not_be_read_comes_last(void **state)
+{
+    struct world *w = *state;
+    uint64_t homes[2];
+
+    open_alone(w);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(world_accept(w, 1 + i, 1, 500), 0);
+        world_run(w);
+        homes[i] = w->spool->open->number;
+        if (i == 0)
+            scratch(w, 1);
+        fail_segment(w);
+    }
+    wait_long(w, 10);
+    assert_int_equal(index_home(world_find(w, 1))->number, homes[0]);
+    assert_true(index_home(world_find(w, 2))->number > homes[1]);
+    scratched_number = 0;
+    wait_long(w, 2);
+    assert_true(index_home(world_find(w, 1))->number > homes[0]);
+    assert_int_equal(world_check(w, 1, 1, 500), 0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_null(spool_segment(w->spool, STORE_LOG, homes[i]));
+}
+
 static void evacuates_failed_bulk(void **state)
 {
     struct world *w = *state;
@@ -893,6 +988,9 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(concerns_are_known_again_after_a_crash, setup, teardown),
         cmocka_unit_test_setup_teardown(what_could_not_be_read_is_moved_later, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_lives_unreadable_elsewhere_blocks_nothing, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(what_could_not_be_read_comes_last, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
