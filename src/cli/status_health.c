@@ -97,6 +97,25 @@ static void print_waiting(json_t *status, json_t *queue)
     end(status, STATUS_WAITING);
 }
 
+/* To senders, before they lie in the spool. Only while there are some: as a rule each is there for
+ * a moment. */
+static void print_reports(json_t *status, json_t *queue)
+{
+    json_t *reports = json_object_get(queue, "reports");
+    long long under_way = status_number(reports, "under_way");
+    long long put_off = status_number(reports, "put_off");
+    long long all = status_number(reports, "failed") + status_number(reports, "delayed") +
+                    status_number(reports, "receipts");
+
+    if (!all && !is_troubled(status, STATUS_REPORTS))
+        return;
+    begin("Reports");
+    printf("%lld to be made, %lld under way", all - under_way, under_way);
+    if (put_off)
+        printf(", %lld put off", put_off);
+    end(status, STATUS_REPORTS);
+}
+
 /* Only while something lies there: mail comes in this way when the server was down. */
 static void print_dropped(json_t *status)
 {
@@ -162,6 +181,7 @@ void status_print_health(json_t *status, int64_t now_us)
     if (queue) {
         print_new_mail(status);
         print_waiting(status, queue);
+        print_reports(status, queue);
     } else {
         begin("Queue");
         end(status, STATUS_QUEUE);

@@ -14,6 +14,7 @@ enum status_matter {
     STATUS_QUEUE,
     STATUS_NEW_MAIL,
     STATUS_WAITING,
+    STATUS_REPORTS, /* to senders */
     STATUS_DROPPED, /* in the drop folder */
     STATUS_BOOK,
     STATUS_MATTERS

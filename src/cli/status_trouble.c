@@ -123,6 +123,20 @@ static void of_waiting(json_t *status, struct buffer *out)
                       status_counted(messages, sizeof(messages), aside, "message"));
 }
 
+/* Until then senders aren't told, and who failed waits. */
+static void of_reports(json_t *status, struct buffer *out)
+{
+    json_t *reports = json_object_get(status_figures_of(status, "queue"), "reports");
+    const char *trouble = status_text(reports, "trouble");
+
+    if (strcmp(trouble, "process") == 0)
+        buffer_printf(out, "; nobody is given up: the report process isn't there");
+    else if (strcmp(trouble, "full") == 0)
+        buffer_printf(out, "; nobody is given up: there is no room for more of them");
+    else if (strcmp(trouble, "behind") == 0)
+        buffer_printf(out, "; attempts wait until there are fewer");
+}
+
 static void of_drop_folder(json_t *status, struct buffer *out)
 {
     json_t *drop = json_object_get(status, "drop");
@@ -166,7 +180,8 @@ void status_trouble(json_t *status, enum status_matter matter, struct buffer *ou
     static void (*const find[STATUS_MATTERS])(json_t * status, struct buffer * out) = {
         [STATUS_PROCESSES] = of_processes, [STATUS_QUEUE] = of_queue,
         [STATUS_NEW_MAIL] = of_new_mail,   [STATUS_WAITING] = of_waiting,
-        [STATUS_DROPPED] = of_drop_folder, [STATUS_BOOK] = of_book,
+        [STATUS_REPORTS] = of_reports,     [STATUS_DROPPED] = of_drop_folder,
+        [STATUS_BOOK] = of_book,
     };
     find[matter](status, out);
 }

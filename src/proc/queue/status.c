@@ -6,6 +6,7 @@
 #include "proc/queue/carry/carriers.h"
 #include "proc/queue/carry/dispatch.h"
 #include "proc/queue/core/overdue.h"
+#include "proc/queue/returns/return.h"
 #include "proc/queue/returns/returns.h"
 #include <inttypes.h>
 
@@ -53,6 +54,21 @@ static void add_spool(const struct queue *q, struct buffer *json)
     buffer_printf(json, "}");
 }
 
+/* What is still to be told, not yet in the spool. */
+static void add_reports(const struct queue *q, struct buffer *json)
+{
+    const struct returns *r = q->returns;
+
+    buffer_printf(json, ",\"reports\":{");
+    add(json, "failed", r->failed.all);
+    add(json, "delayed", r->delayed.all);
+    add(json, "receipts", r->receipts.all);
+    add(json, "under_way", r->busy);
+    add(json, "put_off", r->failed.resting + r->delayed.resting + r->receipts.resting);
+    add(json, "memory_bytes", r->bytes);
+    buffer_printf(json, ",\"trouble\":\"%s\"}", returns_trouble(q));
+}
+
 void queue_status(const struct queue *q, struct buffer *json)
 {
     add(json, "accepted", q->accepted);
@@ -78,5 +94,6 @@ void queue_status(const struct queue *q, struct buffer *json)
     buffer_printf(json, ",\"defers\":%s,\"defers_why\":\"%s\"",
                   q->pressure->defer ? "true" : "false", q->pressure->text);
     overdue_status(q, json);
+    add_reports(q, json);
     add_spool(q, json);
 }

@@ -51,6 +51,13 @@ static char *printed(json_t *status, bool figures)
 #define WELL(DIRECTORY, BESIDE)                                                                    \
     "{\"processes\":[" PROCESS("directory", "0", "true", "1",                                      \
                                DIRECTORY) "," WELL_BOOK "," WELL_QUEUE "]" BESIDE "}"
+/* All is well but for what else the queue counts. */
+#define QUEUE(FIGURES)                                                                             \
+    "{\"processes\":[" WELL_BOOK "," PROCESS(                                                      \
+        "queue", "0", "true", "1", "{\"spool\":{\"messages\":1,\"waiting\":1}," FIGURES "}") "]}"
+#define REPORTS(FAILED, UNDER_WAY, TROUBLE)                                                        \
+    "\"reports\":{\"failed\":" FAILED ",\"delayed\":0,\"receipts\":0,\"under_way\":" UNDER_WAY     \
+    ",\"put_off\":0,\"trouble\":\"" TROUBLE "\"}"
 
 static void health(void **state)
 {
@@ -112,6 +119,20 @@ static void health(void **state)
          false},
         {WELL("{}", ",\"drop\":{\"letters\":3,\"put_off\":2,\"set_aside\":4}"),
          {"Dropped    3 messages to be collected; 2 put off; 4 set aside (the server's log says"},
+         true},
+        {QUEUE(REPORTS("0", "0", "none")), {"1 message\nBook"}, false},
+        {QUEUE("\"reports\":{\"failed\":3,\"delayed\":2,\"receipts\":1,\"under_way\":1,"
+               "\"put_off\":2,\"trouble\":\"none\"}"),
+         {"1 message\nReports    5 to be made, 1 under way, 2 put off\nBook"},
+         false},
+        {QUEUE(REPORTS("2112", "64", "behind")),
+         {"Reports    2048 to be made, 64 under way; attempts wait until there are fewer\n"},
+         true},
+        {QUEUE(REPORTS("8192", "0", "full")),
+         {"; nobody is given up: there is no room for more of them\n"},
+         true},
+        {QUEUE(REPORTS("0", "0", "process")),
+         {"Reports    0 to be made, 0 under way; nobody is given up: the report process isn't"},
          true},
         {"[1]", {"0 of 0 ready"}, true},
     };

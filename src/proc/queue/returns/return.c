@@ -108,6 +108,17 @@ bool returns_are_behind(const struct queue *q)
            io_loop_now_ms(q->loop) - q->returns->ended_ms < STUCK_MS;
 }
 
+const char *returns_trouble(const struct queue *q)
+{
+    const struct returns *returns = q->returns;
+    bool somebody = returns->failed.all || sched_may_have_expired(q->sched);
+
+    return !returns->report && somebody ? "process"
+           : !returns_have_room(q)      ? "full"
+           : returns_are_behind(q)      ? "behind"
+                                        : "none";
+}
+
 /* It has one recipient more: perhaps it expects no others now. */
 static void look_again(struct undelivered *u)
 {

@@ -45,6 +45,10 @@ bool returns_are_behind(const struct queue *q);
 /* There is room for one more that failed for good. Else it should be attempted again: very many
  * wait to be told of, since reports can't be written or there are too many at once. */
 bool returns_have_room(const struct queue *q);
+/* What keeps senders from being told, as a word for `postbuch status`: "process" (that of reports
+ * isn't there, and somebody waits for it), "full" (there is no room for more), "behind" (attempts
+ * wait for reports), or "none". */
+const char *returns_trouble(const struct queue *q);
 /* What rests is tried again. */
 void returns_tick(struct queue *q);
 

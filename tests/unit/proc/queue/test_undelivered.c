@@ -3,6 +3,8 @@
 
 #include "proc/queue/returns/delay.h"
 #include "proc/queue/returns/return.h"
+#include "proc/queue/status.h"
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,7 +18,7 @@ int64_t __wrap_clock_monotonic_ms(void)
     return __real_clock_monotonic_ms() + passed_ms;
 }
 
-enum { SECOND = 1000, DAY = 86400 * SECOND, VERY_MANY = 1 << 20 };
+enum { SECOND = 1000, DAY = 86400 * SECOND, VERY_MANY = 1 << 20, NOT_SO_MANY = 4096 };
 
 static struct ipc_channel *reporter;
 static size_t reports;
@@ -100,6 +102,19 @@ static uint32_t count_of(struct world *w, enum sched_state state)
     return c.counts[state];
 }
 
+/* What `postbuch status` makes of it. */
+static void assert_trouble(struct world *w, const char *trouble)
+{
+    struct buffer json = BUFFER_INIT;
+    char text[64];
+
+    buffer_printf(&json, "{");
+    queue_status(&w->queue, &json);
+    snprintf(text, sizeof(text), "\"trouble\":\"%s\"}", trouble);
+    assert_non_null(memmem(json.data, json.size, text, strlen(text)));
+    buffer_done(&json);
+}
+
 /* All that waited for a destination that is dead, each with a report: but no turn of the loop does
  * much of it, and few are in memory at the same time. */
 static void many_are_given_up_a_few_a_turn(void **state)
@@ -166,7 +181,9 @@ static void without_a_report_process_who_waits_goes_on_waiting(void **state)
     uint32_t given_up = count_of(w, SCHED_HELD); /* by attempts of their own */
     assert_in_range(given_up, 1, 20);
     assert_int_equal(count_of(w, SCHED_READY), COUNT - given_up);
+    assert_trouble(w, "process");
     join_reporter(w);
+    assert_trouble(w, "none");
     returns_tick(&w->queue);
     world_until(w, has_returned, &all);
     end(w);
@@ -239,8 +256,13 @@ static void attempts_wait_for_reports_that_come(void **state)
     world_join_mailbox(w);
     world_rest(w);
     assert_int_equal(w->job_count, 0);
+    assert_trouble(w, "full");
+    w->queue.returns->failed.all -= VERY_MANY - NOT_SO_MANY;
+    assert_trouble(w, "behind");
+    w->queue.returns->failed.all += VERY_MANY - NOT_SO_MANY;
     passed_ms += 10 * SECOND;
     world_rest(w);
+    assert_trouble(w, "full");
     returns_tick(&w->queue);
     world_until_jobs(w, 1);
     w->queue.returns->failed.all -= VERY_MANY;
