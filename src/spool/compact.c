@@ -59,28 +59,34 @@ static bool bulk_is_worth_it(const struct spool *spool, const struct segment *se
             is_mostly_dead(spool, segment));
 }
 
-/* The oldest first: what concerns it lies in later ones, which can go only after it. One that
- * failed comes behind all others, lest a bad place on the disk keeps these for good. */
-static struct segment *choose(const struct spool *spool)
+static struct segment *choose_behind(const struct spool *spool, const uint64_t behind[2])
 {
-    struct segment *failed = NULL;
-
     for (int kind = 0; kind < 2; kind++) {
         uint32_t used = count_used(spool, (enum store_kind)kind);
         LIST_EACH(&spool->segments[kind], link)
         {
             struct segment *segment = CONTAINER_OF(link, struct segment, link);
-            if (segment->is_compacting || segment->was_compacted)
+            if (segment->number <= behind[kind] || segment->is_compacting || segment->was_compacted)
                 continue;
-            if (!(kind == STORE_LOG ? log_is_worth_it(spool, segment, used)
-                                    : bulk_is_worth_it(spool, segment, used)))
-                continue;
-            if (segment->number != spool->compact_failed[kind])
+            if (kind == STORE_LOG ? log_is_worth_it(spool, segment, used)
+                                  : bulk_is_worth_it(spool, segment, used))
                 return segment;
-            failed = segment;
         }
     }
-    return failed;
+    return NULL;
+}
+
+/* The oldest first: what concerns it lies in later ones, which can go only after it. After a
+ * failure those behind, of both kinds, before any is tried again: bad places on the disk, however
+ * many, keep no other segment for good. */
+static struct segment *choose(struct spool *spool)
+{
+    struct segment *segment = choose_behind(spool, spool->compact_failed);
+
+    if (segment || !(spool->compact_failed[STORE_LOG] || spool->compact_failed[STORE_BULK]))
+        return segment;
+    spool->compact_failed[STORE_LOG] = spool->compact_failed[STORE_BULK] = 0;
+    return choose_behind(spool, spool->compact_failed);
 }
 
 /* ---- Loading messages that are to be moved ---- */
@@ -161,6 +167,7 @@ static void load_finish(struct spool *spool, struct spool_task *task, int64_t no
         struct move *move = load->moves[i];
         if (load->errors[i] < 0 || !must_move(c, move)) {
             c->has_failed |= is_worth_a_try(move, load->errors[i]);
+            c->was_unread |= load->errors[i] < 0 && move->lives_elsewhere;
             move_free(spool, move);
             c->outstanding--;
         } else if (c->victim->kind == STORE_BULK) {
@@ -319,11 +326,14 @@ static void end(struct spool *spool, struct compaction *c)
     victim->is_compacting = false;
     /* Also when it wasn't worth it: a checkpoint lets it be tried again (checkpoint_task.c). */
     victim->was_compacted = !c->has_failed;
+    bool is_done = went_through && id_is_zero(&victim->stuck_on);
+    if (c->was_unread) /* by then it may be read */
+        victim->stuck_on = (struct id){0};
     if (c->has_failed)
         spool->compact_failed[victim->kind] = victim->number;
     if (c->has_failed)
         spool->task_retry_us[TASK_COMPACT] = spool->now_us + SPOOL_PAUSES * spool->options.retry_us;
-    if (went_through && victim->kind == STORE_LOG && id_is_zero(&victim->stuck_on)) {
+    if (is_done && victim->kind == STORE_LOG) {
         victim->concern_count = 0;
         victim->concerns_all = false;
     }

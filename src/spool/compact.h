@@ -66,6 +66,7 @@ struct compaction {
     uint64_t room;                   /* for messages that live elsewhere to be written again */
     bool is_unworthy;                /* it would write too much, or what no segment takes */
     bool has_failed;                 /* something is left in it that a later try may move */
+    bool was_unread; /* it says something of one that lives elsewhere and wasn't to be read */
 };
 
 /* 0 or -ENOMEM. */

@@ -177,7 +177,7 @@ struct spool {
     struct list moves;    /* loaded messages, waiting for a group */
     struct list restates; /* outcomes to be said again, waiting for a group */
     struct compaction *compaction;
-    uint64_t compact_failed[2]; /* of each kind the last that failed; 0: none */
+    uint64_t compact_failed[2]; /* of each kind the last that failed in this round; 0: none */
 
     struct damage_list damage;
     struct spool_position tail; /* bytes behind the last seal at the start; {0, 0}: none */

@@ -636,26 +636,28 @@ static void what_could_not_be_read_is_moved_later(void **state)
     assert_int_equal(world_check(w, 1, 2, 500), 0);
 }
 
-/* A bad place of the disk: where one message's record begins. */
+/* Bad places of the disk: where the records of the messages from 1 on begin. */
 static struct world *scratched_world;
 static const struct store_ops *whole_ops;
 static struct store_ops scratched_ops;
-static unsigned scratched_number; /* 0: nothing is scratched any more */
+static unsigned scratched_count; /* 0: nothing is scratched any more */
 
 static ssize_t scratched_read(struct store_segment *segment, uint64_t offset, void *out,
                               size_t size, int flags)
 {
-    struct world *w = scratched_world;
-    struct spool_message *m = scratched_number ? world_find(w, scratched_number) : NULL;
-    bool is_hit =
-        m && index_home(m)->handle == segment && offset <= m->offset && offset + size > m->offset;
-    return is_hit ? -EIO : whole_ops->read(segment, offset, out, size, flags);
+    for (unsigned i = 1; i <= scratched_count; i++) {
+        struct spool_message *m = world_find(scratched_world, i);
+        if (m && index_home(m)->handle == segment && offset <= m->offset &&
+            offset + size > m->offset)
+            return -EIO;
+    }
+    return whole_ops->read(segment, offset, out, size, flags);
 }
 
-static void scratch(struct world *w, unsigned number)
+static void scratch(struct world *w, unsigned count)
 {
     scratched_world = w;
-    scratched_number = number;
+    scratched_count = count;
     whole_ops = w->spool->ops;
     scratched_ops = *whole_ops;
     scratched_ops.read = scratched_read;
@@ -700,35 +702,42 @@ static void what_lives_unreadable_elsewhere_blocks_nothing(void **state)
     assert_true(index_home(world_find(w, 5))->number > failed);
     assert_null(spool_segment(w->spool, STORE_LOG, failed));
     assert_int_equal(world_check(w, 5, 1, 500), 0);
-    scratched_number = 0;
+    assert_true(recycle_exists(w->spool, first + 1));
     assert_int_equal(spool_damage_count(w->spool), 0);
+    scratched_count = 0;
+    w->spool->options.checkpoint_segments = 1;
+    for (int i = 0; i < 2; i++) {
+        pass_segment(w, NULL);
+        wait_long(w, 10);
+    }
+    assert_false(recycle_exists(w->spool, first + 1)); /* tried again after a checkpoint */
     finish_for_good(w);
 }
 
-/* One that lives in what failed is tried again, but behind what else there is to empty. */
+/* What lives in what failed is tried again, but behind what else there is to empty. */
 static void what_could_not_be_read_comes_last(void **state)
 {
+    enum { COUNT = 4, BAD = 2 };
     struct world *w = *state;
-    uint64_t homes[2];
+    uint64_t homes[COUNT];
 
     open_alone(w);
-    for (unsigned i = 0; i < 2; i++) {
+    scratch(w, BAD);
+    for (unsigned i = 0; i < COUNT; i++) {
         assert_int_equal(world_accept(w, 1 + i, 1, 500), 0);
         world_run(w);
         homes[i] = w->spool->open->number;
-        if (i == 0)
-            scratch(w, 1);
         fail_segment(w);
     }
     wait_long(w, 10);
-    assert_int_equal(index_home(world_find(w, 1))->number, homes[0]);
-    assert_true(index_home(world_find(w, 2))->number > homes[1]);
-    scratched_number = 0;
-    wait_long(w, 2);
-    assert_true(index_home(world_find(w, 1))->number > homes[0]);
-    assert_int_equal(world_check(w, 1, 1, 500), 0);
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_int_equal(index_home(world_find(w, 1 + i))->number > homes[COUNT - 1], i >= BAD);
+    scratched_count = 0;
+    wait_long(w, 4);
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_int_equal(world_check(w, 1 + i, 1, 500), 0);
         assert_null(spool_segment(w->spool, STORE_LOG, homes[i]));
+    }
 }
 
 static void evacuates_failed_bulk(void **state)
