@@ -30,22 +30,48 @@ static int check_pages(struct audit *audit, struct db *db)
     return 0;
 }
 
-/* By the main file, as it is now. */
-static bool is_deleted(const char *folder, const struct ledger_file *file)
+/* The main file, as it is now, of one of the others. False also when it can't be read. */
+static bool ask_main_file(const char *folder,
+                          bool (*ask)(struct db *main_file, const struct ledger_file *file),
+                          const struct ledger_file *file)
 {
     struct db db;
-    bool found = false;
 
     if (audit_open_file(folder, MAIN_FILE_NAME, &db) < 0)
         return false;
-    sqlite3_stmt *s = db_statement(&db, AUDIT_SQL_IS_DELETED);
-    if (s) {
-        sqlite3_bind_int(s, 1, (int)file->kind);
-        sqlite3_bind_int(s, 2, file->week);
-        found = db_step(s) == 1;
-    }
+    bool answer = ask(&db, file);
     db_done(&db);
-    return found;
+    return answer;
+}
+
+static bool is_deleted(struct db *main_file, const struct ledger_file *file)
+{
+    sqlite3_stmt *s = db_statement(main_file, AUDIT_SQL_IS_DELETED);
+
+    if (!s)
+        return false;
+    sqlite3_bind_int(s, 1, (int)file->kind);
+    sqlite3_bind_int(s, 2, file->week);
+    return db_step(s) == 1;
+}
+
+/* Was this one set aside once, or the whole ledger begun anew when the week was there already? */
+static bool was_remade(struct db *main_file, const struct ledger_file *file)
+{
+    char name[WEEK_FILE_SIZE];
+    sqlite3_stmt *s = db_statement(main_file, AUDIT_SQL_DAMAGE);
+
+    week_file(file->kind, file->week, name);
+    if (s) {
+        db_bind_text(s, 1, span_from_cstr(name));
+        if (db_step(s) == 1)
+            return true;
+    }
+    s = db_statement(main_file, AUDIT_SQL_ANEW); /* an older main file has no such table */
+    if (!s)
+        return false;
+    sqlite3_bind_int64(s, 1, week_end_us(file->week - 1));
+    return db_step(s) == 1;
 }
 
 /* Has retention begun to delete it since the audit did? The main file says so before anything of
@@ -55,7 +81,7 @@ static bool is_leaving(const struct audit *audit, const char *folder,
 {
     for (size_t i = 0; i < audit->heads.count; i++)
         if (audit->heads.list[i].kind == file->kind && audit->heads.list[i].week == file->week)
-            return is_deleted(folder, file);
+            return ask_main_file(folder, is_deleted, file);
     return false;
 }
 
@@ -91,29 +117,6 @@ static void tell_unreadable(struct audit *audit, int error)
     audit_tell(audit, AUDIT_FILE, NULL, EVENT_NO_RECIPIENT, text);
 }
 
-/* Does the main file say that this one was set aside once, or the whole ledger begun anew when the
- * week was there already? */
-static bool was_remade(const char *folder, const char *name, int week)
-{
-    struct db db;
-    bool found = false;
-
-    if (audit_open_file(folder, MAIN_FILE_NAME, &db) < 0)
-        return false;
-    sqlite3_stmt *s = db_statement(&db, AUDIT_SQL_DAMAGE);
-    if (s) {
-        db_bind_text(s, 1, span_from_cstr(name));
-        found = db_step(s) == 1;
-    }
-    s = found ? NULL : db_statement(&db, AUDIT_SQL_ANEW); /* an older main file has no such table */
-    if (s) {
-        sqlite3_bind_int64(s, 1, week_end_us(week - 1));
-        found = db_step(s) == 1;
-    }
-    db_done(&db);
-    return found;
-}
-
 /* 1; 0: retention deletes it, so it isn't one of the ledger's files any more. */
 static int check_file(struct audit *audit, const char *folder, const struct ledger_file *file)
 {
@@ -121,13 +124,13 @@ static int check_file(struct audit *audit, const char *folder, const struct ledg
 
     week_file(file->kind, file->week, audit->file);
     audit->week = file->week;
-    audit->was_remade = was_remade(folder, audit->file, file->week);
+    audit->was_remade = ask_main_file(folder, was_remade, file);
     int r = audit_open_file(folder, audit->file, &db);
     if (r == 0) {
         r = check_open_file(audit, folder, &db, file);
         db_done(&db);
     }
-    if (r == -ENOENT && is_deleted(folder, file)) {
+    if (r == -ENOENT && ask_main_file(folder, is_deleted, file)) {
         audit->file[0] = '\0';
         return 0;
     }
