@@ -8,6 +8,12 @@
  * `grace_us`. A recipient that is just being attempted after a long pause is late, too: so only who
  * is late through `patience_ms`, with not an attempt meanwhile, is overdue. Both lists are bounded;
  * when so many are late, that is told often enough.
+ *
+ * When a destination or the server is back after hours, very many are late and go one after the
+ * other. So for who waits for room the patience begins anew whenever one who was late no later in
+ * the same lane had an attempt. That attempts end the spool's rows say, not the scheduler. And whom
+ * it forgot isn't hidden for ever by others: those who were late before him come to their ends, who
+ * is late after him doesn't count, and after `excuse_ms` nobody does.
  */
 #include "proc/queue/core/overdue.h"
 
@@ -26,8 +32,10 @@ enum {
 
 void overdue_init(struct queue *q)
 {
-    *q->overdue = (struct overdue){
-        .grace_us = INT64_C(3600) * 1000000, .patience_ms = 10 * 60 * 1000, .pause_ms = 60 * 1000};
+    *q->overdue = (struct overdue){.grace_us = INT64_C(3600) * 1000000,
+                                   .patience_ms = 10 * 60 * 1000,
+                                   .excuse_ms = 4 * 3600 * 1000,
+                                   .pause_ms = 60 * 1000};
 }
 
 void overdue_done(struct queue *q)
@@ -41,17 +49,18 @@ void overdue_done(struct queue *q)
 
 /* Nothing is planned for who is held: by an administrator, or since the message is damaged. */
 static bool is_late(const struct queue *q, const struct spool_recipient *r, int64_t wall_us,
-                    enum sched_wait *out_wait)
+                    struct overdue_suspect *out)
 {
     int64_t grace_us = q->overdue->grace_us;
     uint32_t item = schedule_item(r);
-    struct sched_explanation e = {.wait = SCHED_WAIT_OUTCOME};
+    struct sched_explanation e = {.wait = SCHED_WAIT_OUTCOME, .lane = SCHED_LANES};
 
     if (r->state != SPOOL_RECIPIENT_WAITING || r->next_attempt_us >= wall_us - grace_us)
         return false;
     if (item)
         sched_explain(q->sched, item, &e);
-    *out_wait = e.wait;
+    out->wait = (uint8_t)e.wait;
+    out->lane = (uint8_t)e.lane;
     return e.until_ms == 0 || e.until_ms < io_loop_now_ms(q->loop) - grace_us / 1000;
 }
 
@@ -80,6 +89,7 @@ static void remember(struct overdue *o, struct overdue_suspect *suspect)
 
     if (before) {
         suspect->since_ms = before->since_ms;
+        suspect->still_ms = before->still_ms;
         suspect->is_overdue = before->is_overdue;
     }
     o->now[o->now_count++] = *suspect;
@@ -89,7 +99,6 @@ static void look_at(void *arg, struct spool_message *message)
 {
     struct queue *q = arg;
     int64_t wall_us = clock_wall_us();
-    enum sched_wait wait;
 
     for (uint32_t i = 0; i < message->recipient_count && q->overdue->now_count < SUSPECTS_MAX;
          i++) {
@@ -97,12 +106,55 @@ static void look_at(void *arg, struct spool_message *message)
         struct overdue_suspect suspect = {.id = message->id,
                                           .index = r->index,
                                           .next_attempt_us = r->next_attempt_us,
-                                          .since_ms = io_loop_now_ms(q->loop)};
-        if (!is_late(q, r, wall_us, &wait))
-            continue;
-        suspect.wait = (uint8_t)wait;
-        remember(q->overdue, &suspect);
+                                          .since_ms = q->overdue->began_ms,
+                                          .still_ms = io_loop_now_ms(q->loop)};
+        if (is_late(q, r, wall_us, &suspect))
+            remember(q->overdue, &suspect);
     }
+}
+
+/* ---- a backlog that moves ---- */
+
+/* An attempt has ended since the last walk, as the disk knows. Whom an administrator took away
+ * counts likewise. */
+static bool has_gone_on(const struct queue *q, const struct overdue_suspect *before)
+{
+    struct spool_message *message = spool_find(q->spool, &before->id);
+    const struct spool_recipient *r = message ? spool_find_recipient(message, before->index) : NULL;
+
+    return !r || r->next_attempt_us != before->next_attempt_us;
+}
+
+/* For each lane: since when who has gone on had been late, at the longest. */
+static void find_moves(const struct queue *q, int64_t out_since_ms[static SCHED_LANES + 1])
+{
+    const struct overdue *o = q->overdue;
+
+    for (size_t i = 0; i <= SCHED_LANES; i++)
+        out_since_ms[i] = INT64_MAX;
+    for (size_t i = 0; i < o->before_count; i++) {
+        const struct overdue_suspect *s = &o->before[i];
+        if (s->since_ms < out_since_ms[s->lane] && has_gone_on(q, s))
+            out_since_ms[s->lane] = s->since_ms;
+    }
+}
+
+static bool is_excused(const struct overdue *o, const struct overdue_suspect *s, int64_t moved_ms,
+                       int64_t now_ms)
+{
+    return (s->wait == SCHED_WAIT_TURN || s->wait == SCHED_WAIT_WINDOW) &&
+           moved_ms <= s->since_ms && now_ms - s->since_ms < o->excuse_ms;
+}
+
+static void excuse(struct queue *q)
+{
+    struct overdue *o = q->overdue;
+    int64_t since_ms[SCHED_LANES + 1], now_ms = io_loop_now_ms(q->loop);
+
+    find_moves(q, since_ms);
+    for (size_t i = 0; i < o->now_count; i++)
+        if (is_excused(o, &o->now[i], since_ms[o->now[i].lane], now_ms))
+            o->now[i].still_ms = now_ms;
 }
 
 /* ---- the alarm ---- */
@@ -159,7 +211,8 @@ static void log_alarm(const struct overdue_suspect *first, uint32_t count)
               count, count == 1 ? " is" : "s are", id, wait_text(first->wait));
 }
 
-/* One line and a bounded number of events a walk. An alarm that can't be booked is raised again. */
+/* One line and a bounded number of events a walk. An alarm that can't be booked is raised again,
+ * and so is one about who went on and hangs once more. */
 static void raise_alarms(struct queue *q)
 {
     struct overdue *o = q->overdue;
@@ -170,8 +223,9 @@ static void raise_alarms(struct queue *q)
     o->count = 0;
     for (size_t i = 0; i < o->now_count; i++) {
         struct overdue_suspect *s = &o->now[i];
-        bool is_due = io_loop_now_ms(q->loop) - s->since_ms >= o->patience_ms;
+        bool is_due = io_loop_now_ms(q->loop) - s->still_ms >= o->patience_ms;
         o->count += is_due;
+        s->is_overdue &= is_due;
         if (!is_due || s->is_overdue)
             continue;
         first = first ? first : s;
@@ -198,6 +252,7 @@ static bool begin_walk(struct queue *q)
     if (!o->now)
         o->now = malloc(SUSPECTS_MAX * sizeof(*o->now));
     o->now_count = 0;
+    o->began_ms = io_loop_now_ms(q->loop);
     return o->now != NULL;
 }
 
@@ -207,6 +262,7 @@ static void end_walk(struct queue *q)
     struct overdue *o = q->overdue;
     struct overdue_suspect *old = o->before;
 
+    excuse(q);
     raise_alarms(q);
     if (o->now_count)
         qsort(o->now, o->now_count, sizeof(*o->now), compare);

@@ -8,15 +8,18 @@ struct overdue_suspect {
     uint32_t index;
     bool is_overdue; /* alarm was raised */
     uint8_t wait;    /* enum sched_wait; SCHED_WAIT_OUTCOME also without an item */
+    uint8_t lane;    /* SCHED_LANES: without an item */
     int64_t next_attempt_us;
-    int64_t since_ms;
+    int64_t since_ms; /* begin of the first walk that saw it late */
+    int64_t still_ms; /* since then nothing has gone on, here or before it */
 };
 
 struct overdue {
     int64_t grace_us;    /* how late the next event may be */
     int64_t patience_ms; /* how long it must have been seen so, without an attempt */
+    int64_t excuse_ms;   /* how long it may wait for room although others go on */
     int64_t pause_ms;    /* between two walks */
-    int64_t next_ms;
+    int64_t began_ms, next_ms;
     size_t cursor;
     struct overdue_suspect *before, *now; /* of the last whole walk, by id; of this one */
     size_t before_count, now_count;

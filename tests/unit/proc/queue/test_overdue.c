@@ -15,10 +15,10 @@ static struct world *begin(enum world_mailbox mailbox)
     world_join_mailbox(w);
     world_join_admin(w);
     w->mailbox_does = mailbox;
-    /* A moment instead of an hour. The tick is the test's own. */
+    /* A moment instead of an hour. No tick but the test's own walks. */
     w->queue.overdue->grace_us = 0;
     w->queue.overdue->patience_ms = 0;
-    w->queue.overdue->pause_ms = 0;
+    w->queue.overdue->next_ms = INT64_MAX;
     return w;
 }
 
@@ -46,8 +46,10 @@ static void wait_a_little(struct world *w)
 static void walk(struct world *w)
 {
     wait_a_little(w);
+    w->queue.overdue->next_ms = 0;
     overdue_tick(&w->queue);
     assert_int_equal(w->queue.overdue->cursor, 0);
+    w->queue.overdue->next_ms = INT64_MAX;
 }
 
 /* In the spool of `w`, with `text` in it; or about that message. */
@@ -174,6 +176,123 @@ static void many_are_told_together(void **state)
     world_free(w);
 }
 
+/* ---- a backlog that moves ---- */
+
+enum { BACKLOG = 40 };
+
+/* All but a window of them wait for room. */
+static struct world *begin_backlog(void)
+{
+    struct world *w = begin(MAILBOX_IS_SILENT);
+
+    w->queue.overdue->patience_ms = 1;
+    for (int i = 0; i < BACKLOG; i++)
+        send_one(w);
+    walk(w);
+    assert_int_equal(w->queue.overdue->before_count, BACKLOG);
+    return w;
+}
+
+static bool has_left(struct world *w, void *arg)
+{
+    return !spool_find(w->queue.spool, arg) && w->queue.settling == 0;
+}
+
+/* Somebody's attempt comes to its end, and another one's begins. */
+static void deliver_one(struct world *w)
+{
+    struct world_job *job = &w->jobs[w->delivered];
+
+    world_answer(w, job, MAILBOX_DELIVERS);
+    world_until(w, has_left, &job->id);
+    world_rest(w);
+}
+
+/* Of those that wait for room. */
+static unsigned count_told(const struct world *w)
+{
+    const struct overdue *o = w->queue.overdue;
+    unsigned count = 0;
+
+    for (size_t i = 0; i < o->before_count; i++)
+        count += o->before[i].wait == SCHED_WAIT_WINDOW && o->before[i].is_overdue;
+    return count;
+}
+
+static unsigned count_waiting(const struct world *w)
+{
+    const struct overdue *o = w->queue.overdue;
+    unsigned count = 0;
+
+    for (size_t i = 0; i < o->before_count; i++)
+        count += o->before[i].wait == SCHED_WAIT_WINDOW;
+    return count;
+}
+
+static void who_waits_for_room_isnt_overdue_while_others_go(void **state)
+{
+    struct world *w = begin_backlog();
+
+    for (int i = 0; i < 3; i++) {
+        deliver_one(w);
+        walk(w);
+        assert_true(count_waiting(w) > 10);
+        assert_int_equal(count_told(w), 0);
+        assert_true(w->queue.overdue->count > 0); /* attempts that hang */
+    }
+    walk(w);
+    assert_int_equal(count_told(w), count_waiting(w));
+    assert_int_equal(w->queue.overdue->count, w->queue.overdue->before_count);
+    deliver_one(w);
+    walk(w);
+    assert_int_equal(count_told(w), 0);
+    walk(w);
+    assert_int_equal(count_told(w), count_waiting(w));
+    world_free(w);
+}
+
+/* Who went on was late after him only: he is the one that was forgotten. */
+static void who_is_passed_over_is_overdue(void **state)
+{
+    struct world *w = begin_backlog();
+    struct overdue *o = w->queue.overdue;
+    struct overdue_suspect *last = &o->before[o->before_count - 1]; /* his turn is far */
+
+    assert_int_equal(last->wait, SCHED_WAIT_WINDOW);
+    last->since_ms--;
+    struct id id = last->id;
+    deliver_one(w);
+    walk(w);
+    assert_int_equal(count_told(w), 1);
+    assert_true(overdue_is_told(&w->queue, &id, &spool_find(w->queue.spool, &id)->recipients[0]));
+    world_free(w);
+}
+
+/* However well others go on. */
+static void nobody_is_excused_for_ever(void **state)
+{
+    struct world *w = begin_backlog();
+
+    w->queue.overdue->excuse_ms = 1;
+    deliver_one(w);
+    walk(w);
+    assert_int_equal(count_told(w), count_waiting(w));
+    world_free(w);
+}
+
+/* It has an item, and so the scheduler's word that it waits for room: that isn't enough. */
+static void an_attempt_that_hangs_has_no_excuse(void **state)
+{
+    struct world *w = begin_backlog();
+    unsigned hangs = BACKLOG - count_waiting(w) - 1;
+
+    deliver_one(w);
+    walk(w);
+    assert_in_range(w->queue.overdue->count, hangs, hangs + 2); /* some have begun */
+    assert_int_equal(count_told(w), 0);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +300,10 @@ int main(void)
         cmocka_unit_test(late_once_is_not_overdue),
         cmocka_unit_test(paused_and_held_are_not_overdue),
         cmocka_unit_test(many_are_told_together),
+        cmocka_unit_test(who_waits_for_room_isnt_overdue_while_others_go),
+        cmocka_unit_test(who_is_passed_over_is_overdue),
+        cmocka_unit_test(nobody_is_excused_for_ever),
+        cmocka_unit_test(an_attempt_that_hangs_has_no_excuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
