@@ -145,10 +145,12 @@ static struct smtp_place place_of(const struct smtp_outcomes *o,
     return station;
 }
 
+/* Also whom the session itself refused, by what the station had offered: all that it knew of that
+ * is old. */
 void smtp_outcomes_forget(struct smtp_outcomes *o)
 {
     for (size_t i = 0; i < o->mail->recipient_count; i++)
-        if (o->tried[i] && o->mail->recipients[i].result == SMTP_RESULT_HOST)
+        if (o->tried[i])
             o->mail->recipients[i].result = SMTP_RESULT_OPEN;
     smtp_outcomes_own_trouble(o, "4.4.2", "the connection that was kept had ended");
 }

@@ -143,11 +143,9 @@ static int teardown(void **state)
         assert_true(condition);                                                                    \
     } while (0)
 
-static void ask(struct asked *a, const char *next_hop, struct span body, uint64_t size,
-                size_t recipients)
+static void ask_for(struct asked *a, const char *next_hop, struct span body, uint64_t size,
+                    struct ipc_job_recipient *to, size_t recipients)
 {
-    struct ipc_job_recipient to[] = {{0, SPAN("bob@b.test"), SPAN("bob@b.test")},
-                                     {7, SPAN("carol@b.test"), SPAN("carol@b.test")}};
     struct ipc_message m = {.type = IPC_JOB,
                             .job = {.job = 1,
                                     .sender = SPAN("alice@a.test"),
@@ -160,6 +158,15 @@ static void ask(struct asked *a, const char *next_hop, struct span body, uint64_
 
     *a = (struct asked){.call.fn = on_answer, .chunk.fn = on_taken};
     assert_int_equal(ipc_call(b.queue, &a->call, &m), 0);
+}
+
+static void ask(struct asked *a, const char *next_hop, struct span body, uint64_t size,
+                size_t recipients)
+{
+    struct ipc_job_recipient to[] = {{0, SPAN("bob@b.test"), SPAN("bob@b.test")},
+                                     {7, SPAN("carol@b.test"), SPAN("carol@b.test")}};
+
+    ask_for(a, next_hop, body, size, to, recipients);
 }
 
 static void deliver(struct asked *a, const char *next_hop)
@@ -364,6 +371,26 @@ static void blames_no_station_for_a_stale_connection(void **state)
     assert_string_equal(a.of[0].text, "554 5.7.1 listed");
     assert_string_equal(a.of[0].host, "two.test");
     assert_string_equal(a.of[0].earlier, "tried before: one.test: 554 5.7.1 listed");
+}
+
+/* Whom its station's EHLO ruled out before a byte was sent isn't refused by nobody: he is tried at
+ * the next one with the others. */
+static void refuses_nobody_on_a_stale_connection(void **state)
+{
+    struct ipc_job_recipient to[] = {{0, SPAN("bob@b.test")}, {7, SPAN("k\xc3\xa4the@b.test")}};
+    struct span body = SPAN("A: b\r\n\r\n.hello\r\n");
+    struct asked a;
+
+    deliver(&a, to_first());
+    b.first.drop_at_mail = true;
+    ask_for(&a, to_first(), body, body.size, to, 2);
+    UNTIL(a.answers);
+    assert_int_equal(b.first.connections, 2);
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(a.of[1].outcome, IPC_OUTCOME_FAILED);
+    assert_string_equal(a.of[1].status, "5.6.7");
+    assert_string_equal(a.of[1].host, "127.0.0.1");
+    assert_string_equal(a.of[1].ip, "127.0.0.1");
 }
 
 /* Who has a bad address doesn't hold up the mail of others to the same place; "too many from you"
@@ -648,6 +675,7 @@ int main(void)
         TEST(tells_the_last_trouble),
         TEST(a_later_trouble_is_the_last),
         TEST(blames_no_station_for_a_stale_connection),
+        TEST(refuses_nobody_on_a_stale_connection),
         TEST(tells_a_bad_sender_from_a_busy_host),
         TEST(is_uncertain),
         TEST(knows_dead_domains),
