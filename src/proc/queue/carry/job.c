@@ -86,50 +86,39 @@ static struct wish_source source_of(const struct job *job, const struct parcel *
                                 job->disk.stored->expansion_count};
 }
 
-/* An alias that wasn't opened, since all that it stands for were there (accept/expand.c). Are
- * others left? */
-static bool drop_duplicates(struct job *job, const struct parcel *parcel)
-{
-    struct wish_source source = source_of(job, parcel);
-    uint32_t kept = 0;
-
-    for (uint32_t i = 0; i < job->count; i++) {
-        struct job_item *item = &job->items[i];
-        const struct envelope_recipient *r = recipient_of(job, parcel, item->recipient->index);
-        if (!r || !(r->flags & ENVELOPE_RECIPIENT_DUPLICATE)) {
-            job->items[kept++] = *item;
-            continue;
-        }
-        item->wants_receipt =
-            wish_may_have_receipts(job->queue->conf, source.envelope) &&
-            dsn_wants(wish_find(&source, item->recipient->index).notify, ENVELOPE_NOTIFY_SUCCESS);
-        outcome_duplicate(job->queue, item);
-    }
-    job->count = kept;
-    return kept > 0;
-}
-
+/* 0, or -EBADMSG when one isn't in the envelope. An alias that wasn't opened, since all that it
+ * stands for were there (accept/expand.c), is through: perhaps no item is left. */
 static int fill_recipients(struct job *job, const struct parcel *parcel, struct arena *arena,
                            struct ipc_job_recipient *out)
 {
     struct wish_source source = source_of(job, parcel);
     bool receipts =
         source.envelope->wish_count && wish_may_have_receipts(job->queue->conf, source.envelope);
+    uint32_t kept = 0;
+    int result = 0;
 
     for (uint32_t i = 0; i < job->count; i++) {
-        uint32_t index = job->items[i].recipient->index;
+        struct job_item item = job->items[i];
+        uint32_t index = item.recipient->index;
         const struct envelope_recipient *r = recipient_of(job, parcel, index);
-        if (!r)
-            return -EBADMSG;
         struct envelope_wish wish = wish_find(&source, index);
-        out[i] = (struct ipc_job_recipient){.index = index,
-                                            .address = r->address,
-                                            .original = r->original,
-                                            .notify = wish.notify,
-                                            .orcpt = wish_original(&wish, r, arena)};
-        job->items[i].wants_receipt = receipts && dsn_wants(wish.notify, ENVELOPE_NOTIFY_SUCCESS);
+        item.wants_receipt = receipts && dsn_wants(wish.notify, ENVELOPE_NOTIFY_SUCCESS);
+        if (r && r->flags & ENVELOPE_RECIPIENT_DUPLICATE) {
+            outcome_duplicate(job->queue, &item);
+            continue;
+        }
+        if (r)
+            out[kept] = (struct ipc_job_recipient){.index = index,
+                                                   .address = r->address,
+                                                   .original = r->original,
+                                                   .notify = wish.notify,
+                                                   .orcpt = wish_original(&wish, r, arena)};
+        else
+            result = -EBADMSG;
+        job->items[kept++] = item;
     }
-    return 0;
+    job->count = kept;
+    return result;
 }
 
 /* Longer than a frame may be: its body comes piece by piece, each when the one before was taken. */
@@ -147,19 +136,13 @@ static struct span next_piece(const struct job *job)
 
 /* Sends the job, `offered` without its body; its call holds no pointer into parcel or stored
  * afterwards. */
-static int send_job(struct job *job, const struct parcel *parcel, bool offered)
+static int send_job(struct job *job, const struct parcel *parcel,
+                    struct ipc_job_recipient *recipients, bool offered)
 {
-    struct ipc_job_recipient recipients[JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
     const struct envelope *e = parcel ? &parcel->envelope : &job->disk.stored->envelope;
     struct ipc_message m = {.type = IPC_JOB};
     struct ipc_job *wire = &m.job;
-    struct arena arena = ARENA_INIT;
 
-    int r = fill_recipients(job, parcel, &arena, recipients);
-    if (r < 0) {
-        arena_done(&arena);
-        return r;
-    }
     *wire = (struct ipc_job){.job = job->number,
                              .id = e->id,
                              .sender = e->sender,
@@ -182,9 +165,7 @@ static int send_job(struct job *job, const struct parcel *parcel, bool offered)
             wire->body = next_piece(job);
     }
     job->call.fn = on_result;
-    r = ipc_call(job->carrier->channel, &job->call, &m);
-    arena_done(&arena);
-    return r;
+    return ipc_call(job->carrier->channel, &job->call, &m);
 }
 
 /* What is damaged won't be whole later; what can't be read now, perhaps. */
@@ -263,18 +244,26 @@ static void is_sent(struct job *job, uint32_t bytes)
         job_unload(&job->disk, job->queue);
 }
 
+/* 0 also when nobody is left to send it to. */
+static int try_to_send(struct job *job, const struct parcel *parcel, bool offered)
+{
+    struct ipc_job_recipient recipients[JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
+    struct arena arena = ARENA_INIT;
+    int r = fill_recipients(job, parcel, &arena, recipients);
+
+    if (r == 0 && job->count)
+        r = job->carrier->channel ? send_job(job, parcel, recipients, offered) : -EPIPE;
+    arena_done(&arena);
+    return r;
+}
+
 /* Without the channel the job is lost before it went: booked as not tried. */
 static void send_whole(struct job *job, const struct parcel *parcel)
 {
     struct carrier *c = job->carrier;
     uint32_t bytes = first_bytes(job, parcel);
     bool offered = must_offer(job, bytes);
-
-    if (!drop_duplicates(job, parcel)) {
-        job_free(job);
-        return;
-    }
-    int r = c->channel ? send_job(job, parcel, offered) : -EPIPE;
+    int r = try_to_send(job, parcel, offered);
 
     if (r == -EAGAIN) {
         move_to(job, &c->blocked, JOB_BLOCKED);
@@ -282,6 +271,8 @@ static void send_whole(struct job *job, const struct parcel *parcel)
         lose(job);
     } else if (r < 0) {
         fail(job, r);
+    } else if (job->count == 0) {
+        job_free(job);
     } else if (offered) {
         move_to(job, &c->jobs, JOB_OFFERED);
         job_unload(&job->disk, job->queue);
