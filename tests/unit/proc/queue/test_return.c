@@ -1,11 +1,8 @@
-#include "world.h"
+#include "reporter.h"
 
 #include "proc/queue/returns/delay.h"
 #include "proc/queue/returns/return.h"
 #include "proc/queue/returns/undelivered.h"
-#include <errno.h>
-#include <stdio.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 /* As an administrator set the one, and as time went by on both. The monotonic clock stands still,
@@ -26,63 +23,6 @@ int64_t __wrap_clock_boottime_us(void)
     return __real_clock_boottime_us() + clock_passed_us;
 }
 
-/* A played report process: answers with a text that names what it was asked. */
-struct reporter {
-    struct ipc_channel *channel;
-    int asked, error;
-    bool silent;
-    char sender[100], address[100], status[20], reply[200], header[200], host[100];
-    char instead[100], original[100];
-    bool expired;
-    size_t recipients;
-    uint8_t kind, language;
-    size_t at_most; /* more are refused; 0: no limit */
-};
-
-static struct reporter reporter;
-
-static void copy_text(char *to, size_t size, struct span from)
-{
-    snprintf(to, size, SPAN_FMT, SPAN_ARG(from));
-}
-
-static void on_report(void *owner, const struct ipc_arrival *arrival)
-{
-    const struct ipc_report *m = &arrival->message->report;
-    struct ipc_message reply = {
-        .type = IPC_REPORTED,
-        .reported = {.error = reporter.error, .message = SPAN("Subject: report\r\n\r\nsorry\r\n")}};
-    reporter.asked++;
-    reporter.kind = m->kind;
-    reporter.language = m->language;
-    if (reporter.at_most && m->recipient_count > reporter.at_most)
-        reply.reported.error = -EMSGSIZE;
-    reporter.recipients = m->recipient_count;
-    copy_text(reporter.sender, sizeof(reporter.sender), m->sender);
-    copy_text(reporter.address, sizeof(reporter.address), m->recipients[0].address);
-    copy_text(reporter.status, sizeof(reporter.status), m->recipients[0].status);
-    copy_text(reporter.reply, sizeof(reporter.reply), m->recipients[0].reply);
-    copy_text(reporter.header, sizeof(reporter.header), m->header);
-    copy_text(reporter.host, sizeof(reporter.host), m->recipients[0].host);
-    copy_text(reporter.instead, sizeof(reporter.instead), m->recipients[0].instead);
-    copy_text(reporter.original, sizeof(reporter.original), m->recipients[0].original);
-    reporter.expired = m->recipients[0].expired;
-    if (!reporter.silent)
-        assert_int_equal(ipc_reply(arrival->channel, arrival->token, &reply), 0);
-}
-
-static const struct ipc_handler handlers[] = {{IPC_REPORT, on_report}};
-static const struct ipc_role role = {"queue", handlers, ARRAY_SIZE(handlers), NULL, false};
-
-static void join_reporter(struct world *w)
-{
-    int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    ipc_channel_free(reporter.channel);
-    assert_int_equal(ipc_channel_new(w->loop, fds[0], &role, w, &reporter.channel), 0);
-    assert_int_equal(queue_peer(&w->queue, IPC_PEER_REPORT, 0, WORLD_ORIGIN, fds[1]), 0);
-}
-
 static struct world *begin(void)
 {
     struct world *w = world_new();
@@ -90,15 +30,13 @@ static struct world *begin(void)
     world_join_smtpd(w);
     world_join_mailbox(w);
     world_join_directory(w);
-    reporter = (struct reporter){0};
     w->mailbox_does = MAILBOX_FAILS;
     return w;
 }
 
 static void end(struct world *w)
 {
-    ipc_channel_free(reporter.channel);
-    reporter.channel = NULL;
+    reporter_forget();
     world_free(w);
 }
 
@@ -138,7 +76,7 @@ static void the_sender_is_told(void **state)
 {
     struct world *w = begin();
     uint64_t one = 1;
-    join_reporter(w);
+    reporter_join(w);
     send_from(w, "s@far.example", "anna@here.example");
     world_until(w, is_returned, &one);
     assert_string_equal(reporter.sender, "s@far.example");
@@ -155,7 +93,7 @@ static void recipients_of_a_message_share_a_report(void **state)
 {
     struct world *w = begin();
     uint64_t two = 2;
-    join_reporter(w);
+    reporter_join(w);
     send_from(w, "s@far.example", "anna@here.example bob@here.example");
     world_until(w, is_returned, &two);
     assert_int_equal(reporter.asked, 1);
@@ -180,7 +118,7 @@ static void who_fails_twice_is_told_of_once(void **state)
     w->mailbox_does = MAILBOX_IS_SILENT; /* the other keeps the report waiting for it */
     world_join_smtp(w);
     world_join_admin(w);
-    join_reporter(w);
+    reporter_join(w);
     send_from(w, "s@far.example", "anna@here.example bob@elsewhere.example");
     world_until_jobs(w, 2);
     bool anna_first = w->jobs[0].channel == w->mailbox;
@@ -220,14 +158,14 @@ static void few_are_told_at_the_same_time(void **state)
         assert_int_equal(w->queue.returns->busy, 0);
     }
     reporter.silent = true;
-    join_reporter(w);
+    reporter_join(w);
     returns_tick(&w->queue);
     world_until(w, is_asked, &most);
     returns_tick(&w->queue);
     world_rest(w);
     assert_int_equal(reporter.asked, most);
     reporter.silent = false;
-    join_reporter(w);
+    reporter_join(w);
     world_rest(w);
     returns_tick(&w->queue);
     world_until(w, is_returned, &returned);
@@ -292,7 +230,7 @@ static void an_administrator_may_send_back(void **state)
     world_join_admin(w);
     world_join_directory(w);
     world_rest(w);
-    join_reporter(w);
+    reporter_join(w);
     w->queue.returns->returned = 0;
     world_until(w, is_returned, &all);
     assert_int_equal(reporter.asked, 300);
@@ -312,11 +250,11 @@ static void it_waits_for_the_report_process(void **state)
     world_rest(w);
     assert_int_equal(counts_of(w).waiting, 1);
     reporter.silent = true; /* it takes the question and dies with it */
-    join_reporter(w);
+    reporter_join(w);
     returns_tick(&w->queue);
     world_until(w, is_asked, &asked);
     reporter.silent = false;
-    join_reporter(w);
+    reporter_join(w);
     world_rest(w);
     returns_tick(&w->queue);
     world_until(w, is_returned, &one);
@@ -326,7 +264,7 @@ static void it_waits_for_the_report_process(void **state)
 static void reports_are_never_reported(void **state)
 {
     struct world *w = begin();
-    join_reporter(w);
+    reporter_join(w);
     send_from(w, "", "anna@here.example");
     world_until(w, is_double, NULL);
     assert_int_equal(reporter.asked, 0);
@@ -358,7 +296,7 @@ static void who_wants_no_word_gets_none(void **state)
     struct world *w = begin();
     uint64_t none = 0;
 
-    join_reporter(w);
+    reporter_join(w);
     w->spoil = wish;
     wanted = ENVELOPE_NOTIFY_NEVER;
     send_from(w, "s@far.example", "anna@here.example bob@here.example");
@@ -379,7 +317,7 @@ static void a_receipt_for_who_asks(void **state)
     uint64_t two = 2;
 
     w->mailbox_does = MAILBOX_DELIVERS;
-    join_reporter(w);
+    reporter_join(w);
     w->spoil = wish;
     wanted = ENVELOPE_NOTIFY_FAILURE;
     send_from(w, "s@far.example", "anna@here.example");
@@ -412,7 +350,7 @@ static void a_delay_is_told_once(void **state)
 
     w->conf.delay_notice_ms = 1;
     w->mailbox_does = MAILBOX_DEFERS;
-    join_reporter(w);
+    reporter_join(w);
     struct id late = send_from(w, "s@far.example", "anna@here.example");
     world_until(w, has_notified, NULL);
     delay_tick(&w->queue);
@@ -430,7 +368,7 @@ static void a_delay_is_told_once(void **state)
     world_kill(w);
     world_start(w);
     world_join_directory(w);
-    join_reporter(w);
+    reporter_join(w);
     for (int i = 0; i < 5; i++) {
         delay_tick(&w->queue);
         world_rest(w);
@@ -458,7 +396,7 @@ static void a_clock_set_forward_delays_nobody(void **state)
         struct world *w = begin();
         w->conf.delay_notice_ms = 4 * 3600 * 1000;
         w->mailbox_does = MAILBOX_DEFERS;
-        join_reporter(w);
+        reporter_join(w);
         send_from(w, "s@far.example", "anna@here.example");
         look_for_delays(w);
         clock_set_us = year_us;
@@ -488,7 +426,7 @@ static void a_clock_set_forward_a_little_changes_nothing(void **state)
 
     w->conf.delay_notice_ms = 4 * 3600 * 1000;
     w->mailbox_does = MAILBOX_DEFERS;
-    join_reporter(w);
+    reporter_join(w);
     send_from(w, "s@far.example", "anna@here.example");
     look_for_delays(w);
     clock_passed_us = 230 * minute_us;
@@ -507,7 +445,7 @@ static void a_suspend_sets_no_clock_forward(void **state)
 
     w->conf.delay_notice_ms = 4 * 3600 * 1000;
     w->mailbox_does = MAILBOX_DEFERS;
-    join_reporter(w);
+    reporter_join(w);
     send_from(w, "s@far.example", "anna@here.example");
     look_for_delays(w);
     clock_passed_us = 3 * hour_us;
@@ -552,7 +490,7 @@ static void a_notice_of_delay_says_who_said_why(void **state)
         w->conf.route_count = ARRAY_SIZE(routes);
         w->mailbox_does = MAILBOX_IS_SILENT;
         world_join_smtp(w);
-        join_reporter(w);
+        reporter_join(w);
         send_from(w, "s@far.example", cases[i].recipient);
         world_until_jobs(w, 1);
         w->conf.delay_notice_ms = 1;
@@ -595,7 +533,7 @@ static void a_failure_names_what_was_perhaps_meant(void **state)
         struct ipc_message result = {.type = IPC_JOB_RESULT, .job_result = {&outcome, 1}};
         w->mailbox_does = MAILBOX_IS_SILENT;
         world_join_smtp(w);
-        join_reporter(w);
+        reporter_join(w);
         send_from(w, "s@far.example", cases[i].recipient);
         world_until_jobs(w, 1);
         w->jobs[0].answered = true;
@@ -627,7 +565,7 @@ static void a_report_speaks_its_readers_language(void **state)
     };
     struct world *w = begin();
 
-    join_reporter(w);
+    reporter_join(w);
     for (uint64_t i = 0; i < ARRAY_SIZE(cases); i++) {
         uint64_t returned = i + 1;
         w->conf.report_language = cases[i].chosen;
@@ -657,7 +595,7 @@ static void a_relayed_message_has_one_receipt(void **state)
         struct ipc_message result = {.type = IPC_JOB_RESULT, .job_result = {&outcome, 1}};
         w->mailbox_does = MAILBOX_IS_SILENT;
         world_join_smtp(w);
-        join_reporter(w);
+        reporter_join(w);
         w->spoil = wish;
         wanted = ENVELOPE_NOTIFY_SUCCESS;
         send_from(w, "s@far.example", "x@elsewhere.example");
@@ -684,7 +622,7 @@ static void an_expanded_list_has_its_receipt(void **state)
     uint64_t one = 1;
 
     w->mailbox_does = MAILBOX_DELIVERS;
-    join_reporter(w);
+    reporter_join(w);
     w->spoil = wish;
     wanted = ENVELOPE_NOTIFY_SUCCESS;
     send_from(w, "s@far.example", "+list@here.example");
@@ -715,7 +653,7 @@ static void a_duplicate_alias_has_its_receipt(void **state)
     uint64_t one = 1;
 
     w->mailbox_does = MAILBOX_DELIVERS;
-    join_reporter(w);
+    reporter_join(w);
     w->spoil = wish_of_first;
     wanted = ENVELOPE_NOTIFY_SUCCESS;
     send_from(w, "s@far.example",
@@ -736,17 +674,16 @@ static void a_lost_report_process_is_asked_again(void **state)
     int asked = 1;
 
     reporter.silent = true;
-    join_reporter(w);
+    reporter_join(w);
     send_from(w, "s@far.example", "anna@here.example");
     world_until(w, is_asked, &asked);
-    ipc_channel_free(reporter.channel);
-    reporter.channel = NULL;
+    reporter_leave();
     world_rest(w);
     assert_null(w->queue.returns->report);
     assert_int_equal(counts_of(w).waiting, 1);
     assert_int_equal(w->queue.returns->count, 1);
     reporter.silent = false;
-    join_reporter(w);
+    reporter_join(w);
     returns_tick(&w->queue);
     world_until(w, is_returned, &one);
     assert_int_equal(reporter.asked, 2);
@@ -765,7 +702,7 @@ static void who_waits_too_long_is_given_up_with_his_destination(void **state)
     enum { COUNT = 12 };
     struct world *w = begin();
     uint64_t all = COUNT;
-    join_reporter(w);
+    reporter_join(w);
     w->mailbox_does = MAILBOX_IS_SILENT;
     world_join_smtp(w);
     for (int i = 0; i < COUNT; i++)
@@ -780,7 +717,7 @@ static void who_waits_too_long_is_given_up_with_his_destination(void **state)
     w->queue.conf = &w->conf;
     world_join_smtpd(w);
     world_join_directory(w);
-    join_reporter(w);
+    reporter_join(w);
     w->mailbox_does = MAILBOX_IS_FULL;
     usleep(1100000); /* deadlines are whole seconds */
     world_join_smtp(w);
@@ -800,7 +737,7 @@ static void what_is_too_much_is_told_in_parts(void **state)
     struct world *w = begin();
     uint64_t six = 6;
 
-    join_reporter(w);
+    reporter_join(w);
     reporter.at_most = 2;
     send_from(w, "s@far.example",
               "a@here.example b@here.example c@here.example d@here.example e@here.example "
@@ -823,7 +760,7 @@ static void a_double_bounce_ends(void **state)
 
     w->conf.double_bounce = CONF_DOUBLE_BOUNCE_POSTMASTER;
     w->conf.postmaster = SPAN("list@here.example");
-    join_reporter(w);
+    reporter_join(w);
     send_from(w, "", "anna@here.example");
     world_until(w, is_told, NULL);
     world_until(w, is_settled, &none);

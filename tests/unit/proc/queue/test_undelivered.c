@@ -1,11 +1,10 @@
 /* Very many that are to be told of, and those that can't be. */
-#include "world.h"
+#include "reporter.h"
 
 #include "proc/queue/returns/delay.h"
 #include "proc/queue/returns/return.h"
 #include "proc/queue/status.h"
 #include <stdio.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 /* Time that went by. */
@@ -20,31 +19,6 @@ int64_t __wrap_clock_monotonic_ms(void)
 
 enum { SECOND = 1000, DAY = 86400 * SECOND, VERY_MANY = 1 << 20, NOT_SO_MANY = 4096 };
 
-static struct ipc_channel *reporter;
-static size_t reports;
-static uint8_t kind; /* of the last */
-
-static void on_report(void *owner, const struct ipc_arrival *arrival)
-{
-    struct ipc_message reply = {.type = IPC_REPORTED,
-                                .reported = {.message = SPAN("Subject: report\r\n\r\nsorry\r\n")}};
-
-    reports++;
-    kind = arrival->message->report.kind;
-    assert_int_equal(ipc_reply(arrival->channel, arrival->token, &reply), 0);
-}
-
-static const struct ipc_handler handlers[] = {{IPC_REPORT, on_report}};
-static const struct ipc_role role = {"queue", handlers, ARRAY_SIZE(handlers), NULL, false};
-
-static void join_reporter(struct world *w)
-{
-    int fds[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-    assert_int_equal(ipc_channel_new(w->loop, fds[0], &role, w, &reporter), 0);
-    assert_int_equal(queue_peer(&w->queue, IPC_PEER_REPORT, 0, WORLD_ORIGIN, fds[1]), 0);
-}
-
 /* Nobody to carry anything yet. */
 static struct world *begin(void)
 {
@@ -52,15 +26,13 @@ static struct world *begin(void)
     world_start(w);
     world_join_smtpd(w);
     world_join_directory(w);
-    reports = 0;
     passed_ms = 0;
     return w;
 }
 
 static void end(struct world *w)
 {
-    ipc_channel_free(reporter);
-    reporter = NULL;
+    reporter_forget();
     world_free(w);
 }
 
@@ -126,7 +98,7 @@ static void many_are_given_up_a_few_a_turn(void **state)
     for (int i = 0; i < COUNT; i++)
         send_from(w, "s@far.example", "anna@here.example");
     passed_ms += 5 * (int64_t)DAY;
-    join_reporter(w);
+    reporter_join(w);
     w->mailbox_does = MAILBOX_IS_FULL;
     world_join_mailbox(w);
     for (int i = 0; i < 200000 && w->queue.returns->returned < COUNT; i++) {
@@ -138,7 +110,7 @@ static void many_are_given_up_a_few_a_turn(void **state)
         usleep(50);
     }
     assert_int_equal(w->queue.returns->returned, COUNT);
-    assert_int_equal(reports, COUNT);
+    assert_int_equal(reporter.asked, COUNT);
     assert_int_equal(w->queue.returns->bytes, 0);
     assert_in_range(most_a_turn, 1, A_FEW);
     assert_in_range(most_open, 1, A_FEW);
@@ -157,11 +129,11 @@ static void who_shares_a_message_shares_a_report(void **state)
                   "a@here.example b@here.example c@here.example d@here.example e@here.example "
                   "f@here.example g@here.example");
     passed_ms += 5 * (int64_t)DAY;
-    join_reporter(w);
+    reporter_join(w);
     w->mailbox_does = MAILBOX_IS_FULL;
     world_join_mailbox(w);
     world_until(w, has_returned, &all);
-    assert_int_equal(reports, COUNT);
+    assert_int_equal(reporter.asked, COUNT);
     end(w);
 }
 
@@ -182,7 +154,7 @@ static void without_a_report_process_who_waits_goes_on_waiting(void **state)
     assert_in_range(given_up, 1, 20);
     assert_int_equal(count_of(w, SCHED_READY), COUNT - given_up);
     assert_trouble(w, "process");
-    join_reporter(w);
+    reporter_join(w);
     assert_trouble(w, "none");
     returns_tick(&w->queue);
     world_until(w, has_returned, &all);
@@ -198,7 +170,7 @@ static void who_has_no_room_is_attempted_again(void **state)
 
     world_join_mailbox(w);
     world_join_admin(w);
-    join_reporter(w);
+    reporter_join(w);
     w->mailbox_does = MAILBOX_FAILS;
     w->queue.returns->failed.all += VERY_MANY;
     send_from(w, "s@far.example", "anna@here.example");
@@ -209,7 +181,7 @@ static void who_has_no_room_is_attempted_again(void **state)
     w->queue.returns->failed.all -= VERY_MANY;
     assert_int_equal(world_act(w, retry).count, 1);
     world_until(w, has_returned, &one);
-    assert_int_equal(reports, 1);
+    assert_int_equal(reporter.asked, 1);
     end(w);
 }
 
@@ -248,7 +220,7 @@ static void attempts_wait_for_reports_that_come(void **state)
 {
     struct world *w = begin();
 
-    join_reporter(w);
+    reporter_join(w);
     w->queue.returns->failed.all += VERY_MANY;
     w->queue.returns->ended_ms = io_loop_now_ms(w->loop);
     send_from(w, "s@far.example", "anna@here.example");
@@ -277,13 +249,13 @@ static void a_sender_that_leads_nowhere_ends(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(senders); i++) {
         struct world *w = begin();
         uint64_t none = 0;
-        join_reporter(w);
+        reporter_join(w);
         w->mailbox_does = MAILBOX_FAILS;
         world_join_mailbox(w);
         send_from(w, senders[i], "anna@here.example");
         world_until(w, has_waiting, &none);
         assert_int_equal(w->queue.returns->double_bounces, 1);
-        assert_int_equal(reports, 0);
+        assert_int_equal(reporter.asked, 0);
         end(w);
     }
 }
@@ -294,19 +266,19 @@ static void a_strangers_loop_ends_in_silence(void **state)
     struct world *w = begin();
     uint64_t none = 0, one = 1;
 
-    join_reporter(w);
+    reporter_join(w);
     w->mailbox_does = MAILBOX_LOOPS;
     w->uid = UINT32_MAX;
     world_join_mailbox(w);
     send_from(w, "victim@far.example", "anna@here.example");
     world_until(w, has_waiting, &none);
-    assert_int_equal(reports, 0);
+    assert_int_equal(reporter.asked, 0);
     assert_int_equal(w->queue.returns->returned, 0);
     assert_int_equal(w->queue.returns->double_bounces, 0);
     w->uid = 0; /* a user of this machine */
     send_from(w, "s@far.example", "anna@here.example");
     world_until(w, has_returned, &one);
-    assert_int_equal(reports, 1);
+    assert_int_equal(reporter.asked, 1);
     end(w);
 }
 
@@ -319,7 +291,7 @@ static void who_rests_takes_nobodys_place(void **state)
     uint32_t all = COUNT;
     uint64_t one = 1;
 
-    join_reporter(w);
+    reporter_join(w);
     world_join_admin(w);
     w->mailbox_does = MAILBOX_FAILS;
     world_join_mailbox(w);
@@ -332,12 +304,12 @@ static void who_rests_takes_nobodys_place(void **state)
     send_from(w, "s@far.example", "anna@here.example");
     world_until(w, has_deferred, &one);
     w->conf.delay_notice_ms = 1;
-    for (int i = 0; i < 5 && !reports; i++) {
+    for (int i = 0; i < 5 && !reporter.asked; i++) {
         delay_tick(&w->queue);
         world_rest(w);
     }
-    assert_int_equal(reports, 1);
-    assert_int_equal(kind, REPORT_DELAYED);
+    assert_int_equal(reporter.asked, 1);
+    assert_int_equal(reporter.kind, REPORT_DELAYED);
     assert_int_equal(world_act(w, back).count, 1);
     for (int i = 0; i < 100 && !w->queue.returns->returned; i++)
         world_rest(w);
@@ -354,7 +326,7 @@ static void who_rests_wakes_the_next(void **state)
     struct ipc_queue_act back = {.act = IPC_ACT_RETURN,
                                  .filter.recipient = SPAN("anna@here.example")};
 
-    join_reporter(w);
+    reporter_join(w);
     world_join_admin(w);
     w->mailbox_does = MAILBOX_DEFERS;
     world_join_mailbox(w);
@@ -374,7 +346,7 @@ static void it_rests_longer_and_longer(void **state)
     struct world *w = begin();
     uint32_t one = 1;
 
-    join_reporter(w);
+    reporter_join(w);
     w->mailbox_does = MAILBOX_FAILS;
     world_join_mailbox(w);
     send_from(w, "unsure@here.example", "anna@here.example");
@@ -405,7 +377,7 @@ static void a_receipt_that_can_not_be_given_has_an_end(void **state)
     struct world *w = begin();
     uint64_t none = 0;
 
-    join_reporter(w);
+    reporter_join(w);
     world_join_mailbox(w);
     w->spoil = wish_for_receipt;
     send_from(w, "unsure@here.example", "anna@here.example");

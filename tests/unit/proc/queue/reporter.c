@@ -1,0 +1,62 @@
+#include "reporter.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+struct reporter reporter;
+
+static void copy_text(char *to, size_t size, struct span from)
+{
+    snprintf(to, size, SPAN_FMT, SPAN_ARG(from));
+}
+
+static void on_report(void *owner, const struct ipc_arrival *arrival)
+{
+    const struct ipc_report *m = &arrival->message->report;
+    struct ipc_message reply = {
+        .type = IPC_REPORTED,
+        .reported = {.error = reporter.error, .message = SPAN("Subject: report\r\n\r\nsorry\r\n")}};
+    reporter.asked++;
+    reporter.kind = m->kind;
+    reporter.language = m->language;
+    if (reporter.at_most && m->recipient_count > reporter.at_most)
+        reply.reported.error = -EMSGSIZE;
+    reporter.recipients = m->recipient_count;
+    copy_text(reporter.sender, sizeof(reporter.sender), m->sender);
+    copy_text(reporter.address, sizeof(reporter.address), m->recipients[0].address);
+    copy_text(reporter.status, sizeof(reporter.status), m->recipients[0].status);
+    copy_text(reporter.reply, sizeof(reporter.reply), m->recipients[0].reply);
+    copy_text(reporter.header, sizeof(reporter.header), m->header);
+    copy_text(reporter.host, sizeof(reporter.host), m->recipients[0].host);
+    copy_text(reporter.instead, sizeof(reporter.instead), m->recipients[0].instead);
+    copy_text(reporter.original, sizeof(reporter.original), m->recipients[0].original);
+    reporter.expired = m->recipients[0].expired;
+    if (!reporter.silent)
+        assert_int_equal(ipc_reply(arrival->channel, arrival->token, &reply), 0);
+}
+
+static const struct ipc_handler handlers[] = {{IPC_REPORT, on_report}};
+static const struct ipc_role role = {"queue", handlers, ARRAY_SIZE(handlers), NULL, false};
+
+void reporter_leave(void)
+{
+    ipc_channel_free(reporter.channel);
+    reporter.channel = NULL;
+}
+
+void reporter_join(struct world *w)
+{
+    int fds[2];
+
+    reporter_leave();
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(ipc_channel_new(w->loop, fds[0], &role, w, &reporter.channel), 0);
+    assert_int_equal(queue_peer(&w->queue, IPC_PEER_REPORT, 0, WORLD_ORIGIN, fds[1]), 0);
+}
+
+void reporter_forget(void)
+{
+    reporter_leave();
+    reporter = (struct reporter){0};
+}
