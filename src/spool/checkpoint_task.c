@@ -335,7 +335,10 @@ static void allow_compaction(struct spool *spool)
     LIST_EACH(&spool->segments[STORE_LOG], link)
     {
         struct segment *segment = CONTAINER_OF(link, struct segment, link);
-        if (id_is_zero(&segment->stuck_on) || !spool_find(spool, &segment->stuck_on))
+        bool is_stuck = !id_is_zero(&segment->stuck_on) && spool_find(spool, &segment->stuck_on);
+        if (segment->pause)
+            segment->pause--;
+        else if (!is_stuck)
             segment->was_compacted = false;
     }
 }

@@ -316,6 +316,19 @@ static void restate_rest(struct spool *spool, struct compaction *c)
     }
 }
 
+/* The longer it wasn't worth it, the longer until it is looked at again: with many such segments
+ * each checkpoint would else read the whole log. */
+static void set_pause(struct segment *victim, bool is_unworthy)
+{
+    enum { UNWORTHY_MAX = 6 };
+
+    if (!is_unworthy)
+        victim->unworthy = 0;
+    else if (victim->unworthy < UNWORTHY_MAX)
+        victim->unworthy++;
+    victim->pause = victim->unworthy ? (uint8_t)((1u << (victim->unworthy - 1)) - 1) : 0;
+}
+
 /* All that was in it lives elsewhere now, or was damaged; or it stays, and all that it says with
  * it. */
 static void end(struct spool *spool, struct compaction *c)
@@ -326,6 +339,7 @@ static void end(struct spool *spool, struct compaction *c)
     victim->is_compacting = false;
     /* Also when it wasn't worth it: a checkpoint lets it be tried again (checkpoint_task.c). */
     victim->was_compacted = !c->has_failed;
+    set_pause(victim, c->is_unworthy);
     bool is_done = went_through && id_is_zero(&victim->stuck_on);
     if (c->was_unread) /* by then it may be read */
         victim->stuck_on = (struct id){0};

@@ -12,7 +12,8 @@
  * Where its home says so already, or is the segment that it is about, it needn't move.
  *
  * It never writes more than it frees: it takes only segments that are free afterwards, of which at
- * most options.compact_percent have to be written again.
+ * most options.compact_percent have to be written again as messages, and 75 percent in all. One of
+ * which it is more is looked at again after 1, 2, 4, … 32 checkpoints.
  */
 #pragma once
 

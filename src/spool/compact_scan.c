@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { RESTATED_BYTES = 160 }; /* what saying one outcome again takes, about */
+/* What saying again of a message takes, about: the record, and each recipient that waits, there and
+ * in a MOVED. */
+enum { RESTATED_BYTES = 160, RESTATED_EACH = 80, MOVED_EACH = 24 };
 
 /* What the thread gathers. Only `finish`, on the owner's thread, may hold it against the index. */
 struct compact_scan {
@@ -67,9 +69,15 @@ static int note_status(struct compact_scan *scan, const struct scan_record *reco
                              &(struct compact_entry){.id = status.message, .home = status.home});
 }
 
+/* It stands directly behind its MESSAGE, and will lie in the MOVED. */
+static void note_expand(struct compact_scan *scan, const struct scan_record *record)
+{
+    if (scan->messages.count)
+        scan->messages.rows[scan->messages.count - 1].bytes += record->header.meta_bytes;
+}
+
 /* Damaged records are passed over: what can still be read of the segment is saved, and compact.c
- * sets the rest aside. EXPANDs go with their MESSAGE, events and seals are the book's, which has
- * them. */
+ * sets the rest aside. Events and seals are the book's, which has them. */
 static int note_record(struct compact_scan *scan, const struct scan_record *record)
 {
     struct arena arena = ARENA_INIT;
@@ -83,6 +91,8 @@ static int note_record(struct compact_scan *scan, const struct scan_record *reco
         r = note_message(scan, record, &arena);
     else if (record->header.type == SPOOL_RECORD_STATUS)
         r = note_status(scan, record, &arena);
+    else if (record->header.type == SPOOL_RECORD_EXPAND)
+        note_expand(scan, record);
     arena_done(&arena);
     if (r == -EBADMSG) {
         scan->damaged++;
@@ -146,24 +156,46 @@ static uint64_t keep_living(struct spool *spool, const struct segment *victim,
         if (!m || index_home(m) != victim || m->offset != entries->rows[i].offset ||
             m->flags & SPOOL_MESSAGE_DAMAGED)
             continue;
-        bytes += entries->rows[i].bytes;
+        bytes += entries->rows[i].bytes + (uint64_t)m->waiting * MOVED_EACH;
         entries->rows[kept++] = entries->rows[i];
     }
     entries->count = kept;
     return bytes;
 }
 
-/* What concerns a segment that is gone says nothing any more. */
-static uint64_t keep_concerning(const struct spool *spool, struct compact_entries *entries)
+/* Of one that is gone, nothing but that; of one that lives elsewhere its home tells, or it moves
+ * within the room that is left (compact.c). */
+static uint64_t restated_bytes(const struct spool *spool, const struct segment *victim,
+                               const struct compact_entry *concern)
 {
+    const struct spool_message *m = index_find(&spool->index, &concern->id);
+    const struct segment *home = m ? index_home(m) : NULL;
+    bool names_all = home && (home == victim || home->number == concern->home);
+
+    return RESTATED_BYTES + (names_all ? (uint64_t)m->waiting * RESTATED_EACH : 0);
+}
+
+/* What concerns a segment that is gone says nothing any more. Neighbours are of one time, so most
+ * often of one home. */
+static uint64_t keep_concerning(const struct spool *spool, const struct segment *victim,
+                                struct compact_entries *entries)
+{
+    uint64_t bytes = 0, home = 0;
+    bool exists = false;
     size_t kept = 0;
 
     for (size_t i = 0; i < entries->count; i++) {
-        if (recycle_exists(spool, entries->rows[i].home))
-            entries->rows[kept++] = entries->rows[i];
+        if (i == 0 || entries->rows[i].home != home) {
+            home = entries->rows[i].home;
+            exists = recycle_exists(spool, home);
+        }
+        if (!exists)
+            continue;
+        bytes += restated_bytes(spool, victim, &entries->rows[i]);
+        entries->rows[kept++] = entries->rows[i];
     }
     entries->count = kept;
-    return kept * (uint64_t)RESTATED_BYTES;
+    return bytes;
 }
 
 struct compact_entry *compact_concerns(struct compaction *c, const struct id *id, size_t *out_count)
@@ -203,6 +235,16 @@ static int add_elsewhere(struct spool *spool, const struct segment *victim,
     return r;
 }
 
+/* With outcomes it may be more than of messages alone: nothing else frees the segments that lie
+ * behind, each of which has some. */
+static uint32_t most_percent(const struct spool *spool)
+{
+    enum { RESTATED_PERCENT = 75 };
+    uint32_t percent = spool->options.compact_percent;
+
+    return percent > RESTATED_PERCENT ? percent : RESTATED_PERCENT;
+}
+
 /* The scan was of a moment ago: what it found is held against the index as it is now. */
 static void scan_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
 {
@@ -216,14 +258,14 @@ static void scan_finish(struct spool *spool, struct spool_task *task, int64_t no
         spool_note_damage(spool, (struct spool_position){victim->number, 0}, NULL,
                           "compaction found damaged records");
     victim->is_told |= scan->damaged > 0;
-    uint64_t bytes = keep_living(spool, victim, &scan->messages);
-    bytes += keep_concerning(spool, &scan->concerns);
+    uint64_t moved = keep_living(spool, victim, &scan->messages);
+    uint64_t bytes = moved + keep_concerning(spool, victim, &scan->concerns);
     int r = add_elsewhere(spool, victim, &scan->concerns, &scan->messages);
-    uint64_t most =
-        victim->state == SEGMENT_FAILED ? UINT64_MAX : used * spool->options.compact_percent / 100;
+    bool must = victim->state == SEGMENT_FAILED;
+    uint64_t most = must ? UINT64_MAX : used * most_percent(spool) / 100;
     c->stage = COMPACT_MOVE;
-    c->is_unworthy = bytes > most;
-    c->room = most - bytes;
+    c->is_unworthy = !must && (bytes > most || moved > used * spool->options.compact_percent / 100);
+    c->room = bytes < most ? most - bytes : 0;
     c->has_failed = task->error != 0 || r < 0;
     if (!c->is_unworthy && !c->has_failed) {
         c->messages = scan->messages;

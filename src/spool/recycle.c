@@ -152,6 +152,7 @@ static void renumber(struct spool *spool, struct segment *segment, uint64_t numb
     segment->concern_count = 0;
     segment->was_compacted = segment->is_told = false;
     segment->stuck_on = (struct id){0};
+    segment->unworthy = segment->pause = 0;
     segment->scrubbed_us = 0;
     spool_insert_segment(spool, segment);
 }

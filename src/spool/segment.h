@@ -90,6 +90,8 @@ struct segment {
     bool is_compacting;  /* a task is emptying or recycling it */
     bool was_compacted;  /* what is left in it can't be moved … */
     struct id stuck_on;  /* … as long as this message is there; zero: that may change any time */
+    uint8_t unworthy;    /* so often in a row emptying it would have written too much … */
+    uint8_t pause;       /* … and for so many checkpoints it isn't looked at */
     bool is_told;        /* that compaction found damage in it */
     int64_t scrubbed_us; /* when it was last read for damage; 0: not yet seen by the scrubber */
 };

@@ -973,6 +973,39 @@ static void leaves_what_fits_no_segment(void **state)
     assert_true(CONTAINER_OF(link, struct segment, link)->state != SEGMENT_FAILED);
 }
 
+/* What is said again of a message names all that wait. Where each segment has a word on many such
+ * messages, saying them again would take more than the segment, which stays then: else each new one
+ * would make two. */
+static void says_no_more_again_than_it_frees(void **state)
+{
+    enum { LISTS = 30, MANY = 60, SEGMENTS = 20 };
+    struct world *w = *state;
+
+    for (unsigned i = 1; i <= LISTS; i++)
+        assert_int_equal(world_accept(w, i, MANY, 100), 0);
+    world_run(w);
+    for (uint32_t n = 0; n < SEGMENTS; n++) {
+        for (unsigned i = 1; i <= LISTS; i++)
+            assert_int_equal(world_status(w, i, n, SPOOL_OUTCOME_DEFERRED), 0);
+        world_run(w);
+        pass_segment(w, NULL);
+        fold(w);
+    }
+    assert_true(counts(w).bytes_written < (SEGMENTS + 2) * w->options.segment_bytes);
+    assert_true(counts(w).log_segments <= SEGMENTS + 5);
+    for (unsigned i = 1; i <= LISTS; i++)
+        for (uint32_t n = 0; n < MANY; n++)
+            assert_int_equal(world_status(w, i, n, SPOOL_OUTCOME_RELAYED), 0);
+    world_run(w);
+    for (int i = 0; i < 2 * SEGMENTS; i++) {
+        pass_segment(w, NULL);
+        fold(w);
+    }
+    assert_true(counts(w).log_segments <= 8);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    assert_int_equal(w->spool->index.messages, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1000,6 +1033,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_lives_unreadable_elsewhere_blocks_nothing, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_could_not_be_read_comes_last, setup, teardown),
+        cmocka_unit_test_setup_teardown(says_no_more_again_than_it_frees, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
