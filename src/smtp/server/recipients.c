@@ -1,7 +1,9 @@
 /*
  * The recipients of the envelope under way, in the order of their commands, each address once: a
  * station that names one twice, or in two spellings, means one copy. An index of them is kept
- * sorted by address, so that ten thousand cost no comparison of each with each.
+ * sorted by address, so that ten thousand cost no comparison of each with each. Not hashed as the
+ * queue's set of all whom aliases lead to: most envelopes have one recipient, and so it needs no
+ * seed, and no memory but the transaction's.
  */
 #include "smtp/server/session.h"
 
