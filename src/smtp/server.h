@@ -5,8 +5,9 @@
  *
  * Driving it:
  *   - smtp_server_input() takes what the session can take now; keep the rest and offer it again
- *     after the backend's wake() or the next answer.
- *   - write smtp_server_output(), then say how much was written by smtp_server_sent().
+ *     after the backend's wake(), the next answer, or smtp_server_sent().
+ *   - write smtp_server_output(), then say how much was written by smtp_server_sent(): a session
+ *     with much to say takes nothing more until it is said.
  *   - call smtp_server_expire() when smtp_server_deadline_ms() has come.
  *   - when smtp_server_is_over(), close the connection and free the session.
  * `struct smtp_server_time` is shared by all sessions of a process; refresh it before each call.
@@ -163,7 +164,7 @@ struct smtp_server *smtp_server_new(const struct smtp_server_settings *settings,
 /* NULL is fine. */
 void smtp_server_free(struct smtp_server *server);
 
-/* Returns how many bytes it took; 0 is possible although it wants input: ask again after wake(). */
+/* Returns how many bytes it took; 0 is possible although it wants input: ask again as above. */
 size_t smtp_server_input(struct smtp_server *server, struct span in);
 /* False: don't read from the socket, so that TCP slows the client. */
 bool smtp_server_wants_input(const struct smtp_server *server);

@@ -45,17 +45,22 @@ static void session_free(struct smtpd_session *s)
         process_exit(&smtpd->process, 0);
 }
 
-/* Offers what was read before; what it takes is gone, and when all is gone so is the buffer. */
-static void feed_rest(struct smtpd_session *s)
+/* Offers what was read before; what it takes is gone, and when all is gone so is the buffer. False:
+ * it took nothing. */
+static bool feed_rest(struct smtpd_session *s)
 {
+    size_t before = s->input.size;
+
     while (s->input.size && smtp_server_wants_input(s->server)) {
         size_t used = smtp_server_input(s->server, buffer_span(&s->input));
         if (used == 0)
             break;
         buffer_consume(&s->input, used);
     }
-    if (s->input.size == 0)
+    size_t left = s->input.size;
+    if (left == 0)
         buffer_done(&s->input);
+    return left < before;
 }
 
 static void read_more(struct smtpd_session *s)
@@ -127,15 +132,24 @@ static void say_goodbye(struct smtpd_session *s)
     s->lingering = true;
 }
 
+static void say_what_follows(struct smtpd_session *s)
+{
+    if (s->eof && s->input.size == 0)
+        smtp_server_eof(s->server);
+    if (!s->broken)
+        write_out(s);
+}
+
+/* What is written makes room for more replies: to commands that were read already, for which no
+ * event of the socket would ever come. */
 static void on_turn(struct io_deferred *deferred)
 {
     struct smtpd_session *s = CONTAINER_OF(deferred, struct smtpd_session, turn);
 
     feed_rest(s);
-    if (s->eof && s->input.size == 0)
-        smtp_server_eof(s->server);
-    if (!s->broken)
-        write_out(s);
+    say_what_follows(s);
+    while (!s->broken && feed_rest(s))
+        say_what_follows(s);
     if (!s->broken && smtp_server_is_over(s->server) && smtp_server_output(s->server).size == 0)
         say_goodbye(s);
     if (!s->broken)

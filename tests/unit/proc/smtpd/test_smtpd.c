@@ -577,6 +577,69 @@ static void a_directory_that_hangs(void **state)
     buffer_done(&recipients);
 }
 
+/* As many lines as there are replies, the last of which begins with `code`. */
+static void expect_replies(struct world *w, size_t count, const char *code)
+{
+    size_t lines = 0, start = 0;
+
+    for (size_t i = 0; i < w->said.size; i++)
+        if (w->said.data[i] == '\n' && ++lines < count)
+            start = i + 1;
+    assert_int_equal(lines, count);
+    assert_memory_equal(w->said.data + start, code, 3);
+    buffer_clear(&w->said);
+}
+
+/* More replies than are kept for a client that doesn't read: what was read goes on when they are
+ * written, and nothing else would make it. */
+static void all_of_a_pipeline_is_answered(void **state)
+{
+    static const struct {
+        const char *mail, *last_reply;
+        int recipients, recipients_max;
+    } cases[] = {{"MAIL FROM:<a@b.test>\r\n", "354", 400, 100},
+                 {"MAIL FROM:<a@b.test> SIZE=99999999\r\n", "503", 600, 1000}};
+    struct world *w = *state;
+    struct smtpd_listener *l =
+        CONTAINER_OF(w->smtpd.in_force->listeners.next, struct smtpd_listener, link);
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct buffer pipeline = BUFFER_INIT;
+        l->settings.recipients_max = (uint32_t)cases[i].recipients_max;
+        buffer_printf(&pipeline, "%s", cases[i].mail);
+        for (int n = 0; n < cases[i].recipients; n++)
+            buffer_printf(&pipeline, "RCPT TO:<r%d@a.test>\r\n", n);
+        buffer_append_span(&pipeline, SPAN("DATA\r\n"));
+        dial(w);
+        say(w, "EHLO x\r\n", "220 250");
+        assert_true(transmit(w, pipeline.data, pipeline.size));
+        turns(w);
+        expect_replies(w, (size_t)cases[i].recipients + 2, cases[i].last_reply);
+        hang_up(w);
+        buffer_done(&pipeline);
+    }
+}
+
+/* It closed its side behind its last command. */
+static void all_of_a_pipeline_is_answered_before_its_end(void **state)
+{
+    struct buffer pipeline = BUFFER_INIT;
+    struct world *w = *state;
+
+    buffer_printf(&pipeline, "MAIL FROM:<a@b.test>\r\n");
+    for (int n = 0; n < 400; n++)
+        buffer_printf(&pipeline, "RCPT TO:<r%d@a.test>\r\n", n);
+    buffer_append_span(&pipeline, SPAN("RSET\r\n"));
+    dial(w);
+    say(w, "EHLO x\r\n", "220 250");
+    assert_true(transmit(w, pipeline.data, pipeline.size));
+    shutdown(w->client, SHUT_WR);
+    turns(w);
+    expect_replies(w, 402, "250");
+    assert_true(w->closed);
+    buffer_done(&pipeline);
+}
+
 /* The queue has no room for a piece. The linker puts this in its place (meson.build). */
 static bool no_room;
 int __real_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
@@ -784,6 +847,8 @@ int main(void)
         TEST(a_new_queue_gets_no_rest_of_a_body),
         TEST(a_queue_that_stalls_too_long),
         TEST(a_directory_that_hangs),
+        TEST(all_of_a_pipeline_is_answered),
+        TEST(all_of_a_pipeline_is_answered_before_its_end),
         TEST(an_upload_that_never_began_is_forgotten),
         TEST(a_first_piece_that_waits_goes_to_the_next_queue),
         TEST(the_queue_dies_under_a_commit),
