@@ -114,7 +114,7 @@ static int keep_in_drop(const struct send_wishes *w, const struct cli_server *se
         return CLI_UNREACHED;
     }
     if (w->verbose)
-        printf("the server can't be reached (%s); the message is kept until it starts\n", why);
+        printf("the server can't take it now (%s); the message is kept until it does\n", why);
     return cli_finish_output("send", CLI_OK);
 }
 

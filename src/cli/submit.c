@@ -213,6 +213,8 @@ static enum submit_result judge_recipients(const struct submit_report *report,
                                    : SUBMIT_ACCEPTED;
 }
 
+/* A dialogue that breaks off here can be tried again, but not when nobody is to have the message
+ * for those who were refused already. */
 static enum submit_result send_recipients(struct dialogue *d, const struct submission *s,
                                           bool partly, struct submit_report *report)
 {
@@ -226,7 +228,7 @@ static enum submit_result send_recipients(struct dialogue *d, const struct submi
         enum submit_result result =
             exchange(d) / 100 == 2 ? SUBMIT_ACCEPTED : say(d, s->recipients[i], report);
         if (result == SUBMIT_UNREACHED)
-            return result;
+            return report->refused_count && !partly ? SUBMIT_REFUSED : result;
         accepted_count += result == SUBMIT_ACCEPTED;
         report->refused_count += result == SUBMIT_REFUSED;
         report->deferred_count += result == SUBMIT_DEFERRED;

@@ -41,6 +41,7 @@ CODEC_DEFINE(static, client_check_codec, struct ipc_client_check,
              CODEC_UINT(struct ipc_client_check, client, UINT64_MAX));
 CODEC_DEFINE(static, client_verdict_codec, struct ipc_client_verdict,
              CODEC_UINT(struct ipc_client_verdict, action, IPC_CLIENT_REJECT),
+             CODEC_UINT(struct ipc_client_verdict, trusted, 1),
              CODEC_SPAN(struct ipc_client_verdict, text, IPC_TEXT_MAX));
 CODEC_DEFINE(static, client_gone_codec, struct ipc_client_gone,
              CODEC_UINT(struct ipc_client_gone, client, UINT64_MAX),

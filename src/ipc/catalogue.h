@@ -200,6 +200,7 @@ enum ipc_client_action { IPC_CLIENT_ACCEPT, IPC_CLIENT_DEFER, IPC_CLIENT_REJECT 
 
 struct ipc_client_verdict {
     uint8_t action;   /* enum ipc_client_action */
+    bool trusted;     /* of those that may send anywhere: no limits hold for it */
     struct span text; /* why not, for the reply */
 };
 

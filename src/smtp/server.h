@@ -40,7 +40,7 @@ struct smtp_server_settings {
     uint32_t recipients_max;
     uint32_t hops_max;           /* stations that a message may have passed (RFC 5321 6.3) */
     uint32_t errors_max;         /* bad commands until the session is ended */
-    uint32_t refusals_max;       /* refused recipients until then */
+    uint32_t refusals_max;       /* refused recipients until then, of who isn't trusted */
     uint32_t command_timeout_ms; /* RFC 5321 4.5.3.2.7 */
     uint32_t data_timeout_ms;
     uint32_t message_timeout_ms;
@@ -95,6 +95,7 @@ struct smtp_message {
 /* What a backend says. Given to smtp_question_answer(), which copies what it keeps. */
 struct smtp_answer {
     enum smtp_verdict verdict;
+    bool trusted;                   /* of an accepted client: refusals_max isn't for it */
     uint8_t recipient_flags;        /* enum envelope_recipient_flags */
     bool is_mailbox;                /* of an accepted recipient: it goes into one here */
     struct span address;            /* of an accepted recipient: where it goes; empty: as asked */

@@ -31,10 +31,12 @@ static void admit(struct service_smtpd *from, uint64_t number, const struct clie
 {
     struct service *s = from->service;
     int64_t now_ms = io_loop_now_ms(s->loop);
+    bool trusted = may_relay(s, peer);
     enum limits_verdict verdict =
-        limits_connect(&s->limits, &from->holder, peer->ip, may_relay(s, peer), now_ms);
+        limits_connect(&s->limits, &from->holder, peer->ip, trusted, now_ms);
 
     verdict_on_client(verdict, out);
+    out->trusted = trusted;
     if (verdict != LIMITS_FINE)
         return;
     if (clients_add(&s->clients, &from->clients, from->holder.id, number, peer) < 0) {

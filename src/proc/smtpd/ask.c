@@ -159,7 +159,8 @@ static void on_client(struct smtpd_ask *ask, const struct ipc_message *reply)
     const struct ipc_client_verdict *v = &reply->client_verdict;
 
     ask->session->counted = v->action == IPC_CLIENT_ACCEPT;
-    answer(ask, &(struct smtp_answer){.verdict = verdicts[v->action], .text = v->text});
+    answer(ask, &(struct smtp_answer){
+                    .verdict = verdicts[v->action], .trusted = v->trusted, .text = v->text});
 }
 
 /* The directory's texts are told with its own refusals only; the usual ones (unknown, foreign) have

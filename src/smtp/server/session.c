@@ -127,6 +127,7 @@ void smtp_on_client_answer(struct smtp_server *s, const struct smtp_answer *answ
         smtp_close(s, NULL);
         return;
     }
+    s->trusted = answer->trusted;
     id_format(&s->client.session, id);
     buffer_printf(&s->out, "220 " SPAN_FMT " " SPAN_FMT " %s\r\n", SPAN_ARG(s->settings->hostname),
                   SPAN_ARG(s->settings->banner), id);

@@ -68,6 +68,7 @@ struct smtp_server {
     struct smtp_server_client client;
 
     enum smtp_state state;
+    bool trusted;       /* however many of its recipients are refused */
     bool extended;      /* EHLO, not HELO */
     bool early;         /* it talked before the greeting */
     bool line_complete; /* `line` holds a command that waits to be run */

@@ -46,6 +46,14 @@ static void dialogues(void **state)
          GREETED "C MAIL FROM:<a@x>\nS 250 ok\nC RCPT TO:<b@x>\nS 550 5.1.1 who\n"
                  "C RCPT TO:<c@x>\nS 250 ok\nC DATA\nS 354 go\nD\nS 250 done\n" BYE,
          true, SUBMIT_ACCEPTED, "b@x: 550 5.1.1 who\ndone"},
+        {"one refused, then the end, whole",
+         GREETED "C MAIL FROM:<a@x>\nS 250 ok\nC RCPT TO:<b@x>\nS 550 5.1.1 who\n"
+                 "C RCPT TO:<c@x>\nS 421 bye\n",
+         false, SUBMIT_REFUSED, "b@x: 550 5.1.1 who\nc@x: 421 bye\n"},
+        {"one refused, then the end, partly",
+         GREETED "C MAIL FROM:<a@x>\nS 250 ok\nC RCPT TO:<b@x>\nS 550 5.1.1 who\n"
+                 "C RCPT TO:<c@x>\nS 421 bye\n",
+         true, SUBMIT_UNREACHED, "b@x: 550 5.1.1 who\nc@x: 421 bye\n"},
         {"both refused, partly",
          GREETED "C MAIL FROM:<a@x>\nS 250 ok\nC RCPT TO:<b@x>\nS 550 n\n"
                  "C RCPT TO:<c@x>\nS 551 m\n" BYE,

@@ -172,8 +172,12 @@ static void trusted_clients_and_programs_are_not_limited(void **state)
 
     for (int i = 0; i < 3; i++) {
         assert_int_equal(come(w, w->smtpd, "127.9.2.3"), IPC_CLIENT_ACCEPT);
+        assert_true(w->reply.client_verdict.trusted);
         assert_int_equal(come(w, w->smtpd, ""), IPC_CLIENT_ACCEPT);
+        assert_true(w->reply.client_verdict.trusted);
     }
+    assert_int_equal(come(w, w->smtpd, "127.0.0.1"), IPC_CLIENT_ACCEPT);
+    assert_false(w->reply.client_verdict.trusted);
 }
 
 /* A taken-over smtpd has sockets that are no client's, some with root at their other end. */

@@ -25,6 +25,7 @@ struct world {
     char tickets[200];   /* the first byte of each, of the last message */
     unsigned checks, gone, refused_by_gone, events, aborts, commits;
     bool hold_commit, hold_chunks, hold_recipients;
+    bool trusted; /* who comes */
     uint64_t commit_token, chunk_tokens[16];
     unsigned chunk_count, held_chunks;
     size_t uploaded, body_size;
@@ -48,8 +49,9 @@ static bool is_the_client(const struct world *w, int fd)
 static void on_client_check(void *owner, const struct ipc_arrival *arrival)
 {
     struct world *w = owner;
-    struct ipc_message verdict = {.type = IPC_CLIENT_VERDICT,
-                                  .client_verdict = {.action = IPC_CLIENT_ACCEPT}};
+    struct ipc_message verdict = {
+        .type = IPC_CLIENT_VERDICT,
+        .client_verdict = {.action = IPC_CLIENT_ACCEPT, .trusted = w->trusted}};
 
     w->checks++;
     w->last_client = arrival->message->client_check.client;
@@ -371,6 +373,24 @@ static void refusals_are_told(void **state)
     hang_up(w);
     assert_int_equal(w->events, 2);
     assert_int_equal(w->refused_by_gone, 2);
+}
+
+/* A letter to many, of whom some have left, reaches the others when one of ours sends it. */
+static void strangers_only_are_cut_off_for_unknown_recipients(void **state)
+{
+    struct world *w = *state;
+
+    for (int trusted = 0; trusted < 2; trusted++) {
+        w->trusted = trusted;
+        dial(w);
+        say(w, "EHLO x\r\nMAIL FROM:<a@b.test>\r\n", "220 250 250");
+        for (int i = 0; i < 99; i++)
+            say(w, "RCPT TO:<eve@a.test>\r\n", "550");
+        say(w, "RCPT TO:<eve@a.test>\r\n", trusted ? "550" : "550 421");
+        if (trusted)
+            say(w, "RCPT TO:<bob@a.test>\r\nDATA\r\n", "250 354");
+        hang_up(w);
+    }
 }
 
 static void recipients_to_be_relayed_are_taken(void **state)
@@ -838,6 +858,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_message),
         TEST(refusals_are_told),
+        TEST(strangers_only_are_cut_off_for_unknown_recipients),
         TEST(recipients_to_be_relayed_are_taken),
         TEST(tickets_go_with_their_recipients),
         TEST(a_new_directory_is_told_who_is_there),

@@ -18,6 +18,7 @@ struct talk {
     bool unread;        /* the client doesn't read */
 
     struct smtp_answer answer; /* to all questions but the one about the client */
+    bool trusted;              /* what the answer to that says */
     bool hold;                 /* it comes later: talk_answer() */
     struct smtp_question *open;
     unsigned wakes;
@@ -55,11 +56,10 @@ static inline void talk_take_message(struct talk *t, const struct smtp_message *
 
 static int talk_ask(void *context, struct smtp_question *q)
 {
-    static const struct smtp_answer accept;
     struct talk *t = context;
 
     if (q->kind == SMTP_ASK_CLIENT) {
-        smtp_question_answer(q, &accept);
+        smtp_question_answer(q, &(struct smtp_answer){.trusted = t->trusted});
         return 0;
     }
     if (q->kind == SMTP_ASK_MESSAGE)
@@ -168,7 +168,8 @@ static inline size_t talk_send(struct talk *t, struct span bytes, size_t step)
             talk_read(t);
         if (used)
             continue;
-        if (t->open || t->unread || smtp_server_wants_input(t->server))
+        if (t->open || t->unread || smtp_server_is_over(t->server) ||
+            smtp_server_wants_input(t->server))
             break;
         smtp_server_resume(t->server, 0);
     }

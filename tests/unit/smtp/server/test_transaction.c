@@ -234,6 +234,23 @@ static void what_counts_towards_the_end_of_a_session(void **state)
         }
 }
 
+/* A letter of ours to many, of whom some have left, reaches the others. */
+static void who_is_trusted_may_be_refused_recipients(void **state)
+{
+    struct talk t = {.settings = {.refusals_max = 2}, .trusted = true};
+
+    begin(&t);
+    talk_open(&t, "");
+    t.answer.verdict = SMTP_UNKNOWN;
+    for (int i = 0; i < 10; i++) {
+        talk_say(&t, "RCPT TO:<e@d.test>\r\n");
+        talk_hear(&t, "550 5.1.1 ");
+    }
+    assert_int_equal(seen.refusals, 10);
+    assert_false(smtp_server_is_over(t.server));
+    talk_done(&t);
+}
+
 /* Refused senders are counted by who refuses them, not here. */
 static void a_refused_sender_is_no_recipient(void **state)
 {
@@ -311,6 +328,7 @@ int main(void)
         cmocka_unit_test(a_long_refused_address_is_cut),
         cmocka_unit_test(what_the_backend_says_of_a_recipient_stays_with_him),
         cmocka_unit_test(what_counts_towards_the_end_of_a_session),
+        cmocka_unit_test(who_is_trusted_may_be_refused_recipients),
         cmocka_unit_test(a_refused_sender_is_no_recipient),
         cmocka_unit_test(too_many_recipients_are_nobodys_fault),
         cmocka_unit_test(no_message_has_more_recipients_than_an_envelope),
