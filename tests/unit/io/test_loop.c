@@ -3,7 +3,9 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "io/loop.h"
+#include <dirent.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -284,6 +286,52 @@ static void a_loop_without_events(void **state)
     buffer_done(&log.text);
 }
 
+/* What this process's epoll instances watch. */
+static unsigned registered(void)
+{
+    DIR *fds = opendir("/proc/self/fdinfo");
+    struct dirent *entry;
+    unsigned count = 0;
+
+    assert_non_null(fds);
+    while ((entry = readdir(fds))) {
+        char path[300], line[200];
+        snprintf(path, sizeof(path), "/proc/self/fdinfo/%s", entry->d_name);
+        FILE *info = fopen(path, "r");
+        while (info && fgets(line, sizeof(line), info))
+            count += strncmp(line, "tfd:", 4) == 0;
+        if (info)
+            fclose(info);
+    }
+    closedir(fds);
+    return count;
+}
+
+/* As a listener, that other processes have as well: its events would come for ever. */
+static void what_is_closed_here_and_open_elsewhere_is_not_watched(void **state)
+{
+    struct io_loop *loop;
+    struct io_watch *watch;
+    int fds[2];
+
+    assert_int_equal(io_loop_new(&loop), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    turns(loop, 1);
+    unsigned before = registered();
+    int elsewhere = dup(fds[0]);
+    assert_int_equal(io_watch_new(loop, fds[0], on_read, NULL, &watch), 0);
+    assert_int_equal(io_watch_set(watch, IO_READ), 0);
+    turns(loop, 1);
+    assert_int_equal(registered(), before + 1);
+    io_watch_free(watch);
+    close(fds[0]);
+    turns(loop, 2);
+    assert_int_equal(registered(), before);
+    close(elsewhere);
+    close(fds[1]);
+    io_loop_free(loop);
+}
+
 /* All that happens in a turn happens at one time. */
 static void a_turn_has_one_time(void **state)
 {
@@ -301,9 +349,14 @@ static void a_turn_has_one_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_reported),      cmocka_unit_test(watches_freed_in_a_callback),
-        cmocka_unit_test(timers_fire_once),      cmocka_unit_test(signals_are_events),
-        cmocka_unit_test(a_loop_without_events), cmocka_unit_test(a_turn_has_one_time),
-        cmocka_unit_test(order_of_a_turn),       cmocka_unit_test(late_work_waits_for_all_other)};
+        cmocka_unit_test(what_is_reported),
+        cmocka_unit_test(watches_freed_in_a_callback),
+        cmocka_unit_test(timers_fire_once),
+        cmocka_unit_test(signals_are_events),
+        cmocka_unit_test(a_loop_without_events),
+        cmocka_unit_test(a_turn_has_one_time),
+        cmocka_unit_test(order_of_a_turn),
+        cmocka_unit_test(late_work_waits_for_all_other),
+        cmocka_unit_test(what_is_closed_here_and_open_elsewhere_is_not_watched)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
