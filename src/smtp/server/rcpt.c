@@ -28,6 +28,7 @@ static const struct smtp_reply refusals[] = {
 static void refuse_as(struct smtp_server *s, struct span given, bool unparsed,
                       struct smtp_reply reply)
 {
+    s->transaction.was_refused = true;
     smtp_refuse(s, &(struct smtp_refusal){.phase = "rcpt",
                                           .reply = reply,
                                           .address = given,

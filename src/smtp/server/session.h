@@ -56,6 +56,7 @@ struct smtp_transaction {
     size_t ticket_capacity, index_capacity, mailbox_capacity;
     size_t recipient_capacity, wish_capacity;
     size_t recipient_bytes; /* of recipients and wishes, in the envelope's wire form */
+    bool was_refused;       /* a recipient; and no DATA was since */
     struct buffer header;
     struct smtp_message message;
 };

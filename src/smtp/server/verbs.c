@@ -73,8 +73,14 @@ static void refuse(struct smtp_server *s, enum smtp_verb verb, const struct smtp
 {
     if (smtp_hold_line(s))
         return;
+    /* A DATA that was sent together with recipients who were refused, and counted as such. */
+    bool behind_refused = verb == SMTP_VERB_DATA && s->transaction.was_refused;
+    if (verb == SMTP_VERB_DATA)
+        s->transaction.was_refused = false;
     if (follows_mail(verb) && reply == &out_of_order[SMTP_STATE_READY])
         smtp_say_without_mail(s, reply);
+    else if (behind_refused)
+        smtp_say(s, reply);
     else
         smtp_say_error(s, reply);
 }

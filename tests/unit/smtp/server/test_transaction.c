@@ -265,6 +265,31 @@ static void a_refused_sender_is_no_recipient(void **state)
     talk_done(&t);
 }
 
+/* A station with much mail for people who are unknown keeps its connection, and its good mail comes
+ * through; one that says DATA without end doesn't. */
+static void a_pipelined_data_behind_refused_recipients_is_no_error(void **state)
+{
+    struct talk t = {.settings = {.errors_max = 2}};
+
+    begin(&t);
+    talk_open(&t, "");
+    for (int i = 0; i < 10; i++) {
+        t.answer.verdict = SMTP_ACCEPT;
+        talk_say(&t, "RSET\r\nMAIL FROM:<a@b.test>\r\n");
+        talk_hear(&t, "250 ");
+        talk_hear(&t, "250 ");
+        t.answer.verdict = SMTP_UNKNOWN;
+        talk_say(&t, "RCPT TO:<e@d.test>\r\nDATA\r\n");
+        talk_hear(&t, "550 5.1.1 ");
+        talk_hear(&t, "554 5.5.1 ");
+    }
+    talk_say(&t, "DATA\r\n");
+    assert_false(smtp_server_is_over(t.server));
+    talk_say(&t, "DATA\r\n");
+    assert_true(smtp_server_is_over(t.server));
+    talk_done(&t);
+}
+
 static void too_many_recipients_are_nobodys_fault(void **state)
 {
     struct talk t = {.settings = {.recipients_max = 1, .errors_max = 1, .refusals_max = 1}};
@@ -330,6 +355,7 @@ int main(void)
         cmocka_unit_test(what_counts_towards_the_end_of_a_session),
         cmocka_unit_test(who_is_trusted_may_be_refused_recipients),
         cmocka_unit_test(a_refused_sender_is_no_recipient),
+        cmocka_unit_test(a_pipelined_data_behind_refused_recipients_is_no_error),
         cmocka_unit_test(too_many_recipients_are_nobodys_fault),
         cmocka_unit_test(no_message_has_more_recipients_than_an_envelope),
         cmocka_unit_test(a_refused_sender_leaves_nothing),
