@@ -92,7 +92,7 @@ static bool is_timely(const struct id *id)
 
 /* What smtpd may not say about a message; NULL when it is fine. Rejected for good: an honest smtpd
  * says nothing of the kind, so trying again doesn't help. */
-static const char *objection(const struct queue *q, const struct parcel *p, uint64_t upload)
+static const char *objection(const struct parcel *p, uint64_t upload)
 {
     const struct envelope *e = &p->envelope;
 
@@ -104,21 +104,23 @@ static const char *objection(const struct queue *q, const struct parcel *p, uint
         return "an address holds control bytes or nothing";
     if (!envelope_wishes_are_sound(e))
         return "what its sender wants to be told can't be read";
-    if (q->conf->recipients_max && e->recipient_count > q->conf->recipients_max)
-        return "the message has too many recipients";
     if (!upload && p->body.size != e->size_bytes)
         return "the message is not as long as announced";
-    if (q->conf->message_size_max && e->size_bytes > q->conf->message_size_max)
-        return "the message is too large";
     return NULL;
 }
 
-/* What the next attempt may do better, because it has a new id and new tickets; NULL when it is
- * fine. */
+/* What the next attempt may do better, because it has a new id and new tickets, or goes through a
+ * session that knows our limits: after a reload the older ones have others for hours, and each
+ * recipient was told 250 by theirs. NULL when it is fine. */
 static const char *hindrance(struct queue_peer *peer, const struct parcel *p, struct span tickets)
 {
+    const struct conf_queue *conf = peer->queue->conf;
     int64_t now_ms = clock_wall_us() / 1000;
 
+    if (conf->recipients_max && p->envelope.recipient_count > conf->recipients_max)
+        return "the message has too many recipients";
+    if (conf->message_size_max && p->envelope.size_bytes > conf->message_size_max)
+        return "the message is too large";
     if (!is_timely(&p->envelope.id))
         return "the clock was changed";
     if (id_watch_take(&peer->origin->ids, &p->envelope.id, now_ms) < 0)
@@ -192,7 +194,7 @@ void intake_commit(struct queue_peer *peer, const struct ipc_arrival *arrival)
         return;
     }
     parcel->whole = m->upload == 0;
-    const char *why_not = objection(q, parcel, m->upload);
+    const char *why_not = objection(parcel, m->upload);
     const char *not_now = why_not ? NULL : hindrance(peer, parcel, m->tickets);
     struct commit *c = NULL;
     if (!why_not && !not_now && complete_envelope(q, &parcel->envelope) == 0)

@@ -473,8 +473,9 @@ static void commits_that_wait_end_with_their_smtpd(void **state)
     world_free(w);
 }
 
-/* Over the limit: for good, since every try would be the same. At the limit it is taken. */
-static void what_is_too_large_is_rejected(void **state)
+/* Over the limit, because its session is older than that: the next one says so at once, or takes
+ * it. At the limit it is taken. */
+static void what_is_too_large_is_deferred(void **state)
 {
     static char body[1001];
     struct world *w = begin();
@@ -482,11 +483,21 @@ static void what_is_too_large_is_rejected(void **state)
     w->conf.message_size_max = 1000;
     world_send(w, &c, "s@far.example", "bob@here.example", span_of(body, 1001));
     world_until_answered(w, &c);
-    assert_int_equal(c.result, IPC_COMMIT_REJECTED);
+    assert_int_equal(c.result, IPC_COMMIT_DEFERRED);
     assert_string_equal(c.text, "the message is too large");
     world_send(w, &c, "s@far.example", "bob@here.example", span_of(body, 1000));
     world_until_answered(w, &c);
     assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    world_free(w);
+}
+
+/* As above: each of them was told 250 by a session that is older than the limit. */
+static void too_many_recipients_are_deferred(void **state)
+{
+    struct world *w = begin();
+    w->conf.recipients_max = 1;
+    assert_int_equal(world_commit(w, "bob@here.example ann@here.example"), IPC_COMMIT_DEFERRED);
+    assert_int_equal(world_commit(w, "bob@here.example"), IPC_COMMIT_ACCEPTED);
     world_free(w);
 }
 
@@ -701,7 +712,8 @@ int main(void)
         cmocka_unit_test(events_have_a_budget_of_bytes),
         cmocka_unit_test(commits_wait_for_room_in_the_spool),
         cmocka_unit_test(commits_that_wait_end_with_their_smtpd),
-        cmocka_unit_test(what_is_too_large_is_rejected),
+        cmocka_unit_test(what_is_too_large_is_deferred),
+        cmocka_unit_test(too_many_recipients_are_deferred),
         cmocka_unit_test(pressure_is_told_and_kept),
         cmocka_unit_test(a_disk_that_hangs_defers_mail),
         cmocka_unit_test(who_could_not_be_told_of_the_end_of_pressure_is_told_later),
