@@ -103,6 +103,19 @@ static void follow_clock(struct id_watch *watch, int64_t now_ms)
     }
 }
 
+/* A running maker's ids stay ahead of a clock that went back, and so does the floor once they were
+ * forgotten: the maker of a new process begins at the clock. */
+void id_watch_begin(struct id_watch *watch, int64_t now_ms)
+{
+    uint64_t *const marks[] = {&watch->floor, &watch->now.greatest, &watch->before.greatest};
+    uint64_t now = (uint64_t)now_ms << COUNTER_BITS;
+
+    follow_clock(watch, now_ms);
+    for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+        if (*marks[i] > now)
+            *marks[i] = now;
+}
+
 /* Below the floor nothing is remembered; but what is as young as now can't have been forgotten. */
 static bool is_forgotten(const struct id_watch *watch, uint64_t number, int64_t now_ms)
 {

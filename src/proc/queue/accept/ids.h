@@ -29,6 +29,8 @@ struct id_watch {
 /* What was made before `now_ms` can't be told from what was used before. */
 void id_watch_init(struct id_watch *watch, uint16_t origin, int64_t now_ms, uint64_t seed);
 void id_watch_done(struct id_watch *watch);
+/* Another process makes this origin's ids from now on. */
+void id_watch_begin(struct id_watch *watch, int64_t now_ms);
 /* 0: it is used now; -EACCES: another origin's; -EALREADY: it was used; -ESTALE: too old to tell
  * (never because the clock went back); -ENOMEM. */
 int id_watch_take(struct id_watch *watch, const struct id *id, int64_t now_ms);

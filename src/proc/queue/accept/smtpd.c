@@ -106,6 +106,7 @@ int smtpd_join(struct queue *q, unsigned index, uint16_t number, int fd)
         return r;
     }
     drop_old_smtpd(q, index);
+    id_watch_begin(&origin->ids, clock_wall_us() / 1000);
     list_append(&q->peers, &peer->link);
     pressure_tell(q, peer);
     return 0;

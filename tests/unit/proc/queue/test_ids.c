@@ -115,6 +115,36 @@ static void a_clock_that_goes_back_stalls_nothing(void **state)
     id_watch_done(&m.watch);
 }
 
+/* The maker that runs goes on ahead of a clock that went back by less than a day, until all that is
+ * remembered is ahead of it. The next one begins at the clock. */
+static void after_a_clock_that_went_back_a_new_process_may_begin(void **state)
+{
+    enum { COUNT = 3 * IDS_REMEMBERED };
+    struct maker m;
+    open_maker(&m);
+    struct id id = id_make(&m.ids, m.now_ms * 1000);
+    assert_int_equal(take(&m, &id), 0);
+    m.now_ms -= 2 * 3600 * 1000;
+    for (int i = 0; i < COUNT; i++) {
+        id = id_make(&m.ids, m.now_ms * 1000);
+        m.now_ms += i % 16 == 0;
+        if (take(&m, &id) != 0)
+            fail_msg("%d of the process that ran", i);
+    }
+    assert_true(id_time_ms(&id) > m.now_ms);
+    assert_int_equal(take(&m, &id), -EALREADY);
+    id_maker_init(&m.ids, ORIGIN, 4711);
+    id_watch_begin(&m.watch, m.now_ms);
+    assert_int_equal(take(&m, &id), -EALREADY);
+    for (int i = 0; i < COUNT; i++) {
+        id = id_make(&m.ids, m.now_ms * 1000);
+        m.now_ms += i % 16 == 0;
+        if (take(&m, &id) != 0)
+            fail_msg("%d of the process that came", i);
+    }
+    id_watch_done(&m.watch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +153,7 @@ int main(void)
         cmocka_unit_test(what_was_before_the_start_is_unknown),
         cmocka_unit_test(what_is_forgotten_is_too_old),
         cmocka_unit_test(a_clock_that_goes_back_stalls_nothing),
+        cmocka_unit_test(after_a_clock_that_went_back_a_new_process_may_begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
