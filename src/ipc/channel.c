@@ -78,7 +78,7 @@ struct ipc_channel {
 
     unsigned busy; /* depth of handlers that run */
     bool lost, freed;
-    bool broken; /* to be lost at the end of the turn: a reply or credit can't be made */
+    int broken; /* why it is lost at the end of the turn: a reply or credit can't be made; or 0 */
 };
 
 static const size_t windows[IPC_CLASS_COUNT] = {IPC_CONTROL_WINDOW, IPC_BODY_WINDOW};
@@ -290,7 +290,7 @@ static void on_flush(struct io_deferred *deferred)
     struct ipc_channel *ch = CONTAINER_OF(deferred, struct ipc_channel, flush);
 
     if (ch->broken)
-        lose(ch, -ENOMEM);
+        lose(ch, ch->broken);
     else
         flush(ch);
 }
@@ -330,12 +330,17 @@ static int queue_frame(struct ipc_channel *ch, const struct ipc_message *message
                        struct outgoing_fd fd)
 {
     int r = fd.fd >= 0 ? make_fd_room(ch, fd.lent) : 0;
+    size_t before = ch->out.size;
 
-    fd.at = ch->out_base + ch->out.size;
+    fd.at = ch->out_base + before;
     if (r == 0)
         r = ipc_frame_encode(message, token, fd.fd >= 0, &ch->out);
     if (r < 0)
         return r;
+    if (ch->out.size - before > IPC_FRAME_MAX) {
+        ch->out.size = before;
+        return -EMSGSIZE;
+    }
     if (fd.fd >= 0)
         ch->out_fds[ch->out_fd_count++] = fd;
     io_defer(ch->loop, &ch->flush);
@@ -431,18 +436,16 @@ void ipc_call_cancel(struct ipc_call *call)
     call->channel = NULL;
 }
 
-/* For want of memory, when the peer would wait for ever otherwise; it hears that the channel is
- * lost. */
-static void break_off(struct ipc_channel *ch)
+/* When the peer would wait for ever otherwise; it hears that the channel is lost. */
+static void break_off(struct ipc_channel *ch, int error)
 {
-    ch->broken = true;
+    ch->broken = error;
     io_defer(ch->loop, &ch->flush);
 }
 
 /* A reply's room was reserved with its call, so it asks for no credit and can't be refused for it.
- * On failure the answer is still owed; only a message that can't be encoded fails, or want of
- * memory. */
-int ipc_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_message *message)
+ * On failure the answer is still owed. */
+int ipc_try_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_message *message)
 {
     assert(ipc_row(message->type)->is_reply);
     if (ch->lost || ch->freed)
@@ -451,9 +454,18 @@ int ipc_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_message *
     if (r == 0) {
         ch->answers_owed--;
         ch->replies_unsent++;
-    } else if (r == -ENOMEM) { /* the peer would wait for it for ever */
-        break_off(ch);
+    } else if (r == -ENOMEM) {
+        break_off(ch, r);
     }
+    return r;
+}
+
+int ipc_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_message *message)
+{
+    int r = ipc_try_reply(ch, token, message);
+
+    if (r < 0)
+        break_off(ch, r);
     return r;
 }
 
@@ -513,7 +525,7 @@ void ipc_release(struct ipc_channel *ch, enum ipc_class class_, size_t bytes)
         ch->received[class_] -= ch->confirmable[class_];
         ch->confirmable[class_] = 0;
     } else if (is_last_release(ch, class_)) {
-        break_off(ch);
+        break_off(ch, -ENOMEM);
     }
 }
 

@@ -99,10 +99,14 @@ int ipc_notify(struct ipc_channel *channel, const struct ipc_message *message);
  * -EAGAIN when IPC_FDS_MAX wait already, or what dup(2) says. */
 int ipc_notify_fd(struct ipc_channel *channel, const struct ipc_message *message, int fd);
 
-/* Answers a call, exactly once; needs no credit. 0, -EINVAL or -ENOMEM; after -ENOMEM the channel
- * gets lost, for a call without its reply would wait for ever. A reply on a lost channel is dropped
- * and returns 0, for nobody is there to be told. */
+/* Answers a call, exactly once; needs no credit. 0, -EINVAL when a field is larger than the
+ * catalogue allows, -EMSGSIZE when all of it is, or -ENOMEM. After a failure the channel gets lost,
+ * for a call without its reply would wait for ever. A reply on a lost channel is dropped and
+ * returns 0, for nobody is there to be told. */
 int ipc_reply(struct ipc_channel *channel, uint64_t token, const struct ipc_message *message);
+/* The same for who has a smaller answer at hand: after -EINVAL or -EMSGSIZE the channel lives, and
+ * he owes that one. */
+int ipc_try_reply(struct ipc_channel *channel, uint64_t token, const struct ipc_message *message);
 
 /* In a handler: the bytes of this frame are confirmed later, by ipc_release(), with their class.
  * Returns their number, which must be released some day: what is never released is lost to the

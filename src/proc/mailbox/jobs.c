@@ -6,6 +6,7 @@
 #include "proc/mailbox/jobs.h"
 
 #include "base/log.h"
+#include "proc/common/job_result.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -66,11 +67,8 @@ static void finish(struct job *job)
     count_outcomes(jobs, reply.job_result.outcomes, reply.job_result.outcome_count);
     for (size_t i = 0; !job->dropped && i < reply.job_result.outcome_count; i++)
         watch_system(jobs, &reply.job_result.outcomes[i]);
-    if (is_connected(job)) {
-        int r = ipc_reply(jobs->queue, job->token, &reply);
-        if (r < 0)
-            log_error("can't answer a job: %s", strerror(-r));
-    }
+    if (is_connected(job))
+        job_result_send(jobs->queue, job->token, &reply);
     jobs->under_way--;
     job_free(job);
     if (jobs->ending)

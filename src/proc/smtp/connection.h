@@ -14,6 +14,8 @@ struct smtp_connection_user {
     bool (*give_body)(struct smtp_connection_user *user);
 };
 
+enum { SMTP_HOST_SIZE = 256 }; /* of a host's name as it is told; cut when it is longer */
+
 struct smtp_connection {
     struct list link;      /* all */
     struct list idle_link; /* those without a user, the latest last */
@@ -26,7 +28,7 @@ struct smtp_connection {
     struct smtp_connection_user *user; /* NULL: idle, or saying goodbye */
     int64_t idle_since_ms;
     char *next_hop;
-    char host[256];
+    char host[SMTP_HOST_SIZE];
     uint8_t ip[16];
     char ip_text[DNS_IP_TEXT];
 };

@@ -1,6 +1,7 @@
 #include "proc/smtp/outcome.h"
 
 #include "base/log.h"
+#include "proc/common/job_result.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,9 +54,12 @@ static void set_trouble(struct smtp_outcomes *o, const char *status, const char 
     o->trouble_place = place;
 }
 
+/* A name of the DNS is up to 1,003 characters (each byte may be escaped): cut as a connection keeps
+ * it, so that the answer has room for it. */
 void smtp_outcomes_trouble(struct smtp_outcomes *o, const char *status, struct span host,
                            struct span ip, const char *text)
 {
+    host = span_first(host, SMTP_HOST_SIZE - 1);
     set_trouble(o, status, text,
                 (struct smtp_place){.host = arena_copy(o->arena, host),
                                     .ip = arena_copy(o->arena, ip),
@@ -294,9 +298,7 @@ void smtp_outcomes_answer(struct smtp_outcomes *o, uint64_t token, uint64_t epoc
     /* Another queue knows nothing of this job: it has booked it as uncertain, or was never told. */
     if (!o->proc->queue || epoch != o->proc->epoch)
         return;
-    int r = ipc_reply(o->proc->queue, token, &m);
-    if (r < 0)
-        log_error("can't answer a job: %s", strerror(-r));
+    job_result_send(o->proc->queue, token, &m);
 }
 
 /* What the queue sends at most in one job. */
@@ -321,7 +323,5 @@ void smtp_outcomes_refuse(struct smtp_proc *proc, const struct ipc_arrival *arri
     }
     m.job_result =
         (struct ipc_job_result){.outcomes = list, .outcome_count = from->recipient_count};
-    int r = ipc_reply(arrival->channel, arrival->token, &m);
-    if (r < 0)
-        log_error("can't answer a job: %s", strerror(-r));
+    job_result_send(arrival->channel, arrival->token, &m);
 }

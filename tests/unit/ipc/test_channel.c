@@ -2,6 +2,7 @@
 
 #include "ipc/channel.h"
 #include "ipc/frame.h"
+#include "mail/envelope.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -190,6 +191,77 @@ static void a_lost_peer_fails_what_waits(void **state)
     assert_int_equal(q.failures, 1);
     assert_int_equal(e.near_lost, 1);
     assert_int_equal(ipc_call(e.near, &q.call, &ask), -EPIPE);
+    tear_down(&e);
+}
+
+/* A call has no deadline: when its reply can't be sent the channel ends instead. */
+static void a_reply_that_cannot_be_sent_ends_the_channel(void **state)
+{
+    static char text[IPC_TEXT_MAX + 1];
+    struct ipc_expanded_address address = {{text, sizeof(text)}};
+    const struct ipc_message reply = {.type = IPC_EXPANDED,
+                                      .expanded = {.addresses = &address, .address_count = 1}};
+    struct ends e;
+    struct question q = {.call.fn = on_reply};
+
+    set_up(&e, true);
+    e.answer = false;
+    assert_int_equal(ipc_call(e.near, &q.call, &ask), 0);
+    run(&e);
+    assert_int_equal(ipc_reply(e.far, e.last_token, &reply), -EINVAL);
+    run(&e);
+    assert_int_equal(e.far_lost, -EINVAL);
+    ipc_channel_free(e.far);
+    e.far = NULL;
+    run(&e);
+    assert_int_equal(q.failures, 1);
+    tear_down(&e);
+}
+
+/* … unless there is a smaller one. */
+static void another_reply_can_be_tried(void **state)
+{
+    static char text[IPC_TEXT_MAX + 1];
+    struct ipc_message reply = {.type = IPC_EXPANDED};
+    struct ipc_expanded_address address = {{text, sizeof(text)}};
+    struct ends e;
+    struct question q = {.call.fn = on_reply};
+
+    set_up(&e, true);
+    e.answer = false;
+    assert_int_equal(ipc_call(e.near, &q.call, &ask), 0);
+    run(&e);
+    reply.expanded = (struct ipc_expanded){.addresses = &address, .address_count = 1};
+    assert_int_equal(ipc_try_reply(e.far, e.last_token, &reply), -EINVAL);
+    assert_int_equal(ipc_reply(e.far, e.last_token, &expanded), 0);
+    run(&e);
+    assert_int_equal(q.replies, 1);
+    assert_int_equal(e.near_lost + e.far_lost, 0);
+    tear_down(&e);
+}
+
+/* Larger than a frame may be, though each field fits: the peer would end the channel for it. */
+static void what_is_no_frame_is_not_sent(void **state)
+{
+    static struct ipc_expanded_address addresses[ENVELOPE_RECIPIENTS_MAX];
+    static char text[ENVELOPE_ADDRESS_MAX];
+    struct ipc_message reply = {
+        .type = IPC_EXPANDED,
+        .expanded = {.addresses = addresses, .address_count = ARRAY_SIZE(addresses)}};
+    struct ends e;
+    struct question q = {.call.fn = on_reply};
+
+    set_up(&e, true);
+    e.answer = false;
+    for (size_t i = 0; i < ARRAY_SIZE(addresses); i++)
+        addresses[i].address = span_of(text, sizeof(text));
+    assert_int_equal(ipc_call(e.near, &q.call, &ask), 0);
+    run(&e);
+    assert_int_equal(ipc_try_reply(e.far, e.last_token, &reply), -EMSGSIZE);
+    assert_int_equal(ipc_channel_queued(e.far), 0);
+    assert_int_equal(ipc_reply(e.far, e.last_token, &reply), -EMSGSIZE);
+    run(&e);
+    assert_int_equal(e.far_lost, -EMSGSIZE);
     tear_down(&e);
 }
 
@@ -557,18 +629,22 @@ static void who_never_reads_is_cut_off(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_call_is_answered_once),
-                                       cmocka_unit_test(a_lost_peer_fails_what_waits),
-                                       cmocka_unit_test(calls_are_bounded),
-                                       cmocka_unit_test(held_bodies_stop_the_sender),
-                                       cmocka_unit_test(descriptors_come_with_their_frames),
-                                       cmocka_unit_test(many_descriptors_keep_their_frames),
-                                       cmocka_unit_test(many_more_descriptors_than_go_at_once),
-                                       cmocka_unit_test(lending_has_a_bound),
-                                       cmocka_unit_test(what_is_lent_can_be_left),
-                                       cmocka_unit_test(lost_descriptors_end_the_channel),
-                                       cmocka_unit_test(too_many_descriptors_wait_for_others),
-                                       cmocka_unit_test(a_hostile_peer_is_cut_off),
-                                       cmocka_unit_test(who_never_reads_is_cut_off)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_is_answered_once),
+        cmocka_unit_test(a_reply_that_cannot_be_sent_ends_the_channel),
+        cmocka_unit_test(another_reply_can_be_tried),
+        cmocka_unit_test(what_is_no_frame_is_not_sent),
+        cmocka_unit_test(a_lost_peer_fails_what_waits),
+        cmocka_unit_test(calls_are_bounded),
+        cmocka_unit_test(held_bodies_stop_the_sender),
+        cmocka_unit_test(descriptors_come_with_their_frames),
+        cmocka_unit_test(many_descriptors_keep_their_frames),
+        cmocka_unit_test(many_more_descriptors_than_go_at_once),
+        cmocka_unit_test(lending_has_a_bound),
+        cmocka_unit_test(what_is_lent_can_be_left),
+        cmocka_unit_test(lost_descriptors_end_the_channel),
+        cmocka_unit_test(too_many_descriptors_wait_for_others),
+        cmocka_unit_test(a_hostile_peer_is_cut_off),
+        cmocka_unit_test(who_never_reads_is_cut_off)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

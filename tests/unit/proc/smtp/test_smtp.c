@@ -1,7 +1,9 @@
 #include "../../unit.h"
 
+#include "dns/name.h"
 #include "dns/type.h"
 #include "mail/envelope.h"
+#include "proc/smtp/connection.h"
 #include "proc/smtp/proc.h"
 #include "station.h"
 
@@ -20,7 +22,9 @@ static struct bench {
     uint64_t wanted; /* the job whose body the process asked for */
     struct station first, second;
     unsigned questions;
-    bool silent, broken; /* the resolver */
+    bool silent, broken;     /* the resolver */
+    struct ipc_rdata mx[40]; /* what it says to any question for an MX */
+    size_t mx_count;
 } b;
 
 struct asked {
@@ -29,7 +33,7 @@ struct asked {
     size_t count;
     struct {
         uint8_t outcome, scope;
-        char status[16], text[512], remote_id[64], host[64], ip[64], earlier[512];
+        char status[16], text[512], remote_id[64], host[300], ip[64], earlier[512];
     } of[4];
 };
 
@@ -74,11 +78,13 @@ static void on_wanted(void *owner, const struct ipc_arrival *arrival)
 static const struct ipc_handler queue_handlers[] = {{IPC_JOB_WANTED, on_wanted}};
 static const struct ipc_role queue_role = {"smtp", queue_handlers, 1, on_lost, false};
 
-/* Every name is 127.0.0.1, but those that don't exist. */
+/* Every name is 127.0.0.1, but those that don't exist, and the hosts of an MX: there connect()
+ * fails at once, for want of an interface. */
 static void on_question(void *owner, const struct ipc_arrival *arrival)
 {
     const struct ipc_resolve *q = &arrival->message->resolve;
-    struct ipc_rdata loopback = {SPAN("\x7f\0\0\x01")};
+    struct ipc_rdata loopback = {SPAN("\x7f\0\0\x01")},
+                     nowhere = {SPAN("\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\x01")};
     struct ipc_message reply = {.type = IPC_RESOLVED};
 
     b.questions++;
@@ -88,7 +94,11 @@ static void on_question(void *owner, const struct ipc_arrival *arrival)
         reply.resolved.error = -EIO;
     else if (span_starts_nocase(q->name, SPAN("none")))
         reply.resolved.rcode = DNS_RCODE_NXDOMAIN;
-    else if (q->type == DNS_TYPE_A)
+    else if (q->type == DNS_TYPE_MX)
+        reply.resolved = (struct ipc_resolved){.rdata = b.mx, .rdata_count = b.mx_count};
+    else if (q->type == DNS_TYPE_AAAA && b.mx_count)
+        reply.resolved = (struct ipc_resolved){.rdata = &nowhere, .rdata_count = 1};
+    else if (q->type == DNS_TYPE_A && !b.mx_count)
         reply.resolved = (struct ipc_resolved){.rdata = &loopback, .rdata_count = 1};
     ipc_reply(arrival->channel, arrival->token, &reply);
 }
@@ -303,6 +313,46 @@ static void passes_a_closed_port(void **state)
     assert_string_equal(a.of[0].status, "4.4.1");
     assert_non_null(strstr(a.of[0].text, "Connection refused"));
     station_open(&b.first, b.proc.process.loop);
+}
+
+/* To whoever has a host on this link. */
+static void allow_private_hosts(void)
+{
+    static const struct conf_smtp near = {.hostname = {"mx.test", 7}, .allow_private_mx = true};
+
+    assert_int_equal(smtp_proc_use(&b.proc, &near), 0);
+}
+
+/* The longest name that the DNS has, each byte of which is written as four characters. */
+static struct span longest_mx(char rdata[static 2 + DNS_WIRE_MAX])
+{
+    static const size_t labels[] = {63, 63, 63, 61};
+    size_t size = 2;
+
+    memset(rdata, 1, 2 + DNS_WIRE_MAX);
+    for (size_t i = 0; i < ARRAY_SIZE(labels); i++) {
+        rdata[size] = (char)labels[i];
+        size += 1 + labels[i];
+    }
+    rdata[size++] = 0;
+    return span_of(rdata, size);
+}
+
+/* … and is answered all the same: whoever asked waits for ever otherwise. */
+static void tells_of_hosts_with_the_longest_names(void **state)
+{
+    char rdata[2 + DNS_WIRE_MAX];
+    struct asked a;
+
+    allow_private_hosts();
+    b.mx[b.mx_count++].bytes = longest_mx(rdata);
+    deliver(&a, "mx:evil.test");
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(a.of[0].scope, IPC_SCOPE_DESTINATION);
+    assert_string_equal(a.of[0].status, "4.4.1");
+    assert_non_null(strstr(a.of[0].text, "can't connect to [fe80::1]:25"));
+    assert_int_equal(strlen(a.of[0].host), SMTP_HOST_SIZE - 1);
+    assert_int_equal(b.proc.job_count, 0);
 }
 
 /* Answers for good come from the first host that gives one. */
@@ -671,6 +721,7 @@ int main(void)
         TEST(comes_again_for_the_rest),
         TEST(comes_again_not_for_ever),
         TEST(passes_a_closed_port),
+        TEST(tells_of_hosts_with_the_longest_names),
         TEST(returns),
         TEST(tells_the_last_trouble),
         TEST(a_later_trouble_is_the_last),

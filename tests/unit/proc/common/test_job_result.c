@@ -1,0 +1,131 @@
+#include "../../unit.h"
+
+#include "proc/common/job_result.h"
+#include <sys/socket.h>
+
+static struct {
+    struct ipc_channel *queue, *carrier;
+    uint64_t token;
+    unsigned answers, lost;
+    struct ipc_job_outcome last;
+    char status[16];
+    size_t text_bytes, host_bytes, mx_set_bytes;
+} b;
+
+static void on_job(void *owner, const struct ipc_arrival *arrival)
+{
+    b.token = arrival->token;
+}
+
+static void on_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    *(channel == b.queue ? &b.queue : &b.carrier) = NULL;
+    ipc_channel_free(channel);
+    b.lost++;
+}
+
+static const struct ipc_handler handlers[] = {{IPC_JOB, on_job}};
+static const struct ipc_role carrier_role = {
+    .peer_name = "queue", .handlers = handlers, .handler_count = 1, .lost = on_lost};
+static const struct ipc_role queue_role = {.peer_name = "carrier", .lost = on_lost};
+
+static void on_result(struct ipc_call *call, const struct ipc_message *m)
+{
+    if (!m)
+        return;
+    assert_int_equal(m->job_result.outcome_count, 1);
+    b.answers++;
+    b.last = m->job_result.outcomes[0];
+    memcpy(b.status, b.last.status.data, b.last.status.size);
+    b.text_bytes = b.last.text.size;
+    b.host_bytes = b.last.host.size;
+    b.mx_set_bytes = m->job_result.mx_set.size;
+}
+
+static void turns(struct io_loop *loop)
+{
+    for (int i = 0; i < 20; i++)
+        io_loop_turn(loop);
+}
+
+static void answer(struct ipc_job_outcome outcome, size_t mx_set_bytes)
+{
+    static char text[IPC_MX_SET_MAX + 1];
+    struct ipc_message job = {.type = IPC_JOB},
+                       result = {.type = IPC_JOB_RESULT,
+                                 .job_result = {.outcomes = &outcome,
+                                                .outcome_count = 1,
+                                                .mx_set = span_of(text, mx_set_bytes)}};
+    struct ipc_call call = {.fn = on_result};
+    struct io_loop *loop;
+    int fds[2];
+
+    memset(&b, 0, sizeof(b));
+    assert_int_equal(io_loop_new(&loop), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(ipc_channel_new(loop, fds[0], &queue_role, NULL, &b.queue), 0);
+    assert_int_equal(ipc_channel_new(loop, fds[1], &carrier_role, NULL, &b.carrier), 0);
+    assert_int_equal(ipc_call(b.queue, &call, &job), 0);
+    turns(loop);
+    job_result_send(b.carrier, b.token, &result);
+    turns(loop);
+    assert_false(ipc_call_is_pending(&call));
+    ipc_channel_free(b.queue);
+    ipc_channel_free(b.carrier);
+    io_loop_free(loop);
+}
+
+static const struct ipc_job_outcome uncertain = {.index = 7,
+                                                 .outcome = IPC_OUTCOME_UNCERTAIN,
+                                                 .scope = IPC_SCOPE_RECIPIENT,
+                                                 .status = {"4.4.2", 5},
+                                                 .text = {"it closed", 9},
+                                                 .host = {"mx.test", 7}};
+
+static void what_fits_is_told(void **state)
+{
+    answer(uncertain, IPC_MX_SET_MAX);
+    assert_int_equal(b.answers, 1);
+    assert_int_equal(b.text_bytes, 9);
+    assert_int_equal(b.host_bytes, 7);
+    assert_int_equal(b.mx_set_bytes, IPC_MX_SET_MAX);
+}
+
+/* The outcome is told all the same: the queue would wait for ever. */
+static void a_text_too_long_costs_the_texts_only(void **state)
+{
+    static char text[IPC_TEXT_MAX + 1];
+    struct ipc_job_outcome host = uncertain, words = uncertain;
+
+    host.host = words.text = span_of(text, sizeof(text));
+    for (int i = 0; i < 3; i++) {
+        answer(i == 0 ? host : i == 1 ? words : uncertain, i == 2 ? IPC_MX_SET_MAX + 1 : 3);
+        assert_int_equal(b.answers, 1);
+        assert_int_equal(b.lost, 0);
+        assert_int_equal(b.last.index, 7);
+        assert_int_equal(b.last.outcome, IPC_OUTCOME_UNCERTAIN);
+        assert_int_equal(b.last.scope, IPC_SCOPE_RECIPIENT);
+        assert_string_equal(b.status, "4.4.2");
+        assert_int_equal(b.host_bytes, 0);
+        assert_int_equal(b.mx_set_bytes, 0);
+    }
+}
+
+/* What can't be told at all ends the channel: then the queue knows. */
+static void no_answer_is_no_silence(void **state)
+{
+    struct ipc_job_outcome impossible = uncertain;
+
+    impossible.outcome = UINT8_MAX;
+    answer(impossible, 0);
+    assert_int_equal(b.answers, 0);
+    assert_int_equal(b.lost, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(what_fits_is_told),
+                                       cmocka_unit_test(a_text_too_long_costs_the_texts_only),
+                                       cmocka_unit_test(no_answer_is_no_silence)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
