@@ -92,10 +92,36 @@ static struct span canonical(struct span text, struct address *room)
     return address_parse(text, ADDRESS_ALLOW_UTF8, room) == ADDRESS_OK ? address_text(room) : text;
 }
 
+/* What stands for everybody would widen an act to all that the other options leave: the queue takes
+ * an empty text for any, and each address has an @. A shell's unset variables give these. */
+static int check_text(const char *option, struct span text)
+{
+    if (text.size && !span_equal(text, SPAN("@")))
+        return CLI_OK;
+    return cli_wrong_usage(&usage, "%s: \"%s\" names nobody%s", option, text.size ? "@" : "",
+                           option[2] == 'f' ? "; the null sender is <>" : "");
+}
+
+static int check_option(int key, struct span text)
+{
+    switch (key) {
+    case KEY_FROM:
+        return check_text("--from", text);
+    case KEY_TO:
+        return check_text("--to", text);
+    case KEY_DESTINATION:
+        return check_text("--destination", text);
+    default:
+        return CLI_OK;
+    }
+}
+
 static int take_option(struct wishes *w, int key, const char *value)
 {
     struct span text = span_from_cstr(value);
 
+    if (check_option(key, text) != CLI_OK)
+        return CLI_USAGE;
     switch (key) {
     case KEY_ID:
         return take_id(w, value);

@@ -78,6 +78,17 @@ static int take_option(struct wishes *w, int key, const char *value)
     }
 }
 
+/* An empty text would ask for everybody's messages: an unset variable of a shell's. */
+static int check_what(const struct wishes *w)
+{
+    if (w->what_count == 0 && !w->query.since_us && !w->query.state)
+        return cli_wrong_usage(&usage, "say what to look for");
+    for (int i = 0; i < w->what_count; i++)
+        if (w->what[i][0] == '\0')
+            return cli_wrong_usage(&usage, "what to look for is empty");
+    return CLI_OK;
+}
+
 /* CLI_OK, or the exit code with *out_end set. */
 static int parse(int argc, char **argv, struct wishes *w, bool *out_end)
 {
@@ -94,8 +105,8 @@ static int parse(int argc, char **argv, struct wishes *w, bool *out_end)
     w->json = parser.json;
     w->what = argv + parser.first;
     w->what_count = argc - parser.first;
-    if (w->what_count == 0 && !w->query.since_us && !w->query.state)
-        return cli_wrong_usage(&usage, "say what to look for");
+    if (check_what(w) != CLI_OK)
+        return CLI_USAGE;
     if (w->what_count == 0) {
         w->what = nothing;
         w->what_count = 1;

@@ -4,7 +4,7 @@
 
 #define ID "0123456789abcdef"
 
-enum { WORDS_MAX = 6 };
+enum { WORDS_MAX = 7 };
 
 struct command_case {
     const char *name;
@@ -18,6 +18,20 @@ static const struct command_case cases[] = {
     {"remove all that is held", cli_queue, CLI_USAGE, {"remove", "--state", "held"}},
     {"hold, and yes", cli_queue, CLI_USAGE, {"hold", "-y"}},
     {"return an empty sender", cli_queue, CLI_USAGE, {"return", "--from", ""}},
+    {"remove from an empty sender to one destination",
+     cli_queue,
+     CLI_USAGE,
+     {"remove", "-y", "--from", "", "--destination", "aaa.example"}},
+    {"remove of one sender to nobody",
+     cli_queue,
+     CLI_USAGE,
+     {"remove", "--from", "anna@here.example", "--to", ""}},
+    {"hold of one sender at no destination",
+     cli_queue,
+     CLI_USAGE,
+     {"hold", "--from", "anna@here.example", "--destination="}},
+    {"remove to any address", cli_queue, CLI_USAGE, {"remove", "-y", "--to", "@"}},
+    {"list to nobody", cli_queue, CLI_USAGE, {"--to", ""}},
     {"remove the zero id", cli_queue, CLI_USAGE, {"remove", "0000000000000000"}},
     {"remove no id", cli_queue, CLI_USAGE, {"remove", "anna@here.example"}},
     {"no id as an option", cli_queue, CLI_USAGE, {"remove", "--id", "1"}},

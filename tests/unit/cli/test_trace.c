@@ -22,6 +22,9 @@ static void exit_codes_and_output(void **state)
         {{"--state", "lost"}, CLI_USAGE, ""},
         {{"--limit", "0", "x"}, CLI_USAGE, ""},
         {{NULL}, CLI_USAGE, ""},
+        {{""}, CLI_USAGE, ""},
+        {{"", "--state", "delivered"}, CLI_USAGE, ""},
+        {{"bob@aaa.example", ""}, CLI_USAGE, ""},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         assert_int_equal(run(cli_trace, cases[i].words), cases[i].code);
