@@ -362,7 +362,9 @@ struct ipc_job_outcome {
 struct ipc_job_result {
     struct ipc_job_outcome *outcomes;
     size_t outcome_count;
-    struct span mx_set; /* names of the MX hosts, sorted: who has the same ones is the same */
+    /* Names of the MX hosts, sorted: who has the same ones is the same. "?DOMAIN" when it had none
+     * to tell: what happened is this domain's own. Empty: nothing was learnt of it. */
+    struct span mx_set;
 };
 
 /* A station is there for a job that came without its body: send it now. */

@@ -156,7 +156,8 @@ enum { SCHED_WHY_MAX = 200 };
 enum sched_verdict sched_outcome(struct sched *sched, uint32_t item, enum sched_result result,
                                  struct span why, int64_t now_ms, int64_t *out_due_ms);
 /* The destination of this ACTIVE item is served by these hosts (a name for all of them; empty: not
- * known, nothing changes). Before sched_outcome(). */
+ * known, nothing changes). A name that no other has parts it from those that it was with: when its
+ * own DNS fails, that is no trouble, and no success, of theirs. Before sched_outcome(). */
 void sched_group(struct sched *sched, uint32_t item, struct span hosts);
 /* An item that is given up because its destination failed past the item's deadline; it is HELD
  * from now on. Each item that is looked at for it takes one of *looks; 0 when none was found in as

@@ -68,14 +68,12 @@ static int by_host(const void *a, const void *b)
     return (left->host > right->host) - (left->host < right->host);
 }
 
-/* Hosts come in the order of trying; one without a usable address isn't among the targets, but is
- * in the set that is shown. */
+/* Hosts come in the order of trying; one without a usable address isn't among the targets. */
 static void take_mx_hosts(struct smtp_way *way)
 {
     size_t count;
     const struct dns_host *hosts = dns_mx_hosts(way->mx, &count);
 
-    dns_mx_set(way->mx, &way->mx_set);
     for (size_t i = 0; i < count && way->host_count < SMTP_HOSTS_MAX; i++) {
         if (hosts[i].state != DNS_HOST_GOOD)
             continue;
@@ -83,6 +81,21 @@ static void take_mx_hosts(struct smtp_way *way)
             add_target(way, way->host_count, SMTP_PORT, &hosts[i].addresses[k]);
         way->hosts[way->host_count++] = arena_copy(&way->arena, span_from_cstr(hosts[i].name));
     }
+}
+
+/* Whom the attempt says something about. Until hosts are known that is the domain alone: it has a
+ * name that no other domain's hosts have. Hosts are named also when none could be used. Our own
+ * trouble says nothing of either. */
+static void name_site(struct smtp_way *way)
+{
+    size_t count = 0;
+
+    if (way->mx)
+        dns_mx_hosts(way->mx, &count);
+    if (way->ours || count)
+        buffer_clear(&way->mx_set);
+    if (!way->ours && count)
+        dns_mx_set(way->mx, &way->mx_set);
 }
 
 /* All answers are there. The owner is told from the loop's next turn: a way that is known at once
@@ -103,6 +116,7 @@ static void conclude(struct smtp_way *way)
         fail(way, false, way->unasked ? "4.3.0" : "4.4.4",
              "none of the hosts has an address that could be found out");
     way->ours = way->failed && strcmp(way->status, "4.3.0") == 0;
+    name_site(way);
     io_defer(way->proc->process.loop, &way->turn);
 }
 
@@ -211,6 +225,7 @@ static void begin_mx(struct smtp_way *way, struct span domain)
     /* Only for the order of equal hosts (RFC 5321 section 5.1): the clock will do. */
     if (getrandom(&rules.seed, sizeof(rules.seed), 0) < 0)
         rules.seed = (uint64_t)proc->now_ms;
+    buffer_printf(&way->mx_set, "?" SPAN_FMT, SPAN_ARG(domain));
     int r = dns_mx_new(domain, &rules, &way->mx);
     if (r < 0)
         fail(way, r == -EINVAL, r == -EINVAL ? "5.1.2" : "4.3.0",

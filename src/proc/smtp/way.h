@@ -21,7 +21,7 @@ struct smtp_way {
     struct span hosts[SMTP_HOSTS_MAX];
     struct smtp_target targets[SMTP_WALK_TARGETS_MAX];
     size_t host_count, target_count;
-    struct buffer mx_set;
+    struct buffer mx_set; /* whom the way is about, for the queue: struct ipc_job_result */
 };
 
 /* `next_hop`: as in struct ipc_job. Never fails: what is wrong is in `failed`, `status` and `text`

@@ -304,6 +304,39 @@ static void a_domain_that_moves_leaves_its_site(void **state)
     replay_end(&r);
 }
 
+/* A member's own DNS (its name stands for it alone) neither stops the others nor lets them go, and
+ * when it works again it is one of them as before. */
+static void a_domains_own_trouble_is_not_its_sites(void **state)
+{
+    struct replay r = replay_start();
+    uint32_t items[64];
+
+    fill(&r, "a.example", 1);
+    fill(&r, "b.example", 40);
+    size_t n = take_round(&r, items, "mx.host.example");
+    while (n)
+        replay_outcome(&r, items[--n], SCHED_RESULT_DONE);
+    uint32_t window = info_of(&r, "a.example").window;
+    for (int i = 0; i < 6; i++) {
+        replay_add(&r, 100 + i, "a.example", "");
+        for (n = take_all(&r, items, 64); n; n--) {
+            bool fails = number_of(r.sched, items[n - 1]) >= 100;
+            sched_group(r.sched, items[n - 1], fails ? SPAN("?a.example") : SPAN(""));
+            replay_outcome(&r, items[n - 1], fails ? SCHED_RESULT_DESTINATION : SCHED_RESULT_DONE);
+        }
+    }
+    assert_true(info_of(&r, "a.example").resume_ms > r.now);
+    assert_int_equal(info_of(&r, "b.example").resume_ms, 0);
+    assert_true(info_of(&r, "b.example").window >= window);
+
+    r.now = info_of(&r, "a.example").resume_ms;
+    replay_add(&r, 200, "a.example", "");
+    assert_true(take_round(&r, items, "mx.host.example") > 0);
+    assert_int_equal(info_of(&r, "a.example").window, info_of(&r, "b.example").window);
+    assert_int_equal(info_of(&r, "a.example").resume_ms, 0);
+    replay_end(&r);
+}
+
 /* Past its deadline mail for any domain of a dead site is given up with the site's probe. */
 static void a_dead_site_expires_all_of_its_domains(void **state)
 {
@@ -327,6 +360,7 @@ int main(void)
         cmocka_unit_test(lanes_are_taken_from_when_they_are_open),
         cmocka_unit_test(domains_of_the_same_hosts_are_one_site),
         cmocka_unit_test(a_domain_that_moves_leaves_its_site),
+        cmocka_unit_test(a_domains_own_trouble_is_not_its_sites),
         cmocka_unit_test(a_dead_site_expires_all_of_its_domains),
         cmocka_unit_test(window_grows_with_success),
         cmocka_unit_test(trouble_halves_the_window_then_it_grows_slowly),

@@ -31,6 +31,7 @@ struct asked {
     struct ipc_call call, chunk;
     unsigned answers, taken;
     size_t count;
+    char mx_set[300];
     struct {
         uint8_t outcome, scope;
         char status[16], text[512], remote_id[64], host[300], ip[64], earlier[512];
@@ -47,6 +48,8 @@ static void on_answer(struct ipc_call *call, const struct ipc_message *reply)
     struct asked *a = CONTAINER_OF(call, struct asked, call);
 
     a->answers++;
+    if (reply)
+        copy(reply->job_result.mx_set, a->mx_set, sizeof(a->mx_set));
     for (size_t i = 0; reply && i < reply->job_result.outcome_count && i < 4; i++) {
         const struct ipc_job_outcome *o = &reply->job_result.outcomes[i];
         a->count++;
@@ -94,6 +97,8 @@ static void on_question(void *owner, const struct ipc_arrival *arrival)
         reply.resolved.error = -EIO;
     else if (span_starts_nocase(q->name, SPAN("none")))
         reply.resolved.rcode = DNS_RCODE_NXDOMAIN;
+    else if (span_starts_nocase(q->name, SPAN("lame")))
+        reply.resolved.rcode = DNS_RCODE_SERVFAIL;
     else if (q->type == DNS_TYPE_MX)
         reply.resolved = (struct ipc_resolved){.rdata = b.mx, .rdata_count = b.mx_count};
     else if (q->type == DNS_TYPE_AAAA && b.mx_count)
@@ -353,6 +358,39 @@ static void tells_of_hosts_with_the_longest_names(void **state)
     assert_non_null(strstr(a.of[0].text, "can't connect to [fe80::1]:25"));
     assert_int_equal(strlen(a.of[0].host), SMTP_HOST_SIZE - 1);
     assert_int_equal(b.proc.job_count, 0);
+}
+
+/* What failed before any host was known is the domain's alone: others at the hosts that it had
+ * before must neither wait for it nor be helped by it. */
+static void tells_whom_a_trouble_is_about(void **state)
+{
+    static const struct {
+        const char *next_hop, *host, *set;
+        enum ipc_scope scope;
+    } cases[] = {
+        {"mx:lame.test", NULL, "?lame.test", IPC_SCOPE_DESTINATION},
+        {"mx:none.test", NULL, "?none.test", IPC_SCOPE_RECIPIENT},
+        {"mx:far.test", "\0\012\1b\0", "b", IPC_SCOPE_DESTINATION},
+        {"mx:far.test", "\0\012\4lame\1x\0", "lame.x", IPC_SCOPE_DESTINATION},
+        {"mx:far.test", "\0\012\4none\1x\0", "none.x", IPC_SCOPE_RECIPIENT},
+        {"mx:far.test", "\0\012\0", "?far.test", IPC_SCOPE_RECIPIENT}, /* null MX */
+    };
+    static const size_t sizes[] = {0, 0, 5, 10, 10, 3};
+    struct asked a;
+
+    allow_private_hosts();
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        b.mx_count = cases[i].host != NULL;
+        b.mx[0].bytes = span_of(cases[i].host, sizes[i]);
+        deliver(&a, cases[i].next_hop);
+        assert_int_not_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+        assert_int_equal(a.of[0].scope, cases[i].scope);
+        assert_string_equal(a.mx_set, cases[i].set);
+    }
+    b.broken = true;
+    deliver(&a, "mx:far.test");
+    assert_int_equal(a.of[0].scope, IPC_SCOPE_OURS);
+    assert_string_equal(a.mx_set, "");
 }
 
 /* Answers for good come from the first host that gives one. */
@@ -722,6 +760,7 @@ int main(void)
         TEST(comes_again_not_for_ever),
         TEST(passes_a_closed_port),
         TEST(tells_of_hosts_with_the_longest_names),
+        TEST(tells_whom_a_trouble_is_about),
         TEST(returns),
         TEST(tells_the_last_trouble),
         TEST(a_later_trouble_is_the_last),
