@@ -217,6 +217,17 @@ static struct spool_position follow_from(const struct book_position *book,
     return spool_position_compare(from, sealed) > 0 ? (struct spool_position){0, 0} : from;
 }
 
+/* What can't be read is a finding, as in the book; it ends no audit. */
+static int next_record(struct spool_follower *follower, struct spool_followed *out)
+{
+    int r = spool_follower_next(follower, out);
+
+    if (r != -EIO)
+        return r;
+    spool_follower_read_around(follower, true);
+    return spool_follower_next(follower, out);
+}
+
 static int follow(struct look *look)
 {
     struct spool_position sealed = spool_sealed_position(look->spool);
@@ -234,7 +245,7 @@ static int follow(struct look *look)
     if (r < 0)
         return r;
     spool_follower_set_limit(follower, sealed);
-    while ((r = spool_follower_next(follower, &record)) > 0) {
+    while ((r = next_record(follower, &record)) > 0) {
         r = take_record(look, &record);
         if (r < 0)
             break;

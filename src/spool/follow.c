@@ -45,8 +45,6 @@ struct spool_follower {
 struct link_found {
     uint64_t number;
     struct segment_header header;
-    struct segment_trailer trailer;
-    bool has_trailer;
 };
 
 struct numbers {
@@ -156,15 +154,24 @@ static int read_header_any(struct spool_follower *f, struct store_segment *handl
     if (f->block_bytes)
         return segment_read_header(f->store->ops, handle, number, f->block_bytes, 0, out,
                                    &is_blank);
-    /* As spool_open() allows. */
-    for (uint32_t block = 512; r == -EBADMSG && block <= 65536; block *= 2)
+    /* As spool_open() allows. Where the copy lies is still to be found when the first can't be
+     * read.
+     */
+    for (uint32_t block = 512; (r == -EBADMSG || r == -EIO) && block <= 65536; block *= 2)
         r = segment_read_header(f->store->ops, handle, number, block, 0, out, &is_blank);
     if (r == 0)
         f->block_bytes = out->block_bytes;
     return r;
 }
 
-/* 0; -ENOENT when it is gone or was never used. */
+static bool is_passed_over(const struct spool_follower *f, int error)
+{
+    return error == -EIO && (f->scan_flags & SCAN_AROUND);
+}
+
+/* The header alone: a trailer is asked for where nothing else says the end, so that one which can't
+ * be read holds up nobody who doesn't need it. 0; -ENOENT when the segment is gone, was never used,
+ * or can't be read and is to be passed over. */
 static int look_at(struct spool_follower *f, uint64_t number, struct link_found *out)
 {
     struct store_segment *handle;
@@ -174,15 +181,9 @@ static int look_at(struct spool_follower *f, uint64_t number, struct link_found 
         return r;
     *out = (struct link_found){.number = number};
     r = read_header_any(f, handle, number, &out->header);
-    int trailer = r < 0 ? r
-                        : segment_read_trailer(f->store->ops, handle, out->header.size_bytes,
-                                               f->block_bytes, &out->header, 0, &out->trailer);
     f->store->ops->close_segment(handle);
-    out->has_trailer = trailer == 0;
-    if (r == 0 && trailer == -EIO)
-        return trailer; /* where the segment ends isn't known now */
     /* -ESTALE: it was recycled since it was opened. */
-    return r == -EBADMSG || r == -ESTALE ? -ENOENT : r;
+    return r == -EBADMSG || r == -ESTALE || is_passed_over(f, r) ? -ENOENT : r;
 }
 
 /* From the limit's segment back to the one that follows the position's. 0 in f->successor: none. */
@@ -228,6 +229,20 @@ static void start_scan(struct spool_follower *f, const struct link_found *link, 
         f->scan.end = end - f->block_bytes;
 }
 
+/* Where a segment ends that no header names: its successor was recycled, or the chain is broken.
+ * Without a trailer either, nothing more of it counts. */
+static int read_end(struct spool_follower *f, const struct link_found *link, uint64_t *out)
+{
+    struct segment_trailer trailer;
+    int r = segment_read_trailer(f->store->ops, f->handle, link->header.size_bytes, f->block_bytes,
+                                 &link->header, 0, &trailer);
+
+    if (r == -EIO && !is_passed_over(f, r))
+        return r;
+    *out = r == 0 ? trailer.end : f->position.offset;
+    return 0;
+}
+
 /* Opens position.segment. -ENOENT: it isn't there; f->successor says which is next. */
 static int open_segment(struct spool_follower *f)
 {
@@ -242,13 +257,17 @@ static int open_segment(struct spool_follower *f)
     free(numbers.list);
     if (r == 0)
         r = f->position.segment ? look_at(f, f->position.segment, &link) : -ENOENT;
+    if (r == 0)
+        r = f->store->ops->open_segment(f->store, STORE_LOG, link.number, true, &f->handle);
     if (r < 0)
         return r;
-    if (!end) /* named by no header: the successor was recycled, or the chain is broken */
-        end = link.has_trailer ? link.trailer.end : f->position.offset;
-    r = f->store->ops->open_segment(f->store, STORE_LOG, link.number, true, &f->handle);
-    if (r < 0)
+    if (!end)
+        r = read_end(f, &link, &end);
+    if (r < 0) {
+        f->store->ops->close_segment(f->handle);
+        f->handle = NULL;
         return r;
+    }
     start_scan(f, &link, end);
     return 0;
 }

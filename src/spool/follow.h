@@ -64,7 +64,8 @@ void spool_follower_set_limit(struct spool_follower *follower, struct spool_posi
  * same record again. -ENOENT: the limit's own segment isn't there. Blocks.
  */
 int spool_follower_next(struct spool_follower *follower, struct spool_followed *out);
-/* Whether what can't be read (EIO) counts as damaged: the book must go on some day. */
+/* Whether what can't be read (EIO) counts as damaged, or as a segment that is gone where it is the
+ * header: the book must go on some day. */
 void spool_follower_read_around(struct spool_follower *follower, bool on);
 /* Closes the store. NULL is fine. */
 void spool_follower_free(struct spool_follower *follower);

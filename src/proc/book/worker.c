@@ -138,10 +138,13 @@ static int trouble(struct worker *w, enum worker_trouble kind, int error)
 }
 
 /* A disk that stumbles is asked again; at a place that stays unreadable the book goes on with what
- * lies behind it, and has the damage. */
+ * lies behind it, and has the damage. Until it has come to the limit then, one failed turn more is
+ * enough: a header that each batch needs is no new place. */
 static void count_unreadable(struct worker *w, int error)
 {
-    if (error != -EIO)
+    if (error > 0 && w->unreadable >= UNREADABLE_TURNS)
+        w->unreadable = UNREADABLE_TURNS - 1;
+    else if (error != -EIO)
         w->unreadable = 0;
     else if (++w->unreadable == UNREADABLE_TURNS)
         log_error("a part of the spool's log can't be read: it is booked as damaged");

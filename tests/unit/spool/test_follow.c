@@ -345,6 +345,128 @@ static void reads_around_what_cant_be_read(void **state)
     spool_follower_free(f);
 }
 
+/* ---- a place that stays unreadable ---- */
+
+static struct {
+    const struct store_ops *real;
+    struct store_ops ops;
+    uint64_t number;           /* the segment … */
+    uint64_t offset, end;      /* … and what of it the disk doesn't give */
+    struct store_segment *now; /* its handle, while it is open */
+} bad;
+
+static int open_bad(struct store *store, enum store_kind kind, uint64_t number, bool read_only,
+                    struct store_segment **out)
+{
+    int r = bad.real->open_segment(store, kind, number, read_only, out);
+
+    if (r == 0 && kind == STORE_LOG && number == bad.number)
+        bad.now = *out;
+    return r;
+}
+
+static void close_bad(struct store_segment *segment)
+{
+    if (segment == bad.now)
+        bad.now = NULL;
+    bad.real->close_segment(segment);
+}
+
+static ssize_t read_bad(struct store_segment *segment, uint64_t offset, void *buf, size_t size,
+                        int flags)
+{
+    if (segment == bad.now && offset < bad.end && offset + size > bad.offset)
+        return -EIO;
+    return bad.real->read(segment, offset, buf, size, flags);
+}
+
+enum { BAD_SEGMENTS = 6, AROUND_TURNS = 3 };
+
+/* The turns of a book that goes around after some. Messages and turns that failed. */
+static struct tally read_beside(struct world *w, unsigned *out_failed)
+{
+    struct store *store = store_sim_open(w->disk);
+    struct spool_position sealed = spool_sealed_position(w->spool);
+    struct spool_follower *f;
+    struct spool_followed followed;
+    struct tally tally = {{0}};
+    int r = -EIO;
+
+    bad.real = store->ops;
+    bad.ops = *bad.real;
+    bad.ops.open_segment = open_bad;
+    bad.ops.close_segment = close_bad;
+    bad.ops.read = read_bad;
+    store->ops = &bad.ops;
+    assert_int_equal(spool_follower_new(store, (struct spool_position){0, 0}, &f), 0);
+    spool_follower_set_limit(f, sealed);
+    for (*out_failed = 0; r < 0 && *out_failed < 2 * AROUND_TURNS; *out_failed += r < 0) {
+        spool_follower_read_around(f, *out_failed >= AROUND_TURNS);
+        while ((r = spool_follower_next(f, &followed)) > 0) {
+            tally.kinds[followed.kind]++;
+            tally.last = followed.next;
+        }
+        assert_true(r == 0 || r == -EIO);
+    }
+    assert_int_equal(r, 0);
+    assert_int_equal(spool_position_compare(tally.last, sealed), 0);
+    spool_follower_free(f);
+    return tally;
+}
+
+static void write_segments(struct world *w, uint64_t count)
+{
+    for (unsigned i = 1; spool_sealed_position(w->spool).segment < count; i++) {
+        assert_int_equal(world_accept(w, i, 1, 7000), 0);
+        world_run(w);
+    }
+}
+
+/* Where a segment ends its successor says, or the limit. */
+static void a_trailer_that_nobody_needs_may_be_unreadable(void **state)
+{
+    struct world *w = *state;
+    unsigned failed;
+
+    write_segments(w, BAD_SEGMENTS);
+    bad.number = 0;
+    struct tally whole = read_beside(w, &failed);
+    bad.offset = w->options.segment_bytes - w->options.block_bytes;
+    bad.end = w->options.segment_bytes;
+    for (bad.number = 1; bad.number <= BAD_SEGMENTS; bad.number++) {
+        struct tally tally = read_beside(w, &failed);
+        assert_memory_equal(tally.kinds, whole.kinds, sizeof(whole.kinds));
+        assert_int_equal(failed, 0);
+    }
+}
+
+/* One segment is gone then, and no more, and that is told. */
+static void an_unreadable_header_costs_its_segment(void **state)
+{
+    struct world *w = *state;
+    unsigned failed;
+
+    write_segments(w, BAD_SEGMENTS);
+    bad.number = 0;
+    struct tally whole = read_beside(w, &failed);
+    bad.offset = 0;
+    bad.end = w->options.block_bytes; /* the copy says the same */
+    for (bad.number = 1; bad.number <= BAD_SEGMENTS; bad.number++) {
+        struct tally tally = read_beside(w, &failed);
+        assert_memory_equal(tally.kinds, whole.kinds, sizeof(whole.kinds));
+        assert_int_equal(failed, 0);
+    }
+    bad.end *= 2;
+    for (bad.number = 2; bad.number < BAD_SEGMENTS; bad.number++) {
+        struct tally tally = read_beside(w, &failed);
+        assert_int_equal(failed, AROUND_TURNS);
+        assert_in_range(tally.kinds[SPOOL_FOLLOWED_MESSAGE],
+                        whole.kinds[SPOOL_FOLLOWED_MESSAGE] - 20,
+                        whole.kinds[SPOOL_FOLLOWED_MESSAGE] - 10);
+        assert_int_equal(tally.kinds[SPOOL_FOLLOWED_GAP] + tally.kinds[SPOOL_FOLLOWED_GONE], 1);
+    }
+}
+
 /* Read to its end, a segment may go: what comes after it is no gap, also when only the next look
  * tells that it had ended there. */
 static void a_segment_that_was_read_may_go(void **state)
@@ -506,6 +628,9 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(what_cant_be_read_is_tried_again, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_around_what_cant_be_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_trailer_that_nobody_needs_may_be_unreadable, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(an_unreadable_header_costs_its_segment, setup, teardown),
         cmocka_unit_test_setup_teardown(a_segment_that_was_read_may_go, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_left_of_a_log_says_who_waits, setup, teardown),
     };
