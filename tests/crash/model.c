@@ -95,7 +95,7 @@ static uint32_t draw_recipients(struct prng *prng)
 }
 
 struct model_message *model_new_message(struct model *model, struct prng *prng, int64_t now_us,
-                                        uint32_t body_size)
+                                        uint32_t body_size, uint32_t recipients)
 {
     uint32_t index = (uint32_t)model->message_count;
     model->messages = grow(model->messages, model->message_count, sizeof *model->messages);
@@ -106,6 +106,8 @@ struct model_message *model_new_message(struct model *model, struct prng *prng, 
                                       .header_size = (uint32_t)prng_below(prng, 400),
                                       .body_size = body_size,
                                       .envelope_recipients = draw_recipients(prng)};
+    if (recipients)
+        message->envelope_recipients = recipients;
     message->recipient_count = message->envelope_recipients;
     for (uint32_t i = 0; i < MODEL_EXPANSIONS_MAX && i < message->envelope_recipients; i++) {
         if (!prng_chance(prng, 1500))

@@ -86,9 +86,10 @@ void model_complete(struct model *model, uint64_t first, uint64_t count, int err
 /* The process died: what was pending may be there. */
 void model_crash(struct model *model);
 
-/* A new message by chance, not yet given to the spool. */
+/* A new message by chance, not yet given to the spool. `recipients` of its envelope; 0: by chance.
+ */
 struct model_message *model_new_message(struct model *model, struct prng *prng, int64_t now_us,
-                                        uint32_t body_size);
+                                        uint32_t body_size, uint32_t recipients);
 /* The spool took it: its records (one, and one for each expansion) are pending. */
 void model_give_message(struct model *model, struct model_message *message);
 struct model_message *model_find(struct model *model, const struct id *id);

@@ -77,6 +77,9 @@ static bool run_seed(const struct settings *settings, uint64_t seed)
         world.options.compact_percent = 75;
         world.options.group_bytes = 16384;
     }
+    world.crowds = seed % 14 == 3;
+    world.lags = seed % 11 == 8;
+    world.restless = seed % 13 == 5;
     /* Few, since each of these lives takes seconds. */
     world.huge = seed % 50 == 7 && !settings->ambush && !settings->expect_failure;
     workload_run(&world, settings->steps);

@@ -61,13 +61,31 @@ static void status_step(struct world *w)
 
 static void fold_step(struct world *w)
 {
+    enum { SPELL = 400, AWAKE = 60 };
+    if (w->lags && w->statistics.steps % SPELL >= AWAKE)
+        return;
     world_fold(w, 1 + (unsigned)prng_below(&w->prng, 30));
+}
+
+/* In restless lives each end, in order or not, is followed by some more at once. */
+static void end_again(struct world *w)
+{
+    struct prng prng = {w->statistics.recoveries};
+
+    for (uint64_t i = w->restless ? prng_below(&prng, 5) : 0; i && !model_failed(&w->model); i--) {
+        if (prng_below(&prng, 2))
+            world_crash(w);
+        else
+            world_stop(w);
+        world_start(w, 3000);
+    }
 }
 
 static void stop_step(struct world *w)
 {
     world_stop(w);
     world_start(w, 0);
+    end_again(w);
 }
 
 static void faults_step(struct world *w)
@@ -108,6 +126,7 @@ static void draw_step(struct world *w, size_t count)
     if (store_sim_stopped(w->sim) && !model_failed(&w->model)) {
         world_crash(w);
         world_start(w, 3000);
+        end_again(w);
     }
 }
 

@@ -12,7 +12,7 @@
 #include "spool/follow.h"
 #include "store_sim.h"
 
-enum { WORLD_TASKS = 3, WORLD_UPLOADS = 3 };
+enum { WORLD_TASKS = 3, WORLD_UPLOADS = 3, WORLD_CROWD_MAX = 6000 };
 
 struct world_task {
     struct spool_task *task;
@@ -61,6 +61,9 @@ struct world {
     bool names_stick; /* with faults, every second file that is to be renamed or deleted isn't */
     bool huge;        /* some bodies are as large as a server takes */
     bool hoards;      /* checkpoints get lost, and bytes at rest; see harm.c */
+    bool crowds;      /* some messages have thousands of recipients */
+    bool lags;        /* the book reads nothing for most of the time */
+    bool restless;    /* who starts it again and again does so before it has done anything */
     unsigned shaken;  /* steps for which a fault makes a crash more likely */
     bool verbose;
     bool book_mutant;         /* tells the spool of what the book hasn't synced */
