@@ -191,7 +191,8 @@ struct spool_task *close_take(struct spool *spool)
     LIST_EACH(&spool->segments[STORE_LOG], link)
     {
         struct segment *segment = CONTAINER_OF(link, struct segment, link);
-        if (segment->state != SEGMENT_CLOSED || segment->has_trailer || segment->is_compacting)
+        if (segment->state != SEGMENT_CLOSED || segment->has_trailer || segment->is_compacting ||
+            segment->keeps_tail)
             continue;
         struct close_task *close = calloc(1, sizeof(*close));
         if (!close)

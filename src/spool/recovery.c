@@ -225,11 +225,26 @@ struct group_check {
     uint64_t start, sum;
     uint32_t count;
     bool is_damaged;
+    bool is_unread; /* of some nothing more is known than that they couldn't be read */
 };
 
 static bool scanned_well(const struct scan_record *record)
 {
     return !record->is_damaged && !record->meta_is_damaged && !record->data_is_damaged;
+}
+
+/* What can't be read isn't known to be damaged: a group counts as sealed when that is all that is
+ * wrong with it. What was refused may show up so, what was acknowledged may not go. */
+static void note_bad(struct group_check *check, const struct scan_record *record)
+{
+    check->is_unread |= record->is_unread;
+    check->is_damaged |= !record->is_unread;
+}
+
+static bool is_whole(const struct group_check *check, const struct record_seal *seal)
+{
+    return !check->is_damaged && seal->start == check->start &&
+           (check->is_unread || (seal->count == check->count && seal->sum == check->sum));
 }
 
 static int decode_seal(const struct scan_record *record, struct record_seal *out)
@@ -254,23 +269,25 @@ static void take_seal(struct seals *to, const struct segment *segment,
 static int look_at_group(const struct scan *outer, uint64_t seal_offset,
                          const struct record_seal *seal, bool *out_is_whole)
 {
+    struct group_check check = {.start = seal->start, .is_damaged = seal->start >= seal_offset};
     struct scan_record record;
     struct scan scan;
-    uint64_t sum = 0;
-    uint32_t count = 0;
-    bool well = seal->start < seal_offset;
     int r = 0;
 
     scan_init(&scan, outer->ops, outer->handle, &outer->place, outer->block_bytes, seal->start,
               seal_offset, outer->flags);
-    while (well && (r = scan_next(&scan, &record)) > 0) {
-        well = scanned_well(&record);
-        sum = record_chain(sum, record.header.sum);
-        count++;
+    while (!check.is_damaged && (r = scan_next(&scan, &record)) > 0) {
+        if (!scanned_well(&record))
+            note_bad(&check, &record);
+        check.sum = record_chain(check.sum, record.header.sum);
+        check.count++;
     }
-    well = well && scan.offset == seal_offset;
+    /* At its end there is no header to find the way to. */
+    bool ends_unread = scan.unread.from < seal_offset && scan.unread.to > scan.offset;
+    check.is_unread |= ends_unread;
+    check.is_damaged |= scan.offset != seal_offset && !ends_unread;
     scan_done(&scan);
-    *out_is_whole = well && sum == seal->sum && count == seal->count;
+    *out_is_whole = is_whole(&check, seal);
     return r < 0 ? r : 0;
 }
 
@@ -293,18 +310,17 @@ static int check_record(struct seals *good, struct seals *last, struct group_che
     if (scanned_well(record))
         r = decode_seal(record, &seal);
     if (!scanned_well(record) || r == -EBADMSG) {
-        check->is_damaged = true;
+        note_bad(check, record);
         return 0;
     }
     if (r < 0)
         return r;
     *good = *last; /* vouched for by this one */
     take_seal(last, segment, record, &seal);
-    bool is_whole = !check->is_damaged && seal.start == check->start &&
-                    seal.count == check->count && seal.sum == check->sum;
-    if (!is_whole)
-        r = look_at_group(scan, record->offset, &seal, &is_whole);
-    if (is_whole)
+    bool counts = is_whole(check, &seal);
+    if (!counts)
+        r = look_at_group(scan, record->offset, &seal, &counts);
+    if (counts)
         *good = *last;
     *check = (struct group_check){.start = record->next};
     return r;
@@ -351,27 +367,40 @@ static int find_end(struct spool *spool, const struct found *found, struct seals
 
 /* ---- The tail ---- */
 
-/* A copy for people, named by where it lay. Nothing depends on it, so only want of memory fails the
- * start. */
-static int put_aside(struct spool *spool, const struct segment *segment, const char *what,
-                     uint64_t from, uint64_t to)
+/* A copy for people, named by where it lay, with zeros for what can't be read. 0, -ENOMEM, or why
+ * it isn't all there. */
+static int copy_aside(struct spool *spool, const struct segment *segment, const char *what,
+                      uint64_t from, uint64_t to)
 {
     char name[80];
+    struct segment_range unread = {0};
     size_t size = to - from < ASIDE_BYTES_MAX ? to - from : ASIDE_BYTES_MAX;
     char *bytes = malloc(size + 1);
 
     if (!bytes)
         return -ENOMEM;
     ssize_t n = segment_read(spool->ops, segment->handle, from, bytes, size, STORE_READ_DIRECT);
-    struct iovec part = {bytes, n > 0 ? (size_t)n : 0};
+    if (n < 0)
+        segment_read_around(spool->ops, segment->handle, spool->options.block_bytes, from, bytes,
+                            size, STORE_READ_DIRECT, &unread);
+    struct iovec part = {bytes, n < 0 ? size : (size_t)n};
     snprintf(name, sizeof(name), "aside-%s-%016llx-%llu", what, (unsigned long long)segment->number,
              (unsigned long long)from);
-    int r = n < 0 ? (int)n : spool->ops->put_file(spool->store, name, &part, 1);
+    int r = spool->ops->put_file(spool->store, name, &part, 1);
     free(bytes);
-    return r == -ENOMEM ? r : 0; /* without room for a copy the segment itself still has it */
+    return r == 0 && unread.to ? -EIO : r;
 }
 
-static int keep_tail(struct spool *spool, const struct segment *segment, uint64_t tail_end)
+/* Nothing depends on the copy, so only want of memory fails the start. */
+static int put_aside(struct spool *spool, const struct segment *segment, const char *what,
+                     uint64_t from, uint64_t to)
+{
+    int r = copy_aside(spool, segment, what, from, to);
+    return r == -ENOMEM ? r : 0;
+}
+
+/* Where the copy isn't whole the segment keeps the bytes as long as it is there. */
+static int keep_tail(struct spool *spool, struct segment *segment, uint64_t tail_end)
 {
     struct spool_position position = {segment->number, segment->end};
 
@@ -380,7 +409,9 @@ static int keep_tail(struct spool *spool, const struct segment *segment, uint64_
     append_alarm(spool, SPOOL_ALARM_TAIL, NULL, position, "aside-tail-%016llx-%llu",
                  (unsigned long long)segment->number, (unsigned long long)segment->end);
     spool->tail = position;
-    return put_aside(spool, segment, "tail", segment->end, tail_end);
+    int r = copy_aside(spool, segment, "tail", segment->end, tail_end);
+    segment->keeps_tail = r < 0;
+    return r == -ENOMEM ? r : 0;
 }
 
 /* ---- The chain ---- */

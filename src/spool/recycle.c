@@ -150,7 +150,7 @@ static void renumber(struct spool *spool, struct segment *segment, uint64_t numb
     segment->has_trailer = false;
     segment->concerns_all = false;
     segment->concern_count = 0;
-    segment->was_compacted = segment->is_told = false;
+    segment->was_compacted = segment->is_told = segment->keeps_tail = false;
     segment->stuck_on = (struct id){0};
     segment->unworthy = segment->pause = 0;
     segment->scrubbed_us = 0;

@@ -30,18 +30,6 @@ void scan_done(struct scan *scan)
     buffer_done(&scan->window);
 }
 
-/* Reads what can be read of a range that failed as a whole, block by block. */
-static void read_around(struct scan *scan, uint64_t offset, char *to, size_t size, int flags)
-{
-    for (size_t at = 0; at < size; at += scan->block_bytes) {
-        size_t part = size - at < scan->block_bytes ? size - at : scan->block_bytes;
-        ssize_t n = segment_read(scan->ops, scan->handle, offset + at, to + at, part, flags);
-        if (n < 0)
-            n = 0;
-        memset(to + at + n, 0, part - (size_t)n);
-    }
-}
-
 /* Makes `size` bytes at `offset` (all before scan->end) available. NULL: scan->error says why. From
  * a block's start, as reading past the page cache wants it, and in pieces of 256 KiB. */
 static const char *look(struct scan *scan, uint64_t offset, size_t size)
@@ -69,7 +57,8 @@ static const char *look(struct scan *scan, uint64_t offset, size_t size)
         return NULL;
     }
     if (n < 0)
-        read_around(scan, start, to, want, flags);
+        segment_read_around(scan->ops, scan->handle, scan->block_bytes, start, to, want, flags,
+                            &scan->unread);
     else
         memset(to + n, 0, want - (size_t)n);
     scan->window.size = want;
@@ -152,8 +141,12 @@ int scan_next(struct scan *scan, struct scan_record *out)
     *out = (struct scan_record){.offset = scan->offset};
     if (scan->offset >= scan->end)
         return 0;
+    if (scan->offset >= scan->unread.to)
+        scan->unread = (struct segment_range){0};
     int r = header_at(scan, scan->offset, &out->header);
     if (r < 0)
         return r;
-    return r ? fill(scan, out) : resync(scan, out);
+    r = r ? fill(scan, out) : resync(scan, out);
+    out->is_unread = out->offset < scan->unread.to && out->next > scan->unread.from;
+    return r;
 }

@@ -26,7 +26,8 @@ struct scan {
     uint64_t end;    /* never reads past this */
     struct buffer window;
     uint64_t window_offset;
-    int error; /* the store's, or -ENOMEM */
+    struct segment_range unread; /* with SCAN_AROUND: blocks that couldn't be read, and between */
+    int error;                   /* the store's, or -ENOMEM */
 };
 
 struct scan_record {
@@ -37,6 +38,7 @@ struct scan_record {
     bool is_damaged;      /* no record at all from `offset` to `next` */
     bool meta_is_damaged; /* the header is good, the meta isn't */
     bool data_is_damaged; /* with SCAN_DATA */
+    bool is_unread;       /* it may be whole: a part of it couldn't be read */
 };
 
 /* `ops` and `handle` are borrowed until scan_done(), the window is the scan's. `start` is a

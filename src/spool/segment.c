@@ -170,6 +170,24 @@ ssize_t segment_read(const struct store_ops *ops, struct store_segment *handle, 
     return n;
 }
 
+void segment_read_around(const struct store_ops *ops, struct store_segment *handle,
+                         uint32_t block_bytes, uint64_t offset, char *buf, size_t size, int flags,
+                         struct segment_range *unread)
+{
+    for (size_t at = 0; at < size; at += block_bytes) {
+        size_t part = size - at < block_bytes ? size - at : block_bytes;
+        ssize_t n = segment_read(ops, handle, offset + at, buf + at, part, flags);
+        if (n < 0) {
+            if (unread->from == unread->to || offset + at < unread->from)
+                unread->from = offset + at;
+            if (offset + at + part > unread->to)
+                unread->to = offset + at + part;
+            n = 0;
+        }
+        memset(buf + at + n, 0, part - (size_t)n);
+    }
+}
+
 /* Each byte equals the one before it. */
 static bool is_zero(const char *bytes, size_t size)
 {

@@ -92,6 +92,7 @@ struct segment {
     struct id stuck_on;  /* … as long as this message is there; zero: that may change any time */
     uint8_t unworthy;    /* so often in a row emptying it would have written too much … */
     uint8_t pause;       /* … and for so many checkpoints it isn't looked at */
+    bool keeps_tail;     /* the bytes behind its end are nowhere else: no footer, for now */
     bool is_told;        /* that compaction found damage in it */
     int64_t scrubbed_us; /* when it was last read for damage; 0: not yet seen by the scrubber */
 };
@@ -131,6 +132,17 @@ void segment_free(struct segment *segment, const struct store_ops *ops);
  * from any thread. Bytes read, fewer than `size` only at the segment's end, or -errno. */
 ssize_t segment_read(const struct store_ops *ops, struct store_segment *handle, uint64_t offset,
                      void *buf, size_t size, int flags);
+
+/* Bytes [from, to) of a segment; from = to: none. */
+struct segment_range {
+    uint64_t from, to;
+};
+
+/* The same of a range that can't be read as a whole, block by block; what can't be read is zero.
+ * `unread` grows by it, with what lies between. */
+void segment_read_around(const struct store_ops *ops, struct store_segment *handle,
+                         uint32_t block_bytes, uint64_t offset, char *buf, size_t size, int flags,
+                         struct segment_range *unread);
 
 /* Reads and checks the header, then its copy. -EBADMSG: neither is one; -ESTALE: it is that of a
  * later number, so this file has got the name of another one; -EPROTONOSUPPORT; the

@@ -457,6 +457,112 @@ static void unreadable_is_not_damaged(void **state)
     assert_int_equal(counts(w).set_aside, 0);
 }
 
+enum { BAD_BLOCK = 4096, LAST_GROUP = 10 };
+
+static const struct store_ops *whole_ops;
+static struct store_ops scratched_ops;
+static uint64_t scratched; /* of the newest segment this block can't be read; 0: all can be */
+
+static ssize_t scratched_read(struct store_segment *segment, uint64_t offset, void *out,
+                              size_t size, int flags)
+{
+    if (scratched && offset < scratched + BAD_BLOCK && offset + size > scratched)
+        return -EIO;
+    return whole_ops->read(segment, offset, out, size, flags);
+}
+
+/* A power cut, then a start on a disk with that bad place. */
+static void start_scratched(struct world *w, uint64_t offset)
+{
+    store_sim_stop(w->disk);
+    world_close(w);
+    store_sim_restart(w->disk, STORE_SIM_POWER_CUT);
+    struct store *store = store_sim_open(w->disk);
+    whole_ops = store->ops;
+    scratched_ops = *whole_ops;
+    scratched_ops.read = scratched_read;
+    store->ops = &scratched_ops;
+    scratched = offset / BAD_BLOCK * BAD_BLOCK;
+    assert_int_equal(spool_open(store, &w->options, ++w->now_us, &w->spool), 0);
+}
+
+/* One message alone, then ten in one group. */
+static void fill_last_group(struct world *w)
+{
+    w->options.block_bytes = BAD_BLOCK;
+    w->options.segment_bytes = w->options.group_bytes = 1 << 20;
+    world_close(w);
+    store_sim_free(w->disk);
+    w->disk = store_sim_new(7);
+    world_open(w);
+    for (unsigned i = 0; i <= LAST_GROUP; i++) {
+        assert_int_equal(world_accept(w, i, 1, 5000), 0);
+        if (i == 0)
+            world_run(w);
+    }
+    world_run(w);
+}
+
+static unsigned count_whole(struct world *w)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i <= LAST_GROUP; i++)
+        count += world_find(w, i) && world_check(w, i, 1, 5000) == 0;
+    return count;
+}
+
+/* All of the last group was acknowledged: who has no byte in that block is whole, and who has comes
+ * back when it can be read again. */
+static void an_unreadable_block_costs_only_who_lies_in_it(void **state)
+{
+    struct world *w = *state;
+
+    fill_last_group(w);
+    for (unsigned i = 1; i <= LAST_GROUP; i++) {
+        struct spool_message *m = world_find(w, i);
+        start_scratched(w, m->offset + BAD_BLOCK);
+        assert_in_range(count_whole(w), LAST_GROUP - 1, LAST_GROUP);
+        assert_true(spool_damage_count(w->spool) > 0 || counts(w).set_aside > 0);
+        struct spool_position tail;
+        assert_false(spool_has_tail(w->spool, &tail));
+        world_crash(w, STORE_SIM_POWER_CUT);
+        assert_int_equal(count_whole(w), LAST_GROUP + 1);
+        assert_int_equal(spool_damage_count(w->spool), 0);
+    }
+}
+
+/* Without its seal nobody knows of the group: but what can be read of it is put aside, and the
+ * segment keeps the rest. */
+static void an_unreadable_seal_leaves_the_bytes(void **state)
+{
+    static char before[16 * 5000], after[sizeof(before)];
+    struct world *w = *state;
+    struct spool_position tail;
+    char name[80];
+    void *aside;
+    size_t size;
+
+    fill_last_group(w);
+    start_scratched(w, w->spool->last_seal.offset);
+    assert_int_equal(count_whole(w), 1);
+    assert_true(spool_has_tail(w->spool, &tail));
+    snprintf(name, sizeof(name), "aside-tail-%016llx-%llu", (unsigned long long)tail.segment,
+             (unsigned long long)tail.offset);
+    assert_int_equal(w->spool->ops->get_file(w->spool->store, name, 1 << 20, &aside, &size), 0);
+    assert_true(size > (LAST_GROUP - 2) * 5000);
+    scratched = 0;
+    struct segment *segment = spool_segment(w->spool, STORE_LOG, tail.segment);
+    assert_int_equal(whole_ops->read(segment->handle, tail.offset, before, sizeof(before), 0),
+                     sizeof(before));
+    assert_memory_equal(aside, before, (LAST_GROUP - 2) * 5000);
+    free(aside);
+    w->now_us += 60 * 1000000;
+    world_run(w);
+    assert_int_equal(whole_ops->read(segment->handle, tail.offset, after, sizeof(after), 0),
+                     sizeof(after));
+    assert_memory_equal(before, after, sizeof(before));
+}
+
 static void clock_set_back_delays_nothing(void **state)
 {
     struct world *w = *state;
@@ -580,6 +686,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(opens_on_a_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_is_newer, setup, teardown),
         cmocka_unit_test_setup_teardown(unreadable_is_not_damaged, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_unreadable_block_costs_only_who_lies_in_it, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(an_unreadable_seal_leaves_the_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(clock_set_back_delays_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(scrubbing_goes_on_when_the_clock_is_set_back, setup,
                                         teardown),
