@@ -94,6 +94,7 @@ static int check_open_file(struct audit *audit, const char *folder, struct db *d
 
     if ((r == 0 || r == -ENODATA) && is_leaving(audit, folder, file))
         return -ENOENT;
+    audit->db = db;
     if (r == 0) /* a walk joins with rows all over the file */
         r = db_exec(db, "PRAGMA cache_size=-32768; BEGIN");
     if (r == 0)
@@ -128,6 +129,7 @@ static int check_file(struct audit *audit, const char *folder, const struct ledg
     int r = audit_open_file(folder, audit->file, &db);
     if (r == 0) {
         r = check_open_file(audit, folder, &db, file);
+        audit->db = NULL;
         db_done(&db);
     }
     if (r == -ENOENT && ask_main_file(folder, is_deleted, file)) {
@@ -198,6 +200,8 @@ int audit_run(const char *folder, const struct audit_options *options, struct au
     if (r == 0)
         r = chain_new(&audit.chain);
     if (r == 0)
+        r = audit_load_acknowledgements(&audit, folder, &list);
+    if (r == 0)
         r = check_files(&audit, folder, &list);
     if (r == 0)
         check_main_file(&audit, folder);
@@ -210,6 +214,7 @@ int audit_run(const char *folder, const struct audit_options *options, struct au
     audit_set_done(&audit.late);
     free(audit.heads.list);
     free(audit.lost.list);
+    audit_free_acknowledgements(audit.acknowledgements);
     chain_free(audit.chain);
     ledger_list_done(&list);
     return db_plain_error(r);

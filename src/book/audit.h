@@ -10,6 +10,10 @@
  * commitments, and each commitment from the values as long as those weren't erased; it finds events
  * without an entry, expansions without children, and waiting entries that missed their own time.
  * Each thing that is off is told by name.
+ *
+ * What is booked for good and can't be mended has a token. An administrator who has dealt with it
+ * says so by that (EVENT_ACKNOWLEDGED, booked through the queue), and it isn't off any more; the
+ * next damage of the same entry has another token.
  */
 #pragma once
 
@@ -37,6 +41,13 @@ enum audit_kind {
 /* The word for --json ("chain"). */
 const char *audit_kind_name(enum audit_kind kind);
 
+/* By whom and why a finding was ticked off. */
+struct audit_acknowledged {
+    int64_t time_us;
+    uint32_t uid;       /* EVENT_NO_ACTOR: unknown */
+    struct span reason; /* may hold anything; .data NULL: erased */
+};
+
 /* Borrowed for the call of `found`. */
 struct audit_finding {
     enum audit_kind kind;
@@ -44,6 +55,8 @@ struct audit_finding {
     struct id id;             /* message, or a refusal's reference; zero: none */
     uint32_t recipient_index; /* EVENT_NO_RECIPIENT: none */
     const char *text;         /* what is off, in plain words; may hold nothing hostile */
+    struct id token;          /* zero: it can't be acknowledged */
+    const struct audit_acknowledged *acknowledged; /* NULL: it isn't */
 };
 
 /* A recipient that waits. */
@@ -80,6 +93,7 @@ struct audit_options {
     int64_t now_us;
     int64_t overdue_us; /* how far a next attempt may lie in the past */
     bool with_alarms;
+    bool with_acknowledged;       /* tell those, too; they are no findings */
     const struct marks *expected; /* NULL, or where the chains once were: to be found again */
     struct marks *reached;        /* NULL, or where to note the chains' ends, as checked */
     void *arg;
@@ -98,8 +112,9 @@ struct audit_counts {
     uint64_t accepted;
     uint64_t states[RECIPIENT_STATE_COUNT];
     uint64_t messages, events, refusals, files, findings;
-    uint64_t held;   /* of those waiting */
-    uint64_t alarms; /* alarms that are booked: to be looked at, but no findings */
+    uint64_t held;         /* of those waiting */
+    uint64_t alarms;       /* alarms that are booked: to be looked at, but no findings */
+    uint64_t acknowledged; /* findings that were ticked off, and recipients booked as lost */
     uint64_t remade; /* outcomes or children whose origin only a file or ledger of before has */
     uint64_t queue_waiting;
     uint64_t unfolded; /* records of the log that the book will fold when the server starts */

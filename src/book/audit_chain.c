@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/printable.h"
 #include "book/volume.h"
+#include <endian.h>
 #include <errno.h>
 
 /* ---- lanes ---- */
@@ -340,8 +341,22 @@ static void read_event(sqlite3_stmt *s, struct chain_record *record, struct stor
     stored->name = &record->message;
 }
 
+/* The commitment stands for the words, also when they were erased. */
+static void tell_damaged(struct audit *audit, const struct chain_record *record,
+                         const struct stored *stored, const char *text)
+{
+    char facts[sizeof(uint64_t) + CHAIN_HASH_BYTES];
+    uint64_t time_le = htole64((uint64_t)record->time_us);
+
+    memcpy(facts, &time_le, sizeof(time_le));
+    memcpy(facts + sizeof(time_le), stored->commitment.bytes, CHAIN_HASH_BYTES);
+    audit_tell_for_good(audit, AUDIT_GOOD_DAMAGED, &record->message, record->recipient_index,
+                        span_of(facts, sizeof(facts)), text);
+}
+
 /* What the spool or the log told of: damage is off, an alarm is for a person to look at. */
-static void take_warning(struct audit *audit, const struct chain_record *record)
+static void take_warning(struct audit *audit, const struct chain_record *record,
+                         const struct stored *stored)
 {
     bool damage = record->kind == EVENT_DAMAGED;
     char when[CLOCK_RFC3339_SIZE];
@@ -356,8 +371,11 @@ static void take_warning(struct audit *audit, const struct chain_record *record)
     buffer_printf(&text, "booked %s: ", when);
     printable_append(&text, record->personal[CHAIN_REPLY]);
     buffer_append_byte(&text, '\0');
-    audit_tell(audit, damage ? AUDIT_DAMAGE : AUDIT_ALARM, &record->message,
-               record->recipient_index, buffer_error(&text) ? "out of memory" : text.data);
+    const char *words = buffer_error(&text) ? "out of memory" : text.data;
+    if (damage)
+        tell_damaged(audit, record, stored, words);
+    else
+        audit_tell(audit, AUDIT_ALARM, &record->message, record->recipient_index, words);
     buffer_done(&text);
 }
 
@@ -377,7 +395,7 @@ int audit_check_events(struct audit *audit, struct db *db)
     while (r == 0 && (r = db_step(s)) == 1) {
         read_event(s, &record, &stored);
         r = check_link(audit, &lanes, &stored, &record);
-        take_warning(audit, &record);
+        take_warning(audit, &record, &stored);
         audit_progress(audit, ++done, total);
     }
     if (r < 0 && s)

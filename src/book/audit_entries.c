@@ -43,7 +43,7 @@ static void add_event(sqlite3_stmt *s, struct checked *c)
     enum recipient_state closed;
 
     c->accepted += kind == EVENT_ACCEPTED;
-    c->closings += event_kind_closes(kind, &closed);
+    c->closings += event_kind_closes(kind, &closed) && kind != EVENT_LOST; /* that is no end */
     if (kind == EVENT_HELD || kind == EVENT_RELEASED || kind == EVENT_RETRIED)
         c->held = kind == EVENT_HELD;
     entry_state_apply(&c->told, kind, sqlite3_column_int64(s, C_TIME),
@@ -96,6 +96,8 @@ static int end_entry(struct audit *audit, const struct checked *c)
     audit->counts->held += c->held && c->row.state == RECIPIENT_WAITING;
     if (c->row.state > 0 && c->row.state < RECIPIENT_STATE_COUNT)
         audit->counts->states[c->row.state]++;
+    if (c->row.state == RECIPIENT_LOST)
+        audit_tell_lost_entry(audit, &c->id, c->index);
     return check_overdue(audit, c);
 }
 
@@ -190,9 +192,9 @@ static int walk_orphan(struct walk *w, const struct id *message)
     if (w->audit->was_remade)
         w->audit->counts->remade++;
     else
-        audit_tell(w->audit, AUDIT_ORPHAN, message,
-                   index == NO_INDEX ? EVENT_NO_RECIPIENT : (uint32_t)index,
-                   "has events, but no entry");
+        audit_tell_for_good(w->audit, AUDIT_GOOD_ORPHAN, message,
+                            index == NO_INDEX ? EVENT_NO_RECIPIENT : (uint32_t)index, SPAN(""),
+                            "has events, but no entry");
     for (; r == 0 && is_at(&w->events, message, &index); next_row(w->audit, &w->events))
         r = expect_remote_id(w);
     return r;

@@ -49,9 +49,9 @@ static void tell(struct audit *audit, const struct id *message, const struct aud
     if (audit->was_remade)
         audit->counts->remade++;
     else
-        audit_tell(audit, AUDIT_EXPANSION, message, link->index,
-                   link->is_child ? "came from an expansion that isn't booked"
-                                  : "was expanded into nobody");
+        audit_tell_for_good(audit, AUDIT_GOOD_EXPANSION, message, link->index, SPAN(""),
+                            link->is_child ? "came from an expansion that isn't booked"
+                                           : "was expanded into nobody");
 }
 
 /* The parent comes before its children. */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+_Static_assert(EVENT_ACKNOWLEDGED == 23 && EVENT_LOST == 24, "as in the statements");
+
 /* The columns of events and refusals are in the order of the enums in audit_chain.c. CROSS JOIN
  * keeps the walk in the order of the first table. */
 static const char *const sql[AUDIT_STATEMENT_COUNT] = {
@@ -36,6 +38,19 @@ static const char *const sql[AUDIT_STATEMENT_COUNT] = {
     [AUDIT_SQL_IS_DELETED] =
         "SELECT 1 FROM deleted d WHERE kind = ?1 AND week = ?2 AND NOT EXISTS"
         " (SELECT 1 FROM chain c WHERE c.kind = d.kind AND c.week = d.week) LIMIT 1",
+    /* One whose index lacks it counts as none; that it does is told by the integrity check. */
+    [AUDIT_SQL_ACKNOWLEDGED_ENTRY] =
+        "SELECT time_us, actor_uid, reply FROM event INDEXED BY event_entry"
+        " WHERE message = ?1 AND recipient_index = ?3 AND kind = 23 AND reference = ?2 LIMIT 1",
+    [AUDIT_SQL_ACKNOWLEDGED_MESSAGE] =
+        "SELECT time_us, actor_uid, reply FROM event INDEXED BY event_entry"
+        " WHERE message = ?1 AND kind = 23 AND reference = ?2 LIMIT 1",
+    [AUDIT_SQL_ACKNOWLEDGED_ALONE] =
+        "SELECT time_us, actor_uid, reply, reference FROM event INDEXED BY event_entry"
+        " WHERE message IS NULL AND kind = 23",
+    [AUDIT_SQL_LOST] = "SELECT time_us, actor_uid, reply FROM event INDEXED BY event_entry"
+                       " WHERE message = ?1 AND recipient_index = ?2 AND kind = 24"
+                       " ORDER BY seq DESC LIMIT 1",
     [AUDIT_SQL_REFUSALS] = "SELECT lane, reference, session, time_us, until_us, count, ip, port,"
                            " service, helo, tls, auth, sender, recipient, phase, reply, key,"
                            " commitment, link FROM refusal ORDER BY seq",

@@ -28,18 +28,31 @@ const char *audit_kind_name(enum audit_kind kind)
 
 /* `broken`: what speaks of a changed past rather than of a recipient's fate. `audit` says it apart,
  * since it is answered by looking for an intruder or a bad disk, not by looking at the queue. */
+void audit_tell_finding(struct audit *audit, struct audit_finding finding)
+{
+    enum audit_kind kind = finding.kind;
+
+    finding.file = audit->file;
+    if (finding.acknowledged) {
+        audit->counts->acknowledged++;
+        if (!audit->options->with_acknowledged)
+            return;
+    } else {
+        audit->counts->findings += kind != AUDIT_ALARM;
+        audit->counts->broken += kind == AUDIT_FILE || kind == AUDIT_CHAIN || kind == AUDIT_VALUE ||
+                                 kind == AUDIT_HEAD || kind == AUDIT_CHECKPOINT;
+    }
+    audit->options->found(audit->options->arg, &finding);
+}
+
 void audit_tell(struct audit *audit, enum audit_kind kind, const struct id *id, uint32_t index,
                 const char *text)
 {
-    struct audit_finding finding = {
-        .kind = kind, .file = audit->file, .recipient_index = index, .text = text};
+    struct audit_finding finding = {.kind = kind, .recipient_index = index, .text = text};
 
     if (id)
         finding.id = *id;
-    audit->counts->findings += kind != AUDIT_ALARM;
-    audit->counts->broken += kind == AUDIT_FILE || kind == AUDIT_CHAIN || kind == AUDIT_VALUE ||
-                             kind == AUDIT_HEAD || kind == AUDIT_CHECKPOINT;
-    audit->options->found(audit->options->arg, &finding);
+    audit_tell_finding(audit, finding);
 }
 
 void audit_progress(struct audit *audit, uint64_t done, uint64_t total)

@@ -1,6 +1,7 @@
 /* What the main file knows of each week's file: is it there, and is its chain as far as it was? */
 #include "book/audit_impl.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,12 +71,20 @@ const struct main_file_head *audit_next_lost(const struct audit *audit, enum wee
 
 void audit_tell_lost(struct audit *audit, const struct main_file_head *lost)
 {
-    char text[160];
+    char text[160], facts[1 + 4 + 4 + 8 + CHAIN_HASH_BYTES];
+    uint32_t week_le = htole32((uint32_t)lost->week), lane_le = htole32(lost->at.lane);
+    uint64_t events_le = htole64(lost->events);
 
+    facts[0] = (char)lost->kind;
+    memcpy(facts + 1, &week_le, 4);
+    memcpy(facts + 5, &lane_le, 4);
+    memcpy(facts + 9, &events_le, 8);
+    memcpy(facts + 17, lost->head.bytes, CHAIN_HASH_BYTES);
     snprintf(text, sizeof(text),
              "was damaged or removed when it had %llu %s, and the log no longer had all of them",
              (unsigned long long)lost->events, lost->kind == WEEK_ENTRIES ? "events" : "refusals");
-    audit_tell(audit, AUDIT_DAMAGE, NULL, EVENT_NO_RECIPIENT, text);
+    audit_tell_for_good(audit, AUDIT_GOOD_LOST_FILE, NULL, EVENT_NO_RECIPIENT,
+                        span_of(facts, sizeof(facts)), text);
 }
 
 /* A file without tables is what a crash leaves that made the file and committed nothing: fine, as

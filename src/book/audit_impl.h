@@ -22,8 +22,23 @@ enum audit_statement {
     AUDIT_SQL_ANEW,
     AUDIT_SQL_DELETED,
     AUDIT_SQL_IS_DELETED,
+    AUDIT_SQL_ACKNOWLEDGED_ENTRY,
+    AUDIT_SQL_ACKNOWLEDGED_MESSAGE,
+    AUDIT_SQL_ACKNOWLEDGED_ALONE,
+    AUDIT_SQL_LOST,
     AUDIT_STATEMENT_COUNT
 };
+
+/* What can be ticked off. The numbers are part of the tokens (docs/formats/book.md). */
+enum audit_for_good {
+    AUDIT_GOOD_DAMAGED = 1, /* an event of that kind; facts: time and commitment */
+    AUDIT_GOOD_ORPHAN,      /* no facts, like the next two */
+    AUDIT_GOOD_EXPANSION,
+    AUDIT_GOOD_NOT_IN_QUEUE, /* ticked off by EVENT_LOST */
+    AUDIT_GOOD_LOST_FILE,    /* facts: kind, week, lane, events, head */
+};
+
+struct audit_acknowledgements;
 
 struct audit {
     const struct audit_options *options;
@@ -34,15 +49,29 @@ struct audit {
     bool was_remade; /* the file, or the whole ledger: made anew from what the log still held */
     struct main_file_heads heads, lost; /* how far the chains must be; were before a damage */
     struct audit_set late;              /* wait, but by the book they shouldn't any more */
+    struct db *db;                      /* the week's file that is looked at, or NULL */
+    struct audit_acknowledgements *acknowledgements; /* of what is about no message */
 };
 
 /* audit_finding.c */
 void audit_tell(struct audit *audit, enum audit_kind kind, const struct id *id, uint32_t index,
                 const char *text);
+/* The same, in all its parts but the file; one that is acknowledged counts as such. */
+void audit_tell_finding(struct audit *audit, struct audit_finding finding);
 void audit_progress(struct audit *audit, uint64_t done, uint64_t total);
 
 /* audit_file.c: a file of the ledger, to read. Errors as in db.h. */
 int audit_open_file(const char *folder, const char *name, struct db *db);
+
+/* audit_acknowledged.c: what can be ticked off is told by these, or only counted when it was. */
+void audit_tell_for_good(struct audit *audit, enum audit_for_good what, const struct id *id,
+                         uint32_t index, struct span facts, const char *text);
+/* One that an administrator booked as lost. */
+void audit_tell_lost_entry(struct audit *audit, const struct id *id, uint32_t index);
+/* Of all files that are checked, before the first is looked at. 0 or -ENOMEM. */
+int audit_load_acknowledgements(struct audit *audit, const char *folder,
+                                const struct ledger_list *list);
+void audit_free_acknowledgements(struct audit_acknowledgements *all);
 
 /* audit_chain.c: every link and commitment of a file. */
 int audit_check_events(struct audit *audit, struct db *db);

@@ -74,21 +74,22 @@ static int look(struct audit *audit, const char *folder, struct look *out)
     return r;
 }
 
-static void tell_both(struct audit *audit, const struct audit_set *first,
-                      const struct audit_set *second, enum audit_kind kind, const char *text)
-{
-    for (size_t i = 0; i < first->count; i++)
-        if (audit_set_find(second, &first->items[i]))
-            audit_tell(audit, kind, &first->items[i].id, first->items[i].index, text);
-}
-
+/* A queue that forgot him can't say more than that: so he may be booked as lost. Of whom it has,
+ * and the book hasn't, it will tell. */
 static void tell_differences(struct audit *audit, const struct look *first,
                              const struct look *second)
 {
-    tell_both(audit, &first->only_book, &second->only_book, AUDIT_NOT_IN_QUEUE,
-              "waits by the book, but the queue doesn't have it");
-    tell_both(audit, &first->only_queue, &second->only_queue, AUDIT_NOT_IN_BOOK,
-              "waits in the queue, but not by the book");
+    const struct audit_waiting *w = first->only_book.items, *end = w + first->only_book.count;
+
+    for (; w < end; w++)
+        if (audit_set_find(&second->only_book, w))
+            audit_tell_for_good(audit, AUDIT_GOOD_NOT_IN_QUEUE, &w->id, w->index, SPAN(""),
+                                "waits by the book, but the queue doesn't have it");
+    w = first->only_queue.items;
+    for (end = w + first->only_queue.count; w < end; w++)
+        if (audit_set_find(&second->only_queue, w))
+            audit_tell(audit, AUDIT_NOT_IN_BOOK, &w->id, w->index,
+                       "waits in the queue, but not by the book");
 }
 
 static void count(struct audit_counts *counts, const struct audit_queue *queue)

@@ -160,3 +160,23 @@ int chain_link(struct chain *chain, const struct chain_hash *before,
         return r;
     return hash(chain, span_of(before->bytes, CHAIN_HASH_BYTES), buffer_span(&chain->plain), out);
 }
+
+int chain_token(struct chain *chain, uint8_t what, const struct id *message,
+                uint32_t recipient_index, struct span facts, struct id *out)
+{
+    static const struct span title = {"postbuch finding 1", sizeof("postbuch finding 1")};
+    uint32_t index_le = htole32(recipient_index);
+    struct chain_hash whole;
+
+    buffer_clear(&chain->plain);
+    buffer_append_byte(&chain->plain, (char)what);
+    buffer_append(&chain->plain, message->bytes, ID_BYTES);
+    buffer_append(&chain->plain, &index_le, sizeof(index_le));
+    buffer_append_span(&chain->plain, facts);
+    int r = buffer_error(&chain->plain);
+    if (r == 0)
+        r = hash(chain, title, buffer_span(&chain->plain), &whole);
+    if (r == 0)
+        memcpy(out->bytes, whole.bytes, ID_BYTES);
+    return r;
+}

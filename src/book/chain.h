@@ -80,6 +80,14 @@ int chain_link(struct chain *chain, const struct chain_hash *before,
                const struct chain_record *record, const struct chain_hash *commitment,
                struct chain_hash *out);
 
+/* What a finding of the audit says for good, in 80 bits, which an acknowledgement names: so another
+ * one, also of the same entry, isn't acknowledged with it. 0, -EIO or -ENOMEM.
+ *
+ *   token = first 10 bytes of SHA-256("postbuch finding 1" || 0 || what (u8) || message ||
+ *                                     recipient_index (u32) || facts) */
+int chain_token(struct chain *chain, uint8_t what, const struct id *message,
+                uint32_t recipient_index, struct span facts, struct id *out);
+
 static inline bool chain_hash_equal(const struct chain_hash *a, const struct chain_hash *b)
 {
     return memcmp(a->bytes, b->bytes, CHAIN_HASH_BYTES) == 0;

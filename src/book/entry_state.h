@@ -6,6 +6,9 @@
  *                 ▲   │ deferred, uncertain, held, released, expired … (next attempt changes)
  *                 └───┘
  *
+ * Lost is no end, but what an administrator says of one that waits here and that the queue doesn't
+ * have: with the next word of him he waits again, or has had the end that it tells.
+ *
  * Closed is for ever: a later end (a station that took a message which had been given up) is kept
  * as an event and changes nothing, or a recipient would count twice in the law of conservation.
  */

@@ -212,6 +212,19 @@ static void say_closed(struct buffer *out, const struct trace_entry *e)
                        " log of that time may tell.");
 }
 
+/* By an administrator's word; whether it had arrived, nobody can say. */
+static void say_lost(struct buffer *out, const struct trace_entry *e, const struct trace_event *by)
+{
+    buffer_printf(out, "Lost: it waited here, and the queue didn't have it any more; so noted");
+    put_time(out, " at ", e->since_us);
+    if (by && by->actor_uid != EVENT_NO_ACTOR)
+        buffer_printf(out, " by the local user with uid %u", by->actor_uid);
+    if (by)
+        put_quoted(out, ": ", by->reply);
+    say_doubt(out, e, all_the_same);
+    buffer_printf(out, "; nobody will get it from here, ask the administrator of this server.");
+}
+
 /* Only a person moves it on, so no next attempt is named. */
 static void say_held(struct buffer *out, const struct trace_entry *e,
                      const struct trace_event *held)
@@ -330,6 +343,9 @@ int trace_sentence(const struct trace_message *m, const struct trace_entry *e, i
         break;
     case RECIPIENT_CLOSED:
         say_closed(out, e);
+        break;
+    case RECIPIENT_LOST:
+        say_lost(out, e, by);
         break;
     default:
         if (held)

@@ -367,14 +367,12 @@ static int update_entry(struct volume *v, const struct chain_record *record, uns
 {
     struct pending_entry *pending =
         pending_find(v->pending, &record->message, record->recipient_index);
-    struct entry_state entry = {.state = RECIPIENT_WAITING};
+    struct entry_state entry = {.state = state};
 
     if (pending) {
         entry_state_apply(&pending->state, record->kind, record->time_us, record->next_attempt_us);
         return 0;
     }
-    if (state != RECIPIENT_WAITING)
-        return 0;
     bool changes =
         entry_state_apply(&entry, record->kind, record->time_us, record->next_attempt_us);
     sqlite3_stmt *s = changes ? db_statement(&v->db, VOLUME_ENTRY_UPDATE) : NULL;

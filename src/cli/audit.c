@@ -3,6 +3,7 @@
  * where the server runs.
  */
 #include "base/clock.h"
+#include "cli/audit_acknowledge.h"
 #include "cli/audit_checkpoint.h"
 #include "cli/audit_print.h"
 #include "cli/audit_spool.h"
@@ -24,6 +25,10 @@ enum {
     OPTION_KEY,
     OPTION_VERIFY,
     OPTION_PUBLIC_KEY,
+    OPTION_ACKNOWLEDGE,
+    OPTION_REASON,
+    OPTION_YES,
+    OPTION_ACKNOWLEDGED,
 };
 
 static const struct cli_option options[] = {
@@ -32,6 +37,11 @@ static const struct cli_option options[] = {
      OPTION_OVERDUE},
     {"alarms", 0, NULL, "tell the alarms that are booked, too", OPTION_ALARMS},
     {"quick", 0, NULL, "of a stopped server: only list what waits, don't read it", OPTION_QUICK},
+    {"acknowledge", 0, NULL, "book that these were dealt with: they are not off any more",
+     OPTION_ACKNOWLEDGE},
+    {"reason", 0, "TEXT", "what was done about them; booked with your user id", OPTION_REASON},
+    {"yes", 'y', NULL, "acknowledge all without asking", OPTION_YES},
+    {"acknowledged", 0, NULL, "tell what was acknowledged, too", OPTION_ACKNOWLEDGED},
     {"checkpoint", 0, "FILE", "write the ends of the chains into a new file, to be kept elsewhere",
      OPTION_CHECKPOINT},
     {"key", 0, "FILE", "sign it with this Ed25519 key (PEM)", OPTION_KEY},
@@ -44,7 +54,13 @@ static const struct cli_usage usage = {
     .help =
         "Checks the book: each accepted recipient has exactly one fate, each event is where the\n"
         "chain says, nothing waits longer than planned, and the queue waits for what the book\n"
-        "says. Whatever is off is named, and the exit code is then 1.\n",
+        "says. Whatever is off is named, and the exit code is then 1.\n"
+        "\n"
+        "What can't be mended, damage that was booked and recipients that the queue lost, has an\n"
+        "id in brackets. When it was dealt with:\n"
+        "  postbuch audit --acknowledge ID... --reason TEXT\n"
+        "with such ids or queue ids, \"all\", or \"-\": a line each from standard input.\n",
+    .arguments = "[ID...]",
     .json = true,
     .options = options,
     .option_count = ARRAY_SIZE(options),
@@ -58,6 +74,7 @@ struct session {
     struct audit_counts counts;
     struct cli_server server;
     struct audit_checkpoint checkpoint;
+    struct audit_acknowledge acknowledge;
     bool quick;
     bool looked; /* at the running queue, once */
 };
@@ -213,10 +230,52 @@ static int take_option(struct session *s, int key, const char *value)
     case OPTION_PUBLIC_KEY:
         s->checkpoint.public_key = value;
         break;
+    case OPTION_ACKNOWLEDGE:
+        s->acknowledge.wanted = true;
+        break;
+    case OPTION_REASON:
+        s->acknowledge.reason = value;
+        break;
+    case OPTION_YES:
+        s->acknowledge.yes = true;
+        break;
+    case OPTION_ACKNOWLEDGED:
+        s->options.with_acknowledged = true;
+        break;
     default:
         return take_time(s, key, value);
     }
     return CLI_OK;
+}
+
+static int check_acknowledge(const struct session *s, size_t words)
+{
+    const struct audit_acknowledge *a = &s->acknowledge;
+    size_t size = a->reason ? strlen(a->reason) : 0;
+
+    if (!a->wanted)
+        return words       ? cli_wrong_usage(&usage, "it takes no arguments")
+               : a->reason ? cli_wrong_usage(&usage, "--reason goes with --acknowledge")
+                           : CLI_OK;
+    if (words == 0)
+        return cli_wrong_usage(&usage,
+                               "--acknowledge what? ids of findings or messages, or \"all\"");
+    if (size == 0 || size > IPC_ACKNOWLEDGE_REASON_MAX)
+        return cli_wrong_usage(&usage,
+                               size ? "the reason is too long" : "--acknowledge needs a --reason");
+    if (s->checkpoint.write || s->checkpoint.verify || s->options.with_acknowledged)
+        return cli_wrong_usage(&usage, "--acknowledge does nothing else");
+    return CLI_OK;
+}
+
+/* Of a list that came by a pipe nobody can be asked either, but it names what it means. */
+static int take_words(struct audit_acknowledge *a, char **words, size_t count)
+{
+    int code = audit_acknowledge_take(a, words, count);
+
+    if (code == CLI_OK && a->all && !a->yes && !isatty(STDIN_FILENO))
+        return cli_wrong_usage(&usage, "\"all\" needs --yes when nobody can be asked");
+    return code;
 }
 
 static int check_options(const struct audit_checkpoint *c)
@@ -239,9 +298,12 @@ static int parse(struct session *s, int argc, char **argv, bool *out_end)
         code = take_option(s, key, parser.value);
     if (code != CLI_OK || key < 0)
         return code != CLI_OK ? code : parser.exit_code;
-    if (parser.first < argc)
-        return cli_wrong_usage(&usage, "it takes no arguments");
+    size_t words = (size_t)(argc - parser.first);
     code = check_options(&s->checkpoint);
+    if (code == CLI_OK)
+        code = check_acknowledge(s, words);
+    if (code == CLI_OK && words)
+        code = take_words(&s->acknowledge, argv + parser.first, words);
     if (code != CLI_OK)
         return code;
     if (cli_server_find("audit", parser.config, &s->server) < 0)
@@ -251,11 +313,47 @@ static int parse(struct session *s, int argc, char **argv, bool *out_end)
     return CLI_OK;
 }
 
+/* ---- acknowledging ---- */
+
+static void on_found(void *arg, const struct audit_finding *finding)
+{
+    struct session *s = arg;
+
+    if (!s->acknowledge.wanted || audit_acknowledge_found(&s->acknowledge, finding))
+        audit_print_finding(&s->print, finding);
+}
+
+/* Shows at once, and not after the long work, that there is no server to book it. */
+static int check_server(const struct session *s)
+{
+    struct cli_control *control;
+    int code = cli_control_open("audit", s->server.control, &control);
+
+    if (code == CLI_OK)
+        cli_control_close(control);
+    return code;
+}
+
+static int acknowledge(struct session *s)
+{
+    int code = audit_acknowledge_book(&s->acknowledge, s->server.control);
+
+    if (s->print.is_bad)
+        cli_complain("audit", "the queue was not compared: %s", s->print.not_compared);
+    if (s->print.json)
+        audit_print_acknowledged(&s->print, s->acknowledge.booked, code == CLI_OK);
+    else
+        audit_acknowledge_print(&s->acknowledge);
+    return code == CLI_OK && s->print.is_bad ? CLI_BAD_NEWS : code;
+}
+
+/* ---- the run ---- */
+
 /* The checkpoint that is compared is read before the long work: a wrong file name shows at once.
  * Findings go before its code: they are the news. */
 static int run(struct session *s)
 {
-    int code = audit_checkpoint_load(&s->checkpoint);
+    int code = s->acknowledge.wanted ? check_server(s) : audit_checkpoint_load(&s->checkpoint);
 
     if (code != CLI_OK)
         return code;
@@ -268,6 +366,8 @@ static int run(struct session *s)
         cli_complain("audit", "can't read the book in %s: %s", s->server.ledger, strerror(-r));
         return CLI_UNREACHED;
     }
+    if (s->acknowledge.wanted)
+        return acknowledge(s);
     audit_print_result(&s->print, &s->counts);
     code =
         audit_checkpoint_write(&s->checkpoint, s->server.hostname, &s->counts, s->options.now_us);
@@ -279,20 +379,25 @@ int cli_audit(int argc, char **argv)
     struct session s = {.print = {.not_compared = "the server could not be asked"},
                         .options = {.now_us = clock_wall_us(),
                                     .overdue_us = INT64_C(3600) * 1000000,
-                                    .found = audit_print_finding,
+                                    .found = on_found,
                                     .look_at_queue = look_at_queue}};
     bool end;
     int code = parse(&s, argc, argv, &end);
 
-    if (end)
+    if (end) {
+        audit_acknowledge_done(&s.acknowledge);
         return code;
+    }
     s.options.arg = &s;
     s.print.checkpoint = &s.checkpoint;
     s.print.findings = json_array();
+    s.print.acknowledged = json_array();
+    s.print.tells_acknowledged = s.options.with_acknowledged;
     if (isatty(STDERR_FILENO) && !s.print.json)
         s.options.progress = audit_print_progress;
     code = run(&s);
     audit_print_done(&s.print);
     audit_checkpoint_done(&s.checkpoint);
+    audit_acknowledge_done(&s.acknowledge);
     return cli_finish_output("audit", code);
 }

@@ -21,16 +21,45 @@ void audit_print_progress(void *arg, const char *file, uint64_t done, uint64_t t
     s->progress_shown = true;
 }
 
+static json_t *acknowledged_json(const struct audit_acknowledged *by)
+{
+    json_t *object = json_pack("{s:o,s:o}", "time", cli_json_time(by->time_us), "reason",
+                               by->reason.data ? cli_json_text(by->reason) : json_null());
+
+    if (by->uid != EVENT_NO_ACTOR)
+        json_object_set_new(object, "uid", json_integer(by->uid));
+    return object;
+}
+
 static void add_json_finding(struct audit_print *s, const struct audit_finding *f, const char *id)
 {
     json_t *object = json_pack("{s:s,s:s,s:s}", "kind", audit_kind_name(f->kind), "file", f->file,
                                "text", f->text);
+    char token[ID_TEXT + 1];
 
     if (!id_is_zero(&f->id))
         json_object_set_new(object, "id", json_string(id));
     if (f->recipient_index != EVENT_NO_RECIPIENT)
         json_object_set_new(object, "recipient", json_integer(f->recipient_index));
-    json_array_append_new(s->findings, object);
+    if (!id_is_zero(&f->token)) {
+        id_format(&f->token, token);
+        json_object_set_new(object, "token", json_string(token));
+    }
+    if (f->acknowledged)
+        json_object_set_new(object, "acknowledged", acknowledged_json(f->acknowledged));
+    json_array_append_new(f->acknowledged ? s->acknowledged : s->findings, object);
+}
+
+static void print_acknowledged(const struct audit_acknowledged *by)
+{
+    char when[CLOCK_RFC3339_SIZE];
+
+    clock_format_local(by->time_us, when);
+    printf("; acknowledged %s", when);
+    if (by->uid != EVENT_NO_ACTOR)
+        printf(" by uid %u", by->uid);
+    printf(": ");
+    cli_put(stdout, by->reason.data ? by->reason : SPAN("(erased)"));
 }
 
 void audit_print_finding(void *arg, const struct audit_finding *f)
@@ -45,15 +74,25 @@ void audit_print_finding(void *arg, const struct audit_finding *f)
         return;
     }
     audit_print_end_progress(s);
-    printf("%s%s%s", f->kind == AUDIT_ALARM ? style->yellow : style->red, audit_kind_name(f->kind),
-           style->reset);
+    printf("%s%s%s",
+           f->acknowledged          ? style->dim
+           : f->kind == AUDIT_ALARM ? style->yellow
+                                    : style->red,
+           audit_kind_name(f->kind), style->reset);
     if (f->file[0])
         printf(" %s", f->file);
     if (!id_is_zero(&f->id))
         printf(" %s", id);
     if (f->recipient_index != EVENT_NO_RECIPIENT)
         printf(" recipient %u", f->recipient_index);
-    printf(": %s\n", f->text);
+    printf(": %s", f->text);
+    if (f->acknowledged)
+        print_acknowledged(f->acknowledged);
+    else if (!id_is_zero(&f->token)) {
+        id_format(&f->token, id);
+        printf(" %s[%s]%s", style->dim, id, style->reset);
+    }
+    putchar('\n');
 }
 
 /* ---- the result ---- */
@@ -119,7 +158,8 @@ static void print_text(const struct audit_print *s, const struct audit_counts *c
     printf("Accepted recipients: %llu, of %llu messages\n", (unsigned long long)c->accepted,
            (unsigned long long)c->messages);
     for (unsigned state = RECIPIENT_DELIVERED; state < RECIPIENT_STATE_COUNT; state++) {
-        if (state != RECIPIENT_CLOSED || c->states[state]) /* only a ledger made anew has such */
+        bool is_rare = state == RECIPIENT_CLOSED || state == RECIPIENT_LOST;
+        if (!is_rare || c->states[state]) /* only a ledger made anew, or after damage, has such */
             print_number(recipient_state_name(state), c->states[state]);
         sum += c->states[state];
     }
@@ -135,6 +175,10 @@ static void print_text(const struct audit_print *s, const struct audit_counts *c
     if (c->alarms)
         printf("%s%llu alarms are booked: postbuch audit --alarms tells them.%s\n", style->yellow,
                (unsigned long long)c->alarms, style->reset);
+    if (c->acknowledged)
+        printf("%llu things that were off are acknowledged%s.\n",
+               (unsigned long long)c->acknowledged,
+               s->tells_acknowledged ? "" : ": postbuch audit --acknowledged tells them");
     if (c->remade)
         printf("%llu outcomes or entries have their origin only in a ledger or file of before.\n",
                (unsigned long long)c->remade);
@@ -171,7 +215,10 @@ static void print_json(struct audit_print *s, const struct audit_counts *c)
     json_object_set_new(object, "queue_stopped", json_boolean(c->queue_stopped));
     json_object_set_new(object, "unfolded", json_integer((json_int_t)c->unfolded));
     json_object_set_new(object, "checkpoint", checkpoint_json(s->checkpoint, c));
+    json_object_set_new(object, "acknowledged", json_integer((json_int_t)c->acknowledged));
     json_object_set(object, "findings", s->findings);
+    if (s->tells_acknowledged)
+        json_object_set(object, "acknowledged_findings", s->acknowledged);
     json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
     printf("\n");
     json_decref(object);
@@ -185,8 +232,17 @@ void audit_print_result(struct audit_print *print, const struct audit_counts *co
         print_text(print, counts);
 }
 
+void audit_print_acknowledged(struct audit_print *s, uint64_t count, bool ok)
+{
+    json_t *object = json_pack("{s:b,s:I,s:O}", "ok", ok, "acknowledged", (json_int_t)count,
+                               "findings", s->findings);
+
+    cli_json_print(object, 0);
+}
+
 void audit_print_done(struct audit_print *print)
 {
     json_decref(print->findings);
+    json_decref(print->acknowledged);
     *print = (struct audit_print){0};
 }

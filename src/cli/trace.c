@@ -20,8 +20,8 @@ static const struct cli_option options[] = {
     {"since", 0, "TIME", "only what was accepted since: 2h, 3d, 2026-11-21, 2026-11-21T18:00:00Z",
      OPTION_SINCE},
     {"state", 0, "STATE",
-     "only recipients that are waiting, delivered, relayed, expanded, returned, discarded or "
-     "closed",
+     "only recipients that are waiting, delivered, relayed, expanded, returned, discarded, "
+     "closed or lost",
      OPTION_STATE},
     {"limit", 0, "COUNT", "at most so many messages, the newest (20)", OPTION_LIMIT},
     {"follow", 'f', NULL, "go on, and tell what happens as it happens", OPTION_FOLLOW},

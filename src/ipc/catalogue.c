@@ -237,6 +237,8 @@ static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_QUEUE_ACTED] = {"queue-acted", &ipc_queue_acted_codec, .is_reply = true},
     [IPC_QUEUE_DAMAGE_ASK] = {"queue-damage-ask", &nothing_codec, .reply = IPC_QUEUE_DAMAGE},
     [IPC_QUEUE_DAMAGE] = {"queue-damage", &ipc_queue_damage_codec, .is_reply = true},
+    [IPC_ACKNOWLEDGE] = {"acknowledge", &ipc_acknowledge_codec, .reply = IPC_ACKNOWLEDGE_DONE},
+    [IPC_ACKNOWLEDGE_DONE] = {"acknowledge-done", &ipc_acknowledge_done_codec, .is_reply = true},
     [IPC_BOOK_SYNC] = {"book-sync", &nothing_codec, .reply = IPC_BOOK_SYNCED},
     [IPC_ROUTE_ASK] = {"route-ask", &ipc_route_ask_codec, .reply = IPC_ROUTE_TOLD},
     [IPC_ROUTE_TOLD] = {"route-told", &ipc_route_told_codec, .is_reply = true},

@@ -92,6 +92,10 @@ enum ipc_type {
     IPC_REPORT,
     IPC_REPORTED,
 
+    /* control socket to queue, too */
+    IPC_ACKNOWLEDGE,
+    IPC_ACKNOWLEDGE_DONE,
+
     IPC_TYPE_COUNT
 };
 
@@ -498,6 +502,8 @@ struct ipc_message {
         struct ipc_queue_act queue_act;
         struct ipc_queue_acted queue_acted;
         struct ipc_queue_damage queue_damage;
+        struct ipc_acknowledge acknowledge;
+        struct ipc_acknowledge_done acknowledge_done;
         struct ipc_book_synced book_synced;
         struct ipc_route_ask route_ask;
         struct ipc_route_told route_told;

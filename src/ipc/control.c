@@ -69,6 +69,19 @@ CODEC_DEFINE(, ipc_queue_acted_codec, struct ipc_queue_acted,
              CODEC_UINT(struct ipc_queue_acted, examined, UINT64_MAX),
              CODEC_UINT(struct ipc_queue_acted, messages, UINT64_MAX),
              CODEC_SPAN(struct ipc_queue_acted, text, IPC_QUEUE_WHY_MAX));
+CODEC_DEFINE(static, acknowledge_row_codec, struct ipc_acknowledge_row,
+             CODEC_FIXED(struct ipc_acknowledge_row, message),
+             CODEC_UINT(struct ipc_acknowledge_row, index, UINT32_MAX),
+             CODEC_FIXED(struct ipc_acknowledge_row, token),
+             CODEC_UINT(struct ipc_acknowledge_row, lost, 1));
+CODEC_DEFINE(, ipc_acknowledge_codec, struct ipc_acknowledge,
+             CODEC_SPAN(struct ipc_acknowledge, reason, IPC_ACKNOWLEDGE_REASON_MAX),
+             CODEC_LIST(struct ipc_acknowledge, rows, row_count, IPC_ACKNOWLEDGE_ROWS,
+                        &acknowledge_row_codec));
+CODEC_DEFINE(, ipc_acknowledge_done_codec, struct ipc_acknowledge_done,
+             CODEC_INT(struct ipc_acknowledge_done, error),
+             CODEC_UINT(struct ipc_acknowledge_done, taken, UINT32_MAX),
+             CODEC_UINT(struct ipc_acknowledge_done, left_alone, UINT32_MAX));
 CODEC_DEFINE(static, damaged_codec, struct ipc_queue_damaged,
              CODEC_FIXED(struct ipc_queue_damaged, id),
              CODEC_UINT(struct ipc_queue_damaged, segment, UINT64_MAX),

@@ -140,6 +140,29 @@ struct ipc_queue_acted {
     struct span text;            /* what is wrong, or (without an error) to be known, for people */
 };
 
+enum { IPC_ACKNOWLEDGE_ROWS = 256, IPC_ACKNOWLEDGE_REASON_MAX = 1024 };
+
+/* Something that is booked for good and was dealt with. */
+struct ipc_acknowledge_row {
+    struct id message; /* zero: it is about none */
+    uint32_t index;    /* of a recipient, or UINT32_MAX */
+    struct id token;   /* of the audit's finding */
+    bool lost;         /* a recipient that waits by the book and isn't in the queue */
+};
+
+struct ipc_acknowledge {
+    struct span reason;
+    struct ipc_acknowledge_row *rows;
+    size_t row_count;
+};
+
+/* Sent when what was taken is on disk, with who did it. */
+struct ipc_acknowledge_done {
+    int32_t error;       /* 0 or -errno; -EAGAIN: there is no room just now, ask again */
+    uint32_t taken;      /* so many of the rows, from the first on; the rest wasn't looked at */
+    uint32_t left_alone; /* of these: the queue has them, so they aren't lost */
+};
+
 enum { IPC_QUEUE_DAMAGES = 200 };
 
 struct ipc_queue_damaged {
@@ -215,5 +238,7 @@ extern const struct codec ipc_queue_page_codec;
 extern const struct codec ipc_queue_summary_codec;
 extern const struct codec ipc_queue_act_codec;
 extern const struct codec ipc_queue_acted_codec;
+extern const struct codec ipc_acknowledge_codec;
+extern const struct codec ipc_acknowledge_done_codec;
 extern const struct codec ipc_queue_damage_codec;
 extern const struct codec ipc_book_synced_codec;

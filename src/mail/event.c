@@ -19,24 +19,37 @@ CODEC_DEFINE(, event_codec, struct event, CODEC_UINT(struct event, kind, EVENT_K
              CODEC_SPAN(struct event, reply, EVENT_REPLY_MAX));
 
 static const char *const kind_names[EVENT_KIND_COUNT] = {
-    [EVENT_CONNECTED] = "connected", [EVENT_REFUSED] = "refused",
-    [EVENT_ACCEPTED] = "accepted",   [EVENT_EXPANDED] = "expanded",
-    [EVENT_ATTEMPTED] = "attempted", [EVENT_DEFERRED] = "deferred",
-    [EVENT_RELAYED] = "relayed",     [EVENT_DELIVERED] = "delivered",
-    [EVENT_UNCERTAIN] = "uncertain", [EVENT_RETURNED] = "returned",
-    [EVENT_EXPIRED] = "expired",     [EVENT_DISCARDED] = "discarded",
-    [EVENT_DUPLICATE] = "duplicate", [EVENT_HELD] = "held",
-    [EVENT_RELEASED] = "released",   [EVENT_NOTIFIED] = "notified",
-    [EVENT_REROUTED] = "rerouted",   [EVENT_REMOVED] = "removed",
-    [EVENT_RETRIED] = "retried",     [EVENT_DAMAGED] = "damaged",
-    [EVENT_ALARM] = "alarm",         [EVENT_CLOSED] = "closed",
+    [EVENT_CONNECTED] = "connected",
+    [EVENT_REFUSED] = "refused",
+    [EVENT_ACCEPTED] = "accepted",
+    [EVENT_EXPANDED] = "expanded",
+    [EVENT_ATTEMPTED] = "attempted",
+    [EVENT_DEFERRED] = "deferred",
+    [EVENT_RELAYED] = "relayed",
+    [EVENT_DELIVERED] = "delivered",
+    [EVENT_UNCERTAIN] = "uncertain",
+    [EVENT_RETURNED] = "returned",
+    [EVENT_EXPIRED] = "expired",
+    [EVENT_DISCARDED] = "discarded",
+    [EVENT_DUPLICATE] = "duplicate",
+    [EVENT_HELD] = "held",
+    [EVENT_RELEASED] = "released",
+    [EVENT_NOTIFIED] = "notified",
+    [EVENT_REROUTED] = "rerouted",
+    [EVENT_REMOVED] = "removed",
+    [EVENT_RETRIED] = "retried",
+    [EVENT_DAMAGED] = "damaged",
+    [EVENT_ALARM] = "alarm",
+    [EVENT_CLOSED] = "closed",
+    [EVENT_ACKNOWLEDGED] = "acknowledged",
+    [EVENT_LOST] = "lost",
 };
 
 static const char *const state_names[RECIPIENT_STATE_COUNT] = {
     [RECIPIENT_WAITING] = "waiting",   [RECIPIENT_DELIVERED] = "delivered",
     [RECIPIENT_RELAYED] = "relayed",   [RECIPIENT_EXPANDED] = "expanded",
     [RECIPIENT_RETURNED] = "returned", [RECIPIENT_DISCARDED] = "discarded",
-    [RECIPIENT_CLOSED] = "closed",
+    [RECIPIENT_CLOSED] = "closed",     [RECIPIENT_LOST] = "lost",
 };
 
 /* A removed or duplicate message is gone by a rule or a person's order: "discarded". */
@@ -45,6 +58,7 @@ static const enum recipient_state closing[EVENT_KIND_COUNT] = {
     [EVENT_DELIVERED] = RECIPIENT_DELIVERED, [EVENT_RETURNED] = RECIPIENT_RETURNED,
     [EVENT_DISCARDED] = RECIPIENT_DISCARDED, [EVENT_DUPLICATE] = RECIPIENT_DISCARDED,
     [EVENT_REMOVED] = RECIPIENT_DISCARDED,   [EVENT_CLOSED] = RECIPIENT_CLOSED,
+    [EVENT_LOST] = RECIPIENT_LOST,
 };
 
 const char *event_kind_name(unsigned kind)

@@ -29,11 +29,13 @@ enum event_kind {
     EVENT_RELEASED,
     EVENT_NOTIFIED,
     EVENT_REROUTED,
-    EVENT_REMOVED, /* by an administrator */
-    EVENT_RETRIED, /* "now" was asked for */
-    EVENT_DAMAGED, /* a record or body was found damaged and set aside */
-    EVENT_ALARM,   /* something that a person must look at */
-    EVENT_CLOSED,  /* had its end before this time; which one, a lost ledger had */
+    EVENT_REMOVED,      /* by an administrator */
+    EVENT_RETRIED,      /* "now" was asked for */
+    EVENT_DAMAGED,      /* a record or body was found damaged and set aside */
+    EVENT_ALARM,        /* something that a person must look at */
+    EVENT_CLOSED,       /* had its end before this time; which one, a lost ledger had */
+    EVENT_ACKNOWLEDGED, /* an administrator has dealt with what `reference` names: booked damage */
+    EVENT_LOST, /* by an administrator: the queue doesn't have it, and what came of it is unknown */
     EVENT_KIND_COUNT
 };
 
@@ -47,6 +49,7 @@ enum recipient_state {
     RECIPIENT_RETURNED,
     RECIPIENT_DISCARDED,
     RECIPIENT_CLOSED, /* one of these, and nobody knows which */
+    RECIPIENT_LOST,   /* perhaps none of these; only until something is heard of it again */
     RECIPIENT_STATE_COUNT
 };
 

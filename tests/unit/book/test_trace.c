@@ -569,6 +569,11 @@ static void sentences_say_who_must_act(void **state)
          {{.kind = EVENT_CLOSED}},
          0,
          "returned or discarded before 1970-01-01 00:00:05; which of these, only the ledger of"},
+        {RECIPIENT_LOST,
+         {{.kind = EVENT_LOST, .actor_uid = 7, .reply = {"disk fault", 10}}},
+         0,
+         "Lost: it waited here, and the queue didn't have it any more; so noted at 1970-01-01 "
+         "00:00:05 by the local user with uid 7: \"disk fault\"; nobody will get it from here"},
     };
     struct trace_message m = {.sender = SPAN("anna@bbb.example")};
 

@@ -8,7 +8,8 @@ static struct {
     int book_error; /* of its book, when it is asked to catch up */
     struct ipc_queue_row rows[4];
     size_t row_count;
-    struct span recipient, sender; /* of the only filter that fits them */
+    uint32_t acknowledge_max, acknowledge_busy; /* takes so many at a time, and at first none */
+    struct span recipient, sender;              /* of the only filter that fits them */
 } played;
 
 static struct test_message waiting;
@@ -51,11 +52,34 @@ static inline void played_damage(void *owner, const struct ipc_arrival *arrival)
     ipc_reply(arrival->channel, arrival->token, &m);
 }
 
+/* Who is said to be lost it has. */
+static inline void played_acknowledge(void *owner, const struct ipc_arrival *arrival)
+{
+    const struct ipc_acknowledge *a = &arrival->message->acknowledge;
+    struct ipc_message m = {.type = IPC_ACKNOWLEDGE_DONE, .acknowledge_done = {.error = 0}};
+    struct ipc_acknowledge_done *done = &m.acknowledge_done;
+
+    if (played.acknowledge_busy) {
+        played.acknowledge_busy--;
+        done->error = -EAGAIN;
+    } else {
+        done->taken = a->row_count;
+        if (played.acknowledge_max && done->taken > played.acknowledge_max)
+            done->taken = played.acknowledge_max;
+    }
+    for (size_t i = 0; i < done->taken; i++)
+        done->left_alone += a->rows[i].lost;
+    if (!span_equal(a->reason, SPAN("mended")))
+        done->error = -EINVAL;
+    ipc_reply(arrival->channel, arrival->token, &m);
+}
+
 /* Runs the command while the server is there. */
 static inline int run_with_server(int (*command)(int, char **), const char *const *words)
 {
     static const struct ipc_handler handlers[] = {{IPC_BOOK_SYNC, played_sync},
                                                   {IPC_QUEUE_LIST, played_list},
+                                                  {IPC_ACKNOWLEDGE, played_acknowledge},
                                                   {IPC_QUEUE_DAMAGE_ASK, played_damage}};
     static const struct ipc_role role = {"a test", handlers, ARRAY_SIZE(handlers),
                                          played_server_lost, false};

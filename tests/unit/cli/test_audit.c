@@ -13,10 +13,11 @@ static void sound_book_balances(void **state)
     assert_int_equal(run(cli_audit, json), CLI_OK);
     assert_string_equal(
         text, "{\"ok\":true,\"accepted\":1,\"waiting\":0,\"delivered\":1,"
-              "\"relayed\":0,\"expanded\":0,\"returned\":0,\"discarded\":0,\"closed\":0,"
+              "\"relayed\":0,\"expanded\":0,\"returned\":0,\"discarded\":0,\"closed\":0,\"lost\":0,"
               "\"held\":0,\"messages\":1,\"events\":2,\"refusals\":0,"
               "\"files\":1,\"alarms\":0,\"remade\":0,\"queue_compared\":true,\"queue_waiting\":0,"
-              "\"queue_stopped\":true,\"unfolded\":0,\"checkpoint\":null,\"findings\":[]}\n");
+              "\"queue_stopped\":true,\"unfolded\":0,\"checkpoint\":null,\"acknowledged\":0,"
+              "\"findings\":[]}\n");
 }
 
 static void what_is_off_is_named(void **state)
@@ -101,6 +102,109 @@ static void of_a_book_that_is_behind_nobody_is_overdue(void **state)
     assert_non_null(strstr(text, "The queue was not compared: the book doesn't catch up"));
 }
 
+/* ---- acknowledging ---- */
+
+static char name[ID_TEXT + 1];
+
+/* Of the message, or of none. */
+static void book_damage(const struct id *id, int count)
+{
+    struct fold *fold = test_fold_open();
+
+    for (int i = 0; i < count; i++) {
+        struct event event = {.kind = EVENT_DAMAGED,
+                              .time_us = TEST_NOW_US + i,
+                              .recipient_index = EVENT_NO_RECIPIENT,
+                              .actor_uid = EVENT_NO_ACTOR,
+                              .reply = SPAN("its bytes are damaged")};
+        if (id)
+            event.message = *id;
+        test_fold_event(fold, 1000 + (uint64_t)i, &event);
+    }
+    test_commit(fold);
+    fold_close(fold);
+    id_format(&message.envelope.id, name);
+}
+
+static void only_what_is_meant_is_acknowledged(void **state)
+{
+    const char *const words[] = {"--acknowledge", name, "--reason", "mended", NULL};
+    const char *const json[] = {"--acknowledge", name, "--reason", "mended", "--json", NULL};
+    const char *const other[] = {"--acknowledge", "0123456789abcdef", "--reason", "mended", NULL};
+
+    book_damage(&message.envelope.id, 1);
+    played.row_count = 0;
+    assert_int_equal(run(cli_audit, words), CLI_UNREACHED);
+    assert_non_null(strstr(complaints, "the server isn't running"));
+    assert_int_equal(run_with_server(cli_audit, words), CLI_OK);
+    assert_non_null(strstr(text, "its bytes are damaged"));
+    assert_non_null(strstr(text, "1 finding acknowledged.\n"));
+    assert_int_equal(run_with_server(cli_audit, json), CLI_OK);
+    assert_non_null(strstr(text, "{\"ok\":true,\"acknowledged\":1,\"findings\":[{"));
+    assert_int_equal(run_with_server(cli_audit, other), CLI_BAD_NEWS);
+    assert_non_null(strstr(complaints, "0123456789ABCDEF: nothing is off there"));
+    assert_non_null(strstr(text, "0 findings acknowledged.\n"));
+    test_tamper(TEST_WEEK, "UPDATE entry SET since_us = 1");
+    assert_int_equal(run_with_server(cli_audit, words), CLI_BAD_NEWS);
+    assert_non_null(strstr(complaints, "can't be acknowledged: state: has other times"));
+    assert_non_null(strstr(text, "1 finding acknowledged.\n"));
+}
+
+/* A server that takes them bit by bit, has no room at first, or fails. */
+static void many_go_in_pieces(void **state)
+{
+    static const char *const words[] = {"--acknowledge", "all",    "--yes",
+                                        "--reason",      "mended", NULL};
+    static const char *const wrong[] = {"--acknowledge", "all", "-y", "--reason", "x", NULL};
+
+    book_damage(NULL, 600);
+    played.row_count = 0;
+    played.acknowledge_max = 100;
+    played.acknowledge_busy = 2;
+    if (run_with_server(cli_audit, words) != CLI_OK)
+        fail_msg("%s", complaints);
+    assert_non_null(strstr(text, "600 findings acknowledged.\n"));
+    assert_int_equal(run_with_server(cli_audit, wrong), CLI_BAD_NEWS);
+    assert_non_null(strstr(complaints, "not all of it could be booked: Invalid argument"));
+    assert_non_null(strstr(text, "0 findings acknowledged.\n"));
+    played.acknowledge_max = played.acknowledge_busy = 0;
+}
+
+static void who_is_there_all_the_same_is_told(void **state)
+{
+    static const char *const words[] = {"--acknowledge", "all",    "--yes",
+                                        "--reason",      "mended", NULL};
+
+    fold_waiting();
+    played.row_count = 0;
+    assert_int_equal(run_with_server(cli_audit, words), CLI_BAD_NEWS);
+    assert_non_null(strstr(complaints, "2 said to be lost are in the queue, and were left alone"));
+    assert_non_null(strstr(text, "0 findings acknowledged.\n"));
+}
+
+static void wrong_words_are_refused_before(void **state)
+{
+    static const struct {
+        const char *words[6];
+    } cases[] = {
+        {{"--acknowledge"}},
+        {{"--acknowledge", "all", "--yes"}},
+        {{"--acknowledge", "all", "--yes", "--reason", ""}},
+        {{"--acknowledge", "--reason", "x"}},
+        {{"--acknowledge", "bob@aaa.example", "--reason", "x"}},
+        {{"--reason", "x"}},
+        {{"all"}},
+        {{"--acknowledge", "0123456789abcdef", "--reason", "x", "--acknowledged"}},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const char *words[7] = {NULL};
+        memcpy(words, cases[i].words, sizeof(cases[i].words));
+        if (run(cli_audit, words) != CLI_USAGE)
+            fail_msg("case %zu: %s", i, complaints);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +213,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(due_is_not_overdue, set_up, test_ledger_remove),
         cmocka_unit_test_setup_teardown(of_a_book_that_is_behind_nobody_is_overdue, set_up,
                                         test_ledger_remove),
+        cmocka_unit_test_setup_teardown(only_what_is_meant_is_acknowledged, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(many_go_in_pieces, set_up, test_ledger_remove),
+        cmocka_unit_test_setup_teardown(who_is_there_all_the_same_is_told, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(wrong_words_are_refused_before, set_up, test_ledger_remove),
         cmocka_unit_test_setup_teardown(wrong_usage_and_missing_book, set_up, test_ledger_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@ static void exit_codes_and_output(void **state)
         {{"--since", "2026-11-21T18:00:00Z"}, CLI_OK, "Message "},
         {{"--since", "2026-11-22T18:00:00Z"}, CLI_BAD_NEWS, ""},
         {{"--since", "yesterday"}, CLI_USAGE, ""},
-        {{"--state", "lost"}, CLI_USAGE, ""},
+        {{"--state", "gone"}, CLI_USAGE, ""},
         {{"--limit", "0", "x"}, CLI_USAGE, ""},
         {{NULL}, CLI_USAGE, ""},
         {{""}, CLI_USAGE, ""},

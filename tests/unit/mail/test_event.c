@@ -85,7 +85,7 @@ static void every_kind_and_state_has_a_word(void **state)
     assert_string_equal(event_kind_name(EVENT_KIND_COUNT), "unknown");
     for (unsigned s = 1; s < RECIPIENT_STATE_COUNT; s++)
         assert_int_equal(recipient_state_parse(span_from_cstr(recipient_state_name(s))), s);
-    assert_int_equal(recipient_state_parse(SPAN("lost")), 0);
+    assert_int_equal(recipient_state_parse(SPAN("alarm")), 0);
     assert_int_equal(recipient_state_parse(SPAN("")), 0);
     assert_int_equal(recipient_state_parse(SPAN("Waiting")), RECIPIENT_WAITING);
     assert_string_equal(recipient_state_name(0), "unknown");
@@ -159,6 +159,8 @@ static void closing_kinds_name_their_state(void **state)
         {EVENT_REROUTED, 0},
         {EVENT_ALARM, 0},
         {EVENT_CLOSED, RECIPIENT_CLOSED},
+        {EVENT_ACKNOWLEDGED, 0},
+        {EVENT_LOST, RECIPIENT_LOST},
         {EVENT_KIND_COUNT, 0},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

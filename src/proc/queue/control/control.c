@@ -171,6 +171,11 @@ static void on_act_more(void *owner, const struct ipc_arrival *arrival)
     act_more(asks(owner), arrival);
 }
 
+static void on_acknowledge(void *owner, const struct ipc_arrival *arrival)
+{
+    acknowledge_start(asks(owner), arrival);
+}
+
 static void on_route(void *owner, const struct ipc_arrival *arrival)
 {
     inquiry_start(asks(owner), arrival);
@@ -203,6 +208,7 @@ static void client_free(struct control_client *client)
     listing_free(client->listing);
     summary_free(client->summary);
     act_drop_all(client);
+    acknowledge_drop(client);
     inquiry_drop_all(client);
     while ((link = list_take_first(&client->relays)))
         relay_free(CONTAINER_OF(link, struct relay, link));
@@ -223,6 +229,7 @@ static const struct ipc_handler handlers[] = {
     {IPC_QUEUE_ACT_MORE, on_act_more},   {IPC_QUEUE_DAMAGE_ASK, on_damage},
     {IPC_BOOK_SYNC, on_book_sync},       {IPC_STATUS_ASK, on_supervisors},
     {IPC_RELOAD, on_supervisors},        {IPC_ROUTE_ASK, on_route},
+    {IPC_ACKNOWLEDGE, on_acknowledge},
 };
 static const struct ipc_role client_role = {.peer_name = "a control client",
                                             .handlers = handlers,

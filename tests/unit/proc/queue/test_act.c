@@ -3,7 +3,6 @@
 #include "world.h"
 
 #include "proc/queue/core/schedule.h"
-#include "spool/lane.h"
 #include <errno.h>
 #include <semaphore.h>
 
@@ -203,25 +202,6 @@ static void a_damaged_message_may_be_removed_only(void **state)
     }
 }
 
-static int refuse_to_sync(struct store_segment *segment)
-{
-    return -EIO;
-}
-
-/* The disk fails, or is mended. */
-static void set_disk(struct world *w, bool fails)
-{
-    static const struct store_ops *good;
-    static struct store_ops bad;
-
-    if (fails) {
-        good = w->queue.spool->ops;
-        bad = *good;
-        bad.sync = refuse_to_sync;
-    }
-    w->queue.spool->ops = fails ? &bad : good;
-}
-
 static bool waits_for_its_attempt(struct world *w, void *arg)
 {
     return explain(w, arg).state == SCHED_PAUSED || explain(w, arg).state == SCHED_READY;
@@ -243,9 +223,9 @@ static void an_act_that_the_disk_refuses_is_undone(void **state)
             wanted.next_hop = SPAN("smtp:gate.example");
         world_until(w, waits_for_its_attempt, &id);
         world_until(w, is_settled, NULL);
-        set_disk(w, true);
+        world_set_disk(w, true);
         struct ipc_queue_acted acted = world_act(w, wanted);
-        set_disk(w, false);
+        world_set_disk(w, false);
         assert_int_equal(acted.error, -EIO);
         assert_span(buffer_span(&w->reply_text), "not all of it could be written to disk");
         world_until(w, waits_for_its_attempt, &id);

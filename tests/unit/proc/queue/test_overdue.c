@@ -1,11 +1,7 @@
 /* What should have gone on and hasn't is found, told once, and named. */
 #include "world.h"
 
-#include "mail/event.h"
 #include "proc/queue/core/overdue.h"
-#include "spool/follow.h"
-#include <fcntl.h>
-#include <stdio.h>
 
 static struct world *begin(enum world_mailbox mailbox)
 {
@@ -52,36 +48,29 @@ static void walk(struct world *w)
     w->queue.overdue->next_ms = INT64_MAX;
 }
 
+struct wanted {
+    const char *text;
+    const struct id *id;
+    unsigned count;
+};
+
+static void count_alarm(void *arg, const struct event *event)
+{
+    struct wanted *w = arg;
+    struct span said = event->reply;
+
+    w->count += event->kind == EVENT_ALARM &&
+                (w->id ? id_equal(&event->message, w->id)
+                       : memmem(said.data, said.size, w->text, strlen(w->text)) != NULL);
+}
+
 /* In the spool of `w`, with `text` in it; or about that message. */
 static unsigned count_alarms(struct world *w, const char *text, const struct id *id)
 {
-    struct spool_follower *follower;
-    struct spool_followed record;
-    struct arena arena = ARENA_INIT;
-    struct store *store;
-    struct event event;
-    unsigned count = 0;
+    struct wanted wanted = {text, id, 0};
 
-    char spool[96];
-
-    snprintf(spool, sizeof(spool), "%s/spool", w->folder);
-    int fd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_int_equal(store_file_new(fd, &store), 0);
-    assert_int_equal(spool_follower_new(store, (struct spool_position){0, 0}, &follower), 0);
-    spool_follower_set_limit(follower, spool_sealed_position(w->queue.spool));
-    int r;
-    while ((r = spool_follower_next(follower, &record)) > 0) {
-        if (record.kind != SPOOL_FOLLOWED_EVENT)
-            continue;
-        assert_int_equal(codec_decode(&event_codec, record.event, &arena, &event), 0);
-        count += event.kind == EVENT_ALARM &&
-                 (id ? id_equal(&event.message, id)
-                     : memmem(event.reply.data, event.reply.size, text, strlen(text)) != NULL);
-    }
-    assert_int_equal(r, 0);
-    spool_follower_free(follower);
-    arena_done(&arena);
-    return count;
+    world_each_event(w, count_alarm, &wanted);
+    return wanted.count;
 }
 
 static bool is_committed(struct world *w, void *arg)

@@ -3,6 +3,8 @@
 #include "../../../place.h"
 
 #include "base/clock.h"
+#include "spool/follow.h"
+#include "spool/lane.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -705,4 +707,48 @@ void world_list(struct world *w, const struct ipc_queue_filter *filter)
         ask = (struct ipc_message){.type = IPC_QUEUE_MORE};
         world_ask(w, &ask);
     }
+}
+
+void world_each_event(struct world *w, void (*fn)(void *arg, const struct event *event), void *arg)
+{
+    struct spool_follower *follower;
+    struct spool_followed record;
+    struct arena arena = ARENA_INIT;
+    struct store *store;
+    struct event event;
+    char spool[96];
+    int r;
+
+    snprintf(spool, sizeof(spool), "%s/spool", w->folder);
+    int fd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(store_file_new(fd, &store), 0);
+    assert_int_equal(spool_follower_new(store, (struct spool_position){0, 0}, &follower), 0);
+    spool_follower_set_limit(follower, spool_sealed_position(w->queue.spool));
+    while ((r = spool_follower_next(follower, &record)) > 0) {
+        if (record.kind != SPOOL_FOLLOWED_EVENT)
+            continue;
+        assert_int_equal(codec_decode(&event_codec, record.event, &arena, &event), 0);
+        fn(arg, &event);
+    }
+    assert_int_equal(r, 0);
+    spool_follower_free(follower);
+    arena_done(&arena);
+}
+
+static int refuse_to_sync(struct store_segment *segment)
+{
+    return -EIO;
+}
+
+void world_set_disk(struct world *w, bool fails)
+{
+    static const struct store_ops *good;
+    static struct store_ops bad;
+
+    if (fails) {
+        good = w->queue.spool->ops;
+        bad = *good;
+        bad.sync = refuse_to_sync;
+    }
+    w->queue.spool->ops = fails ? &bad : good;
 }

@@ -6,6 +6,7 @@
 
 #include "../../unit.h"
 
+#include "mail/event.h"
 #include "proc/queue/carry/carriers.h"
 #include "proc/queue/carry/dispatch.h"
 #include "proc/queue/control/control.h"
@@ -136,6 +137,11 @@ void world_answer(struct world *w, struct world_job *job, enum world_mailbox how
 
 /* A bit changes on the disk in each place of the log where the text stands; there must be one. */
 void world_damage(struct world *w, const char *text);
+
+/* Its disk refuses to sync, or is mended. */
+void world_set_disk(struct world *w, bool fails);
+/* The sealed EVENT records of its log, in their order. */
+void world_each_event(struct world *w, void (*fn)(void *arg, const struct event *event), void *arg);
 
 /* The administrator asks and waits. */
 void world_ask(struct world *w, const struct ipc_message *ask);
