@@ -82,6 +82,9 @@ def test_status(server):
     status = server.json('status')
     for name in PROCESSES:
         assert name in str(status), name
+    assert server.figures('queue')['reports'] == {
+        'failed': 0, 'delayed': 0, 'receipts': 0, 'under_way': 0, 'put_off': 0, 'memory_bytes': 0,
+        'trouble': 'none'}
     server.stop()
     assert server.command('status', check=False).returncode == 75
 
