@@ -128,32 +128,28 @@ static void copy_finish(struct spool *spool, struct spool_task *task, int64_t no
     free(copy);
 }
 
-/* Extents in other segments stay where they are. Without room `bulk_wanted` has prepare.c make a
- * segment, and this is asked again. */
-static int allocate(struct spool *spool, struct copy_task *copy)
+/* Extents in other segments stay where they are. -EAGAIN: `bulk_wanted` has prepare.c make a
+ * segment, and this is asked again, from there on: what it has stays its own, or a message that
+ * needs more segments than are ever free at one time would be begun for ever. */
+static int allocate(struct spool *spool, struct move *move, const struct segment *victim)
 {
-    struct move *move = copy->move;
-    const struct segment *victim = copy->compaction->victim;
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < move->reader->meta.extent_count; i++) {
-        struct record_extent *extent = &move->extents[i];
+    for (; move->placed < move->reader->meta.extent_count; move->placed++) {
+        struct record_extent *extent = &move->extents[move->placed];
         struct segment *at = spool_segment(spool, STORE_BULK, extent->segment);
         if (at == victim) {
-            r = bulk_allocate(spool, BULK_COPIES, extent->bytes, &copy->to[i], &extent->offset);
+            int r = bulk_allocate(spool, BULK_COPIES, extent->bytes, &at, &extent->offset);
             if (r < 0) {
                 spool->bulk_wanted = extent->bytes;
                 spool->tasks_due = bulk_needs_segment(spool, BULK_COPIES);
-                break;
+                return r;
             }
-            at = copy->to[i];
             extent->segment = at->number;
-            move->is_pinned[i] = true;
+            move->is_pinned[move->placed] = true;
         }
         if (at)
             index_count_use(move->uses, at, extent->bytes);
     }
-    return r;
+    return 0;
 }
 
 static void drop_places(struct spool *spool, struct move *move)
@@ -167,25 +163,38 @@ static void drop_places(struct spool *spool, struct move *move)
     move->is_pinned = NULL;
 }
 
+static int begin_places(struct move *move)
+{
+    size_t count = move->reader->meta.extent_count;
+
+    if (move->extents)
+        return 0;
+    move->placed = 0;
+    move->extents = calloc(count + 1, sizeof(*move->extents));
+    move->is_pinned = calloc(count + 1, sizeof(*move->is_pinned));
+    move->uses = calloc(1, sizeof(*move->uses) + count * sizeof(move->uses->uses[0]));
+    if (!move->extents || !move->uses || !move->is_pinned)
+        return -ENOMEM;
+    memcpy(move->extents, move->reader->meta.extents, count * sizeof(*move->extents));
+    return 0;
+}
+
 static int give_places(struct spool *spool, struct copy_task *copy)
 {
     struct move *move = copy->move;
     size_t count = move->reader->meta.extent_count;
+    int r = begin_places(move);
 
-    copy->to = calloc(count + 1, sizeof(struct segment *));
-    move->extents = calloc(count + 1, sizeof(*move->extents));
-    move->is_pinned = calloc(count + 1, sizeof(*move->is_pinned));
-    move->uses = calloc(1, sizeof(*move->uses) + count * sizeof(move->uses->uses[0]));
-    if (!copy->to || !move->extents || !move->uses || !move->is_pinned)
+    copy->to = r == 0 ? calloc(count + 1, sizeof(struct segment *)) : NULL;
+    if (!copy->to) {
+        drop_places(spool, move);
         return -ENOMEM;
-    memcpy(move->extents, move->reader->meta.extents, count * sizeof(*move->extents));
-    struct segment *open = spool->bulk_open[BULK_COPIES];
-    uint64_t end = open ? open->end : 0;
-    int r = allocate(spool, copy);
-    /* What it got of the open segment before there was no more is free again; else emptying a
-     * segment would make another that is as sparse. */
-    if (r < 0 && open && open == spool->bulk_open[BULK_COPIES])
-        open->end = end;
+    }
+    r = allocate(spool, move, copy->compaction->victim);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        if (move->is_pinned[i])
+            copy->to[i] = spool_segment(spool, STORE_BULK, move->extents[i].segment);
+    }
     return r;
 }
 
@@ -201,7 +210,6 @@ struct spool_task *bulk_copy_take(struct spool *spool, struct compaction *c)
     copy->move = CONTAINER_OF(c->copies.next, struct move, link);
     spool->bulk_wanted = 0;
     if (give_places(spool, copy) < 0) {
-        drop_places(spool, copy->move);
         free(copy->to);
         free(copy);
         return NULL;

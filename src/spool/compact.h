@@ -26,6 +26,7 @@ struct move {
     struct record_extent *extents; /* where its bulk lies then; NULL: as before */
     struct spool_extents *uses;    /* with `extents` */
     bool *is_pinned;      /* with `extents`: its new segment, until the message refers to it */
+    size_t placed;        /* of `extents` those whose places are known */
     bool lives_elsewhere; /* not in the victim: moved only if its home doesn't say enough */
 };
 

@@ -769,6 +769,52 @@ static void evacuates_failed_bulk(void **state)
     }
 }
 
+/* Segments were made smaller: a message takes more of the new ones than are ever free at a time. */
+static void moves_into_many_smaller_segments(void **state)
+{
+    enum { LARGE = 480 * 1024, COUNT = 6, STEPS = 3000 };
+    struct world *w = *state;
+
+    world_close(w);
+    w->options.bulk_segment_bytes = 1024 * 1024;
+    w->options.free_segments = 2;
+    world_open(w);
+    for (unsigned i = 1; i <= COUNT; i++) {
+        assert_int_equal(world_accept_large(w, i, LARGE), 0);
+        world_run(w);
+    }
+    for (unsigned i = 2; i < COUNT; i++)
+        for (uint32_t to = 0; to < 2; to++)
+            assert_int_equal(world_status(w, i, to, SPOOL_OUTCOME_RELAYED), 0);
+    world_run(w);
+    world_close(w);
+    w->options.bulk_segment_bytes = 64 * 1024;
+    world_open(w);
+    bool again = true;
+    for (int i = 0; i < STEPS && again; i++) {
+        struct spool_task *task = spool_take_task(w->spool, ++w->now_us);
+        if (task) {
+            spool_run_task(task);
+            spool_finish_task(w->spool, task, ++w->now_us);
+        }
+        again = world_commit(w) == 0 || task;
+    }
+    assert_false(again);
+    assert_null(w->spool->compaction);
+    assert_true(counts(w).compacted > 0);
+    LIST_EACH(&w->spool->segments[STORE_BULK], link)
+    {
+        const struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        assert_int_equal(segment->pins, 0);
+        assert_true(segment->size_bytes == w->options.bulk_segment_bytes || segment->live_messages);
+    }
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(world_check(w, 1, 2, LARGE), 0);
+        assert_int_equal(world_check(w, COUNT, 2, LARGE), 0);
+        world_crash(w, STORE_SIM_POWER_CUT);
+    }
+}
+
 /* Tasks of compaction until one is taken that copies; that one isn't run. */
 static struct spool_task *take_copy(struct world *w)
 {
@@ -1014,6 +1060,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(statuses_meet_moves, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_expansions_and_held, setup, teardown),
         cmocka_unit_test_setup_teardown(empties_bulk, setup, teardown),
+        cmocka_unit_test_setup_teardown(moves_into_many_smaller_segments, setup, teardown),
         cmocka_unit_test_setup_teardown(evacuates_what_failed, setup, teardown),
         cmocka_unit_test_setup_teardown(outcomes_outlive_their_segment, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_group_says_outcomes_again_as_they_are_then, setup,
