@@ -18,7 +18,8 @@
 
 enum { EXPIRY_SLICE = 200, EXPIRY_LOOKS = 1 << 14 };
 
-/* At most three for each item: what a crash left open, what happened, and that it is held. */
+/* At most three for each item: what a crash left open, what happened, and that it is held or given
+ * up. */
 struct outcomes {
     struct spool_status statuses[3 * JOB_RECIPIENTS_MAX];
     size_t count;
@@ -88,6 +89,35 @@ static struct spool_status *add_open(const struct queue *q, struct outcomes *o,
     return s;
 }
 
+/* Nobody knows what was under way at a crash. It was among what was due and not held, and that is
+ * said of each of these once, in front of what came of it next: also of those whose turn had not
+ * come. Writing down the begin of each attempt would cost more than this is worth. Rule 4's doubt:
+ * a spool that ended well has none. */
+struct spool_status outcome_doubt(const struct spool_recipient *r)
+{
+    int64_t now_us = clock_wall_us();
+
+    return (struct spool_status){
+        .recipient = r->index,
+        .outcome = SPOOL_OUTCOME_UNCERTAIN,
+        .attempts = r->attempts,
+        .time_us = now_us,
+        .next_attempt_us = now_us,
+        .detail = SPAN("the server ended without warning while this was due; if it was under way "
+                       "then, it may arrive twice"),
+    };
+}
+
+/* Of who is in doubt; of others nothing. */
+static void add_doubt(struct queue *q, struct outcomes *o, struct spool_recipient *r)
+{
+    if (!r->in_doubt)
+        return;
+    o->statuses[o->count++] = outcome_doubt(r);
+    r->in_doubt = 0;
+    q->dispatch->uncertain++;
+}
+
 /* By an administrator, while it was attempted. */
 static void add_hold(struct outcomes *o, const struct spool_recipient *r, uint16_t attempts)
 {
@@ -98,7 +128,8 @@ static void add_hold(struct outcomes *o, const struct spool_recipient *r, uint16
 }
 
 /* All but GONE, who has no recipient any more, are booked at once. One whose time is up waits on,
- * held, until its sender was told (return.h). */
+ * held, until its sender was told (return.h); when the station may have the message all the same
+ * that is said first, for his end alone would read as if it hadn't. */
 static void add_verdict(struct queue *q, struct outcomes *o, const struct job_item *item,
                         enum sched_verdict verdict, int64_t due_ms,
                         const struct ipc_job_outcome *from)
@@ -115,6 +146,8 @@ static void add_verdict(struct queue *q, struct outcomes *o, const struct job_it
         add_hold(o, r, add_open(q, o, r, from)->attempts);
         break;
     case SCHED_VERDICT_EXPIRED: {
+        if (from->outcome == IPC_OUTCOME_UNCERTAIN)
+            add_open(q, o, r, from);
         struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_EXPIRED);
         describe(q, o, s, from);
         return_to_sender(q, item->recipient, s);
@@ -230,28 +263,11 @@ static const struct ipc_job_outcome *find(const struct ipc_job_result *result, u
     return NULL;
 }
 
-/* Nobody knows what was under way at a crash. It was among what was due and not held, and that is
- * said of each of these once, when the next attempt has told what came of it: also of those whose
- * turn had not come. Writing down the begin of each attempt would cost more than this is worth.
- * Rule 4's doubt: a spool that ended well has none. */
-static void add_doubt(struct queue *q, struct outcomes *o, struct spool_recipient *r)
-{
-    struct spool_status *s = add(o, r, SPOOL_OUTCOME_UNCERTAIN);
-
-    r->in_doubt = 0;
-    q->dispatch->uncertain++;
-    s->attempts = r->attempts;
-    s->next_attempt_us = s->time_us;
-    s->detail =
-        SPAN("the server ended without warning while this was due; if it was under way then, "
-             "it may arrive twice");
-}
-
 /* The doubt of a crash goes first, so that the book has it before the attempt that ends it. */
 static void take_one(struct queue *q, struct outcomes *o, const struct job_item *item,
                      const struct ipc_job_outcome *from, bool sent)
 {
-    if (from && item->recipient->in_doubt)
+    if (from)
         add_doubt(q, o, item->recipient);
     if (!from)
         take_lost(q, o, item, sent);
@@ -339,7 +355,12 @@ void outcome_give_back(struct queue *q, const struct job_item *item)
         .time_us = clock_wall_us(),
         .status = SPAN("5.4.7"),
         .detail = SPAN("an administrator of this server gave it up before it could be delivered")};
+    struct outcomes o __attribute__((uninitialized));
 
+    o.count = 0;
+    add_doubt(q, &o, item->recipient);
+    if (o.count)
+        settle(q, spool_recipient_message(item->recipient), o.statuses, o.count);
     sched_outcome(q->sched, item->item, SCHED_RESULT_REFUSED, cause.detail, io_loop_now_ms(q->loop),
                   NULL);
     return_to_sender(q, item->recipient, &cause);
@@ -372,6 +393,7 @@ static void expire(struct queue *q, const uint32_t *items, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         r = sched_owner(q->sched, items[i]);
         sched_explain(q->sched, items[i], &e);
+        add_doubt(q, &o, r);
         struct spool_status *s = add(&o, r, SPOOL_OUTCOME_EXPIRED);
         s->attempts = r->attempts;
         s->status = SPAN("4.4.7"); /* RFC 3463 3.5: delivery time expired */

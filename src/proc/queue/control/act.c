@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "conf/next_hop.h"
+#include "proc/queue/carry/outcome.h"
 #include "proc/queue/control/walk.h"
 #include "proc/queue/core/kick.h"
 #include "proc/queue/core/route.h"
@@ -252,8 +253,8 @@ static struct span route_for(const struct act *a, const struct walk_entry *entry
     return span_from(named->address, (size_t)(span_find_last(named->address, '@') + 1));
 }
 
-/* One or two statuses: who goes back to the sender isn't held any more. Their number; 0: it can't
- * be done. */
+/* One or two statuses: who goes back to the sender isn't held any more, and who is removed in doubt
+ * may have the message. Their number; 0: it can't be done. */
 static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entry,
                               const struct spool_recipient *r, struct spool_status *out)
 {
@@ -281,6 +282,8 @@ static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entr
         out[n].host = SPAN("");
         out[n++].outcome = SPOOL_OUTCOME_RELEASED;
     }
+    if (a->kind == IPC_ACT_REMOVE && r->in_doubt)
+        out[n++] = outcome_doubt(r);
     out[n++] = s;
     return n;
 }

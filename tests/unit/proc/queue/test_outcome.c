@@ -1,7 +1,9 @@
 /* What is booked of an attempt: each result as it stands in the log afterwards. */
+#include "reporter.h"
 #include "world.h"
 
 #include "base/clock.h"
+#include "proc/queue/returns/returns.h"
 #include "spool/follow.h"
 #include "spool/lane.h"
 #include <errno.h>
@@ -10,7 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { BOOKED_MAX = 8 };
+enum { BOOKED_MAX = 64 };
 
 /* A status of the log; texts copied. */
 struct booked {
@@ -63,12 +65,14 @@ static void read_log(struct world *w)
     spool_follower_free(f);
 }
 
-/* One message is being attempted by an smtp process, or by the mailbox. */
-static struct world *begin(const char *recipient)
+/* One message is being attempted by an smtp process, or by the mailbox; 0: for as long as usual. */
+static struct world *begin_for(const char *recipient, uint64_t give_up_ms)
 {
     struct world *w = world_new();
     struct world_commit c;
 
+    if (give_up_ms)
+        w->conf.give_up_ms = give_up_ms;
     world_start(w);
     world_join_smtpd(w);
     world_join_mailbox(w);
@@ -79,6 +83,11 @@ static struct world *begin(const char *recipient)
     assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
     world_until_jobs(w, 1);
     return w;
+}
+
+static struct world *begin(const char *recipient)
+{
+    return begin_for(recipient, 0);
 }
 
 static bool is_sealed(struct world *w, void *arg)
@@ -229,6 +238,132 @@ static void a_hold_during_the_attempt_is_booked_behind_it(void **state)
     assert_int_equal(held->status.attempts, 1);
     assert_string_equal(held->detail, "held as the administrator asked");
     assert_int_equal(held->status.next_attempt_us, 0);
+    world_free(w);
+}
+
+enum { DEADLINES_US = 1100000 }; /* they are whole seconds */
+
+/* The last attempt, too, may have been taken: else nobody would know of it. */
+static void a_last_attempt_may_be_uncertain(void **state)
+{
+    struct world *w = begin_for("x@far.example", 1);
+
+    usleep(DEADLINES_US);
+    answer(w, station_says(IPC_OUTCOME_UNCERTAIN, "it closed the connection"));
+    assert_int_equal(booked_count, 2);
+    assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_UNCERTAIN);
+    assert_int_equal(booked[0].status.attempts, 1);
+    assert_station(&booked[0], "it closed the connection");
+    assert_int_equal(booked[1].status.outcome, SPOOL_OUTCOME_EXPIRED);
+    assert_int_equal(booked[1].status.attempts, 1);
+    world_free(w);
+}
+
+static void a_last_attempt_that_failed_is_not(void **state)
+{
+    struct world *w = begin_for("x@far.example", 1);
+
+    usleep(DEADLINES_US);
+    answer(w, station_says(IPC_OUTCOME_DEFERRED, "451 later"));
+    assert_int_equal(booked_count, 1);
+    assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_EXPIRED);
+    world_free(w);
+}
+
+/* ---- what a crash left open ---- */
+
+static void assert_doubt_before(enum spool_outcome end)
+{
+    size_t i = 0;
+
+    while (i < booked_count && booked[i].status.outcome != end)
+        i++;
+    assert_in_range(i, 1, booked_count - 1);
+    const struct booked *doubt = &booked[i - 1];
+    assert_int_equal(doubt->status.outcome, SPOOL_OUTCOME_UNCERTAIN);
+    assert_int_equal(doubt->status.recipient, booked[i].status.recipient);
+    assert_non_null(strstr(doubt->detail, "it may arrive twice"));
+}
+
+/* It waits for its next attempt, and one may have been under way at a crash. */
+static struct world *begin_in_doubt(void)
+{
+    struct world *w = begin("x@far.example");
+
+    world_join_admin(w);
+    answer(w, station_says(IPC_OUTCOME_DEFERRED, "451 later"));
+    ((struct spool_recipient *)sched_owner(w->queue.sched, 1))->in_doubt = 1;
+    return w;
+}
+
+static void who_is_removed_may_have_it(void **state)
+{
+    for (int held = 0; held < 2; held++) {
+        struct world *w = begin_in_doubt();
+        struct ipc_queue_act act = {.act = IPC_ACT_REMOVE, .filter.sender = SPAN("s@far.example")};
+        if (held)
+            hold(w);
+        assert_int_equal(world_act(w, act).count, 1);
+        world_until(w, is_sealed, NULL);
+        read_log(w);
+        assert_int_equal(booked_count, 3 + held);
+        assert_doubt_before(SPOOL_OUTCOME_REMOVED);
+        world_free(w);
+    }
+}
+
+static bool has_returned(struct world *w, void *arg)
+{
+    return w->queue.returns->returned > 0 && w->queue.settling == 0 && !w->queue.committer.group;
+}
+
+static void who_is_sent_back_may_have_it(void **state)
+{
+    struct world *w = begin_in_doubt();
+    struct ipc_queue_act act = {.act = IPC_ACT_RETURN, .filter.sender = SPAN("s@far.example")};
+
+    world_join_directory(w);
+    reporter_join(w);
+    assert_int_equal(world_act(w, act).count, 1);
+    world_until(w, has_returned, NULL);
+    read_log(w);
+    assert_doubt_before(SPOOL_OUTCOME_RETURNED);
+    world_free(w);
+}
+
+static bool has_expired(struct world *w, void *arg)
+{
+    return !sched_may_have_expired(w->queue.sched) && is_sealed(w, NULL);
+}
+
+/* Given up with his destination, without an attempt of his own that could tell. */
+static void who_is_given_up_with_others_may_have_it(void **state)
+{
+    enum { COUNT = 12 };
+    struct world *w = begin_for("x@far.example", 1);
+
+    for (int i = 1; i < COUNT; i++)
+        assert_int_equal(world_commit(w, "x@far.example"), IPC_COMMIT_ACCEPTED);
+    world_rest(w);
+    size_t under_way = w->job_count;
+    assert_in_range(under_way, 1, COUNT - 1);
+    for (uint32_t item = 1; item <= COUNT; item++)
+        ((struct spool_recipient *)sched_owner(w->queue.sched, item))->in_doubt = 1;
+    usleep(DEADLINES_US);
+    reporter_join(w);
+    for (size_t i = 0; i < under_way; i++)
+        world_answer(w, &w->jobs[i], MAILBOX_IS_FULL);
+    world_rest(w);
+    world_until(w, has_expired, NULL);
+    read_log(w);
+    size_t expired = 0;
+    for (size_t i = 1; i < booked_count; i++) {
+        if (booked[i].status.outcome != SPOOL_OUTCOME_EXPIRED)
+            continue;
+        expired++;
+        assert_int_equal(booked[i - 1].status.outcome, SPOOL_OUTCOME_UNCERTAIN);
+    }
+    assert_int_equal(expired, COUNT);
     world_free(w);
 }
 
@@ -571,6 +706,11 @@ int main(void)
         cmocka_unit_test(what_only_we_failed_counts_only_so_often),
         cmocka_unit_test(an_address_that_is_none_is_not_booked),
         cmocka_unit_test(a_hold_during_the_attempt_is_booked_behind_it),
+        cmocka_unit_test(a_last_attempt_may_be_uncertain),
+        cmocka_unit_test(a_last_attempt_that_failed_is_not),
+        cmocka_unit_test(who_is_removed_may_have_it),
+        cmocka_unit_test(who_is_sent_back_may_have_it),
+        cmocka_unit_test(who_is_given_up_with_others_may_have_it),
         cmocka_unit_test(what_was_lost_is_uncertain_and_no_attempt),
         cmocka_unit_test(an_alias_whose_people_are_there_is_a_duplicate),
         cmocka_unit_test(an_outcome_that_the_disk_refuses_is_given_again),
