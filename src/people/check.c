@@ -1,5 +1,18 @@
-/* Looks for black holes: aliases in circles, and aliases that lead nowhere. */
+/* Looks for black holes: aliases in circles, aliases that lead nowhere, and aliases that are too
+ * large to be expanded. */
 #include "people/internal.h"
+
+#include <errno.h>
+
+/* Aliases that are looked at one by one, because they may be too large: expanding is what costs. */
+enum { LARGE_MAX = 100 };
+
+/* Whether it ends in a mailbox: a copy to one's own, "\name", or who has no aliases. */
+static bool is_mailbox(const struct people *p, const struct people_target *t, uint32_t from)
+{
+    return t->direct || !people_person(p, t->person)->targets ||
+           (t->person == from && people_person(p, from)->user);
+}
 
 /* Where the search goes from `person` next; NULL when it has been everywhere. A copy to one's own
  * mailbox is no circle. `next_target` remembers the place, so each target is followed once in all.
@@ -9,8 +22,7 @@ static struct people_target *next_step(const struct people *p, struct person *pe
 {
     struct people_target *t = person->next_target;
 
-    while (t && (t->person == 0 || t->direct || !people_person(p, t->person)->targets ||
-                 (t->person == handle && person->user)))
+    while (t && (t->person == 0 || is_mailbox(p, t, handle)))
         t = t->next;
     person->next_target = t ? t->next : NULL;
     return t;
@@ -32,6 +44,45 @@ static void report_circle(struct people *p, struct conf_problems *problems, uint
     buffer_done(&text);
 }
 
+/* When all that it leads to was searched. At most PEOPLE_EXPANSION_MAX and one more, so that nested
+ * aliases can't wrap. True: it may be too large, and none that it leads to is. */
+static bool count_members(struct people *p, uint32_t handle)
+{
+    struct person *person = people_person(p, handle);
+    uint32_t count = 0;
+    bool inherited = false;
+
+    for (const struct people_target *t = person->targets; t; t = t->next) {
+        bool alias = t->person && !is_mailbox(p, t, handle);
+        uint32_t more = alias ? people_person(p, t->person)->members : 1;
+        inherited |= more > PEOPLE_EXPANSION_MAX;
+        if (count <= PEOPLE_EXPANSION_MAX)
+            count += more;
+    }
+    person->members =
+        count <= PEOPLE_EXPANSION_MAX ? count : (uint32_t)PEOPLE_EXPANSION_MAX + 1;
+    return count > PEOPLE_EXPANSION_MAX && !inherited;
+}
+
+/* Who is counted in several ways may make it look too large. Those that lead to such a one are
+ * told of when that was mended. */
+static void check_size(struct people *p, struct conf_problems *problems, uint32_t handle)
+{
+    const struct person *person = people_person(p, handle);
+    struct arena arena = ARENA_INIT;
+    struct span *to;
+    size_t count;
+
+    if (!count_members(p, handle) || p->large_count == LARGE_MAX)
+        return;
+    p->large_count++;
+    if (people_expand(p, person->address, &arena, &to, &count) == -E2BIG)
+        conf_warn(problems, person->place,
+                  "`%.*s` leads to more than %d addresses, mail to it is deferred; divide it",
+                  SPAN_ARG(person->address), PEOPLE_EXPANSION_MAX);
+    arena_done(&arena);
+}
+
 /* Depth first without recursion: each person on the way knows who led there. Marks as in any search
  * for circles: OPEN is on the way from `start` to here, so a step to it closes a circle; SEEN was
  * searched to its end before. Aliases may be nested as deep as the file is long, which is why there
@@ -46,6 +97,7 @@ static void search_from(struct people *p, struct conf_problems *problems, uint32
         struct people_target *t = next_step(p, person, at);
         if (!t) {
             person->mark = PEOPLE_SEEN;
+            check_size(p, problems, at);
             at = person->parent;
             continue;
         }

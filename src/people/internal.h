@@ -27,6 +27,7 @@ struct person {
     uint8_t mark; /* enum people_mark */
     struct people_target *targets, *last_target;
     uint32_t parent;                   /* of the search for circles: who led here */
+    uint32_t members;                  /* of the search: of an alias, at most; each way counts */
     struct people_target *next_target; /* of the search: where to go on */
 };
 
@@ -41,6 +42,7 @@ struct people {
     bool *unsure;                  /* of each domain: its users file is empty */
     struct span postmaster_domain; /* of a bare "postmaster" */
     size_t user_count, alias_count, unsure_count;
+    size_t large_count; /* aliases that were expanded to see whether they are too large */
 };
 
 static inline struct person *people_person(const struct people *p, uint32_t handle)
@@ -60,5 +62,5 @@ uint32_t people_lookup(const struct people *p, struct span local, uint32_t domai
 /* The same, or the one without its +extension. */
 uint32_t people_resolve(const struct people *p, struct span local, uint32_t domain_index);
 
-/* Warns of aliases in circles, and of those that lead to nobody. */
+/* Warns of aliases in circles, of those that lead to nobody, and of those that lead to too many. */
 void people_check(struct people *p, struct conf_problems *problems);

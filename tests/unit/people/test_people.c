@@ -113,6 +113,40 @@ static void problems_are_found(void **state)
     }
 }
 
+/* A line of its own for each, so that names are told by their lines. */
+static void put_alias(struct buffer *out, const char *name, int count)
+{
+    buffer_printf(out, "%s:", name);
+    for (int i = 0; i < count; i++)
+        buffer_printf(out, "%s u%d@y.test", i ? "," : "", i);
+    buffer_append_byte(out, '\n');
+}
+
+/* Mail to it would be deferred for days, and nobody know before. */
+static void aliases_that_are_too_large(void **state)
+{
+    struct buffer file = BUFFER_INIT;
+    struct fixture f;
+
+    put_alias(&file, "fits@a.test", PEOPLE_EXPANSION_MAX);
+    put_alias(&file, "large@a.test", PEOPLE_EXPANSION_MAX + 1);
+    buffer_printf(&file, "above@a.test: large, x@y.test\n"); /* once that one is mended */
+    put_alias(&file, "some@a.test", 600);
+    put_alias(&file, "many@a.test", 900);
+    buffer_printf(&file, "again@a.test: some, many\n"); /* the same people */
+    buffer_printf(&file, "sum@a.test: fits, x@y.test\n");
+    buffer_append_byte(&file, '\0');
+    fixture_init(&f, "anna@a.test", "anna@a.test:*:\n", file.data);
+    assert_int_equal(f.result, 0);
+    assert_problems(&f.problems, "large",
+                    "2:1: warning: `large@a.test` leads to more than 1000 addresses, mail to it is "
+                    "deferred; divide it\n"
+                    "7:1: warning: `sum@a.test` leads to more than 1000 addresses, mail to it is "
+                    "deferred; divide it");
+    fixture_done(&f);
+    buffer_done(&file);
+}
+
 static void without_a_postmaster_the_first_user_is_it(void **state)
 {
     struct fixture f;
@@ -183,6 +217,7 @@ int main(void)
         cmocka_unit_test(who_is_here),
         cmocka_unit_test(a_bare_postmaster_lives_where_it_is_configured),
         cmocka_unit_test(problems_are_found),
+        cmocka_unit_test(aliases_that_are_too_large),
         cmocka_unit_test(without_a_postmaster_the_first_user_is_it),
         cmocka_unit_test(an_empty_file_casts_doubt_on_its_own_domains),
         cmocka_unit_test(nobody_at_all),
