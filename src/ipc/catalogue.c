@@ -53,6 +53,7 @@ CODEC_DEFINE(static, rcpt_check_codec, struct ipc_rcpt_check,
 CODEC_DEFINE(static, rcpt_verdict_codec, struct ipc_rcpt_verdict,
              CODEC_UINT(struct ipc_rcpt_verdict, action, IPC_RCPT_REJECT),
              CODEC_UINT(struct ipc_rcpt_verdict, expands, 1),
+             CODEC_UINT(struct ipc_rcpt_verdict, members, UINT32_MAX),
              CODEC_SPAN(struct ipc_rcpt_verdict, address, ENVELOPE_ADDRESS_MAX),
              CODEC_FIXED(struct ipc_rcpt_verdict, ticket),
              CODEC_SPAN(struct ipc_rcpt_verdict, text, IPC_TEXT_MAX));

@@ -233,6 +233,7 @@ enum ipc_rcpt_action {
 struct ipc_rcpt_verdict {
     uint8_t action;                   /* enum ipc_rcpt_action */
     bool expands;                     /* an alias: the queue asks for its expansion */
+    uint32_t members;                 /* of an alias: whom it leads to now */
     struct span address;              /* where it goes, canonical */
     uint8_t ticket[IPC_TICKET_BYTES]; /* proc/common/ticket.h */
     struct span text;

@@ -97,6 +97,7 @@ struct smtp_answer {
     enum smtp_verdict verdict;
     bool trusted;                   /* of an accepted client: refusals_max isn't for it */
     uint8_t recipient_flags;        /* enum envelope_recipient_flags */
+    uint32_t members;               /* of an accepted recipient that expands: into how many */
     bool is_mailbox;                /* of an accepted recipient: it goes into one here */
     struct span address;            /* of an accepted recipient: where it goes; empty: as asked */
     char ticket[SMTP_TICKET_BYTES]; /* of an accepted recipient: goes back with the message */

@@ -50,6 +50,7 @@ static void on_alias(const struct people *people, struct span address, struct ar
 
     out->action = r < 0 ? IPC_RCPT_DEFER : IPC_RCPT_ACCEPT;
     out->expands = r == 0;
+    out->members = r < 0 ? 0 : (uint32_t)count;
     if (r < 0)
         out->text = why_no_expansion(r);
 }

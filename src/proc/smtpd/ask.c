@@ -174,6 +174,7 @@ static void on_recipient(struct smtpd_ask *ask, const struct ipc_message *reply)
     const struct ipc_rcpt_verdict *v = &reply->rcpt_verdict;
     struct smtp_answer a = {.verdict = verdicts[v->action],
                             .recipient_flags = v->expands ? ENVELOPE_RECIPIENT_EXPANDS : 0,
+                            .members = v->expands ? v->members : 0,
                             .is_mailbox = v->action == IPC_RCPT_ACCEPT && !v->expands,
                             .address = v->address};
 

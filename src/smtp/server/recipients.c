@@ -22,6 +22,15 @@ bool smtp_recipients_are_full(const struct smtp_server *s)
            t->recipient_bytes + OTHERS_MAX > ENVELOPE_WIRE_MAX;
 }
 
+/* The queue takes no message that becomes more than an envelope holds; told only at its end, the
+ * client would come back with the same for days. One alias always fits. */
+bool smtp_recipient_is_too_much(const struct smtp_server *s, const struct smtp_answer *answer)
+{
+    uint64_t before = s->transaction.member_count;
+
+    return before && answer->members && before + answer->members > ENVELOPE_RECIPIENTS_MAX;
+}
+
 /* As mail/envelope.c writes them: each text with its length in front. */
 static size_t wire_bytes(const struct envelope_recipient *r, const struct envelope_wish *wish)
 {
@@ -176,6 +185,7 @@ static bool append(struct smtp_transaction *t, const struct smtp_question *q, st
         return false;
     memcpy(t->tickets[e->recipient_count], q->answer.ticket, SMTP_TICKET_BYTES);
     t->mailboxes[e->recipient_count] = q->answer.is_mailbox;
+    t->member_count += q->answer.members;
     insert(t, at);
     struct envelope_recipient *r = &e->recipients[e->recipient_count++];
     *r = (struct envelope_recipient){

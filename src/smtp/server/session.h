@@ -56,6 +56,7 @@ struct smtp_transaction {
     size_t ticket_capacity, index_capacity, mailbox_capacity;
     size_t recipient_capacity, wish_capacity;
     size_t recipient_bytes; /* of recipients and wishes, in the envelope's wire form */
+    uint64_t member_count;  /* of those recipients that expand, together */
     bool was_refused;       /* a recipient; and no DATA was since */
     struct buffer header;
     struct smtp_message message;
@@ -152,6 +153,8 @@ void smtp_run_command(struct smtp_server *s, struct span line);
 
 /* recipients.c */
 bool smtp_recipients_are_full(const struct smtp_server *s);
+/* Its members would be more than one message can have. */
+bool smtp_recipient_is_too_much(const struct smtp_server *s, const struct smtp_answer *answer);
 /* An accepted one; false: no memory. Who is in the envelope already has his wish added to. */
 bool smtp_recipient_add(struct smtp_server *s, const struct smtp_question *question);
 

@@ -33,7 +33,7 @@ struct commit {
     size_t held_bytes;
     struct parcel *parcel;
     /* EXPANDING */
-    void (*expanded)(struct commit *commit, bool done); /* false: it can't be now */
+    void (*expanded)(struct commit *commit, int error); /* not 0: it can't be now */
     struct ipc_call call;
     size_t next_recipient;
     struct known known; /* who gets it so far; from the first alias on */

@@ -94,8 +94,12 @@ static void on_expanded(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct commit *c = CONTAINER_OF(call, struct commit, call);
 
-    if (!reply || reply->expanded.error || add_expansion(c, &reply->expanded) < 0) {
-        c->expanded(c, false);
+    int r = reply ? reply->expanded.error : -EPIPE;
+
+    if (r == 0)
+        r = add_expansion(c, &reply->expanded);
+    if (r) {
+        c->expanded(c, r);
         return;
     }
     c->next_recipient++;
@@ -115,12 +119,12 @@ void commit_expand(struct commit *c)
         c->next_recipient++;
     if (c->next_recipient == e->recipient_count) {
         known_done(&c->known);
-        c->expanded(c, true);
+        c->expanded(c, 0);
         return;
     }
     struct ipc_message ask = {.type = IPC_EXPAND,
                               .expand.address = e->recipients[c->next_recipient].address};
     c->call.fn = on_expanded;
     if (!c->queue->directory || ipc_call(c->queue->directory, &c->call, &ask) < 0)
-        c->expanded(c, false);
+        c->expanded(c, -EPIPE);
 }

@@ -143,7 +143,7 @@ static int complete_envelope(struct queue *q, struct envelope *e)
     return 0;
 }
 
-static void on_expanded(struct commit *c, bool done);
+static void on_expanded(struct commit *c, int error);
 
 static struct commit *commit_new(struct queue_peer *peer, const struct ipc_arrival *arrival,
                                  struct parcel *parcel)
@@ -305,12 +305,16 @@ static void proceed(struct commit *c)
     committer_kick(&q->committer);
 }
 
-static void on_expanded(struct commit *c, bool done)
+/* -E2BIG: an alias has grown since the recipients were asked for. The next attempt is told at RCPT
+ * what is too much. */
+static void on_expanded(struct commit *c, int error)
 {
-    if (done)
+    if (error == 0)
         proceed(c);
     else
-        answer(c, IPC_COMMIT_DEFERRED, "an alias can't be expanded now");
+        answer(c, IPC_COMMIT_DEFERRED,
+               error == -E2BIG ? "its aliases have too many recipients"
+                               : "an alias can't be expanded now");
 }
 
 /* In their order, from a list of this moment: one that finds no room waits anew, behind the others

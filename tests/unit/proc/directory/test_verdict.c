@@ -65,6 +65,7 @@ static void recipients(void **state)
                              span_from_cstr(cases[i].domain), cases[i].relay, &arena, &verdict);
         assert_int_equal(verdict.action, cases[i].action);
         assert_int_equal(verdict.expands, cases[i].expands);
+        assert_int_equal(verdict.members > 0, cases[i].expands);
         assert_span(verdict.address, cases[i].address);
         if (*cases[i].text)
             assert_non_null(

@@ -306,6 +306,33 @@ static void too_many_recipients_are_nobodys_fault(void **state)
 }
 
 /* The envelope's own limit holds whatever is configured. */
+/* Eleven aliases of 940 each: the queue wouldn't take it, and the client could only come back with
+ * the same. */
+static void no_message_has_aliases_with_more_members_than_an_envelope_holds(void **state)
+{
+    struct talk t = {.settings = {.recipients_max = 100, .errors_max = 1, .refusals_max = 1}};
+    char line[40];
+
+    begin(&t);
+    talk_open(&t, "");
+    t.answer.recipient_flags = ENVELOPE_RECIPIENT_EXPANDS;
+    t.answer.members = 940;
+    for (int i = 0; i < 10; i++) {
+        snprintf(line, sizeof(line), "RCPT TO:<e%d@d.test>\r\n", i);
+        talk_say(&t, line);
+        talk_hear(&t, "250 ");
+    }
+    talk_say(&t, "RCPT TO:<e10@d.test>\r\n");
+    talk_hear(&t, "452 4.5.3 <e10@d.test>: too many recipients");
+    t.answer.members = ENVELOPE_RECIPIENTS_MAX - 9400;
+    talk_say(&t, "RCPT TO:<e11@d.test>\r\n");
+    talk_hear(&t, "250 ");
+    t.answer = (struct smtp_answer){0};
+    talk_say(&t, "RCPT TO:<f@d.test>\r\nDATA\r\n.\r\n");
+    assert_int_equal(seen.envelope.recipient_count, 13);
+    talk_done(&t);
+}
+
 static void no_message_has_more_recipients_than_an_envelope(void **state)
 {
     struct talk t = {.settings = {.recipients_max = 20000}};
@@ -357,6 +384,7 @@ int main(void)
         cmocka_unit_test(a_refused_sender_is_no_recipient),
         cmocka_unit_test(a_pipelined_data_behind_refused_recipients_is_no_error),
         cmocka_unit_test(too_many_recipients_are_nobodys_fault),
+        cmocka_unit_test(no_message_has_aliases_with_more_members_than_an_envelope_holds),
         cmocka_unit_test(no_message_has_more_recipients_than_an_envelope),
         cmocka_unit_test(a_refused_sender_leaves_nothing),
     };
