@@ -88,6 +88,27 @@ static void of_processes(json_t *status, struct buffer *out)
 
 /* ---- mail ---- */
 
+/* Who comes then isn't answered until somebody goes. */
+static void of_connections(json_t *status, struct buffer *out)
+{
+    json_t *process;
+    size_t place;
+    long long full = 0, all = 0;
+
+    json_array_foreach(json_object_get(status, "processes"), place, process)
+    {
+        bool is_smtpd = strcmp(status_text(process, "name"), "smtpd") == 0;
+        all += is_smtpd;
+        full +=
+            is_smtpd && json_is_true(json_object_get(json_object_get(process, "figures"), "full"));
+    }
+    if (full)
+        buffer_printf(out,
+                      "is taken, but %lld of %lld smtpd have all connections that they may "
+                      "have (limits: connections), and others wait",
+                      full, all);
+}
+
 /* Each of the two defers by itself: the queue what it has no room for, the directory whom it can't
  * look up. */
 static void of_new_mail(json_t *status, struct buffer *out)
@@ -107,6 +128,8 @@ static void of_new_mail(json_t *status, struct buffer *out)
     else if (unsure)
         buffer_printf(out, "is taken, but of %s only for known names: a users file is empty",
                       status_counted(domains, sizeof(domains), unsure, "domain"));
+    else
+        of_connections(status, out);
 }
 
 static void of_waiting(json_t *status, struct buffer *out)

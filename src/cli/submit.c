@@ -14,6 +14,7 @@
 enum {
     REPLY_MAX = 64 * 1024, /* of one reply, all its lines */
     TIMEOUT_S = 600,       /* RFC 5321 4.5.3.2.6: for the reply to the final dot */
+    GREETING_S = 30,       /* a server with too many connections takes none: the drop folder does */
     PIECE_SIZE = 64 * 1024,
 };
 
@@ -35,11 +36,18 @@ struct dialogue {
     int code;
 };
 
-/* The time limits are the socket's, so no call below waits longer than a whole reply may take. */
+/* The time limits are the socket's, so no call below waits longer than a whole reply may take.
+ * `what`: SO_RCVTIMEO, or SO_SNDTIMEO, which is connect()'s as well. */
+static void wait_at_most(int fd, int what, int seconds)
+{
+    struct timeval limit = {.tv_sec = seconds};
+
+    setsockopt(fd, SOL_SOCKET, what, &limit, sizeof(limit));
+}
+
 int submit_connect(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct timeval limit = {.tv_sec = TIMEOUT_S};
 
     if (strlen(path) >= sizeof(address.sun_path))
         return -ENAMETOOLONG;
@@ -47,13 +55,14 @@ int submit_connect(const char *path)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    wait_at_most(fd, SO_RCVTIMEO, GREETING_S);
+    wait_at_most(fd, SO_SNDTIMEO, GREETING_S);
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
         int error = errno;
         close(fd);
         return -error;
     }
+    wait_at_most(fd, SO_SNDTIMEO, TIMEOUT_S);
     return fd;
 }
 
@@ -177,6 +186,7 @@ static enum submit_result greet(struct dialogue *d, struct submit_report *report
         d->broken = true; /* RFC 5321 3.1: 554 says that there is no service here */
         return say(d, SPAN("greeting"), report);
     }
+    wait_at_most(d->fd, SO_RCVTIMEO, TIMEOUT_S);
     buffer_append_span(&d->out, SPAN("EHLO localhost\r\n"));
     return exchange(d) == 250 ? SUBMIT_ACCEPTED : say(d, SPAN("EHLO"), report);
 }

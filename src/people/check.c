@@ -59,8 +59,7 @@ static bool count_members(struct people *p, uint32_t handle)
         if (count <= PEOPLE_EXPANSION_MAX)
             count += more;
     }
-    person->members =
-        count <= PEOPLE_EXPANSION_MAX ? count : (uint32_t)PEOPLE_EXPANSION_MAX + 1;
+    person->members = count <= PEOPLE_EXPANSION_MAX ? count : (uint32_t)PEOPLE_EXPANSION_MAX + 1;
     return count > PEOPLE_EXPANSION_MAX && !inherited;
 }
 

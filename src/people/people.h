@@ -3,8 +3,8 @@
  * whole and then unchanging. Pure: it is given the files' contents.
  *
  * A table with errors is never made: the caller keeps the one it has. Black holes (aliases that
- * lead in a circle, to nobody or to too many) are warnings, and a recipient who would fall into one is told
- * apart by people_expand(), so that nothing is accepted that can't be carried on.
+ * lead in a circle, to nobody or to too many) are warnings, and a recipient who would fall into one
+ * is told apart by people_expand(), so that nothing is accepted that can't be carried on.
  *
  * A users file without a byte is a warning, too: names that aren't known in its domains are neither
  * users nor nobody (PEOPLE_UNSURE, -EAGAIN), since they may have been in it.

@@ -144,8 +144,21 @@ static void on_connection(void *arg, int fd, unsigned events)
 static bool may_accept(const struct smtpd *smtpd, const struct smtpd_generation *g)
 {
     return g == smtpd->in_force && !smtpd->process.ending && !smtpd->accept_paused &&
-           smtpd->directory && smtpd->queue &&
-           (g->conf.connections_max == 0 || smtpd->session_count < g->conf.connections_max);
+           smtpd->directory && smtpd->queue;
+}
+
+/* Local users have as many of their own: whoever takes all connections of the network keeps no
+ * program of this machine from sending. */
+static bool is_full(const struct smtpd *smtpd, bool local)
+{
+    uint32_t max = smtpd->in_force->conf.connections_max;
+
+    return max && (local ? smtpd->local_count : smtpd->session_count - smtpd->local_count) >= max;
+}
+
+bool smtpd_is_full(const struct smtpd *smtpd)
+{
+    return is_full(smtpd, false);
 }
 
 void smtpd_listeners_update(struct smtpd *smtpd)
@@ -154,10 +167,11 @@ void smtpd_listeners_update(struct smtpd *smtpd)
 
     if (!g)
         return;
-    bool wanted = may_accept(smtpd, g);
+    bool any = may_accept(smtpd, g);
     LIST_EACH(&g->listeners, link)
     {
         struct smtpd_listener *l = CONTAINER_OF(link, struct smtpd_listener, link);
+        bool wanted = any && !is_full(smtpd, l->local);
         if (wanted == (l->watch != NULL))
             continue;
         if (!wanted) {

@@ -74,10 +74,11 @@ static void status(struct process *process, struct buffer *json)
 
     buffer_printf(json,
                   "\"generation\":%" PRIu64 ",\"sessions\":%u,\"sessions_accepted\":%" PRIu64
-                  ",\"messages_accepted\":%" PRIu64 ",\"refusals\":%" PRIu64 ",\"deferring\":%s",
+                  ",\"messages_accepted\":%" PRIu64 ",\"refusals\":%" PRIu64
+                  ",\"deferring\":%s,\"full\":%s",
                   smtpd->in_force->conf.generation, smtpd->session_count, smtpd->accepted_sessions,
                   smtpd->accepted_messages, smtpd->refusal_count,
-                  smtpd->pressure ? "true" : "false");
+                  smtpd->pressure ? "true" : "false", smtpd_is_full(smtpd) ? "true" : "false");
 }
 
 static const struct process_spec spec = {

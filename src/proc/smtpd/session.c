@@ -37,8 +37,9 @@ static void session_free(struct smtpd_session *s)
         close(s->fd);
     buffer_done(&s->input);
     list_remove(&s->link);
-    smtpd_generation_unref(s->listener->generation);
     smtpd->session_count--;
+    smtpd->local_count -= s->listener->local;
+    smtpd_generation_unref(s->listener->generation);
     free(s);
     smtpd->sessions_changed(smtpd);
     if (smtpd->process.ending && smtpd->session_count == 0)
@@ -189,6 +190,7 @@ void smtpd_session_begin(struct smtpd_listener *listener, int fd,
     listener->generation->references++;
     list_append(&smtpd->sessions, &s->link);
     smtpd->session_count++;
+    smtpd->local_count += listener->local;
     smtpd->accepted_sessions++;
     s->server = smtp_server_new(&listener->settings, &smtpd_backend, s, &smtpd->time, client);
     s->broken = s->server == NULL;

@@ -51,7 +51,7 @@ struct smtpd {
     struct smtpd_outbox to_directory, to_queue;
     struct smtpd_refusals refusals;
     struct list sessions;
-    uint32_t session_count;
+    uint32_t session_count, local_count; /* `local_count` of them are of local users */
     void (*sessions_changed)(
         struct smtpd *smtpd); /* their number: others may be accepted, or not */
     struct smtp_server_time time;
@@ -134,6 +134,8 @@ int smtpd_listener_add(struct smtpd_generation *generation, struct span name, st
                        int fd);
 /* Accepts on the generation in force when there is somebody to answer, else on none. */
 void smtpd_listeners_update(struct smtpd *smtpd);
+/* There are as many connections from the network as may be: others wait. */
+bool smtpd_is_full(const struct smtpd *smtpd);
 
 /* generation.c */
 /* Decodes a copy of the part; one reference is the caller's. 0, -EBADMSG or -ENOMEM. */

@@ -41,6 +41,10 @@ static char *printed(json_t *status, bool figures)
 #define SMTPD                                                                                      \
     PROCESS("smtpd", "0", "true", "1", "{\"refusals\":3}")                                         \
     "," PROCESS("smtpd", "1", "true", "1", "{\"refusals\":4}")
+#define FULL(FULL)                                                                                 \
+    "{\"processes\":[" WELL_BOOK "," WELL_QUEUE                                                    \
+    "," PROCESS("smtpd", "0", "true", "1", "{\"full\":" FULL "}") "," PROCESS(                     \
+        "smtpd", "1", "true", "1", "{\"full\":false}") "]}"
 #define SPOOL(ASIDE, LAG)                                                                          \
     "\"spool\":{\"messages\":1,\"waiting\":2,\"held\":1,\"set_aside\":" ASIDE                      \
     ",\"book_lag_segments\":" LAG "}"
@@ -73,6 +77,10 @@ static void health(void **state)
           "Processes  4 of 4 ready\nNew mail   is taken\n",
           "Waiting    2 recipients of 1 message, 1 held\nBook       up to date\n",
           "Received   1 message, and 7 refusals\n"}},
+        {FULL("false"), {"New mail   is taken\n"}},
+        {FULL("true"),
+         {"New mail   is taken, but 1 of 2 smtpd have all connections that they may have"},
+         true},
         {STATUS(PROCESS("book", "0", "true", "1", "{\"trouble\":\"log\"}") "," PROCESS(
              "queue", "0", "true", "3",
              "{\"defers\":true,\"defers_why\":\"disk\\u001b\",\"overdue\":4," SPOOL("2", "9") "}")),

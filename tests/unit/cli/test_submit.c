@@ -3,6 +3,12 @@
 #include "cli/submit.h"
 #include "script.h"
 
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static const struct span recipients[] = {{"b@x", 3}, {"c@x", 3}};
@@ -117,6 +123,44 @@ static void extensions_are_used_when_offered(void **state)
     script_finish(&script);
 }
 
+static long patience_s(int fd)
+{
+    struct timeval limit;
+    socklen_t size = sizeof(limit);
+
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size), 0);
+    return limit.tv_sec;
+}
+
+/* Who isn't greeted leaves the message in the drop folder; a disk may take longer. */
+static void a_greeting_is_waited_for_less_long_than_a_verdict(void **state)
+{
+    char folder[] = "/tmp/postbuch-submit-XXXXXX";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct submit_report report = {0};
+    struct script script;
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/socket", folder);
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    int fd = submit_connect(address.sun_path);
+    assert_in_range(fd, 0, INT_MAX);
+    assert_in_range(patience_s(fd), 1, 60);
+    close(fd);
+    close(listener);
+    unlink(address.sun_path);
+    rmdir(folder);
+
+    fd = script_start(&script, GREETED "C MAIL FROM:<a@x>\nS 550 no\n" BYE);
+    assert_int_equal(submit_send(fd, &usual, false, &report), SUBMIT_REFUSED);
+    assert_int_equal(patience_s(fd), 600);
+    close(fd);
+    buffer_done(&report.text);
+    script_finish(&script);
+}
+
 /* RFC 5321 4.5.2; and whoever reads the stuffed text gets the message back. */
 static void dots_are_doubled(void **state)
 {
@@ -149,8 +193,9 @@ static void dots_are_doubled(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(dialogues),
-                                       cmocka_unit_test(extensions_are_used_when_offered),
-                                       cmocka_unit_test(dots_are_doubled)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dialogues), cmocka_unit_test(extensions_are_used_when_offered),
+        cmocka_unit_test(a_greeting_is_waited_for_less_long_than_a_verdict),
+        cmocka_unit_test(dots_are_doubled)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 struct world {
@@ -16,6 +17,8 @@ struct world {
     struct io_loop *loop;
     struct ipc_channel *directory, *queue;
     int port;
+    struct sockaddr_un local;
+    socklen_t local_size;
     int client;
     struct buffer said; /* by the server, not looked at yet */
     bool closed;
@@ -26,6 +29,7 @@ struct world {
     unsigned checks, gone, refused_by_gone, events, aborts, commits;
     bool hold_commit, hold_chunks, hold_recipients;
     bool trusted; /* who comes */
+    bool many;    /* clients at a time, which the directory doesn't tell apart */
     uint64_t commit_token, chunk_tokens[16];
     unsigned chunk_count, held_chunks;
     size_t uploaded, body_size;
@@ -55,7 +59,7 @@ static void on_client_check(void *owner, const struct ipc_arrival *arrival)
 
     w->checks++;
     w->last_client = arrival->message->client_check.client;
-    assert_true(is_the_client(w, arrival->fd));
+    assert_true(w->many || is_the_client(w, arrival->fd));
     close(arrival->fd);
     ipc_reply(arrival->channel, arrival->token, &verdict);
 }
@@ -65,7 +69,7 @@ static void on_client_gone(void *owner, const struct ipc_arrival *arrival)
     struct world *w = owner;
 
     w->gone++;
-    assert_int_equal(arrival->message->client_gone.client, w->last_client);
+    assert_true(w->many || arrival->message->client_gone.client == w->last_client);
     w->refused_by_gone += arrival->message->client_gone.refused;
 }
 
@@ -207,6 +211,20 @@ static int listen_somewhere(struct world *w)
     return fd;
 }
 
+/* A name of the kernel's choice, that no file has. */
+static int listen_locally(struct world *w)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(sa_family_t)), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    w->local_size = sizeof(w->local);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&w->local, &w->local_size), 0);
+    return fd;
+}
+
 static void configure(struct world *w, uint32_t connections_max)
 {
     const struct conf_smtpd conf = {.generation = 1,
@@ -226,6 +244,8 @@ static void configure(struct world *w, uint32_t connections_max)
     assert_int_equal(smtpd_generation_new(&w->smtpd, buffer_span(&part), &w->smtpd.coming), 0);
     assert_int_equal(
         smtpd_listener_add(w->smtpd.coming, SPAN("mx"), SPAN("mx"), listen_somewhere(w)), 0);
+    assert_int_equal(
+        smtpd_listener_add(w->smtpd.coming, SPAN("local"), SPAN("local"), listen_locally(w)), 0);
     smtpd_use_coming(&w->smtpd);
     buffer_done(&part);
 }
@@ -306,6 +326,15 @@ static void dial(struct world *w)
     assert_int_equal(fcntl(w->client, F_SETFL, O_NONBLOCK), 0);
     /* What is sent is there at once: turns() doesn't wait for time to pass. */
     setsockopt(w->client, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    turns(w);
+}
+
+static void dial_locally(struct world *w)
+{
+    w->closed = false;
+    w->client = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(w->client, (struct sockaddr *)&w->local, w->local_size), 0);
+    assert_int_equal(fcntl(w->client, F_SETFL, O_NONBLOCK), 0);
     turns(w);
 }
 
@@ -809,6 +838,35 @@ static void who_comes_when_descriptors_are_short_waits(void **state)
     say(w, "", "220");
 }
 
+/* Whoever takes all connections from the network keeps no program of this machine from sending, nor
+ * the other way round. */
+static void local_users_have_connections_of_their_own(void **state)
+{
+    struct world *w = *state;
+    int stranger, user;
+
+    configure(w, 1);
+    w->many = true;
+    dial(w);
+    stranger = w->client;
+    say(w, "", "220");
+    assert_true(smtpd_is_full(&w->smtpd));
+    dial(w);
+    say(w, "", ""); /* it waits */
+    close(w->client);
+    dial_locally(w);
+    user = w->client;
+    say(w, "", "220");
+    dial_locally(w);
+    say(w, "", "");
+    close(stranger);
+    turns(w);
+    say(w, "", "");
+    assert_false(smtpd_is_full(&w->smtpd));
+    close(user);
+    say(w, "", "220");
+}
+
 static void a_session_keeps_its_generation(void **state)
 {
     struct world *w = *state;
@@ -877,6 +935,7 @@ int main(void)
         TEST(pressure_defers_before_data),
         TEST(nobody_is_accepted_without_a_directory),
         TEST(who_comes_when_descriptors_are_short_waits),
+        TEST(local_users_have_connections_of_their_own),
         TEST(a_session_keeps_its_generation),
         TEST(the_last_reply_arrives_though_the_client_talks_on),
         TEST(shutdown_finishes_the_message),
