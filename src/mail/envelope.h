@@ -27,7 +27,8 @@ enum envelope_body { ENVELOPE_BODY_7BIT, ENVELOPE_BODY_8BITMIME, ENVELOPE_BODY_B
 
 enum envelope_recipient_flags {
     ENVELOPE_RECIPIENT_EXPANDS = 1, /* the directory turns it into others (alias) */
-    /* It wasn't turned into them, as all are there already. Only the queue says so. */
+    /* It wasn't turned into them, as all are there already; or it was named before. Only the queue
+     * says so. */
     ENVELOPE_RECIPIENT_DUPLICATE = 2,
 };
 

@@ -1,9 +1,11 @@
 /*
- * The recipients of the envelope under way, in the order of their commands, each address once: a
- * station that names one twice, or in two spellings, means one copy. An index of them is kept
- * sorted by address, so that ten thousand cost no comparison of each with each. Not hashed as the
- * queue's set of all whom aliases lead to: most envelopes have one recipient, and so it needs no
- * seed, and no memory but the transaction's.
+ * The recipients of the envelope under way, in the order of their commands, each once: a station
+ * that names one twice, or in two spellings, means one copy. Who is named in two ways (user+a,
+ * user+b) stands there twice, so that the book knows either, and the queue closes the second as a
+ * duplicate; what is wanted for either is told of the first. An index of them is kept sorted, so
+ * that ten thousand cost no comparison of each with each. Not hashed as the queue's set of all whom
+ * aliases lead to: most envelopes have one recipient, and so it needs no seed, and no memory but
+ * the transaction's.
  */
 #include "smtp/server/session.h"
 
@@ -58,14 +60,31 @@ static bool grow(struct arena *arena, void **list, size_t count, size_t *capacit
 
 /* ---- the index ---- */
 
-/* Canonical addresses are equal bytes. *out_at: where it stands in the index, or would. */
-static bool find(const struct smtp_transaction *t, struct span address, size_t *out_at)
+static int compare_nocase(struct span a, struct span b)
+{
+    size_t size = a.size < b.size ? a.size : b.size;
+
+    for (size_t i = 0; i < size; i++) {
+        int order = ascii_lower(a.data[i]) - ascii_lower(b.data[i]);
+        if (order)
+            return order;
+    }
+    return a.size < b.size ? -1 : a.size > b.size;
+}
+
+/* Canonical addresses are equal bytes; what the client wrote may be spelled in any way. *out_at:
+ * where it stands in the index, or would. */
+static bool find(const struct smtp_transaction *t, struct span address, struct span original,
+                 size_t *out_at)
 {
     size_t low = 0, high = t->envelope.recipient_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = span_compare(t->envelope.recipients[t->by_address[middle]].address, address);
+        const struct envelope_recipient *r = &t->envelope.recipients[t->by_address[middle]];
+        int order = span_compare(r->address, address);
+        if (order == 0)
+            order = compare_nocase(r->original, original);
         if (order == 0) {
             *out_at = middle;
             return true;
@@ -79,10 +98,23 @@ static bool find(const struct smtp_transaction *t, struct span address, size_t *
     return false;
 }
 
-static void insert(struct smtp_transaction *t, size_t at)
+/* The first one with this address, which would stand at `at`: one of its neighbours knows. It would
+ * be the first itself when there is none. */
+static uint32_t first_at(const struct smtp_transaction *t, struct span address, size_t at)
+{
+    const struct envelope *e = &t->envelope;
+
+    for (size_t i = at > 0 ? at - 1 : 0; i <= at && i < e->recipient_count; i++)
+        if (span_equal(e->recipients[t->by_address[i]].address, address))
+            return t->firsts[t->by_address[i]];
+    return (uint32_t)e->recipient_count;
+}
+
+static void insert(struct smtp_transaction *t, size_t at, uint32_t first)
 {
     size_t count = t->envelope.recipient_count;
 
+    t->firsts[count] = first;
     memmove(t->by_address + at + 1, t->by_address + at, (count - at) * sizeof(*t->by_address));
     t->by_address[at] = (uint32_t)count;
 }
@@ -158,7 +190,7 @@ static bool make_room(struct smtp_transaction *t)
 {
     struct envelope *e = &t->envelope;
     void *recipients = e->recipients, *tickets = t->tickets, *by_address = t->by_address;
-    void *mailboxes = t->mailboxes;
+    void *mailboxes = t->mailboxes, *firsts = t->firsts;
     size_t count = e->recipient_count;
 
     if (!grow(&t->arena, &recipients, count, &t->recipient_capacity, sizeof(*e->recipients)))
@@ -170,6 +202,9 @@ static bool make_room(struct smtp_transaction *t)
     if (!grow(&t->arena, &by_address, count, &t->index_capacity, sizeof(*t->by_address)))
         return false;
     t->by_address = by_address;
+    if (!grow(&t->arena, &firsts, count, &t->first_capacity, sizeof(*t->firsts)))
+        return false;
+    t->firsts = firsts;
     if (!grow(&t->arena, &mailboxes, count, &t->mailbox_capacity, sizeof(*t->mailboxes)))
         return false;
     t->mailboxes = mailboxes;
@@ -180,13 +215,15 @@ static bool append(struct smtp_transaction *t, const struct smtp_question *q, st
                    size_t at)
 {
     struct envelope *e = &t->envelope;
+    uint32_t index = (uint32_t)e->recipient_count, first = first_at(t, address, at);
 
-    if (!make_room(t) || !add_wish(t, e->wish_count, &q->wish, (uint32_t)e->recipient_count))
+    if (!make_room(t) || (first == index ? !add_wish(t, e->wish_count, &q->wish, index)
+                                         : !merge(t, first, &q->wish)))
         return false;
     memcpy(t->tickets[e->recipient_count], q->answer.ticket, SMTP_TICKET_BYTES);
     t->mailboxes[e->recipient_count] = q->answer.is_mailbox;
     t->member_count += q->answer.members;
-    insert(t, at);
+    insert(t, at, first);
     struct envelope_recipient *r = &e->recipients[e->recipient_count++];
     *r = (struct envelope_recipient){
         .address = address, .original = q->address, .flags = q->answer.recipient_flags};
@@ -200,8 +237,8 @@ bool smtp_recipient_add(struct smtp_server *s, const struct smtp_question *q)
     struct span address = q->answer.address.size ? q->answer.address : q->address;
     size_t at;
 
-    if (find(t, address, &at))
-        return merge(t, t->by_address[at], &q->wish);
+    if (find(t, address, q->address, &at))
+        return merge(t, t->firsts[t->by_address[at]], &q->wish);
     if (q->answer.address.size)
         address = arena_copy(&t->arena, address);
     return address.data && append(t, q, address, at);

@@ -51,9 +51,10 @@ struct smtp_transaction {
     struct arena arena;
     struct envelope envelope;
     char (*tickets)[SMTP_TICKET_BYTES]; /* of the recipients */
-    uint32_t *by_address;               /* their indexes, sorted by address */
+    uint32_t *by_address;               /* their indexes, sorted by address and original */
+    uint32_t *firsts;                   /* of the recipients: the first one with that address */
     bool *mailboxes;                    /* of the recipients: a mailbox here */
-    size_t ticket_capacity, index_capacity, mailbox_capacity;
+    size_t ticket_capacity, index_capacity, first_capacity, mailbox_capacity;
     size_t recipient_capacity, wish_capacity;
     size_t recipient_bytes; /* of recipients and wishes, in the envelope's wire form */
     uint64_t member_count;  /* of those recipients that expand, together */
@@ -155,7 +156,8 @@ void smtp_run_command(struct smtp_server *s, struct span line);
 bool smtp_recipients_are_full(const struct smtp_server *s);
 /* Its members would be more than one message can have. */
 bool smtp_recipient_is_too_much(const struct smtp_server *s, const struct smtp_answer *answer);
-/* An accepted one; false: no memory. Who is in the envelope already has his wish added to. */
+/* An accepted one; false: no memory. Who is in the envelope already, perhaps by another name, has
+ * his wish added to. */
 bool smtp_recipient_add(struct smtp_server *s, const struct smtp_question *question);
 
 /* A file per verb. `check`: NULL, or why it may not be done now. */

@@ -1,6 +1,8 @@
 /*
  * One COMMIT of an smtpd, or a report of our own, on its way to the disk.
  *
+ *   BEGUN
+ *     ▼
  *   EXPANDING ──all answered──▶ (the spool) ──▶ SEALING ──▶ answered, freed
  *       │                        ▲   │  └── it refuses the message: answered, freed
  *       │                   room │   │ no room
@@ -17,7 +19,7 @@
 #include "proc/queue/accept/known.h"
 #include "proc/queue/accept/peer.h"
 
-enum commit_state { COMMIT_EXPANDING, COMMIT_WAITING, COMMIT_SEALING };
+enum commit_state { COMMIT_BEGUN, COMMIT_EXPANDING, COMMIT_WAITING, COMMIT_SEALING };
 
 struct commit {
     struct list link;      /* among its peer's; not linked when the peer is gone */
@@ -40,8 +42,8 @@ struct commit {
 };
 
 /* expand.c: asks the directory for each recipient that expands; then calls `expanded`. One of which
- * all are there already stays as it is: when its turn comes it is closed as a duplicate
- * (carry/job.c). */
+ * all are there already stays as it is, as does who is named a second time: when its turn comes it
+ * is closed as a duplicate (carry/job.c). */
 void commit_expand(struct commit *commit);
 
 /* intake.c: a message of our own with an inline body. 0 or -errno: then `answered` won't be called;

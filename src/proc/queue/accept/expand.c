@@ -17,17 +17,33 @@ static size_t child_count(const struct parcel *p)
     return n;
 }
 
-/* Who is named himself, wherever in the envelope, is there already. */
+/* Who is named himself, wherever in the envelope, is there already; a second time he is a
+ * duplicate.
+ */
 static int know_recipients(struct commit *c)
 {
-    const struct envelope *e = &c->parcel->envelope;
+    struct envelope *e = &c->parcel->envelope;
     int r = queue_random(&c->queue->random, &c->known.seed, sizeof(c->known.seed));
 
-    for (size_t i = 0; r == 0 && i < e->recipient_count; i++)
-        if (!(e->recipients[i].flags & ENVELOPE_RECIPIENT_EXPANDS) &&
-            !known_has(&c->known, e->recipients[i].address))
-            r = known_add(&c->known, e->recipients[i].address);
+    for (size_t i = 0; r == 0 && i < e->recipient_count; i++) {
+        struct envelope_recipient *named = &e->recipients[i];
+        if (named->flags & ENVELOPE_RECIPIENT_EXPANDS)
+            continue;
+        if (known_has(&c->known, named->address))
+            named->flags |= ENVELOPE_RECIPIENT_DUPLICATE;
+        else
+            r = known_add(&c->known, named->address);
+    }
     return r;
+}
+
+/* Perhaps somebody is named in two ways: smtpd names nobody twice in one. */
+static bool may_have_duplicates(const struct envelope *e)
+{
+    for (size_t i = 0; e->recipient_count > 1 && i < e->recipient_count; i++)
+        if (!span_equal(e->recipients[i].address, e->recipients[i].original))
+            return true;
+    return false;
 }
 
 static int fill_child(struct queue *q, struct parcel *p, struct span address, struct span original,
@@ -49,7 +65,9 @@ static int reserve(struct commit *c)
         return 0;
     p->expansions =
         arena_alloc_array(&p->arena, p->envelope.recipient_count, sizeof(*p->expansions));
-    return p->expansions ? know_recipients(c) : -ENOMEM;
+    if (!p->expansions)
+        return -ENOMEM;
+    return c->known.count ? 0 : know_recipients(c);
 }
 
 /* Whoever isn't there yet becomes a child of `e`. */
@@ -113,6 +131,10 @@ void commit_expand(struct commit *c)
 {
     const struct envelope *e = &c->parcel->envelope;
 
+    if (c->state == COMMIT_BEGUN && may_have_duplicates(e) && know_recipients(c) < 0) {
+        c->expanded(c, -ENOMEM);
+        return;
+    }
     c->state = COMMIT_EXPANDING;
     while (c->next_recipient < e->recipient_count &&
            !(e->recipients[c->next_recipient].flags & ENVELOPE_RECIPIENT_EXPANDS))

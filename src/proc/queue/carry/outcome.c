@@ -334,7 +334,7 @@ void outcome_duplicate(struct queue *q, const struct job_item *item)
         .status = SPAN("2.1.5"),
         .reply = SPAN(""),
         .host = SPAN(""),
-        .detail = SPAN("a duplicate: all whom this alias stands for get the message anyway")};
+        .detail = SPAN("a duplicate: whom it stands for gets the message anyway")};
 
     sched_remove(q->sched, item->item, io_loop_now_ms(q->loop));
     schedule_close(r);

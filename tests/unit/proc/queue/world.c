@@ -193,9 +193,14 @@ static size_t parse_recipients(const char *text, struct envelope_recipient *out,
     for (const char *p = text; *p && n < max; n++) {
         size_t size = strcspn(p, " ");
         bool expands = *p == '+';
-        struct span address = span_of(p + expands, size - expands);
+        struct span address = span_of(p + expands, size - expands), original = address;
+        ptrdiff_t equals = span_find(address, '=');
+        if (equals >= 0) {
+            original = span_from(address, (size_t)equals + 1);
+            address = span_first(address, (size_t)equals);
+        }
         out[n] = (struct envelope_recipient){.address = address,
-                                             .original = address,
+                                             .original = original,
                                              .flags = expands ? ENVELOPE_RECIPIENT_EXPANDS : 0};
         p += size + (p[size] == ' ');
     }

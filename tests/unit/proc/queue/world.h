@@ -117,7 +117,8 @@ void world_until(struct world *w, bool (*done)(struct world *w, void *arg), void
 /* A few turns, to see that nothing happens. */
 void world_rest(struct world *w);
 
-/* The message to commit: recipients are separated by blanks, "+" in front: it expands. */
+/* The message to commit: recipients are separated by blanks, "+" in front: it expands; "=" and the
+ * original may follow. */
 void world_send(struct world *w, struct world_commit *c, const char *sender, const char *recipients,
                 struct span body);
 /* The same with the body in chunks, `size` bytes that world_byte() makes. */

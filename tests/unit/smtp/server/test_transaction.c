@@ -16,6 +16,8 @@ static struct {
     } recipients[4];
     struct event event;
     unsigned refusals;
+    size_t wishes;
+    unsigned first_notify;
 } seen;
 
 static void keep(char *out, size_t size, struct span text)
@@ -29,6 +31,8 @@ static void on_message(struct talk *t, const struct smtp_message *m)
     const struct envelope *e = m->envelope;
 
     seen.envelope = *e;
+    seen.wishes = e->wish_count;
+    seen.first_notify = e->wish_count ? e->wishes[0].notify : 0;
     keep(seen.helo, sizeof(seen.helo), e->client.helo);
     keep(seen.service, sizeof(seen.service), e->client.service);
     keep(seen.protocol, sizeof(seen.protocol), e->client.protocol);
@@ -194,6 +198,37 @@ static void what_the_backend_says_of_a_recipient_stays_with_him(void **state)
     assert_int_equal(seen.recipients[1].flags, ENVELOPE_RECIPIENT_EXPANDS);
     assert_string_equal(seen.recipients[2].address, "third@d.test");
     assert_int_equal(seen.recipients[2].flags, 0);
+    talk_done(&t);
+}
+
+/* The book knows either, and the queue that it is one. */
+static void who_is_named_in_two_ways_stands_there_twice(void **state)
+{
+    static const char *const names[] = {"bob+b", "ann", "bob", "Bob+B", "bob+a", "BOB", "bob+b"};
+    static const char *const originals[] = {"bob+b@d.test", "ann@d.test", "bob@d.test",
+                                            "bob+a@d.test"};
+    struct talk t = {0};
+    char line[80];
+
+    begin(&t);
+    talk_hear(&t, "220 ");
+    talk_say(&t, "EHLO x\r\nMAIL FROM:<a@b.test>\r\n");
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        bool is_ann = strcmp(names[i], "ann") == 0;
+        t.answer.address = is_ann ? SPAN("ann@d.test") : SPAN("bob@d.test");
+        snprintf(line, sizeof(line), "RCPT TO:<%s@d.test> NOTIFY=%s\r\n", names[i],
+                 i == 0 ? "NEVER" : "SUCCESS");
+        talk_say(&t, line);
+    }
+    t.answer.address = SPAN("");
+    talk_say(&t, "DATA\r\n.\r\n");
+    assert_int_equal(seen.envelope.recipient_count, ARRAY_SIZE(originals));
+    for (size_t i = 0; i < ARRAY_SIZE(originals); i++) {
+        assert_string_equal(seen.recipients[i].original, originals[i]);
+        assert_string_equal(seen.recipients[i].address, i == 1 ? "ann@d.test" : "bob@d.test");
+    }
+    assert_int_equal(seen.wishes, 2);
+    assert_int_equal(seen.first_notify, ENVELOPE_NOTIFY_SUCCESS);
     talk_done(&t);
 }
 
@@ -379,6 +414,7 @@ int main(void)
         cmocka_unit_test(what_is_told_of_a_refusal_is_what_is_booked),
         cmocka_unit_test(a_long_refused_address_is_cut),
         cmocka_unit_test(what_the_backend_says_of_a_recipient_stays_with_him),
+        cmocka_unit_test(who_is_named_in_two_ways_stands_there_twice),
         cmocka_unit_test(what_counts_towards_the_end_of_a_session),
         cmocka_unit_test(who_is_trusted_may_be_refused_recipients),
         cmocka_unit_test(a_refused_sender_is_no_recipient),
