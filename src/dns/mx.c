@@ -85,7 +85,7 @@ bool dns_mx_question(struct dns_mx *mx, struct dns_question *out)
 {
     unsigned number = mx->next_question;
 
-    if (number >= mx->question_count)
+    if (number >= mx->question_count || number - mx->answered_count >= DNS_QUESTIONS_OPEN)
         return false;
     mx->next_question++;
     mx->questions[number] = MX_ASKED;
@@ -136,6 +136,16 @@ int dns_mx_answer(struct dns_mx *mx, unsigned number, const struct dns_answer *a
     if (mx->stage == MX_STAGE_ADDRESSES && mx->answered_count == mx->question_count)
         mx_conclude(mx);
     return 0;
+}
+
+/* What was asked is waited for still. */
+void dns_mx_hurry(struct dns_mx *mx)
+{
+    if (mx->stage != MX_STAGE_ADDRESSES || mx->failure.size == 0)
+        return;
+    mx->question_count = mx->next_question;
+    if (mx->answered_count == mx->question_count)
+        mx_conclude(mx);
 }
 
 enum dns_verdict dns_mx_verdict(const struct dns_mx *mx)

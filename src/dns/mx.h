@@ -3,23 +3,25 @@
  * of hosts with their addresses out, or the reason why there is none. Pure: asks nobody itself, and
  * its only chance is the seed that it is told.
  *
- *   dns_mx_new ──▶ MX ──data──▶ ADDRESSES (A and AAAA of every host, all at once) ──▶ DONE
- *                  │ └─no data─▶ ADDRESSES (of the domain itself) ───────────────────▲
- *                  └─null MX, no such domain, failure, only ourselves ───────────────┘
+ *   dns_mx_new ──▶ MX ──data──▶ ADDRESSES (A and AAAA of every host, in their order) ──▶ DONE
+ *                  │ └─no data─▶ ADDRESSES (of the domain itself) ──────────────────────▲
+ *                  └─null MX, no such domain, failure, only ourselves ──────────────────┘
  *
  * The owner asks all questions that dns_mx_question() gives and hands in each answer, in any order,
  * also from within his asking; then questions may be there again. Without one and without an answer
  * outstanding it is done.
  *
  * Bounded: of a domain's hosts the best DNS_HOSTS_MAX count, of a host's addresses the first
- * DNS_ADDRESSES_MAX of each family.
+ * DNS_ADDRESSES_MAX of each family; DNS_QUESTIONS_OPEN questions at a time, those of the best hosts
+ * first, so that a domain of many hosts whose name servers keep silent takes no more of a resolver
+ * than others do.
  */
 #pragma once
 
 #include "dns/answer.h"
 #include "dns/rdata.h"
 
-enum { DNS_HOSTS_MAX = 32, DNS_ADDRESSES_MAX = 8 };
+enum { DNS_HOSTS_MAX = 32, DNS_ADDRESSES_MAX = 8, DNS_QUESTIONS_OPEN = 8 };
 
 /* Whose mail server we are, and what is allowed: borrowed while the machine lives. */
 struct dns_mx_rules {
@@ -43,7 +45,7 @@ enum dns_verdict {
  * BEHIND, whatever was found of them. GOOD, FAILED, MISSING and FORBIDDEN are told apart at the
  * end. */
 enum dns_host_state {
-    DNS_HOST_ASKED,
+    DNS_HOST_ASKED, /* or to be asked; it stays so when dns_mx_hurry() came before its turn */
     DNS_HOST_GOOD,
     DNS_HOST_FAILED,    /* its addresses couldn't be asked for */
     DNS_HOST_MISSING,   /* it has no address */
@@ -78,11 +80,16 @@ int dns_mx_new(struct span domain, const struct dns_mx_rules *rules, struct dns_
 /* NULL is fine. */
 void dns_mx_free(struct dns_mx *mx);
 
-/* The next question that nobody has asked yet, which is the caller's to ask now; false: none now.
- */
+/* The next question that nobody has asked yet, which is the caller's to ask now; false: none before
+ * another answer. */
 bool dns_mx_question(struct dns_mx *mx, struct dns_question *out);
 /* 0; -EINVAL when this question wasn't asked or has been answered. */
 int dns_mx_answer(struct dns_mx *mx, unsigned number, const struct dns_answer *answer);
+
+/* It takes long: once an address question has failed, no further one is asked. What is known then
+ * counts; hosts that weren't asked for may be there, so for want of others the verdict is
+ * temporary. */
+void dns_mx_hurry(struct dns_mx *mx);
 
 enum dns_verdict dns_mx_verdict(const struct dns_mx *mx);
 /* Enhanced status code of a failure (RFC 3463), "" when found or pending; "4.3.0" is our own

@@ -68,6 +68,14 @@ static void order_addresses(struct dns_mx *mx, size_t index)
     host->secure = lookup->secure[0] && lookup->secure[1];
 }
 
+/* dns_mx_hurry() ends the asking at any question. An address literal has none. */
+static bool was_asked(const struct dns_mx *mx, size_t index)
+{
+    const unsigned char *families = &mx->questions[1 + MX_FAMILIES * index];
+
+    return mx->literal || (families[0] == MX_ANSWERED && families[1] == MX_ANSWERED);
+}
+
 /* With one family there the other's failure doesn't matter: the host can be reached. */
 static void settle_host(struct dns_mx *mx, size_t index)
 {
@@ -81,7 +89,7 @@ static void settle_host(struct dns_mx *mx, size_t index)
         host->state = DNS_HOST_GOOD;
     else if (lookup->failed)
         host->state = DNS_HOST_FAILED;
-    else
+    else if (was_asked(mx, index))
         host->state = lookup->forbidden ? DNS_HOST_FORBIDDEN : DNS_HOST_MISSING;
 }
 
@@ -143,7 +151,7 @@ void mx_conclude(struct dns_mx *mx)
         settle_host(mx, i);
     if (find(mx, DNS_HOST_GOOD)) {
         mx_end(mx, DNS_FOUND, "");
-    } else if (find(mx, DNS_HOST_FAILED)) {
+    } else if (find(mx, DNS_HOST_FAILED) || find(mx, DNS_HOST_ASKED)) {
         mx_finish(mx, DNS_TEMPORARY, mx_failure_status(mx), "%.*s",
                   SPAN_ARG(buffer_span(&mx->failure)));
     } else if ((host = find(mx, DNS_HOST_FORBIDDEN))) {

@@ -197,7 +197,7 @@ static void end(void)
     while (play.query_count)
         answer_one(0);
     turn();
-    assert(play.service.waiting_count == 0);
+    assert(play.service.open_count == 0);
     assert(list_is_empty(&play.service.abandoned));
     service_done(&play.service);
     for (size_t i = 0; i < ASKERS; i++)

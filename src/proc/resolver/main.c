@@ -113,8 +113,7 @@ static void status(struct process *process, struct buffer *json)
     buffer_printf(json,
                   "\"questions\":%" PRIu64 ",\"waiting\":%" PRIu64 ",\"failed\":%" PRIu64
                   ",\"late\":%" PRIu64 ",\"bogus\":%" PRIu64,
-                  s->question_count, s->waiting_count, s->failed_count, s->late_count,
-                  s->bogus_count);
+                  s->question_count, s->open_count, s->failed_count, s->late_count, s->bogus_count);
 }
 
 static const struct process_spec spec = {

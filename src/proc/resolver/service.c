@@ -11,17 +11,20 @@
 /*
  * A question under way:
  *
- *   asked ──answer──▶ replied, freed
- *     └──deadline, or its asker went──▶ abandoned ──answer──▶ freed
+ *   waiting ──room──▶ asked ──answer──▶ replied, freed
+ *     │                 └──deadline, or its asker went──▶ abandoned ──answer──▶ freed
+ *     └──its asker went──▶ freed
  *
- * libunbound is never told to stop: what it finds yet serves the next question from the cache.
+ * libunbound is never told to stop: what it finds yet serves the next question from the cache. The
+ * deadline begins with the asking: who waits for others' questions has lost none of his own time.
  */
 struct query {
-    struct list link; /* in its asker's list, or in `abandoned` */
+    struct list link; /* in a list of its asker, or in `abandoned` */
     struct service *service;
     struct service_asker *asker; /* NULL: abandoned */
     uint64_t token;
     struct io_timer *deadline;
+    uint16_t type;
     char name[DNS_TEXT_SIZE];
 };
 
@@ -135,7 +138,8 @@ static void on_answer(void *arg, int error, struct ub_result *result)
 {
     struct query *q = arg;
 
-    q->service->waiting_count--;
+    q->service->open_count--;
+    io_defer(q->service->loop, &q->service->room);
     if (q->asker && error == 0)
         reply_result(q, result);
     else if (q->asker)
@@ -144,59 +148,80 @@ static void on_answer(void *arg, int error, struct ub_result *result)
     free_query(q);
 }
 
-/* -EINVAL: it is no name. -EIO, whatever it is: it couldn't be asked, which no domain is to blame
- * for. The name goes to libunbound in our canonical form and comes back in canonical_of() compared
- * with it. The timer is set first: a question without a deadline must not exist. */
-static int begin(struct query *q, const struct ipc_resolve *question)
+/* The name goes to libunbound in our canonical form and comes back in canonical_of() compared with
+ * it. The timer is set first: a question without a deadline must not exist. What can't be asked
+ * is answered with -EIO, whatever it is: no domain is to blame for it. */
+static void begin(struct query *q)
 {
     struct service *s = q->service;
-    uint8_t wire[DNS_WIRE_MAX];
-    size_t size;
     int id;
 
-    if (dns_name_from_text(question->name, wire, &size) < 0 ||
-        dns_name_to_text(span_of(wire, size), q->name, &size) < 0)
-        return -EINVAL;
     if (io_timer_new(s->loop, on_deadline, q, &q->deadline) < 0 ||
         io_timer_set(q->deadline, s->deadline_ms) < 0 ||
-        ub_resolve_async(s->library, q->name, question->type, DNS_CLASS_IN, q, on_answer, &id) != 0)
-        return -EIO;
-    return 0;
+        ub_resolve_async(s->library, q->name, q->type, DNS_CLASS_IN, q, on_answer, &id) != 0) {
+        reply_error(q->asker, q->token, -EIO, "no memory, or libunbound refused");
+        free_query(q);
+        return;
+    }
+    s->open_count++;
+    list_append(&q->asker->queries, &q->link);
 }
 
-/* `waiting_count` counts what libunbound has, abandoned ones too: they take its memory until they
- * end. Refusing costs the asker an attempt later; growing without bound would cost everybody. */
+/* The next one in the turn of its asker, or NULL. */
+static struct query *take_waiting(struct service *s)
+{
+    for (size_t i = 0; i < SERVICE_ASKERS_MAX; i++) {
+        struct list *link = list_take_first(&s->askers[s->turn++ % SERVICE_ASKERS_MAX].waiting);
+        if (link)
+            return CONTAINER_OF(link, struct query, link);
+    }
+    return NULL;
+}
+
+/* `open_count` counts what libunbound has, abandoned ones too: they take its memory until they end.
+ * Growing without bound would cost everybody. */
+static void on_room(struct io_deferred *room)
+{
+    struct service *s = CONTAINER_OF(room, struct service, room);
+    struct query *q;
+
+    while (s->open_count < s->open_max && (q = take_waiting(s)))
+        begin(q);
+}
+
+/* Behind those that wait already, with the asker's other questions: IPC bounds their number. */
 static void on_resolve(void *owner, const struct ipc_arrival *arrival)
 {
     struct service_asker *asker = owner;
     struct service *s = asker->service;
-    bool can = s->library && s->waiting_count < s->open_max;
-    struct query *q = can ? calloc(1, sizeof(*q)) : NULL;
+    const struct ipc_resolve *question = &arrival->message->resolve;
+    struct query *q = s->library ? calloc(1, sizeof(*q)) : NULL;
+    uint8_t wire[DNS_WIRE_MAX];
+    size_t size;
 
     s->question_count++;
     if (!q) {
-        reply_error(asker, arrival->token, -EIO,
-                    !s->library ? s->why_not
-                    : can       ? "no memory"
-                                : "too many questions are open already");
+        reply_error(asker, arrival->token, -EIO, s->library ? "no memory" : s->why_not);
         return;
     }
-    *q = (struct query){.service = s, .asker = asker, .token = arrival->token};
-    int r = begin(q, &arrival->message->resolve);
-    if (r < 0) {
-        reply_error(asker, arrival->token, r,
-                    r == -EINVAL ? "not a name" : "no memory, or libunbound refused");
-        free_query(q);
+    *q = (struct query){
+        .service = s, .asker = asker, .token = arrival->token, .type = question->type};
+    if (dns_name_from_text(question->name, wire, &size) < 0 ||
+        dns_name_to_text(span_of(wire, size), q->name, &size) < 0) {
+        reply_error(asker, arrival->token, -EINVAL, "not a name");
+        free(q);
         return;
     }
-    s->waiting_count++;
-    list_append(&asker->queries, &q->link);
+    list_append(&asker->waiting, &q->link);
+    on_room(&s->room);
 }
 
 static void drop_asker(struct service_asker *asker)
 {
     struct list *link;
 
+    while ((link = list_take_first(&asker->waiting)))
+        free_query(CONTAINER_OF(link, struct query, link));
     while ((link = list_take_first(&asker->queries)))
         abandon(CONTAINER_OF(link, struct query, link));
     ipc_channel_free(asker->channel);
@@ -251,10 +276,12 @@ int service_init(struct service *s, struct io_loop *loop, struct ub_ctx *library
                           .why_not = why_not,
                           .deadline_ms = SERVICE_DEADLINE_MS,
                           .open_max = SERVICE_OPEN_MAX};
+    s->room.fn = on_room;
     list_init(&s->abandoned);
     for (size_t i = 0; i < SERVICE_ASKERS_MAX; i++) {
         s->askers[i].service = s;
         list_init(&s->askers[i].queries);
+        list_init(&s->askers[i].waiting);
     }
     if (!library)
         return 0;
@@ -270,6 +297,7 @@ void service_done(struct service *s)
     for (size_t i = 0; i < SERVICE_ASKERS_MAX; i++)
         drop_asker(&s->askers[i]);
     io_watch_free(s->watch);
+    io_defer_cancel(&s->room);
     if (s->library)
         ub_ctx_delete(s->library);
     while ((link = list_take_first(&s->abandoned)))

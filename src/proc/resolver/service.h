@@ -10,15 +10,15 @@
 enum {
     SERVICE_ASKERS_MAX = 64,
     SERVICE_DEADLINE_MS = 20000,
-    SERVICE_OPEN_MAX = 16384, /* questions; some 12 KB each in libunbound */
+    SERVICE_OPEN_MAX = 16384, /* questions; some 12 KB each in libunbound. Others wait */
 };
 
 struct service;
 
 struct service_asker {
     struct service *service;
-    struct ipc_channel *channel; /* NULL: not there */
-    struct list queries;
+    struct ipc_channel *channel;  /* NULL: not there */
+    struct list queries, waiting; /* asked, and to be asked when there is room: each in its turn */
 };
 
 struct service {
@@ -28,9 +28,11 @@ struct service {
     struct io_watch *watch;
     int64_t deadline_ms;
     uint64_t open_max;
+    struct io_deferred room; /* from the loop: not within a call of libunbound */
+    size_t turn;             /* the asker whose question is the next */
     struct service_asker askers[SERVICE_ASKERS_MAX];
     struct list abandoned; /* queries past their deadline, or whose asker went */
-    uint64_t question_count, failed_count, late_count, bogus_count, waiting_count;
+    uint64_t question_count, failed_count, late_count, bogus_count, open_count;
 };
 
 /* `library` has been started; NULL: none, and `why_not` is answered. 0 or -errno. */

@@ -25,6 +25,11 @@ enum {
     SMTP_MESSAGES_MAX = 100, /* on one connection */
     SMTP_HOSTS_MAX = 32,     /* of one next hop */
     SMTP_ENDING_MS = 3000,   /* a shutdown waits so long for what is under way: the queue, longer */
+    /* With so many questions under way each way has one at a time. So every attempt goes on,
+     * however many have hosts whose name servers keep silent; and both processes together seldom
+     * pass what the resolver has open (resolver/service.h), also with what libunbound goes on with
+     * after its deadline. */
+    SMTP_QUESTIONS_SHARED = 1024,
 };
 
 struct smtp_proc {
@@ -37,7 +42,7 @@ struct smtp_proc {
     uint64_t epoch; /* of the queue's channel */
     struct list jobs, connections, idle, routes;
     struct numbers numbered; /* the jobs */
-    uint32_t job_count, connection_count, idle_count;
+    uint32_t job_count, connection_count, idle_count, question_count;
     int64_t now_ms;
     int64_t ending_ms; /* when the shutdown began, or 0 */
     struct io_timer *tick;

@@ -1,6 +1,10 @@
 /*
  * From a next hop to addresses: "mx:DOMAIN" by the rules of src/dns, "host:HOST:PORT,..." by the
  * names and literals in their order. The resolver is asked; nobody else is.
+ *
+ * A way has at most QUESTIONS_MAX questions under way, and when all ways together have very many,
+ * one: so it always goes on, and nobody's questions take the place of another's. Who has one under
+ * way goes on with its answer; who hasn't, and finds the channel's window full, waits for it.
  */
 #include "proc/smtp/way.h"
 
@@ -18,9 +22,13 @@ struct question {
     struct smtp_way *way;
     unsigned number; /* of the MX machine */
     uint16_t host, port, type;
+    struct span name; /* the MX machine's, or in the way's arena */
 };
 
-enum { SMTP_PORT = 25 };
+/* HURRY_MS: then so many questions have waited for silent name servers that those left wait for the
+ * next attempt. More than a time-out of the resolver: hosts behind four dead ones get their turn.
+ */
+enum { SMTP_PORT = 25, QUESTIONS_MAX = DNS_QUESTIONS_OPEN, HURRY_MS = 30000 };
 
 static void fail(struct smtp_way *way, bool permanent, const char *status, const char *text)
 {
@@ -126,8 +134,6 @@ static void on_turn(struct io_deferred *turn)
     way->done(way);
 }
 
-static void ask_more(struct smtp_way *way);
-
 static void take_host_answer(struct smtp_way *way, const struct question *q,
                              const struct dns_answer *answer)
 {
@@ -151,6 +157,8 @@ static void take_answer(struct question *q, const struct dns_answer *answer)
     free(q);
 }
 
+static void go_on(struct smtp_way *way);
+
 /* No reply is an answer too: the resolver's end must not leave a job waiting. The rdata are
  * borrowed until this returns. */
 static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
@@ -168,28 +176,22 @@ static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
         answer = (struct dns_answer){r->error,     r->rcode, r->security,    r->ttl,
                                      r->canonical, rdata,    r->rdata_count, r->why};
     }
+    way->question_count--;
+    way->proc->question_count--;
     take_answer(q, &answer);
-    ask_more(way);
-    if (list_is_empty(&way->questions))
-        conclude(way);
+    if (way->addresses_ms && way->proc->now_ms - way->addresses_ms > HURRY_MS)
+        dns_mx_hurry(way->mx);
+    go_on(way);
 }
 
-/* 0: asked. Otherwise it can't be asked now. */
-static int ask(struct question *q, struct span name)
+static bool may_ask(const struct smtp_way *way)
 {
-    struct ipc_message m = {.type = IPC_RESOLVE, .resolve = {.name = name, .type = q->type}};
-    struct ipc_channel *resolver = q->way->proc->resolver;
-
-    q->call.fn = on_reply;
-    return resolver ? ipc_call(resolver, &q->call, &m) : -EPIPE;
+    return way->question_count == 0 || (way->question_count < QUESTIONS_MAX &&
+                                        way->proc->question_count < SMTP_QUESTIONS_SHARED);
 }
 
-/* A question that can't be asked is answered at once with "not now", by the same function as a true
- * one: so none is ever missing when the answers are counted. */
-static void begin_question(struct smtp_way *way, struct question from, struct span name)
+static void add_question(struct smtp_way *way, struct question from)
 {
-    static const struct dns_answer unasked = {.error = -EIO,
-                                              .why = SPAN("the resolver can't be asked now")};
     struct question *q = malloc(sizeof(*q));
 
     if (!q) {
@@ -198,17 +200,70 @@ static void begin_question(struct smtp_way *way, struct question from, struct sp
     }
     *q = from;
     q->way = way;
-    list_append(&way->questions, &q->link);
-    if (ask(q, name) < 0)
-        take_answer(q, &unasked);
+    list_append(&way->waiting, &q->link);
 }
 
-static void ask_more(struct smtp_way *way)
+/* Of the machine one at a time: what it has given out must be asked. */
+static struct question *next_question(struct smtp_way *way)
 {
-    struct dns_question q;
+    struct dns_question from;
 
-    while (way->mx && !way->failed && dns_mx_question(way->mx, &q))
-        begin_question(way, (struct question){.number = q.number, .type = q.type}, q.name);
+    if (list_is_empty(&way->waiting) && way->mx && dns_mx_question(way->mx, &from)) {
+        if (from.type != DNS_TYPE_MX && !way->addresses_ms)
+            way->addresses_ms = way->proc->now_ms;
+        add_question(
+            way, (struct question){.number = from.number, .type = from.type, .name = from.name});
+    }
+    if (way->failed || list_is_empty(&way->waiting))
+        return NULL;
+    return CONTAINER_OF(way->waiting.next, struct question, link);
+}
+
+/* 0: asked. -EAGAIN: there is no room for it now. Otherwise it can't be asked. */
+static int ask(struct question *q)
+{
+    struct ipc_message m = {.type = IPC_RESOLVE, .resolve = {.name = q->name, .type = q->type}};
+    struct smtp_way *way = q->way;
+    struct ipc_channel *resolver = way->proc->resolver;
+    int r;
+
+    q->call.fn = on_reply;
+    r = resolver ? ipc_call(resolver, &q->call, &m) : -EPIPE;
+    if (r == -EAGAIN && way->question_count == 0)
+        ipc_wait(resolver, &way->room);
+    if (r < 0)
+        return r;
+    list_remove(&q->link);
+    list_append(&way->questions, &q->link);
+    way->question_count++;
+    way->proc->question_count++;
+    return 0;
+}
+
+/* A question that can't be asked is answered at once with "not now", by the same function as a true
+ * one: so none is ever missing when the answers are counted. */
+static void go_on(struct smtp_way *way)
+{
+    static const struct dns_answer unasked = {.error = -EIO,
+                                              .why = SPAN("the resolver can't be asked now")};
+    struct question *q;
+    int r = 0;
+
+    while (r != -EAGAIN && may_ask(way) && (q = next_question(way))) {
+        r = ask(q);
+        if (r < 0 && r != -EAGAIN)
+            take_answer(q, &unasked);
+    }
+    if (list_is_empty(&way->questions) && (way->failed || list_is_empty(&way->waiting)))
+        conclude(way);
+}
+
+static void on_room(struct ipc_waiter *room)
+{
+    struct smtp_way *way = CONTAINER_OF(room, struct smtp_way, room);
+
+    way->proc->now_ms = io_loop_now_ms(way->proc->process.loop);
+    go_on(way);
 }
 
 static void begin_mx(struct smtp_way *way, struct span domain)
@@ -230,8 +285,6 @@ static void begin_mx(struct smtp_way *way, struct span domain)
     if (r < 0)
         fail(way, r == -EINVAL, r == -EINVAL ? "5.1.2" : "4.3.0",
              r == -EINVAL ? "the domain can't be a name of the DNS" : "out of memory");
-    else
-        ask_more(way);
 }
 
 /* "name", "192.0.2.1" or "[2001:db8::1]". */
@@ -249,9 +302,11 @@ static void begin_host(struct smtp_way *way, struct span host, uint16_t port)
         add_host_target(way, number, port, &ip);
         return;
     }
-    begin_question(way, (struct question){.host = number, .port = port, .type = DNS_TYPE_AAAA},
-                   host);
-    begin_question(way, (struct question){.host = number, .port = port, .type = DNS_TYPE_A}, host);
+    struct question q = {.host = number, .port = port, .name = way->hosts[number]};
+    q.type = DNS_TYPE_AAAA;
+    add_question(way, q);
+    q.type = DNS_TYPE_A;
+    add_question(way, q);
 }
 
 /* In the order in which the administrator named them: that is their preference. */
@@ -273,8 +328,9 @@ static void begin_hosts(struct smtp_way *way, struct span list)
 void smtp_way_begin(struct smtp_way *way, struct smtp_proc *proc, struct span next_hop,
                     void (*done)(struct smtp_way *way))
 {
-    *way = (struct smtp_way){.proc = proc, .done = done, .turn.fn = on_turn};
+    *way = (struct smtp_way){.proc = proc, .done = done, .turn.fn = on_turn, .room.fn = on_room};
     list_init(&way->questions);
+    list_init(&way->waiting);
     way->mx_set.limit = IPC_MX_SET_MAX;
     if (span_starts_nocase(next_hop, SPAN("mx:")))
         begin_mx(way, span_from(next_hop, 3));
@@ -282,8 +338,16 @@ void smtp_way_begin(struct smtp_way *way, struct smtp_proc *proc, struct span ne
         begin_hosts(way, span_from(next_hop, 5));
     else
         fail(way, false, "4.3.5", "the next hop can't be read");
-    if (list_is_empty(&way->questions))
-        conclude(way);
+    go_on(way);
+}
+
+static void free_questions(struct list *questions)
+{
+    for (struct list *link; (link = list_take_first(questions));) {
+        struct question *q = CONTAINER_OF(link, struct question, link);
+        ipc_call_cancel(&q->call);
+        free(q);
+    }
 }
 
 /* Cancelled: none of the functions is called any more with a way that is gone. */
@@ -291,11 +355,10 @@ void smtp_way_done(struct smtp_way *way)
 {
     if (!way->proc)
         return;
-    for (struct list *link; (link = list_take_first(&way->questions));) {
-        struct question *q = CONTAINER_OF(link, struct question, link);
-        ipc_call_cancel(&q->call);
-        free(q);
-    }
+    ipc_wait_cancel(&way->room);
+    way->proc->question_count -= way->question_count;
+    free_questions(&way->questions);
+    free_questions(&way->waiting);
     io_defer_cancel(&way->turn);
     dns_mx_free(way->mx);
     arena_done(&way->arena);

@@ -11,7 +11,10 @@ struct smtp_way {
     struct io_deferred turn;
     struct arena arena;
     struct dns_mx *mx;
-    struct list questions;
+    struct list questions, waiting; /* under way, and to be asked when there is room */
+    uint32_t question_count;        /* under way */
+    struct ipc_waiter room;
+    int64_t addresses_ms; /* when the first host was asked for, or 0 */
     bool failed, permanent;
     bool ours;          /* the failure: says nothing of the destination */
     bool leads_back;    /* a host of the route is this server */

@@ -386,6 +386,98 @@ static void many_hosts(void **state)
     free(fake);
 }
 
+/* A machine for a domain of `count` hosts with these preferences, whose MX is answered. */
+static struct dns_mx *with_hosts(unsigned count, unsigned first_preference, unsigned step)
+{
+    static const struct dns_mx_rules rules = {.seed = 3};
+    struct fake_answer *fake = calloc(1, sizeof(*fake));
+    struct dns_question q;
+    struct dns_mx *mx;
+    char text[64];
+
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(text, sizeof(text), "%u h%02u.example", first_preference + i * step, i);
+        fake_add(fake, text);
+    }
+    assert_int_equal(dns_mx_new(SPAN(D), &rules, &mx), 0);
+    assert_true(dns_mx_question(mx, &q));
+    assert_int_equal(dns_mx_answer(mx, q.number, &fake->answer), 0);
+    free(fake);
+    return mx;
+}
+
+/* Four hosts at once, the best first; then one question for each answer, so that those that nobody
+ * answers hold up no other host while there is one. */
+static void a_few_questions_at_a_time(void **state)
+{
+    struct dns_mx *mx = with_hosts(12, 10, 10);
+    const struct dns_answer none = {0};
+    struct dns_question q;
+    unsigned asked[8];
+    char name[16];
+
+    for (unsigned i = 0; i < 8; i++) {
+        assert_true(dns_mx_question(mx, &q));
+        asked[i] = q.number;
+        snprintf(name, sizeof(name), "h%02u.example", i / 2);
+        assert_span(q.name, name);
+    }
+    assert_false(dns_mx_question(mx, &q));
+    for (unsigned i = 8; i < 24; i++) { /* the last of the eight is answered, and what follows */
+        assert_int_equal(dns_mx_answer(mx, i == 8 ? asked[7] : q.number, &none), 0);
+        assert_true(dns_mx_question(mx, &q));
+        snprintf(name, sizeof(name), "h%02u.example", i / 2);
+        assert_span(q.name, name);
+        unsigned next = q.number;
+        assert_false(dns_mx_question(mx, &q));
+        q.number = next;
+    }
+    assert_int_equal(dns_mx_answer(mx, q.number, &none), 0);
+    assert_false(dns_mx_question(mx, &q));
+    for (unsigned i = 0; i < 7; i++) {
+        assert_int_equal(dns_mx_verdict(mx), DNS_PENDING);
+        assert_int_equal(dns_mx_answer(mx, asked[i], &none), 0);
+    }
+    assert_int_equal(dns_mx_verdict(mx), DNS_PERMANENT);
+    dns_mx_free(mx);
+}
+
+/* In a hurry hosts that weren't asked for are no reason to return mail, and one that is known is
+ * enough. */
+static void a_hurry_ends_the_asking(void **state)
+{
+    static const struct span rdata[] = {SPAN("\300\0\2\1")};
+    const struct dns_answer late = {.error = -ETIMEDOUT}, none = {0},
+                            found = {.rdata = rdata, .rdata_count = 1};
+
+    for (int good = 0; good < 2; good++) {
+        struct dns_mx *mx = with_hosts(12, 10, 10);
+        struct dns_question q;
+        unsigned asked[8];
+        size_t count;
+
+        for (unsigned i = 0; i < 8; i++) {
+            assert_true(dns_mx_question(mx, &q));
+            asked[i] = q.number;
+        }
+        dns_mx_hurry(mx); /* nothing has failed */
+        for (unsigned i = 0; i < 6; i++)
+            assert_int_equal(dns_mx_answer(mx, asked[i], i ? &none : &late), 0);
+        dns_mx_hurry(mx);
+        assert_false(dns_mx_question(mx, &q));
+        assert_int_equal(dns_mx_verdict(mx), DNS_PENDING); /* two are under way */
+        assert_int_equal(dns_mx_answer(mx, asked[6], &none), 0);
+        assert_int_equal(dns_mx_answer(mx, asked[7], good ? &found : &none), 0);
+        assert_int_equal(dns_mx_verdict(mx), good ? DNS_FOUND : DNS_TEMPORARY);
+        const struct dns_host *hosts = dns_mx_hosts(mx, &count);
+        assert_int_equal(hosts[0].state, DNS_HOST_FAILED);
+        assert_int_equal(hosts[2].state, DNS_HOST_MISSING);
+        assert_int_equal(hosts[3].state, good ? DNS_HOST_GOOD : DNS_HOST_MISSING);
+        assert_int_equal(hosts[4].state, DNS_HOST_ASKED);
+        dns_mx_free(mx);
+    }
+}
+
 static void many_addresses(void **state)
 {
     const struct dns_mx_rules rules = {.seed = 3};
@@ -468,9 +560,14 @@ static void words_and_sets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_worlds),         cmocka_unit_test(equals_are_shuffled),
-        cmocka_unit_test(many_hosts),         cmocka_unit_test(many_addresses),
-        cmocka_unit_test(unreadable_records), cmocka_unit_test(domains_that_are_none),
+        cmocka_unit_test(all_worlds),
+        cmocka_unit_test(equals_are_shuffled),
+        cmocka_unit_test(many_hosts),
+        cmocka_unit_test(a_few_questions_at_a_time),
+        cmocka_unit_test(a_hurry_ends_the_asking),
+        cmocka_unit_test(many_addresses),
+        cmocka_unit_test(unreadable_records),
+        cmocka_unit_test(domains_that_are_none),
         cmocka_unit_test(words_and_sets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

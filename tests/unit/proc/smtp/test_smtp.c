@@ -4,6 +4,7 @@
 #include "dns/type.h"
 #include "mail/envelope.h"
 #include "proc/smtp/connection.h"
+#include "proc/smtp/job.h"
 #include "proc/smtp/proc.h"
 #include "station.h"
 
@@ -25,6 +26,7 @@ static struct bench {
     bool silent, broken;     /* the resolver */
     struct ipc_rdata mx[40]; /* what it says to any question for an MX */
     size_t mx_count;
+    bool hosts_are_silent; /* whose names begin with "h" */
 } b;
 
 struct asked {
@@ -91,7 +93,7 @@ static void on_question(void *owner, const struct ipc_arrival *arrival)
     struct ipc_message reply = {.type = IPC_RESOLVED};
 
     b.questions++;
-    if (b.silent)
+    if (b.silent || (b.hosts_are_silent && span_starts_nocase(q->name, SPAN("h"))))
         return;
     if (b.broken)
         reply.resolved.error = -EIO;
@@ -391,6 +393,105 @@ static void tells_whom_a_trouble_is_about(void **state)
     deliver(&a, "mx:far.test");
     assert_int_equal(a.of[0].scope, IPC_SCOPE_OURS);
     assert_string_equal(a.mx_set, "");
+}
+
+/* Each host's name servers keep silent. */
+static void publish_silent_hosts(void)
+{
+    static char rdata[40][2 + 5 + 1];
+
+    for (size_t i = 0; i < ARRAY_SIZE(rdata); i++) {
+        snprintf(rdata[i], sizeof(rdata[i]), "%c%c%ch%03zu", 1, 10, 4, i);
+        b.mx[i].bytes = span_of(rdata[i], sizeof(rdata[i]));
+    }
+    b.mx_count = ARRAY_SIZE(rdata);
+    b.hosts_are_silent = true;
+}
+
+static void turn_some(void)
+{
+    for (int i = 0; i < 50; i++)
+        io_loop_turn(b.proc.process.loop);
+}
+
+/* A domain of many such hosts takes no more of the resolver than one of four, … */
+static void many_silent_hosts_take_few_questions(void **state)
+{
+    struct asked a;
+
+    publish_silent_hosts();
+    ask(&a, "mx:evil.test", SPAN("x"), 1, 1);
+    UNTIL(b.questions >= 1 + 8);
+    turn_some();
+    assert_int_equal(b.questions, 1 + 8);
+    assert_int_equal(a.answers, 0);
+}
+
+/* … and very many such attempts one each: others aren't refused, nor do they wait. */
+static void very_many_silent_hosts_hold_up_nobody(void **state)
+{
+    enum { ATTEMPTS = 600 };
+    static struct asked evil[ATTEMPTS];
+    struct asked a;
+
+    publish_silent_hosts();
+    for (size_t i = 0; i < ATTEMPTS; i++)
+        ask(&evil[i], "mx:evil.test", SPAN("x"), 1, 1);
+    UNTIL(b.questions >= ATTEMPTS + SMTP_QUESTIONS_SHARED);
+    turn_some();
+    assert_in_range(b.proc.question_count, ATTEMPTS, SMTP_QUESTIONS_SHARED + ATTEMPTS);
+    b.mx_count = 0;
+    deliver(&a, to_both());
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+    smtp_jobs_drop(&b.proc, false, "the test is over");
+    assert_int_equal(b.proc.question_count, 0);
+}
+
+static uint64_t kept[IPC_CALL_WINDOW];
+static size_t kept_count;
+
+static void keep_question(void *owner, const struct ipc_arrival *arrival)
+{
+    kept[kept_count++] = arrival->token;
+}
+
+static const struct ipc_handler keeping_handlers[] = {{IPC_RESOLVE, keep_question}};
+static const struct ipc_role keeping_role = {"smtp", keeping_handlers, 1, on_lost, false};
+
+static void no_matter(struct ipc_call *call, const struct ipc_message *reply)
+{
+}
+
+/* More questions than the channel has calls for: who hasn't one under way waits for it. */
+static void a_full_channel_is_waited_for(void **state)
+{
+    static struct ipc_call calls[IPC_CALL_WINDOW];
+    struct ipc_message m = {.type = IPC_RESOLVE, .resolve.name = SPAN("x.test")};
+    struct ipc_message failed = {.type = IPC_RESOLVED, .resolved.rcode = DNS_RCODE_SERVFAIL};
+    struct ipc_channel *keeper;
+    struct asked a;
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(smtp_proc_connect_resolver(&b.proc, fds[0]), 0);
+    assert_int_equal(ipc_channel_new(b.proc.process.loop, fds[1], &keeping_role, NULL, &keeper), 0);
+    kept_count = 0;
+    for (size_t i = 0; i < IPC_CALL_WINDOW; i++) {
+        calls[i] = (struct ipc_call){.fn = no_matter};
+        assert_int_equal(ipc_call(b.proc.resolver, &calls[i], &m), 0);
+    }
+    UNTIL(kept_count == IPC_CALL_WINDOW);
+    ask(&a, "mx:far.test", SPAN("x"), 1, 1);
+    UNTIL(b.proc.job_count == 1);
+    assert_int_equal(a.answers, 0);
+    assert_int_equal(b.proc.question_count, 0);
+    kept_count = 0;
+    assert_int_equal(ipc_reply(keeper, kept[7], &failed), 0);
+    UNTIL(b.proc.question_count == 1 && kept_count == 1);
+    assert_int_equal(ipc_reply(keeper, kept[0], &failed), 0);
+    UNTIL(a.answers);
+    assert_int_equal(a.of[0].scope, IPC_SCOPE_DESTINATION); /* it was asked */
+    ipc_channel_free(keeper);
 }
 
 /* Answers for good come from the first host that gives one. */
@@ -761,6 +862,9 @@ int main(void)
         TEST(passes_a_closed_port),
         TEST(tells_of_hosts_with_the_longest_names),
         TEST(tells_whom_a_trouble_is_about),
+        TEST(many_silent_hosts_take_few_questions),
+        TEST(very_many_silent_hosts_hold_up_nobody),
+        TEST(a_full_channel_is_waited_for),
         TEST(returns),
         TEST(tells_the_last_trouble),
         TEST(a_later_trouble_is_the_last),
