@@ -117,12 +117,18 @@ static void write_pieces(struct job *job, struct maildir *m)
     }
 }
 
+/* Our end is nobody's fault, and the next process is there in a moment: it is no attempt. */
+static enum ipc_outcome given_up(const struct job *job)
+{
+    return job->given_back ? IPC_OUTCOME_UNTRIED : IPC_OUTCOME_DEFERRED;
+}
+
 void job_write(struct job *job, struct maildir *m)
 {
     if (job->ended || (job->dropped && !job->begun))
         return;
     if (job->dropped) {
-        mailbox_message_abandon(m, &job->message, job->dropped);
+        mailbox_message_abandon(m, &job->message, given_up(job), job->dropped);
         job->ended = true;
         return;
     }
@@ -144,7 +150,7 @@ bool job_is_settled(const struct job *job)
     return true;
 }
 
-/* A delivery that isn't DONE never began, or was given up half-way: deferred, whatever the reason,
+/* A delivery that isn't DONE never began, or was given up half-way: again, whatever the reason,
  * since the queue has the message still. */
 static struct ipc_job_outcome outcome_of(const struct job *job, size_t i)
 {
@@ -154,7 +160,7 @@ static struct ipc_job_outcome outcome_of(const struct job *job, size_t i)
     if (d->state != MAILDIR_DONE)
         return (struct ipc_job_outcome){
             .index = job->indexes[i],
-            .outcome = IPC_OUTCOME_DEFERRED,
+            .outcome = (uint8_t)given_up(job),
             .scope = IPC_SCOPE_OURS,
             .status = SPAN("4.3.2"),
             .text = span_from_cstr(job->dropped ? job->dropped : "memory is short"),

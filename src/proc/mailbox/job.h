@@ -31,6 +31,7 @@ struct job {
     bool all_taken;      /* the taken ones are the last */
     bool begun, ended;   /* the message's files: opened, written to their end */
     const char *dropped; /* why the message won't come whole, or NULL */
+    bool given_back;     /* then: only because this process ends */
     const char *doomed;  /* becomes `dropped` when the thread is done */
     struct mailbox_domains *domains;
     struct arena arena;

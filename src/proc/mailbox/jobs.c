@@ -255,6 +255,7 @@ static void on_job(void *owner, const struct ipc_arrival *arrival)
     if (!job)
         log_fatal("no memory for a job");
     jobs->under_way++;
+    job->given_back = jobs->ending;
     if (jobs->ending)
         answer_busy(job, "the mailbox process is about to end");
     else if (job->to_come > 0)
@@ -303,9 +304,14 @@ static void drop_waiting(struct jobs *jobs, const char *why)
     {
         struct job *job = CONTAINER_OF(link, struct job, link);
         job->dropped = job->ended ? NULL : why;
+        job->given_back = jobs->ending;
     }
     LIST_EACH(&jobs->streams, link)
-    doom(CONTAINER_OF(link, struct job, link), why);
+    {
+        struct job *job = CONTAINER_OF(link, struct job, link);
+        job->given_back = jobs->ending;
+        doom(job, why);
+    }
 }
 
 /* The channel goes first: what is dropped below must not be answered on it. */

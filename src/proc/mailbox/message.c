@@ -85,7 +85,7 @@ static void write_held(struct maildir *m, struct mailbox_message *msg, struct ma
 static void flush(struct maildir *m, struct mailbox_message *msg)
 {
     if (buffer_error(&msg->held)) {
-        mailbox_message_abandon(m, msg, "memory is short");
+        mailbox_message_abandon(m, msg, IPC_OUTCOME_DEFERRED, "memory is short");
         return;
     }
     for (size_t i = 0; i < msg->recipient_count; i++)
@@ -125,10 +125,11 @@ void mailbox_message_end(struct maildir *m, struct mailbox_message *msg)
     flush(m, msg);
 }
 
-void mailbox_message_abandon(struct maildir *m, struct mailbox_message *msg, const char *why)
+void mailbox_message_abandon(struct maildir *m, struct mailbox_message *msg,
+                             enum ipc_outcome result, const char *why)
 {
     for (size_t i = 0; i < msg->recipient_count; i++)
-        settle(m, &msg->recipients[i], IPC_OUTCOME_DEFERRED, "4.3.0", why);
+        settle(m, &msg->recipients[i], result, "4.3.0", why);
 }
 
 void mailbox_message_done(struct mailbox_message *msg)

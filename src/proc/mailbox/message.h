@@ -48,7 +48,9 @@ void mailbox_message_begin(struct maildir *m, struct mailbox_message *msg);
 void mailbox_message_feed(struct maildir *m, struct mailbox_message *msg, struct span piece);
 /* After the last piece: all is written, loops are refused. Then maildir_commit(). */
 void mailbox_message_end(struct maildir *m, struct mailbox_message *msg);
-/* Removes what was written, when the message won't come whole; outcomes say so. */
-void mailbox_message_abandon(struct maildir *m, struct mailbox_message *msg, const char *why);
+/* Removes what was written, when the message won't come whole; `result` is the outcome of each that
+ * has none. */
+void mailbox_message_abandon(struct maildir *m, struct mailbox_message *msg,
+                             enum ipc_outcome result, const char *why);
 /* Frees what _begin took. All deliveries must be DONE. */
 void mailbox_message_done(struct mailbox_message *msg);

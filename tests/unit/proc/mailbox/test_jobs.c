@@ -300,7 +300,8 @@ static void on_ended(void *owner)
     b.ended++;
 }
 
-/* What has begun to be committed is finished and answered, the rest is put off. */
+/* What has begun to be committed is finished and answered, the rest is given back: no attempt of
+ * its own, for the next process is there in a moment. */
 static void end(void **state)
 {
     struct asked stream, piece, whole, late;
@@ -312,13 +313,35 @@ static void end(void **state)
     UNTIL(b.jobs.under_way == 2 || whole.answered);
     jobs_end(&b.jobs, on_ended, NULL);
     UNTIL(b.ended && stream.answered && whole.answered);
-    assert_int_equal(stream.outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(stream.outcome, IPC_OUTCOME_UNTRIED);
     assert_int_equal(count("a.test/bob/tmp"), 0);
     assert_int_equal(count("a.test/bob/new"), whole.outcome == IPC_OUTCOME_DELIVERED);
     send_job(&late, 7, "bob@a.test", SPAN("x"), 1);
     UNTIL(late.answered);
-    assert_int_equal(late.outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(late.outcome, IPC_OUTCOME_UNTRIED);
     assert_string_equal(late.status, "4.3.2");
+}
+
+/* More than the batches take at once: what waits for its turn is given back, too. */
+static void who_waits_for_a_batch_is_given_back(void **state)
+{
+    enum { COUNT = 3 * JOBS_BATCH };
+    static struct asked jobs[COUNT];
+    unsigned delivered = 0, given_back = 0;
+
+    for (unsigned i = 0; i < COUNT; i++)
+        send_job(&jobs[i], i, "bob@a.test", SPAN("x"), 1);
+    UNTIL(b.jobs.under_way == COUNT || jobs[0].answered);
+    jobs_end(&b.jobs, on_ended, NULL);
+    UNTIL(b.ended);
+    for (unsigned i = 0; i < COUNT; i++) {
+        UNTIL(jobs[i].answered);
+        delivered += jobs[i].outcome == IPC_OUTCOME_DELIVERED;
+        given_back += jobs[i].outcome == IPC_OUTCOME_UNTRIED;
+    }
+    assert_int_equal(delivered + given_back, COUNT);
+    assert_int_equal(count("a.test/bob/new"), delivered);
+    assert_int_equal(b.jobs.deferred, 0);
 }
 
 int main(void)
@@ -334,6 +357,7 @@ int main(void)
         TEST(large_message_for_a_full_mailbox),
         TEST(too_many_large_messages),
         TEST(end),
+        TEST(who_waits_for_a_batch_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

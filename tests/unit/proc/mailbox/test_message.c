@@ -192,7 +192,7 @@ static void abandoned(void **state)
 
     mailbox_message_begin(&m, &msg);
     mailbox_message_feed(&m, &msg, SPAN("Subject: half"));
-    mailbox_message_abandon(&m, &msg, "the queue went away");
+    mailbox_message_abandon(&m, &msg, IPC_OUTCOME_DEFERRED, "the queue went away");
     assert_int_equal(to.delivery.outcome.result, IPC_OUTCOME_DEFERRED);
     assert_string_equal(to.delivery.outcome.text, "the queue went away");
     mailbox_message_done(&msg);
