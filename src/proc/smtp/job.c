@@ -6,7 +6,7 @@
  *
  *   RESOLVING      ──▶ GREETING     a connection that is idle is used again
  *   GREETING, MAIL ──▶ CONNECTING   the next host
- *   GREETING, MAIL ──▶ RESOLVING    the same, when the connection had been used before
+ *   GREETING, MAIL ──▶ RESOLVING    all of them anew, when the connection had been used before
  *   MAIL           ──▶ GREETING     once more, for those that were too many at once
  *
  * OVER may follow any: there is no way, nobody answers, or the job is dropped.
@@ -113,6 +113,7 @@ static void on_connected(struct smtp_race *race, size_t target, int fd)
 
     job->target = target;
     job->from_race = true;
+    job->has_served = false;
     job->connection = smtp_connection_new(job->proc, &job->user, job->next_hop, fd,
                                           host_of(job, target), smtp_race_target(race, target)->ip);
     if (job->connection) {
@@ -176,13 +177,24 @@ static void begin_mail(struct smtp_job *job)
 }
 
 /* A kept connection that ends before it has answered anything was kept too long, also when it does
- * so while the message's body is still waited for. */
+ * so while the message's body is still waited for. So was one that has just taken this message for
+ * some, where a station takes one message a connection: once for each that it took. */
 static bool is_stale(const struct smtp_job *job)
 {
     const struct smtp_client *client = job->connection->client;
 
-    return !job->from_race && !smtp_client_trouble_is_ours(client) &&
+    return (!job->from_race || job->has_served) && !smtp_client_trouble_is_ours(client) &&
            (job->state == SMTP_JOB_GREETING || smtp_client_was_stale(client));
+}
+
+/* Also when there was a way: what was tried on it may be tried again. */
+static void look_for_way(struct smtp_job *job)
+{
+    smtp_race_done(&job->race);
+    smtp_race_init(&job->race, job->proc, &race_owner);
+    smtp_way_done(&job->way);
+    job->has_way = false;
+    smtp_way_begin(&job->way, job->proc, job->next_hop, on_way);
 }
 
 /* What is open goes to the next host, if there is one and the message is still at hand. A reused
@@ -191,21 +203,21 @@ static bool is_stale(const struct smtp_job *job)
 static void go_to_next_host(struct smtp_job *job)
 {
     struct smtp_connection *c = job->connection;
-    bool from_race = job->from_race;
+    bool stale = is_stale(job), goes_on = job->from_race && !stale;
 
-    if (from_race) {
+    if (goes_on) {
         set_state(job, SMTP_JOB_CONNECTING);
     } else {
-        job->spent = !is_stale(job);
+        job->spent = !stale;
         memcpy(job->spent_ip, c->ip, sizeof(job->spent_ip));
         set_state(job, SMTP_JOB_RESOLVING);
     }
     job->connection = NULL;
     smtp_connection_release(c);
-    if (from_race)
+    if (goes_on)
         smtp_race_go_on(&job->race, job->target);
     else
-        smtp_way_begin(&job->way, job->proc, job->next_hop, on_way);
+        look_for_way(job);
 }
 
 /* A body that was streamed is gone, so there is no second host for it; when we end, or are in
@@ -226,6 +238,7 @@ static void mail_is_over(struct smtp_job *job)
                smtp_outcomes_got_anywhere(o)) {
         /* Without the last, a station that takes one at a time, and then not the message, would be
          * asked for ever. */
+        job->has_served = true;
         set_state(job, SMTP_JOB_GREETING);
         begin_mail(job);
     } else {

@@ -34,7 +34,8 @@ struct smtp_job {
     struct smtp_connection *connection;
     size_t target; /* of the connection, when it came from the race */
     bool from_race;
-    uint8_t spent_ip[16]; /* of the reused connection that went wrong: not tried again */
+    bool has_served;      /* the connection: the message for some of its recipients */
+    uint8_t spent_ip[16]; /* of the used connection that went wrong: not tried again */
     bool spent;
 };
 

@@ -31,6 +31,7 @@ static void end_message(struct station_peer *p)
 
     p->in_data = false;
     s->messages++;
+    p->messages++;
     if (s->drop_at_end)
         hang_up(p);
     else
@@ -47,7 +48,7 @@ static void on_command(struct station_peer *p, struct span line)
         say(p, s->ehlo, "250-station.test\r\n250 PIPELINING");
     } else if (span_starts_nocase(line, SPAN("MAIL"))) {
         p->recipients = 0;
-        if (s->drop_at_mail && s->messages)
+        if ((s->drop_at_mail && s->messages) || (s->one_message && p->messages))
             hang_up(p);
         else
             say(p, s->mail, "250 2.1.0 ok");
@@ -140,6 +141,7 @@ static void on_knock(void *arg, int fd, unsigned events)
     assert(p->fd >= 0);
     p->in_data = false;
     p->chunk_left = 0;
+    p->messages = 0;
     p->station = s;
     s->connections++;
     assert(io_watch_new(s->loop, p->fd, on_bytes, p, &p->watch) == 0);

@@ -18,6 +18,7 @@ struct station_peer {
     struct buffer in;
     bool in_data;
     unsigned recipients; /* of this transaction */
+    unsigned messages;
     size_t chunk_left;
     bool chunk_last;
 };
@@ -35,7 +36,8 @@ struct station {
     const char *greeting, *ehlo, *mail, *rcpt, *data, *end;
     unsigned recipients_max; /* of a transaction; 0: any number */
     bool drop_at_end;        /* closes instead of a verdict */
-    bool drop_at_mail;       /* closes when a further message begins */
+    bool drop_at_mail;       /* closes when a further message begins … */
+    bool one_message;        /* … on the same connection */
 };
 
 void station_open(struct station *station, struct io_loop *loop);

@@ -289,6 +289,32 @@ static void comes_again_for_the_rest(void **state)
     assert_int_equal(b.first.messages, 2);
 }
 
+/* … on a connection each, when it takes one message a connection; … */
+static void comes_again_on_another_connection(void **state)
+{
+    struct ipc_job_recipient to[] = {
+        {0, SPAN("a@b.test")}, {1, SPAN("b@b.test")}, {2, SPAN("c@b.test")}, {3, SPAN("d@b.test")}};
+    struct span body = SPAN("A: b\r\n\r\nhello\r\n");
+    struct asked a;
+
+    b.first.recipients_max = 1;
+    b.first.one_message = true;
+    for (int kept = 0; kept < 2; kept++) { /* also when it is a kept one first */
+        ask_for(&a, to_first(), body, body.size, to, ARRAY_SIZE(to));
+        UNTIL(a.answers);
+        for (size_t i = 0; i < ARRAY_SIZE(to); i++)
+            assert_int_equal(a.of[i].outcome, IPC_OUTCOME_DELIVERED);
+        assert_int_equal(b.first.messages, 4 * (kept + 1));
+        assert_int_equal(b.first.connections, 4 * (kept + 1));
+    }
+    /* Without any progress it is the host's trouble. */
+    b.first.end = "451 4.3.0 not now";
+    ask_for(&a, to_first(), body, body.size, to, ARRAY_SIZE(to));
+    UNTIL(a.answers);
+    assert_int_equal(a.of[3].outcome, IPC_OUTCOME_DEFERRED);
+    assert_in_range(b.first.connections, 9, 10);
+}
+
 /* … but only as long as that gets anywhere. */
 static void comes_again_not_for_ever(void **state)
 {
@@ -858,6 +884,7 @@ int main(void)
         TEST(reuses_connections),
         TEST(goes_to_the_next_host),
         TEST(comes_again_for_the_rest),
+        TEST(comes_again_on_another_connection),
         TEST(comes_again_not_for_ever),
         TEST(passes_a_closed_port),
         TEST(tells_of_hosts_with_the_longest_names),
