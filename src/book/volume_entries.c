@@ -381,7 +381,8 @@ static int update_entry(struct volume *v, const struct chain_record *record, uns
     db_bind_blob(s, 1, record->message.bytes, ID_BYTES);
     sqlite3_bind_int64(s, 2, record->recipient_index);
     sqlite3_bind_int64(s, 3, entry.state);
-    db_bind_int_or_null(s, 4, entry.since_us, 0);
+    if (entry.state != state) /* else it is so since when it was */
+        sqlite3_bind_int64(s, 4, entry.since_us);
     db_bind_int_or_null(s, 5, entry.next_attempt_us, 0);
     return db_run(s);
 }
