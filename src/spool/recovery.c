@@ -648,9 +648,7 @@ static int make_spare(struct spool *spool)
         struct store_segment *handle = segment->handle;
         segment->handle = NULL;
         segment_free(segment, spool->ops);
-        int r = spool->ops->remove(handle);
-        if (r < 0)
-            return r;
+        (void)spool->ops->remove(handle); /* what stays has no use, and the next start takes it */
     }
     if (spool_next_spare(spool))
         return 0;

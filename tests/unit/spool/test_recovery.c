@@ -414,6 +414,28 @@ static void opens_on_a_full_disk(void **state)
     assert_int_equal(world_commit(w), 0);
 }
 
+/* Spares of another size are of no use, but no reason not to start either. */
+static void opens_where_nothing_can_be_removed(void **state)
+{
+    struct world *w = *state;
+
+    fill(w, 10);
+    world_close(w);
+    w->options.segment_bytes = 256 * 1024;
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){.name_error = 10000});
+    world_open(w);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    for (int round = 0; round < 2; round++) {
+        check_others(w, 10, 0);
+        w->now_us += 6000000;
+        world_run(w);
+        assert_int_equal(world_accept(w, 11 + round, 1, 10), 0);
+        world_run(w);
+        world_crash(w, STORE_SIM_POWER_CUT);
+        assert_int_equal(world_check(w, 11 + round, 1, 10), 0);
+    }
+}
+
 static void refuses_what_is_newer(void **state)
 {
     struct world *w = *state;
@@ -684,6 +706,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(finds_damage_by_scrubbing, setup, teardown),
         cmocka_unit_test_setup_teardown(survives_a_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(opens_on_a_full_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(opens_where_nothing_can_be_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_is_newer, setup, teardown),
         cmocka_unit_test_setup_teardown(unreadable_is_not_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unreadable_block_costs_only_who_lies_in_it, setup,
