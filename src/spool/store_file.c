@@ -285,7 +285,7 @@ static int file_create_segment(struct store *store, enum store_kind kind, uint64
                                uint64_t size_bytes, struct store_segment **out)
 {
     struct file_store *s = file_store(store);
-    char name[NAME_BYTES], unfinished[NAME_BYTES + 8];
+    char name[NAME_BYTES], unfinished[NAME_BYTES + 8], *made = unfinished;
     struct store_segment *segment = NULL;
     int r;
 
@@ -302,12 +302,14 @@ static int file_create_segment(struct store *store, enum store_kind kind, uint64
     /* Never over another segment, whatever number was asked for. */
     if (r == 0 && renameat2(s->folder_fd, unfinished, s->folder_fd, name, RENAME_NOREPLACE) < 0)
         r = -errno;
-    if (r == 0)
+    if (r == 0) {
+        made = name;
         r = sync_folder(s);
+    }
     if (r < 0) {
         close(fd);
         free(segment);
-        unlinkat(s->folder_fd, unfinished, 0);
+        unlinkat(s->folder_fd, made, 0);
         return r;
     }
     *out = segment;
