@@ -122,7 +122,9 @@ struct spool {
     struct spool_hooks hooks;
     int64_t now_us; /* as last told */
     uint8_t lane[SEGMENT_LANE_BYTES];
-    bool ended_well; /* ended.c */
+    void *ended; /* ended.c: the mark that was found, until it is checked; NULL: none */
+    size_t ended_size;
+    bool ended_well;
 
     struct list segments[2]; /* by enum store_kind, each by number */
     uint64_t last_number[2];
@@ -253,6 +255,8 @@ int replay_record(struct spool *spool, struct segment *segment, const struct sca
 
 /* ended.c: looks for the mark of spool_end(), and takes it away. */
 void ended_take(struct spool *spool);
+/* Is it of the last seal that recovery found? Frees it. */
+void ended_check(struct spool *spool);
 
 /* recovery.c: rule 2, from what the store lists to a spool that may append. 0 or -errno; what
  * it had made is in the spool, for the caller to free. */

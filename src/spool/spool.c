@@ -127,6 +127,7 @@ int spool_open(struct store *store, const struct spool_options *options, int64_t
     if (r == 0) {
         ended_take(spool);
         r = recovery_run(spool);
+        ended_check(spool);
     }
     if (r < 0) {
         free_spool(spool);

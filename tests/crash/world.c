@@ -1,6 +1,7 @@
 /* The life of the simulated machine: start, crash, recovery. What happens in between: acts.c. */
 #include "world.h"
 
+#include "spool/lane.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -155,6 +156,10 @@ static void abandon_spool(struct world *w)
         *t = (struct world_task){0};
     }
     world_abandon_uploads(w);
+    if (w->restless && !store_sim_stopped(w->sim)) {
+        w->ended_at = w->spool->sequence;
+        spool_end(w->spool);
+    }
     struct spool_counts counts;
     spool_get_counts(w->spool, &counts);
     w->statistics.compacted += counts.compacted;
@@ -292,6 +297,8 @@ void world_start(struct world *w, unsigned cut_chance)
     spool_set_hooks(w->spool, &(struct spool_hooks){w, on_added, NULL, on_gone});
     spool_book_synced(w->spool, w->book.synced_at);
     w->model.recovered_below = w->model.record_count;
+    if (spool_ended_well(w->spool) && w->ended_at != w->spool->sequence)
+        model_fail(&w->model, "a crash passes for an end");
     world_check_all(w);
 }
 

@@ -68,6 +68,7 @@ struct world {
     bool verbose;
     bool book_mutant;         /* tells the spool of what the book hasn't synced */
     uint64_t cut_recovery_at; /* the next recovery is cut in this operation; 0: by chance */
+    uint64_t ended_at;        /* groups sealed when the spool was last told that it ends */
     struct world_statistics statistics;
 };
 

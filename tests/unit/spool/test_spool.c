@@ -288,6 +288,35 @@ static void lists_in_order(void **state)
     spool_listing_free(listing);
 }
 
+static void restart(struct world *w)
+{
+    world_close(w);
+    world_open(w);
+}
+
+static void what_was_sealed_since_is_no_good_end(void **state)
+{
+    struct world *w = *state;
+
+    assert_false(spool_ended_well(w->spool));
+    assert_int_equal(world_accept(w, 1, 1, 10), 0);
+    world_run(w);
+    assert_int_equal(spool_end(w->spool), 0);
+    restart(w);
+    assert_true(spool_ended_well(w->spool));
+    world_crash(w, STORE_SIM_KILLED);
+    assert_false(spool_ended_well(w->spool));
+
+    assert_int_equal(spool_end(w->spool), 0);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){.name_error = 10000});
+    restart(w); /* the mark stays */
+    assert_false(spool_ended_well(w->spool));
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    world_run(w);
+    world_crash(w, STORE_SIM_KILLED);
+    assert_false(spool_ended_well(w->spool));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +331,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(knows_equal_senders, setup, teardown),
         cmocka_unit_test_setup_teardown(takes_large_bodies, setup, teardown),
         cmocka_unit_test_setup_teardown(lists_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_sealed_since_is_no_good_end, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
