@@ -240,6 +240,21 @@ static int run_other(int (*command)(int argc, char **argv), const char *program)
     return command(1, argv);
 }
 
+/* The server that has its drop folder collected says where it is. */
+static int collect(const struct send_wishes *w)
+{
+    struct cli_server server;
+
+    if (w->submit && w->hostname) {
+        log_open("collect", LOG_LEVEL_INFO);
+        return collect_folder(w->collect, w->submit, w->hostname);
+    }
+    if (cli_server_find("send", w->config, &server) < 0)
+        return CLI_UNREACHED;
+    log_open("collect", LOG_LEVEL_INFO);
+    return collect_folder(w->collect, server.submit, server.hostname);
+}
+
 int cli_send(int argc, char **argv)
 {
     struct cli_server server;
@@ -254,11 +269,9 @@ int cli_send(int argc, char **argv)
         return run_other(cli_queue, "mailq");
     if (w.mode == 'i')
         return run_other(cli_reload, "newaliases");
+    if (w.collect)
+        return collect(&w);
     if (cli_server_find("send", w.config, &server) < 0)
         return CLI_UNREACHED;
-    if (w.collect) {
-        log_open("collect", LOG_LEVEL_INFO);
-        return collect_folder(w.collect, server.submit, server.hostname);
-    }
     return w.mode == 's' ? speak_smtp(&server) : send_mail(&w, &server);
 }

@@ -6,7 +6,7 @@
 
 #include "mail/dsn.h"
 
-enum key { KEY_COLLECT = 1 };
+enum key { KEY_COLLECT = 1, KEY_SUBMIT, KEY_HOSTNAME };
 
 /* Letters are their own keys. What sendmail has and we need not is taken and ignored. */
 static const struct cli_option options[] = {
@@ -23,6 +23,8 @@ static const struct cli_option options[] = {
     {NULL, 'v', NULL, "say what the server answered", 'v'},
     {NULL, 'o', "OPTION", "i: as -i; others are ignored", 'o'},
     {"collect", 0, "FOLDER", "hand in what waits in this drop folder", KEY_COLLECT},
+    {"submit", 0, "SOCKET", NULL, KEY_SUBMIT},
+    {"hostname", 0, "NAME", NULL, KEY_HOSTNAME},
     {NULL, 'A', "X", NULL, 'A'},
     {NULL, 'B', "X", NULL, 'A'},
     {NULL, 'C', "X", NULL, 'A'},
@@ -125,6 +127,12 @@ static bool take_option(struct send_wishes *w, int key, const char *value)
         break;
     case KEY_COLLECT:
         w->collect = value;
+        break;
+    case KEY_SUBMIT:
+        w->submit = value;
+        break;
+    case KEY_HOSTNAME:
+        w->hostname = value;
         break;
     default:
         break;

@@ -8,6 +8,7 @@ struct send_wishes {
     const char *sender; /* NULL: the user */
     const char *full_name;
     const char *collect;
+    const char *submit, *hostname; /* for `collect`, from the server itself */
     bool extract, dot_is_text, verbose, run_queue;
     char mode;         /* of -b: m send, s SMTP, p list the queue, i new aliases */
     char notify[64];   /* "SUCCESS,DELAY" as in SMTP (RFC 3461 4.1), or "" */

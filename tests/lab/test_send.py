@@ -1,5 +1,6 @@
 """`postbuch send` as programs on the machine use it: against a server, and while there is none."""
 import os
+import shutil
 import stat
 import subprocess
 
@@ -104,13 +105,18 @@ def test_dropped_while_down_and_collected_at_start(server):
     assert f'(drop folder, user id {os.geteuid()})'.encode() in server.messages()[0].read_bytes()
 
 
-def test_collected_while_running(server):
-    """What a program left there because its dialogue broke off doesn't wait for the next start."""
-    late = server.folder / 'drop' / 'tmp.late'
-    late.write_bytes(
-        b'postbuch drop 1\nsender \nrecipient bob@postbuch.test\n\nSubject: late\r\n\r\nb\r\n')
-    late.chmod(0o640)
-    late.rename(late.with_name('mail.late'))
+@needs_root
+def test_collected_by_a_user_who_gets_at_nothing_else(server):
+    """The server's own user can read neither the configuration nor the folder of the program."""
+    private = server.folder / 'private'
+    private.mkdir(mode=0o700)
+    shutil.copy(lab.PROGRAM, private / 'postbuch')
+    server.stop()
+    (server.folder / 'postbuch.yaml').chmod(0o600)
+    server.command('send', 'bob@postbuch.test', stdin=b'Subject: s\n\nb\n')
+    server.libexec = lab.libexec(server.folder / 'libexec', {})
+    server.environment['POSTBUCH_PROGRAM'] = str(private / 'postbuch')
+    server.start()
     server.wait_for(1)
     lab.eventually(lambda: not dropped(server), 'the drop folder is empty')
 
@@ -150,9 +156,17 @@ def test_a_deferred_recipient_holds_up_nobody():
         assert b'1 message to be collected; 1 put off' in done.stdout and done.returncode == 1, done
         (server.folder / 'aliases').write_text('stale: alice\n')
         server.command('reload')
+        # What a program left there because its dialogue broke off waits neither for the next start,
+        # nor for somebody who mends the configuration.
+        server.write_config('nonsense: true')
+        late = server.folder / 'drop' / 'tmp.late'
+        late.write_bytes(
+            b'postbuch drop 1\nsender \nrecipient bob@postbuch.test\n\nSubject: late\r\n\r\nb\r\n')
+        late.chmod(0o640)
+        late.rename(late.with_name('mail.late'))
         server.wait_for(1, 'alice')
         lab.eventually(lambda: not dropped(server), 'the drop folder is empty')
-        assert len(server.messages('bob')) == 1 and len(server.messages('alice')) == 1
+        assert len(server.messages('bob')) == 2 and len(server.messages('alice')) == 1
         trace, = [line for line in server.messages('alice')[0].read_bytes().splitlines()
                   if b'(drop folder' in line]
         assert f'user id {os.geteuid()})'.encode() in trace

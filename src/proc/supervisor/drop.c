@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <stdio.h>
@@ -14,26 +15,46 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define MAIL "mail."
+#define PUT_OFF "mail.since-"
+#define ASIDE "aside."
+
 /* A program whose dialogue broke off (smtpd died under it) leaves its message there too. */
 enum {
     LOOK_AGAIN_MS = 10000,
     COUNTED_MAX = 100000, /* names that are looked at for the status: any user may make more */
 };
 
-/* docs/formats/drop.md: whole files. Any user may have put them there; their names are all that is
- * looked at here. */
-static bool has_mail(const char *folder)
+static bool begins(const char *name, const char *with)
 {
-    DIR *dir = opendir(folder);
-    struct dirent *entry = NULL;
+    return strncmp(name, with, strlen(with)) == 0;
+}
 
-    if (!dir)
-        return false;
-    do {
-        entry = readdir(dir);
-    } while (entry && strncmp(entry->d_name, "mail.", 5) != 0);
-    closedir(dir);
-    return entry != NULL;
+/* docs/formats/drop.md: whole files. Any user may have put them there; their names are all that is
+ * looked at here. What was put off is being seen to: it has a day, and is told of anyway. */
+bool drop_wait_look(struct drop_wait *wait, const char *folder, int64_t now_ms)
+{
+    char first[NAME_MAX + 1] = "";
+    bool has_mail = false, still = false;
+    struct dirent *entry;
+
+    DIR *dir = opendir(folder);
+    for (unsigned i = 0; dir && !still && i < COUNTED_MAX && (entry = readdir(dir)); i++) {
+        has_mail |= begins(entry->d_name, MAIL);
+        if (!begins(entry->d_name, MAIL) || begins(entry->d_name, PUT_OFF))
+            continue;
+        still = strcmp(entry->d_name, wait->letter) == 0;
+        if (!*first)
+            snprintf(first, sizeof(first), "%s", entry->d_name);
+    }
+    if (dir)
+        closedir(dir);
+    if (!still) {
+        *wait = (struct drop_wait){.since_ms = now_ms};
+        memcpy(wait->letter, first, sizeof(first));
+    }
+    wait->stuck = *wait->letter && now_ms - wait->since_ms >= DROP_PATIENCE_MS;
+    return has_mail;
 }
 
 /* docs/formats/drop.md: the names alone tell what became of a letter so far. */
@@ -46,25 +67,52 @@ void drop_status(const struct supervisor *s, struct buffer *json)
     snprintf(folder, sizeof(folder), SPAN_FMT, SPAN_ARG(s->conf.drop));
     DIR *dir = s->conf.drop.size ? opendir(folder) : NULL;
     for (unsigned i = 0; dir && i < COUNTED_MAX && (entry = readdir(dir)); i++) {
-        letters += strncmp(entry->d_name, "mail.", 5) == 0;
-        put_off += strncmp(entry->d_name, "mail.since-", 11) == 0;
-        set_aside += strncmp(entry->d_name, "aside.", 6) == 0;
+        letters += begins(entry->d_name, MAIL);
+        put_off += begins(entry->d_name, PUT_OFF);
+        set_aside += begins(entry->d_name, ASIDE);
     }
     if (dir)
         closedir(dir);
-    buffer_printf(json, ",\"drop\":{\"letters\":%u,\"put_off\":%u,\"set_aside\":%u}", letters,
-                  put_off, set_aside);
+    buffer_printf(json, ",\"drop\":{\"letters\":%u,\"put_off\":%u,\"set_aside\":%u,\"stuck\":%s}",
+                  letters, put_off, set_aside, s->drop_wait.stuck ? "true" : "false");
 }
 
-/* The collector reads what any user wrote: it is no process of ours but the program again, as the
- * user whose the folder is. */
-static void run_collector(struct supervisor *s, const char *folder)
+/* In the child. The program is opened before the rights go: it, too, may lie where only root gets
+ * to. */
+static void execute(char **argv, const struct conf_ids *user)
 {
     const char *program = getenv("POSTBUCH_PROGRAM");
-    const struct conf_ids *user = &s->users[CONF_USER_QUEUE];
+    int fd = program ? open(program, O_PATH | O_CLOEXEC) : -1;
     uid_t uid = user->uid;
     gid_t gid = user->gid;
 
+    if (uid != UINT32_MAX &&
+        (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)) {
+        log_error("the drop folder waits: can't become user %u: %s", uid, strerror(errno));
+        return;
+    }
+    if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+        return;
+    if (fd >= 0)
+        fexecve(fd, argv, environ);
+    else
+        execvp("postbuch", argv);
+    log_error("the drop folder waits: %s: %s", program ? program : "postbuch", strerror(errno));
+}
+
+/* The collector reads what any user wrote: it is no process of ours but the program again, as the
+ * user whose the folder is. It is told all that it needs: the configuration may be one that this
+ * user can't read, or be broken since. */
+static void run_collector(struct supervisor *s, char *folder)
+{
+    struct span control = s->conf.control;
+    char submit[PATH_MAX], hostname[256];
+    char *argv[] = {"postbuch", "send",       "--collect", folder, "--submit",
+                    submit,     "--hostname", hostname,    NULL};
+
+    snprintf(submit, sizeof(submit), SPAN_FMT "submit",
+             SPAN_ARG(span_first(control, (size_t)(span_find_last(control, '/') + 1))));
+    snprintf(hostname, sizeof(hostname), SPAN_FMT, SPAN_ARG(s->conf.hostname));
     pid_t pid = fork();
     if (pid < 0)
         log_error("the drop folder waits: %s", strerror(errno));
@@ -72,12 +120,20 @@ static void run_collector(struct supervisor *s, const char *folder)
         s->collector_pid = pid;
     if (pid != 0)
         return;
-    if (uid != UINT32_MAX &&
-        (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0))
-        _exit(1);
-    execlp(program ? program : "postbuch", "postbuch", "send", "--config", s->config_file,
-           "--collect", folder, (char *)NULL);
+    execute(argv, &s->users[CONF_USER_QUEUE]);
     _exit(127);
+}
+
+/* Whatever keeps the collector from it: `send` has said that this mail is safe. */
+static void look_for_stuck(struct supervisor *s, const char *folder)
+{
+    struct drop_wait *wait = &s->drop_wait;
+
+    if (!wait->stuck || wait->told)
+        return;
+    wait->told = true;
+    log_error("ALARM: the drop folder isn't collected: %s/%s waits for more than %d minutes",
+              folder, wait->letter, DROP_PATIENCE_MS / 60000);
 }
 
 static void look(void *arg)
@@ -88,7 +144,9 @@ static void look(void *arg)
     if (s->stopping)
         return;
     snprintf(folder, sizeof(folder), SPAN_FMT, SPAN_ARG(s->conf.drop));
-    if (!s->collector_pid && has_mail(folder))
+    bool has_mail = drop_wait_look(&s->drop_wait, folder, io_loop_now_ms(s->loop));
+    look_for_stuck(s, folder);
+    if (!s->collector_pid && has_mail)
         run_collector(s, folder);
     io_timer_set(s->drop_timer, LOOK_AGAIN_MS);
 }
@@ -102,11 +160,16 @@ void drop_watch(struct supervisor *s)
     look(s);
 }
 
+/* 0: all is collected; 1: something was set aside, which the collector has told; 75: the rest waits
+ * for next time. */
 void drop_collector_ended(struct supervisor *s, int status)
 {
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+
     s->collector_pid = 0;
-    /* 1: something was set aside, which the collector has told; 75: the rest waits for next time.
-     */
-    if (!WIFEXITED(status) || WEXITSTATUS(status) > 75)
-        log_error("collecting the drop folder failed (status %d)", status);
+    if (WIFSIGNALED(status))
+        log_error("collecting the drop folder was ended by signal %d (%s)", WTERMSIG(status),
+                  strsignal(WTERMSIG(status)));
+    else if (code != 0 && code != 1 && code != 75)
+        log_error("collecting the drop folder failed: exit status %d", code);
 }

@@ -127,6 +127,19 @@ int folders_prepare(const struct conf *conf, const struct conf_ids users[static 
 
 /* ---- drop.c ---- */
 
+enum { DROP_PATIENCE_MS = 300000 }; /* a letter is collected, or put off, within seconds */
+
+/* The first letter that was seen in the folder, and is there as it was. */
+struct drop_wait {
+    char letter[256]; /* its name; "": there is none */
+    int64_t since_ms;
+    bool stuck; /* since longer than DROP_PATIENCE_MS: nobody collects */
+    bool told;
+};
+
+/* Looks again; `now_ms` is of the clock that nobody sets. True: there is mail to collect. */
+bool drop_wait_look(struct drop_wait *wait, const char *folder, int64_t now_ms);
+
 /* Has the drop folder collected, now and whenever something lies there. */
 void drop_watch(struct supervisor *s);
 /* Appends what lies there, as a member of a JSON object. */
@@ -158,6 +171,7 @@ struct supervisor {
     struct io_timer *drop_timer;
     struct reload *reloads; /* reload.c: that wait for an answer */
     int collector_pid;      /* 0: none runs */
+    struct drop_wait drop_wait;
     int64_t started_us;
 };
 

@@ -125,6 +125,10 @@ static void health(void **state)
         {WELL("{}", ",\"drop\":{\"letters\":1,\"put_off\":0,\"set_aside\":0}"),
          {"Dropped    1 message to be collected\n"},
          false},
+        {WELL("{}", ",\"drop\":{\"letters\":2,\"put_off\":0,\"set_aside\":0,\"stuck\":true}"),
+         {"Dropped    2 messages to be collected; they aren't collected (the server's log says "
+          "why)\n"},
+         true},
         {WELL("{}", ",\"drop\":{\"letters\":3,\"put_off\":2,\"set_aside\":4}"),
          {"Dropped    3 messages to be collected; 2 put off; 4 set aside (the server's log says"},
          true},
