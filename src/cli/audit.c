@@ -307,7 +307,7 @@ static int parse(struct session *s, int argc, char **argv, bool *out_end)
     if (code != CLI_OK)
         return code;
     if (cli_server_find("audit", parser.config, &s->server) < 0)
-        return CLI_USAGE;
+        return CLI_UNREACHED;
     s->print.json = parser.json;
     *out_end = false;
     return CLI_OK;

@@ -52,9 +52,8 @@ int cli_reload(int argc, char **argv)
 
     if (cli_parse_all(&parser, &usage, argc, argv) < 0)
         return parser.exit_code;
-    /* The server would find the same errors. */
     if (cli_server_find("reload", parser.config, &server) < 0)
-        return CLI_BAD_NEWS;
+        return CLI_UNREACHED;
     int code = cli_reload_ask("reload", server.control, &partly);
     if (code == CLI_OK && partly) {
         cli_complain("reload", "not all of the new configuration is in force");

@@ -185,7 +185,7 @@ int cli_route(int argc, char **argv)
     if (argc - parser.first != 1)
         return cli_wrong_usage(&usage, "give one address");
     if (cli_server_find("route", parser.config, &server) < 0)
-        return CLI_BAD_NEWS;
+        return CLI_UNREACHED;
     struct view view = {.address = argv[parser.first], .json = parser.json};
     if (strlen(view.address) + strlen(server.origin) + 1 > ENVELOPE_ADDRESS_MAX)
         return cli_wrong_usage(&usage, "the address is too long");

@@ -273,5 +273,13 @@ int cli_send(int argc, char **argv)
         return collect(&w);
     if (cli_server_find("send", w.config, &server) < 0)
         return CLI_UNREACHED;
-    return w.mode == 's' ? speak_smtp(&server) : send_mail(&w, &server);
+    if (w.mode == 's')
+        return speak_smtp(&server);
+    if (!*server.origin) { /* also of the sender: without it nobody could answer */
+        cli_complain("send",
+                     "its domains can't be read, so what is meant by an address without one "
+                     "isn't known; nothing was sent");
+        return CLI_UNREACHED;
+    }
+    return send_mail(&w, &server);
 }

@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+enum { DISK_RESERVE = 256 << 20 }; /* the configuration's default */
+
 static void put(char *out, size_t room, struct span text)
 {
     snprintf(out, room, "%.*s", SPAN_ARG(text));
@@ -40,6 +42,7 @@ static void set_defaults(struct cli_server *out)
     put(out->drop, sizeof(out->drop), SPAN("/var/spool/postbuch-drop"));
     put(out->ledger, sizeof(out->ledger), SPAN("/var/lib/postbuch/ledger"));
     put(out->spool, sizeof(out->spool), SPAN("/var/spool/postbuch"));
+    out->disk_reserve = DISK_RESERVE;
     if (gethostname(out->hostname, sizeof(out->hostname) - 1) < 0)
         put(out->hostname, sizeof(out->hostname), SPAN("localhost"));
     put(out->origin, sizeof(out->origin), span_from_cstr(out->hostname));
@@ -62,6 +65,38 @@ static void tell_errors(const struct conf_problems *problems)
     }
 }
 
+static void set_from(const struct conf *c, struct cli_server *out)
+{
+    put(out->control, sizeof(out->control), c->control);
+    put(out->drop, sizeof(out->drop), c->drop);
+    put(out->ledger, sizeof(out->ledger), c->ledger);
+    put(out->spool, sizeof(out->spool), c->spool);
+    put(out->hostname, sizeof(out->hostname), c->hostname);
+    put(out->origin, sizeof(out->origin), origin_of(c));
+    out->disk_reserve = c->limits.disk_reserve;
+    set_submit(out);
+}
+
+/* The file has errors: 0 when it says where the server is all the same. */
+static int glean(const char *command, const char *path, struct cli_server *out)
+{
+    bool domains_known;
+    struct conf c;
+    int result = conf_glean(path, &c, &domains_known);
+
+    if (result < 0)
+        return result;
+    cli_complain(command, "%s has errors, which postbuch check-config tells; going on without them",
+                 path);
+    set_from(&c, out);
+    if (!domains_known)
+        out->origin[0] = '\0';
+    if (!c.hostname.size && gethostname(out->hostname, sizeof(out->hostname) - 1) < 0)
+        put(out->hostname, sizeof(out->hostname), SPAN("localhost"));
+    conf_done(&c);
+    return 0;
+}
+
 int cli_server_find(const char *command, const char *config, struct cli_server *out)
 {
     struct conf_problems problems;
@@ -75,21 +110,16 @@ int cli_server_find(const char *command, const char *config, struct cli_server *
     }
     conf_problems_init(&problems);
     int result = conf_load(path, &problems, &c);
-    if (result < 0)
+    if (result == 0) {
+        set_from(&c, out);
+        conf_done(&c);
+    } else if (result != -EINVAL || glean(command, path, out) < 0) {
         tell_errors(&problems);
-    conf_problems_done(&problems);
-    if (result < 0) {
         cli_complain(command, "%s can't be used (%s); postbuch check-config tells more", path,
                      strerror(-result));
-        return result;
+    } else {
+        result = 0;
     }
-    put(out->control, sizeof(out->control), c.control);
-    put(out->drop, sizeof(out->drop), c.drop);
-    put(out->ledger, sizeof(out->ledger), c.ledger);
-    put(out->spool, sizeof(out->spool), c.spool);
-    put(out->hostname, sizeof(out->hostname), c.hostname);
-    put(out->origin, sizeof(out->origin), origin_of(&c));
-    set_submit(out);
-    conf_done(&c);
-    return 0;
+    conf_problems_done(&problems);
+    return result;
 }

@@ -11,11 +11,14 @@ struct cli_server {
     char drop[PATH_MAX];    /* the drop folder */
     char ledger[PATH_MAX];  /* the folder of the book */
     char spool[PATH_MAX];   /* the folder of what waits */
+    uint64_t disk_reserve;  /* bytes that new mail must leave free */
     char hostname[256];
-    char origin[256]; /* the domain of addresses written without one */
+    char origin[256]; /* the domain of addresses written without one; "": it can't be known */
 };
 
 /* From `config` (--config, or NULL). A program of an ordinary user may not be able to read the
  * file, and still must be able to send: without `config` the server's default places are then used.
- * 0, or -errno after a complaint. */
+ * A file with errors is told of, and what it says of places is believed as far as it can be read:
+ * the server may run on with what it read before, and mail must not wait for who mends the file.
+ * 0, or -errno after a complaint; the command then ends with CLI_UNREACHED. */
 int cli_server_find(const char *command, const char *config, struct cli_server *out);

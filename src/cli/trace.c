@@ -112,7 +112,7 @@ static int parse(int argc, char **argv, struct wishes *w, bool *out_end)
         w->what_count = 1;
     }
     if (cli_server_find("trace", parser.config, &w->server) < 0)
-        return CLI_USAGE;
+        return CLI_UNREACHED;
     *out_end = false;
     return CLI_OK;
 }

@@ -315,7 +315,7 @@ int cli_user(int argc, char **argv)
     if (argc - s.parser.first < 1)
         return cli_wrong_usage(&usage, "it needs to be told what to do");
     if (load_conf(&s) < 0)
-        return CLI_BAD_NEWS;
+        return CLI_UNREACHED;
     int code = run(&s, argc - s.parser.first, argv + s.parser.first);
     conf_done(&s.conf);
     return code;

@@ -6,6 +6,7 @@
 
 #include "conf/check.h"
 #include "conf/file.h"
+#include "conf/glean.h"
 #include "conf/keys.h"
 #include <errno.h>
 #include <limits.h>
@@ -113,6 +114,22 @@ int conf_load(const char *path, struct conf_problems *problems, struct conf *out
     if (r == 0)
         r = conf_parse(buffer_span(&text), span_from_cstr(path), folder_of(path, folder), problems,
                        out);
+    buffer_done(&text);
+    return r;
+}
+
+int conf_glean(const char *path, struct conf *out, bool *out_domains_known)
+{
+    struct buffer text = BUFFER_LIMITED(CONF_TREE_TEXT_MAX + 1);
+    struct conf_problems unheard;
+    char folder[PATH_MAX];
+
+    conf_problems_init(&unheard);
+    int r = conf_file_read(path, &unheard, &text);
+    conf_problems_done(&unheard);
+    if (r == 0)
+        r = conf_glean_text(buffer_span(&text), span_from_cstr(path), folder_of(path, folder), out,
+                            out_domains_known);
     buffer_done(&text);
     return r;
 }

@@ -114,6 +114,10 @@ int conf_parse(struct span text, struct span file, struct span folder,
 
 /* Opens and parses a file. Also the error of open(2) or read(2), reported in `problems` too. */
 int conf_load(const char *path, struct conf_problems *problems, struct conf *out);
+/* For a file with errors, and only to find the server: what can be read of it over the defaults, of
+ * which `spool`, `ledger`, `control` and `drop` are right (conf/glean.h). 0, -EINVAL when these
+ * can't be known, -ENOMEM, or the error of open(2) or read(2). */
+int conf_glean(const char *path, struct conf *out, bool *out_domains_known);
 /* Frees all; also good for an empty one. */
 void conf_done(struct conf *c);
 

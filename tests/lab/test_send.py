@@ -83,6 +83,37 @@ def test_other_names_of_the_program(server):
     server.wait_for(1)
 
 
+# ---- a configuration with errors ----
+
+CLIENTS = (['send', 'bob@postbuch.test'], ['queue'], ['status'], ['audit'],
+           ['route', 'bob@postbuch.test'], ['trace', '--since', '1h'])
+
+
+def test_errors_elsewhere_keep_nobody_from_the_server(server):
+    """It goes on with what it read before; so does who asks it."""
+    server.write_config('nonsense: true\ntls: { certificate: "x }')
+    for command in CLIENTS:
+        done = server.command(*command, stdin=b'Subject: s\n\nb\n', check=False)
+        assert b'postbuch.yaml has errors' in done.stderr, done
+        # The message may not be booked yet.
+        assert done.returncode == 0 or command[0] == 'trace', (command, done)
+    server.wait_for(1)
+    done = server.command('reload', check=False)
+    assert done.returncode == 1 and b'close the quote' in done.stderr
+    server.stop()
+    server.command('send', 'bob@postbuch.test', stdin=b'Subject: s\n\nb\n')
+    assert len(dropped(server)) == 1
+
+
+def test_nobody_guesses_where_the_server_is(server):
+    path = server.folder / 'postbuch.yaml'
+    path.write_text(path.read_text().replace('control: ', 'control: ['))
+    for command in (*CLIENTS, ['reload'], ['user', 'list']):
+        done = server.command(*command, stdin=b'Subject: s\n\nb\n', check=False)
+        assert done.returncode == 75 and done.stderr, done
+    assert not server.messages() and not dropped(server)
+
+
 # ---- the drop folder ----
 
 def dropped(server, prefix='mail.'):

@@ -1,0 +1,66 @@
+/* Where the server is, by configurations with errors; and when that can't be known. */
+#include "../unit.h"
+
+#include "conf/glean.h"
+#include <errno.h>
+
+static void places(void **state)
+{
+    static const struct {
+        const char *name, *text;
+        const char *control, *drop; /* NULL: it can't be known */
+        const char *domain;         /* the first; "": none; NULL: can't be known */
+    } cases[] = {
+        {"no error", "hostname: h.example\ncontrol: /c\ndrop: d\ndomains: {a.example: {}}\n", "/c",
+         "/etc/d", "a.example"},
+        {"an unknown key", "control: /c\nfoo: bar\ndrop: /d\n", "/c", "/d", ""},
+        {"nothing that is needed", "foo: bar\n", "/run/postbuch/control",
+         "/var/spool/postbuch-drop", ""},
+        {"an empty file", "", "/run/postbuch/control", "/var/spool/postbuch-drop", ""},
+        {"errors in values", "control: /c\nlimits: {recipients: many}\nretry: 3\ndrop: /d\n", "/c",
+         "/d", ""},
+        {"an error in a domain", "domains:\n  a.example:\n    delivr: x\n  b.example: y\n",
+         "/run/postbuch/control", "/var/spool/postbuch-drop", "a.example"},
+        {"no YAML",
+         "# the control socket\ncontrol: /c\nhostname: \"h.example\ndrop: /d\n"
+         "domains:\n  a.example:\n    users: /u\n",
+         "/c", "/d", "a.example"},
+        {"no YAML, with other words", "control: /c\ndrop: /d\nhostname: \"h # no control\n", NULL},
+        {"a tab", "control: /c\nlisten:\n\tmx: 1\ndrop: /d\n", "/c", "/d", ""},
+        {"no YAML in the domains", "control: /c\ndomains:\n  a.example: [\ndrop: /d\n", "/c", "/d",
+         NULL},
+        {"brackets over lines", "control: /c\nlisten: {\n  a: b,\n}\nhostname: [\ndrop: /d\n", "/c",
+         "/d", ""},
+        {"the place itself", "control: /c\ndrop: [/d]\n", NULL},
+        {"the place without a value", "control:\ndrop: /d\n", NULL},
+        {"the place in no YAML", "control: /c\ndrop: \"/d\n", NULL},
+        {"the place twice", "drop: /d\ncontrol: /c\ndrop: /e\n", NULL},
+        {"the place twice in no YAML", "drop: /d\nfoo: [\ncontrol: /c\ndrop: /e\n", NULL},
+        {"a slip in its name", "control: /c\ndrp: /d\n", NULL},
+        {"a slip that can't mean it",
+         "spool: /s\nledger: /l\ncontrol: /c\ndrop: /d\npostmster: a/b\n", "/c", "/d", ""},
+        {"indented", "hostname: h.example\n control: /c\n", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct conf c = {0};
+        bool domains_known;
+        int r = conf_glean_text(span_from_cstr(cases[i].text), SPAN("f.yaml"), SPAN("/etc"), &c,
+                                &domains_known);
+        print_message("%s\n", cases[i].name);
+        assert_int_equal(r, cases[i].control ? 0 : -EINVAL);
+        if (r < 0)
+            continue;
+        assert_span(c.control, cases[i].control);
+        assert_span(c.drop, cases[i].drop);
+        assert_int_equal(domains_known, cases[i].domain != NULL);
+        if (domains_known)
+            assert_span(c.domain_count ? c.domains[0].name : SPAN(""), cases[i].domain);
+        conf_done(&c);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(places)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
