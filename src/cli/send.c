@@ -1,6 +1,6 @@
 /*
  * `postbuch send`, and `sendmail` by another name: reads a message, completes it, hands it to the
- * server, and leaves it in the drop folder when there is no server.
+ * server, and leaves it in the drop folder when there is no server, or none that takes it now.
  */
 #include "base/clock.h"
 #include "base/fd.h"
@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* ---- composing ---- */
@@ -101,21 +102,48 @@ static int compose(const struct send_wishes *w, const struct cli_server *server,
 
 /* ---- sending ---- */
 
-/* Success, as sendmail(1) has it: the message is safe on the disk, and the server collects it when
- * it starts. */
+/* Success, as sendmail(1) has it: the message is safe on the disk, and the server collects it. That
+ * this can't be said doesn't make it untrue. */
 static int keep_in_drop(const struct send_wishes *w, const struct cli_server *server,
                         const struct submission *s, const char *why)
 {
     int result = drop_write(server->drop, s);
 
     if (result < 0) {
-        cli_complain("send", "the server can't be reached (%s), and %s can't keep the message: %s",
-                     why, server->drop, strerror(-result));
+        cli_complain("send", "%s, and %s can't keep the message: %s", why, server->drop,
+                     strerror(-result));
         return CLI_UNREACHED;
     }
-    if (w->verbose)
-        printf("the server can't take it now (%s); the message is kept until it does\n", why);
-    return cli_finish_output("send", CLI_OK);
+    if (w->verbose) {
+        printf("%s; the message is kept until the server takes it\n", why);
+        cli_finish_output("send", CLI_OK);
+    }
+    return CLI_OK;
+}
+
+/* Below its reserve a disk is for the mail that the server has already, and the server takes no
+ * other: what waits beside it must not eat that up. */
+static bool has_room(const struct cli_server *server)
+{
+    struct statvfs fs;
+
+    return statvfs(server->drop, &fs) < 0 || /* which the attempt tells better */
+           (uint64_t)fs.f_bavail * fs.f_frsize >= server->disk_reserve;
+}
+
+/* Programs that send don't try again, so what the server only defers is kept for them. Not when it
+ * refuses one of the recipients: then nobody gets it, and its sender knows why. */
+static int deliver_deferred(const struct send_wishes *w, const struct cli_server *server,
+                            const struct submission *s, const struct submit_report *report)
+{
+    if (report->refused_count)
+        return CLI_BAD_NEWS;
+    if (!has_room(server)) {
+        cli_put_lines(stderr, "", buffer_span(&report->text));
+        cli_complain("send", "the disk of %s has no room to keep it", server->drop);
+        return CLI_UNREACHED;
+    }
+    return keep_in_drop(w, server, s, "the server doesn't take it now");
 }
 
 /* A dialogue that broke off may have succeeded on the other side: kept all the same, since twice is
@@ -124,21 +152,31 @@ static int deliver(const struct send_wishes *w, const struct cli_server *server,
                    const struct submission *s)
 {
     struct submit_report report = {0};
-    int fd = submit_connect(server->submit), code = CLI_OK;
+    int fd = submit_connect(server->submit), code = CLI_BAD_NEWS;
+    char why[128];
 
+    snprintf(why, sizeof(why), "the server can't be reached (%s)", strerror(fd < 0 ? -fd : 0));
     if (fd < 0)
-        return keep_in_drop(w, server, s, strerror(-fd));
+        return keep_in_drop(w, server, s, why);
     enum submit_result result = submit_send(fd, s, false, &report);
     close(fd);
-    if (result == SUBMIT_UNREACHED) {
-        code = keep_in_drop(w, server, s, "it broke off the dialogue");
-    } else {
-        FILE *to = result == SUBMIT_ACCEPTED ? stdout : stderr;
-        if (result != SUBMIT_ACCEPTED || w->verbose)
-            cli_put_lines(to, "", buffer_span(&report.text));
-        code = result == SUBMIT_ACCEPTED  ? cli_finish_output("send", CLI_OK)
-               : result == SUBMIT_REFUSED ? CLI_BAD_NEWS
-                                          : CLI_UNREACHED;
+    if (result == SUBMIT_REFUSED || report.refused_count)
+        cli_put_lines(stderr, "", buffer_span(&report.text));
+    else if (w->verbose)
+        cli_put_lines(stdout, "", buffer_span(&report.text));
+    switch (result) {
+    case SUBMIT_ACCEPTED:
+        cli_finish_output("send", CLI_OK); /* that it can't be told doesn't make it a failure */
+        code = CLI_OK;
+        break;
+    case SUBMIT_UNREACHED:
+        code = keep_in_drop(w, server, s, "the server broke off the dialogue");
+        break;
+    case SUBMIT_DEFERRED:
+        code = deliver_deferred(w, server, s, &report);
+        break;
+    case SUBMIT_REFUSED:
+        break;
     }
     buffer_done(&report.text);
     return code;

@@ -44,8 +44,8 @@ const struct cli_usage send_usage = {
     "send",
     "[--] [RECIPIENT…]",
     "Reads a message from standard input and sends it; takes the options of sendmail(1).\n"
-    "While the server is down the message is kept in the drop folder, on disk, and the\n"
-    "server collects it when it starts.\n",
+    "While the server is down or defers the message it is kept in the drop folder, on disk,\n"
+    "and the server collects it. Other options of sendmail are ignored.\n",
     false,
     options,
     ARRAY_SIZE(options)};

@@ -204,6 +204,28 @@ def test_a_deferred_recipient_holds_up_nobody():
         server.command('status')
 
 
+def test_what_a_running_server_defers_is_kept():
+    with lab.Server(aliases='stale: nobody-here\n') as server:
+        mail = b'Subject: s\n\nb\n'
+        done = server.command('send', '-v', 'stale@postbuch.test', 'bob@postbuch.test', stdin=mail)
+        assert b'451 ' in done.stdout and b'is kept until the server takes it' in done.stdout
+        assert len(dropped(server)) == 1
+        done = server.command('send', 'stale@postbuch.test', 'nobody-here@postbuch.test', stdin=mail,
+                              check=False)
+        assert done.returncode == 1 and b'550 5.1.1' in done.stderr
+        assert len(dropped(server)) == 1
+
+
+def test_the_disks_reserve_is_kept_free():
+    with lab.Server(limits='limits: { disk_reserve: 1023G }') as server:
+        done = server.command('send', 'bob@postbuch.test', stdin=b'Subject: s\n\nb\n', check=False)
+        assert done.returncode == 75 and b'no room' in done.stderr, done
+        assert not dropped(server)
+        server.stop()
+        server.command('send', 'bob@postbuch.test', stdin=b'Subject: s\n\nb\n')
+        assert len(dropped(server)) == 1
+
+
 def test_no_place_at_all_is_told(server):
     server.stop()
     (server.folder / 'drop').rmdir()
