@@ -187,9 +187,11 @@ static int complain_composed(const struct composed *c, int result)
     if (result == -EINVAL)
         cli_complain("send", "\"%.*s\" is not an address; nothing was sent",
                      SPAN_ARG(buffer_span(&c->bad)));
+    else if (result == -E2BIG)
+        cli_complain("send", "more than %d recipients; nothing was sent", COMPOSE_RECIPIENTS_MAX);
     else
         cli_complain("send", "nothing was sent: %s", strerror(-result));
-    return result == -EINVAL ? CLI_USAGE : CLI_UNREACHED;
+    return result == -EINVAL || result == -E2BIG ? CLI_USAGE : CLI_UNREACHED;
 }
 
 static int send_mail(const struct send_wishes *w, const struct cli_server *server)

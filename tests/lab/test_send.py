@@ -83,6 +83,23 @@ def test_other_names_of_the_program(server):
     server.wait_for(1)
 
 
+def test_more_recipients_than_strangers_may_name():
+    users = [f'user{n}' for n in range(101)]
+    with lab.Server(users=users, limits='limits: { recipients: 100 }') as server:
+        with server.smtp() as client:
+            client.ehlo()
+            client.mail('x@y.example')
+            replies = [client.rcpt(f'{user}@postbuch.test')[0] for user in users]
+            assert replies == [250] * 100 + [452]
+        server.command('send', *(f'{user}@postbuch.test' for user in users),
+                       stdin=b'Subject: s\n\nb\n')
+        for user in users:
+            server.wait_for(1, user)
+        header = b'To: ' + b','.join(b'r%d@postbuch.test' % n for n in range(10001)) + b'\n\nb\n'
+        done = server.command('send', '-t', stdin=header, check=False)
+        assert done.returncode == 2 and b'more than 10000 recipients' in done.stderr
+
+
 # ---- a configuration with errors ----
 
 CLIENTS = (['send', 'bob@postbuch.test'], ['queue'], ['status'], ['audit'],

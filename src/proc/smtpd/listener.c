@@ -28,7 +28,9 @@ static void fill_settings(struct smtpd_listener *l, const struct conf_smtpd *con
         .banner = conf->banner,
         .service = service,
         .message_size_max = conf->message_size_max,
-        .recipients_max = conf->recipients_max,
+        /* The limit is for strangers' servers, which send again for the rest. A program here
+         * doesn't (cli/submit.h), and has no other way. */
+        .recipients_max = l->local ? ENVELOPE_RECIPIENTS_MAX : conf->recipients_max,
         .hops_max = conf->hops_max,
         .errors_max = conf->errors_max,
         .refusals_max = REFUSALS_MAX,

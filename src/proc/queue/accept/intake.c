@@ -116,8 +116,11 @@ static const char *hindrance(struct queue_peer *peer, const struct parcel *p, st
 {
     const struct conf_queue *conf = peer->queue->conf;
     int64_t now_ms = clock_wall_us() / 1000;
+    /* Programs here don't send again "for the rest" (smtpd/listener.c). Whether it is one, the
+     * tickets tell. */
+    uint32_t recipients_max = p->envelope.client.uid == UINT32_MAX ? conf->recipients_max : 0;
 
-    if (conf->recipients_max && p->envelope.recipient_count > conf->recipients_max)
+    if (recipients_max && p->envelope.recipient_count > recipients_max)
         return "the message has too many recipients";
     if (conf->message_size_max && p->envelope.size_bytes > conf->message_size_max)
         return "the message is too large";

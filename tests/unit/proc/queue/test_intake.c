@@ -496,8 +496,11 @@ static void too_many_recipients_are_deferred(void **state)
 {
     struct world *w = begin();
     w->conf.recipients_max = 1;
+    w->uid = UINT32_MAX;
     assert_int_equal(world_commit(w, "bob@here.example ann@here.example"), IPC_COMMIT_DEFERRED);
     assert_int_equal(world_commit(w, "bob@here.example"), IPC_COMMIT_ACCEPTED);
+    w->uid = 1000; /* a program here has no second message for the rest */
+    assert_int_equal(world_commit(w, "bob@here.example ann@here.example"), IPC_COMMIT_ACCEPTED);
     world_free(w);
 }
 
