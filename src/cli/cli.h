@@ -36,7 +36,7 @@ const struct cli_command *cli_find_command(const char *name);
 
 /* ---- options (options.c) ---- */
 
-enum { CLI_OPTIONS_MAX = 40 };
+enum { CLI_OPTIONS_MAX = 64 };
 
 struct cli_option {
     const char *name;     /* without dashes; NULL: only a letter */

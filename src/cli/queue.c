@@ -20,7 +20,8 @@ enum key {
     KEY_STATE,
     KEY_SUMMARY,
     KEY_VIA,
-    KEY_YES
+    KEY_YES,
+    KEY_IGNORED
 };
 
 static const struct cli_option options[] = {
@@ -33,6 +34,8 @@ static const struct cli_option options[] = {
     {"state", 0, "STATE", "only these: paused, ready, active or held", KEY_STATE},
     {"via", 0, "HOP", "for reroute: smtp:HOST:PORT[,smtp:...], mx:DOMAIN, or mx", KEY_VIA},
     {"yes", 'y', NULL, "act without asking", KEY_YES},
+    {NULL, 'v', NULL, NULL, KEY_IGNORED}, /* mailq's, of other mailers */
+    {NULL, 'A', "X", NULL, KEY_IGNORED},
 };
 static const struct cli_usage usage = {
     "queue",
@@ -144,6 +147,8 @@ static int take_option(struct wishes *w, int key, const char *value)
         break;
     case KEY_YES:
         w->yes = true;
+        break;
+    case KEY_IGNORED:
         break;
     default:
         w->summary = true;

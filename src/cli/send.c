@@ -3,23 +3,21 @@
  * server, and leaves it in the drop folder when there is no server, or none that takes it now.
  */
 #include "base/clock.h"
-#include "base/fd.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "cli/collect.h"
 #include "cli/commands.h"
 #include "cli/drop.h"
 #include "cli/send_options.h"
+#include "cli/send_smtp.h"
 #include "cli/server.h"
 #include "cli/submit.h"
 #include "mail/compose.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -87,11 +85,11 @@ static int compose(const struct send_wishes *w, const struct cli_server *server,
     in.message_id = span_from_cstr(message_id);
     in.origin = span_from_cstr(server->origin);
     in.full_name = full_name_of(w, user);
-    int result = compose_address(c,
-                                 span_from_cstr(w->sender ? w->sender
-                                                : user    ? user->pw_name
-                                                          : uid),
-                                 in.origin, &in.sender);
+    int result = compose_sender(c,
+                                span_from_cstr(w->sender ? w->sender
+                                               : user    ? user->pw_name
+                                                         : uid),
+                                in.origin, &in.sender);
     if (result == 0)
         result = add_arguments(w, in.origin, c);
     if (result == 0)
@@ -224,60 +222,14 @@ static int send_mail(const struct send_wishes *w, const struct cli_server *serve
     return code;
 }
 
-/* ---- -bs ---- */
-
-/* Moves what is there from one side to the other. False when that side has ended. */
-static bool pump(int from, int to)
-{
-    char piece[65536];
-    ssize_t size = read(from, piece, sizeof(piece));
-
-    if (size < 0 && errno == EINTR)
-        return true;
-    return size > 0 && fd_write_all(to, span_of(piece, (size_t)size)) == 0;
-}
-
-/* Two streams, and no understanding of either. Standard input that ends is handed on as the end of
- * our side only: the server's last replies must still come. */
-static int speak_smtp(const struct cli_server *server)
-{
-    int fd = submit_connect(server->submit);
-    /* Nothing is read from our side before the greeting: a script may have written all its commands
-     * at once, and a server takes who speaks first for a bot. */
-    struct pollfd ends[] = {{.fd = -1, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
-    bool greeted = false;
-
-    if (fd < 0) {
-        puts("421 4.3.0 The mail server is not running\r");
-        return cli_finish_output("send", CLI_UNREACHED);
-    }
-    for (;;) {
-        if (poll(ends, ARRAY_SIZE(ends), -1) < 0 && errno != EINTR)
-            break;
-        if (ends[1].revents && !pump(fd, STDOUT_FILENO))
-            break;
-        if (ends[1].revents && !greeted) {
-            greeted = true;
-            ends[0].fd = STDIN_FILENO;
-            continue;
-        }
-        if (ends[0].revents && !pump(STDIN_FILENO, fd)) {
-            shutdown(fd, SHUT_WR);
-            ends[0].fd = -1;
-        }
-    }
-    close(fd);
-    return CLI_OK;
-}
-
 /* sendmail is several programs in one. */
-static int run_other(int (*command)(int argc, char **argv), const char *program)
+static int run_other(int (*command)(int argc, char **argv), char *program, const char *config)
 {
-    char name[32];
-    char *argv[] = {name, NULL};
+    char *argv[] = {program, "--config", (char *)config, NULL};
 
-    snprintf(name, sizeof(name), "%s", program);
-    return command(1, argv);
+    if (!config)
+        argv[1] = NULL;
+    return command(config ? 3 : 1, argv);
 }
 
 /* The server that has its drop folder collected says where it is. */
@@ -306,15 +258,15 @@ int cli_send(int argc, char **argv)
     if (w.run_queue) /* the server retries by itself */
         return CLI_OK;
     if (w.mode == 'p')
-        return run_other(cli_queue, "mailq");
+        return run_other(cli_queue, "mailq", w.config);
     if (w.mode == 'i')
-        return run_other(cli_reload, "newaliases");
+        return run_other(cli_reload, "newaliases", w.config);
     if (w.collect)
         return collect(&w);
     if (cli_server_find("send", w.config, &server) < 0)
         return CLI_UNREACHED;
     if (w.mode == 's')
-        return speak_smtp(&server);
+        return send_speak_smtp(server.submit);
     if (!*server.origin) { /* also of the sender: without it nobody could answer */
         cli_complain("send",
                      "its domains can't be read, so what is meant by an address without one "

@@ -10,7 +10,7 @@ enum key { KEY_COLLECT = 1, KEY_SUBMIT, KEY_HOSTNAME };
 
 /* Letters are their own keys. What sendmail has and we need not is taken and ignored. */
 static const struct cli_option options[] = {
-    {NULL, 'f', "ADDRESS", "the envelope sender (default: you)", 'f'},
+    {NULL, 'f', "ADDRESS", "the envelope sender, also as 'Name <ADDRESS>' (default: you)", 'f'},
     {NULL, 'r', "ADDRESS", NULL, 'f'},
     {NULL, 'F', "NAME", "your name, for a From: that is missing", 'F'},
     {NULL, 't', NULL, "recipients are what To:, Cc: and Bcc: name", 't'},
@@ -33,11 +33,23 @@ static const struct cli_option options[] = {
     {NULL, 'O', "X", NULL, 'A'},
     {NULL, 'p', "X", NULL, 'A'},
     {NULL, 'X', "X", NULL, 'A'},
+    {NULL, 'D', "X", NULL, 'A'},
+    {NULL, 'M', "X", NULL, 'A'},
     {NULL, 'q', "[X]", NULL, 'q'},
+    {NULL, 'd', "[X]", NULL, 'A'},
+    {NULL, 'e', "[X]", NULL, 'A'},
+    {NULL, 'E', "[X]", NULL, 'A'},
+    {NULL, 'Q', "[X]", NULL, 'A'},
+    {NULL, 'I', NULL, NULL, 'I'},
     {NULL, 'G', NULL, NULL, 'A'},
+    {NULL, 'c', NULL, NULL, 'A'},
+    {NULL, 'l', NULL, NULL, 'A'},
     {NULL, 'n', NULL, NULL, 'A'},
     {NULL, 'm', NULL, NULL, 'A'},
+    {NULL, 's', NULL, NULL, 'A'},
+    {NULL, 'T', NULL, NULL, 'A'},
     {NULL, 'U', NULL, NULL, 'A'},
+    {NULL, 'x', NULL, NULL, 'A'},
 };
 
 const struct cli_usage send_usage = {
@@ -112,6 +124,9 @@ static bool take_option(struct send_wishes *w, int key, const char *value)
     case 'b':
         w->mode = value[0];
         return value[0] && strchr("mspi", value[0]) && value[1] == '\0';
+    case 'I':
+        w->mode = 'i';
+        break;
     case 'N':
         return take_notify(w, value);
     case 'R':

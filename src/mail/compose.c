@@ -143,6 +143,26 @@ int compose_address(struct composed *c, struct span text, struct span origin, st
     return 0;
 }
 
+/* First as it stands: what a program names is an address as a rule, and no list's syntax is in its
+ * way then. */
+int compose_sender(struct composed *c, struct span text, struct span origin, struct span *out)
+{
+    struct buffer one = BUFFER_INIT, more = BUFFER_INIT;
+    struct span rest = text;
+    int result = compose_address(c, text, origin, out);
+
+    if (result == -EINVAL && address_list_next(&rest, &one) > 0 &&
+        address_list_next(&rest, &more) == 0)
+        result = compose_address(c, buffer_span(&one), origin, out);
+    if (result == -EINVAL)
+        say_bad(c, text);
+    else
+        buffer_clear(&c->bad);
+    buffer_done(&one);
+    buffer_done(&more);
+    return result;
+}
+
 /* Linear: a list of 10,000 costs 50 million comparisons of mostly unequal lengths, once, in the
  * sender's own process. */
 static bool is_known(const struct composed *c, struct span address)

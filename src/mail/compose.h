@@ -60,6 +60,9 @@ int compose_add_recipients(struct composed *c, struct span list, struct span ori
  * 0, -ENOMEM, -EINVAL. */
 int compose_address(struct composed *c, struct span text, struct span origin, struct span *out);
 
+/* The same of a sender, who may also be written "<address>" or "Name <address>". */
+int compose_sender(struct composed *c, struct span text, struct span origin, struct span *out);
+
 /* Writes c->message, and into eight_bit and smtputf8 what it needs; with `extract` adds
  * recipients. Errors as of compose_add_recipients(). */
 int compose_message(struct composed *c, const struct compose_input *input);

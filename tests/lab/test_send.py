@@ -78,8 +78,33 @@ def test_other_names_of_the_program(server):
     environment = {**os.environ, 'POSTBUCH_CONFIG': str(server.folder / 'postbuch.yaml')}
     for name, stdin in (('sendmail', b'Subject: s\n\nb\n'), ('mailq', b''), ('newaliases', b'')):
         (server.folder / name).symlink_to(lab.PROGRAM)
-        arguments = ['-oi', 'bob@postbuch.test'] if name == 'sendmail' else []
+        arguments = {'sendmail': ['-oi', 'bob@postbuch.test'], 'mailq': ['-v', '-Ac']}.get(name, [])
         subprocess.run([server.folder / name, *arguments], input=stdin, env=environment, check=True)
+    server.wait_for(1)
+
+
+def test_sendmail_lists_its_own_server(server):
+    assert server.command('send', '-bp').stdout == b'Nothing waits.\n'
+    server.command('send', '-bi')
+
+
+def test_smtp_of_a_script(server):
+    """Lines end as the first one does: in a stream of CRLF a bare LF stays what it is."""
+    talk = ['EHLO x', 'MAIL FROM:<alice@postbuch.test>', 'RCPT TO:<bob@postbuch.test>', 'DATA',
+            'Subject: s', '', 'b', '.', 'QUIT', '']
+    done = server.command('send', '-bs', stdin='\n'.join(talk).encode())
+    assert done.stdout.splitlines()[-1].startswith(b'221 ')
+    server.wait_for(1)
+    done = server.command('send', '-bs', stdin='\r\n'.join(talk).replace('b\r\n', 'b\nc\r\n').encode())
+    assert b'\r\n55' in done.stdout, done
+    assert len(server.messages()) == 1
+
+
+def test_what_cant_be_told_was_sent_all_the_same(server):
+    with open('/dev/full', 'wb') as full:
+        done = subprocess.run([lab.PROGRAM, 'send', '--config', server.folder / 'postbuch.yaml', '-v',
+                               'bob@postbuch.test'], input=b'Subject: s\n\nb\n', stdout=full)
+    assert done.returncode == 0
     server.wait_for(1)
 
 
@@ -102,7 +127,7 @@ def test_more_recipients_than_strangers_may_name():
 
 # ---- a configuration with errors ----
 
-CLIENTS = (['send', 'bob@postbuch.test'], ['queue'], ['status'], ['audit'],
+CLIENTS = (['send', 'bob@postbuch.test'], ['queue'], ['send', '-bp'], ['status'], ['audit'],
            ['route', 'bob@postbuch.test'], ['trace', '--since', '1h'])
 
 

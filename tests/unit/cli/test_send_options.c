@@ -48,6 +48,12 @@ static void lines(void **state)
         {{"sendmail", "-q"}, "m q;"},
         {{"sendmail", "b@x", "-t", "c@x"}, "m t; b@x c@x"},
         {{"send", "-Z"}, "exit 2"},
+        /* What means something to other mailers only. */
+        {{"sendmail", "-c", "-E", "-l", "-s", "-T", "-x", "b@x"}, "m; b@x"},
+        {{"sendmail", "-em", "-d0.1", "-Qbad", "-MrESMTP", "-D", "file", "b@x"}, "m; b@x"},
+        {{"sendmail", "-e", "-d", "b@x"}, "m; b@x"},
+        {{"sendmail", "-I"}, "i;"},
+        {{"sendmail", "-bv", "b@x"}, "exit 2"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct buffer out = BUFFER_INIT;

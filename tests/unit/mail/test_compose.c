@@ -258,6 +258,41 @@ static void senders(void **state)
     compose_done(&c);
 }
 
+/* On sendmail's command line they may be written as recipients are. */
+static void senders_as_people_write_them(void **state)
+{
+    static const struct {
+        const char *text, *sender; /* NULL: -EINVAL */
+    } cases[] = {
+        {"", ""},
+        {"<>", ""},
+        {"a@b", "a@b"},
+        {"<a@b>", "a@b"},
+        {"Some Name <a@b>", "a@b"},
+        {"\"Name, Some\" <a@B.example>", "a@b.example"},
+        {"<root>", "root@x"},
+        {"a@b (Some Name)", "a@b"},
+        {"a@b, c@d", NULL},
+        {"<a@b>, <c@d>", NULL},
+        {"Some Name", NULL},
+        {"<a@b", NULL},
+        {"(nobody)", NULL},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct composed c;
+        struct span out;
+
+        compose_init(&c);
+        print_message("%s\n", cases[i].text);
+        int r = compose_sender(&c, span_from_cstr(cases[i].text), SPAN("x"), &out);
+        assert_int_equal(r, cases[i].sender ? 0 : -EINVAL);
+        if (r == 0)
+            assert_span(out, cases[i].sender);
+        assert_span(buffer_span(&c.bad), r == 0 ? "" : cases[i].text);
+        compose_done(&c);
+    }
+}
+
 int main(void)
 {
     setenv("TZ", "UTC", 1);
@@ -271,6 +306,7 @@ int main(void)
         cmocka_unit_test(many_recipients_in_a_header),
         cmocka_unit_test(too_many_recipients),
         cmocka_unit_test(senders),
+        cmocka_unit_test(senders_as_people_write_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
