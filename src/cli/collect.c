@@ -88,24 +88,31 @@ static int with_trace(const struct collection *c, const struct submission *s, st
     return buffer_error(out);
 }
 
-static void on_accepted(struct collection *c, const char *name, const struct submission *s,
-                        const struct submit_report *report)
+/* The report's lines as one, for the log. */
+static const char *cause_of(struct submit_report *report, const char *otherwise)
 {
-    log_info("%s from the drop folder: %.*s", name, SPAN_ARG(buffer_span(&report->text)));
-    letter_cut(c->folder, name, s, report);
+    struct buffer line = BUFFER_INIT;
+    struct span rest = buffer_span(&report->text), part;
+
+    while (span_next_line(&rest, &part))
+        buffer_printf(&line, "%s" SPAN_FMT, line.size ? "; " : "", SPAN_ARG(part));
+    buffer_append_byte(&line, '\0');
+    buffer_done(&report->text);
+    report->text = line;
+    return buffer_error(&line) || !line.data[0] ? otherwise : line.data;
+}
+
+static void on_accepted(struct collection *c, const char *name, const struct submission *s,
+                        struct submit_report *report)
+{
+    const char *why = cause_of(report, "taken");
+
+    log_info("%s from the drop folder: %s", name, why);
+    letter_cut(c->folder, name, s, report, why);
     if (report->refused_count)
         worsen(c, CLI_BAD_NEWS);
     if (report->deferred_count)
         worsen(c, CLI_UNREACHED);
-}
-
-/* The cause for a log line: the report's own lines are for a terminal. */
-static const char *cause_of(struct submit_report *report, const char *otherwise)
-{
-    while (report->text.size && report->text.data[report->text.size - 1] == '\n')
-        report->text.size--;
-    buffer_append_byte(&report->text, '\0');
-    return buffer_error(&report->text) || !report->text.data[0] ? otherwise : report->text.data;
 }
 
 /* The trace is only in what is sent. What is set aside or stays is the letter as it was, or each

@@ -105,13 +105,18 @@ static int write_as(int folder, const char *suffix, const char *name, const stru
     return result;
 }
 
-int drop_write_at(int folder, const char *prefix, const struct submission *s)
+int drop_write_at(int folder, const char *prefix, const struct submission *s,
+                  char out_name[static DROP_NAME_SIZE])
 {
-    char suffix[SUFFIX_SIZE] = "", name[64];
+    char suffix[SUFFIX_SIZE] = "", name[DROP_NAME_SIZE];
     int result = make_suffix(suffix);
 
     snprintf(name, sizeof(name), "%s%s", prefix, suffix);
-    return result < 0 ? result : write_as(folder, suffix, name, s);
+    if (result == 0)
+        result = write_as(folder, suffix, name, s);
+    if (result == 0)
+        memcpy(out_name, name, sizeof(name));
+    return result;
 }
 
 int drop_replace_at(int folder, const char *name, const struct submission *s)
@@ -124,10 +129,11 @@ int drop_replace_at(int folder, const char *name, const struct submission *s)
 
 int drop_write(const char *folder, const struct submission *s)
 {
+    char name[DROP_NAME_SIZE];
     int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    int result = drop_write_at(fd, DROP_PREFIX, s);
+    int result = drop_write_at(fd, DROP_PREFIX, s, name);
     close(fd);
     return result;
 }

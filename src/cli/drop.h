@@ -11,7 +11,7 @@
 #include "base/buffer.h"
 #include "cli/submission.h"
 
-enum { DROP_SIZE_MAX = 256 << 20, DROP_RECIPIENTS_MAX = 10000 };
+enum { DROP_SIZE_MAX = 256 << 20, DROP_RECIPIENTS_MAX = 10000, DROP_NAME_SIZE = 64 };
 
 #define DROP_PREFIX "mail."             /* whole files */
 #define DROP_TMP_PREFIX "tmp."          /* being written; nobody was told that they are safe */
@@ -23,7 +23,8 @@ enum { DROP_SIZE_MAX = 256 << 20, DROP_RECIPIENTS_MAX = 10000 };
 int drop_write(const char *folder, const struct submission *s);
 
 /* The same in an open folder, under a prefix. */
-int drop_write_at(int folder, const char *prefix, const struct submission *s);
+int drop_write_at(int folder, const char *prefix, const struct submission *s,
+                  char out_name[static DROP_NAME_SIZE]);
 /* The same instead of the file of this name, in one step. */
 int drop_replace_at(int folder, const char *name, const struct submission *s);
 

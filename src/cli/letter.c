@@ -108,14 +108,20 @@ static int pick(const struct submission *s, const enum submit_result *each, enum
     return 0;
 }
 
-static int write_refused(int folder, const struct submission *s, const enum submit_result *each)
+/* Under a name of its own: the letter's may be taken by one that was set aside whole. */
+static int write_refused(int folder, const char *name, const struct submission *s,
+                         const enum submit_result *each, const char *why)
 {
+    char aside[DROP_NAME_SIZE];
     struct submission left;
     int result = pick(s, each, SUBMIT_REFUSED, &left);
 
     if (result < 0)
         return result;
-    result = drop_write_at(folder, DROP_ASIDE_PREFIX, &left);
+    result = drop_write_at(folder, DROP_ASIDE_PREFIX, &left, aside);
+    if (result == 0)
+        log_error("%s in the drop folder: %zu of its recipients set aside as %s: %s", name,
+                  left.recipient_count, aside, why);
     free((void *)left.recipients);
     return result;
 }
@@ -134,19 +140,19 @@ static int write_deferred(int folder, const char *name, const struct submission 
 }
 
 void letter_cut(int folder, const char *name, const struct submission *s,
-                const struct submit_report *report)
+                const struct submit_report *report, const char *why)
 {
     int result = 0;
 
     if (report->refused_count)
-        result = write_refused(folder, s, report->each);
+        result = write_refused(folder, name, s, report->each, why);
     if (result == 0 && report->deferred_count)
         result = write_deferred(folder, name, s, report->each);
     if (result < 0) { /* a name can be had on a full disk, too */
         log_error("%s: what is left of it can't be written: %s", name, strerror(-result));
         letter_set_aside(folder, name, "some recipients weren't taken, the others have it");
     } else if (report->deferred_count) {
-        letter_put_off(folder, name, "these recipients must come later, the others have it");
+        letter_put_off(folder, name, why);
     } else if (unlinkat(folder, name, 0) < 0) {
         log_error("%s was sent and can't be removed: %s", name, strerror(errno));
     }

@@ -16,6 +16,6 @@ void letter_put_off(int folder, const char *name, const char *why);
 /* The server has it for some of its recipients (`each`: none of them is SUBMIT_UNREACHED). The
  * refused ones' is set aside; the file goes when nobody else is left, else it becomes that of the
  * deferred ones, in one step. A crash before that leaves the letter as it was: who has it gets it
- * twice. */
+ * twice. `why`: the report's text, on one line. */
 void letter_cut(int folder, const char *name, const struct submission *s,
-                const struct submit_report *report);
+                const struct submit_report *report, const char *why);

@@ -212,6 +212,7 @@ def test_damaged_and_refused_ones_stop_only_themselves(server):
     left, = [a for a in aside if len(a) > 20]
     text = (folder / left).read_bytes()
     assert b'recipient nobody-here@postbuch.test\n' in text and b'recipient bob@' not in text
+    assert f'set aside as {left}: nobody-here@postbuch.test: 550 5.1.1' in server.log()
     assert len(server.messages()) == 1
 
 
