@@ -52,10 +52,12 @@ static void put_client(struct buffer *out, const struct trace_message *m)
 
     buffer_printf(out, "  received ");
     put_time(out, m->accepted_us);
-    if (m->uid != EVENT_NO_ACTOR)
-        buffer_printf(out, " from the local user with uid %u", m->uid);
-    else
+    if (m->uid == EVENT_NO_ACTOR)
         put(out, " from ", m->helo, "");
+    else
+        buffer_printf(out, " from the local user with uid %u", m->uid);
+    if (m->uid != EVENT_NO_ACTOR && !span_equal(m->helo, SPAN("localhost")))
+        put(out, " (", m->helo, ")"); /* whose letter he handed in (cli/submit.c) */
     put(out, " [", m->ip, "]");
     put(out, ", ", m->service, "");
     put(out, ", ", m->protocol, "");
@@ -184,6 +186,7 @@ static void put_refusal(struct buffer *out, const struct trace_refusal *r,
     buffer_printf(out, "%sRefusal %s%s ", style->bold, id, style->reset);
     put_time(out, r->time_us);
     put(out, " of ", r->helo, "");
+    put(out, " (", r->auth, ")");
     put(out, " [", r->ip, "]");
     put(out, " at ", r->phase, "");
     buffer_printf(out, "\n  ");

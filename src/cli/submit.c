@@ -180,14 +180,24 @@ static enum submit_result say(const struct dialogue *d, struct span what,
     return failure_of(d);
 }
 
-static enum submit_result greet(struct dialogue *d, struct submit_report *report)
+/* A letter is handed in by the server's own user, and would be booked as his: so the name says
+ * whose it is. Anybody may say it; who said it, the server knows. */
+static void say_name(struct dialogue *d, struct span owner)
+{
+    if (owner.size)
+        buffer_printf(&d->out, "EHLO uid-%.*s.drop-folder\r\n", SPAN_ARG(owner));
+    else
+        buffer_append_span(&d->out, SPAN("EHLO localhost\r\n"));
+}
+
+static enum submit_result greet(struct dialogue *d, struct span owner, struct submit_report *report)
 {
     if (receive_reply(d) != 220) {
         d->broken = true; /* RFC 5321 3.1: 554 says that there is no service here */
         return say(d, SPAN("greeting"), report);
     }
     wait_at_most(d->fd, SO_RCVTIMEO, TIMEOUT_S);
-    buffer_append_span(&d->out, SPAN("EHLO localhost\r\n"));
+    say_name(d, owner);
     return exchange(d) == 250 ? SUBMIT_ACCEPTED : say(d, SPAN("EHLO"), report);
 }
 
@@ -294,7 +304,7 @@ enum submit_result submit_send(int fd, const struct submission *s, bool partly,
 {
     struct dialogue d = {.fd = fd, .in = BUFFER_LIMITED(REPLY_MAX)};
 
-    enum submit_result result = greet(&d, report);
+    enum submit_result result = greet(&d, s->owner, report);
     if (result == SUBMIT_ACCEPTED)
         result = send_mail_from(&d, s, report);
     if (result == SUBMIT_ACCEPTED)

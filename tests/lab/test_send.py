@@ -53,6 +53,8 @@ def test_refused_recipient_refuses_all(server):
                           stdin=b'Subject: s\n\nb\n', check=False)
     assert done.returncode == 1
     assert b'nobody-here@postbuch.test: 550 5.1.1' in done.stderr
+    refusal, = lab.eventually(lambda: server.trace('nobody-here@postbuch.test'), 'it is booked')
+    assert refusal['from']['auth'] == f'uid {os.geteuid()}'
     server.command('send', 'bob@postbuch.test', stdin=b'Subject: second\n\nb\n')
     server.wait_for(1)
     assert b'Subject: second' in server.bodies()[0]
@@ -176,6 +178,8 @@ def test_dropped_while_down_and_collected_at_start(server):
     assert subjects == [b'kept 0', b'kept 1', b'kept 2']
     # The hand-over leaves its trace, with the user id of who wrote the file.
     assert f'(drop folder, user id {os.geteuid()})'.encode() in server.messages()[0].read_bytes()
+    message, *_ = lab.eventually(lambda: server.trace('alice@postbuch.test'), 'it is booked')
+    assert message['from']['helo'] == f'uid-{os.geteuid()}.drop-folder'
 
 
 @needs_root

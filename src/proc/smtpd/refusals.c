@@ -1,6 +1,7 @@
 /*
- * The table is direct-mapped by the client's address under a seed: a client's first refusals go
- * alone, then its place holds one aggregate that grows until its minute is over.
+ * The table is direct-mapped by the client's address, or a local user's name, under a seed: a
+ * client's first refusals go alone, then its place holds one aggregate that grows until its minute
+ * is over.
  */
 #include "proc/smtpd/refusals.h"
 
@@ -10,12 +11,15 @@
 
 struct smtpd_refusals_client {
     uint8_t ip[16];
+    char auth[32]; /* which local user */
+    size_t auth_size;
     bool used;
     uint32_t sent;     /* alone in this window */
     int64_t window_ms; /* when it began */
     /* The aggregate: count 0 is none. Its texts are below. */
     struct event event;
     char service[32];
+    char auth_of_all[32]; /* as ip of the event: what waits stays its own when another comes */
     char phase[EVENT_PHASE_MAX];
     char reply[SMTPD_REFUSALS_REPLY_MAX];
 };
@@ -59,7 +63,8 @@ static void aggregate(struct smtpd_refusals_client *c, const struct event *event
     if (all->count == 0) {
         *all = *event;
         all->count = 0;
-        all->recipient = all->sender = all->helo = all->tls = all->auth = span_of("", 0);
+        all->recipient = all->sender = all->helo = all->tls = span_of("", 0);
+        all->auth = keep(c->auth_of_all, sizeof(c->auth_of_all), span_of(c->auth, c->auth_size));
         all->service = keep(c->service, sizeof(c->service), event->service);
     }
     all->count += event->count;
@@ -68,15 +73,25 @@ static void aggregate(struct smtpd_refusals_client *c, const struct event *event
     all->reply = keep(c->reply, sizeof(c->reply), event->reply);
 }
 
-static struct smtpd_refusals_client *place_of(struct smtpd_refusals *r, const uint8_t ip[16])
+/* Local users have no address, and differ by their names. */
+static bool is_of(const struct smtpd_refusals_client *c, const struct event *event)
 {
-    return &r->clients[XXH3_64bits_withSeed(ip, 16, r->seed) % SMTPD_REFUSALS_CLIENTS];
+    return c->used && memcmp(c->ip, event->ip, sizeof(c->ip)) == 0 &&
+           span_equal(span_of(c->auth, c->auth_size), span_first(event->auth, sizeof(c->auth)));
+}
+
+static struct smtpd_refusals_client *place_of(struct smtpd_refusals *r, const struct event *event)
+{
+    uint64_t user = XXH3_64bits_withSeed(event->auth.data, event->auth.size, r->seed);
+
+    return &r->clients[XXH3_64bits_withSeed(event->ip, sizeof(event->ip), user) %
+                       SMTPD_REFUSALS_CLIENTS];
 }
 
 void smtpd_refusals_add(struct smtpd_refusals *r, const struct event *event, int64_t now_ms)
 {
-    struct smtpd_refusals_client *c = place_of(r, event->ip);
-    bool same = c->used && memcmp(c->ip, event->ip, sizeof(c->ip)) == 0;
+    struct smtpd_refusals_client *c = place_of(r, event);
+    bool same = is_of(c, event);
     bool over = now_ms - c->window_ms >= SMTPD_REFUSALS_WINDOW_MS;
 
     if (!same || over) {
@@ -84,6 +99,7 @@ void smtpd_refusals_add(struct smtpd_refusals *r, const struct event *event, int
          * can't be told either: the number stays right. */
         tell(r, c);
         memcpy(c->ip, event->ip, sizeof(c->ip));
+        c->auth_size = keep(c->auth, sizeof(c->auth), event->auth).size;
         c->used = true;
         c->sent = 0;
         c->window_ms = now_ms;

@@ -13,11 +13,20 @@ static const struct smtp_reply too_many_errors = {421, "4.7.0",
                                                   "too many errors, closing the connection"};
 
 /* Bytes, so that both and the reference fit SMTP_REPLY_TEXT_MAX. */
-enum { QUOTED_ADDRESS_MAX = 120, REASON_MAX = 256 };
+enum { QUOTED_ADDRESS_MAX = 120, REASON_MAX = 256, USER_SIZE = 16 };
+
+/* Who it is by the kernel's word; a local user has no address. */
+static struct span name_user(const struct smtp_server *s, char out[static USER_SIZE])
+{
+    if (s->client.uid == UINT32_MAX)
+        return span_of("", 0);
+    return span_of(out, (size_t)snprintf(out, USER_SIZE, "uid %u", s->client.uid));
+}
 
 static void book(struct smtp_server *s, const struct smtp_refusal *refusal, const struct id *id,
                  struct span reply)
 {
+    char user[USER_SIZE];
     struct event event = {
         .kind = EVENT_REFUSED,
         .time_us = s->time->wall_us,
@@ -29,6 +38,7 @@ static void book(struct smtp_server *s, const struct smtp_refusal *refusal, cons
         .actor_uid = EVENT_NO_ACTOR,
         .service = s->settings->service,
         .helo = buffer_span(&s->helo),
+        .auth = name_user(s, user),
         .sender = refusal->sender.data ? refusal->sender : s->transaction.envelope.sender,
         .recipient = refusal->recipient,
         .phase = span_from_cstr(refusal->phase),

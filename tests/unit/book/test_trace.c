@@ -456,6 +456,28 @@ static void sizes_are_in_units_for_people(void **state)
     }
 }
 
+/* A letter of the drop folder: who handed it in, and whose it is. */
+static void the_name_of_a_local_user_is_told(void **state)
+{
+    static const struct {
+        struct span helo;
+        const char *text;
+    } cases[] = {
+        {SPAN("localhost"), " from the local user with uid 999,"},
+        {SPAN("uid-1000.drop-folder"), " from the local user with uid 999 (uid-1000.drop-folder),"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct trace_message m = {.helo = cases[i].helo, .service = SPAN("local"), .uid = 999};
+        struct trace_result result = {.messages = &m, .message_count = 1};
+        struct buffer out = BUFFER_INIT;
+
+        assert_int_equal(trace_text(&result, TEST_NOW_US, &plain, &out), 0);
+        buffer_append_byte(&out, '\0');
+        assert_non_null(strstr(out.data, cases[i].text));
+        buffer_done(&out);
+    }
+}
+
 static void hostile_text_stays_valid_json(void **state)
 {
     struct trace_result result;
@@ -704,6 +726,7 @@ int main(void)
         LEDGER_TEST(text_tells_a_refusal_and_who_has_the_message),
         LEDGER_TEST(each_event_is_one_line),
         cmocka_unit_test(sizes_are_in_units_for_people),
+        cmocka_unit_test(the_name_of_a_local_user_is_told),
         LEDGER_TEST(hostile_text_stays_valid_json),
         cmocka_unit_test(sentences_say_who_must_act),
         LEDGER_TEST(erased_values_are_shown_as_such),

@@ -23,13 +23,20 @@ static bool read_line(int fd, char *out, size_t room)
     return false;
 }
 
+static bool fits(const char *got, const char *line, size_t size)
+{
+    if (size && line[size - 1] == '*')
+        return strncmp(got, line, size - 1) == 0;
+    return strlen(got) == size && memcmp(got, line, size) == 0;
+}
+
 static void expect(struct script *s, const char *line, size_t size)
 {
     char got[1024];
 
     if (!read_line(s->fd, got, sizeof(got)))
         snprintf(got, sizeof(got), "(end)");
-    if (!s->wrong[0] && (strlen(got) != size || memcmp(got, line, size) != 0))
+    if (!s->wrong[0] && !fits(got, line, size))
         snprintf(s->wrong, sizeof(s->wrong), "got \"%.100s\", not \"%.*s\"", got, (int)size, line);
 }
 

@@ -81,9 +81,11 @@ static int collect(const struct place *p)
     return collect_folder(p->drop, p->submit, "host.example");
 }
 
-#define HELLO "S 220 x\nC EHLO localhost\nS 250 x\nC MAIL FROM:<a@x.example>\nS 250 ok\n"
+#define SENDER "S 250 x\nC MAIL FROM:<a@x.example>\nS 250 ok\n"
+#define HELLO "S 220 x\nC EHLO uid-*\n" SENDER
 #define BYE "C QUIT\nS 221 bye\n"
-#define TAKEN HELLO "C RCPT TO:<b@x.example>\nS 250 ok\nC DATA\nS 354 go\nD\nS 250 queued\n" BYE
+#define TAKEN_REST "C RCPT TO:<b@x.example>\nS 250 ok\nC DATA\nS 354 go\nD\nS 250 queued\n" BYE
+#define TAKEN HELLO TAKEN_REST
 
 static void accepted_ones_are_removed(void **state)
 {
@@ -345,8 +347,9 @@ static void partly_refused(void **state)
  * who wrote the letter, not whose the rest of it is. */
 static void partly_deferred(void **state)
 {
-    static const char *const first[] = {PARTLY_LATER("550 who"), NULL}, *const then[] = {TAKEN,
-                                                                                         NULL};
+    static const char *const first[] = {PARTLY_LATER("550 who"), NULL},
+                             *const then[] = {
+                                 "S 220 x\nC EHLO uid-77.drop-folder\n" SENDER TAKEN_REST, NULL};
     static const struct span three[] = {
         {"b@x.example", 11}, {"c@x.example", 11}, {"d@x.example", 11}};
     const struct submission s = {.sender = SPAN("a@x.example"),

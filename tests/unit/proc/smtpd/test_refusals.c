@@ -113,6 +113,30 @@ static void what_cannot_be_sent_is_counted(void **state)
     smtpd_refusals_done(&r);
 }
 
+/* Users of this machine have no address: the one who floods is told from the others all the same.
+ */
+static void local_users_are_told_apart(void **state)
+{
+    struct sink s = {0};
+    struct smtpd_refusals r;
+    struct event of_one = refusal(0, 5000000), of_other = of_one;
+
+    assert_int_equal(smtpd_refusals_init(&r, 1, sink, &s), 0);
+    of_one.auth = SPAN("uid 1000");
+    of_other.auth = SPAN("uid 33");
+    for (int i = 0; i < SMTPD_REFUSALS_ALONE + 3; i++)
+        smtpd_refusals_add(&r, &of_one, 5000);
+    assert_int_equal(s.events, SMTPD_REFUSALS_ALONE);
+    smtpd_refusals_add(&r, &of_other, 5000);
+    assert_int_equal(s.events, SMTPD_REFUSALS_ALONE + 1);
+    assert_span(s.last.auth, "uid 33");
+    smtpd_refusals_flush(&r, 5000, true);
+    assert_int_equal(s.events, SMTPD_REFUSALS_ALONE + 2);
+    assert_int_equal(s.last.count, 3);
+    assert_span(s.last.auth, "uid 1000");
+    smtpd_refusals_done(&r);
+}
+
 /* What a counted event keeps, and what it leaves out since it differs between those it stands for.
  */
 static void what_a_counted_event_says(void **state)
@@ -126,7 +150,7 @@ static void what_a_counted_event_says(void **state)
     add(&r, 7, SMTPD_REFUSALS_ALONE, 1000);
     memset(phase, 'p', sizeof(phase));
     memset(reply, 'r', sizeof(reply));
-    event.helo = event.sender = event.tls = event.auth = SPAN("text");
+    event.helo = event.sender = event.tls = SPAN("text");
     event.service = span_from_cstr(service);
     event.port = 25;
     event.session = (struct id){{1}};
@@ -195,6 +219,7 @@ int main(void)
                                        cmocka_unit_test(a_flood_is_counted),
                                        cmocka_unit_test(nothing_is_lost_among_many_clients),
                                        cmocka_unit_test(what_cannot_be_sent_is_counted),
+                                       cmocka_unit_test(local_users_are_told_apart),
                                        cmocka_unit_test(what_a_counted_event_says),
                                        cmocka_unit_test(nobody_answers_for_others)};
     return cmocka_run_group_tests(tests, NULL, NULL);

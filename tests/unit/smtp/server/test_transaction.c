@@ -7,7 +7,8 @@
 /* Of the last message and the last refusal. */
 static struct {
     struct envelope envelope;
-    char helo[40], service[10], protocol[10], sender[600], recipient[600], phase[10], reply[600];
+    char helo[40], auth[20], service[10], protocol[10], sender[600], recipient[600], phase[10],
+        reply[600];
     char tickets[8 * SMTP_TICKET_BYTES];
     size_t tickets_size;
     struct {
@@ -55,6 +56,7 @@ static void on_refused(struct talk *t, const struct event *event)
     seen.event = *event;
     seen.refusals++;
     keep(seen.helo, sizeof(seen.helo), event->helo);
+    keep(seen.auth, sizeof(seen.auth), event->auth);
     keep(seen.service, sizeof(seen.service), event->service);
     keep(seen.sender, sizeof(seen.sender), event->sender);
     keep(seen.recipient, sizeof(seen.recipient), event->recipient);
@@ -286,6 +288,21 @@ static void who_is_trusted_may_be_refused_recipients(void **state)
     talk_done(&t);
 }
 
+/* He has no address that could tell who it was. */
+static void a_refusal_names_the_local_user(void **state)
+{
+    struct talk t = {.client.uid = 1000};
+
+    memset(&seen, 0, sizeof(seen));
+    t.on_refused = on_refused;
+    talk_begin(&t);
+    talk_open(&t, "");
+    talk_say(&t, "RCPT TO:<two words@d.test>\r\n");
+    assert_int_equal(seen.refusals, 1);
+    assert_string_equal(seen.auth, "uid 1000");
+    talk_done(&t);
+}
+
 /* Refused senders are counted by who refuses them, not here. */
 static void a_refused_sender_is_no_recipient(void **state)
 {
@@ -417,6 +434,7 @@ int main(void)
         cmocka_unit_test(who_is_named_in_two_ways_stands_there_twice),
         cmocka_unit_test(what_counts_towards_the_end_of_a_session),
         cmocka_unit_test(who_is_trusted_may_be_refused_recipients),
+        cmocka_unit_test(a_refusal_names_the_local_user),
         cmocka_unit_test(a_refused_sender_is_no_recipient),
         cmocka_unit_test(a_pipelined_data_behind_refused_recipients_is_no_error),
         cmocka_unit_test(too_many_recipients_are_nobodys_fault),
