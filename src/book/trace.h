@@ -103,5 +103,7 @@ struct span trace_why(const struct trace_entry *entry);
 const struct trace_event *trace_holder(const struct trace_entry *entry);
 /* The last event that says why an attempt didn't succeed, or NULL. */
 const struct trace_event *trace_trouble(const struct trace_entry *entry);
+/* Closed because whom it stands for has the message by other entries. */
+bool trace_is_duplicate(const struct trace_entry *entry);
 /* The event that keeps a waiting entry held, or NULL. */
 const struct trace_event *trace_held(const struct trace_entry *entry);

@@ -97,7 +97,7 @@ static int load_events(struct db *db, const struct id *id, struct trace_result *
     size_t count = 0;
     int r = count_of(db, TRACE_EVENT_COUNT, id, entry->index, &count);
 
-    if (r < 0 || count == 0)
+    if (r < 0 || count == 0 || entry->events)
         return r;
     entry->events = arena_alloc_array(&result->arena, count, sizeof(*entry->events));
     if (!entry->events)
@@ -165,24 +165,31 @@ static bool is_wanted(const struct trace_query *query, struct span key,
     return false;
 }
 
-/* Without a match by recipient (a Message-ID has an @ too) all are meant. */
-static bool any_recipient_matches(const struct trace_query *query, struct span key,
-                                  const struct trace_entry *all, size_t count)
+/* Without a match by recipient (a Message-ID has an @ too) all are meant; also when whoever was
+ * asked for is but a duplicate, whose fate is that of others. What a discarded entry is only its
+ * events say. 1, 0 or an error. */
+static int is_narrow(struct db *db, const struct trace_query *query, struct span key,
+                     struct trace_result *result, const struct id *id, struct trace_entry *all,
+                     size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        if (is_meant(query, key, all[i].address))
-            return true;
-    return false;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_meant(query, key, all[i].address))
+            continue;
+        int r = all[i].state == RECIPIENT_DISCARDED ? load_events(db, id, result, &all[i]) : 0;
+        if (r < 0)
+            return r;
+        if (!trace_is_duplicate(&all[i]))
+            return 1;
+    }
+    return 0;
 }
 
 /* In place: what is kept moves to the front, never over what is still to be looked at. Picked
  * before the state is asked for, since a parent that was expanded has another state than its
  * children. */
-static void pick_entries(const struct trace_query *query, struct span key, struct trace_message *m,
-                         struct trace_entry *all, size_t count)
+static void pick_entries(const struct trace_query *query, struct span key, bool narrow,
+                         struct trace_message *m, struct trace_entry *all, size_t count)
 {
-    bool narrow = any_recipient_matches(query, key, all, count);
-
     m->entries = all;
     for (size_t i = 0; i < count; i++)
         if (!narrow || is_wanted(query, key, m, &all[i]))
@@ -217,8 +224,10 @@ static int load_entries(struct db *db, const struct trace_query *query, struct s
     sqlite3_reset(s);
     if (r >= 0) {
         count_children(all, got);
-        pick_entries(query, key, m, all, got);
+        r = is_narrow(db, query, key, result, &m->id, all, got);
     }
+    if (r >= 0)
+        pick_entries(query, key, r, m, all, got);
     for (size_t i = 0; r >= 0 && i < m->entry_count; i++)
         r = load_events(db, &m->id, result, &m->entries[i]);
     return r < 0 ? r : 0;

@@ -35,6 +35,15 @@ const struct trace_event *trace_holder(const struct trace_entry *e)
     return NULL;
 }
 
+/* Books of before have it as discarded, with the status that says what it was. */
+bool trace_is_duplicate(const struct trace_entry *e)
+{
+    const struct trace_event *by = trace_holder(e);
+
+    return by && (by->kind == EVENT_DUPLICATE ||
+                  (by->kind == EVENT_DISCARDED && span_equal(by->status, EVENT_DUPLICATE_STATUS)));
+}
+
 /* The last that says how an attempt went, when it wasn't well. */
 const struct trace_event *trace_trouble(const struct trace_entry *e)
 {
@@ -167,10 +176,27 @@ static void say_relayed(struct buffer *out, const struct trace_entry *e,
 static void say_expanded(struct buffer *out, const struct trace_entry *e)
 {
     put_text(out, e->address, "The recipient");
-    buffer_printf(out, " stands for %zu other recipient%s since", e->child_count,
-                  e->child_count == 1 ? "" : "s");
+    buffer_printf(out, " stands for %zu recipient%s that the message had not yet, since",
+                  e->child_count, e->child_count == 1 ? "" : "s");
     put_time(out, " ", e->since_us);
     buffer_printf(out, "; each has an entry of its own that tells its fate.");
+}
+
+/* An alias of which all are there, or another name of who is. The book doesn't know who they are:
+ * an expansion names only those who weren't there. */
+static void say_duplicate(struct buffer *out, const struct trace_message *m,
+                          const struct trace_entry *e)
+{
+    char id[ID_TEXT + 1];
+
+    id_format(&m->id, id);
+    put_time(out, "A duplicate, closed at ", e->since_us);
+    buffer_printf(out, ": everybody whom ");
+    put_text(out, e->original, "the recipient");
+    buffer_printf(out,
+                  " stands for has another entry in this message, which tells his fate"
+                  " (postbuch trace %s).",
+                  id);
 }
 
 static void say_returned(struct buffer *out, const struct trace_message *m,
@@ -339,7 +365,10 @@ int trace_sentence(const struct trace_message *m, const struct trace_entry *e, i
         say_returned(out, m, e, by);
         break;
     case RECIPIENT_DISCARDED:
-        say_discarded(out, e, by);
+        if (trace_is_duplicate(e))
+            say_duplicate(out, m, e);
+        else
+            say_discarded(out, e, by);
         break;
     case RECIPIENT_CLOSED:
         say_closed(out, e);

@@ -120,11 +120,12 @@ static void put_event_facts(struct buffer *out, const struct trace_event *event)
 
 static const char *state_colour(const struct trace_entry *e, const struct trace_style *style)
 {
-    return e->state == RECIPIENT_RETURNED || e->state == RECIPIENT_DISCARDED ||
-                   e->state == RECIPIENT_LOST || trace_held(e)
-               ? style->bad
-           : e->state == RECIPIENT_WAITING ? style->bold
-                                           : style->good;
+    bool lost =
+        e->state == RECIPIENT_LOST || (e->state == RECIPIENT_DISCARDED && !trace_is_duplicate(e));
+
+    return e->state == RECIPIENT_RETURNED || lost || trace_held(e) ? style->bad
+           : e->state == RECIPIENT_WAITING                         ? style->bold
+                                                                   : style->good;
 }
 
 static void put_entry(struct buffer *out, const struct trace_message *m,

@@ -33,8 +33,10 @@ static const char *const sql[VOLUME_STATEMENT_COUNT] = {
                              " ORDER BY recipient_index LIMIT 1",
     [VOLUME_EVENT_ADD] = "INSERT INTO event VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
                          " ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    /* What is a duplicate (13) an earlier version booked as discarded (12). */
     [VOLUME_EVENT_KNOWN] = "SELECT 1 FROM event WHERE message IS ?1 AND recipient_index IS ?2"
-                           " AND kind = ?3 AND time_us = ?4 AND (?5 IS NULL OR reply = ?5) LIMIT 1",
+                           " AND (kind = ?3 OR (?3 = 13 AND kind = 12)) AND time_us = ?4"
+                           " AND (?5 IS NULL OR reply = ?5) LIMIT 1",
     [VOLUME_REFUSAL_KNOWN] = "SELECT 1 FROM refusal WHERE reference = ?1 AND time_us = ?2 LIMIT 1",
     [VOLUME_REFUSAL_ADD] = "INSERT INTO refusal VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
                            " ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",

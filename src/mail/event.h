@@ -24,7 +24,7 @@ enum event_kind {
     EVENT_RETURNED,
     EVENT_EXPIRED,   /* gave up trying */
     EVENT_DISCARDED, /* by a named rule */
-    EVENT_DUPLICATE,
+    EVENT_DUPLICATE, /* whom it stands for has the message by other entries */
     EVENT_HELD,
     EVENT_RELEASED,
     EVENT_NOTIFIED,
@@ -87,6 +87,10 @@ struct event {
 };
 
 extern const struct codec event_codec;
+
+/* RFC 3463 X.1.5, "destination address valid". An outcome "discarded" with it is a duplicate: the
+ * log has no outcome of its own for that. */
+#define EVENT_DUPLICATE_STATUS SPAN("2.1.5")
 
 /* The word for `kind` ("refused") as in JSON and on the command line; "unknown" for any other. */
 const char *event_kind_name(unsigned kind);

@@ -18,6 +18,13 @@ static const uint8_t kinds[SPOOL_OUTCOME_MAX + 1] = {
     [SPOOL_OUTCOME_REROUTED] = EVENT_REROUTED,   [SPOOL_OUTCOME_NOTIFIED] = EVENT_NOTIFIED,
 };
 
+static uint8_t kind_of(const struct spool_status *s)
+{
+    if (s->outcome == SPOOL_OUTCOME_DISCARDED && span_equal(s->status, EVENT_DUPLICATE_STATUS))
+        return EVENT_DUPLICATE;
+    return s->outcome <= SPOOL_OUTCOME_MAX ? kinds[s->outcome] : 0;
+}
+
 static struct book_position place(const struct translator *t, struct spool_position p)
 {
     return (struct book_position){t->lane, p.segment, p.offset};
@@ -40,7 +47,7 @@ static int statuses(struct translator *t, const struct spool_followed *record)
         struct book_status status = {
             .message = record->message,
             .recipient_index = s->recipient,
-            .kind = s->outcome <= SPOOL_OUTCOME_MAX ? kinds[s->outcome] : 0,
+            .kind = kind_of(s),
             .time_us = s->time_us,
             .next_attempt_us = s->next_attempt_us,
             .host = s->host,

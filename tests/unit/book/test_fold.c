@@ -806,6 +806,28 @@ static void log_in_another_lane_adds_only_what_is_new(void **state)
     assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event WHERE lane = 1"), 1);
 }
 
+/* An older version booked what the log says as discarded, too. */
+static void a_duplicate_that_was_booked_as_discarded_is_known(void **state)
+{
+    struct fold *fold = test_fold_open();
+    struct test_message m;
+
+    test_message_at(&m, TEST_NOW_US, 1, 1);
+    struct book_status closed = test_status(m.envelope.id, 0, EVENT_DISCARDED);
+    struct book_input input = test_input_message(100, &m);
+    test_fold_one(fold, &input);
+    test_fold_status(fold, 200, &closed);
+    test_commit(fold);
+    input.end.lane = 1;
+    test_fold_one(fold, &input);
+    closed.kind = EVENT_DUPLICATE;
+    input = (struct book_input){.kind = BOOK_STATUS, .end = {1, 1, 200}, .status = &closed};
+    test_fold_one(fold, &input);
+    test_commit(fold);
+    fold_close(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM event"), 2);
+}
+
 /* The main file alone knew that the log at hand isn't the first. */
 static void last_lane_is_known_without_the_main_file(void **state)
 {
@@ -879,6 +901,7 @@ int main(void)
         LEDGER_TEST(skipped_records_move_the_position),
         LEDGER_TEST(lanes_have_positions_and_chains_of_their_own),
         LEDGER_TEST(log_in_another_lane_adds_only_what_is_new),
+        LEDGER_TEST(a_duplicate_that_was_booked_as_discarded_is_known),
         LEDGER_TEST(last_lane_is_known_without_the_main_file),
         LEDGER_TEST(many_weeks_at_once_stay_bounded),
     };

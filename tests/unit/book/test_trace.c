@@ -331,7 +331,8 @@ static void text_tells_the_story(void **state)
         "  Delivered into the mailbox bob@aaa.example on mail.aaa.example at 2026-11-21 18:00:04;"
         " from here on its owner's mail program is responsible.\n",
         "  to carl@bbb.example: expanded\n",
-        "  carl@bbb.example stands for 1 other recipient since 2026-11-21 18:00:03;",
+        "  carl@bbb.example stands for 1 recipient that the message had not yet, since 2026-11-21 "
+        "18:00:03;",
         "  to dora@aaa.example (for carl@bbb.example): relayed\n",
         "  Handed on to mx1.bbb.example [10.0.0.0] at 2026-11-21 18:00:04, which took it with \"451"
         " 4.4.1 try again\" as \"1322454835128\"; that station is responsible now, ask its"
@@ -493,6 +494,40 @@ static void hostile_text_stays_valid_json(void **state)
 
 /* ---- sentences ---- */
 
+/* Its fate is theirs, so they are shown beside it, and nothing is red. */
+static void a_duplicate_is_shown_with_the_others(void **state)
+{
+    static const enum event_kind kinds[] = {EVENT_DUPLICATE, EVENT_DISCARDED};
+
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        static const struct trace_style style = {"", "", "", "<RED>", ""};
+        struct fold *fold = test_fold_open();
+        struct buffer out = BUFFER_INIT;
+        struct trace_result result;
+        struct test_message m;
+        test_message_at(&m, TEST_NOW_US, 40 + (unsigned)i, 2);
+        m.recipients[1].address = m.recipients[1].original = SPAN("ops@aaa.example");
+        struct book_input input = test_input_message(4000 + 100 * i, &m);
+        test_fold_one(fold, &input);
+        struct book_status closed = test_status(m.envelope.id, 1, kinds[i]);
+        closed.status = SPAN("2.1.5");
+        closed.reply = SPAN("");
+        test_fold_status(fold, 4010 + 100 * i, &closed);
+        test_commit(fold);
+        fold_close(fold);
+        run("ops@aaa.example", &result);
+        assert_int_equal(result.message_count, i + 1);
+        assert_int_equal(result.messages[i].entry_count, 2);
+        assert_int_equal(trace_text(&result, TEST_NOW_US, &style, &out), 0);
+        buffer_append_byte(&out, '\0');
+        assert_null(strstr(out.data, "<RED>"));
+        assert_null(strstr(out.data, "nobody will get it"));
+        assert_non_null(strstr(out.data, "everybody whom ops@aaa.example stands for"));
+        buffer_done(&out);
+        trace_result_done(&result);
+    }
+}
+
 static void sentences_say_who_must_act(void **state)
 {
     static const struct {
@@ -587,6 +622,16 @@ static void sentences_say_who_must_act(void **state)
          {{.kind = EVENT_DISCARDED, .detail = {"no-spam", 7}, .actor_uid = EVENT_NO_ACTOR}},
          0,
          "Discarded at 1970-01-01 00:00:05 by the rule \"no-spam\"; nobody"},
+        {RECIPIENT_DISCARDED,
+         {{.kind = EVENT_DUPLICATE, .status = {"2.1.5", 5}, .actor_uid = EVENT_NO_ACTOR}},
+         0,
+         "A duplicate, closed at 1970-01-01 00:00:05: everybody whom bob+a@aaa.example stands for "
+         "has"
+         " another entry in this message"},
+        {RECIPIENT_DISCARDED,
+         {{.kind = EVENT_DISCARDED, .status = {"2.1.5", 5}, .actor_uid = EVENT_NO_ACTOR}},
+         0,
+         "A duplicate, closed at "},
         {RECIPIENT_CLOSED,
          {{.kind = EVENT_CLOSED}},
          0,
@@ -605,6 +650,7 @@ static void sentences_say_who_must_act(void **state)
         memcpy(events, cases[i].events, sizeof(events));
         struct trace_entry e = {.state = (uint8_t)cases[i].state,
                                 .address = SPAN("bob@aaa.example"),
+                                .original = SPAN("bob+a@aaa.example"),
                                 .since_us = 5 * TEST_SECOND,
                                 .next_attempt_us = cases[i].next_attempt_us,
                                 .events = events,
@@ -729,6 +775,7 @@ int main(void)
         cmocka_unit_test(the_name_of_a_local_user_is_told),
         LEDGER_TEST(hostile_text_stays_valid_json),
         cmocka_unit_test(sentences_say_who_must_act),
+        LEDGER_TEST(a_duplicate_is_shown_with_the_others),
         LEDGER_TEST(erased_values_are_shown_as_such),
         LEDGER_TEST(damaged_and_newer_files_are_named),
         LEDGER_TEST(readers_see_commits_while_the_fold_writes),

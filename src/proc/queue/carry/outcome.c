@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "dns/ip.h"
+#include "mail/event.h"
 #include "proc/queue/carry/carriers.h"
 #include "proc/queue/core/schedule.h"
 #include "proc/queue/core/settle.h"
@@ -326,15 +327,14 @@ void outcome_duplicate(struct queue *q, const struct job_item *item)
 {
     struct spool_recipient *r = item->recipient;
     struct spool_message *message = spool_recipient_message(r);
-    struct spool_status status = {
-        .recipient = r->index,
-        .outcome = SPOOL_OUTCOME_DISCARDED,
-        .attempts = r->attempts,
-        .time_us = clock_wall_us(),
-        .status = SPAN("2.1.5"),
-        .reply = SPAN(""),
-        .host = SPAN(""),
-        .detail = SPAN("a duplicate: whom it stands for gets the message anyway")};
+    struct spool_status status = {.recipient = r->index,
+                                  .outcome = SPOOL_OUTCOME_DISCARDED,
+                                  .attempts = r->attempts,
+                                  .time_us = clock_wall_us(),
+                                  .status = EVENT_DUPLICATE_STATUS,
+                                  .reply = SPAN(""),
+                                  .host = SPAN(""),
+                                  .detail = SPAN("whom it stands for gets the message anyway")};
 
     sched_remove(q->sched, item->item, io_loop_now_ms(q->loop));
     schedule_close(r);

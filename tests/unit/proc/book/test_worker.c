@@ -185,6 +185,27 @@ static void what_the_spool_keeps_is_booked(void **state)
     buffer_done(&wire);
 }
 
+/* The log has no outcome of its own for it. */
+static void an_alias_of_whom_is_there_is_a_duplicate(void **state)
+{
+    struct spool_status statuses[] = {status_of(0, SPOOL_OUTCOME_DELIVERED),
+                                      status_of(1, SPOOL_OUTCOME_DISCARDED),
+                                      status_of(2, SPOOL_OUTCOME_DISCARDED)};
+    struct id id = accept_message(1, 3);
+
+    statuses[1].status = SPAN("2.1.5");
+    statuses[2].status = SPAN("5.1.1");
+    settle(&id, statuses, 3);
+    turn();
+    assert_int_equal(test_number(TEST_WEEK, "SELECT kind FROM event WHERE recipient_index = 1"
+                                            " AND kind <> 3"),
+                     EVENT_DUPLICATE);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT kind FROM event WHERE recipient_index = 2"
+                                            " AND kind <> 3"),
+                     EVENT_DISCARDED);
+    assert_int_equal(audit().states[RECIPIENT_DISCARDED], 2);
+}
+
 /* Once after the start, and only when the book has all that the queue had. */
 static void what_waits_is_compared(void **state)
 {
@@ -645,6 +666,7 @@ int main(void)
 #define WORKER_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WORKER_TEST(what_the_spool_keeps_is_booked),
+        WORKER_TEST(an_alias_of_whom_is_there_is_a_duplicate),
         WORKER_TEST(alarms_and_damage_are_booked),
         WORKER_TEST(what_waits_is_compared),
         WORKER_TEST(expansions_are_booked),
