@@ -93,6 +93,14 @@ static void faults_step(struct world *w)
     world_set_faults(w, !w->faulty && prng_below(&w->prng, 2));
 }
 
+/* Where it lags, the one that comes then hasn't said yet what it has. */
+static void book_step(struct world *w)
+{
+    world_book_crashes(w);
+    if (w->lags)
+        spool_book_synced(w->spool, (struct spool_position){0, 0});
+}
+
 struct step {
     unsigned weight;
     void (*act)(struct world *world);
@@ -101,11 +109,11 @@ struct step {
 /* Those behind the first PEACEFUL bring trouble. */
 enum { PEACEFUL = 13 };
 
-static const struct step steps[] = {
-    {150, accept_step}, {150, world_upload}, {200, status_step}, {40, world_event},
-    {400, group_step},  {300, world_task},   {100, fold_step},   {30, world_sync_book},
-    {30, world_read},   {50, pass_time},     {3, world_settle},  {5, world_book_crashes},
-    {1, stop_step},     {10, plan_crash},    {15, faults_step}};
+static const struct step steps[] = {{150, accept_step}, {150, world_upload},   {200, status_step},
+                                    {40, world_event},  {400, group_step},     {300, world_task},
+                                    {100, fold_step},   {30, world_sync_book}, {30, world_read},
+                                    {50, pass_time},    {3, world_settle},     {5, book_step},
+                                    {1, stop_step},     {10, plan_crash},      {15, faults_step}};
 
 static void draw_step(struct world *w, size_t count)
 {
