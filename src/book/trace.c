@@ -30,7 +30,8 @@ struct search {
     struct id id;
     struct address address; /* what `key` is of */
     struct span key;        /* of an address: as it is booked, or as it was given when it is none */
-    size_t last_way;        /* that is tried: once one found something, the vaguer ones are not */
+    char owner[ADDRESS_TEXT_MAX + 1]; /* who gets what is written to it: without "+…", or empty */
+    size_t last_way; /* that is tried: once one found something, the vaguer ones are not */
     struct trace_result *result;
 };
 
@@ -50,6 +51,17 @@ static void find_key(struct search *search)
     if (looks_like_address(what) &&
         address_parse(what, ADDRESS_ALLOW_UTF8, &search->address) == ADDRESS_OK)
         search->key = address_text(&search->address);
+}
+
+/* The aid has where mail goes (people.h), not what was written: bob@ for bob+shop@. */
+static void find_owner(struct search *search)
+{
+    struct span key = search->key;
+    ptrdiff_t plus = span_find(key, '+'), at = span_find_last(key, '@');
+
+    if (plus > 0 && plus < at && key.data[0] != '"')
+        snprintf(search->owner, sizeof(search->owner), SPAN_FMT SPAN_FMT,
+                 SPAN_ARG(span_first(key, (size_t)plus)), SPAN_ARG(span_from(key, (size_t)at)));
 }
 
 /* A way to find messages: by an index of the file, or by the finding aid. */
@@ -165,20 +177,64 @@ static int search_list(struct search *search, struct db *db, unsigned statement,
     return r < 0 ? r : 0;
 }
 
+/* Candidates under two keys, the newest first. */
+struct candidates {
+    struct find_cursor *cursors[2];
+    struct id next[2];
+    bool has[2];
+};
+
+static int candidates_fetch(struct candidates *c, size_t i)
+{
+    int r = c->cursors[i] ? find_next(c->cursors[i], &c->next[i]) : 0;
+
+    c->has[i] = r == 1;
+    return r < 0 ? r : 0;
+}
+
+static void candidates_close(struct candidates *c)
+{
+    find_close(c->cursors[0]);
+    find_close(c->cursors[1]);
+}
+
+/* `other` "": one key only. To be closed after an error, too. */
+static int candidates_open(struct candidates *c, struct db *db, enum find_kind kind,
+                           struct span key, struct span other)
+{
+    *c = (struct candidates){0};
+    int r = find_open(db, kind, key, &c->cursors[0]);
+    if (r == 0 && other.size)
+        r = find_open(db, kind, other, &c->cursors[1]);
+    if (r == 0)
+        r = candidates_fetch(c, 0);
+    return r < 0 ? r : candidates_fetch(c, 1);
+}
+
+/* 1; 0: there are no more. One may come twice. */
+static int candidates_next(struct candidates *c, struct id *out)
+{
+    if (!c->has[0] && !c->has[1])
+        return 0;
+    size_t i = !c->has[0] || (c->has[1] && id_compare(&c->next[1], &c->next[0]) > 0);
+    *out = c->next[i];
+    int r = candidates_fetch(c, i);
+    return r < 0 ? r : 1;
+}
+
 static int search_aid(struct search *search, struct db *db, const struct way *way, struct span key)
 {
-    struct find_cursor *cursor;
+    struct span owner = way->kind == FIND_ADDRESS ? span_from_cstr(search->owner) : SPAN("");
+    struct candidates found;
     struct id id;
-    int r = find_open(db, way->kind, key, &cursor);
+    int r = candidates_open(&found, db, way->kind, key, owner);
 
-    if (r < 0)
-        return r;
-    while ((r = find_next(cursor, &id)) == 1 && !search->result->more) {
+    while (r == 0 && !search->result->more && (r = candidates_next(&found, &id)) == 1) {
         r = take_candidate(search, db, way, key, &id);
-        if (r < 0)
-            break;
+        if (r > 0)
+            r = 0;
     }
-    find_close(cursor);
+    candidates_close(&found);
     return r < 0 ? r : 0;
 }
 
@@ -368,6 +424,7 @@ int trace_run(const char *folder, const struct trace_query *query, struct trace_
     *out = (struct trace_result){0};
     search.is_id = id_parse(query->what, &search.id) == 0;
     find_key(&search);
+    find_owner(&search);
     out->messages = arena_alloc_array(&out->arena, query->limit, sizeof(*out->messages));
     out->refusals = arena_alloc_array(&out->arena, query->limit, sizeof(*out->refusals));
     if (!out->messages || !out->refusals)

@@ -11,7 +11,8 @@ const char *const trace_sql[TRACE_STATEMENT_COUNT] = {
     [TRACE_BY_TIME] = "SELECT id FROM message WHERE accepted_us >= ?2 ORDER BY id DESC",
     [TRACE_HAS_ADDRESS] = "SELECT 1 FROM message m WHERE m.id = ?1 AND m.accepted_us >= ?2"
                           " AND (m.sender = ?3 COLLATE NOCASE OR EXISTS (SELECT 1 FROM entry e"
-                          "  WHERE e.message = ?1 AND e.recipient = ?3 COLLATE NOCASE))",
+                          "  WHERE e.message = ?1 AND (e.recipient = ?3 COLLATE NOCASE"
+                          "   OR e.original = ?3 COLLATE NOCASE)))",
     [TRACE_HAS_MESSAGE_ID] = "SELECT 1 FROM message WHERE id = ?1 AND accepted_us >= ?2"
                              " AND message_id IN (?3, '<' || ?3 || '>')",
     [TRACE_HAS_REMOTE_ID] = "SELECT 1 FROM message m WHERE m.id = ?1 AND m.accepted_us >= ?2"
@@ -151,11 +152,18 @@ static bool is_meant(const struct trace_query *query, struct span key, struct sp
            (span_equal_nocase(address, query->what) || span_equal_nocase(address, key));
 }
 
+/* By where it goes, or as its sender wrote it (bob+shop@). */
+static bool is_meant_entry(const struct trace_query *query, struct span key,
+                           const struct trace_entry *e)
+{
+    return is_meant(query, key, e->address) || is_meant(query, key, e->original);
+}
+
 /* Whoever looks for one recipient of many wants that one, and what it became. */
 static bool is_wanted(const struct trace_query *query, struct span key,
                       const struct trace_message *m, const struct trace_entry *e)
 {
-    if (is_meant(query, key, m->sender) || is_meant(query, key, e->address))
+    if (is_meant(query, key, m->sender) || is_meant_entry(query, key, e))
         return true;
     if (e->parent == EVENT_NO_RECIPIENT)
         return false;
@@ -173,7 +181,7 @@ static int is_narrow(struct db *db, const struct trace_query *query, struct span
                      size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!is_meant(query, key, all[i].address))
+        if (!is_meant_entry(query, key, &all[i]))
             continue;
         int r = all[i].state == RECIPIENT_DISCARDED ? load_events(db, id, result, &all[i]) : 0;
         if (r < 0)

@@ -166,6 +166,53 @@ static void addresses_are_found_in_any_spelling(void **state)
     }
 }
 
+/* The one who was written to with a detail, as his correspondents know him. */
+static void a_plus_address_is_found_as_it_was_written(void **state)
+{
+    static const struct {
+        const char *what;
+        size_t limit, messages, entries; /* of the newest message that is told */
+        int64_t accepted_us;
+    } cases[] = {
+        {"bob+shop@aaa.example", 10, 2, 1, TEST_NOW_US},
+        {"Bob+Shop@AAA.example", 10, 2, 1, TEST_NOW_US},
+        {"bob+shop@aaa.example", 1, 1, 1, TEST_NOW_US},
+        {"bob+other@aaa.example", 10, 0, 0, 0},
+        {"+bob@aaa.example", 10, 0, 0, 0},
+        {"bob@aaa.example", 10, 4, 1, TEST_NOW_US},
+    };
+    struct fold *fold = test_fold_open();
+    struct test_message sent, got;
+
+    test_message_at(&sent, TEST_NOW_US - 5 * TEST_SECOND, 50, 1);
+    sent.envelope.sender = SPAN("bob+shop@aaa.example");
+    test_message_at(&got, TEST_NOW_US, 51, 2);
+    got.recipients[0].original = SPAN("bob+shop@aaa.example");
+    struct book_input input = test_input_message(5000, &got);
+    test_fold_one(fold, &input);
+    input = test_input_message(5100, &sent);
+    test_fold_one(fold, &input);
+    test_commit(fold);
+    fold_close(fold);
+    for (size_t i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+        size_t k = i % ARRAY_SIZE(cases);
+        struct trace_query query = {.what = span_from_cstr(cases[k].what), .limit = cases[k].limit};
+        struct trace_result result;
+        if (i == ARRAY_SIZE(cases))
+            test_tamper(TEST_WEEK, "DELETE FROM fresh"); /* no aid, as after an erasure */
+        assert_int_equal(trace_run(test_folder, &query, &result), 0);
+        if (result.message_count != cases[k].messages)
+            fail_msg("%s: %zu messages", cases[k].what, result.message_count);
+        if (result.message_count) {
+            const struct trace_message *last = &result.messages[result.message_count - 1];
+            assert_int_equal(last->accepted_us, cases[k].accepted_us);
+            assert_int_equal(last->entry_count, cases[k].entries);
+        }
+        assert_int_equal(result.more, cases[k].limit == 1);
+        trace_result_done(&result);
+    }
+}
+
 static void since_state_and_limit_narrow_it(void **state)
 {
     static const struct {
@@ -761,6 +808,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LEDGER_TEST(everything_is_found_by_its_names),
         LEDGER_TEST(addresses_are_found_in_any_spelling),
+        LEDGER_TEST(a_plus_address_is_found_as_it_was_written),
         LEDGER_TEST(since_state_and_limit_narrow_it),
         LEDGER_TEST(one_of_many_recipients_comes_with_its_children),
         LEDGER_TEST(one_of_many_recipients_is_told_alone),
