@@ -74,7 +74,7 @@ struct wishes {
     bool summary, json, yes;
     const char *config, *via;
     struct ipc_queue_filter filter;
-    struct address from, to; /* what the filter's texts lie in */
+    struct address from, to, destination; /* what the filter's texts lie in */
 };
 
 /* ---- what was asked for ---- */
@@ -89,16 +89,42 @@ static int take_id(struct wishes *w, const char *text)
     return cli_wrong_usage(&usage, "%s is not a queue id", text);
 }
 
-/* As the queue has it (mail/address.h); what is no whole address stays what it is. */
+/* As the queue has it (mail/address.h), from `at` on in `room`; "" when it is no domain. */
+static struct span canonical_domain(struct span text, size_t at, struct address *room)
+{
+    size_t size;
+
+    if (address_parse_domain(text, ADDRESS_ALLOW_UTF8, room->text + at, &size) != ADDRESS_OK)
+        return SPAN("");
+    return span_of(room->text, at + size);
+}
+
+/* A whole address, or all of a domain; what is neither stays what it is. */
 static struct span canonical(struct span text, struct address *room)
 {
-    return address_parse(text, ADDRESS_ALLOW_UTF8, room) == ADDRESS_OK ? address_text(room) : text;
+    struct span all_of;
+
+    if (text.data[0] != '@')
+        return address_parse(text, ADDRESS_ALLOW_UTF8, room) == ADDRESS_OK ? address_text(room)
+                                                                           : text;
+    room->text[0] = '@';
+    all_of = canonical_domain(span_from(text, 1), 1, room);
+    return all_of.size ? all_of : text;
+}
+
+/* Most are domains; others are hosts of a route, as the queue shows them. */
+static struct span canonical_destination(struct span text, struct address *room)
+{
+    struct span domain = canonical_domain(text, 0, room);
+    return domain.size ? domain : text;
 }
 
 /* What stands for everybody would widen an act to all that the other options leave: the queue takes
  * an empty text for any, and each address has an @. A shell's unset variables give these. */
 static int check_text(const char *option, struct span text)
 {
+    if (text.size > ENVELOPE_ADDRESS_MAX)
+        return cli_wrong_usage(&usage, "%s: at most %d bytes", option, ENVELOPE_ADDRESS_MAX);
     if (text.size && !span_equal(text, SPAN("@")))
         return CLI_OK;
     return cli_wrong_usage(&usage, "%s: \"%s\" names nobody%s", option, text.size ? "@" : "",
@@ -114,6 +140,8 @@ static int check_option(int key, struct span text)
         return check_text("--to", text);
     case KEY_DESTINATION:
         return check_text("--destination", text);
+    case KEY_VIA:
+        return check_text("--via", text);
     default:
         return CLI_OK;
     }
@@ -135,7 +163,7 @@ static int take_option(struct wishes *w, int key, const char *value)
         w->filter.recipient = canonical(text, &w->to);
         break;
     case KEY_DESTINATION:
-        w->filter.destination = text;
+        w->filter.destination = canonical_destination(text, &w->destination);
         break;
     case KEY_STATE:
         w->filter.states |= queue_state_by_name(value);
@@ -161,6 +189,13 @@ static int check_act(const struct wishes *w)
 {
     if (w->verb == VERB_SHOW && id_is_zero(&w->filter.id))
         return cli_wrong_usage(&usage, "show needs a queue id");
+    if (w->summary && w->verb != VERB_LIST)
+        return cli_wrong_usage(&usage, "--summary is for the list");
+    /* What the server sums up, and its damage, is of all. */
+    if ((w->summary || w->verb == VERB_DAMAGE) &&
+        (ipc_queue_filter_names_some(&w->filter) || w->filter.states))
+        return cli_wrong_usage(&usage, "%s is of all that waits, not of some",
+                               w->summary ? "--summary" : "damage");
     /* A state alone would act on all that waits: too much for a slip of the finger. */
     if (w->verb > VERB_DAMAGE && !ipc_queue_filter_names_some(&w->filter))
         return cli_wrong_usage(&usage, "%s needs an ID, --from, --to or --destination",

@@ -9,7 +9,7 @@ static struct {
     struct ipc_queue_row rows[4];
     size_t row_count;
     uint32_t acknowledge_max, acknowledge_busy; /* takes so many at a time, and at first none */
-    struct span recipient, sender;              /* of the only filter that fits them */
+    struct span recipient, sender, destination; /* of the only filter that fits them */
 } played;
 
 static struct test_message waiting;
@@ -37,7 +37,8 @@ static inline void played_list(void *owner, const struct ipc_arrival *arrival)
 {
     const struct ipc_queue_filter *filter = &arrival->message->queue_filter;
     bool fits = span_equal(filter->recipient, played.recipient) &&
-                span_equal(filter->sender, played.sender);
+                span_equal(filter->sender, played.sender) &&
+                span_equal(filter->destination, played.destination);
     struct ipc_message m = {.type = IPC_QUEUE_PAGE,
                             .queue_page = {.now_us = TEST_NOW_US,
                                            .last = true,

@@ -2,6 +2,8 @@
  * wasn't named. tests/lab/test_queue_command.py acts on a server. */
 #include "command_run.h"
 
+#include "mail/envelope.h"
+
 #define ID "0123456789abcdef"
 
 enum { WORDS_MAX = 7 };
@@ -12,6 +14,8 @@ struct command_case {
     int code;
     const char *words[WORDS_MAX];
 };
+
+static char long_text[ENVELOPE_ADDRESS_MAX + 2]; /* one byte too many */
 
 static const struct command_case cases[] = {
     {"remove what?", cli_queue, CLI_USAGE, {"remove"}},
@@ -32,6 +36,15 @@ static const struct command_case cases[] = {
      {"hold", "--from", "anna@here.example", "--destination="}},
     {"remove to any address", cli_queue, CLI_USAGE, {"remove", "-y", "--to", "@"}},
     {"list to nobody", cli_queue, CLI_USAGE, {"--to", ""}},
+    {"count some", cli_queue, CLI_USAGE, {"--summary", "--to", "anna@here.example"}},
+    {"count a state", cli_queue, CLI_USAGE, {"--summary", "--state", "held"}},
+    {"count and show", cli_queue, CLI_USAGE, {"show", ID, "--summary"}},
+    {"count and remove", cli_queue, CLI_USAGE, {"remove", ID, "--summary"}},
+    {"damage to one", cli_queue, CLI_USAGE, {"damage", "--to", "anna@here.example"}},
+    {"reroute by nothing", cli_queue, CLI_USAGE, {"reroute", ID, "--via", ""}},
+    {"list to a very long one", cli_queue, CLI_USAGE, {"--to", long_text}},
+    {"list to a long one", cli_queue, CLI_UNREACHED, {"--to", long_text + 1}},
+    {"remove at a very long one", cli_queue, CLI_USAGE, {"remove", "--destination", long_text}},
     {"remove the zero id", cli_queue, CLI_USAGE, {"remove", "0000000000000000"}},
     {"remove no id", cli_queue, CLI_USAGE, {"remove", "anna@here.example"}},
     {"no id as an option", cli_queue, CLI_USAGE, {"remove", "--id", "1"}},
@@ -60,6 +73,7 @@ static const struct command_case cases[] = {
 static void nothing_acts_on_what_was_not_named(void **state)
 {
     append("input", "y\n");
+    memset(long_text, 'x', sizeof(long_text) - 1);
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         int code = run(cases[i].command, cases[i].words);
         if (code != cases[i].code || text[0])

@@ -114,15 +114,35 @@ static void why_not_yet_is_told_of_whom_was_asked_for(void **state)
 /* The queue has addresses in canonical form. */
 static void queue_is_asked_for_an_address_as_it_has_it(void **state)
 {
-    static const char *const words[] = {"--to", "bob@M\xc3\xbcller.example", "--from",
-                                        "\"anna\"@BBB.example", NULL};
+    static const struct {
+        const char *words[5];
+        struct span sender, recipient, destination;
+    } cases[] = {
+        {{"--to", "bob@M\xc3\xbcller.example", "--from", "\"anna\"@BBB.example"},
+         {"anna@bbb.example", 16},
+         {"bob@xn--mller-kva.example", 25}},
+        {{"--to", "@M\xc3\xbcller.example", "--from", "@BBB.example"},
+         {"@bbb.example", 12},
+         {"@xn--mller-kva.example", 22}},
+        {{"--destination", "m\xc3\xbcller.example", "--to", "no @domain"},
+         {"", 0},
+         {"no @domain", 10},
+         {"xn--mller-kva.example", 21}},
+        {{"--destination", "host:Relay.example:25"},
+         {"", 0},
+         {"", 0},
+         {"host:Relay.example:25", 21}},
+    };
 
     fold_waiting();
-    play_rows(1);
-    played.recipient = SPAN("bob@xn--mller-kva.example");
-    played.sender = SPAN("anna@bbb.example");
-    assert_int_equal(run_with_server(cli_queue, words), CLI_OK);
-    assert_told("its turn", true);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        play_rows(1);
+        played.recipient = cases[i].recipient;
+        played.sender = cases[i].sender;
+        played.destination = cases[i].destination;
+        assert_int_equal(run_with_server(cli_queue, cases[i].words), CLI_OK);
+        assert_told("its turn", true);
+    }
 }
 
 /* ---- following ---- */
