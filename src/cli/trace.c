@@ -39,7 +39,13 @@ static const struct cli_usage usage = {
     .option_count = ARRAY_SIZE(options),
 };
 
-enum { LIMIT_DEFAULT = 20, LIMIT_MAX = 10000, FOLLOW_PAUSE_US = 500000 };
+enum {
+    LIMIT_DEFAULT = 20,
+    LIMIT_MAX = 10000,
+    FOLLOW_PAUSE_US = 500000,
+    FOLLOW_PAUSES = 4,      /* times as long as a look takes */
+    FOLLOW_MESSAGES = 1000, /* at least so many are compared at each look */
+};
 
 struct wishes {
     struct trace_query query;
@@ -151,9 +157,9 @@ static int show(const struct wishes *w, const struct trace_result *result)
 
     if (r == 0 && w->serves && !w->json)
         trace_why_not_yet(w->server.control, result, w->is_behind, &out);
-    if (r == 0)
+    if (r == 0 && out.size)
         fwrite(out.data, 1, out.size, stdout);
-    else
+    else if (r < 0)
         cli_complain("trace", "%s", strerror(-r));
     buffer_done(&out);
     return r == 0 ? CLI_OK : CLI_BAD_NEWS;
@@ -195,15 +201,17 @@ static size_t told_before(const struct trace_result *before, const struct id *id
     return 0;
 }
 
-static size_t show_news(const struct wishes *w, const struct trace_result *before,
-                        const struct trace_message *m)
+/* `known`: only of entries that were told before. */
+static void show_news(const struct wishes *w, const struct trace_result *before,
+                      const struct trace_message *m, bool known)
 {
     struct buffer out = BUFFER_INIT;
     size_t news = 0;
 
     for (size_t k = 0; k < m->entry_count; k++) {
         const struct trace_entry *e = &m->entries[k];
-        for (size_t i = told_before(before, &m->id, e->index); i < e->event_count; i++, news++)
+        size_t told = told_before(before, &m->id, e->index);
+        for (size_t i = told; (told || !known) && i < e->event_count; i++, news++)
             trace_text_event(m, e, &e->events[i], &out);
     }
     if (news && w->json) {
@@ -214,7 +222,37 @@ static size_t show_news(const struct wishes *w, const struct trace_result *befor
     if (news)
         fwrite(out.data, 1, out.size, stdout);
     buffer_done(&out);
-    return news;
+}
+
+/* Does it lack an entry that was told? Of a state that was asked for its end is one: then it isn't
+ * found any more. */
+static bool lacks_some(const struct trace_result *now, const struct trace_message *told)
+{
+    for (size_t k = 0; k < told->entry_count; k++)
+        if (told_before(now, &told->id, told->entries[k].index) == 0)
+            return true;
+    return false;
+}
+
+/* What became of those that have left the state. */
+static void show_ends(const struct wishes *w, const struct trace_result *before,
+                      const struct trace_result *now)
+{
+    struct wishes by_id = *w;
+    char id[ID_TEXT + 1];
+
+    by_id.query = (struct trace_query){.limit = 1};
+    for (size_t i = 0; w->query.state && i < before->message_count; i++) {
+        struct trace_result one;
+        if (!lacks_some(now, &before->messages[i]))
+            continue;
+        id_format(&before->messages[i].id, id);
+        if (look(&by_id, id, &one) != CLI_OK)
+            return;
+        if (one.message_count)
+            show_news(w, before, &one.messages[0], true);
+        trace_result_done(&one);
+    }
 }
 
 /* A refusal is told once, as a whole: what is like it later is booked as another with its own
@@ -235,30 +273,81 @@ static void show_refusal(const struct wishes *w, struct trace_refusal *refusal)
     show(w, &one);
 }
 
+/* Older than all that was looked at: it came in sight only because others left the state. */
+static bool was_out_of_sight(const struct trace_result *before, const struct trace_message *m)
+{
+    return before->more && before->message_count && id_compare(&m->id, &before->messages[0].id) < 0;
+}
+
+/* Whether all that is new may have been more than one look shows. */
+static bool may_lack_news(const struct trace_result *before, const struct trace_result *now,
+                          size_t limit)
+{
+    size_t n = before->message_count, refused = before->refusal_count;
+
+    if (now->message_count == limit && now->more &&
+        (n == 0 || id_compare(&now->messages[0].id, &before->messages[n - 1].id) > 0))
+        return true;
+    return now->refusal_count == limit && now->more &&
+           (refused == 0 || now->refusals[0].time_us > before->refusals[refused - 1].time_us);
+}
+
 static void show_all_news(const struct wishes *w, const struct trace_result *before,
                           const struct trace_result *now)
 {
+    if (may_lack_news(before, now, w->query.limit))
+        cli_complain("trace", "more came than is looked at: some of it isn't told");
+    show_ends(w, before, now);
     for (size_t i = 0; i < now->message_count; i++)
-        show_news(w, before, &now->messages[i]);
+        if (!was_out_of_sight(before, &now->messages[i]))
+            show_news(w, before, &now->messages[i], false);
     for (size_t i = 0; i < now->refusal_count; i++)
         if (!was_refused_before(before, &now->refusals[i]))
             show_refusal(w, &now->refusals[i]);
 }
 
-/* Until the user ends it, or nobody reads what it tells. */
-/* Looks again and tells what is more than before. The book is asked, not the server: it works
- * without one. */
+/* To begin with: the newest, as without --follow. */
+static int show_newest(const struct wishes *w, const struct trace_result *all, size_t limit)
+{
+    struct trace_result newest = *all;
+    size_t messages = all->message_count > limit ? all->message_count - limit : 0;
+    size_t refusals = all->refusal_count > limit ? all->refusal_count - limit : 0;
+
+    newest.messages += messages;
+    newest.message_count -= messages;
+    newest.refusals += refusals;
+    newest.refusal_count -= refusals;
+    newest.more = all->more || messages || refusals;
+    warn_skipped(&newest);
+    return show(w, &newest);
+}
+
+/* A look at very many takes its time: it shall be a part of a processor's only. */
+static void pause_after(int64_t look_us)
+{
+    int64_t pause_us = FOLLOW_PAUSES * look_us;
+
+    usleep((useconds_t)(pause_us > FOLLOW_PAUSE_US ? pause_us : FOLLOW_PAUSE_US));
+}
+
+/* Until the user ends it, or nobody reads what it tells. Looks again and tells what is more than
+ * before, of more messages than the limit, which is for the first word. The book is asked, not the
+ * server: it works without one. */
 static int follow(struct wishes *w, const char *what)
 {
     struct trace_result before = {0}, now;
-    int code = look(w, what, &before);
+    size_t limit = w->query.limit;
 
+    if (w->query.limit < FOLLOW_MESSAGES)
+        w->query.limit = FOLLOW_MESSAGES;
+    int64_t began_us = clock_monotonic_us();
+    int code = look(w, what, &before);
     if (code != CLI_OK)
         return code;
-    warn_skipped(&before);
-    code = show(w, &before);
+    code = show_newest(w, &before, limit);
     while (code == CLI_OK && fflush(stdout) == 0) {
-        usleep(FOLLOW_PAUSE_US);
+        pause_after(clock_monotonic_us() - began_us);
+        began_us = clock_monotonic_us();
         code = look(w, what, &now);
         if (code != CLI_OK)
             break;

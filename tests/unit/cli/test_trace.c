@@ -163,10 +163,15 @@ static void read_until(int fd, const char *part)
     }
 }
 
-static pid_t follow(const char *what, int *out_fd)
+/* By an option, or NULL, or by a text. */
+static pid_t follow(const char *option, const char *what, int *out_fd)
 {
-    char *argv[] = {(char *)"trace", (char *)"--config", config, (char *)"--follow", (char *)what};
+    char *argv[] = {(char *)"trace",    (char *)"--config", config,
+                    (char *)"--follow", (char *)option,     (char *)what};
     int ends[2];
+
+    if (!option)
+        argv[4] = argv[5];
 
     assert_int_equal(pipe(ends), 0);
     fflush(stdout);
@@ -175,7 +180,7 @@ static pid_t follow(const char *what, int *out_fd)
     if (pid == 0) {
         dup2(ends[1], 1);
         optind = 0;
-        _exit(cli_trace(ARRAY_SIZE(argv), argv));
+        _exit(cli_trace(ARRAY_SIZE(argv) - !option, argv));
     }
     close(ends[1]);
     *out_fd = ends[0];
@@ -188,7 +193,7 @@ static void who_follows_is_told_of_refusals(void **state)
     char first[ID_TEXT + 1], second[ID_TEXT + 1];
     int fd;
 
-    pid_t pid = follow("bob@aaa.example", &fd);
+    pid_t pid = follow(NULL, "bob@aaa.example", &fd);
     read_until(fd, "is responsible.\n");
     struct fold *fold = test_fold_open();
     test_fold_event(fold, 700, &refusal);
@@ -209,6 +214,58 @@ static void who_follows_is_told_of_refusals(void **state)
     close(fd);
 }
 
+/* Every one of many that come between two looks, and what was there before the newest of them. */
+static void who_follows_is_told_of_all(void **state)
+{
+    struct test_message came[6];
+    int fd;
+
+    pid_t pid = follow("--limit=1", "bob@aaa.example", &fd);
+    read_until(fd, "is responsible.\n");
+    struct fold *fold = test_fold_open();
+    for (unsigned i = 0; i < ARRAY_SIZE(came); i++) {
+        test_message_at(&came[i], TEST_NOW_US + i * TEST_SECOND, 60 + i, 1);
+        struct book_input input = test_input_message(6000 + i, &came[i]);
+        test_fold_one(fold, &input);
+    }
+    test_commit(fold);
+    for (unsigned i = 0; i < ARRAY_SIZE(came); i++) {
+        char id[ID_TEXT + 1];
+        if (i == 0)
+            read_until(fd, "accepted");
+        id_format(&came[i].envelope.id, id);
+        if (!strstr(text, id))
+            read_until(fd, id);
+    }
+    struct book_status delivered = test_status(came[0].envelope.id, 0, EVENT_DELIVERED);
+    test_fold_status(fold, 6100, &delivered);
+    test_commit(fold);
+    fold_close(fold);
+    read_until(fd, "delivered");
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(fd);
+}
+
+/* It isn't among those of the state any more. At the start nothing is known of it. */
+static void who_follows_a_state_is_told_of_its_end(void **state)
+{
+    int fd;
+    pid_t pid = follow("--state=waiting", "carl@bbb.example", &fd);
+
+    fold_waiting();
+    read_until(fd, "carl@bbb.example accepted");
+    struct fold *fold = test_fold_open();
+    struct book_status returned = test_status(waiting.envelope.id, 1, EVENT_RETURNED);
+    test_fold_status(fold, 9000, &returned);
+    test_commit(fold);
+    fold_close(fold);
+    read_until(fd, "carl@bbb.example returned");
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +278,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(queue_is_asked_for_an_address_as_it_has_it, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(who_follows_is_told_of_refusals, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(who_follows_is_told_of_all, set_up, test_ledger_remove),
+        cmocka_unit_test_setup_teardown(who_follows_a_state_is_told_of_its_end, set_up,
                                         test_ledger_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
