@@ -130,6 +130,7 @@ static void print_json(const struct ipc_route_told *told)
     if (told->more)
         json_object_set_new(json, "more", json_integer(told->more));
     cli_json_print(json, 2);
+    putchar('\n');
 }
 
 /* ---- the command ---- */

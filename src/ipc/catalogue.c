@@ -65,7 +65,8 @@ CODEC_DEFINE(static, expanded_address_codec, struct ipc_expanded_address,
              CODEC_SPAN(struct ipc_expanded_address, address, ENVELOPE_ADDRESS_MAX));
 CODEC_DEFINE(static, expanded_codec, struct ipc_expanded, CODEC_INT(struct ipc_expanded, error),
              CODEC_LIST(struct ipc_expanded, addresses, address_count, ENVELOPE_RECIPIENTS_MAX,
-                        &expanded_address_codec));
+                        &expanded_address_codec),
+             CODEC_UINT(struct ipc_expanded, is_user, 1));
 
 CODEC_DEFINE(static, upload_chunk_codec, struct ipc_upload_chunk,
              CODEC_UINT(struct ipc_upload_chunk, upload, UINT64_MAX),

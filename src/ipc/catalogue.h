@@ -257,6 +257,7 @@ struct ipc_expanded_address {
  * is an error. */
 struct ipc_expanded {
     int32_t error; /* 0, or -errno when it can't be told now */
+    bool is_user;  /* not an alias: the only address is his own */
     struct ipc_expanded_address *addresses;
     size_t address_count;
 };

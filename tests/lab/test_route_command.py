@@ -50,6 +50,8 @@ def route(server, address):
 def test_local_addresses_relays_and_routes():
     cases = [
         ('bob@postbuch.test', 0, ['is a user here', 'bob@postbuch.test: into a mailbox here']),
+        ('x@[127.0.0.1]', 1, ['is refused: mail is not carried to addresses in brackets']),
+        ('Bob+x@postbuch.test', 0, ['is a user here']),
         ('BOB@Postbuch.Test', 0, ['bob@postbuch.test: into a mailbox here']),
         ('list@postbuch.test', 0, ['is an alias here', '  alice@postbuch.test: into a mailbox']),
         ('out@postbuch.test', 0, ['bob@postbuch.test: into a mailbox here', 'by `routes:` routed.example',

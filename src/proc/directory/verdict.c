@@ -127,7 +127,7 @@ static void expand_user(const struct people *people, struct span address, struct
     if (kind == PEOPLE_UNSURE)
         out->error = -EAGAIN;
     if (kind == PEOPLE_USER)
-        *out = (struct ipc_expanded){.addresses = self, .address_count = 1};
+        *out = (struct ipc_expanded){.is_user = true, .addresses = self, .address_count = 1};
 }
 
 /* -EAGAIN without a table, or with an empty users file: whoever asks must not take a broken users

@@ -563,8 +563,8 @@ static void a_hostile_peer_is_cut_off(void **state)
         size_t size;
     } cases[] = {
         {"a reply that nobody waits for",
-         {8, 0, 0, 0, IPC_EXPANDED, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0},
-         24},
+         {9, 0, 0, 0, IPC_EXPANDED, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0},
+         25},
         {"a type that is not accepted", {1, 0, 0, 0, IPC_SHUTDOWN, 0, 0, 0}, 17},
         {"credit that was never used",
          {5, 0, 0, 0, IPC_CREDIT, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9},

@@ -174,8 +174,7 @@ static const char *why_unsure(int error)
     }
 }
 
-/* An alias and a user are told apart by what they become: only a user becomes himself alone. The
- * directory's troubles are those for which accepted mail would wait. */
+/* The directory's troubles are those for which accepted mail would wait. */
 static void on_expanded(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct inquiry *q = CONTAINER_OF(call, struct inquiry, directory);
@@ -185,8 +184,7 @@ static void on_expanded(struct ipc_call *call, const struct ipc_message *reply)
         return;
     }
     const struct ipc_expanded *e = &reply->expanded;
-    bool itself = e->address_count == 1 && span_equal(e->addresses[0].address, q->address);
-    q->told.kind = itself ? IPC_ROUTE_USER : IPC_ROUTE_ALIAS;
+    q->told.kind = e->is_user ? IPC_ROUTE_USER : IPC_ROUTE_ALIAS;
     if (e->error == -ENOENT)
         end(q, IPC_ROUTE_NOBODY, "there is no such user or alias");
     else if (e->error)
@@ -229,6 +227,10 @@ static void begin(struct inquiry *q, struct span text)
         return;
     address_split(q->address, &local, &domain);
     if (!route_is_here(queue->conf, domain)) {
+        if (domain.data[0] == '[') { /* as the directory says it (verdict.c) */
+            end(q, IPC_ROUTE_NOBODY, "mail is not carried to addresses in brackets, name a domain");
+            return;
+        }
         add_ways(q, &(struct ipc_expanded_address){q->address}, 1);
         return;
     }

@@ -101,6 +101,11 @@ static void an_alias_may_lead_elsewhere(void **state)
     assert_int_equal(expanded.error, 0);
     assert_int_equal(expanded.address_count, 1);
     assert_span(expanded.addresses[0].address, "x@y.test");
+    assert_false(expanded.is_user);
+    verdict_expand(f.people, SPAN("Anna+x@a.test"), &arena, &expanded);
+    assert_int_equal(expanded.error, 0);
+    assert_span(expanded.addresses[0].address, "anna@a.test");
+    assert_true(expanded.is_user);
     arena_done(&arena);
     fixture_done(&f);
 }

@@ -859,6 +859,11 @@ static void the_way_of_an_address_is_told(void **state)
     } cases[] = {
         {"list@here.example", IPC_ROUTE_ALIAS,
          "|a@here.example 0  |b@here.example 0  |c@here.example 0  "},
+        {"User+x@here.example", IPC_ROUTE_USER, "|user@here.example 0  "},
+        {"away@here.example", IPC_ROUTE_ALIAS,
+         "|someone@elsewhere.example 3 mx:elsewhere.example the smtp process is not there\n"},
+        {"x@[127.0.0.1]", IPC_ROUTE_NOBODY,
+         "mail is not carried to addresses in brackets, name a domain"},
         {"unsure@here.example", IPC_ROUTE_UNSURE,
          "the users or aliases have errors, the postmaster has to mend them"},
         {"x@Relayed.Example", IPC_ROUTE_FOREIGN,

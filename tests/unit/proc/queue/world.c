@@ -571,8 +571,11 @@ static void on_expand(void *owner, const struct ipc_arrival *arrival)
     struct ipc_expanded_address away = {SPAN("someone@elsewhere.example")};
     struct ipc_expanded_address three[] = {
         {SPAN("a@here.example")}, {SPAN("b@here.example")}, {SPAN("c@here.example")}};
+    struct ipc_expanded_address user = {SPAN("user@here.example")};
     struct ipc_message m = {.type = IPC_EXPANDED};
-    if (span_starts_nocase(address, SPAN("list")))
+    if (span_starts_nocase(address, SPAN("user")))
+        m.expanded = (struct ipc_expanded){.is_user = true, .addresses = &user, .address_count = 1};
+    else if (span_starts_nocase(address, SPAN("list")))
         m.expanded = (struct ipc_expanded){.addresses = three, .address_count = 3};
     else if (span_starts_nocase(address, SPAN("crowd")))
         m.expanded = crowd();
