@@ -85,6 +85,10 @@ static size_t ways(const struct search *search, struct way out[static WAYS_MAX])
         out[n++] = (struct way){.statement = waiting ? TRACE_BY_WAITING : TRACE_BY_TIME};
         return n;
     }
+    if (span_equal(what, SPAN("<>"))) {
+        out[n++] = (struct way){.statement = TRACE_BY_NO_SENDER};
+        return n;
+    }
     if (search->is_id) {
         out[n++] = (struct way){.statement = TRACE_BY_ID};
         out[n++] = (struct way){-1, FIND_SESSION, TRACE_HAS_SESSION};

@@ -9,6 +9,8 @@ const char *const trace_sql[TRACE_STATEMENT_COUNT] = {
                          " ON m.id = e.message WHERE e.state = 1 AND m.accepted_us >= ?2"
                          " ORDER BY e.message DESC",
     [TRACE_BY_TIME] = "SELECT id FROM message WHERE accepted_us >= ?2 ORDER BY id DESC",
+    [TRACE_BY_NO_SENDER] =
+        "SELECT id FROM message WHERE sender = '' AND accepted_us >= ?2 ORDER BY id DESC",
     [TRACE_HAS_ADDRESS] = "SELECT 1 FROM message m WHERE m.id = ?1 AND m.accepted_us >= ?2"
                           " AND (m.sender = ?3 COLLATE NOCASE OR EXISTS (SELECT 1 FROM entry e"
                           "  WHERE e.message = ?1 AND (e.recipient = ?3 COLLATE NOCASE"

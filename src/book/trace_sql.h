@@ -8,6 +8,7 @@ enum trace_statement {
     TRACE_BY_ID,
     TRACE_BY_WAITING,
     TRACE_BY_TIME,
+    TRACE_BY_NO_SENDER,
     TRACE_HAS_ADDRESS,
     TRACE_HAS_MESSAGE_ID,
     TRACE_HAS_REMOTE_ID,

@@ -83,8 +83,7 @@ static int ask(struct cli_control *control, const struct queue_act_wish *wish, b
     if (wish->yes || !is_asked_before(&wish->act))
         return CLI_OK;
     if (!isatty(STDIN_FILENO)) {
-        cli_complain("queue", "%s of more than one message needs --yes when nobody can be asked",
-                     wish->name);
+        cli_complain("queue", "%s needs an ID, or --yes when nobody can be asked", wish->name);
         return CLI_USAGE;
     }
     dry.dry = true;

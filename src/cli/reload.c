@@ -52,6 +52,8 @@ int cli_reload(int argc, char **argv)
 
     if (cli_parse_all(&parser, &usage, argc, argv) < 0)
         return parser.exit_code;
+    if (parser.first < argc)
+        return cli_wrong_usage(&usage, "too many arguments");
     if (cli_server_find("reload", parser.config, &server) < 0)
         return CLI_UNREACHED;
     int code = cli_reload_ask("reload", server.control, &partly);

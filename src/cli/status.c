@@ -71,6 +71,8 @@ int cli_status(int argc, char **argv)
         with_figures |= key == KEY_FIGURES;
     if (key < 0)
         return parser.exit_code;
+    if (parser.first < argc)
+        return cli_wrong_usage(&usage, "too many arguments");
     if (cli_server_find("status", parser.config, &server) < 0 ||
         cli_control_open("status", server.control, &control) != CLI_OK)
         return CLI_UNREACHED;

@@ -90,6 +90,7 @@ static void everything_is_found_by_its_names(void **state)
         {"elsewhere@aaa.example", 0, 0},
         {"132245483512", 0, 0},
         {"' OR 1=1 --", 0, 0},
+        {"<>", 0, 0},
         {"", 2, 0},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -100,6 +101,25 @@ static void everything_is_found_by_its_names(void **state)
         assert_false(result.more);
         trace_result_done(&result);
     }
+}
+
+static void the_null_sender_is_found(void **state)
+{
+    struct fold *fold = test_fold_open();
+    struct trace_result result;
+    struct test_message m;
+
+    test_message_at(&m, TEST_NOW_US, 25, 2);
+    m.envelope.sender = SPAN("");
+    struct book_input input = test_input_message(2500, &m);
+    test_fold_one(fold, &input);
+    test_commit(fold);
+    fold_close(fold);
+    run("<>", &result);
+    assert_int_equal(result.message_count, 1);
+    assert_true(id_equal(&result.messages[0].id, &m.envelope.id));
+    assert_int_equal(result.messages[0].entry_count, 2);
+    trace_result_done(&result);
 }
 
 /* Its messages of two weeks, and what it was refused. */
@@ -807,6 +827,7 @@ int main(void)
 #define LEDGER_TEST(f) cmocka_unit_test_setup_teardown(f, make_ledger, test_ledger_remove)
     const struct CMUnitTest tests[] = {
         LEDGER_TEST(everything_is_found_by_its_names),
+        LEDGER_TEST(the_null_sender_is_found),
         LEDGER_TEST(addresses_are_found_in_any_spelling),
         LEDGER_TEST(a_plus_address_is_found_as_it_was_written),
         LEDGER_TEST(since_state_and_limit_narrow_it),

@@ -65,6 +65,8 @@ static const struct command_case cases[] = {
     {"damage", cli_queue, CLI_UNREACHED, {"damage"}},
     {"status", cli_status, CLI_UNREACHED, {NULL}},
     {"reload", cli_reload, CLI_UNREACHED, {NULL}},
+    {"status of something", cli_status, CLI_USAGE, {"foo"}},
+    {"reload of something", cli_reload, CLI_USAGE, {"foo"}},
     {"route of nobody", cli_route, CLI_USAGE, {NULL}},
     {"route of two", cli_route, CLI_USAGE, {"a@b.example", "c@d.example"}},
     {"route", cli_route, CLI_UNREACHED, {"a@b.example"}},
