@@ -5,9 +5,11 @@
 
 static const struct cli_usage usage = {
     .name = "check-config",
-    .help = "Reads the configuration and the users and aliases files that it names, and tells all\n"
-            "that is wrong, each as FILE:LINE:COLUMN with the way to mend it. Warnings are about\n"
-            "settings that are legal and yet lead mail nowhere. Exits 1 when there are errors.\n",
+    .help =
+        "Reads the configuration and the users and aliases files that it names, and tells all\n"
+        "that is wrong, each as FILE:LINE:COLUMN with the way to mend it. Warnings are about\n"
+        "settings that are legal and yet lead mail nowhere. Users and aliases are read when the\n"
+        "configuration itself has no errors. Exits 1 when there are errors.\n",
     .json = true,
 };
 
