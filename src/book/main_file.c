@@ -515,6 +515,30 @@ static int forget_remade(struct main_file *m, const struct book_position *positi
     return r;
 }
 
+/* -EBUSY: another process has written the file since they were read. */
+static int check_positions(struct main_file *m)
+{
+    struct positions known = m->positions;
+    int r = read_positions(m, true);
+    bool is_same = r == 0 && known.count == m->positions.count;
+
+    for (size_t i = 0; is_same && i < known.count; i++)
+        is_same = book_position_compare(&known.list[i], &m->positions.list[i]) == 0;
+    return r == 0 && !is_same ? -EBUSY : r;
+}
+
+static int write_positions(struct main_file *m, const struct book_position *positions, size_t count,
+                           const struct main_file_head *heads, size_t head_count)
+{
+    int r = check_positions(m);
+
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = write_position(m, &positions[i]);
+    for (size_t i = 0; r == 0 && i < head_count; i++)
+        r = write_head(m, CHAIN_WRITE, &heads[i], 0);
+    return r < 0 ? r : forget_remade(m, positions, count);
+}
+
 /* Positions and what the files must have in one transaction: a crash finds both of before or both
  * of after. What is kept in memory is read again from the file, so it can't say more than what is
  * durable. */
@@ -526,13 +550,7 @@ int main_file_set_positions(struct main_file *m, const struct book_position *pos
     int r = db_exec(&m->db, "BEGIN IMMEDIATE");
     if (r < 0)
         return r;
-    for (size_t i = 0; r == 0 && i < count; i++)
-        r = write_position(m, &positions[i]);
-    for (size_t i = 0; r == 0 && i < head_count; i++)
-        r = write_head(m, CHAIN_WRITE, &heads[i], 0);
-    if (r == 0)
-        r = forget_remade(m, positions, count);
-    r = finish(m, r);
+    r = finish(m, write_positions(m, positions, count, heads, head_count));
     if (r == 0 && m->has_remade)
         r = read_remade(m);
     return r < 0 ? r : read_positions(m, true);

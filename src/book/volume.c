@@ -42,27 +42,33 @@ static const char *const sql[VOLUME_STATEMENT_COUNT] = {
                            " ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
 };
 
-/* What can't be so is damage, and the file is made anew: positions that are believed and wrong
- * would lose events in silence. */
+/* 1: *out is the next row's. What can't be so is damage, and the file is made anew: positions that
+ * are believed and wrong would lose events in silence. */
+static int step_lane(sqlite3_stmt *s, struct volume_lane *out)
+{
+    int r = db_step(s);
+
+    if (r != 1)
+        return r;
+    *out = (struct volume_lane){.at = position_column(s, 0),
+                                .events = (uint64_t)sqlite3_column_int64(s, 3),
+                                .is_stored = true};
+    return db_column_fixed(s, 4, out->head.bytes, CHAIN_HASH_BYTES) ? 1 : -EUCLEAN;
+}
+
 static int read_lanes(struct volume *v)
 {
     sqlite3_stmt *s = db_statement(&v->db, VOLUME_LANE_READ);
-    int r = s ? 0 : db_error(&v->db);
+    int r = s ? 1 : db_error(&v->db);
+    struct volume_lane lane;
 
-    while (r == 0 && (r = db_step(s)) == 1) {
-        if (v->lane_count == VOLUME_LANES_MAX) {
-            sqlite3_reset(s);
-            return -EUCLEAN;
-        }
-        struct volume_lane *lane = &v->lanes[v->lane_count++];
-        lane->at = position_column(s, 0);
-        lane->events = (uint64_t)sqlite3_column_int64(s, 3);
-        if (!db_column_fixed(s, 4, lane->head.bytes, CHAIN_HASH_BYTES)) {
-            sqlite3_reset(s);
-            return -EUCLEAN;
-        }
-        r = 0;
+    while (r == 1 && (r = step_lane(s, &lane)) == 1) {
+        if (v->lane_count < VOLUME_LANES_MAX)
+            v->lanes[v->lane_count++] = lane;
+        else
+            r = -EUCLEAN;
     }
+    sqlite3_reset(s);
     return r;
 }
 
@@ -154,6 +160,33 @@ static int need_lane(struct volume *v, uint32_t number, struct volume_lane **out
     return 0;
 }
 
+static bool is_same(const struct volume_lane *a, const struct volume_lane *b)
+{
+    return book_position_compare(&a->at, &b->at) == 0 && a->events == b->events &&
+           memcmp(&a->head, &b->head, sizeof(a->head)) == 0;
+}
+
+/* -EBUSY: another process has written the file since these lanes were read; what would be added
+ * here it may have, and links would fork the chain. */
+static int check_lanes(struct volume *v)
+{
+    sqlite3_stmt *s = db_statement(&v->db, VOLUME_LANE_READ);
+    int r = s ? 1 : db_error(&v->db);
+    struct volume_lane lane;
+    size_t count = 0;
+
+    while (r == 1 && (r = step_lane(s, &lane)) == 1) {
+        const struct volume_lane *known = find_lane(v, lane.at.lane);
+        if (!known || !known->is_stored || !is_same(known, &lane))
+            r = -EBUSY;
+        count++;
+    }
+    sqlite3_reset(s);
+    for (size_t i = 0; i < v->lane_count; i++)
+        count -= v->lanes[i].is_stored;
+    return r == 0 && count ? -EBUSY : r;
+}
+
 /* IMMEDIATE: who else writes shows now, and not in the middle of the batch. Readers aren't
  * disturbed (WAL). */
 static int begin(struct volume *v)
@@ -162,7 +195,7 @@ static int begin(struct volume *v)
         return 0;
     int r = db_exec(&v->db, "BEGIN IMMEDIATE");
     v->begun = r == 0;
-    return r;
+    return r == 0 ? check_lanes(v) : r;
 }
 
 static int fold(struct volume *v, struct volume_lane *lane, const struct book_input *input)
@@ -233,6 +266,7 @@ int volume_commit(struct volume *v)
         if (v->lanes[i].changed) {
             r = write_lane(v, &v->lanes[i]);
             v->lanes[i].changed = false;
+            v->lanes[i].is_stored = true;
         }
     if (r == 0)
         r = db_exec(&v->db, "COMMIT");

@@ -5,6 +5,7 @@
  * loses nor doubles an event.
  *
  * After any error the volume must be closed; what wasn't committed is then as if never folded.
+ * -EBUSY: another process has written the file meanwhile, so what is known of it is old.
  * Errors as in db.h.
  */
 #pragma once

@@ -32,6 +32,7 @@ struct volume_lane {
     struct book_position at;
     uint64_t events;
     struct chain_hash head; /* the last link */
+    bool is_stored;         /* the file has a row of it */
     bool changed, untold;   /* since the commit; since volume_take_heads() */
 };
 

@@ -165,6 +165,9 @@ static void log_stuck(struct book_process *b)
             "ALARM: the ledger was written by another version of Postbuch; nothing is booked "
             "until that version runs again, or the server was stopped and the ledger's folder "
             "moved away: then a new one begins with what the log still holds");
+    else if (w->error == -EWOULDBLOCK)
+        log_error("ALARM: another book process has the ledger, perhaps that of a server which was "
+                  "killed; nothing is booked until it has ended");
     else
         log_error("ALARM: the %s can't be %s: %s; nothing is booked until it can",
                   w->trouble == WORKER_LOG ? "log" : "ledger",
@@ -200,21 +203,31 @@ static void finish(struct book_process *b)
     process_exit(&b->process, 0);
 }
 
-/* At the end of the process the book goes on until it has all that was sealed, unless it is stuck:
- * what it doesn't have now the next start folds. */
+static bool is_stuck(const struct worker *w)
+{
+    return w->trouble == WORKER_LEDGER || w->trouble == WORKER_LOG;
+}
+
+/* At the end of the process the book goes on until it has all that was sealed, unless it is stuck,
+ * or the supervisor is gone: then the next server's book waits for the ledger. What this one
+ * doesn't have that one folds. */
+static bool goes_on(const struct book_process *b)
+{
+    return has_work(b) && !b->process.is_orphan && !is_stuck(&b->worker);
+}
+
 static void on_turn_done(struct io_job *job)
 {
     struct worker *w = CONTAINER_OF(job, struct worker, job);
     struct book_process *b = CONTAINER_OF(w, struct book_process, worker);
-    bool stuck = w->trouble == WORKER_LEDGER || w->trouble == WORKER_LOG;
 
     log_trouble(b);
     b->folded = w->folded;
     report(b);
-    if (b->process.ending && (stuck || !has_work(b))) {
+    if (b->process.ending && !goes_on(b)) {
         b->state = BOOK_IDLE;
         finish(b);
-    } else if (stuck)
+    } else if (is_stuck(w))
         rest_for(b, TROUBLE_MS);
     else if (w->behind || b->process.ending)
         start_turn(b);
@@ -338,7 +351,7 @@ static void shutdown_book(struct process *process)
     if (b->state == BOOK_RUNNING)
         return; /* on_turn_done() goes on */
     io_timer_clear(b->rest);
-    if (has_work(b))
+    if (has_work(b) && !process->is_orphan)
         start_turn(b);
     else
         finish(b);

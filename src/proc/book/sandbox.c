@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* SQLite goes by paths, locks bytes of its files, and makes and removes files beside them. */
-static const struct sandbox_rule sqlite_rules[] = {
+static const struct sandbox_rule rules[] = {
     {SYS_access},
     {SYS_stat},
     {SYS_lstat},
@@ -20,6 +20,7 @@ static const struct sandbox_rule sqlite_rules[] = {
     {SYS_fcntl, {SANDBOX_IS(1, F_SETLK)}},
     {SYS_fcntl, {SANDBOX_IS(1, F_SETLKW)}},
     {SYS_fcntl, {SANDBOX_IS(1, F_GETLK)}},
+    {SYS_flock}, /* the lease */
 };
 
 /* It would give a file beside the ledger's the same mode, and does without. The spool's files have
@@ -59,8 +60,8 @@ int book_sandbox_enter(const struct process *process, int spool_fd, int ledger_f
         .folder_count = 2,
         .syscalls = sandbox_file_syscalls,
         .syscall_count = sandbox_file_syscall_count,
-        .rules = sqlite_rules,
-        .rule_count = ARRAY_SIZE(sqlite_rules),
+        .rules = rules,
+        .rule_count = ARRAY_SIZE(rules),
         .refused = refused,
         .refused_count = ARRAY_SIZE(refused),
         .start_threads = start_threads,

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "book/db.h"
+#include "book/lease.h"
 #include "book/ledger_check.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -67,9 +68,22 @@ static int begin_lane(struct worker *w)
                : 0;
 }
 
+/* Before the first look, and then for good: the book of a server that was killed may still have a
+ * batch at hand. */
+static int need_lease(struct worker *w)
+{
+    int r = w->is_leased ? 0 : lease_take(w->ledger, &w->lease_fd);
+
+    w->is_leased = r == 0;
+    return r;
+}
+
 static int open_ledger(struct worker *w)
 {
-    int r = w->fold ? 0 : open_fold(w);
+    int r = need_lease(w);
+
+    if (r == 0 && !w->fold)
+        r = open_fold(w);
 
     if (r < 0)
         return r;
@@ -237,5 +251,8 @@ void worker_turn(struct io_job *job)
 void worker_done(struct worker *w)
 {
     close_all(w);
+    if (w->is_leased)
+        close(w->lease_fd);
+    w->is_leased = false;
     arena_done(&w->translator.arena);
 }

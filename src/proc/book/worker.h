@@ -11,7 +11,8 @@
 enum worker_trouble {
     WORKER_FINE,
     WORKER_DAMAGED, /* a file of the ledger was set aside: its entries are being made anew */
-    WORKER_LEDGER,  /* the ledger can't be written: try again later */
+    WORKER_LEDGER,  /* the ledger can't be written: try again later; -EWOULDBLOCK: another has its
+                       lease */
     WORKER_LOG,     /* the log can't be read: try again later */
 };
 
@@ -41,6 +42,8 @@ struct worker {
     bool doubts;         /* the clock is far ahead of the last look, until it was told */
 
     /* The thread's own. */
+    int lease_fd;
+    bool is_leased;
     struct fold *fold;
     struct spool_follower *follower;
     unsigned unreadable;    /* turns in a row that ended with EIO from the log */
@@ -51,6 +54,7 @@ struct worker {
 /* On the thread: one batch. Blocks for some hundred milliseconds at most, but for a disk that
  * stalls and for retention, which deletes files. What it came to stands in the worker. */
 void worker_turn(struct io_job *job);
-/* Closes log and ledger; what wasn't committed is as if never folded. The thread must have ended.
+/* Closes log and ledger, and gives the lease back; what wasn't committed is as if never folded. The
+ * thread must have ended.
  */
 void worker_done(struct worker *worker);

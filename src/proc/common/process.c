@@ -202,7 +202,10 @@ static void on_status(void *owner, const struct ipc_arrival *arrival)
 
 static void on_supervisor_lost(void *owner, struct ipc_channel *channel, int error)
 {
-    begin_shutdown(owner);
+    struct process *process = owner;
+
+    process->is_orphan = true;
+    begin_shutdown(process);
 }
 
 static const struct ipc_handler handlers[] = {

@@ -55,6 +55,7 @@ struct process {
     uint16_t origin;      /* for id_maker_init() */
     uint16_t peer_origin; /* of the ids that the peer makes which spec->peer() is told of */
     bool started, ending;
+    bool is_orphan; /* the supervisor is gone: another one may be starting its own processes */
     int exit_code;
     uint32_t alone_max_ms; /* how long it may lack a peer; 0: the usual time */
     int64_t alone_since_ms;

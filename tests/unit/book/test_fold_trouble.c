@@ -242,6 +242,40 @@ static void play(int error, unsigned length, unsigned step)
     }
 }
 
+static int fold_some(struct fold *fold, unsigned from, unsigned to)
+{
+    int r = 0;
+
+    for (unsigned i = from; r == 0 && i < to; i++) {
+        struct book_input input;
+        make_input(i, &input);
+        r = fold_input(fold, &input, TEST_NOW_US);
+    }
+    return r == 0 ? fold_commit(fold, TEST_NOW_US) : r;
+}
+
+/* Two have the files open, whatever a lease says. The second to write finds that the first has, and
+ * adds nothing. */
+static void what_another_process_wrote_is_noticed(void **state)
+{
+    struct fold *first = test_fold_open(), *second = test_fold_open();
+    struct book_position end = {.segment = 1, .offset = 4000};
+
+    assert_int_equal(fold_some(first, 0, 4), 0);
+    assert_int_equal(fold_some(second, 0, 4), -EBUSY);
+    fold_close(second);
+    second = test_fold_open();
+    assert_int_equal(fold_some(second, 4, 20), 0);
+    assert_int_equal(fold_some(first, 4, 20), -EBUSY);
+    assert_int_equal(fold_skip(first, &end), 0);
+    assert_int_equal(fold_commit(first, TEST_NOW_US), -EBUSY);
+    fold_close(first);
+    assert_int_equal(fold_some(second, 20, INPUTS), 0);
+    fold_close(second);
+    assert_whole("two books");
+    assert_sound("two books");
+}
+
 static void a_full_disk_loses_nothing(void **state)
 {
     play(ENOSPC, 1, 67);
@@ -447,6 +481,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_first_opening_without_memory_is_tried_again,
                                         test_ledger_make, test_ledger_remove),
         TEST(want_of_memory_is_no_damage),
+        TEST(what_another_process_wrote_is_noticed),
         TEST(a_full_disk_loses_nothing),
         TEST(a_failing_disk_loses_nothing),
         TEST(a_read_that_fails_is_no_damage),

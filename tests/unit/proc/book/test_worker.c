@@ -524,6 +524,30 @@ static void ledger_of_before_says_what_it_never_read(void **state)
     assert_int_equal(count_gaps(), gaps);
 }
 
+/* The server was killed, and its book still has the ledger when the next one starts. */
+static void one_book_writes_at_a_time(void **state)
+{
+    struct worker first;
+
+    accept_message(1, 1);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    first = worker;
+    worker = (struct worker){.ledger = test_folder, .spool_fd = first.spool_fd};
+    accept_message(2, 1);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_LEDGER);
+    assert_int_equal(worker.error, -EWOULDBLOCK);
+    assert_int_equal(worker.folded.segment, 0);
+    assert_true(worker.behind);
+    worker_done(&first);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    struct audit_counts c = audit();
+    assert_int_equal(c.findings, 0);
+    assert_int_equal(c.accepted, 2);
+}
+
 /* Nothing is lost when the ledger can't be written for a while. */
 static void it_tries_again_after_trouble(void **state)
 {
@@ -678,6 +702,7 @@ int main(void)
         WORKER_TEST(week_made_anew_waits_for_nobody),
         WORKER_TEST(ledger_that_is_whole_believes_itself),
         WORKER_TEST(ledger_of_before_says_what_it_never_read),
+        WORKER_TEST(one_book_writes_at_a_time),
         WORKER_TEST(it_tries_again_after_trouble),
         WORKER_TEST(new_spool_is_a_new_lane),
         WORKER_TEST(retention_runs_when_asked),
