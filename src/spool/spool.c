@@ -434,6 +434,11 @@ enum spool_pressure spool_pressure(const struct spool *spool, const char **out_r
     return p;
 }
 
+void spool_set_reserve(struct spool *spool, uint64_t bytes)
+{
+    spool->options.reserve_bytes = bytes;
+}
+
 static void count_segments(const struct spool *spool, struct spool_counts *out)
 {
     LIST_EACH(&spool->segments[STORE_LOG], link)

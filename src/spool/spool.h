@@ -358,3 +358,5 @@ enum spool_pressure {
 
 /* May new mail be accepted? `out_reason` (may be NULL): a static sentence for people. */
 enum spool_pressure spool_pressure(const struct spool *spool, const char **out_reason);
+/* From now on, of the options (reserve_bytes). */
+void spool_set_reserve(struct spool *spool, uint64_t bytes);

@@ -281,6 +281,7 @@ int queue_reconfigure(struct queue *q, const struct conf_queue *conf)
 
     q->conf = conf;
     sched_reconfigure(q->sched, &config);
+    spool_set_reserve(q->spool, options_of(conf).reserve_bytes);
     pressure_update(q);
     if (route_fingerprint(conf) == q->routes)
         return 0;

@@ -540,6 +540,25 @@ static void pressure_is_told_and_kept(void **state)
     world_free(w);
 }
 
+/* At once, and in both directions. */
+static void the_disks_reserve_changes_with_a_reload(void **state)
+{
+    struct world *w = begin();
+    struct conf_queue changed = w->conf;
+
+    changed.disk_reserve = UINT64_MAX;
+    assert_int_equal(queue_reconfigure(&w->queue, &changed), 0);
+    world_rest(w);
+    assert_true(w->pressed);
+    assert_string_equal(w->pressure, "the spool's disk is nearly full");
+    assert_int_equal(world_commit(w, "b@here.example"), IPC_COMMIT_DEFERRED);
+    assert_int_equal(queue_reconfigure(&w->queue, &w->conf), 0);
+    world_rest(w);
+    assert_false(w->pressed);
+    assert_int_equal(world_commit(w, "b@here.example"), IPC_COMMIT_ACCEPTED);
+    world_free(w);
+}
+
 /* It would go on deferring until somebody restarts it. */
 static void who_could_not_be_told_of_the_end_of_pressure_is_told_later(void **state)
 {
@@ -718,6 +737,7 @@ int main(void)
         cmocka_unit_test(what_is_too_large_is_deferred),
         cmocka_unit_test(too_many_recipients_are_deferred),
         cmocka_unit_test(pressure_is_told_and_kept),
+        cmocka_unit_test(the_disks_reserve_changes_with_a_reload),
         cmocka_unit_test(a_disk_that_hangs_defers_mail),
         cmocka_unit_test(who_could_not_be_told_of_the_end_of_pressure_is_told_later),
         cmocka_unit_test(refusals_are_booked_and_a_flood_is_counted)};
