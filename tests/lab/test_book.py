@@ -109,6 +109,32 @@ def test_follow_tells_what_happens(server):
         follow.wait()
 
 
+def test_two_books_of_a_killed_supervisor_write_one_ledger_in_turns(server):
+    """The disk stalls, as it looks to the rest of the server; the supervisor is killed meanwhile."""
+    send_traced(server)
+    server.wait_for(1)
+    lab.eventually(lambda: server.json('audit')['delivered'] == 1, 'it is booked')
+    stalled, = server.pids('book')
+    others = [pid for name in lab.PROCESSES for pid in server.pids(name) if pid != stalled]
+    os.kill(stalled, signal.SIGSTOP)
+    try:
+        for i in range(5):
+            send_traced(server, b'Subject: %d\r\n\r\nhello\r\n' % i)
+        server.wait_for(6)
+        server.process.kill()
+        server.process.wait(60)
+        for pid in others:
+            lab.eventually(lambda: lab.is_dead(pid), f'{pid} is dead')
+        server.start()
+        lab.eventually(lambda: 'ALARM: another book process has the ledger' in server.log(),
+                       'the next book waits')
+    finally:
+        os.kill(stalled, signal.SIGCONT)
+    lab.eventually(lambda: lab.is_dead(stalled), 'the first book ends')
+    lab.eventually(lambda: server.json('audit', check=False)['delivered'] == 6, 'all is booked')
+    assert server.command('audit').returncode == 0
+
+
 def test_kills_of_the_book_lose_and_double_nothing(server):
     count, sent = 400, []
 
