@@ -41,7 +41,7 @@ int io_loop_new(struct io_loop **out)
 
     if (loop && config) {
         /* One thread runs the loop: no locks. Threads of a pool report through a descriptor. */
-        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
         /* Nor EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST: the kernel would hear of a watch that ended
          * only in the next turn. What was closed meanwhile, but is open in another process as
          * listeners are, would stay registered and wake us for ever. */
