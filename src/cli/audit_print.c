@@ -176,7 +176,8 @@ static void print_text(const struct audit_print *s, const struct audit_counts *c
         printf("%s%llu alarms are booked: postbuch audit --alarms tells them.%s\n", style->yellow,
                (unsigned long long)c->alarms, style->reset);
     if (c->acknowledged)
-        printf("%llu things that were off are acknowledged%s.\n",
+        printf(c->acknowledged == 1 ? "%llu thing that was off is acknowledged%s.\n"
+                                    : "%llu things that were off are acknowledged%s.\n",
                (unsigned long long)c->acknowledged,
                s->tells_acknowledged ? "" : ": postbuch audit --acknowledged tells them");
     if (c->remade)
@@ -185,8 +186,8 @@ static void print_text(const struct audit_print *s, const struct audit_counts *c
     print_queue(s, c);
     print_checkpoint(s->checkpoint, c);
     if (c->findings)
-        printf("%s%llu things are off.%s\n", style->red, (unsigned long long)c->findings,
-               style->reset);
+        printf(c->findings == 1 ? "%s%llu thing is off.%s\n" : "%s%llu things are off.%s\n",
+               style->red, (unsigned long long)c->findings, style->reset);
     else if (s->is_bad)
         printf("%sWhat is booked balances.%s\n", style->red, style->reset);
     else

@@ -439,8 +439,7 @@ static void whose_people_are_there_is_a_duplicate(void **state)
                                                            ? SPOOL_OUTCOME_DISCARDED
                                                            : SPOOL_OUTCOME_DELIVERED);
         assert_string_equal(booked[0].enhanced, "2.1.5");
-        assert_string_equal(booked[0].detail,
-                            "whom it stands for gets the message anyway");
+        assert_string_equal(booked[0].detail, "whom it stands for gets the message anyway");
         world_free(w);
     }
 }
