@@ -119,13 +119,15 @@ static void print_reports(json_t *status, json_t *queue)
 /* Only while something lies there: mail comes in this way when the server was down. */
 static void print_dropped(json_t *status)
 {
-    long long letters = status_number(json_object_get(status, "drop"), "letters");
+    json_t *drop = json_object_get(status, "drop");
+    bool crowded = json_is_true(json_object_get(drop, "crowded"));
+    long long letters = status_number(drop, "letters");
     char count[COUNT_SIZE];
 
     if (!letters && !is_troubled(status, STATUS_DROPPED))
         return;
     begin("Dropped");
-    printf("%s to be collected", counted(count, letters, "message"));
+    printf("%s%s to be collected", crowded ? "at least " : "", counted(count, letters, "message"));
     end(status, STATUS_DROPPED);
 }
 

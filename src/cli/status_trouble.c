@@ -171,6 +171,8 @@ static void of_drop_folder(json_t *status, struct buffer *out)
         buffer_printf(out, "; %lld set aside", aside);
     if (json_is_true(json_object_get(drop, "stuck")))
         buffer_printf(out, "; they aren't collected");
+    if (json_is_true(json_object_get(drop, "crowded")))
+        buffer_printf(out, "; there are more files than are counted");
     if (out->size)
         buffer_printf(out, " (the server's log says why)");
 }

@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,39 +21,55 @@
 #define ASIDE "aside."
 
 /* A program whose dialogue broke off (smtpd died under it) leaves its message there too. */
-enum {
-    LOOK_AGAIN_MS = 10000,
-    COUNTED_MAX = 100000, /* names that are looked at for the status: any user may make more */
-};
+enum { LOOK_AGAIN_MS = 10000 };
 
 static bool begins(const char *name, const char *with)
 {
     return strncmp(name, with, strlen(with)) == 0;
 }
 
-/* docs/formats/drop.md: whole files. Any user may have put them there; their names are all that is
- * looked at here. What was put off is being seen to: it has a day, and is told of anyway. */
-bool drop_wait_look(struct drop_wait *wait, const char *folder, int64_t now_ms)
+static bool waits(const char *name)
 {
-    char first[NAME_MAX + 1] = "";
-    bool has_mail = false, still = false;
-    struct dirent *entry;
+    return begins(name, MAIL) && !begins(name, PUT_OFF);
+}
 
-    DIR *dir = opendir(folder);
-    for (unsigned i = 0; dir && !still && i < COUNTED_MAX && (entry = readdir(dir)); i++) {
+/* Where names aren't read to their end there is mail: the collector reads them all. */
+static bool find_first(struct drop_wait *wait, DIR *dir, unsigned names_max)
+{
+    struct dirent *entry;
+    bool has_mail = false;
+    unsigned count = 0;
+
+    while (count < names_max && (entry = readdir(dir))) {
+        count++;
         has_mail |= begins(entry->d_name, MAIL);
-        if (!begins(entry->d_name, MAIL) || begins(entry->d_name, PUT_OFF))
-            continue;
-        still = strcmp(entry->d_name, wait->letter) == 0;
-        if (!*first)
-            snprintf(first, sizeof(first), "%s", entry->d_name);
+        if (!*wait->letter && waits(entry->d_name))
+            snprintf(wait->letter, sizeof(wait->letter), "%s", entry->d_name);
+    }
+    wait->crowded = count == names_max && readdir(dir);
+    return has_mail || wait->crowded;
+}
+
+/* docs/formats/drop.md: whole files. Any user may have put them there; their names are all that is
+ * looked at here. What was put off is being seen to: it has a day, and is told of anyway. The
+ * letter that was seen is asked for by its name: where any user can make names, it need not be
+ * among the first. */
+bool drop_wait_look(struct drop_wait *wait, const char *folder, int64_t now_ms, unsigned names_max)
+{
+    DIR *dir = opendir(folder);
+    struct stat st;
+    bool has_mail =
+        dir && *wait->letter && fstatat(dirfd(dir), wait->letter, &st, AT_SYMLINK_NOFOLLOW) == 0;
+
+    if (!has_mail) {
+        wait->letter[0] = '\0';
+        wait->since_ms = now_ms;
+        wait->told = wait->crowded = false;
+        has_mail = dir && find_first(wait, dir, names_max);
     }
     if (dir)
         closedir(dir);
-    if (!still) {
-        *wait = (struct drop_wait){.since_ms = now_ms};
-        memcpy(wait->letter, first, sizeof(first));
-    }
+    wait->told_crowded &= wait->crowded;
     wait->stuck = *wait->letter && now_ms - wait->since_ms >= DROP_PATIENCE_MS;
     return has_mail;
 }
@@ -60,21 +77,25 @@ bool drop_wait_look(struct drop_wait *wait, const char *folder, int64_t now_ms)
 /* docs/formats/drop.md: the names alone tell what became of a letter so far. */
 void drop_status(const struct supervisor *s, struct buffer *json)
 {
-    unsigned letters = 0, put_off = 0, set_aside = 0;
+    unsigned letters = 0, put_off = 0, set_aside = 0, count = 0;
     struct dirent *entry;
     char folder[PATH_MAX];
 
     snprintf(folder, sizeof(folder), SPAN_FMT, SPAN_ARG(s->conf.drop));
     DIR *dir = s->conf.drop.size ? opendir(folder) : NULL;
-    for (unsigned i = 0; dir && i < COUNTED_MAX && (entry = readdir(dir)); i++) {
+    while (dir && count <= DROP_NAMES_MAX && (entry = readdir(dir))) {
+        count++;
         letters += begins(entry->d_name, MAIL);
         put_off += begins(entry->d_name, PUT_OFF);
         set_aside += begins(entry->d_name, ASIDE);
     }
     if (dir)
         closedir(dir);
-    buffer_printf(json, ",\"drop\":{\"letters\":%u,\"put_off\":%u,\"set_aside\":%u,\"stuck\":%s}",
-                  letters, put_off, set_aside, s->drop_wait.stuck ? "true" : "false");
+    buffer_printf(json,
+                  ",\"drop\":{\"letters\":%u,\"put_off\":%u,\"set_aside\":%u,\"crowded\":%s,"
+                  "\"stuck\":%s}",
+                  letters, put_off, set_aside, count > DROP_NAMES_MAX ? "true" : "false",
+                  s->drop_wait.stuck ? "true" : "false");
 }
 
 /* In the child. The program is opened before the rights go: it, too, may lie where only root gets
@@ -136,6 +157,18 @@ static void look_for_stuck(struct supervisor *s, const char *folder)
               folder, wait->letter, DROP_PATIENCE_MS / 60000);
 }
 
+/* Each look and each pass reads them all; most of them are no mail that anybody will collect. */
+static void look_for_crowd(struct supervisor *s, const char *folder)
+{
+    struct drop_wait *wait = &s->drop_wait;
+
+    if (!wait->crowded || wait->told_crowded)
+        return;
+    wait->told_crowded = true;
+    log_error("ALARM: the drop folder %s has more than %d names: see whose they are", folder,
+              DROP_NAMES_MAX);
+}
+
 static void look(void *arg)
 {
     struct supervisor *s = arg;
@@ -144,7 +177,8 @@ static void look(void *arg)
     if (s->stopping)
         return;
     snprintf(folder, sizeof(folder), SPAN_FMT, SPAN_ARG(s->conf.drop));
-    bool has_mail = drop_wait_look(&s->drop_wait, folder, io_loop_now_ms(s->loop));
+    bool has_mail = drop_wait_look(&s->drop_wait, folder, io_loop_now_ms(s->loop), DROP_NAMES_MAX);
+    look_for_crowd(s, folder);
     look_for_stuck(s, folder);
     if (!s->collector_pid && has_mail)
         run_collector(s, folder);

@@ -127,7 +127,10 @@ int folders_prepare(const struct conf *conf, const struct conf_ids users[static 
 
 /* ---- drop.c ---- */
 
-enum { DROP_PATIENCE_MS = 300000 }; /* a letter is collected, or put off, within seconds */
+enum {
+    DROP_PATIENCE_MS = 300000, /* a letter is collected, or put off, within seconds */
+    DROP_NAMES_MAX = 100000,   /* that are looked at: any user may make more */
+};
 
 /* The first letter that was seen in the folder, and is there as it was. */
 struct drop_wait {
@@ -135,10 +138,13 @@ struct drop_wait {
     int64_t since_ms;
     bool stuck; /* since longer than DROP_PATIENCE_MS: nobody collects */
     bool told;
+    bool crowded; /* more names than are looked at */
+    bool told_crowded;
 };
 
-/* Looks again; `now_ms` is of the clock that nobody sets. True: there is mail to collect. */
-bool drop_wait_look(struct drop_wait *wait, const char *folder, int64_t now_ms);
+/* Looks again, at `names_max` names; `now_ms` is of the clock that nobody sets. True: there is mail
+ * to collect, or there may be. */
+bool drop_wait_look(struct drop_wait *wait, const char *folder, int64_t now_ms, unsigned names_max);
 
 /* Has the drop folder collected, now and whenever something lies there. */
 void drop_watch(struct supervisor *s);

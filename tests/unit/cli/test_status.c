@@ -132,6 +132,10 @@ static void health(void **state)
         {WELL("{}", ",\"drop\":{\"letters\":3,\"put_off\":2,\"set_aside\":4}"),
          {"Dropped    3 messages to be collected; 2 put off; 4 set aside (the server's log says"},
          true},
+        {WELL("{}", ",\"drop\":{\"letters\":3,\"put_off\":0,\"set_aside\":0,\"crowded\":true}"),
+         {"Dropped    at least 3 messages to be collected; there are more files than are counted "
+          "(the"},
+         true},
         {QUEUE(REPORTS("0", "0", "none")), {"1 message\nBook"}, false},
         {QUEUE("\"reports\":{\"failed\":3,\"delayed\":2,\"receipts\":1,\"under_way\":1,"
                "\"put_off\":2,\"trouble\":\"none\"}"),

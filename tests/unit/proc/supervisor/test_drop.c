@@ -39,21 +39,28 @@ static int teardown(void **state)
     return rmdir(folder);
 }
 
+enum { NAMES_MAX = 8 };
+
+static bool look(struct drop_wait *w, int64_t now_ms)
+{
+    return drop_wait_look(w, folder, now_ms, NAMES_MAX);
+}
+
 /* After minutes in which it lay there as it was, and not before. */
 static void one_that_stays(void **state)
 {
     struct drop_wait w = {0};
 
-    assert_false(drop_wait_look(&w, folder, 1000));
+    assert_false(look(&w, 1000));
     put("mail.a");
-    assert_true(drop_wait_look(&w, folder, 10000000));
+    assert_true(look(&w, 10000000));
     assert_string_equal(w.letter, "mail.a");
-    assert_true(drop_wait_look(&w, folder, 10000000 + DROP_PATIENCE_MS - 1));
+    assert_true(look(&w, 10000000 + DROP_PATIENCE_MS - 1));
     assert_false(w.stuck);
-    assert_true(drop_wait_look(&w, folder, 10000000 + DROP_PATIENCE_MS));
+    assert_true(look(&w, 10000000 + DROP_PATIENCE_MS));
     assert_true(w.stuck);
     take("mail.a");
-    assert_false(drop_wait_look(&w, folder, 10000001 + DROP_PATIENCE_MS));
+    assert_false(look(&w, 10000001 + DROP_PATIENCE_MS));
     assert_false(w.stuck);
 }
 
@@ -63,15 +70,15 @@ static void one_among_others(void **state)
     struct drop_wait w = {0};
 
     put("mail.stays");
-    drop_wait_look(&w, folder, 1000);
+    look(&w, 1000);
     put("mail.b");
     put("mail.c");
-    drop_wait_look(&w, folder, 1000 + DROP_PATIENCE_MS / 2);
+    look(&w, 1000 + DROP_PATIENCE_MS / 2);
     take("mail.b");
-    drop_wait_look(&w, folder, 1000 + DROP_PATIENCE_MS);
+    look(&w, 1000 + DROP_PATIENCE_MS);
     assert_true(w.stuck);
     take("mail.stays");
-    assert_true(drop_wait_look(&w, folder, 2000 + DROP_PATIENCE_MS));
+    assert_true(look(&w, 2000 + DROP_PATIENCE_MS));
     assert_string_equal(w.letter, "mail.c");
     assert_false(w.stuck);
     take("mail.c");
@@ -84,14 +91,54 @@ static void other_names(void **state)
 
     put("tmp.a");
     put("aside.b");
-    assert_false(drop_wait_look(&w, folder, 1000));
+    assert_false(look(&w, 1000));
     put("mail.since-1-1.c");
-    assert_true(drop_wait_look(&w, folder, 1000));
-    assert_true(drop_wait_look(&w, folder, 2000 + DROP_PATIENCE_MS));
+    assert_true(look(&w, 1000));
+    assert_true(look(&w, 2000 + DROP_PATIENCE_MS));
     assert_false(w.stuck);
     take("tmp.a");
     take("aside.b");
     take("mail.since-1-1.c");
+}
+
+static void put_many(unsigned count, void (*act)(const char *name))
+{
+    char name[16];
+
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "x%u", i);
+        act(name);
+    }
+}
+
+/* Names that any user makes hide no letter: where not all are read there may be mail, and the one
+ * that was seen is found among however many. "." and ".." are names, too. */
+static void among_too_many(void **state)
+{
+    struct drop_wait w = {0};
+
+    put_many(NAMES_MAX - 2, put);
+    assert_false(look(&w, 1000));
+    assert_false(w.crowded);
+    put("aside.one-more");
+    assert_true(look(&w, 1000));
+    assert_true(w.crowded);
+    w.told_crowded = true;
+    assert_true(look(&w, 2000));
+    assert_true(w.told_crowded);
+    put_many(NAMES_MAX - 2, take);
+    assert_false(look(&w, 3000));
+    assert_false(w.crowded || w.told_crowded);
+
+    put("mail.a");
+    assert_true(look(&w, 10000));
+    put_many(5 * NAMES_MAX, put);
+    assert_true(look(&w, 10000 + DROP_PATIENCE_MS));
+    assert_string_equal(w.letter, "mail.a");
+    assert_true(w.stuck);
+    take("mail.a");
+    put_many(5 * NAMES_MAX, take);
+    take("aside.one-more");
 }
 
 int main(void)
@@ -100,6 +147,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(one_among_others, setup, teardown),
         cmocka_unit_test_setup_teardown(other_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(among_too_many, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
