@@ -156,7 +156,7 @@ static int trouble(struct worker *w, enum worker_trouble kind, int error)
  * enough: a header that each batch needs is no new place. */
 static void count_unreadable(struct worker *w, int error)
 {
-    if (error > 0 && w->unreadable >= UNREADABLE_TURNS)
+    if (error >= 0 && w->behind && w->unreadable >= UNREADABLE_TURNS - 1)
         w->unreadable = UNREADABLE_TURNS - 1;
     else if (error != -EIO)
         w->unreadable = 0;
@@ -164,7 +164,8 @@ static void count_unreadable(struct worker *w, int error)
         log_error("a part of the spool's log can't be read: it is booked as damaged");
 }
 
-/* Ends only between records: the position that is committed must be where one begins. */
+/* Ends only between records: the position that is committed must be where one begins. What lies
+ * before a place that can't be read is sound: it is committed, and the next turn begins there. */
 static int fold_batch(struct worker *w)
 {
     int64_t end_ms = clock_monotonic_ms() + BATCH_MS;
@@ -173,14 +174,18 @@ static int fold_batch(struct worker *w)
 
     spool_follower_read_around(w->follower, w->unreadable >= UNREADABLE_TURNS);
     while ((r = spool_follower_next(w->follower, &record)) > 0) {
-        r = translate(&w->translator, &record);
-        if (r < 0)
-            return trouble(w, WORKER_LEDGER, r);
+        int error = translate(&w->translator, &record);
+        if (error < 0)
+            return trouble(w, WORKER_LEDGER, error);
         w->inputs++;
         if (fold_pending(w->fold) >= BATCH_INPUTS || clock_monotonic_ms() >= end_ms) {
             w->behind = true;
             break;
         }
+    }
+    if (r < 0 && fold_pending(w->fold) > 0) {
+        w->behind = true;
+        return 0;
     }
     count_unreadable(w, r);
     return r < 0 ? trouble(w, WORKER_LOG, r) : 0;

@@ -685,6 +685,88 @@ static void what_cannot_be_read_for_long_is_set_aside(void **state)
     assert_int_equal(audit().accepted, 2);
 }
 
+/* ---- parts of the log that can't be read ---- */
+
+static int64_t clock_ms, clock_step_ms; /* a step makes a batch end after a few records */
+
+int64_t __wrap_clock_monotonic_ms(void);
+int64_t __wrap_clock_monotonic_ms(void)
+{
+    return clock_ms += clock_step_ms;
+}
+
+/* Some segments of it, that the book hasn't read yet. */
+static void fill_log(void)
+{
+    static const char body[BODY];
+
+    for (unsigned i = 1; spool_sealed_position(spool).segment < 5; i++)
+        accept_body(i, 1, span_of(body, sizeof(body)));
+    worker.limit = spool_sealed_position(spool);
+}
+
+static void fail_reads_of_segment(unsigned number, off_t from, off_t until)
+{
+    char path[200];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "%s/log-%016x", spool_folder, number);
+    assert_int_equal(stat(path, &st), 0);
+    failing_read = (typeof(failing_read)){.file = st.st_ino, .from = from, .until = until};
+}
+
+/* Turns until all is folded; how many of them failed. */
+static unsigned count_failed_turns(unsigned *out_turns)
+{
+    unsigned failed = 0;
+
+    for (*out_turns = 0; *out_turns < 2000; ++*out_turns) {
+        worker_turn(&worker.job);
+        failed += worker.trouble == WORKER_LOG;
+        if (spool_position_compare(worker.folded, worker.limit) == 0)
+            break;
+    }
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    return failed;
+}
+
+/* A header between the book and the limit is asked for at the start of each batch that follows a
+ * trouble, and of each segment: it is given up once, not for each of them anew. */
+static void a_header_is_given_up_once(void **state)
+{
+    unsigned turns;
+
+    fill_log();
+    fail_reads_of_segment(4, 0, 1024);
+    clock_step_ms = 40;
+    unsigned failed = count_failed_turns(&turns);
+    clock_step_ms = 0;
+    worker_turn(&worker.job); /* the last batch may have ended just at the limit */
+    test_reads_succeed();
+    assert_true(turns > 2 * READ_TURNS);
+    assert_in_range(failed, READ_TURNS, READ_TURNS + 4); /* one for each segment */
+    assert_int_equal(worker.unreadable, 0);
+}
+
+static void what_lies_before_an_unreadable_place_is_booked(void **state)
+{
+    fill_log();
+    fail_reads_of_segment(2, 64 * 1024, 65 * 1024);
+    worker_turn(&worker.job);
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_true(worker.behind); /* so the next turn is at once */
+    assert_true(audit().accepted > 0);
+    for (unsigned i = 0; i < READ_TURNS; i++) {
+        worker_turn(&worker.job);
+        assert_int_equal(worker.trouble, WORKER_LOG);
+        assert_int_equal(worker.error, -EIO);
+    }
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_int_equal(spool_position_compare(worker.folded, worker.limit), 0);
+    test_reads_succeed();
+}
+
 int main(void)
 {
 #define WORKER_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -708,6 +790,8 @@ int main(void)
         WORKER_TEST(retention_runs_when_asked),
         WORKER_TEST(failing_writes_do_not_count_as_reads),
         WORKER_TEST(what_cannot_be_read_for_long_is_set_aside),
+        WORKER_TEST(a_header_is_given_up_once),
+        WORKER_TEST(what_lies_before_an_unreadable_place_is_booked),
         WORKER_TEST(what_is_folded_is_told_though_retention_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
