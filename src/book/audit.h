@@ -84,7 +84,7 @@ struct audit_queue {
     struct audit_change *unfolded;
     size_t unfolded_count, unfolded_room;
     uint64_t unfolded_records;
-    bool is_live; /* it changes while we look */
+    bool is_live; /* its server runs: it changes while we look, and alone knows who is late */
     void *audit;  /* for audit_tell_damage() */
 };
 
@@ -101,9 +101,9 @@ struct audit_options {
     /* NULL: no progress. Called now and then: events checked in this file, of how many. */
     void (*progress)(void *arg, const char *file, uint64_t done, uint64_t total);
     /* NULL: the queue isn't compared. Fills `out`; of a running server it first makes the book
-     * catch up. 0; -errno: it can't be asked (then it isn't compared); -ETIMEDOUT: the book is
-     * behind the log (then nobody is late by it, either). Called again when something of a live
-     * queue differs. */
+     * catch up. 0; -errno: it can't be asked (then it isn't compared, and of a live one whoever is
+     * late is only counted); -ETIMEDOUT: the book is behind the log (then nobody is late by it,
+     * either). Called again when something of a live queue differs. */
     int (*look_at_queue)(void *arg, struct audit_queue *out);
 };
 
@@ -117,6 +117,7 @@ struct audit_counts {
     uint64_t acknowledged; /* findings that were ticked off, and recipients booked as lost */
     uint64_t remade; /* outcomes or children whose origin only a file or ledger of before has */
     uint64_t queue_waiting;
+    uint64_t late_unexplained; /* missed the book's next attempt; a live queue didn't tell why */
     uint64_t unfolded; /* records of the log that the book will fold when the server starts */
     bool queue_compared;
     uint64_t marks_found; /* of those expected */

@@ -121,13 +121,17 @@ static int compare(struct audit *audit, const char *folder, struct look *first)
 
 /* A running queue that knows when a recipient goes on explains why it is late by the book: its
  * destination pauses. Whom a queue that was compared doesn't have has had his end since his file
- * was walked; who is missing there is told by the comparison. */
-static void tell_late(struct audit *audit, const struct audit_set *queue)
+ * was walked; who is missing there is told by the comparison. Of whom a running queue didn't tell
+ * nobody else knows: they are counted, or the audit of one who may not ask would ring whenever a
+ * destination is dead. */
+static void tell_late(struct audit *audit, const struct audit_queue *queue)
 {
     for (size_t i = 0; i < audit->late.count; i++) {
         const struct audit_waiting *late = &audit->late.items[i];
-        const struct audit_waiting *known = audit_set_find(queue, late);
-        if (known ? !known->is_planned : !audit->counts->queue_compared)
+        const struct audit_waiting *known = audit_set_find(&queue->waiting, late);
+        if (!known && !audit->counts->queue_compared && queue->is_live)
+            audit->counts->late_unexplained++;
+        else if (known ? !known->is_planned : !audit->counts->queue_compared)
             audit_tell(audit, AUDIT_OVERDUE, &late->id, late->index,
                        "waits, but what comes next should long have been");
     }
@@ -139,7 +143,7 @@ int audit_check_queue(struct audit *audit, const char *folder)
     int r = audit->options->look_at_queue ? compare(audit, folder, &first) : 0;
 
     if (r != -ETIMEDOUT)
-        tell_late(audit, &first.queue.waiting);
+        tell_late(audit, &first.queue);
     look_done(&first);
     return r == -ENOMEM ? r : 0;
 }

@@ -138,8 +138,9 @@ static int ask_server(struct session *s, struct audit_queue *out)
         return -ENOTCONN;
     int code = cli_control_list(control, &filter, on_page, &listing);
     cli_control_close(control);
-    if (code != CLI_OK && geteuid() == 0)
-        s->print.is_bad = true; /* others may just not ask */
+    /* Others may just not ask; but whoever was told something may. */
+    if (code != CLI_OK && (geteuid() == 0 || code == CLI_BAD_NEWS || out->waiting.count))
+        s->print.is_bad = true;
     return listing.error ? listing.error : code == CLI_OK ? 0 : -EPIPE;
 }
 
@@ -161,6 +162,7 @@ static int read_spool(struct session *s, struct audit_queue *out)
 
     s->print.is_bad = false;
     if (r == -EBUSY) {
+        out->is_live = true; /* somebody has the spool */
         s->print.not_compared = "a server is just starting or ending, or doesn't answer";
     } else if (r == -ENOENT && access(s->server.spool, F_OK) < 0) {
         return 0; /* the next start will find nothing to wait, whatever the book says */
@@ -185,6 +187,7 @@ static int look_at_queue(void *arg, struct audit_queue *out)
 
     audit_print_end_progress(&s->print);
     if (error == EACCES || error == EPERM) {
+        out->is_live = true; /* as far as one can tell from outside of its folder */
         s->print.not_compared = "you may not ask the server";
         return -error;
     }

@@ -109,6 +109,10 @@ static void print_queue(const struct audit_print *s, const struct audit_counts *
     if (!c->queue_compared) {
         printf("%sThe queue was not compared: %s.%s\n", s->is_bad ? style->red : "",
                s->not_compared, s->is_bad ? style->reset : "");
+        if (c->late_unexplained)
+            printf("%llu recipients have missed the next attempt that the book knows of; only the "
+                   "queue knows why.\n",
+                   (unsigned long long)c->late_unexplained);
         return;
     }
     printf("The queue has %llu recipients waiting%s.\n", (unsigned long long)c->queue_waiting,
@@ -214,6 +218,7 @@ static void print_json(struct audit_print *s, const struct audit_counts *c)
                         c->queue_compared ? json_integer((json_int_t)c->queue_waiting)
                                           : json_null());
     json_object_set_new(object, "queue_stopped", json_boolean(c->queue_stopped));
+    json_object_set_new(object, "late_unexplained", json_integer((json_int_t)c->late_unexplained));
     json_object_set_new(object, "unfolded", json_integer((json_int_t)c->unfolded));
     json_object_set_new(object, "checkpoint", checkpoint_json(s->checkpoint, c));
     json_object_set_new(object, "acknowledged", json_integer((json_int_t)c->acknowledged));

@@ -649,12 +649,47 @@ static void late_and_then_delivered_is_not_overdue(void **state)
     told.queue[1][0] = (struct audit_waiting){.id = two.envelope.id, .is_planned = true};
     assert_int_equal(audit_run(test_folder, &options, &told.counts), 0);
     assert_int_equal(told.count, 0);
-    told = (struct told){.queue_error = -EPIPE};
-    assert_int_equal(audit_run(test_folder, &options, &told.counts), 0);
-    assert_int_equal(told.count, 1); /* nobody could say otherwise */
+    assert_int_equal(told.counts.late_unexplained, 0);
     told = (struct told){.queue_error = -ETIMEDOUT};
     assert_int_equal(audit_run(test_folder, &options, &told.counts), 0);
     assert_int_equal(told.count, 0);
+    assert_int_equal(told.counts.late_unexplained, 0);
+}
+
+/* Only a running queue knows why; of a stopped one nobody will ever say otherwise. */
+static void late_beside_a_queue_that_does_not_tell_is_counted(void **state)
+{
+    struct audit_options options = {.now_us = TEST_NOW_US + TEST_DAY,
+                                    .overdue_us = 3600 * TEST_SECOND,
+                                    .found = on_found,
+                                    .look_at_queue = look_at_queue};
+
+    for (int stopped = 0; stopped < 2; stopped++) {
+        struct told told = {.queue_error = -EPIPE, .is_stopped = stopped};
+        options.arg = &told;
+        assert_int_equal(audit_run(test_folder, &options, &told.counts), 0);
+        assert_int_equal(told.count, stopped);
+        assert_int_equal(told.counts.late_unexplained, !stopped);
+    }
+}
+
+/* Whom it told of before it broke off isn't unknown. */
+static void listing_that_breaks_off_explains_what_it_had(void **state)
+{
+    struct audit_options options = {.now_us = TEST_NOW_US + TEST_DAY,
+                                    .overdue_us = 3600 * TEST_SECOND,
+                                    .found = on_found,
+                                    .look_at_queue = look_at_queue};
+
+    for (int planned = 0; planned < 2; planned++) {
+        struct told told = {.queue_error = -EPIPE, .queue_counts = {1}};
+        told.queue[0][0] = (struct audit_waiting){.id = two.envelope.id, .is_planned = planned};
+        options.arg = &told;
+        assert_int_equal(audit_run(test_folder, &options, &told.counts), 0);
+        assert_int_equal(told.count, !planned);
+        assert_int_equal(told.counts.late_unexplained, 0);
+        assert_false(told.counts.queue_compared);
+    }
 }
 
 static void booked_damage_is_named(void **state)
@@ -725,6 +760,8 @@ int main(void)
         LEDGER_TEST(stopped_queue_is_looked_at_once),
         LEDGER_TEST(late_but_planned_is_not_overdue),
         LEDGER_TEST(late_and_then_delivered_is_not_overdue),
+        LEDGER_TEST(late_beside_a_queue_that_does_not_tell_is_counted),
+        LEDGER_TEST(listing_that_breaks_off_explains_what_it_had),
         LEDGER_TEST(booked_damage_is_named),
         LEDGER_TEST(alarms_are_told_when_asked_for),
     };

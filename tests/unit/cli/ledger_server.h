@@ -6,6 +6,7 @@
 
 static struct {
     int book_error; /* of its book, when it is asked to catch up */
+    int list_error; /* of its queue, instead of a page */
     struct ipc_queue_row rows[4];
     size_t row_count;
     uint32_t acknowledge_max, acknowledge_busy; /* takes so many at a time, and at first none */
@@ -41,6 +42,7 @@ static inline void played_list(void *owner, const struct ipc_arrival *arrival)
                 span_equal(filter->destination, played.destination);
     struct ipc_message m = {.type = IPC_QUEUE_PAGE,
                             .queue_page = {.now_us = TEST_NOW_US,
+                                           .error = played.list_error,
                                            .last = true,
                                            .rows = played.rows,
                                            .row_count = fits ? played.row_count : 0}};

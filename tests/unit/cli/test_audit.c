@@ -16,7 +16,8 @@ static void sound_book_balances(void **state)
               "\"relayed\":0,\"expanded\":0,\"returned\":0,\"discarded\":0,\"closed\":0,\"lost\":0,"
               "\"held\":0,\"messages\":1,\"events\":2,\"refusals\":0,"
               "\"files\":1,\"alarms\":0,\"remade\":0,\"queue_compared\":true,\"queue_waiting\":0,"
-              "\"queue_stopped\":true,\"unfolded\":0,\"checkpoint\":null,\"acknowledged\":0,"
+              "\"queue_stopped\":true,\"late_unexplained\":0,\"unfolded\":0,\"checkpoint\":null,"
+              "\"acknowledged\":0,"
               "\"findings\":[]}\n");
 }
 
@@ -100,6 +101,24 @@ static void of_a_book_that_is_behind_nobody_is_overdue(void **state)
     played.book_error = 0;
     assert_null(strstr(text, "should long have been"));
     assert_non_null(strstr(text, "The queue was not compared: the book doesn't catch up"));
+}
+
+/* Only the queue knows why they are late: that it doesn't tell is said, and nobody is blamed. */
+static void of_a_queue_that_does_not_tell_the_late_are_counted(void **state)
+{
+    static const char *const words[] = {NULL}, *const json[] = {"--json", NULL};
+
+    fold_waiting();
+    played.list_error = -EIO;
+    assert_int_equal(run_with_server(cli_audit, words), CLI_BAD_NEWS);
+    assert_null(strstr(text, "should long have been"));
+    assert_non_null(strstr(text, "The queue was not compared: the server could not be asked.\n"));
+    assert_non_null(strstr(text, "\n2 recipients have missed the next attempt"));
+    assert_non_null(strstr(complaints, "could not list the queue"));
+    run_with_server(cli_audit, json);
+    assert_non_null(strstr(text, "\"late_unexplained\":2,"));
+    assert_non_null(strstr(text, "\"findings\":[]"));
+    played.list_error = 0;
 }
 
 /* ---- acknowledging ---- */
@@ -212,6 +231,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_off_is_named, set_up, test_ledger_remove),
         cmocka_unit_test_setup_teardown(due_is_not_overdue, set_up, test_ledger_remove),
         cmocka_unit_test_setup_teardown(of_a_book_that_is_behind_nobody_is_overdue, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(of_a_queue_that_does_not_tell_the_late_are_counted, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(only_what_is_meant_is_acknowledged, set_up,
                                         test_ledger_remove),
