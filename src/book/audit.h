@@ -41,7 +41,7 @@ enum audit_kind {
 /* The word for --json ("chain"). */
 const char *audit_kind_name(enum audit_kind kind);
 
-/* By whom and why a finding was ticked off. */
+/* By whom and why a finding was acknowledged. */
 struct audit_acknowledged {
     int64_t time_us;
     uint32_t uid;       /* EVENT_NO_ACTOR: unknown */
@@ -114,7 +114,7 @@ struct audit_counts {
     uint64_t messages, events, refusals, files, findings;
     uint64_t held;         /* of those waiting */
     uint64_t alarms;       /* alarms that are booked: to be looked at, but no findings */
-    uint64_t acknowledged; /* findings that were ticked off, and recipients booked as lost */
+    uint64_t acknowledged; /* findings that were, and recipients booked as lost */
     uint64_t remade; /* outcomes or children whose origin only a file or ledger of before has */
     uint64_t queue_waiting;
     uint64_t late_unexplained; /* missed the book's next attempt; a live queue didn't tell why */

@@ -29,12 +29,12 @@ enum audit_statement {
     AUDIT_STATEMENT_COUNT
 };
 
-/* What can be ticked off. The numbers are part of the tokens (docs/formats/book.md). */
+/* What can be acknowledged. The numbers are part of the tokens (docs/formats/book.md). */
 enum audit_for_good {
     AUDIT_GOOD_DAMAGED = 1, /* an event of that kind; facts: time and commitment */
     AUDIT_GOOD_ORPHAN,      /* no facts, like the next two */
     AUDIT_GOOD_EXPANSION,
-    AUDIT_GOOD_NOT_IN_QUEUE, /* ticked off by EVENT_LOST */
+    AUDIT_GOOD_NOT_IN_QUEUE, /* by EVENT_LOST */
     AUDIT_GOOD_LOST_FILE,    /* facts: kind, week, lane, events, head */
 };
 
@@ -63,7 +63,7 @@ void audit_progress(struct audit *audit, uint64_t done, uint64_t total);
 /* audit_file.c: a file of the ledger, to read. Errors as in db.h. */
 int audit_open_file(const char *folder, const char *name, struct db *db);
 
-/* audit_acknowledged.c: what can be ticked off is told by these, or only counted when it was. */
+/* audit_acknowledged.c: what can be acknowledged is told by these, or only counted when it was. */
 void audit_tell_for_good(struct audit *audit, enum audit_for_good what, const struct id *id,
                          uint32_t index, struct span facts, const char *text);
 /* One that an administrator booked as lost. */

@@ -58,9 +58,9 @@ static const struct cli_usage usage = {
         "\n"
         "What can't be mended, damage that was booked and recipients that the queue lost, has an\n"
         "id in brackets. When it was dealt with:\n"
-        "  postbuch audit --acknowledge ID... --reason TEXT\n"
+        "  postbuch audit --acknowledge ID… --reason TEXT\n"
         "with such ids or queue ids, \"all\", or \"-\": a line each from standard input.\n",
-    .arguments = "[ID...]",
+    .arguments = "[ID…]",
     .json = true,
     .options = options,
     .option_count = ARRAY_SIZE(options),

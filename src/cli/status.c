@@ -15,7 +15,7 @@ static const struct cli_option options[] = {
 static const struct cli_usage usage = {
     .name = "status",
     .help = "Tells whether the server runs and all is well. With --json all figures come, too.\n"
-            "Exits with 1 when something must be looked at: what is red.\n",
+            "Exits 1 when something must be looked at: what is red.\n",
     .json = true,
     .options = options,
     .option_count = ARRAY_SIZE(options),
