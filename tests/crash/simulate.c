@@ -80,6 +80,7 @@ static bool run_seed(const struct settings *settings, uint64_t seed)
     world.crowds = seed % 14 == 3;
     world.lags = seed % 11 == 8;
     world.restless = seed % 13 == 5;
+    world.resizes = seed % 9 == 6 && !world.tight;
     /* Few, since each of these lives takes seconds. */
     world.huge = seed % 50 == 7 && !settings->ambush && !settings->expect_failure;
     workload_run(&world, settings->steps);

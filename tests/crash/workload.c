@@ -8,6 +8,8 @@ static uint32_t draw_size(struct world *w)
     unsigned of_100 = (unsigned)prng_below(prng, 100);
     if (w->huge && prng_chance(prng, 200))
         return (uint32_t)prng_below(prng, LARGEST_BODY + 1);
+    if (w->resizes && of_100 < 30)
+        return (uint32_t)prng_below(prng, 400000);
     if (of_100 < 60)
         return (uint32_t)prng_below(prng, 2000);
     if (of_100 < 85)
@@ -232,6 +234,8 @@ void workload_end(struct world *w)
         world_accept(w, 100);
     world_settle(w);
     fold_all(w);
+    if (!model_failed(&w->model) && w->resizes)
+        world_outgrow(w);
     if (model_failed(&w->model))
         return;
     world_crash(w);

@@ -245,6 +245,7 @@ static bool try_start(struct world *w, unsigned cut_chance, unsigned attempt)
     w->cut_recovery_at = 0;
     if (attempt > 2 && w->faulty)
         world_set_faults(w, false);
+    world_resize(w);
     stumble(w, true);
     int r = spool_open(store_sim_open(w->sim), &w->options, w->now_us, &w->spool);
     if (r < 0)

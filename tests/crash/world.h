@@ -64,11 +64,13 @@ struct world {
     bool crowds;      /* some messages have thousands of recipients */
     bool lags;        /* the book reads nothing for most of the time */
     bool restless;    /* who starts it again and again does so before it has done anything */
+    bool resizes;     /* segments have other sizes after some restarts; see resize.c */
     unsigned shaken;  /* steps for which a fault makes a crash more likely */
     bool verbose;
     bool book_mutant;         /* tells the spool of what the book hasn't synced */
     uint64_t cut_recovery_at; /* the next recovery is cut in this operation; 0: by chance */
     uint64_t ended_at;        /* groups sealed when the spool was last told that it ends */
+    uint32_t bulk_kib;        /* of bulk segments after the next resize; 0: by chance */
     struct world_statistics statistics;
 };
 
@@ -109,6 +111,10 @@ void world_read(struct world *world);
 void world_harm(struct world *world);
 /* Somebody removes all that were harmed. */
 void world_remove_harmed(struct world *world);
+/* Other options for the next start, by chance (resize.c). */
+void world_resize(struct world *world);
+/* Large messages, mostly gone, and then small segments. Without faults. */
+void world_outgrow(struct world *world);
 /* From here on the disk is large enough. */
 void world_make_room(struct world *world);
 /* Faults by chance, or none. */
