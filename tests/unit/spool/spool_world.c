@@ -251,3 +251,19 @@ int world_check_body(struct world *w, unsigned number, size_t size)
     spool_reader_close(w->spool, reader);
     return r;
 }
+
+void world_fill(struct world *w, unsigned count)
+{
+    for (unsigned i = 1; i <= count; i++) {
+        assert_int_equal(world_accept(w, i, 2, 3000), 0);
+        world_run(w);
+    }
+}
+
+void world_check_others(struct world *w, unsigned count, unsigned without)
+{
+    for (unsigned i = 1; i <= count; i++) {
+        if (i != without)
+            assert_int_equal(world_check(w, i, 2, 3000), 0);
+    }
+}

@@ -48,3 +48,8 @@ struct spool_message *world_find(struct world *w, unsigned number);
 char *world_body(unsigned number, size_t size);
 
 void world_done_fn(void *arg, int error);
+
+/* Messages 1 to `count` of two recipients, each in a group of its own. */
+void world_fill(struct world *w, unsigned count);
+/* All of them but message `without` are as they were. */
+void world_check_others(struct world *w, unsigned count, unsigned without);

@@ -1,4 +1,4 @@
-/* Damage at rest by kind (rule 8), tails, a full disk (rule 7), and what a newer version wrote. */
+/* Damage at rest by kind (rule 8), tails, and what a newer version wrote. */
 #include "spool_world.h"
 
 #include "spool/reader.h"
@@ -27,23 +27,6 @@ static void flip(struct world *w, uint64_t segment, uint64_t offset)
     assert_int_equal(store_sim_flip(w->disk, STORE_LOG, segment, offset * 8 + 3), 0);
 }
 
-static void fill(struct world *w, unsigned count)
-{
-    for (unsigned i = 1; i <= count; i++) {
-        assert_int_equal(world_accept(w, i, 2, 3000), 0);
-        world_run(w);
-    }
-}
-
-/* All but message `without` are as they were. */
-static void check_others(struct world *w, unsigned count, unsigned without)
-{
-    for (unsigned i = 1; i <= count; i++) {
-        if (i != without)
-            assert_int_equal(world_check(w, i, 2, 3000), 0);
-    }
-}
-
 static const struct {
     const char *name;
     int64_t offset; /* in message 5's record */
@@ -63,12 +46,12 @@ static void damaged_message_touches_only_itself(void **state)
             void *world;
             setup(&world);
             struct world *w = world;
-            fill(w, is_newest ? 10 : 60);
+            world_fill(w, is_newest ? 10 : 60);
             struct spool_message *m = world_find(w, 5);
             print_message("%s, %s\n", damages[i].name, is_newest ? "newest" : "closed");
             flip(w, index_home(m)->number, m->offset + (uint64_t)damages[i].offset);
             world_crash(w, STORE_SIM_POWER_CUT);
-            check_others(w, is_newest ? 10 : 60, 5);
+            world_check_others(w, is_newest ? 10 : 60, 5);
             if (damages[i].is_found)
                 assert_non_null(world_find(w, 5));
             /* A body in a closed segment is verified when it is read. */
@@ -97,7 +80,7 @@ static void damaged_message_stays_aside(void **state)
 {
     struct world *w = *state;
 
-    fill(w, 10);
+    world_fill(w, 10);
     struct spool_message *m = world_find(w, 5);
     flip(w, index_home(m)->number, m->offset + 2500);
     for (int round = 0; round < 3; round++) {
@@ -106,7 +89,7 @@ static void damaged_message_stays_aside(void **state)
         /* Later the segment is a closed one, whose bodies aren't read at start. */
         assert_int_equal(counts(w).set_aside, round == 0);
         assert_int_equal(counts(w).held, 2);
-        check_others(w, 10, 5);
+        world_check_others(w, 10, 5);
     }
 }
 
@@ -115,7 +98,7 @@ static void what_was_set_aside_may_be_removed(void **state)
 {
     struct world *w = *state;
 
-    fill(w, 10);
+    world_fill(w, 10);
     struct spool_message *m = world_find(w, 5);
     flip(w, index_home(m)->number, m->offset + 2500);
     world_crash(w, STORE_SIM_POWER_CUT);
@@ -128,7 +111,7 @@ static void what_was_set_aside_may_be_removed(void **state)
     assert_null(world_find(w, 5));
     assert_int_equal(counts(w).set_aside, 0);
     assert_int_equal(counts(w).held, 0);
-    check_others(w, 10, 5);
+    world_check_others(w, 10, 5);
 }
 
 /* A child's address has a checksum of its own record: mail never goes to one that a bit has
@@ -207,7 +190,7 @@ static void damage_is_booked(void **state)
     struct spool_followed followed;
     unsigned alarms = 0, held = 0;
 
-    fill(w, 10);
+    world_fill(w, 10);
     struct spool_message *m = world_find(w, 5);
     flip(w, index_home(m)->number, m->offset + 2500);
     world_crash(w, STORE_SIM_POWER_CUT);
@@ -235,7 +218,7 @@ static void damaged_last_group_is_absent(void **state)
 {
     struct world *w = *state;
 
-    fill(w, 4);
+    world_fill(w, 4);
     uint64_t segment = spool_sealed_position(w->spool).segment;
     uint64_t start = spool_sealed_position(w->spool).offset;
     assert_int_equal(world_accept(w, 5, 2, 100), 0);
@@ -245,7 +228,7 @@ static void damaged_last_group_is_absent(void **state)
     for (uint64_t at = start; at < seal; at += 7) {
         flip(w, segment, at);
         world_crash(w, STORE_SIM_KILLED);
-        check_others(w, 4, 5);
+        world_check_others(w, 4, 5);
         assert_int_equal(spool_damage_count(w->spool), 0);
         if (world_find(w, 5)) { /* only padding, which nothing reads */
             assert_int_equal(world_check(w, 5, 2, 100), 0);
@@ -265,13 +248,13 @@ static void damaged_seal_costs_nothing(void **state)
 {
     struct world *w = *state;
 
-    fill(w, 4);
+    world_fill(w, 4);
     struct spool_position seal = w->spool->last_seal;
     assert_int_equal(world_accept(w, 5, 2, 3000), 0);
     assert_int_equal(world_commit(w), 0);
     flip(w, seal.segment, seal.offset + 50);
     world_crash(w, STORE_SIM_POWER_CUT);
-    check_others(w, 5, 0);
+    world_check_others(w, 5, 0);
     assert_int_equal(spool_damage_count(w->spool), 1);
 }
 
@@ -279,13 +262,13 @@ static void damaged_header_has_a_copy(void **state)
 {
     struct world *w = *state;
 
-    fill(w, 60);
+    world_fill(w, 60);
     uint64_t first = CONTAINER_OF(w->spool->segments[STORE_LOG].next, struct segment, link)->number;
     uint64_t newest = spool_sealed_position(w->spool).segment;
     flip(w, first, 30);
     flip(w, newest, 50);
     world_crash(w, STORE_SIM_POWER_CUT);
-    check_others(w, 60, 0);
+    world_check_others(w, 60, 0);
     assert_int_equal(spool_damage_count(w->spool), 0);
     flip(w, first, 512 + 30);
     world_crash(w, STORE_SIM_POWER_CUT);
@@ -298,16 +281,16 @@ static void damaged_outcome_is_told(void **state)
 {
     struct world *w = *state;
 
-    fill(w, 4);
+    world_fill(w, 4);
     assert_int_equal(world_status(w, 2, 0, SPOOL_OUTCOME_DELIVERED), 0);
     struct spool_position at = spool_sealed_position(w->spool);
     assert_int_equal(world_commit(w), 0);
-    fill(w, 0);
+    world_fill(w, 0);
     assert_int_equal(world_accept(w, 9, 1, 10), 0);
     assert_int_equal(world_commit(w), 0);
     flip(w, at.segment, at.offset + RECORD_HEADER_BYTES + 20);
     world_crash(w, STORE_SIM_POWER_CUT);
-    check_others(w, 4, 0);
+    world_check_others(w, 4, 0);
     assert_int_equal(world_find(w, 2)->waiting, 2); /* a duplicate beats a loss */
     assert_int_equal(spool_damage_count(w->spool), 1);
 }
@@ -317,7 +300,7 @@ static void finds_damage_by_scrubbing(void **state)
     struct world *w = *state;
 
     w->spool->options.scrub_interval_us = 1000000000;
-    fill(w, 60);
+    world_fill(w, 60);
     assert_int_equal(world_accept_large(w, 100, 300000), 0);
     world_run(w);
     struct spool_message *m = world_find(w, 5);
@@ -334,7 +317,7 @@ static void finds_damage_by_scrubbing(void **state)
     assert_true(m->flags & SPOOL_MESSAGE_DAMAGED);
     assert_true(world_find(w, 100)->flags & SPOOL_MESSAGE_DAMAGED);
     assert_int_equal(counts(w).held, 4);
-    check_others(w, 60, 5);
+    world_check_others(w, 60, 5);
 }
 
 /* A clock that was set back doesn't keep segments from being read for years. */
@@ -342,7 +325,7 @@ static void scrubbing_goes_on_when_the_clock_is_set_back(void **state)
 {
     struct world *w = *state;
 
-    fill(w, 60);
+    world_fill(w, 60);
     w->spool->options.scrub_interval_us = 1000000000;
     w->spool->tasks_due = true;
     w->now_us += INT64_C(86400) * 1000000 * 365;
@@ -357,85 +340,6 @@ static void scrubbing_goes_on_when_the_clock_is_set_back(void **state)
     assert_true(m->flags & SPOOL_MESSAGE_DAMAGED);
 }
 
-/* Rule 7: new mail is refused, outcomes are written, and room that comes back is used. */
-static void survives_a_full_disk(void **state)
-{
-    struct world *w = *state;
-    unsigned accepted = 0;
-    const char *reason;
-
-    w->spool->options.reserve_bytes = 200 * 1024;
-    store_sim_set_capacity(w->disk, 900 * 1024);
-    while (spool_pressure(w->spool, &reason) == SPOOL_PRESSURE_NONE) {
-        assert_int_equal(world_accept(w, ++accepted, 2, 3000), 0);
-        w->now_us += 6000000;
-        world_run(w);
-        assert_true(accepted < 1000);
-    }
-    assert_int_equal(spool_pressure(w->spool, &reason), SPOOL_PRESSURE_FULL);
-    assert_int_equal(world_accept(w, 999, 1, 10), -ENOSPC);
-    assert_int_equal(w->failed, 0);
-    assert_true(accepted > 50);
-    for (unsigned i = 1; i <= accepted; i++) {
-        for (unsigned r = 0; r < 2; r++)
-            assert_int_equal(world_status(w, i, r, SPOOL_OUTCOME_DELIVERED), 0);
-        world_run(w);
-    }
-    assert_int_equal(w->failed, 0);
-    assert_int_equal(w->spool->index.messages, 0);
-    spool_book_synced(w->spool, spool_sealed_position(w->spool));
-    w->spool->options.free_segments = 0;
-    w->now_us += 6000000;
-    world_run(w);
-    w->now_us += 6000000;
-    world_run(w);
-    assert_int_equal(spool_pressure(w->spool, &reason), SPOOL_PRESSURE_NONE);
-    assert_int_equal(world_accept(w, 999, 1, 10), 0);
-    assert_int_equal(world_commit(w), 0);
-}
-
-/* A disk that has no room at all at the start: the spool opens, shows what waits, and refuses. */
-static void opens_on_a_full_disk(void **state)
-{
-    struct world *w = *state;
-
-    fill(w, 10);
-    world_close(w);
-    store_sim_set_capacity(w->disk, 1);
-    w->options.segment_bytes = 256 * 1024; /* so that the spares don't fit */
-    world_open(w);
-    check_others(w, 10, 0);
-    assert_int_equal(spool_pressure(w->spool, NULL), SPOOL_PRESSURE_FULL);
-    assert_int_equal(world_accept(w, 11, 1, 10), -ENOSPC);
-    store_sim_set_capacity(w->disk, 0);
-    w->now_us += 6000000;
-    world_run(w);
-    assert_int_equal(world_accept(w, 11, 1, 10), 0);
-    assert_int_equal(world_commit(w), 0);
-}
-
-/* Spares of another size are of no use, but no reason not to start either. */
-static void opens_where_nothing_can_be_removed(void **state)
-{
-    struct world *w = *state;
-
-    fill(w, 10);
-    world_close(w);
-    w->options.segment_bytes = 256 * 1024;
-    store_sim_set_faults(w->disk, &(struct store_sim_faults){.name_error = 10000});
-    world_open(w);
-    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
-    for (int round = 0; round < 2; round++) {
-        check_others(w, 10, 0);
-        w->now_us += 6000000;
-        world_run(w);
-        assert_int_equal(world_accept(w, 11 + round, 1, 10), 0);
-        world_run(w);
-        world_crash(w, STORE_SIM_POWER_CUT);
-        assert_int_equal(world_check(w, 11 + round, 1, 10), 0);
-    }
-}
-
 static void refuses_what_is_newer(void **state)
 {
     struct world *w = *state;
@@ -444,7 +348,7 @@ static void refuses_what_is_newer(void **state)
     uint32_t format = htole32(SEGMENT_FORMAT + 1);
     struct iovec part = {&format, sizeof(format)};
 
-    fill(w, 2);
+    world_fill(w, 2);
     uint64_t number = spool_sealed_position(w->spool).segment;
     world_close(w);
     struct store *store = store_sim_open(w->disk);
@@ -704,9 +608,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(damaged_header_has_a_copy, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_outcome_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(finds_damage_by_scrubbing, setup, teardown),
-        cmocka_unit_test_setup_teardown(survives_a_full_disk, setup, teardown),
-        cmocka_unit_test_setup_teardown(opens_on_a_full_disk, setup, teardown),
-        cmocka_unit_test_setup_teardown(opens_where_nothing_can_be_removed, setup, teardown),
         cmocka_unit_test_setup_teardown(refuses_what_is_newer, setup, teardown),
         cmocka_unit_test_setup_teardown(unreadable_is_not_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unreadable_block_costs_only_who_lies_in_it, setup,

@@ -1,0 +1,110 @@
+/* Starts and work on a disk that is full (rule 7), or lets nothing be removed. */
+#include "spool_world.h"
+
+#include <errno.h>
+
+static int setup(void **state)
+{
+    static struct world w;
+    w = world_new();
+    w.options.checkpoint_segments = 1000;
+    w.options.keep_segments = 1000;
+    world_open(&w);
+    *state = &w;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_done(*state);
+    return 0;
+}
+
+/* Rule 7: new mail is refused, outcomes are written, and room that comes back is used. */
+static void survives_a_full_disk(void **state)
+{
+    struct world *w = *state;
+    unsigned accepted = 0;
+    const char *reason;
+
+    w->spool->options.reserve_bytes = 200 * 1024;
+    store_sim_set_capacity(w->disk, 900 * 1024);
+    while (spool_pressure(w->spool, &reason) == SPOOL_PRESSURE_NONE) {
+        assert_int_equal(world_accept(w, ++accepted, 2, 3000), 0);
+        w->now_us += 6000000;
+        world_run(w);
+        assert_true(accepted < 1000);
+    }
+    assert_int_equal(spool_pressure(w->spool, &reason), SPOOL_PRESSURE_FULL);
+    assert_int_equal(world_accept(w, 999, 1, 10), -ENOSPC);
+    assert_int_equal(w->failed, 0);
+    assert_true(accepted > 50);
+    for (unsigned i = 1; i <= accepted; i++) {
+        for (unsigned r = 0; r < 2; r++)
+            assert_int_equal(world_status(w, i, r, SPOOL_OUTCOME_DELIVERED), 0);
+        world_run(w);
+    }
+    assert_int_equal(w->failed, 0);
+    assert_int_equal(w->spool->index.messages, 0);
+    spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    w->spool->options.free_segments = 0;
+    w->now_us += 6000000;
+    world_run(w);
+    w->now_us += 6000000;
+    world_run(w);
+    assert_int_equal(spool_pressure(w->spool, &reason), SPOOL_PRESSURE_NONE);
+    assert_int_equal(world_accept(w, 999, 1, 10), 0);
+    assert_int_equal(world_commit(w), 0);
+}
+
+/* A disk that has no room at all at the start: the spool opens, shows what waits, and refuses. */
+static void opens_on_a_full_disk(void **state)
+{
+    struct world *w = *state;
+
+    world_fill(w, 10);
+    world_close(w);
+    store_sim_set_capacity(w->disk, 1);
+    w->options.segment_bytes = 256 * 1024; /* so that the spares don't fit */
+    world_open(w);
+    world_check_others(w, 10, 0);
+    assert_int_equal(spool_pressure(w->spool, NULL), SPOOL_PRESSURE_FULL);
+    assert_int_equal(world_accept(w, 11, 1, 10), -ENOSPC);
+    store_sim_set_capacity(w->disk, 0);
+    w->now_us += 6000000;
+    world_run(w);
+    assert_int_equal(world_accept(w, 11, 1, 10), 0);
+    assert_int_equal(world_commit(w), 0);
+}
+
+/* Spares of another size are of no use, but no reason not to start either. */
+static void opens_where_nothing_can_be_removed(void **state)
+{
+    struct world *w = *state;
+
+    world_fill(w, 10);
+    world_close(w);
+    w->options.segment_bytes = 256 * 1024;
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){.name_error = 10000});
+    world_open(w);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    for (int round = 0; round < 2; round++) {
+        world_check_others(w, 10, 0);
+        w->now_us += 6000000;
+        world_run(w);
+        assert_int_equal(world_accept(w, 11 + round, 1, 10), 0);
+        world_run(w);
+        world_crash(w, STORE_SIM_POWER_CUT);
+        assert_int_equal(world_check(w, 11 + round, 1, 10), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(survives_a_full_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(opens_on_a_full_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(opens_where_nothing_can_be_removed, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
