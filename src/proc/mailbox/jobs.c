@@ -52,14 +52,12 @@ static void count_outcomes(struct jobs *jobs, const struct ipc_job_outcome *list
     }
 }
 
-/* The end of every job: the answer, and all that it holds is given back. */
-static void finish(struct job *job)
+/* The last of a job; what came of it was settled before. */
+static void answer(struct job *job)
 {
     struct jobs *jobs = job->jobs;
     struct ipc_message reply = {.type = IPC_JOB_RESULT};
 
-    job_take_pieces(job);
-    settle_pieces(job);
     reply.job_result.outcomes = job_outcomes(job);
     if (!reply.job_result.outcomes)
         log_fatal("no memory for the outcomes of a job");
@@ -71,6 +69,36 @@ static void finish(struct job *job)
         job_result_send(jobs->queue, job->token, &reply);
     jobs->under_way--;
     job_free(job);
+}
+
+static void answer_kept(struct jobs *jobs)
+{
+    jobs->kept_count = 0;
+    for (struct list *link; (link = list_take_first(&jobs->kept));)
+        answer(CONTAINER_OF(link, struct job, link));
+}
+
+/* The queue sends again without a brake what was never tried, and a sync that hangs can hold up our
+ * end for ever: answered at once, each recipient would be here again each second. Kept until the
+ * end, they hold their places among the jobs that the queue may have under way. */
+static bool is_kept(const struct job *job)
+{
+    return job->given_back && job->dropped && is_connected(job);
+}
+
+/* The end of every job: what it holds is given back, and it is answered. */
+static void finish(struct job *job)
+{
+    struct jobs *jobs = job->jobs;
+
+    job_take_pieces(job);
+    settle_pieces(job);
+    if (is_kept(job)) {
+        list_append(&jobs->kept, &job->link);
+        jobs->kept_count++;
+    } else {
+        answer(job);
+    }
     if (jobs->ending)
         dispatch_soon(jobs);
 }
@@ -148,8 +176,10 @@ static void dispatch(struct io_deferred *deferred)
             log_fatal("no memory for a batch");
         io_pool_submit(jobs->pool, &batch->work);
     }
-    if (jobs->ending && jobs->under_way == 0)
+    if (jobs->ending && jobs->under_way == jobs->kept_count) {
+        answer_kept(jobs);
         jobs->ended(jobs->owner);
+    }
 }
 
 static void run_stream(struct io_job *work)
@@ -320,6 +350,7 @@ static void disconnect(struct jobs *jobs)
     ipc_channel_free(jobs->queue);
     jobs->queue = NULL;
     jobs->epoch++;
+    answer_kept(jobs);
     drop_waiting(jobs, "the queue went away");
 }
 
@@ -346,6 +377,7 @@ int jobs_init(struct jobs *jobs, struct io_loop *loop, struct io_pool *pool,
     *jobs = (struct jobs){.loop = loop, .pool = pool, .maildir = maildir};
     list_init(&jobs->streams);
     list_init(&jobs->ready);
+    list_init(&jobs->kept);
     list_init(&jobs->idle);
     jobs->dispatch.fn = dispatch;
     jobs->batches = calloc(batches, sizeof(*jobs->batches));

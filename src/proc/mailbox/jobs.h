@@ -8,7 +8,8 @@
  * come and join a batch when they are whole.
  *
  * Memory is bounded by the channel's credit, which a piece gives back only when it is on its way to
- * the disk.
+ * the disk. What is kept for the end has no pieces any more, and is as much as the queue has under
+ * way.
  */
 #pragma once
 
@@ -41,10 +42,11 @@ struct jobs {
     uint64_t epoch;            /* of that channel */
     struct list streams;       /* ARRIVING and WRITING */
     struct list ready;
+    struct list kept; /* given back when nothing else is under way any more: we end */
     struct batch *batches;
     struct list idle; /* batches that no thread has */
     struct io_deferred dispatch;
-    size_t stream_count, under_way;
+    size_t stream_count, kept_count, under_way;
     uint64_t delivered, deferred, failed; /* recipients, since the start */
     struct log_seldom alarm;              /* mailboxes can't be written */
     bool ending;
@@ -63,6 +65,6 @@ void jobs_configure(struct jobs *jobs, struct mailbox_domains *domains);
 /* A channel to the queue; jobs that the old one brought are dropped, or finished without an answer
  * when their turn has come. Takes over `fd`. 0 or -errno, which ends the process. */
 int jobs_connect(struct jobs *jobs, int fd);
-/* Answers "later" to all that no thread is at work on, finishes the rest, then calls `ended`. Never
- * from within this call. */
+/* Finishes what threads are at work on, then answers "untried" to all else, and to what came
+ * meanwhile, then calls `ended`. Never from within this call. */
 void jobs_end(struct jobs *jobs, void (*ended)(void *owner), void *owner);

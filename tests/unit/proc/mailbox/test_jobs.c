@@ -15,6 +15,7 @@ struct bench {
     struct jobs jobs;
     struct ipc_channel *queue;
     unsigned lost, ended;
+    int gate[2]; /* threads wait at it */
 };
 
 /* A call of the queue and what came of it. */
@@ -69,6 +70,7 @@ static int setup(void **state)
     void *scratch;
     scratch_setup(&scratch);
     b = (struct bench){.scratch = scratch};
+    assert_int_equal(pipe(b.gate), 0);
     char template[300];
     snprintf(template, sizeof(template), "%s/%%d/%%u", b.scratch->path);
     struct conf_mailbox_domain domain[] = {{SPAN("b.test"), span_from_cstr(template)},
@@ -89,7 +91,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+    close(b.gate[1]);
     io_pool_free(b.pool);
+    close(b.gate[0]);
     ipc_channel_free(b.queue);
     jobs_done(&b.jobs);
     maildir_done(&b.maildir);
@@ -344,6 +348,62 @@ static void who_waits_for_a_batch_is_given_back(void **state)
     assert_int_equal(b.jobs.deferred, 0);
 }
 
+/* A disk that hangs: it has all threads of the pool until the gate is opened. */
+static void wait_at_gate(struct io_job *work)
+{
+    char byte;
+    while (read(b.gate[0], &byte, 1) < 0)
+        continue;
+}
+
+static void pass_gate(struct io_job *work)
+{
+}
+
+static void hang_disk(struct io_job stuck[3])
+{
+    for (int i = 0; i < 3; i++) {
+        stuck[i] = (struct io_job){.run = wait_at_gate, .done = pass_gate};
+        io_pool_submit(b.pool, &stuck[i]);
+    }
+}
+
+/* The queue would send it again a second later, and again, as long as the disk hangs. */
+static void who_comes_while_the_end_hangs_is_answered_at_the_end(void **state)
+{
+    struct asked first, stream, late, lost, large, piece;
+    static struct io_job stuck[3];
+
+    hang_disk(stuck);
+    send_job(&first, 5, "bob@a.test", SPAN("x"), 1);
+    UNTIL(b.jobs.under_way == 1 && list_is_empty(&b.jobs.ready));
+    send_job(&stream, 6, "bob@a.test", SPAN(""), 100);
+    UNTIL(b.jobs.under_way == 2);
+    jobs_end(&b.jobs, on_ended, NULL);
+    send_job(&lost, 7, "bob@a.test", SPAN("x"), 1);
+    UNTIL(b.jobs.under_way == 3 || lost.answered);
+    assert_false(lost.answered);
+
+    /* A queue that was started anew sends it again: no more is kept than one queue has. */
+    ipc_channel_free(b.queue);
+    connect_queue();
+    assert_int_equal(b.jobs.kept_count, 0);
+    send_job(&late, 7, "bob@a.test", SPAN("x"), 1);
+    send_job(&large, 8, "bob@a.test", SPAN("ha"), 100);
+    send_piece(&piece, 8, SPAN("lf"));
+    UNTIL(piece.answered); /* it holds no bytes and no credit */
+    assert_false(late.answered || large.answered || b.ended);
+    assert_int_equal(b.jobs.kept_count, 2);
+
+    assert_int_equal(write(b.gate[1], "123", 3), 3);
+    UNTIL(b.ended && late.answered && large.answered);
+    assert_int_equal(late.outcome, IPC_OUTCOME_UNTRIED);
+    assert_int_equal(large.outcome, IPC_OUTCOME_UNTRIED);
+    assert_int_equal(b.jobs.under_way, 0);
+    assert_int_equal(count("a.test/bob/new"), 1); /* the first, though nobody is told */
+    assert_int_equal(count("a.test/bob/tmp"), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -358,6 +418,7 @@ int main(void)
         TEST(too_many_large_messages),
         TEST(end),
         TEST(who_waits_for_a_batch_is_given_back),
+        TEST(who_comes_while_the_end_hangs_is_answered_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
