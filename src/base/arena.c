@@ -76,6 +76,23 @@ struct span arena_copy(struct arena *a, struct span s)
     return span_of(copy, copy ? s.size : 0);
 }
 
+struct arena_mark arena_mark(const struct arena *a)
+{
+    return (struct arena_mark){a->blocks, a->blocks ? a->blocks->used : 0, a->used};
+}
+
+void arena_rewind(struct arena *a, struct arena_mark to)
+{
+    while (a->blocks != to.block) {
+        struct arena_block *next = a->blocks->next;
+        free(a->blocks);
+        a->blocks = next;
+    }
+    if (a->blocks)
+        a->blocks->used = to.block_used;
+    a->used = to.used;
+}
+
 void arena_clear(struct arena *a)
 {
     /* The oldest block stays: in most lifetimes it is the only one, so a session that serves many

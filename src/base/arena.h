@@ -27,6 +27,15 @@ void *arena_alloc_array(struct arena *a, size_t count, size_t size);
  * the bytes hold no NUL. On failure .data is NULL. */
 struct span arena_copy(struct arena *a, struct span s);
 
+/* Gives back what was handed out since, for a try that came to nothing. */
+struct arena_mark {
+    struct arena_block *block;
+    size_t block_used, used;
+};
+struct arena_mark arena_mark(const struct arena *a);
+/* Not after an arena_clear(), nor to a mark later than one that was gone back to. */
+void arena_rewind(struct arena *a, struct arena_mark to);
+
 /* Frees all, but keeps one block for reuse. All that was handed out is invalid from then on. */
 void arena_clear(struct arena *a);
 /* Frees the kept block too. The arena is as new, with its limit. */

@@ -110,24 +110,35 @@ static bool has_message(const struct trace_result *result, const struct id *id)
     return false;
 }
 
+static bool is_full(const struct search *search)
+{
+    const struct trace_query *query = search->query;
+    const struct trace_result *result = search->result;
+
+    return result->message_count == query->limit ||
+           (query->bytes && result->message_count && result->arena.used >= query->bytes);
+}
+
 /* A message may be found by several ways. The one beyond the limit isn't shown, but is why `more`
- * is true. */
+ * is true. What isn't shown takes no memory: who asks for a state may look at all there are. */
 static int take_message(struct search *search, struct db *db, const struct id *id)
 {
     struct trace_result *result = search->result;
+    struct arena_mark mark = arena_mark(&result->arena);
+    bool full = is_full(search);
     struct trace_message message;
 
     if (has_message(result, id))
         return 0;
     int r = trace_load(db, search->query, search->key, id, result, &message);
-    if (r < 0 || message.entry_count == 0)
-        return r;
-    if (result->message_count == search->query->limit) {
-        result->more = true;
-        return 0;
-    }
-    result->messages[result->message_count++] = message;
-    return 0;
+    bool is_meant = r >= 0 && message.entry_count;
+    if (is_meant && !full)
+        result->messages[result->message_count++] = message;
+    else
+        arena_rewind(&result->arena, mark);
+    if (is_meant && full)
+        result->more = result->more_messages = true;
+    return r;
 }
 
 /* 1; 0: the message doesn't have it, or is older than asked for. */

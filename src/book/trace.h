@@ -13,6 +13,7 @@ struct trace_query {
     int64_t since_us; /* 0: no limit */
     enum recipient_state state; /* 0: any */
     size_t limit;               /* newest that many messages, and as many refusals; > 0 */
+    size_t bytes; /* no message more when the result has grown to so many; 0: no bound */
 };
 
 /* Texts as booked; what the kind doesn't have is "" (or NULL, when a whole row was erased). */
@@ -63,7 +64,8 @@ struct trace_result {
     size_t message_count;
     struct trace_refusal *refusals; /* the oldest first */
     size_t refusal_count;
-    bool more;             /* the limit cut something off */
+    bool more;             /* the limit or the bound cut something off … */
+    bool more_messages;    /* … and of messages it did */
     struct buffer skipped; /* a line for each file that couldn't be read: "name: why" */
 };
 

@@ -44,8 +44,9 @@ enum {
     LIMIT_DEFAULT = 20,
     LIMIT_MAX = 10000,
     FOLLOW_PAUSE_US = 500000,
-    FOLLOW_PAUSES = 4,      /* times as long as a look takes */
-    FOLLOW_MESSAGES = 1000, /* at least so many are compared at each look */
+    FOLLOW_PAUSES = 4,       /* times as long as a look takes */
+    FOLLOW_MESSAGES = 1000,  /* at least so many are compared at each look … */
+    FOLLOW_BYTES = 16 << 20, /* … if they take no more: of one with many recipients all are told */
 };
 
 struct wishes {
@@ -187,8 +188,7 @@ static int look_and_show(struct wishes *w, const char *what)
 
 /* ---- following ---- */
 
-/* How many events of an entry were told already. */
-/* By number: events of an entry are only ever added. */
+/* How many events of an entry were told already: they are only ever added. */
 static size_t told_before(const struct trace_result *before, const struct id *id, uint32_t index)
 {
     for (size_t i = 0; i < before->message_count; i++) {
@@ -286,7 +286,7 @@ static bool may_lack_news(const struct trace_result *before, const struct trace_
 {
     size_t n = before->message_count, refused = before->refusal_count;
 
-    if (now->message_count == limit && now->more &&
+    if (now->more_messages &&
         (n == 0 || id_compare(&now->messages[0].id, &before->messages[n - 1].id) > 0))
         return true;
     return now->refusal_count == limit && now->more &&
@@ -341,6 +341,7 @@ static int follow(struct wishes *w, const char *what)
 
     if (w->query.limit < FOLLOW_MESSAGES)
         w->query.limit = FOLLOW_MESSAGES;
+    w->query.bytes = FOLLOW_BYTES;
     int64_t began_us = clock_monotonic_us();
     int code = look(w, what, &before);
     if (code != CLI_OK)

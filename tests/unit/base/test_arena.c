@@ -119,12 +119,36 @@ static void arrays(void **state)
     arena_done(&a);
 }
 
+static void what_came_to_nothing_is_given_back(void **state)
+{
+    struct arena a = ARENA_INIT;
+    struct arena_mark none = arena_mark(&a);
+
+    assert_non_null(arena_alloc(&a, 5000));
+    arena_rewind(&a, none);
+    assert_int_equal(a.used, 0);
+    assert_null(a.blocks);
+    char *kept = memset(arena_alloc(&a, 100), 'k', 100);
+    struct arena_mark mark = arena_mark(&a);
+    for (int round = 0; round < 3; round++) {
+        for (size_t size = 16; size <= 8192; size *= 2)
+            memset(arena_alloc(&a, size), 'x', size);
+        arena_rewind(&a, mark);
+        assert_int_equal(a.used, mark.used);
+        assert_ptr_equal(arena_alloc(&a, 1), kept + 112); /* right behind it */
+        arena_rewind(&a, mark);
+    }
+    assert_int_equal(kept[99], 'k');
+    arena_done(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_overlaps),
                                        cmocka_unit_test(the_limit_is_exact_and_comes_back),
                                        cmocka_unit_test(copies_serve_as_strings),
                                        cmocka_unit_test(arrays),
+                                       cmocka_unit_test(what_came_to_nothing_is_given_back),
                                        cmocka_unit_test(allocates_zeroed_and_aligned),
                                        cmocka_unit_test(limit_and_overflow)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -260,6 +260,29 @@ static void since_state_and_limit_narrow_it(void **state)
     }
 }
 
+/* The newest is told even so; what isn't told takes no memory. */
+static void a_result_is_bounded(void **state)
+{
+    struct trace_query query = {.what = SPAN("anna@bbb.example"), .limit = 10, .bytes = 1};
+    struct trace_result all, result;
+
+    run("anna@bbb.example", &all);
+    assert_true(all.message_count > 1);
+    assert_false(all.more_messages);
+    assert_int_equal(trace_run(test_folder, &query, &result), 0);
+    assert_int_equal(result.message_count, 1);
+    assert_true(result.more && result.more_messages);
+    assert_true(id_equal(&result.messages[0].id, &all.messages[all.message_count - 1].id));
+    trace_result_done(&result);
+
+    query = (struct trace_query){.state = RECIPIENT_RETURNED, .limit = 10};
+    assert_int_equal(trace_run(test_folder, &query, &result), 0);
+    assert_int_equal(result.message_count, 0);
+    assert_int_equal(result.arena.used, 10 * (sizeof(*result.messages) + sizeof(*result.refusals)));
+    trace_result_done(&result);
+    trace_result_done(&all);
+}
+
 static void one_of_many_recipients_comes_with_its_children(void **state)
 {
     struct trace_result result;
@@ -645,6 +668,7 @@ int main(void)
         LEDGER_TEST(addresses_are_found_in_any_spelling),
         LEDGER_TEST(a_plus_address_is_found_as_it_was_written),
         LEDGER_TEST(since_state_and_limit_narrow_it),
+        LEDGER_TEST(a_result_is_bounded),
         LEDGER_TEST(one_of_many_recipients_comes_with_its_children),
         LEDGER_TEST(one_of_many_recipients_is_told_alone),
         LEDGER_TEST(children_are_counted),
