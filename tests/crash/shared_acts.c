@@ -228,6 +228,12 @@ static long lock_bytes(void)
     return control(F_SETLK, (long)&lock);
 }
 
+static long lock_open_file(void)
+{
+    struct flock lock = {.l_type = F_WRLCK};
+    return control(F_OFD_SETLK, (long)&lock);
+}
+
 static long lock_file(void)
 {
     return past_filter(syscall(SYS_flock, -1, LOCK_SH));
@@ -401,6 +407,7 @@ const struct act shared_acts[] = {
     {"watch a folder", watch_folder},
     {"resize a pipe", resize_pipe},
     {"lock bytes", lock_bytes, 1 << BOOK},
+    {"lock an open file", lock_open_file, 1 << BOOK},
     {"lock a file", lock_file, 1 << QUEUE},
     {"change a mode", change_mode},
     {"change a mode by a path", change_mode_at},

@@ -20,7 +20,7 @@ static const struct sandbox_rule rules[] = {
     {SYS_fcntl, {SANDBOX_IS(1, F_SETLK)}},
     {SYS_fcntl, {SANDBOX_IS(1, F_SETLKW)}},
     {SYS_fcntl, {SANDBOX_IS(1, F_GETLK)}},
-    {SYS_flock}, /* the lease */
+    {SYS_fcntl, {SANDBOX_IS(1, F_OFD_SETLK)}}, /* the lease */
 };
 
 /* It would give a file beside the ledger's the same mode, and does without. The spool's files have
