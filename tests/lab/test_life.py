@@ -121,6 +121,20 @@ def test_ends_on_sigterm_with_sessions_open(server):
     s.close()
 
 
+def test_starts_again_at_once_after_its_supervisor_was_killed(server):
+    """While a client of the old one is in the middle of a message, and takes its time."""
+    server.allowed.append("can't start: Resource temporarily unavailable")  # the queue: the old one may have the spool
+    s, stream = server.socket()
+    lab.talk(stream, b'EHLO client.test', b'MAIL FROM:<a@b.test>', b'RCPT TO:<bob@postbuch.test>', b'DATA')
+    server.process.kill()
+    server.process.wait(60)
+    server.start()
+    assert 'Address already in use' not in server.log()
+    server.send('bob@postbuch.test', MESSAGE)
+    assert len(server.wait_for(1)) == 1
+    s.close()
+
+
 def test_nothing_is_left_of_it(server):
     pids = [pid for name in PROCESSES for pid in server.pids(name)]
     server.process.send_signal(signal.SIGKILL)

@@ -101,8 +101,12 @@ static void on_closed(struct queue *q)
     process_exit(&p->process, 0);
 }
 
+/* While its supervisor waits for it, administrators may still ask; the next server's supervisor has
+ * to bind the address. */
 static void shutdown_queue(struct process *process)
 {
+    if (process->is_orphan)
+        control_stop_listening(of(process)->queue.control);
     queue_close(&of(process)->queue, on_closed);
 }
 

@@ -163,12 +163,17 @@ int smtpd_init(struct smtpd *smtpd)
     return r < 0 ? r : io_timer_set(smtpd->tick, TICK_MS);
 }
 
+/* The sockets go at once, not with the last session: the next server's supervisor, after one that
+ * was killed, has to bind their addresses. */
 void smtpd_end(struct smtpd *smtpd)
 {
     smtpd->process.ending = true;
     smtpd_update_time(smtpd);
     smtpd->ending_ms = smtpd->time.monotonic_ms;
-    smtpd_listeners_update(smtpd);
+    if (smtpd->in_force)
+        smtpd_generation_close(smtpd->in_force);
+    if (smtpd->coming)
+        smtpd_generation_close(smtpd->coming);
     smtpd_refusals_flush(&smtpd->refusals, smtpd->time.monotonic_ms, true);
     smtpd_sessions_shutdown(smtpd, false);
     if (smtpd->session_count == 0)

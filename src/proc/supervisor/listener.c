@@ -17,7 +17,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, BIND_TRIES = 50, BIND_PAUSE_US = 100000 };
+/* Longer than a process takes that ends in its own time, sessions and deliveries and all. */
+enum { BACKLOG = 4096, BIND_TRIES = 150, BIND_PAUSE_US = 100000 };
 
 static struct listener *find(struct listener *list, const char *address)
 {
@@ -141,15 +142,18 @@ static int bind_unix(const char *path)
     return fd;
 }
 
-/* At the start the processes of a supervisor that was killed may still hold the address: they end
- * as soon as they see that it is gone. */
+/* At the start the processes of a supervisor that was killed may still hold the address: they let
+ * go of it as soon as they see that it is gone. */
 static int bind_patiently(const struct listener *wanted, const struct conf_address *tcp,
                           unsigned tries)
 {
-    for (;;) {
+    for (unsigned left = tries;; left--) {
         int fd = tcp ? bind_tcp(tcp, false) : bind_unix(wanted->address);
-        if (fd != -EADDRINUSE || --tries == 0)
+        if (fd != -EADDRINUSE || left == 1)
             return fd;
+        if (left == tries)
+            log_warn("listen %s on %s: the address is in use; waits for up to %u s", wanted->name,
+                     wanted->address, tries * BIND_PAUSE_US / 1000000);
         usleep(BIND_PAUSE_US);
     }
 }

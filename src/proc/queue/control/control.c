@@ -352,14 +352,22 @@ int control_listen(struct queue *q, int fd)
         list_init(&control->clients);
         q->control = control;
     }
-    io_watch_free(control->watch);
-    control->watch = NULL;
-    if (control->fd >= 0)
-        close(control->fd);
+    control_stop_listening(control);
     control->fd = fd;
-    control->paused = false;
     int r = io_watch_new(q->loop, fd, on_readable, control, &control->watch);
     return r < 0 ? r : io_watch_set(control->watch, IO_READ);
+}
+
+void control_stop_listening(struct control *control)
+{
+    if (!control)
+        return;
+    io_watch_free(control->watch);
+    control->watch = NULL;
+    control->paused = false;
+    if (control->fd >= 0)
+        close(control->fd);
+    control->fd = -1;
 }
 
 void control_free(struct control *control)
@@ -368,8 +376,6 @@ void control_free(struct control *control)
         return;
     while (!list_is_empty(&control->clients))
         client_free(CONTAINER_OF(control->clients.next, struct control_client, link));
-    io_watch_free(control->watch);
-    if (control->fd >= 0)
-        close(control->fd);
+    control_stop_listening(control);
     free(control);
 }

@@ -838,6 +838,24 @@ static void who_is_idle_makes_room(void **state)
     world_free(w);
 }
 
+/* Its supervisor is gone, and the next one must be able to bind the address. */
+static void who_is_in_is_served_when_nobody_comes_in_any_more(void **state)
+{
+    struct world *w = begin();
+    struct sockaddr_un address;
+    int fd = place_socket(w->folder, &address);
+
+    control_stop_listening(w->queue.control);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+    control_tick(w->queue.control);
+    send_to(w, "a@here.example");
+    world_list(w, &(struct ipc_queue_filter){0});
+    assert_int_equal(w->row_count, 1);
+    close(fd);
+    world_free(w);
+}
+
 static void what_no_client_may_say_ends_its_channel(void **state)
 {
     struct world *w = begin();
@@ -962,6 +980,7 @@ int main(void)
         cmocka_unit_test(who_comes_when_descriptors_are_short_waits),
         cmocka_unit_test(who_is_idle_makes_room),
         cmocka_unit_test(the_way_of_an_address_is_told),
+        cmocka_unit_test(who_is_in_is_served_when_nobody_comes_in_any_more),
         cmocka_unit_test(what_no_client_may_say_ends_its_channel)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

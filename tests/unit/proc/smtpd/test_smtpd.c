@@ -909,6 +909,25 @@ static void shutdown_finishes_the_message(void **state)
     assert_int_equal(w->commits, 1);
 }
 
+/* Another server may bind the address while the session goes on. */
+static void shutdown_gives_the_address_back(void **state)
+{
+    struct world *w = *state;
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)w->port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(setsockopt(other, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
+    dial(w);
+    say(w, "EHLO x\r\n" OPENING, "220 250 250 250");
+    smtpd_end(&w->smtpd);
+    assert_int_equal(bind(other, (struct sockaddr *)&a, sizeof(a)), 0);
+    assert_int_equal(listen(other, 1), 0);
+    say(w, "DATA\r\nhello\r\n.\r\n", "354 250 421");
+    close(other);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -939,6 +958,7 @@ int main(void)
         TEST(a_session_keeps_its_generation),
         TEST(the_last_reply_arrives_though_the_client_talks_on),
         TEST(shutdown_finishes_the_message),
+        TEST(shutdown_gives_the_address_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
