@@ -197,13 +197,23 @@ static void look_for_way(struct smtp_job *job)
     smtp_way_begin(&job->way, job->proc, job->next_hop, on_way);
 }
 
+/* The goodbye of such a station came along with its word for those whom it took. */
+static bool is_served_out(const struct smtp_job *job)
+{
+    const struct smtp_client *client = job->connection->client;
+
+    return smtp_client_is_over(client) && !smtp_client_trouble_is_ours(client) &&
+           smtp_outcomes_has_open(&job->outcomes, SMTP_RESULT_AGAIN) &&
+           smtp_outcomes_took_some(&job->outcomes);
+}
+
 /* What is open goes to the next host, if there is one and the message is still at hand. A reused
  * connection says little of its host, so the way is looked for anew; an address that refused us on
- * it (spent) is left out, one that had just been kept too long is tried again. */
-static void go_to_next_host(struct smtp_job *job)
+ * it (spent) is left out, one whose connection had only come to its end (stale) is tried again. */
+static void go_to_next_host(struct smtp_job *job, bool stale)
 {
     struct smtp_connection *c = job->connection;
-    bool stale = is_stale(job), goes_on = job->from_race && !stale;
+    bool goes_on = job->from_race && !stale;
 
     if (goes_on) {
         set_state(job, SMTP_JOB_CONNECTING);
@@ -226,11 +236,13 @@ static void mail_is_over(struct smtp_job *job)
 {
     struct smtp_connection *c = job->connection;
     struct smtp_outcomes *o = &job->outcomes;
+    bool stale = is_stale(job);
 
-    if (is_stale(job))
+    if (stale)
         smtp_outcomes_forget(o);
     else
         smtp_outcomes_take(o, c);
+    stale |= is_served_out(job);
     if (!smtp_outcomes_has_open(o, SMTP_RESULT_LATER) || smtp_outcomes_are_ours(o) ||
         job->body.consumed || job->proc->ending_ms) {
         finish(job);
@@ -242,8 +254,9 @@ static void mail_is_over(struct smtp_job *job)
         set_state(job, SMTP_JOB_GREETING);
         begin_mail(job);
     } else {
-        smtp_outcomes_leave(o);
-        go_to_next_host(job);
+        if (!stale)
+            smtp_outcomes_leave(o);
+        go_to_next_host(job, stale);
     }
 }
 
@@ -251,16 +264,16 @@ static void mail_is_over(struct smtp_job *job)
 static void greeting_failed(struct smtp_job *job)
 {
     const struct smtp_client *client = job->connection->client;
-    bool ours = smtp_client_trouble_is_ours(client);
+    bool ours = smtp_client_trouble_is_ours(client), stale = is_stale(job);
 
-    if (is_stale(job))
+    if (stale)
         smtp_outcomes_forget(&job->outcomes);
     else
         smtp_outcomes_session_trouble(&job->outcomes, job->connection);
     if (ours)
         finish(job);
     else
-        go_to_next_host(job);
+        go_to_next_host(job, stale);
 }
 
 static void on_session(struct smtp_connection_user *user)

@@ -196,6 +196,14 @@ bool smtp_outcomes_got_anywhere(const struct smtp_outcomes *o)
     return false;
 }
 
+bool smtp_outcomes_took_some(const struct smtp_outcomes *o)
+{
+    for (size_t i = 0; i < o->mail->recipient_count; i++)
+        if (o->tried[i] && o->mail->recipients[i].result == SMTP_RESULT_TAKEN)
+            return true;
+    return false;
+}
+
 /* The index of the first of those who are tried elsewhere, by whose result; else their number. */
 static size_t first_left(const struct smtp_outcomes *o, bool host)
 {

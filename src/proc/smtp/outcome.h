@@ -67,6 +67,8 @@ bool smtp_outcomes_are_ours(const struct smtp_outcomes *o);
 bool smtp_outcomes_has_open(const struct smtp_outcomes *o, enum smtp_result at_most);
 /* The transaction was the last one for some recipient. */
 bool smtp_outcomes_got_anywhere(const struct smtp_outcomes *o);
+/* In it the station took the message for some recipient. */
+bool smtp_outcomes_took_some(const struct smtp_outcomes *o);
 /* What is open is tried elsewhere: notes why. A host's trouble is then the last one on the way,
  * until another one comes. */
 void smtp_outcomes_leave(struct smtp_outcomes *o);

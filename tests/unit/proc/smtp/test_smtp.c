@@ -315,6 +315,33 @@ static void comes_again_on_another_connection(void **state)
     assert_in_range(b.first.connections, 9, 10);
 }
 
+/* … also when its goodbye comes along with its word for the one before; … */
+static void comes_again_after_a_goodbye(void **state)
+{
+    struct ipc_job_recipient to[] = {
+        {0, SPAN("a@b.test")}, {1, SPAN("b@b.test")}, {2, SPAN("c@b.test")}, {3, SPAN("d@b.test")}};
+    struct span body = SPAN("A: b\r\n\r\nhello\r\n");
+    struct asked a;
+
+    b.first.recipients_max = 1;
+    b.first.end = "250 2.0.0 Ok\r\n421 4.3.2 one message a connection";
+    ask_for(&a, to_first(), body, body.size, to, ARRAY_SIZE(to));
+    UNTIL(a.answers);
+    for (size_t i = 0; i < ARRAY_SIZE(to); i++) {
+        assert_int_equal(a.of[i].outcome, IPC_OUTCOME_DELIVERED);
+        assert_string_equal(a.of[i].earlier, ""); /* no trouble at all */
+    }
+    assert_int_equal(b.first.messages, 4);
+    assert_int_equal(b.first.connections, 4);
+    /* A message that it may have taken or not is no progress. */
+    b.first.drop_at_end = true;
+    ask_for(&a, to_first(), body, body.size, to, ARRAY_SIZE(to));
+    UNTIL(a.answers);
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_UNCERTAIN);
+    assert_int_equal(a.of[3].outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(b.first.connections, 5);
+}
+
 /* … but only as long as that gets anywhere. */
 static void comes_again_not_for_ever(void **state)
 {
@@ -885,6 +912,7 @@ int main(void)
         TEST(goes_to_the_next_host),
         TEST(comes_again_for_the_rest),
         TEST(comes_again_on_another_connection),
+        TEST(comes_again_after_a_goodbye),
         TEST(comes_again_not_for_ever),
         TEST(passes_a_closed_port),
         TEST(tells_of_hosts_with_the_longest_names),
