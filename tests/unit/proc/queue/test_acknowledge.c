@@ -7,13 +7,7 @@
 
 static struct world *begin(void)
 {
-    struct world *w = world_new();
-    world_start(w);
-    world_join_smtpd(w);
-    world_join_mailbox(w);
-    world_join_admin(w);
-    w->mailbox_does = MAILBOX_DEFERS;
-    return w;
+    return world_begin_with_admin(MAILBOX_DEFERS);
 }
 
 static struct ipc_acknowledge_done acknowledge(struct world *w, const char *reason,

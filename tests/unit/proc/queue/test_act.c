@@ -8,19 +8,7 @@
 
 static struct world *begin(void)
 {
-    struct world *w = world_new();
-    world_start(w);
-    world_join_smtpd(w);
-    world_join_mailbox(w);
-    world_join_admin(w);
-    w->mailbox_does = MAILBOX_IS_SILENT;
-    return w;
-}
-
-static bool is_settled(struct world *w, void *arg)
-{
-    return w->queue.settling == 0 && dispatch_job_count(&w->queue) == 0 &&
-           list_is_empty(&w->queue.unsettled) && !w->queue.committer.group;
+    return world_begin_with_admin(MAILBOX_IS_SILENT);
 }
 
 static struct id send_one(struct world *w, const char *sender, const char *recipients)
@@ -88,7 +76,7 @@ static void who_is_held_while_attempted_stays(void **state)
         } else {
             world_answer(w, &w->jobs[0], cases[i].does);
         }
-        world_until(w, is_settled, NULL);
+        world_until(w, world_is_settled, NULL);
         for (int again = 0; again < 2; again++) {
             world_rest(w);
             assert_int_equal(w->job_count, again ? 0 : 1);
@@ -115,7 +103,7 @@ static void who_is_held_may_be_returned(void **state)
     w->mailbox_does = MAILBOX_DEFERS;
     struct id id = send_one(w, "s@far.example", "anna@here.example");
     world_until_jobs(w, 1);
-    world_until(w, is_settled, NULL);
+    world_until(w, world_is_settled, NULL);
     assert_int_equal(act(w, IPC_ACT_HOLD, &id).count, 1);
     assert_int_equal(act(w, IPC_ACT_RETURN, &id).count, 1);
     for (int again = 0; again < 2; again++) {
@@ -141,7 +129,7 @@ static void what_cant_be_read_is_left_alone_and_told(void **state)
         send_one(w, "s@far.example", "bob@here.example");
         send_one(w, "other@far.example", "bob@here.example");
         world_until_jobs(w, 3);
-        world_until(w, is_settled, NULL);
+        world_until(w, world_is_settled, NULL);
         if (kinds[i] == IPC_ACT_RELEASE)
             world_act(w, (struct ipc_queue_act){.act = IPC_ACT_HOLD,
                                                 .filter.sender = SPAN("s@far.example")});
@@ -182,14 +170,14 @@ static void a_damaged_message_may_be_removed_only(void **state)
         w->mailbox_does = MAILBOX_DEFERS;
         struct id bad = send_one(w, "s@far.example", "anna@here.example");
         world_until_jobs(w, 1);
-        world_until(w, is_settled, NULL);
+        world_until(w, world_is_settled, NULL);
         world_damage(w, "anna@here.example");
         world_list(w, &(struct ipc_queue_filter){.id = bad}); /* reads it … */
         world_list(w, &(struct ipc_queue_filter){.id = bad});
         assert_true(w->rows[0].damaged);
         send_one(w, "other@far.example", "bob@here.example"); /* … and it is held with this one */
         world_until_jobs(w, 2);
-        world_until(w, is_settled, NULL);
+        world_until(w, world_is_settled, NULL);
         wanted.filter.id = bad;
         struct ipc_queue_acted acted = world_act(w, wanted);
         bool goes = kinds[i] == IPC_ACT_REMOVE;
@@ -222,7 +210,7 @@ static void an_act_that_the_disk_refuses_is_undone(void **state)
         if (refused[i] == IPC_ACT_REROUTE)
             wanted.next_hop = SPAN("smtp:gate.example");
         world_until(w, waits_for_its_attempt, &id);
-        world_until(w, is_settled, NULL);
+        world_until(w, world_is_settled, NULL);
         world_set_disk(w, true);
         struct ipc_queue_acted acted = world_act(w, wanted);
         world_set_disk(w, false);
@@ -275,7 +263,7 @@ static void a_long_act_tells_how_far_it_is(void **state)
     w->mailbox_does = MAILBOX_DEFERS;
     struct id id = send_one(w, "s@far.example", "anna@here.example");
     world_until_jobs(w, 1);
-    world_until(w, is_settled, NULL);
+    world_until(w, world_is_settled, NULL);
     struct ipc_message hold = {
         .type = IPC_QUEUE_ACT,
         .queue_act = {.act = IPC_ACT_HOLD, .filter.id = id, .index = UINT32_MAX}};
@@ -286,7 +274,7 @@ static void a_long_act_tells_how_far_it_is(void **state)
     assert_int_equal(w->reply.queue_acted.count, 1);
     sem_post(&going_on);
     world_until(w, is_unblocked, NULL);
-    world_until(w, is_settled, NULL); /* it ends while nobody waits */
+    world_until(w, world_is_settled, NULL); /* it ends while nobody waits */
     world_rest(w);
     world_ask(w, &more);
     assert_true(w->reply.queue_acted.last);

@@ -11,19 +11,7 @@
 
 static struct world *begin(void)
 {
-    struct world *w = world_new();
-    world_start(w);
-    world_join_smtpd(w);
-    world_join_mailbox(w);
-    world_join_admin(w);
-    w->mailbox_does = MAILBOX_DEFERS;
-    return w;
-}
-
-static bool is_settled(struct world *w, void *arg)
-{
-    return w->queue.settling == 0 && dispatch_job_count(&w->queue) == 0 &&
-           list_is_empty(&w->queue.unsettled) && !w->queue.committer.group;
+    return world_begin_with_admin(MAILBOX_DEFERS);
 }
 
 static struct world_commit send_to(struct world *w, const char *recipients)
@@ -32,7 +20,7 @@ static struct world_commit send_to(struct world *w, const char *recipients)
     world_send(w, &c, "s@far.example", recipients, SPAN("hello\r\n"));
     world_until_answered(w, &c);
     assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
-    world_until(w, is_settled, NULL);
+    world_until(w, world_is_settled, NULL);
     return c;
 }
 
@@ -285,7 +273,7 @@ static void hold_release_and_retry(void **state)
 
     assert_int_equal(act(w, IPC_ACT_RETRY, &c.id, "").count, 1);
     world_until_jobs(w, 2);
-    world_until(w, is_settled, NULL);
+    world_until(w, world_is_settled, NULL);
 
     struct ipc_queue_acted acted = act(w, IPC_ACT_HOLD, &c.id, "");
     assert_int_equal(acted.error, 0);
@@ -337,7 +325,7 @@ static void send_as(struct world *w, const char *sender, const char *recipients)
     struct world_commit c;
     world_send(w, &c, sender, recipients, SPAN("hello\r\n"));
     world_until_answered(w, &c);
-    world_until(w, is_settled, NULL);
+    world_until(w, world_is_settled, NULL);
 }
 
 static size_t waiting(struct world *w)
@@ -432,7 +420,7 @@ static void reroutes_and_back(void **state)
     w->mailbox_does = MAILBOX_DEFERS;
     world_join_smtp(w);
     world_until_jobs(w, 1);
-    world_until(w, is_settled, NULL);
+    world_until(w, world_is_settled, NULL);
     world_list(w, &(struct ipc_queue_filter){.destination = SPAN("gate.example:2525")});
     assert_int_equal(w->row_count, 1);
     assert_int_equal(w->rows[0].wait, IPC_WAIT_PAUSE);
@@ -493,7 +481,7 @@ static void one_act_at_a_time(void **state)
     assert_int_equal(ipc_call(w->admin, &unheard, &hold), 0);
     ipc_call_cancel(&unheard);
     assert_int_equal(act(w, IPC_ACT_RELEASE, &c.id, "").error, -EBUSY);
-    world_until(w, is_settled, NULL);
+    world_until(w, world_is_settled, NULL);
     assert_int_equal(act(w, IPC_ACT_RELEASE, &c.id, "").count, 1);
     world_free(w);
 }
@@ -612,7 +600,7 @@ static void damage_is_told_to_who_asks(void **state)
         struct world_commit c;
         world_send(w, &c, "s@far.example", "bob@here.example", SPAN("words to be lost\r\n"));
         world_until_answered(w, &c);
-        world_until(w, is_settled, NULL);
+        world_until(w, world_is_settled, NULL);
         world_kill(w);
         world_damage(w, "words to be lost");
         world_start(w);

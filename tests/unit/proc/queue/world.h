@@ -144,6 +144,10 @@ void world_set_disk(struct world *w, bool fails);
 /* The sealed EVENT records of its log, in their order. */
 void world_each_event(struct world *w, void (*fn)(void *arg, const struct event *event), void *arg);
 
+/* A world that runs, with an smtpd, a mailbox that does this, and an administrator. */
+struct world *world_begin_with_admin(enum world_mailbox does);
+/* For world_until(): all that came of jobs and acts is on disk. */
+bool world_is_settled(struct world *w, void *arg);
 /* The administrator asks and waits. */
 void world_ask(struct world *w, const struct ipc_message *ask);
 /* An act for all recipients of the messages that its filter names, to its end. */

@@ -102,3 +102,21 @@ void world_list(struct world *w, const struct ipc_queue_filter *filter)
         world_ask(w, &ask);
     }
 }
+
+struct world *world_begin_with_admin(enum world_mailbox does)
+{
+    struct world *w = world_new();
+
+    world_start(w);
+    world_join_smtpd(w);
+    world_join_mailbox(w);
+    world_join_admin(w);
+    w->mailbox_does = does;
+    return w;
+}
+
+bool world_is_settled(struct world *w, void *arg)
+{
+    return w->queue.settling == 0 && dispatch_job_count(&w->queue) == 0 &&
+           list_is_empty(&w->queue.unsettled) && !w->queue.committer.group;
+}
