@@ -13,12 +13,6 @@ int compact_setup(void **state)
     return 0;
 }
 
-int compact_teardown(void **state)
-{
-    world_done(*state);
-    return 0;
-}
-
 void compact_fold(struct world *w)
 {
     spool_book_synced(w->spool, spool_sealed_position(w->spool));

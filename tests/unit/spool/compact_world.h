@@ -9,7 +9,6 @@
 #include "spool/compact.h"
 
 int compact_setup(void **state);
-int compact_teardown(void **state);
 
 /* The book has all that is sealed, and what is to be done is done. */
 void compact_fold(struct world *w);

@@ -267,3 +267,20 @@ void world_check_others(struct world *w, unsigned count, unsigned without)
             assert_int_equal(world_check(w, i, 2, 3000), 0);
     }
 }
+
+int world_setup(void **state)
+{
+    static struct world w;
+    w = world_new();
+    w.options.checkpoint_segments = 1000;
+    w.options.keep_segments = 1000;
+    world_open(&w);
+    *state = &w;
+    return 0;
+}
+
+int world_teardown(void **state)
+{
+    world_done(*state);
+    return 0;
+}

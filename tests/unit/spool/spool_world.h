@@ -53,3 +53,7 @@ void world_done_fn(void *arg, int error);
 void world_fill(struct world *w, unsigned count);
 /* All of them but message `without` are as they were. */
 void world_check_others(struct world *w, unsigned count, unsigned without);
+
+/* For cmocka: an open spool that keeps all its segments and writes no checkpoint by itself. */
+int world_setup(void **state);
+int world_teardown(void **state);

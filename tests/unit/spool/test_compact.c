@@ -334,16 +334,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(frees_segments_that_are_mostly_dead, compact_setup,
-                                        compact_teardown),
-        cmocka_unit_test_setup_teardown(may_be_cut_off_anywhere, compact_setup, compact_teardown),
-        cmocka_unit_test_setup_teardown(statuses_meet_moves, compact_setup, compact_teardown),
-        cmocka_unit_test_setup_teardown(keeps_expansions_and_held, compact_setup, compact_teardown),
-        cmocka_unit_test_setup_teardown(empties_bulk, compact_setup, compact_teardown),
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(may_be_cut_off_anywhere, compact_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(statuses_meet_moves, compact_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(keeps_expansions_and_held, compact_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(empties_bulk, compact_setup, world_teardown),
         cmocka_unit_test_setup_teardown(moves_into_many_smaller_segments, compact_setup,
-                                        compact_teardown),
-        cmocka_unit_test_setup_teardown(leaves_what_fits_no_segment, compact_setup,
-                                        compact_teardown),
-        cmocka_unit_test_setup_teardown(damage_is_told_once, compact_setup, compact_teardown),
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(leaves_what_fits_no_segment, compact_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(damage_is_told_once, compact_setup, world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

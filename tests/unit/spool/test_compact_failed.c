@@ -295,7 +295,7 @@ static void uploads_and_copies_fail_alone(void **state)
             assert_int_equal(world_check(w, LARGE, 2, SIZE), 0);
         else
             assert_null(world_find(w, LARGE));
-        compact_teardown(state);
+        world_teardown(state);
         compact_setup(state);
     }
 }
@@ -303,16 +303,16 @@ static void uploads_and_copies_fail_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(evacuates_what_failed, compact_setup, compact_teardown),
-        cmocka_unit_test_setup_teardown(evacuates_failed_bulk, compact_setup, compact_teardown),
+        cmocka_unit_test_setup_teardown(evacuates_what_failed, compact_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(evacuates_failed_bulk, compact_setup, world_teardown),
         cmocka_unit_test_setup_teardown(uploads_and_copies_fail_alone, compact_setup,
-                                        compact_teardown),
+                                        world_teardown),
         cmocka_unit_test_setup_teardown(what_could_not_be_read_is_moved_later, compact_setup,
-                                        compact_teardown),
+                                        world_teardown),
         cmocka_unit_test_setup_teardown(what_lives_unreadable_elsewhere_blocks_nothing,
-                                        compact_setup, compact_teardown),
+                                        compact_setup, world_teardown),
         cmocka_unit_test_setup_teardown(what_could_not_be_read_comes_last, compact_setup,
-                                        compact_teardown),
+                                        world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -294,22 +294,22 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(outcomes_outlive_their_segment, compact_setup,
-                                        compact_teardown),
+                                        world_teardown),
         cmocka_unit_test_setup_teardown(a_failed_group_says_outcomes_again_as_they_are_then,
-                                        compact_setup, compact_teardown),
+                                        compact_setup, world_teardown),
         cmocka_unit_test_setup_teardown(
             what_was_moved_stays_finished_while_its_first_record_is_there, compact_setup,
-            compact_teardown),
+            world_teardown),
         cmocka_unit_test_setup_teardown(what_waits_is_tied_to_all_its_records, compact_setup,
-                                        compact_teardown),
+                                        world_teardown),
         cmocka_unit_test_setup_teardown(what_lives_elsewhere_moves_to_be_tied, compact_setup,
-                                        compact_teardown),
+                                        world_teardown),
         cmocka_unit_test_setup_teardown(outcomes_are_said_again_as_often_as_need_be, compact_setup,
-                                        compact_teardown),
+                                        world_teardown),
         cmocka_unit_test_setup_teardown(concerns_are_known_again_after_a_crash, compact_setup,
-                                        compact_teardown),
+                                        world_teardown),
         cmocka_unit_test_setup_teardown(says_no_more_again_than_it_frees, compact_setup,
-                                        compact_teardown),
+                                        world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,23 +5,6 @@
 #include <endian.h>
 #include <errno.h>
 
-static int setup(void **state)
-{
-    static struct world w;
-    w = world_new();
-    w.options.checkpoint_segments = 1000;
-    w.options.keep_segments = 1000;
-    world_open(&w);
-    *state = &w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_done(*state);
-    return 0;
-}
-
 static void flip(struct world *w, uint64_t segment, uint64_t offset)
 {
     assert_int_equal(store_sim_flip(w->disk, STORE_LOG, segment, offset * 8 + 3), 0);
@@ -44,7 +27,7 @@ static void damaged_message_touches_only_itself(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(damages); i++) {
         for (int is_newest = 0; is_newest < 2; is_newest++) {
             void *world;
-            setup(&world);
+            world_setup(&world);
             struct world *w = world;
             world_fill(w, is_newest ? 10 : 60);
             struct spool_message *m = world_find(w, 5);
@@ -64,7 +47,7 @@ static void damaged_message_touches_only_itself(void **state)
             world_run(w);
             if (world_find(w, 5))
                 assert_int_equal(w->spool->index.held, 2);
-            teardown(&world);
+            world_teardown(&world);
         }
     }
 }
@@ -601,28 +584,32 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damaged_message_touches_only_itself),
-        cmocka_unit_test_setup_teardown(damaged_message_stays_aside, setup, teardown),
-        cmocka_unit_test_setup_teardown(damage_is_booked, setup, teardown),
-        cmocka_unit_test_setup_teardown(damaged_last_group_is_absent, setup, teardown),
-        cmocka_unit_test_setup_teardown(damaged_seal_costs_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(damaged_header_has_a_copy, setup, teardown),
-        cmocka_unit_test_setup_teardown(damaged_outcome_is_told, setup, teardown),
-        cmocka_unit_test_setup_teardown(finds_damage_by_scrubbing, setup, teardown),
-        cmocka_unit_test_setup_teardown(refuses_what_is_newer, setup, teardown),
-        cmocka_unit_test_setup_teardown(unreadable_is_not_damaged, setup, teardown),
-        cmocka_unit_test_setup_teardown(an_unreadable_block_costs_only_who_lies_in_it, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(an_unreadable_seal_leaves_the_bytes, setup, teardown),
-        cmocka_unit_test_setup_teardown(clock_set_back_delays_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(scrubbing_goes_on_when_the_clock_is_set_back, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(what_was_set_aside_may_be_removed, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_damaged_expansion_is_no_address, setup, teardown),
-        cmocka_unit_test_setup_teardown(an_alias_without_its_expansion_is_damaged, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_is_left_of_a_file_without_its_end_is_saved, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_file_cut_behind_its_last_group_lacks_nothing, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(damaged_message_stays_aside, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(damage_is_booked, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(damaged_last_group_is_absent, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(damaged_seal_costs_nothing, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(damaged_header_has_a_copy, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(damaged_outcome_is_told, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(finds_damage_by_scrubbing, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(refuses_what_is_newer, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(unreadable_is_not_damaged, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(an_unreadable_block_costs_only_who_lies_in_it, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(an_unreadable_seal_leaves_the_bytes, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(clock_set_back_delays_nothing, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(scrubbing_goes_on_when_the_clock_is_set_back, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(what_was_set_aside_may_be_removed, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(a_damaged_expansion_is_no_address, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(an_alias_without_its_expansion_is_damaged, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(what_is_left_of_a_file_without_its_end_is_saved,
+                                        world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(a_file_cut_behind_its_last_group_lacks_nothing, world_setup,
+                                        world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

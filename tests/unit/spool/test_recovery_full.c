@@ -3,23 +3,6 @@
 
 #include <errno.h>
 
-static int setup(void **state)
-{
-    static struct world w;
-    w = world_new();
-    w.options.checkpoint_segments = 1000;
-    w.options.keep_segments = 1000;
-    world_open(&w);
-    *state = &w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    world_done(*state);
-    return 0;
-}
-
 /* Rule 7: new mail is refused, outcomes are written, and room that comes back is used. */
 static void survives_a_full_disk(void **state)
 {
@@ -102,9 +85,10 @@ static void opens_where_nothing_can_be_removed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(survives_a_full_disk, setup, teardown),
-        cmocka_unit_test_setup_teardown(opens_on_a_full_disk, setup, teardown),
-        cmocka_unit_test_setup_teardown(opens_where_nothing_can_be_removed, setup, teardown),
+        cmocka_unit_test_setup_teardown(survives_a_full_disk, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(opens_on_a_full_disk, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(opens_where_nothing_can_be_removed, world_setup,
+                                        world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
