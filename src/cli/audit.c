@@ -309,7 +309,9 @@ static int parse(struct session *s, int argc, char **argv, bool *out_end)
         code = take_words(&s->acknowledge, argv + parser.first, words);
     if (code != CLI_OK)
         return code;
-    if (cli_server_find("audit", parser.config, &s->server) < 0)
+    int r = s->acknowledge.wanted ? cli_server_find_for_act("audit", parser.config, &s->server)
+                                  : cli_server_find("audit", parser.config, &s->server);
+    if (r < 0)
         return CLI_UNREACHED;
     s->print.json = parser.json;
     *out_end = false;

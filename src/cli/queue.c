@@ -378,8 +378,9 @@ int cli_queue(int argc, char **argv)
     int code = parse_wishes(argc, argv, &w);
     if (code != CLI_OK)
         return code < 0 ? CLI_OK : code;
-    if (cli_server_find("queue", w.config, &server) < 0 ||
-        cli_control_open("queue", server.control, &control) != CLI_OK)
+    int r = w.verb > VERB_DAMAGE ? cli_server_find_for_act("queue", w.config, &server)
+                                 : cli_server_find("queue", w.config, &server);
+    if (r < 0 || cli_control_open("queue", server.control, &control) != CLI_OK)
         return CLI_UNREACHED;
     if (w.verb > VERB_DAMAGE)
         code = act(control, &w);

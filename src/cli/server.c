@@ -97,7 +97,7 @@ static int glean(const char *command, const char *path, struct cli_server *out)
     return 0;
 }
 
-int cli_server_find(const char *command, const char *config, struct cli_server *out)
+static int find(const char *command, const char *config, bool for_act, struct cli_server *out)
 {
     struct conf_problems problems;
     const char *path = cli_config_path(config);
@@ -113,7 +113,7 @@ int cli_server_find(const char *command, const char *config, struct cli_server *
     if (result == 0) {
         set_from(&c, out);
         conf_done(&c);
-    } else if (result != -EINVAL || glean(command, path, out) < 0) {
+    } else if (for_act || result != -EINVAL || glean(command, path, out) < 0) {
         tell_errors(&problems);
         cli_complain(command, "%s can't be used (%s); postbuch check-config tells more", path,
                      strerror(-result));
@@ -122,4 +122,14 @@ int cli_server_find(const char *command, const char *config, struct cli_server *
     }
     conf_problems_done(&problems);
     return result;
+}
+
+int cli_server_find(const char *command, const char *config, struct cli_server *out)
+{
+    return find(command, config, false, out);
+}
+
+int cli_server_find_for_act(const char *command, const char *config, struct cli_server *out)
+{
+    return find(command, config, true, out);
 }

@@ -22,3 +22,6 @@ struct cli_server {
  * the server may run on with what it read before, and mail must not wait for who mends the file.
  * 0, or -errno after a complaint; the command then ends with CLI_UNREACHED. */
 int cli_server_find(const char *command, const char *config, struct cli_server *out);
+/* The same for what can't be undone: a file with errors is refused. Who mends it first loses
+ * nothing by it; at a wrong server he might. */
+int cli_server_find_for_act(const char *command, const char *config, struct cli_server *out);

@@ -3,7 +3,8 @@
  * off, each setting of the outermost level is read for itself, so that a fault takes no other
  * along.
  *
- * A place is in doubt when something in the file may have named it and could not be read: mail that
+ * A place is in doubt when something in the file may have named it and could not be read, or by a
+ * name that isn't known, whatever its value (`contrl: control`, beside the file): mail that
  * goes to the wrong folder lies there for ever, and its sender was told that it is safe.
  */
 #include "conf/glean.h"
@@ -32,7 +33,7 @@ struct gleaning {
     struct conf_problems *problems;
     bool named[ARRAY_SIZE(places)];  /* somewhere */
     bool broken[ARRAY_SIZE(places)]; /* where it can't be read */
-    bool strange;                    /* a key that isn't known holds a path: a slip of the pen? */
+    bool strange;                    /* a key isn't known: a slip of the pen? */
     int error;
 };
 
@@ -57,7 +58,7 @@ static void look_at_key(struct gleaning *g, const struct conf_node *n)
         g->broken[i] |= n->kind == CONF_NODE_BAD || g->named[i];
         g->named[i] = true;
     }
-    g->strange |= !is_known(n->key) && n->kind == CONF_NODE_TEXT && span_find(n->text, '/') >= 0;
+    g->strange |= !is_known(n->key);
 }
 
 static void take_tree(struct gleaning *g, const struct conf_node *root)

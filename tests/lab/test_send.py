@@ -142,6 +142,10 @@ def test_errors_elsewhere_keep_nobody_from_the_server(server):
         # The message may not be booked yet.
         assert done.returncode == 0 or command[0] == 'trace', (command, done)
     server.wait_for(1)
+    for act in (['queue', 'remove', '--from', 'a@x.example', '--yes'],
+                ['audit', '--acknowledge', 'all', '--yes', '--reason', 'x']):
+        done = server.command(*act, check=False)
+        assert done.returncode == 75 and b'close the quote' in done.stderr, (act, done)
     done = server.command('reload', check=False)
     assert done.returncode == 1 and b'close the quote' in done.stderr
     server.stop()
