@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { MEMORY_MAX = 256 * 1024 * 1024, DOMAINS = 4 };
+enum { MEMORY_MAX = 256 * 1024 * 1024, DOMAINS = 4, HOSTNAME = 5 };
 
 static const struct place {
     const char *key;
@@ -25,7 +25,8 @@ static const struct place {
     {"ledger", offsetof(struct conf, ledger)},
     {"control", offsetof(struct conf, control)},
     {"drop", offsetof(struct conf, drop)},
-    [DOMAINS] = {"domains", 0},
+    [DOMAINS] = {"domains", 0}, /* from here on: what addresses are completed by */
+    [HOSTNAME] = {"hostname", 0},
 };
 
 struct gleaning {
@@ -34,6 +35,8 @@ struct gleaning {
     bool named[ARRAY_SIZE(places)];  /* somewhere */
     bool broken[ARRAY_SIZE(places)]; /* where it can't be read */
     bool strange;                    /* a key isn't known: a slip of the pen? */
+    bool strange_map;                /* and its value is a map, as that of `domains` */
+    size_t domain_names;             /* that the file has */
     int error;
 };
 
@@ -58,7 +61,11 @@ static void look_at_key(struct gleaning *g, const struct conf_node *n)
         g->broken[i] |= n->kind == CONF_NODE_BAD || g->named[i];
         g->named[i] = true;
     }
-    g->strange |= !is_known(n->key);
+    bool strange = !is_known(n->key);
+    g->strange |= strange;
+    g->strange_map |= strange && n->kind != CONF_NODE_TEXT;
+    if (span_equal(n->key, SPAN("domains")) && n->kind == CONF_NODE_MAP)
+        g->domain_names = n->child_count;
 }
 
 static void take_tree(struct gleaning *g, const struct conf_node *root)
@@ -84,6 +91,35 @@ static bool mentions(struct span text, const char *key)
     return false;
 }
 
+/* "key: …" at the line's start. What else stands there ends something that began before. */
+static bool begins_setting(struct span line)
+{
+    char first = line.size ? line.data[0] : ' ';
+
+    return first == '"' || first == '\'' || (first >= 'a' && first <= 'z');
+}
+
+/* Of a setting that can't be read. */
+static bool has_known_key(struct span text)
+{
+    struct span line;
+
+    while (span_next_line(&text, &line)) {
+        ptrdiff_t colon = span_find(line, ':');
+        if (begins_setting(line))
+            return colon >= 0 && is_known(span_trim(span_first(line, (size_t)colon)));
+    }
+    return true;
+}
+
+static void take_unread(struct gleaning *g, struct span text)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+        g->broken[i] |= mentions(text, places[i].key);
+    if (!has_known_key(text))
+        g->strange = g->strange_map = true;
+}
+
 static void take_text(struct gleaning *g, struct span text)
 {
     struct conf_node *root;
@@ -94,16 +130,7 @@ static void take_text(struct gleaning *g, struct span text)
     else if (r == 0)
         take_tree(g, root);
     else
-        for (size_t i = 0; i < ARRAY_SIZE(places); i++)
-            g->broken[i] |= mentions(text, places[i].key);
-}
-
-/* "key: …" at the line's start. What else stands there ends something that began before. */
-static bool begins_setting(struct span line)
-{
-    char first = line.size ? line.data[0] : ' ';
-
-    return first == '"' || first == '\'' || (first >= 'a' && first <= 'z');
+        take_unread(g, text);
 }
 
 static void take_each(struct gleaning *g, struct span text)
@@ -146,6 +173,16 @@ static int settle(struct gleaning *g, const struct conf *defaults)
     return 0;
 }
 
+/* All of their names, and the host's: which of them an address without a domain gets hangs on both.
+ * There are none only where nothing else may be they. */
+static bool domains_are_known(const struct gleaning *g)
+{
+    bool all = g->named[DOMAINS] ? g->domain_names > 0 : !g->strange;
+
+    return all && !g->strange_map && !g->broken[DOMAINS] && !g->broken[HOSTNAME] &&
+           g->conf->domain_count == g->domain_names && g->conf->hostname.size > 0;
+}
+
 int conf_glean_text(struct span text, struct span file, struct span folder, struct conf *out,
                     bool *out_domains_known)
 {
@@ -167,8 +204,8 @@ int conf_glean_text(struct span text, struct span file, struct span folder, stru
     if (r < 0) {
         conf_done(&c);
     } else {
+        *out_domains_known = domains_are_known(&g);
         *out = c;
-        *out_domains_known = !g.broken[DOMAINS];
     }
     return r;
 }

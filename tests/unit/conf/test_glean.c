@@ -4,6 +4,9 @@
 #include "conf/glean.h"
 #include <errno.h>
 
+#define H "hostname: h.example\n"
+#define PLACES "spool: /s\nledger: /l\ncontrol: /c\ndrop: /d\n"
+
 static void places(void **state)
 {
     static const struct {
@@ -14,22 +17,44 @@ static void places(void **state)
         {"no error", "hostname: h.example\ncontrol: /c\ndrop: d\ndomains: {a.example: {}}\n", "/c",
          "/etc/d", "a.example"},
         {"nothing that is needed", "retry: 3\n", "/run/postbuch/control",
-         "/var/spool/postbuch-drop", ""},
-        {"an empty file", "", "/run/postbuch/control", "/var/spool/postbuch-drop", ""},
-        {"errors in values", "control: /c\nlimits: {recipients: many}\nretry: 3\ndrop: /d\n", "/c",
-         "/d", ""},
-        {"an error in a domain", "domains:\n  a.example:\n    delivr: x\n  b.example: y\n",
+         "/var/spool/postbuch-drop", NULL},
+        {"an empty file", "", "/run/postbuch/control", "/var/spool/postbuch-drop", NULL},
+        {"errors in values", H "control: /c\nlimits: {recipients: many}\nretry: 3\ndrop: /d\n",
+         "/c", "/d", ""},
+        {"an error in a domain", H "domains:\n  a.example:\n    delivr: x\n  b.example: y\n",
          "/run/postbuch/control", "/var/spool/postbuch-drop", "a.example"},
         {"no YAML",
-         "# the control socket\ncontrol: /c\nhostname: \"h.example\ndrop: /d\n"
+         "# the control socket\ncontrol: /c\n" H "retry: \"h.example\ndrop: /d\n"
          "domains:\n  a.example:\n    users: /u\n",
          "/c", "/d", "a.example"},
         {"no YAML, with other words", "control: /c\ndrop: /d\nhostname: \"h # no control\n", NULL},
-        {"a tab", "control: /c\nlisten:\n\tmx: 1\ndrop: /d\n", "/c", "/d", ""},
-        {"no YAML in the domains", "control: /c\ndomains:\n  a.example: [\ndrop: /d\n", "/c", "/d",
-         NULL},
-        {"brackets over lines", "control: /c\nlisten: {\n  a: b,\n}\nhostname: [\ndrop: /d\n", "/c",
+        {"a tab", H "control: /c\nlisten:\n\tmx: 1\ndrop: /d\n", "/c", "/d", ""},
+        {"no YAML in the domains", H "control: /c\ndomains:\n  a.example: [\ndrop: /d\n", "/c",
+         "/d", NULL},
+        {"brackets over lines", H "control: /c\nlisten: {\n  a: b,\n}\nretry: [\ndrop: /d\n", "/c",
          "/d", ""},
+        {"the first domain's name", H "domains:\n  a..example: {}\n  b.example: {}\n",
+         "/run/postbuch/control", "/var/spool/postbuch-drop", NULL},
+        {"the first domain twice",
+         H "domains:\n  a.example: {}\n  a.example: {}\n  b.example: {}\n", "/run/postbuch/control",
+         "/var/spool/postbuch-drop", NULL},
+        {"domains, and no map", H "domains: a.example\n", "/run/postbuch/control",
+         "/var/spool/postbuch-drop", NULL},
+        {"domains, and none", H "domains: {}\n", "/run/postbuch/control",
+         "/var/spool/postbuch-drop", NULL},
+        {"a hostname that is none", "hostname: [h]\ndomains: {a.example: {}}\n",
+         "/run/postbuch/control", "/var/spool/postbuch-drop", NULL},
+        {"a hostname in no YAML",
+         "spool: /s\nhostname: \"h.example\ndomains:\n  a.example: {}\ndrop: /d\n",
+         "/run/postbuch/control", "/d", NULL},
+        {"two hostnames", "hostname: h.example\nhostname: a.example\ndomains: {a.example: {}}\n",
+         "/run/postbuch/control", "/var/spool/postbuch-drop", NULL},
+        {"a slip in the domains' name", PLACES H "domain:\n  a.example: {}\n", "/c", "/d", NULL},
+        {"the same beside others", PLACES H "domain: {a.example: {}}\ndomains: {b.example: {}}\n",
+         "/c", "/d", NULL},
+        {"the same in no YAML", PLACES H "domain:\n  a.example: [\nretry: 3\n", "/c", "/d", NULL},
+        {"a text can't mean the domains", PLACES H "foo: bar\ndomains: {b.example: {}}\n", "/c",
+         "/d", "b.example"},
         {"the place itself", "control: /c\ndrop: [/d]\n", NULL},
         {"the place without a value", "control:\ndrop: /d\n", NULL},
         {"the place in no YAML", "control: /c\ndrop: \"/d\n", NULL},
@@ -40,10 +65,10 @@ static void places(void **state)
          "spool: /s\nledger: /l\ndrop: /d\ncontrl: c\n", NULL},
         {"a slip in its name, and no value", "contrl:\n", NULL},
         {"a slip in its name, in no YAML", "contrl: c\nhostname: \"h\n", NULL},
+        {"a slip in its name, that itself is no YAML", "spool: /s\ncontrl: \"c\n", NULL},
         {"any unknown key, where a place has its default", "control: /c\nfoo: bar\ndrop: /d\n",
          NULL},
-        {"a slip that can't mean it",
-         "spool: /s\nledger: /l\ncontrol: /c\ndrop: /d\npostmster: a/b\n", "/c", "/d", ""},
+        {"a slip that can't mean it", PLACES "postmster: a/b\n", "/c", "/d", NULL},
         {"indented", "hostname: h.example\n control: /c\n", NULL},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
