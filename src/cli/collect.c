@@ -138,9 +138,9 @@ static void submit_letter(struct collection *c, const char *name, struct submiss
         set_aside(c, name, cause_of(&report, "refused"));
         break;
     case SUBMIT_UNREACHED: /* perhaps this letter makes the server close: it is one to put off */
-        c->stopped = fd < 0;
+        c->stopped = fd < 0 || report.unheard; /* but not one that greets nobody */
         worsen(c, CLI_UNREACHED);
-        if (fd >= 0)
+        if (!c->stopped)
             letter_put_off(c->folder, name, cause_of(&report, "no memory"));
         break;
     case SUBMIT_DEFERRED:

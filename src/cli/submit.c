@@ -193,7 +193,8 @@ static void say_name(struct dialogue *d, struct span owner)
 static enum submit_result greet(struct dialogue *d, struct span owner, struct submit_report *report)
 {
     if (receive_reply(d) != 220) {
-        d->broken = true; /* RFC 5321 3.1: 554 says that there is no service here */
+        /* RFC 5321 3.1: 554 says that there is no service here. */
+        d->broken = report->unheard = true;
         return say(d, SPAN("greeting"), report);
     }
     wait_at_most(d->fd, SO_RCVTIMEO, TIMEOUT_S);

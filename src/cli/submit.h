@@ -18,6 +18,7 @@ struct submit_report {
     struct buffer text; /* on SUBMIT_ACCEPTED the server's last reply; else a line for each cause */
     enum submit_result *each; /* each recipient's own: accepted, refused or deferred; may be NULL */
     size_t refused_count, deferred_count; /* of them */
+    bool unheard; /* SUBMIT_UNREACHED without a greeting: it has heard nothing of the message */
 };
 
 /* A connected descriptor or -errno. */

@@ -186,6 +186,29 @@ static void a_letter_that_ends_the_dialogue_stops_only_itself(void **state)
     place_remove(&p);
 }
 
+/* Of a server that greets nobody no letter is to blame: none is put off, and the next isn't tried,
+ * which would wait as long. */
+static void without_a_greeting_all_stays(void **state)
+{
+    static const char *const greetings[] = {"X\n", "S 421 busy\nX\n", "S 554 no\nX\n"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(greetings); i++) {
+        const char *const texts[] = {greetings[i], NULL};
+        struct script script;
+        struct place p;
+
+        place_make(&p);
+        drop(&p, 1);
+        drop(&p, 1);
+        script_listen(&script, p.submit, texts);
+        assert_int_equal(collect(&p), CLI_UNREACHED);
+        script_finish(&script);
+        assert_int_equal(take_names(&p, DROP_SINCE_PREFIX), 0);
+        assert_int_equal(take_names(&p, DROP_PREFIX), 2);
+        place_remove(&p);
+    }
+}
+
 #define DEFERRED HELLO "C RCPT TO:<b@x.example>\nS 451 later\n" BYE
 
 static void put_off_once(const struct place *p, const char *name)
@@ -466,6 +489,7 @@ int main(void)
         cmocka_unit_test(accepted_ones_are_removed),
         cmocka_unit_test(without_a_server_all_stays),
         cmocka_unit_test(answers),
+        cmocka_unit_test(without_a_greeting_all_stays),
         cmocka_unit_test(a_letter_that_ends_the_dialogue_stops_only_itself),
         cmocka_unit_test(a_letter_that_is_put_off_tells_since_when),
         cmocka_unit_test(a_letter_is_put_off_for_a_day_of_tries),
