@@ -84,6 +84,15 @@ static int make_suffix(char out[static SUFFIX_SIZE])
     return 0;
 }
 
+int drop_make_name(const char *prefix, char *out, size_t room)
+{
+    char suffix[SUFFIX_SIZE] = "";
+    int result = make_suffix(suffix);
+
+    snprintf(out, room, "%s%s", prefix, suffix);
+    return result;
+}
+
 /* tmp., sync, rename, sync of the folder: a name that begins with "mail." means that all of it is
  * on the disk. */
 static int write_as(int folder, const char *suffix, const char *name, const struct submission *s)

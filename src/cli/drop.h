@@ -28,5 +28,8 @@ int drop_write_at(int folder, const char *prefix, const struct submission *s,
 /* The same instead of the file of this name, in one step. */
 int drop_replace_at(int folder, const char *name, const struct submission *s);
 
+/* One that nobody can have taken, at most `room` bytes with its end. 0 or -EIO. */
+int drop_make_name(const char *prefix, char *out, size_t room);
+
 /* Reads a file's bytes; the result borrows from them and from `arena`. 0, -ENOMEM, or -EBADMSG. */
 int drop_parse(struct span file, struct arena *arena, struct submission *out);

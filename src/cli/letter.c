@@ -13,6 +13,7 @@
 enum {
     PUT_OFF_MAX_S = 86400, /* for a server to recover, or a person to mend what it defers for */
     GAP_MAX_S = 3600,      /* longer without a try: the server was off, and the day begins anew */
+    ROOM = NAME_MAX + 1,   /* of a name */
     NOTE_EVERY_S = 1800, /* a name for each try would be a write of the folder every few seconds */
 };
 
@@ -52,28 +53,49 @@ static bool is_being_tried(const struct put_off *p, int64_t now_s)
     return p->since <= p->last && p->last <= now_s && p->last >= now_s - GAP_MAX_S;
 }
 
-/* A name that can't be changed stays, and comes again with the next pass. */
-static void rename_letter(int folder, const char *name, const char *to)
+/* No other letter's name is taken. Where the file system can't see to it, nobody can make a name
+ * like this one but who made the letter. */
+static int rename_new(int folder, const char *name, const char *to)
 {
-    if (renameat(folder, name, folder, to) < 0)
-        log_error("%s can't be renamed: %s", name, strerror(errno));
+    if (renameat2(folder, name, folder, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno == EINVAL && renameat(folder, name, folder, to) == 0)
+        return 0;
+    return -errno;
+}
+
+/* Keeps what is the letter's own of its name, unless the name is taken: its writer may have made
+ * that, too, even as a folder. A name that can't be changed stays, and comes again with the next
+ * pass. */
+static bool rename_letter(int folder, const char *name, const char *prefix, char out[static ROOM])
+{
+    /* The prefix may be longer than the one it replaces, and the name as long as names can be. */
+    snprintf(out, ROOM, "%s%s", prefix, read_name(name).own);
+    int result = rename_new(folder, name, out);
+
+    if (result == -EEXIST || result == -EISDIR || result == -ENOTEMPTY || result == -ENOTDIR) {
+        result = drop_make_name(prefix, out, ROOM);
+        if (result == 0)
+            result = rename_new(folder, name, out);
+    }
+    if (result < 0)
+        log_error("%s can't be renamed: %s", name, strerror(-result));
+    return result == 0;
 }
 
 void letter_set_aside(int folder, const char *name, const char *why)
 {
-    char aside[NAME_MAX + 1];
+    char aside[ROOM];
 
-    /* The prefix may be longer than the one it replaces, and the name as long as names can be. */
-    snprintf(aside, sizeof(aside), DROP_ASIDE_PREFIX "%s", read_name(name).own);
-    log_error("%s in the drop folder is set aside as %s: %s", name, aside, why);
-    rename_letter(folder, name, aside);
+    if (rename_letter(folder, name, DROP_ASIDE_PREFIX, aside))
+        log_error("%s in the drop folder is set aside as %s: %s", name, aside, why);
 }
 
 /* The times are in the name since the file is its writer's, who alone may change its own times. A
  * letter that is older than a day when a server first sees it has its day all the same. */
 void letter_put_off(int folder, const char *name, const char *why)
 {
-    char later[NAME_MAX + 1], cause[1024];
+    char later[ROOM], prefix[DROP_NAME_SIZE], cause[1024];
     int64_t now_s = clock_wall_us() / 1000000;
     struct put_off p = read_name(name);
     bool goes_on = is_being_tried(&p, now_s);
@@ -82,10 +104,10 @@ void letter_put_off(int folder, const char *name, const char *why)
         snprintf(cause, sizeof(cause), "for a day it couldn't be handed over: %s", why);
         letter_set_aside(folder, name, cause);
     } else if (!goes_on || p.last < now_s - NOTE_EVERY_S) {
-        snprintf(later, sizeof(later), DROP_SINCE_PREFIX "%lld-%lld.%s",
-                 (long long)(goes_on ? p.since : now_s), (long long)now_s, p.own);
-        log_warn("%s in the drop folder waits as %s: %s", name, later, why);
-        rename_letter(folder, name, later);
+        snprintf(prefix, sizeof(prefix), DROP_SINCE_PREFIX "%lld-%lld.",
+                 (long long)(goes_on ? p.since : now_s), (long long)now_s);
+        if (rename_letter(folder, name, prefix, later))
+            log_warn("%s in the drop folder waits as %s: %s", name, later, why);
     }
 }
 

@@ -6,7 +6,8 @@
 
 #include "cli/submit.h"
 
-/* Renamed, never removed: it is somebody's mail, and only a person can tell what to do with it. */
+/* Renamed, never removed, and over no other: it is somebody's mail, and only a person can tell what
+ * to do with it. */
 void letter_set_aside(int folder, const char *name, const char *why);
 
 /* Stays for the next pass; its name tells since when, and of a last try. After a day of that it is

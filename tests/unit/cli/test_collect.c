@@ -209,6 +209,30 @@ static void without_a_greeting_all_stays(void **state)
     }
 }
 
+/* Its writer can make the name that it would get, as a folder that isn't empty, too; and another
+ * letter may lie there under it. */
+static void a_name_that_is_taken(void **state)
+{
+    char path[160], inside[170];
+    struct place p;
+
+    place_make(&p);
+    snprintf(path, sizeof(path), "%s/aside.a", p.drop);
+    snprintf(inside, sizeof(inside), "%s/x", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(mkdir(inside, 0700), 0);
+    write_file(&p, "mail.a", "nonsense");
+    write_file(&p, "aside.b", "another");
+    write_file(&p, "mail.b", "nonsense");
+    assert_int_equal(collect(&p), CLI_BAD_NEWS);
+    assert_int_equal(rmdir(inside), 0);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(take_names(&p, "aside.b"), 1);
+    assert_int_equal(take_names(&p, DROP_ASIDE_PREFIX), 2);
+    assert_int_equal(take_names(&p, ""), 0);
+    place_remove(&p);
+}
+
 #define DEFERRED HELLO "C RCPT TO:<b@x.example>\nS 451 later\n" BYE
 
 static void put_off_once(const struct place *p, const char *name)
@@ -490,6 +514,7 @@ int main(void)
         cmocka_unit_test(without_a_server_all_stays),
         cmocka_unit_test(answers),
         cmocka_unit_test(without_a_greeting_all_stays),
+        cmocka_unit_test(a_name_that_is_taken),
         cmocka_unit_test(a_letter_that_ends_the_dialogue_stops_only_itself),
         cmocka_unit_test(a_letter_that_is_put_off_tells_since_when),
         cmocka_unit_test(a_letter_is_put_off_for_a_day_of_tries),
