@@ -125,6 +125,7 @@ static void add_hold(struct outcomes *o, const struct spool_recipient *r, uint16
     struct spool_status *s = add(o, r, SPOOL_OUTCOME_HELD);
 
     s->attempts = attempts;
+    s->next_attempt_us = schedule_held_us(r, false);
     s->detail = SPAN("held as the administrator asked");
 }
 

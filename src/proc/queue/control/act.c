@@ -256,7 +256,8 @@ static struct span route_for(const struct act *a, const struct walk_entry *entry
 /* One or two statuses: who goes back to the sender isn't held any more, and who is removed in doubt
  * may have the message. Their number; 0: it can't be done. */
 static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entry,
-                              const struct spool_recipient *r, struct spool_status *out)
+                              const struct spool_recipient *r, bool is_attempted,
+                              struct spool_status *out)
 {
     static const enum spool_outcome outcomes[IPC_ACT_COUNT] = {
         [IPC_ACT_HOLD] = SPOOL_OUTCOME_HELD,      [IPC_ACT_RELEASE] = SPOOL_OUTCOME_RELEASED,
@@ -272,6 +273,8 @@ static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entr
                              .next_attempt_us = now_us,
                              .detail = span_from_cstr(a->who)};
 
+    if (s.outcome == SPOOL_OUTCOME_HELD)
+        s.next_attempt_us = schedule_held_us(r, is_attempted);
     if (s.outcome == SPOOL_OUTCOME_REROUTED) {
         s.host = route_for(a, entry, r);
         if (!s.host.size)
@@ -327,7 +330,8 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
         }
         if (!concerns(a, r, &e))
             continue;
-        uint32_t n = fill_statuses(a, entry, r, &c->statuses[c->status_count]);
+        uint32_t n =
+            fill_statuses(a, entry, r, e.state == SCHED_ACTIVE, &c->statuses[c->status_count]);
         c->status_count += n;
         c->recipients[c->count] = r;
         c->count += n > 0;

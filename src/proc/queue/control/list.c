@@ -85,7 +85,7 @@ static void add_row(const struct queue *q, struct page *page, const struct walk_
         .deadline_us = e->deadline_ms ? schedule_wall_us(q, e->deadline_ms) : 0,
         .why = span_first(e->why, IPC_QUEUE_WHY_MAX),
         .damaged = (m->flags & SPOOL_MESSAGE_DAMAGED) != 0,
-        .doubtful = r->in_doubt && r->state == SPOOL_RECIPIENT_WAITING,
+        .doubtful = r->in_doubt,
         .overdue = overdue_is_told(q, &m->id, r),
     };
     if (row->damaged)

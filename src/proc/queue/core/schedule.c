@@ -154,13 +154,25 @@ static void find_latest(void *arg, struct spool_message *message)
         *latest_us = message->accepted_us;
 }
 
+/* A held one has a time only when schedule_held_us() gave him one. */
+static bool is_in_doubt(const struct spool_recipient *r, int64_t crash_us)
+{
+    return r->next_attempt_us <= crash_us &&
+           (r->state != SPOOL_RECIPIENT_HELD || r->next_attempt_us != 0);
+}
+
 static void doubt(void *arg, struct spool_message *message)
 {
     const int64_t *crash_us = arg;
 
     for (uint32_t i = 0; i < message->recipient_count; i++)
-        if (message->recipients[i].next_attempt_us <= *crash_us)
+        if (is_in_doubt(&message->recipients[i], *crash_us))
             message->recipients[i].in_doubt = 1;
+}
+
+int64_t schedule_held_us(const struct spool_recipient *recipient, bool is_attempted)
+{
+    return is_attempted || recipient->in_doubt ? clock_wall_us() : 0;
 }
 
 void schedule_doubt(struct queue *q)

@@ -8,10 +8,13 @@ void schedule_added(struct queue *q, struct spool_message *message);
 /* The spool's hooks; arg is the queue. */
 void schedule_changed(void *arg, struct spool_recipient *recipient);
 void schedule_gone(void *arg, struct spool_message *message);
-/* At the start after a crash: whatever was due then is in doubt. When that was is the clock's word,
- * but not before the last message came: the clock may have been set since, and what comes from now
- * on is in no doubt, whatever it says. */
+/* At the start after a crash: whatever was due then is in doubt, unless it was held already. When
+ * that was is the clock's word, but not before the last message came: the clock may have been set
+ * since, and what comes from now on is in no doubt, whatever it says. */
 void schedule_doubt(struct queue *q);
+/* The next attempt of who is held from now on: 0, for there is none. A time when an attempt may be
+ * under way, or was at an earlier crash: then the next crash finds him in doubt, too. */
+int64_t schedule_held_us(const struct spool_recipient *recipient, bool is_attempted);
 /* Schedules every waiting recipient that isn't: at start, and after memory was short. 0 or -errno.
  */
 int schedule_all(struct queue *q);

@@ -458,6 +458,66 @@ static void what_was_due_is_in_doubt_whatever_the_clock_says(void **state)
     world_free(w);
 }
 
+static void hold(struct world *w)
+{
+    struct ipc_queue_act act = {.act = IPC_ACT_HOLD, .filter.sender = SPAN("s@far.example")};
+
+    world_join_admin(w);
+    assert_int_equal(world_act(w, act).count, 1);
+}
+
+static bool is_doubted_after_a_crash(struct world *w, const struct id *id)
+{
+    world_kill(w);
+    world_start(w);
+    world_join_admin(w);
+    struct spool_message *m = spool_find(w->queue.spool, id);
+    assert_int_equal(m->recipients[0].state, SPOOL_RECIPIENT_HELD);
+    world_list(w, &(struct ipc_queue_filter){.brief = true});
+    assert_int_equal(w->row_count, 1);
+    assert_int_equal(w->rows[0].doubtful, m->recipients[0].in_doubt);
+    return m->recipients[0].in_doubt;
+}
+
+/* Nobody could have begun with it; but who was being attempted when he was held is in doubt, and
+ * stays so. */
+static void what_was_held_is_in_no_doubt(void **state)
+{
+    for (int is_attempted = 0; is_attempted < 2; is_attempted++) {
+        struct world *w = world_new();
+        struct world_commit c;
+        w->mailbox_does = MAILBOX_IS_SILENT;
+        world_start(w);
+        world_join_smtpd(w);
+        if (is_attempted)
+            world_join_mailbox(w);
+        world_send(w, &c, "s@far.example", "anna@here.example", SPAN("hello\r\n"));
+        world_until_answered(w, &c);
+        if (is_attempted)
+            world_until_jobs(w, 1);
+        hold(w);
+        assert_int_equal(is_doubted_after_a_crash(w, &c.id), is_attempted);
+        assert_int_equal(is_doubted_after_a_crash(w, &c.id), is_attempted);
+        world_free(w);
+    }
+}
+
+/* Waiting and in doubt since a crash, then held: the next crash doesn't clear him. */
+static void a_hold_takes_no_doubt_away(void **state)
+{
+    struct world *w = begin();
+    struct world_commit c;
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    world_send(w, &c, "s@far.example", "anna@here.example", SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    world_until_jobs(w, 1);
+    world_kill(w);
+    world_start(w);
+    hold(w);
+    assert_true(is_doubted_after_a_crash(w, &c.id));
+    world_free(w);
+}
+
 static void a_lost_mailbox_makes_uncertain_and_comes_back(void **state)
 {
     struct world *w = begin();
@@ -675,6 +735,8 @@ int main(void)
         cmocka_unit_test(only_what_was_due_at_a_crash_is_uncertain),
         cmocka_unit_test(what_came_after_a_crash_is_in_no_doubt),
         cmocka_unit_test(what_was_due_is_in_doubt_whatever_the_clock_says),
+        cmocka_unit_test(what_was_held_is_in_no_doubt),
+        cmocka_unit_test(a_hold_takes_no_doubt_away),
         cmocka_unit_test(a_lost_mailbox_makes_uncertain_and_comes_back),
         cmocka_unit_test(a_full_disk_pauses_the_destination),
         cmocka_unit_test(a_shutdown_waits_for_deliveries),
