@@ -1,69 +1,14 @@
 /* What is booked of an attempt: each result as it stands in the log afterwards. */
+#include "booked.h"
 #include "reporter.h"
 #include "world.h"
 
 #include "base/clock.h"
 #include "proc/queue/returns/returns.h"
-#include "spool/follow.h"
 #include "spool/lane.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <unistd.h>
-
-enum { BOOKED_MAX = 64 };
-
-/* A status of the log; texts copied. */
-struct booked {
-    struct spool_status status;
-    size_t remote_id_bytes;
-    char enhanced[20], reply[100], host[100], remote_id[50], detail[100];
-};
-
-static struct booked booked[BOOKED_MAX];
-static size_t booked_count;
-
-static void copy_text(char *to, size_t size, struct span from)
-{
-    snprintf(to, size, SPAN_FMT, SPAN_ARG(from));
-}
-
-static void keep(const struct spool_status *s)
-{
-    assert_true(booked_count < BOOKED_MAX);
-    struct booked *b = &booked[booked_count++];
-    b->status = *s;
-    copy_text(b->enhanced, sizeof(b->enhanced), s->status);
-    copy_text(b->reply, sizeof(b->reply), s->reply);
-    copy_text(b->host, sizeof(b->host), s->host);
-    b->remote_id_bytes = s->remote_id.size;
-    copy_text(b->remote_id, sizeof(b->remote_id), s->remote_id);
-    copy_text(b->detail, sizeof(b->detail), s->detail);
-}
-
-/* All of them, in the order of the log. */
-static void read_log(struct world *w)
-{
-    struct spool_followed record;
-    struct spool_follower *f;
-    struct store *store;
-    char folder[80];
-    int r;
-
-    snprintf(folder, sizeof(folder), "%s/spool", w->folder);
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    assert_true(fd >= 0);
-    assert_int_equal(store_file_new(fd, &store), 0);
-    assert_int_equal(spool_follower_new(store, (struct spool_position){0, 0}, &f), 0);
-    spool_follower_set_limit(f, spool_sealed_position(w->queue.spool));
-    booked_count = 0;
-    while ((r = spool_follower_next(f, &record)) > 0)
-        for (size_t i = 0; record.kind == SPOOL_FOLLOWED_STATUS && i < record.status_count; i++)
-            keep(&record.statuses[i]);
-    assert_int_equal(r, 0);
-    spool_follower_free(f);
-}
 
 /* One message is being attempted by an smtp process, or by the mailbox; 0: for as long as usual. */
 static struct world *begin_for(const char *recipient, uint64_t give_up_ms)
@@ -104,7 +49,7 @@ static void answer(struct world *w, struct ipc_job_outcome outcome)
     assert_int_equal(ipc_reply(w->jobs[0].channel, w->jobs[0].token, &m), 0);
     world_rest(w);
     world_until(w, is_sealed, NULL);
-    read_log(w);
+    booked_read(w);
 }
 
 static struct ipc_job_outcome station_says(enum ipc_outcome outcome, const char *text)
@@ -305,7 +250,7 @@ static void who_is_removed_may_have_it(void **state)
             hold(w);
         assert_int_equal(world_act(w, act).count, 1);
         world_until(w, is_sealed, NULL);
-        read_log(w);
+        booked_read(w);
         assert_int_equal(booked_count, 3 + held);
         assert_doubt_before(SPOOL_OUTCOME_REMOVED);
         world_free(w);
@@ -326,7 +271,7 @@ static void who_is_sent_back_may_have_it(void **state)
     reporter_join(w);
     assert_int_equal(world_act(w, act).count, 1);
     world_until(w, has_returned, NULL);
-    read_log(w);
+    booked_read(w);
     assert_doubt_before(SPOOL_OUTCOME_RETURNED);
     world_free(w);
 }
@@ -355,7 +300,7 @@ static void who_is_given_up_with_others_may_have_it(void **state)
         world_answer(w, &w->jobs[i], MAILBOX_IS_FULL);
     world_rest(w);
     world_until(w, has_expired, NULL);
-    read_log(w);
+    booked_read(w);
     size_t expired = 0;
     for (size_t i = 1; i < booked_count; i++) {
         if (booked[i].status.outcome != SPOOL_OUTCOME_EXPIRED)
@@ -387,7 +332,7 @@ static void what_was_lost_is_uncertain_and_no_attempt(void **state)
             w->mailbox = NULL;
             world_rest(w);
             world_until(w, is_sealed, NULL);
-            read_log(w);
+            booked_read(w);
             assert_true(booked_count >= 1u + (unsigned)held);
             const struct booked *lost = &booked[booked_count - 1 - (unsigned)held];
             assert_int_equal(lost->status.outcome, SPOOL_OUTCOME_UNCERTAIN);
@@ -432,7 +377,7 @@ static void whose_people_are_there_is_a_duplicate(void **state)
         world_until(w, is_sealed, NULL);
         assert_int_equal(w->job_count, 1);
         assert_int_equal(w->jobs[0].recipient_count, cases[i / 2].people);
-        read_log(w);
+        booked_read(w);
         assert_int_equal(booked_count, cases[i / 2].booked);
         for (size_t j = 0; j < booked_count; j++)
             assert_int_equal(booked[j].status.outcome, booked[j].status.recipient == 1
@@ -480,7 +425,7 @@ static void an_outcome_that_the_disk_refuses_is_given_again(void **state)
     assert_int_equal(refusals, 0);
     assert_true(list_is_empty(&w->queue.unsettled));
     assert_int_equal(w->job_count, 1);
-    read_log(w);
+    booked_read(w);
     assert_int_equal(booked_count, 1);
     assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_RELAYED);
     assert_station(&booked[0], "250 ok");
@@ -593,7 +538,7 @@ static void a_delivery_survives_the_end_of_who_is_beside_it(void **state)
         world_until(w, is_gone, &id);
         assert_true(list_is_empty(&w->queue.unsettled));
         assert_int_equal(w->job_count, cases[i].jobs);
-        read_log(w);
+        booked_read(w);
         assert_int_equal(end_of(0), SPOOL_OUTCOME_DELIVERED);
         assert_int_equal(end_of(1), cases[i].end);
         world_free(w);
@@ -650,7 +595,7 @@ static void an_outcome_whose_message_went_is_forgotten(void **state)
     assert_int_equal(world_commit(w, "x@far.example"), IPC_COMMIT_ACCEPTED); /* in its row */
     memory_is_short = false;
     world_until(w, none_is_kept, NULL);
-    read_log(w);
+    booked_read(w);
     assert_int_equal(booked_count, 1);
     assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_REMOVED);
     world_free(w);
@@ -682,7 +627,7 @@ static void the_queue_ends_well_with_all_its_outcomes_only(void **state)
     assert_false(has_closed);
     memory_is_short = false;
     world_until(w, is_closed, NULL);
-    read_log(w);
+    booked_read(w);
     assert_int_equal(booked_count, 1);
     assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_DEFERRED);
     world_free(w);

@@ -619,21 +619,29 @@ void world_join_book(struct world *w)
 
 /* ---- its log and disk ---- */
 
-void world_each_event(struct world *w, void (*fn)(void *arg, const struct event *event), void *arg)
+struct spool_follower *world_follow(struct world *w)
 {
     struct spool_follower *follower;
-    struct spool_followed record;
-    struct arena arena = ARENA_INIT;
     struct store *store;
-    struct event event;
     char spool[96];
-    int r;
 
     snprintf(spool, sizeof(spool), "%s/spool", w->folder);
     int fd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
     assert_int_equal(store_file_new(fd, &store), 0);
     assert_int_equal(spool_follower_new(store, (struct spool_position){0, 0}, &follower), 0);
     spool_follower_set_limit(follower, spool_sealed_position(w->queue.spool));
+    return follower;
+}
+
+void world_each_event(struct world *w, void (*fn)(void *arg, const struct event *event), void *arg)
+{
+    struct spool_follower *follower = world_follow(w);
+    struct spool_followed record;
+    struct arena arena = ARENA_INIT;
+    struct event event;
+    int r;
+
     while ((r = spool_follower_next(follower, &record)) > 0) {
         if (record.kind != SPOOL_FOLLOWED_EVENT)
             continue;

@@ -141,6 +141,8 @@ void world_damage(struct world *w, const char *text);
 
 /* Its disk refuses to sync, or is mended. */
 void world_set_disk(struct world *w, bool fails);
+/* Its log from the beginning, as far as it is sealed; the caller's to free. */
+struct spool_follower *world_follow(struct world *w);
 /* The sealed EVENT records of its log, in their order. */
 void world_each_event(struct world *w, void (*fn)(void *arg, const struct event *event), void *arg);
 
