@@ -3,9 +3,10 @@
  * starts, at most one message is touched by it, and only by what may (damage_place.h), and what is
  * touched is named. With --truncate a file loses its end instead: then who had a byte or a word
  * there may be touched (damage_cut.h). So it is at the start, when all background work is done, and
- * at the start after that.
+ * at the start after that. With --unread a block can't be read, but only for the first start: then
+ * who has a byte in it may be touched (damage_cut.h).
  *
- *     damage [--seed N] [--seeds N] [--steps N] [--truncate] [-v]
+ *     damage [--seed N] [--seeds N] [--steps N] [--truncate | --unread] [-v]
  */
 #include "damage_cut.h"
 #include "damage_place.h"
@@ -17,7 +18,7 @@
 
 struct settings {
     uint64_t seed, seeds, steps;
-    bool truncate, verbose;
+    bool truncate, unread, verbose;
 };
 
 /* What came of the damage, by place. */
@@ -110,15 +111,16 @@ struct outcome {
 };
 
 static void judge(struct world *w, const struct store_sim_damage *damage,
-                  const struct damage_place *place, bool truncated, const char *when,
+                  const struct damage_place *place, bool by_harm, const char *when,
                   struct outcome *outcome)
 {
     unsigned lost = count_lost(w), harmed = count_touched(w, true);
     unsigned touched = count_touched(w, false);
 
-    outcome->is_named |= spool_damage_count(w->spool) > 0;
+    struct spool_position tail;
+    outcome->is_named |= spool_damage_count(w->spool) > 0 || spool_has_tail(w->spool, &tail);
     outcome->has_touched |= touched + harmed > 0;
-    if (truncated ? touched > 0 : touched > place->may_touch || lost > place->may_lose)
+    if (by_harm ? touched > 0 : touched > place->may_touch || lost > place->may_lose)
         model_fail(&w->model, "%s: damage to %s %lu at %lu (%s) touched %u messages, %u are lost",
                    when, damage->what, (unsigned long)damage->number, (unsigned long)damage->offset,
                    place->name, touched, lost);
@@ -131,8 +133,15 @@ static void judge(struct world *w, const struct store_sim_damage *damage,
 static bool do_damage(const struct settings *settings, struct world *w,
                       struct store_sim_damage *out_damage, struct damage_place *out_place)
 {
-    if (settings->truncate ? !damage_cut(w, out_damage) : !store_sim_damage(w->sim, out_damage))
+    if (settings->truncate ? !damage_cut(w, out_damage)
+        : settings->unread ? !damage_unread(w, out_damage)
+                           : !store_sim_damage(w->sim, out_damage))
         return false;
+    if (settings->unread) {
+        *out_place = (struct damage_place){.name = out_damage->what[0] == 'l' ? "log, unread"
+                                                                              : "bulk, unread"};
+        return true;
+    }
     *out_place = damage_place_of(w, out_damage);
     if (settings->truncate)
         out_place->name = out_damage->what[0] == 'l'   ? "log, cut off"
@@ -187,8 +196,9 @@ static void damage_and_judge(const struct settings *settings, struct world *w)
             start_again(w);
         else
             serve_on(w);
+        store_sim_set_unreadable(w->sim, &damage, 0);
         if (!model_failed(&w->model))
-            judge(w, &damage, &place, settings->truncate, when[i], &outcome);
+            judge(w, &damage, &place, settings->truncate || settings->unread, when[i], &outcome);
     }
     note(place.name, outcome.has_touched);
 }
@@ -201,7 +211,7 @@ static bool run_seed(const struct settings *settings, uint64_t seed)
     world_make_room(&w); /* a full disk brings crashes, and the tail must be written */
     workload_peaceful(&w, settings->steps);
     world_settle(&w);
-    if (!settings->truncate)
+    if (!settings->truncate && !settings->unread)
         write_a_tail(&w);
     if (!model_failed(&w.model))
         damage_and_judge(settings, &w);
@@ -209,18 +219,19 @@ static bool run_seed(const struct settings *settings, uint64_t seed)
     if (failed)
         printf("\nseed %lu: %s\nreplay: damage --seed %lu --steps %lu%s -v\n", (unsigned long)seed,
                w.model.failure, (unsigned long)seed, (unsigned long)settings->steps,
-               settings->truncate ? " --truncate" : "");
+               settings->truncate ? " --truncate"
+               : settings->unread ? " --unread"
+                                  : "");
     world_done(&w);
     return !failed;
 }
 
 static bool parse(int argc, char **argv, struct settings *out)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"seeds", required_argument, NULL, 'n'},
-                                            {"steps", required_argument, NULL, 'p'},
-                                            {"truncate", no_argument, NULL, 't'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
+        {"steps", required_argument, NULL, 'p'}, {"truncate", no_argument, NULL, 't'},
+        {"unread", no_argument, NULL, 'u'},      {NULL, 0, NULL, 0}};
     int option, r = 0;
     while (r == 0 && (option = getopt_long(argc, argv, "v", options, NULL)) != -1) {
         uint64_t *number = option == 's'   ? &out->seed
@@ -231,6 +242,8 @@ static bool parse(int argc, char **argv, struct settings *out)
             r = span_to_u64(span_from_cstr(optarg), UINT64_MAX, number);
         else if (option == 't')
             out->truncate = true;
+        else if (option == 'u')
+            out->unread = true;
         else if (option == 'v')
             out->verbose = true;
         else
@@ -243,7 +256,8 @@ int main(int argc, char **argv)
 {
     struct settings settings = {.seed = 1, .seeds = 1, .steps = 300};
     if (!parse(argc, argv, &settings)) {
-        fprintf(stderr, "usage: damage [--seed N] [--seeds N] [--steps N] [--truncate] [-v]\n");
+        fprintf(stderr,
+                "usage: damage [--seed N] [--seeds N] [--steps N] [--truncate | --unread] [-v]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);

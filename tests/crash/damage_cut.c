@@ -5,10 +5,14 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* What is known of one record: whose it is, and up to where its file must be there for it. */
+enum { BAD_BYTES = 4096 };
+
+/* What is known of one record: whose it is, where it lies, and up to where its file must be there
+ * for it. */
 struct row {
     struct id id; /* zero: of no message */
-    uint64_t end;
+    uint64_t start, end;
+    bool is_seal;
 };
 
 struct rows {
@@ -55,8 +59,8 @@ static void add(struct rows *rows, const struct row *row)
     rows->list[rows->count++] = *row;
 }
 
-/* In the newest segment a group counts only as a whole, with its seal. */
-static void read_rows(struct world *w, struct segment *segment, struct rows *out)
+/* With `as_groups`: in the newest segment a group counts only as a whole, with its seal. */
+static void read_rows(struct world *w, struct segment *segment, bool as_groups, struct rows *out)
 {
     bool is_newest = segment->number == w->spool->sealed.segment;
     uint64_t first = segment_first_offset(w->options.block_bytes);
@@ -70,10 +74,10 @@ static void read_rows(struct world *w, struct segment *segment, struct rows *out
     while (scan_next(&scan, &record) > 0) {
         const struct record_header *h = &record.header;
         uint64_t end = record.offset + record_bytes(h->meta_bytes, h->data_bytes);
-        add(out, &(struct row){id_of(&record), end});
+        add(out, &(struct row){id_of(&record), record.offset, end, h->type == SPOOL_RECORD_SEAL});
         if (h->type != SPOOL_RECORD_SEAL)
             continue;
-        while (is_newest && group < out->count)
+        while (is_newest && as_groups && group < out->count)
             out->list[group++].end = end;
     }
     scan_done(&scan);
@@ -93,7 +97,7 @@ static void cut_log(struct world *w, struct store_sim_damage *damage)
     struct rows rows = {0};
 
     if (segment && segment->state != SEGMENT_SPARE)
-        read_rows(w, segment, &rows);
+        read_rows(w, segment, true, &rows);
     if (rows.count && prng_below(&w->prng, 2)) {
         damage->offset = rows.list[prng_below(&w->prng, rows.count)].end;
         if (prng_below(&w->prng, 2))
@@ -139,5 +143,63 @@ bool damage_cut(struct world *w, struct store_sim_damage *out)
     else if (strcmp(out->what, "bulk") == 0)
         cut_bulk(w, out);
     store_sim_cut(w->sim, out);
+    return true;
+}
+
+/* The last group: from behind the seal before it. */
+static size_t first_of_last_group(const struct rows *rows)
+{
+    size_t i = rows->count ? rows->count - 1 : 0;
+    while (i > 0 && !rows->list[i - 1].is_seal)
+        i--;
+    return i;
+}
+
+static bool has_byte_in(const struct row *row, uint64_t from)
+{
+    return row->start < from + BAD_BYTES && row->end > from;
+}
+
+/* The seal that says where the log ends must be readable. */
+static bool harm_block(struct world *w, const struct rows *rows, bool is_newest, uint64_t from)
+{
+    if (is_newest && rows->count && has_byte_in(&rows->list[rows->count - 1], from))
+        return false;
+    for (size_t i = 0; i < rows->count; i++)
+        if (has_byte_in(&rows->list[i], from))
+            harm(w, &rows->list[i].id);
+    return true;
+}
+
+/* Half of them in the group that was sealed last, where a torn write is known by its bytes only. */
+static bool unread_log(struct world *w, struct store_sim_damage *damage)
+{
+    bool in_last_group = prng_below(&w->prng, 2);
+    struct rows rows = {0};
+
+    if (in_last_group)
+        damage->number = w->spool->sealed.segment;
+    struct segment *segment = spool_segment(w->spool, STORE_LOG, damage->number);
+    if (segment && segment->state != SEGMENT_SPARE)
+        read_rows(w, segment, false, &rows);
+    if (rows.count && in_last_group) {
+        uint64_t from = rows.list[first_of_last_group(&rows)].start;
+        damage->offset = from + prng_below(&w->prng, segment->end - from);
+    }
+    damage->offset = damage->offset / BAD_BYTES * BAD_BYTES;
+    bool may = harm_block(w, &rows, damage->number == w->spool->sealed.segment, damage->offset);
+    free(rows.list);
+    return may;
+}
+
+bool damage_unread(struct world *w, struct store_sim_damage *out)
+{
+    if (!store_sim_draw(w->sim, out))
+        return false;
+    out->offset = prng_below(&w->prng, out->offset) / BAD_BYTES * BAD_BYTES;
+    bool is_log = strcmp(out->what, "log") == 0;
+    if (is_log ? !unread_log(w, out) : strcmp(out->what, "bulk") != 0)
+        return false;
+    store_sim_set_unreadable(w->sim, out, BAD_BYTES);
     return true;
 }

@@ -14,6 +14,8 @@ struct store_sim {
     uint64_t capacity;
     unsigned stumble_chance, stumbles_most;
     unsigned stumbles;            /* so many more reads fail, and then one doesn't */
+    struct sim_name bad;          /* the segment with the bytes that can't be read … */
+    uint64_t bad_from, bad_to;    /* … these; equal: all can */
     uint64_t operations, stop_at; /* stop_at 0: never */
     bool stopped;
     unsigned life; /* raised by each restart; stores of an earlier life are dead */
@@ -289,6 +291,14 @@ static bool read_fails(struct store_sim *sim)
     return sim->stumbles > 0 && --sim->stumbles > 0;
 }
 
+static bool is_unreadable(const struct store_sim *sim, const struct sim_file *file, uint64_t offset,
+                          size_t size)
+{
+    return sim->bad_from < sim->bad_to && file->name.space == sim->bad.space &&
+           file->name.number == sim->bad.number && offset < sim->bad_to &&
+           offset + size > sim->bad_from;
+}
+
 static ssize_t read_segment(struct store_segment *segment, uint64_t offset, void *buf, size_t size,
                             int flags)
 {
@@ -297,7 +307,7 @@ static ssize_t read_segment(struct store_segment *segment, uint64_t offset, void
 
     if (is_dead(segment->owner))
         return -EIO;
-    if (read_fails(sim))
+    if (read_fails(sim) || is_unreadable(sim, file, offset, size))
         return -EIO;
     if (prng_chance(&sim->prng, sim->faults.evict))
         sim_file_evict(file);
@@ -622,12 +632,25 @@ bool store_sim_draw(struct store_sim *sim, struct store_sim_damage *out)
     return true;
 }
 
-void store_sim_cut(struct store_sim *sim, const struct store_sim_damage *damage)
+static struct sim_name damaged_name(const struct store_sim_damage *damage)
 {
     bool is_segment = strcmp(damage->what, "log") == 0 || strcmp(damage->what, "bulk") == 0;
-    struct sim_name name =
-        is_segment ? segment_name(damage->what[0] == 'l' ? STORE_LOG : STORE_BULK, damage->number)
-                   : file_name(damage->what);
+    return is_segment
+               ? segment_name(damage->what[0] == 'l' ? STORE_LOG : STORE_BULK, damage->number)
+               : file_name(damage->what);
+}
+
+void store_sim_set_unreadable(struct store_sim *sim, const struct store_sim_damage *damage,
+                              uint64_t bytes)
+{
+    sim->bad = damaged_name(damage);
+    sim->bad_from = damage->offset;
+    sim->bad_to = damage->offset + bytes;
+}
+
+void store_sim_cut(struct store_sim *sim, const struct store_sim_damage *damage)
+{
+    struct sim_name name = damaged_name(damage);
     struct sim_file *file = sim_disk_find(&sim->disk, &name);
 
     assert(file && damage->offset <= file->size);

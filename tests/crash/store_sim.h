@@ -83,6 +83,9 @@ bool store_sim_damage(struct store_sim *disk, struct store_sim_damage *out);
 bool store_sim_draw(struct store_sim *disk, struct store_sim_damage *out);
 /* The file loses its end, from `offset` on. */
 void store_sim_cut(struct store_sim *disk, const struct store_sim_damage *damage);
+/* Reads of `bytes` from there on fail, until this is called with 0. */
+void store_sim_set_unreadable(struct store_sim *disk, const struct store_sim_damage *damage,
+                              uint64_t bytes);
 /* How many were set aside so far (they are never listed again). */
 size_t store_sim_count_aside(const struct store_sim *disk);
 
