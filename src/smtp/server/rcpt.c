@@ -147,7 +147,7 @@ void smtp_on_recipient_answer(struct smtp_server *s, const struct smtp_question 
         const struct smtp_reply *usual =
             q->answer.verdict == SMTP_DEFER ? &deferred : &refusals[q->answer.verdict];
         refuse(s, q->given, smtp_answer_reply(&q->answer, &deferred, usual));
-    } else if (smtp_recipient_is_too_much(s, &q->answer)) {
+    } else if (smtp_recipient_is_too_much(s, q)) {
         refuse(s, q->given, too_many);
     } else if (smtp_recipients_are_full(s)) { /* by those that were asked for at the same time */
         refuse(s, q->given, too_many);

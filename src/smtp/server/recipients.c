@@ -24,15 +24,6 @@ bool smtp_recipients_are_full(const struct smtp_server *s)
            t->recipient_bytes + OTHERS_MAX > ENVELOPE_WIRE_MAX;
 }
 
-/* The queue takes no message that becomes more than an envelope holds; told only at its end, the
- * client would come back with the same for days. One alias always fits. */
-bool smtp_recipient_is_too_much(const struct smtp_server *s, const struct smtp_answer *answer)
-{
-    uint64_t before = s->transaction.member_count;
-
-    return before && answer->members && before + answer->members > ENVELOPE_RECIPIENTS_MAX;
-}
-
 /* As mail/envelope.c writes them: each text with its length in front. */
 static size_t wire_bytes(const struct envelope_recipient *r, const struct envelope_wish *wish)
 {
@@ -231,10 +222,29 @@ static bool append(struct smtp_transaction *t, const struct smtp_question *q, st
     return true;
 }
 
+/* What the directory calls him; else as he was asked for. */
+static struct span address_of(const struct smtp_question *q)
+{
+    return q->answer.address.size ? q->answer.address : q->address;
+}
+
+/* The queue takes no message that becomes more than an envelope holds; told only at its end, the
+ * client would come back with the same for days. One alias always fits, and so does one that is
+ * there already. */
+bool smtp_recipient_is_too_much(const struct smtp_server *s, const struct smtp_question *q)
+{
+    const struct smtp_transaction *t = &s->transaction;
+    uint64_t before = t->member_count;
+    size_t at;
+
+    return before && q->answer.members && before + q->answer.members > ENVELOPE_RECIPIENTS_MAX &&
+           !find(t, address_of(q), q->address, &at);
+}
+
 bool smtp_recipient_add(struct smtp_server *s, const struct smtp_question *q)
 {
     struct smtp_transaction *t = &s->transaction;
-    struct span address = q->answer.address.size ? q->answer.address : q->address;
+    struct span address = address_of(q);
     size_t at;
 
     if (find(t, address, q->address, &at))

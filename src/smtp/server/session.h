@@ -154,8 +154,8 @@ void smtp_run_command(struct smtp_server *s, struct span line);
 
 /* recipients.c */
 bool smtp_recipients_are_full(const struct smtp_server *s);
-/* Its members would be more than one message can have. */
-bool smtp_recipient_is_too_much(const struct smtp_server *s, const struct smtp_answer *answer);
+/* Its members would be more than one message can have; not when it is in the envelope already. */
+bool smtp_recipient_is_too_much(const struct smtp_server *s, const struct smtp_question *question);
 /* An accepted one; false: no memory. Who is in the envelope already, perhaps by another name, has
  * his wish added to. */
 bool smtp_recipient_add(struct smtp_server *s, const struct smtp_question *question);
