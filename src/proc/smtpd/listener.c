@@ -149,13 +149,15 @@ static bool may_accept(const struct smtpd *smtpd, const struct smtpd_generation 
            smtpd->directory && smtpd->queue;
 }
 
-/* Local users have as many of their own: whoever takes all connections of the network keeps no
- * program of this machine from sending. */
+/* Local users have some of their own: whoever takes all connections of the network keeps no program
+ * of this machine from sending. */
 static bool is_full(const struct smtpd *smtpd, bool local)
 {
     uint32_t max = smtpd->in_force->conf.connections_max;
 
-    return max && (local ? smtpd->local_count : smtpd->session_count - smtpd->local_count) >= max;
+    if (local)
+        return smtpd->local_count >= (max && max < SMTPD_LOCAL_MAX ? max : SMTPD_LOCAL_MAX);
+    return max && smtpd->session_count - smtpd->local_count >= max;
 }
 
 bool smtpd_is_full(const struct smtpd *smtpd)

@@ -18,6 +18,9 @@ enum {
      * and the client goes on sending meanwhile. */
     SMTPD_UPLOAD_CALLS_MAX = 16,
     SMTPD_PRESSURE_TEXT_MAX = 200,
+    /* Sessions of local users. Each may name many more recipients than a stranger,
+     * and has that much more memory; who waits for one has the drop folder. */
+    SMTPD_LOCAL_MAX = 256,
 };
 
 struct smtpd_generation;

@@ -869,6 +869,32 @@ static void local_users_have_connections_of_their_own(void **state)
     say(w, "", "220");
 }
 
+/* However many the network may have: they cost more. */
+static void local_users_have_fewer_connections(void **state)
+{
+    struct world *w = *state;
+    int users[SMTPD_LOCAL_MAX];
+
+    configure(w, 0);
+    w->many = true;
+    for (int i = 0; i < SMTPD_LOCAL_MAX; i++) {
+        dial_locally(w);
+        users[i] = w->client;
+        say(w, "", "220");
+    }
+    dial_locally(w);
+    say(w, "", "");
+    int waiting = w->client;
+    dial(w);
+    say(w, "", "220");
+    close(w->client);
+    close(users[0]);
+    w->client = waiting;
+    say(w, "", "220");
+    for (int i = 1; i < SMTPD_LOCAL_MAX; i++)
+        close(users[i]);
+}
+
 static void a_session_keeps_its_generation(void **state)
 {
     struct world *w = *state;
@@ -957,6 +983,7 @@ int main(void)
         TEST(nobody_is_accepted_without_a_directory),
         TEST(who_comes_when_descriptors_are_short_waits),
         TEST(local_users_have_connections_of_their_own),
+        TEST(local_users_have_fewer_connections),
         TEST(a_session_keeps_its_generation),
         TEST(the_last_reply_arrives_though_the_client_talks_on),
         TEST(shutdown_finishes_the_message),
