@@ -138,10 +138,36 @@ int dns_mx_answer(struct dns_mx *mx, unsigned number, const struct dns_answer *a
     return 0;
 }
 
+/* Both questions of a host are answered, and there is no address. */
+static bool has_failed(const struct dns_mx *mx, size_t host)
+{
+    const unsigned char *families = &mx->questions[1 + MX_FAMILIES * host];
+    const struct mx_lookup *lookup = &mx->lookups[host];
+
+    return lookup->failed && lookup->counts[0] + lookup->counts[1] == 0 &&
+           families[0] == MX_ANSWERED && families[1] == MX_ANSWERED;
+}
+
+/* A single dead host is no reason: the next may be good, and a question that waits for silence
+ * takes most of the time that a hurried owner gives. */
+static bool may_hurry(const struct dns_mx *mx)
+{
+    size_t failed = 0, known = 0;
+
+    if (mx->stage != MX_STAGE_ADDRESSES || mx->failure.size == 0)
+        return false;
+    for (size_t i = 0; i < mx->host_count; i++) {
+        const struct mx_lookup *lookup = &mx->lookups[i];
+        failed += has_failed(mx, i);
+        known += mx->hosts[i].state == DNS_HOST_ASKED && lookup->counts[0] + lookup->counts[1];
+    }
+    return failed > 1 || known;
+}
+
 /* What was asked is waited for still. */
 void dns_mx_hurry(struct dns_mx *mx)
 {
-    if (mx->stage != MX_STAGE_ADDRESSES || mx->failure.size == 0)
+    if (!may_hurry(mx))
         return;
     mx->question_count = mx->next_question;
     if (mx->answered_count == mx->question_count)

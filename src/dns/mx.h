@@ -86,9 +86,9 @@ bool dns_mx_question(struct dns_mx *mx, struct dns_question *out);
 /* 0; -EINVAL when this question wasn't asked or has been answered. */
 int dns_mx_answer(struct dns_mx *mx, unsigned number, const struct dns_answer *answer);
 
-/* It takes long: once an address question has failed, no further one is asked. What is known then
- * counts; hosts that weren't asked for may be there, so for want of others the verdict is
- * temporary. */
+/* It takes long: once an address question has failed, no further one is asked, when a host is known
+ * or two have failed. What is known then counts; hosts that weren't asked for may be there, so for
+ * want of others the verdict is temporary. */
 void dns_mx_hurry(struct dns_mx *mx);
 
 enum dns_verdict dns_mx_verdict(const struct dns_mx *mx);

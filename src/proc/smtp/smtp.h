@@ -25,11 +25,13 @@ enum {
     SMTP_MESSAGES_MAX = 100, /* on one connection */
     SMTP_HOSTS_MAX = 32,     /* of one next hop */
     SMTP_ENDING_MS = 3000,   /* a shutdown waits so long for what is under way: the queue, longer */
-    /* With so many questions under way each way has one at a time. So every attempt goes on,
+    /* With so many questions under way each way has those of one host at a time, with the second
+     * number one: that makes no more with all ways that there may be. So every attempt goes on,
      * however many have hosts whose name servers keep silent; and both processes together seldom
      * pass what the resolver has open (resolver/service.h), also with what libunbound goes on with
      * after its deadline. */
     SMTP_QUESTIONS_SHARED = 1024,
+    SMTP_QUESTIONS_PAIRED = 2048,
 };
 
 struct smtp_proc {

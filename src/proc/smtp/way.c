@@ -2,9 +2,10 @@
  * From a next hop to addresses: "mx:DOMAIN" by the rules of src/dns, "host:HOST:PORT,..." by the
  * names and literals in their order. The resolver is asked; nobody else is.
  *
- * A way has at most QUESTIONS_MAX questions under way, and when all ways together have very many,
- * one: so it always goes on, and nobody's questions take the place of another's. Who has one under
- * way goes on with its answer; who hasn't, and finds the channel's window full, waits for it.
+ * A way has at most QUESTIONS_MAX questions under way, when all ways together have very many, both
+ * of one host, and with still more one: so it always goes on, and nobody's questions take the place
+ * of another's. Who has one under way goes on with its answer; who hasn't, and finds the channel's
+ * window full, waits for it.
  */
 #include "proc/smtp/way.h"
 
@@ -184,10 +185,19 @@ static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
     go_on(way);
 }
 
+/* They come in pairs, for AAAA and for A of each host: a silent host takes the time of one. */
+static bool is_second_of_pair(const struct smtp_way *way)
+{
+    return way->question_count == 1 && way->last_type == DNS_TYPE_AAAA;
+}
+
 static bool may_ask(const struct smtp_way *way)
 {
-    return way->question_count == 0 || (way->question_count < QUESTIONS_MAX &&
-                                        way->proc->question_count < SMTP_QUESTIONS_SHARED);
+    uint32_t all = way->proc->question_count;
+
+    return way->question_count == 0 ||
+           (way->question_count < QUESTIONS_MAX && all < SMTP_QUESTIONS_SHARED) ||
+           (is_second_of_pair(way) && all < SMTP_QUESTIONS_PAIRED);
 }
 
 static void add_question(struct smtp_way *way, struct question from)
@@ -235,6 +245,7 @@ static int ask(struct question *q)
         return r;
     list_remove(&q->link);
     list_append(&way->questions, &q->link);
+    way->last_type = q->type;
     way->question_count++;
     way->proc->question_count++;
     return 0;

@@ -13,6 +13,7 @@ struct smtp_way {
     struct dns_mx *mx;
     struct list questions, waiting; /* under way, and to be asked when there is room */
     uint32_t question_count;        /* under way */
+    uint16_t last_type;             /* of the question that was asked last */
     struct ipc_waiter room;
     int64_t addresses_ms; /* when the first host was asked for, or 0 */
     bool failed, permanent;

@@ -462,7 +462,7 @@ static void a_hurry_ends_the_asking(void **state)
         }
         dns_mx_hurry(mx); /* nothing has failed */
         for (unsigned i = 0; i < 6; i++)
-            assert_int_equal(dns_mx_answer(mx, asked[i], i ? &none : &late), 0);
+            assert_int_equal(dns_mx_answer(mx, asked[i], i == 0 || i == 2 ? &late : &none), 0);
         dns_mx_hurry(mx);
         assert_false(dns_mx_question(mx, &q));
         assert_int_equal(dns_mx_verdict(mx), DNS_PENDING); /* two are under way */
@@ -471,11 +471,36 @@ static void a_hurry_ends_the_asking(void **state)
         assert_int_equal(dns_mx_verdict(mx), good ? DNS_FOUND : DNS_TEMPORARY);
         const struct dns_host *hosts = dns_mx_hosts(mx, &count);
         assert_int_equal(hosts[0].state, DNS_HOST_FAILED);
+        assert_int_equal(hosts[1].state, DNS_HOST_FAILED);
         assert_int_equal(hosts[2].state, DNS_HOST_MISSING);
         assert_int_equal(hosts[3].state, good ? DNS_HOST_GOOD : DNS_HOST_MISSING);
         assert_int_equal(hosts[4].state, DNS_HOST_ASKED);
         dns_mx_free(mx);
     }
+}
+
+/* Behind one dead host the next gets its turn, one question at a time; then it is enough. */
+static void a_hurry_passes_one_dead_host(void **state)
+{
+    static const struct span rdata[] = {SPAN("\300\0\2\1")};
+    const struct dns_answer late = {.error = -ETIMEDOUT}, none = {0},
+                            found = {.rdata = rdata, .rdata_count = 1};
+    struct dns_mx *mx = with_hosts(12, 10, 10);
+    struct dns_question q;
+    size_t count;
+
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(dns_mx_verdict(mx), DNS_PENDING);
+        assert_true(dns_mx_question(mx, &q));
+        assert_int_equal(dns_mx_answer(mx, q.number, i < 2 ? &late : i < 3 ? &none : &found), 0);
+        dns_mx_hurry(mx);
+    }
+    assert_int_equal(dns_mx_verdict(mx), DNS_FOUND);
+    const struct dns_host *hosts = dns_mx_hosts(mx, &count);
+    assert_int_equal(hosts[0].state, DNS_HOST_FAILED);
+    assert_int_equal(hosts[1].state, DNS_HOST_GOOD);
+    assert_int_equal(hosts[2].state, DNS_HOST_ASKED);
+    dns_mx_free(mx);
 }
 
 static void many_addresses(void **state)
@@ -565,6 +590,7 @@ int main(void)
         cmocka_unit_test(many_hosts),
         cmocka_unit_test(a_few_questions_at_a_time),
         cmocka_unit_test(a_hurry_ends_the_asking),
+        cmocka_unit_test(a_hurry_passes_one_dead_host),
         cmocka_unit_test(many_addresses),
         cmocka_unit_test(unreadable_records),
         cmocka_unit_test(domains_that_are_none),
