@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "conf/anchor.h"
 #include "conf/user.h"
 #include "people/people.h"
 
@@ -89,6 +90,7 @@ static void check(const char *path, struct conf_problems *problems)
     if (conf_load(path, problems, &conf) == 0) {
         conf_check_users(&conf, NULL, problems);
         people_check_files(&conf, problems);
+        anchor_check_file(&conf, problems);
     }
     conf_done(&conf);
     conf_problems_sort(problems);

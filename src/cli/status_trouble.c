@@ -78,12 +78,23 @@ static void append_names(json_t *list, const char *title, bool (*is_one)(json_t 
     }
 }
 
+/* Each question is answered with the reason: a trust anchor or servers that it can't use. */
+static bool is_blind(json_t *process)
+{
+    json_t *figures = json_object_get(process, "figures");
+
+    return strcmp(status_text(process, "name"), "resolver") == 0 &&
+           json_is_false(json_object_get(figures, "usable"));
+}
+
 static void of_processes(json_t *status, struct buffer *out)
 {
     json_t *list = json_object_get(status, "processes");
 
     append_names(list, "not ready", is_not_ready, out);
     append_names(list, "doesn't answer", hangs, out);
+    append_names(list, "can't look up names, so mail to other servers waits (see the server's log)",
+                 is_blind, out);
 }
 
 /* ---- mail ---- */

@@ -1,7 +1,7 @@
 /* The trust anchor's file: each record is one line without controls that make a second one. */
 #include "fuzz.h"
 
-#include "proc/resolver/anchor.h"
+#include "conf/anchor.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -66,6 +66,24 @@ def test_reload_refuses_what_is_wrong(server):
     server.wait_for(1)
 
 
+def test_a_trust_anchor_of_no_use_is_refused(server):
+    """The resolver that works goes on."""
+    before = server.pids('resolver')
+    path = server.folder / 'postbuch.yaml'
+    good = path.read_text()
+    path.write_text(good + 'resolver: { trust_anchor: anchor }\n')
+    for text in None, '; being written\n':
+        if text:
+            (server.folder / 'anchor').write_text(text)
+        assert server.command('check-config', check=False).returncode == 1
+        done = server.command('reload', check=False)
+        assert done.returncode == 1 and b'/anchor: error: ' in done.stdout + done.stderr
+    path.write_text(good)
+    server.command('reload')
+    assert server.pids('resolver') == before
+    assert 'starting again' not in server.log()
+
+
 def test_reload_with_another_folder_of_mailboxes(server):
     """The mailbox process can't open it behind its sandbox: a new one takes over."""
     server.send('bob@postbuch.test', MESSAGE)

@@ -5,7 +5,7 @@
 #include "proc/resolver/library.h"
 
 #include "base/log.h"
-#include "proc/resolver/anchor.h"
+#include "conf/anchor.h"
 #include <stdio.h>
 #include <sys/resource.h>
 

@@ -3,14 +3,13 @@
  * it must never see mail. It reads no file but the trust anchor that the supervisor hands it open.
  */
 #include "base/log.h"
+#include "conf/anchor.h"
 #include "conf/file.h"
 #include "proc/resolver/sandbox.h"
 #include "proc/resolver/service.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <unistd.h>
-
-enum { ANCHOR_MAX = 256 * 1024 };
 
 struct resolver {
     struct process process;
@@ -88,11 +87,15 @@ static bool is_the_same(const struct conf_resolver *a, const struct conf_resolve
 }
 
 /* libunbound can't be set up again inside the sandbox, so with other settings a new process must do
- * it: the supervisor starts one when this one ends. */
+ * it: the supervisor starts one when this one ends. An anchor's file that was just being written
+ * when it was opened must not end one that works. */
 static int reload(struct process *process)
 {
     struct resolver *r = resolver_of(process);
+    const struct conf_resolver *coming = process->coming;
 
+    if (coming->trust_anchor.size && !anchor_is_usable(buffer_span(&r->coming_anchor)))
+        return -ENOENT;
     if (!is_the_same(process->conf, process->coming) ||
         !span_equal(buffer_span(&r->anchor), buffer_span(&r->coming_anchor))) {
         log_info("`resolver` has changed: starting again");
@@ -111,9 +114,10 @@ static void status(struct process *process, struct buffer *json)
     const struct service *s = &resolver_of(process)->service;
 
     buffer_printf(json,
-                  "\"questions\":%" PRIu64 ",\"waiting\":%" PRIu64 ",\"failed\":%" PRIu64
-                  ",\"late\":%" PRIu64 ",\"bogus\":%" PRIu64,
-                  s->question_count, s->open_count, s->failed_count, s->late_count, s->bogus_count);
+                  "\"usable\":%s,\"questions\":%" PRIu64 ",\"waiting\":%" PRIu64
+                  ",\"failed\":%" PRIu64 ",\"late\":%" PRIu64 ",\"bogus\":%" PRIu64,
+                  s->library ? "true" : "false", s->question_count, s->open_count, s->failed_count,
+                  s->late_count, s->bogus_count);
 }
 
 static const struct process_spec spec = {

@@ -5,6 +5,7 @@
 #include "proc/supervisor/supervisor.h"
 
 #include "base/log.h"
+#include "conf/anchor.h"
 #include "people/people.h"
 #include <errno.h>
 #include <signal.h>
@@ -115,6 +116,8 @@ static int load(const struct supervisor *s, struct conf_problems *problems, stru
     if (r == 0) {
         conf_check_users(out, &s->conf, problems);
         r = people_check_files(out, problems);
+        int anchor = anchor_check_file(out, problems);
+        r = r < 0 ? r : anchor;
     }
     if (r == 0)
         r = conf_keep_fixed(&s->conf, out, problems, &kept);

@@ -51,6 +51,23 @@ static void hostile_text_is_shown_harmless(void **state)
     assert_non_null(strstr(text, "a\\x1bb c"));
 }
 
+/* Nothing could be validated, and mail to other servers would wait. */
+static void a_trust_anchor_of_no_use(void **state)
+{
+    char path[96];
+
+    path_of("anchor", path);
+    append("postbuch.yaml", "resolver: { trust_anchor: anchor }\n");
+    assert_int_equal(check(NULL), CLI_BAD_NEWS);
+    assert_non_null(strstr(text, "/anchor: error: can't be read (No such file or directory)"));
+    append("anchor", "; nothing yet\n");
+    assert_int_equal(check(NULL), CLI_BAD_NEWS);
+    assert_non_null(strstr(text, "/anchor: error: holds no DS or DNSKEY record"));
+    append("anchor", ". IN DS 20326 8 2 E06D\n");
+    assert_int_equal(check(NULL), CLI_OK);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void hashes_that_all_can_read(void **state)
 {
     char path[96];
@@ -92,6 +109,7 @@ int main(void)
         IN_FOLDER(errors_of_all_files_at_once),
         IN_FOLDER(warnings_are_no_errors),
         IN_FOLDER(hostile_text_is_shown_harmless),
+        IN_FOLDER(a_trust_anchor_of_no_use),
         IN_FOLDER(hashes_that_all_can_read),
         IN_FOLDER(missing_files),
         IN_FOLDER(wrong_usage),

@@ -109,6 +109,10 @@ static void health(void **state)
         {STATUS(PROCESS("book", "0", "true", "1", "{\"trouble\":\"none\",\"turn_ms\":40000}")),
          {"Book       doesn't get on: its disk stalls"},
          true},
+        {STATUS(WELL_BOOK "," WELL_QUEUE
+                          "," PROCESS("resolver", "0", "true", "1", "{\"usable\":false}")),
+         {"so mail to other servers waits (see the server's log): resolver\n"},
+         true},
         {WELL("{\"usable\":true,\"unsure_domains\":0}", ""),
          {"New mail   is taken\nWaiting"},
          false},

@@ -226,14 +226,29 @@ static void a_configuration_with_errors_is_sent_to_nobody(void **state)
         assert_true(supervisor.children[i].ready && !supervisor.children[i].untaken);
 }
 
+/* The resolver that works keeps the anchor that it has. */
+static void an_anchor_that_can_not_be_read_is_an_error(void **state)
+{
+    write_config("resolver: { trust_anchor: anchor }\n");
+    assert_int_equal(reload(), -EINVAL);
+    assert_non_null(strstr(told, "/anchor: error: can't be read"));
+    assert_int_equal(supervisor.generation, 0);
+    for (unsigned i = 0; i < CHILDREN; i++)
+        assert_false(supervisor.children[i].untaken);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(who_can_not_be_told_goes_on), TEST(who_is_ending_is_killed_and_not_ready),
-        TEST(what_needs_a_restart_stays),  TEST(warnings_leave_room),
-        TEST(a_file_that_is_gone),         TEST(a_configuration_with_errors_is_sent_to_nobody),
+        TEST(who_can_not_be_told_goes_on),
+        TEST(who_is_ending_is_killed_and_not_ready),
+        TEST(what_needs_a_restart_stays),
+        TEST(warnings_leave_room),
+        TEST(a_file_that_is_gone),
+        TEST(a_configuration_with_errors_is_sent_to_nobody),
+        TEST(an_anchor_that_can_not_be_read_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
-#include "../../unit.h"
+#include "../unit.h"
 
-#include "proc/resolver/anchor.h"
+#include "conf/anchor.h"
 
 static const struct {
     const char *name, *text;
@@ -37,8 +37,32 @@ static void records(void **state)
     }
 }
 
+static void only_keys_are_of_use(void **state)
+{
+    static const struct {
+        const char *text;
+        bool usable;
+    } texts[] = {
+        {"", false},
+        {"; . IN DS 20326 8 2 E06D\n", false},
+        {"rubbish\n", false},
+        {"DS\n", false},
+        {"ds.test. IN A 192.0.2.1\n", false},
+        {". IN TXT x x DS\n", false},
+        {". IN DS 20326 8 2 E06D", true},
+        {". 172800 IN DNSKEY 257 3 8 AwEA\n", true},
+        {". ds 20326 8 2 E06D\n", true},
+        {". IN SOA . . 1 1 1 1 1\n; and\n. DNSKEY ( 257 3 8\n AwEA )\n", true},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if (anchor_is_usable(span_from_cstr(texts[i].text)) != texts[i].usable)
+            fail_msg("%s", texts[i].text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(records)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(records),
+                                       cmocka_unit_test(only_keys_are_of_use)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
