@@ -244,6 +244,7 @@ void audit_print_acknowledged(struct audit_print *s, uint64_t count, bool ok)
                                "findings", s->findings);
 
     cli_json_print(object, 0);
+    printf("\n");
 }
 
 void audit_print_done(struct audit_print *print)

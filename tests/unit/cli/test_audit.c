@@ -160,6 +160,7 @@ static void only_what_is_meant_is_acknowledged(void **state)
     assert_non_null(strstr(text, "1 finding acknowledged.\n"));
     assert_int_equal(run_with_server(cli_audit, json), CLI_OK);
     assert_non_null(strstr(text, "{\"ok\":true,\"acknowledged\":1,\"findings\":[{"));
+    assert_string_equal(text + strlen(text) - 4, "}]}\n");
     assert_int_equal(run_with_server(cli_audit, other), CLI_BAD_NEWS);
     assert_non_null(strstr(complaints, "0123456789ABCDEF: nothing is off there"));
     assert_non_null(strstr(text, "0 findings acknowledged.\n"));
