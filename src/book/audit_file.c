@@ -50,7 +50,8 @@ static const char *const sql[AUDIT_STATEMENT_COUNT] = {
         " WHERE message IS NULL AND kind = 23",
     [AUDIT_SQL_LOST] = "SELECT time_us, actor_uid, reply FROM event INDEXED BY event_entry"
                        " WHERE message = ?1 AND recipient_index = ?2 AND kind = 24"
-                       " ORDER BY seq DESC LIMIT 1",
+                       " AND time_us = (SELECT since_us FROM entry"
+                       "  WHERE message = ?1 AND recipient_index = ?2) ORDER BY seq LIMIT 1",
     [AUDIT_SQL_REFUSALS] = "SELECT lane, reference, session, time_us, until_us, count, ip, port,"
                            " service, helo, tls, auth, sender, recipient, phase, reply, key,"
                            " commitment, link FROM refusal ORDER BY seq",

@@ -24,13 +24,20 @@ const struct trace_event *trace_held(const struct trace_entry *e)
     return e->state == RECIPIENT_WAITING ? held : NULL;
 }
 
+/* Who was lost may be heard of and be lost again; every other end is the first. */
+static bool is_earlier_end(const struct trace_entry *e, const struct trace_event *event)
+{
+    return e->state == RECIPIENT_LOST && event->time_us != e->since_us;
+}
+
 /* The event that closed it; NULL while it waits. */
 const struct trace_event *trace_holder(const struct trace_entry *e)
 {
     enum recipient_state closed;
 
     for (size_t i = 0; i < e->event_count; i++)
-        if (event_kind_closes(e->events[i].kind, &closed) && closed == e->state)
+        if (event_kind_closes(e->events[i].kind, &closed) && closed == e->state &&
+            !is_earlier_end(e, &e->events[i]))
             return &e->events[i];
     return NULL;
 }

@@ -3,6 +3,7 @@
 #include "ledger_test.h"
 
 #include "book/audit.h"
+#include "book/trace.h"
 
 enum { TOLD_MAX = 16 };
 
@@ -386,6 +387,39 @@ static void who_is_heard_of_again_was_not_lost(void **state)
     }
 }
 
+/* What counts is who said it when it was so: not before that, and not once it was known. */
+static void who_is_lost_twice_was_lost_by_the_second(void **state)
+{
+    static const char *const reasons[] = {"the first disk", "the second disk", "a third"};
+    struct told told = {.has_queue = true};
+
+    run(&told);
+    struct event event = act(EVENT_LOST, &told.findings[0]);
+    struct book_status status = test_status(two.envelope.id, 0, EVENT_DEFERRED);
+    for (size_t i = 0; i < ARRAY_SIZE(reasons); i++) {
+        event.time_us += TEST_SECOND;
+        event.reply = span_from_cstr(reasons[i]);
+        book(&event);
+        if (i > 0)
+            continue;
+        struct fold *fold = test_fold_open();
+        test_fold_status(fold, offset += 100, &status);
+        test_commit(fold);
+        fold_close(fold);
+    }
+    expect(&told, 0, 1);
+    assert_string_equal(told.reason, "the second disk");
+
+    struct trace_query query = {.what = SPAN(""), .state = RECIPIENT_LOST, .limit = 1};
+    struct trace_result result;
+    assert_int_equal(trace_run(test_folder, &query, &result), 0);
+    assert_int_equal(result.message_count, 1);
+    const struct trace_event *by = trace_holder(&result.messages[0].entries[0]);
+    assert_non_null(by);
+    assert_true(span_equal(by->reply, SPAN("the second disk")));
+    trace_result_done(&result);
+}
+
 /* The outcome was on its way when it was said to be lost: it has one end, and that is fine. */
 static void delivered_before_is_not_lost(void **state)
 {
@@ -430,6 +464,7 @@ int main(void)
         LEDGER_TEST(orphans_and_lost_files_can_be_ticked_off),
         LEDGER_TEST(lost_by_the_queue_is_booked_as_such),
         LEDGER_TEST(who_is_heard_of_again_was_not_lost),
+        LEDGER_TEST(who_is_lost_twice_was_lost_by_the_second),
         LEDGER_TEST(delivered_before_is_not_lost),
         LEDGER_TEST(live_faults_have_no_token),
     };

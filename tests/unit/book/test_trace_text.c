@@ -158,7 +158,11 @@ static const struct sentence {
      0,
      "returned or discarded before 1970-01-01 00:00:05; which of these, only the ledger of"},
     {RECIPIENT_LOST,
-     {{.kind = EVENT_LOST, .actor_uid = 7, .reply = {"disk fault", 10}}},
+     {{.kind = EVENT_LOST, .actor_uid = 8, .reply = {"wrong disk", 10}}, /* he was heard of again */
+      {.kind = EVENT_LOST,
+       .time_us = 5 * TEST_SECOND,
+       .actor_uid = 7,
+       .reply = {"disk fault", 10}}},
      0,
      "Lost: it waited here, and the queue didn't have it any more; so noted at 1970-01-01 "
      "00:00:05 by the local user with uid 7: \"disk fault\"; nobody will get it from here"},
