@@ -29,6 +29,17 @@ const struct book_position *positions_find(const struct positions *positions, ui
     return NULL;
 }
 
+bool positions_equal(const struct positions *a, const struct positions *b)
+{
+    bool is_same = a->count == b->count;
+
+    for (size_t i = 0; is_same && i < a->count; i++) {
+        const struct book_position *other = positions_find(b, a->list[i].lane);
+        is_same = other && book_position_compare(&a->list[i], other) == 0;
+    }
+    return is_same;
+}
+
 static bool has_row(const struct position_rows *rows, const struct book_position *at)
 {
     for (size_t i = 0; i < rows->count; i++)

@@ -35,3 +35,5 @@ void positions_settle(const struct position_rows *lanes, const struct position_r
                       struct positions *out);
 /* NULL: there is none of that lane. */
 const struct book_position *positions_find(const struct positions *positions, uint32_t lane);
+/* The same of the same lanes, in whatever order: a row that was mended may come last. */
+bool positions_equal(const struct positions *a, const struct positions *b);

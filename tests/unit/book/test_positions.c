@@ -110,10 +110,28 @@ static void more_rows_than_lanes_are_refused(void **state)
     assert_int_equal(positions_add_row(&rows, 99, at(99, 1), true), -ENOSPC);
 }
 
+static void order_makes_no_difference(void **state)
+{
+    struct positions a = {.list = {at(0, 100), at(1, 200)}, .count = 2};
+    struct positions b = {.list = {at(1, 200), at(0, 100)}, .count = 2};
+
+    assert_true(positions_equal(&a, &a));
+    assert_true(positions_equal(&a, &b));
+    b.list[1].offset++;
+    assert_false(positions_equal(&a, &b));
+    b.list[1] = at(2, 100);
+    assert_false(positions_equal(&a, &b));
+    b = a;
+    b.count = 1;
+    assert_false(positions_equal(&a, &b));
+    assert_false(positions_equal(&b, &a));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(two_copies_say_what_is_right),
                                        cmocka_unit_test(the_sum_is_over_all_of_it),
+                                       cmocka_unit_test(order_makes_no_difference),
                                        cmocka_unit_test(more_rows_than_lanes_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
