@@ -49,7 +49,8 @@ static void tell(struct audit *audit, const struct id *message, const struct aud
     if (audit->was_remade)
         audit->counts->remade++;
     else
-        audit_tell_for_good(audit, AUDIT_GOOD_EXPANSION, message, link->index, SPAN(""),
+        audit_tell_for_good(audit, AUDIT_GOOD_EXPANSION, message, link->index,
+                            link->is_child ? SPAN("\1") : SPAN(""),
                             link->is_child ? "came from an expansion that isn't booked"
                                            : "was expanded into nobody");
 }

@@ -31,10 +31,10 @@ enum audit_statement {
 
 /* What can be acknowledged. The numbers are part of the tokens (docs/formats/book.md). */
 enum audit_for_good {
-    AUDIT_GOOD_DAMAGED = 1, /* an event of that kind; facts: time and commitment */
-    AUDIT_GOOD_ORPHAN,      /* no facts, like the next two */
-    AUDIT_GOOD_EXPANSION,
-    AUDIT_GOOD_NOT_IN_QUEUE, /* by EVENT_LOST */
+    AUDIT_GOOD_DAMAGED = 1,  /* an event of that kind; facts: time and commitment */
+    AUDIT_GOOD_ORPHAN,       /* no facts */
+    AUDIT_GOOD_EXPANSION,    /* facts: a byte of a child without its parent, else none */
+    AUDIT_GOOD_NOT_IN_QUEUE, /* by EVENT_LOST; no facts */
     AUDIT_GOOD_LOST_FILE,    /* facts: kind, week, lane, events, head */
 };
 

@@ -337,6 +337,25 @@ static void orphans_and_lost_files_can_be_ticked_off(void **state)
     expect(&told, 0, 2);
 }
 
+/* One entry may lack both: who acknowledges one hasn't seen the other. */
+static void a_child_and_a_parent_are_two_findings(void **state)
+{
+    struct told told = {.count = 0};
+    struct id tokens[2];
+    size_t n = 0;
+
+    test_tamper(TEST_WEEK, "UPDATE entry SET parent = 0, state = 4 WHERE recipient_index = 1");
+    run(&told);
+    for (size_t i = 0; i < told.count; i++)
+        if (told.findings[i].kind == AUDIT_EXPANSION) {
+            assert_in_range(n, 0, 1);
+            assert_int_equal(told.findings[i].recipient_index, 1);
+            tokens[n++] = told.findings[i].token;
+        }
+    assert_int_equal(n, 2);
+    assert_false(id_equal(&tokens[0], &tokens[1]));
+}
+
 /* ---- lost from the queue ---- */
 
 static void lost_by_the_queue_is_booked_as_such(void **state)
@@ -462,6 +481,7 @@ int main(void)
         LEDGER_TEST(a_forged_acknowledgement_is_told),
         LEDGER_TEST(an_erased_reason_acknowledges),
         LEDGER_TEST(orphans_and_lost_files_can_be_ticked_off),
+        LEDGER_TEST(a_child_and_a_parent_are_two_findings),
         LEDGER_TEST(lost_by_the_queue_is_booked_as_such),
         LEDGER_TEST(who_is_heard_of_again_was_not_lost),
         LEDGER_TEST(who_is_lost_twice_was_lost_by_the_second),
