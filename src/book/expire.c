@@ -7,6 +7,7 @@
 #include "book/week_heads.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define DAYS_US(days) (INT64_C(days) * 86400 * 1000000)
@@ -79,6 +80,36 @@ static int expire_one(const char *folder, struct main_file *main, const struct l
     return r < 0 ? r : 1;
 }
 
+static int64_t limit_of(const struct expire_limits *limits, enum week_kind kind)
+{
+    return kind == WEEK_ENTRIES ? limits->keep_before_us : limits->refusals_before_us;
+}
+
+static bool has_file(const struct ledger_list *list, const struct main_file_head *of)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->files[i].kind == of->kind && list->files[i].week == of->week)
+            return true;
+    return false;
+}
+
+/* Of files that were lost and not made anew, as those of their age go: who acknowledged that did so
+ * later, and what says so must not be the first to go. */
+static int forget_lost(const char *folder, struct main_file *main,
+                       const struct expire_limits *limits, const struct ledger_list *list)
+{
+    struct main_file_heads lost = {0};
+    int r = main_file_read_heads(folder, MAIN_FILE_LOST, &lost);
+
+    for (size_t i = 0; r == 0 && i < lost.count; i++) {
+        const struct main_file_head *head = &lost.list[i];
+        if (week_end_us(head->week) <= limit_of(limits, head->kind) && !has_file(list, head))
+            r = main_file_forget_lost(main, head->kind, head->week);
+    }
+    free(lost.list);
+    return r;
+}
+
 int expire_files(const char *folder, struct main_file *main, const struct expire_limits *limits,
                  size_t *out_deleted, bool *out_doubts)
 {
@@ -92,15 +123,15 @@ int expire_files(const char *folder, struct main_file *main, const struct expire
     r = ledger_list(folder, &list);
     for (size_t i = 0; r == 0 && i < list.count; i++) {
         const struct ledger_file *file = &list.files[i];
-        int64_t before =
-            file->kind == WEEK_ENTRIES ? limits->keep_before_us : limits->refusals_before_us;
-        if (week_end_us(file->week) > before)
+        if (week_end_us(file->week) > limit_of(limits, file->kind))
             continue;
         int one = expire_one(folder, main, file, limits->now_us);
         *out_deleted += one == 1;
         if (failed == 0 && one < 0)
             failed = one;
     }
+    if (r == 0)
+        r = forget_lost(folder, main, limits, &list);
     ledger_list_done(&list);
     return r < 0 ? r : failed;
 }

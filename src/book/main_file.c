@@ -375,11 +375,10 @@ static int prepare_early(struct main_file *m)
 int main_file_open(const char *folder, struct main_file **out)
 {
     struct main_file *m = calloc(1, sizeof(*m));
-    int r;
 
     if (!m)
         return -ENOMEM;
-    r = open_db(folder, DB_WRITE, &m->db);
+    int r = open_db(folder, DB_WRITE, &m->db);
     if (r == 0)
         r = schema_make(&m->db, SCHEMA_MAIN);
     if (r == 0)
@@ -520,11 +519,8 @@ static int check_positions(struct main_file *m)
 {
     struct positions known = m->positions;
     int r = read_positions(m, true);
-    bool is_same = r == 0 && known.count == m->positions.count;
 
-    for (size_t i = 0; is_same && i < known.count; i++)
-        is_same = book_position_compare(&known.list[i], &m->positions.list[i]) == 0;
-    return r == 0 && !is_same ? -EBUSY : r;
+    return r == 0 && !positions_equal(&known, &m->positions) ? -EBUSY : r;
 }
 
 static int write_positions(struct main_file *m, const struct book_position *positions, size_t count,
@@ -646,6 +642,11 @@ int main_file_revive(struct main_file *m, enum week_kind kind, int week, int64_t
     return 1;
 }
 
+int main_file_forget_lost(struct main_file *m, enum week_kind kind, int week)
+{
+    return run_for_week(m, LOST_FORGET, kind, week);
+}
+
 struct main_file_clock main_file_clock(const struct main_file *m)
 {
     return m->clock;
@@ -689,8 +690,7 @@ int main_file_note_deleted(struct main_file *m, const struct main_file_head *hea
         r = write_head(m, DELETED_ADD, &heads[i], now_us);
     for (size_t i = 0; r == 0 && i < count; i++) {
         r = run_for_week(m, CHAIN_FORGET, heads[i].kind, heads[i].week);
-        if (r == 0)
-            r = run_for_week(m, LOST_FORGET, heads[i].kind, heads[i].week);
+        r = r < 0 ? r : main_file_forget_lost(m, heads[i].kind, heads[i].week);
     }
     r = finish(m, r);
     for (size_t i = 0; r == 0 && i < count; i++)

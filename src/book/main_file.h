@@ -89,6 +89,8 @@ int main_file_revive(struct main_file *file, enum week_kind kind, int week, int6
 /* With the ends of their chains, one of each lane. Durable when it returns 0. */
 int main_file_note_deleted(struct main_file *file, const struct main_file_head *heads, size_t count,
                            int64_t now_us);
+/* That the file lost events. Durable when it returns 0. */
+int main_file_forget_lost(struct main_file *file, enum week_kind kind, int week);
 
 /* What retention knows of the clock. */
 struct main_file_clock {

@@ -169,6 +169,29 @@ static void a_week_deleted_in_the_future_is_booked_again(void **state)
     fold_close(fold);
 }
 
+/* The row says it until files of that age go; of one that is there it goes with the file. */
+static void what_a_removed_file_lost_is_forgotten_in_time(void **state)
+{
+    static const char count[] = "SELECT count(*) FROM lost";
+    struct fold_deleted deleted;
+    int64_t early = TEST_NOW_US - 30 * TEST_DAY;
+    char path[160];
+
+    fold_close(three_weeks(false));
+    snprintf(path, sizeof(path), "%s/book-2026-W46.sqlite", test_folder);
+    assert_int_equal(unlink(path), 0);
+    struct fold *fold = test_fold_open();
+    test_tamper("book.sqlite", "INSERT INTO lost SELECT * FROM chain WHERE kind = 0"
+                               " AND week < (SELECT week FROM lost)");
+    assert_int_equal(test_number("book.sqlite", count), 2);
+    assert_int_equal(fold_expire(fold, early, early, TEST_NOW_US, &deleted), 0);
+    assert_int_equal(test_number("book.sqlite", count), 2);
+    assert_int_equal(fold_expire(fold, TEST_NOW_US, TEST_NOW_US, TEST_NOW_US, &deleted), 0);
+    assert_true(exists("book-2026-W45.sqlite")); /* one waits */
+    assert_int_equal(test_number("book.sqlite", count), 1);
+    fold_close(fold);
+}
+
 static void copy_file(const char *from, const char *to)
 {
     char command[600];
@@ -261,6 +284,7 @@ int main(void)
         LEDGER_TEST(a_clock_that_was_set_right_counts_at_once),
         LEDGER_TEST(a_machine_that_is_mostly_off_deletes_too),
         LEDGER_TEST(a_week_deleted_in_the_future_is_booked_again),
+        LEDGER_TEST(what_a_removed_file_lost_is_forgotten_in_time),
         LEDGER_TEST(half_deleted_files_go_and_their_head_stays),
         LEDGER_TEST(a_file_that_cannot_be_read_holds_up_no_other),
         LEDGER_TEST(a_file_that_fails_holds_up_no_other),
