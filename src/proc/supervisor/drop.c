@@ -50,6 +50,27 @@ static bool find_first(struct drop_wait *wait, DIR *dir, unsigned names_max)
     return has_mail || wait->crowded;
 }
 
+void drop_wait_pass_begins(struct drop_wait *wait, int64_t now_ms)
+{
+    wait->passing = true;
+    wait->pass_began_ms = now_ms;
+}
+
+void drop_wait_pass_ended(struct drop_wait *wait)
+{
+    wait->passed_over |= *wait->letter && wait->passing && wait->pass_began_ms >= wait->since_ms;
+    wait->passing = false;
+}
+
+/* Among many letters it may have to wait for its turn: in this pass, or, when it came too late for
+ * that, in the next. */
+static bool is_stuck(const struct drop_wait *wait, int64_t now_ms)
+{
+    if (!*wait->letter || now_ms - wait->since_ms < DROP_PATIENCE_MS)
+        return false;
+    return wait->passing ? now_ms - wait->pass_began_ms >= DROP_PASS_MS : wait->passed_over;
+}
+
 /* docs/formats/drop.md: whole files. Any user may have put them there; their names are all that is
  * looked at here. What was put off is being seen to: it has a day, and is told of anyway. The
  * letter that was seen is asked for by its name: where any user can make names, it need not be
@@ -64,13 +85,13 @@ bool drop_wait_look(struct drop_wait *wait, const char *folder, int64_t now_ms, 
     if (!has_mail) {
         wait->letter[0] = '\0';
         wait->since_ms = now_ms;
-        wait->told = wait->crowded = false;
+        wait->told = wait->stuck = wait->passed_over = wait->crowded = false;
         has_mail = dir && find_first(wait, dir, names_max);
     }
     if (dir)
         closedir(dir);
     wait->told_crowded &= wait->crowded;
-    wait->stuck = *wait->letter && now_ms - wait->since_ms >= DROP_PATIENCE_MS;
+    wait->stuck |= is_stuck(wait, now_ms);
     return has_mail;
 }
 
@@ -134,9 +155,12 @@ static void run_collector(struct supervisor *s, char *folder)
     snprintf(submit, sizeof(submit), SPAN_FMT "submit",
              SPAN_ARG(span_first(control, (size_t)(span_find_last(control, '/') + 1))));
     snprintf(hostname, sizeof(hostname), SPAN_FMT, SPAN_ARG(s->conf.hostname));
+    drop_wait_pass_begins(&s->drop_wait, io_loop_now_ms(s->loop));
     pid_t pid = fork();
-    if (pid < 0)
+    if (pid < 0) {
         log_error("the drop folder waits: %s", strerror(errno));
+        drop_wait_pass_ended(&s->drop_wait);
+    }
     if (pid > 0)
         s->collector_pid = pid;
     if (pid != 0)
@@ -201,6 +225,7 @@ void drop_collector_ended(struct supervisor *s, int status)
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 
     s->collector_pid = 0;
+    drop_wait_pass_ended(&s->drop_wait);
     if (WIFSIGNALED(status))
         log_error("collecting the drop folder was ended by signal %d (%s)", WTERMSIG(status),
                   strsignal(WTERMSIG(status)));

@@ -129,18 +129,26 @@ int folders_prepare(const struct conf *conf, const struct conf_ids users[static 
 
 enum {
     DROP_PATIENCE_MS = 300000, /* a letter is collected, or put off, within seconds */
+    DROP_PASS_MS = 3600000,    /* a pass over many letters may last so long */
     DROP_NAMES_MAX = 100000,   /* that are looked at: any user may make more */
 };
 
-/* The first letter that was seen in the folder, and is there as it was. */
+/* The first letter that was seen in the folder, and is there as it was; and the passes of the
+ * collector, each of which sees what was there when it began. */
 struct drop_wait {
     char letter[256]; /* its name; "": there is none */
     int64_t since_ms;
-    bool stuck; /* since longer than DROP_PATIENCE_MS: nobody collects */
+    bool passed_over; /* by a pass that began when it was there, and has ended */
+    bool stuck;       /* since longer than DROP_PATIENCE_MS, and nobody is about to collect it */
     bool told;
     bool crowded; /* more names than are looked at */
     bool told_crowded;
+    bool passing; /* a pass is under way */
+    int64_t pass_began_ms;
 };
+
+void drop_wait_pass_begins(struct drop_wait *wait, int64_t now_ms);
+void drop_wait_pass_ended(struct drop_wait *wait);
 
 /* Looks again, at `names_max` names; `now_ms` is of the clock that nobody sets. True: there is mail
  * to collect, or there may be. */

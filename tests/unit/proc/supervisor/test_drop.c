@@ -46,6 +46,13 @@ static bool look(struct drop_wait *w, int64_t now_ms)
     return drop_wait_look(w, folder, now_ms, NAMES_MAX);
 }
 
+/* A short one. */
+static void pass(struct drop_wait *w, int64_t now_ms)
+{
+    drop_wait_pass_begins(w, now_ms);
+    drop_wait_pass_ended(w);
+}
+
 /* After minutes in which it lay there as it was, and not before. */
 static void one_that_stays(void **state)
 {
@@ -55,6 +62,7 @@ static void one_that_stays(void **state)
     put("mail.a");
     assert_true(look(&w, 10000000));
     assert_string_equal(w.letter, "mail.a");
+    pass(&w, 10000000);
     assert_true(look(&w, 10000000 + DROP_PATIENCE_MS - 1));
     assert_false(w.stuck);
     assert_true(look(&w, 10000000 + DROP_PATIENCE_MS));
@@ -71,6 +79,7 @@ static void one_among_others(void **state)
 
     put("mail.stays");
     look(&w, 1000);
+    pass(&w, 1000);
     put("mail.b");
     put("mail.c");
     look(&w, 1000 + DROP_PATIENCE_MS / 2);
@@ -82,6 +91,41 @@ static void one_among_others(void **state)
     assert_string_equal(w.letter, "mail.c");
     assert_false(w.stuck);
     take("mail.c");
+}
+
+/* A pass over many letters lasts longer than anybody's patience: who is in it may have his turn
+ * yet, and who came after it began has the next one. */
+static void a_long_pass(void **state)
+{
+    enum { EARLY = 1000, LATE = EARLY + 2 * DROP_PATIENCE_MS };
+    struct drop_wait w = {0};
+
+    drop_wait_pass_begins(&w, EARLY);
+    put("mail.a");
+    look(&w, EARLY + 1);
+    look(&w, LATE);
+    assert_false(w.stuck);
+    drop_wait_pass_ended(&w);
+    look(&w, LATE);
+    assert_false(w.stuck);
+    drop_wait_pass_begins(&w, LATE);
+    look(&w, LATE + 1);
+    assert_false(w.stuck);
+    look(&w, LATE + DROP_PASS_MS - 1);
+    assert_false(w.stuck);
+    look(&w, LATE + DROP_PASS_MS); /* it hangs */
+    assert_true(w.stuck);
+    drop_wait_pass_ended(&w);
+    drop_wait_pass_begins(&w, LATE + DROP_PASS_MS);
+    look(&w, LATE + DROP_PASS_MS);
+    assert_true(w.stuck); /* until it goes */
+    drop_wait_pass_ended(&w);
+    take("mail.a");
+    put("mail.b"); /* what another letter's pass was is none of its own */
+    look(&w, LATE + 2 * DROP_PASS_MS);
+    look(&w, LATE + 3 * DROP_PASS_MS);
+    assert_false(w.stuck);
+    take("mail.b");
 }
 
 /* What was put off is tried, what is aside or half written is no mail that waits. */
@@ -132,6 +176,7 @@ static void among_too_many(void **state)
 
     put("mail.a");
     assert_true(look(&w, 10000));
+    pass(&w, 10000);
     put_many(5 * NAMES_MAX, put);
     assert_true(look(&w, 10000 + DROP_PATIENCE_MS));
     assert_string_equal(w.letter, "mail.a");
@@ -146,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_that_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(one_among_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_long_pass, setup, teardown),
         cmocka_unit_test_setup_teardown(other_names, setup, teardown),
         cmocka_unit_test_setup_teardown(among_too_many, setup, teardown),
     };
