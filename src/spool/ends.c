@@ -139,6 +139,9 @@ int ends_find(const struct spool *spool, const struct segment *segment,
             break;
         seen = record.next;
     }
+    /* The last group may lie there as a whole: it is a tail, and isn't written over. */
+    if (scan.unread.to > seen)
+        seen = scan.unread.to;
     scan_done(&scan);
     if (r < 0)
         return r;

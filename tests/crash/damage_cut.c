@@ -160,19 +160,25 @@ static bool has_byte_in(const struct row *row, uint64_t from)
     return row->start < from + BAD_BYTES && row->end > from;
 }
 
-/* The seal that says where the log ends must be readable. */
-static bool harm_block(struct world *w, const struct rows *rows, bool is_newest, uint64_t from)
+/* Behind the last seal that can be read nothing counts. */
+static size_t first_unsealed(const struct rows *rows, uint64_t from)
 {
-    if (is_newest && rows->count && has_byte_in(&rows->list[rows->count - 1], from))
-        return false;
+    size_t i = rows->count;
+    while (i > 0 && (!rows->list[i - 1].is_seal || has_byte_in(&rows->list[i - 1], from)))
+        i--;
+    return i;
+}
+
+static void harm_block(struct world *w, const struct rows *rows, bool is_newest, uint64_t from)
+{
+    size_t end = is_newest ? first_unsealed(rows, from) : rows->count;
     for (size_t i = 0; i < rows->count; i++)
-        if (has_byte_in(&rows->list[i], from))
+        if (i >= end || has_byte_in(&rows->list[i], from))
             harm(w, &rows->list[i].id);
-    return true;
 }
 
 /* Half of them in the group that was sealed last, where a torn write is known by its bytes only. */
-static bool unread_log(struct world *w, struct store_sim_damage *damage)
+static void unread_log(struct world *w, struct store_sim_damage *damage)
 {
     bool in_last_group = prng_below(&w->prng, 2);
     struct rows rows = {0};
@@ -187,9 +193,8 @@ static bool unread_log(struct world *w, struct store_sim_damage *damage)
         damage->offset = from + prng_below(&w->prng, segment->end - from);
     }
     damage->offset = damage->offset / BAD_BYTES * BAD_BYTES;
-    bool may = harm_block(w, &rows, damage->number == w->spool->sealed.segment, damage->offset);
+    harm_block(w, &rows, damage->number == w->spool->sealed.segment, damage->offset);
     free(rows.list);
-    return may;
 }
 
 bool damage_unread(struct world *w, struct store_sim_damage *out)
@@ -197,8 +202,9 @@ bool damage_unread(struct world *w, struct store_sim_damage *out)
     if (!store_sim_draw(w->sim, out))
         return false;
     out->offset = prng_below(&w->prng, out->offset) / BAD_BYTES * BAD_BYTES;
-    bool is_log = strcmp(out->what, "log") == 0;
-    if (is_log ? !unread_log(w, out) : strcmp(out->what, "bulk") != 0)
+    if (strcmp(out->what, "log") == 0)
+        unread_log(w, out);
+    else if (strcmp(out->what, "bulk") != 0)
         return false;
     store_sim_set_unreadable(w->sim, out, BAD_BYTES);
     return true;

@@ -8,5 +8,5 @@
 bool damage_cut(struct world *world, struct store_sim_damage *out);
 
 /* The same of a block that can't be read until store_sim_set_unreadable() takes that back: who has
- * a byte in it may be touched. Never the seal at the end of the log. False: there is none. */
+ * a byte in it may be touched, or lies behind the last seal. False: there is none. */
 bool damage_unread(struct world *world, struct store_sim_damage *out);
