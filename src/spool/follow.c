@@ -144,11 +144,12 @@ static int list_numbers(struct spool_follower *f, struct numbers *out)
     return r;
 }
 
-/* The header knows the block size; until one was read, the sizes that are possible are tried. */
+/* The header knows the block size; until one was read, the sizes that are possible are tried. What
+ * couldn't be read with one of them may be the header: no other size says that there is none. */
 static int read_header_any(struct spool_follower *f, struct store_segment *handle, uint64_t number,
                            struct segment_header *out)
 {
-    bool is_blank;
+    bool is_blank, is_unread = false;
     int r = -EBADMSG;
 
     if (f->block_bytes)
@@ -157,11 +158,13 @@ static int read_header_any(struct spool_follower *f, struct store_segment *handl
     /* As spool_open() allows. Where the copy lies is still to be found when the first can't be
      * read.
      */
-    for (uint32_t block = 512; (r == -EBADMSG || r == -EIO) && block <= 65536; block *= 2)
+    for (uint32_t block = 512; (r == -EBADMSG || r == -EIO) && block <= 65536; block *= 2) {
         r = segment_read_header(f->store->ops, handle, number, block, 0, out, &is_blank);
+        is_unread = is_unread || r == -EIO;
+    }
     if (r == 0)
         f->block_bytes = out->block_bytes;
-    return r;
+    return r == -EBADMSG && is_unread ? -EIO : r;
 }
 
 static bool is_passed_over(const struct spool_follower *f, int error)

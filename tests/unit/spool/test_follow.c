@@ -351,7 +351,8 @@ static struct {
     const struct store_ops *real;
     struct store_ops ops;
     uint64_t number;           /* the segment … */
-    uint64_t offset, end;      /* … and what of it the disk doesn't give */
+    uint64_t offset, end;      /* … what of it the disk doesn't give … */
+    uint64_t damaged_size;     /* … 0, or the segment's size: then its first header is damaged */
     struct store_segment *now; /* its handle, while it is open */
 } bad;
 
@@ -377,20 +378,21 @@ static ssize_t read_bad(struct store_segment *segment, uint64_t offset, void *bu
 {
     if (segment == bad.now && offset < bad.end && offset + size > bad.offset)
         return -EIO;
-    return bad.real->read(segment, offset, buf, size, flags);
+    bool is_damaged = segment == bad.now && bad.damaged_size;
+    if (is_damaged && offset >= bad.damaged_size)
+        return 0;
+    ssize_t n = bad.real->read(segment, offset, buf, size, flags);
+    if (is_damaged && offset == 0 && n > 0)
+        memset(buf, 0xA5, (size_t)n);
+    return n;
 }
 
 enum { BAD_SEGMENTS = 6, AROUND_TURNS = 3 };
 
-/* The turns of a book that goes around after some. Messages and turns that failed. */
-static struct tally read_beside(struct world *w, unsigned *out_failed)
+static struct spool_follower *follow_bad(struct world *w)
 {
     struct store *store = store_sim_open(w->disk);
-    struct spool_position sealed = spool_sealed_position(w->spool);
     struct spool_follower *f;
-    struct spool_followed followed;
-    struct tally tally = {{0}};
-    int r = -EIO;
 
     bad.real = store->ops;
     bad.ops = *bad.real;
@@ -399,7 +401,18 @@ static struct tally read_beside(struct world *w, unsigned *out_failed)
     bad.ops.read = read_bad;
     store->ops = &bad.ops;
     assert_int_equal(spool_follower_new(store, (struct spool_position){0, 0}, &f), 0);
-    spool_follower_set_limit(f, sealed);
+    spool_follower_set_limit(f, spool_sealed_position(w->spool));
+    return f;
+}
+
+/* The turns of a book that goes around after some. Messages and turns that failed. */
+static struct tally read_beside(struct world *w, unsigned *out_failed)
+{
+    struct spool_follower *f = follow_bad(w);
+    struct spool_followed followed;
+    struct tally tally = {{0}};
+    int r = -EIO;
+
     for (*out_failed = 0; r < 0 && *out_failed < 2 * AROUND_TURNS; *out_failed += r < 0) {
         spool_follower_read_around(f, *out_failed >= AROUND_TURNS);
         while ((r = spool_follower_next(f, &followed)) > 0) {
@@ -409,7 +422,7 @@ static struct tally read_beside(struct world *w, unsigned *out_failed)
         assert_true(r == 0 || r == -EIO);
     }
     assert_int_equal(r, 0);
-    assert_int_equal(spool_position_compare(tally.last, sealed), 0);
+    assert_int_equal(spool_position_compare(tally.last, spool_sealed_position(w->spool)), 0);
     spool_follower_free(f);
     return tally;
 }
@@ -465,6 +478,23 @@ static void an_unreadable_header_costs_its_segment(void **state)
                         whole.kinds[SPOOL_FOLLOWED_MESSAGE] - 10);
         assert_int_equal(tally.kinds[SPOOL_FOLLOWED_GAP] + tally.kinds[SPOOL_FOLLOWED_GONE], 1);
     }
+}
+
+/* Also not where the block size isn't known yet, and so where the header's copy lies. */
+static void a_header_that_cant_be_read_now_is_not_gone(void **state)
+{
+    struct world *w = *state;
+    struct spool_followed followed;
+
+    write_segments(w, 1);
+    bad.number = 1;
+    bad.offset = w->options.block_bytes;
+    bad.end = 2 * w->options.block_bytes;
+    bad.damaged_size = w->options.segment_bytes;
+    struct spool_follower *f = follow_bad(w);
+    assert_int_equal(spool_follower_next(f, &followed), -EIO);
+    spool_follower_free(f);
+    bad.damaged_size = 0;
 }
 
 /* Read to its end, a segment may go: what comes after it is no gap, also when only the next look
@@ -631,6 +661,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_trailer_that_nobody_needs_may_be_unreadable, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(an_unreadable_header_costs_its_segment, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_header_that_cant_be_read_now_is_not_gone, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_segment_that_was_read_may_go, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_left_of_a_log_says_who_waits, setup, teardown),
     };
