@@ -27,7 +27,8 @@ def test_many_messages_share_connections(net, server):
         for _ in range(40):
             client.sendmail('alice@postbuch.test', 'bob@direct.example', b'Subject: x\r\n\r\nx\r\n')
     lab.eventually(lambda: server.json('queue') == [], 'all are there')
-    assert net.postfix.log().count('to=<bob@direct.example>') == 40
+    lab.eventually(lambda: net.postfix.log().count('to=<bob@direct.example>') == 40,
+                   'Postfix has delivered all of them')
     assert net.postfix.log().count('connect from') - before < 40
 
 
