@@ -5,7 +5,7 @@
 #include "proc/queue/accept/refusals.h"
 
 #include "base/clock.h"
-#include "mail/event.h"
+#include "proc/queue/core/event.h"
 #include <errno.h>
 
 static bool has_token(struct queue_peer *peer, size_t bytes)
@@ -34,29 +34,33 @@ static int64_t timely(int64_t time_us, int64_t now_us)
     return late_us < 0 || late_us > (int64_t)LATE_MAX_S * 1000000 ? now_us : time_us;
 }
 
-/* Only what an smtpd may say, which is about no message of the queue and nobody's act: as the spool
- * is to have it, with a key of ours for the book's commitments. 0 or -errno. */
-static int clean(struct queue *q, struct span bytes, struct buffer *out)
+/* Only what an smtpd may say, which is about no message of the queue and nobody's act. */
+static void clean(struct event *event)
+{
+    int64_t now_us = clock_wall_us();
+
+    event->time_us = event->time_us > 0 ? timely(event->time_us, now_us) : now_us;
+    if (event->until_us)
+        event->until_us =
+            event->until_us > event->time_us && event->until_us < now_us ? event->until_us : now_us;
+    event->message = (struct id){{0}};
+    event->recipient_index = EVENT_NO_RECIPIENT;
+    event->actor_uid = EVENT_NO_ACTOR;
+}
+
+/* 0 or -errno. */
+static int book(struct queue *q, struct span bytes)
 {
     struct arena arena = ARENA_LIMITED(256 * 1024);
-    int64_t now_us = clock_wall_us();
     struct event event = {0};
     int r = codec_decode(&event_codec, bytes, &arena, &event);
 
     if (r == 0 && event.kind != EVENT_REFUSED)
         r = -EINVAL;
     if (r == 0) {
-        event.time_us = event.time_us > 0 ? timely(event.time_us, now_us) : now_us;
-        if (event.until_us)
-            event.until_us =
-                event.until_us > event.time_us && event.until_us < now_us ? event.until_us : now_us;
-        event.message = (struct id){{0}};
-        event.recipient_index = EVENT_NO_RECIPIENT;
-        event.actor_uid = EVENT_NO_ACTOR;
-        r = queue_random(&q->random, event.key, sizeof(event.key));
+        clean(&event);
+        r = event_book(q, &event, NULL, NULL);
     }
-    if (r == 0)
-        r = codec_encode(&event_codec, &event, out);
     arena_done(&arena);
     return r;
 }
@@ -72,16 +76,11 @@ void events_take(struct queue_peer *peer, const struct ipc_arrival *arrival)
 {
     struct queue *q = peer->queue;
     struct span bytes = arrival->message->event.event;
-    struct buffer wire = BUFFER_LIMITED(SPOOL_EVENT_MAX);
 
-    if (has_token(peer, bytes.size) && clean(q, bytes, &wire) == 0 &&
-        spool_event(q->spool, buffer_span(&wire), NULL, NULL) == 0) {
+    if (has_token(peer, bytes.size) && book(q, bytes) == 0)
         q->events->booked++;
-        committer_kick(&q->committer);
-    } else {
+    else
         drop(q);
-    }
-    buffer_done(&wire);
 }
 
 void events_tick(struct queue *q)
@@ -93,15 +92,7 @@ void events_tick(struct queue *q)
                           .recipient_index = EVENT_NO_RECIPIENT,
                           .actor_uid = EVENT_NO_ACTOR,
                           .reply = SPAN("refusals that came too fast to be booked one by one")};
-    struct buffer wire = BUFFER_LIMITED(SPOOL_EVENT_MAX);
 
-    if (!q->events->unbooked)
-        return;
-    if (queue_random(&q->random, event.key, sizeof(event.key)) == 0 &&
-        codec_encode(&event_codec, &event, &wire) == 0 &&
-        spool_event(q->spool, buffer_span(&wire), NULL, NULL) == 0) {
+    if (q->events->unbooked && event_book(q, &event, NULL, NULL) == 0)
         q->events->unbooked = 0;
-        committer_kick(&q->committer);
-    }
-    buffer_done(&wire);
 }

@@ -7,7 +7,7 @@
 #include "proc/queue/control/client.h"
 
 #include "base/clock.h"
-#include "mail/event.h"
+#include "proc/queue/core/event.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -59,24 +59,11 @@ static bool has(const struct queue *q, const struct ipc_acknowledge_row *row)
     return m && (row->index == UINT32_MAX || spool_find_recipient(m, row->index));
 }
 
-static int append(struct acknowledgement *a, const struct event *event)
-{
-    struct buffer wire = BUFFER_LIMITED(SPOOL_EVENT_MAX);
-    int r = codec_encode(&event_codec, event, &wire);
-
-    if (r == 0)
-        r = spool_event(a->client->queue->spool, buffer_span(&wire), on_sealed, a);
-    a->pending += r == 0;
-    buffer_done(&wire);
-    return r;
-}
-
 /* A moment of its own for each, by which a book that follows the log a second time tells two of one
  * entry apart. */
 static int book(struct acknowledgement *a, const struct ipc_acknowledge_row *row,
                 struct span reason, int64_t time_us)
 {
-    struct queue *q = a->client->queue;
     struct event event = {.kind = row->lost ? EVENT_LOST : EVENT_ACKNOWLEDGED,
                           .time_us = time_us,
                           .count = 1,
@@ -88,12 +75,13 @@ static int book(struct acknowledgement *a, const struct ipc_acknowledge_row *row
 
     if (row->lost && (id_is_zero(&row->message) || row->index == UINT32_MAX))
         return -EINVAL;
-    if (row->lost && has(q, row)) {
+    if (row->lost && has(a->client->queue, row)) {
         a->left_alone++;
         return 0;
     }
-    int r = queue_random(&q->random, event.key, sizeof(event.key));
-    return r < 0 ? r : append(a, &event);
+    int r = event_book(a->client->queue, &event, on_sealed, a);
+    a->pending += r == 0;
+    return r;
 }
 
 /* ---- in and out ---- */
@@ -101,7 +89,6 @@ static int book(struct acknowledgement *a, const struct ipc_acknowledge_row *row
 /* No answer before the last is appended, although the spool may say at once that it takes none. */
 static void book_all(struct acknowledgement *a, const struct ipc_acknowledge *wanted)
 {
-    struct queue *q = a->client->queue;
     int64_t now_us = clock_wall_us();
     int r = 0;
 
@@ -112,7 +99,6 @@ static void book_all(struct acknowledgement *a, const struct ipc_acknowledge *wa
     if (r < 0 && !a->error)
         a->error = r;
     a->appended = true;
-    committer_kick(&q->committer);
     end_if_done(a);
 }
 

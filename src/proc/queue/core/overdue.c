@@ -19,7 +19,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "mail/event.h"
+#include "proc/queue/core/event.h"
 #include "proc/queue/core/schedule.h"
 #include <stdlib.h>
 
@@ -181,7 +181,7 @@ static int book_alarm(struct queue *q, const struct overdue_suspect *s, uint32_t
                           .count = count,
                           .recipient_index = s ? s->index : EVENT_NO_RECIPIENT,
                           .actor_uid = EVENT_NO_ACTOR};
-    struct buffer text = BUFFER_INIT, wire = BUFFER_LIMITED(SPOOL_EVENT_MAX);
+    struct buffer text = BUFFER_INIT;
 
     if (s) {
         event.message = s->id;
@@ -191,13 +191,8 @@ static int book_alarm(struct queue *q, const struct overdue_suspect *s, uint32_t
         buffer_printf(&text, "%u more recipients are overdue", count);
     }
     event.reply = buffer_span(&text);
-    int r = queue_random(&q->random, event.key, sizeof(event.key));
-    if (r == 0)
-        r = codec_encode(&event_codec, &event, &wire);
-    if (r == 0)
-        r = spool_event(q->spool, buffer_span(&wire), NULL, NULL);
+    int r = event_book(q, &event, NULL, NULL);
     buffer_done(&text);
-    buffer_done(&wire);
     return r;
 }
 
@@ -238,7 +233,6 @@ static void raise_alarms(struct queue *q)
     if (fresh > BOOKED_MAX && r == 0)
         book_alarm(q, NULL, fresh - BOOKED_MAX);
     log_alarm(first, fresh);
-    committer_kick(&q->committer);
 }
 
 /* ---- walking ---- */

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "mail/dsn.h"
-#include "mail/event.h"
+#include "proc/queue/core/event.h"
 #include "proc/queue/core/route.h"
 #include "proc/queue/core/schedule.h"
 #include "proc/queue/core/settle.h"
@@ -105,15 +105,10 @@ static void book_receipt(struct undelivered *u, uint32_t recipient)
                           .message = u->id,
                           .recipient_index = recipient,
                           .actor_uid = EVENT_NO_ACTOR};
-    struct buffer wire = BUFFER_LIMITED(SPOOL_EVENT_MAX);
 
     snprintf(text, sizeof(text), "its sender got the receipt %s", u->report_text);
     event.reply = span_from_cstr(text);
-    if (queue_random(&u->queue->random, event.key, sizeof(event.key)) == 0 &&
-        codec_encode(&event_codec, &event, &wire) == 0 &&
-        spool_event(u->queue->spool, buffer_span(&wire), NULL, NULL) == 0)
-        committer_kick(&u->queue->committer);
-    buffer_done(&wire);
+    event_book(u->queue, &event, NULL, NULL);
 }
 
 /* ---- ends ---- */
