@@ -170,14 +170,8 @@ static int book(struct audit_acknowledge *a, struct cli_control *control)
 /* Who names each finding or message knows what he means; who says "all" is told how much it is. */
 static bool says_yes(const struct audit_acknowledge *a)
 {
-    char line[16];
-
-    if (!a->all || a->yes)
-        return true;
-    fflush(stdout);
-    fprintf(stderr, "Acknowledge %zu finding%s? [y/N] ", a->row_count,
-            a->row_count == 1 ? "" : "s");
-    return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
+    return !a->all || a->yes ||
+           cli_says_yes("Acknowledge %zu finding%s", a->row_count, a->row_count == 1 ? "" : "s");
 }
 
 /* CLI_BAD_NEWS when a word fits nothing, or only what can't be acknowledged (that was told). */

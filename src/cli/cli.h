@@ -113,6 +113,9 @@ void cli_put_lines(FILE *to, const char *before, struct span text);
 void cli_complain(const char *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Asks on the terminal, behind all that was printed; true for an answer that begins with y. */
+bool cli_says_yes(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Flushes standard output; CLI_BAD_NEWS with a complaint when it could not be written (a full disk
  * must not look like success), else `code`. */
 int cli_finish_output(const char *command, int code);

@@ -55,6 +55,19 @@ void cli_complain(const char *command, const char *format, ...)
     buffer_done(&b);
 }
 
+bool cli_says_yes(const char *format, ...)
+{
+    char line[16];
+    va_list args;
+
+    fflush(stdout);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputs("? [y/N] ", stderr);
+    return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
+}
+
 int cli_finish_output(const char *command, int code)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))

@@ -63,15 +63,6 @@ static bool is_asked_before(const struct ipc_queue_act *act)
             act->act == IPC_ACT_REROUTE);
 }
 
-static bool says_yes(const struct queue_act_wish *wish, uint32_t count)
-{
-    char line[16];
-
-    fprintf(stderr, "%c%s %u recipient%s? [y/N] ", toupper((unsigned char)wish->name[0]),
-            wish->name + 1, count, count == 1 ? "" : "s");
-    return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
-}
-
 /* The count comes from a dry run. Between it and the act more may have come; then more is done
  * than was said, but only what fits the words of the command. CLI_OK: go on. */
 static int ask(struct cli_control *control, const struct queue_act_wish *wish, bool *out_go)
@@ -90,7 +81,8 @@ static int ask(struct cli_control *control, const struct queue_act_wish *wish, b
     int code = run(control, &dry, &w);
     if (code != CLI_OK || w.acted.count == 0)
         return code; /* the act itself says why */
-    *out_go = says_yes(wish, w.acted.count);
+    *out_go = cli_says_yes("%c%s %u recipient%s", toupper((unsigned char)wish->name[0]),
+                           wish->name + 1, w.acted.count, w.acted.count == 1 ? "" : "s");
     return *out_go ? CLI_OK : CLI_BAD_NEWS;
 }
 
