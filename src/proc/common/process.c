@@ -2,7 +2,7 @@
  * The supervisor's word is obeyed in the order in which it comes: parts and descriptors gather for
  * the coming generation, and nothing of it counts before "activate". What goes wrong before the
  * first activation ends the process, which the supervisor starts again; later it only keeps the old
- * generation.
+ * generation: want of memory during a reload costs nobody his session.
  */
 #include "proc/common/process.h"
 
@@ -52,49 +52,77 @@ static int decode_part(const struct codec *codec, struct process_part *part)
     return codec_decode(codec, buffer_span(&part->wire), &part->arena, part->decoded);
 }
 
+/* The coming generation can't come into force, for want of memory or of descriptors. */
+static void give_up(struct process *process, const char *what, struct span name, int error)
+{
+    if (!process->started)
+        log_fatal("%s " SPAN_FMT ": %s", what, SPAN_ARG(name), strerror(-error));
+    log_error("new configuration: %s " SPAN_FMT ": %s", what, SPAN_ARG(name), strerror(-error));
+    process->coming_error = error;
+}
+
+/* 0 or -errno. */
+static int take_part(struct process *process, struct span part)
+{
+    struct process_part *coming = &process->parts[1];
+
+    buffer_clear(&coming->wire);
+    int r = buffer_append_span(&coming->wire, part);
+    if (r == 0)
+        r = decode_part(process->spec->part, coming);
+    process->coming = coming->decoded;
+    if (r == 0 && process->spec->configure)
+        r = process->spec->configure(process, buffer_span(&coming->wire));
+    return r;
+}
+
 /* From here on descriptors belong to this part, until "activate". A part that can't be decoded ends
  * the process in any case: supervisor and process are then of two versions. */
 static void on_config(void *owner, const struct ipc_arrival *arrival)
 {
     struct process *process = owner;
     const struct ipc_config *config = &arrival->message->config;
-    struct process_part *coming = &process->parts[1];
 
-    buffer_clear(&coming->wire);
-    if (buffer_append_span(&coming->wire, config->part) < 0)
-        log_fatal("no memory for the configuration");
     process->uid = config->uid;
     process->gid = config->gid;
     process->sandbox_kills = config->sandbox_kills;
     process->origin = config->origin;
-    int r = decode_part(process->spec->part, coming);
-    process->coming = coming->decoded;
-    if (r == 0 && process->spec->configure)
-        r = process->spec->configure(process, buffer_span(&coming->wire));
-    if (r < 0)
+    process->coming_error = 0;
+    int r = take_part(process, config->part);
+    if (r < 0 && r != -ENOMEM)
         log_fatal("bad configuration from the supervisor: %s", strerror(-r));
+    if (r < 0)
+        give_up(process, "part", SPAN("of this process"), r);
 }
 
 static void on_file(void *owner, const struct ipc_arrival *arrival)
 {
     struct process *process = owner;
     struct span name = arrival->message->file.name;
-    int r = process->spec->file ? process->spec->file(process, name, arrival->fd) : -EINVAL;
 
+    if (process->coming_error) {
+        close(arrival->fd);
+        return;
+    }
+    int r = process->spec->file ? process->spec->file(process, name, arrival->fd) : -EINVAL;
     if (r < 0)
-        log_fatal("file " SPAN_FMT ": %s", SPAN_ARG(name), strerror(-r));
+        give_up(process, "file", name, r);
 }
 
 static void on_listener(void *owner, const struct ipc_arrival *arrival)
 {
     struct process *process = owner;
     const struct ipc_listener *l = &arrival->message->listener;
+
+    if (process->coming_error) {
+        close(arrival->fd);
+        return;
+    }
     int r = process->spec->listener
                 ? process->spec->listener(process, l->name, l->service, arrival->fd)
                 : -EINVAL;
-
     if (r < 0)
-        log_fatal("listener " SPAN_FMT ": %s", SPAN_ARG(l->name), strerror(-r));
+        give_up(process, "listener", l->name, r);
 }
 
 /* The coming part becomes the one in force; the old one's memory serves the next. */
@@ -116,7 +144,7 @@ static void on_activate(void *owner, const struct ipc_arrival *arrival)
     int r;
 
     if (process->started) {
-        r = process->spec->reload(process);
+        r = process->coming_error ? process->coming_error : process->spec->reload(process);
         if (r < 0)
             log_error("can't use the new configuration, the old one stays: %s", strerror(-r));
         else

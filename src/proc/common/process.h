@@ -9,9 +9,9 @@
  *
  * A process that has had no channel to a peer that it needs for longer than any restart takes ends,
  * to be started and joined anew: a channel that broke between two who live comes back no other way.
- * When the supervisor is gone the process ends as after a shutdown. An error returned by configure
- * or start ends the process; one returned by reload keeps the old generation in force, and the
- * supervisor is told of it.
+ * When the supervisor is gone the process ends as after a shutdown. An error before the end of
+ * start ends the process; later one keeps the old generation in force, and the supervisor is told
+ * of it: of configure, file, listener or reload. Only a part that makes no sense always ends it.
  */
 #pragma once
 
@@ -63,6 +63,7 @@ struct process {
     /* The decoded part in force, and the coming one; without spec->part both NULL. When start or
      * reload has succeeded, what was `coming` is in force, at the same place. */
     void *conf, *coming;
+    int coming_error; /* why it can't come into force */
     /* process.c: of the part in force, and of the coming one */
     struct process_part {
         struct buffer wire;

@@ -336,26 +336,39 @@ static void on_readable(void *arg, int listener, unsigned events)
         pause_accepting(control);
 }
 
+/* 0 or -ENOMEM. */
+static int control_new(struct queue *q)
+{
+    if (q->control)
+        return 0;
+    q->control = calloc(1, sizeof(*q->control));
+    if (!q->control)
+        return -ENOMEM;
+    *q->control = (struct control){.queue = q, .fd = -1};
+    list_init(&q->control->clients);
+    return 0;
+}
+
 /* A reload may bind another path. Clients of the old socket stay: the one that asked for the reload
- * waits for its answer on it. */
+ * waits for its answer on it. And the old one serves on when the new one can't. */
 int control_listen(struct queue *q, int fd)
 {
-    struct control *control = q->control;
+    struct io_watch *watch = NULL;
+    int r = control_new(q);
 
-    if (!control) {
-        control = calloc(1, sizeof(*control));
-        if (!control) {
-            close(fd);
-            return -ENOMEM;
-        }
-        *control = (struct control){.queue = q, .fd = -1};
-        list_init(&control->clients);
-        q->control = control;
+    if (r == 0)
+        r = io_watch_new(q->loop, fd, on_readable, q->control, &watch);
+    if (r == 0)
+        r = io_watch_set(watch, IO_READ);
+    if (r < 0) {
+        io_watch_free(watch);
+        close(fd);
+        return r;
     }
-    control_stop_listening(control);
-    control->fd = fd;
-    int r = io_watch_new(q->loop, fd, on_readable, control, &control->watch);
-    return r < 0 ? r : io_watch_set(control->watch, IO_READ);
+    control_stop_listening(q->control);
+    q->control->fd = fd;
+    q->control->watch = watch;
+    return 0;
 }
 
 void control_stop_listening(struct control *control)

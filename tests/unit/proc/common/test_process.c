@@ -5,6 +5,7 @@
 #include "proc/common/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,10 +51,21 @@ static int reload(struct process *process)
     return times++ ? 0 : -ENOMEM;
 }
 
+/* Nothing can listen here. */
+static int listener(struct process *process, struct span name, struct span service, int fd)
+{
+    close(fd);
+    return -EMFILE;
+}
+
 static void run(int supervisor)
 {
-    static const struct process_spec spec = {
-        .name = "lonely", .start = start, .reload = reload, .peer = peer, .has_peers = has_peers};
+    static const struct process_spec spec = {.name = "lonely",
+                                             .listener = listener,
+                                             .start = start,
+                                             .reload = reload,
+                                             .peer = peer,
+                                             .has_peers = has_peers};
 
     assert_int_equal(dup2(supervisor, 3), 3);
     assert_int_equal(close_range(4, ~0U, 0), 0); /* not the supervisor's own end, above all */
@@ -178,12 +190,19 @@ static void who_is_joined_anew_stays(void **state)
     close(other);
 }
 
-static int activate_again(struct world *w)
+static int activate_again(struct world *w, unsigned listeners)
 {
     struct ipc_message config = {.type = IPC_CONFIG}, activate = {.type = IPC_ACTIVATE};
+    struct ipc_message more = {.type = IPC_LISTENER,
+                               .listener = {.name = SPAN("x"), .service = SPAN("y")}};
 
     w->ready = false;
     assert_int_equal(ipc_notify(w->process, &config), 0);
+    for (unsigned i = 0; i < listeners; i++) {
+        int fd = open("/dev/null", O_RDONLY);
+        assert_int_equal(ipc_notify_fd(w->process, &more, fd), 0);
+        close(fd);
+    }
     assert_int_equal(ipc_notify(w->process, &activate), 0);
     UNTIL(w->ready);
     return w->error;
@@ -195,14 +214,25 @@ static void who_can_not_take_a_configuration_says_why(void **state)
     struct world *w = *state;
 
     assert_int_equal(w->error, 0);
-    assert_int_equal(activate_again(w), -ENOMEM);
-    assert_int_equal(activate_again(w), 0);
+    assert_int_equal(activate_again(w, 0), -ENOMEM);
+    assert_int_equal(activate_again(w, 0), 0);
+}
+
+/* Nothing of it comes into force then, and the next one is taken as if it had never been. */
+static void who_can_not_take_a_descriptor_says_why(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(activate_again(w, 2), -EMFILE);
+    assert_int_equal(activate_again(w, 0), -ENOMEM); /* the first reload */
+    assert_int_equal(activate_again(w, 0), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(who_can_not_take_a_configuration_says_why, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_can_not_take_a_descriptor_says_why, setup, teardown),
         cmocka_unit_test_setup_teardown(who_is_left_alone_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(who_is_joined_anew_stays, setup, teardown),
     };
