@@ -171,6 +171,17 @@ static inline void test_tamper(const char *file, const char *sql)
 #define TEST_WEEK "book-2026-W47.sqlite"
 #define TEST_REFUSALS "refusals-2026-W47.sqlite"
 
+/* What erasing all persons of the week leaves of it. */
+static inline void test_erase_persons(void)
+{
+    test_tamper(TEST_WEEK, "UPDATE entry SET key = NULL, recipient = NULL, original = NULL;"
+                           "UPDATE event SET reply = NULL WHERE message IS NOT NULL;"
+                           "UPDATE message SET sender = NULL, message_id = NULL, helo = NULL,"
+                           " ip = NULL, auth = NULL;"
+                           "UPDATE station SET ip = NULL;"
+                           "DELETE FROM fresh; DELETE FROM run; DELETE FROM find");
+}
+
 static inline void test_fold_one(struct fold *fold, const struct book_input *input)
 {
     assert_int_equal(fold_input(fold, input, TEST_NOW_US), 0);

@@ -400,12 +400,7 @@ static void erased_person_leaves_a_sound_chain(void **state)
 {
     struct told told = {0};
 
-    test_tamper(TEST_WEEK, "UPDATE entry SET key = NULL, recipient = NULL, original = NULL;"
-                           "UPDATE event SET reply = NULL WHERE message IS NOT NULL;"
-                           "UPDATE message SET sender = NULL, message_id = NULL, helo = NULL,"
-                           " ip = NULL, auth = NULL;"
-                           "UPDATE station SET ip = NULL;"
-                           "DELETE FROM fresh; DELETE FROM run; DELETE FROM find");
+    test_erase_persons();
     run(&told, false);
     if (told.count)
         fail_msg("%s", told.findings[0].text);

@@ -296,12 +296,7 @@ static void an_erased_reason_acknowledges(void **state)
     book(&event);
     run(&told);
     acknowledge(&told);
-    test_tamper(TEST_WEEK, "UPDATE entry SET key = NULL, recipient = NULL, original = NULL;"
-                           "UPDATE event SET reply = NULL WHERE message IS NOT NULL;"
-                           "UPDATE message SET sender = NULL, message_id = NULL, helo = NULL,"
-                           " ip = NULL, auth = NULL;"
-                           "UPDATE station SET ip = NULL;"
-                           "DELETE FROM fresh; DELETE FROM run; DELETE FROM find");
+    test_erase_persons();
     expect(&told, 0, 2);
     assert_null(told.by.reason.data);
 }

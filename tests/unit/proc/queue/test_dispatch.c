@@ -506,10 +506,8 @@ static void what_was_held_is_in_no_doubt(void **state)
 static void a_hold_takes_no_doubt_away(void **state)
 {
     struct world *w = begin();
-    struct world_commit c;
     w->mailbox_does = MAILBOX_IS_SILENT;
-    world_send(w, &c, "s@far.example", "anna@here.example", SPAN("hello\r\n"));
-    world_until_answered(w, &c);
+    struct world_commit c = send_one(w);
     world_until_jobs(w, 1);
     world_kill(w);
     world_start(w);
