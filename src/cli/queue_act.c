@@ -64,11 +64,13 @@ static bool is_asked_before(const struct ipc_queue_act *act)
 }
 
 /* The count comes from a dry run. Between it and the act more may have come; then more is done
- * than was said, but only what fits the words of the command. CLI_OK: go on. */
-static int ask(struct cli_control *control, const struct queue_act_wish *wish, bool *out_go)
+ * than was said, but only what fits the words of the command. When it found nobody, that is the
+ * result (`out`): the act would look again, and might find some whom nobody was asked about.
+ * CLI_OK: `out_go` tells whether to go on. */
+static int ask(struct cli_control *control, const struct queue_act_wish *wish, struct work *out,
+               bool *out_go)
 {
     struct ipc_queue_act dry = wish->act;
-    struct work w;
 
     *out_go = true;
     if (wish->yes || !is_asked_before(&wish->act))
@@ -78,12 +80,13 @@ static int ask(struct cli_control *control, const struct queue_act_wish *wish, b
         return CLI_USAGE;
     }
     dry.dry = true;
-    int code = run(control, &dry, &w);
-    if (code != CLI_OK || w.acted.count == 0)
-        return code; /* the act itself says why */
-    *out_go = cli_says_yes("%c%s %u recipient%s", toupper((unsigned char)wish->name[0]),
-                           wish->name + 1, w.acted.count, w.acted.count == 1 ? "" : "s");
-    return *out_go ? CLI_OK : CLI_BAD_NEWS;
+    int code = run(control, &dry, out);
+    *out_go = code == CLI_OK && out->acted.count > 0;
+    if (*out_go &&
+        !cli_says_yes("%c%s %u recipient%s", toupper((unsigned char)wish->name[0]), wish->name + 1,
+                      out->acted.count, out->acted.count == 1 ? "" : "s"))
+        code = CLI_BAD_NEWS;
+    return code;
 }
 
 /* ---- the result ---- */
@@ -132,11 +135,10 @@ int queue_act(struct cli_control *control, const struct queue_act_wish *wish)
 {
     struct work w;
     bool go;
-    int code = ask(control, wish, &go);
+    int code = ask(control, wish, &w, &go);
 
-    if (code != CLI_OK || !go)
-        return code;
-    code = run(control, &wish->act, &w);
+    if (code == CLI_OK && go)
+        code = run(control, &wish->act, &w);
     if (code != CLI_OK)
         return code;
     if (wish->json)

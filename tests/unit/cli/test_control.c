@@ -221,13 +221,25 @@ static void a_server_that_keeps_silent_is_not_waited_for_for_ever(void **state)
 
 /* ---- acts ---- */
 
+static bool at_terminal; /* standard input is one */
+
+int __real_isatty(int fd);
+int __wrap_isatty(int fd);
+
+int __wrap_isatty(int fd)
+{
+    return fd == STDIN_FILENO ? at_terminal : __real_isatty(fd);
+}
+
 static int act(struct shared does, struct queue_act_wish wish)
 {
     start(does);
     struct cli_control *c = connect_to();
-    append("input", "y\n"); /* no terminal: it isn't asked */
+    append("input", "y\n");
     fflush(stdout);
     int out = redirect(1, "output", O_WRONLY | O_TRUNC), in = redirect(0, "input", O_RDONLY);
+    clearerr(stdin);
+    __fpurge(stdin);
     int code = queue_act(c, &wish);
     fflush(stdout);
     restore(out, 1);
@@ -301,6 +313,40 @@ static void what_cannot_be_undone_needs_a_yes(void **state)
     removes.yes = false;
     removes.act.filter.id.bytes[0] = 1;
     assert_int_equal(act((struct shared){.count = 3}, removes), CLI_OK);
+}
+
+static void a_person_is_asked_of_how_many(void **state)
+{
+    struct queue_act_wish removes = {.name = "remove", .act = {.act = IPC_ACT_REMOVE}};
+    char input[96];
+
+    path_of("input", input);
+    at_terminal = true;
+    assert_int_equal(act((struct shared){.count = 3}, removes), CLI_OK);
+    assert_int_equal(shared->acts, 2);
+    assert_int_equal(shared->dry_acts, 1);
+    unlink(input);
+    append("input", "n\n");
+    assert_int_equal(act((struct shared){.count = 3}, removes), CLI_BAD_NEWS);
+    assert_int_equal(shared->acts, shared->dry_acts);
+    unlink(input);
+    at_terminal = false;
+}
+
+/* The act would look again, and might find some by then. */
+static void who_was_not_asked_about_is_left_alone(void **state)
+{
+    struct queue_act_wish removes = {.name = "remove", .act = {.act = IPC_ACT_REMOVE}};
+
+    at_terminal = true;
+    for (int json = 0; json < 2; json++) {
+        removes.json = json;
+        assert_int_equal(act((struct shared){.busy = 1, .error = -EBUSY}, removes), CLI_BAD_NEWS);
+        assert_int_equal(shared->acts, 1);
+        assert_int_equal(shared->dry_acts, 1);
+        assert_int_equal(strstr(text, "\"under_way\"") != NULL, json);
+    }
+    at_terminal = false;
 }
 
 static void an_act_whose_server_ends_is_no_success(void **state)
@@ -422,6 +468,8 @@ int main(void)
         cmocka_unit_test(json_has_it_all),
         cmocka_unit_test(what_is_to_be_known_is_no_bad_news),
         cmocka_unit_test(what_cannot_be_undone_needs_a_yes),
+        cmocka_unit_test(a_person_is_asked_of_how_many),
+        cmocka_unit_test(who_was_not_asked_about_is_left_alone),
         cmocka_unit_test(an_act_whose_server_ends_is_no_success),
         cmocka_unit_test(damage_is_bad_news),
         cmocka_unit_test(the_book_is_waited_for_and_not_for_ever),
