@@ -35,22 +35,28 @@ struct look {
     char *buffer;
 };
 
-static int note(struct look *look, struct spool_position at, const struct id *id, const char *text)
+static int add_note(struct look *look, const struct note *what, const char *text)
 {
     struct note *n = arena_alloc(&look->arena, sizeof(*n));
-    char whole[256];
 
-    snprintf(whole, sizeof(whole), "at offset %llu: %s", (unsigned long long)at.offset, text);
     if (!n)
         return -ENOMEM;
-    *n = (struct note){.id = *id,
-                       .text = arena_copy(&look->arena, span_of(whole, strlen(whole) + 1))};
+    *n = *what;
+    n->text = arena_copy(&look->arena, span_of(text, strlen(text) + 1));
     if (!n->text.data)
         return -ENOMEM;
-    snprintf(n->place, sizeof(n->place), "log-%016llx", (unsigned long long)at.segment);
     *look->last_note = n;
     look->last_note = &n->next;
     return 0;
+}
+
+static int note_at(struct look *look, struct spool_position at, struct note what, const char *text)
+{
+    char whole[256];
+
+    snprintf(what.place, sizeof(what.place), "log-%016llx", (unsigned long long)at.segment);
+    snprintf(whole, sizeof(whole), "at offset %llu: %s", (unsigned long long)at.offset, text);
+    return add_note(look, &what, whole);
 }
 
 static void tell_notes(struct look *look)
@@ -65,8 +71,11 @@ static void tell_notes(struct look *look)
 static int open_store(const struct look *look, struct store **out)
 {
     int fd = open(look->audit->spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = fd < 0 ? -errno : store_file_new(fd, out);
 
-    return fd < 0 ? -errno : store_file_new(fd, out);
+    if (r < 0 && fd >= 0)
+        close(fd);
+    return r;
 }
 
 /* Read-only by the store itself: recovery would else cut off a torn tail, which is the server's to
@@ -93,6 +102,31 @@ static int add_waiting(struct look *look, const struct spool_message *m)
     return r;
 }
 
+/* In a recipient's `owner`, which is ours to use. */
+enum { IS_NOTED = 1 };
+
+/* What this recovery found has its place in the log, and gets its note in note_damage(). */
+static void mark_noted(struct look *look)
+{
+    for (size_t i = 0; i < spool_damage_count(look->spool); i++) {
+        struct spool_message *m =
+            spool_find(look->spool, &spool_damage_at(look->spool, i)->message);
+        if (m)
+            m->recipients[0].owner = IS_NOTED;
+    }
+}
+
+/* One that the checkpoint has as damaged was found by an earlier start: this recovery didn't look
+ * at its bytes. In the words that a running server's audit has for it. */
+static int note_set_aside(struct look *look, const struct spool_message *m)
+{
+    const struct note what = {.id = m->id, .place = "spool"};
+
+    if (m->recipients[0].owner == IS_NOTED)
+        return 0;
+    return add_note(look, &what, "its bytes are damaged on the disk: it was set aside");
+}
+
 /* To the end, so that checksums and digest are compared. What is damaged the reader itself notes
  * when it is closed. */
 static int read_message(struct look *look, struct spool_message *m)
@@ -102,8 +136,6 @@ static int read_message(struct look *look, struct spool_message *m)
     uint64_t at = 0;
     ssize_t n = 0;
 
-    if (m->flags & SPOOL_MESSAGE_DAMAGED)
-        return 0; /* noted by the recovery */
     int r = spool_reader_open(look->spool, m, &reader);
     if (r < 0)
         return r == -EBADMSG ? 0 : r; /* it has no place any more: noted by the recovery */
@@ -126,9 +158,12 @@ static int read_messages(struct look *look)
     if (r < 0)
         return r;
     spool_get_counts(look->spool, &counts);
+    mark_noted(look);
     while (r == 0 && (m = spool_listing_next(listing))) {
         r = add_waiting(look, m);
-        if (r == 0 && !look->audit->quick)
+        if (r == 0 && m->flags & SPOOL_MESSAGE_DAMAGED)
+            r = note_set_aside(look, m);
+        else if (r == 0 && !look->audit->quick)
             r = read_message(look, m);
         if (look->audit->progress && ++done % PROGRESS_EVERY == 0)
             look->audit->progress(look->audit->arg, done, counts.messages);
@@ -139,19 +174,15 @@ static int read_messages(struct look *look)
 
 static int note_damage(struct look *look)
 {
-    static const struct id none;
     struct spool_position tail;
     int r = 0;
 
     if (spool_has_tail(look->spool, &tail))
-        r = note(look, tail, &none,
-                 "behind the last seal: never acknowledged, unless a byte there is damaged");
-    if (r == 0 && look->last_note != &look->notes)
-        look->notes->is_tail = true;
-
+        r = note_at(look, tail, (struct note){.is_tail = true},
+                    "behind the last seal: never acknowledged, unless a byte there is damaged");
     for (size_t i = 0; r == 0 && i < spool_damage_count(look->spool); i++) {
         const struct spool_damage *d = spool_damage_at(look->spool, i);
-        r = note(look, d->position, &d->message, d->what);
+        r = note_at(look, d->position, (struct note){.id = d->message}, d->what);
     }
     return r;
 }
@@ -187,8 +218,6 @@ static int change_statuses(struct look *look, const struct spool_followed *f)
 
 static int take_record(struct look *look, const struct spool_followed *f)
 {
-    static const struct id none;
-
     look->out->unfolded_records += f->kind != SPOOL_FOLLOWED_SEAL &&
                                    f->kind != SPOOL_FOLLOWED_RESTATED &&
                                    f->kind != SPOOL_FOLLOWED_GONE;
@@ -200,9 +229,11 @@ static int take_record(struct look *look, const struct spool_followed *f)
     case SPOOL_FOLLOWED_STATUS:
         return change_statuses(look, f);
     case SPOOL_FOLLOWED_DAMAGED:
-        return note(look, f->position, &none, "damaged, and the book hasn't read it yet");
+        return note_at(look, f->position, (struct note){0},
+                       "damaged, and the book hasn't read it yet");
     case SPOOL_FOLLOWED_GAP:
-        return note(look, f->position, &none, "what comes next is gone, unread by the book");
+        return note_at(look, f->position, (struct note){0},
+                       "what comes next is gone, unread by the book");
     default:
         return 0;
     }

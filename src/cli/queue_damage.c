@@ -52,17 +52,27 @@ static void print_json(const struct ipc_queue_damage *d)
     putchar('\n');
 }
 
+/* Of a message that was set aside before the server's start there is no place that it found. */
+static void print_hint(const struct ipc_queue_damage *d)
+{
+    if (d->count)
+        printf("\nThe spool found %llu places damaged since the start: postbuch queue damage\n",
+               (unsigned long long)d->count);
+    else if (d->set_aside)
+        printf("\nMessages damaged and set aside: %llu (postbuch audit names them)\n",
+               (unsigned long long)d->set_aside);
+}
+
 static void on_damage(void *arg, const struct ipc_message *reply)
 {
     struct damage_view *view = arg;
     const struct ipc_queue_damage *d = &reply->queue_damage;
 
     view->any = d->count + d->set_aside > 0;
-    if (!view->hint)
+    if (view->hint)
+        print_hint(d);
+    else
         view->json ? print_json(d) : print_text(d);
-    else if (view->any)
-        printf("\nThe spool found %llu places damaged since the start: postbuch queue damage\n",
-               (unsigned long long)d->count);
 }
 
 static int ask(struct cli_control *control, struct damage_view *view)

@@ -11,6 +11,7 @@
 enum { MESSAGES = 12, BODY = 5000 };
 
 static char spool_folder[96];
+static uint32_t checkpoint_segments; /* 0: as always */
 
 static const struct spool_options *options(void)
 {
@@ -19,6 +20,8 @@ static const struct spool_options *options(void)
     o = spool_options_default;
     o.segment_bytes = 1 << 20;
     o.reserve_bytes = o.reserve_inodes = 0;
+    if (checkpoint_segments)
+        o.checkpoint_segments = checkpoint_segments;
     return &o;
 }
 
@@ -41,6 +44,16 @@ static void run(struct spool *spool)
     while ((group = spool_take_group(spool, TEST_NOW_US))) {
         spool_write_group(group);
         spool_finish_group(spool, group, TEST_NOW_US);
+    }
+}
+
+static void run_tasks(struct spool *spool)
+{
+    struct spool_task *task;
+
+    while ((task = spool_take_task(spool, TEST_NOW_US))) {
+        spool_run_task(task);
+        spool_finish_task(spool, task, TEST_NOW_US);
     }
 }
 
@@ -203,6 +216,53 @@ static long find_run(FILE *f, char byte)
     return -1;
 }
 
+static void damage_body(unsigned number)
+{
+    char path[160];
+
+    snprintf(path, sizeof(path), "%s/log-0000000000000001", spool_folder);
+    FILE *f = fopen(path, "r+");
+    assert_non_null(f);
+    long at = find_run(f, body_byte(number));
+    assert_true(at > 0);
+    fseek(f, at, SEEK_SET);
+    fputc('#', f);
+    fclose(f);
+}
+
+static void is_named_once(unsigned number, bool quick)
+{
+    struct told told = {.quick = quick};
+    struct id id = message_id(number);
+
+    audit(&told);
+    assert_int_equal(told.error, 0);
+    assert_int_equal(told.damages, 1);
+    assert_true(id_equal(&told.id, &id));
+}
+
+/* The first start finds it; the second one has it from the checkpoint and finds nothing. What was
+ * booked then may have been acknowledged since. */
+static void what_an_earlier_start_set_aside_is_named_once(void **state)
+{
+    struct spool_counts counts;
+
+    damage_body(7);
+    for (unsigned start = 0; start < 2; start++) {
+        checkpoint_segments = 1;
+        struct spool *spool = open_spool();
+        checkpoint_segments = 0;
+        spool_get_counts(spool, &counts);
+        assert_int_equal(counts.set_aside, 1);
+        assert_int_equal(spool_damage_count(spool), start == 0);
+        run(spool);
+        run_tasks(spool);
+        spool_close(spool);
+        is_named_once(7, false);
+        is_named_once(7, true);
+    }
+}
+
 /* A byte of a body in the newest segment, and (after another start) in a closed one. */
 static void damaged_body_is_named(void **state)
 {
@@ -248,6 +308,7 @@ int main(void)
         SPOOL_TEST(nothing_is_said_beside_a_server),
         SPOOL_TEST(missing_spool_is_an_error),
         SPOOL_TEST(damaged_body_is_named),
+        SPOOL_TEST(what_an_earlier_start_set_aside_is_named_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@ static struct shared {
     bool has_note;        /* of an act */
     bool done, partly;    /* a reload */
     unsigned damaged;     /* rows */
+    unsigned set_aside;
     int requests, acts, dry_acts, pages_sent;
 } * shared;
 
@@ -73,7 +74,8 @@ static void on_damage(void *owner, const struct ipc_arrival *arrival)
     struct ipc_message m = {.type = IPC_QUEUE_DAMAGE,
                             .queue_damage = {.rows = rows,
                                              .row_count = shared->damaged,
-                                             .count = shared->damaged * 10}};
+                                             .count = shared->damaged * 10,
+                                             .set_aside = shared->set_aside}};
 
     if (!dies_or_is_silent())
         ipc_reply(arrival->channel, arrival->token, &m);
@@ -358,13 +360,23 @@ static void an_act_whose_server_ends_is_no_success(void **state)
 
 /* ---- damage, and waiting for the book ---- */
 
-static int damage(struct shared does, bool json)
+static int print_as_text(struct cli_control *c)
+{
+    return queue_damage_print(c, false);
+}
+
+static int print_as_json(struct cli_control *c)
+{
+    return queue_damage_print(c, true);
+}
+
+static int damage(struct shared does, int (*print)(struct cli_control *c))
 {
     start(does);
     struct cli_control *c = connect_to();
     fflush(stdout);
     int out = redirect(1, "output", O_WRONLY | O_TRUNC);
-    int code = queue_damage_print(c, json);
+    int code = print(c);
     fflush(stdout);
     restore(out, 1);
     read_back("output", text, sizeof(text));
@@ -375,16 +387,28 @@ static int damage(struct shared does, bool json)
 
 static void damage_is_bad_news(void **state)
 {
-    assert_int_equal(damage((struct shared){0}, false), CLI_OK);
-    assert_int_equal(damage((struct shared){.damaged = 1}, false), CLI_BAD_NEWS);
+    assert_int_equal(damage((struct shared){0}, print_as_text), CLI_OK);
+    assert_int_equal(damage((struct shared){.damaged = 1}, print_as_text), CLI_BAD_NEWS);
     assert_non_null(strstr(text, "log-0000000000000012, offset 345: "));
     assert_non_null(strstr(text, "the last 1 of 10"));
     assert_null(strchr(text, '\x1b')); /* a damaged record may hold anything */
-    assert_int_equal(damage((struct shared){.damaged = 1}, true), CLI_BAD_NEWS);
+    assert_int_equal(damage((struct shared){.damaged = 1}, print_as_json), CLI_BAD_NEWS);
     json_t *object = json_loads(text, 0, NULL);
     assert_non_null(object);
     json_decref(object);
-    assert_int_equal(damage((struct shared){.dies_at = 1}, false), CLI_UNREACHED);
+    assert_int_equal(damage((struct shared){.dies_at = 1}, print_as_text), CLI_UNREACHED);
+}
+
+/* Of a message set aside by an earlier start this one found no place. */
+static void the_hint_tells_what_there_is(void **state)
+{
+    assert_int_equal(damage((struct shared){0}, queue_damage_hint), CLI_OK);
+    assert_string_equal(text, "");
+    assert_int_equal(damage((struct shared){.damaged = 1}, queue_damage_hint), CLI_OK);
+    assert_non_null(strstr(text, "found 10 places damaged"));
+    assert_int_equal(damage((struct shared){.set_aside = 2}, queue_damage_hint), CLI_OK);
+    assert_non_null(strstr(text, "set aside: 2"));
+    assert_null(strstr(text, "places"));
 }
 
 static int wait_for_book(struct shared does, int timeout_ms)
@@ -472,6 +496,7 @@ int main(void)
         cmocka_unit_test(who_was_not_asked_about_is_left_alone),
         cmocka_unit_test(an_act_whose_server_ends_is_no_success),
         cmocka_unit_test(damage_is_bad_news),
+        cmocka_unit_test(the_hint_tells_what_there_is),
         cmocka_unit_test(the_book_is_waited_for_and_not_for_ever),
         cmocka_unit_test(a_reload_is_good_when_all_have_it),
         cmocka_unit_test(a_user_is_added_though_a_process_is_slow),
