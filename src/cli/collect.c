@@ -44,7 +44,7 @@ static void set_aside(struct collection *c, const char *name, const char *why)
 /* Reads a file that any user may have made: no link, no pipe, nothing with a second name.
  * O_NONBLOCK: opening a pipe that nobody writes to would wait for ever. A file with a second name
  * may be another's, whom linking it here would make the sender of its text. The size is a first
- * look only: the buffer's limit holds while it grows. */
+ * look only: the buffer's limit holds while it grows. -ENOENT also when it goes meanwhile. */
 static int read_file(struct collection *c, const char *name, struct buffer *out, uid_t *out_owner)
 {
     struct stat st;
@@ -56,7 +56,7 @@ static int read_file(struct collection *c, const char *name, struct buffer *out,
     if (fstat(fd, &st) < 0)
         result = -errno;
     else if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
-        result = -EINVAL;
+        result = st.st_nlink ? -EINVAL : -ENOENT;
     else if (st.st_size > DROP_SIZE_MAX)
         result = -EFBIG;
     while (result == 0) {
@@ -165,6 +165,36 @@ static int find_owner(struct submission *s, uid_t owner, char room[static 16])
     return 0;
 }
 
+/* Whoever made it did it, so it comes again with each pass; another error is of this machine, and
+ * may be gone with the next. */
+static bool is_its_makers(int error)
+{
+    switch (error) {
+    case -EBADMSG: /* what it says */
+    case -EFBIG:
+    case -EMSGSIZE:
+    case -EINVAL: /* no file, or one with a second name */
+    case -ELOOP:  /* a link */
+    case -ENXIO:  /* a socket */
+    case -EACCES: /* its mode */
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void on_unread(struct collection *c, const char *name, int error)
+{
+    if (error == -ENOENT) /* its writer took it back, as he may */
+        return;
+    if (is_its_makers(error)) {
+        set_aside(c, name, strerror(-error));
+        return;
+    }
+    worsen(c, CLI_UNREACHED);
+    letter_put_off(c->folder, name, strerror(-error));
+}
+
 static void collect_file(struct collection *c, const char *name)
 {
     struct buffer file = BUFFER_LIMITED(DROP_SIZE_MAX + 65536);
@@ -180,10 +210,8 @@ static void collect_file(struct collection *c, const char *name)
         result = find_owner(&s, owner, uid);
     if (result == 0)
         submit_letter(c, name, &s);
-    else if (result == -ENOMEM)
-        worsen(c, CLI_UNREACHED);
     else
-        set_aside(c, name, strerror(-result));
+        on_unread(c, name, result);
     arena_done(&arena);
     buffer_done(&file);
 }
@@ -198,6 +226,20 @@ static void remove_if_old(struct collection *c, const char *name)
         unlinkat(c->folder, name, 0);
 }
 
+/* NULL at the end of the folder, or where it can't be read any further. */
+static const char *next_name(struct collection *c, DIR *dir)
+{
+    errno = 0;
+    const struct dirent *entry = readdir(dir);
+    if (entry)
+        return entry->d_name;
+    if (errno) {
+        log_error("the drop folder can't be read to its end: %s", strerror(errno));
+        worsen(c, CLI_BAD_NEWS);
+    }
+    return NULL;
+}
+
 /* One connection for each letter: what makes the server close one doesn't hold up the next. Letters
  * that come while the folder is read are seen now or at the next start; there is no order among
  * them. */
@@ -205,18 +247,18 @@ int collect_folder(const char *folder, const char *submit_path, const char *host
 {
     struct collection c = {.submit_path = submit_path, .hostname = hostname};
     DIR *dir = opendir(folder);
-    struct dirent *entry;
+    const char *name;
 
     if (!dir) {
         log_error("the drop folder %s can't be read: %s", folder, strerror(errno));
         return CLI_BAD_NEWS;
     }
     c.folder = dirfd(dir);
-    while (!c.stopped && (entry = readdir(dir))) {
-        if (strncmp(entry->d_name, DROP_PREFIX, sizeof(DROP_PREFIX) - 1) == 0)
-            collect_file(&c, entry->d_name);
-        else if (strncmp(entry->d_name, DROP_TMP_PREFIX, sizeof(DROP_TMP_PREFIX) - 1) == 0)
-            remove_if_old(&c, entry->d_name);
+    while (!c.stopped && (name = next_name(&c, dir))) {
+        if (strncmp(name, DROP_PREFIX, sizeof(DROP_PREFIX) - 1) == 0)
+            collect_file(&c, name);
+        else if (strncmp(name, DROP_TMP_PREFIX, sizeof(DROP_TMP_PREFIX) - 1) == 0)
+            remove_if_old(&c, name);
     }
     fsync(c.folder); /* that what was sent isn't found again after a power cut */
     closedir(dir);

@@ -6,6 +6,7 @@
 #include "script.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -485,6 +486,84 @@ static void hostile_files(void **state)
     place_remove(&p);
 }
 
+/* ---- trouble of this machine ---- */
+
+static struct {
+    int opening; /* the error with which letters are opened; 0: none */
+    int listing; /* … with which the folder's end comes */
+} fault;
+
+int __real_openat64(int folder, const char *name, int flags, ...);
+int __wrap_openat64(int folder, const char *name, int flags, ...);
+struct dirent *__real_readdir64(DIR *dir);
+struct dirent *__wrap_readdir64(DIR *dir);
+
+int __wrap_openat64(int folder, const char *name, int flags, ...)
+{
+    va_list args;
+
+    if (fault.opening && strncmp(name, DROP_PREFIX, strlen(DROP_PREFIX)) == 0) {
+        errno = fault.opening;
+        return -1;
+    }
+    va_start(args, flags);
+    mode_t mode = flags & O_CREAT ? va_arg(args, mode_t) : 0;
+    va_end(args);
+    return __real_openat64(folder, name, flags, mode);
+}
+
+struct dirent *__wrap_readdir64(DIR *dir)
+{
+    struct dirent *entry = __real_readdir64(dir);
+
+    if (!entry && fault.listing)
+        errno = fault.listing;
+    return entry;
+}
+
+/* Set aside is for good. What another try may mend has its day of them. */
+static void a_letter_that_cannot_be_read(void **state)
+{
+    static const struct {
+        int error, code;
+        const char *then;
+    } cases[] = {
+        {EMFILE, CLI_UNREACHED, DROP_SINCE_PREFIX},
+        {ENFILE, CLI_UNREACHED, DROP_SINCE_PREFIX},
+        {EIO, CLI_UNREACHED, DROP_SINCE_PREFIX},
+        {ESTALE, CLI_UNREACHED, DROP_SINCE_PREFIX},
+        {ENOMEM, CLI_UNREACHED, DROP_SINCE_PREFIX},
+        {EACCES, CLI_BAD_NEWS, DROP_ASIDE_PREFIX},
+        {ELOOP, CLI_BAD_NEWS, DROP_ASIDE_PREFIX},
+        {ENXIO, CLI_BAD_NEWS, DROP_ASIDE_PREFIX},
+        {ENOENT, CLI_OK, DROP_PREFIX}, /* gone, in truth */
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct place p;
+
+        print_message("%s\n", strerror(cases[i].error));
+        place_make(&p);
+        drop(&p, 1);
+        fault.opening = cases[i].error;
+        assert_int_equal(collect(&p), cases[i].code);
+        fault.opening = 0;
+        assert_int_equal(take_names(&p, cases[i].then), 1);
+        place_remove(&p);
+    }
+}
+
+static void a_folder_that_cannot_be_read_to_its_end(void **state)
+{
+    struct place p;
+
+    place_make(&p);
+    fault.listing = EIO;
+    int code = collect(&p);
+    fault.listing = 0;
+    assert_int_equal(code, CLI_BAD_NEWS);
+    place_remove(&p);
+}
+
 static void old_halves_are_removed(void **state)
 {
     const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
@@ -523,6 +602,8 @@ int main(void)
         cmocka_unit_test(others_name_no_owner),
         cmocka_unit_test(partly_refused_on_a_full_disk),
         cmocka_unit_test(hostile_files),
+        cmocka_unit_test(a_letter_that_cannot_be_read),
+        cmocka_unit_test(a_folder_that_cannot_be_read_to_its_end),
         cmocka_unit_test(old_halves_are_removed),
         cmocka_unit_test(no_folder),
     };
