@@ -8,7 +8,6 @@
 #include "cli/password.h"
 #include "cli/reload.h"
 #include "cli/replace.h"
-#include "cli/server.h"
 #include "conf/conf.h"
 #include "conf/file.h"
 #include "people/people.h"
@@ -250,27 +249,43 @@ static int change_file(struct session *s, const struct act *act, const char *pat
     return r;
 }
 
-/* Without a running server there is nobody to tell. A process that is slow to take the new table is
- * no failure: the file was changed, and whoever tried again would find the address there. */
-static int tell_server(struct session *s)
+/* CLI_OK: it has read the file, or doesn't run. A process that is slow to take the new table is no
+ * failure. */
+static int ask_server(const char *control)
 {
-    struct cli_server server;
     bool partly;
-    int fd;
+    int fd, error = cli_control_connect(control, &fd);
 
-    if (cli_server_find("user", s->path, &server) < 0)
-        return CLI_UNREACHED;
-    if (cli_control_connect(server.control, &fd) != 0) {
+    if (error == ENOENT || error == ECONNREFUSED) {
         fputs("The server isn't running; it will read the file when it starts.\n", stderr);
         return CLI_OK;
     }
+    if (error) {
+        cli_complain("user", "can't reach the server at %s: %s", control, strerror(error));
+        return CLI_UNREACHED;
+    }
     close(fd);
-    int code = cli_reload_ask("user", server.control, &partly);
+    int code = cli_reload_ask("user", control, &partly);
     if (code == CLI_OK && partly)
         fputs("warning: the file was changed, but not all processes know it yet; postbuch reload "
               "tells them again\n",
               stderr);
     return code;
+}
+
+/* Whatever became of that, the file is changed: never CLI_UNREACHED, since whoever tried again
+ * would find the address there. */
+static int tell_server(const struct session *s, const char *path)
+{
+    char control[CONF_PATH_MAX];
+    int r = to_path(s->conf.control, control);
+
+    if (r == 0 && ask_server(control) == CLI_OK)
+        return CLI_OK;
+    cli_complain("user",
+                 "%s is changed, but the server doesn't know it yet: postbuch reload tells it",
+                 path);
+    return CLI_BAD_NEWS;
 }
 
 /* The password is asked for before the file is locked: a person may take minutes, and others who
@@ -285,7 +300,7 @@ static int change(struct session *s, const struct act *act)
         return CLI_BAD_NEWS;
     if (change_file(s, act, path, verifier) < 0)
         return CLI_BAD_NEWS;
-    return tell_server(s);
+    return tell_server(s, path);
 }
 
 static int run(struct session *s, int count, char **words)

@@ -46,7 +46,8 @@ static inline int set_up(void **state)
 /* Also a check that nothing else was left behind. */
 static inline int tear_down(void **state)
 {
-    static const char *const names[] = {"postbuch.yaml", "users", "aliases", "output", "input"};
+    static const char *const names[] = {"postbuch.yaml", "users",  "aliases",
+                                        "output",        "errors", "input"};
     char path[96];
 
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

@@ -447,26 +447,59 @@ static void a_reload_is_good_when_all_have_it(void **state)
     assert_int_equal(reload((struct shared){.dies_at = 1}), CLI_UNREACHED);
 }
 
+static int add_user_here(const char *address)
+{
+    int errors = redirect(2, "errors", O_WRONLY | O_TRUNC);
+    int code = run(cli_user, (const char *const[]){"add", address, "--no-login", NULL});
+
+    restore(errors, 2);
+    read_back("errors", text, sizeof(text));
+    return code;
+}
+
 static int add_user(const char *address, struct shared does)
 {
     start(does);
-    int code = run(cli_user, (const char *const[]){"add", address, "--no-login", NULL});
+    int code = add_user_here(address);
     stop();
     return code;
 }
 
-/* The file was changed, and a script that tried again would find the address there. */
-static void a_user_is_added_though_a_process_is_slow(void **state)
+static bool has_user(const char *address)
 {
     char users[4096];
 
+    read_back("users", users, sizeof(users));
+    return strstr(users, address);
+}
+
+static void a_user_is_added_though_a_process_is_slow(void **state)
+{
     append("input", "");
     assert_int_equal(add_user("a@postbuch.test", (struct shared){.done = true}), CLI_OK);
+    assert_string_equal(text, "smtpd[1] …\n");
     assert_int_equal(add_user("b@postbuch.test", (struct shared){.done = true, .partly = true}),
                      CLI_OK);
-    assert_int_equal(add_user("c@postbuch.test", (struct shared){0}), CLI_BAD_NEWS);
-    read_back("users", users, sizeof(users));
-    assert_non_null(strstr(users, "b@postbuch.test:*:\n"));
+    assert_true(has_user("b@postbuch.test:*:\n"));
+    assert_int_equal(add_user_here("c@postbuch.test"), CLI_OK);
+    assert_non_null(strstr(text, "isn't running"));
+}
+
+/* A script that is told to try again would find the address there, and one that is told of success
+ * would think that the server knows it. */
+static void a_server_that_does_not_know_of_a_user_is_told_of(void **state)
+{
+    append("input", "");
+    assert_int_equal(add_user("d@postbuch.test", (struct shared){0}), CLI_BAD_NEWS);
+    assert_non_null(strstr(text, "users is changed, but"));
+    assert_int_equal(add_user("e@postbuch.test", (struct shared){.dies_at = 1}), CLI_BAD_NEWS);
+    assert_non_null(strstr(text, "users is changed, but"));
+    assert_int_equal(symlink("control", control), 0); /* any error that isn't a server's absence */
+    assert_int_equal(add_user_here("f@postbuch.test"), CLI_BAD_NEWS);
+    unlink(control);
+    assert_non_null(strstr(text, "users is changed, but"));
+    assert_true(has_user("d@postbuch.test") && has_user("e@postbuch.test") &&
+                has_user("f@postbuch.test"));
 }
 
 static int set_up_all(void **state)
@@ -500,6 +533,7 @@ int main(void)
         cmocka_unit_test(the_book_is_waited_for_and_not_for_ever),
         cmocka_unit_test(a_reload_is_good_when_all_have_it),
         cmocka_unit_test(a_user_is_added_though_a_process_is_slow),
+        cmocka_unit_test(a_server_that_does_not_know_of_a_user_is_told_of),
     };
     return cmocka_run_group_tests(tests, set_up_all, tear_down);
 }
