@@ -93,9 +93,21 @@ int drop_make_name(const char *prefix, char *out, size_t room)
     return result;
 }
 
+/* The new name isn't known to be on the disk. A letter of its own is taken back: it wasn't promised
+ * to anybody yet, and who is told of a failure sends it again. If it is gone, the server has it
+ * already. What replaced a letter stays: without it that letter would be there again, and only a
+ * power cut can bring that back now. */
+static int undo(int folder, const char *name, bool replaces, int error)
+{
+    if (replaces || (unlinkat(folder, name, 0) < 0 && errno == ENOENT))
+        return 0;
+    return error;
+}
+
 /* tmp., sync, rename, sync of the folder: a name that begins with "mail." means that all of it is
  * on the disk. */
-static int write_as(int folder, const char *suffix, const char *name, const struct submission *s)
+static int write_as(int folder, const char *suffix, const char *name, bool replaces,
+                    const struct submission *s)
 {
     char tmp[64];
 
@@ -106,10 +118,13 @@ static int write_as(int folder, const char *suffix, const char *name, const stru
     int result = write_file(fd, s);
     if (result == 0 && renameat(folder, tmp, folder, name) < 0)
         result = -errno;
-    if (result < 0)
+    if (result < 0) {
         unlinkat(folder, tmp, 0);
-    else
+    } else {
         result = sync_folder(folder, fd);
+        if (result < 0)
+            result = undo(folder, name, replaces, result);
+    }
     close(fd);
     return result;
 }
@@ -122,7 +137,7 @@ int drop_write_at(int folder, const char *prefix, const struct submission *s,
 
     snprintf(name, sizeof(name), "%s%s", prefix, suffix);
     if (result == 0)
-        result = write_as(folder, suffix, name, s);
+        result = write_as(folder, suffix, name, false, s);
     if (result == 0)
         memcpy(out_name, name, sizeof(name));
     return result;
@@ -133,7 +148,7 @@ int drop_replace_at(int folder, const char *name, const struct submission *s)
     char suffix[SUFFIX_SIZE];
     int result = make_suffix(suffix);
 
-    return result < 0 ? result : write_as(folder, suffix, name, s);
+    return result < 0 ? result : write_as(folder, suffix, name, true, s);
 }
 
 int drop_write(const char *folder, const struct submission *s)

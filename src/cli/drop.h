@@ -25,7 +25,8 @@ int drop_write(const char *folder, const struct submission *s);
 /* The same in an open folder, under a prefix. */
 int drop_write_at(int folder, const char *prefix, const struct submission *s,
                   char out_name[static DROP_NAME_SIZE]);
-/* The same instead of the file of this name, in one step. */
+/* The same instead of the file of this name, in one step. An error: that is still there. Where the
+ * folder can't be synced it may be there again after a power cut, which is no error. */
 int drop_replace_at(int folder, const char *name, const struct submission *s);
 
 /* One that nobody can have taken, at most `room` bytes with its end. 0 or -EIO. */

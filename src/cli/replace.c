@@ -100,5 +100,7 @@ int cli_replace_write(struct cli_replace *replace, struct span text)
         r = -errno;
     if (r < 0)
         unlink(fresh);
-    return r < 0 ? r : sync_folder(real);
+    else
+        replace->unsynced = sync_folder(real);
+    return r;
 }

@@ -10,11 +10,13 @@
 struct cli_replace {
     const char *path; /* borrowed */
     int fd;           /* the locked file; -1: none */
+    int unsynced;     /* of a file that was replaced: why a power cut may bring the old one back */
 };
 
 /* Locks the file, waiting for others. 0 or -errno. */
 int cli_replace_begin(struct cli_replace *replace, const char *path);
-/* 0 or -errno, and then the old file is still there. */
+/* 0, also when only the folder can't be synced (`unsynced`), or -errno, and then the old file is
+ * still there. */
 int cli_replace_write(struct cli_replace *replace, struct span text);
 /* Unlocks; also after a failed begin. */
 void cli_replace_end(struct cli_replace *replace);

@@ -215,6 +215,18 @@ static const struct act acts[] = {
     {"remove", false, edit_remove},
 };
 
+static void warn_changed(const char *path, bool was_empty, int unsynced)
+{
+    if (unsynced)
+        cli_complain("user", "warning: %s is changed, but may be as before after a power cut: %s",
+                     path, strerror(-unsynced));
+    if (was_empty) /* people/build.c */
+        cli_complain("user",
+                     "warning: %s was empty, as after a power cut; from now on who isn't in it "
+                     "is unknown: put back who was",
+                     path);
+}
+
 /* The file is locked from reading to renaming, so that two changes at once are both kept. */
 static int change_file(struct session *s, const struct act *act, const char *path,
                        const char *verifier)
@@ -237,11 +249,8 @@ static int change_file(struct session *s, const struct act *act, const char *pat
                          : r == -ENOENT ? "the address isn't there"
                          : r == -EINVAL ? "the address can't be written in a users file"
                                         : strerror(-r));
-        else if (text.size == 0) /* people/build.c */
-            cli_complain("user",
-                         "warning: %s was empty, as after a power cut; from now on who isn't in it "
-                         "is unknown: put back who was",
-                         path);
+        else
+            warn_changed(path, text.size == 0, replace.unsynced);
     }
     cli_replace_end(&replace);
     buffer_done(&text);

@@ -1,6 +1,7 @@
 #include "../unit.h"
 
 #include "cli/drop.h"
+#include "failing_sync.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -73,6 +74,42 @@ static void written_and_read_again(void **state)
     arena_done(&arena);
 }
 
+static const struct submission small = {
+    .recipients = recipients, .recipient_count = 1, .message = SPAN("then")};
+
+/* Who is told of a failure sends again: then nothing may be there. */
+static void what_cannot_be_synced_is_taken_back(void **state)
+{
+    char folder[] = "/tmp/postbuch-drop-XXXXXX";
+
+    assert_non_null(mkdtemp(folder));
+    failing_sync = true;
+    assert_int_equal(drop_write(folder, &small), -EIO);
+    failing_sync = false;
+    assert_int_equal(rmdir(folder), 0);
+}
+
+/* What it replaced is gone: to say no would have it done twice. */
+static void what_replaced_another_stays(void **state)
+{
+    struct submission first = small;
+    char folder[] = "/tmp/postbuch-drop-XXXXXX", name[DROP_NAME_SIZE];
+
+    first.message = SPAN("first");
+    assert_non_null(mkdtemp(folder));
+    int dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(drop_write_at(dir, DROP_PREFIX, &first, name), 0);
+    failing_sync = true;
+    assert_int_equal(drop_replace_at(dir, name, &small), 0);
+    failing_sync = false;
+    struct buffer file = read_whole(dir, name);
+    assert_span(span_from(buffer_span(&file), file.size - 4), "then");
+    buffer_done(&file);
+    unlinkat(dir, name, 0);
+    close(dir);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void no_folder(void **state)
 {
     const struct submission s = {.recipients = recipients, .recipient_count = 1};
@@ -113,6 +150,8 @@ static void damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(written_and_read_again),
+                                       cmocka_unit_test(what_cannot_be_synced_is_taken_back),
+                                       cmocka_unit_test(what_replaced_another_stays),
                                        cmocka_unit_test(no_folder), cmocka_unit_test(damaged)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 #include "command_run.h"
 
 #include "cli/replace.h"
+#include "failing_sync.h"
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -52,12 +53,31 @@ static void a_missing_file_is_not_made(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+/* Whoever were told of a failure would do it again, and find it done. */
+static void what_is_changed_is_no_failure(void **state)
+{
+    struct cli_replace replace;
+    char path[96], now[64];
+
+    path_of("users", path);
+    assert_int_equal(cli_replace_begin(&replace, path), 0);
+    failing_sync = true;
+    int result = cli_replace_write(&replace, SPAN("new\n"));
+    failing_sync = false;
+    cli_replace_end(&replace);
+    assert_int_equal(result, 0);
+    assert_int_equal(replace.unsynced, -EIO);
+    read_back("users", now, sizeof(now));
+    assert_string_equal(now, "new\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(content_changes_and_mode_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_link_stays_a_link, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_missing_file_is_not_made, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_changed_is_no_failure, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
