@@ -1,5 +1,6 @@
 /*
- * Shared by the file's keys and by `postbuch queue reroute`: one grammar, one canonical form.
+ * Shared by the file's keys and by `postbuch queue reroute`: one grammar of hosts, one canonical
+ * form.
  */
 #include "conf/next_hop.h"
 
@@ -48,7 +49,7 @@ static int append_host(struct span host, struct buffer *out)
     return r < 0 ? r : buffer_printf(out, "%s", text);
 }
 
-static int append_hop(struct span text, bool first, struct buffer *out)
+int conf_read_host(struct span text, struct buffer *out)
 {
     struct span host, port;
     uint64_t number = PORT_SMTP;
@@ -57,7 +58,7 @@ static int append_hop(struct span text, bool first, struct buffer *out)
         !conf_split_host(span_from(text, 5), &host, &port) ||
         (port.size && (span_to_u64(port, PORT_MAX, &number) < 0 || number == 0)))
         return -EINVAL;
-    buffer_printf(out, "%s", first ? "host:" : ",");
+    buffer_printf(out, "%s", out->size ? "," : "host:");
     int r = append_host(host, out);
     return r < 0 ? r : buffer_printf(out, ":%u", (unsigned)number);
 }
@@ -74,9 +75,9 @@ int conf_read_next_hop(struct span text, struct buffer *out)
         r = buffer_printf(out, "mx:");
         return r < 0 ? r : append_domain(span_from(text, 3), out);
     }
-    for (bool first = true; r == 0; first = false) {
+    while (r == 0) {
         ptrdiff_t comma = span_find(text, ',');
-        r = append_hop(comma < 0 ? text : span_first(text, (size_t)comma), first, out);
+        r = conf_read_host(comma < 0 ? text : span_first(text, (size_t)comma), out);
         if (comma < 0)
             break;
         text = span_from(text, (size_t)comma + 1);

@@ -4,66 +4,42 @@
 #include "conf/next_hop.h"
 #include <errno.h>
 
-enum { PORT_SMTP = 25, PORT_MAX = 65535 };
-
 #define SHOWN(s) SPAN_ARG(span_first(s, 80))
 
 /* ---- to: [mx], or hosts in the order in which they are tried ---- */
 
-/* An address or a name in canonical form, as conf_read_next_hop() writes it: what is named by other
- * bytes would be another destination. Reported when it is neither. */
-static bool read_host(struct conf_reader *r, struct conf_place place, struct span host,
-                      struct span *out)
+static bool is_mx(const struct conf_node *n)
 {
-    char text[CONF_IP_TEXT + 2];
-
-    if (conf_ip_host(host, text) < 0)
-        return conf_read_domain(r, place, host, out);
-    *out = arena_copy(r->arena, span_from_cstr(text));
-    if (!out->data)
-        r->error = -ENOMEM;
-    return out->data;
+    return n->kind == CONF_NODE_TEXT && span_equal_nocase(n->text, SPAN("mx"));
 }
 
-static bool read_smtp(struct conf_reader *r, const struct conf_node *n, struct buffer *out)
+static bool has_scheme(const struct conf_node *n, struct span scheme)
 {
-    struct span host, port, name;
-    uint64_t number = PORT_SMTP;
-
-    if (!conf_split_host(span_from(n->text, 5), &host, &port) || host.size == 0 ||
-        (port.size && (span_to_u64(port, PORT_MAX, &number) < 0 || number == 0))) {
-        conf_error(r->problems, n->place,
-                   "`%.*s` names no host and port; write smtp:gate.example.org:25 or "
-                   "smtp:[2001:db8::1]:25",
-                   SHOWN(n->text));
-        return false;
-    }
-    if (!read_host(r, n->place, host, &name))
-        return false;
-    buffer_printf(out, "%s" SPAN_FMT ":%u", out->size ? "," : "host:", SPAN_ARG(name),
-                  (unsigned)number);
-    return true;
+    return n->kind == CONF_NODE_TEXT && span_starts_nocase(n->text, scheme);
 }
 
+/* The buffer's own error is sticky, and seen to at the end. */
 static bool read_hop(struct conf_reader *r, const struct conf_node *n, struct buffer *out)
 {
     if (n->kind == CONF_NODE_BAD)
         return false;
-    if (n->kind == CONF_NODE_TEXT && span_starts_nocase(n->text, SPAN("smtp:")))
-        return read_smtp(r, n, out);
-    if (n->kind == CONF_NODE_TEXT && span_starts_nocase(n->text, SPAN("lmtp:")))
+    if (has_scheme(n, SPAN("smtp:")) && conf_read_host(n->text, out) != -EINVAL)
+        return true;
+    if (has_scheme(n, SPAN("smtp:")))
+        conf_error(r->problems, n->place,
+                   "`%.*s` names no host and port; write smtp:gate.example.org:25, "
+                   "smtp:192.0.2.1:25 or smtp:[2001:db8::1]:25",
+                   SHOWN(n->text));
+    else if (has_scheme(n, SPAN("lmtp:")))
         conf_error(r->problems, n->place,
                    "not built yet: carrying mail on by LMTP; use smtp:HOST:PORT");
+    else if (is_mx(n))
+        conf_error(r->problems, n->place, "`mx` stands among hosts; write either mx or the hosts");
     else
         conf_error(r->problems, n->place,
                    "`%.*s` is no way to carry mail on; write mx, or smtp:HOST:PORT for each host",
                    SHOWN(n->text));
     return false;
-}
-
-static bool is_mx(const struct conf_node *n)
-{
-    return n->kind == CONF_NODE_TEXT && span_equal(n->text, SPAN("mx"));
 }
 
 /* Joined into one text, which is at once the name of the destination: hosts in another order are
@@ -75,12 +51,8 @@ static bool read_hosts(struct conf_reader *r, const struct conf_node *n, struct 
     const struct conf_node *first = conf_node_items(n, &count);
     bool good = true;
 
-    for (const struct conf_node *i = first; i && good; i = count > 1 ? i->next : NULL) {
-        good = !is_mx(i) && read_hop(r, i, &hop);
-        if (is_mx(i))
-            conf_error(r->problems, i->place,
-                       "`mx` stands among hosts; write either mx or the hosts");
-    }
+    for (const struct conf_node *i = first; i && good; i = count > 1 ? i->next : NULL)
+        good = read_hop(r, i, &hop);
     bool long_one = buffer_error(&hop) == -EMSGSIZE;
     if (long_one)
         conf_error(r->problems, n->place, "too many hosts; name fewer");

@@ -219,6 +219,11 @@ static const struct {
      "error: not built yet: carrying mail on by LMTP"},
     {"mx among hosts", WHOLE "routes: { b.example: { to: [\"smtp:h:25\", mx] } }\n",
      "error: `mx` stands among hosts"},
+    {"an item is one host",
+     WHOLE "routes: { b.example: { to: [\"smtp:a.example,smtp:b.example\", \"mx:a.example\"] } }\n",
+     "error: `smtp:a.example,smtp:b.example` names no host"},
+    {"another domain's MX", WHOLE "routes: { b.example: { to: \"mx:a.example\" } }\n",
+     "error: `mx:a.example` is no way"},
     {"bad hosts",
      WHOLE "routes:\n  a.example: { to: \"smtp:\" }\n  b.example: { to: \"smtp:h:0\" }\n"
            "  c.example: { to: \"smtp:h:65536\" }\n  d.example: { to: \"smtp:[::1:25\" }\n"
@@ -227,9 +232,9 @@ static const struct {
            "  i.example: { to: \"smtp:[127.0.0.1]:25\" }\n",
      "5:20: error: `smtp:` names no host\n6:20: error: `smtp:h:0` names no host\n"
      "7:20: error: `smtp:h:65536` names no host\n8:20: error: `smtp:[::1:25` names no host\n"
-     "9:20: error: `::1` is not a domain name\n10:20: error: `smtp:[::1]25` names no host\n"
-     "11:20: error: `a b` is not a domain name\n12:20: error: `smtp:h:` names no host\n"
-     "13:20: error: `[127.0.0.1]` is not a domain name"},
+     "9:20: error: `smtp:::1:25` names no host\n10:20: error: `smtp:[::1]25` names no host\n"
+     "11:20: error: `smtp:a b:25` names no host\n12:20: error: `smtp:h:` names no host\n"
+     "13:20: error: `smtp:[127.0.0.1]:25` names no host"},
     {"back to ourselves",
      WHOLE "relays: { b.example: { to: [\"smtp:10.0.0.1:25\", \"smtp:127.0.0.1:25\"] } }\n"
            "routes:\n  c.example: { to: \"smtp:Mail.aaa.example:25\" }\n"
@@ -292,7 +297,8 @@ static void hosts_in_order(void **state)
               "\"SMTP:192.0.2.1:25\"] }\n"
               "  B\xc3\xbc"
               "cher.example: { to: \"smtp:b\xc3\xbc"
-              "cher.example:587\" }\n";
+              "cher.example:587\" }\n"
+              "  capitals.example: { to: [MX] }\n";
     struct conf_problems problems;
     struct conf c;
 
@@ -300,11 +306,12 @@ static void hosts_in_order(void **state)
     assert_problems(&problems, "hosts", "");
     assert_true(c.allow_private_mx);
     assert_int_equal(c.report_language, CONF_LANGUAGE_DE);
-    assert_int_equal(c.route_count, 2);
+    assert_int_equal(c.route_count, 3);
     assert_span(c.routes[0].name, ".bbb.example");
     assert_span(c.routes[0].next_hop, "host:gate.bbb.example:25,[2001:db8::1]:2525,192.0.2.1:25");
     assert_span(c.routes[1].name, "xn--bcher-kva.example");
     assert_span(c.routes[1].next_hop, "host:xn--bcher-kva.example:587");
+    assert_span(c.routes[2].next_hop, "mx");
     conf_done(&c);
     conf_problems_done(&problems);
 }
