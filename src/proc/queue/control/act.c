@@ -56,6 +56,7 @@ struct act {
 struct batch {
     struct act *act;
     struct id id;
+    bool overtakes; /* a release of who was held, but not yet on the disk */
     uint32_t count;
     uint32_t indexes[];
 };
@@ -159,19 +160,22 @@ static int64_t new_deadline_ms(const struct queue *q, const struct spool_message
 }
 
 /* What apply() did to the scheduler before the disk had answered is undone when it refused, and
- * completed when it took it. The recipient may have been closed meanwhile: then it has no item and
- * nothing is to be done. */
-static void conclude(const struct act *a, struct spool_message *m, struct spool_recipient *r,
+ * completed when it took it. A hold that a release overtook was sealed in front of it, and held the
+ * item again (schedule_changed()). The recipient may have been closed meanwhile: then it has no
+ * item and nothing is to be done. */
+static void conclude(const struct batch *batch, struct spool_message *m, struct spool_recipient *r,
                      int error)
 {
-    struct queue *q = a->queue;
+    struct queue *q = batch->act->queue;
+    enum ipc_queue_act_kind kind = batch->act->kind;
     uint32_t item = schedule_item(r);
+    bool waits = r->state != SPOOL_RECIPIENT_HELD && !r->is_closing;
 
     if (!item)
         return;
-    if (error && (leaves(a->kind) || a->kind == IPC_ACT_HOLD) && r->state != SPOOL_RECIPIENT_HELD)
+    if (waits && (error ? leaves(kind) || kind == IPC_ACT_HOLD : batch->overtakes))
         sched_release(q->sched, item, new_deadline_ms(q, m), io_loop_now_ms(q->loop));
-    else if (!error && leaves(a->kind) && state_of(q, item) == SCHED_HELD)
+    else if (!error && leaves(kind) && state_of(q, item) != SCHED_ACTIVE)
         schedule_again(q, r);
 }
 
@@ -187,7 +191,7 @@ static void on_sealed(void *arg, int error)
     for (uint32_t i = 0; m && i < batch->count; i++) {
         struct spool_recipient *r = spool_find_recipient(m, batch->indexes[i]);
         if (r)
-            conclude(a, m, r, error);
+            conclude(batch, m, r, error);
     }
     free(batch);
     a->pending--;
@@ -202,16 +206,17 @@ static void on_sealed(void *arg, int error)
 /* Acts that don't fit the state are no errors: of a thousand that fit a filter those that are held
  * already needn't be held again. For return, remove and reroute, who is being attempted is counted
  * as busy and left: the remote server may take the message this very moment, so to remove or
- * reroute it now could deliver it twice, or tell a lie. */
+ * reroute it now could deliver it twice, or tell a lie. Held is also who waits for the report to
+ * his sender, and whose hold isn't on the disk yet. */
 static bool concerns(struct act *a, const struct spool_recipient *r,
                      const struct sched_explanation *e)
 {
-    bool held = r->state == SPOOL_RECIPIENT_HELD;
+    bool held = r->state == SPOOL_RECIPIENT_HELD || e->state == SCHED_HELD;
 
     if (!schedule_item(r) || r->is_closing || (a->index != UINT32_MAX && a->index != r->index))
         return false;
     if (a->kind == IPC_ACT_RELEASE)
-        return held || e->state == SCHED_HELD;
+        return held;
     if (a->kind == IPC_ACT_HOLD || a->kind == IPC_ACT_RETRY)
         return !held;
     if (a->kind == IPC_ACT_RETURN &&
@@ -253,10 +258,11 @@ static struct span route_for(const struct act *a, const struct walk_entry *entry
     return span_from(named->address, (size_t)(span_find_last(named->address, '@') + 1));
 }
 
-/* One or two statuses: who goes back to the sender isn't held any more, and who is removed in doubt
- * may have the message. Their number; 0: it can't be done. */
+/* One or two statuses: who goes back to the sender isn't held any more, also when his hold is still
+ * on its way to the disk, and who is removed in doubt may have the message. Their number; 0: it
+ * can't be done. */
 static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entry,
-                              const struct spool_recipient *r, bool is_attempted,
+                              const struct spool_recipient *r, enum sched_state state,
                               struct spool_status *out)
 {
     static const enum spool_outcome outcomes[IPC_ACT_COUNT] = {
@@ -274,13 +280,13 @@ static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entr
                              .detail = span_from_cstr(a->who)};
 
     if (s.outcome == SPOOL_OUTCOME_HELD)
-        s.next_attempt_us = schedule_held_us(r, is_attempted);
+        s.next_attempt_us = schedule_held_us(r, state == SCHED_ACTIVE);
     if (s.outcome == SPOOL_OUTCOME_REROUTED) {
         s.host = route_for(a, entry, r);
         if (!s.host.size)
             return 0;
     }
-    if (a->kind == IPC_ACT_RETURN && r->state == SPOOL_RECIPIENT_HELD) {
+    if (a->kind == IPC_ACT_RETURN && (r->state == SPOOL_RECIPIENT_HELD || state == SCHED_HELD)) {
         out[n] = s;
         out[n].host = SPAN("");
         out[n++].outcome = SPOOL_OUTCOME_RELEASED;
@@ -311,6 +317,7 @@ struct chosen {
     struct spool_recipient *recipients[RECIPIENTS_MAX];
     struct spool_status statuses[2 * RECIPIENTS_MAX];
     uint32_t count, status_count;
+    bool overtakes; /* as the batch's */
 };
 
 /* From row `*row` on, as many as fit a record. */
@@ -321,6 +328,7 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
     struct sched_explanation e;
 
     c->count = c->status_count = 0;
+    c->overtakes = false;
     for (; *row < end && c->count < RECIPIENTS_MAX; ++*row) {
         struct spool_recipient *r = &m->recipients[*row];
         if (!walk_fits(a->walk, entry, r, &e)) {
@@ -330,8 +338,8 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
         }
         if (!concerns(a, r, &e))
             continue;
-        uint32_t n =
-            fill_statuses(a, entry, r, e.state == SCHED_ACTIVE, &c->statuses[c->status_count]);
+        uint32_t n = fill_statuses(a, entry, r, e.state, &c->statuses[c->status_count]);
+        c->overtakes |= a->kind == IPC_ACT_RELEASE && r->state != SPOOL_RECIPIENT_HELD;
         c->status_count += n;
         c->recipients[c->count] = r;
         c->count += n > 0;
@@ -345,7 +353,7 @@ static struct batch *batch_new(struct act *a, const struct spool_message *m, con
 
     if (!batch)
         return NULL;
-    *batch = (struct batch){.act = a, .id = m->id, .count = c->count};
+    *batch = (struct batch){.act = a, .id = m->id, .overtakes = c->overtakes, .count = c->count};
     for (uint32_t i = 0; i < c->count; i++)
         batch->indexes[i] = c->recipients[i]->index;
     return batch;

@@ -284,6 +284,115 @@ static void a_long_act_tells_how_far_it_is(void **state)
     world_free(w);
 }
 
+/* ---- acts that overtake each other on their way to the disk ---- */
+
+static bool is_held_in_memory(struct world *w, void *arg)
+{
+    return explain(w, arg).state == SCHED_HELD;
+}
+
+/* One who waits is held, while the disk takes its time, by a client that goes away. */
+static struct id hold_on_a_slow_disk(struct world *w, struct io_job *stall)
+{
+    *stall = (struct io_job){.run = block, .done = unblocked};
+    sem_init(&going_on, 0, 0);
+    w->mailbox_does = MAILBOX_DEFERS;
+    struct id id = send_one(w, "s@far.example", "anna@here.example");
+    struct ipc_message hold = {
+        .type = IPC_QUEUE_ACT,
+        .queue_act = {.act = IPC_ACT_HOLD, .filter.id = id, .index = UINT32_MAX}};
+    world_until(w, waits_for_its_attempt, &id);
+    world_until(w, world_is_settled, NULL);
+    blocked = true;
+    io_pool_submit(w->queue.commit_pool, stall);
+    assert_int_equal(ipc_call(w->admin, &w->call, &hold), 0);
+    world_until(w, is_held_in_memory, &id);
+    ipc_call_cancel(&w->call);
+    world_join_admin(w);
+    return id;
+}
+
+static void let_the_disk_go_on(struct world *w)
+{
+    sem_post(&going_on);
+    world_until(w, is_unblocked, NULL);
+    world_until(w, world_is_settled, NULL);
+    world_rest(w);
+    sem_destroy(&going_on);
+}
+
+/* The first answer comes before the disk has taken anything. */
+static void begin_act(struct world *w, enum ipc_queue_act_kind kind, const struct id *id,
+                      uint32_t count)
+{
+    struct ipc_message ask = {.type = IPC_QUEUE_ACT,
+                              .queue_act = {.act = kind, .filter.id = *id, .index = UINT32_MAX}};
+    world_ask(w, &ask);
+    assert_int_equal(w->reply.queue_acted.count, count);
+}
+
+static void a_release_overtakes_a_hold(void **state)
+{
+    struct world *w = begin();
+    struct io_job stall;
+    struct id id = hold_on_a_slow_disk(w, &stall);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    ipc_channel_free(w->mailbox); /* what is released waits */
+    w->mailbox = NULL;
+    begin_act(w, IPC_ACT_RELEASE, &id, 1);
+    let_the_disk_go_on(w);
+    assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_WAITING);
+    assert_int_equal(explain(w, &id).state, SCHED_READY);
+    world_join_mailbox(w);
+    world_until_delivered(w, 1);
+    world_free(w);
+}
+
+static void a_return_overtakes_a_hold(void **state)
+{
+    struct world *w = begin();
+    struct io_job stall;
+    struct id id = hold_on_a_slow_disk(w, &stall);
+    begin_act(w, IPC_ACT_RETURN, &id, 1);
+    let_the_disk_go_on(w);
+    assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_WAITING);
+    assert_span(spool_domain(w->queue.spool, first_of(w, &id)->domain), "return:");
+    world_free(w);
+}
+
+/* Nobody may be told that he is held, or is attempted now, who only waits to be held. */
+static void a_retry_leaves_who_is_being_held(void **state)
+{
+    struct world *w = begin();
+    struct io_job stall;
+    struct id id = hold_on_a_slow_disk(w, &stall);
+    begin_act(w, IPC_ACT_RETRY, &id, 0);
+    assert_int_equal(w->reply.queue_acted.error, -ENOENT);
+    let_the_disk_go_on(w);
+    assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_HELD);
+    assert_int_equal(explain(w, &id).state, SCHED_HELD);
+    world_free(w);
+}
+
+/* Without a report process he waits for long; only a release takes it back. */
+static void who_waits_for_his_report_is_held_already(void **state)
+{
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_FAILS;
+    struct id id = send_one(w, "s@far.example", "anna@here.example");
+    world_until(w, is_held_in_memory, &id);
+    world_until(w, world_is_settled, NULL);
+    assert_int_equal(act(w, IPC_ACT_HOLD, &id).count, 0);
+    assert_int_equal(w->reply.queue_acted.error, -ENOENT);
+    assert_int_equal(act(w, IPC_ACT_RETRY, &id).count, 0);
+    assert_int_equal(w->reply.queue_acted.error, -ENOENT);
+    assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_WAITING);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    assert_int_equal(act(w, IPC_ACT_RELEASE, &id).count, 1);
+    world_until_delivered(w, 1);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(who_is_held_while_attempted_stays),
@@ -292,6 +401,10 @@ int main(void)
                                        cmocka_unit_test(a_damaged_message_may_be_removed_only),
                                        cmocka_unit_test(an_act_that_the_disk_refuses_is_undone),
                                        cmocka_unit_test(more_of_no_act_is_refused),
-                                       cmocka_unit_test(a_long_act_tells_how_far_it_is)};
+                                       cmocka_unit_test(a_long_act_tells_how_far_it_is),
+                                       cmocka_unit_test(a_release_overtakes_a_hold),
+                                       cmocka_unit_test(a_return_overtakes_a_hold),
+                                       cmocka_unit_test(a_retry_leaves_who_is_being_held),
+                                       cmocka_unit_test(who_waits_for_his_report_is_held_already)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
