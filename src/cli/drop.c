@@ -47,6 +47,8 @@ static int write_file(int fd, const struct submission *s)
     struct buffer head = BUFFER_INIT;
 
     int result = format_head(s, &head);
+    if (result == 0 && head.size + s->message.size > DROP_SIZE_MAX) /* nobody would read it */
+        result = -EFBIG;
     if (result == 0)
         result = fd_write_all(fd, buffer_span(&head));
     if (result == 0)

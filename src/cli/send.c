@@ -182,6 +182,10 @@ static int deliver(const struct send_wishes *w, const struct cli_server *server,
 
 static int complain_composed(const struct composed *c, int result)
 {
+    if (result == -EMSGSIZE) { /* as large the next time */
+        cli_complain("send", "more than %d MiB; nothing was sent", DROP_SIZE_MAX >> 20);
+        return CLI_BAD_NEWS;
+    }
     if (result == -EINVAL)
         cli_complain("send", "\"%.*s\" is not an address; nothing was sent",
                      SPAN_ARG(buffer_span(&c->bad)));

@@ -284,6 +284,11 @@ def test_no_place_at_all_is_told(server):
     assert done.returncode == 75 and b"can't keep the message" in done.stderr
 
 
+def test_what_is_too_large_is_so_for_good(server):
+    done = server.command('send', 'bob@postbuch.test', stdin=bytes(256 << 20) + b'\n', check=False)
+    assert done.returncode == 1 and b'256 MiB' in done.stderr, done
+
+
 @needs_root
 def test_any_user_may_drop_and_none_may_read(server):
     server.stop()

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -110,6 +111,22 @@ static void what_replaced_another_stays(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+/* It would be promised, and then set aside by who reads it. */
+static void what_nobody_would_read_is_not_written(void **state)
+{
+    struct submission large = small;
+    char folder[] = "/tmp/postbuch-drop-XXXXXX";
+    void *zeros =
+        mmap(NULL, DROP_SIZE_MAX, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    assert_ptr_not_equal(zeros, MAP_FAILED);
+    assert_non_null(mkdtemp(folder));
+    large.message = span_of(zeros, DROP_SIZE_MAX);
+    assert_int_equal(drop_write(folder, &large), -EFBIG);
+    assert_int_equal(rmdir(folder), 0);
+    munmap(zeros, DROP_SIZE_MAX);
+}
+
 static void no_folder(void **state)
 {
     const struct submission s = {.recipients = recipients, .recipient_count = 1};
@@ -152,6 +169,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(written_and_read_again),
                                        cmocka_unit_test(what_cannot_be_synced_is_taken_back),
                                        cmocka_unit_test(what_replaced_another_stays),
-                                       cmocka_unit_test(no_folder), cmocka_unit_test(damaged)};
+                                       cmocka_unit_test(what_nobody_would_read_is_not_written),
+                                       cmocka_unit_test(no_folder),
+                                       cmocka_unit_test(damaged)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
