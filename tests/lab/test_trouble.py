@@ -111,3 +111,25 @@ def test_a_mailbox_that_was_deleted_is_made_again(retrying):
         server.send('bob@postbuch.test', MESSAGE)
         server.wait_for(1)
         shutil.rmtree(server.mailbox())
+
+
+def test_another_folder_of_mailboxes(retrying):
+    """A copy is put in its place, or a disk mounted over it: mail goes where its path leads now."""
+    server = retrying
+    mail, away = server.folder / 'mail', server.folder / 'away'
+    server.send('bob@postbuch.test', MESSAGE)
+    server.wait_for(1)
+    owner = mail.stat()
+    mail.rename(away)
+    time.sleep(1.2)  # an open folder is looked up again after a second
+    server.send('bob@postbuch.test', MESSAGE)
+    deferral(server, ['4.3.5', str(mail), 'administrator'])
+    mail.mkdir(0o711)
+    if lab.IS_ROOT:
+        os.chown(mail, owner.st_uid, owner.st_gid)
+    server.wait_for(1)
+    server.send('alice@postbuch.test', MESSAGE)
+    server.wait_for(1, 'alice')
+    assert len(server.messages()) == 1
+    assert len(list((away / lab.DOMAIN / 'bob' / 'new').iterdir())) == 1
+    assert 'another folder of mailboxes' in server.log()

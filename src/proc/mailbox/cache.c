@@ -6,6 +6,7 @@
 #include "proc/mailbox/cache.h"
 
 #include "base/clock.h"
+#include <errno.h>
 
 void mailbox_cache_init(struct mailbox_cache *cache, unsigned max)
 {
@@ -96,6 +97,29 @@ static bool claim_sweep(struct mailbox_folder *folder, int64_t now_ms)
     return true;
 }
 
+/* Nothing was tried when another folder is there now: this process ends for it, and the next one is
+ * there in a moment. One that is gone stops all that lies in it until somebody acts. */
+static int look_at_root(struct mailbox_cache *cache, const struct mailbox_root *root,
+                        struct mailbox_outcome *outcome)
+{
+    int r = mailbox_root_look(root);
+
+    if (r == -ESTALE) {
+        atomic_store(&cache->outdated, true);
+        mailbox_outcome_set(outcome, IPC_OUTCOME_UNTRIED, "4.3.2",
+                            "the mailbox can't be written: another folder is at %s now",
+                            root->path);
+        outcome->scope = IPC_SCOPE_OURS;
+    } else if (r < 0) {
+        mailbox_outcome_set(outcome, IPC_OUTCOME_DEFERRED, "4.3.5",
+                            "the mailbox can't be written: the folder of mailboxes %s is gone: the "
+                            "administrator must put it back",
+                            root->path);
+        outcome->scope = IPC_SCOPE_DESTINATION;
+    }
+    return r;
+}
+
 int mailbox_cache_get(struct mailbox_cache *cache, const struct mailbox_root *root,
                       const char *path, struct mailbox_outcome *outcome,
                       struct mailbox_folder **out)
@@ -114,7 +138,9 @@ int mailbox_cache_get(struct mailbox_cache *cache, const struct mailbox_root *ro
         *out = folder;
         return 0;
     }
-    int r = mailbox_folder_open(root, path, outcome, &fresh);
+    int r = look_at_root(cache, root, outcome);
+    if (r == 0)
+        r = mailbox_folder_open(root, path, outcome, &fresh);
     if (r < 0)
         return r;
     pthread_mutex_lock(&cache->lock);

@@ -1,13 +1,14 @@
 /*
  * Open mailbox folders, shared by the delivering threads, the least recently used one closed when
  * there are too many. Those in use stay, so that a batch into many mailboxes syncs each only once.
- * A folder is looked up by its path again when a second has passed, so that mail doesn't go on into
- * one that was moved away or deleted.
+ * A folder is looked up by its path again when a second has passed, from the root's own path on, so
+ * that mail doesn't go on into one that was moved away, deleted or mounted over.
  */
 #pragma once
 
 #include "proc/mailbox/folder.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 /* How long a folder is taken for what its path names, and how often tmp/ is swept of what crashed
  * deliveries left: both ms. */
@@ -17,6 +18,7 @@ struct mailbox_cache {
     pthread_mutex_t lock;
     struct list folders; /* most recently used first */
     unsigned count, max;
+    atomic_bool outdated; /* a root isn't what its path names any more: only a new process has it */
 };
 
 void mailbox_cache_init(struct mailbox_cache *cache, unsigned max);

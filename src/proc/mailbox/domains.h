@@ -3,7 +3,8 @@
  * hold the generation under which they began. Loop thread only.
  *
  * Roots, the fixed prefixes of the templates, are opened before the sandbox and stay for the life
- * of the process; a later generation that needs another one can't be used in this process.
+ * of the process; a later generation that needs another one can't be used in this process, and when
+ * another folder takes the place of one of them it ends (root.h).
  */
 #pragma once
 

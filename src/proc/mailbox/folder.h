@@ -11,13 +11,8 @@
 
 #include "base/list.h"
 #include "proc/mailbox/outcome.h"
+#include "proc/mailbox/root.h"
 #include "proc/mailbox/usage.h"
-
-/* The fixed prefix of a template, opened before the sandbox (O_PATH suffices). */
-struct mailbox_root {
-    int fd;
-    const char *path;
-};
 
 struct mailbox_folder {
     struct list link; /* the cache's */

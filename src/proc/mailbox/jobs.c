@@ -135,10 +135,19 @@ static void run_batch(struct io_job *work)
     maildir_commit(batch->jobs->maildir, batch->deliveries, count);
 }
 
+/* Before anything is answered: what the queue sends again at once, since it was never tried, is
+ * then kept for the next process. */
+static void watch_roots(struct jobs *jobs)
+{
+    if (!jobs->ending && jobs->outdated && atomic_load(&jobs->maildir->cache.outdated))
+        jobs->outdated(jobs->owner);
+}
+
 static void batch_done(struct io_job *work)
 {
     struct batch *batch = CONTAINER_OF(work, struct batch, work);
 
+    watch_roots(batch->jobs);
     for (size_t i = 0; i < batch->count; i++)
         finish(batch->list[i]);
     free(batch->deliveries);
@@ -209,6 +218,7 @@ static void stream_done(struct io_job *work)
 {
     struct job *job = CONTAINER_OF(work, struct job, work);
 
+    watch_roots(job->jobs);
     job->dropped = job->doomed;
     settle_pieces(job);
     if (is_stream_over(job)) {

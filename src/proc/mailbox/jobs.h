@@ -50,7 +50,9 @@ struct jobs {
     uint64_t delivered, deferred, failed; /* recipients, since the start */
     struct log_seldom alarm;              /* mailboxes can't be written */
     bool ending;
-    void (*ended)(void *owner); /* after jobs_end(), when nothing is under way */
+    void (*ended)(void *owner);    /* after jobs_end(), when nothing is under way */
+    void (*outdated)(void *owner); /* another folder took the place of a root: end, to be started
+                                      anew. The owner's to set; NULL is fine */
     void *owner;
 };
 

@@ -32,6 +32,30 @@ static int start_threads(void *arg)
     return io_pool_new(mailbox->process.loop, part->threads + STREAM_THREADS, &mailbox->pool);
 }
 
+static void ended(void *owner)
+{
+    process_exit(owner, 0);
+}
+
+static void shut_down(struct process *process)
+{
+    jobs_end(&mailbox_of(process)->jobs, ended, process);
+}
+
+/* No folder of mailboxes can be opened behind the sandbox: the supervisor starts another process.
+ */
+static void start_anew(struct process *process, const char *why)
+{
+    log_info("%s: starting anew", why);
+    process->ending = true;
+    shut_down(process);
+}
+
+static void on_outdated(void *owner)
+{
+    start_anew(owner, "another folder of mailboxes is at the same path now");
+}
+
 static int start(struct process *process)
 {
     struct mailbox *mailbox = mailbox_of(process);
@@ -46,13 +70,10 @@ static int start(struct process *process)
     mailbox_sandbox_enter(process, &mailbox->roots, start_threads, mailbox);
     maildir_init(&mailbox->maildir, part->hostname, part->quota, MAILDIR_FOLDERS_DEFAULT);
     r = jobs_init(&mailbox->jobs, process->loop, mailbox->pool, &mailbox->maildir, part->threads);
+    mailbox->jobs.outdated = on_outdated;
+    mailbox->jobs.owner = process;
     jobs_configure(&mailbox->jobs, domains);
     return r;
-}
-
-static void ended(void *owner)
-{
-    process_exit(owner, 0);
 }
 
 static bool has_peers(const struct process *process)
@@ -62,13 +83,6 @@ static bool has_peers(const struct process *process)
     return mailbox->jobs.queue;
 }
 
-static void shut_down(struct process *process)
-{
-    jobs_end(&mailbox_of(process)->jobs, ended, process);
-}
-
-/* A folder of mailboxes that this process hasn't opened can't be opened any more: it ends, and the
- * supervisor starts another one with the new configuration. */
 static int reload(struct process *process)
 {
     struct mailbox *mailbox = mailbox_of(process);
@@ -77,9 +91,7 @@ static int reload(struct process *process)
     int r = mailbox_domains_new(part, &mailbox->roots, &domains);
 
     if (r == -ENOENT) {
-        log_info("the configuration names another folder of mailboxes: starting anew");
-        process->ending = true;
-        shut_down(process);
+        start_anew(process, "the configuration names another folder of mailboxes");
         return 0;
     }
     if (r < 0)

@@ -3,6 +3,7 @@
 #include "proc/mailbox/jobs.h"
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The mailbox process without its sandbox, and beside it, on the same loop, a queue. */
@@ -404,6 +405,42 @@ static void who_comes_while_the_end_hangs_is_answered_at_the_end(void **state)
     assert_int_equal(count("a.test/bob/tmp"), 0);
 }
 
+static void on_outdated(void *owner)
+{
+    jobs_end(&b.jobs, on_ended, NULL);
+}
+
+/* Of a small message and of a large one a thread finds it out. Neither was tried, what comes
+ * meanwhile waits for the next process, and nothing goes into the old folder. */
+static void another_folder_is_at_the_roots_path(void **state)
+{
+    struct asked small, large, late;
+    static struct io_job stuck[3];
+    char away[300];
+
+    b.jobs.outdated = on_outdated;
+    snprintf(away, sizeof(away), "%s.away", b.scratch->path);
+    assert_int_equal(rename(b.scratch->path, away), 0);
+    assert_int_equal(mkdir(b.scratch->path, 0700), 0);
+    hang_disk(stuck);
+    send_job(&small, 5, "bob@a.test", SPAN("x"), 1);
+    send_job(&large, 6, "bob@a.test", SPAN("half"), 100);
+    UNTIL(b.jobs.under_way == 2);
+    assert_int_equal(write(b.gate[1], "123", 3), 3);
+    UNTIL(b.jobs.ending);
+    send_job(&late, 7, "bob@a.test", SPAN("x"), 1);
+    UNTIL(b.ended && small.answered && large.answered);
+    assert_int_equal(small.outcome, IPC_OUTCOME_UNTRIED);
+    assert_int_equal(large.outcome, IPC_OUTCOME_UNTRIED);
+    UNTIL(late.answered);
+    assert_int_equal(late.outcome, IPC_OUTCOME_UNTRIED);
+    assert_int_equal(b.jobs.alarm.told, 0);
+    assert_int_equal(count(""), 0);
+    assert_int_equal(rmdir(b.scratch->path), 0);
+    assert_int_equal(rename(away, b.scratch->path), 0);
+    assert_int_equal(count(""), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -419,6 +456,7 @@ int main(void)
         TEST(end),
         TEST(who_waits_for_a_batch_is_given_back),
         TEST(who_comes_while_the_end_hangs_is_answered_at_the_end),
+        TEST(another_folder_is_at_the_roots_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

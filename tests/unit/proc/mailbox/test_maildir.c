@@ -3,6 +3,7 @@
 
 #include "proc/mailbox/maildir.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -311,6 +312,49 @@ static void folder_vanishes(void **state)
     maildir_done(m);
 }
 
+/* Moved away, put back, or a copy put in its place: mail never goes on into what the path doesn't
+ * name. Each time a mailbox that isn't open yet, so that nothing waits for a second to pass. */
+static void root_vanishes(void **state)
+{
+    struct scratch *s = *state;
+    struct maildir *m = new_maildir(0);
+    struct maildir_delivery d;
+    char root_path[512], away[512], name[256];
+
+    scratch_mkdir(s, "mail");
+    snprintf(root_path, sizeof(root_path), "%s/mail", s->path);
+    snprintf(away, sizeof(away), "%s/away", s->path);
+    struct mailbox_root root = {open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC), root_path};
+    assert_true(root.fd >= 0);
+    assert_int_equal(rename(root_path, away), 0);
+    begin(m, &d, &root, "bob", TEXT);
+    assert_int_equal(d.outcome.result, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(d.outcome.scope, IPC_SCOPE_DESTINATION);
+    assert_non_null(strstr(d.outcome.text, root_path));
+    scratch_write(s, "mail", "a file");
+    begin(m, &d, &root, "bob", TEXT);
+    assert_int_equal(d.outcome.result, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(unlink(root_path), 0);
+    assert_int_equal(rename(away, root_path), 0);
+    assert_false(m->cache.outdated);
+
+    begin(m, &d, &root, "bob", TEXT);
+    maildir_commit(m, &(struct maildir_delivery *){&d}, 1);
+    assert_file_is_text(s, "mail/bob/new", name);
+
+    assert_int_equal(rename(root_path, away), 0);
+    scratch_mkdir(s, "mail");
+    begin(m, &d, &root, "eve", TEXT);
+    assert_int_equal(d.state, MAILDIR_DONE);
+    assert_int_equal(d.outcome.result, IPC_OUTCOME_UNTRIED);
+    assert_int_equal(d.outcome.scope, IPC_SCOPE_OURS);
+    assert_true(m->cache.outdated);
+    assert_int_equal(scratch_count(s, "mail"), 0);
+    assert_int_equal(scratch_count(s, "away"), 1);
+    close(root.fd);
+    maildir_done(m);
+}
+
 /* A real full disk: what fits is whole, what doesn't leaves nothing. */
 static void full_disk(void **state)
 {
@@ -410,6 +454,7 @@ int main(void)
         TEST(quota),           TEST(quota_is_given_back),
         TEST(folder_vanishes), TEST(full_disk),
         TEST(threads),         TEST(abandoned),
+        TEST(root_vanishes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
