@@ -81,9 +81,11 @@ int cli_parse_all(struct cli_parser *p, const struct cli_usage *usage, int argc,
 int cli_wrong_usage(const struct cli_usage *usage, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+#define CLI_CONFIG_DEFAULT "/etc/postbuch/postbuch.yaml"
+
 /* The configuration file to use: `given` (--config), else $POSTBUCH_CONFIG, else, for a program
- * that still lies in its build folder, what ./run made, else /etc/postbuch/postbuch.yaml. Valid
- * until the next call. */
+ * that still lies in its build folder, what ./run made, else CLI_CONFIG_DEFAULT. Valid until the
+ * next call. */
 const char *cli_config_path(const char *given);
 
 /* The folder that the running program lies in, or NULL. Valid until the process ends. */

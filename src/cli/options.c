@@ -15,8 +15,7 @@ enum { KEY_HELP = 0x10000, KEY_CONFIG, KEY_JSON };
 
 static const struct cli_option common_options[] = {
     {"json", 0, NULL, "print JSON", KEY_JSON},
-    {"config", 0, "FILE", "the configuration to use (default: /etc/postbuch/postbuch.yaml)",
-     KEY_CONFIG},
+    {"config", 0, "FILE", "the configuration to use (default: " CLI_CONFIG_DEFAULT ")", KEY_CONFIG},
     {"help", 'h', NULL, "print this help", KEY_HELP},
 };
 
@@ -207,5 +206,5 @@ const char *cli_config_path(const char *given)
 
     if (!path || !*path)
         path = config_in_place();
-    return path ? path : "/etc/postbuch/postbuch.yaml";
+    return path ? path : CLI_CONFIG_DEFAULT;
 }

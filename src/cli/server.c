@@ -97,6 +97,14 @@ static int glean(const char *command, const char *path, struct cli_server *out)
     return 0;
 }
 
+/* Whether an ordinary user is to find the server of an installation without its configuration. Not
+ * when a file was named, by $POSTBUCH_CONFIG too: then another server may be meant. */
+static bool does_without(const char *config, const char *path)
+{
+    return !config && strcmp(path, CLI_CONFIG_DEFAULT) == 0 && access(path, R_OK) < 0 &&
+           (errno == EACCES || errno == ENOENT);
+}
+
 static int find(const char *command, const char *config, bool for_act, struct cli_server *out)
 {
     struct conf_problems problems;
@@ -104,7 +112,7 @@ static int find(const char *command, const char *config, bool for_act, struct cl
     struct conf c;
 
     *out = (struct cli_server){0};
-    if (!config && access(path, R_OK) < 0) {
+    if (!for_act && does_without(config, path)) {
         set_defaults(out);
         return 0;
     }
