@@ -30,7 +30,7 @@ static int add_station(struct volume *v, struct span host, struct span ip, int64
 /* 0 when neither host nor address is known. One that wasn't seen for long gets another row. */
 static int station_row(struct volume *v, struct span host, struct span ip, int64_t *out)
 {
-    char key[VOLUME_IP_TEXT + 512];
+    char key[IP_TEXT + 512];
     size_t size = ip.size + 1 + host.size;
 
     *out = 0;
@@ -289,7 +289,7 @@ static struct chain_record child_of(const struct id *message, uint32_t parent, i
  * by a later lane. */
 static int fold_message(struct volume *v, struct volume_lane *lane, const struct envelope *m)
 {
-    char ip_text[VOLUME_IP_TEXT];
+    char ip_text[IP_TEXT];
     struct span ip = volume_ip_text(m->client.ip, ip_text);
     struct chain_record record;
     int r = add_message(v, m, ip);
@@ -311,7 +311,7 @@ static int fold_message(struct volume *v, struct volume_lane *lane, const struct
 static int fold_moved(struct volume *v, struct volume_lane *lane, const struct book_moved *moved)
 {
     const struct envelope *m = moved->message;
-    char ip_text[VOLUME_IP_TEXT];
+    char ip_text[IP_TEXT];
     struct span ip = volume_ip_text(m->client.ip, ip_text);
     struct chain_record whole;
     int r = add_message(v, m, ip);
@@ -407,7 +407,7 @@ int volume_happen(struct volume *v, struct volume_lane *lane, const struct chain
 
 static int fold_status(struct volume *v, struct volume_lane *lane, const struct book_status *status)
 {
-    char ip_text[VOLUME_IP_TEXT];
+    char ip_text[IP_TEXT];
     struct span ip = volume_ip_text(status->ip, ip_text);
     int64_t station;
     struct chain_record record = {

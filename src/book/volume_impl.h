@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "base/ip.h"
 #include "book/find_write.h"
 #include "book/intern.h"
 #include "book/pending.h"
@@ -87,10 +88,8 @@ static inline bool volume_may_know(const struct volume_lane *lane)
 /* 1: it finds a row; 0 or -errno. */
 int volume_row_is_known(sqlite3_stmt *statement);
 
-enum { VOLUME_IP_TEXT = 46 /* INET6_ADDRSTRLEN */ };
-
 /* The address as text, "" for zero. */
-struct span volume_ip_text(const uint8_t ip[16], char out[static VOLUME_IP_TEXT]);
+struct span volume_ip_text(const uint8_t ip[static IP_BYTES], char out[static IP_TEXT]);
 
 /* Text that isn't there is stored as '', because NULL means "erased". */
 static inline struct span volume_text(struct span s)

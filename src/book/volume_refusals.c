@@ -53,7 +53,7 @@ static int is_known(struct volume *v, const struct volume_lane *lane, const stru
  * personal and can be erased (chain.h). */
 int volume_fold_refusal(struct volume *v, struct volume_lane *lane, const struct event *e)
 {
-    char ip_text[VOLUME_IP_TEXT];
+    char ip_text[IP_TEXT];
     struct chain_record record = {
         .kind = EVENT_REFUSED,
         .recipient_index = EVENT_NO_RECIPIENT,

@@ -1,8 +1,6 @@
 /* What rows of both kinds of volumes have: their link in the chain, and a client's address. */
 #include "book/volume_impl.h"
 
-#include <arpa/inet.h>
-
 /* The head in memory moves at once: the next event of the batch stands on this one. */
 int volume_next_link(struct volume *v, struct volume_lane *lane, const uint8_t *key,
                      const struct chain_record *record, struct chain_hash *out_commitment,
@@ -26,15 +24,12 @@ int volume_row_is_known(sqlite3_stmt *s)
     return r;
 }
 
-struct span volume_ip_text(const uint8_t ip[16], char out[static VOLUME_IP_TEXT])
+struct span volume_ip_text(const uint8_t ip[static IP_BYTES], char out[static IP_TEXT])
 {
-    static const uint8_t zero[16], mapped[12] = {[10] = 0xff, [11] = 0xff};
+    static const uint8_t zero[IP_BYTES];
 
-    if (memcmp(ip, zero, 16) == 0)
+    if (memcmp(ip, zero, sizeof(zero)) == 0)
         return SPAN("");
-    if (memcmp(ip, mapped, 12) == 0)
-        inet_ntop(AF_INET, ip + 12, out, VOLUME_IP_TEXT);
-    else
-        inet_ntop(AF_INET6, ip, out, VOLUME_IP_TEXT);
+    ip_format(ip, out);
     return span_from_cstr(out);
 }

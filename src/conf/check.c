@@ -56,7 +56,7 @@ static void check_listener(struct check *k, const struct conf_listen *l)
 /* The kernel wouldn't give both: the same, or one of them is all of its family. */
 static bool exclude_each_other(const struct conf_address *a, const struct conf_address *b)
 {
-    if (a->port != b->port || conf_ip_is_v4(a->ip) != conf_ip_is_v4(b->ip))
+    if (a->port != b->port || ip_is_v4(a->ip) != ip_is_v4(b->ip))
         return false;
     return memcmp(a->ip, b->ip, sizeof(a->ip)) == 0 || conf_ip_is_any(a->ip) ||
            conf_ip_is_any(b->ip);
@@ -170,7 +170,7 @@ static void check_trusted(struct check *k)
 
     for (size_t i = 0; i < k->conf->trusted_count; i++) {
         const struct conf_network *n = &k->conf->trusted[i];
-        bool v4 = conf_ip_is_v4(n->ip) && n->prefix >= 96;
+        bool v4 = ip_is_v4(n->ip) && n->prefix >= 96;
         char text[CONF_NETWORK_TEXT];
         conf_network_format(n, text);
         if (n->prefix == (v4 ? 96 : 0))

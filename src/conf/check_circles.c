@@ -3,19 +3,19 @@
 
 #include "conf/next_hop.h"
 
-static bool is_loopback(const uint8_t ip[static CONF_IP_BYTES])
+static bool is_loopback(const uint8_t ip[static IP_BYTES])
 {
-    static const uint8_t v6[CONF_IP_BYTES] = {[15] = 1};
+    static const uint8_t v6[IP_BYTES] = {[15] = 1};
 
-    return conf_ip_is_v4(ip) ? ip[12] == 127 : memcmp(ip, v6, sizeof(v6)) == 0;
+    return ip_is_v4(ip) ? ip[12] == 127 : memcmp(ip, v6, sizeof(v6)) == 0;
 }
 
 /* What is known without asking anybody; what else is this machine is seen when mail goes there. */
-static bool listens_at(const struct conf_address *listener, const uint8_t ip[static CONF_IP_BYTES])
+static bool listens_at(const struct conf_address *listener, const uint8_t ip[static IP_BYTES])
 {
     if (conf_ip_is_any(listener->ip))
-        return is_loopback(ip) && conf_ip_is_v4(listener->ip) == conf_ip_is_v4(ip);
-    return memcmp(listener->ip, ip, CONF_IP_BYTES) == 0;
+        return is_loopback(ip) && ip_is_v4(listener->ip) == ip_is_v4(ip);
+    return memcmp(listener->ip, ip, IP_BYTES) == 0;
 }
 
 /* By name only what is configured: asking the DNS here would make the check depend on the network.
@@ -27,9 +27,9 @@ static bool is_own_name(const struct conf *c, struct span host)
 
 static bool is_self(const struct conf *c, struct span host, uint64_t port)
 {
-    uint8_t ip[CONF_IP_BYTES];
+    uint8_t ip[IP_BYTES];
     bool bracketed = host.size > 2 && host.data[0] == '[';
-    bool has_ip = conf_ip_parse(bracketed ? span_of(host.data + 1, host.size - 2) : host, ip) == 0;
+    bool has_ip = ip_parse(bracketed ? span_of(host.data + 1, host.size - 2) : host, ip) == 0;
 
     for (size_t i = 0; i < c->listen_count; i++)
         for (size_t k = 0; k < c->listens[i].address_count; k++) {

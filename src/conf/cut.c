@@ -250,7 +250,7 @@ int conf_cut_smtp_own(struct conf_smtp *part, const struct conf_address *machine
         if (!conf_ip_is_any(listener->ip))
             own[n++] = *listener;
         for (size_t k = 0; conf_ip_is_any(listener->ip) && k < count && n < OWN_MAX; k++) {
-            if (conf_ip_is_v4(machine[k].ip) != conf_ip_is_v4(listener->ip))
+            if (ip_is_v4(machine[k].ip) != ip_is_v4(listener->ip))
                 continue;
             own[n] = machine[k];
             own[n++].port = listener->port;

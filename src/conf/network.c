@@ -1,67 +1,31 @@
 #include "conf/network.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 
-/* IPv4 is kept as ::ffff:0:0/96 (RFC 4291 section 2.5.5.2), so one form and one comparison serve
- * both. */
-static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
 enum { V4_PREFIX = 96, IP_BITS = 128 };
 
-int conf_ip_parse(struct span text, uint8_t out_ip[static CONF_IP_BYTES])
+bool conf_ip_is_any(const uint8_t ip[static IP_BYTES])
 {
-    char copy[INET6_ADDRSTRLEN + 1];
-    uint8_t ip[CONF_IP_BYTES];
-
-    /* inet_pton stops at NUL: what is behind it would be accepted unseen. */
-    if (text.size == 0 || text.size >= sizeof(copy) || span_find(text, '\0') >= 0)
-        return -EINVAL;
-    memcpy(copy, text.data, text.size);
-    copy[text.size] = '\0';
-    if (inet_pton(AF_INET, copy, ip + sizeof(mapped_prefix)) == 1)
-        memcpy(ip, mapped_prefix, sizeof(mapped_prefix));
-    else if (inet_pton(AF_INET6, copy, ip) != 1)
-        return -EINVAL;
-    memcpy(out_ip, ip, sizeof(ip));
-    return 0;
-}
-
-bool conf_ip_is_v4(const uint8_t ip[static CONF_IP_BYTES])
-{
-    return memcmp(ip, mapped_prefix, sizeof(mapped_prefix)) == 0;
-}
-
-bool conf_ip_is_any(const uint8_t ip[static CONF_IP_BYTES])
-{
-    static const uint8_t zero[CONF_IP_BYTES];
-    size_t start = conf_ip_is_v4(ip) ? 12 : 0;
+    static const uint8_t zero[IP_BYTES];
+    size_t start = ip_is_v4(ip) ? IP_V4_AT : 0;
 
     return memcmp(ip + start, zero, sizeof(zero) - start) == 0;
 }
 
-void conf_ip_format(const uint8_t ip[static CONF_IP_BYTES], char out[static CONF_IP_TEXT])
-{
-    if (conf_ip_is_v4(ip))
-        inet_ntop(AF_INET, ip + sizeof(mapped_prefix), out, CONF_IP_TEXT);
-    else
-        inet_ntop(AF_INET6, ip, out, CONF_IP_TEXT);
-}
-
-int conf_ip_host(struct span host, char out[static CONF_IP_TEXT + 2])
+int conf_ip_host(struct span host, char out[static IP_TEXT + 2])
 {
     bool bracketed = host.size > 2 && host.data[0] == '[';
     struct span bare = bracketed ? span_of(host.data + 1, host.size - 2) : host;
-    char text[CONF_IP_TEXT];
-    uint8_t ip[CONF_IP_BYTES];
+    char text[IP_TEXT];
+    uint8_t ip[IP_BYTES];
 
-    if (conf_ip_parse(bare, ip) < 0)
+    if (ip_parse(bare, ip) < 0)
         return -ENOENT;
-    if (bracketed == conf_ip_is_v4(ip))
+    if (bracketed == ip_is_v4(ip))
         return -EINVAL;
-    conf_ip_format(ip, text);
-    snprintf(out, CONF_IP_TEXT + 2, bracketed ? "[%s]" : "%s", text);
+    ip_format(ip, text);
+    snprintf(out, IP_TEXT + 2, bracketed ? "[%s]" : "%s", text);
     return 0;
 }
 
@@ -80,7 +44,7 @@ int conf_address_parse(struct span text, struct conf_address *out)
     if (bracketed)
         host = span_first(span_from(host, 1), host.size - 2);
     /* Without brackets the last colon of an IPv6 address would be taken for the port's. */
-    if (bracketed != (span_find(host, ':') >= 0) || conf_ip_parse(host, address.ip) < 0)
+    if (bracketed != (span_find(host, ':') >= 0) || ip_parse(host, address.ip) < 0)
         return -EINVAL;
     address.port = (uint16_t)port;
     *out = address;
@@ -95,7 +59,7 @@ int conf_server_parse(struct span text, struct conf_address *out)
 
     if (at >= 0 && (span_to_u64(span_from(text, (size_t)at + 1), UINT16_MAX, &port) < 0 || !port))
         return -EINVAL;
-    if (conf_ip_parse(at < 0 ? text : span_first(text, (size_t)at), server.ip) < 0)
+    if (ip_parse(at < 0 ? text : span_first(text, (size_t)at), server.ip) < 0)
         return at < 0 ? conf_address_parse(text, out) : -EINVAL;
     server.port = (uint16_t)port;
     *out = server;
@@ -104,10 +68,10 @@ int conf_server_parse(struct span text, struct conf_address *out)
 
 void conf_address_format(const struct conf_address *address, char out[static CONF_NETWORK_TEXT])
 {
-    char ip[CONF_IP_TEXT];
-    const char *format = conf_ip_is_v4(address->ip) ? "%.39s:%u" : "[%.39s]:%u";
+    char ip[IP_TEXT];
+    const char *format = ip_is_v4(address->ip) ? "%.39s:%u" : "[%.39s]:%u";
 
-    conf_ip_format(address->ip, ip);
+    ip_format(address->ip, ip);
     /* One of the two formats above, both for the same arguments. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -115,9 +79,9 @@ void conf_address_format(const struct conf_address *address, char out[static CON
 #pragma GCC diagnostic pop
 }
 
-void conf_ip_mask(uint8_t ip[static CONF_IP_BYTES], unsigned prefix)
+void conf_ip_mask(uint8_t ip[static IP_BYTES], unsigned prefix)
 {
-    for (unsigned byte = 0; byte < CONF_IP_BYTES; byte++) {
+    for (unsigned byte = 0; byte < IP_BYTES; byte++) {
         unsigned kept = prefix > byte * 8 ? prefix - byte * 8 : 0;
         if (kept < 8)
             ip[byte] &= (uint8_t)(0xff00u >> kept);
@@ -130,11 +94,11 @@ int conf_network_parse(struct span text, struct conf_network *out)
 {
     ptrdiff_t slash = span_find(text, '/');
     struct conf_network network;
-    uint8_t masked[CONF_IP_BYTES];
+    uint8_t masked[IP_BYTES];
     uint64_t prefix;
 
     struct span host = slash < 0 ? text : span_first(text, (size_t)slash);
-    if (conf_ip_parse(host, network.ip) < 0)
+    if (ip_parse(host, network.ip) < 0)
         return -EINVAL;
     unsigned base = span_find(host, ':') < 0 ? V4_PREFIX : 0;
     prefix = IP_BITS - base;
@@ -151,20 +115,19 @@ int conf_network_parse(struct span text, struct conf_network *out)
 
 void conf_network_format(const struct conf_network *network, char out[static CONF_NETWORK_TEXT])
 {
-    char ip[CONF_IP_TEXT];
-    bool v4 = conf_ip_is_v4(network->ip) && network->prefix >= V4_PREFIX;
+    char ip[IP_TEXT];
+    bool v4 = ip_is_v4(network->ip) && network->prefix >= V4_PREFIX;
 
-    conf_ip_format(network->ip, ip);
+    ip_format(network->ip, ip);
     snprintf(out, CONF_NETWORK_TEXT, "%.45s/%u", ip, network->prefix - (v4 ? V4_PREFIX : 0u));
 }
 
-bool conf_network_contains(const struct conf_network *network,
-                           const uint8_t ip[static CONF_IP_BYTES])
+bool conf_network_contains(const struct conf_network *network, const uint8_t ip[static IP_BYTES])
 {
-    uint8_t masked[CONF_IP_BYTES];
+    uint8_t masked[IP_BYTES];
 
     /* ::/0 and its like mean IPv6: the mapped form of IPv4 is our own notation. */
-    if (conf_ip_is_v4(ip) && network->prefix < V4_PREFIX)
+    if (ip_is_v4(ip) && network->prefix < V4_PREFIX)
         return false;
     memcpy(masked, ip, sizeof(masked));
     conf_ip_mask(masked, network->prefix);
@@ -173,7 +136,7 @@ bool conf_network_contains(const struct conf_network *network,
 
 /* Linear: at most CONF_NETWORKS_MAX, asked once a client. */
 bool conf_networks_contain(const struct conf_network *networks, size_t count,
-                           const uint8_t ip[static CONF_IP_BYTES])
+                           const uint8_t ip[static IP_BYTES])
 {
     for (size_t i = 0; i < count; i++)
         if (conf_network_contains(&networks[i], ip))

@@ -1,37 +1,31 @@
 /*
- * Addresses and networks as the configuration names them. An address is always 16 bytes; IPv4 is
- * written as IPv4-mapped IPv6 (RFC 4291 section 2.5.5.2), so one comparison serves both families.
+ * Addresses with ports and networks as the configuration names them.
  *
  * Parsers take untrusted text and return 0 or -EINVAL with their output untouched.
  */
 #pragma once
 
-#include "base/span.h"
+#include "base/ip.h"
 
-/* With NULs: the longest texts. */
-enum { CONF_IP_BYTES = 16, CONF_IP_TEXT = 48, CONF_NETWORK_TEXT = 52 };
+/* With its NUL: the longest text. */
+enum { CONF_NETWORK_TEXT = 54 };
 
 struct conf_network {
-    uint8_t ip[CONF_IP_BYTES]; /* bits behind the prefix are zero */
-    uint8_t prefix;            /* 0…128; an IPv4 network has 96 more than its text says */
+    uint8_t ip[IP_BYTES]; /* bits behind the prefix are zero */
+    uint8_t prefix;       /* 0…128; an IPv4 network has 96 more than its text says */
 };
 
 /* A place to listen or to connect to; the port in the machine's own order. */
 struct conf_address {
-    uint8_t ip[CONF_IP_BYTES];
+    uint8_t ip[IP_BYTES];
     uint16_t port;
 };
 
-/* "192.0.2.7" or "2001:db8::1", without brackets or zone. */
-int conf_ip_parse(struct span text, uint8_t out_ip[static CONF_IP_BYTES]);
-/* The shortest spelling, IPv4 in its own; with a NUL. */
-void conf_ip_format(const uint8_t ip[static CONF_IP_BYTES], char out[static CONF_IP_TEXT]);
 /* A host that is an address, as it stands before a port: IPv6 in brackets, IPv4 without. *out gets
  * the shortest spelling, so that equal hosts are equal bytes. -ENOENT: it is no address. */
-int conf_ip_host(struct span host, char out[static CONF_IP_TEXT + 2]);
-bool conf_ip_is_v4(const uint8_t ip[static CONF_IP_BYTES]);
+int conf_ip_host(struct span host, char out[static IP_TEXT + 2]);
 /* 0.0.0.0 or :: */
-bool conf_ip_is_any(const uint8_t ip[static CONF_IP_BYTES]);
+bool conf_ip_is_any(const uint8_t ip[static IP_BYTES]);
 
 /* "192.0.2.7:25" or "[2001:db8::1]:25"; port 1…65535. */
 int conf_address_parse(struct span text, struct conf_address *out);
@@ -44,10 +38,9 @@ void conf_address_format(const struct conf_address *address, char out[static CON
 int conf_network_parse(struct span text, struct conf_network *out);
 void conf_network_format(const struct conf_network *network, char out[static CONF_NETWORK_TEXT]);
 
-bool conf_network_contains(const struct conf_network *network,
-                           const uint8_t ip[static CONF_IP_BYTES]);
+bool conf_network_contains(const struct conf_network *network, const uint8_t ip[static IP_BYTES]);
 bool conf_networks_contain(const struct conf_network *networks, size_t count,
-                           const uint8_t ip[static CONF_IP_BYTES]);
+                           const uint8_t ip[static IP_BYTES]);
 
 /* Clears the bits behind the first `prefix`. */
-void conf_ip_mask(uint8_t ip[static CONF_IP_BYTES], unsigned prefix);
+void conf_ip_mask(uint8_t ip[static IP_BYTES], unsigned prefix);

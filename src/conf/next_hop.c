@@ -41,7 +41,7 @@ static int append_domain(struct span text, struct buffer *out)
 
 static int append_host(struct span host, struct buffer *out)
 {
-    char text[CONF_IP_TEXT + 2];
+    char text[IP_TEXT + 2];
     int r = conf_ip_host(host, text);
 
     if (r == -ENOENT)

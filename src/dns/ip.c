@@ -1,49 +1,5 @@
 #include "dns/ip.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-
-static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
-
-struct dns_ip dns_ip_from_v4(const uint8_t bytes[static 4])
-{
-    struct dns_ip ip;
-
-    memcpy(ip.bytes, mapped_prefix, sizeof(mapped_prefix));
-    memcpy(ip.bytes + sizeof(mapped_prefix), bytes, 4);
-    return ip;
-}
-
-bool dns_ip_is_v4(const struct dns_ip *ip)
-{
-    return memcmp(ip->bytes, mapped_prefix, sizeof(mapped_prefix)) == 0;
-}
-
-int dns_ip_parse(struct span text, struct dns_ip *out)
-{
-    char copy[DNS_IP_TEXT];
-    uint8_t v4[4];
-
-    /* inet_pton stops at NUL: what is behind it would be accepted unseen. */
-    if (text.size == 0 || text.size >= sizeof(copy) || memchr(text.data, '\0', text.size))
-        return -EINVAL;
-    memcpy(copy, text.data, text.size);
-    copy[text.size] = '\0';
-    if (inet_pton(AF_INET, copy, v4) == 1) {
-        *out = dns_ip_from_v4(v4);
-        return 0;
-    }
-    return inet_pton(AF_INET6, copy, out->bytes) == 1 ? 0 : -EINVAL;
-}
-
-void dns_ip_format(const struct dns_ip *ip, char out[static DNS_IP_TEXT])
-{
-    if (dns_ip_is_v4(ip))
-        inet_ntop(AF_INET, ip->bytes + sizeof(mapped_prefix), out, DNS_IP_TEXT);
-    else
-        inet_ntop(AF_INET6, ip->bytes, out, DNS_IP_TEXT);
-}
-
 /* Where no stranger's mail server can be: an MX that points there would have us speak to our own
  * machines. Prefixes in bits, of IPv4 counted within its four bytes; the first that fits counts. */
 static const struct special {
@@ -81,8 +37,8 @@ static bool has_prefix(const uint8_t *bytes, const struct special *s)
 
 const char *dns_ip_special(const struct dns_ip *ip)
 {
-    bool v4 = dns_ip_is_v4(ip);
-    const uint8_t *bytes = v4 ? ip->bytes + sizeof(mapped_prefix) : ip->bytes;
+    bool v4 = ip_is_v4(ip->bytes);
+    const uint8_t *bytes = v4 ? ip->bytes + IP_V4_AT : ip->bytes;
 
     for (size_t i = 0; i < ARRAY_SIZE(specials); i++)
         if (specials[i].v4 == v4 && has_prefix(bytes, &specials[i]))

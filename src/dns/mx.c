@@ -25,7 +25,7 @@ static int take_literal(struct dns_mx *mx, struct span domain)
     struct span text = span_first(span_from(domain, 1), domain.size - 2);
     if (span_starts_nocase(text, SPAN("IPv6:")))
         text = span_from(text, 5);
-    if (dns_ip_parse(text, &ip) < 0)
+    if (ip_parse(text, ip.bytes) < 0)
         return -EINVAL;
     memcpy(mx->domain, domain.data, domain.size);
     mx->literal = true;

@@ -18,7 +18,7 @@ static bool is_own_address(const struct dns_mx *mx, const struct dns_ip *ip)
 void mx_add_address(struct dns_mx *mx, size_t host, const struct dns_ip *ip)
 {
     struct mx_lookup *lookup = &mx->lookups[host];
-    unsigned family = dns_ip_is_v4(ip) ? 1 : 0;
+    unsigned family = ip_is_v4(ip->bytes) ? 1 : 0;
     const char *special = dns_ip_special(ip);
 
     /* Before the private ones are dropped: a host that is us is us, whatever its address
@@ -120,9 +120,9 @@ static const struct dns_host *find(const struct dns_mx *mx, enum dns_host_state 
 static void finish_forbidden(struct dns_mx *mx, const struct dns_host *host)
 {
     const struct mx_lookup *lookup = &mx->lookups[host - mx->hosts];
-    char ip[DNS_IP_TEXT];
+    char ip[IP_TEXT];
 
-    dns_ip_format(&lookup->forbidden_ip, ip);
+    ip_format(lookup->forbidden_ip.bytes, ip);
     mx_finish(
         mx, DNS_PERMANENT, "5.4.4",
         "the mail server %.256s of %.256s has only a %s address (%s), which is of no use from here",

@@ -48,11 +48,11 @@ static const char *state_text(const struct dns_mx *mx, size_t index)
 static void explain_host(const struct dns_mx *mx, size_t index, struct buffer *out)
 {
     const struct dns_host *host = &mx->hosts[index];
-    char ip[DNS_IP_TEXT];
+    char ip[IP_TEXT];
 
     buffer_printf(out, "  %5u  %s  %s", host->preference, host->name, state_text(mx, index));
     for (size_t i = 0; host->state == DNS_HOST_GOOD && i < host->address_count; i++) {
-        dns_ip_format(&host->addresses[i], ip);
+        ip_format(host->addresses[i].bytes, ip);
         buffer_printf(out, "%s%s", i ? ", " : "", ip);
     }
     buffer_append_byte(out, '\n');

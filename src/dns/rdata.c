@@ -20,7 +20,7 @@ int dns_rdata_mx(struct span rdata, struct dns_mx_record *out)
 int dns_rdata_ip(uint16_t type, struct span rdata, struct dns_ip *out)
 {
     if (type == DNS_TYPE_A && rdata.size == 4)
-        *out = dns_ip_from_v4((const uint8_t *)rdata.data);
+        ip_from_v4(rdata.data, out->bytes);
     else if (type == DNS_TYPE_AAAA && rdata.size == sizeof(out->bytes))
         memcpy(out->bytes, rdata.data, sizeof(out->bytes));
     else

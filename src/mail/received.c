@@ -1,18 +1,16 @@
 #include "mail/received.h"
 
 #include "base/clock.h"
+#include "base/ip.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 
 void received_format_ip(const uint8_t ip[static 16], char out[static RECEIVED_CLIENT_MAX])
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    char text[INET6_ADDRSTRLEN] = "";
-    bool v4 = memcmp(ip, mapped, sizeof(mapped)) == 0;
+    char text[IP_TEXT];
 
-    inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? ip + 12 : ip, text, sizeof(text));
-    snprintf(out, RECEIVED_CLIENT_MAX, "[%s%s]", v4 ? "" : "IPv6:", text);
+    ip_format(ip, text);
+    snprintf(out, RECEIVED_CLIENT_MAX, "[%s%s]", ip_is_v4(ip) ? "" : "IPv6:", text);
 }
 
 /* The HELO text is whatever the client liked. Outside a comment it may only be what a domain or an

@@ -4,6 +4,8 @@
  */
 #include "proc/directory/clients.h"
 
+#include "base/ip.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -19,18 +21,6 @@ union any_address {
     struct sockaddr_in6 v6;
     struct sockaddr_un local;
 };
-
-static void take_ip(const union any_address *from, uint8_t out[static 16])
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-    if (from->any.sa_family == AF_INET6) {
-        memcpy(out, &from->v6.sin6_addr, 16);
-        return;
-    }
-    memcpy(out, mapped, sizeof(mapped));
-    memcpy(out + sizeof(mapped), &from->v4.sin_addr, 4);
-}
 
 /* Only what was accepted from a listener has its path and still takes no connections itself: the
  * ends of socket pairs, of which smtpd has some with root at their other end, have no name. */
@@ -66,7 +56,7 @@ int client_identify(int fd, struct client_peer *out)
     case AF_INET:
     case AF_INET6:
         out->uid = UINT32_MAX;
-        take_ip(&from, out->ip);
+        ip_from_sockaddr(&from.any, out->ip);
         return 0;
     default:
         return -EACCES;

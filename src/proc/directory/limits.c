@@ -19,8 +19,8 @@ struct rate {
 enum scope { SCOPE_CLIENT, SCOPE_NETWORK };
 
 struct key {
-    uint8_t ip[CONF_IP_BYTES]; /* masked */
-    uint8_t scope;             /* enum scope */
+    uint8_t ip[IP_BYTES]; /* masked */
+    uint8_t scope;        /* enum scope */
 };
 
 struct counter {
@@ -34,8 +34,8 @@ struct counter {
 
 /* The connections of one client through one holder. */
 struct hold {
-    struct list link;          /* of the holder */
-    uint8_t ip[CONF_IP_BYTES]; /* masked as a client */
+    struct list link;     /* of the holder */
+    uint8_t ip[IP_BYTES]; /* masked as a client */
     uint32_t holder;
     uint32_t count;
     uint32_t hash;
@@ -164,14 +164,14 @@ static void set_connections(struct limits *limits, struct counter *counter, uint
 
 /* An IPv6 customer has a /64 at least, and may use another address each time; providers hand out
  * /48. */
-static struct key key_of(const uint8_t ip[static CONF_IP_BYTES], enum scope scope)
+static struct key key_of(const uint8_t ip[static IP_BYTES], enum scope scope)
 {
     static const unsigned prefixes[2][2] = {
         [SCOPE_CLIENT] = {64, 128}, [SCOPE_NETWORK] = {48, 120}};
     struct key key = {.scope = scope};
 
     memcpy(key.ip, ip, sizeof(key.ip));
-    conf_ip_mask(key.ip, prefixes[scope][conf_ip_is_v4(ip)]);
+    conf_ip_mask(key.ip, prefixes[scope][ip_is_v4(ip)]);
     return key;
 }
 
@@ -232,7 +232,7 @@ static void hold_free(struct limits *limits, struct hold *hold, uint32_t handle)
 
 /* Takes `count` connections off a client and its network. Counted for both scopes as connecting
  * did. */
-static void release(struct limits *limits, const uint8_t ip[static CONF_IP_BYTES], uint32_t count,
+static void release(struct limits *limits, const uint8_t ip[static IP_BYTES], uint32_t count,
                     uint32_t refused, int64_t now_ms)
 {
     for (int scope = SCOPE_CLIENT; scope <= SCOPE_NETWORK; scope++) {
@@ -309,8 +309,7 @@ static void count(struct limits *limits, struct counter *counter, int64_t now_ms
 }
 
 enum limits_verdict limits_connect(struct limits *limits, struct limits_holder *holder,
-                                   const uint8_t ip[static CONF_IP_BYTES], bool exempt,
-                                   int64_t now_ms)
+                                   const uint8_t ip[static IP_BYTES], bool exempt, int64_t now_ms)
 {
     const struct conf_client_limits *max = &limits->max;
     struct key client_key = key_of(ip, SCOPE_CLIENT), network_key = key_of(ip, SCOPE_NETWORK);
@@ -335,7 +334,7 @@ enum limits_verdict limits_connect(struct limits *limits, struct limits_holder *
 }
 
 void limits_disconnect(struct limits *limits, struct limits_holder *holder,
-                       const uint8_t ip[static CONF_IP_BYTES], uint32_t refused, int64_t now_ms)
+                       const uint8_t ip[static IP_BYTES], uint32_t refused, int64_t now_ms)
 {
     struct key client = key_of(ip, SCOPE_CLIENT);
     uint32_t hash, handle = find_hold(limits, holder, &client, &hash);

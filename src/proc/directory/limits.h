@@ -55,9 +55,8 @@ void limits_holder_done(struct limits *limits, struct limits_holder *holder, int
 /* A client connects. Only with LIMITS_FINE it counts as connected. An exempt client is counted and
  * never refused. Without memory it is fine, uncounted. */
 enum limits_verdict limits_connect(struct limits *limits, struct limits_holder *holder,
-                                   const uint8_t ip[static CONF_IP_BYTES], bool exempt,
-                                   int64_t now_ms);
+                                   const uint8_t ip[static IP_BYTES], bool exempt, int64_t now_ms);
 /* A connected client left; `refused` of its recipients had been refused. A client that isn't
  * connected through this holder is ignored: the holder may be hostile. */
 void limits_disconnect(struct limits *limits, struct limits_holder *holder,
-                       const uint8_t ip[static CONF_IP_BYTES], uint32_t refused, int64_t now_ms);
+                       const uint8_t ip[static IP_BYTES], uint32_t refused, int64_t now_ms);

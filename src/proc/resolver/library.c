@@ -65,11 +65,11 @@ static int set_options(struct ub_ctx *ctx)
 /* Forwarding: with servers configured they are asked and no others. */
 static int set_servers(struct ub_ctx *ctx, const struct conf_resolver *conf)
 {
-    char ip[CONF_IP_TEXT], text[CONF_IP_TEXT + 8];
+    char ip[IP_TEXT], text[IP_TEXT + 8];
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < conf->server_count; i++) {
-        conf_ip_format(conf->servers[i].ip, ip);
+        ip_format(conf->servers[i].ip, ip);
         snprintf(text, sizeof(text), "%s@%u", ip, conf->servers[i].port);
         r = ub_ctx_set_fwd(ctx, text);
     }

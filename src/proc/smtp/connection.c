@@ -148,7 +148,7 @@ struct smtp_connection *smtp_connection_new(struct smtp_proc *proc,
     c->turn.fn = on_turn;
     memcpy(c->ip, ip, sizeof(c->ip));
     memcpy(address.bytes, ip, sizeof(address.bytes));
-    dns_ip_format(&address, c->ip_text);
+    ip_format(address.bytes, c->ip_text);
     snprintf(c->host, sizeof(c->host), SPAN_FMT, SPAN_ARG(host));
     list_append(&proc->connections, &c->link);
     proc->connection_count++;

@@ -30,7 +30,7 @@ struct smtp_connection {
     char *next_hop;
     char host[SMTP_HOST_SIZE];
     uint8_t ip[16];
-    char ip_text[DNS_IP_TEXT];
+    char ip_text[IP_TEXT];
 };
 
 /* Takes over the connected `fd`. NULL: no memory (and `fd` is closed). */

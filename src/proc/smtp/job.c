@@ -94,10 +94,10 @@ static void on_connect_failed(struct smtp_race *race, size_t target, int error)
     struct smtp_job *job = CONTAINER_OF(race, struct smtp_job, race);
     const struct smtp_target *t = smtp_race_target(race, target);
     struct dns_ip ip;
-    char ip_text[DNS_IP_TEXT], text[SMTP_TROUBLE_TEXT];
+    char ip_text[IP_TEXT], text[SMTP_TROUBLE_TEXT];
 
     memcpy(ip.bytes, t->ip, sizeof(ip.bytes));
-    dns_ip_format(&ip, ip_text);
+    ip_format(ip.bytes, ip_text);
     snprintf(text, sizeof(text), "can't connect to [%s]:%u: %s", ip_text, t->port,
              error == ETIMEDOUT ? "no answer" : strerror(error));
     if (is_our_own(error))

@@ -68,7 +68,7 @@ static socklen_t fill_address(const struct smtp_target *t, struct sockaddr_stora
 
     memcpy(ip.bytes, t->ip, sizeof(ip.bytes));
     *out = (struct sockaddr_storage){0};
-    if (dns_ip_is_v4(&ip)) {
+    if (ip_is_v4(ip.bytes)) {
         struct sockaddr_in *v4 = (struct sockaddr_in *)out;
         v4->sin_family = AF_INET;
         v4->sin_port = htons(t->port);

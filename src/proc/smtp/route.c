@@ -31,11 +31,11 @@ static void json_string(struct buffer *out, struct span text)
 static void write_target(const struct smtp_way *way, const struct smtp_target *t,
                          struct buffer *text, struct buffer *json)
 {
-    char ip_text[DNS_IP_TEXT];
+    char ip_text[IP_TEXT];
     struct dns_ip ip;
 
     memcpy(ip.bytes, t->ip, sizeof(ip.bytes));
-    dns_ip_format(&ip, ip_text);
+    ip_format(ip.bytes, ip_text);
     if (!way->mx)
         buffer_printf(text, SPAN_FMT " [%s]:%u\n", SPAN_ARG(way->hosts[t->host]), ip_text, t->port);
     buffer_append_span(json, SPAN("{\"host\":"));

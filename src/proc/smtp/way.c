@@ -309,7 +309,7 @@ static void begin_host(struct smtp_way *way, struct span host, uint16_t port)
     way->hosts[way->host_count++] = arena_copy(&way->arena, host);
     if (host.size > 2 && host.data[0] == '[')
         host = span_of(host.data + 1, host.size - 2);
-    if (dns_ip_parse(host, &ip) == 0) {
+    if (ip_parse(host, ip.bytes) == 0) {
         add_host_target(way, number, port, &ip);
         return;
     }

@@ -5,6 +5,7 @@
  */
 #include "proc/smtpd/smtpd.h"
 
+#include "base/ip.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -78,18 +79,11 @@ int smtpd_listener_add(struct smtpd_generation *g, struct span name, struct span
 
 static void fill_address(const struct sockaddr_storage *from, struct smtp_server_client *client)
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)from;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)from;
-
-    if (from->ss_family == AF_INET) {
-        memcpy(client->ip, mapped, sizeof(mapped));
-        memcpy(client->ip + sizeof(mapped), &v4->sin_addr, 4);
-        client->port = ntohs(v4->sin_port);
-    } else if (from->ss_family == AF_INET6) {
-        memcpy(client->ip, &v6->sin6_addr, sizeof(client->ip));
-        client->port = ntohs(v6->sin6_port);
-    }
+    ip_from_sockaddr((const struct sockaddr *)from, client->ip);
+    if (from->ss_family == AF_INET)
+        client->port = ntohs(((const struct sockaddr_in *)from)->sin_port);
+    else if (from->ss_family == AF_INET6)
+        client->port = ntohs(((const struct sockaddr_in6 *)from)->sin6_port);
 }
 
 /* The kernel says who a local user is; the directory asks it again for itself. */

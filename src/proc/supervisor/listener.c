@@ -33,7 +33,7 @@ static socklen_t to_sockaddr(const struct conf_address *address, struct sockaddr
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(address->port)};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(address->port)};
-    bool is_v4 = conf_ip_is_v4(address->ip);
+    bool is_v4 = ip_is_v4(address->ip);
 
     memcpy(&v4.sin_addr, address->ip + 12, sizeof(v4.sin_addr));
     memcpy(&v6.sin6_addr, address->ip, sizeof(v6.sin6_addr));
@@ -78,8 +78,7 @@ static int bind_tcp(const struct conf_address *address, bool shared)
 /* One of the two is all addresses of the family. A configuration that names both has errors. */
 static bool is_in_the_way(const struct listener *old, const struct conf_address *wanted)
 {
-    return old->tcp.port == wanted->port &&
-           conf_ip_is_v4(old->tcp.ip) == conf_ip_is_v4(wanted->ip) &&
+    return old->tcp.port == wanted->port && ip_is_v4(old->tcp.ip) == ip_is_v4(wanted->ip) &&
            (conf_ip_is_any(old->tcp.ip) || conf_ip_is_any(wanted->ip));
 }
 

@@ -5,19 +5,14 @@
  */
 #include "smtp/client/walk.h"
 
+#include "base/ip.h"
 #include <assert.h>
-
-static bool is_ipv4(const struct smtp_target *t)
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    return memcmp(t->ip, mapped, sizeof(mapped)) == 0;
-}
 
 /* The next of `family` in [from, end) that isn't placed yet; `end` when there is none. */
 static size_t next_of(const struct smtp_target *targets, const bool *placed, size_t from,
                       size_t end, bool ipv4)
 {
-    while (from < end && (placed[from] || is_ipv4(&targets[from]) != ipv4))
+    while (from < end && (placed[from] || ip_is_v4(targets[from].ip) != ipv4))
         from++;
     return from;
 }

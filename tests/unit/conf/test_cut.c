@@ -182,12 +182,12 @@ static void addresses_of_a_machine_with_very_many(void **state)
 
     for (size_t i = 0; i < MANY; i++) {
         parse_addresses("10.0.0.0:1", &machine[i]);
-        machine[i].ip[CONF_IP_BYTES - 2] = (uint8_t)(i >> 8);
-        machine[i].ip[CONF_IP_BYTES - 1] = (uint8_t)i;
+        machine[i].ip[IP_BYTES - 2] = (uint8_t)(i >> 8);
+        machine[i].ip[IP_BYTES - 1] = (uint8_t)i;
     }
     assert_int_equal(conf_cut_smtp_own(&part, machine, MANY, &arena), 0);
     assert_int_equal(part.own_count, MOST);
-    assert_memory_equal(part.own[MOST - 1].ip, machine[MOST - 1].ip, CONF_IP_BYTES);
+    assert_memory_equal(part.own[MOST - 1].ip, machine[MOST - 1].ip, IP_BYTES);
     arena_done(&arena);
 }
 

@@ -89,7 +89,7 @@ static void networks(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct conf_network network = {.prefix = 77};
         char text[CONF_NETWORK_TEXT];
-        uint8_t ip[CONF_IP_BYTES];
+        uint8_t ip[IP_BYTES];
         assert_int_equal(conf_network_parse(span_from_cstr(cases[i].text), &network),
                          cases[i].result);
         if (cases[i].result) {
@@ -98,9 +98,9 @@ static void networks(void **state)
         }
         conf_network_format(&network, text);
         assert_string_equal(text, cases[i].written);
-        assert_int_equal(conf_ip_parse(span_from_cstr(cases[i].inside), ip), 0);
+        assert_int_equal(ip_parse(span_from_cstr(cases[i].inside), ip), 0);
         assert_true(conf_networks_contain(&network, 1, ip));
-        assert_int_equal(conf_ip_parse(span_from_cstr(cases[i].outside), ip), 0);
+        assert_int_equal(ip_parse(span_from_cstr(cases[i].outside), ip), 0);
         assert_false(conf_networks_contain(&network, 1, ip));
     }
 }
@@ -150,42 +150,33 @@ static void addresses_of_all_hosts(void **state)
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        uint8_t ip[CONF_IP_BYTES];
-        assert_int_equal(conf_ip_parse(span_from_cstr(cases[i].text), ip), 0);
+        uint8_t ip[IP_BYTES];
+        assert_int_equal(ip_parse(span_from_cstr(cases[i].text), ip), 0);
         assert_int_equal(conf_ip_is_any(ip), cases[i].any);
-        assert_int_equal(conf_ip_is_v4(ip), cases[i].v4);
+        assert_int_equal(ip_is_v4(ip), cases[i].v4);
     }
 }
 
 static void one_of_several_networks(void **state)
 {
     struct conf_network networks[3];
-    uint8_t ip[CONF_IP_BYTES];
+    uint8_t ip[IP_BYTES];
 
     assert_int_equal(conf_network_parse(SPAN("10.0.0.0/8"), &networks[0]), 0);
     assert_int_equal(conf_network_parse(SPAN("2001:db8::/32"), &networks[1]), 0);
     assert_int_equal(conf_network_parse(SPAN("192.0.2.0/24"), &networks[2]), 0);
-    assert_int_equal(conf_ip_parse(SPAN("192.0.2.9"), ip), 0);
+    assert_int_equal(ip_parse(SPAN("192.0.2.9"), ip), 0);
     assert_true(conf_networks_contain(networks, 3, ip));
     assert_false(conf_networks_contain(networks, 2, ip));
     assert_false(conf_networks_contain(networks, 0, ip));
-    assert_int_equal(conf_ip_parse(SPAN("2001:db8:1::"), ip), 0);
+    assert_int_equal(ip_parse(SPAN("2001:db8:1::"), ip), 0);
     assert_true(conf_networks_contain(networks, 2, ip));
-}
-
-static void an_address_with_a_nul_is_none(void **state)
-{
-    uint8_t ip[CONF_IP_BYTES];
-    assert_int_equal(conf_ip_parse(SPAN("127.0.0.1\0.evil"), ip), -EINVAL);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(addresses),
-                                       cmocka_unit_test(networks),
-                                       cmocka_unit_test(name_servers),
-                                       cmocka_unit_test(addresses_of_all_hosts),
-                                       cmocka_unit_test(one_of_several_networks),
-                                       cmocka_unit_test(an_address_with_a_nul_is_none)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(addresses), cmocka_unit_test(networks), cmocka_unit_test(name_servers),
+        cmocka_unit_test(addresses_of_all_hosts), cmocka_unit_test(one_of_several_networks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

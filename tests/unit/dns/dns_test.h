@@ -22,8 +22,8 @@ static inline void fake_add(struct fake_answer *f, const char *text)
     uint64_t preference = 0;
 
     if (blank < 0) {
-        assert_int_equal(dns_ip_parse(span_from_cstr(text), &ip), 0);
-        size = dns_ip_is_v4(&ip) ? 4 : 16;
+        assert_int_equal(ip_parse(span_from_cstr(text), ip.bytes), 0);
+        size = ip_is_v4(ip.bytes) ? 4 : 16;
         memcpy(bytes, ip.bytes + 16 - size, size);
     } else {
         assert_int_equal(span_to_u64(span_of(text, (size_t)blank), UINT16_MAX, &preference), 0);

@@ -260,14 +260,14 @@ static void describe(const struct dns_mx *mx, struct buffer *out)
 {
     size_t count;
     const struct dns_host *hosts = dns_mx_hosts(mx, &count);
-    char ip[DNS_IP_TEXT];
+    char ip[IP_TEXT];
 
     for (size_t i = 0; i < count; i++) {
         if (hosts[i].state != DNS_HOST_GOOD)
             continue;
         buffer_printf(out, "%s%s/%u=", out->size ? " " : "", hosts[i].name, hosts[i].preference);
         for (size_t k = 0; k < hosts[i].address_count; k++) {
-            dns_ip_format(&hosts[i].addresses[k], ip);
+            ip_format(hosts[i].addresses[k].bytes, ip);
             buffer_printf(out, "%s%s", k ? "," : "", ip);
         }
     }
@@ -285,7 +285,7 @@ static struct dns_mx *make(const struct world *w, uint64_t seed)
     rules.own_names = &own_name;
     rules.own_name_count = w->own_name != NULL;
     if (w->own_address)
-        assert_int_equal(dns_ip_parse(span_from_cstr(w->own_address), &own_address), 0);
+        assert_int_equal(ip_parse(span_from_cstr(w->own_address), own_address.bytes), 0);
     rules.own_addresses = &own_address;
     rules.own_address_count = w->own_address != NULL;
     assert_int_equal(dns_mx_new(span_from_cstr(w->domain), &rules, &mx), 0);

@@ -39,14 +39,14 @@ static void mx_that_is_none(void **state)
 static void addresses(void **state)
 {
     struct dns_ip ip;
-    char text[DNS_IP_TEXT];
+    char text[IP_TEXT];
 
     assert_int_equal(dns_rdata_ip(DNS_TYPE_A, SPAN("\300\0\2\1"), &ip), 0);
-    dns_ip_format(&ip, text);
+    ip_format(ip.bytes, text);
     assert_string_equal(text, "192.0.2.1");
     assert_int_equal(dns_rdata_ip(DNS_TYPE_AAAA, SPAN("\x20\1\r\xb8\0\0\0\0\0\0\0\0\0\0\0\1"), &ip),
                      0);
-    dns_ip_format(&ip, text);
+    ip_format(ip.bytes, text);
     assert_string_equal(text, "2001:db8::1");
     assert_int_equal(dns_rdata_ip(DNS_TYPE_A, SPAN("\300\0\2"), &ip), -EINVAL);
     assert_int_equal(dns_rdata_ip(DNS_TYPE_AAAA, SPAN("\300\0\2\1"), &ip), -EINVAL);

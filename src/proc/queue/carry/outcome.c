@@ -54,7 +54,7 @@ static void describe(const struct queue *q, const struct outcomes *o, struct spo
     s->reply = from->text;
     s->host = comes_from_mailbox(o) ? q->conf->hostname : from->host;
     s->remote_id = from->remote_id;
-    if (from->ip.size && dns_ip_parse(from->ip, &ip) == 0)
+    if (from->ip.size && ip_parse(from->ip, ip.bytes) == 0)
         memcpy(s->ip, ip.bytes, sizeof(s->ip));
 }
 

@@ -26,17 +26,17 @@ static void world_done(struct world *w)
 
 static enum limits_verdict come(struct world *w, const char *from, int64_t now_ms)
 {
-    uint8_t ip[CONF_IP_BYTES];
+    uint8_t ip[IP_BYTES];
 
-    assert_int_equal(conf_ip_parse(span_from_cstr(from), ip), 0);
+    assert_int_equal(ip_parse(span_from_cstr(from), ip), 0);
     return limits_connect(&w->limits, &w->holder, ip, false, now_ms);
 }
 
 static void go(struct world *w, const char *from, uint32_t refused, int64_t now_ms)
 {
-    uint8_t ip[CONF_IP_BYTES];
+    uint8_t ip[IP_BYTES];
 
-    assert_int_equal(conf_ip_parse(span_from_cstr(from), ip), 0);
+    assert_int_equal(ip_parse(span_from_cstr(from), ip), 0);
     limits_disconnect(&w->limits, &w->holder, ip, refused, now_ms);
 }
 
@@ -127,11 +127,11 @@ static void a_refused_connection_is_not_counted(void **state)
 
 static void the_exempt_are_counted_but_not_refused(void **state)
 {
-    uint8_t ip[CONF_IP_BYTES];
+    uint8_t ip[IP_BYTES];
     struct world w;
 
     world_init(&w, (struct conf_client_limits){.client_connections = 1});
-    assert_int_equal(conf_ip_parse(SPAN("192.0.2.1"), ip), 0);
+    assert_int_equal(ip_parse(SPAN("192.0.2.1"), ip), 0);
     for (int i = 0; i < 5; i++)
         assert_int_equal(limits_connect(&w.limits, &w.holder, ip, true, start), LIMITS_FINE);
     assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_TOO_MANY);
@@ -141,12 +141,12 @@ static void the_exempt_are_counted_but_not_refused(void **state)
 static void a_dead_holder_gives_back(void **state)
 {
     struct limits_holder other;
-    uint8_t ip[CONF_IP_BYTES];
+    uint8_t ip[IP_BYTES];
     struct world w;
 
     world_init(&w, (struct conf_client_limits){.client_connections = 3});
     limits_holder_init(&other, 8);
-    assert_int_equal(conf_ip_parse(SPAN("192.0.2.1"), ip), 0);
+    assert_int_equal(ip_parse(SPAN("192.0.2.1"), ip), 0);
     assert_int_equal(limits_connect(&w.limits, &other, ip, false, start), LIMITS_FINE);
     assert_int_equal(limits_connect(&w.limits, &other, ip, false, start), LIMITS_FINE);
     assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_FINE);
@@ -233,12 +233,12 @@ static void limits_that_change(void **state)
 static void holders_have_their_own(void **state)
 {
     struct limits_holder other;
-    uint8_t ip[CONF_IP_BYTES];
+    uint8_t ip[IP_BYTES];
     struct world w;
 
     world_init(&w, (struct conf_client_limits){.client_connections = 1});
     limits_holder_init(&other, 8);
-    assert_int_equal(conf_ip_parse(SPAN("192.0.2.1"), ip), 0);
+    assert_int_equal(ip_parse(SPAN("192.0.2.1"), ip), 0);
     assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_FINE);
     limits_disconnect(&w.limits, &other, ip, 0, start);
     assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_TOO_MANY);
@@ -250,7 +250,7 @@ static void holders_have_their_own(void **state)
 /* A flood of addresses costs no more than the bound, and doesn't free who is connected. */
 static void bounded(void **state)
 {
-    uint8_t ip[CONF_IP_BYTES] = {[10] = 0xff, [11] = 0xff, [12] = 10};
+    uint8_t ip[IP_BYTES] = {[10] = 0xff, [11] = 0xff, [12] = 10};
     struct world w;
 
     world_init(&w, (struct conf_client_limits){.client_connections = 1});
