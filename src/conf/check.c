@@ -208,6 +208,10 @@ static void check_folders(struct check *k)
                 conf_error(k->problems, place_of(k, NULL, folders[i].key),
                            "`%s` and `%s` are the same path; give each its own", folders[i].key,
                            folders[j].key);
+}
+
+static void check_segment_size(struct check *k)
+{
     if (k->conf->segment_size % 65536)
         conf_error(k->problems, place_of(k, NULL, "spool_segment_size"),
                    "`spool_segment_size` must be a multiple of 64K; write it like 64M");
@@ -260,6 +264,7 @@ void conf_check(const struct conf *c, struct conf_problems *problems)
     check_trusted(&k);
     check_book(&k);
     check_folders(&k);
+    check_segment_size(&k);
     check_control(&k);
     check_postmaster(&k);
 }

@@ -14,11 +14,6 @@
 
 enum conf_service { CONF_SERVICE_MX, CONF_SERVICE_SUBMISSION, CONF_SERVICE_POP3 };
 enum conf_tls { CONF_TLS_NONE, CONF_TLS_OPPORTUNISTIC, CONF_TLS_REQUIRE, CONF_TLS_IMPLICIT };
-enum conf_delivery {
-    CONF_DELIVERY_MAILDIR,
-    CONF_DELIVERY_LMTP, /* this and below: not built yet, refused */
-    CONF_DELIVERY_PIPE,
-};
 enum conf_sandbox { CONF_SANDBOX_KILL, CONF_SANDBOX_ERRNO };
 
 struct conf_listen {
@@ -35,7 +30,6 @@ struct conf_listen {
 struct conf_domain {
     struct span name; /* lower case */
     struct conf_place place;
-    uint8_t delivery;     /* enum conf_delivery */
     struct span template; /* maildir: absolute */
     struct span users;    /* absolute path, or empty */
     struct span aliases;  /* absolute path, or empty */

@@ -93,7 +93,7 @@ int conf_cut_queue(const struct conf *c, uint64_t generation, struct arena *aren
     if (!domains || !routes)
         return -ENOMEM;
     for (size_t i = 0; i < c->domain_count; i++)
-        domains[i] = (struct conf_queue_domain){c->domains[i].name, CONF_TRANSPORT_MAILBOX};
+        domains[i] = (struct conf_queue_domain){c->domains[i].name};
     uint32_t first_domain = sort_domains(domains, c->domain_count);
     size_t route_count = add_routes(routes, 0, c->relays, c->relay_count, true);
     route_count = add_routes(routes, route_count, c->routes, c->route_count, false);

@@ -113,15 +113,12 @@ static bool read_deliver(struct conf_reader *r, const struct conf_node *n, void 
 
     if (span_starts_nocase(text, SPAN("maildir:"))) {
         struct span path;
-        domain->delivery = CONF_DELIVERY_MAILDIR;
         if (!conf_read_path(r, n, span_from(text, 8), &path) || !check_template(r, n, path))
             return false;
         domain->template = path;
         return true;
     }
     if (span_starts_nocase(text, SPAN("lmtp:")) || span_starts_nocase(text, SPAN("pipe:"))) {
-        domain->delivery =
-            ascii_lower(text.data[0]) == 'l' ? CONF_DELIVERY_LMTP : CONF_DELIVERY_PIPE;
         conf_error(r->problems, n->place,
                    "not built yet: delivery by `%.5s`; use maildir:/path/%%d/%%u", text.data);
         return false;

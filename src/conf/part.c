@@ -33,8 +33,7 @@ CODEC_DEFINE(, conf_smtpd_codec, struct conf_smtpd,
              CODEC_UINT(struct conf_smtpd, session_timeout_ms, UINT32_MAX));
 
 CODEC_DEFINE(static, queue_domain_codec, struct conf_queue_domain,
-             CODEC_SPAN(struct conf_queue_domain, name, CONF_TEXT_MAX),
-             CODEC_UINT(struct conf_queue_domain, transport, CONF_TRANSPORT_MAILBOX));
+             CODEC_SPAN(struct conf_queue_domain, name, CONF_TEXT_MAX));
 
 CODEC_DEFINE(static, queue_route_codec, struct conf_queue_route,
              CODEC_SPAN(struct conf_queue_route, pattern, CONF_TEXT_MAX),

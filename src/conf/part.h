@@ -50,11 +50,8 @@ struct conf_smtpd {
 };
 extern const struct codec conf_smtpd_codec;
 
-enum conf_transport { CONF_TRANSPORT_MAILBOX };
-
 struct conf_queue_domain {
-    struct span name;  /* lower case */
-    uint8_t transport; /* enum conf_transport */
+    struct span name; /* lower case */
 };
 
 /* How mail for foreign domains goes on. */

@@ -222,12 +222,9 @@ static bool read_network(struct conf_reader *r, const struct conf_node *n, struc
     return false;
 }
 
-/* For texts only the form matters (CONF_TYPE_TEXTS). */
 static bool read_element(struct conf_reader *r, enum conf_type type, const struct conf_node *n,
                          void *out)
 {
-    struct span unkept;
-
     if (n->kind == CONF_NODE_BAD)
         return false;
     if (n->kind != CONF_NODE_TEXT) {
@@ -238,9 +235,7 @@ static bool read_element(struct conf_reader *r, enum conf_type type, const struc
         return read_address(r, n, out);
     if (type == CONF_TYPE_SERVERS)
         return read_server(r, n, out);
-    if (type == CONF_TYPE_NETWORKS)
-        return read_network(r, n, out);
-    return read_text(r, n, &unkept);
+    return read_network(r, n, out);
 }
 
 /* Not more than are read. */
@@ -263,8 +258,7 @@ static void read_list(struct conf_reader *r, const struct conf_key *k, const str
 {
     static const size_t sizes[] = {[CONF_TYPE_ADDRESSES] = sizeof(struct conf_address),
                                    [CONF_TYPE_SERVERS] = sizeof(struct conf_address),
-                                   [CONF_TYPE_NETWORKS] = sizeof(struct conf_network),
-                                   [CONF_TYPE_TEXTS] = 1};
+                                   [CONF_TYPE_NETWORKS] = sizeof(struct conf_network)};
     size_t count, good = 0, size = sizes[k->type];
     const struct conf_node *child = conf_node_items(n, &count);
 
@@ -297,8 +291,6 @@ static void read_maps(struct conf_reader *r, const struct conf_key *k, const str
         struct span name = child->key;
         if (child->kind == CONF_NODE_BAD || (s->read_name && !s->read_name(r, child, &name)))
             continue;
-        if (s->defaults)
-            memcpy(element, s->defaults, s->size);
         memcpy(element + s->name_offset, &name, sizeof(name));
         memcpy(element + s->place_offset, &child->key_place, sizeof(child->key_place));
         conf_schema_read(r, s, child, element);
@@ -354,8 +346,7 @@ static void read_scalar(struct conf_reader *r, const struct conf_key *k, const s
 static bool has_form(struct conf_reader *r, const struct conf_key *k, const struct conf_node *n)
 {
     bool list = k->type == CONF_TYPE_ADDRESSES || k->type == CONF_TYPE_SERVERS ||
-                k->type == CONF_TYPE_NETWORKS || k->type == CONF_TYPE_TEXTS ||
-                k->type == CONF_TYPE_CUSTOM_LIST;
+                k->type == CONF_TYPE_NETWORKS || k->type == CONF_TYPE_CUSTOM_LIST;
     bool map = k->type == CONF_TYPE_MAP || k->type == CONF_TYPE_MAPS;
 
     if (n->kind == CONF_NODE_BAD)
@@ -396,7 +387,6 @@ static void read_key(struct conf_reader *r, const struct conf_key *k, const stru
     case CONF_TYPE_ADDRESSES:
     case CONF_TYPE_SERVERS:
     case CONF_TYPE_NETWORKS:
-    case CONF_TYPE_TEXTS:
         read_list(r, k, n, target);
         break;
     default:

@@ -18,7 +18,6 @@ enum conf_type {
     CONF_TYPE_ADDRESSES,   /* list of struct conf_address, counted at `count_offset` */
     CONF_TYPE_SERVERS,     /* the same, port 53 unless said */
     CONF_TYPE_NETWORKS,    /* list of struct conf_network, counted at `count_offset` */
-    CONF_TYPE_TEXTS,       /* a list of texts whose form is checked but not kept */
     CONF_TYPE_MAP,         /* the keys of `schema`, in the same structure plus `offset` */
     CONF_TYPE_MAPS,        /* names, each a map of `schema`: array counted at `count_offset` */
     CONF_TYPE_CUSTOM,      /* `read` does it */
@@ -53,7 +52,6 @@ struct conf_schema {
     size_t size;
     size_t name_offset, place_offset;
     bool (*read_name)(struct conf_reader *r, const struct conf_node *n, struct span *out_name);
-    const void *defaults; /* an element to start from, or NULL */
 };
 
 struct conf_reader {
