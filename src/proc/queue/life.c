@@ -113,6 +113,14 @@ static void age_parcels(struct queue *q)
     q->aged_bytes = 0;
 }
 
+/* All that waits goes the way that the configuration says now; what memory didn't suffice for, by
+ * the next tick. */
+static void reroute(struct queue *q)
+{
+    q->misrouted = schedule_reroute(q) < 0;
+    dispatch_kick(q);
+}
+
 /* What nothing else wakes up for. */
 static void on_tick(void *arg)
 {
@@ -133,6 +141,8 @@ static void on_tick(void *arg)
         q->unscheduled = schedule_all(q) < 0;
         dispatch_kick(q);
     }
+    if (q->misrouted)
+        reroute(q);
     committer_kick(&q->committer);
     check_closed(q);
 }
@@ -286,9 +296,7 @@ int queue_reconfigure(struct queue *q, const struct conf_queue *conf)
     if (route_fingerprint(conf) == q->routes)
         return 0;
     q->routes = route_fingerprint(conf);
-    if (schedule_reroute(q) < 0)
-        q->unscheduled = true; /* the tick tries again */
-    dispatch_kick(q);
+    reroute(q);
     return 0;
 }
 

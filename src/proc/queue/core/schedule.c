@@ -192,7 +192,15 @@ int schedule_all(struct queue *q)
     return for_each_message(q, schedule_message);
 }
 
-/* What is held or being attempted stays: where it goes is asked again when it is attempted next. */
+/* Who is held goes along, or a release would leave him to the pause of a way that he doesn't go any
+ * more. Who is being attempted goes when that has failed, and who waits for the report to his
+ * sender stays. */
+static bool may_move(const struct spool_recipient *recipient, enum sched_state state)
+{
+    return state == SCHED_PAUSED || state == SCHED_READY ||
+           (state == SCHED_HELD && recipient->state == SPOOL_RECIPIENT_HELD);
+}
+
 static bool goes_elsewhere(const struct queue *q, const struct spool_recipient *recipient,
                            uint32_t item)
 {
@@ -201,7 +209,7 @@ static bool goes_elsewhere(const struct queue *q, const struct spool_recipient *
 
     sched_explain(q->sched, item, &e);
     route_find(q->conf, spool_domain(q->spool, recipient->domain), &route);
-    return (e.state == SCHED_PAUSED || e.state == SCHED_READY) &&
+    return may_move(recipient, e.state) &&
            (e.lane != lane_of(&route) || !span_equal(e.destination, route.destination));
 }
 
@@ -221,7 +229,7 @@ int schedule_again(struct queue *q, struct spool_recipient *recipient)
 }
 
 /* The pause was for the trouble of another destination. */
-static int reroute(struct queue *q, struct spool_message *message)
+int schedule_reroute_message(struct queue *q, struct spool_message *message)
 {
     int r = 0;
 
@@ -237,7 +245,7 @@ static int reroute(struct queue *q, struct spool_message *message)
 
 int schedule_reroute(struct queue *q)
 {
-    return for_each_message(q, reroute);
+    return for_each_message(q, schedule_reroute_message);
 }
 
 /* An address literal has colons of its own (RFC 5321 4.1.3), and ends with its bracket. */

@@ -20,6 +20,7 @@ int64_t schedule_held_us(const struct spool_recipient *recipient, bool is_attemp
 int schedule_all(struct queue *q);
 /* Routes have changed: what now goes another way goes at once. 0 or -errno. */
 int schedule_reroute(struct queue *q);
+int schedule_reroute_message(struct queue *q, struct spool_message *message);
 /* It goes another way now: at once, unless it is held. 0 or -errno; then the tick tries again. */
 int schedule_again(struct queue *q, struct spool_recipient *recipient);
 /* The item of a recipient; 0 when it has none. */

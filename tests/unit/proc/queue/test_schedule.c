@@ -1,0 +1,134 @@
+/* What the scheduler is told of rows: when the routes change, and when memory is short. */
+#include "../../failing_memory.h"
+#include "world.h"
+
+#include "proc/queue/core/schedule.h"
+
+static struct conf_queue_route gate[] = {{{"far.example", 11}, {"host:gate.example:25", 20}}};
+
+static struct world *begin(enum world_mailbox does)
+{
+    struct world *w = world_begin_with_admin(does);
+    world_join_smtp(w);
+    return w;
+}
+
+static struct id send_far(struct world *w)
+{
+    struct world_commit c;
+    world_send(w, &c, "s@here.example", "x@far.example", SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    return c.id;
+}
+
+/* Not scheduled: an explanation of zeros. */
+static struct sched_explanation explain(struct world *w, const struct id *id)
+{
+    struct spool_message *m = spool_find(w->queue.spool, id);
+    struct sched_explanation e = {.destination = SPAN("")};
+    assert_non_null(m);
+    if (schedule_item(&m->recipients[0]))
+        sched_explain(w->queue.sched, schedule_item(&m->recipients[0]), &e);
+    return e;
+}
+
+/* `changed` is kept as long as the world. */
+static void reload_with_gate(struct world *w, struct conf_queue *changed)
+{
+    *changed = w->conf;
+    changed->routes = gate;
+    changed->route_count = 1;
+    assert_int_equal(queue_reconfigure(&w->queue, changed), 0);
+}
+
+static bool is_attempted(struct world *w, void *arg)
+{
+    return w->queue.dispatch->deferred == 1 && world_is_settled(w, NULL);
+}
+
+static bool goes_by_gate(struct world *w, void *arg)
+{
+    return span_equal(explain(w, arg).destination, SPAN("gate.example:25"));
+}
+
+/* Whichever allocation fails, and though no later reload finds that the routes have changed. */
+static void a_reroute_without_memory_is_made_later(void **state)
+{
+    for (long fails = 0; fails < 4; fails++) {
+        struct world *w = begin(MAILBOX_DEFERS);
+        struct conf_queue changed;
+        struct id id = send_far(w);
+        world_until(w, is_attempted, NULL);
+        world_leave_smtp(w);
+        failing_memory.countdown = fails;
+        failing_memory_arm();
+        reload_with_gate(w, &changed);
+        failing_memory_rest();
+        assert_true(fails > 0 || !goes_by_gate(w, &id));
+        reload_with_gate(w, &changed);
+        world_until(w, goes_by_gate, &id);
+        world_free(w);
+    }
+    failing_memory.countdown = -1;
+}
+
+static bool waits_for_others(struct world *w, void *arg)
+{
+    return explain(w, arg).wait == SCHED_WAIT_DESTINATION && world_is_settled(w, NULL);
+}
+
+/* A release ends no pause: he must not come back to that of the old way. */
+static void who_is_held_goes_the_new_way(void **state)
+{
+    struct world *w = begin(MAILBOX_IS_FULL);
+    struct conf_queue changed;
+    struct ipc_queue_act wanted = {.act = IPC_ACT_HOLD, .filter.destination = SPAN("far.example")};
+    struct id id = {0};
+    for (size_t i = 0; i < 8; i++)
+        id = send_far(w);
+    world_until(w, waits_for_others, &id);
+    assert_int_equal(world_act(w, wanted).count, 8);
+    world_leave_smtp(w);
+    reload_with_gate(w, &changed);
+    assert_int_equal(explain(w, &id).state, SCHED_HELD);
+    assert_true(goes_by_gate(w, &id));
+    w->mailbox_does = MAILBOX_DELIVERS;
+    wanted = (struct ipc_queue_act){.act = IPC_ACT_RELEASE, .filter.id = id};
+    assert_int_equal(world_act(w, wanted).count, 1);
+    world_join_smtp(w);
+    world_until_delivered(w, 1);
+    assert_string_equal(w->jobs[w->job_count - 1].next_hop, "host:gate.example:25");
+    world_free(w);
+}
+
+/* What failed on the old way says nothing of the new one. */
+static void who_was_attempted_meanwhile_goes_the_new_way(void **state)
+{
+    struct world *w = begin(MAILBOX_IS_SILENT);
+    struct conf_queue changed;
+    struct id id = send_far(w);
+    world_until_jobs(w, 1);
+    reload_with_gate(w, &changed);
+    assert_span(explain(w, &id).destination, "far.example");
+    world_answer(w, &w->jobs[0], MAILBOX_IS_FULL);
+    world_until_jobs(w, 2);
+    assert_true(goes_by_gate(w, &id));
+    assert_string_equal(w->jobs[1].next_hop, "host:gate.example:25");
+    /* Once: what fails there waits. */
+    world_answer(w, &w->jobs[1], MAILBOX_DEFERS);
+    world_until(w, world_is_settled, NULL);
+    world_rest(w);
+    assert_int_equal(w->job_count, 2);
+    assert_int_equal(explain(w, &id).wait, SCHED_WAIT_PAUSE);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reroute_without_memory_is_made_later),
+        cmocka_unit_test(who_is_held_goes_the_new_way),
+        cmocka_unit_test(who_was_attempted_meanwhile_goes_the_new_way)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
