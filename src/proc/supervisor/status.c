@@ -18,6 +18,7 @@ struct gathering {
     struct io_timer *patience;
     struct asker asker;
     struct buffer json;
+    bool any; /* processes are in it: the next needs a comma */
     size_t to_come;
     struct figures {
         struct ipc_call call;
@@ -54,10 +55,10 @@ static void append_child(struct gathering *g, const struct child *child, const s
     buffer_printf(&g->json,
                   "%s{\"name\":\"%s\",\"index\":%u,\"pid\":%d,\"ready\":%s,\"starts\":%u,"
                   "\"running_ms\":%lld,\"answers\":%s,\"figures\":",
-                  g->json.data[g->json.size - 1] == '[' ? "" : ",",
-                  ipc_peer_name(child->kind->peer), child->index, child->pid,
+                  g->any ? "," : "", ipc_peer_name(child->kind->peer), child->index, child->pid,
                   child->ready ? "true" : "false", child->starts, (long long)(child->pid ? ms : 0),
                   own ? "true" : "false");
+    g->any = true;
     if (!own || !own->size || g->json.size + 2 * own->size >= FIGURES_BYTES ||
         append_quoted(&g->json, *own) < 0)
         buffer_printf(&g->json, "null");
