@@ -15,14 +15,29 @@ enum { LINE_BYTES = 2048, SELDOM_MS = 600000 };
 
 static const char *process_name = "postbuch";
 static enum log_level lowest = LOG_LEVEL_INFO;
-static bool to_journal;
+static bool to_journal;  /* standard error is systemd's journal */
 static atomic_uint lost; /* lines that nobody read in time */
+
+/* systemd.exec(5): the variable names the device and inode of the journal's stream. It is inherited
+ * also by who writes elsewhere: a shell of a desktop, a service with a log file. */
+static bool is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct span rest = span_from_cstr(stream ? stream : "");
+    ptrdiff_t colon = span_find(rest, ':');
+    uint64_t device, inode;
+    struct stat st;
+
+    return colon > 0 && span_to_u64(span_first(rest, (size_t)colon), UINT64_MAX, &device) == 0 &&
+           span_to_u64(span_from(rest, (size_t)colon + 1), UINT64_MAX, &inode) == 0 &&
+           fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
 
 void log_open(const char *name, enum log_level level)
 {
     process_name = name;
     lowest = level;
-    to_journal = getenv("JOURNAL_STREAM") != NULL;
+    to_journal = is_journal();
 }
 
 /* A pipe is opened anew, if we may: others who write into it then aren't concerned. */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -77,12 +78,37 @@ static void what_is_below_the_level_is_not_written(void **state)
 
 static void the_journal_gets_priorities(void **state)
 {
-    setenv("JOURNAL_STREAM", "8:1", 1);
+    char stream[64];
+    struct stat st;
+
+    assert_int_equal(fstat(ends[1], &st), 0);
+    snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    setenv("JOURNAL_STREAM", stream, 1);
     log_open("queue", LOG_LEVEL_INFO);
     log_error("e");
     assert_memory_equal(heard(), "<3>queue[", 9);
     log_info("i");
     assert_memory_equal(heard(), "<6>queue[", 9);
+}
+
+/* The variable is inherited also by who writes elsewhere. */
+static void nobody_else_gets_priorities(void **state)
+{
+    char other_device[64], other_inode[64], more[64];
+    struct stat st;
+
+    assert_int_equal(fstat(ends[1], &st), 0);
+    uintmax_t device = st.st_dev, inode = st.st_ino;
+    snprintf(other_device, sizeof(other_device), "%ju:%ju", device + 1, inode);
+    snprintf(other_inode, sizeof(other_inode), "%ju:%ju", device, inode + 1);
+    snprintf(more, sizeof(more), "%ju:%ju:", device, inode);
+    const char *streams[] = {other_device, other_inode, more, "", ":", "8", "8:", ":8", "a:b"};
+    for (size_t i = 0; i < ARRAY_SIZE(streams); i++) {
+        setenv("JOURNAL_STREAM", streams[i], 1);
+        log_open("queue", LOG_LEVEL_INFO);
+        log_error("e");
+        assert_memory_equal(heard(), "queue[", 6);
+    }
 }
 
 static void strangers_text_can_not_act(void **state)
@@ -216,6 +242,7 @@ int main(void)
         HEARD(a_line_names_process_and_severity),
         HEARD(what_is_below_the_level_is_not_written),
         HEARD(the_journal_gets_priorities),
+        HEARD(nobody_else_gets_priorities),
         HEARD(strangers_text_can_not_act),
         HEARD(a_long_line_is_cut_and_still_ends),
         HEARD(fatal_exits_and_panic_aborts),
