@@ -15,7 +15,6 @@ CODEC_DEFINE(static, credit_codec, struct ipc_credit,
 CODEC_DEFINE(static, nothing_codec, struct ipc_nothing, CODEC_UINT(struct ipc_nothing, unused, 0));
 
 CODEC_DEFINE(static, config_codec, struct ipc_config,
-             CODEC_UINT(struct ipc_config, generation, UINT64_MAX),
              CODEC_SPAN(struct ipc_config, part, IPC_PART_MAX),
              CODEC_UINT(struct ipc_config, uid, UINT32_MAX),
              CODEC_UINT(struct ipc_config, gid, UINT32_MAX),
@@ -24,8 +23,6 @@ CODEC_DEFINE(static, config_codec, struct ipc_config,
 CODEC_DEFINE(static, file_codec, struct ipc_file, CODEC_SPAN(struct ipc_file, name, IPC_TEXT_MAX));
 CODEC_DEFINE(static, listener_codec, struct ipc_listener, CODEC_SPAN(struct ipc_listener, name, 64),
              CODEC_SPAN(struct ipc_listener, service, 32));
-CODEC_DEFINE(static, activate_codec, struct ipc_activate,
-             CODEC_UINT(struct ipc_activate, generation, UINT64_MAX));
 CODEC_DEFINE(static, ready_codec, struct ipc_ready, CODEC_INT(struct ipc_ready, error));
 CODEC_DEFINE(static, peer_codec, struct ipc_peer_link,
              CODEC_UINT(struct ipc_peer_link, kind, IPC_PEER_COUNT - 1),
@@ -190,7 +187,7 @@ static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_CONFIG] = {"config", &config_codec},
     [IPC_FILE] = {"file", &file_codec, .carries_fd = true},
     [IPC_LISTENER] = {"listener", &listener_codec, .carries_fd = true},
-    [IPC_ACTIVATE] = {"activate", &activate_codec},
+    [IPC_ACTIVATE] = {"activate", &nothing_codec},
     [IPC_PEER] = {"peer", &peer_codec, .carries_fd = true},
     [IPC_SHUTDOWN] = {"shutdown", &nothing_codec},
     [IPC_STATUS_ASK] = {"status-ask", &nothing_codec, .reply = IPC_STATUS},

@@ -21,7 +21,7 @@ enum ipc_type {
     IPC_CONFIG,
     IPC_FILE,
     IPC_LISTENER,
-    IPC_ACTIVATE,
+    IPC_ACTIVATE, /* all of the generation was sent: use it; the first one starts the process */
     IPC_PEER,
     IPC_SHUTDOWN,
     IPC_STATUS_ASK,
@@ -143,7 +143,6 @@ struct ipc_credit {
 
 /* The receiver's part of the configuration; counts from IPC_ACTIVATE on. */
 struct ipc_config {
-    uint64_t generation;
     struct span part;   /* conf/part.h */
     uint32_t uid, gid;  /* for the sandbox; UINT32_MAX: stay who you are */
     bool sandbox_kills; /* a forbidden system call ends the process; else it is refused */
@@ -159,11 +158,6 @@ struct ipc_file {
 struct ipc_listener {
     struct span name;    /* key under `listen:`, or "local", "control" */
     struct span service; /* "mx", "local", "control" */
-};
-
-/* All of the generation's parts were sent: use them. The first one starts the process. */
-struct ipc_activate {
-    uint64_t generation;
 };
 
 /* The process works by the generation that it was told to use, or (when `error` isn't 0, a -errno)
@@ -472,7 +466,6 @@ struct ipc_message {
         struct ipc_config config;
         struct ipc_file file;
         struct ipc_listener listener;
-        struct ipc_activate activate;
         struct ipc_ready ready;
         struct ipc_peer_link peer;
         struct ipc_status status;

@@ -98,8 +98,7 @@ static void configure(struct asker *a, char *servers, const char *anchor)
     struct conf_resolver conf = {.generation = 1, .servers = addresses};
     struct buffer part = BUFFER_INIT;
     struct ipc_message m = {.type = IPC_CONFIG,
-                            .config = {.generation = 1,
-                                       .uid = geteuid() ? UINT32_MAX : 65534,
+                            .config = {.uid = geteuid() ? UINT32_MAX : 65534,
                                        .gid = geteuid() ? UINT32_MAX : 65534,
                                        .sandbox_kills = true}};
 
@@ -115,7 +114,7 @@ static void configure(struct asker *a, char *servers, const char *anchor)
         ipc_notify_fd(a->supervisor, &m, fd);
         close(fd);
     }
-    m = (struct ipc_message){.type = IPC_ACTIVATE, .activate = {.generation = 1}};
+    m = (struct ipc_message){.type = IPC_ACTIVATE};
     ipc_notify(a->supervisor, &m);
     buffer_done(&part);
 }

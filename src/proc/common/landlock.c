@@ -16,16 +16,13 @@ struct ruleset {
 };
 
 enum {
-    FS_EXECUTE = 1 << 0,
     FS_WRITE_FILE = 1 << 1,
     FS_READ_FILE = 1 << 2,
     FS_READ_DIR = 1 << 3,
     FS_REMOVE_DIR = 1 << 4,
     FS_REMOVE_FILE = 1 << 5,
-    FS_MAKE_CHAR = 1 << 6,
     FS_MAKE_DIR = 1 << 7,
     FS_MAKE_REG = 1 << 8,
-    FS_MAKE_BLOCK = 1 << 11,
     FS_REFER = 1 << 13,     /* version 2: rename between folders */
     FS_TRUNCATE = 1 << 14,  /* version 3 */
     FS_IOCTL_DEV = 1 << 15, /* version 5 */

@@ -301,7 +301,6 @@ void child_ended(struct child *child, int status)
     child->untaken = 0;
     child->unsent = 0;
     child->kept = 0;
-    ipc_call_cancel(&child->status_call);
     ipc_channel_free(child->channel);
     child->channel = NULL;
     if (!child->stopping)

@@ -16,8 +16,7 @@ static int send_config(struct child *child)
     const struct conf_ids *user = &child->supervisor->users[child->kind->user];
     struct buffer part = BUFFER_LIMITED(IPC_PART_MAX);
     struct ipc_message message = {.type = IPC_CONFIG,
-                                  .config = {.generation = child->supervisor->generation,
-                                             .sandbox_kills = conf->sandbox == CONF_SANDBOX_KILL,
+                                  .config = {.sandbox_kills = conf->sandbox == CONF_SANDBOX_KILL,
                                              .origin = child->origin,
                                              .uid = user->uid,
                                              .gid = user->gid}};
@@ -86,8 +85,7 @@ static int send_listeners(struct child *child)
 
 int part_send(struct child *child)
 {
-    struct ipc_message activate = {.type = IPC_ACTIVATE,
-                                   .activate = {.generation = child->supervisor->generation}};
+    struct ipc_message activate = {.type = IPC_ACTIVATE};
     int r = send_config(child);
 
     if (r == 0 && child->kind->files)

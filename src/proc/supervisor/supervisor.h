@@ -68,7 +68,6 @@ struct child {
     int unsent;       /* 0, or -errno: why it couldn't be sent the last generation */
     int kept;         /* 0, or -errno: why it goes on with the generation before */
     bool ready, stopping;
-    struct ipc_call status_call;
 };
 
 /* Starts it, sends its part and joins it to its peers. A failure is logged and tried again. */
