@@ -30,7 +30,6 @@ static const int common_syscalls[] = {
     SYS_write,
     SYS_writev,
     SYS_close,
-    SYS_dup,
     SYS_fstat,
     SYS_lseek,
     SYS_getsockopt,
@@ -80,7 +79,6 @@ static const struct sandbox_rule common_rules[] = {
     {SYS_fcntl, {SANDBOX_IS(1, F_GETFL)}},
     {SYS_fcntl, {SANDBOX_IS(1, F_GETFD)}},
     {SYS_fcntl, {SANDBOX_IS(1, F_SETFD)}},
-    {SYS_fcntl, {SANDBOX_IS(1, F_DUPFD_CLOEXEC)}},
     {SYS_prctl, {SANDBOX_IS(0, PR_SET_NAME)}},
     {SYS_prctl, {SANDBOX_IS(0, PR_SET_VMA)}},
     /* Memory is never executable. */
@@ -140,10 +138,10 @@ static const struct sandbox_rule accept_rules[] = {
 /* Standard streams, which whoever started the server shares with all of it, and the supervisor's
  * channel, which needs none of this: descriptors 0 to 3. The log is the one thing that tells what
  * happened: it can be written, and neither shut down nor, when it is a file, cut or overwritten. No
- * other number can be had for them: hence dup. */
+ * process may duplicate a descriptor, so no other number can be had for them. */
 static const int never_on_standard_streams[] = {
-    SYS_shutdown,  SYS_setsockopt, SYS_fcntl,   SYS_dup,      SYS_lseek,  SYS_ftruncate,
-    SYS_fallocate, SYS_pwrite64,   SYS_pwritev, SYS_pwritev2, SYS_fchmod, SYS_flock,
+    SYS_shutdown, SYS_setsockopt, SYS_fcntl,    SYS_lseek,  SYS_ftruncate, SYS_fallocate,
+    SYS_pwrite64, SYS_pwritev,    SYS_pwritev2, SYS_fchmod, SYS_flock,
 };
 static const struct sandbox_condition on_standard_streams = SANDBOX_BITS(0, ~3, 0);
 
