@@ -126,10 +126,15 @@ static struct counter *find(const struct limits *limits, const struct key *key, 
     return handle ? counter_at(limits, handle) : NULL;
 }
 
+static uint32_t hash_of(const struct limits *limits, const struct key *key)
+{
+    return (uint32_t)XXH3_64bits_withSeed(key, sizeof(*key), limits->seed);
+}
+
 /* The counter of the key, made when it is new; NULL when there is no room. */
 static struct counter *take(struct limits *limits, const struct key *key, int64_t now_ms)
 {
-    uint32_t hash = (uint32_t)XXH3_64bits_withSeed(key, sizeof(*key), limits->seed);
+    uint32_t hash = hash_of(limits, key);
     struct counter *counter = find(limits, key, hash);
 
     if (!counter) {
@@ -317,8 +322,8 @@ enum limits_verdict limits_connect(struct limits *limits, struct limits_holder *
     struct counter *client = network ? take(limits, &client_key, now_ms) : NULL;
     enum limits_verdict verdict = LIMITS_FINE;
 
-    /* Making room for the client may have cost the network its counter. */
-    network = client ? take(limits, &network_key, now_ms) : NULL;
+    /* When all others are connected, making room for the client costs the network its counter. */
+    network = client ? find(limits, &network_key, hash_of(limits, &network_key)) : NULL;
     if (!network)
         return LIMITS_FINE;
     if (!exempt)

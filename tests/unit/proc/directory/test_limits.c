@@ -275,6 +275,33 @@ static void bounded(void **state)
     world_done(&w);
 }
 
+/* With room for one counter more there is none for a client and its network. */
+static void one_counter_is_left(void **state)
+{
+    uint8_t ip[CONF_IP_BYTES] = {[10] = 0xff, [11] = 0xff, [12] = 10};
+    struct world w;
+
+    world_init(&w, (struct conf_client_limits){.network_connections = 2});
+    for (uint32_t i = 0; i < LIMITS_COUNTERS_MAX / 2; i++) {
+        /* Each in a network of its own, but for the last. */
+        uint32_t network = i + 1 < LIMITS_COUNTERS_MAX / 2 ? i : 0;
+        ip[12] = (uint8_t)(network >> 16);
+        ip[13] = (uint8_t)(network >> 8);
+        ip[14] = (uint8_t)network;
+        ip[15] = network == i ? 1 : 2;
+        assert_int_equal(limits_connect(&w.limits, &w.holder, ip, false, start), LIMITS_FINE);
+    }
+    assert_int_equal(w.limits.counters.count, LIMITS_COUNTERS_MAX - 1);
+    assert_int_equal(come(&w, "192.0.2.1", start), LIMITS_FINE); /* uncounted */
+    go(&w, "192.0.2.1", 0, start);
+    for (ip[15] = 1; ip[15] <= 2; ip[15]++) /* those two make room */
+        limits_disconnect(&w.limits, &w.holder, ip, 0, start);
+    assert_int_equal(come(&w, "192.0.2.2", start), LIMITS_FINE);
+    assert_int_equal(come(&w, "192.0.2.3", start), LIMITS_FINE);
+    assert_int_equal(come(&w, "192.0.2.4", start), LIMITS_TOO_MANY);
+    world_done(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,6 +318,7 @@ int main(void)
         cmocka_unit_test(limits_that_change),
         cmocka_unit_test(holders_have_their_own),
         cmocka_unit_test(bounded),
+        cmocka_unit_test(one_counter_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
