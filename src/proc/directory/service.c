@@ -14,8 +14,8 @@
 /* Far over what an expansion of PEOPLE_EXPANSION_MAX addresses takes. */
 enum { ANSWER_MEMORY_MAX = 16 * 1024 * 1024 };
 
-/* Users of this machine, and clients of the trusted networks. */
-/* Without a look at what the client says: the kernel told who he is (client.h). */
+/* Users of this machine, and clients of the trusted networks: without a look at what the client
+ * says, for the kernel told who he is (clients.h). */
 static bool may_relay(const struct service *s, const struct client_peer *peer)
 {
     const struct conf_directory *conf = &s->generation->conf;
