@@ -294,6 +294,8 @@ void child_ended(struct child *child, int status)
     else if (WIFSIGNALED(status))
         log_error("%s[%d] was killed by signal %d (%s)", name, child->pid, WTERMSIG(status),
                   strsignal(WTERMSIG(status)));
+    else if (WEXITSTATUS(status) == 0) /* it has said why */
+        log_info("%s[%d] ended in order, and is started again", name, child->pid);
     else
         log_error("%s[%d] exited with status %d", name, child->pid, WEXITSTATUS(status));
     child->pid = 0;

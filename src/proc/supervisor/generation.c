@@ -12,8 +12,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-/* Of one reload: they leave room in its answer for who hasn't taken it. */
-enum { WARNINGS_BYTES = 20000 };
+/* Of one reload. Warnings leave room in its answer for who hasn't taken it; errors, of which each
+ * may name a long path, for the line that tells how many more there are. */
+enum { WARNINGS_BYTES = 20000, LEFT_BYTES = 10000 };
 
 static void append(const struct conf_problem *problem, struct buffer *out)
 {
@@ -21,7 +22,13 @@ static void append(const struct conf_problem *problem, struct buffer *out)
     buffer_append_byte(out, '\n');
 }
 
-/* All errors, and as many warnings as there is room for. */
+static bool has_room(const struct buffer *out, enum conf_severity severity)
+{
+    return severity == CONF_WARNING ? out->size <= WARNINGS_BYTES
+                                    : !out->limit || out->size + LEFT_BYTES <= out->limit;
+}
+
+/* As many as there is room for. */
 static void append_problems(struct conf_problems *problems, struct buffer *out)
 {
     size_t told = 0;
@@ -29,7 +36,7 @@ static void append_problems(struct conf_problems *problems, struct buffer *out)
     conf_problems_sort(problems);
     for (size_t i = 0; i < problems->count; i++) {
         const struct conf_problem *problem = &problems->items[i];
-        if (problem->severity == CONF_WARNING && out->size > WARNINGS_BYTES)
+        if (!has_room(out, problem->severity))
             continue;
         append(problem, out);
         told++;
@@ -149,11 +156,17 @@ int generation_reload(struct supervisor *s, struct buffer *out_text, bool *out_k
     int r = load(s, &problems, &conf, out_kept);
     append_problems(&problems, out_text);
     conf_problems_done(&problems);
-    if (r == 0)
-        r = use(s, &conf, out_text);
+    if (r == -EINVAL)
+        log_error("reload: the new configuration has errors; the old one stays");
+    else if (r < 0)
+        log_error("reload: the new configuration can't be read: %s; the old one stays",
+                  strerror(-r));
+    else if ((r = use(s, &conf, out_text)) < 0)
+        log_error("reload: the new configuration's sockets or folders can't be had: %s; the old "
+                  "one stays",
+                  strerror(-r));
     if (r < 0) {
         conf_done(&conf);
-        log_error("reload: the new configuration has errors, the old one stays");
         return -EINVAL;
     }
     for (size_t i = 0; i < s->child_count; i++)

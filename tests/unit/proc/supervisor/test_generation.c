@@ -14,7 +14,8 @@ static struct supervisor supervisor;
 static char folder[PLACE_BYTES], config_file[PLACE_BYTES + 16];
 static int killed[CHILDREN];
 static size_t killed_count;
-static char told[70000];
+static char told[70000], logged[1000];
+static int folders_error; /* what making them says */
 static bool kept;
 
 static struct span span_last_part(struct span path)
@@ -27,6 +28,7 @@ static struct span span_last_part(struct span path)
 int __wrap_part_send(struct child *child);
 int __wrap_folders_prepare(const struct conf *conf, const struct conf_ids users[]);
 int __wrap_kill(pid_t pid, int signal_number);
+void __wrap_log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 int __wrap_part_send(struct child *child)
 {
@@ -38,7 +40,7 @@ int __wrap_part_send(struct child *child)
 int __wrap_folders_prepare(const struct conf *conf, const struct conf_ids users[])
 {
     assert_span(span_last_part(conf->spool), "/spool");
-    return 0;
+    return folders_error;
 }
 
 int __wrap_kill(pid_t pid, int signal_number)
@@ -47,6 +49,15 @@ int __wrap_kill(pid_t pid, int signal_number)
     assert_true(killed_count < ARRAY_SIZE(killed));
     killed[killed_count++] = pid;
     return 0;
+}
+
+void __wrap_log_error(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(logged, sizeof(logged), format, args);
+    va_end(args);
 }
 
 void readiness_look(struct supervisor *s)
@@ -96,6 +107,7 @@ static int setup(void **state)
     place_make(folder, "/dev/shm");
     snprintf(config_file, sizeof(config_file), "%s/postbuch.yaml", folder);
     killed_count = 0;
+    folders_error = 0;
     supervisor = (struct supervisor){.config_file = config_file, .child_count = CHILDREN};
     assert_int_equal(io_loop_new(&supervisor.loop), 0);
     load_first();
@@ -128,9 +140,9 @@ static int teardown(void **state)
     return 0;
 }
 
-static int reload(void)
+static int reload_into(size_t limit)
 {
-    struct buffer text = BUFFER_INIT;
+    struct buffer text = BUFFER_LIMITED(limit);
     int r = generation_reload(&supervisor, &text, &kept);
 
     assert_true(text.size < sizeof(told));
@@ -138,6 +150,11 @@ static int reload(void)
     told[text.size] = '\0';
     buffer_done(&text);
     return r;
+}
+
+static int reload(void)
+{
+    return reload_into(0);
 }
 
 /* For want of descriptors: to end it would cost what it does, and it couldn't be started either. */
@@ -205,6 +222,51 @@ static void warnings_leave_room(void **state)
     buffer_done(&more);
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+    size_t size = strlen(text), end_size = strlen(end);
+
+    return size >= end_size && strcmp(text + size - end_size, end) == 0;
+}
+
+/* What there is no room for is counted, and said to be missing. */
+static void errors_leave_room_for_their_number(void **state)
+{
+    enum { MANY = 190, ROOM = 20000 };
+    struct buffer more = BUFFER_INIT;
+    unsigned missing = 0, lines = 0;
+
+    for (int i = 0; i < MANY; i++)
+        buffer_printf(&more, "no_such_key_with_a_name_that_is_longer_than_others_%d: 1\n", i);
+    buffer_append_byte(&more, '\0');
+    write_config(more.data);
+    buffer_done(&more);
+    assert_int_equal(reload(), -EINVAL);
+    assert_true(strlen(told) > ROOM);
+    assert_null(strstr(told, " more; "));
+    assert_int_equal(reload_into(ROOM), -EINVAL);
+    assert_true(ends_with(told, " more; postbuch check-config tells all\n"));
+    for (const char *at = told; (at = strchr(at, '\n')); at++)
+        lines++;
+    assert_int_equal(sscanf(strstr(told, "\nand ") + 1, "and %u more", &missing), 1);
+    assert_int_equal(missing + lines - 1, MANY);
+}
+
+static void the_log_tells_why_the_old_one_stays(void **state)
+{
+    write_config("no_such_thing: 1\n");
+    assert_int_equal(reload(), -EINVAL);
+    assert_non_null(strstr(logged, "has errors"));
+    write_config("");
+    folders_error = -ENOSPC;
+    assert_int_equal(reload(), -EINVAL);
+    assert_non_null(strstr(logged, "No space left on device"));
+    assert_null(strstr(logged, "has errors"));
+    assert_int_equal(unlink(config_file), 0);
+    assert_int_equal(reload(), -EINVAL);
+    assert_non_null(strstr(logged, "No such file"));
+}
+
 static void a_file_that_is_gone(void **state)
 {
     write_config("");
@@ -246,6 +308,8 @@ int main(void)
         TEST(who_is_ending_is_killed_and_not_ready),
         TEST(what_needs_a_restart_stays),
         TEST(warnings_leave_room),
+        TEST(errors_leave_room_for_their_number),
+        TEST(the_log_tells_why_the_old_one_stays),
         TEST(a_file_that_is_gone),
         TEST(a_configuration_with_errors_is_sent_to_nobody),
         TEST(an_anchor_that_can_not_be_read_is_an_error),
