@@ -50,19 +50,28 @@ static void end_dropped_chunk(struct smtp_server *s)
 
     s->chunk_refusal = NULL;
     smtp_state_set(s, smtp_resting_state(s));
-    if (refusal == &no_transaction)
+    if (refusal == &no_transaction) {
         smtp_say_without_mail(s, refusal);
-    else
-        smtp_refuse(s, &(struct smtp_refusal){.phase = "data", .reply = *refusal});
+        return;
+    }
+    smtp_refuse(s, &(struct smtp_refusal){.phase = "data", .reply = *refusal});
+    smtp_expect_orphans(s);
+}
+
+/* In the middle, too: what is refused already need not be sent on, but may have been. */
+static void end_message(struct smtp_server *s)
+{
+    if (!s->chunk_last)
+        smtp_expect_orphans(s);
+    smtp_message_end(s);
 }
 
 static void end_chunk(struct smtp_server *s)
 {
     if (s->chunk_refusal) {
         end_dropped_chunk(s);
-        /* Also in the middle: what is refused already need not be sent on. */
     } else if (s->chunk_last || smtp_body_problem(s->body)) {
-        smtp_message_end(s);
+        end_message(s);
     } else {
         buffer_printf(&s->out, "250 2.0.0 %llu bytes taken\r\n", (unsigned long long)s->chunk_size);
         smtp_state_set(s, SMTP_STATE_CHUNKS);

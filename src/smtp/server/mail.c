@@ -142,7 +142,7 @@ static void refuse_as(struct smtp_server *s, struct span given, bool unparsed,
                                           .address = given,
                                           .unparsed = unparsed,
                                           .sender = given});
-    s->orphans_left = s->settings->recipients_max + SMTP_IDLE_COMMANDS_MAX;
+    smtp_expect_orphans(s);
     if (s->state != SMTP_STATE_CLOSING)
         smtp_transaction_reset(s);
 }

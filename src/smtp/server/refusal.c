@@ -70,6 +70,11 @@ void smtp_count_error(struct smtp_server *s)
         end(s, &too_many_errors);
 }
 
+void smtp_expect_orphans(struct smtp_server *s)
+{
+    s->orphans_left = s->settings->recipients_max + SMTP_IDLE_COMMANDS_MAX;
+}
+
 void smtp_say_without_mail(struct smtp_server *s, const struct smtp_reply *reply)
 {
     smtp_say(s, reply);

@@ -96,7 +96,7 @@ struct smtp_server {
     const struct smtp_reply *chunk_refusal; /* the reply to the chunk that is being dropped */
 
     uint32_t errors, refusals, idle_commands;
-    uint32_t orphans_left; /* commands behind a refused MAIL that don't count as errors */
+    uint32_t orphans_left; /* commands behind a refused MAIL or chunk that aren't errors */
     int64_t started_ms;
     int64_t progress_ms; /* the client's last full command or piece of data */
     int64_t message_started_ms;
@@ -126,9 +126,11 @@ struct smtp_refusal {
     struct span recipient;
 };
 void smtp_refuse(struct smtp_server *s, const struct smtp_refusal *refusal);
-/* RCPT, DATA or BDAT without MAIL. When that was refused a moment ago they were sent together with
- * it (RFC 2920), and count as no errors. */
+/* RCPT, DATA or BDAT without MAIL. When that, or a chunk before, was refused a moment ago they were
+ * sent together with it (RFC 2920), and count as no errors. */
 void smtp_say_without_mail(struct smtp_server *s, const struct smtp_reply *reply);
+/* What they belong to was refused: those that follow at once are such. */
+void smtp_expect_orphans(struct smtp_server *s);
 /* One more bad command; too many end the session. */
 void smtp_count_error(struct smtp_server *s);
 

@@ -83,6 +83,8 @@ static void refuse(struct smtp_server *s, enum smtp_verb verb, const struct smtp
         smtp_say(s, reply);
     else
         smtp_say_error(s, reply);
+    if (verb == SMTP_VERB_MAIL && s->state == SMTP_STATE_READY)
+        smtp_expect_orphans(s);
 }
 
 void smtp_run_command(struct smtp_server *s, struct span line)
@@ -104,7 +106,7 @@ void smtp_run_command(struct smtp_server *s, struct span line)
     }
     if (!(verbs[command.verb].flags & BUSY) && command.verb != SMTP_VERB_QUIT &&
         ++s->idle_commands > SMTP_IDLE_COMMANDS_MAX) {
-        smtp_say_error(s, &too_idle);
+        refuse(s, command.verb, &too_idle);
         return;
     }
     verbs[command.verb].proceed(s, &command);
