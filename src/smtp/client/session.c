@@ -40,11 +40,26 @@ void smtp_client_be_patient(struct smtp_client *c)
     c->patience_ends_ms = *c->now_ms + PATIENCE_MS;
 }
 
+/* All that was said is written and answered, and the body's next piece lacks: it isn't the station
+ * that we wait for. */
+static bool is_our_turn(const struct smtp_client *c)
+{
+    return smtp_client_wants_body(c) && c->out.size == 0 && c->awaited.size == 0;
+}
+
 /* Not once all was written: then the verdict has a deadline of its own, and giving up makes
- * doubles. */
+ * doubles. Nor while it is our turn. */
 static bool has_patience_end(const struct smtp_client *c)
 {
-    return c->mail && !(c->state == SMTP_CLIENT_FINAL && c->out.size == 0);
+    return c->mail && !(c->state == SMTP_CLIENT_FINAL && c->out.size == 0) && !is_our_turn(c);
+}
+
+void smtp_client_end_our_turn(struct smtp_client *c)
+{
+    if (!is_our_turn(c))
+        return;
+    c->patience_ends_ms += *c->now_ms - c->progress_ms;
+    c->progress_ms = *c->now_ms;
 }
 
 /* The one place that changes the state; what must hold in a state is restated here. */
@@ -266,7 +281,8 @@ void smtp_client_sent(struct smtp_client *c, size_t size)
         buffer_done(&c->out);
 }
 
-/* Waiting for a reply, or (while there is output) for the station to read. */
+/* Waiting for a reply, or (while there is output) for the station to read, or for a piece of the
+ * body. */
 static uint32_t timeout_ms(const struct smtp_client *c)
 {
     const struct smtp_client_timeouts *t = &c->settings->timeouts;
@@ -309,6 +325,10 @@ void smtp_client_expire(struct smtp_client *c)
         return;
     if (c->state == SMTP_CLIENT_QUITTING) {
         smtp_client_state_set(c, SMTP_CLIENT_CLOSED);
+        return;
+    }
+    if (is_our_turn(c)) {
+        smtp_client_give_up(c, "the next piece of the message didn't come in time");
         return;
     }
     if (*c->now_ms >= c->progress_ms + timeout_ms(c))

@@ -105,6 +105,8 @@ struct smtp_client {
 void smtp_client_state_set(struct smtp_client *c, enum smtp_client_state state);
 /* The message's time begins, or its body's. */
 void smtp_client_be_patient(struct smtp_client *c);
+/* A piece of the body is there: what it was waited for counts against nobody. */
+void smtp_client_end_our_turn(struct smtp_client *c);
 /* A command goes out, and its reply is awaited. `line` has no CRLF. */
 void smtp_client_command(struct smtp_client *c, enum smtp_client_verb verb, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -389,6 +389,7 @@ void smtp_client_body(struct smtp_client *c, struct span piece)
     int r = 0;
 
     assert(c->state == SMTP_CLIENT_BODY && piece.size <= c->body_left);
+    smtp_client_end_our_turn(c);
     if (first)
         smtp_client_be_patient(c);
     c->body_begun = true;

@@ -1,5 +1,5 @@
 /* What a session knows beside what it says: whether it was kept too long, which station knows of
- * wishes, whose fault a refusal is, and how much of a body is under way. */
+ * wishes, whose fault a refusal or a late piece is, and how much of a body is under way. */
 #include "../../unit.h"
 
 #include "mail/envelope.h"
@@ -14,7 +14,8 @@ struct talk {
     struct smtp_client_recipient recipients[3];
 };
 
-static const struct smtp_client_settings settings = {.hostname = {"mx.test", 7}};
+static const struct smtp_client_settings settings = {.hostname = {"mx.test", 7},
+                                                     .timeouts.block = 180000};
 
 static void hear(struct talk *t, const char *text)
 {
@@ -263,6 +264,59 @@ static void how_much_of_a_body_is_under_way(void **state)
     done(&t);
 }
 
+static void who_is_to_blame_for_a_late_piece(void **state)
+{
+    struct talk t;
+
+    /* The station has read all: it is us. */
+    to_the_body(&t, "250 PIPELINING\r\n");
+    assert_int_equal(pieces_wanted(&t, 0, true), 1000);
+    t.now_ms += 180000;
+    smtp_client_expire(t.client);
+    assert_true(smtp_client_is_over(t.client));
+    assert_true(smtp_client_trouble_is_ours(t.client));
+    assert_string_equal(smtp_client_trouble_status(t.client), "4.3.0");
+    assert_span(smtp_client_trouble(t.client),
+                "the next piece of the message didn't come in time while the message was sent");
+    assert_int_equal(t.recipients[0].result, SMTP_RESULT_OURS);
+    done(&t);
+
+    /* It hasn't. */
+    to_the_body(&t, "250 PIPELINING\r\n");
+    smtp_client_body(t.client, SPAN("x"));
+    t.now_ms += 180000;
+    smtp_client_expire(t.client);
+    assert_int_equal(t.recipients[0].result, SMTP_RESULT_HOST);
+    done(&t);
+
+    /* It owes the answer to a chunk. */
+    to_the_body(&t, "250-PIPELINING\r\n250 CHUNKING\r\n");
+    smtp_client_body(t.client, SPAN("x"));
+    smtp_client_sent(t.client, smtp_client_output(t.client).size);
+    t.now_ms += 180000;
+    smtp_client_expire(t.client);
+    assert_int_equal(t.recipients[0].result, SMTP_RESULT_HOST);
+    done(&t);
+}
+
+/* Twenty pieces, each late by nearly three minutes: an hour that the station isn't to blame for. */
+static void our_time_is_not_the_stations(void **state)
+{
+    struct talk t;
+
+    to_the_body(&t, "250 PIPELINING\r\n");
+    for (int i = 0; i < 20; i++) {
+        smtp_client_body(t.client, SPAN("x"));
+        assert_int_equal(smtp_client_deadline_ms(t.client), t.now_ms + 180000);
+        smtp_client_sent(t.client, smtp_client_output(t.client).size);
+        assert_int_equal(smtp_client_deadline_ms(t.client), t.now_ms + 180000);
+        t.now_ms += 179999;
+        smtp_client_expire(t.client);
+        assert_false(smtp_client_is_over(t.client));
+    }
+    done(&t);
+}
+
 /* A station's words are cut to what is kept of them, wherever they are kept. */
 static void long_words_of_a_station(void **state)
 {
@@ -290,6 +344,8 @@ int main(void)
         cmocka_unit_test(a_sender_who_cannot_be_named),
         cmocka_unit_test(what_a_large_body_needs),
         cmocka_unit_test(how_much_of_a_body_is_under_way),
+        cmocka_unit_test(who_is_to_blame_for_a_late_piece),
+        cmocka_unit_test(our_time_is_not_the_stations),
         cmocka_unit_test(long_words_of_a_station),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
