@@ -209,12 +209,14 @@ static bool is_served_out(const struct smtp_job *job)
 
 /* What is open goes to the next host, if there is one and the message is still at hand. A reused
  * connection says little of its host, so the way is looked for anew; an address that refused us on
- * it (spent) is left out, one whose connection had only come to its end (stale) is tried again. */
+ * it (spent) is left out, one whose connection had only come to its end (stale) is tried again,
+ * with whom it was tried for. */
 static void go_to_next_host(struct smtp_job *job, bool stale)
 {
     struct smtp_connection *c = job->connection;
     bool goes_on = job->from_race && !stale;
 
+    job->mail.rest_only &= stale;
     if (goes_on) {
         set_state(job, SMTP_JOB_CONNECTING);
     } else {
@@ -242,7 +244,8 @@ static void mail_is_over(struct smtp_job *job)
         smtp_outcomes_forget(o);
     else
         smtp_outcomes_take(o, c);
-    stale |= is_served_out(job);
+    if (is_served_out(job))
+        stale = job->mail.rest_only = true;
     if (!smtp_outcomes_has_open(o, SMTP_RESULT_LATER) || smtp_outcomes_are_ours(o) ||
         job->body.consumed || job->proc->ending_ms) {
         finish(job);
@@ -250,7 +253,7 @@ static void mail_is_over(struct smtp_job *job)
                smtp_outcomes_got_anywhere(o)) {
         /* Without the last, a station that takes one at a time, and then not the message, would be
          * asked for ever. */
-        job->has_served = true;
+        job->has_served = job->mail.rest_only = true;
         set_state(job, SMTP_JOB_GREETING);
         begin_mail(job);
     } else {

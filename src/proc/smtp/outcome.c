@@ -111,7 +111,7 @@ void smtp_outcomes_way_trouble(struct smtp_outcomes *o, const struct smtp_way *w
 void smtp_outcomes_begin(struct smtp_outcomes *o)
 {
     for (size_t i = 0; i < o->mail->recipient_count; i++)
-        o->tried[i] = smtp_result_is_open(o->mail->recipients[i].result);
+        o->tried[i] = smtp_client_tries(o->mail, &o->mail->recipients[i]);
 }
 
 /* The trouble is behind us: a station was found. */
@@ -204,13 +204,19 @@ bool smtp_outcomes_took_some(const struct smtp_outcomes *o)
     return false;
 }
 
+/* This station hasn't taken the message for him, in its last transaction or one before. */
+static bool is_left(const struct smtp_outcomes *o, size_t i)
+{
+    return (o->tried[i] || o->mail->rest_only) &&
+           smtp_result_is_open(o->mail->recipients[i].result);
+}
+
 /* The index of the first of those who are tried elsewhere, by whose result; else their number. */
 static size_t first_left(const struct smtp_outcomes *o, bool host)
 {
     size_t i = 0, n = o->mail->recipient_count;
 
-    while (i < n && !(o->tried[i] && smtp_result_is_open(o->mail->recipients[i].result) &&
-                      (o->mail->recipients[i].result == SMTP_RESULT_HOST) == host))
+    while (i < n && !(is_left(o, i) && (o->mail->recipients[i].result == SMTP_RESULT_HOST) == host))
         i++;
     return i;
 }

@@ -77,7 +77,7 @@ struct smtp_client_recipient {
 };
 
 /* A message. Its recipients that are open are tried; the others are left alone, so that the same
- * message can be given to one session after the other. */
+ * message can be given to one session after the other, or to the same one again for the rest. */
 struct smtp_client_mail {
     struct span sender;
     struct smtp_client_recipient *recipients;
@@ -88,10 +88,18 @@ struct smtp_client_mail {
     bool eight_bit;      /* declared as 8BITMIME */
     bool binary;         /* declared as BINARYMIME */
     bool smtputf8;
+    bool rest_only;          /* the same station again: whom it told "later" isn't named so soon */
     uint8_t returned;        /* enum envelope_return */
     struct span envelope_id; /* RFC 3461 4.4: xtext, or "" */
     struct arena arena;      /* for what was said */
 };
+
+/* Whether a session that is given the mail now tries this recipient. */
+static inline bool smtp_client_tries(const struct smtp_client_mail *mail,
+                                     const struct smtp_client_recipient *recipient)
+{
+    return recipient->result <= (mail->rest_only ? SMTP_RESULT_AGAIN : SMTP_RESULT_LATER);
+}
 
 struct smtp_client;
 

@@ -222,7 +222,7 @@ static void mark_open(struct smtp_client_mail *mail)
 {
     for (size_t i = 0; i < mail->recipient_count; i++) {
         struct smtp_client_recipient *r = &mail->recipients[i];
-        if (!smtp_result_is_open(r->result))
+        if (!smtp_client_tries(mail, r))
             continue;
         r->result = SMTP_RESULT_PENDING;
         r->everybodys = false;

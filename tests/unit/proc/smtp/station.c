@@ -7,12 +7,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* In one piece: what "comes along" with a reply must. */
 static void say(struct station_peer *p, const char *text, const char *usual)
 {
-    if (!text)
-        text = usual;
-    assert(write(p->fd, text, strlen(text)) == (ssize_t)strlen(text));
-    assert(write(p->fd, "\r\n", 2) == 2);
+    struct buffer line = BUFFER_INIT;
+
+    assert(buffer_printf(&line, "%s\r\n", text ? text : usual) == 0);
+    assert(write(p->fd, line.data, line.size) == (ssize_t)line.size);
+    buffer_done(&line);
 }
 
 static void hang_up(struct station_peer *p)
@@ -53,6 +55,11 @@ static void on_command(struct station_peer *p, struct span line)
         else
             say(p, s->mail, "250 2.1.0 ok");
     } else if (span_starts_nocase(line, SPAN("RCPT"))) {
+        if (span_starts_nocase(line, SPAN("RCPT TO:<grey"))) {
+            s->greylisted++;
+            say(p, NULL, "450 4.2.0 greylisted");
+            return;
+        }
         bool fits = !s->recipients_max || p->recipients++ < s->recipients_max;
         say(p, fits ? s->rcpt : "452 4.5.3 too many", "250 2.1.5 ok");
     } else if (span_starts_nocase(line, SPAN("DATA"))) {

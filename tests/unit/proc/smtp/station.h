@@ -30,6 +30,7 @@ struct station {
     struct io_watch *watch;
     struct station_peer peers[STATION_CONNECTIONS];
     unsigned connections, messages, resets;
+    unsigned greylisted;    /* "grey…", told to come later each time */
     struct buffer commands; /* each on a line */
     struct buffer message;  /* the last one, dots and all */
     /* How it behaves; NULL: the usual reply. */

@@ -315,6 +315,38 @@ static void comes_again_on_another_connection(void **state)
     assert_in_range(b.first.connections, 9, 10);
 }
 
+/* … whom it told to come later isn't asked for again at once, but at the next host; … */
+static void comes_again_not_for_the_greylisted(void **state)
+{
+    struct ipc_job_recipient to[] = {{0, SPAN("grey@b.test")},
+                                     {1, SPAN("b@b.test")},
+                                     {2, SPAN("c@b.test")},
+                                     {3, SPAN("d@b.test")}};
+    struct span body = SPAN("A: b\r\n\r\nhello\r\n");
+    struct asked a;
+
+    b.first.recipients_max = 1;
+    for (unsigned round = 1; round <= 3; round++) {
+        b.first.one_message = round == 2; /* also when it takes one message a connection … */
+        if (round == 3)                   /* … and says so */
+            b.first.end = "250 2.0.0 Ok\r\n421 4.3.2 one message a connection";
+        ask_for(&a, to_both(), body, body.size, to, ARRAY_SIZE(to));
+        UNTIL(a.answers);
+        assert_int_equal(b.first.messages, 3 * round);
+        for (size_t i = 1; i < ARRAY_SIZE(to); i++)
+            assert_int_equal(a.of[i].outcome, IPC_OUTCOME_DELIVERED);
+        assert_int_equal(b.first.greylisted, round);
+        assert_int_equal(b.second.greylisted, round);
+        assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+        assert_string_equal(a.of[0].text, "450 4.2.0 greylisted");
+        assert_string_equal(a.of[0].earlier, "tried before: one.test: 450 4.2.0 greylisted");
+        assert_string_equal(a.of[0].host, "two.test");
+        station_hang_up(&b.first);
+        station_hang_up(&b.second);
+        UNTIL(b.proc.connection_count == 0);
+    }
+}
+
 /* … also when its goodbye comes along with its word for the one before; … */
 static void comes_again_after_a_goodbye(void **state)
 {
@@ -933,6 +965,7 @@ int main(void)
         TEST(goes_to_the_next_host),
         TEST(comes_again_for_the_rest),
         TEST(comes_again_on_another_connection),
+        TEST(comes_again_not_for_the_greylisted),
         TEST(comes_again_after_a_goodbye),
         TEST(comes_again_not_for_ever),
         TEST(passes_a_closed_port),
