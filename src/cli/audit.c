@@ -10,6 +10,7 @@
 #include "cli/catchup.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/connect.h"
 #include "cli/control.h"
 #include "cli/server.h"
 
@@ -182,16 +183,15 @@ static int read_spool(struct session *s, struct audit_queue *out)
 static int look_at_queue(void *arg, struct audit_queue *out)
 {
     struct session *s = arg;
-    int fd;
-    int error = cli_control_connect(s->server.control, &fd);
+    int fd = cli_connect(s->server.control, CLI_CONNECT_MS);
 
     audit_print_end_progress(&s->print);
-    if (error == EACCES || error == EPERM) {
+    if (fd == -EACCES || fd == -EPERM) {
         out->is_live = true; /* as far as one can tell from outside of its folder */
         s->print.not_compared = "you may not ask the server";
-        return -error;
+        return fd;
     }
-    if (error != 0)
+    if (fd < 0)
         return read_spool(s, out);
     close(fd);
     return ask_server(s, out);

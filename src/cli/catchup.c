@@ -4,7 +4,8 @@
 #include "cli/catchup.h"
 
 #include "cli/cli.h"
-#include "cli/control.h"
+#include "cli/connect.h"
+#include "ipc/channel.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -72,10 +73,10 @@ int cli_catch_up(const char *command, const char *control)
 int cli_wait_for_book(const char *control, int timeout_ms)
 {
     struct wait wait = {.result = -ENOTCONN};
-    int fd = -1;
+    int fd = cli_connect(control, timeout_ms);
 
-    if (cli_control_connect(control, &fd) != 0)
-        return -ENOTCONN;
+    if (fd < 0)
+        return fd == -ETIMEDOUT ? fd : -ENOTCONN;
     if (start(&wait, &fd, timeout_ms) == 0)
         io_loop_run(wait.loop);
     ipc_call_cancel(&wait.call);

@@ -5,10 +5,9 @@
 #include "cli/control.h"
 
 #include "cli/cli.h"
+#include "cli/connect.h"
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* A queue that recovers a large spool answers only after it. A twelfth of it, five seconds, is when
@@ -34,28 +33,14 @@ static int complain_connect(const char *command, const char *path, int error)
         cli_complain(command, "%s: only root and the server's user may talk to the server", path);
     else if (error == ENOENT || error == ECONNREFUSED)
         cli_complain(command, "the server isn't running (%s: %s)", path, strerror(error));
+    else if (error == ETIMEDOUT)
+        cli_complain(command,
+                     "the server takes no connection at %s: it is too busy, or hangs; its log "
+                     "may tell why",
+                     path);
     else
         cli_complain(command, "can't reach the server at %s: %s", path, strerror(error));
     return CLI_UNREACHED;
-}
-
-int cli_control_connect(const char *path, int *out_fd)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    if (strlen(path) >= sizeof(address.sun_path))
-        return ENAMETOOLONG;
-    memcpy(address.sun_path, path, strlen(path));
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return errno;
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        int error = errno;
-        close(fd);
-        return error;
-    }
-    *out_fd = fd;
-    return 0;
 }
 
 static void on_lost(void *owner, struct ipc_channel *channel, int error)
@@ -75,9 +60,7 @@ static void on_waited(void *arg)
         return;
     }
     control->warned = true;
-    cli_complain(control->command,
-                 "the server doesn't answer yet: its queue process is busy, hangs "
-                 "or can't start; the server's log tells which");
+    cli_complain(control->command, "the server doesn't answer yet; its log may tell why");
     io_timer_set(control->timer, control->patience_ms - control->patience_ms / 12);
 }
 
@@ -105,10 +88,10 @@ static const struct ipc_role server_role = {.peer_name = "the server", .lost = o
 
 int cli_control_open(const char *command, const char *path, struct cli_control **out)
 {
-    int fd = -1, error = cli_control_connect(path, &fd);
+    int fd = cli_connect(path, CLI_CONNECT_MS);
 
-    if (error)
-        return complain_connect(command, path, error);
+    if (fd < 0)
+        return complain_connect(command, path, -fd);
     struct cli_control *control = calloc(1, sizeof(*control));
     int r = control ? io_loop_new(&control->loop) : -ENOMEM;
     if (r == 0)

@@ -18,9 +18,6 @@ void cli_control_close(struct cli_control *control);
  * told. The socket takes connections also while the process behind it hangs or can't start. */
 void cli_control_set_patience(struct cli_control *control, int64_t ms);
 
-/* Only connects, and says nothing: 0 with a socket that the caller closes, or an errno. */
-int cli_control_connect(const char *path, int *out_fd);
-
 /* Sends a call and waits for its reply, which `reply` is given, borrowed until it returns.
  * CLI_OK, or CLI_UNREACHED when the server went away or keeps silent. */
 int cli_control_ask(struct cli_control *control, const struct ipc_message *request,

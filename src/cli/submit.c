@@ -5,10 +5,11 @@
  */
 #include "cli/submit.h"
 
+#include "cli/connect.h"
+
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -37,7 +38,7 @@ struct dialogue {
 };
 
 /* The time limits are the socket's, so no call below waits longer than a whole reply may take.
- * `what`: SO_RCVTIMEO, or SO_SNDTIMEO, which is connect()'s as well. */
+ * `what`: SO_RCVTIMEO or SO_SNDTIMEO. */
 static void wait_at_most(int fd, int what, int seconds)
 {
     struct timeval limit = {.tv_sec = seconds};
@@ -47,21 +48,11 @@ static void wait_at_most(int fd, int what, int seconds)
 
 int submit_connect(const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = cli_connect(path, GREETING_S * 1000);
 
-    if (strlen(path) >= sizeof(address.sun_path))
-        return -ENAMETOOLONG;
-    strcpy(address.sun_path, path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return -errno;
+        return fd;
     wait_at_most(fd, SO_RCVTIMEO, GREETING_S);
-    wait_at_most(fd, SO_SNDTIMEO, GREETING_S);
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        int error = errno;
-        close(fd);
-        return -error;
-    }
     wait_at_most(fd, SO_SNDTIMEO, TIMEOUT_S);
     return fd;
 }

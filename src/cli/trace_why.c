@@ -2,6 +2,7 @@
 
 #include "base/printable.h"
 #include "cli/cli.h"
+#include "cli/connect.h"
 #include "cli/control.h"
 #include "cli/why.h"
 #include <unistd.h>
@@ -81,9 +82,9 @@ static bool waits(const struct trace_message *m)
 
 static bool answers(const char *path)
 {
-    int fd;
+    int fd = cli_connect(path, CLI_CONNECT_MS);
 
-    if (cli_control_connect(path, &fd) != 0)
+    if (fd < 0)
         return false;
     close(fd);
     return true;

@@ -4,7 +4,7 @@
  */
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/control.h"
+#include "cli/connect.h"
 #include "cli/password.h"
 #include "cli/reload.h"
 #include "cli/replace.h"
@@ -263,14 +263,14 @@ static int change_file(struct session *s, const struct act *act, const char *pat
 static int ask_server(const char *control)
 {
     bool partly;
-    int fd, error = cli_control_connect(control, &fd);
+    int fd = cli_connect(control, CLI_CONNECT_MS);
 
-    if (error == ENOENT || error == ECONNREFUSED) {
+    if (fd == -ENOENT || fd == -ECONNREFUSED) {
         fputs("The server isn't running; it will read the file when it starts.\n", stderr);
         return CLI_OK;
     }
-    if (error) {
-        cli_complain("user", "can't reach the server at %s: %s", control, strerror(error));
+    if (fd < 0) {
+        cli_complain("user", "can't reach the server at %s: %s", control, strerror(-fd));
         return CLI_UNREACHED;
     }
     close(fd);

@@ -131,15 +131,8 @@ static struct cli_control *connect_to(void)
 static void nobody_is_there(void **state)
 {
     struct cli_control *c = NULL;
-    char longest[200];
-    int fd = -1;
 
     assert_int_equal(cli_control_open("test", control, &c), CLI_UNREACHED);
-    assert_int_equal(cli_control_connect(control, &fd), ENOENT);
-    memset(longest, 'x', sizeof(longest));
-    longest[sizeof(longest) - 1] = '\0';
-    assert_int_equal(cli_control_connect(longest, &fd), ENAMETOOLONG);
-    assert_int_equal(fd, -1);
     assert_int_equal(cli_wait_for_book(control, 1000), -ENOTCONN);
     cli_control_close(NULL);
 }
