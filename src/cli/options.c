@@ -13,6 +13,9 @@
  */
 enum { KEY_HELP = 0x10000, KEY_CONFIG, KEY_JSON };
 
+/* getopt's tables have a named option's key from here on: what it says of one is of no letter. */
+enum { NAMED = 0x100000 };
+
 static const struct cli_option common_options[] = {
     {"json", 0, NULL, "print JSON", KEY_JSON},
     {"config", 0, "FILE", "the configuration to use (default: " CLI_CONFIG_DEFAULT ")", KEY_CONFIG},
@@ -93,7 +96,7 @@ static int call_getopt(struct cli_parser *p)
     for (size_t i = 0; i < CLI_OPTIONS_MAX - 1 && (o = option_at(p->usage, i)); i++) {
         if (o->name)
             named[named_count++] = (struct option){
-                o->name, o->argument ? required_argument : no_argument, NULL, o->key};
+                o->name, o->argument ? required_argument : no_argument, NULL, NAMED + o->key};
         if (o->letter && option_by_letter(p->usage, o->letter) == o) {
             letters[letter_count++] = o->letter;
             for (int colons = takes_value(o); colons > 0; colons--)
@@ -110,18 +113,33 @@ void cli_parse_init(struct cli_parser *p, const struct cli_usage *usage, int arg
     opterr = 0;
 }
 
+/* Of a name that isn't known: it may be the beginning of several. */
+static bool is_ambiguous(const struct cli_usage *usage, const char *name)
+{
+    const struct cli_option *o;
+
+    for (size_t i = 0; (o = option_at(usage, i)); i++)
+        if (o->name && strncmp(o->name, name, strcspn(name, "=")) == 0)
+            return true;
+    return false;
+}
+
+/* Of a name that is known optopt is its key, of another 0; of a letter it is the letter, and then
+ * the argument before `optind` need not be the one that it stands in. */
 static int bad_option(struct cli_parser *p, int what)
 {
     const char *text = p->argv[optind - 1];
 
     if (what == ':')
         return stop(p, cli_wrong_usage(p->usage, "%s needs a value", text));
-    /* With a name that is known optopt is its key, and else 0; of a letter it is the letter. */
-    if (optopt && strncmp(text, "--", 2) == 0)
+    if (optopt >= NAMED)
         return stop(p, cli_wrong_usage(p->usage, "%s: this option takes no value", text));
-    if (optopt > 0 && optopt < 128)
+    if (optopt)
         return stop(p, cli_wrong_usage(p->usage, "there is no option -%c", optopt));
-    return stop(p, cli_wrong_usage(p->usage, "there is no option %s", text));
+    return stop(p, cli_wrong_usage(p->usage,
+                                   is_ambiguous(p->usage, text + 2) ? "%s may be several options"
+                                                                    : "there is no option %s",
+                                   text));
 }
 
 int cli_parse_next(struct cli_parser *p)
@@ -133,6 +151,8 @@ int cli_parse_next(struct cli_parser *p)
         const struct cli_option *o = option_by_letter(p->usage, key);
         if (o)
             key = o->key;
+        else if (key >= NAMED)
+            key -= NAMED;
         switch (key) {
         case -1:
             p->first = optind;

@@ -6,13 +6,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { KEY_SINCE = 1, KEY_QUIET, KEY_OLD, KEY_MAYBE };
+enum { KEY_SINCE = 1, KEY_QUIET, KEY_OLD, KEY_MAYBE, KEY_SINGLE };
 
 static const struct cli_option options[] = {
     {"since", 's', "TIME", "only later ones", KEY_SINCE},
     {"quiet", 'q', NULL, "say less", KEY_QUIET},
     {NULL, 'o', "WORD", NULL, KEY_OLD},
     {NULL, 'm', "[TIME]", "maybe with a time", KEY_MAYBE},
+    {"single", 0, NULL, NULL, KEY_SINGLE},
 };
 static const struct cli_usage usage = {"try", "WHAT…", "Tries.\n",
                                        true,  options, ARRAY_SIZE(options)};
@@ -49,6 +50,7 @@ static void lines(void **state)
         {"letter with value", {"try", "-s", "2h"}, "1=2h :"},
         {"value joined", {"try", "-s2h"}, "1=2h :"},
         {"name", {"try", "--since", "2h"}, "1=2h :"},
+        {"beginning of a name", {"try", "--sing"}, "5= :"},
         {"name with =", {"try", "--since=2h", "--quiet"}, "1=2h 2= :"},
         {"letters joined", {"try", "-qs2h"}, "2= 1=2h :"},
         {"only a letter", {"try", "-oi"}, "3=i :"},
@@ -122,7 +124,7 @@ static void what_help_tells(void **state)
 static void what_is_wrong(void **state)
 {
     static const struct {
-        char *argv[4];
+        char *argv[5];
         const char *told;
     } cases[] = {
         {{"try", "--nothing"}, "there is no option --nothing"},
@@ -134,14 +136,22 @@ static void what_is_wrong(void **state)
         {{"try", "--quiet=1"}, "--quiet=1: this option takes no value"},
         {{"try", "--json="}, "--json=: this option takes no value"},
         {{"try", "-\x01"}, "there is no option -\\x01"},
+        {{"try", "-\xc3\xa9"}, "there is no option -\\xc3"},
+        {{"try", "--json", "-xq"}, "there is no option -x"},
+        {{"try", "a", "--json", "-xq"}, "there is no option -x"},
+        {{"try", "--s"}, "--s may be several options"},
+        {{"try", "--s=1"}, "--s=1 may be several options"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        char expected[200], *argv[4];
+        char expected[200], *argv[5];
+        int argc = 0;
         memcpy(argv, cases[i].argv, sizeof(argv));
+        while (argv[argc])
+            argc++;
         snprintf(expected, sizeof(expected), "postbuch try: %s; see postbuch try --help\n",
                  cases[i].told);
-        assert_string_equal(printed(2, 2, argv), expected);
+        assert_string_equal(printed(2, argc, argv), expected);
     }
 }
 
