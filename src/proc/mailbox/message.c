@@ -128,8 +128,13 @@ void mailbox_message_end(struct maildir *m, struct mailbox_message *msg)
 void mailbox_message_abandon(struct maildir *m, struct mailbox_message *msg,
                              enum ipc_outcome result, const char *why)
 {
-    for (size_t i = 0; i < msg->recipient_count; i++)
-        settle(m, &msg->recipients[i], result, "4.3.0", why);
+    for (size_t i = 0; i < msg->recipient_count; i++) {
+        struct mailbox_recipient *r = &msg->recipients[i];
+        if (r->delivery.state == MAILDIR_DONE)
+            continue;
+        settle(m, r, result, "4.3.0", why);
+        r->delivery.outcome.scope = IPC_SCOPE_OURS;
+    }
 }
 
 void mailbox_message_done(struct mailbox_message *msg)

@@ -49,7 +49,7 @@ void mailbox_message_feed(struct maildir *m, struct mailbox_message *msg, struct
 /* After the last piece: all is written, loops are refused. Then maildir_commit(). */
 void mailbox_message_end(struct maildir *m, struct mailbox_message *msg);
 /* Removes what was written, when the message won't come whole; `result` is the outcome of each that
- * has none. */
+ * has none. The cause is ours, whatever it is: it counts against no recipient. */
 void mailbox_message_abandon(struct maildir *m, struct mailbox_message *msg,
                              enum ipc_outcome result, const char *why);
 /* Frees what _begin took. All deliveries must be DONE. */

@@ -194,8 +194,29 @@ static void abandoned(void **state)
     mailbox_message_feed(&m, &msg, SPAN("Subject: half"));
     mailbox_message_abandon(&m, &msg, IPC_OUTCOME_DEFERRED, "the queue went away");
     assert_int_equal(to.delivery.outcome.result, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(to.delivery.outcome.scope, IPC_SCOPE_OURS);
     assert_string_equal(to.delivery.outcome.text, "the queue went away");
     mailbox_message_done(&msg);
+    assert_int_equal(scratch_count(s, "a.test/bob/tmp"), 0);
+    assert_int_equal(scratch_count(s, "a.test/bob/new"), 0);
+}
+
+/* Bytes that were lost for want of memory: nothing is delivered with a hole, and none of those who
+ * were to get it is to blame. Who has an outcome of his own keeps it. */
+static void memory_is_short(void **state)
+{
+    struct scratch *s = *state;
+    struct mailbox_recipient to[] = {{SPAN("bob@a.test"), &s->root, &way},
+                                     {SPAN("nobody"), &s->root, &way}};
+    struct mailbox_message msg = {.recipients = to, .recipient_count = 2};
+
+    msg.held = BUFFER_LIMITED(10);
+    run(&msg, SPAN("Subject: longer than that\r\n\r\n"), 5);
+    assert_int_equal(to[0].delivery.outcome.result, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(to[0].delivery.outcome.scope, IPC_SCOPE_OURS);
+    assert_string_equal(to[0].delivery.outcome.text, "memory is short");
+    assert_int_equal(to[1].delivery.outcome.result, IPC_OUTCOME_FAILED);
+    assert_int_equal(to[1].delivery.outcome.scope, IPC_SCOPE_RECIPIENT);
     assert_int_equal(scratch_count(s, "a.test/bob/tmp"), 0);
     assert_int_equal(scratch_count(s, "a.test/bob/new"), 0);
 }
@@ -210,6 +231,7 @@ int main(void)
         TEST(loops),
         TEST(large),
         TEST(abandoned),
+        TEST(memory_is_short),
         TEST(carriage_return_is_the_last_byte),
         TEST(control_bytes_in_an_address),
     };
