@@ -62,18 +62,29 @@ static void make_name(struct maildir *m, char out[static MAILDIR_NAME_MAX])
              (int)(now_us % 1000000), m->pid, atomic_fetch_add(&m->counter, 1), m->host);
 }
 
-/* Gives back what the delivery holds. After a failure nothing was stored, so the whole reservation
- * goes back; after a success the count grows by what was written, not by what was announced. */
-static void release(struct maildir *m, struct maildir_delivery *d, uint64_t stored_bytes)
+/* Gives back what the delivery holds: also its part of the quota, unless that is used by now. */
+static void release(struct maildir *m, struct maildir_delivery *d)
 {
     if (d->fd >= 0)
         close(d->fd);
     d->fd = -1;
     if (!d->folder)
         return;
-    mailbox_usage_settle(&d->folder->usage, d->reserved_bytes, stored_bytes);
+    mailbox_usage_release(&d->folder->usage, d->reserved_bytes);
+    d->reserved_bytes = 0;
     mailbox_cache_put(&m->cache, d->folder);
     d->folder = NULL;
+}
+
+/* When it isn't there any more a reader took it, and what he made of it a later count tells. */
+static void take_back(struct maildir_delivery *d)
+{
+    struct mailbox_usage *usage = &d->folder->usage;
+
+    mailbox_usage_lock(usage);
+    if (unlinkat(d->folder->new_fd, d->name, 0) == 0)
+        mailbox_usage_remove(usage, d->size_bytes);
+    mailbox_usage_unlock(usage);
 }
 
 /* Where the file lies follows from the state: after WRITING and SYNCED in tmp/, after NAMED in new/
@@ -87,8 +98,8 @@ void maildir_abandon(struct maildir *m, struct maildir_delivery *d)
     if (d->state == MAILDIR_WRITING || d->state == MAILDIR_SYNCED)
         unlinkat(d->folder->tmp_fd, d->name, 0);
     if (d->state == MAILDIR_NAMED)
-        unlinkat(d->folder->new_fd, d->name, 0);
-    release(m, d, 0);
+        take_back(d);
+    release(m, d);
     set_state(d, MAILDIR_DONE);
 }
 
@@ -237,6 +248,21 @@ static int move(const struct mailbox_folder *f, const char *from, const char *to
     return 0;
 }
 
+/* With the bytes that were written, not those that were announced. */
+static int move_and_count(struct maildir_delivery *d, const char *name)
+{
+    struct mailbox_usage *usage = &d->folder->usage;
+
+    mailbox_usage_lock(usage);
+    int r = move(d->folder, d->name, name);
+    if (r == 0) {
+        mailbox_usage_add(usage, d->reserved_bytes, d->size_bytes);
+        d->reserved_bytes = 0;
+    }
+    mailbox_usage_unlock(usage);
+    return r;
+}
+
 /* The size is known only now, so the name in new/ isn't the one in tmp/: Dovecot and other readers
  * take ,S= and ,W= from the name and needn't look at the file. Until new/ is synced a power cut may
  * undo the rename; then the queue has no outcome either, and the message comes again. */
@@ -251,7 +277,7 @@ static void name_file(struct maildir *m, struct maildir_delivery *d)
             make_name(m, unique);
         snprintf(name, sizeof(name), "%s,S=%" PRIu64 ",W=%" PRIu64, unique, d->size_bytes,
                  d->wire_bytes);
-        r = move(d->folder, d->name, name);
+        r = move_and_count(d, name);
     }
     if (r < 0) {
         mailbox_cache_distrust(&m->cache, d->folder);
@@ -280,7 +306,7 @@ static void sync_names(struct maildir *m, struct maildir_delivery *const *list, 
             continue;
         }
         mailbox_outcome_set_delivered(&d->outcome, folder->full, d->name);
-        release(m, d, d->size_bytes);
+        release(m, d);
         set_state(d, MAILDIR_DONE);
     }
 }

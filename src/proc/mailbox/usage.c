@@ -152,10 +152,30 @@ int mailbox_usage_reserve(struct mailbox_usage *u, int base_fd, uint64_t size, u
     return r;
 }
 
-void mailbox_usage_settle(struct mailbox_usage *u, uint64_t reserved, uint64_t stored)
+void mailbox_usage_release(struct mailbox_usage *u, uint64_t reserved)
 {
     pthread_mutex_lock(&u->lock);
     u->reserved -= reserved;
-    u->used += stored;
     pthread_mutex_unlock(&u->lock);
+}
+
+void mailbox_usage_lock(struct mailbox_usage *u)
+{
+    pthread_mutex_lock(&u->lock);
+}
+
+void mailbox_usage_unlock(struct mailbox_usage *u)
+{
+    pthread_mutex_unlock(&u->lock);
+}
+
+void mailbox_usage_add(struct mailbox_usage *u, uint64_t reserved, uint64_t stored)
+{
+    u->reserved -= reserved;
+    u->used += stored;
+}
+
+void mailbox_usage_remove(struct mailbox_usage *u, uint64_t stored)
+{
+    u->used -= stored;
 }

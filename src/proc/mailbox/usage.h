@@ -9,7 +9,8 @@
  * and a full mailbox under a flood of mail isn't read again and again.
  *
  * Safe for use by many threads. What is on its way is reserved, so that they can't exceed the quota
- * together.
+ * together. It comes into new/ and into the count under one lock: whoever counts meanwhile sees it
+ * in new/ or reserved, never both.
  */
 #pragma once
 
@@ -36,5 +37,14 @@ void mailbox_usage_done(struct mailbox_usage *u);
  * with *out_used what is used and reserved; or why it can't be counted. */
 int mailbox_usage_reserve(struct mailbox_usage *u, int base_fd, uint64_t size, uint64_t limit,
                           int64_t now_ms, uint64_t *out_used);
-/* Ends a reservation: `stored` bytes are now there for good (0: the delivery failed). */
-void mailbox_usage_settle(struct mailbox_usage *u, uint64_t reserved, uint64_t stored);
+/* Ends a reservation: nothing came of it. */
+void mailbox_usage_release(struct mailbox_usage *u, uint64_t reserved);
+
+/* Nobody counts between the two: a file comes into new/, or is taken out of it again, together with
+ * its bytes. */
+void mailbox_usage_lock(struct mailbox_usage *u);
+void mailbox_usage_unlock(struct mailbox_usage *u);
+/* Under the lock: what was reserved is there now, with `stored` bytes. */
+void mailbox_usage_add(struct mailbox_usage *u, uint64_t reserved, uint64_t stored);
+/* Under the lock: what was added is gone. */
+void mailbox_usage_remove(struct mailbox_usage *u, uint64_t stored);

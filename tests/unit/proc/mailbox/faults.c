@@ -14,6 +14,10 @@ static struct {
     enum fault_call call;
     int nth, times, what;
 } fault;
+static struct {
+    void (*fn)(void *arg);
+    void *arg;
+} before_fsync;
 static atomic_int calls[FAULT_CALL_COUNT];
 
 void fault_set(enum fault_call call, int nth, int times, int what)
@@ -30,6 +34,12 @@ void fault_clear(void)
     fault.times = 0;
     for (int i = FAULT_ANY; i < FAULT_CALL_COUNT; i++)
         calls[i] = 0;
+}
+
+void fault_before_fsync(void (*fn)(void *arg), void *arg)
+{
+    before_fsync.fn = fn;
+    before_fsync.arg = arg;
 }
 
 int fault_calls(enum fault_call call)
@@ -77,6 +87,11 @@ int __real_fsync(int fd);
 int __wrap_fsync(int fd);
 int __wrap_fsync(int fd)
 {
+    void (*fn)(void *arg) = before_fsync.fn;
+
+    before_fsync.fn = NULL;
+    if (fn)
+        fn(before_fsync.arg);
     int what = strike(FAULT_FSYNC);
     return what == FAULT_LIE ? 0 : what ? -1 : __real_fsync(fd);
 }

@@ -21,5 +21,7 @@ enum { FAULT_KILL = -1, FAULT_SHORT = -2, FAULT_LIE = -3 };
 /* `what`: an errno or one of the above; from the `nth` call on, `times` times. */
 void fault_set(enum fault_call call, int nth, int times, int what);
 void fault_clear(void);
+/* Called in front of the next fsync(), once. */
+void fault_before_fsync(void (*fn)(void *arg), void *arg);
 /* Calls since the last fault_set() or fault_clear(). */
 int fault_calls(enum fault_call call);

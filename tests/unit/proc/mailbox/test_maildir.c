@@ -288,6 +288,55 @@ static void quota_is_given_back(void **state)
     maildir_done(m);
 }
 
+struct meanwhile {
+    struct maildir *m;
+    const struct scratch *s;
+    const char *path;
+    struct maildir_delivery delivery;
+};
+
+/* Too large for what is left, so that the mailbox is counted anew. */
+static void refuse_one(void *arg)
+{
+    struct meanwhile *w = arg;
+    begin(w->m, &w->delivery, &w->s->root, w->path, TEXT TEXT);
+}
+
+/* A count while another's file is in new/ and waits for its sync: it counts once. Twice would put
+ * off the second message, for which there is room; not at all would let the third one in. */
+static void quota_is_counted_during_a_sync(void **state)
+{
+    static const struct {
+        const char *path, *new;
+        int error, delivered;
+    } cases[] = {{"bob", "bob/new", 0, 1}, {"eve", "eve/new", EIO, 2}};
+    struct scratch *s = *state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct maildir *m = new_maildir(2 * strlen(TEXT));
+        struct maildir_delivery d;
+        struct meanwhile w = {.m = m, .s = s, .path = cases[i].path};
+
+        begin(m, &d, &s->root, w.path, TEXT);
+        if (cases[i].error)
+            fault_set(FAULT_FSYNC, 1, 1, cases[i].error);
+        else
+            fault_clear();
+        fault_before_fsync(refuse_one, &w);
+        maildir_commit(m, &(struct maildir_delivery *){&d}, 1);
+        assert_true((d.outcome.result == IPC_OUTCOME_DELIVERED) == (cases[i].error == 0));
+        assert_string_equal(w.delivery.outcome.status, "4.2.2");
+        for (int k = 0; k < cases[i].delivered; k++) {
+            deliver(m, &d, s, w.path);
+            assert_int_equal(d.outcome.result, IPC_OUTCOME_DELIVERED);
+        }
+        deliver(m, &d, s, w.path);
+        assert_string_equal(d.outcome.status, "4.2.2");
+        assert_int_equal(scratch_count(s, cases[i].new), 2);
+        maildir_done(m);
+    }
+}
+
 /* A mailbox that is deleted or moved away while its folder is cached. */
 static void folder_vanishes(void **state)
 {
@@ -454,7 +503,7 @@ int main(void)
         TEST(quota),           TEST(quota_is_given_back),
         TEST(folder_vanishes), TEST(full_disk),
         TEST(threads),         TEST(abandoned),
-        TEST(root_vanishes),
+        TEST(root_vanishes),   TEST(quota_is_counted_during_a_sync),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

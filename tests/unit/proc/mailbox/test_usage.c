@@ -47,9 +47,11 @@ static void counts_names_and_files(void **state)
     assert_int_equal(c.used, 312);
     assert_int_equal(reserve(&c, 1, 313, 1000), 0);
     assert_int_equal(reserve(&c, 1, 313, 1000), -EDQUOT);
-    mailbox_usage_settle(&c.usage, 1, 0);
+    mailbox_usage_release(&c.usage, 1);
     assert_int_equal(reserve(&c, 1, 313, 1000), 0);
-    mailbox_usage_settle(&c.usage, 1, 1);
+    mailbox_usage_lock(&c.usage);
+    mailbox_usage_add(&c.usage, 1, 1);
+    mailbox_usage_unlock(&c.usage);
     assert_int_equal(c.usage.used, 313);
     assert_int_equal(c.usage.reserved, 0);
     assert_int_equal(reserve(&c, UINT64_MAX, 1000, 1000), -EDQUOT);
