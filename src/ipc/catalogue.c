@@ -104,7 +104,8 @@ CODEC_DEFINE(static, job_codec, struct ipc_job, CODEC_UINT(struct ipc_job, job, 
              CODEC_UINT(struct ipc_job, returned, ENVELOPE_RETURN_HEADER),
              CODEC_SPAN(struct ipc_job, envelope_id, ENVELOPE_ENVID_MAX),
              CODEC_SPAN(struct ipc_job, next_hop, IPC_NEXT_HOP_MAX),
-             CODEC_LIST(struct ipc_job, recipients, recipient_count, 1000, &job_recipient_codec));
+             CODEC_LIST(struct ipc_job, recipients, recipient_count, IPC_JOB_RECIPIENTS_MAX,
+                        &job_recipient_codec));
 CODEC_DEFINE(static, job_outcome_codec, struct ipc_job_outcome,
              CODEC_UINT(struct ipc_job_outcome, index, UINT32_MAX),
              CODEC_UINT(struct ipc_job_outcome, outcome, IPC_OUTCOME_UNTRIED),
@@ -117,7 +118,8 @@ CODEC_DEFINE(static, job_outcome_codec, struct ipc_job_outcome,
              CODEC_SPAN(struct ipc_job_outcome, earlier, IPC_EARLIER_MAX),
              CODEC_UINT(struct ipc_job_outcome, knows_wish, 1));
 CODEC_DEFINE(static, job_result_codec, struct ipc_job_result,
-             CODEC_LIST(struct ipc_job_result, outcomes, outcome_count, 1000, &job_outcome_codec),
+             CODEC_LIST(struct ipc_job_result, outcomes, outcome_count, IPC_JOB_RECIPIENTS_MAX,
+                        &job_outcome_codec),
              CODEC_SPAN(struct ipc_job_result, mx_set, IPC_MX_SET_MAX));
 CODEC_DEFINE(static, job_wanted_codec, struct ipc_job_wanted,
              CODEC_UINT(struct ipc_job_wanted, job, UINT64_MAX));

@@ -309,6 +309,8 @@ struct ipc_job_recipient {
     struct span orcpt; /* … as this, both RFC 3461; "" for none */
 };
 
+enum { IPC_JOB_RECIPIENTS_MAX = 1000 };
+
 /* Deliver one message to these recipients. A body that is not inline follows in IPC_JOB_BODY.
  */
 struct ipc_job {

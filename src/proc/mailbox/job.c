@@ -48,7 +48,10 @@ static int copy_job(struct job *job, const struct ipc_job *from)
         arena_alloc_array(&job->arena, from->recipient_count + 1, sizeof(*msg->recipients));
     msg->recipient_count = from->recipient_count;
     job->indexes = arena_alloc_array(&job->arena, from->recipient_count + 1, sizeof(uint32_t));
-    if (!msg->sender.data || !msg->header.data || !msg->recipients || !job->indexes)
+    job->outcomes =
+        arena_alloc_array(&job->arena, from->recipient_count + 1, sizeof(*job->outcomes));
+    if (!msg->sender.data || !msg->header.data || !msg->recipients || !job->indexes ||
+        !job->outcomes)
         return -ENOMEM;
     for (size_t i = 0; i < from->recipient_count; i++)
         if (copy_recipient(job, &from->recipients[i], i) < 0)
@@ -177,10 +180,7 @@ static struct ipc_job_outcome outcome_of(const struct job *job, size_t i)
 
 struct ipc_job_outcome *job_outcomes(struct job *job)
 {
-    size_t count = job->message.recipient_count;
-    struct ipc_job_outcome *list = arena_alloc_array(&job->arena, count + 1, sizeof(*list));
-
-    for (size_t i = 0; list && i < count; i++)
-        list[i] = outcome_of(job, i);
-    return list;
+    for (size_t i = 0; i < job->message.recipient_count; i++)
+        job->outcomes[i] = outcome_of(job, i);
+    return job->outcomes;
 }

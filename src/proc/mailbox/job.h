@@ -19,7 +19,7 @@
 enum job_state { JOB_ARRIVING, JOB_WRITING, JOB_READY, JOB_COMMITTING };
 
 struct job {
-    struct list link;   /* in jobs->streams or jobs->ready */
+    struct list link;   /* in jobs->streams, ->ready or ->kept */
     struct io_job work; /* while WRITING */
     struct jobs *jobs;
     enum job_state state;
@@ -37,6 +37,7 @@ struct job {
     struct arena arena;
     struct mailbox_message message;
     uint32_t *indexes; /* of the recipients in the envelope */
+    struct ipc_job_outcome *outcomes;
 };
 
 /* Copies all that it keeps. 0 or -ENOMEM. */
@@ -60,5 +61,6 @@ void job_write(struct job *job, struct maildir *m);
 /* Whether every recipient has its outcome already. */
 bool job_is_settled(const struct job *job);
 
-/* Outcomes as the queue wants them; borrowed from the job. NULL without memory. */
+/* Outcomes as the queue wants them; borrowed from the job. No memory is needed: files may be in
+ * new/ already. */
 struct ipc_job_outcome *job_outcomes(struct job *job);

@@ -59,8 +59,6 @@ static void answer(struct job *job)
     struct ipc_message reply = {.type = IPC_JOB_RESULT};
 
     reply.job_result.outcomes = job_outcomes(job);
-    if (!reply.job_result.outcomes)
-        log_fatal("no memory for the outcomes of a job");
     reply.job_result.outcome_count = job->message.recipient_count;
     count_outcomes(jobs, reply.job_result.outcomes, reply.job_result.outcome_count);
     for (size_t i = 0; !job->dropped && i < reply.job_result.outcome_count; i++)
@@ -150,7 +148,6 @@ static void batch_done(struct io_job *work)
     watch_roots(batch->jobs);
     for (size_t i = 0; i < batch->count; i++)
         finish(batch->list[i]);
-    free(batch->deliveries);
     list_append(&batch->jobs->idle, &batch->link);
     dispatch_soon(batch->jobs);
 }
@@ -180,9 +177,6 @@ static void dispatch(struct io_deferred *deferred)
     while (!list_is_empty(&jobs->ready) && !list_is_empty(&jobs->idle)) {
         struct batch *batch = CONTAINER_OF(list_take_first(&jobs->idle), struct batch, link);
         fill_batch(jobs, batch);
-        batch->deliveries = calloc(batch->delivery_count + 1, sizeof(struct maildir_delivery *));
-        if (!batch->deliveries)
-            log_fatal("no memory for a batch");
         io_pool_submit(jobs->pool, &batch->work);
     }
     if (jobs->ending && jobs->under_way == jobs->kept_count) {
@@ -284,6 +278,26 @@ static struct job *new_job(struct jobs *jobs, const struct ipc_arrival *arrival)
     return NULL;
 }
 
+/* What has no memory as a job is answered without one. */
+static void answer_at_once(struct jobs *jobs, const struct ipc_arrival *arrival)
+{
+    static struct ipc_job_outcome outcomes[IPC_JOB_RECIPIENTS_MAX];
+    const struct ipc_job *from = &arrival->message->job;
+    struct ipc_message reply = {
+        .type = IPC_JOB_RESULT,
+        .job_result = {.outcomes = outcomes, .outcome_count = from->recipient_count}};
+
+    for (size_t i = 0; i < from->recipient_count; i++)
+        outcomes[i] = (struct ipc_job_outcome){.index = from->recipients[i].index,
+                                               .outcome = IPC_OUTCOME_DEFERRED,
+                                               .scope = IPC_SCOPE_OURS,
+                                               .status = SPAN("4.3.0"),
+                                               .text = SPAN("memory is short")};
+    count_outcomes(jobs, outcomes, from->recipient_count);
+    watch_system(jobs, outcomes);
+    job_result_send(arrival->channel, arrival->token, &reply);
+}
+
 static void on_job(void *owner, const struct ipc_arrival *arrival)
 {
     struct jobs *jobs = owner;
@@ -292,8 +306,10 @@ static void on_job(void *owner, const struct ipc_arrival *arrival)
     if (from->body.size > from->size_bytes)
         log_fatal("the queue sent a job whose body is larger than it says");
     struct job *job = new_job(jobs, arrival);
-    if (!job)
-        log_fatal("no memory for a job");
+    if (!job) {
+        answer_at_once(jobs, arrival);
+        return;
+    }
     jobs->under_way++;
     job->given_back = jobs->ending;
     if (jobs->ending)
@@ -315,16 +331,26 @@ static struct job *find_stream(struct jobs *jobs, uint64_t number)
     return NULL;
 }
 
+/* Why the job's message can't go on, or NULL. */
+static const char *take_body(struct job *job, const struct ipc_arrival *arrival)
+{
+    struct span bytes = arrival->message->job_body.bytes;
+
+    if (bytes.size == 0)
+        return "the queue can't read the whole message now";
+    if (bytes.size > job->to_come)
+        return "the queue sent more of the message than it had announced";
+    return job_add_piece(job, arrival, bytes, arrival->token) < 0 ? "memory is short" : NULL;
+}
+
 /* A piece of a job that was answered already is only confirmed: it was on its way then. */
 static void on_body(void *owner, const struct ipc_arrival *arrival)
 {
     struct jobs *jobs = owner;
-    const struct ipc_job_body *body = &arrival->message->job_body;
-    struct job *job = find_stream(jobs, body->job);
+    struct job *job = find_stream(jobs, arrival->message->job_body.job);
+    const char *why = job ? take_body(job, arrival) : NULL;
 
-    if (job && body->bytes.size > 0 && body->bytes.size <= job->to_come) {
-        if (job_add_piece(job, arrival, body->bytes, arrival->token) < 0)
-            log_fatal("no memory for a piece of a message");
+    if (job && !why) {
         if (job->state == JOB_ARRIVING)
             write_stream(job);
         return;
@@ -332,8 +358,7 @@ static void on_body(void *owner, const struct ipc_arrival *arrival)
     struct ipc_message reply = {.type = IPC_JOB_TAKEN};
     ipc_reply(arrival->channel, arrival->token, &reply);
     if (job)
-        doom(job, body->bytes.size ? "the queue sent more of the message than it had announced"
-                                   : "the queue can't read the whole message now");
+        doom(job, why);
 }
 
 /* What no thread is at work on won't be delivered any more. A whole message that was written to its

@@ -7,6 +7,9 @@
  * once, when there is much the disk is asked to sync less often. Large messages are written as they
  * come and join a batch when they are whole.
  *
+ * Want of memory costs the job that comes, never the process: it would end between others' files in
+ * new/ and the word of them, and they would be delivered twice.
+ *
  * Memory is bounded by the channel's credit, which a piece gives back only when it is on its way to
  * the disk. What is kept for the end has no pieces any more, and is as much as the queue has under
  * way.
@@ -29,9 +32,10 @@ struct batch {
     struct jobs *jobs;
     struct job *list[JOBS_BATCH];
     size_t count;
-    struct maildir_delivery **deliveries;
     size_t delivery_count;
+    struct maildir_delivery *deliveries[IPC_JOB_RECIPIENTS_MAX];
 };
+_Static_assert((int)JOBS_BATCH_FILES <= (int)IPC_JOB_RECIPIENTS_MAX, "the first job may be larger");
 
 struct jobs {
     struct io_loop *loop;

@@ -1,3 +1,4 @@
+#include "../../failing_memory.h"
 #include "scratch.h"
 
 #include "proc/mailbox/jobs.h"
@@ -24,6 +25,7 @@ struct asked {
     struct ipc_call call;
     bool answered, failed;
     uint8_t outcome; /* of the first recipient */
+    uint8_t scope;
     size_t outcomes;
     char status[16], text[256], place[512];
 };
@@ -46,6 +48,7 @@ static void on_answer(struct ipc_call *call, const struct ipc_message *reply)
     const struct ipc_job_outcome *o = reply->job_result.outcomes;
     a->outcomes = reply->job_result.outcome_count;
     a->outcome = o->outcome;
+    a->scope = o->scope;
     copy(o->status, a->status, sizeof(a->status));
     copy(o->text, a->text, sizeof(a->text));
     copy(o->remote_id, a->place, sizeof(a->place));
@@ -405,6 +408,51 @@ static void who_comes_while_the_end_hangs_is_answered_at_the_end(void **state)
     assert_int_equal(count("a.test/bob/tmp"), 0);
 }
 
+static bool is_over(const struct asked *a)
+{
+    return a->answered || a->failed;
+}
+
+/* Delivered, or put off by nobody's fault; without an answer it may be either. */
+static void assert_fate(const struct asked *a, unsigned *told)
+{
+    if (!a->answered)
+        return;
+    *told += a->outcome == IPC_OUTCOME_DELIVERED;
+    if (a->outcome == IPC_OUTCOME_DELIVERED)
+        return;
+    assert_int_equal(a->outcome, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(a->scope, IPC_SCOPE_OURS);
+}
+
+static void deliver_short_of_memory(void)
+{
+    static struct asked small, large, piece, rest;
+    static unsigned told, untold;
+
+    ipc_channel_free(b.queue);
+    connect_queue();
+    send_job(&small, 1, "bob@a.test", SPAN("x"), 1);
+    send_job(&large, 2, "bob@a.test", SPAN("ha"), 6);
+    send_piece(&piece, 2, SPAN("lf"));
+    send_piece(&rest, 2, SPAN("me"));
+    failing_memory_arm();
+    UNTIL(is_over(&small) && is_over(&large) && is_over(&piece) && is_over(&rest));
+    failing_memory_rest();
+    UNTIL(b.jobs.under_way == 0);
+    assert_fate(&small, &told);
+    assert_fate(&large, &told);
+    untold += !small.answered + !large.answered;
+    assert_in_range(count("a.test/bob/new"), told, told + untold);
+    assert_int_equal(count("a.test/bob/tmp"), 0);
+}
+
+/* The process never ends for it: others' files may be in new/ and nobody told of them. */
+static void memory_is_short(void **state)
+{
+    assert_true(failing_memory_each(deliver_short_of_memory) > 5);
+}
+
 static void on_outdated(void *owner)
 {
     jobs_end(&b.jobs, on_ended, NULL);
@@ -457,6 +505,7 @@ int main(void)
         TEST(who_waits_for_a_batch_is_given_back),
         TEST(who_comes_while_the_end_hangs_is_answered_at_the_end),
         TEST(another_folder_is_at_the_roots_path),
+        TEST(memory_is_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
