@@ -213,7 +213,7 @@ void drop_watch(struct supervisor *s)
 {
     if (!s->conf.drop.size)
         return;
-    if (io_timer_new(s->loop, look, s, &s->drop_timer) < 0)
+    if (!s->drop_timer && io_timer_new(s->loop, look, s, &s->drop_timer) < 0)
         log_fatal("no memory");
     look(s);
 }

@@ -115,6 +115,8 @@ static void start(struct supervisor *s)
     if (geteuid() != 0)
         log_warn("started as an ordinary user: all processes run as this user, still sandboxed");
     make_children(s);
+    if (readiness_init(s) < 0)
+        log_fatal("no memory");
     for (size_t i = 0; i < s->child_count; i++)
         child_start(&s->children[i]);
 }

@@ -1,3 +1,7 @@
+/*
+ * When all processes are ready the server is. Who can't get ready, a mailbox process whose folder
+ * is gone, say, must not keep others from knowing that mail is taken: systemd would end the server.
+ */
 #include "proc/supervisor/supervisor.h"
 
 #include "base/log.h"
@@ -25,17 +29,44 @@ void readiness_notify(const char *state)
     close(fd);
 }
 
+static bool is_waited_for(const struct child *child)
+{
+    return !child->ready && (child->kind->is_needed || !child->supervisor->is_late);
+}
+
 void readiness_look(struct supervisor *s)
 {
     if (s->announced || s->stopping)
         return;
     for (size_t i = 0; i < s->child_count; i++)
-        if (!s->children[i].ready)
+        if (is_waited_for(&s->children[i]))
             return;
     s->announced = true;
+    for (size_t i = 0; i < s->child_count; i++)
+        if (!s->children[i].ready)
+            log_warn("%s isn't ready yet; the server takes mail without it",
+                     ipc_peer_name(s->children[i].kind->peer));
     for (const struct listener *l = s->listeners; l; l = l->next)
         log_info("listening: %s on %s", l->name, l->address);
     log_info("ready");
     readiness_notify("READY=1");
     drop_watch(s);
+}
+
+/* Nobody may be there yet to take the letters; but who looks after them raises the alarm. */
+static void on_late(void *arg)
+{
+    struct supervisor *s = arg;
+
+    s->is_late = true;
+    readiness_look(s);
+    if (!s->announced && !s->stopping)
+        drop_watch(s);
+}
+
+int readiness_init(struct supervisor *s)
+{
+    int r = io_timer_new(s->loop, on_late, s, &s->ready_timer);
+
+    return r < 0 ? r : io_timer_set(s->ready_timer, READY_PATIENCE_MS);
 }

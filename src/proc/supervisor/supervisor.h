@@ -11,7 +11,7 @@
  *   part.c        cuts the configuration and sends each child its part, files and sockets
  *   listener.c    bound sockets, kept over a reload
  *   folders.c     the folders that must be there, and whose they are
- *   readiness.c   tells that all are ready
+ *   readiness.c   tells that mail is taken
  *   stop.c        the end, in an order in which no mail hangs
  *   drop.c        has mail collected that programs left while the server was down
  *   status.c      asks all children, for `postbuch status`
@@ -34,6 +34,7 @@ struct kind {
     unsigned processes;  /* else so many; 0: one */
     unsigned stop_phase; /* ends in this order */
     bool takes_sockets, takes_control;
+    bool is_needed;      /* without it no mail is taken */
     enum conf_user user; /* who it becomes */
     /* Appends the encoded part. */
     int (*part)(const struct conf *conf, uint64_t generation, uint32_t uid, uint32_t gid,
@@ -153,7 +154,8 @@ void drop_wait_pass_ended(struct drop_wait *wait);
  * to collect, or there may be. */
 bool drop_wait_look(struct drop_wait *wait, const char *folder, int64_t now_ms, unsigned names_max);
 
-/* Has the drop folder collected, now and whenever something lies there. */
+/* Has the drop folder collected, now and whenever something lies there. May be called again: then
+ * there is a look in between. */
 void drop_watch(struct supervisor *s);
 /* Appends what lies there, as a member of a JSON object. */
 void drop_status(const struct supervisor *s, struct buffer *json);
@@ -177,7 +179,9 @@ struct supervisor {
     struct listener *listeners;
     struct child children[CHILDREN_MAX];
     size_t child_count;
-    bool announced; /* all were ready once */
+    bool announced; /* that mail is taken */
+    bool is_late;   /* who isn't needed for that had its time to get ready */
+    struct io_timer *ready_timer;
     bool stopping;
     unsigned stop_phase;
     struct io_timer *stop_timer;
@@ -210,7 +214,13 @@ void reload_look(struct supervisor *s);
 
 /* ---- readiness.c ---- */
 
-/* A child has sent "ready": says so when it was the last. */
+/* How long is waited for who isn't needed to take mail. systemd's patience is 90 seconds, and then
+ * it ends the server. */
+enum { READY_PATIENCE_MS = 30000 };
+
+/* 0 or -ENOMEM. */
+int readiness_init(struct supervisor *s);
+/* A child has sent "ready": says so when it was the last, or the last that is waited for. */
 void readiness_look(struct supervisor *s);
 /* systemd's protocol: one datagram to the socket that $NOTIFY_SOCKET names (sd_notify(3)). */
 void readiness_notify(const char *state);
