@@ -226,6 +226,15 @@ static void remove_if_old(struct collection *c, const char *name)
         unlinkat(c->folder, name, 0);
 }
 
+/* On a disk that turned read-only, say, what was sent would stay, and be sent with each pass. */
+static bool can_remove(const struct collection *c)
+{
+    if (faccessat(c->folder, ".", W_OK, AT_EACCESS) == 0)
+        return true;
+    log_error("the drop folder can't be written to, so its mail waits: %s", strerror(errno));
+    return false;
+}
+
 /* NULL at the end of the folder, or where it can't be read any further. */
 static const char *next_name(struct collection *c, DIR *dir)
 {
@@ -254,6 +263,10 @@ int collect_folder(const char *folder, const char *submit_path, const char *host
         return CLI_BAD_NEWS;
     }
     c.folder = dirfd(dir);
+    if (!can_remove(&c)) {
+        closedir(dir);
+        return CLI_BAD_NEWS;
+    }
     while (!c.stopped && (name = next_name(&c, dir))) {
         if (strncmp(name, DROP_PREFIX, sizeof(DROP_PREFIX) - 1) == 0)
             collect_file(&c, name);

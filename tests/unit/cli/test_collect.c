@@ -491,12 +491,15 @@ static void hostile_files(void **state)
 static struct {
     int opening; /* the error with which letters are opened; 0: none */
     int listing; /* … with which the folder's end comes */
+    int writing; /* … that the folder has for who would write to it */
 } fault;
 
 int __real_openat64(int folder, const char *name, int flags, ...);
 int __wrap_openat64(int folder, const char *name, int flags, ...);
 struct dirent *__real_readdir64(DIR *dir);
 struct dirent *__wrap_readdir64(DIR *dir);
+int __real_faccessat(int folder, const char *name, int mode, int flags);
+int __wrap_faccessat(int folder, const char *name, int mode, int flags);
 
 int __wrap_openat64(int folder, const char *name, int flags, ...)
 {
@@ -510,6 +513,15 @@ int __wrap_openat64(int folder, const char *name, int flags, ...)
     mode_t mode = flags & O_CREAT ? va_arg(args, mode_t) : 0;
     va_end(args);
     return __real_openat64(folder, name, flags, mode);
+}
+
+int __wrap_faccessat(int folder, const char *name, int mode, int flags)
+{
+    if (fault.writing && mode & W_OK) {
+        errno = fault.writing;
+        return -1;
+    }
+    return __real_faccessat(folder, name, mode, flags);
 }
 
 struct dirent *__wrap_readdir64(DIR *dir)
@@ -564,6 +576,21 @@ static void a_folder_that_cannot_be_read_to_its_end(void **state)
     place_remove(&p);
 }
 
+/* Where it is tried, the missing server is told of: by another code. */
+static void what_cannot_be_removed_is_not_sent(void **state)
+{
+    struct place p;
+
+    place_make(&p);
+    drop(&p, 1);
+    fault.writing = EROFS;
+    int code = collect(&p);
+    fault.writing = 0;
+    assert_int_equal(code, CLI_BAD_NEWS);
+    assert_int_equal(take_names(&p, DROP_PREFIX), 1);
+    place_remove(&p);
+}
+
 static void old_halves_are_removed(void **state)
 {
     const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
@@ -604,6 +631,7 @@ int main(void)
         cmocka_unit_test(hostile_files),
         cmocka_unit_test(a_letter_that_cannot_be_read),
         cmocka_unit_test(a_folder_that_cannot_be_read_to_its_end),
+        cmocka_unit_test(what_cannot_be_removed_is_not_sent),
         cmocka_unit_test(old_halves_are_removed),
         cmocka_unit_test(no_folder),
     };
