@@ -151,6 +151,3 @@ int conf_cut_smtp(const struct conf *c, uint64_t generation, struct arena *arena
 int conf_cut_smtp_own(struct conf_smtp *part, const struct conf_address *machine, size_t count,
                       struct arena *arena);
 int conf_cut_resolver(const struct conf *c, uint64_t generation, struct conf_resolver *out);
-
-/* The folder part of a Maildir template: all before the first segment with a %. */
-struct span conf_template_folder(struct span template);

@@ -271,15 +271,3 @@ int conf_cut_resolver(const struct conf *c, uint64_t generation, struct conf_res
     };
     return 0;
 }
-
-/* Up to the last slash before the first %: what must be there before the sandbox. */
-struct span conf_template_folder(struct span template)
-{
-    ptrdiff_t mark = span_find(template, '%');
-    struct span fixed = mark < 0 ? template : span_first(template, (size_t)mark);
-    ptrdiff_t slash = span_find_last(fixed, '/');
-
-    if (slash <= 0)
-        return SPAN("/");
-    return span_first(template, (size_t)slash);
-}

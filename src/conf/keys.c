@@ -6,7 +6,9 @@
 #include "conf/keys.h"
 
 #include "conf/route_keys.h"
+#include "conf/template.h"
 #include "conf/value.h"
+#include <errno.h>
 
 #define KB UINT64_C(1024)
 #define MB (KB * KB)
@@ -85,24 +87,20 @@ static bool read_domain_name(struct conf_reader *r, const struct conf_node *n,
     return conf_read_domain(r, n->key_place, n->key, out_name);
 }
 
-/* %d domain, %u user, %% percent; no folder may lead upwards. */
+/* The same reader as the mailbox process has: what it couldn't use would keep it from starting. */
 static bool check_template(struct conf_reader *r, const struct conf_node *n, struct span path)
 {
-    for (size_t i = 0; i < path.size; i++) {
-        if (path.data[i] != '%')
-            continue;
-        i++;
-        if (i < path.size && (path.data[i] == 'd' || path.data[i] == 'u' || path.data[i] == '%'))
-            continue;
-        conf_error(r->problems, n->place,
-                   "behind %% only d (the domain), u (the user) or %% are known; mend the path");
+    struct conf_template template;
+    const char *why;
+    int error = conf_template_parse(path, &template, &why);
+
+    if (error == -EINVAL)
+        conf_error(r->problems, n->place, "%s; mend the path of the mailboxes", why);
+    else if (error < 0)
+        r->error = error;
+    if (error < 0)
         return false;
-    }
-    if (memmem(path.data, path.size, "/../", 4) ||
-        (path.size >= 3 && memcmp(path.data + path.size - 3, "/..", 3) == 0)) {
-        conf_error(r->problems, n->place, "`..` in a mailbox path; write the path without it");
-        return false;
-    }
+    conf_template_done(&template);
     return true;
 }
 

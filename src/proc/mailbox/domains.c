@@ -42,7 +42,7 @@ static int add(struct mailbox_domain *domain, const struct conf_mailbox_domain *
                struct mailbox_roots *roots)
 {
     const char *why = "";
-    int r = mailbox_template_parse(from->template, &domain->way, &why);
+    int r = conf_template_parse(from->template, &domain->way, &why);
 
     if (r == -EINVAL)
         log_error("mailboxes of " SPAN_FMT " at " SPAN_FMT ": %s", SPAN_ARG(from->name),
@@ -94,7 +94,7 @@ void mailbox_domains_release(struct mailbox_domains *domains)
         return;
     for (size_t i = 0; i < domains->count; i++) {
         free(domains->list[i].name);
-        mailbox_template_done(&domains->list[i].way);
+        conf_template_done(&domains->list[i].way);
     }
     free(domains->list);
     free(domains);

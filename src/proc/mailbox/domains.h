@@ -9,8 +9,8 @@
 #pragma once
 
 #include "conf/part.h"
+#include "conf/template.h"
 #include "proc/mailbox/folder.h"
-#include "proc/mailbox/template.h"
 
 /* Each domain may have its own. */
 enum { MAILBOX_ROOTS_MAX = CONF_DOMAINS_MAX };
@@ -23,7 +23,7 @@ struct mailbox_roots {
 
 struct mailbox_domain {
     char *name; /* lower case */
-    struct mailbox_template way;
+    struct conf_template way;
     const struct mailbox_root *root;
 };
 

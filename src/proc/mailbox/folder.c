@@ -5,7 +5,7 @@
  */
 #include "proc/mailbox/folder.h"
 
-#include "proc/mailbox/template.h"
+#include "conf/template.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -87,13 +87,13 @@ static int enter_durably(int parent, const char *name, int access)
  * walked, with the component that failed. */
 static int walk(const struct mailbox_root *root, const char *path, size_t *out_done)
 {
-    char name[MAILBOX_COMPONENT_MAX + 1];
+    char name[CONF_TEMPLATE_PART_MAX + 1];
     int at = root->fd;
 
     for (size_t begin = 0; path[begin];) {
         size_t size = strcspn(path + begin, "/");
         *out_done = begin + size;
-        if (size > MAILBOX_COMPONENT_MAX)
+        if (size > CONF_TEMPLATE_PART_MAX)
             return -ENAMETOOLONG;
         memcpy(name, path + begin, size);
         name[size] = 0;

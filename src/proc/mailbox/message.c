@@ -31,7 +31,7 @@ static bool is_one_line(struct span s)
 static void begin_recipient(struct maildir *m, const struct mailbox_message *msg,
                             struct mailbox_recipient *r)
 {
-    char path[MAILBOX_PATH_MAX];
+    char path[CONF_TEMPLATE_PATH_MAX];
     int error = 0;
 
     r->delivery = (struct maildir_delivery){.fd = -1};
@@ -41,7 +41,7 @@ static void begin_recipient(struct maildir *m, const struct mailbox_message *msg
                "alias or route that leads elsewhere");
     else if (!is_one_line(r->address) || !is_one_line(msg->sender))
         settle(m, r, IPC_OUTCOME_FAILED, "5.1.3", "an address holds control bytes");
-    else if ((error = mailbox_template_expand(r->way, r->address, path)) == -ENAMETOOLONG)
+    else if ((error = conf_template_expand(r->way, r->address, path)) == -ENAMETOOLONG)
         settle(m, r, IPC_OUTCOME_FAILED, "5.1.3", "the address is too long for a mailbox's name");
     else if (error < 0)
         settle(m, r, IPC_OUTCOME_FAILED, "5.1.3", "the address names no mailbox");

@@ -12,17 +12,17 @@
  */
 #pragma once
 
+#include "conf/template.h"
 #include "mail/loop.h"
 #include "proc/mailbox/maildir.h"
-#include "proc/mailbox/template.h"
 #include "proc/mailbox/text.h"
 
 enum { MAILBOX_MESSAGE_HELD = 128 * 1024 };
 
 struct mailbox_recipient {
-    struct span address;                /* canonical, as Delivered-To will say */
-    const struct mailbox_root *root;    /* of its domain's template; NULL: no such mailbox here */
-    const struct mailbox_template *way; /* its domain's template */
+    struct span address;             /* canonical, as Delivered-To will say */
+    const struct mailbox_root *root; /* of its domain's template; NULL: no such mailbox here */
+    const struct conf_template *way; /* its domain's template */
     struct maildir_delivery delivery;
 };
 

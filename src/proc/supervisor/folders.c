@@ -6,6 +6,7 @@
 #include "proc/supervisor/supervisor.h"
 
 #include "base/log.h"
+#include "conf/template.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -113,6 +114,23 @@ static void check_owner(struct span path, struct span user, uint32_t uid)
                   SPAN_ARG(user), name);
 }
 
+/* The folder that the templates' values are below, which the mailbox process opens at its start. */
+static int prepare_mailboxes(const struct conf_domain *domain, const struct conf_ids *user)
+{
+    struct conf_template template;
+    const char *why = NULL;
+    int r = conf_template_parse(domain->template, &template, &why);
+
+    if (r < 0) {
+        log_error("mailboxes of " SPAN_FMT ": %s", SPAN_ARG(domain->name),
+                  why ? why : strerror(-r));
+        return r;
+    }
+    r = prepare(span_from_cstr(template.prefix), 0711, user);
+    conf_template_done(&template);
+    return r;
+}
+
 int folders_prepare(const struct conf *conf, const struct conf_ids users[static CONF_USER_COUNT])
 {
     struct span control = span_first(conf->control, (size_t)span_find_last(conf->control, '/'));
@@ -132,7 +150,6 @@ int folders_prepare(const struct conf *conf, const struct conf_ids users[static 
         check_owner(conf->ledger, conf->users[CONF_USER_QUEUE], queue->uid);
     }
     for (size_t i = 0; r == 0 && i < conf->domain_count; i++)
-        r = prepare(conf_template_folder(conf->domains[i].template), 0711,
-                    &users[CONF_USER_MAILBOX]);
+        r = prepare_mailboxes(&conf->domains[i], &users[CONF_USER_MAILBOX]);
     return r;
 }

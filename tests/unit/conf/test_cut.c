@@ -191,23 +191,6 @@ static void addresses_of_a_machine_with_very_many(void **state)
     arena_done(&arena);
 }
 
-/* The folder that must be there before anybody has mail. */
-static void folder_of_a_mailbox_template(void **state)
-{
-    static const char *const cases[][2] = {
-        {"/var/mail/%d/%u", "/var/mail"},
-        {"/var/mail/of-%d/%u", "/var/mail"},
-        {"/%d/%u", "/"},
-        {"/%u", "/"},
-        {"/m/%u/inbox", "/m"},
-        {"/home/all/Maildir", "/home/all"},
-        {"/all", "/"},
-    };
-
-    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-        assert_span(conf_template_folder(span_from_cstr(cases[i][0])), cases[i][1]);
-}
-
 static void resolver_gets_servers_and_anchor(void **state)
 {
     struct conf_resolver part;
@@ -250,7 +233,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(smtp_knows_where_we_listen, setup, teardown),
         cmocka_unit_test(any_address_is_each_of_the_machine),
         cmocka_unit_test(addresses_of_a_machine_with_very_many),
-        cmocka_unit_test(folder_of_a_mailbox_template),
         cmocka_unit_test_setup_teardown(resolver_gets_servers_and_anchor, setup, teardown),
         cmocka_unit_test_setup_teardown(the_others, setup, teardown),
         cmocka_unit_test_setup_teardown(queue_finds_domains_by_name_and_knows_the_first, setup,

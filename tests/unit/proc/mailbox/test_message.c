@@ -4,19 +4,19 @@
 #include <stdlib.h>
 
 static struct maildir m;
-static struct mailbox_template way;
+static struct conf_template way;
 
 static int setup(void **state)
 {
     const char *why;
     maildir_init(&m, SPAN("host.test"), 0, 8);
-    assert_int_equal(mailbox_template_parse(SPAN("/mail/%d/%u"), &way, &why), 0);
+    assert_int_equal(conf_template_parse(SPAN("/mail/%d/%u"), &way, &why), 0);
     return scratch_setup(state);
 }
 
 static int teardown(void **state)
 {
-    mailbox_template_done(&way);
+    conf_template_done(&way);
     maildir_done(&m);
     return scratch_teardown(state);
 }

@@ -20,20 +20,20 @@
 #include "base/span.h"
 
 enum {
-    MAILBOX_PATH_MAX = 1024,     /* an expanded path below the prefix, with its NUL */
-    MAILBOX_COMPONENT_MAX = 255, /* NAME_MAX */
+    CONF_TEMPLATE_PATH_MAX = 1024, /* a template; an expanded path below the prefix, with its NUL */
+    CONF_TEMPLATE_PART_MAX = 255,  /* NAME_MAX */
 };
 
-struct mailbox_template {
+struct conf_template {
     char *prefix; /* absolute */
     char *rest;   /* components below it, unexpanded, single slashes */
 };
 
 /* 0; -EINVAL with *out_why a constant sentence for people; -ENOMEM. */
-int mailbox_template_parse(struct span text, struct mailbox_template *out, const char **out_why);
-void mailbox_template_done(struct mailbox_template *t);
+int conf_template_parse(struct span text, struct conf_template *out, const char **out_why);
+void conf_template_done(struct conf_template *t);
 
 /* Writes the path below the prefix for "local@domain". 0; -EINVAL when the address has no local
  * part or no domain; -ENAMETOOLONG when a component or the path would be too long. */
-int mailbox_template_expand(const struct mailbox_template *t, struct span address,
-                            char out[static MAILBOX_PATH_MAX]);
+int conf_template_expand(const struct conf_template *t, struct span address,
+                         char out[static CONF_TEMPLATE_PATH_MAX]);

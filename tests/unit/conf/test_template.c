@@ -1,16 +1,16 @@
-#include "../../unit.h"
+#include "../unit.h"
 
-#include "proc/mailbox/template.h"
+#include "conf/template.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 static const char *why;
 
-static struct mailbox_template parsed(const char *text)
+static struct conf_template parsed(const char *text)
 {
-    struct mailbox_template t;
-    assert_int_equal(mailbox_template_parse(span_from_cstr(text), &t, &why), 0);
+    struct conf_template t;
+    assert_int_equal(conf_template_parse(span_from_cstr(text), &t, &why), 0);
     return t;
 }
 
@@ -27,10 +27,10 @@ static void prefix_and_rest(void **state)
         {"/home/%u/%%/..m", "/home", "%u/%%/..m"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct mailbox_template t = parsed(cases[i].text);
+        struct conf_template t = parsed(cases[i].text);
         assert_string_equal(t.prefix, cases[i].prefix);
         assert_string_equal(t.rest, cases[i].rest);
-        mailbox_template_done(&t);
+        conf_template_done(&t);
     }
 }
 
@@ -42,9 +42,9 @@ static void refused_templates(void **state)
         SPAN("/%u-%d"),  SPAN("/%u%%%d"), SPAN("/a\0b/%u"),
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        struct mailbox_template t = {0};
+        struct conf_template t = {0};
         why = NULL;
-        assert_int_equal(mailbox_template_parse(cases[i], &t, &why), -EINVAL);
+        assert_int_equal(conf_template_parse(cases[i], &t, &why), -EINVAL);
         assert_non_null(why);
         assert_null(t.prefix);
     }
@@ -80,11 +80,11 @@ static void expansion(void **state)
         {"/m/all", SPAN("bob@x.test"), "all"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-        char path[MAILBOX_PATH_MAX];
-        struct mailbox_template t = parsed(cases[i].text);
-        assert_int_equal(mailbox_template_expand(&t, cases[i].address, path), 0);
+        char path[CONF_TEMPLATE_PATH_MAX];
+        struct conf_template t = parsed(cases[i].text);
+        assert_int_equal(conf_template_expand(&t, cases[i].address, path), 0);
         assert_string_equal(path, cases[i].path);
-        mailbox_template_done(&t);
+        conf_template_done(&t);
     }
 }
 
@@ -92,34 +92,34 @@ static void refused_addresses(void **state)
 {
     static const struct span cases[] = {SPAN(""), SPAN("@"), SPAN("bob"), SPAN("bob@"),
                                         SPAN("@x.test")};
-    struct mailbox_template t = parsed("/m/%d/%u");
-    char path[MAILBOX_PATH_MAX] = "untouched";
+    struct conf_template t = parsed("/m/%d/%u");
+    char path[CONF_TEMPLATE_PATH_MAX] = "untouched";
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-        assert_int_equal(mailbox_template_expand(&t, cases[i], path), -EINVAL);
+        assert_int_equal(conf_template_expand(&t, cases[i], path), -EINVAL);
     assert_string_equal(path, "untouched");
-    mailbox_template_done(&t);
+    conf_template_done(&t);
 }
 
 /* 255 bytes fit into a component, 256 don't; and encoding counts. */
 static void too_long(void **state)
 {
-    struct mailbox_template t = parsed("/m/%d/%u"), deep = parsed("/m/%u/%u/%u/%u/%u");
-    char address[400], path[MAILBOX_PATH_MAX];
+    struct conf_template t = parsed("/m/%d/%u"), deep = parsed("/m/%u/%u/%u/%u/%u");
+    char address[400], path[CONF_TEMPLATE_PATH_MAX];
 
     for (int size = 250; size < 260; size++) {
         snprintf(address, sizeof(address), "%0*d@x.test", size, 0);
-        assert_int_equal(mailbox_template_expand(&t, span_from_cstr(address), path),
+        assert_int_equal(conf_template_expand(&t, span_from_cstr(address), path),
                          size <= 255 ? 0 : -ENAMETOOLONG);
     }
     memset(address, ':', 86);
     strcpy(address + 86, "@x.test");
-    assert_int_equal(mailbox_template_expand(&t, span_from_cstr(address), path), -ENAMETOOLONG);
-    assert_int_equal(mailbox_template_expand(&t, span_from_cstr(address + 1), path), 0);
+    assert_int_equal(conf_template_expand(&t, span_from_cstr(address), path), -ENAMETOOLONG);
+    assert_int_equal(conf_template_expand(&t, span_from_cstr(address + 1), path), 0);
     snprintf(address, sizeof(address), "%0*d@x.test", 250, 0);
-    assert_int_equal(mailbox_template_expand(&deep, span_from_cstr(address), path), -ENAMETOOLONG);
-    mailbox_template_done(&t);
-    mailbox_template_done(&deep);
+    assert_int_equal(conf_template_expand(&deep, span_from_cstr(address), path), -ENAMETOOLONG);
+    conf_template_done(&t);
+    conf_template_done(&deep);
 }
 
 /* Any two local parts of up to two bytes that differ not only in case have different paths, and
@@ -127,9 +127,9 @@ static void too_long(void **state)
 static void one_to_one(void **state)
 {
     enum { COUNT = 256 + 256 * 256 };
-    struct mailbox_template t = parsed("/m/%u@%d");
+    struct conf_template t = parsed("/m/%u@%d");
     char(*paths)[32] = calloc(COUNT, sizeof(*paths));
-    char path[MAILBOX_PATH_MAX];
+    char path[CONF_TEMPLATE_PATH_MAX];
 
     for (int i = 0; i < COUNT; i++) {
         char address[8];
@@ -142,7 +142,7 @@ static void one_to_one(void **state)
         bool upper = false;
         for (size_t k = 0; k < size; k++)
             upper = upper || address[k] != ascii_lower(address[k]);
-        assert_int_equal(mailbox_template_expand(&t, span_of(address, size + 2), path), 0);
+        assert_int_equal(conf_template_expand(&t, span_of(address, size + 2), path), 0);
         assert_null(strchr(path, '/'));
         assert_true(path[0] != '.');
         if (!upper)
@@ -154,7 +154,7 @@ static void one_to_one(void **state)
     for (int i = 1; i < COUNT; i++)
         assert_string_not_equal(paths[i - 1], paths[i]);
     free(paths);
-    mailbox_template_done(&t);
+    conf_template_done(&t);
 }
 
 int main(void)

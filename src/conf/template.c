@@ -2,7 +2,7 @@
  * A template is checked once, at the configuration, and then filled for each recipient: values are
  * written so that none can make a second component, a dot name or the value of its neighbour.
  */
-#include "proc/mailbox/template.h"
+#include "conf/template.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ static const char *check_component(struct span c, int *out_values)
 
     if (span_equal(c, SPAN(".")) || span_equal(c, SPAN("..")))
         return "the path may not hold . or ..";
-    if (c.size > MAILBOX_COMPONENT_MAX)
+    if (c.size > CONF_TEMPLATE_PART_MAX)
         return "a part of the path is longer than 255 bytes";
     for (size_t i = 0; i < c.size; i++) {
         if (c.data[i] != '%') {
@@ -120,14 +120,14 @@ static void unescape_percent(char *text)
     *to = 0;
 }
 
-int mailbox_template_parse(struct span text, struct mailbox_template *out, const char **out_why)
+int conf_template_parse(struct span text, struct conf_template *out, const char **out_why)
 {
     struct split split;
     const char *why = NULL;
 
     if (text.size == 0 || text.data[0] != '/')
         why = "the path must begin with /";
-    else if (text.size >= MAILBOX_PATH_MAX)
+    else if (text.size >= CONF_TEMPLATE_PATH_MAX)
         why = "the path is too long";
     else if (memchr(text.data, 0, text.size))
         why = "the path may not hold a NUL";
@@ -137,10 +137,10 @@ int mailbox_template_parse(struct span text, struct mailbox_template *out, const
         *out_why = why;
         return -EINVAL;
     }
-    struct mailbox_template t = {join_components(split.prefix, true),
-                                 join_components(split.rest, false)};
+    struct conf_template t = {join_components(split.prefix, true),
+                              join_components(split.rest, false)};
     if (!t.prefix || !t.rest) {
-        mailbox_template_done(&t);
+        conf_template_done(&t);
         return -ENOMEM;
     }
     unescape_percent(t.prefix);
@@ -148,11 +148,11 @@ int mailbox_template_parse(struct span text, struct mailbox_template *out, const
     return 0;
 }
 
-void mailbox_template_done(struct mailbox_template *t)
+void conf_template_done(struct conf_template *t)
 {
     free(t->prefix);
     free(t->rest);
-    *t = (struct mailbox_template){0};
+    *t = (struct conf_template){0};
 }
 
 /* Where an expanded path grows; `component` is where its last component begins. */
@@ -170,7 +170,8 @@ static void put(struct path *p, char c)
         return;
     if (c == '/')
         p->component = p->size + 1;
-    if (p->size + 1 >= MAILBOX_PATH_MAX || p->size + 1 > p->component + MAILBOX_COMPONENT_MAX)
+    if (p->size + 1 >= CONF_TEMPLATE_PATH_MAX ||
+        p->size + 1 > p->component + CONF_TEMPLATE_PART_MAX)
         p->error = -ENAMETOOLONG;
     else
         p->text[p->size++] = c;
@@ -195,15 +196,15 @@ static void put_value(struct path *p, struct span value)
 }
 
 /* At the last @: a quoted local part may hold others (RFC 5321 4.1.2). */
-int mailbox_template_expand(const struct mailbox_template *t, struct span address,
-                            char out[static MAILBOX_PATH_MAX])
+int conf_template_expand(const struct conf_template *t, struct span address,
+                         char out[static CONF_TEMPLATE_PATH_MAX])
 {
     ptrdiff_t at = span_find_last(address, '@');
     if (at <= 0 || (size_t)at + 1 == address.size)
         return -EINVAL;
     struct span user = span_first(address, (size_t)at);
     struct span domain = span_from(address, (size_t)at + 1);
-    char text[MAILBOX_PATH_MAX];
+    char text[CONF_TEMPLATE_PATH_MAX];
     struct path p = {.text = text};
 
     for (const char *c = t->rest; *c; c++) {

@@ -1,0 +1,84 @@
+/* The folders that are made before any process is started. */
+#include "../../unit.h"
+
+#include "../../../place.h"
+#include "base/log.h"
+#include "proc/supervisor/supervisor.h"
+#include <stdio.h>
+#include <unistd.h>
+
+static char folder[PLACE_BYTES];
+
+int generation_reload(struct supervisor *s, struct buffer *out_text, bool *out_kept)
+{
+    return 0;
+}
+
+void readiness_look(struct supervisor *s)
+{
+}
+
+static int setup(void **state)
+{
+    log_open("test", LOG_LEVEL_ERROR + 1);
+    place_make(folder, "/dev/shm");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    place_remove(folder);
+    return 0;
+}
+
+static bool is_there(const char *name)
+{
+    char path[PLACE_BYTES + 64];
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return access(path, F_OK) == 0;
+}
+
+static struct span below(char *out, size_t size, const char *name)
+{
+    snprintf(out, size, "%s/%s", folder, name);
+    return span_from_cstr(out);
+}
+
+/* What the mailbox process opens, and nothing below it. */
+static void mailboxes(void **state)
+{
+    static const struct {
+        const char *template, *made, *not_made;
+    } cases[] = {
+        {"mail/%d/%u", "mail", "mail/%d"},
+        {"of/100%%/mail/%u", "of/100%/mail", "of/100%%"},
+        {"home/of-%u/Maildir", "home", "home/of-%u"},
+        {"one/for/all", "one/for", "one/for/all"},
+    };
+    const struct conf_ids nobody = {UINT32_MAX, UINT32_MAX};
+    const struct conf_ids users[CONF_USER_COUNT] = {nobody, nobody, nobody, nobody};
+    char spool[PLACE_BYTES + 64], ledger[PLACE_BYTES + 64], control[PLACE_BYTES + 64],
+        drop[PLACE_BYTES + 64], template[PLACE_BYTES + 64];
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct conf_domain domain = {.template =
+                                         below(template, sizeof(template), cases[i].template)};
+        struct conf conf = {.spool = below(spool, sizeof(spool), "spool"),
+                            .ledger = below(ledger, sizeof(ledger), "ledger"),
+                            .control = below(control, sizeof(control), "run/control"),
+                            .drop = below(drop, sizeof(drop), "drop"),
+                            .domains = &domain,
+                            .domain_count = 1};
+        assert_int_equal(folders_prepare(&conf, users), 0);
+        assert_true(is_there("spool") && is_there("ledger") && is_there("run"));
+        assert_true(is_there("drop") && is_there(cases[i].made));
+        assert_false(is_there("run/control") || is_there(cases[i].not_made));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(mailboxes, setup, teardown)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
