@@ -278,7 +278,7 @@ static void bounded(void **state)
 /* With room for one counter more there is none for a client and its network. */
 static void one_counter_is_left(void **state)
 {
-    uint8_t ip[CONF_IP_BYTES] = {[10] = 0xff, [11] = 0xff, [12] = 10};
+    uint8_t ip[IP_BYTES] = {[10] = 0xff, [11] = 0xff, [12] = 10};
     struct world w;
 
     world_init(&w, (struct conf_client_limits){.network_connections = 2});
