@@ -37,22 +37,35 @@ static void take_extension(struct smtp_client *c, struct span line)
         span_to_u64(value, UINT64_MAX, &c->size_max); /* RFC 1870 section 4: may be missing */
 }
 
-static void take_extensions(struct smtp_client *c)
+/* The one that ended last; empty when it wasn't kept whole. */
+static struct span last_line(const struct smtp_heard *heard)
 {
-    struct span rest = smtp_heard_text(&c->heard), line;
+    struct span text = smtp_heard_text(heard), line = SPAN("");
 
-    c->extensions = 0;
-    c->size_max = 0;
-    smtp_heard_line(&rest, &line); /* the greeting */
-    while (smtp_heard_line(&rest, &line))
-        take_extension(c, line);
+    while (heard->kept < SMTP_HEARD_KEPT && smtp_heard_line(&text, &line))
+        ;
+    return line;
+}
+
+/* Line by line, as there may be more of them than is kept of a reply. The first is a greeting. */
+void smtp_client_on_ehlo_line(struct smtp_client *c)
+{
+    if (!smtp_client_heard_yes(c))
+        return;
+    if (c->heard.lines == 1) {
+        c->extensions = 0;
+        c->size_max = 0;
+    } else {
+        take_extension(c, last_line(&c->heard));
+    }
+    if (c->heard.kept > SMTP_HEARD_KEPT / 2)
+        smtp_heard_forget(&c->heard);
 }
 
 /* A station that doesn't know EHLO is asked once more in the old way (RFC 5321 3.2). */
 void smtp_client_on_ehlo(struct smtp_client *c)
 {
     if (smtp_client_heard_yes(c)) {
-        take_extensions(c);
         smtp_client_state_set(c, SMTP_CLIENT_READY);
     } else if (c->heard.code >= 500) {
         smtp_client_command(c, SMTP_CLIENT_HELO, "HELO " SPAN_FMT, SPAN_ARG(c->settings->hostname));

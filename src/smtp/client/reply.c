@@ -11,14 +11,14 @@ void smtp_heard_init(struct smtp_heard *h)
 {
     h->whole = true;
     h->kept = 0;
-    h->total = 0;
+    h->total = h->lines = 0;
 }
 
 static void begin(struct smtp_heard *h)
 {
     h->code = h->line_code = 0;
     h->last = h->whole = false;
-    h->line_size = h->total = 0;
+    h->line_size = h->total = h->lines = 0;
     h->kept = 0;
 }
 
@@ -57,6 +57,7 @@ static int end_line(struct smtp_heard *h)
     if (h->kept && h->text[h->kept - 1] == '\r')
         h->kept--;
     h->code = h->line_code;
+    h->lines++;
     h->whole = h->last;
     if (h->last)
         return 1;

@@ -27,6 +27,7 @@ struct smtp_heard {
     bool whole;         /* the reply is complete: the next byte begins another one */
     uint32_t line_size; /* bytes of the line under way */
     uint32_t total;     /* bytes of the reply */
+    uint32_t lines;     /* of the reply, that have ended */
     uint16_t kept;
     char text[SMTP_HEARD_KEPT];
 };
@@ -43,10 +44,10 @@ static inline struct span smtp_heard_text(const struct smtp_heard *heard)
     return span_of(heard->text, heard->kept);
 }
 
-/* Whether nothing of a reply has come yet. */
-static inline bool smtp_heard_is_empty(const struct smtp_heard *heard)
+/* What was kept of the reply so far isn't wanted any more: makes room for the lines that follow. */
+static inline void smtp_heard_forget(struct smtp_heard *heard)
 {
-    return heard->whole || heard->total == 0;
+    heard->kept = 0;
 }
 
 /* The first line without its code; takes it off *rest. False when there is none left. */

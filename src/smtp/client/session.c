@@ -229,12 +229,23 @@ void smtp_client_fail_heard(struct smtp_client *c)
     fail(c, SMTP_RESULT_HOST, status, smtp_heard_text(&c->heard));
 }
 
+/* With its LF, if that is there. */
+static struct span first_line(struct span in)
+{
+    ptrdiff_t lf = span_find(in, '\n');
+
+    return lf < 0 ? in : span_first(in, (size_t)lf + 1);
+}
+
 void smtp_client_input(struct smtp_client *c, struct span in)
 {
     while (in.size && c->state != SMTP_CLIENT_CLOSED) {
+        uint32_t lines = c->heard.whole ? 0 : c->heard.lines;
         size_t used;
-        int r = smtp_heard_feed(&c->heard, in, &used);
+        int r = smtp_heard_feed(&c->heard, first_line(in), &used);
         in = span_from(in, used);
+        if (r >= 0 && c->heard.lines > lines)
+            smtp_client_on_line(c);
         if (r < 0) {
             /* Perhaps no mail server at all listens there. */
             fail_quoting(c, "this is no SMTP reply");

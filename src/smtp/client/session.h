@@ -155,8 +155,10 @@ void smtp_client_say_mail(struct smtp_client *c);
 void smtp_client_say_rcpt(struct smtp_client *c);
 void smtp_client_say_data(struct smtp_client *c);
 
-/* verbs.c: a whole reply came. */
+/* verbs.c: a line of a reply came, or all of it. */
+void smtp_client_on_line(struct smtp_client *c);
 void smtp_client_on_reply(struct smtp_client *c);
+void smtp_client_on_ehlo_line(struct smtp_client *c);
 void smtp_client_on_greeting(struct smtp_client *c);
 void smtp_client_on_ehlo(struct smtp_client *c);
 void smtp_client_on_helo(struct smtp_client *c);

@@ -51,6 +51,12 @@ static void take_early_no(struct smtp_client *c)
     smtp_client_fail(c, "4.5.0", "it answered before it had read all that was said");
 }
 
+void smtp_client_on_line(struct smtp_client *c)
+{
+    if (c->awaited.size && c->awaited.data[0] == SMTP_CLIENT_EHLO)
+        smtp_client_on_ehlo_line(c);
+}
+
 void smtp_client_on_reply(struct smtp_client *c)
 {
     if (c->awaited.size == 0) {
