@@ -83,12 +83,8 @@ static struct span host_of(const struct smtp_job *job, size_t target)
     return job->way.hosts[smtp_race_target(&job->race, target)->host];
 }
 
-/* No descriptors, no memory: it has not even been tried. */
-static bool is_our_own(int error)
-{
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
-}
-
+/* Once we were in trouble ourselves the others aren't all tried: that counts, not how the one that
+ * was under way ended. */
 static void on_connect_failed(struct smtp_race *race, size_t target, int error)
 {
     struct smtp_job *job = CONTAINER_OF(race, struct smtp_job, race);
@@ -96,11 +92,13 @@ static void on_connect_failed(struct smtp_race *race, size_t target, int error)
     struct dns_ip ip;
     char ip_text[IP_TEXT], text[SMTP_TROUBLE_TEXT];
 
+    if (smtp_race_is_stopped(race))
+        return;
     memcpy(ip.bytes, t->ip, sizeof(ip.bytes));
     ip_format(ip.bytes, ip_text);
     snprintf(text, sizeof(text), "can't connect to [%s]:%u: %s", ip_text, t->port,
              error == ETIMEDOUT ? "no answer" : strerror(error));
-    if (is_our_own(error))
+    if (smtp_race_is_our_own(error))
         note_own_trouble(job, "4.3.0", text);
     else
         smtp_outcomes_trouble(&job->outcomes, "4.4.1", host_of(job, target),

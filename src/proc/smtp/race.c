@@ -17,10 +17,24 @@ static void free_attempt(struct smtp_attempt *a)
     a->fd = -1;
 }
 
+bool smtp_race_is_our_own(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
 static void free_attempts(struct smtp_race *race)
 {
     for (size_t i = 0; i < ARRAY_SIZE(race->attempts); i++)
         free_attempt(&race->attempts[i]);
+}
+
+/* With the next host our own trouble would be the same. */
+static void failed(struct smtp_race *race, size_t target, int error)
+{
+    race->owner->failed(race, target, error);
+    if (smtp_race_is_our_own(error))
+        smtp_walk_stop(&race->walk);
+    smtp_walk_failed(&race->walk, target);
 }
 
 /* ---- one attempt ---- */
@@ -56,8 +70,7 @@ static void on_connect(void *arg, int fd, unsigned events)
         connected(a);
         return;
     }
-    race->owner->failed(race, a->target, error);
-    smtp_walk_failed(&race->walk, a->target);
+    failed(race, a->target, error);
     free_attempt(a);
     walk_on(race);
 }
@@ -122,10 +135,8 @@ static void start_connecting(struct smtp_race *race, size_t target)
     while (i + 1 < ARRAY_SIZE(race->attempts) && race->attempts[i].fd >= 0)
         i++;
     int error = begin_attempt(&race->attempts[i], target);
-    if (error == 0)
-        return;
-    race->owner->failed(race, target, error);
-    smtp_walk_failed(&race->walk, target);
+    if (error)
+        failed(race, target, error);
 }
 
 /* ETIMEDOUT, as the kernel would say after minutes. */

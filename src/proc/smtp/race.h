@@ -10,7 +10,8 @@
 struct smtp_race;
 
 struct smtp_race_owner {
-    /* A connection to this one failed with errno `error` (positive); the race goes on. */
+    /* A connection to this one failed with errno `error` (positive); the race goes on. When that
+     * was our own trouble, those under way are all that may still win. */
     void (*failed)(struct smtp_race *race, size_t target, int error);
     /* It is there; `fd` is the owner's now. May free the race. */
     void (*connected)(struct smtp_race *race, size_t target, int fd);
@@ -43,6 +44,13 @@ void smtp_race_done(struct smtp_race *race);
  * nothing. */
 int smtp_race_begin(struct smtp_race *race, const struct smtp_target *targets, size_t count,
                     const uint8_t *left_out);
+/* No descriptors, no memory: it has not even been tried. */
+bool smtp_race_is_our_own(int error);
+/* Such an error was told of in this race, and no connection since. */
+static inline bool smtp_race_is_stopped(const struct smtp_race *race)
+{
+    return race->walk.stopped;
+}
 /* The session with the one that was connected went wrong: on to the next. */
 void smtp_race_go_on(struct smtp_race *race, size_t target);
 

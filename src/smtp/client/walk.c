@@ -96,7 +96,7 @@ static struct race race_of(const struct smtp_walk *w)
 
 static bool may_try_more(const struct smtp_walk *w)
 {
-    return w->tries < SMTP_WALK_TRIES_MAX && w->sessions < SMTP_WALK_SESSIONS_MAX &&
+    return !w->stopped && w->tries < SMTP_WALK_TRIES_MAX && w->sessions < SMTP_WALK_SESSIONS_MAX &&
            find(w, SMTP_TARGET_FRESH) < w->count;
 }
 
@@ -172,5 +172,11 @@ void smtp_walk_failed(struct smtp_walk *w, size_t i)
 
 void smtp_walk_connected(struct smtp_walk *w, size_t i)
 {
+    w->stopped = false;
     set_state(w, i, SMTP_TARGET_USED);
+}
+
+void smtp_walk_stop(struct smtp_walk *w)
+{
+    w->stopped = true;
 }

@@ -31,7 +31,9 @@ struct smtp_target {
  *     ▲                  │  └──failed, or too slow──────────────────────────────▲
  *     └──another is USED─┘
  *
- * At most one is USED. Who lost a race has shown nothing, and may be tried again.
+ * At most one is USED. Who lost a race has shown nothing, and may be tried again. When we can't go
+ * on ourselves the walk is stopped: no further address has its turn until a connection of those
+ * under way is there.
  */
 enum smtp_target_state {
     SMTP_TARGET_FRESH,
@@ -44,6 +46,7 @@ enum smtp_target_state {
 struct smtp_walk {
     size_t count;
     unsigned tries, sessions;
+    bool stopped;
     struct {
         struct smtp_target target;
         enum smtp_target_state state;
@@ -67,6 +70,8 @@ int64_t smtp_walk_due_ms(const struct smtp_walk *walk);
 /* What came of a target: no connection, or its session went wrong; or a connection is there. */
 void smtp_walk_failed(struct smtp_walk *walk, size_t target);
 void smtp_walk_connected(struct smtp_walk *walk, size_t target);
+/* We are in trouble ourselves, for want of descriptors or memory. */
+void smtp_walk_stop(struct smtp_walk *walk);
 
 static inline const struct smtp_target *smtp_walk_target(const struct smtp_walk *walk, size_t i)
 {

@@ -9,6 +9,7 @@
 #include "station.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -83,13 +84,14 @@ static void on_wanted(void *owner, const struct ipc_arrival *arrival)
 static const struct ipc_handler queue_handlers[] = {{IPC_JOB_WANTED, on_wanted}};
 static const struct ipc_role queue_role = {"smtp", queue_handlers, 1, on_lost, false};
 
-/* Every name is 127.0.0.1, but those that don't exist, and the hosts of an MX: there connect()
- * fails at once, for want of an interface. */
+/* Every name is 127.0.0.1 (with 127.0.0.2 in front of it, if it begins with "pair"), but those that
+ * don't exist, and the hosts of an MX: there connect() fails at once, for want of an interface. */
 static void on_question(void *owner, const struct ipc_arrival *arrival)
 {
     const struct ipc_resolve *q = &arrival->message->resolve;
     struct ipc_rdata loopback = {SPAN("\x7f\0\0\x01")},
-                     nowhere = {SPAN("\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\x01")};
+                     nowhere = {SPAN("\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\x01")},
+                     pair[] = {{SPAN("\x7f\0\0\x02")}, loopback};
     struct ipc_message reply = {.type = IPC_RESOLVED};
 
     b.questions++;
@@ -105,6 +107,8 @@ static void on_question(void *owner, const struct ipc_arrival *arrival)
         reply.resolved = (struct ipc_resolved){.rdata = b.mx, .rdata_count = b.mx_count};
     else if (q->type == DNS_TYPE_AAAA && b.mx_count)
         reply.resolved = (struct ipc_resolved){.rdata = &nowhere, .rdata_count = 1};
+    else if (q->type == DNS_TYPE_A && span_starts_nocase(q->name, SPAN("pair")))
+        reply.resolved = (struct ipc_resolved){.rdata = pair, .rdata_count = 2};
     else if (q->type == DNS_TYPE_A && !b.mx_count)
         reply.resolved = (struct ipc_resolved){.rdata = &loopback, .rdata_count = 1};
     ipc_reply(arrival->channel, arrival->token, &reply);
@@ -787,6 +791,54 @@ static void blames_nobody_for_want_of_descriptors(void **state)
 
 enum { PIECE = 50000, PIECES = 40 };
 
+/* A station on 127.0.0.2 that doesn't answer: its queue is full. Linux drops a SYN then. */
+static unsigned be_silent(int fds[static 3])
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1)};
+    socklen_t size = sizeof(a);
+
+    for (int i = 0; i < 3; i++)
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(fds[0], (struct sockaddr *)&a, size), 0);
+    assert_int_equal(listen(fds[0], 0), 0);
+    assert_int_equal(getsockname(fds[0], (struct sockaddr *)&a, &size), 0);
+    for (int i = 1; i < 3; i++)
+        connect(fds[i], (struct sockaddr *)&a, size);
+    return ntohs(a.sin_port);
+}
+
+/* Of two addresses the second can't be tried, and the first then fails by itself: not its fault
+ * alone, so it isn't blamed, nor is the next host asked. */
+static void blames_nobody_for_want_of_descriptors_in_a_race(void **state)
+{
+    struct rlimit before, none;
+    char next_hop[64];
+    struct span body = SPAN("A: b\r\n\r\nhello\r\n");
+    struct smtp_job *job = NULL;
+    struct asked a;
+    int fds[3];
+
+    snprintf(next_hop, sizeof(next_hop), "host:pair.test:%u,127.0.0.1:%u", be_silent(fds),
+             b.first.port);
+    ask(&a, next_hop, body, body.size, 1);
+    UNTIL(b.proc.job_count);
+    job = CONTAINER_OF(b.proc.jobs.next, struct smtp_job, link);
+    UNTIL(job->race.walk.tries == 1);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    UNTIL(a.answers || job->race.walk.tries == 2);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(a.answers, 0); /* it might still answer */
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    UNTIL(a.answers);
+    assert_is_ours(&a);
+    assert_non_null(strstr(a.of[0].text, "Too many open files"));
+    assert_int_equal(b.first.connections, 0);
+}
+
 static void send_piece(struct asked *a, const char *bytes, size_t size)
 {
     struct ipc_message m = {.type = IPC_JOB_BODY,
@@ -985,6 +1037,7 @@ int main(void)
         TEST(knows_dead_domains),
         TEST(blames_nobody_for_a_resolver_that_fails),
         TEST(blames_nobody_for_want_of_descriptors),
+        TEST(blames_nobody_for_want_of_descriptors_in_a_race),
         TEST(never_carries_mail_back_to_itself),
         TEST(asks_for_a_body_that_was_kept_back),
         TEST(a_connection_may_end_while_the_body_is_waited_for),

@@ -146,6 +146,30 @@ static void bounds(void **state)
     assert_int_equal(smtp_walk_step(&w, 0, &i), SMTP_WALK_OVER);
 }
 
+/* For want of descriptors: who is under way may still win, then all others have their turn again.
+ */
+static void stops(void **state)
+{
+    const struct smtp_target targets[] = {v6(0, 1), v4(0, 2), v4(0, 3), v4(1, 4)};
+    struct smtp_walk w;
+    size_t i;
+
+    for (int wins = 0; wins < 2; wins++) {
+        smtp_walk_init(&w, targets, ARRAY_SIZE(targets));
+        size_t first = connect_to(&w, 0, 1), second = connect_to(&w, 250, 2);
+        smtp_walk_stop(&w);
+        smtp_walk_failed(&w, second);
+        wait_until(&w, 600, 30000);
+        if (wins)
+            smtp_walk_connected(&w, first);
+        smtp_walk_failed(&w, first);
+        if (wins)
+            connect_to(&w, 700, 3);
+        else
+            assert_int_equal(smtp_walk_step(&w, 700, &i), SMTP_WALK_OVER);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(order),
@@ -153,6 +177,7 @@ int main(void)
                                        cmocka_unit_test(slow_hosts),
                                        cmocka_unit_test(races_of_later_hosts),
                                        cmocka_unit_test(no_race_is_worth_more_tries),
-                                       cmocka_unit_test(bounds)};
+                                       cmocka_unit_test(bounds),
+                                       cmocka_unit_test(stops)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
