@@ -17,6 +17,11 @@ enum dns_outcome dns_answer_outcome(const struct dns_answer *answer)
     return answer->rdata_count ? DNS_OUTCOME_DATA : DNS_OUTCOME_NO_DATA;
 }
 
+bool dns_answer_is_ours(const struct dns_answer *answer)
+{
+    return answer->error == -EIO;
+}
+
 const char *dns_rcode_name(unsigned rcode)
 {
     static const char *const names[] = {"NOERROR",  "FORMERR", "SERVFAIL",

@@ -32,6 +32,9 @@ enum dns_outcome {
 
 enum dns_outcome dns_answer_outcome(const struct dns_answer *answer);
 
+/* The question couldn't be asked, which says nothing of any name. */
+bool dns_answer_is_ours(const struct dns_answer *answer);
+
 /* "NXDOMAIN"; "rcode 11" has no name: "an unknown code". */
 const char *dns_rcode_name(unsigned rcode);
 /* "MX"; of a type that Postbuch doesn't use: "record". */

@@ -112,8 +112,8 @@ static void take_mx(struct dns_mx *mx, const struct dns_answer *answer)
         break;
     case DNS_OUTCOME_FAILED:
         /* Never on to its address: its MX may be there, and mail would go astray. */
-        mx_end(mx, DNS_TEMPORARY, mx_failure_status(mx));
-        dns_answer_explain(answer, span_from_cstr(mx->domain), DNS_TYPE_MX, &mx->text);
+        mx_note_failure(mx, mx->domain, DNS_TYPE_MX, answer);
+        mx_fail(mx);
         break;
     }
 }
@@ -123,7 +123,6 @@ int dns_mx_answer(struct dns_mx *mx, unsigned number, const struct dns_answer *a
     if (number >= mx->question_count || mx->questions[number] != MX_ASKED)
         return -EINVAL;
     mx->questions[number] = MX_ANSWERED;
-    mx->unasked |= answer->error == -EIO;
     mx->answered_count++;
     /* What was decided holds as long as the shortest-lived of what it was decided by. */
     if (answer->ttl < mx->ttl)

@@ -37,6 +37,7 @@ enum dns_verdict {
     DNS_PENDING,
     DNS_FOUND,
     DNS_TEMPORARY, /* ask again later */
+    DNS_OURS,      /* so, too: we are in trouble, which says nothing of the domain */
     DNS_PERMANENT,
 };
 
@@ -92,8 +93,7 @@ int dns_mx_answer(struct dns_mx *mx, unsigned number, const struct dns_answer *a
 void dns_mx_hurry(struct dns_mx *mx);
 
 enum dns_verdict dns_mx_verdict(const struct dns_mx *mx);
-/* Enhanced status code of a failure (RFC 3463), "" when found or pending; "4.3.0" is our own
- * trouble, which says nothing of the domain. Static. */
+/* Enhanced status code of a failure (RFC 3463), "" when found or pending. Static. */
 const char *dns_mx_status(const struct dns_mx *mx);
 /* Why it failed: one clause for people, without a dot at its end; "" when found. */
 struct span dns_mx_text(const struct dns_mx *mx);

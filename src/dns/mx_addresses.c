@@ -43,8 +43,7 @@ void mx_take_addresses(struct dns_mx *mx, size_t host, unsigned family,
     lookup->secure[family] = answer->security == DNS_SECURE;
     if (dns_answer_outcome(answer) == DNS_OUTCOME_FAILED) {
         lookup->failed = true;
-        if (mx->failure.size == 0)
-            dns_answer_explain(answer, span_from_cstr(mx->hosts[host].name), type, &mx->failure);
+        mx_note_failure(mx, mx->hosts[host].name, type, answer);
     }
     if (dns_answer_outcome(answer) != DNS_OUTCOME_DATA)
         return;
@@ -152,8 +151,7 @@ void mx_conclude(struct dns_mx *mx)
     if (find(mx, DNS_HOST_GOOD)) {
         mx_end(mx, DNS_FOUND, "");
     } else if (find(mx, DNS_HOST_FAILED) || find(mx, DNS_HOST_ASKED)) {
-        mx_finish(mx, DNS_TEMPORARY, mx_failure_status(mx), "%.*s",
-                  SPAN_ARG(buffer_span(&mx->failure)));
+        mx_fail(mx);
     } else if ((host = find(mx, DNS_HOST_FORBIDDEN))) {
         finish_forbidden(mx, host);
     } else if ((host = find(mx, DNS_HOST_MISSING))) {

@@ -70,9 +70,9 @@ int dns_mx_explain(const struct dns_mx *mx, struct buffer *out)
         buffer_printf(out, "%s has %zu MX%s\n", mx->domain, mx->host_count, signature);
     for (size_t i = 0; i < mx->host_count; i++)
         explain_host(mx, i, out);
-    if (mx->verdict == DNS_TEMPORARY || mx->verdict == DNS_PERMANENT)
+    if (mx->verdict != DNS_PENDING && mx->verdict != DNS_FOUND)
         buffer_printf(out, "%s %s: " SPAN_FMT "\n", mx->status,
-                      mx->verdict == DNS_TEMPORARY ? "waits" : "is returned",
+                      mx->verdict == DNS_PERMANENT ? "is returned" : "waits",
                       SPAN_ARG(buffer_span(&mx->text)));
     return buffer_error(out);
 }

@@ -35,7 +35,7 @@ static bool make_room(struct dns_mx *mx, size_t count)
     mx->lookups = calloc(count, sizeof(*mx->lookups));
     if (mx->hosts && mx->lookups)
         return true;
-    mx_finish(mx, DNS_TEMPORARY, "4.3.0", "out of memory");
+    mx_finish(mx, DNS_OURS, "4.3.0", "out of memory");
     return false;
 }
 

@@ -29,11 +29,11 @@ struct dns_mx {
     enum dns_verdict verdict;
     const char *status;
     struct buffer text;
-    struct buffer failure; /* how the first address question failed */
+    struct buffer failure; /* how a question failed: mx_note_failure() */
     uint64_t random;
     uint32_t ttl;
     bool implicit, secure, literal;
-    bool unasked; /* a question could not be asked: our own trouble */
+    bool ours; /* the failure is our own trouble */
     /* For as many as the answer to MX names: until then thousands may wait for theirs. */
     struct dns_host *hosts;
     struct mx_lookup *lookups;
@@ -45,8 +45,11 @@ struct dns_mx {
 /* mx_end.c: the one place that ends it. What is still unasked stays so; the text is the caller's.
  */
 void mx_end(struct dns_mx *mx, enum dns_verdict verdict, const char *status);
-/* Of a failure that is over some day. */
-const char *mx_failure_status(const struct dns_mx *mx);
+/* The first question that failed tells why, unless one couldn't even be asked: then that does. */
+void mx_note_failure(struct dns_mx *mx, const char *name, uint16_t type,
+                     const struct dns_answer *answer);
+/* Ends with what was noted: it is over some day. */
+void mx_fail(struct dns_mx *mx);
 /* With printf's clause. Names in it are cut ("%.256s"), so that the text always fits. */
 void mx_finish(struct dns_mx *mx, enum dns_verdict verdict, const char *status, const char *format,
                ...) __attribute__((format(printf, 4, 5)));

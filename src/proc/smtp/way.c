@@ -12,6 +12,7 @@
 #include "dns/ip.h"
 #include "dns/rdata.h"
 #include "dns/type.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,10 +32,12 @@ struct question {
  */
 enum { SMTP_PORT = 25, QUESTIONS_MAX = DNS_QUESTIONS_OPEN, HURRY_MS = 30000 };
 
-static void fail(struct smtp_way *way, bool permanent, const char *status, const char *text)
+static void fail(struct smtp_way *way, enum dns_verdict verdict, const char *status,
+                 const char *text)
 {
     way->failed = true;
-    way->permanent = permanent;
+    way->permanent = verdict == DNS_PERMANENT;
+    way->ours = verdict == DNS_OURS;
     way->status = status;
     way->text = arena_copy(&way->arena, span_from_cstr(text));
     if (!way->text.data)
@@ -107,6 +110,47 @@ static void name_site(struct smtp_way *way)
         dns_mx_set(way->mx, &way->mx_set);
 }
 
+/* Of several reasons the one that tells most: what couldn't be asked, then what failed, for either
+ * may hide an address; then a name that doesn't exist, which may be a slip of the pen. */
+enum { LACK_FAILED = DNS_OUTCOME_FAILED, LACK_OURS };
+static_assert((int)DNS_OUTCOME_DATA < (int)DNS_OUTCOME_NO_DATA &&
+                  (int)DNS_OUTCOME_NO_DATA < (int)DNS_OUTCOME_NO_NAME &&
+                  (int)DNS_OUTCOME_NO_NAME < (int)DNS_OUTCOME_FAILED,
+              "in this order");
+
+static void note_lack(struct smtp_way *way, const struct question *q,
+                      const struct dns_answer *answer)
+{
+    struct buffer text = BUFFER_INIT;
+    unsigned rank = dns_answer_is_ours(answer) ? LACK_OURS : dns_answer_outcome(answer);
+    struct span name = span_first(q->name, 256);
+
+    if (rank <= way->lack_rank)
+        return;
+    way->lack_rank = rank;
+    if (rank >= LACK_FAILED)
+        dns_answer_explain(answer, name, q->type, &text);
+    else if (rank == DNS_OUTCOME_NO_NAME)
+        buffer_printf(&text, SPAN_FMT " does not exist (NXDOMAIN)", SPAN_ARG(name));
+    else
+        buffer_printf(&text, SPAN_FMT " has no address (A, AAAA)", SPAN_ARG(name));
+    way->lack = arena_copy(&way->arena, buffer_span(&text));
+    buffer_done(&text);
+}
+
+/* As with an MX (routing.md), but a route is the administrator's: nothing is returned for it. */
+static void fail_for_lack(struct smtp_way *way)
+{
+    char text[1024];
+
+    snprintf(text, sizeof(text), "no host of the route has a known address%s" SPAN_FMT,
+             way->lack.size ? ": " : "", SPAN_ARG(way->lack));
+    if (way->lack_rank == LACK_OURS)
+        fail(way, DNS_OURS, "4.3.0", text);
+    else
+        fail(way, DNS_TEMPORARY, way->lack_rank == LACK_FAILED ? "4.4.3" : "4.4.4", text);
+}
+
 /* All answers are there. The owner is told from the loop's next turn: a way that is known at once
  * would else end a job that has just begun. */
 static void conclude(struct smtp_way *way)
@@ -114,17 +158,16 @@ static void conclude(struct smtp_way *way)
     if (!way->failed && way->mx && dns_mx_verdict(way->mx) != DNS_FOUND) {
         char text[1024];
         snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(dns_mx_text(way->mx)));
-        fail(way, dns_mx_verdict(way->mx) == DNS_PERMANENT, dns_mx_status(way->mx), text);
+        fail(way, dns_mx_verdict(way->mx), dns_mx_status(way->mx), text);
     } else if (!way->failed && way->mx) {
         take_mx_hosts(way);
     }
     qsort(way->targets, way->target_count, sizeof(way->targets[0]), by_host);
     if (!way->failed && way->target_count == 0 && way->leads_back)
-        fail(way, false, "4.3.5", "the route leads back to this server: `routes:` must be mended");
+        fail(way, DNS_TEMPORARY, "4.3.5",
+             "the route leads back to this server: `routes:` must be mended");
     if (!way->failed && way->target_count == 0)
-        fail(way, false, way->unasked ? "4.3.0" : "4.4.4",
-             "none of the hosts has an address that could be found out");
-    way->ours = way->failed && strcmp(way->status, "4.3.0") == 0;
+        fail_for_lack(way);
     name_site(way);
     io_defer(way->proc->process.loop, &way->turn);
 }
@@ -150,11 +193,12 @@ static void take_answer(struct question *q, const struct dns_answer *answer)
     struct smtp_way *way = q->way;
 
     list_remove(&q->link);
-    way->unasked |= answer->error == -EIO;
     if (way->mx)
         dns_mx_answer(way->mx, q->number, answer);
     else if (dns_answer_outcome(answer) == DNS_OUTCOME_DATA)
         take_host_answer(way, q, answer);
+    else
+        note_lack(way, q, answer);
     free(q);
 }
 
@@ -205,7 +249,7 @@ static void add_question(struct smtp_way *way, struct question from)
     struct question *q = malloc(sizeof(*q));
 
     if (!q) {
-        fail(way, false, "4.3.0", "out of memory");
+        fail(way, DNS_OURS, "4.3.0", "out of memory");
         return;
     }
     *q = from;
@@ -293,9 +337,10 @@ static void begin_mx(struct smtp_way *way, struct span domain)
         rules.seed = (uint64_t)proc->now_ms;
     buffer_printf(&way->mx_set, "?" SPAN_FMT, SPAN_ARG(domain));
     int r = dns_mx_new(domain, &rules, &way->mx);
-    if (r < 0)
-        fail(way, r == -EINVAL, r == -EINVAL ? "5.1.2" : "4.3.0",
-             r == -EINVAL ? "the domain can't be a name of the DNS" : "out of memory");
+    if (r == -EINVAL)
+        fail(way, DNS_PERMANENT, "5.1.2", "the domain can't be a name of the DNS");
+    else if (r < 0)
+        fail(way, DNS_OURS, "4.3.0", "out of memory");
 }
 
 /* "name", "192.0.2.1" or "[2001:db8::1]". */
@@ -329,7 +374,7 @@ static void begin_hosts(struct smtp_way *way, struct span list)
         ptrdiff_t colon = span_find_last(one, ':');
         uint64_t port;
         if (colon <= 0 || span_to_u64(span_from(one, (size_t)colon + 1), UINT16_MAX, &port) < 0)
-            fail(way, false, "4.3.5", "the route can't be read");
+            fail(way, DNS_TEMPORARY, "4.3.5", "the route can't be read");
         else
             begin_host(way, span_first(one, (size_t)colon), (uint16_t)port);
         list = comma < 0 ? SPAN("") : span_from(list, (size_t)comma + 1);
@@ -348,7 +393,7 @@ void smtp_way_begin(struct smtp_way *way, struct smtp_proc *proc, struct span ne
     else if (span_starts_nocase(next_hop, SPAN("host:")))
         begin_hosts(way, span_from(next_hop, 5));
     else
-        fail(way, false, "4.3.5", "the next hop can't be read");
+        fail(way, DNS_TEMPORARY, "4.3.5", "the next hop can't be read");
     go_on(way);
 }
 

@@ -19,7 +19,8 @@ struct smtp_way {
     bool failed, permanent;
     bool ours;          /* the failure: says nothing of the destination */
     bool leads_back;    /* a host of the route is this server */
-    bool unasked;       /* the resolver couldn't be asked, or failed */
+    unsigned lack_rank; /* of `lack`, by how much it tells */
+    struct span lack;   /* why a host of the route has no address */
     const char *status; /* of a failure */
     struct span text;
     struct span hosts[SMTP_HOSTS_MAX];

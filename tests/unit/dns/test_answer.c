@@ -59,7 +59,7 @@ static void describe(const struct dns_answer *answer, unsigned short type, char 
     if (verdict == DNS_FOUND)
         snprintf(out, 64, "the domain's own address");
     else
-        snprintf(out, 64, "%s, %s", verdict == DNS_TEMPORARY ? "waits" : "returned",
+        snprintf(out, 64, "%s, %s", verdict == DNS_PERMANENT ? "returned" : "waits",
                  dns_mx_status(mx));
     dns_mx_free(mx);
 }

@@ -97,6 +97,19 @@ static const struct world worlds[] = {
      {{D, MX, {"10 gone.example", "20 mx.example"}}, {"mx.example", A, .error = -ETIMEDOUT}},
      .status = "4.4.3",
      .hosts = "the A of mx.example failed: no name server answered in time"},
+    {"our own trouble is the reason, whatever failed before",
+     D,
+     {{D, MX, {"10 a.example", "20 b.example", "30 c.example"}},
+      {"a.example", AAAA, .rcode = DNS_RCODE_SERVFAIL},
+      {"b.example", A, .error = -EIO},
+      {"c.example", A, .error = -ETIMEDOUT}},
+     .status = "4.3.0",
+     .hosts = "the A of b.example failed: the resolver couldn't ask"},
+    {"our own trouble at the MX",
+     D,
+     {{D, MX, .error = -EIO}},
+     .status = "4.3.0",
+     .hosts = "the MX of " D " failed: the resolver couldn't ask"},
     {"the best host can't be asked for, the next can",
      D,
      {{D, MX, {"10 a.example", "20 b.example"}},
@@ -296,9 +309,10 @@ static void check(const struct world *w, const struct dns_mx *mx)
 {
     struct buffer out = BUFFER_INIT;
     bool found = w->status[0] == '\0';
-    enum dns_verdict wanted = found                 ? DNS_FOUND
-                              : w->status[0] == '4' ? DNS_TEMPORARY
-                                                    : DNS_PERMANENT;
+    enum dns_verdict wanted = found                             ? DNS_FOUND
+                              : strcmp(w->status, "4.3.0") == 0 ? DNS_OURS
+                              : w->status[0] == '4'             ? DNS_TEMPORARY
+                                                                : DNS_PERMANENT;
 
     if (dns_mx_verdict(mx) != wanted || strcmp(dns_mx_status(mx), w->status) != 0)
         fail_msg("%s: %d %s %.*s", w->name, dns_mx_verdict(mx), dns_mx_status(mx),

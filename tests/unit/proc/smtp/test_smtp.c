@@ -107,6 +107,8 @@ static void on_question(void *owner, const struct ipc_arrival *arrival)
         reply.resolved = (struct ipc_resolved){.rdata = b.mx, .rdata_count = b.mx_count};
     else if (q->type == DNS_TYPE_AAAA && b.mx_count)
         reply.resolved = (struct ipc_resolved){.rdata = &nowhere, .rdata_count = 1};
+    else if (span_starts_nocase(q->name, SPAN("bare")))
+        reply.resolved.rcode = DNS_RCODE_NOERROR;
     else if (q->type == DNS_TYPE_A && span_starts_nocase(q->name, SPAN("pair")))
         reply.resolved = (struct ipc_resolved){.rdata = pair, .rdata_count = 2};
     else if (q->type == DNS_TYPE_A && !b.mx_count)
@@ -746,6 +748,33 @@ static void knows_dead_domains(void **state)
     assert_string_equal(a.of[0].status, "4.3.5");
 }
 
+/* Whoever wrote the route is told which name is wrong, or which server fails. */
+static void tells_why_a_route_has_no_address(void **state)
+{
+    static const struct {
+        const char *next_hop, *status, *why;
+    } cases[] = {
+        {"host:none.test:25", "4.4.4", "none.test does not exist (NXDOMAIN)"},
+        {"host:bare.test:25", "4.4.4", "bare.test has no address (A, AAAA)"},
+        {"host:lame.test:25", "4.4.3", "the question for the AAAA of lame.test failed: SERVFAIL"},
+        /* What tells most. */
+        {"host:bare.test:25,none.test:25", "4.4.4", "none.test does not exist (NXDOMAIN)"},
+        {"host:none.test:25,lame.test:25,bare.test:25", "4.4.3",
+         "the question for the AAAA of lame.test failed: SERVFAIL"},
+    };
+    struct asked a;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        char text[200];
+        snprintf(text, sizeof(text), "no host of the route has a known address: %s", cases[i].why);
+        deliver(&a, cases[i].next_hop);
+        assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
+        assert_int_equal(a.of[0].scope, IPC_SCOPE_DESTINATION);
+        assert_string_equal(a.of[0].status, cases[i].status);
+        assert_string_equal(a.of[0].text, text);
+    }
+}
+
 static void assert_is_ours(const struct asked *a)
 {
     assert_int_equal(a->count, 1);
@@ -765,6 +794,9 @@ static void blames_nobody_for_a_resolver_that_fails(void **state)
     assert_is_ours(&a);
     deliver(&a, to_both());
     assert_is_ours(&a);
+    assert_string_equal(a.of[0].text,
+                        "no host of the route has a known address: the question for the AAAA of "
+                        "one.test failed: the resolver couldn't ask");
     ipc_channel_free(b.resolver);
     b.resolver = NULL;
     UNTIL(!b.proc.resolver);
@@ -1035,6 +1067,7 @@ int main(void)
         TEST(tells_a_bad_sender_from_a_busy_host),
         TEST(is_uncertain),
         TEST(knows_dead_domains),
+        TEST(tells_why_a_route_has_no_address),
         TEST(blames_nobody_for_a_resolver_that_fails),
         TEST(blames_nobody_for_want_of_descriptors),
         TEST(blames_nobody_for_want_of_descriptors_in_a_race),
