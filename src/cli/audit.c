@@ -130,7 +130,7 @@ static int ask_server(struct session *s, struct audit_queue *out)
 
     out->is_live = s->looked = true;
     if (cli_wait_for_book(s->server.control, CATCH_UP_MS) == -ETIMEDOUT) {
-        s->print.not_compared = "the book doesn't catch up with the log; see book.trouble in "
+        s->print.not_compared = "the book doesn't catch up with the log; see the line Book of "
                                 "postbuch status";
         s->print.is_bad = true; /* what it doesn't know yet would all seem to be off */
         return -ETIMEDOUT;

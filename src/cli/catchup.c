@@ -66,7 +66,7 @@ int cli_catch_up(const char *command, const char *control)
 
     if (r == -ETIMEDOUT)
         cli_complain(command, "the book is behind the log, so what was booked last may be missing; "
-                              "see book.trouble in postbuch status");
+                              "see the line Book of postbuch status");
     return r;
 }
 

@@ -3,6 +3,7 @@
 #include "conf/anchor.h"
 #include "conf/user.h"
 #include "people/people.h"
+#include <errno.h>
 
 static const struct cli_usage usage = {
     .name = "check-config",
@@ -65,7 +66,7 @@ static json_t *problem_json(const struct conf_problem *p)
                      "text", cli_json_text(p->text));
 }
 
-/* 0, or -1 without memory. */
+/* 0 or -ENOMEM. */
 static int put_json(const char *path, const struct conf_problems *p)
 {
     json_t *list = json_array();
@@ -77,23 +78,26 @@ static int put_json(const char *path, const struct conf_problems *p)
                   p->error_count == 0, "errors", (json_int_t)p->error_count, "warnings",
                   (json_int_t)p->warning_count, "problems", list);
     if (!all)
-        return -1;
+        return -ENOMEM;
     cli_json_print(all, 0);
     putchar('\n');
     return 0;
 }
 
-static void check(const char *path, struct conf_problems *problems)
+/* 0, also with errors; -ENOMEM: not all was looked at. */
+static int check(const char *path, struct conf_problems *problems)
 {
     struct conf conf;
+    int r = conf_load(path, problems, &conf);
 
-    if (conf_load(path, problems, &conf) == 0) {
+    if (r == 0) {
         conf_check_users(&conf, NULL, problems);
-        people_check_files(&conf, problems);
+        r = people_check_files(&conf, problems);
         anchor_check_file(&conf, problems);
     }
     conf_done(&conf);
     conf_problems_sort(problems);
+    return r == -ENOMEM ? r : 0;
 }
 
 int cli_check_config(int argc, char **argv)
@@ -107,11 +111,13 @@ int cli_check_config(int argc, char **argv)
         return cli_wrong_usage(&usage, "it takes no arguments; name a file with --config");
     const char *path = cli_config_path(parser.config);
     conf_problems_init(&problems);
-    check(path, &problems);
+    int r = check(path, &problems);
     int code = problems.error_count ? CLI_BAD_NEWS : CLI_OK;
-    if (!parser.json)
+    if (r == 0 && parser.json)
+        r = put_json(path, &problems);
+    else if (r == 0)
         put_all(path, &problems);
-    else if (put_json(path, &problems) < 0) {
+    if (r < 0) {
         cli_complain("check-config", "out of memory");
         code = CLI_BAD_NEWS;
     }

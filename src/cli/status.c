@@ -83,7 +83,7 @@ int cli_status(int argc, char **argv)
     if (status && status_is_bad(status))
         code = CLI_BAD_NEWS;
     if (!status || print_status(status, parser.json, with_figures) < 0) {
-        cli_complain("status", "the server's answer can't be read");
+        cli_complain("status", status ? "out of memory" : "the server's answer can't be read");
         code = CLI_BAD_NEWS;
     }
     json_decref(status);

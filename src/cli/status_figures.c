@@ -1,5 +1,6 @@
 #include "cli/status_print.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum { DEPTH_MAX = 8, PATH_SIZE = 256 };
@@ -8,11 +9,15 @@ static void add_figures(struct cli_table *t, const char *path, json_t *value, in
 
 static void add_figure(struct cli_table *t, const char *path, json_t *value)
 {
-    char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    char *made = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    const char *text = made ? made : json_string_value(value);
 
     cli_table_add(t, span_from_cstr(path));
-    cli_table_add(t, span_from_cstr(text ? text : json_string_value(value)));
-    free(text);
+    if (text)
+        cli_table_add(t, span_from_cstr(text));
+    else
+        t->cells.error = -ENOMEM; /* sticky: cli_table_print() tells it */
+    free(made);
 }
 
 /* "queue" or "smtpd.1": which process an element of a list tells of. */

@@ -71,15 +71,21 @@ static bool is_key(struct span record)
     return false;
 }
 
-bool anchor_is_usable(struct span text)
+int anchor_check(struct span text)
 {
     struct buffer record = BUFFER_INIT;
-    bool found = false;
+    bool more = true;
+    int r = -ENOENT;
 
-    while (!found && anchor_next(&text, &record))
-        found = is_key(buffer_span(&record));
+    while (r == -ENOENT && more) {
+        more = anchor_next(&text, &record);
+        if (buffer_error(&record))
+            r = buffer_error(&record);
+        else if (is_key(buffer_span(&record)))
+            r = 0;
+    }
     buffer_done(&record);
-    return found;
+    return r;
 }
 
 int anchor_check_file(const struct conf *conf, struct conf_problems *problems)
@@ -93,11 +99,15 @@ int anchor_check_file(const struct conf *conf, struct conf_problems *problems)
     memcpy(path, name.data, name.size);
     path[name.size] = '\0';
     int r = conf_file_read(path, problems, &text);
-    if (r == 0 && !anchor_is_usable(buffer_span(&text))) {
-        conf_error(problems, (struct conf_place){name, 0, 0},
-                   "holds no DS or DNSKEY record: nothing could be validated, and mail to other "
-                   "servers would wait");
-        r = -EINVAL;
+    if (r == 0) {
+        r = anchor_check(buffer_span(&text));
+        if (r < 0)
+            conf_error(
+                problems, (struct conf_place){name, 0, 0},
+                r == -ENOENT
+                    ? "holds no DS or DNSKEY record: nothing could be validated, and mail to "
+                      "other servers would wait"
+                    : "can't be looked at for want of memory; try again");
     }
     buffer_done(&text);
     return r < 0 ? -EINVAL : 0;

@@ -8,8 +8,9 @@ enum { ANCHOR_MAX = 256 * 1024 };
 /* The next record of *rest as one line, without comments and parentheses. False: no more. */
 bool anchor_next(struct span *rest, struct buffer *out_line);
 
-/* One that holds no DS or DNSKEY record validates nothing: whoever has none asks nobody. */
-bool anchor_is_usable(struct span text);
+/* 0; -ENOENT: it holds no DS or DNSKEY record and validates nothing, and whoever has none asks
+ * nobody; -ENOMEM. */
+int anchor_check(struct span text);
 
 /* Reads the file that `resolver: trust_anchor` names, if it names one, for `postbuch check-config`
  * and a reload. What is wrong is in `problems`; 0 or -EINVAL. */

@@ -134,7 +134,6 @@ static void check_domains(struct check *k)
     if (k->whole && c->domain_count == 0)
         conf_warn(k->problems, place_of(k, NULL, "domains"),
                   "no domain is delivered here, so every recipient is refused; add `domains:`");
-    conf_check_names(c, k->problems);
     conf_check_circles(c, k->problems);
     for (size_t i = 0; i < c->domain_count; i++) {
         const struct conf_domain *d = &c->domains[i];
@@ -253,7 +252,7 @@ static void check_postmaster(struct check *k)
             SPAN_ARG(span_first(address, 80)));
 }
 
-void conf_check(const struct conf *c, struct conf_problems *problems)
+int conf_check(const struct conf *c, struct conf_problems *problems)
 {
     struct check k = {c, problems, problems->error_count == 0};
 
@@ -267,4 +266,5 @@ void conf_check(const struct conf *c, struct conf_problems *problems)
     check_segment_size(&k);
     check_control(&k);
     check_postmaster(&k);
+    return conf_check_names(c, problems);
 }

@@ -6,14 +6,16 @@
 
 #include "conf/conf.h"
 
-/* Adds to `problems`; changes nothing else. The two below are parts of it. */
-void conf_check(const struct conf *c, struct conf_problems *problems);
+/* Adds to `problems`; changes nothing else. The two below are parts of it. 0, or -ENOMEM: not all
+ * was looked at. */
+int conf_check(const struct conf *c, struct conf_problems *problems);
 
 /* The place of group.key (either may be NULL), else of the group, else of the file's start. */
 struct conf_place conf_place_of(const struct conf *c, const char *group, const char *key);
 
-/* check_names.c: names that are in the file more than once, also in different case. */
-void conf_check_names(const struct conf *c, struct conf_problems *problems);
+/* check_names.c: names that are in the file more than once, also in different case. 0 or -ENOMEM.
+ */
+int conf_check_names(const struct conf *c, struct conf_problems *problems);
 
 /* check_circles.c: relays and routes that lead back to this server. */
 void conf_check_circles(const struct conf *c, struct conf_problems *problems);

@@ -1,6 +1,7 @@
 /* Names that are in the file more than once: domains, relays and routes, canonical here. */
 #include "conf/check.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum kind { KIND_DOMAIN, KIND_RELAY, KIND_ROUTE };
@@ -50,13 +51,13 @@ static size_t add_routes(const struct conf_route *routes, size_t count, enum kin
     return count;
 }
 
-void conf_check_names(const struct conf *c, struct conf_problems *problems)
+int conf_check_names(const struct conf *c, struct conf_problems *problems)
 {
     size_t count = 0;
     struct named *all = calloc(c->domain_count + c->relay_count + c->route_count + 1, sizeof(*all));
 
     if (!all)
-        return; /* the parts that are cut next will say so */
+        return -ENOMEM;
     for (size_t i = 0; i < c->domain_count; i++)
         all[count++] = (struct named){c->domains[i].name, c->domains[i].place, KIND_DOMAIN};
     count += add_routes(c->relays, c->relay_count, KIND_RELAY, all + count);
@@ -66,4 +67,5 @@ void conf_check_names(const struct conf *c, struct conf_problems *problems)
         if (span_equal(all[i].name, all[i - 1].name))
             report(problems, &all[i - 1], &all[i]);
     free(all);
+    return 0;
 }

@@ -71,8 +71,9 @@ static int parse(struct conf *c, struct span text, struct conf_problems *problem
     conf_schema_read(&reader, &conf_file_schema, root, c);
     if (reader.error)
         return reader.error;
-    conf_check(c, problems);
-    r = check_parts(c, problems);
+    r = conf_check(c, problems);
+    if (r == 0)
+        r = check_parts(c, problems);
     if (r < 0)
         return r;
     return problems->error_count ? -EINVAL : 0;

@@ -94,8 +94,9 @@ static int reload(struct process *process)
     struct resolver *r = resolver_of(process);
     const struct conf_resolver *coming = process->coming;
 
-    if (coming->trust_anchor.size && !anchor_is_usable(buffer_span(&r->coming_anchor)))
-        return -ENOENT;
+    int bad = coming->trust_anchor.size ? anchor_check(buffer_span(&r->coming_anchor)) : 0;
+    if (bad < 0)
+        return bad;
     if (!is_the_same(process->conf, process->coming) ||
         !span_equal(buffer_span(&r->anchor), buffer_span(&r->coming_anchor))) {
         log_info("`resolver` has changed: starting again");

@@ -1,3 +1,4 @@
+#include "../failing_memory.h"
 #include "command_run.h"
 
 #include <sys/stat.h>
@@ -15,6 +16,23 @@ static void the_default_is_fine(void **state)
     assert_non_null(strstr(text, "postbuch.yaml: fine\n"));
     assert_int_equal(check("--json"), CLI_OK);
     assert_non_null(strstr(text, "\"ok\":true,\"errors\":0,\"warnings\":0,\"problems\":[]}"));
+}
+
+static void check_short_of_memory(void)
+{
+    failing_memory_arm();
+    int code = check(NULL);
+    failing_memory_rest();
+    /* When one failed and all is fine, it was printing that lacked it: the name is missing. */
+    if (failing_memory.countdown < 0 && code != CLI_BAD_NEWS)
+        assert_string_equal(text, ": fine\n");
+}
+
+/* Not all was looked at. */
+static void without_memory_nothing_is_fine(void **state)
+{
+    append("input", "");
+    assert_true(failing_memory_each(check_short_of_memory) > 10);
 }
 
 static void errors_of_all_files_at_once(void **state)
@@ -106,6 +124,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_FOLDER(the_default_is_fine),
+        IN_FOLDER(without_memory_nothing_is_fine),
         IN_FOLDER(errors_of_all_files_at_once),
         IN_FOLDER(warnings_are_no_errors),
         IN_FOLDER(hostile_text_is_shown_harmless),

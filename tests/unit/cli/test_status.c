@@ -2,6 +2,7 @@
 
 #include "cli/status_print.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -179,9 +180,27 @@ static void figures(void **state)
     json_decref(status);
 }
 
+static void *no_memory(size_t size)
+{
+    return NULL;
+}
+
+static void figures_without_memory(void **state)
+{
+    json_t *status = json_loads("{\"queue\":{\"waiting\":12}}", 0, NULL);
+
+    assert_non_null(status);
+    json_set_alloc_funcs(no_memory, free);
+    int r = status_print_figures(status);
+    json_set_alloc_funcs(malloc, free);
+    assert_int_equal(r, -ENOMEM);
+    json_decref(status);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(health), cmocka_unit_test(figures)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(health), cmocka_unit_test(figures),
+                                       cmocka_unit_test(figures_without_memory)};
 
     setenv("TZ", "Europe/Berlin", 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
