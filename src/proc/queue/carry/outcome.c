@@ -383,12 +383,14 @@ static uint32_t collect_expired(struct queue *q, uint32_t item, uint32_t *items)
     return count;
 }
 
-/* Booked now, returned when the report is there. */
+/* Booked now, returned when the report is there: in this order, since the words are borrowed from
+ * items, and who can't be returned loses his. */
 static void expire(struct queue *q, const uint32_t *items, uint32_t count)
 {
     struct spool_recipient *r = NULL;
     struct sched_explanation e;
     struct outcomes o __attribute__((uninitialized));
+    size_t ends[JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
 
     o.count = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -400,9 +402,11 @@ static void expire(struct queue *q, const uint32_t *items, uint32_t count)
         s->status = SPAN("4.4.7"); /* RFC 3463 3.5: delivery time expired */
         s->reply = e.why;
         s->host = schedule_said_by(&e);
-        return_to_sender(q, r, s);
+        ends[i] = o.count - 1;
     }
     settle(q, spool_recipient_message(r), o.statuses, o.count);
+    for (uint32_t i = 0; i < count; i++)
+        return_to_sender(q, sched_owner(q->sched, items[i]), &o.statuses[ends[i]]);
 }
 
 /* A slice: about a millisecond. */

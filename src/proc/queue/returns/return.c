@@ -126,6 +126,19 @@ static void look_again(struct undelivered *u)
     io_defer(u->queue->loop, &u->queue->returns->kick);
 }
 
+/* Nobody would know of him any more, so he loses his item, and the tick schedules him anew. */
+static void attempt_again(struct queue *q, struct spool_recipient *recipient)
+{
+    char id[ID_TEXT + 1];
+
+    id_format(&spool_recipient_message(recipient)->id, id);
+    log_error("%s: out of memory for the report to its sender: recipient %u is attempted again", id,
+              recipient->index);
+    sched_remove(q->sched, schedule_item(recipient), io_loop_now_ms(q->loop));
+    recipient->owner = 0;
+    q->unscheduled = true;
+}
+
 void return_to_sender(struct queue *q, struct spool_recipient *recipient,
                       const struct spool_status *cause)
 {
@@ -133,9 +146,9 @@ void return_to_sender(struct queue *q, struct spool_recipient *recipient,
     struct undelivered *u = gathering_for(q, id, REPORT_FAILED);
 
     if (!u || undelivered_add(u, cause) < 0) {
-        log_error("out of memory: a recipient is held instead of being returned");
         if (u && !u->count)
             undelivered_free(u);
+        attempt_again(q, recipient);
         return;
     }
     look_again(u);

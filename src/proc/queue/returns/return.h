@@ -54,7 +54,9 @@ void returns_tick(struct queue *q);
 
 /* This recipient failed for good. `cause` is copied: attempts, time, status, reply, host, detail.
  * The scheduler holds its item until the return is booked; an administrator who releases or removes
- * it before then takes it back. */
+ * it before then takes it back. Without the memory for it he loses his item, and is attempted
+ * again.
+ */
 void return_to_sender(struct queue *q, struct spool_recipient *recipient,
                       const struct spool_status *cause);
 

@@ -23,6 +23,19 @@ int64_t __wrap_clock_boottime_us(void)
     return __real_clock_boottime_us() + clock_passed_us;
 }
 
+/* So often there is no memory for a report to be. */
+static unsigned no_memory;
+struct undelivered *__real_undelivered_new(struct queue *q, const struct id *id,
+                                           enum report_kind kind);
+struct undelivered *__wrap_undelivered_new(struct queue *q, const struct id *id,
+                                           enum report_kind kind);
+
+struct undelivered *__wrap_undelivered_new(struct queue *q, const struct id *id,
+                                           enum report_kind kind)
+{
+    return no_memory && no_memory-- ? NULL : __real_undelivered_new(q, id, kind);
+}
+
 static struct world *begin(void)
 {
     struct world *w = world_new();
@@ -732,6 +745,56 @@ static void who_waits_too_long_is_given_up_with_his_destination(void **state)
     end(w);
 }
 
+/* Whom nobody remembers would wait for ever. */
+static void who_finds_no_memory_is_attempted_again(void **state)
+{
+    struct world *w = begin();
+    uint64_t one = 1;
+    reporter_join(w);
+    no_memory = 1;
+    send_from(w, "s@far.example", "anna@here.example");
+    world_until(w, is_returned, &one);
+    assert_int_equal(w->job_count, 2);
+    assert_int_equal(reporter.asked, 1);
+    end(w);
+}
+
+static bool are_scheduled(struct world *w, void *arg)
+{
+    return !w->queue.unscheduled;
+}
+
+/* By an attempt of his own, or with his destination, whose pause they wait out then. */
+static void who_is_given_up_without_memory_is_attempted_again(void **state)
+{
+    enum { COUNT = 12, FORGOTTEN = 6 };
+    struct world *w = begin();
+    struct ipc_queue_act retry = {.act = IPC_ACT_RETRY,
+                                  .filter.destination = SPAN("elsewhere.example")};
+    uint64_t others = COUNT - FORGOTTEN;
+    w->conf.give_up_ms = 1;
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    world_join_smtp(w);
+    for (int i = 0; i < COUNT; i++)
+        send_from(w, "s@far.example", "x@elsewhere.example");
+    world_rest(w);
+    size_t under_way = w->job_count;
+    assert_in_range(under_way, 1, FORGOTTEN - 1);
+    usleep(1100000); /* deadlines are whole seconds */
+    reporter_join(w);
+    no_memory = FORGOTTEN; /* also some of those that go with their destination */
+    w->mailbox_does = MAILBOX_IS_FULL;
+    for (size_t i = 0; i < under_way; i++)
+        world_answer(w, &w->jobs[i], MAILBOX_IS_FULL);
+    world_until(w, has_returned, &others);
+    assert_int_equal(no_memory, 0);
+    world_until(w, are_scheduled, NULL);
+    world_join_admin(w);
+    assert_int_equal(world_act(w, retry).count, FORGOTTEN); /* none is held */
+    assert_string_equal(reporter.reply, "disk full");
+    end(w);
+}
+
 static void what_is_too_much_is_told_in_parts(void **state)
 {
     struct world *w = begin();
@@ -786,6 +849,8 @@ int main(void)
         cmocka_unit_test(a_suspend_sets_no_clock_forward),
         cmocka_unit_test(what_is_too_much_is_told_in_parts),
         cmocka_unit_test(who_waits_too_long_is_given_up_with_his_destination),
+        cmocka_unit_test(who_finds_no_memory_is_attempted_again),
+        cmocka_unit_test(who_is_given_up_without_memory_is_attempted_again),
         cmocka_unit_test(a_double_bounce_ends),
         cmocka_unit_test(an_administrator_may_send_back),
         cmocka_unit_test(it_waits_for_the_report_process),
