@@ -177,7 +177,9 @@ static bool is_temporary(int error)
 
 static const char *why_unread(int error)
 {
-    return error == -EBADMSG ? "the stored message is damaged" : "the stored message can't be read";
+    return error == -EBADMSG  ? "the stored message is damaged"
+           : error == -ENOMEM ? "the server is short of memory"
+                              : "the stored message can't be read";
 }
 
 /* Our own trouble, and told as that: no destination pauses for it. */
@@ -266,7 +268,7 @@ static void send_whole(struct job *job, const struct parcel *parcel)
     bool offered = must_offer(job, bytes);
     int r = try_to_send(job, parcel, offered);
 
-    if (r == -EAGAIN) {
+    if (r == -EAGAIN || r == -ENOMEM) { /* no attempt was made: it goes later */
         move_to(job, &c->blocked, JOB_BLOCKED);
     } else if (r == -EPIPE) {
         lose(job);

@@ -9,8 +9,8 @@
  *   OFFERED ──wanted──▶ RUNNING; LOADING and then RUNNING when the body isn't in memory
  *
  * An OFFERED job has gone without its body (carrier.h): nothing can have been delivered.
- * BLOCKED waits in the carrier's order for credit, and then begins anew; so does RUNNING when only
- * the next piece of the body found none, or no memory, and then goes on with that.
+ * BLOCKED waits in the carrier's order for credit, or for memory, and then begins anew; so does
+ * RUNNING when only the next piece of the body found none, and then goes on with that.
  * A carrier that has the job may answer in any state. When its channel is lost, RUNNING is booked
  * as uncertain, all else as not tried, and the recipients are scheduled again.
  * While RUNNING the body of a large message is streamed: a chunk is read on a thread and sent, and

@@ -606,9 +606,9 @@ static void an_evicted_parcel_is_read_from_disk(void **state)
 
 enum { LARGE = 600000, NEAR_END = 590000 }; /* more than is read at once */
 
-/* Memory is short when a piece of a body is to go: the n-th. The linker puts this in its place
- * (meson.build). */
-static unsigned piece_without_memory;
+/* Memory is short when a piece of a body is to go, or a job: the n-th. The linker puts this in its
+ * place (meson.build). */
+static unsigned piece_without_memory, job_without_memory;
 int __real_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
                     const struct ipc_message *message);
 int __wrap_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
@@ -618,6 +618,8 @@ int __wrap_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
                     const struct ipc_message *message)
 {
     if (message->type == IPC_JOB_BODY && piece_without_memory && --piece_without_memory == 0)
+        return -ENOMEM;
+    if (message->type == IPC_JOB && job_without_memory && --job_without_memory == 0)
         return -ENOMEM;
     return __real_ipc_call(channel, call, message);
 }
@@ -638,6 +640,27 @@ static void a_piece_that_finds_no_memory_goes_later(void **state)
         for (size_t i = 0; i < LARGE; i++)
             if (w->jobs[0].body.data[i] != world_byte(i))
                 fail_msg("byte %zu differs", i);
+        world_free(w);
+    }
+}
+
+/* From memory or from the disk: nothing was attempted, so nothing is booked. */
+static void a_job_that_finds_no_memory_goes_later(void **state)
+{
+    for (int from_disk = 0; from_disk < 2; from_disk++) {
+        struct world *w = world_new();
+        world_start(w);
+        world_join_smtpd(w);
+        send_one(w);
+        if (from_disk) {
+            world_stop(w);
+            world_start(w);
+        }
+        job_without_memory = 1;
+        world_join_mailbox(w);
+        world_until_delivered(w, 1);
+        assert_int_equal(job_without_memory, 0);
+        assert_int_equal(w->queue.dispatch->deferred, 0);
         world_free(w);
     }
 }
@@ -741,6 +764,7 @@ int main(void)
         cmocka_unit_test(a_shutdown_does_not_wait_for_ever),
         cmocka_unit_test(an_evicted_parcel_is_read_from_disk),
         cmocka_unit_test(a_piece_that_finds_no_memory_goes_later),
+        cmocka_unit_test(a_job_that_finds_no_memory_goes_later),
         cmocka_unit_test(damage_in_the_middle_stops_only_its_message)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
