@@ -109,12 +109,12 @@ static int check_open_file(struct audit *audit, const char *folder, struct db *d
 
 static void tell_unreadable(struct audit *audit, int error)
 {
-    char text[160];
+    char text[240];
 
     snprintf(text, sizeof(text), "can't be read: %s",
              error == -EUCLEAN           ? "it is damaged"
              : error == -EPROTONOSUPPORT ? "it was written by another version of Postbuch"
-                                         : strerror(-db_plain_error(error)));
+                                         : ledger_why(error));
     audit_tell(audit, AUDIT_FILE, NULL, EVENT_NO_RECIPIENT, text);
 }
 

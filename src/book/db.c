@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static atomic_bool reads_around;
@@ -35,8 +36,9 @@ int db_errno(int code)
         return -EBUSY;
     case SQLITE_PERM:
     case SQLITE_AUTH:
-    case SQLITE_READONLY:
         return -EACCES;
+    case SQLITE_READONLY:
+        return code == SQLITE_READONLY_CANTINIT ? -EROFS : -EACCES;
     case SQLITE_CANTOPEN:
         return -ENOENT;
     case SQLITE_NOMEM:
@@ -121,8 +123,27 @@ static int probe(sqlite3 *handle)
     return sqlite3_exec(handle, "SELECT count(*) FROM sqlite_master", NULL, NULL, NULL);
 }
 
+/* What a writer that was killed has committed lies in the -wal, perhaps alone. */
+static bool has_log(const char *path)
+{
+    char wal[4200];
+    struct stat st;
+
+    return snprintf(wal, sizeof(wal), "%s-wal", path) >= (int)sizeof(wal) ||
+           (stat(wal, &st) == 0 && st.st_size > 0);
+}
+
+/* Can't the -shm be made for want of a right, and not of descriptors or the like? */
+static bool is_barred(sqlite3 *handle, int code)
+{
+    int error = handle ? sqlite3_system_errno(handle) : 0;
+
+    return (code & 0xff) == SQLITE_READONLY || error == 0 || error == EACCES || error == EPERM ||
+           error == EROFS || error == ENOENT;
+}
+
 /* A file in WAL mode needs its -shm file beside it. When no writer left one and we may not make
- * one, nobody is writing either, and the file can be read as it is. */
+ * one, nobody is writing either, and the file can be read as it is, but for what its -wal has. */
 static int open_for_reading(const char *path, sqlite3 **out)
 {
     int code = open_uri(path, "?mode=ro", SQLITE_OPEN_READONLY, out);
@@ -132,6 +153,8 @@ static int open_for_reading(const char *path, sqlite3 **out)
         return code;
     if ((code & 0xff) != SQLITE_CANTOPEN && (code & 0xff) != SQLITE_READONLY)
         return code;
+    if (has_log(path))
+        return is_barred(*out, code) ? SQLITE_READONLY_CANTINIT : code;
     sqlite3_close(*out);
     *out = NULL;
     code = open_uri(path, "?mode=ro&immutable=1", SQLITE_OPEN_READONLY, out);

@@ -6,6 +6,7 @@
  *   -EIO     the disk failed             -EBUSY    another process holds the lock
  *   -EACCES  not permitted               -EPROTONOSUPPORT (schema.h) written by another version
  *   -ENOENT  there is no such file       -EINVAL   our own SQL is wrong
+ *   -EROFS   what its -wal has can be read only where a file can be made beside it (ledger_why())
  *   -EREMOTEIO  the disk failed to read: only inside the book, see db_plain_error()
  */
 #pragma once

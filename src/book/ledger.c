@@ -1,8 +1,11 @@
 #include "book/ledger.h"
 
+#include "book/db.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int compare(const void *left, const void *right)
 {
@@ -54,4 +57,11 @@ void ledger_list_done(struct ledger_list *list)
 {
     free(list->files);
     *list = (struct ledger_list){0};
+}
+
+const char *ledger_why(int error)
+{
+    return error == -EROFS ? "what its -wal has can't be read where no file can be made beside it; "
+                             "read a copy of both in a folder of your own"
+                           : strerror(-db_plain_error(error));
 }

@@ -1,5 +1,5 @@
 /*
- * The ledger folder seen from outside: which files it has. For readers and for retention.
+ * The ledger folder seen from outside: which files it has, and what is to be told of them.
  */
 #pragma once
 
@@ -18,3 +18,13 @@ struct ledger_list {
 /* 0; -ENOENT, -EACCES, -EIO; -ENOMEM. ledger_list_done() is fine after any of them. */
 int ledger_list(const char *folder, struct ledger_list *out);
 void ledger_list_done(struct ledger_list *list);
+
+/* Why it or a file of it can't be read, for people. Borrowed until the next call. */
+const char *ledger_why(int error);
+
+/* What people must hear of files, once: the last name of each, or "". */
+struct ledger_told {
+    char damage[WEEK_FILE_SIZE + 32]; /* under which it was set aside */
+    char lacking[WEEK_FILE_SIZE];     /* lacks events: all positions are back at zero */
+    char displaced[WEEK_FILE_SIZE];   /* had a wrong position, which was set right */
+};

@@ -343,7 +343,7 @@ static void note_skipped(struct trace_result *result, const char *name, int erro
     const char *why = error == -EUCLEAN           ? "damaged"
                       : error == -EPROTONOSUPPORT ? "written by another version of Postbuch"
                       : error == -ENOENT          ? "can't be opened"
-                                                  : strerror(-db_plain_error(error));
+                                                  : ledger_why(error);
     buffer_printf(&result->skipped, "%s: %s\n", name, why);
 }
 

@@ -368,7 +368,7 @@ static int run(struct session *s)
 
     audit_print_end_progress(&s->print);
     if (r < 0) {
-        cli_complain("audit", "can't read the book in %s: %s", s->server.ledger, strerror(-r));
+        cli_complain("audit", "can't read the book in %s: %s", s->server.ledger, ledger_why(r));
         return CLI_UNREACHED;
     }
     if (s->acknowledge.wanted)

@@ -4,6 +4,7 @@
  */
 #include "book/trace.h"
 #include "base/clock.h"
+#include "book/ledger.h"
 #include "cli/catchup.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -133,7 +134,7 @@ static int look(struct wishes *w, const char *what, struct trace_result *out)
     int r = trace_run(w->server.ledger, &w->query, out);
     if (r == 0)
         return CLI_OK;
-    cli_complain("trace", "can't read the book in %s: %s", w->server.ledger, strerror(-r));
+    cli_complain("trace", "can't read the book in %s: %s", w->server.ledger, ledger_why(r));
     trace_result_done(out);
     return CLI_UNREACHED;
 }

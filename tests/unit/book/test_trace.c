@@ -659,6 +659,54 @@ static void another_user_can_read(void **state)
     }
 }
 
+/* Of a server that was killed: what was committed last lies in the -wal alone. */
+static void copy_as_of_a_killed_server(void)
+{
+    char command[300];
+    struct fold *fold = test_fold_open();
+    struct test_message m;
+
+    test_message_at(&m, TEST_NOW_US, 77, 1);
+    struct book_input input = test_input_message(100000, &m);
+    test_fold_one(fold, &input);
+    test_commit(fold);
+    snprintf(
+        command, sizeof(command),
+        "cd %s && mkdir copy && cp *.sqlite *-wal copy && chmod 755 . copy && chmod 644 copy/*",
+        test_folder);
+    assert_int_equal(system(command), 0);
+    fold_close(fold);
+}
+
+/* Without it messages would seem unknown, and a chain cut short. */
+static void a_log_that_cannot_be_read_is_told(void **state)
+{
+    char copy[100];
+    struct trace_query query = {.what = SPAN("anna@bbb.example"), .limit = 10};
+    struct trace_result result;
+
+    if (geteuid() != 0)
+        skip();
+    copy_as_of_a_killed_server();
+    snprintf(copy, sizeof(copy), "%s/copy", test_folder);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (setuid(65534) < 0 || trace_run(copy, &query, &result) < 0)
+            _exit(9);
+        _exit(result.skipped.size &&
+                      strstr((char *)result.skipped.data, TEST_WEEK ": what its -wal")
+                  ? 0
+                  : 8);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(trace_run(copy, &query, &result), 0);
+    assert_int_equal(result.message_count, 3);
+    assert_int_equal(result.skipped.size, 0);
+    trace_result_done(&result);
+}
+
 int main(void)
 {
 #define LEDGER_TEST(f) cmocka_unit_test_setup_teardown(f, make_ledger, test_ledger_remove)
@@ -684,6 +732,7 @@ int main(void)
         LEDGER_TEST(damaged_and_newer_files_are_named),
         LEDGER_TEST(readers_see_commits_while_the_fold_writes),
         LEDGER_TEST(another_user_can_read),
+        LEDGER_TEST(a_log_that_cannot_be_read_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
