@@ -156,6 +156,7 @@ int main(int argc, char **argv)
     long entries = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
     long weeks = argc > 3 ? strtol(argv[3], NULL, 10) : 1;
     static struct maker m = {.random = 1};
+    struct ledger_told told = {.damage = ""};
     char name[ID_TEXT + 1] = "";
 
     if (entries <= 0 || weeks <= 0)
@@ -163,7 +164,7 @@ int main(int argc, char **argv)
     int64_t step_us = WEEK_US * weeks / entries;
     m.now_us = clock_wall_us() - WEEK_US * weeks;
     id_maker_init(&m.ids, 1, 1);
-    int r = fold_open(argv[1], m.now_us, &m.fold);
+    int r = fold_open(argv[1], m.now_us, &told, &m.fold);
     if (r < 0)
         errx(1, "%s: %s", argv[1], strerror(-r));
     int64_t start_ms = clock_monotonic_ms();

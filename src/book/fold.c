@@ -28,8 +28,8 @@ struct fold {
     size_t reached_count;
     size_t pending;
     struct main_file_head heads[OPEN_MAX * VOLUME_LANES_MAX]; /* of a commit */
-    char damage[WEEK_FILE_SIZE + 32];
-    struct ledger_check check; /* what the opening found */
+    struct ledger_told *told;
+    struct ledger_unchecked unchecked;
 };
 
 /* ---- damage ---- */
@@ -53,33 +53,13 @@ static int move_aside(const struct fold *f, const char *name, const char *aside)
 /* "book-2026-W47.sqlite" becomes "book-2026-W47.sqlite.damaged-1763748003". */
 static int set_aside(struct fold *f, const char *name, int64_t now_us)
 {
-    char aside[sizeof(f->damage)];
+    char aside[sizeof(f->told->damage)];
 
     snprintf(aside, sizeof(aside), "%s.damaged-%lld", name, (long long)(now_us / 1000000));
     int r = move_aside(f, name, aside);
     if (r == 0)
-        memcpy(f->damage, aside, sizeof(aside));
+        memcpy(f->told->damage, aside, sizeof(aside));
     return r;
-}
-
-const char *fold_damage(const struct fold *f)
-{
-    return f->damage;
-}
-
-const char *fold_lacking(const struct fold *f)
-{
-    return f->check.lacking;
-}
-
-const char *fold_displaced(const struct fold *f)
-{
-    return f->check.displaced;
-}
-
-void fold_forget_told(struct fold *f)
-{
-    f->damage[0] = f->check.lacking[0] = f->check.displaced[0] = '\0';
 }
 
 /* ---- opening ---- */
@@ -93,7 +73,7 @@ static int remake_main(struct fold *f, int64_t now_us)
     int r = set_aside(f, MAIN_FILE_NAME, now_us);
     if (r == 0)
         r = main_file_open(f->folder, &f->main);
-    return r < 0 ? r : main_file_note_damage(f->main, MAIN_FILE_NAME, f->damage, now_us);
+    return r < 0 ? r : main_file_note_damage(f->main, MAIN_FILE_NAME, f->told->damage, now_us);
 }
 
 static int open_main(struct fold *f, int64_t now_us)
@@ -102,23 +82,30 @@ static int open_main(struct fold *f, int64_t now_us)
     return r == -EUCLEAN ? remake_main(f, now_us) : r;
 }
 
+static int check_files(struct fold *f, int64_t now_us)
+{
+    return ledger_check(f->folder, f->main, f->chain, now_us, f->told, &f->unchecked);
+}
+
 /* Damage that comes up now is the main file's: that of a week's file shows when it is needed. */
 static int check(struct fold *f, int64_t now_us)
 {
-    int r = ledger_check(f->folder, f->main, f->chain, now_us, &f->check);
+    int r = check_files(f, now_us);
     if (r != -EUCLEAN)
         return r;
+    ledger_unchecked_done(&f->unchecked);
     r = remake_main(f, now_us);
-    return r < 0 ? r : ledger_check(f->folder, f->main, f->chain, now_us, &f->check);
+    return r < 0 ? r : check_files(f, now_us);
 }
 
-int fold_open(const char *folder, int64_t now_us, struct fold **out)
+int fold_open(const char *folder, int64_t now_us, struct ledger_told *told, struct fold **out)
 {
     struct fold *f = calloc(1, sizeof(*f));
     int r;
 
     if (!f)
         return -ENOMEM;
+    f->told = told;
     f->folder = strdup(folder);
     r = f->folder ? chain_new(&f->chain) : -ENOMEM;
     if (r == 0)
@@ -146,6 +133,7 @@ void fold_close(struct fold *f)
         return;
     forget_batch(f);
     main_file_close(f->main);
+    ledger_unchecked_done(&f->unchecked);
     chain_free(f->chain);
     free(f->folder);
     free(f);
@@ -199,7 +187,8 @@ static int fail(struct fold *f, int error, enum week_kind kind, int week, int64_
     int r = set_aside(f, name, now_us);
     if (r < 0)
         return r;
-    r = main_file_note_damage(f->main, name, f->damage, now_us);
+    ledger_unchecked_forget(&f->unchecked, kind, week);
+    r = main_file_note_damage(f->main, name, f->told->damage, now_us);
     return r < 0 ? fail_main(f, r, now_us) : -EUCLEAN;
 }
 
@@ -260,7 +249,10 @@ static int need_volume(struct fold *f, const struct book_input *input, enum week
             to_front(f, i);
             return 0;
         }
-    int r = note_new_file(f, input, kind, week, now_us);
+    int r = ledger_unchecked_error(&f->unchecked, kind, week);
+    if (r < 0)
+        return fail(f, r, kind, week, now_us);
+    r = note_new_file(f, input, kind, week, now_us);
     if (r == 0)
         r = make_room(f, now_us);
     if (r < 0)
@@ -276,7 +268,7 @@ static int need_volume(struct fold *f, const struct book_input *input, enum week
 static int follow_anew(struct fold *f, enum week_kind kind, int week)
 {
     forget_batch(f);
-    week_file(kind, week, f->check.lacking);
+    week_file(kind, week, f->told->lacking);
     return -EUCLEAN;
 }
 

@@ -6,21 +6,24 @@
  * the main file's position, and a week file that was ahead skips what it has.
  *
  * After an error nothing of the batch counts: follow the log again from fold_position(). -EUCLEAN
- * means that a damaged file was set aside under a name (fold_damage() says which); fold_position()
- * is then back at zero, so that the file is made anew from what the log still holds. Other errors
- * as in db.h.
+ * means that a damaged file was set aside (`damage` of what is told), or that one had been deleted
+ * while the clock was ahead (`lacking`); fold_position() is then back at zero, so that the file is
+ * made anew from what the log still holds. Other errors as in db.h.
  */
 #pragma once
 
 #include "book/input.h"
+#include "book/ledger.h"
 #include "book/volume.h"
 
 struct fold;
 
 /* Opens or makes the ledger in `folder`, which must exist. `now_us` names what is set aside.
- * Files that lack what the book had (removed, cut short, an older copy) are noticed here:
- * fold_lacking(), and positions are back at zero so that the log's part of it is folded again. */
-int fold_open(const char *folder, int64_t now_us, struct fold **out);
+ * Files that lack what the book had (removed, cut short, an older copy) are noticed here, and
+ * positions are back at zero so that the log's part of it is folded again. `told` is borrowed for
+ * the fold's life and gets all that is found, also by an opening that then fails: the next one
+ * finds a mended folder. Who told it empties it. */
+int fold_open(const char *folder, int64_t now_us, struct ledger_told *told, struct fold **out);
 /* Without a commit. NULL is fine. */
 void fold_close(struct fold *fold);
 
@@ -53,17 +56,6 @@ bool fold_is_anew(const struct fold *fold, const struct book_position *at);
 size_t fold_pending(const struct fold *fold);
 /* Durable when it returns 0: the spool may then let go of what was folded. */
 int fold_commit(struct fold *fold, int64_t now_us);
-
-/* The name of the last file that was set aside, "" when there was none. */
-const char *fold_damage(const struct fold *fold);
-/* The last file that lacked events when the ledger was opened, or that had been deleted while the
- * clock was ahead (fold_input() then fails with -EUCLEAN), or "". */
-const char *fold_lacking(const struct fold *fold);
-/* The last one that said a wrong position when the ledger was opened, which was set right, or "".
- */
-const char *fold_displaced(const struct fold *fold);
-/* All three are told: "" from now on, until there is another. */
-void fold_forget_told(struct fold *fold);
 
 struct fold_deleted {
     size_t files;

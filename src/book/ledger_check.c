@@ -12,7 +12,8 @@ struct look {
     struct chain *chain;
     int64_t now_us;
     struct main_file_heads noted; /* what each file must have */
-    struct ledger_check *out;
+    struct ledger_told *told;
+    struct ledger_unchecked *unchecked;
 };
 
 /* The rows of one file. */
@@ -21,18 +22,63 @@ struct rows {
     const struct main_file_head *first, *end;
 };
 
+/* To be told also when this fails, as what displaced: a commit that failed may be durable. */
 static int note_lacking(struct look *l, const struct ledger_file *file)
 {
-    week_file(file->kind, file->week, l->out->lacking);
-    return main_file_note_damage(l->main, l->out->lacking, "", l->now_us);
+    week_file(file->kind, file->week, l->told->lacking);
+    return main_file_note_damage(l->main, l->told->lacking, "", l->now_us);
+}
+
+/* ---- what can't be looked at ---- */
+
+/* Most weeks are never needed again, so one that can't be read must not hold up the others. But the
+ * disk may give it a moment later, and then it would be written unchecked. */
+static int note_unchecked(struct look *l, const struct ledger_file *file, int error)
+{
+    struct ledger_unchecked *u = l->unchecked;
+    struct ledger_unchecked_file *more = realloc(u->list, (u->count + 1) * sizeof(*more));
+
+    if (!more)
+        return -ENOMEM;
+    u->list = more;
+    more[u->count++] = (struct ledger_unchecked_file){*file, error};
+    return 0;
+}
+
+static struct ledger_unchecked_file *find_unchecked(const struct ledger_unchecked *u,
+                                                    enum week_kind kind, int week)
+{
+    for (size_t i = 0; i < u->count; i++)
+        if (u->list[i].file.kind == kind && u->list[i].file.week == week)
+            return &u->list[i];
+    return NULL;
+}
+
+int ledger_unchecked_error(const struct ledger_unchecked *u, enum week_kind kind, int week)
+{
+    const struct ledger_unchecked_file *found = find_unchecked(u, kind, week);
+    return found ? found->error : 0;
+}
+
+void ledger_unchecked_forget(struct ledger_unchecked *u, enum week_kind kind, int week)
+{
+    struct ledger_unchecked_file *found = find_unchecked(u, kind, week);
+    if (found)
+        *found = u->list[--u->count];
+}
+
+void ledger_unchecked_done(struct ledger_unchecked *u)
+{
+    free(u->list);
+    *u = (struct ledger_unchecked){0};
 }
 
 /* ---- positions ---- */
 
-static int set_position(struct look *l, const struct ledger_file *file,
-                        const struct book_position *at)
+static int write_position(const struct look *l, const struct ledger_file *file,
+                          const struct book_position *at,
+                          struct main_file_head heads[static VOLUME_LANES_MAX], size_t *out_count)
 {
-    struct main_file_head heads[VOLUME_LANES_MAX];
     struct volume *v;
     int r = volume_open(l->folder, file->kind, file->week, l->chain, &v);
 
@@ -41,10 +87,21 @@ static int set_position(struct look *l, const struct ledger_file *file,
     r = volume_set_position(v, at);
     if (r == 0)
         r = volume_commit(v);
-    if (r == 0)
-        r = main_file_set_positions(l->main, NULL, 0, heads, volume_take_heads(v, heads));
+    *out_count = r == 0 ? volume_take_heads(v, heads) : 0;
     volume_close(v);
     return r;
+}
+
+static int set_position(struct look *l, const struct ledger_file *file,
+                        const struct book_position *at)
+{
+    struct main_file_head heads[VOLUME_LANES_MAX];
+    size_t count;
+    int r = write_position(l, file, at, heads, &count);
+
+    if (db_is_unreadable(r))
+        return note_unchecked(l, file, r);
+    return r < 0 ? r : main_file_set_positions(l->main, NULL, 0, heads, count);
 }
 
 /* All is being folded again, so files may be ahead of the main file's position. */
@@ -71,7 +128,7 @@ static int mend_position(struct look *l, const struct ledger_file *file,
 
     if (at.segment == 0 || is_beyond_both || is_behind(l, noted, &at))
         return 0;
-    week_file(file->kind, file->week, l->out->displaced);
+    week_file(file->kind, file->week, l->told->displaced);
     return set_position(l, file, &at);
 }
 
@@ -88,21 +145,19 @@ static int mend_positions(struct look *l, const struct rows *rows, const struct 
 
 /* ---- files ---- */
 
-/* What can't be used at all is found when it is needed. */
 static int check_file(struct look *l, const struct rows *rows)
 {
     struct week_heads heads;
     int r = week_heads_read(l->folder, &rows->file, &heads);
 
     if (db_is_unreadable(r) || r == -EPROTONOSUPPORT || r == -EACCES)
-        return 0;
+        return note_unchecked(l, &rows->file, r);
     if (r < 0 && r != -ENOENT && r != -ENODATA)
         return r;
     for (const struct main_file_head *h = rows->first; h < rows->end; h++)
         if (!week_heads_reach(&heads, h))
             return note_lacking(l, &rows->file);
-    r = mend_positions(l, rows, &heads);
-    return db_is_unreadable(r) ? 0 : r;
+    return mend_positions(l, rows, &heads);
 }
 
 static int add_heads(const struct week_heads *heads, struct main_file_heads *all)
@@ -118,17 +173,28 @@ static int add_heads(const struct week_heads *heads, struct main_file_heads *all
     return 0;
 }
 
-/* A file that can't be read shows when it is needed. */
-static int read_files(struct look *l, struct main_file_heads *all)
+/* One that is damaged is made anew when it is needed. But one that only can't be read now must be
+ * read at the next try: it is noted now or never, and the last lane may be its own alone. */
+static int read_file(struct look *l, const struct ledger_file *file, struct main_file_heads *all)
 {
     struct week_heads heads;
+    int r = week_heads_read(l->folder, file, &heads);
+
+    if (r == -EUCLEAN || r == -EPROTONOSUPPORT)
+        return note_unchecked(l, file, r);
+    if (r < 0)
+        return r == -ENODATA || r == -ENOENT ? 0 : r;
+    return add_heads(&heads, all);
+}
+
+static int read_files(struct look *l, struct main_file_heads *all)
+{
     struct ledger_list list;
     int r = ledger_list(l->folder, &list);
 
     for (size_t i = 0; r == 0 && i < list.count; i++)
-        if (!main_file_is_deleted(l->main, list.files[i].kind, list.files[i].week) &&
-            week_heads_read(l->folder, &list.files[i], &heads) == 0)
-            r = add_heads(&heads, all);
+        if (!main_file_is_deleted(l->main, list.files[i].kind, list.files[i].week))
+            r = read_file(l, &list.files[i], all);
     ledger_list_done(&list);
     return r;
 }
@@ -175,14 +241,14 @@ static struct rows rows_of_file(const struct look *l, size_t first)
 }
 
 int ledger_check(const char *folder, struct main_file *main, struct chain *chain, int64_t now_us,
-                 struct ledger_check *out)
+                 struct ledger_told *told, struct ledger_unchecked *out)
 {
-    struct look l = {folder, main, chain, now_us, .out = out};
+    struct look l = {folder, main, chain, now_us, .told = told, .unchecked = out};
     int r = main_file_heads(main, &l.noted);
 
-    *out = (struct ledger_check){.lacking = ""};
+    *out = (struct ledger_unchecked){0};
     if (main_file_was_mended(main))
-        snprintf(out->displaced, sizeof(out->displaced), MAIN_FILE_NAME);
+        snprintf(told->displaced, sizeof(told->displaced), MAIN_FILE_NAME);
     if (r == 0 && l.noted.count == 0)
         return note_files(&l);
     for (size_t i = 0; r == 0 && i < l.noted.count;) {

@@ -4,16 +4,27 @@
  */
 #pragma once
 
+#include "book/ledger.h"
 #include "book/main_file.h"
-
-/* The last file of each kind, or "". */
-struct ledger_check {
-    char lacking[WEEK_FILE_SIZE];   /* lacks events: all positions are back at zero */
-    char displaced[WEEK_FILE_SIZE]; /* had a wrong position, which was set right */
-};
 
 /* How many recipients wait by the book. Reads an index of just these. */
 int ledger_count_waiting(const char *folder, uint64_t *out);
 
+/* Files that nobody may write, since they couldn't be looked at. */
+struct ledger_unchecked {
+    struct ledger_unchecked_file {
+        struct ledger_file file;
+        int error;
+    } * list;
+    size_t count;
+};
+/* 0, or why that file couldn't be looked at. */
+int ledger_unchecked_error(const struct ledger_unchecked *unchecked, enum week_kind kind, int week);
+/* It is set aside. */
+void ledger_unchecked_forget(struct ledger_unchecked *unchecked, enum week_kind kind, int week);
+void ledger_unchecked_done(struct ledger_unchecked *unchecked);
+
+/* `told` gets what was found as soon as it is noted, also when a later file fails. *out is the
+ * caller's after errors, too. */
 int ledger_check(const char *folder, struct main_file *main, struct chain *chain, int64_t now_us,
-                 struct ledger_check *out);
+                 struct ledger_told *told, struct ledger_unchecked *out);

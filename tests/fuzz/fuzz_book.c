@@ -40,8 +40,9 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 static void open_fold(struct play *p)
 {
     static const struct book_position end = {0, 1, UINT32_MAX};
+    static struct ledger_told told;
 
-    assert(fold_open(p->folder, now_us, &p->translator.fold) == 0);
+    assert(fold_open(p->folder, now_us, &told, &p->translator.fold) == 0);
     if (fold_position(p->translator.fold, 0).segment == 0)
         assert(fold_begin_anew(p->translator.fold, &end, now_us) == 0);
     p->translator.limit = (struct spool_position){1, UINT32_MAX};

@@ -127,27 +127,27 @@ static void report(struct book_process *b)
 
 static void log_files(struct worker *w)
 {
-    if (w->aside[0])
+    if (w->told.damage[0])
         log_error(
             "ALARM: a file of the ledger was damaged. It was set aside as %s, and is made anew "
             "from what the log still holds; what is older is only in the file set aside",
-            w->aside);
-    if (w->lacking[0])
+            w->told.damage);
+    if (w->told.lacking[0])
         log_error("ALARM: %s of the ledger lacks events that it had: it was removed, cut short, "
                   "deleted while the clock was ahead, or an older copy put in its place. They are "
                   "booked again as far as the log still "
                   "holds them",
-                  w->lacking);
+                  w->told.lacking);
     if (w->doubts)
         log_warn(
             "the clock is far ahead of when the ledger was last looked through for what is old: "
             "nothing of it is deleted for three days; see that the clock is right");
-    if (w->displaced[0])
+    if (w->told.displaced[0])
         log_error(
             "ALARM: the position up to which the log is folded into %s of the ledger wasn't what "
             "its copy in book.sqlite says: a byte of one of the two was damaged. It was set right",
-            w->displaced);
-    w->aside[0] = w->lacking[0] = w->displaced[0] = '\0';
+            w->told.displaced);
+    w->told = (struct ledger_told){.damage = ""};
     w->doubts = false;
 }
 

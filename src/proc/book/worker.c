@@ -12,7 +12,6 @@
 #include "book/ledger_check.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <unistd.h>
 
 /* A batch ends by count or by time: so its transaction stays bounded, and what is folded is soon
@@ -40,24 +39,6 @@ static void check_lane(struct worker *w)
         w->translator.lane);
 }
 
-static void copy_damage(struct worker *w)
-{
-    snprintf(w->aside, sizeof(w->aside), "%s", fold_damage(w->fold));
-    snprintf(w->lacking, sizeof(w->lacking), "%s", fold_lacking(w->fold));
-    snprintf(w->displaced, sizeof(w->displaced), "%s", fold_displaced(w->fold));
-    fold_forget_told(w->fold);
-}
-
-static int open_fold(struct worker *w)
-{
-    int r = fold_open(w->ledger, w->translator.now_us, &w->fold);
-
-    if (r < 0)
-        return r;
-    copy_damage(w);
-    return 0;
-}
-
 /* As long as nothing of the lane is committed; of a new lane that is so at its first turn. */
 static int begin_lane(struct worker *w)
 {
@@ -83,8 +64,7 @@ static int open_ledger(struct worker *w)
     int r = need_lease(w);
 
     if (r == 0 && !w->fold)
-        r = open_fold(w);
-
+        r = fold_open(w->ledger, w->translator.now_us, &w->told, &w->fold);
     if (r < 0)
         return r;
     if (!w->translator.fold)
@@ -142,11 +122,8 @@ static int trouble(struct worker *w, enum worker_trouble kind, int error)
     w->error = db_plain_error(error);
     w->behind = true;
     count_unread_ledger(w, kind == WORKER_LEDGER ? error : 0);
-    if (w->trouble == WORKER_DAMAGED) {
+    if (w->trouble == WORKER_DAMAGED)
         w->folded = (struct spool_position){0};
-        if (w->fold)
-            copy_damage(w);
-    }
     close_all(w);
     return error;
 }

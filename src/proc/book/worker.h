@@ -31,9 +31,7 @@ struct worker {
     bool behind;                  /* the limit isn't reached */
     enum worker_trouble trouble;
     int error;                /* -errno of the trouble */
-    char aside[96];           /* a damaged file's new name, until it was told */
-    char lacking[96];         /* a file that lacks what the book had, likewise */
-    char displaced[96];       /* a file whose position was damaged, likewise */
+    struct ledger_told told;  /* of files, until people were told */
     uint64_t inputs, batches; /* since the start */
     size_t deleted_files;
     bool is_compared;    /* the limit was reached once */

@@ -38,10 +38,15 @@ static inline int test_ledger_remove(void **state)
     return nftw(test_folder, test_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* What the fold that was opened last has to tell. */
+static struct ledger_told test_told;
+
 static inline struct fold *test_fold_open(void)
 {
     struct fold *fold = NULL;
-    assert_int_equal(fold_open(test_folder, TEST_NOW_US, &fold), 0);
+
+    test_told = (struct ledger_told){.damage = ""};
+    assert_int_equal(fold_open(test_folder, TEST_NOW_US, &test_told, &fold), 0);
     return fold;
 }
 

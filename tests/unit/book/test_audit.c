@@ -382,7 +382,7 @@ static void what_a_removed_file_had_is_looked_for(void **state)
         snprintf(path, sizeof(path), "%s/" TEST_REFUSALS, test_folder);
         assert_int_equal(unlink(path), 0);
         struct fold *fold = test_fold_open();
-        assert_string_equal(fold_lacking(fold), TEST_REFUSALS);
+        assert_string_equal(test_told.lacking, TEST_REFUSALS);
         for (size_t j = cases[i].log_has_it ? 0 : 2; j < (cases[i].goes_on ? 5 : 2); j++)
             test_fold_event(fold, 1000 + j * 100, &refusals[j]);
         test_commit(fold);

@@ -277,7 +277,7 @@ static void open_flipped(const struct main_bytes *m, size_t at, struct buffer *b
                          struct book_position right)
 {
     struct buffer after = BUFFER_INIT;
-    struct fold *fold = NULL;
+    struct fold *fold;
 
     write_main(m);
     dump_positions(m, &after);
@@ -285,9 +285,9 @@ static void open_flipped(const struct main_bytes *m, size_t at, struct buffer *b
     if (!same && count_findings() == 0)
         fail_msg("byte %zu: changed and not named", at);
     bool may_be_silent = same || !has_copies(m);
-    assert_int_equal(fold_open(test_folder, TEST_NOW_US, &fold), 0);
-    bool anew = strncmp(fold_damage(fold), MAIN_FILE_NAME, strlen(MAIN_FILE_NAME)) == 0;
-    if (!may_be_silent && !anew && strcmp(fold_displaced(fold), MAIN_FILE_NAME) != 0)
+    fold = test_fold_open();
+    bool anew = strncmp(test_told.damage, MAIN_FILE_NAME, strlen(MAIN_FILE_NAME)) == 0;
+    if (!may_be_silent && !anew && strcmp(test_told.displaced, MAIN_FILE_NAME) != 0)
         fail_msg("byte %zu: changed and not told", at);
     struct book_position position = fold_position(fold, 0);
     if (anew ? position.segment != 0 : book_position_compare(&position, &right) != 0)
@@ -337,8 +337,8 @@ static void opens_quietly_at(const struct book_position *right)
     struct book_position position = fold_position(fold, 0);
 
     assert_int_equal(book_position_compare(&position, right), 0);
-    assert_string_equal(fold_displaced(fold), "");
-    assert_string_equal(fold_damage(fold), "");
+    assert_string_equal(test_told.displaced, "");
+    assert_string_equal(test_told.damage, "");
     fold_close(fold);
 }
 
@@ -359,7 +359,7 @@ static void a_book_without_copies_gets_them(void **state)
     assert_int_equal(count_findings(), 1);
     fold = test_fold_open();
     assert_int_equal(fold_last_lane(fold), 0);
-    assert_string_equal(fold_displaced(fold), MAIN_FILE_NAME);
+    assert_string_equal(test_told.displaced, MAIN_FILE_NAME);
     fold_close(fold);
     assert_int_equal(count_findings(), 0);
 }
@@ -395,7 +395,7 @@ static void a_damaged_trigger_stops_nothing(void **state)
     test_tamper(MAIN_FILE_NAME, "DROP TRIGGER lane_insert; CREATE TRIGGER lane_insert AFTER INSERT"
                                 " ON lane BEGIN DELETE FROM positiom WHERE lane = NEW.lane; END");
     fold = test_fold_open();
-    assert_non_null(strstr(fold_damage(fold), MAIN_FILE_NAME));
+    assert_non_null(strstr(test_told.damage, MAIN_FILE_NAME));
     fold_close(fold);
 }
 

@@ -158,7 +158,7 @@ static void a_week_deleted_in_the_future_is_booked_again(void **state)
     test_message_at(&m, TEST_NOW_US, 9, 1);
     struct book_input input = test_input_message(5000, &m);
     assert_int_equal(fold_input(fold, &input, TEST_NOW_US), -EUCLEAN);
-    assert_string_equal(fold_lacking(fold), TEST_WEEK);
+    assert_string_equal(test_told.lacking, TEST_WEEK);
     assert_true(fold_position(fold, 0).offset == 0); /* what the log still has is followed anew */
     test_fold_one(fold, &input);
     test_commit(fold);
@@ -237,7 +237,7 @@ static void a_file_that_cannot_be_read_holds_up_no_other(void **state)
     fold_close(fold);
     test_fail_reads("book-2026-W46.sqlite"); /* is tried before the older ones */
     fold = test_fold_open();
-    assert_string_equal(fold_lacking(fold), "");
+    assert_string_equal(test_told.lacking, "");
     assert_int_equal(fold_expire(fold, TEST_NOW_US, TEST_NOW_US, TEST_NOW_US, &deleted), 0);
     test_reads_succeed();
     assert_int_equal(deleted.files, 2);

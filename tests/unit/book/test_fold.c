@@ -181,7 +181,7 @@ static void crash_between_commits_doubles_nothing(void **state)
             }
 
             fold = test_fold_open();
-            assert_string_equal(fold_displaced(fold), "");
+            assert_string_equal(test_told.displaced, "");
             follow(fold, &h, HISTORY);
             test_commit(fold);
             fold_close(fold);
@@ -237,7 +237,7 @@ static void damaged_file_is_set_aside_and_made_anew(void **state)
     struct book_input more = h.inputs[7];
     more.end.offset = HISTORY * 100 + 50;
     assert_int_equal(fold_input(fold, &more, TEST_NOW_US), -EUCLEAN);
-    assert_string_equal(fold_damage(fold), TEST_WEEK ".damaged-1795284003");
+    assert_string_equal(test_told.damage, TEST_WEEK ".damaged-1795284003");
     assert_true(fold_position(fold, 0).offset == 0);
     h.act.time_us--;
     follow(fold, &h, HISTORY);
@@ -294,7 +294,7 @@ static void files_that_lack_events_are_folded_again(void **state)
         fold_close(fold);
         copy_file(cases[i].file, "older");
         fold = test_fold_open();
-        assert_string_equal(fold_lacking(fold), "");
+        assert_string_equal(test_told.lacking, "");
         follow(fold, &h, HISTORY);
         test_commit(fold);
         fold_close(fold);
@@ -316,7 +316,7 @@ static void files_that_lack_events_are_folded_again(void **state)
             more.end.offset = HISTORY * 100 + 50;
             assert_int_equal(fold_input(fold, &more, TEST_NOW_US), -EUCLEAN);
         } else {
-            assert_string_equal(fold_lacking(fold), cases[i].file);
+            assert_string_equal(test_told.lacking, cases[i].file);
         }
         assert_true(fold_position(fold, 0).offset == 0);
         follow(fold, &h, HISTORY);
@@ -325,7 +325,7 @@ static void files_that_lack_events_are_folded_again(void **state)
         assert_whole_history();
         assert_int_equal(test_number("book.sqlite", "SELECT count(*) FROM damage"), 1);
         fold = test_fold_open(); /* once */
-        assert_string_equal(fold_lacking(fold), "");
+        assert_string_equal(test_told.lacking, "");
         assert_true(fold_position(fold, 0).offset == HISTORY * 100);
         fold_close(fold);
         test_ledger_remove(state);
@@ -362,8 +362,8 @@ static void wrong_positions_are_set_right(void **state)
                  damages[i / 2 / ARRAY_SIZE(files)], in_main ? chains[file] : "");
         test_tamper(in_main ? "book.sqlite" : files[file], sql);
         fold = test_fold_open();
-        assert_string_equal(fold_displaced(fold), files[file]);
-        assert_string_equal(fold_lacking(fold), "");
+        assert_string_equal(test_told.displaced, files[file]);
+        assert_string_equal(test_told.lacking, "");
         assert_same_positions();
         follow(fold, &h, HISTORY);
         test_commit(fold);
@@ -371,7 +371,7 @@ static void wrong_positions_are_set_right(void **state)
         assert_whole_history();
         assert_same_positions();
         fold = test_fold_open();
-        assert_string_equal(fold_displaced(fold), "");
+        assert_string_equal(test_told.displaced, "");
         fold_close(fold);
     }
 }
@@ -389,7 +389,7 @@ static void wrong_positions_stay_while_all_is_folded_again(void **state)
     test_tamper("book.sqlite", "UPDATE lane SET offset = 200; DELETE FROM position");
     test_tamper("book-2026-W46.sqlite", "UPDATE lane SET offset = offset - 64");
     fold = test_fold_open();
-    assert_string_equal(fold_displaced(fold), "");
+    assert_string_equal(test_told.displaced, "");
     fold_close(fold);
     assert_int_equal(test_number("book-2026-W46.sqlite", "SELECT offset FROM lane"), 500 - 64);
 }
@@ -412,7 +412,7 @@ static void newer_files_are_refused(void **state)
     fold_close(fold);
 
     test_tamper("book.sqlite", "PRAGMA user_version=3");
-    assert_int_equal(fold_open(test_folder, TEST_NOW_US, &fold), -EPROTONOSUPPORT);
+    assert_int_equal(fold_open(test_folder, TEST_NOW_US, &test_told, &fold), -EPROTONOSUPPORT);
 }
 
 static void entries_end_once(void **state)

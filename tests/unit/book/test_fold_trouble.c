@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stddef.h>
 #include <sys/stat.h>
 
 /* ---- system calls that fail ---- */
@@ -168,7 +169,7 @@ static int follow(struct fold *fold)
 static int turn(void)
 {
     struct fold *fold;
-    int r = fold_open(test_folder, TEST_NOW_US, &fold);
+    int r = fold_open(test_folder, TEST_NOW_US, &test_told, &fold);
     if (r < 0)
         return r;
     r = follow(fold);
@@ -378,13 +379,13 @@ static void want_of_memory_is_no_damage(void **state)
         for (unsigned at = 1;; at++) {
             struct fold *fold;
             want = (typeof(want)){.at = at, .until = at + lengths[i]};
-            int r = fold_open(test_folder, TEST_NOW_US, &fold);
+            int r = fold_open(test_folder, TEST_NOW_US, &test_told, &fold);
             bool was_reached = want.calls >= at;
             want.until = 0;
             if (r == 0) {
-                assert_string_equal(fold_damage(fold), "");
-                assert_string_equal(fold_lacking(fold), "");
-                assert_string_equal(fold_displaced(fold), "");
+                assert_string_equal(test_told.damage, "");
+                assert_string_equal(test_told.lacking, "");
+                assert_string_equal(test_told.displaced, "");
                 fold_close(fold);
             } else if (r != -ENOMEM)
                 fail_msg("without memory from allocation %u: %s", at, strerror(-r));
@@ -406,11 +407,11 @@ static void a_file_that_cant_be_opened_does_not_lack(void **state)
         assert_int_equal(turn(), 0);
         trouble.name = TEST_WEEK;
         trouble.error = errors[i];
-        int r = fold_open(test_folder, TEST_NOW_US, &fold);
+        int r = fold_open(test_folder, TEST_NOW_US, &test_told, &fold);
         assert_int_equal(r, errors[i] == EMFILE ? -EMFILE : 0);
         if (r == 0) {
             struct book_input input;
-            assert_string_equal(fold_lacking(fold), "");
+            assert_string_equal(test_told.lacking, "");
             make_input(0, &input);
             input.end.offset = 1000000;
             assert_int_equal(fold_input(fold, &input, TEST_NOW_US), -errors[i]);
@@ -420,6 +421,166 @@ static void a_file_that_cant_be_opened_does_not_lack(void **state)
         assert_int_equal(turn(), 0);
         assert_whole("afterwards");
         assert_sound("afterwards");
+    }
+}
+
+/* ---- what is told ---- */
+
+static void remove_file(const char *name)
+{
+    char path[200];
+    snprintf(path, sizeof(path), "%s/%s", test_folder, name);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void damage_main(void)
+{
+    char path[200];
+    snprintf(path, sizeof(path), "%s/" MAIN_FILE_NAME, test_folder);
+    test_tamper(MAIN_FILE_NAME, "PRAGMA wal_checkpoint(TRUNCATE)");
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "no database", 11, 0), 11);
+    close(fd);
+}
+
+static void remove_week(void)
+{
+    remove_file(TEST_WEEK);
+}
+
+static void displace_week(void)
+{
+    test_tamper(TEST_WEEK, "UPDATE lane SET offset = offset + 65536");
+}
+
+static const struct harm {
+    void (*make)(void);
+    size_t told; /* where */
+    const char *name;
+} harms[] = {
+    {damage_main, offsetof(struct ledger_told, damage), MAIN_FILE_NAME},
+    {remove_week, offsetof(struct ledger_told, lacking), TEST_WEEK},
+    {displace_week, offsetof(struct ledger_told, displaced), TEST_WEEK},
+};
+
+static bool is_told(const struct harm *harm)
+{
+    return strstr((const char *)&test_told + harm->told, harm->name);
+}
+
+/* A file that couldn't be looked at takes nothing until it was, at the next opening. */
+static void assert_takes_nothing(struct fold *fold)
+{
+    struct book_input input;
+    make_input(0, &input);
+    input.end.offset = 1000000;
+    assert_true(fold_input(fold, &input, TEST_NOW_US) < 0);
+}
+
+/* The opening with a call that fails has it noted for good, or the next one finds it. */
+static void what_was_found_is_told_though_the_opening_fails(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(harms); i++)
+        for (unsigned at = 1;; at++) {
+            empty();
+            make_some(5);
+            harms[i].make();
+            test_told = (struct ledger_told){.damage = ""};
+            struct fold *fold = NULL;
+            trouble = (typeof(trouble)){.at = at, .until = at + 1, .error = ENOSPC};
+            int r = fold_open(test_folder, TEST_NOW_US, &test_told, &fold);
+            bool was_reached = trouble.calls >= at;
+            trouble.until = 0;
+            if (r == 0 && !is_told(&harms[i])) {
+                assert_takes_nothing(fold);
+                fold_close(fold);
+                r = -EAGAIN;
+            }
+            if (r < 0)
+                r = fold_open(test_folder, TEST_NOW_US, &test_told, &fold);
+            assert_int_equal(r, 0);
+            fold_close(fold);
+            if (!is_told(&harms[i]))
+                fail_msg("%s is not told when call %u fails", harms[i].name, at);
+            if (!was_reached)
+                break;
+        }
+}
+
+/* ---- files that can't be looked at ---- */
+
+static void in_folder(const char *command)
+{
+    char line[300];
+    snprintf(line, sizeof(line), "cd %s && %s", test_folder, command);
+    assert_int_equal(system(line), 0);
+}
+
+static void put_older_copy(void)
+{
+    in_folder("cp older/" TEST_WEEK "* .");
+}
+
+static void advance_position(void)
+{
+    test_tamper(TEST_WEEK, "UPDATE lane SET offset = offset + 65536");
+}
+
+/* The week has an event more than its older copy, and the log has others still. */
+static void make_ledger_with_copy(void)
+{
+    empty();
+    make_some(1);
+    in_folder("mkdir older && cp " TEST_WEEK "* older");
+    make_some(INPUTS / 2);
+}
+
+/* A disk that stumbles at the opening only: nobody would look at the file until the fold is opened
+ * the next time, and by then it would have grown. */
+static void a_file_that_was_not_checked_is_not_believed(void **state)
+{
+    static void (*const make_harms[])(void) = {put_older_copy, advance_position};
+    for (size_t i = 0; i < ARRAY_SIZE(make_harms); i++) {
+        struct fold *fold;
+        make_ledger_with_copy();
+        make_harms[i]();
+        test_told = (struct ledger_told){.damage = ""};
+        trouble = (typeof(trouble)){.name = TEST_WEEK, .error = EIO};
+        assert_int_equal(fold_open(test_folder, TEST_NOW_US, &test_told, &fold), 0);
+        trouble.name = NULL;
+        assert_int_equal(follow(fold), -EIO);
+        fold_close(fold);
+        assert_int_equal(turn(), 0);
+        assert_true(test_told.lacking[0] || test_told.displaced[0]);
+        assert_whole("after a file that wasn't checked");
+    }
+}
+
+/* A main file that is made anew learns from the files which lane is the last. */
+static void the_last_lane_is_learned_or_nothing_is_opened(void **state)
+{
+    struct fold *fold = test_fold_open();
+    struct book_input input;
+
+    make_input(0, &input);
+    input.end.lane = 1;
+    test_fold_one(fold, &input);
+    test_commit(fold);
+    fold_close(fold);
+    reads_fail = true;
+    for (unsigned at = 1;; at++) {
+        in_folder("rm " MAIN_FILE_NAME "*");
+        trouble = (typeof(trouble)){.at = at, .until = at + 1, .error = EIO, .only_reads = true};
+        int r = fold_open(test_folder, TEST_NOW_US, &test_told, &fold);
+        bool was_reached = trouble.calls >= at;
+        trouble.until = 0;
+        if (r < 0)
+            r = fold_open(test_folder, TEST_NOW_US, &test_told, &fold);
+        assert_int_equal(r, 0);
+        assert_int_equal(fold_last_lane(fold), 1);
+        fold_close(fold);
+        if (!was_reached)
+            break;
     }
 }
 
@@ -439,7 +600,7 @@ static void go_on_over(const char *name, long page)
     int r = -1;
     for (int i = 0; r < 0 && i < TURNS_MAX; i++) {
         struct fold *fold;
-        r = fold_open(test_folder, TEST_NOW_US + i * TEST_SECOND, &fold);
+        r = fold_open(test_folder, TEST_NOW_US + i * TEST_SECOND, &test_told, &fold);
         if (r < 0)
             continue;
         r = follow(fold);
@@ -487,6 +648,9 @@ int main(void)
         TEST(a_read_that_fails_is_no_damage),
         TEST(what_stays_unreadable_is_set_aside),
         TEST(a_file_that_cant_be_opened_does_not_lack),
+        TEST(what_was_found_is_told_though_the_opening_fails),
+        TEST(a_file_that_was_not_checked_is_not_believed),
+        TEST(the_last_lane_is_learned_or_nothing_is_opened),
         TEST(no_damage_stops_the_book),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -358,7 +358,8 @@ static void damaged_ledger_is_made_anew_from_the_log(void **state)
     settle(&id, &delivered, 1);
     turn();
     assert_int_equal(worker.trouble, WORKER_DAMAGED);
-    assert_memory_equal(worker.aside, TEST_WEEK ".damaged-", sizeof(TEST_WEEK ".damaged-") - 1);
+    assert_memory_equal(worker.told.damage, TEST_WEEK ".damaged-",
+                        sizeof(TEST_WEEK ".damaged-") - 1);
     assert_true(worker.behind);
     assert_int_equal(worker.folded.segment, 0); /* so that the log is kept */
     turn();
@@ -486,7 +487,7 @@ static void week_made_anew_waits_for_nobody(void **state)
     let_outcomes_go();
     in_ledger("rm " TEST_WEEK "*");
     struct audit_counts c = turn_and_audit();
-    assert_string_equal(worker.lacking, TEST_WEEK);
+    assert_string_equal(worker.told.lacking, TEST_WEEK);
     assert_int_equal(c.findings, 1);
     assert_int_equal(c.broken, 0);
 }
@@ -645,7 +646,7 @@ static void assert_turns_fail(unsigned turns)
         turn();
         assert_int_equal(worker.trouble, WORKER_LEDGER);
         assert_int_equal(worker.error, -EIO);
-        assert_string_equal(worker.aside, "");
+        assert_string_equal(worker.told.damage, "");
     }
 }
 
@@ -678,7 +679,7 @@ static void what_cannot_be_read_for_long_is_set_aside(void **state)
     assert_turns_fail(READ_TURNS);
     turn();
     assert_int_equal(worker.trouble, WORKER_DAMAGED);
-    assert_non_null(strstr(worker.aside, TEST_WEEK));
+    assert_non_null(strstr(worker.told.damage, TEST_WEEK));
     turn();
     assert_int_equal(worker.trouble, WORKER_FINE);
     test_reads_succeed();
