@@ -26,8 +26,9 @@ static int find_root(struct mailbox_roots *roots, const char *path, const struct
         return -E2BIG;
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
+        int r = -errno;
         log_error("can't open the folder of mailboxes %s: %m", path);
-        return -errno;
+        return r;
     }
     struct mailbox_root *root = &roots->list[roots->count];
     *root = (struct mailbox_root){fd, strdup(path)};
