@@ -19,8 +19,9 @@
 enum job_state { JOB_ARRIVING, JOB_WRITING, JOB_READY, JOB_COMMITTING };
 
 struct job {
-    struct list link;   /* in jobs->streams, ->ready or ->kept */
-    struct io_job work; /* while WRITING */
+    struct list link;      /* in jobs->streams, ->ready or ->kept */
+    struct list by_number; /* in jobs->numbered, while in jobs->streams */
+    struct io_job work;    /* while WRITING */
     struct jobs *jobs;
     enum job_state state;
     uint64_t number, token;

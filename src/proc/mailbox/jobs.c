@@ -113,6 +113,7 @@ static void make_ready(struct job *job)
 static void leave_streams(struct job *job)
 {
     list_remove(&job->link);
+    list_remove(&job->by_number);
     job->jobs->stream_count--;
 }
 
@@ -254,6 +255,7 @@ static void begin_stream(struct jobs *jobs, struct job *job)
         return;
     }
     list_append(&jobs->streams, &job->link);
+    list_append(numbers_list(&jobs->numbered, job->number), &job->by_number);
     jobs->stream_count++;
     if (!list_is_empty(&job->fresh))
         write_stream(job);
@@ -322,9 +324,9 @@ static void on_job(void *owner, const struct ipc_arrival *arrival)
 
 static struct job *find_stream(struct jobs *jobs, uint64_t number)
 {
-    LIST_EACH(&jobs->streams, link)
+    LIST_EACH(numbers_list(&jobs->numbered, number), link)
     {
-        struct job *job = CONTAINER_OF(link, struct job, link);
+        struct job *job = CONTAINER_OF(link, struct job, by_number);
         if (job->number == number && job->epoch == jobs->epoch && !job->doomed)
             return job;
     }
@@ -411,6 +413,7 @@ int jobs_init(struct jobs *jobs, struct io_loop *loop, struct io_pool *pool,
 {
     *jobs = (struct jobs){.loop = loop, .pool = pool, .maildir = maildir};
     list_init(&jobs->streams);
+    numbers_init(&jobs->numbered);
     list_init(&jobs->ready);
     list_init(&jobs->kept);
     list_init(&jobs->idle);

@@ -17,6 +17,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "base/numbers.h"
 #include "ipc/channel.h"
 #include "proc/mailbox/job.h"
 
@@ -45,6 +46,7 @@ struct jobs {
     struct ipc_channel *queue; /* NULL: none now */
     uint64_t epoch;            /* of that channel */
     struct list streams;       /* ARRIVING and WRITING */
+    struct numbers numbered;   /* the same, for pieces that come */
     struct list ready;
     struct list kept; /* given back when nothing else is under way any more: we end */
     struct batch *batches;
