@@ -15,19 +15,25 @@ void mailbox_cache_init(struct mailbox_cache *cache, unsigned max)
     list_init(&cache->folders);
 }
 
-/* Takes it out of the cache; closed now or by its last user. */
-static void forget(struct mailbox_cache *cache, struct mailbox_folder *folder)
+/* Takes it out of the cache, into `dead` unless its last user will close it. */
+static void forget(struct mailbox_cache *cache, struct mailbox_folder *folder, struct list *dead)
 {
     list_remove(&folder->link);
     cache->count--;
     if (folder->references == 0)
-        mailbox_folder_free(folder);
+        list_append(dead, &folder->link);
+}
+
+/* Not under the lock: closing descriptors may wait for the disk. */
+static void free_all(struct list *dead)
+{
+    for (struct list *link; (link = list_take_first(dead));)
+        mailbox_folder_free(CONTAINER_OF(link, struct mailbox_folder, link));
 }
 
 void mailbox_cache_done(struct mailbox_cache *cache)
 {
-    LIST_EACH(&cache->folders, link)
-    forget(cache, CONTAINER_OF(link, struct mailbox_folder, link));
+    free_all(&cache->folders);
     pthread_mutex_destroy(&cache->lock);
 }
 
@@ -55,13 +61,13 @@ static void use(struct mailbox_cache *cache, struct mailbox_folder *folder)
 
 /* Closes what is too much and in nobody's use, the least recently used first. From the tail; one
  * that is in use is passed by, so the cache may be larger than `max` for a while. */
-static void shrink(struct mailbox_cache *cache)
+static void shrink(struct mailbox_cache *cache, struct list *dead)
 {
     for (struct list *link = cache->folders.prev; cache->count > cache->max;) {
         struct mailbox_folder *folder = CONTAINER_OF(link, struct mailbox_folder, link);
         link = link->prev;
         if (folder->references == 0)
-            forget(cache, folder);
+            forget(cache, folder, dead);
         if (link == &cache->folders)
             return;
     }
@@ -70,21 +76,21 @@ static void shrink(struct mailbox_cache *cache)
 /* A freshly opened folder, or the one that was known, when it is still the same: that one has the
  * count of its bytes. */
 static struct mailbox_folder *adopt(struct mailbox_cache *cache, struct mailbox_folder *fresh,
-                                    int64_t now_ms)
+                                    int64_t now_ms, struct list *dead)
 {
     struct mailbox_folder *known = find(cache, fresh->root, fresh->path);
 
     if (known && mailbox_folder_same(known, fresh)) {
-        mailbox_folder_free(fresh);
+        list_append(dead, &fresh->link);
         fresh = known;
     } else {
         if (known)
-            forget(cache, known);
+            forget(cache, known, dead);
         cache->count++;
     }
     fresh->opened_ms = now_ms;
     use(cache, fresh);
-    shrink(cache);
+    shrink(cache, dead);
     return fresh;
 }
 
@@ -126,6 +132,7 @@ int mailbox_cache_get(struct mailbox_cache *cache, const struct mailbox_root *ro
 {
     int64_t now_ms = clock_monotonic_ms();
     struct mailbox_folder *fresh;
+    struct list dead;
 
     pthread_mutex_lock(&cache->lock);
     struct mailbox_folder *folder = find(cache, root, path);
@@ -143,10 +150,12 @@ int mailbox_cache_get(struct mailbox_cache *cache, const struct mailbox_root *ro
         r = mailbox_folder_open(root, path, outcome, &fresh);
     if (r < 0)
         return r;
+    list_init(&dead);
     pthread_mutex_lock(&cache->lock);
-    folder = adopt(cache, fresh, now_ms);
+    folder = adopt(cache, fresh, now_ms, &dead);
     bool sweep = claim_sweep(folder, now_ms);
     pthread_mutex_unlock(&cache->lock);
+    free_all(&dead);
     /* Outside the lock, by whoever found it due: it may look at thousands of names. */
     if (sweep)
         mailbox_folder_sweep(folder, clock_wall_us() / 1000000);
@@ -154,17 +163,19 @@ int mailbox_cache_get(struct mailbox_cache *cache, const struct mailbox_root *ro
     return 0;
 }
 
-/* Freed outside the lock: closing descriptors may wait for the disk. */
 void mailbox_cache_put(struct mailbox_cache *cache, struct mailbox_folder *folder)
 {
+    struct list dead;
+
+    list_init(&dead);
     pthread_mutex_lock(&cache->lock);
     folder->references--;
-    bool last = folder->references == 0 && !list_is_linked(&folder->link);
-    if (!last)
-        shrink(cache);
+    if (folder->references == 0 && !list_is_linked(&folder->link))
+        list_append(&dead, &folder->link); /* it was forgotten meanwhile */
+    else
+        shrink(cache, &dead);
     pthread_mutex_unlock(&cache->lock);
-    if (last)
-        mailbox_folder_free(folder);
+    free_all(&dead);
 }
 
 void mailbox_cache_distrust(struct mailbox_cache *cache, struct mailbox_folder *folder)

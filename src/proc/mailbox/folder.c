@@ -108,6 +108,21 @@ static int walk(const struct mailbox_root *root, const char *path, size_t *out_d
     return at;
 }
 
+static int identify(struct mailbox_folder *f)
+{
+    const int fds[] = {f->base_fd, f->tmp_fd, f->new_fd};
+    struct stat st;
+
+    _Static_assert(ARRAY_SIZE(fds) == ARRAY_SIZE(f->identity.parts), "one for each");
+    for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+        if (fstat(fds[i], &st) < 0)
+            return -errno;
+        f->identity.parts[i].device = st.st_dev;
+        f->identity.parts[i].inode = st.st_ino;
+    }
+    return 0;
+}
+
 /* tmp/ and new/ are kept open; cur/ is only made, for the readers. One sync for all three. */
 static int open_parts(struct mailbox_folder *f, const char **out_part)
 {
@@ -126,7 +141,8 @@ static int open_parts(struct mailbox_folder *f, const char **out_part)
     f->new_fd = enter(f->base_fd, "new", O_RDONLY, &made);
     if (f->new_fd < 0)
         return f->new_fd;
-    return made ? sync_folder(f->base_fd) : 0;
+    int r = made ? sync_folder(f->base_fd) : 0;
+    return r < 0 ? r : identify(f);
 }
 
 static int open_all(struct mailbox_folder *f, struct mailbox_outcome *outcome)
@@ -172,17 +188,9 @@ int mailbox_folder_open(const struct mailbox_root *root, const char *path,
     return r < 0 ? r : 0;
 }
 
-static bool same_file(int a, int b)
-{
-    struct stat one, two;
-    return fstat(a, &one) == 0 && fstat(b, &two) == 0 && one.st_dev == two.st_dev &&
-           one.st_ino == two.st_ino;
-}
-
 bool mailbox_folder_same(const struct mailbox_folder *a, const struct mailbox_folder *b)
 {
-    return same_file(a->base_fd, b->base_fd) && same_file(a->tmp_fd, b->tmp_fd) &&
-           same_file(a->new_fd, b->new_fd);
+    return memcmp(&a->identity, &b->identity, sizeof(a->identity)) == 0;
 }
 
 void mailbox_folder_free(struct mailbox_folder *f)

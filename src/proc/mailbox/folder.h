@@ -14,6 +14,13 @@
 #include "proc/mailbox/root.h"
 #include "proc/mailbox/usage.h"
 
+/* Which folders on the disk it is: its base, tmp/ and new/. */
+struct mailbox_folder_identity {
+    struct {
+        uint64_t device, inode;
+    } parts[3];
+};
+
 struct mailbox_folder {
     struct list link; /* the cache's */
     unsigned references;
@@ -21,6 +28,7 @@ struct mailbox_folder {
     char *path; /* below the root */
     char *full; /* for people */
     int base_fd, tmp_fd, new_fd;
+    struct mailbox_folder_identity identity;
     int64_t opened_ms; /* monotonic: when it was last seen to be what its path names */
     int64_t swept_ms;  /* monotonic, 0: never */
     struct mailbox_usage usage;
@@ -30,7 +38,8 @@ struct mailbox_folder {
  * for the disk. */
 int mailbox_folder_open(const struct mailbox_root *root, const char *path,
                         struct mailbox_outcome *outcome, struct mailbox_folder **out);
-/* Whether both are the same folder on the disk, with the same tmp/ and new/. */
+/* Whether both are the same folder on the disk, with the same tmp/ and new/. Doesn't ask the disk.
+ */
 bool mailbox_folder_same(const struct mailbox_folder *a, const struct mailbox_folder *b);
 /* Nobody may use it any more. NULL is fine. */
 void mailbox_folder_free(struct mailbox_folder *folder);
