@@ -13,6 +13,15 @@ void mailbox_cache_init(struct mailbox_cache *cache, unsigned max)
     *cache = (struct mailbox_cache){.max = max};
     pthread_mutex_init(&cache->lock, NULL);
     list_init(&cache->folders);
+    mailbox_records_init(&cache->records, MAILBOX_RECORDS_MAX);
+}
+
+/* It is in no list and in nobody's use. What is known of the mailbox stays. */
+static void bury(struct mailbox_cache *cache, struct mailbox_folder *folder, struct list *dead)
+{
+    mailbox_records_release(&cache->records, folder->record);
+    folder->record = NULL;
+    list_append(dead, &folder->link);
 }
 
 /* Takes it out of the cache, into `dead` unless its last user will close it. */
@@ -21,7 +30,7 @@ static void forget(struct mailbox_cache *cache, struct mailbox_folder *folder, s
     list_remove(&folder->link);
     cache->count--;
     if (folder->references == 0)
-        list_append(dead, &folder->link);
+        bury(cache, folder, dead);
 }
 
 /* Not under the lock: closing descriptors may wait for the disk. */
@@ -33,7 +42,13 @@ static void free_all(struct list *dead)
 
 void mailbox_cache_done(struct mailbox_cache *cache)
 {
-    free_all(&cache->folders);
+    struct list dead;
+
+    list_init(&dead);
+    LIST_EACH(&cache->folders, link)
+    forget(cache, CONTAINER_OF(link, struct mailbox_folder, link), &dead);
+    free_all(&dead);
+    mailbox_records_done(&cache->records);
     pthread_mutex_destroy(&cache->lock);
 }
 
@@ -45,7 +60,7 @@ static struct mailbox_folder *find(struct mailbox_cache *cache, const struct mai
     LIST_EACH(&cache->folders, link)
     {
         struct mailbox_folder *folder = CONTAINER_OF(link, struct mailbox_folder, link);
-        if (folder->root == root && strcmp(folder->path, path) == 0)
+        if (folder->record->root == root && strcmp(folder->record->path, path) == 0)
             return folder;
     }
     return NULL;
@@ -73,12 +88,11 @@ static void shrink(struct mailbox_cache *cache, struct list *dead)
     }
 }
 
-/* A freshly opened folder, or the one that was known, when it is still the same: that one has the
- * count of its bytes. */
+/* A freshly opened folder, or the one that was known, when it is still the same. */
 static struct mailbox_folder *adopt(struct mailbox_cache *cache, struct mailbox_folder *fresh,
                                     int64_t now_ms, struct list *dead)
 {
-    struct mailbox_folder *known = find(cache, fresh->root, fresh->path);
+    struct mailbox_folder *known = find(cache, fresh->record->root, fresh->record->path);
 
     if (known && mailbox_folder_same(known, fresh)) {
         list_append(dead, &fresh->link);
@@ -86,6 +100,7 @@ static struct mailbox_folder *adopt(struct mailbox_cache *cache, struct mailbox_
     } else {
         if (known)
             forget(cache, known, dead);
+        fresh->record = mailbox_records_adopt(&cache->records, fresh->record);
         cache->count++;
     }
     fresh->opened_ms = now_ms;
@@ -95,11 +110,11 @@ static struct mailbox_folder *adopt(struct mailbox_cache *cache, struct mailbox_
 }
 
 /* Under the lock, so that of all threads that find it due one does it. */
-static bool claim_sweep(struct mailbox_folder *folder, int64_t now_ms)
+static bool claim_sweep(struct mailbox_record *record, int64_t now_ms)
 {
-    if (folder->swept_ms && now_ms - folder->swept_ms < MAILBOX_CACHE_SWEEP_MS)
+    if (record->swept_ms && now_ms - record->swept_ms < MAILBOX_CACHE_SWEEP_MS)
         return false;
-    folder->swept_ms = now_ms;
+    record->swept_ms = now_ms;
     return true;
 }
 
@@ -153,7 +168,7 @@ int mailbox_cache_get(struct mailbox_cache *cache, const struct mailbox_root *ro
     list_init(&dead);
     pthread_mutex_lock(&cache->lock);
     folder = adopt(cache, fresh, now_ms, &dead);
-    bool sweep = claim_sweep(folder, now_ms);
+    bool sweep = claim_sweep(folder->record, now_ms);
     pthread_mutex_unlock(&cache->lock);
     free_all(&dead);
     /* Outside the lock, by whoever found it due: it may look at thousands of names. */
@@ -171,7 +186,7 @@ void mailbox_cache_put(struct mailbox_cache *cache, struct mailbox_folder *folde
     pthread_mutex_lock(&cache->lock);
     folder->references--;
     if (folder->references == 0 && !list_is_linked(&folder->link))
-        list_append(&dead, &folder->link); /* it was forgotten meanwhile */
+        bury(cache, folder, &dead); /* it was forgotten meanwhile */
     else
         shrink(cache, &dead);
     pthread_mutex_unlock(&cache->lock);

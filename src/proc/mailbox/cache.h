@@ -18,6 +18,7 @@ struct mailbox_cache {
     pthread_mutex_t lock;
     struct list folders; /* most recently used first */
     unsigned count, max;
+    struct mailbox_records records;
     atomic_bool outdated; /* a root isn't what its path names any more: only a new process has it */
 };
 

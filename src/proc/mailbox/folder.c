@@ -113,12 +113,12 @@ static int identify(struct mailbox_folder *f)
     const int fds[] = {f->base_fd, f->tmp_fd, f->new_fd};
     struct stat st;
 
-    _Static_assert(ARRAY_SIZE(fds) == ARRAY_SIZE(f->identity.parts), "one for each");
+    _Static_assert(ARRAY_SIZE(fds) == ARRAY_SIZE(f->record->identity.parts), "one for each");
     for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
         if (fstat(fds[i], &st) < 0)
             return -errno;
-        f->identity.parts[i].device = st.st_dev;
-        f->identity.parts[i].inode = st.st_ino;
+        f->record->identity.parts[i].device = st.st_dev;
+        f->record->identity.parts[i].inode = st.st_ino;
     }
     return 0;
 }
@@ -150,10 +150,10 @@ static int open_all(struct mailbox_folder *f, struct mailbox_outcome *outcome)
     char failed[MAILBOX_TEXT_MAX];
     const char *part = "";
     size_t done = 0;
-    int r = walk(f->root, f->path, &done);
+    int r = walk(f->record->root, f->record->path, &done);
 
     if (r < 0) {
-        size_t prefix = strlen(f->full) - strlen(f->path);
+        size_t prefix = strlen(f->full) - strlen(f->record->path);
         snprintf(failed, sizeof(failed), "%.*s", (int)(prefix + done), f->full);
     } else {
         f->base_fd = r;
@@ -172,12 +172,11 @@ int mailbox_folder_open(const struct mailbox_root *root, const char *path,
     int r = -ENOMEM;
 
     if (f) {
-        *f = (struct mailbox_folder){.root = root, .base_fd = -1, .tmp_fd = -1, .new_fd = -1};
-        mailbox_usage_init(&f->usage);
-        f->path = strdup(path);
+        *f = (struct mailbox_folder){.base_fd = -1, .tmp_fd = -1, .new_fd = -1};
+        f->record = mailbox_record_new(root, path);
         f->full = full_path(root, path);
     }
-    if (!f || !f->path || !f->full)
+    if (!f || !f->record || !f->full)
         mailbox_outcome_set_error(outcome, "open the mailbox", path, r);
     else
         r = open_all(f, outcome);
@@ -190,7 +189,7 @@ int mailbox_folder_open(const struct mailbox_root *root, const char *path,
 
 bool mailbox_folder_same(const struct mailbox_folder *a, const struct mailbox_folder *b)
 {
-    return memcmp(&a->identity, &b->identity, sizeof(a->identity)) == 0;
+    return mailbox_record_is_same(a->record, b->record);
 }
 
 void mailbox_folder_free(struct mailbox_folder *f)
@@ -200,8 +199,7 @@ void mailbox_folder_free(struct mailbox_folder *f)
     close_fd(&f->base_fd);
     close_fd(&f->tmp_fd);
     close_fd(&f->new_fd);
-    mailbox_usage_done(&f->usage);
-    free(f->path);
+    mailbox_record_free(f->record);
     free(f->full);
     free(f);
 }

@@ -11,27 +11,15 @@
 
 #include "base/list.h"
 #include "proc/mailbox/outcome.h"
-#include "proc/mailbox/root.h"
-#include "proc/mailbox/usage.h"
-
-/* Which folders on the disk it is: its base, tmp/ and new/. */
-struct mailbox_folder_identity {
-    struct {
-        uint64_t device, inode;
-    } parts[3];
-};
+#include "proc/mailbox/record.h"
 
 struct mailbox_folder {
     struct list link; /* the cache's */
     unsigned references;
-    const struct mailbox_root *root;
-    char *path; /* below the root */
-    char *full; /* for people */
+    struct mailbox_record *record; /* its own until the cache adopts it, then shared */
+    char *full;                    /* for people */
     int base_fd, tmp_fd, new_fd;
-    struct mailbox_folder_identity identity;
     int64_t opened_ms; /* monotonic: when it was last seen to be what its path names */
-    int64_t swept_ms;  /* monotonic, 0: never */
-    struct mailbox_usage usage;
 };
 
 /* 0 with the folder in *out; -errno with the outcome set. `path` is copied, `root` must stay. Waits
@@ -41,7 +29,7 @@ int mailbox_folder_open(const struct mailbox_root *root, const char *path,
 /* Whether both are the same folder on the disk, with the same tmp/ and new/. Doesn't ask the disk.
  */
 bool mailbox_folder_same(const struct mailbox_folder *a, const struct mailbox_folder *b);
-/* Nobody may use it any more. NULL is fine. */
+/* With its record, unless that is NULL. Nobody may use it any more. NULL is fine. */
 void mailbox_folder_free(struct mailbox_folder *folder);
 
 enum { MAILBOX_SWEEP_AGE_S = 36 * 3600, MAILBOX_SWEEP_FILES_MAX = 10000 };

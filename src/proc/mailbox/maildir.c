@@ -70,7 +70,7 @@ static void release(struct maildir *m, struct maildir_delivery *d)
     d->fd = -1;
     if (!d->folder)
         return;
-    mailbox_usage_release(&d->folder->usage, d->reserved_bytes);
+    mailbox_usage_release(&d->folder->record->usage, d->reserved_bytes);
     d->reserved_bytes = 0;
     mailbox_cache_put(&m->cache, d->folder);
     d->folder = NULL;
@@ -79,7 +79,7 @@ static void release(struct maildir *m, struct maildir_delivery *d)
 /* When it isn't there any more a reader took it, and what he made of it a later count tells. */
 static void take_back(struct maildir_delivery *d)
 {
-    struct mailbox_usage *usage = &d->folder->usage;
+    struct mailbox_usage *usage = &d->folder->record->usage;
 
     mailbox_usage_lock(usage);
     if (unlinkat(d->folder->new_fd, d->name, 0) == 0)
@@ -137,7 +137,7 @@ static bool reserve(struct maildir *m, struct maildir_delivery *d, uint64_t size
 
     if (!quota)
         return true;
-    int r = mailbox_usage_reserve(&d->folder->usage, d->folder->base_fd, size, quota,
+    int r = mailbox_usage_reserve(&d->folder->record->usage, d->folder->base_fd, size, quota,
                                   clock_monotonic_ms(), &used);
     if (r == 0)
         d->reserved_bytes = size;
@@ -251,7 +251,7 @@ static int move(const struct mailbox_folder *f, const char *from, const char *to
 /* With the bytes that were written, not those that were announced. */
 static int move_and_count(struct maildir_delivery *d, const char *name)
 {
-    struct mailbox_usage *usage = &d->folder->usage;
+    struct mailbox_usage *usage = &d->folder->record->usage;
 
     mailbox_usage_lock(usage);
     int r = move(d->folder, d->name, name);

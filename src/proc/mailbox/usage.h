@@ -4,9 +4,10 @@
  * the files themselves where a name has none. Folders that a reader made below the mailbox don't
  * count.
  *
- * Counted once; then deliveries are added. It is counted anew when ten minutes have passed, or when
- * a message wouldn't fit and new/ or cur/ has changed since: so nobody is refused on an old count,
- * and a full mailbox under a flood of mail isn't read again and again.
+ * Counted once; then deliveries are added, as long as its record lasts (record.h). It is counted
+ * anew when ten minutes have passed, or when a message wouldn't fit and new/ or cur/ has changed
+ * since: so nobody is refused on an old count, and a full mailbox under a flood of mail isn't read
+ * again and again.
  *
  * Safe for use by many threads. What is on its way is reserved, so that they can't exceed the quota
  * together. It comes into new/ and into the count under one lock: whoever counts meanwhile sees it

@@ -133,13 +133,64 @@ static void the_longest_unused_goes(void **state)
     assert_int_equal(locked, 0);
 }
 
+static void put_and_evict(const struct scratch *s, struct mailbox_folder *folder)
+{
+    mailbox_cache_put(&cache, folder);
+    mailbox_cache_put(&cache, get(s, "x"));
+    mailbox_cache_put(&cache, get(s, "y"));
+}
+
+/* What is known of a mailbox outlives its open folder, and isn't taken for another's. */
+static void records_stay(void **state)
+{
+    const struct scratch *s = *state;
+    char from[300], to[300];
+
+    struct mailbox_folder *bob = get(s, "bob");
+    bob->record->usage.used = 77;
+    put_and_evict(s, bob);
+    bob = get(s, "bob");
+    assert_int_equal(bob->record->usage.used, 77);
+    put_and_evict(s, bob);
+    assert_int_equal(cache.records.count, 3);
+
+    snprintf(from, sizeof(from), "%s/bob", s->path);
+    snprintf(to, sizeof(to), "%s/away", s->path);
+    assert_int_equal(rename(from, to), 0);
+    bob = get(s, "bob");
+    assert_int_equal(bob->record->usage.used, 0);
+    mailbox_cache_put(&cache, bob);
+    assert_int_equal(cache.records.count, 3);
+}
+
+/* The longest unused one is forgotten, one that is in use never. */
+static void records_are_bounded(void **state)
+{
+    const struct scratch *s = *state;
+
+    cache.max = 1;
+    cache.records.max = 2;
+    struct mailbox_folder *a = get(s, "a"), *b = get(s, "b"), *c = get(s, "c");
+    assert_int_equal(cache.records.count, 3);
+    a->record->usage.used = b->record->usage.used = c->record->usage.used = 77;
+    mailbox_cache_put(&cache, b);
+    mailbox_cache_put(&cache, c);
+    mailbox_cache_put(&cache, get(s, "d"));
+    assert_int_equal(cache.records.count, 2); /* a and d */
+    mailbox_cache_put(&cache, get(s, "b"));
+    b = get(s, "b");
+    assert_int_equal(b->record->usage.used, 0);
+    mailbox_cache_put(&cache, b);
+    assert_int_equal(a->record->usage.used, 77);
+    mailbox_cache_put(&cache, a);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(known_ones_are_kept),
-        TEST(replaced_ones_are_forgotten),
-        TEST(the_longest_unused_goes),
+        TEST(known_ones_are_kept), TEST(replaced_ones_are_forgotten), TEST(the_longest_unused_goes),
+        TEST(records_stay),        TEST(records_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -302,6 +302,29 @@ static void refuse_one(void *arg)
     begin(w->m, &w->delivery, &w->s->root, w->path, TEXT TEXT);
 }
 
+/* More mailboxes in turn than are kept open: each is counted, and its tmp/ swept, the first time.
+ */
+static void closed_mailboxes_are_not_counted_again(void **state)
+{
+    enum { BOXES = 10 };
+    struct scratch *s = *state;
+    struct maildir *m = new_maildir(3 * strlen(TEXT));
+    struct maildir_delivery d;
+    char path[32];
+
+    for (int i = 0; i < 3 * BOXES; i++) {
+        if (i % BOXES == 0)
+            fault_clear();
+        snprintf(path, sizeof(path), "box%d", i % BOXES);
+        deliver(m, &d, s, path);
+        assert_int_equal(d.outcome.result, IPC_OUTCOME_DELIVERED);
+        assert_true((fault_calls(FAULT_READDIR) > 0) == (i < BOXES));
+    }
+    assert_true(m->cache.count <= 4);
+    assert_int_equal(m->cache.records.count, BOXES);
+    maildir_done(m);
+}
+
 /* A count while another's file is in new/ and waits for its sync: it counts once. Twice would put
  * off the second message, for which there is room; not at all would let the third one in. */
 static void quota_is_counted_during_a_sync(void **state)
@@ -496,14 +519,23 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(delivers),        TEST(batch),
-        TEST(errors),          TEST(one_bad_of_many),
-        TEST(short_writes),    TEST(a_name_that_is_taken),
-        TEST(killed_anywhere), TEST(file_system_without_noreplace),
-        TEST(quota),           TEST(quota_is_given_back),
-        TEST(folder_vanishes), TEST(full_disk),
-        TEST(threads),         TEST(abandoned),
-        TEST(root_vanishes),   TEST(quota_is_counted_during_a_sync),
+        TEST(delivers),
+        TEST(batch),
+        TEST(errors),
+        TEST(one_bad_of_many),
+        TEST(short_writes),
+        TEST(a_name_that_is_taken),
+        TEST(killed_anywhere),
+        TEST(file_system_without_noreplace),
+        TEST(quota),
+        TEST(quota_is_given_back),
+        TEST(folder_vanishes),
+        TEST(full_disk),
+        TEST(threads),
+        TEST(abandoned),
+        TEST(root_vanishes),
+        TEST(quota_is_counted_during_a_sync),
+        TEST(closed_mailboxes_are_not_counted_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
