@@ -301,8 +301,8 @@ static int64_t pause_after(struct sched *s, const struct item *i, enum sched_res
     return retry_pause_ms(&s->config.retry, attempts, chance_next(&s->random));
 }
 
-/* The deadline comes before a hold that was asked for: what is given up is held as well, and its
- * sender is told. Unless nobody could be told now: then it is attempted again. */
+/* The deadline comes before a hold that was asked for: what is given up is held as well. Unless its
+ * sender couldn't be told now: then it is attempted again. */
 static enum sched_verdict after_failure(struct sched *s, uint32_t handle, struct item *i,
                                         enum sched_result result, int64_t now_ms,
                                         int64_t *out_due_ms)

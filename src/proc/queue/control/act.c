@@ -56,9 +56,11 @@ struct act {
 struct batch {
     struct act *act;
     struct id id;
-    bool overtakes; /* a release of who was held, but not yet on the disk */
     uint32_t count;
-    uint32_t indexes[];
+    struct batch_row {
+        uint32_t index;
+        bool was_held; /* in memory alone: given up, or the hold isn't on the disk yet */
+    } rows[];
 };
 
 static void act_free(struct act *a)
@@ -159,23 +161,30 @@ static int64_t new_deadline_ms(const struct queue *q, const struct spool_message
     return retry_deadline_ms(&retry, m->accepted_us, clock_wall_us(), io_loop_now_ms(q->loop));
 }
 
-/* What apply() did to the scheduler before the disk had answered is undone when it refused, and
- * completed when it took it. A hold that a release overtook was sealed in front of it, and held the
- * item again (schedule_changed()). The recipient may have been closed meanwhile: then it has no
- * item and nothing is to be done. */
-static void conclude(const struct batch *batch, struct spool_message *m, struct spool_recipient *r,
-                     int error)
+/* Who was held before the act stays so when that fails, and no others. A hold that a release
+ * overtook was sealed in front of it, and held the item again (schedule_changed()). */
+static bool may_go(enum ipc_queue_act_kind kind, bool was_held, int error)
 {
-    struct queue *q = batch->act->queue;
-    enum ipc_queue_act_kind kind = batch->act->kind;
+    if (error)
+        return (leaves(kind) || kind == IPC_ACT_HOLD) && !was_held;
+    return kind == IPC_ACT_RELEASE && was_held;
+}
+
+/* What apply() did to the scheduler before the disk had answered is undone when it refused, and
+ * completed when it took it. The recipient may have been closed meanwhile: then it has no item and
+ * nothing is to be done. */
+static void conclude(const struct act *a, struct spool_message *m, struct spool_recipient *r,
+                     bool was_held, int error)
+{
+    struct queue *q = a->queue;
     uint32_t item = schedule_item(r);
     bool waits = r->state != SPOOL_RECIPIENT_HELD && !r->is_closing;
 
     if (!item)
         return;
-    if (waits && (error ? leaves(kind) || kind == IPC_ACT_HOLD : batch->overtakes))
+    if (waits && may_go(a->kind, was_held, error))
         sched_release(q->sched, item, new_deadline_ms(q, m), io_loop_now_ms(q->loop));
-    else if (!error && leaves(kind) && state_of(q, item) != SCHED_ACTIVE)
+    else if (!error && leaves(a->kind) && state_of(q, item) != SCHED_ACTIVE)
         schedule_again(q, r);
 }
 
@@ -189,9 +198,9 @@ static void on_sealed(void *arg, int error)
     struct spool_message *m = error == -ECANCELED ? NULL : spool_find(q->spool, &batch->id);
 
     for (uint32_t i = 0; m && i < batch->count; i++) {
-        struct spool_recipient *r = spool_find_recipient(m, batch->indexes[i]);
+        struct spool_recipient *r = spool_find_recipient(m, batch->rows[i].index);
         if (r)
-            conclude(batch, m, r, error);
+            conclude(a, m, r, batch->rows[i].was_held, error);
     }
     free(batch);
     a->pending--;
@@ -206,19 +215,22 @@ static void on_sealed(void *arg, int error)
 /* Acts that don't fit the state are no errors: of a thousand that fit a filter those that are held
  * already needn't be held again. For return, remove and reroute, who is being attempted is counted
  * as busy and left: the remote server may take the message this very moment, so to remove or
- * reroute it now could deliver it twice, or tell a lie. Held is also who waits for the report to
- * his sender, and whose hold isn't on the disk yet. */
+ * reroute it now could deliver it twice, or tell a lie. Nor is a retry told as done that changes
+ * nothing: who waits for the report to his sender is held, and so is whose hold isn't on the disk
+ * yet. */
 static bool concerns(struct act *a, const struct spool_recipient *r,
                      const struct sched_explanation *e)
 {
-    bool held = r->state == SPOOL_RECIPIENT_HELD || e->state == SCHED_HELD;
+    bool held = r->state == SPOOL_RECIPIENT_HELD;
 
     if (!schedule_item(r) || r->is_closing || (a->index != UINT32_MAX && a->index != r->index))
         return false;
     if (a->kind == IPC_ACT_RELEASE)
-        return held;
-    if (a->kind == IPC_ACT_HOLD || a->kind == IPC_ACT_RETRY)
+        return held || e->state == SCHED_HELD;
+    if (a->kind == IPC_ACT_HOLD)
         return !held;
+    if (a->kind == IPC_ACT_RETRY)
+        return !held && e->state != SCHED_HELD;
     if (a->kind == IPC_ACT_RETURN &&
         span_equal(spool_domain(a->queue->spool, r->domain), ROUTE_BACK))
         return false;
@@ -315,9 +327,9 @@ static void apply(const struct act *a, struct spool_message *m, const struct spo
 
 struct chosen {
     struct spool_recipient *recipients[RECIPIENTS_MAX];
+    bool was_held[RECIPIENTS_MAX]; /* as the batch's */
     struct spool_status statuses[2 * RECIPIENTS_MAX];
     uint32_t count, status_count;
-    bool overtakes; /* as the batch's */
 };
 
 /* From row `*row` on, as many as fit a record. */
@@ -328,7 +340,6 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
     struct sched_explanation e;
 
     c->count = c->status_count = 0;
-    c->overtakes = false;
     for (; *row < end && c->count < RECIPIENTS_MAX; ++*row) {
         struct spool_recipient *r = &m->recipients[*row];
         if (!walk_fits(a->walk, entry, r, &e)) {
@@ -339,9 +350,9 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
         if (!concerns(a, r, &e))
             continue;
         uint32_t n = fill_statuses(a, entry, r, e.state, &c->statuses[c->status_count]);
-        c->overtakes |= a->kind == IPC_ACT_RELEASE && r->state != SPOOL_RECIPIENT_HELD;
         c->status_count += n;
         c->recipients[c->count] = r;
+        c->was_held[c->count] = e.state == SCHED_HELD && r->state != SPOOL_RECIPIENT_HELD;
         c->count += n > 0;
         a->left_alone |= n == 0;
     }
@@ -349,13 +360,13 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
 
 static struct batch *batch_new(struct act *a, const struct spool_message *m, const struct chosen *c)
 {
-    struct batch *batch = malloc(sizeof(*batch) + c->count * sizeof(batch->indexes[0]));
+    struct batch *batch = malloc(sizeof(*batch) + c->count * sizeof(batch->rows[0]));
 
     if (!batch)
         return NULL;
-    *batch = (struct batch){.act = a, .id = m->id, .overtakes = c->overtakes, .count = c->count};
+    *batch = (struct batch){.act = a, .id = m->id, .count = c->count};
     for (uint32_t i = 0; i < c->count; i++)
-        batch->indexes[i] = c->recipients[i]->index;
+        batch->rows[i] = (struct batch_row){c->recipients[i]->index, c->was_held[i]};
     return batch;
 }
 

@@ -23,15 +23,23 @@ static struct spool_recipient *ours(const struct undelivered *u, uint32_t index)
     return u->kind == REPORT_DELAYED || e.state == SCHED_HELD ? r : NULL;
 }
 
-bool undelivered_still_waits(struct undelivered *u)
+/* `held_too`: whom an administrator holds, also since he was given up. */
+static bool keep_ours(struct undelivered *u, bool held_too)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < u->count; i++)
-        if (ours(u, u->causes[i].recipient))
+    for (size_t i = 0; i < u->count; i++) {
+        const struct spool_recipient *r = ours(u, u->causes[i].recipient);
+        if (r && (held_too || r->state != SPOOL_RECIPIENT_HELD))
             u->causes[kept++] = u->causes[i];
+    }
     u->count = kept;
     return kept > 0;
+}
+
+bool undelivered_still_waits(struct undelivered *u)
+{
+    return keep_ours(u, u->kind != REPORT_FAILED);
 }
 
 /* ---- failed: closed as returned, or by a rule ---- */
@@ -78,12 +86,13 @@ static void note_all(struct undelivered *u, const char *detail)
     }
 }
 
-/* Those of `u` that still wait, all in the same way. */
+/* Those of `u` that still wait, all in the same way; also who was held meanwhile, since his sender
+ * has been told. */
 static void settle_all(struct undelivered *u, enum spool_outcome outcome, const char *detail)
 {
     struct queue *q = u->queue;
 
-    if (!undelivered_still_waits(u))
+    if (!keep_ours(u, true))
         return;
     if (outcome == SPOOL_OUTCOME_NOTIFIED)
         note_all(u, detail);

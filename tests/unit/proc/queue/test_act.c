@@ -1,8 +1,9 @@
 /* What an administrator does to waiting recipients when something is in the way; test_control.c has
  * what each act does. */
-#include "world.h"
+#include "reporter.h"
 
 #include "proc/queue/core/schedule.h"
+#include "proc/queue/returns/return.h"
 #include <errno.h>
 #include <semaphore.h>
 
@@ -374,22 +375,34 @@ static void a_retry_leaves_who_is_being_held(void **state)
     world_free(w);
 }
 
-/* Without a report process he waits for long; only a release takes it back. */
-static void who_waits_for_his_report_is_held_already(void **state)
+/* Without a report process he waits for long. A hold keeps the report back, also when it could be
+ * written; nothing is told as done that changes nothing, and when the disk refuses the hold he
+ * waits for his report as before. */
+static void who_waits_for_his_report_may_be_held(void **state)
 {
     struct world *w = begin();
     w->mailbox_does = MAILBOX_FAILS;
     struct id id = send_one(w, "s@far.example", "anna@here.example");
     world_until(w, is_held_in_memory, &id);
     world_until(w, world_is_settled, NULL);
-    assert_int_equal(act(w, IPC_ACT_HOLD, &id).count, 0);
-    assert_int_equal(w->reply.queue_acted.error, -ENOENT);
     assert_int_equal(act(w, IPC_ACT_RETRY, &id).count, 0);
     assert_int_equal(w->reply.queue_acted.error, -ENOENT);
-    assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_WAITING);
+    world_set_disk(w, true);
+    assert_int_equal(act(w, IPC_ACT_HOLD, &id).error, -EIO);
+    world_set_disk(w, false);
+    world_rest(w);
+    assert_int_equal(w->job_count, 1);
+    assert_int_equal(explain(w, &id).state, SCHED_HELD);
+    assert_int_equal(act(w, IPC_ACT_HOLD, &id).count, 1);
+    reporter_join(w);
+    returns_tick(&w->queue); /* it rested */
+    world_rest(w);
+    assert_int_equal(reporter.asked, 0);
+    assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_HELD);
     w->mailbox_does = MAILBOX_DELIVERS;
     assert_int_equal(act(w, IPC_ACT_RELEASE, &id).count, 1);
     world_until_delivered(w, 1);
+    reporter_forget();
     world_free(w);
 }
 
@@ -405,6 +418,6 @@ int main(void)
                                        cmocka_unit_test(a_release_overtakes_a_hold),
                                        cmocka_unit_test(a_return_overtakes_a_hold),
                                        cmocka_unit_test(a_retry_leaves_who_is_being_held),
-                                       cmocka_unit_test(who_waits_for_his_report_is_held_already)};
+                                       cmocka_unit_test(who_waits_for_his_report_may_be_held)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
