@@ -69,8 +69,7 @@ CODEC_DEFINE(static, upload_chunk_codec, struct ipc_upload_chunk,
              CODEC_UINT(struct ipc_upload_chunk, upload, UINT64_MAX),
              CODEC_SPAN(struct ipc_upload_chunk, bytes, IPC_CHUNK_MAX));
 CODEC_DEFINE(static, upload_taken_codec, struct ipc_upload_taken,
-             CODEC_INT(struct ipc_upload_taken, error),
-             CODEC_SPAN(struct ipc_upload_taken, text, IPC_TEXT_MAX));
+             CODEC_INT(struct ipc_upload_taken, error));
 CODEC_DEFINE(static, upload_abort_codec, struct ipc_upload_abort,
              CODEC_UINT(struct ipc_upload_abort, upload, UINT64_MAX));
 CODEC_DEFINE(static, commit_codec, struct ipc_commit,

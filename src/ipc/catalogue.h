@@ -264,8 +264,7 @@ struct ipc_upload_chunk {
 
 /* The answer to a chunk: it is in memory or on its way to the disk, the next may come. */
 struct ipc_upload_taken {
-    int32_t error;    /* 0, or -errno: the upload is gone */
-    struct span text; /* why, for the reply */
+    int32_t error; /* 0, or -errno: the upload is gone. The reply tells it by its number */
 };
 
 /* The client went or the message was refused; nothing is kept, nothing is answered. */

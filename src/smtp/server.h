@@ -101,9 +101,10 @@ struct smtp_answer {
     bool is_mailbox;                /* of an accepted recipient: it goes into one here */
     struct span address;            /* of an accepted recipient: where it goes; empty: as asked */
     char ticket[SMTP_TICKET_BYTES]; /* of an accepted recipient: goes back with the message */
-    uint16_t code;                  /* for DEFER and REJECT; 0: the usual code, status and text */
-    const char *enhanced;           /* "4.3.1"; copied */
-    struct span text;               /* copied */
+    int error;     /* of a message that is deferred: what befell its upload, -errno; 0: not known */
+    uint16_t code; /* for DEFER and REJECT; 0: the usual code, status and text */
+    const char *enhanced; /* "4.3.1"; copied */
+    struct span text;     /* copied */
 };
 
 /* Bytes with NUL; more is cut. */
@@ -184,8 +185,9 @@ int64_t smtp_server_deadline_ms(const struct smtp_server *server);
  * backend that thinks too long. */
 void smtp_server_expire(struct smtp_server *server);
 
-/* The backend can take pieces again, or (error < 0) the upload is lost: the message is then refused
- * with 451. Nothing when no body is under way. May call upload() and wake(). */
+/* The backend can take pieces again, or (error < 0, -errno) the upload is lost: the message is then
+ * refused for it, as a rule with 451. Nothing when no body is under way. May call upload() and
+ * wake(). */
 void smtp_server_resume(struct smtp_server *server, int error);
 
 /* Ends the session with 421 as soon as no message is under way. */

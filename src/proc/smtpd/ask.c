@@ -26,14 +26,18 @@ static void answer(struct smtpd_ask *ask, const struct smtp_answer *a)
     smtp_question_answer(ask->question, a);
 }
 
+/* `error`: of a message's upload that is lost, or 0. */
+static void defer(struct smtpd_ask *ask, int error)
+{
+    if (ask->question->kind == SMTP_ASK_MESSAGE)
+        smtpd_upload_abort(ask->session);
+    answer(ask, &(struct smtp_answer){.verdict = SMTP_DEFER, .error = error});
+}
+
 /* It can't be asked, or whoever was asked is gone. */
 static void answer_unavailable(struct smtpd_ask *ask)
 {
-    static const struct smtp_answer unavailable = {.verdict = SMTP_DEFER};
-
-    if (ask->question->kind == SMTP_ASK_MESSAGE)
-        smtpd_upload_abort(ask->session);
-    answer(ask, &unavailable);
+    defer(ask, 0);
 }
 
 /* ---- what is asked ---- */
@@ -257,7 +261,9 @@ void smtpd_ask_commit(struct smtpd_session *s)
     struct smtpd_ask *a = s->commit;
 
     s->commit = NULL;
-    if (s->upload.error || try_call(a) < 0)
+    if (s->upload.error)
+        defer(a, s->upload.error);
+    else if (try_call(a) < 0)
         answer_unavailable(a);
 }
 

@@ -18,8 +18,6 @@
 static const struct smtp_reply too_large = {552, "5.3.4", "the message is larger than we take"};
 static const struct smtp_reply header_too_large = {554, "5.6.0",
                                                    "the header of the message is too large"};
-static const struct smtp_reply storage_lost = {451, "4.3.0",
-                                               "the message could not be stored, please try later"};
 static const struct smtp_reply no_memory = {451, "4.3.0", "out of memory, please try later"};
 
 static const struct smtp_reply was_here = {
@@ -191,7 +189,7 @@ static bool flush(struct smtp_body *b)
     b->uploading = r == 0; /* a failed piece ends the upload: nothing to abort */
     b->uploaded = true;
     if (r < 0)
-        set_problem(b, &storage_lost);
+        set_problem(b, smtp_storage_reply(r));
     buffer_clear(&b->bytes);
     return true;
 }
@@ -223,7 +221,7 @@ void smtp_body_resume(struct smtp_body *b, int error)
     b->stuck = false;
     if (error < 0) {
         b->uploading = false; /* lost with all its pieces: nothing to abort */
-        set_problem(b, &storage_lost);
+        set_problem(b, smtp_storage_reply(error));
         buffer_clear(&b->bytes);
     }
 }

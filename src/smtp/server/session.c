@@ -9,6 +9,7 @@
 #include "smtp/server/body.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 static const struct smtp_reply timed_out = {421, "4.4.2",
@@ -411,7 +412,7 @@ void smtp_server_expire(struct smtp_server *s)
         defer_questions(s);
     } else if (s->body && smtp_body_is_stuck(s->body)) {
         smtp_body_abort_upload(s->body); /* the backend doesn't know yet */
-        smtp_server_resume(s, -1);
+        smtp_server_resume(s, -ETIMEDOUT);
     } else {
         smtp_close(s, &timed_out);
     }

@@ -150,6 +150,8 @@ void smtp_transaction_reset(struct smtp_server *s);
 /* Gives the message to the backend; called again after an upload got stuck. */
 void smtp_commit(struct smtp_server *s);
 void smtp_on_message_answer(struct smtp_server *s, const struct smtp_answer *answer);
+/* Why a message could not be stored. `error`: -errno; 0: not known. */
+const struct smtp_reply *smtp_storage_reply(int error);
 
 /* verbs.c */
 void smtp_run_command(struct smtp_server *s, struct span line);

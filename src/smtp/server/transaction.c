@@ -6,9 +6,30 @@
 #include "mail/received.h"
 #include "smtp/server/body.h"
 
-static const struct smtp_reply not_stored = {451, "4.3.0",
-                                             "the message could not be stored, please try later"};
+#include <errno.h>
+
 static const struct smtp_reply not_wanted = {554, "5.7.1", "the message was refused"};
+
+/* A limit may be lowered while a body comes: then later is as bad as now. */
+const struct smtp_reply *smtp_storage_reply(int error)
+{
+    static const struct smtp_reply
+        full = {452, "4.3.1", "the disk is full, please try later"},
+        too_large = {552, "5.3.4", "the message is larger than we take"},
+        too_many = {451, "4.3.2", "too many large messages at the same time, please try later"},
+        other = {451, "4.3.0", "the message could not be stored, please try later"};
+
+    switch (error) {
+    case -ENOSPC:
+        return &full;
+    case -EMSGSIZE:
+        return &too_large;
+    case -EMFILE:
+        return &too_many;
+    default:
+        return &other;
+    }
+}
 
 void smtp_transaction_reset(struct smtp_server *s)
 {
@@ -80,7 +101,7 @@ void smtp_commit(struct smtp_server *s)
     }
     complete_envelope(s);
     if (received_write(&t->envelope, s->settings->hostname, &t->header) < 0) {
-        refuse_message(s, "body", &not_stored);
+        refuse_message(s, "body", smtp_storage_reply(0));
         return;
     }
     smtp_body_hand_over(s->body, &t->envelope, &t->message);
@@ -94,7 +115,8 @@ void smtp_commit(struct smtp_server *s)
 void smtp_on_message_answer(struct smtp_server *s, const struct smtp_answer *answer)
 {
     char id[ID_TEXT + 1];
-    struct smtp_reply reply = smtp_answer_reply(answer, &not_stored, &not_wanted);
+    struct smtp_reply reply =
+        smtp_answer_reply(answer, smtp_storage_reply(answer->error), &not_wanted);
 
     if (answer->verdict != SMTP_ACCEPT) {
         refuse_message(s, "data", &reply);

@@ -45,15 +45,7 @@ static struct upload *find(struct queue_peer *peer, uint64_t number)
 
 static void reply(struct ipc_channel *channel, uint64_t token, int error)
 {
-    const char *text = error == 0            ? ""
-                       : error == -ENOSPC    ? "the disk is full"
-                       : error == -EMSGSIZE  ? "the message is too large"
-                       : error == -EMFILE    ? "too many large messages at the same time"
-                       : error == -ENOMEM    ? "the server is short of memory"
-                       : error == -ECANCELED ? "the server is shutting down"
-                                             : "the message could not be written to disk";
-    struct ipc_message taken = {.type = IPC_UPLOAD_TAKEN,
-                                .upload_taken = {.error = error, .text = span_from_cstr(text)}};
+    struct ipc_message taken = {.type = IPC_UPLOAD_TAKEN, .upload_taken.error = error};
     ipc_reply(channel, token, &taken);
 }
 
@@ -63,7 +55,7 @@ static void chunk_free(struct chunk *chunk)
     free(chunk);
 }
 
-/* Its sender hears 451 and nothing more: a person needs the cause. */
+/* Its sender is told in short, and tries again: a person needs the cause. */
 static void tell_trouble(struct queue *q, int error)
 {
     if (error != -EMSGSIZE && error != -ECANCELED &&

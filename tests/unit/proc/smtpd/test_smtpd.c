@@ -32,6 +32,7 @@ struct world {
     bool many;    /* clients at a time, which the directory doesn't tell apart */
     uint64_t commit_token, chunk_tokens[16];
     unsigned chunk_count, held_chunks;
+    int chunk_error; /* that they are answered with */
     size_t uploaded, body_size;
     uint64_t number; /* of the last upload */
     char recipient[200];
@@ -131,7 +132,7 @@ static void on_commit(void *owner, const struct ipc_arrival *arrival)
 
 static void take_chunks(struct world *w)
 {
-    struct ipc_message taken = {.type = IPC_UPLOAD_TAKEN};
+    struct ipc_message taken = {.type = IPC_UPLOAD_TAKEN, .upload_taken.error = w->chunk_error};
 
     for (unsigned i = 0; i < w->held_chunks; i++)
         ipc_reply(w->queue, w->chunk_tokens[i], &taken);
@@ -547,6 +548,27 @@ static void a_slow_queue_slows_the_client(void **state)
     assert_int_equal(w->smtpd.session_count, 0);
     assert_int_equal(w->aborts, 1);
     assert_int_equal(w->commits, 0);
+}
+
+/* While it comes, or when the whole of it waits to be committed: the client is told why. */
+static void the_queue_s_reason_is_told(void **state)
+{
+    struct world *w = *state;
+
+    dial(w);
+    say(w, "EHLO x\r\n", "220 250");
+    for (int waits = 0; waits < 2; waits++) {
+        w->chunk_error = -EMSGSIZE;
+        w->hold_chunks = waits;
+        say(w, OPENING "DATA\r\n", "250 250 354");
+        assert_true(large_body(w, 3000));
+        say(w, ".\r\n", waits ? "" : "552");
+        if (waits) {
+            take_chunks(w);
+            say(w, "", "552");
+        }
+        assert_int_equal(w->commits, 0);
+    }
 }
 
 /* It has none of what came before: not half of a message may be committed, nor refused for good. */
@@ -970,6 +992,7 @@ int main(void)
         TEST(a_client_that_leaves_at_each_phase),
         TEST(a_large_body_is_streamed),
         TEST(a_slow_queue_slows_the_client),
+        TEST(the_queue_s_reason_is_told),
         TEST(a_new_queue_gets_no_rest_of_a_body),
         TEST(a_queue_that_stalls_too_long),
         TEST(a_directory_that_hangs),

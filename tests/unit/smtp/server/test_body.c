@@ -171,6 +171,34 @@ static void a_message_has_its_limits(void **state)
     talk_done(&no_limits);
 }
 
+/* Who sends is told what he can act on. */
+static void why_an_upload_is_lost(void **state)
+{
+    static const struct {
+        int error;
+        const char *reply;
+    } cases[] = {
+        {-ENOSPC, "452 4.3.1 the disk is full, please try later"},
+        {-EMSGSIZE, "552 5.3.4 the message is larger than we take"},
+        {-EMFILE, "451 4.3.2 too many large messages at the same time"},
+        {-EIO, "451 4.3.0 the message could not be stored, please try later"},
+    };
+    char *body = bytes_of("0123456\r\n", 100008);
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct talk t = {0};
+        talk_begin(&t);
+        talk_open(&t, "DATA\r\n");
+        talk_hear(&t, "354 ");
+        talk_send(&t, span_of(body, 100008), 5000);
+        smtp_server_resume(t.server, cases[i].error);
+        talk_say(&t, ".\r\n");
+        talk_hear(&t, cases[i].reply);
+        talk_done(&t);
+    }
+    free(body);
+}
+
 /* Lost pieces are no part of what comes later in the session. */
 static void a_lost_upload_leaves_nothing(void **state)
 {
@@ -203,6 +231,7 @@ int main(void)
         cmocka_unit_test(a_header_has_its_limit),
         cmocka_unit_test(a_line_has_its_limit),
         cmocka_unit_test(a_message_has_its_limits),
+        cmocka_unit_test(why_an_upload_is_lost),
         cmocka_unit_test(a_lost_upload_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
