@@ -177,5 +177,5 @@ void smtpd_end(struct smtpd *smtpd)
     smtpd_refusals_flush(&smtpd->refusals, smtpd->time.monotonic_ms, true);
     smtpd_sessions_shutdown(smtpd, false);
     if (smtpd->session_count == 0)
-        process_exit(&smtpd->process, 0);
+        smtpd_leave(smtpd);
 }

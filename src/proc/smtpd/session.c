@@ -43,7 +43,7 @@ static void session_free(struct smtpd_session *s)
     free(s);
     smtpd->sessions_changed(smtpd);
     if (smtpd->process.ending && smtpd->session_count == 0)
-        process_exit(&smtpd->process, 0);
+        smtpd_leave(smtpd);
 }
 
 /* Offers what was read before; what it takes is gone, and when all is gone so is the buffer. False:

@@ -126,6 +126,8 @@ struct smtpd_session {
 };
 
 /* turn.c */
+/* The last session has ended: what was refused at the end is told, and the process ends. */
+void smtpd_leave(struct smtpd *smtpd);
 /* At the start of every callback from the loop: sessions are told the time, they don't ask. */
 void smtpd_update_time(struct smtpd *smtpd);
 /* The session's turn comes, at the end of this one of the loop. */

@@ -947,6 +947,25 @@ static void the_last_reply_arrives_though_the_client_talks_on(void **state)
     assert_int_equal(w->smtpd.session_count, 0);
 }
 
+/* Of the time in which the last sessions end, too, each refusal is in the book, alone or counted.
+ */
+static void shutdown_loses_no_refusal(void **state)
+{
+    struct world *w = *state;
+    struct event refusal = {.kind = EVENT_REFUSED, .count = 1};
+
+    dial(w);
+    say(w, "EHLO x\r\n" OPENING, "220 250 250 250");
+    smtpd_end(&w->smtpd);
+    for (int i = 0; i < SMTPD_REFUSALS_ALONE + 5; i++)
+        smtpd_refusals_add(&w->smtpd.refusals, &refusal, w->smtpd.time.monotonic_ms);
+    turns(w);
+    assert_int_equal(w->events, SMTPD_REFUSALS_ALONE);
+    say(w, "DATA\r\nhello\r\n.\r\n", "354 250 421");
+    hang_up(w);
+    assert_int_equal(w->events, SMTPD_REFUSALS_ALONE + 1);
+}
+
 static void shutdown_finishes_the_message(void **state)
 {
     struct world *w = *state;
@@ -1009,6 +1028,7 @@ int main(void)
         TEST(local_users_have_fewer_connections),
         TEST(a_session_keeps_its_generation),
         TEST(the_last_reply_arrives_though_the_client_talks_on),
+        TEST(shutdown_loses_no_refusal),
         TEST(shutdown_finishes_the_message),
         TEST(shutdown_gives_the_address_back),
     };
