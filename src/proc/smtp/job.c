@@ -463,12 +463,12 @@ void smtp_job_body(struct smtp_proc *proc, const struct ipc_arrival *arrival)
         drop(job, why);
 }
 
-void smtp_jobs_drop(struct smtp_proc *proc, bool unbegun, const char *why)
+void smtp_jobs_drop(struct smtp_proc *proc, enum smtp_job_state last, const char *why)
 {
     LIST_EACH(&proc->jobs, link)
     {
         struct smtp_job *job = CONTAINER_OF(link, struct smtp_job, link);
-        if (unbegun && job->state == SMTP_JOB_MAIL)
+        if (job->state > last)
             continue;
         job->outcomes.given_up = true;
         drop(job, why);

@@ -8,7 +8,7 @@
 #include "proc/smtp/outcome.h"
 #include "proc/smtp/race.h"
 
-/* The picture is in job.c, above what asserts it. */
+/* In the order of the journey. The picture is in job.c, above what asserts it. */
 enum smtp_job_state {
     SMTP_JOB_RESOLVING,
     SMTP_JOB_CONNECTING,
@@ -44,5 +44,5 @@ struct smtp_job {
 void smtp_job_new(struct smtp_proc *proc, const struct ipc_arrival *arrival);
 /* Its next piece came. */
 void smtp_job_body(struct smtp_proc *proc, const struct ipc_arrival *arrival);
-/* All jobs are given up: the queue is gone, or we end. `unbegun`: only those without a session. */
-void smtp_jobs_drop(struct smtp_proc *proc, bool unbegun, const char *why);
+/* All jobs that are no further than `last` are given up, before SMTP_JOB_OVER. */
+void smtp_jobs_drop(struct smtp_proc *proc, enum smtp_job_state last, const char *why);

@@ -5,6 +5,7 @@
 #include "proc/smtp/route.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 /* Deadlines of stations are minutes: looked at once a second for all connections, instead of a
  * timer for each of thousands. */
@@ -51,7 +52,7 @@ static void disconnect_queue(struct smtp_proc *proc)
     proc->queue = NULL;
     proc->epoch++;
     smtp_routes_drop(proc);
-    smtp_jobs_drop(proc, false, "the queue went away");
+    smtp_jobs_drop(proc, SMTP_JOB_MAIL, "the queue went away");
     ipc_channel_free(old);
 }
 
@@ -102,7 +103,8 @@ int smtp_proc_connect_queue(struct smtp_proc *proc, int fd)
 
 /* ---- generations, time ---- */
 
-/* Ways under way have borrowed what changes: their questions are asked anew by a later attempt. */
+/* Ways under way have borrowed what changes: their questions are asked anew by a later attempt. Who
+ * knows his way goes on. */
 int smtp_proc_use(struct smtp_proc *proc, const struct conf_smtp *conf)
 {
     struct dns_ip *own = calloc(conf->own_count + 1, sizeof(*own));
@@ -112,7 +114,7 @@ int smtp_proc_use(struct smtp_proc *proc, const struct conf_smtp *conf)
     proc->now_ms = io_loop_now_ms(proc->process.loop);
     if (proc->tick) {
         smtp_routes_drop(proc);
-        smtp_jobs_drop(proc, true, "the configuration has changed");
+        smtp_jobs_drop(proc, SMTP_JOB_RESOLVING, "the configuration has changed");
     }
     for (size_t i = 0; i < conf->own_count; i++)
         memcpy(own[i].bytes, conf->own[i].ip, sizeof(own[i].bytes));
@@ -131,7 +133,7 @@ static void on_tick(void *arg)
     proc->now_ms = io_loop_now_ms(proc->process.loop);
     smtp_connections_tick(proc);
     if (proc->ending_ms && proc->now_ms - proc->ending_ms >= SMTP_ENDING_MS)
-        smtp_jobs_drop(proc, false, "the smtp process is about to end");
+        smtp_jobs_drop(proc, SMTP_JOB_MAIL, "the smtp process is about to end");
     if (proc->ending_ms && proc->job_count == 0)
         process_exit(&proc->process, 0);
     io_timer_set(proc->tick, TICK_MS);
@@ -145,6 +147,9 @@ int smtp_proc_init(struct smtp_proc *proc, const struct conf_smtp *conf)
     list_init(&proc->idle);
     list_init(&proc->routes);
     proc->settings.timeouts = smtp_client_timeouts_default;
+    /* Only for the order of equal hosts (RFC 5321 section 5.1): the clock will do. */
+    if (getrandom(&proc->chance, sizeof(proc->chance), 0) < 0)
+        proc->chance = (uint64_t)io_loop_now_ms(proc->process.loop);
     int r = smtp_proc_use(proc, conf);
     if (r == 0)
         r = io_timer_new(proc->process.loop, on_tick, proc, &proc->tick);
@@ -157,7 +162,7 @@ void smtp_proc_end(struct smtp_proc *proc)
 {
     proc->now_ms = io_loop_now_ms(proc->process.loop);
     proc->ending_ms = proc->now_ms;
-    smtp_jobs_drop(proc, true, "the smtp process is about to end");
+    smtp_jobs_drop(proc, SMTP_JOB_GREETING, "the smtp process is about to end");
     io_timer_set(proc->tick, 0);
 }
 

@@ -46,6 +46,7 @@ struct smtp_proc {
     struct numbers numbered; /* the jobs */
     uint32_t job_count, connection_count, idle_count, question_count;
     int64_t now_ms;
+    uint64_t chance;   /* base/chance.h */
     int64_t ending_ms; /* when the shutdown began, or 0 */
     struct io_timer *tick;
     uint64_t relayed, deferred, failed, uncertain, sessions, reused;

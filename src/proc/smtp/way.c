@@ -9,6 +9,7 @@
  */
 #include "proc/smtp/way.h"
 
+#include "base/chance.h"
 #include "dns/ip.h"
 #include "dns/rdata.h"
 #include "dns/type.h"
@@ -16,7 +17,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 struct question {
     struct list link;
@@ -330,11 +330,9 @@ static void begin_mx(struct smtp_way *way, struct span domain)
         .own_name_count = 1,
         .own_addresses = proc->own_addresses,
         .own_address_count = proc->own_address_count,
+        .seed = chance_next(&proc->chance),
     };
 
-    /* Only for the order of equal hosts (RFC 5321 section 5.1): the clock will do. */
-    if (getrandom(&rules.seed, sizeof(rules.seed), 0) < 0)
-        rules.seed = (uint64_t)proc->now_ms;
     buffer_printf(&way->mx_set, "?" SPAN_FMT, SPAN_ARG(domain));
     int r = dns_mx_new(domain, &rules, &way->mx);
     if (r == -EINVAL)

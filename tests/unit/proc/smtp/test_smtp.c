@@ -1027,6 +1027,28 @@ static void explains_a_route(void **state)
 }
 
 /* Whoever asked would wait for ever. */
+/* Its connection is there, or nearly so: that needs nothing of the old configuration. */
+static void a_reload_leaves_alone_who_has_a_way(void **state)
+{
+    struct span body = SPAN("A: b\r\n\r\nhello\r\n");
+    struct asked a, asking;
+
+    b.first.greeting = "220-wait";
+    ask(&a, to_first(), body, body.size, 1);
+    UNTIL(b.first.connections);
+    b.silent = true;
+    ask(&asking, "mx:b.test", body, body.size, 1);
+    UNTIL(b.questions);
+    assert_int_equal(smtp_proc_use(&b.proc, &conf), 0);
+    UNTIL(asking.answers);
+    assert_int_equal(asking.of[0].outcome, IPC_OUTCOME_UNTRIED);
+    assert_int_equal(a.answers, 0);
+    assert_int_equal(write(b.first.peers[0].fd, "220 go\r\n", 8), 8);
+    UNTIL(a.answers);
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
+    assert_int_equal(b.first.connections, 1);
+}
+
 static void a_reload_answers_who_asks_for_a_route(void **state)
 {
     struct ipc_message m = {.type = IPC_ROUTE, .route.next_hop = SPAN("host:one.test:26")};
@@ -1080,6 +1102,7 @@ int main(void)
         TEST(ends),
         TEST(loses_the_queue),
         TEST(explains_a_route),
+        TEST(a_reload_leaves_alone_who_has_a_way),
         TEST(a_reload_answers_who_asks_for_a_route),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
