@@ -11,10 +11,10 @@
  * also from within his asking; then questions may be there again. Without one and without an answer
  * outstanding it is done.
  *
- * Bounded: of a domain's hosts the best DNS_HOSTS_MAX count, of a host's addresses the first
- * DNS_ADDRESSES_MAX of each family; DNS_QUESTIONS_OPEN questions at a time, those of the best hosts
- * first, so that a domain of many hosts whose name servers keep silent takes no more of a resolver
- * than others do.
+ * Bounded: of a domain's hosts the best DNS_HOSTS_MAX of those in the answer count (the resolver
+ * hands on the first 256 records), of a host's addresses the first DNS_ADDRESSES_MAX of each
+ * family; DNS_QUESTIONS_OPEN questions at a time, those of the best hosts first, so that a domain
+ * of many hosts whose name servers keep silent takes no more of a resolver than others do.
  */
 #pragma once
 

@@ -61,8 +61,8 @@ struct smtp_server_client {
     bool normalize; /* mend bare CR and LF in its messages instead of refusing them */
 };
 
-/* What a session can't decide itself. Each question is asked at the point where its
- * reply is due. */
+/* What a session can't decide itself. Up to 32 recipients are asked about ahead; any other question
+ * is asked at the point where its reply is due. */
 enum smtp_question_kind {
     SMTP_ASK_CLIENT,    /* may it talk to us? ACCEPT, DEFER, REJECT */
     SMTP_ASK_SENDER,    /* address; may it begin a message now? ACCEPT, DEFER, REJECT */

@@ -315,17 +315,12 @@ void smtp_outcomes_answer(struct smtp_outcomes *o, uint64_t token, uint64_t epoc
     job_result_send(o->proc->queue, token, &m);
 }
 
-/* What the queue sends at most in one job. */
-enum { REFUSED_MAX = 128 };
-
 void smtp_outcomes_refuse(struct smtp_proc *proc, const struct ipc_arrival *arrival)
 {
     const struct ipc_job *from = &arrival->message->job;
     struct ipc_message m = {.type = IPC_JOB_RESULT};
-    struct ipc_job_outcome list[REFUSED_MAX] __attribute__((uninitialized));
+    static struct ipc_job_outcome list[IPC_JOB_RECIPIENTS_MAX];
 
-    if (from->recipient_count > REFUSED_MAX)
-        log_fatal("no memory for a job of %zu recipients", from->recipient_count);
     log_warn("no memory for a job: it is put off");
     for (size_t i = 0; i < from->recipient_count; i++) {
         list[i] = (struct ipc_job_outcome){.index = from->recipients[i].index,

@@ -136,7 +136,7 @@ bool smtp_client_wants_body(const struct smtp_client *client);
 /* The pieces together are mail->size_bytes long: with the last one the message is complete. Copied;
  * only when it is wanted. May end the session. */
 void smtp_client_body(struct smtp_client *client, struct span piece);
-/* Some of the body has been asked for: another session would need it from its beginning. */
+/* Some of the body has gone out: a refusal from then on may be for the message's sake. */
 bool smtp_client_has_begun_body(const struct smtp_client *client);
 
 /* Says QUIT, if the session is ready, and then is over. */

@@ -1,7 +1,8 @@
 /*
  * One message over a session: what it needs and whether the station can take it (before anything is
  * sent), the envelope, the body. A recipient's result moves from OPEN over PENDING and ACCEPTED to
- * an end and never back; settle functions are the only ones that write ends.
+ * an end; in a session it never goes back, and settle functions are the only ones that write ends.
+ * Whose try came to nothing, and so is open for another session, its caller says.
  */
 #include "smtp/client/session.h"
 

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static_assert((int)JOB_RECIPIENTS_MAX <= (int)IPC_JOB_RECIPIENTS_MAX, "a job fits its message");
+
 static void on_result(struct ipc_call *call, const struct ipc_message *reply);
 static void on_chunk_taken(struct ipc_call *call, const struct ipc_message *reply);
 static void on_loaded(struct job_load *load);
