@@ -248,6 +248,7 @@ def test_a_deferred_recipient_holds_up_nobody():
         late.rename(late.with_name('mail.late'))
         server.wait_for(1, 'alice')
         lab.eventually(lambda: not dropped(server), 'the drop folder is empty')
+        server.wait_for(2)  # which is delivered after its 250
         assert len(server.messages('bob')) == 2 and len(server.messages('alice')) == 1
         trace, = [line for line in server.messages('alice')[0].read_bytes().splitlines()
                   if b'(drop folder' in line]
