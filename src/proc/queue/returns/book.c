@@ -139,6 +139,8 @@ void undelivered_told(struct undelivered *u)
         returns->receipted += u->count;
         for (size_t i = 0; i < u->count; i++)
             book_receipt(u, u->causes[i].recipient);
+        if (undelivered_go_on(u))
+            return;
     }
     undelivered_free(u);
 }

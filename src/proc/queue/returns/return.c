@@ -20,14 +20,16 @@ enum {
     STUCK_MS = 3000,      /* … unless for so long no report came to its end */
 };
 
-/* One that is being read or written already has its recipients: what fails now gets another. */
+/* One that is being read or written already has its recipients, and so has one that was split: what
+ * fails now gets another. */
 static struct undelivered *gathering_for(struct queue *q, const struct id *id,
                                          enum report_kind kind)
 {
     struct undelivered *u = undelivered_find(q, id, kind);
     bool gathers = u && (u->state == UNDELIVERED_GATHERING || u->state == UNDELIVERED_EXPECTING);
 
-    return gathers && u->count < REPORT_RECIPIENTS_MAX ? u : undelivered_new(q, id, kind);
+    return gathers && !u->later && u->count < REPORT_RECIPIENTS_MAX ? u
+                                                                    : undelivered_new(q, id, kind);
 }
 
 /* Others of the message may fail as well in a moment: one report tells of all. */

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
 
 /* Of those that failed: some 30 MB, and long words of servers take more. A server that is well
@@ -257,8 +258,14 @@ int undelivered_add(struct undelivered *u, const struct spool_status *cause)
 bool undelivered_split(struct undelivered *u)
 {
     size_t half = u->count / 2;
-    struct undelivered *other = half ? undelivered_new(u->queue, &u->id, u->kind) : NULL;
 
+    if (half && undelivered_is_receipt(u)) {
+        u->count -= half;
+        u->later += half;
+        u->rests = 0; /* it has come further */
+        return true;
+    }
+    struct undelivered *other = half ? undelivered_new(u->queue, &u->id, u->kind) : NULL;
     if (!other)
         return false;
     while (other->count < half && undelivered_add(other, &u->causes[u->count - 1]) == 0)
@@ -267,12 +274,19 @@ bool undelivered_split(struct undelivered *u)
         undelivered_free(other);
         return false;
     }
-    struct spool_message *message = spool_find(u->queue->spool, &u->id);
-    if (undelivered_is_receipt(u) &&
-        (!message || spool_reader_open(u->queue->spool, message, &other->reader) < 0))
-        undelivered_free(other); /* its message is gone, and so are these receipts */
-    else
-        undelivered_rest(other);
-    u->rests = 0; /* it has come further */
+    undelivered_rest(other);
+    u->rests = 0;
+    return true;
+}
+
+bool undelivered_go_on(struct undelivered *u)
+{
+    if (!u->later)
+        return false;
+    memmove(u->causes, u->causes + u->count, u->later * sizeof(*u->causes));
+    u->count = u->later;
+    u->later = 0;
+    u->rests = 0;
+    undelivered_rest(u);
     return true;
 }

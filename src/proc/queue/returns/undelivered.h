@@ -36,6 +36,7 @@ struct undelivered {
     size_t bytes;       /* as `returns` counts them */
     struct spool_status *causes;
     size_t count, capacity;
+    size_t later; /* of a receipt: so many behind these get the next report */
 
     struct io_job io;
     void (*loaded)(struct undelivered *u);
@@ -79,11 +80,14 @@ void undelivered_rest(struct undelivered *u);
 /* The last one that was made of this kind for this message and is still there; NULL: none is. */
 struct undelivered *undelivered_find(const struct queue *q, const struct id *id,
                                      enum report_kind kind);
-/* Too much to be told at once: a half becomes another one. False when there is only one recipient,
- * or no memory. */
+/* Too much to be told at once: a half becomes another one, or of a receipt waits until the first
+ * was told: its message may be gone, and who reads that one can't be opened a second time. False
+ * when there is only one recipient, or no memory. */
 bool undelivered_split(struct undelivered *u);
+/* A receipt's other half is next; it rests. False: there is none. */
+bool undelivered_go_on(struct undelivered *u);
 
-/* book.c: what came of it; each frees `u`. */
+/* book.c: what came of it; each frees `u`, but for a receipt's other half. */
 /* The report is on disk. */
 void undelivered_told(struct undelivered *u);
 /* Nobody can be told: as `why` says. */

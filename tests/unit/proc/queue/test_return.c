@@ -343,6 +343,27 @@ static void a_receipt_for_who_asks(void **state)
     end(w);
 }
 
+/* Too many for one report, and their message is gone with the last outcome. */
+static void receipts_are_given_in_parts(void **state)
+{
+    struct world *w = begin();
+    uint64_t all = 5;
+
+    w->mailbox_does = MAILBOX_DELIVERS;
+    reporter_join(w);
+    reporter.at_most = 1;
+    w->spoil = wish;
+    wanted = ENVELOPE_NOTIFY_SUCCESS;
+    struct id id = send_from(w, "s@far.example",
+                             "a@here.example b@here.example c@here.example d@here.example "
+                             "e@here.example");
+    world_until(w, is_receipted, &all);
+    assert_null(spool_find(w->queue.spool, &id));
+    assert_string_equal(reporter.address, "e@here.example"); /* the last one, once */
+    assert_int_equal(w->queue.returns->receipts.all, 0);
+    end(w);
+}
+
 static bool is_notified(struct world *w, void *arg)
 {
     return w->queue.returns->notified == *(uint64_t *)arg && w->queue.returns->count == 0 &&
@@ -843,6 +864,7 @@ int main(void)
         cmocka_unit_test(few_are_told_at_the_same_time),
         cmocka_unit_test(who_wants_no_word_gets_none),
         cmocka_unit_test(a_receipt_for_who_asks),
+        cmocka_unit_test(receipts_are_given_in_parts),
         cmocka_unit_test(a_delay_is_told_once),
         cmocka_unit_test(a_clock_set_forward_delays_nobody),
         cmocka_unit_test(a_clock_set_forward_a_little_changes_nothing),
