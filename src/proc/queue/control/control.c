@@ -20,12 +20,15 @@ enum { UNREAD_MAX = 4 << 20 };
  * read meanwhile, by a person at a pager: that one has longer. */
 enum { IDLE_MS = 10 * 1000, READING_MS = 10 * 60 * 1000 };
 
+/* A turn, so that who may not come in, and knocks without end, holds up nobody who is in. */
+enum { ACCEPT_AT_ONCE = 16 };
+
 struct control {
     struct queue *queue;
     int fd;
     struct io_watch *watch;
     bool paused; /* until the next tick */
-    struct log_seldom alarm;
+    struct log_seldom alarm, refusals;
     struct list clients;
     unsigned count;
 };
@@ -319,21 +322,37 @@ static bool has_room(struct control *control)
     return false;
 }
 
-/* Refused connections are closed at once: nobody waits for an answer that won't come. */
+/* Refused connections are closed at once: nobody waits for an answer that won't come. Any local
+ * user may be refused as often as he likes, which must not fill the log. */
+static void welcome(struct control *control, int fd)
+{
+    uint32_t uid = 0;
+    int r = !is_administrator(fd, &uid) ? -EPERM : !has_room(control) ? -EUSERS : 0;
+
+    if (r == 0)
+        r = client_new(control, fd, uid);
+    if (r == 0)
+        return;
+    if (log_is_due(&control->refusals, io_loop_now_ms(control->queue->loop)))
+        log_info("control connection of uid %u refused: %s", uid, strerror(-r));
+    close(fd);
+}
+
+/* Whoever is left in the backlog wakes the next turn. */
 static void on_readable(void *arg, int listener, unsigned events)
 {
     struct control *control = arg;
-    uint32_t uid = 0;
-    int fd;
 
-    while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-        if (is_administrator(fd, &uid) && has_room(control) && client_new(control, fd, uid) == 0)
-            continue;
-        log_info("control connection of uid %u refused", uid);
-        close(fd);
+    for (int i = 0; i < ACCEPT_AT_ONCE; i++) {
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            welcome(control, fd);
+        } else if (errno != ECONNABORTED && errno != EINTR) {
+            if (errno != EAGAIN)
+                pause_accepting(control);
+            return;
+        }
     }
-    if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR)
-        pause_accepting(control);
 }
 
 /* 0 or -ENOMEM. */

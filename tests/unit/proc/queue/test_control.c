@@ -5,6 +5,7 @@
 #include "proc/queue/core/schedule.h"
 #include "spool/index.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -706,17 +707,39 @@ static void a_client_may_leave_at_any_time(void **state)
 
 /* Descriptors are short. The linker puts this in its place (meson.build). */
 static bool no_descriptors;
-static unsigned accepts;
+static unsigned accepts, strangers; /* so many of these knock */
 int __real_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags);
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags);
 
 int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
 {
     accepts++;
+    if (strangers) {
+        strangers--;
+        return open("/dev/null", O_RDONLY | O_CLOEXEC); /* whose uid nobody knows */
+    }
     if (!no_descriptors)
         return __real_accept4(fd, address, size, flags);
     errno = EMFILE;
     return -1;
+}
+
+/* Who may not come in can't keep the loop busy with refusing him. */
+static void few_are_let_in_a_turn(void **state)
+{
+    struct world *w = begin();
+
+    ipc_channel_free(w->admin);
+    w->admin = NULL;
+    world_rest(w);
+    strangers = 100;
+    accepts = 0;
+    world_join_admin(w);
+    assert_int_equal(io_loop_turn(w->loop), 0);
+    assert_in_range(accepts, 1, 16);
+    world_list(w, &(struct ipc_queue_filter){0}); /* let in, when it is its turn */
+    assert_int_equal(strangers, 0);
+    world_free(w);
 }
 
 /* The one that knocks would wake the loop in each of its turns. */
@@ -966,6 +989,7 @@ int main(void)
         cmocka_unit_test(supervisor_is_asked_for_what_is_its_own),
         cmocka_unit_test(smtp_tells_of_the_way_to_each_next_hop),
         cmocka_unit_test(a_client_may_leave_at_any_time),
+        cmocka_unit_test(few_are_let_in_a_turn),
         cmocka_unit_test(who_comes_when_descriptors_are_short_waits),
         cmocka_unit_test(who_is_idle_makes_room),
         cmocka_unit_test(the_way_of_an_address_is_told),
