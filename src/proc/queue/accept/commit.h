@@ -27,6 +27,7 @@ struct commit {
     enum commit_state state;
     struct queue *queue;
     struct queue_peer *peer; /* NULL: gone, or a message of our own */
+    bool own;                /* such a one: nobody counts it as received */
     /* A message of our own: who is told. NULL: nobody any more. */
     void (*answered)(void *arg, enum ipc_commit_result result);
     void *arg;

@@ -45,7 +45,8 @@ static void count(struct queue *q, enum ipc_commit_result result)
  * worth caching. */
 static void answer(struct commit *c, enum ipc_commit_result result, const char *text)
 {
-    count(c->queue, result);
+    if (!c->own)
+        count(c->queue, result);
     if (result == IPC_COMMIT_ACCEPTED && c->parcel->whole)
         parcel_cache(&c->queue->parcels, c->parcel);
     else
@@ -350,8 +351,12 @@ int commit_own(struct queue *q, struct span envelope, struct span body,
         return r;
     }
     parcel->whole = true;
-    *c = (struct commit){
-        .queue = q, .parcel = parcel, .answered = answered, .arg = arg, .expanded = on_expanded};
+    *c = (struct commit){.queue = q,
+                         .own = true,
+                         .parcel = parcel,
+                         .answered = answered,
+                         .arg = arg,
+                         .expanded = on_expanded};
     list_append(&q->own_commits, &c->link);
     q->committer.messages++;
     commit_expand(c);

@@ -92,6 +92,7 @@ static void the_sender_is_told(void **state)
     reporter_join(w);
     send_from(w, "s@far.example", "anna@here.example");
     world_until(w, is_returned, &one);
+    assert_int_equal(w->queue.accepted, 1); /* reports aren't received */
     assert_string_equal(reporter.sender, "s@far.example");
     assert_string_equal(reporter.address, "anna@here.example");
     assert_string_equal(reporter.header, "Subject: hello\r\n");
