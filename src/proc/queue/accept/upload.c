@@ -58,9 +58,14 @@ static void chunk_free(struct chunk *chunk)
 /* Its sender is told in short, and tries again: a person needs the cause. */
 static void tell_trouble(struct queue *q, int error)
 {
+    /* No limit of descriptors was reached, and no argument is a person's. */
+    const char *text = error == -EMFILE   ? "an smtpd has too many at the same time"
+                       : error == -EINVAL ? "an smtpd gave it no number"
+                                          : strerror(-error);
+
     if (error != -EMSGSIZE && error != -ECANCELED &&
         log_is_due(&q->pressure->uploads, io_loop_now_ms(q->loop)))
-        log_error("a large message can't be taken: %s", strerror(-error));
+        log_error("a large message can't be taken: %s", text);
 }
 
 static void fail(struct upload *u, int error)
