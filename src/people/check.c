@@ -7,22 +7,14 @@
 /* Aliases that are looked at one by one, because they may be too large: expanding is what costs. */
 enum { LARGE_MAX = 100 };
 
-/* Whether it ends in a mailbox: a copy to one's own, "\name", or who has no aliases. */
-static bool is_mailbox(const struct people *p, const struct people_target *t, uint32_t from)
-{
-    return t->direct || !people_person(p, t->person)->targets ||
-           (t->person == from && people_person(p, from)->user);
-}
-
-/* Where the search goes from `person` next; NULL when it has been everywhere. A copy to one's own
- * mailbox is no circle. `next_target` remembers the place, so each target is followed once in all.
- */
+/* Where the search goes from `person` next; NULL when it has been everywhere.
+ * `next_target` remembers the place, so each target is followed once in all. */
 static struct people_target *next_step(const struct people *p, struct person *person,
                                        uint32_t handle)
 {
     struct people_target *t = person->next_target;
 
-    while (t && (t->person == 0 || is_mailbox(p, t, handle)))
+    while (t && (t->person == 0 || people_ends_at(p, handle, t)))
         t = t->next;
     person->next_target = t ? t->next : NULL;
     return t;
@@ -53,7 +45,7 @@ static bool count_members(struct people *p, uint32_t handle)
     bool inherited = false;
 
     for (const struct people_target *t = person->targets; t; t = t->next) {
-        bool alias = t->person && !is_mailbox(p, t, handle);
+        bool alias = t->person && !people_ends_at(p, handle, t);
         uint32_t more = alias ? people_person(p, t->person)->members : 1;
         inherited |= more > PEOPLE_EXPANSION_MAX;
         if (count <= PEOPLE_EXPANSION_MAX)
@@ -111,13 +103,18 @@ static void search_from(struct people *p, struct conf_problems *problems, uint32
     }
 }
 
-/* Not of those who may be missing because their file is empty: there is a warning of that. */
-static void check_targets(struct people *p, struct conf_problems *problems,
-                          const struct person *person)
+static bool is_nobody(const struct people *p, uint32_t from, const struct people_target *t)
 {
+    return t->person == 0 || (people_ends_at(p, from, t) && !people_person(p, t->person)->user);
+}
+
+/* Not of those who may be missing because their file is empty: there is a warning of that. */
+static void check_targets(struct people *p, struct conf_problems *problems, uint32_t handle)
+{
+    const struct person *person = people_person(p, handle);
+
     for (const struct people_target *t = person->targets; t; t = t->next) {
-        if (!t->foreign && !t->unsure &&
-            (t->person == 0 || (t->direct && !people_person(p, t->person)->user)))
+        if (!t->foreign && !t->unsure && is_nobody(p, handle, t))
             conf_warn(problems, t->place, "`%.*s` is nobody here; mend the name or add the user",
                       SPAN_ARG(t->address));
     }
@@ -128,7 +125,7 @@ void people_check(struct people *p, struct conf_problems *problems)
     for (uint32_t handle = 1; handle < p->persons.next_fresh; handle++) {
         struct person *person = people_person(p, handle);
         person->next_target = person->targets;
-        check_targets(p, problems, person);
+        check_targets(p, problems, handle);
     }
     for (uint32_t handle = 1; handle < p->persons.next_fresh; handle++)
         if (people_person(p, handle)->mark == PEOPLE_UNSEEN)

@@ -82,12 +82,9 @@ static void follow(struct expansion *e, uint32_t from, const struct people_targe
         pass_by(e, t);
         return;
     }
-    const struct person *to = people_person(e->people, t->person);
-    /* "\name", a copy to oneself, or somebody without aliases: here it ends in a mailbox. */
-    bool mailbox = t->direct || t->person == from || !to->targets;
-    if (!mailbox)
+    if (!people_ends_at(e->people, from, t))
         add_alias(e, t->person);
-    else if (to->user)
+    else if (people_person(e->people, t->person)->user)
         add_user(e, t->person);
     else
         pass_by(e, t);

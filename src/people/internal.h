@@ -50,6 +50,15 @@ static inline struct person *people_person(const struct people *p, uint32_t hand
     return slab_at(&p->persons, handle);
 }
 
+/* Whether following the aliases of `from` ends at this target, which is a person here: "\name", a
+ * copy to oneself, or who has no aliases. Then it is a mailbox if that person is a user, else
+ * nobody. */
+static inline bool people_ends_at(const struct people *p, uint32_t from,
+                                  const struct people_target *t)
+{
+    return t->direct || t->person == from || !people_person(p, t->person)->targets;
+}
+
 /* Index into domains, plus one; 0: not ours. */
 uint32_t people_domain(const struct people *p, struct span name);
 
