@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/problem.h"
 #include "conf/anchor.h"
 #include "conf/user.h"
 #include "people/people.h"
@@ -15,23 +16,6 @@ static const struct cli_usage usage = {
     .json = true,
 };
 
-static void put_problem(const struct conf_problem *problem)
-{
-    const struct cli_style *style = cli_style(stdout);
-    bool error = problem->severity == CONF_ERROR;
-
-    fputs(style->bold, stdout);
-    cli_put(stdout, problem->place.file);
-    if (problem->place.line)
-        printf(":%u", problem->place.line);
-    if (problem->place.line && problem->place.column)
-        printf(":%u", problem->place.column);
-    printf(":%s %s%s:%s ", style->reset, error ? style->red : style->yellow,
-           error ? "error" : "warning", style->reset);
-    cli_put(stdout, problem->text);
-    putchar('\n');
-}
-
 static const char *plural(size_t count)
 {
     return count == 1 ? "" : "s";
@@ -43,7 +27,7 @@ static void put_all(const char *path, const struct conf_problems *p)
     size_t all = p->error_count + p->warning_count;
 
     for (size_t i = 0; i < p->count; i++)
-        put_problem(&p->items[i]);
+        cli_put_problem(stdout, &p->items[i]);
     if (all > p->count)
         printf("and %zu more\n", all - p->count);
     cli_put(stdout, span_from_cstr(path));

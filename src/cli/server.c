@@ -5,12 +5,11 @@
 #include "cli/server.h"
 
 #include "cli/cli.h"
+#include "cli/problem.h"
 #include "conf/conf.h"
 
 #include <errno.h>
 #include <unistd.h>
-
-enum { DISK_RESERVE = 256 << 20 }; /* the configuration's default */
 
 static void put(char *out, size_t room, struct span text)
 {
@@ -36,35 +35,6 @@ static void set_submit(struct cli_server *s)
     snprintf(s->submit, sizeof(s->submit), "%.*s/submit", slash > 0 ? (int)slash : 0, s->control);
 }
 
-static void set_defaults(struct cli_server *out)
-{
-    put(out->control, sizeof(out->control), SPAN("/run/postbuch/control"));
-    put(out->drop, sizeof(out->drop), SPAN("/var/spool/postbuch-drop"));
-    put(out->ledger, sizeof(out->ledger), SPAN("/var/lib/postbuch/ledger"));
-    put(out->spool, sizeof(out->spool), SPAN("/var/spool/postbuch"));
-    out->disk_reserve = DISK_RESERVE;
-    if (gethostname(out->hostname, sizeof(out->hostname) - 1) < 0)
-        put(out->hostname, sizeof(out->hostname), SPAN("localhost"));
-    put(out->origin, sizeof(out->origin), span_from_cstr(out->hostname));
-    set_submit(out);
-}
-
-/* As check-config does, on standard error. */
-static void tell_errors(const struct conf_problems *problems)
-{
-    for (size_t i = 0; i < problems->count; i++) {
-        const struct conf_problem *p = &problems->items[i];
-        if (p->severity != CONF_ERROR)
-            continue;
-        cli_put(stderr, p->place.file);
-        if (p->place.line)
-            fprintf(stderr, ":%u:%u", p->place.line, p->place.column);
-        fputs(": ", stderr);
-        cli_put(stderr, p->text);
-        fputc('\n', stderr);
-    }
-}
-
 static void set_from(const struct conf *c, struct cli_server *out)
 {
     put(out->control, sizeof(out->control), c->control);
@@ -75,6 +45,23 @@ static void set_from(const struct conf *c, struct cli_server *out)
     put(out->origin, sizeof(out->origin), origin_of(c));
     out->disk_reserve = c->limits.disk_reserve;
     set_submit(out);
+}
+
+static void set_machine_name(struct cli_server *out)
+{
+    if (gethostname(out->hostname, sizeof(out->hostname) - 1) < 0)
+        put(out->hostname, sizeof(out->hostname), SPAN("localhost"));
+}
+
+/* As of a file that sets nothing. */
+static void set_defaults(struct cli_server *out)
+{
+    struct conf c = {0};
+
+    conf_set_defaults(&c);
+    set_from(&c, out);
+    set_machine_name(out);
+    put(out->origin, sizeof(out->origin), span_from_cstr(out->hostname));
 }
 
 /* The file has errors: 0 when it says where the server is all the same. */
@@ -91,8 +78,8 @@ static int glean(const char *command, const char *path, struct cli_server *out)
     set_from(&c, out);
     if (!domains_known)
         out->origin[0] = '\0';
-    if (!c.hostname.size && gethostname(out->hostname, sizeof(out->hostname) - 1) < 0)
-        put(out->hostname, sizeof(out->hostname), SPAN("localhost"));
+    if (!c.hostname.size)
+        set_machine_name(out);
     conf_done(&c);
     return 0;
 }
@@ -122,7 +109,7 @@ static int find(const char *command, const char *config, bool for_act, struct cl
         set_from(&c, out);
         conf_done(&c);
     } else if (for_act || result != -EINVAL || glean(command, path, out) < 0) {
-        tell_errors(&problems);
+        cli_put_errors(stderr, &problems);
         cli_complain(command, "%s can't be used (%s); postbuch check-config tells more", path,
                      strerror(-result));
     } else {

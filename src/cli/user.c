@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/connect.h"
 #include "cli/password.h"
+#include "cli/problem.h"
 #include "cli/reload.h"
 #include "cli/replace.h"
 #include "conf/conf.h"
@@ -48,19 +49,12 @@ struct session {
 static int load_conf(struct session *s)
 {
     static struct conf_problems problems;
-    struct buffer line = BUFFER_INIT;
 
     s->path = cli_config_path(s->parser.config);
     conf_problems_init(&problems);
     int r = conf_load(s->path, &problems, &s->conf);
-    for (size_t i = 0; r < 0 && i < problems.count; i++) {
-        if (problems.items[i].severity == CONF_WARNING)
-            continue;
-        buffer_clear(&line);
-        conf_problem_format(&problems.items[i], &line);
-        cli_complain("user", SPAN_FMT, SPAN_ARG(buffer_span(&line)));
-    }
-    buffer_done(&line);
+    if (r < 0)
+        cli_put_errors(stderr, &problems);
     conf_problems_done(&problems);
     return r;
 }
@@ -75,15 +69,6 @@ static int read_address(struct session *s, const char *text)
     return -EINVAL;
 }
 
-static int to_path(struct span file, char out[static CONF_PATH_MAX])
-{
-    if (file.size >= CONF_PATH_MAX)
-        return -ENAMETOOLONG;
-    memcpy(out, file.data, file.size);
-    out[file.size] = '\0';
-    return 0;
-}
-
 /* The users file of the address's domain. */
 static int find_file(const struct session *s, char out[static CONF_PATH_MAX])
 {
@@ -94,7 +79,7 @@ static int find_file(const struct session *s, char out[static CONF_PATH_MAX])
         if (!span_equal(d->name, domain))
             continue;
         if (d->users.size)
-            return to_path(d->users, out);
+            return conf_path_text(d->users, out);
         cli_complain("user", SPAN_FMT " has no `users:` file in %s", SPAN_ARG(domain), s->path);
         return -ENOENT;
     }
@@ -102,14 +87,14 @@ static int find_file(const struct session *s, char out[static CONF_PATH_MAX])
     return -ENOENT;
 }
 
-static int read_file(const char *path, struct buffer *out)
+static int read_file(struct span path, struct buffer *out)
 {
     static struct conf_problems problems;
 
     conf_problems_init(&problems);
     int r = conf_file_read(path, &problems, out);
     if (r < 0 && problems.count)
-        cli_complain("user", "%s: " SPAN_FMT, path, SPAN_ARG(problems.items[0].text));
+        cli_put_problem(stderr, &problems.items[0]);
     conf_problems_done(&problems);
     return r;
 }
@@ -151,12 +136,9 @@ static int list_users(struct session *s)
     s->list = json_array();
     for (size_t i = 0; i < s->conf.domain_count; i++) {
         struct buffer text = BUFFER_LIMITED(FILE_MAX);
-        char path[CONF_PATH_MAX];
         if (s->conf.domains[i].users.size == 0 || listed_before(&s->conf, i))
             continue;
-        int r = to_path(s->conf.domains[i].users, path);
-        if (r == 0)
-            r = read_file(path, &text);
+        int r = read_file(s->conf.domains[i].users, &text);
         if (r == 0)
             users_each(buffer_span(&text), put_user, s);
         buffer_done(&text);
@@ -236,7 +218,7 @@ static int change_file(struct session *s, const struct act *act, const char *pat
     int r = cli_replace_begin(&replace, path);
 
     if (r == 0)
-        r = read_file(path, &text);
+        r = read_file(span_from_cstr(path), &text);
     else
         cli_complain("user", "%s: %s", path, strerror(-r));
     if (r == 0) {
@@ -287,7 +269,7 @@ static int ask_server(const char *control)
 static int tell_server(const struct session *s, const char *path)
 {
     char control[CONF_PATH_MAX];
-    int r = to_path(s->conf.control, control);
+    int r = conf_path_text(s->conf.control, control);
 
     if (r == 0 && ask_server(control) == CLI_OK)
         return CLI_OK;

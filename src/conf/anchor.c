@@ -92,13 +92,10 @@ int anchor_check_file(const struct conf *conf, struct conf_problems *problems)
 {
     struct span name = conf->resolver.trust_anchor;
     struct buffer text = BUFFER_LIMITED(ANCHOR_MAX);
-    char path[CONF_PATH_MAX];
 
-    if (name.size == 0 || name.size >= CONF_PATH_MAX)
-        return name.size ? -EINVAL : 0;
-    memcpy(path, name.data, name.size);
-    path[name.size] = '\0';
-    int r = conf_file_read(path, problems, &text);
+    if (name.size == 0)
+        return 0;
+    int r = conf_file_read(name, problems, &text);
     if (r == 0) {
         r = anchor_check(buffer_span(&text));
         if (r < 0)

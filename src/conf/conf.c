@@ -109,7 +109,7 @@ int conf_load(const char *path, struct conf_problems *problems, struct conf *out
 {
     struct buffer text = BUFFER_LIMITED(CONF_TREE_TEXT_MAX + 1);
     char folder[PATH_MAX];
-    int r = conf_file_read(path, problems, &text);
+    int r = conf_file_read(span_from_cstr(path), problems, &text);
 
     *out = (struct conf){0};
     if (r == 0)
@@ -126,7 +126,7 @@ int conf_glean(const char *path, struct conf *out, bool *out_domains_known)
     char folder[PATH_MAX];
 
     conf_problems_init(&unheard);
-    int r = conf_file_read(path, &unheard, &text);
+    int r = conf_file_read(span_from_cstr(path), &unheard, &text);
     conf_problems_done(&unheard);
     if (r == 0)
         r = conf_glean_text(buffer_span(&text), span_from_cstr(path), folder_of(path, folder), out,

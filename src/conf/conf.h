@@ -112,6 +112,8 @@ int conf_load(const char *path, struct conf_problems *problems, struct conf *out
  * which `spool`, `ledger`, `control` and `drop` are right (conf/glean.h). 0, -EINVAL when these
  * can't be known, -ENOMEM, or the error of open(2) or read(2). */
 int conf_glean(const char *path, struct conf *out, bool *out_domains_known);
+/* Sets what the file may leave out, before it is read. Texts are constants, durations in ms. */
+void conf_set_defaults(struct conf *c);
 /* Frees all; also good for an empty one. */
 void conf_done(struct conf *c);
 

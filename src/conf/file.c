@@ -64,18 +64,30 @@ int conf_file_read_fd(int fd, struct span name, struct conf_problems *problems, 
     }
 }
 
-int conf_file_read(const char *path, struct conf_problems *problems, struct buffer *out)
+int conf_path_text(struct span path, char out[static CONF_PATH_MAX])
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    int r;
+    if (path.size >= CONF_PATH_MAX)
+        return -ENAMETOOLONG;
+    memcpy(out, path.data, path.size);
+    out[path.size] = '\0';
+    return 0;
+}
 
+int conf_file_read(struct span path, struct conf_problems *problems, struct buffer *out)
+{
+    char text[CONF_PATH_MAX];
+    int r = conf_path_text(path, text);
+
+    if (r < 0)
+        return fail(problems, path, -r);
+    int fd = open(text, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
-        return fail(problems, span_from_cstr(path), errno);
+        return fail(problems, path, errno);
     r = check_kind(fd);
     if (r < 0)
-        fail(problems, span_from_cstr(path), -r);
+        fail(problems, path, -r);
     else
-        r = conf_file_read_fd(fd, span_from_cstr(path), problems, out);
+        r = conf_file_read_fd(fd, path, problems, out);
     close(fd);
     return r;
 }

@@ -9,27 +9,6 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-/* A span has no NUL behind it; open(2) needs one. */
-static int to_path(struct span name, char out[static CONF_PATH_MAX])
-{
-    if (name.size >= CONF_PATH_MAX)
-        return -ENAMETOOLONG;
-    memcpy(out, name.data, name.size);
-    out[name.size] = '\0';
-    return 0;
-}
-
-static int read_file(struct span name, struct conf_problems *problems, struct buffer *out)
-{
-    char path[CONF_PATH_MAX];
-    int r = to_path(name, path);
-
-    if (r < 0)
-        return r;
-    *out = BUFFER_LIMITED(PEOPLE_FILE_MAX);
-    return conf_file_read(path, problems, out);
-}
-
 static void find_hash(void *arg, const struct users_line *line)
 {
     bool *found = arg;
@@ -43,7 +22,7 @@ static void warn_of_mode(struct span name, struct span text, struct conf_problem
     char path[CONF_PATH_MAX];
     struct stat st;
 
-    if (to_path(name, path) < 0 || stat(path, &st) < 0 || !(st.st_mode & S_IROTH))
+    if (conf_path_text(name, path) < 0 || stat(path, &st) < 0 || !(st.st_mode & S_IROTH))
         return;
     users_each(text, find_hash, &has_hash);
     if (has_hash)
@@ -66,7 +45,8 @@ static int check(const struct conf_directory *part, struct buffer *texts, struct
     int failed = 0;
 
     for (size_t i = 0; i < part->file_count; i++) {
-        if (read_file(part->files[i].name, problems, &texts[i]) < 0)
+        texts[i] = BUFFER_LIMITED(PEOPLE_FILE_MAX);
+        if (conf_file_read(part->files[i].name, problems, &texts[i]) < 0)
             failed = -EINVAL;
         files[i] = (struct people_file){part->files[i].name, buffer_span(&texts[i])};
         if (is_users_file(part, files[i].name))

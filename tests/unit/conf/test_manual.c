@@ -12,7 +12,7 @@ static void read_doc(const char *name, struct buffer *out)
 
     snprintf(path, sizeof(path), DOCS "/%s", name);
     conf_problems_init(&problems);
-    assert_int_equal(conf_file_read(path, &problems, out), 0);
+    assert_int_equal(conf_file_read(span_from_cstr(path), &problems, out), 0);
     assert_int_equal(buffer_append_byte(out, '\0'), 0);
     conf_problems_done(&problems);
 }
