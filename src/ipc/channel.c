@@ -8,39 +8,24 @@
  * handlers that still run (`busy`): any of them may free the channel, and all that follow must
  * notice.
  *
- * Output is one buffer with places that count from the channel's start, so that a descriptor can be
- * tied to a frame although the buffer moves. Credit is counted alike on both sides: what we sent
- * and the peer hasn't confirmed is what it has received and not confirmed.
+ * Credit is counted alike on both sides: what we sent and the peer hasn't confirmed is what it has
+ * received and not confirmed.
  */
 #include "ipc/channel.h"
 
 #include "base/log.h"
 #include "ipc/calls.h"
 #include "ipc/frame.h"
+#include "ipc/output.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
     READ_FIRST_BYTES = 16 * 1024, /* in one call; twice as much whenever that wasn't all */
     READ_BYTES = 256 * 1024,      /* a turn's worth of small frames */
-    FDS_AT_ONCE = 16,             /* of as many frames, in one system call */
     FDS_EARLY_MAX = 64,           /* that were received before their frames */
-    FDS_LENT_MAX = 64,            /* that wait to be sent: who lends waits then */
-};
-
-/* A descriptor that goes with the frame that starts at this place of the output. */
-struct outgoing_fd {
-    uint64_t at;
-    int fd;
-    bool lent; /* its owner closes it */
-};
-
-union fds_control {
-    struct cmsghdr align;
-    char data[CMSG_SPACE(FDS_AT_ONCE * sizeof(int))];
 };
 
 struct ipc_channel {
@@ -52,18 +37,7 @@ struct ipc_channel {
     struct io_deferred flush, wake;
     struct list waiters;
 
-    struct buffer out;
-    size_t out_done;         /* bytes at the start of `out` that are in the socket */
-    uint64_t out_base;       /* place in the whole output of out.data[0] */
-    struct {                 /* the frame that is sent next, or in part */
-        uint64_t start, end; /* `end` 0: not looked at yet */
-        bool is_reply;
-    } leaving;
-    uint32_t replies_unsent; /* that are not in the socket, or only in part */
-    struct outgoing_fd *out_fds;
-    size_t out_fd_count, out_fd_room;
-    uint64_t out_fds_sent; /* the descriptors of all frames before this place are in the socket */
-
+    struct ipc_output out;
     struct buffer in;
     size_t read_bytes; /* that we ask for in one call */
     struct arena arena;
@@ -89,18 +63,6 @@ static void close_fds(const int *fds, size_t count)
         close(fds[i]);
 }
 
-/* Drops the first `count` of those that wait to be sent; closes what isn't lent. */
-static void forget_fds(struct ipc_channel *ch, size_t count)
-{
-    if (count == 0)
-        return; /* perhaps there are none at all */
-    for (size_t i = 0; i < count; i++)
-        if (!ch->out_fds[i].lent)
-            close(ch->out_fds[i].fd);
-    ch->out_fd_count -= count;
-    memmove(ch->out_fds, ch->out_fds + count, ch->out_fd_count * sizeof(ch->out_fds[0]));
-}
-
 /* Only when no handler is running: frees what handlers of this channel look at. */
 static void destroy(struct ipc_channel *ch)
 {
@@ -110,9 +72,7 @@ static void destroy(struct ipc_channel *ch)
     if (ch->fd >= 0)
         close(ch->fd);
     close_fds(ch->in_fds, ch->in_fd_count);
-    forget_fds(ch, ch->out_fd_count);
-    free(ch->out_fds);
-    buffer_done(&ch->out);
+    ipc_output_done(&ch->out);
     buffer_done(&ch->in);
     arena_done(&ch->arena);
     ipc_calls_done(&ch->calls);
@@ -184,105 +144,20 @@ void ipc_channel_free(struct ipc_channel *ch)
 static void set_events(struct ipc_channel *ch)
 {
     if (!ch->lost && !ch->freed)
-        io_watch_set(ch->watch, IO_READ | (ch->out_done < ch->out.size ? IO_WRITE : 0u));
-}
-
-static void attach_fds(const struct ipc_channel *ch, size_t count, union fds_control *control,
-                       struct msghdr *msg)
-{
-    msg->msg_control = control->data;
-    msg->msg_controllen = CMSG_SPACE(count * sizeof(int));
-    struct cmsghdr *cmsg = CMSG_FIRSTHDR(msg);
-    *cmsg = (struct cmsghdr){.cmsg_level = SOL_SOCKET,
-                             .cmsg_type = SCM_RIGHTS,
-                             .cmsg_len = CMSG_LEN(count * sizeof(int))};
-    for (size_t i = 0; i < count; i++)
-        memcpy(CMSG_DATA(cmsg) + i * sizeof(int), &ch->out_fds[i].fd, sizeof(int));
-}
-
-/* One sendmsg: as many frames as there are descriptors for. The receiver takes descriptors in the
- * order of their frames, so they may come before them; more only when those frames are gone, so
- * that it never has to hold many. */
-static ssize_t send_some(struct ipc_channel *ch)
-{
-    union fds_control control = {0};
-    uint64_t start = ch->out_base + ch->out_done, end = ch->out_base + ch->out.size;
-    size_t count = ch->out_fd_count < FDS_AT_ONCE ? ch->out_fd_count : FDS_AT_ONCE;
-
-    if (start < ch->out_fds_sent) {
-        end = ch->out_fds_sent;
-        count = 0;
-    } else if (ch->out_fd_count > count) {
-        end = ch->out_fds[count].at;
-    }
-    struct iovec part = {ch->out.data + ch->out_done, (size_t)(end - start)};
-    struct msghdr msg = {.msg_iov = &part, .msg_iovlen = 1};
-    if (count)
-        attach_fds(ch, count, &control, &msg);
-    ssize_t sent = sendmsg(ch->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent > 0 && count) {
-        forget_fds(ch, count);
-        ch->out_fds_sent = end;
-    }
-    return sent;
-}
-
-/* Which frame's bytes leave now: its header is there until all of it has left the buffer. */
-static void look_at_leaving(struct ipc_channel *ch)
-{
-    struct span rest = span_from(buffer_span(&ch->out), (size_t)(ch->leaving.start - ch->out_base));
-    enum ipc_type type;
-
-    ch->leaving.end = ch->leaving.start + ipc_frame_peek(rest, &type);
-    ch->leaving.is_reply = ipc_row(type)->is_reply;
-}
-
-/* `sent` more bytes are in the socket. Before any are dropped: headers are looked at. */
-static void count_sent(struct ipc_channel *ch, size_t sent)
-{
-    ch->out_done += sent;
-    uint64_t place = ch->out_base + ch->out_done;
-    while (ch->leaving.start < place) {
-        if (ch->leaving.end == 0)
-            look_at_leaving(ch);
-        if (ch->leaving.end > place)
-            return;
-        ch->replies_unsent -= ch->leaving.is_reply;
-        ch->leaving.start = ch->leaving.end;
-        ch->leaving.end = 0;
-    }
-}
-
-/* Moving the rest to the front costs its length: only when at most half is left. */
-static void drop_sent(struct ipc_channel *ch)
-{
-    if (ch->out_done < ch->out.size && ch->out_done < ch->out.size / 2)
-        return;
-    ch->out_base += ch->out_done;
-    buffer_consume(&ch->out, ch->out_done);
-    ch->out_done = 0;
+        io_watch_set(ch->watch, IO_READ | (ipc_channel_queued(ch) ? IO_WRITE : 0u));
 }
 
 /* Writes what the socket takes; what is left waits for IO_WRITE. */
 static void flush(struct ipc_channel *ch)
 {
-    while (!ch->lost && !ch->freed && ch->out_done < ch->out.size) {
-        ssize_t sent = send_some(ch);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        /* Too many descriptors of this user are on their way: until the receivers have taken some.
-         */
-        if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ETOOMANYREFS))
-            break;
-        if (sent < 0) {
-            /* That the peer went is no fault of the protocol: the owner is told with 0. */
-            lose(ch, errno == EPIPE || errno == ECONNRESET ? 0 : -errno);
-            return;
-        }
-        count_sent(ch, (size_t)sent);
-    }
-    drop_sent(ch);
-    set_events(ch);
+    if (ch->lost || ch->freed)
+        return;
+    int r = ipc_output_send(&ch->out, ch->fd);
+    /* Too many descriptors of this user are on their way: until the receivers have taken some. */
+    if (r == 0 || r == -EAGAIN || r == -ETOOMANYREFS)
+        set_events(ch);
+    else /* that the peer went is no fault of the protocol: the owner is told with 0 */
+        lose(ch, r == -EPIPE || r == -ECONNRESET ? 0 : r);
 }
 
 static void on_flush(struct io_deferred *deferred)
@@ -307,63 +182,32 @@ static void on_wake(struct io_deferred *deferred)
         destroy(ch);
 }
 
-/* For one more descriptor. 0, -EAGAIN or -ENOMEM. */
-static int make_fd_room(struct ipc_channel *ch, bool lent)
-{
-    size_t room = ch->out_fd_room ? 2 * ch->out_fd_room : FDS_AT_ONCE;
-
-    if (ch->out_fd_count >= (lent ? FDS_LENT_MAX : IPC_FDS_MAX))
-        return -EAGAIN;
-    if (ch->out_fd_count < ch->out_fd_room)
-        return 0;
-    struct outgoing_fd *larger = reallocarray(ch->out_fds, room, sizeof(*larger));
-    if (!larger)
-        return -ENOMEM;
-    ch->out_fds = larger;
-    ch->out_fd_room = room;
-    return 0;
-}
-
-/* `fd`: < 0 none; else the frame's own when all is well. Nothing is sent here: a turn's frames go
- * out together at its end. */
+/* `fd`: < 0 none. Nothing is sent here: a turn's frames go out together at its end. */
 static int queue_frame(struct ipc_channel *ch, const struct ipc_message *message, uint64_t token,
-                       struct outgoing_fd fd)
+                       int fd, bool lent)
 {
-    int r = fd.fd >= 0 ? make_fd_room(ch, fd.lent) : 0;
-    size_t before = ch->out.size;
+    int r = ipc_output_add(&ch->out, message, token, fd, lent);
 
-    fd.at = ch->out_base + before;
     if (r == 0)
-        r = ipc_frame_encode(message, token, fd.fd >= 0, &ch->out);
-    if (r < 0)
-        return r;
-    if (ch->out.size - before > IPC_FRAME_MAX) {
-        ch->out.size = before;
-        return -EMSGSIZE;
-    }
-    if (fd.fd >= 0)
-        ch->out_fds[ch->out_fd_count++] = fd;
-    io_defer(ch->loop, &ch->flush);
-    return 0;
+        io_defer(ch->loop, &ch->flush);
+    return r;
 }
 
 /* Queues a frame that needs credit of its class. */
 static int queue_with_credit(struct ipc_channel *ch, const struct ipc_message *message,
-                             uint64_t token, struct outgoing_fd fd)
+                             uint64_t token, int fd, bool lent)
 {
-    size_t before = ch->out.size;
+    size_t before = ipc_channel_queued(ch);
     enum ipc_class class_ = ipc_row(message->type)->class_;
 
     /* A frame may pass the window's end when it starts below: the receiver counts the same way. */
     if (ch->unconfirmed[class_] >= windows[class_])
         return -EAGAIN;
-    int r = queue_frame(ch, message, token, fd);
+    int r = queue_frame(ch, message, token, fd, lent);
     if (r == 0)
-        ch->unconfirmed[class_] += ch->out.size - before;
+        ch->unconfirmed[class_] += ipc_channel_queued(ch) - before;
     return r;
 }
-
-static const struct outgoing_fd no_fd = {.fd = -1};
 
 /* A copy, since it is sent at the end of the turn: the caller may close his own at once. */
 int ipc_notify_fd(struct ipc_channel *ch, const struct ipc_message *message, int fd)
@@ -371,33 +215,33 @@ int ipc_notify_fd(struct ipc_channel *ch, const struct ipc_message *message, int
     assert(ipc_row(message->type)->carries_fd);
     if (ch->lost || ch->freed)
         return -EPIPE;
-    struct outgoing_fd copy = {.fd = dup(fd)};
-    if (copy.fd < 0)
+    int copy = dup(fd);
+    if (copy < 0)
         return -errno;
-    int r = queue_with_credit(ch, message, 0, copy);
+    int r = queue_with_credit(ch, message, 0, copy, false);
     if (r < 0)
-        close(copy.fd);
+        close(copy);
     return r;
 }
 
 int ipc_notify(struct ipc_channel *ch, const struct ipc_message *message)
 {
     assert(!ipc_row(message->type)->carries_fd);
-    return ch->lost || ch->freed ? -EPIPE : queue_with_credit(ch, message, 0, no_fd);
+    return ch->lost || ch->freed ? -EPIPE : queue_with_credit(ch, message, 0, -1, false);
 }
 
 static int start_call(struct ipc_channel *ch, struct ipc_call *call,
-                      const struct ipc_message *message, struct outgoing_fd fd)
+                      const struct ipc_message *message, int fd, bool lent)
 {
     uint64_t token;
 
-    assert(!call->channel && ipc_row(message->type)->carries_fd == (fd.fd >= 0));
+    assert(!call->channel && ipc_row(message->type)->carries_fd == (fd >= 0));
     if (ch->lost || ch->freed)
         return -EPIPE;
     int r = ipc_calls_add(&ch->calls, call, ipc_row(message->type)->reply, &token);
     if (r < 0)
         return r;
-    r = queue_with_credit(ch, message, token, fd);
+    r = queue_with_credit(ch, message, token, fd, lent);
     if (r < 0) {
         struct ipc_call *same;
         ipc_calls_take(&ch->calls, token, ipc_row(message->type)->reply, &same);
@@ -409,23 +253,18 @@ static int start_call(struct ipc_channel *ch, struct ipc_call *call,
 
 int ipc_call(struct ipc_channel *ch, struct ipc_call *call, const struct ipc_message *message)
 {
-    return start_call(ch, call, message, no_fd);
+    return start_call(ch, call, message, -1, false);
 }
 
 int ipc_call_lending(struct ipc_channel *ch, struct ipc_call *call,
                      const struct ipc_message *message, int fd)
 {
-    return start_call(ch, call, message, (struct outgoing_fd){.fd = fd, .lent = true});
+    return start_call(ch, call, message, fd, true);
 }
 
 bool ipc_leave_fd(struct ipc_channel *ch, int fd)
 {
-    for (size_t i = ch->out_fd_count; i-- > 0;)
-        if (ch->out_fds[i].lent && ch->out_fds[i].fd == fd) {
-            ch->out_fds[i].lent = false;
-            return true;
-        }
-    return false;
+    return ipc_output_leave_fd(&ch->out, fd);
 }
 
 void ipc_call_cancel(struct ipc_call *call)
@@ -450,13 +289,11 @@ int ipc_try_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_messa
     assert(ipc_row(message->type)->is_reply);
     if (ch->lost || ch->freed)
         return 0;
-    int r = queue_frame(ch, message, token, no_fd);
-    if (r == 0) {
+    int r = queue_frame(ch, message, token, -1, false);
+    if (r == 0)
         ch->answers_owed--;
-        ch->replies_unsent++;
-    } else if (r == -ENOMEM) {
+    else if (r == -ENOMEM)
         break_off(ch, r);
-    }
     return r;
 }
 
@@ -487,7 +324,7 @@ uint32_t ipc_channel_owed(const struct ipc_channel *ch)
 
 size_t ipc_channel_queued(const struct ipc_channel *ch)
 {
-    return ch->out.size - ch->out_done;
+    return ipc_output_left(&ch->out);
 }
 
 /* ---- credit ---- */
@@ -521,7 +358,7 @@ void ipc_release(struct ipc_channel *ch, enum ipc_class class_, size_t bytes)
     struct ipc_message credit = {
         .type = IPC_CREDIT,
         .credit = {.class_ = (uint8_t)class_, .bytes = (uint32_t)ch->confirmable[class_]}};
-    if (queue_frame(ch, &credit, 0, no_fd) == 0) {
+    if (queue_frame(ch, &credit, 0, -1, false) == 0) {
         ch->received[class_] -= ch->confirmable[class_];
         ch->confirmable[class_] = 0;
     } else if (is_last_release(ch, class_)) {
@@ -586,7 +423,7 @@ static int take_request(struct ipc_channel *ch, const struct ipc_frame *frame,
      * hold without end. To it a call is under way until it has read the reply: one that asks and
      * never reads is cut off as well. */
     if (ch->received[class_] >= windows[class_] ||
-        (is_call && ch->answers_owed + ch->replies_unsent >= IPC_CALL_WINDOW))
+        (is_call && ch->answers_owed + ch->out.replies >= IPC_CALL_WINDOW))
         return -EPROTO;
     if (ch->role->unread_max && ipc_channel_queued(ch) > ch->role->unread_max) {
         log_warn("channel to %s: it doesn't read what it asks for", ch->role->peer_name);
@@ -684,7 +521,7 @@ static void collect_fds(struct ipc_channel *ch, struct msghdr *msg)
  * a peer that may send none can't make us hold any. */
 static ssize_t receive(struct ipc_channel *ch)
 {
-    union fds_control control;
+    union ipc_fds_control control;
     size_t room = ch->in.capacity - ch->in.size;
 
     if (room < ch->read_bytes / 2)
