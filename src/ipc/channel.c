@@ -1,12 +1,15 @@
 /*
  * A channel's life:
  *
- *      new ──▶ works ──lose()──▶ lost ──free──▶ freed
- *               └──────────────free───────────▶ freed ──last handler returns──▶ destroyed
+ *      new ──▶ works ──the peer doesn't hear us──▶ read out ──lose()──▶ lost
+ *                └──────────what it says ends, or breaks the rules─────▶
+ *      any of them ──free──▶ freed ──last handler returns──▶ destroyed
  *
- * `lost` sends and reads nothing more, but keeps its memory for the owner; `freed` does so for
- * handlers that still run (`busy`): any of them may free the channel, and all that follow must
- * notice.
+ * Whoever sends to a process that has ended is told so although what that one said before still
+ * lies in the socket: `read out` sends nothing more and takes the replies among it, for they tell
+ * what has become of mail. `lost` reads nothing more, but keeps its memory for the owner; `freed`
+ * does so for handlers that still run (`busy`): any of them may free the channel, and all that
+ * follow must notice.
  *
  * Credit is counted alike on both sides: what we sent and the peer hasn't confirmed is what it has
  * received and not confirmed.
@@ -25,8 +28,11 @@
 enum {
     READ_FIRST_BYTES = 16 * 1024, /* in one call; twice as much whenever that wasn't all */
     READ_BYTES = 256 * 1024,      /* a turn's worth of small frames */
+    READ_OUT_BYTES = 4 << 20,     /* more than the socket of one that has ended holds */
     FDS_EARLY_MAX = 64,           /* that were received before their frames */
 };
+
+enum channel_state { CHANNEL_WORKS, CHANNEL_READ_OUT, CHANNEL_LOST, CHANNEL_FREED };
 
 struct ipc_channel {
     struct io_loop *loop;
@@ -51,9 +57,11 @@ struct ipc_channel {
     size_t confirmable[IPC_CLASS_COUNT]; /* of these, taken, to be confirmed with the next credit */
 
     unsigned busy; /* depth of handlers that run */
-    bool lost, freed;
+    enum channel_state state;
     int broken; /* why it is lost at the end of the turn: a reply or credit can't be made; or 0 */
 };
+
+static void part(struct ipc_channel *ch, int error);
 
 static const size_t windows[IPC_CLASS_COUNT] = {IPC_CONTROL_WINDOW, IPC_BODY_WINDOW};
 
@@ -79,8 +87,28 @@ static void destroy(struct ipc_channel *ch)
     free(ch);
 }
 
-/* Every call is told once. It may start another, which then fails with -EPIPE: lost or
- * freed is set. */
+static void set_state(struct ipc_channel *ch, enum channel_state state)
+{
+    assert(state > ch->state);
+    ch->state = state;
+    io_watch_set(ch->watch, 0);
+}
+
+/* No more is read, and nobody is told any more. */
+static bool is_over(const struct ipc_channel *ch)
+{
+    return ch->state >= CHANNEL_LOST;
+}
+
+/* After each `busy++`: the channel may not be used any more. */
+static void leave(struct ipc_channel *ch)
+{
+    if (--ch->busy == 0 && ch->state == CHANNEL_FREED)
+        destroy(ch);
+}
+
+/* Every call is told once. It may start another, which then fails with -EPIPE: the channel doesn't
+ * work any more. */
 static void fail_pending(struct ipc_channel *ch)
 {
     struct ipc_call *call;
@@ -109,65 +137,57 @@ static void wake_waiters(struct ipc_channel *ch)
  * told once, and each may free the channel. */
 static void lose(struct ipc_channel *ch, int error)
 {
-    if (ch->lost || ch->freed)
+    if (is_over(ch))
         return;
-    ch->lost = true;
+    set_state(ch, CHANNEL_LOST);
     ch->busy++;
     if (error)
         log_warn("channel to %s: %s", ch->role->peer_name,
                  error == -EPROTO ? "it broke the protocol" : strerror(-error));
-    io_watch_set(ch->watch, 0);
     fail_pending(ch);
     wake_waiters(ch);
-    if (!ch->freed && ch->role->lost)
+    if (ch->state != CHANNEL_FREED && ch->role->lost)
         ch->role->lost(ch->owner, ch, error);
-    if (--ch->busy == 0 && ch->freed)
-        destroy(ch);
+    leave(ch);
 }
 
 void ipc_channel_free(struct ipc_channel *ch)
 {
-    if (!ch || ch->freed)
+    if (!ch || ch->state == CHANNEL_FREED)
         return;
-    ch->freed = true;
+    set_state(ch, CHANNEL_FREED);
     ch->busy++;
-    io_watch_set(ch->watch, 0);
     fail_pending(ch);
     wake_waiters(ch);
-    if (--ch->busy == 0)
-        destroy(ch);
+    leave(ch);
 }
 
 /* ---- output ---- */
 
-/* Writing is watched only while something waits: a socket is nearly always writable. */
-static void set_events(struct ipc_channel *ch)
-{
-    if (!ch->lost && !ch->freed)
-        io_watch_set(ch->watch, IO_READ | (ipc_channel_queued(ch) ? IO_WRITE : 0u));
-}
-
-/* Writes what the socket takes; what is left waits for IO_WRITE. */
+/* Writes what the socket takes; what is left waits for IO_WRITE. Writing is watched only then: a
+ * socket is nearly always writable. */
 static void flush(struct ipc_channel *ch)
 {
-    if (ch->lost || ch->freed)
+    if (ch->state != CHANNEL_WORKS)
         return;
     int r = ipc_output_send(&ch->out, ch->fd);
     /* Too many descriptors of this user are on their way: until the receivers have taken some. */
     if (r == 0 || r == -EAGAIN || r == -ETOOMANYREFS)
-        set_events(ch);
+        io_watch_set(ch->watch, IO_READ | (ipc_channel_queued(ch) ? IO_WRITE : 0u));
     else /* that the peer went is no fault of the protocol: the owner is told with 0 */
-        lose(ch, r == -EPIPE || r == -ECONNRESET ? 0 : r);
+        part(ch, r == -EPIPE || r == -ECONNRESET ? 0 : r);
 }
 
+/* When something can't be made for the peer, what could be goes all the same. */
 static void on_flush(struct io_deferred *deferred)
 {
     struct ipc_channel *ch = CONTAINER_OF(deferred, struct ipc_channel, flush);
 
+    ch->busy++;
+    flush(ch);
     if (ch->broken)
-        lose(ch, ch->broken);
-    else
-        flush(ch);
+        part(ch, ch->broken);
+    leave(ch);
 }
 
 /* From the loop and not from where the credit came: a waiter may send, and what it sends may be a
@@ -178,8 +198,7 @@ static void on_wake(struct io_deferred *deferred)
 
     ch->busy++;
     wake_waiters(ch);
-    if (--ch->busy == 0 && ch->freed)
-        destroy(ch);
+    leave(ch);
 }
 
 /* `fd`: < 0 none. Nothing is sent here: a turn's frames go out together at its end. */
@@ -213,7 +232,7 @@ static int queue_with_credit(struct ipc_channel *ch, const struct ipc_message *m
 int ipc_notify_fd(struct ipc_channel *ch, const struct ipc_message *message, int fd)
 {
     assert(ipc_row(message->type)->carries_fd);
-    if (ch->lost || ch->freed)
+    if (ch->state != CHANNEL_WORKS)
         return -EPIPE;
     int copy = dup(fd);
     if (copy < 0)
@@ -227,7 +246,7 @@ int ipc_notify_fd(struct ipc_channel *ch, const struct ipc_message *message, int
 int ipc_notify(struct ipc_channel *ch, const struct ipc_message *message)
 {
     assert(!ipc_row(message->type)->carries_fd);
-    return ch->lost || ch->freed ? -EPIPE : queue_with_credit(ch, message, 0, -1, false);
+    return ch->state != CHANNEL_WORKS ? -EPIPE : queue_with_credit(ch, message, 0, -1, false);
 }
 
 static int start_call(struct ipc_channel *ch, struct ipc_call *call,
@@ -236,7 +255,7 @@ static int start_call(struct ipc_channel *ch, struct ipc_call *call,
     uint64_t token;
 
     assert(!call->channel && ipc_row(message->type)->carries_fd == (fd >= 0));
-    if (ch->lost || ch->freed)
+    if (ch->state != CHANNEL_WORKS)
         return -EPIPE;
     int r = ipc_calls_add(&ch->calls, call, ipc_row(message->type)->reply, &token);
     if (r < 0)
@@ -287,7 +306,7 @@ static void break_off(struct ipc_channel *ch, int error)
 int ipc_try_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_message *message)
 {
     assert(ipc_row(message->type)->is_reply);
-    if (ch->lost || ch->freed)
+    if (ch->state != CHANNEL_WORKS)
         return 0;
     int r = queue_frame(ch, message, token, -1, false);
     if (r == 0)
@@ -349,7 +368,7 @@ static bool is_last_release(const struct ipc_channel *ch, enum ipc_class class_)
 
 void ipc_release(struct ipc_channel *ch, enum ipc_class class_, size_t bytes)
 {
-    if (ch->lost || ch->freed)
+    if (ch->state != CHANNEL_WORKS)
         return;
     ch->confirmable[class_] += bytes;
     /* Seldom, so that confirming costs little; early enough that the sender need not stop. */
@@ -471,8 +490,10 @@ static int take_frame(struct ipc_channel *ch, const struct ipc_frame *frame)
         return take_credit(ch, &message.credit);
     if (row->is_reply)
         return take_reply(ch, frame, &message);
-    r = take_request(ch, frame, &message, fd);
-    if (r < 0 && fd >= 0)
+    /* Nobody waits for what it wants: a commit would take in what its client sends again. */
+    if (ch->state == CHANNEL_WORKS)
+        r = take_request(ch, frame, &message, fd);
+    if ((r < 0 || ch->state == CHANNEL_READ_OUT) && fd >= 0)
         close(fd);
     return r;
 }
@@ -487,7 +508,7 @@ static int take_frames(struct ipc_channel *ch)
     while ((r = ipc_frame_parse(span_from(buffer_span(&ch->in), done), IPC_FRAME_MAX, &frame,
                                 &needed)) > 0) {
         r = take_frame(ch, &frame);
-        if (r < 0 || ch->lost || ch->freed)
+        if (r < 0 || is_over(ch))
             return r;
         done += frame.size;
     }
@@ -534,9 +555,12 @@ static ssize_t receive(struct ipc_channel *ch)
         msg.msg_control = control.data;
         msg.msg_controllen = sizeof(control.data);
     }
-    ssize_t size = recvmsg(ch->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t size;
+    do
+        size = recvmsg(ch->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (size < 0 && errno == EINTR);
     if (size < 0)
-        return -errno;
+        return errno == EWOULDBLOCK ? -EAGAIN : -errno;
     if (ch->role->takes_fds)
         collect_fds(ch, &msg);
     /* Some were dropped: we have too many open, or the peer sent more than one of us does. What
@@ -549,19 +573,60 @@ static ssize_t receive(struct ipc_channel *ch)
     return size;
 }
 
-static void on_readable(struct ipc_channel *ch)
+/* One read, and what came whole with it: the number of bytes, 0 at the end, -EAGAIN when there is
+ * nothing now, or another -errno, of which the channel gets lost. */
+static ssize_t hear(struct ipc_channel *ch)
 {
     ssize_t size = receive(ch);
+    int r = size > 0 ? take_frames(ch) : 0;
 
-    if (size == -EAGAIN || size == -EWOULDBLOCK || size == -EINTR)
-        return;
-    if (size <= 0) {
+    return r < 0 ? r : size;
+}
+
+static void on_readable(struct ipc_channel *ch)
+{
+    ssize_t size = hear(ch);
+
+    if (size <= 0 && size != -EAGAIN)
         lose(ch, size == -ECONNRESET ? 0 : (int)size);
-        return;
+}
+
+/* 0, or why it can't be read to the end. One that shut only its receiving side can go on sending:
+ * that has a bound. */
+static int read_out(struct ipc_channel *ch)
+{
+    size_t total = 0;
+    ssize_t size = 1;
+
+    set_state(ch, CHANNEL_READ_OUT);
+    while (size > 0 && ch->state == CHANNEL_READ_OUT && total < READ_OUT_BYTES) {
+        size = hear(ch);
+        total += size > 0 ? (size_t)size : 0;
     }
-    int r = take_frames(ch);
-    if (r < 0)
-        lose(ch, r);
+    if (size > 0)
+        return ch->state == CHANNEL_READ_OUT ? -EPROTO : 0;
+    return size == -EAGAIN || size == -ECONNRESET ? 0 : (int)size;
+}
+
+/* The channel gets lost for something else than what it says: that is heard to its end before. */
+static void part(struct ipc_channel *ch, int error)
+{
+    if (ch->state != CHANNEL_WORKS)
+        return;
+    ch->busy++;
+    int r = read_out(ch);
+    lose(ch, error ? error : r);
+    leave(ch);
+}
+
+void ipc_channel_read_out(struct ipc_channel *ch)
+{
+    if (!ch || ch->state != CHANNEL_WORKS)
+        return;
+    assert(!ch->busy);
+    ch->busy++;
+    read_out(ch);
+    leave(ch);
 }
 
 /* `busy` keeps the channel's memory until the last handler has returned, though any of them may
@@ -575,8 +640,7 @@ static void on_event(void *arg, int fd, unsigned events)
         on_readable(ch);
     if (events & IO_WRITE)
         flush(ch);
-    if (--ch->busy == 0 && ch->freed)
-        destroy(ch);
+    leave(ch);
 }
 
 int ipc_channel_new(struct io_loop *loop, int fd, const struct ipc_role *role, void *owner,

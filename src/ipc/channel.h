@@ -27,7 +27,7 @@ enum {
     IPC_CALL_WINDOW = 8192,
     IPC_CONTROL_WINDOW = 4 << 20,
     IPC_BODY_WINDOW = 16 << 20,
-    IPC_FRAME_MAX = 2 << 20, /* over the largest message of the catalogue */
+    IPC_FRAME_MAX = 2 << 20, /* a list of the catalogue could have more: that isn't sent */
     IPC_FDS_MAX = 16384, /* duplicated, and waiting to be sent; the receiver holds few at once */
 };
 
@@ -51,8 +51,9 @@ struct ipc_role {
     const char *peer_name; /* for log lines */
     const struct ipc_handler *handlers;
     size_t handler_count;
-    /* The channel is of no more use: 0 the peer closed it, -EPROTO, or another -errno. Pending
-     * calls were answered with NULL before. The owner frees the channel, here or later. */
+    /* The channel is of no more use: 0 the peer closed it, -EPROTO, or another -errno. What it had
+     * replied was given before, and all other pending calls were answered with NULL. The owner
+     * frees the channel, here or later. */
     void (*lost)(void *owner, struct ipc_channel *channel, int error);
     /* A hostile peer may send anything then: look what it is before using it in any way. */
     bool takes_fds;
@@ -68,6 +69,10 @@ int ipc_channel_new(struct io_loop *loop, int fd, const struct ipc_role *role, v
                     struct ipc_channel **out);
 /* May be called in a handler. Pending calls are answered with NULL first. NULL is fine. */
 void ipc_channel_free(struct ipc_channel *channel);
+/* Before it is freed because another has come in its place: replies that lie in its socket are
+ * given, for the peer may have ended after them. Requests aren't. It sends nothing from then on
+ * (-EPIPE), and `lost` isn't called. Not in its own handlers. NULL is fine. */
+void ipc_channel_read_out(struct ipc_channel *channel);
 
 /* A call that waits for its reply. Embedded in its owner; zero before first use. */
 struct ipc_call {
@@ -77,8 +82,9 @@ struct ipc_call {
     void (*fn)(struct ipc_call *call, const struct ipc_message *reply);
 };
 
-/* 0; -EAGAIN without credit; -EPIPE when the channel is lost; -EINVAL when a field is too long;
- * -ENOMEM. Only after 0 call->fn will be called, and exactly once, never from within ipc_call(). */
+/* 0; -EAGAIN without credit; -EPIPE when the channel is lost; -EINVAL when a field is too long,
+ * -EMSGSIZE when all of it is; -ENOMEM. Only after 0 call->fn will be called, and exactly once,
+ * never from within ipc_call(). */
 int ipc_call(struct ipc_channel *channel, struct ipc_call *call, const struct ipc_message *message);
 /* The same with a descriptor, which is lent until the frame was sent, at most to the end of the
  * channel: whoever wants to close it asks ipc_leave_fd() first. */

@@ -89,7 +89,8 @@ int smtp_proc_connect_resolver(struct smtp_proc *proc, int fd)
     if (r < 0)
         return r;
     proc->resolver = channel;
-    ipc_channel_free(old); /* answers its questions with failure */
+    ipc_channel_read_out(old);
+    ipc_channel_free(old); /* answers the other questions with failure */
     return 0;
 }
 

@@ -74,6 +74,7 @@ static int connect_peer(struct smtpd *smtpd, const struct ipc_role *role, int fd
         return r;
     }
     smtpd_outbox_connect(outbox, *channel);
+    ipc_channel_read_out(old); /* sealed mail needs its 250, or its client sends it again */
     ipc_channel_free(old);
     return 0;
 }

@@ -119,12 +119,15 @@ int carrier_connect(struct carrier *c, int fd)
     return 0;
 }
 
+/* Read out while the channel is still its own: a job that is told to go on with its body must not
+ * do so on another. */
 void carrier_abandon(struct carrier *c)
 {
     struct ipc_channel *channel = c->channel;
 
+    ipc_channel_read_out(channel);
     ipc_wait_cancel(&c->credit);
     c->channel = NULL;
-    ipc_channel_free(channel); /* answers its calls */
+    ipc_channel_free(channel); /* answers the other calls */
     lose_all(c);
 }

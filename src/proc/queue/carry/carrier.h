@@ -47,7 +47,8 @@ void carrier_init(struct carrier *carrier, struct queue *q, unsigned lane,
                   const struct carrier_user *user);
 /* A channel to it, new or anew; owns `fd` unless it fails. 0 or -errno. */
 int carrier_connect(struct carrier *carrier, int fd);
-/* Waits for no job any more: all go back, booked as uncertain. */
+/* Waits for no job any more: those that were answered are booked so, all others go back as
+ * uncertain. */
 void carrier_abandon(struct carrier *carrier);
 bool carrier_is_mailbox(const struct carrier *carrier);
 /* It can take a job now. */

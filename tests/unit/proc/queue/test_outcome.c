@@ -347,6 +347,44 @@ static void what_was_lost_is_uncertain_and_no_attempt(void **state)
         }
 }
 
+struct joining {
+    struct io_deferred deferred;
+    struct world *world;
+};
+
+static void on_joining(struct io_deferred *deferred)
+{
+    struct world *w = CONTAINER_OF(deferred, struct joining, deferred)->world;
+
+    world_join_mailbox(w);
+    world_join_smtp(w);
+}
+
+/* The process has ended and another is there, before the queue has read what the first had said of
+ * its jobs: it was delivered once, and must not be again. */
+static void what_lay_in_the_socket_is_booked(void **state)
+{
+    static const char *const recipients[] = {"x@far.example", "bob@here.example"};
+    static const enum spool_outcome outcomes[] = {SPOOL_OUTCOME_RELAYED, SPOOL_OUTCOME_DELIVERED};
+
+    for (size_t i = 0; i < ARRAY_SIZE(recipients); i++) {
+        struct world *w = begin(recipients[i]);
+        struct joining joining = {.deferred.fn = on_joining, .world = w};
+        struct ipc_job_outcome outcome = station_says(IPC_OUTCOME_DELIVERED, "250 2.0.0 taken");
+        struct ipc_message m = {.type = IPC_JOB_RESULT, .job_result = {&outcome, 1}};
+        w->jobs[0].answered = true;
+        assert_int_equal(ipc_reply(w->jobs[0].channel, w->jobs[0].token, &m), 0);
+        io_defer(w->loop, &joining.deferred); /* when the reply is sent and nobody has read it */
+        world_rest(w);
+        world_until(w, is_sealed, NULL);
+        booked_read(w);
+        assert_int_equal(booked_count, 1);
+        assert_int_equal(booked[0].status.outcome, outcomes[i]);
+        assert_int_equal(w->job_count, 1);
+        world_free(w);
+    }
+}
+
 /* Also when the queue has only the disk to know it from. Who is named in two ways was answered 250
  * for each. */
 static void whose_people_are_there_is_a_duplicate(void **state)
@@ -667,6 +705,7 @@ int main(void)
         cmocka_unit_test(who_is_sent_back_may_have_it),
         cmocka_unit_test(who_is_given_up_with_others_may_have_it),
         cmocka_unit_test(what_was_lost_is_uncertain_and_no_attempt),
+        cmocka_unit_test(what_lay_in_the_socket_is_booked),
         cmocka_unit_test(whose_people_are_there_is_a_duplicate),
         cmocka_unit_test(an_outcome_that_the_disk_refuses_is_given_again),
         cmocka_unit_test(a_delivery_survives_the_end_of_who_is_beside_it),

@@ -797,6 +797,39 @@ static void the_queue_dies_under_a_commit(void **state)
     say(w, OPENING "DATA\r\nhello\r\n.\r\n", "250 250 354 250");
 }
 
+struct joining {
+    struct io_deferred deferred;
+    struct world *world;
+};
+
+static void on_joining(struct io_deferred *deferred)
+{
+    struct world *w = CONTAINER_OF(deferred, struct joining, deferred)->world;
+    struct ipc_channel *before = w->queue;
+
+    w->queue = play(w, IPC_PEER_QUEUE, &queue_role);
+    ipc_channel_free(before);
+}
+
+/* Another queue is there before we have read what the first had said: its mail is sealed, and its
+ * client would send it again. */
+static void a_commit_of_the_queue_before_is_told(void **state)
+{
+    struct world *w = *state;
+    struct joining joining = {.deferred.fn = on_joining, .world = w};
+
+    w->hold_commit = true;
+    dial(w);
+    say(w, "EHLO x\r\n" OPENING "DATA\r\n", "220 250 250 250 354");
+    say(w, "hello\r\n.\r\n", "");
+    answer_commit(w);
+    io_defer(w->loop, &joining.deferred); /* when the reply is sent */
+    w->hold_commit = false;
+    say(w, "", "250");
+    say(w, OPENING "DATA\r\nhello\r\n.\r\n", "250 250 354 250");
+    assert_int_equal(w->commits, 2);
+}
+
 static void a_late_commit_after_the_client_closed_its_side(void **state)
 {
     struct world *w = *state;
@@ -1020,6 +1053,7 @@ int main(void)
         TEST(an_upload_that_never_began_is_forgotten),
         TEST(a_first_piece_that_waits_goes_to_the_next_queue),
         TEST(the_queue_dies_under_a_commit),
+        TEST(a_commit_of_the_queue_before_is_told),
         TEST(a_late_commit_after_the_client_closed_its_side),
         TEST(pressure_defers_before_data),
         TEST(nobody_is_accepted_without_a_directory),
