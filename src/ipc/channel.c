@@ -29,7 +29,8 @@ enum {
     READ_FIRST_BYTES = 16 * 1024, /* in one call; twice as much whenever that wasn't all */
     READ_BYTES = 256 * 1024,      /* a turn's worth of small frames */
     READ_OUT_BYTES = 4 << 20,     /* more than the socket of one that has ended holds */
-    FDS_EARLY_MAX = 64,           /* that were received before their frames */
+    FDS_RETRY_MS = 20,
+    FDS_EARLY_MAX = 64, /* that were received before their frames */
 };
 
 enum channel_state { CHANNEL_WORKS, CHANNEL_READ_OUT, CHANNEL_LOST, CHANNEL_FREED };
@@ -41,6 +42,7 @@ struct ipc_channel {
     int fd;
     struct io_watch *watch;
     struct io_deferred flush, wake;
+    struct io_timer *retry;
     struct list waiters;
 
     struct ipc_output out;
@@ -76,6 +78,7 @@ static void destroy(struct ipc_channel *ch)
 {
     io_defer_cancel(&ch->flush);
     io_defer_cancel(&ch->wake);
+    io_timer_free(ch->retry);
     io_watch_free(ch->watch);
     if (ch->fd >= 0)
         close(ch->fd);
@@ -165,17 +168,30 @@ void ipc_channel_free(struct ipc_channel *ch)
 /* ---- output ---- */
 
 /* Writes what the socket takes; what is left waits for IO_WRITE. Writing is watched only then: a
- * socket is nearly always writable. */
+ * socket is nearly always writable. It is so, too, while too many descriptors of this user are on
+ * their way; nothing tells when the receivers have taken some, so it's tried again. */
 static void flush(struct ipc_channel *ch)
 {
+    unsigned events = IO_READ;
+
     if (ch->state != CHANNEL_WORKS)
         return;
     int r = ipc_output_send(&ch->out, ch->fd);
-    /* Too many descriptors of this user are on their way: until the receivers have taken some. */
-    if (r == 0 || r == -EAGAIN || r == -ETOOMANYREFS)
-        io_watch_set(ch->watch, IO_READ | (ipc_channel_queued(ch) ? IO_WRITE : 0u));
-    else /* that the peer went is no fault of the protocol: the owner is told with 0 */
+    if (r == -EAGAIN) {
+        events |= IO_WRITE;
+        r = 0;
+    } else if (r == -ETOOMANYREFS) {
+        r = io_timer_set(ch->retry, FDS_RETRY_MS);
+    }
+    if (r == 0)
+        r = io_watch_set(ch->watch, events);
+    if (r < 0) /* that the peer went is no fault of the protocol: the owner is told with 0 */
         part(ch, r == -EPIPE || r == -ECONNRESET ? 0 : r);
+}
+
+static void on_retry(void *arg)
+{
+    flush(arg);
 }
 
 /* When something can't be made for the peer, what could be goes all the same. */
@@ -660,6 +676,8 @@ int ipc_channel_new(struct io_loop *loop, int fd, const struct ipc_role *role, v
                                .arena.limit = 4 * IPC_FRAME_MAX};
     list_init(&ch->waiters);
     int r = io_watch_new(loop, fd, on_event, ch, &ch->watch);
+    if (r == 0)
+        r = io_timer_new(loop, on_retry, ch, &ch->retry);
     if (r == 0)
         r = io_watch_set(ch->watch, IO_READ);
     if (r < 0) {

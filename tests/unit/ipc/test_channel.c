@@ -520,7 +520,49 @@ static void lost_descriptors_end_the_channel(void **state)
     tear_down(&e);
 }
 
-/* The kernel lets a user have so many under way as a process may have open (unix(7)). */
+int __real_io_watch_set(struct io_watch *watch, unsigned events);
+int __wrap_io_watch_set(struct io_watch *watch, unsigned events);
+static unsigned watched;     /* all that any channel has asked for since it was cleared */
+static unsigned unwatchable; /* what can't be had */
+
+int __wrap_io_watch_set(struct io_watch *watch, unsigned events)
+{
+    watched |= events;
+    if (events & unwatchable) {
+        assert_int_equal(__real_io_watch_set(watch, 0), 0);
+        return -ENOMEM;
+    }
+    return __real_io_watch_set(watch, events);
+}
+
+/* Nobody has a deadline for a reply: a channel that hears nothing any more has to end. */
+static void a_channel_that_cannot_be_watched_ends(void **state)
+{
+    static char bytes[IPC_CHUNK_MAX];
+    const struct ipc_message chunk = {
+        .type = IPC_UPLOAD_CHUNK, .upload_chunk = {.upload = 1, .bytes = {bytes, sizeof(bytes)}}};
+    enum { MANY = 100 }; /* more than a socket takes */
+    static struct question q[MANY];
+    struct ends e;
+    int failures = 0;
+
+    set_up(&e, false);
+    unwatchable = IO_WRITE;
+    for (int i = 0; i < MANY; i++) {
+        q[i] = (struct question){.call.fn = on_reply};
+        assert_int_equal(ipc_call(e.near, &q[i].call, &chunk), 0);
+    }
+    run(&e);
+    unwatchable = 0;
+    assert_int_equal(e.near_lost, -ENOMEM);
+    for (int i = 0; i < MANY; i++)
+        failures += q[i].failures;
+    assert_int_equal(failures, MANY);
+    tear_down(&e);
+}
+
+/* The kernel lets a user have so many under way as a process may have open (unix(7)). Meanwhile the
+ * socket can be written to: who waited for that would turn for ever. */
 static void too_many_descriptors_wait_for_others(void **state)
 {
     struct ipc_message file = {.type = IPC_FILE, .file = {.name = {"users", 5}}};
@@ -539,7 +581,9 @@ static void too_many_descriptors_wait_for_others(void **state)
         r = leave_on_its_way(others[0], others[0]);
     assert_int_equal(r, -ETOOMANYREFS);
     assert_int_equal(ipc_notify_fd(e.near, &file, others[0]), 0);
+    watched = 0;
     run(&e);
+    assert_int_equal(watched, IO_READ);
     assert_int_equal(e.fd, -1);
     assert_int_equal(e.near_lost, 0);
     close(others[0]);
@@ -643,6 +687,7 @@ int main(void)
         cmocka_unit_test(lending_has_a_bound),
         cmocka_unit_test(what_is_lent_can_be_left),
         cmocka_unit_test(lost_descriptors_end_the_channel),
+        cmocka_unit_test(a_channel_that_cannot_be_watched_ends),
         cmocka_unit_test(too_many_descriptors_wait_for_others),
         cmocka_unit_test(a_hostile_peer_is_cut_off),
         cmocka_unit_test(who_never_reads_is_cut_off)};
