@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { TELLING_MS = 10 };
+
 /* At the end of the loop's turn, not at once: what came in the same read then goes into the same
  * batch. */
 static void dispatch_soon(struct jobs *jobs)
@@ -171,6 +173,24 @@ static void fill_batch(struct jobs *jobs, struct batch *batch)
     }
 }
 
+/* What the socket hasn't taken would be lost with us: the queue would take for uncertain, and send
+ * again, what was delivered. */
+static void end_when_told(struct jobs *jobs)
+{
+    if (!jobs->ending || jobs->under_way != jobs->kept_count)
+        return;
+    answer_kept(jobs);
+    if (jobs->queue && ipc_channel_queued(jobs->queue))
+        io_timer_set(jobs->telling, TELLING_MS);
+    else
+        jobs->ended(jobs->owner);
+}
+
+static void on_telling(void *arg)
+{
+    end_when_told(arg);
+}
+
 static void dispatch(struct io_deferred *deferred)
 {
     struct jobs *jobs = CONTAINER_OF(deferred, struct jobs, dispatch);
@@ -180,10 +200,7 @@ static void dispatch(struct io_deferred *deferred)
         fill_batch(jobs, batch);
         io_pool_submit(jobs->pool, &batch->work);
     }
-    if (jobs->ending && jobs->under_way == jobs->kept_count) {
-        answer_kept(jobs);
-        jobs->ended(jobs->owner);
-    }
+    end_when_told(jobs);
 }
 
 static void run_stream(struct io_job *work)
@@ -419,7 +436,7 @@ int jobs_init(struct jobs *jobs, struct io_loop *loop, struct io_pool *pool,
     list_init(&jobs->idle);
     jobs->dispatch.fn = dispatch;
     jobs->batches = calloc(batches, sizeof(*jobs->batches));
-    if (!jobs->batches)
+    if (!jobs->batches || io_timer_new(loop, on_telling, jobs, &jobs->telling) < 0)
         return -ENOMEM;
     for (unsigned i = 0; i < batches; i++) {
         struct batch *batch = &jobs->batches[i];
@@ -435,6 +452,7 @@ void jobs_done(struct jobs *jobs)
     io_defer_cancel(&jobs->dispatch);
     ipc_channel_free(jobs->queue);
     mailbox_domains_release(jobs->domains);
+    io_timer_free(jobs->telling);
     free(jobs->batches);
 }
 

@@ -9,7 +9,7 @@
 
 /* Deadlines of stations are minutes: looked at once a second for all connections, instead of a
  * timer for each of thousands. */
-enum { TICK_MS = 1000 };
+enum { TICK_MS = 1000, TELLING_TICK_MS = 10 };
 
 /* ---- the queue ---- */
 
@@ -127,6 +127,8 @@ int smtp_proc_use(struct smtp_proc *proc, const struct conf_smtp *conf)
     return 0;
 }
 
+/* What the queue's socket hasn't taken would be lost with us: the queue would take for uncertain,
+ * and send again, what a station took. */
 static void on_tick(void *arg)
 {
     struct smtp_proc *proc = arg;
@@ -135,9 +137,10 @@ static void on_tick(void *arg)
     smtp_connections_tick(proc);
     if (proc->ending_ms && proc->now_ms - proc->ending_ms >= SMTP_ENDING_MS)
         smtp_jobs_drop(proc, SMTP_JOB_MAIL, "the smtp process is about to end");
-    if (proc->ending_ms && proc->job_count == 0)
+    bool is_done = proc->ending_ms && proc->job_count == 0;
+    if (is_done && (!proc->queue || ipc_channel_queued(proc->queue) == 0))
         process_exit(&proc->process, 0);
-    io_timer_set(proc->tick, TICK_MS);
+    io_timer_set(proc->tick, is_done ? TELLING_TICK_MS : TICK_MS);
 }
 
 int smtp_proc_init(struct smtp_proc *proc, const struct conf_smtp *conf)

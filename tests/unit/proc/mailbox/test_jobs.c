@@ -18,6 +18,7 @@ struct bench {
     struct ipc_channel *queue;
     unsigned lost, ended;
     int gate[2]; /* threads wait at it */
+    int own_fd;  /* of the mailbox, to the queue */
 };
 
 /* A call of the queue and what came of it. */
@@ -66,6 +67,7 @@ static void connect_queue(void)
     int fds[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     assert_int_equal(jobs_connect(&b.jobs, fds[0]), 0);
+    b.own_fd = fds[0];
     assert_int_equal(ipc_channel_new(b.loop, fds[1], &role, NULL, &b.queue), 0);
 }
 
@@ -352,6 +354,26 @@ static void who_waits_for_a_batch_is_given_back(void **state)
     assert_int_equal(b.jobs.deferred, 0);
 }
 
+/* The socket takes the answers bit by bit. With the end of the process they'd be lost. */
+static void who_ends_has_told_all(void **state)
+{
+    enum { COUNT = 500 };
+    static struct asked jobs[COUNT];
+    const int little = 1;
+
+    assert_int_equal(setsockopt(b.own_fd, SOL_SOCKET, SO_SNDBUF, &little, sizeof(little)), 0);
+    for (unsigned i = 0; i < COUNT; i++)
+        send_job(&jobs[i], i, "bob@a.test", SPAN("x"), 1);
+    UNTIL(b.jobs.under_way == COUNT || jobs[0].answered);
+    jobs_end(&b.jobs, on_ended, NULL);
+    UNTIL(b.ended);
+    ipc_channel_free(b.jobs.queue);
+    b.jobs.queue = NULL;
+    UNTIL(b.lost);
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_true(jobs[i].answered);
+}
+
 /* A disk that hangs: it has all threads of the pool until the gate is opened. */
 static void wait_at_gate(struct io_job *work)
 {
@@ -503,6 +525,7 @@ int main(void)
         TEST(too_many_large_messages),
         TEST(end),
         TEST(who_waits_for_a_batch_is_given_back),
+        TEST(who_ends_has_told_all),
         TEST(who_comes_while_the_end_hangs_is_answered_at_the_end),
         TEST(another_folder_is_at_the_roots_path),
         TEST(memory_is_short),

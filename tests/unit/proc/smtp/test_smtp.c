@@ -21,6 +21,7 @@
 static struct bench {
     struct smtp_proc proc;
     struct ipc_channel *queue, *resolver;
+    int own_fd;      /* of the process, to the queue */
     uint64_t wanted; /* the job whose body the process asked for */
     struct station first, second;
     unsigned questions;
@@ -125,6 +126,7 @@ static void connect_peers(void)
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     assert_int_equal(smtp_proc_connect_queue(&b.proc, fds[0]), 0);
+    b.own_fd = fds[0];
     assert_int_equal(ipc_channel_new(b.proc.process.loop, fds[1], &queue_role, NULL, &b.queue), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     assert_int_equal(smtp_proc_connect_resolver(&b.proc, fds[0]), 0);
@@ -993,6 +995,29 @@ static void ends(void **state)
     assert_int_equal(late.of[0].outcome, IPC_OUTCOME_UNTRIED);
 }
 
+/* The socket takes the answers bit by bit. With the end of the process they'd be lost. */
+static void ends_when_all_is_told(void **state)
+{
+    enum { COUNT = 500 };
+    static struct asked asked[COUNT];
+    const int little = 1;
+
+    assert_int_equal(setsockopt(b.own_fd, SOL_SOCKET, SO_SNDBUF, &little, sizeof(little)), 0);
+    b.silent = true;
+    for (size_t i = 0; i < COUNT; i++)
+        ask(&asked[i], to_both(), SPAN(""), 0, 2);
+    UNTIL(b.proc.job_count == COUNT);
+    smtp_proc_end(&b.proc);
+    UNTIL(b.proc.process.ending);
+    ipc_channel_free(b.proc.queue);
+    b.proc.queue = NULL;
+    for (size_t i = 0; i < COUNT; i++) {
+        UNTIL(asked[i].answers);
+        assert_int_equal(asked[i].count, 2);
+        assert_int_equal(asked[i].of[1].outcome, IPC_OUTCOME_UNTRIED);
+    }
+}
+
 static void loses_the_queue(void **state)
 {
     struct asked a;
@@ -1100,6 +1125,7 @@ int main(void)
         TEST(streams_in_chunks),
         TEST(lets_go_of_a_body_that_cannot_come),
         TEST(ends),
+        TEST(ends_when_all_is_told),
         TEST(loses_the_queue),
         TEST(explains_a_route),
         TEST(a_reload_leaves_alone_who_has_a_way),
