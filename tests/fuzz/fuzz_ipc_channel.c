@@ -1,7 +1,8 @@
 /*
  * A channel whose peer is hostile: bytes in any pieces, among them well-formed frames, while we
- * call it, notify it and wait for credit. Input: operations of a byte and what belongs to it. Each
- * of our calls ends exactly once, the channel is lost at most once, and what it queues is bounded.
+ * call it, notify it and wait for credit; it closes its socket or half of it, and we may read the
+ * channel out before it is freed. Input: operations of a byte and what belongs to it. Each of our
+ * calls ends exactly once, the channel is lost at most once, and what it queues is bounded.
  */
 #include "fuzz_peer.h"
 
@@ -23,7 +24,7 @@ struct play {
     struct call calls[CALLS];
     struct ipc_waiter waiter;
     unsigned lost;
-    bool free_in_handler;
+    bool free_in_handler, reads_out;
     size_t held;
 };
 
@@ -37,6 +38,16 @@ static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
 
 static void on_wait(struct ipc_waiter *waiter)
 {
+}
+
+/* Not in a handler. What it is told in this is told by the channel that it has. */
+static void read_out(struct play *p)
+{
+    unsigned lost = p->lost;
+
+    if (p->reads_out)
+        ipc_channel_read_out(p->channel);
+    assert(p->lost == lost);
 }
 
 static void leave(struct play *p)
@@ -122,9 +133,13 @@ static void act(struct play *p, uint8_t what)
         (void)ipc_notify(p->channel, &notice);
     } else if (what < 200) {
         ipc_wait(p->channel, &p->waiter);
-    } else {
+    } else if (what < 250) {
         ipc_release(p->channel, IPC_CLASS_BODY, p->held);
         p->held = 0;
+    } else if (what < 252) {
+        fuzz_peer_close(&p->peer);
+    } else {
+        shutdown(p->peer.fd, what & 1 ? SHUT_RD : SHUT_WR);
     }
 }
 
@@ -173,12 +188,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct play p = {.waiter.fn = on_wait};
 
     log_open("fuzz", LOG_LEVEL_ERROR);
-    p.free_in_handler = fuzz_take(&in) & 1;
+    uint8_t how = fuzz_take(&in);
+    p.free_in_handler = how & 1;
+    p.reads_out = how & 2;
     assert(io_loop_new(&p.loop) == 0);
     assert(ipc_channel_new(p.loop, fuzz_peer_open(&p.peer), &role, &p, &p.channel) == 0);
     for (int i = 0; in.size && i < OPS_MAX; i++)
         op(&p, &in);
     turn(&p);
+    fuzz_peer_flush(&p.peer);
+    if (p.channel)
+        read_out(&p);
     fuzz_peer_close(&p.peer);
     if (p.channel)
         leave(&p);
