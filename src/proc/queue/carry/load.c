@@ -39,7 +39,7 @@ static int load(struct job_load *l)
         return r;
     if (l->stored->header_bytes > HEADER_MAX)
         return -EBADMSG;
-    l->header = malloc(HEADER_MAX);
+    l->header = malloc((size_t)l->stored->header_bytes + 1);
     uint64_t body = l->stored->body_bytes;
     l->chunk = spool_memory(body < CHUNK_MAX ? (size_t)body + 1 : CHUNK_MAX);
     if (!l->header || !l->chunk)
