@@ -52,13 +52,16 @@ int db_errno(int code)
     }
 }
 
-/* Why a file can't be opened is known to the system: too many open ones aren't a missing one. */
+/* Why a file can't be opened is known to the system: too many open ones aren't a missing one. So is
+ * whether the -shm didn't get its room on a full disk, or on one that fails. */
 static int errno_of(sqlite3 *handle, int code)
 {
     int error = handle && (code & 0xff) == SQLITE_CANTOPEN ? sqlite3_system_errno(handle) : 0;
 
     if (handle && code == SQLITE_IOERR) /* an opening that fails says no more */
         code = sqlite3_extended_errcode(handle);
+    if (handle && code == SQLITE_IOERR_SHMSIZE && sqlite3_system_errno(handle) == ENOSPC)
+        error = ENOSPC;
     return error ? -error : db_errno(code);
 }
 
@@ -202,14 +205,37 @@ static ssize_t read_at(int fd, void *to, size_t size, off_t at)
     return tell_read(pread(fd, to, size, at));
 }
 
-/* It reads by one of these, as it was compiled. */
-static void watch_reads(void)
+/* ---- writes that fail ---- */
+
+/* Of a write SQLite knows one cause only that is no trouble of the disk's. */
+static ssize_t tell_write(ssize_t n)
+{
+    if (n < 0 && errno == EDQUOT)
+        errno = ENOSPC;
+    return n;
+}
+
+static ssize_t write_next(int fd, const void *from, size_t size)
+{
+    return tell_write(write(fd, from, size));
+}
+
+static ssize_t write_at(int fd, const void *from, size_t size, off_t at)
+{
+    return tell_write(pwrite(fd, from, size, at));
+}
+
+/* It reads and writes by one of these each, as it was compiled. */
+static void watch_calls(void)
 {
     sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
 
     vfs->xSetSystemCall(vfs, "read", (sqlite3_syscall_ptr)read_next);
     vfs->xSetSystemCall(vfs, "pread", (sqlite3_syscall_ptr)read_at);
     vfs->xSetSystemCall(vfs, "pread64", (sqlite3_syscall_ptr)read_at);
+    vfs->xSetSystemCall(vfs, "write", (sqlite3_syscall_ptr)write_next);
+    vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)write_at);
+    vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)write_at);
 }
 
 /* Statistics of its memory, which nobody reads, cost a lock for each piece. sqlite3_config() has an
@@ -227,7 +253,7 @@ static int start(void)
         code = sqlite3_initialize();
         is_ready = code == SQLITE_OK;
         if (is_ready)
-            watch_reads();
+            watch_calls();
     }
     pthread_mutex_unlock(&lock);
     return db_errno(code);

@@ -452,7 +452,7 @@ int trace_run(const char *folder, const struct trace_query *query, struct trace_
         reverse(out->messages, out->message_count, sizeof(*out->messages));
     if (out->refusal_count)
         reverse(out->refusals, out->refusal_count, sizeof(*out->refusals));
-    return r;
+    return r == 0 && out->out_of_memory ? -ENOMEM : r;
 }
 
 void trace_result_done(struct trace_result *result)

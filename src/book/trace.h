@@ -66,6 +66,7 @@ struct trace_result {
     size_t refusal_count;
     bool more;             /* the limit or the bound cut something off … */
     bool more_messages;    /* … and of messages it did */
+    bool out_of_memory;    /* a text is lacking: trace_run() failed */
     struct buffer skipped; /* a line for each file that couldn't be read: "name: why" */
 };
 

@@ -39,7 +39,10 @@ const char *const trace_sql[TRACE_STATEMENT_COUNT] = {
 struct span trace_column(struct trace_result *result, sqlite3_stmt *s, int column)
 {
     struct span text = db_column(s, column);
-    return text.data ? arena_copy(&result->arena, text) : text;
+    struct span copy = text.data ? arena_copy(&result->arena, text) : text;
+
+    result->out_of_memory |= text.data && !copy.data; /* NULL would mean erased */
+    return copy;
 }
 
 /* The statement with its message bound, and the index of an entry where it has one. */

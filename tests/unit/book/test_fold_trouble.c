@@ -20,7 +20,7 @@
 static struct {
     unsigned calls, at, until; /* the calls from `at` to before `until` fail */
     int error;
-    bool only_reads;
+    bool only_reads, only_writes;
     const char *name; /* only opening a file with this in its name */
 } trouble;
 
@@ -40,12 +40,21 @@ static int failing_open(const char *path, int flags, int mode)
         errno = trouble.error;
         return -1;
     }
-    return fails(false) ? -1 : open(path, flags, mode);
+    return !trouble.only_writes && fails(false) ? -1 : open(path, flags, mode);
 }
 
-static ssize_t failing_write(int fd, const void *from, size_t size, off_t at)
+ssize_t __real_pwrite64(int fd, const void *from, size_t size, off_t at);
+ssize_t __wrap_pwrite64(int fd, const void *from, size_t size, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *from, size_t size, off_t at);
+
+ssize_t __wrap_pwrite64(int fd, const void *from, size_t size, off_t at)
 {
-    return fails(false) ? -1 : pwrite(fd, from, size, at);
+    return fails(false) ? -1 : __real_pwrite64(fd, from, size, at);
+}
+
+ssize_t __wrap_pwrite(int fd, const void *from, size_t size, off_t at)
+{
+    return __wrap_pwrite64(fd, from, size, at);
 }
 
 static bool reads_fail; /* … of reads, too */
@@ -66,7 +75,7 @@ ssize_t __wrap_pread(int fd, void *to, size_t size, off_t at)
 
 static int failing_truncate(int fd, off_t size)
 {
-    return fails(false) ? -1 : ftruncate(fd, size);
+    return !trouble.only_writes && fails(false) ? -1 : ftruncate(fd, size);
 }
 
 static void set_call(const char *name, sqlite3_syscall_ptr call)
@@ -113,8 +122,6 @@ static void replace_memory(void)
 static int make(void **state)
 {
     set_call("open", (sqlite3_syscall_ptr)failing_open);
-    set_call("pwrite", (sqlite3_syscall_ptr)failing_write);
-    set_call("pwrite64", (sqlite3_syscall_ptr)failing_write);
     set_call("ftruncate", (sqlite3_syscall_ptr)failing_truncate);
     memset(&trouble, 0, sizeof(trouble));
     memset(&want, 0, sizeof(want));
@@ -287,6 +294,28 @@ static void a_full_disk_loses_nothing(void **state)
 static void a_failing_disk_loses_nothing(void **state)
 {
     play(EIO, 1, 83);
+}
+
+static void a_full_quota_is_a_full_disk(void **state)
+{
+    assert_int_equal(turn(), 0);
+    for (unsigned at = 1;; at++) {
+        struct fold *fold = test_fold_open();
+        trouble =
+            (typeof(trouble)){.at = at, .until = at + 1, .error = EDQUOT, .only_writes = true};
+        struct book_input input;
+        make_input(0, &input);
+        input.end.offset = 100000 * at;
+        int r = fold_input(fold, &input, TEST_NOW_US);
+        if (r == 0)
+            r = fold_commit(fold, TEST_NOW_US);
+        bool was_reached = trouble.calls >= at;
+        trouble.until = 0;
+        assert_int_equal(r, was_reached ? -ENOSPC : 0);
+        fold_close(fold);
+        if (!was_reached)
+            break;
+    }
 }
 
 static unsigned count_set_aside(void)
@@ -644,6 +673,7 @@ int main(void)
         TEST(want_of_memory_is_no_damage),
         TEST(what_another_process_wrote_is_noticed),
         TEST(a_full_disk_loses_nothing),
+        TEST(a_full_quota_is_a_full_disk),
         TEST(a_failing_disk_loses_nothing),
         TEST(a_read_that_fails_is_no_damage),
         TEST(what_stays_unreadable_is_set_aside),

@@ -1,3 +1,4 @@
+#include "../failing_memory.h"
 #include "ledger_test.h"
 
 #include "base/clock.h"
@@ -630,6 +631,40 @@ static void readers_see_commits_while_the_fold_writes(void **state)
     fold_close(fold);
 }
 
+static bool is_whole(const struct trace_result *result)
+{
+    for (size_t i = 0; i < result->message_count; i++) {
+        const struct trace_message *m = &result->messages[i];
+        if (!m->sender.data || !m->message_id.data || !m->entries[0].address.data)
+            return false;
+    }
+    return result->message_count == 2;
+}
+
+/* A text that there is no memory for would look as if somebody had erased it. */
+static void want_of_memory_is_no_erasure(void **state)
+{
+    struct trace_query query = {.what = SPAN("anna@bbb.example"), .limit = 10};
+    struct trace_result result;
+    unsigned failed = 0;
+
+    test_tamper(TEST_WEEK, "UPDATE message SET message_id = hex(zeroblob(50000))");
+    for (long at = 0;; at++) {
+        failing_memory.countdown = at;
+        failing_memory_arm();
+        int r = trace_run(test_folder, &query, &result);
+        failing_memory_rest();
+        bool was_reached = failing_memory.countdown < 0;
+        if (r == 0 && result.skipped.size == 0 && !is_whole(&result))
+            fail_msg("without allocation %ld texts lack", at);
+        failed += r == -ENOMEM;
+        trace_result_done(&result);
+        if (!was_reached)
+            break;
+    }
+    assert_true(failed > 0);
+}
+
 /* Another user may read the files, but neither write them nor make files beside them. */
 static void another_user_can_read(void **state)
 {
@@ -731,6 +766,7 @@ int main(void)
         LEDGER_TEST(erased_values_are_shown_as_such),
         LEDGER_TEST(damaged_and_newer_files_are_named),
         LEDGER_TEST(readers_see_commits_while_the_fold_writes),
+        LEDGER_TEST(want_of_memory_is_no_erasure),
         LEDGER_TEST(another_user_can_read),
         LEDGER_TEST(a_log_that_cannot_be_read_is_told),
     };
