@@ -36,6 +36,7 @@ struct book_process {
     struct worker worker;
     struct spool_position sealed, folded, reported;
     uint64_t sealed_waiting;
+    uint64_t strange;    /* the worker's, as of its last turn */
     int64_t retained_ms; /* when the last retention ran; 0: never */
     int64_t turn_ms;     /* when the last turn began */
     char ledger[CONF_PATH_MAX + 1];
@@ -138,6 +139,11 @@ static void log_files(struct worker *w)
                   "booked again as far as the log still "
                   "holds them",
                   w->told.lacking);
+    if (w->new_lane)
+        log_error(
+            "ALARM: the log ends before what the book has of it: the spool was made anew, lost its "
+            "end, or is an older copy. It is booked as lane %u; postbuch audit names what differs",
+            w->new_lane);
     if (w->doubts)
         log_warn(
             "the clock is far ahead of when the ledger was last looked through for what is old: "
@@ -149,6 +155,7 @@ static void log_files(struct worker *w)
             w->told.displaced);
     w->told = (struct ledger_told){.damage = ""};
     w->doubts = false;
+    w->new_lane = 0;
 }
 
 /* Once when it begins and once when it ends, not at each try. */
@@ -165,6 +172,12 @@ static void log_stuck(struct book_process *b)
             "ALARM: the ledger was written by another version of Postbuch; nothing is booked "
             "until that version runs again, or the server was stopped and the ledger's folder "
             "moved away: then a new one begins with what the log still holds");
+    else if (w->error == -E2BIG)
+        log_error("ALARM: the ledger has as many logs as it can tell apart (%d), each of a spool "
+                  "that was made anew or put back; nothing is booked until the server was stopped "
+                  "and the ledger's folder moved away: then a new one begins with what the log "
+                  "still holds",
+                  VOLUME_LANES_MAX);
     else if (w->error == -EWOULDBLOCK)
         log_error("ALARM: another book process has the ledger, perhaps that of a server which was "
                   "killed; nothing is booked until it has ended");
@@ -216,12 +229,21 @@ static bool goes_on(const struct book_process *b)
     return has_work(b) && !b->process.is_orphan && !is_stuck(&b->worker);
 }
 
+/* A turn that failed before it came to that: the next one has it to do. */
+static void note_retention(struct book_process *b)
+{
+    if (b->worker.keep_before_us || b->worker.refusals_before_us)
+        b->retained_ms = 0;
+}
+
 static void on_turn_done(struct io_job *job)
 {
     struct worker *w = CONTAINER_OF(job, struct worker, job);
     struct book_process *b = CONTAINER_OF(w, struct book_process, worker);
 
     log_trouble(b);
+    note_retention(b);
+    b->strange = w->translator.strange;
     b->folded = w->folded;
     report(b);
     if (b->process.ending && !goes_on(b)) {
@@ -363,13 +385,13 @@ static void status(struct process *process, struct buffer *json)
     static const char *const troubles[] = {"none", "damaged", "ledger", "log"};
     int64_t turn_ms = b->state == BOOK_RUNNING ? io_loop_now_ms(process->loop) - b->turn_ms : 0;
 
-    /* The thread may be writing these numbers: they are for people. */
-    buffer_printf(json,
-                  "\"folded_segment\":%llu,\"folded_offset\":%llu,\"sealed_segment\":%llu,"
-                  "\"sealed_offset\":%llu,\"turn_ms\":%lld,\"trouble\":\"%s\"",
-                  (unsigned long long)b->reported.segment, (unsigned long long)b->reported.offset,
-                  (unsigned long long)b->sealed.segment, (unsigned long long)b->sealed.offset,
-                  (long long)turn_ms, troubles[b->told]);
+    buffer_printf(
+        json,
+        "\"folded_segment\":%llu,\"folded_offset\":%llu,\"sealed_segment\":%llu,"
+        "\"sealed_offset\":%llu,\"turn_ms\":%lld,\"not_understood\":%llu,\"trouble\":\"%s\"",
+        (unsigned long long)b->reported.segment, (unsigned long long)b->reported.offset,
+        (unsigned long long)b->sealed.segment, (unsigned long long)b->sealed.offset,
+        (long long)turn_ms, (unsigned long long)b->strange, troubles[b->told]);
 }
 
 int main(void)

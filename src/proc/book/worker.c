@@ -1,6 +1,6 @@
 /*
- * One turn: open what isn't open, read to the limit or to the batch's end, commit, look for what
- * has expired. Any trouble closes all; the next turn begins at what is committed, as after a crash,
+ * One turn: open what isn't open, look for what has expired, read to the limit or to the batch's
+ * end, commit. Any trouble closes all; the next turn begins at what is committed, as after a crash,
  * so there is one way of recovering and it is used often.
  */
 #include "proc/book/worker.h"
@@ -25,18 +25,22 @@ static struct spool_position committed(const struct worker *w)
 }
 
 /* A limit before what was folded is that of another spool, made anew, or of one that lost its end:
- * the next lane begins. */
-static void check_lane(struct worker *w)
+ * the next lane begins. It is known in memory alone until something of it is committed, so after
+ * trouble it is found again, and told once. -E2BIG: a lane more would make the main file one that
+ * can't be read. */
+static int check_lane(struct worker *w)
 {
     if (spool_position_compare(w->limit, committed(w)) >= 0)
-        return;
-    w->translator.lane = fold_last_lane(w->fold) + 1;
+        return 0;
+    uint32_t lane = fold_last_lane(w->fold) + 1;
+    if (lane >= VOLUME_LANES_MAX)
+        return -E2BIG;
+    w->translator.lane = lane;
     spool_follower_free(w->follower);
     w->follower = NULL;
-    log_error(
-        "ALARM: the log ends before what the book has of it: the spool was made anew, lost its "
-        "end, or is an older copy. It is booked as lane %u; postbuch audit names what differs",
-        w->translator.lane);
+    if (lane != w->announced_lane)
+        w->new_lane = w->announced_lane = lane;
+    return 0;
 }
 
 /* As long as nothing of the lane is committed; of a new lane that is so at its first turn. */
@@ -71,8 +75,8 @@ static int open_ledger(struct worker *w)
         w->translator.lane = fold_last_lane(w->fold);
     w->translator.fold = w->fold;
     w->translator.limit = w->limit;
-    check_lane(w);
-    return begin_lane(w);
+    r = check_lane(w);
+    return r < 0 ? r : begin_lane(w);
 }
 
 /* At what is committed, which may be before what was folded in memory: follower and fold begin
@@ -154,7 +158,6 @@ static int fold_batch(struct worker *w)
         int error = translate(&w->translator, &record);
         if (error < 0)
             return trouble(w, WORKER_LEDGER, error);
-        w->inputs++;
         if (fold_pending(w->fold) >= BATCH_INPUTS || clock_monotonic_ms() >= end_ms) {
             w->behind = true;
             break;
@@ -168,6 +171,8 @@ static int fold_batch(struct worker *w)
     return r < 0 ? trouble(w, WORKER_LOG, r) : 0;
 }
 
+/* Before anything is pending, and whether or not the rest of the turn succeeds: on a full disk it
+ * makes the room that the fold needs. */
 static int retain(struct worker *w)
 {
     struct fold_deleted deleted = {0};
@@ -178,6 +183,7 @@ static int retain(struct worker *w)
                         &deleted);
     w->deleted_files += deleted.files;
     w->doubts |= deleted.doubts;
+    w->keep_before_us = w->refusals_before_us = 0;
     return r;
 }
 
@@ -213,14 +219,14 @@ void worker_turn(struct io_job *job)
         trouble(w, WORKER_LOG, r);
         return;
     }
+    int retained = retain(w);
     spool_follower_set_limit(w->follower, w->limit);
     if (fold_batch(w) < 0)
         return;
     r = fold_commit(w->fold, w->translator.now_us);
     if (r == 0) {
         w->folded = committed(w); /* whatever becomes of what is old */
-        w->batches++;
-        r = retain(w);
+        r = retained;
     }
     if (r < 0)
         trouble(w, WORKER_LEDGER, r);

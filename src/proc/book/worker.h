@@ -24,16 +24,16 @@ struct worker {
     /* Set before a turn. */
     struct spool_position limit;                /* {0, 0}: not known, so nothing is read */
     uint64_t queue_waiting;                     /* recipients, as of the limit */
-    int64_t keep_before_us, refusals_before_us; /* 0: no retention in this turn */
+    int64_t keep_before_us, refusals_before_us; /* 0: no retention; a turn that tried sets it so */
 
     /* Told by a turn. */
     struct spool_position folded; /* committed; {0, 0}: nothing, or not known after damage */
     bool behind;                  /* the limit isn't reached */
     enum worker_trouble trouble;
-    int error;                /* -errno of the trouble */
-    struct ledger_told told;  /* of files, until people were told */
-    uint64_t inputs, batches; /* since the start */
-    size_t deleted_files;
+    int error;               /* -errno of the trouble */
+    struct ledger_told told; /* of files, until people were told */
+    size_t deleted_files;    /* since the start */
+    uint32_t new_lane;   /* that begins since the log ends too early, until it was told; 0: none */
     bool is_compared;    /* the limit was reached once */
     bool differs;        /* what waits then, until it was told: */
     uint64_t waiting[2]; /* by the book, in the queue */
@@ -42,6 +42,7 @@ struct worker {
     /* The thread's own. */
     int lease_fd;
     bool is_leased;
+    uint32_t announced_lane; /* the last of `new_lane` */
     struct fold *fold;
     struct spool_follower *follower;
     unsigned unreadable;    /* turns in a row that ended with EIO from the log */
@@ -49,8 +50,9 @@ struct worker {
     struct translator translator;
 };
 
-/* On the thread: one batch. Blocks for some hundred milliseconds at most, but for a disk that
- * stalls and for retention, which deletes files. What it came to stands in the worker. */
+/* On the thread: one batch. Blocks for some hundred milliseconds as a rule, and longer for a disk
+ * that stalls, another writer (five seconds), retention, the look at all files of an opening, and a
+ * finding aid that is merged or made anew. What it came to stands in the worker. */
 void worker_turn(struct io_job *job);
 /* Closes log and ledger, and gives the lease back; what wasn't committed is as if never folded. The
  * thread must have ended.

@@ -566,6 +566,106 @@ static void it_tries_again_after_trouble(void **state)
     assert_int_equal(audit().accepted, 1);
 }
 
+static ssize_t failing_write(int fd, const void *from, size_t size, off_t at)
+{
+    errno = EIO;
+    return -1;
+}
+
+/* Of SQLite's; NULL: its own again. */
+static void set_writes(ssize_t (*call)(int fd, const void *from, size_t size, off_t at))
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+    vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)call);
+    vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)call);
+}
+
+/* Whose -wal is full. */
+static ino_t full_file;
+
+static ssize_t write_unless_full(int fd, const void *from, size_t size, off_t at)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || st.st_ino != full_file)
+        return pwrite(fd, from, size, at);
+    errno = ENOSPC;
+    return -1;
+}
+
+/* That a log ends too early is told once, however often the ledger can't be written then. */
+static void a_new_lane_is_told_once(void **state)
+{
+    accept_message(1, 1);
+    turn();
+    worker.limit.offset /= 2;
+    set_writes(failing_write);
+    for (int round = 0; round < 2; round++) {
+        worker_turn(&worker.job);
+        assert_int_equal(worker.trouble, WORKER_LEDGER);
+        assert_int_equal(worker.new_lane, round == 0 ? 1 : 0);
+        worker.new_lane = 0;
+    }
+    set_writes(NULL);
+    worker_turn(&worker.job);
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_int_equal(worker.translator.lane, 1);
+    assert_int_equal(worker.new_lane, 0);
+}
+
+/* A main file with one more would count as damaged, and the log be followed as another's. */
+static void a_lane_too_many_is_not_begun(void **state)
+{
+    accept_message(1, 1);
+    turn();
+    start_again();
+    test_tamper("book.sqlite",
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 63)"
+                " INSERT INTO lane SELECT i, segment, offset FROM n, lane WHERE lane.lane = 0");
+    worker.limit = (struct spool_position){1, 1};
+    for (int round = 0; round < 2; round++) {
+        worker_turn(&worker.job);
+        assert_int_equal(worker.trouble, WORKER_LEDGER);
+        assert_int_equal(worker.error, -E2BIG);
+    }
+    assert_string_equal(worker.told.damage, "");
+    assert_int_equal(test_number("book.sqlite", "SELECT count(*) FROM lane"), VOLUME_LANES_MAX);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+}
+
+/* Whoever keeps less to make room gets the room. */
+static void retention_runs_on_a_full_disk(void **state)
+{
+    struct event refusal = test_refusal(1, "nobody@aaa.example");
+    struct buffer wire = BUFFER_INIT;
+    char path[200];
+    struct stat st;
+
+    assert_int_equal(codec_encode(&event_codec, &refusal, &wire), 0);
+    assert_int_equal(spool_event(spool, buffer_span(&wire), NULL, NULL), 0);
+    accept_message(1, 1);
+    turn();
+    accept_message(2, 1);
+    snprintf(path, sizeof(path), "%s/" TEST_WEEK "-wal", test_folder);
+    assert_int_equal(stat(path, &st), 0);
+    full_file = st.st_ino;
+    set_writes(write_unless_full);
+    worker.keep_before_us = TEST_NOW_US - 30 * TEST_DAY;
+    worker.refusals_before_us = TEST_NOW_US + 30 * TEST_DAY;
+    turn();
+    assert_int_equal(worker.trouble, WORKER_LEDGER);
+    assert_int_equal(worker.error, -ENOSPC);
+    assert_int_equal(worker.deleted_files, 1);
+    assert_int_equal(worker.keep_before_us, 0);
+    set_writes(NULL);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_int_equal(audit().accepted, 2);
+    buffer_done(&wire);
+}
+
 /* The spool's folder was emptied: its log starts at the first position again. */
 static void new_spool_is_a_new_lane(void **state)
 {
@@ -623,21 +723,6 @@ static void what_is_folded_is_told_though_retention_fails(void **state)
     assert_int_equal(unlink(path), 0);
     turn();
     assert_int_equal(worker.trouble, WORKER_FINE);
-}
-
-static ssize_t failing_write(int fd, const void *from, size_t size, off_t at)
-{
-    errno = EIO;
-    return -1;
-}
-
-/* Of SQLite's; NULL: its own again. */
-static void set_writes(ssize_t (*call)(int fd, const void *from, size_t size, off_t at))
-{
-    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
-
-    vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)call);
-    vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)call);
 }
 
 static void assert_turns_fail(unsigned turns)
@@ -788,6 +873,9 @@ int main(void)
         WORKER_TEST(one_book_writes_at_a_time),
         WORKER_TEST(it_tries_again_after_trouble),
         WORKER_TEST(new_spool_is_a_new_lane),
+        WORKER_TEST(a_new_lane_is_told_once),
+        WORKER_TEST(a_lane_too_many_is_not_begun),
+        WORKER_TEST(retention_runs_on_a_full_disk),
         WORKER_TEST(retention_runs_when_asked),
         WORKER_TEST(failing_writes_do_not_count_as_reads),
         WORKER_TEST(what_cannot_be_read_for_long_is_set_aside),
