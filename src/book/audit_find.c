@@ -17,7 +17,9 @@
 enum { SUMS = 1 << 16, SUSPECTS_MAX = 1 << 16, NAMED_MAX = 100 };
 
 #define REMAKE                                                                                     \
-    "To have it made anew, stop the server, run sqlite3 FILE 'DELETE FROM fresh' and start"
+    "To have it made anew, stop the server, run sqlite3 FILE 'DELETE FROM fresh' and start; "      \
+    "until "                                                                                       \
+    "something of that week is booked again, traces look through all of it"
 
 struct audit_find {
     bool is_there;
@@ -223,7 +225,7 @@ static int tell_unreadable(const struct suspects *s, int error)
 static void tell_keys(const struct suspects *s, const char *verb, uint64_t count,
                       const char *meaning)
 {
-    char text[320];
+    char text[400];
 
     snprintf(text, sizeof(text), "the finding aid %s %llu keys%s. " REMAKE, verb,
              (unsigned long long)count, meaning);

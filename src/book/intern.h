@@ -1,5 +1,5 @@
 /*
- * A bounded cache from texts to row numbers, so that an address or station that occurs again costs
+ * A bounded cache from texts to row numbers, so that a station that occurs again costs
  * no look-up in the database. Direct-mapped: a newcomer takes the place of who sat there.
  */
 #pragma once
