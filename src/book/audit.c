@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { HELD_BYTES = 16 * 1024 * 1024 }; /* of findings: some ten thousand */
+
 /* Rows that are out of order and indexes that lack some would have walks pass over them. */
 static int check_pages(struct audit *audit, struct db *db)
 {
@@ -132,6 +134,7 @@ static int check_file(struct audit *audit, const char *folder, const struct ledg
         audit->db = NULL;
         db_done(&db);
     }
+    audit_tell_held(audit);
     if (r == -ENOENT && ask_main_file(folder, is_deleted, file)) {
         audit->file[0] = '\0';
         return 0;
@@ -189,7 +192,7 @@ static void check_main_file(struct audit *audit, const char *folder)
 
 int audit_run(const char *folder, const struct audit_options *options, struct audit_counts *out)
 {
-    struct audit audit = {.options = options, .counts = out};
+    struct audit audit = {.options = options, .counts = out, .held = ARENA_LIMITED(HELD_BYTES)};
     struct ledger_list list;
 
     *out = (struct audit_counts){0};
@@ -211,6 +214,7 @@ int audit_run(const char *folder, const struct audit_options *options, struct au
         r = audit_check_lost_marks(&audit, folder, &list);
     if (r == 0)
         r = audit_check_queue(&audit, folder);
+    arena_done(&audit.held);
     audit_set_done(&audit.late);
     free(audit.heads.list);
     free(audit.lost.list);

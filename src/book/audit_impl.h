@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/arena.h"
 #include "book/audit.h"
 #include "book/chain.h"
 #include "book/db.h"
@@ -51,6 +52,8 @@ struct audit {
     struct audit_set late;              /* wait, but by the book they shouldn't any more */
     struct db *db;                      /* the week's file that is looked at, or NULL */
     struct audit_acknowledgements *acknowledgements; /* of what is about no message */
+    struct arena held;                               /* findings of that file, and their texts */
+    struct held_finding *first_held, *last_held;
 };
 
 /* audit_finding.c */
@@ -58,6 +61,8 @@ void audit_tell(struct audit *audit, enum audit_kind kind, const struct id *id, 
                 const char *text);
 /* The same, in all its parts but the file; one that is acknowledged counts as such. */
 void audit_tell_finding(struct audit *audit, struct audit_finding finding);
+/* Of a week's file findings are held until it is closed, when the caller tells them. */
+void audit_tell_held(struct audit *audit);
 void audit_progress(struct audit *audit, uint64_t done, uint64_t total);
 
 /* audit_file.c: a file of the ledger, to read. Errors as in db.h. */
