@@ -8,10 +8,6 @@
 #include <errno.h>
 
 static const struct smtp_reply syntax = {501, "5.5.4", "write MAIL FROM:<address> [parameters]"};
-static const struct smtp_reply bad_parameter = {501, "5.5.4", "this parameter can't be read"};
-static const struct smtp_reply bad_value = {501, "5.5.4", "this parameter has a wrong value"};
-static const struct smtp_reply no_such_parameter = {555, "5.5.4",
-                                                    "a parameter is not offered here"};
 static const struct smtp_reply too_large = {552, "5.3.4", "the message is larger than we take"};
 static const struct smtp_reply needs_utf8 = {
     553, "5.6.7", "the address is not ASCII, which needs the parameter SMTPUTF8"};
@@ -30,7 +26,9 @@ static const struct smtp_reply *on_size(struct smtp_server *s, struct span value
     uint64_t max = s->settings->message_size_max, size;
     int r = span_to_u64(value, max ? max : UINT64_MAX, &size);
 
-    return r == -ERANGE ? &too_large : r < 0 ? &bad_value : NULL; /* RFC 1870 section 6.1 */
+    return r == -ERANGE ? &too_large
+           : r < 0      ? &smtp_bad_parameter
+                        : NULL; /* RFC 1870 section 6.1 */
 }
 
 /* RFC 6152 section 2. BINARYMIME isn't offered (RFC 3030 section 3), so it is a wrong value. */
@@ -39,7 +37,7 @@ static const struct smtp_reply *on_body(struct smtp_server *s, struct span value
     if (span_equal_nocase(value, SPAN("8BITMIME")))
         s->transaction.envelope.body = ENVELOPE_BODY_8BITMIME;
     else if (!span_equal_nocase(value, SPAN("7BIT")))
-        return &bad_value;
+        return &smtp_bad_parameter;
     return NULL;
 }
 
@@ -53,14 +51,15 @@ static const struct smtp_reply *on_smtputf8(struct smtp_server *s, struct span v
 /* RFC 3461 section 4.3. */
 static const struct smtp_reply *on_ret(struct smtp_server *s, struct span value)
 {
-    return dsn_parse_return(value, &s->transaction.envelope.returned) < 0 ? &bad_value : NULL;
+    return dsn_parse_return(value, &s->transaction.envelope.returned) < 0 ? &smtp_bad_parameter
+                                                                          : NULL;
 }
 
 /* RFC 3461 section 4.4. */
 static const struct smtp_reply *on_envid(struct smtp_server *s, struct span value)
 {
     if (!dsn_is_envelope_id(value))
-        return &bad_value;
+        return &smtp_bad_parameter;
     s->transaction.envelope.envelope_id = value; /* begin() copies it */
     return NULL;
 }
@@ -75,34 +74,20 @@ static const struct {
 };
 
 /* Each at most once: RFC 5321 doesn't say what the second would mean. */
-static const struct smtp_reply *take_parameter(struct smtp_server *s, unsigned *seen,
+static const struct smtp_reply *take_parameter(struct smtp_server *s, void *into,
                                                const struct smtp_parameter *p)
 {
+    unsigned *seen = into;
+
     for (size_t i = 0; i < ARRAY_SIZE(parameters); i++) {
         if (!span_equal_nocase(p->keyword, span_from_cstr(parameters[i].keyword)))
             continue;
         if (p->has_value != parameters[i].has_value || (*seen & 1u << i))
-            return &bad_value;
+            return &smtp_bad_parameter;
         *seen |= 1u << i;
         return parameters[i].take(s, p->value);
     }
-    return &no_such_parameter;
-}
-
-/* Without EHLO nothing was offered, so there are none to use (RFC 5321 2.2.1). */
-static const struct smtp_reply *take_parameters(struct smtp_server *s, struct span rest)
-{
-    struct smtp_parameter p;
-    unsigned seen = 0;
-    int r;
-
-    while ((r = smtp_parameter_next(&rest, &p)) > 0) {
-        const struct smtp_reply *reply =
-            s->extended ? take_parameter(s, &seen, &p) : &no_such_parameter;
-        if (reply)
-            return reply;
-    }
-    return r < 0 ? &bad_parameter : NULL;
+    return &smtp_no_such_parameter;
 }
 
 static bool is_ascii(struct span text)
@@ -134,22 +119,23 @@ struct smtp_reply smtp_path_reply(enum address_result result, bool sender)
     return reply;
 }
 
-static void refuse_as(struct smtp_server *s, struct span given, bool unparsed,
+/* `quoted`: what the client wrote, or empty: then the sender is told. */
+static void refuse_as(struct smtp_server *s, struct span sender, struct span quoted,
                       struct smtp_reply reply)
 {
     smtp_refuse(s, &(struct smtp_refusal){.phase = "mail",
                                           .reply = reply,
-                                          .address = given,
-                                          .unparsed = unparsed,
-                                          .sender = given});
+                                          .address = quoted.size ? quoted : sender,
+                                          .unparsed = quoted.size > 0,
+                                          .sender = sender});
     smtp_expect_orphans(s);
     if (s->state != SMTP_STATE_CLOSING)
         smtp_transaction_reset(s);
 }
 
-static void refuse(struct smtp_server *s, struct span address, struct smtp_reply reply)
+static void refuse(struct smtp_server *s, struct span sender, struct smtp_reply reply)
 {
-    refuse_as(s, address, false, reply);
+    refuse_as(s, sender, SPAN(""), reply);
 }
 
 /* The arena's limit is the transaction's: whatever a client names, it holds no more of us than
@@ -179,14 +165,23 @@ void smtp_do_mail(struct smtp_server *s, const struct smtp_command *command)
     enum address_result r =
         smtp_parse_path(s, rest, ADDRESS_ALLOW_UTF8 | ADDRESS_ALLOW_NULL, &address, &size);
     if (r != ADDRESS_OK) {
-        refuse_as(s, rest, true, smtp_path_reply(r, true));
+        refuse_as(s, rest, rest, smtp_path_reply(r, true));
         return;
     }
     struct span given = span_first(rest, size);
     rest = span_from(rest, size);
-    const struct smtp_reply *problem =
-        rest.size && span_trim(rest).data == rest.data ? &syntax : take_parameters(s, rest);
-    if (!problem && !s->transaction.envelope.smtputf8 && !is_ascii(given))
+    if (rest.size && span_trim(rest).data == rest.data) {
+        refuse(s, address_text(&address), syntax);
+        return;
+    }
+    struct span word;
+    unsigned seen = 0;
+    const struct smtp_reply *problem = smtp_take_parameters(s, rest, take_parameter, &seen, &word);
+    if (problem) {
+        refuse_as(s, address_text(&address), word, *problem);
+        return;
+    }
+    if (!s->transaction.envelope.smtputf8 && !is_ascii(given))
         problem = &needs_utf8;
     if (!problem && !begin(s, &address))
         problem = &no_memory;

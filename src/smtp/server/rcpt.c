@@ -8,9 +8,6 @@
 #include "mail/dsn.h"
 
 static const struct smtp_reply syntax = {501, "5.5.4", "write RCPT TO:<address> [parameters]"};
-static const struct smtp_reply no_such_parameter = {555, "5.5.4",
-                                                    "a parameter is not offered here"};
-static const struct smtp_reply bad_parameter = {501, "5.5.4", "a parameter can't be read"};
 static const struct smtp_reply too_many = {
     452, "4.5.3", "too many recipients; send the message again for the rest"};
 static const struct smtp_reply no_memory = {451, "4.3.0", "out of memory, please try later"};
@@ -25,28 +22,29 @@ static const struct smtp_reply refusals[] = {
     [SMTP_REJECT] = {550, "5.7.1", "this recipient is not accepted"},
 };
 
-static void refuse_as(struct smtp_server *s, struct span given, bool unparsed,
+/* `quoted`: what the client wrote, or empty: then the recipient is told. */
+static void refuse_as(struct smtp_server *s, struct span given, struct span quoted,
                       struct smtp_reply reply)
 {
     s->transaction.was_refused = true;
     smtp_refuse(s, &(struct smtp_refusal){.phase = "rcpt",
                                           .reply = reply,
-                                          .address = given,
-                                          .unparsed = unparsed,
+                                          .address = quoted.size ? quoted : given,
+                                          .unparsed = quoted.size > 0,
                                           .recipient = given});
 }
 
 static void refuse(struct smtp_server *s, struct span address, struct smtp_reply reply)
 {
-    refuse_as(s, address, false, reply);
+    refuse_as(s, address, SPAN(""), reply);
 }
 
 /* Without a question. */
-static void refuse_line(struct smtp_server *s, struct span given, bool unparsed,
+static void refuse_line(struct smtp_server *s, struct span given, struct span quoted,
                         struct smtp_reply reply)
 {
     if (!smtp_hold_line(s))
-        refuse_as(s, given, unparsed, reply);
+        refuse_as(s, given, quoted, reply);
 }
 
 /* "postmaster" alone is the one of this host (RFC 5321 4.5.1). */
@@ -65,38 +63,23 @@ static struct span copy_address(struct smtp_server *s, const struct address *add
     return copy;
 }
 
-/* RFC 3461 4.1 and 4.2. NULL, or why it can't be taken. Each at most once, as in MAIL. */
-static const struct smtp_reply *take_parameter(struct smtp_server *s, struct envelope_wish *wish,
+/* RFC 3461 4.1 and 4.2. Each at most once, as in MAIL. */
+static const struct smtp_reply *take_parameter(struct smtp_server *s, void *into,
                                                const struct smtp_parameter *p)
 {
+    struct envelope_wish *wish = into;
+
     if (span_equal_nocase(p->keyword, SPAN("NOTIFY"))) {
         if (wish->notify || dsn_parse_notify(p->value, &wish->notify) < 0)
-            return &bad_parameter;
+            return &smtp_bad_parameter;
     } else if (span_equal_nocase(p->keyword, SPAN("ORCPT"))) {
         if (wish->original.size || !dsn_is_original(p->value, s->transaction.envelope.smtputf8))
-            return &bad_parameter;
+            return &smtp_bad_parameter;
         wish->original = p->value;
     } else {
-        return &no_such_parameter;
+        return &smtp_no_such_parameter;
     }
     return NULL;
-}
-
-static const struct smtp_reply *take_parameters(struct smtp_server *s, struct span rest,
-                                                struct envelope_wish *wish)
-{
-    struct smtp_parameter p;
-    int r;
-
-    if (rest.size && span_trim(rest).data == rest.data)
-        return &syntax; /* nothing between the path and it */
-    while ((r = smtp_parameter_next(&rest, &p)) > 0) {
-        const struct smtp_reply *problem =
-            s->extended ? take_parameter(s, wish, &p) : &no_such_parameter;
-        if (problem)
-            return problem;
-    }
-    return r < 0 ? &bad_parameter : NULL;
 }
 
 /* All that the question holds lives as long as the transaction. */
@@ -110,7 +93,7 @@ static void ask(struct smtp_server *s, const struct address *address, struct env
     if (copy.data && given.data && wish->original.data)
         smtp_ask_recipient(s, copy, given, wish);
     else
-        refuse_line(s, address_text(address), false, no_memory);
+        refuse_line(s, address_text(address), SPAN(""), no_memory);
 }
 
 void smtp_do_rcpt(struct smtp_server *s, const struct smtp_command *command)
@@ -122,21 +105,27 @@ void smtp_do_rcpt(struct smtp_server *s, const struct smtp_command *command)
     size_t size;
 
     if (!smtp_command_take_word(&rest, SPAN("TO:"))) {
-        refuse_line(s, span_of("", 0), false, syntax);
+        refuse_line(s, SPAN(""), SPAN(""), syntax);
         return;
     }
     if (s->transaction.envelope.smtputf8)
         flags |= ADDRESS_ALLOW_UTF8;
     enum address_result r = smtp_parse_path(s, rest, flags, &address, &size);
     if (r != ADDRESS_OK) {
-        refuse_line(s, rest, true, smtp_path_reply(r, false));
+        refuse_line(s, rest, rest, smtp_path_reply(r, false));
         return;
     }
-    const struct smtp_reply *problem = take_parameters(s, span_from(rest, size), &wish);
-    if (!problem && smtp_recipients_are_full(s))
-        problem = &too_many;
+    rest = span_from(rest, size);
+    if (rest.size && span_trim(rest).data == rest.data) { /* nothing between the path and it */
+        refuse_line(s, address_text(&address), SPAN(""), syntax);
+        return;
+    }
+    struct span word;
+    const struct smtp_reply *problem = smtp_take_parameters(s, rest, take_parameter, &wish, &word);
     if (problem)
-        refuse_line(s, address_text(&address), false, *problem);
+        refuse_line(s, address_text(&address), word, *problem);
+    else if (smtp_recipients_are_full(s))
+        refuse_line(s, address_text(&address), SPAN(""), too_many);
     else
         ask(s, &address, &wish);
 }

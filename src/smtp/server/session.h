@@ -134,6 +134,16 @@ void smtp_expect_orphans(struct smtp_server *s);
 /* One more bad command; too many end the session. */
 void smtp_count_error(struct smtp_server *s);
 
+/* parameters.c */
+extern const struct smtp_reply smtp_no_such_parameter, smtp_bad_parameter;
+/* Takes one `into` what its verb fills. NULL, or why it can't be taken. */
+typedef const struct smtp_reply *smtp_take_parameter_fn(struct smtp_server *s, void *into,
+                                                        const struct smtp_parameter *parameter);
+/* All that is in `rest`. NULL; or why not, and *out_word is the one that is to blame. */
+const struct smtp_reply *smtp_take_parameters(struct smtp_server *s, struct span rest,
+                                              smtp_take_parameter_fn *take, void *into,
+                                              struct span *out_word);
+
 /* question.c */
 void smtp_ask(struct smtp_server *s, enum smtp_question_kind kind, struct span address);
 /* `given` and the wish's texts live in the transaction's arena. */
