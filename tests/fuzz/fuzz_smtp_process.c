@@ -180,7 +180,7 @@ static void end(void)
     turn();
     play.passed_ms += 2 * SMTP_ENDING_MS;
     play.proc.now_ms = io_loop_now_ms(play.proc.process.loop);
-    smtp_jobs_drop(&play.proc, false, "the end");
+    smtp_jobs_drop(&play.proc, SMTP_JOB_MAIL, "the end");
     turn();
     assert(play.proc.job_count == 0);
     assert(play.asked_count == 0 || play.raw ||

@@ -534,7 +534,7 @@ static void a_silent_host_takes_the_time_of_one_question(void **state)
         UNTIL(b.questions >= 3 - i);
         turn_some();
         assert_int_equal(b.questions, 3 - i); /* with the MX */
-        smtp_jobs_drop(&b.proc, false, "the test goes on");
+        smtp_jobs_drop(&b.proc, SMTP_JOB_MAIL, "the test goes on");
         UNTIL(a.answers);
         assert_int_equal(b.proc.question_count, others[i]);
     }
@@ -557,7 +557,7 @@ static void very_many_silent_hosts_hold_up_nobody(void **state)
     b.mx_count = 0;
     deliver(&a, to_both());
     assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DELIVERED);
-    smtp_jobs_drop(&b.proc, false, "the test is over");
+    smtp_jobs_drop(&b.proc, SMTP_JOB_MAIL, "the test is over");
     assert_int_equal(b.proc.question_count, 0);
 }
 
