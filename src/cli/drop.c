@@ -48,7 +48,7 @@ static int write_file(int fd, const struct submission *s)
 
     int result = format_head(s, &head);
     if (result == 0 && head.size + s->message.size > DROP_SIZE_MAX) /* nobody would read it */
-        result = -EFBIG;
+        result = -EMSGSIZE;
     if (result == 0)
         result = fd_write_all(fd, buffer_span(&head));
     if (result == 0)
@@ -96,8 +96,8 @@ int drop_make_name(const char *prefix, char *out, size_t room)
 }
 
 /* The new name isn't known to be on the disk. A letter of its own is taken back: it wasn't promised
- * to anybody yet, and who is told of a failure sends it again. If it is gone, the server has it
- * already. What replaced a letter stays: without it that letter would be there again, and only a
+ * to anybody yet, and who is told of a failure sends it again. If it is gone, the collector has
+ * it already. What replaced a letter stays: without it that letter would be there again, and only a
  * power cut can bring that back now. */
 static int undo(int folder, const char *name, bool replaces, int error)
 {

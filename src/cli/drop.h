@@ -19,7 +19,7 @@ enum { DROP_SIZE_MAX = 256 << 20, DROP_RECIPIENTS_MAX = 10000, DROP_NAME_SIZE = 
 #define DROP_ASIDE_PREFIX "aside."      /* what the server could not take: for the administrator */
 
 /* Writes a file that is either there as a whole, on disk, under a name nobody can guess, or not at
- * all. 0 or -errno; -EFBIG: it would be larger than DROP_SIZE_MAX. */
+ * all. 0 or -errno; -EMSGSIZE: it would be larger than DROP_SIZE_MAX. */
 int drop_write(const char *folder, const struct submission *s);
 
 /* The same in an open folder, under a prefix. */

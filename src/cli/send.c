@@ -100,6 +100,12 @@ static int compose(const struct send_wishes *w, const struct cli_server *server,
 
 /* ---- sending ---- */
 
+static int complain_too_large(void)
+{
+    cli_complain("send", "more than %d MiB; nothing was sent", DROP_SIZE_MAX >> 20);
+    return CLI_BAD_NEWS; /* as large the next time */
+}
+
 /* Success, as sendmail(1) has it: the message is safe on the disk, and the server collects it. That
  * this can't be said doesn't make it untrue. */
 static int keep_in_drop(const struct send_wishes *w, const struct cli_server *server,
@@ -107,6 +113,8 @@ static int keep_in_drop(const struct send_wishes *w, const struct cli_server *se
 {
     int result = drop_write(server->drop, s);
 
+    if (result == -EMSGSIZE)
+        return complain_too_large();
     if (result < 0) {
         cli_complain("send", "%s, and %s can't keep the message: %s", why, server->drop,
                      strerror(-result));
@@ -182,10 +190,8 @@ static int deliver(const struct send_wishes *w, const struct cli_server *server,
 
 static int complain_composed(const struct composed *c, int result)
 {
-    if (result == -EMSGSIZE) { /* as large the next time */
-        cli_complain("send", "more than %d MiB; nothing was sent", DROP_SIZE_MAX >> 20);
-        return CLI_BAD_NEWS;
-    }
+    if (result == -EMSGSIZE)
+        return complain_too_large();
     if (result == -EINVAL)
         cli_complain("send", "\"%.*s\" is not an address; nothing was sent",
                      SPAN_ARG(buffer_span(&c->bad)));

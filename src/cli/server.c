@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static void put(char *out, size_t room, struct span text)
@@ -88,8 +89,10 @@ static int glean(const char *command, const char *path, struct cli_server *out)
  * when a file was named, by $POSTBUCH_CONFIG too: then another server may be meant. */
 static bool does_without(const char *config, const char *path)
 {
-    return !config && strcmp(path, CLI_CONFIG_DEFAULT) == 0 && access(path, R_OK) < 0 &&
-           (errno == EACCES || errno == ENOENT);
+    const char *named = getenv("POSTBUCH_CONFIG");
+
+    return !config && !(named && *named) && strcmp(path, CLI_CONFIG_DEFAULT) == 0 &&
+           access(path, R_OK) < 0 && (errno == EACCES || errno == ENOENT);
 }
 
 static int find(const char *command, const char *config, bool for_act, struct cli_server *out)

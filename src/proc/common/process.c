@@ -2,7 +2,8 @@
  * The supervisor's word is obeyed in the order in which it comes: parts and descriptors gather for
  * the coming generation, and nothing of it counts before "activate". What goes wrong before the
  * first activation ends the process, which the supervisor starts again; later it only keeps the old
- * generation: want of memory during a reload costs nobody his session.
+ * generation. (But for what the channel itself can't take in: a process without a free descriptor
+ * loses it, and ends.)
  */
 #include "proc/common/process.h"
 
@@ -156,6 +157,8 @@ static void on_activate(void *owner, const struct ipc_arrival *arrival)
         process->started = true;
         swap_parts(process);
     }
+    if (process->coming_error && process->spec->give_up)
+        process->spec->give_up(process);
     struct ipc_message ready = {.type = IPC_READY, .ready.error = r < 0 ? r : 0};
     if (!process->ending) /* else the one that comes after it says so */
         ipc_notify(process->supervisor, &ready);
@@ -233,6 +236,7 @@ static void on_supervisor_lost(void *owner, struct ipc_channel *channel, int err
     struct process *process = owner;
 
     process->is_orphan = true;
+    process->is_cut_off = error != 0;
     begin_shutdown(process);
 }
 
@@ -286,5 +290,5 @@ int process_main(struct process *process, const struct process_spec *spec)
     r = io_loop_run(process->loop);
     if (r < 0)
         log_fatal("event loop: %s", strerror(-r));
-    return process->exit_code;
+    return process->is_cut_off ? 1 : process->exit_code;
 }

@@ -34,6 +34,9 @@ struct process_spec {
     int (*start)(struct process *process);
     /* A later one. */
     int (*reload)(struct process *process);
+    /* Instead of it, when not all of the generation could be taken: frees what was. NULL: there is
+     * nothing. */
+    void (*give_up)(struct process *process);
     /* A channel to a peer; the process owns the descriptor. Replaces the one of the same index. An
      * error ends the process. */
     int (*peer)(struct process *process, enum ipc_peer kind, unsigned index, int fd);
@@ -55,7 +58,8 @@ struct process {
     uint16_t origin;      /* for id_maker_init() */
     uint16_t peer_origin; /* of the ids that the peer makes which spec->peer() is told of */
     bool started, ending;
-    bool is_orphan; /* the supervisor is gone: another one may be starting its own processes */
+    bool is_orphan;  /* the supervisor is gone: another one may be starting its own processes */
+    bool is_cut_off; /* likewise, for an error of the channel to it: the exit code says so */
     int exit_code;
     uint32_t alone_max_ms; /* how long it may lack a peer; 0: the usual time */
     int64_t alone_since_ms;

@@ -53,8 +53,7 @@ void limits_holder_init(struct limits_holder *holder, uint32_t id);
 void limits_holder_done(struct limits *limits, struct limits_holder *holder, int64_t now_ms);
 
 /* A client connects. Only with LIMITS_FINE it counts as connected. An exempt client is counted and
- * never refused. Without memory, or room
- * among the counters, it is fine, uncounted. */
+ * never refused. Without memory, or room among the counters, it is fine, uncounted. */
 enum limits_verdict limits_connect(struct limits *limits, struct limits_holder *holder,
                                    const uint8_t ip[static IP_BYTES], bool exempt, int64_t now_ms);
 /* A connected client left; `refused` of its recipients had been refused. A client that isn't

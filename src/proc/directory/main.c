@@ -89,6 +89,11 @@ static int reload(struct process *process)
     return 0;
 }
 
+static void give_up(struct process *process)
+{
+    generation_done(directory_of(process)->coming);
+}
+
 static int peer(struct process *process, enum ipc_peer kind, unsigned index, int fd)
 {
     return service_connect(&directory_of(process)->service, kind, index, fd);
@@ -123,6 +128,7 @@ static const struct process_spec spec = {
     .file = file,
     .start = start,
     .reload = reload,
+    .give_up = give_up,
     .peer = peer,
     .has_peers = has_peers,
     .status = status,

@@ -14,12 +14,19 @@ static struct smtpd *smtpd_of(struct process *process)
     return CONTAINER_OF(process, struct smtpd, process);
 }
 
-static int configure(struct process *process, struct span part)
+static void give_up(struct process *process)
 {
     struct smtpd *smtpd = smtpd_of(process);
 
     smtpd_generation_unref(smtpd->coming);
     smtpd->coming = NULL;
+}
+
+static int configure(struct process *process, struct span part)
+{
+    struct smtpd *smtpd = smtpd_of(process);
+
+    give_up(process);
     return smtpd_generation_new(smtpd, part, &smtpd->coming);
 }
 
@@ -87,6 +94,7 @@ static const struct process_spec spec = {
     .listener = listener,
     .start = start,
     .reload = reload,
+    .give_up = give_up,
     .peer = peer,
     .has_peers = has_peers,
     .shutdown = shut_down,

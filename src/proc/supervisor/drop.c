@@ -68,7 +68,8 @@ static bool is_stuck(const struct drop_wait *wait, int64_t now_ms)
 {
     if (!*wait->letter || now_ms - wait->since_ms < DROP_PATIENCE_MS)
         return false;
-    return wait->passing ? now_ms - wait->pass_began_ms >= DROP_PASS_MS : wait->passed_over;
+    return wait->passing ? now_ms - wait->pass_began_ms >= DROP_PASS_MS
+                         : wait->passed_over || wait->barred;
 }
 
 /* docs/formats/drop.md: whole files. Any user may have put them there; their names are all that is
@@ -201,10 +202,11 @@ static void look(void *arg)
     if (s->stopping)
         return;
     snprintf(folder, sizeof(folder), SPAN_FMT, SPAN_ARG(s->conf.drop));
+    s->drop_wait.barred = !s->announced;
     bool has_mail = drop_wait_look(&s->drop_wait, folder, io_loop_now_ms(s->loop), DROP_NAMES_MAX);
     look_for_crowd(s, folder);
     look_for_stuck(s, folder);
-    if (!s->collector_pid && has_mail)
+    if (!s->collector_pid && has_mail && !s->drop_wait.barred)
         run_collector(s, folder);
     io_timer_set(s->drop_timer, LOOK_AGAIN_MS);
 }
@@ -218,8 +220,8 @@ void drop_watch(struct supervisor *s)
     look(s);
 }
 
-/* 0: all is collected; 1: something was set aside, which the collector has told; 75: the rest waits
- * for next time. */
+/* 0: all is collected; 1: something was set aside, or the folder can't be used, which the collector
+ * has told; 75: the rest waits for next time. */
 void drop_collector_ended(struct supervisor *s, int status)
 {
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;

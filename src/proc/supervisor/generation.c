@@ -155,6 +155,8 @@ int generation_reload(struct supervisor *s, struct buffer *out_text, bool *out_k
     conf_problems_init(&problems);
     int r = load(s, &problems, &conf, out_kept);
     append_problems(&problems, out_text);
+    if (r < 0 && !problems.error_count)
+        buffer_printf(out_text, "the new configuration can't be read: %s\n", strerror(-r));
     conf_problems_done(&problems);
     if (r == -EINVAL)
         log_error("reload: the new configuration has errors; the old one stays");

@@ -53,7 +53,7 @@ void readiness_look(struct supervisor *s)
     drop_watch(s);
 }
 
-/* Nobody may be there yet to take the letters; but who looks after them raises the alarm. */
+/* Nobody is there yet to take the letters; but who looks after them raises the alarm. */
 static void on_late(void *arg)
 {
     struct supervisor *s = arg;

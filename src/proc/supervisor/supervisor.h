@@ -144,6 +144,7 @@ struct drop_wait {
     bool crowded; /* more names than are looked at */
     bool told_crowded;
     bool passing; /* a pass is under way */
+    bool barred;  /* none may begin: the server hasn't got ready yet */
     int64_t pass_began_ms;
 };
 
@@ -154,8 +155,9 @@ void drop_wait_pass_ended(struct drop_wait *wait);
  * to collect, or there may be. */
 bool drop_wait_look(struct drop_wait *wait, const char *folder, int64_t now_ms, unsigned names_max);
 
-/* Has the drop folder collected, now and whenever something lies there. May be called again: then
- * there is a look in between. */
+/* Looks after the drop folder, and has it collected whenever something lies there, once the server
+ * is ready: who can't take mail yet would have letters put off. May be called again: then there is
+ * a look in between. */
 void drop_watch(struct supervisor *s);
 /* Appends what lies there, as a member of a JSON object. */
 void drop_status(const struct supervisor *s, struct buffer *json);

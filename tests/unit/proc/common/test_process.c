@@ -43,12 +43,19 @@ static bool has_peers(const struct process *process)
     return lonely.queue;
 }
 
+static bool given_up;
+
+static void give_up(struct process *process)
+{
+    given_up = true;
+}
+
 /* The first time there is no memory. */
 static int reload(struct process *process)
 {
     static unsigned times;
 
-    return times++ ? 0 : -ENOMEM;
+    return times++ ? 0 : given_up ? -EBUSY : -ENOMEM;
 }
 
 /* Nothing can listen here. */
@@ -64,6 +71,7 @@ static void run(int supervisor)
                                              .listener = listener,
                                              .start = start,
                                              .reload = reload,
+                                             .give_up = give_up,
                                              .peer = peer,
                                              .has_peers = has_peers};
 
@@ -218,13 +226,14 @@ static void who_can_not_take_a_configuration_says_why(void **state)
     assert_int_equal(activate_again(w, 0), 0);
 }
 
-/* Nothing of it comes into force then, and the next one is taken as if it had never been. */
+/* Nothing of it comes into force then, which the process is told, and the next one is taken as if
+ * it had never been. */
 static void who_can_not_take_a_descriptor_says_why(void **state)
 {
     struct world *w = *state;
 
     assert_int_equal(activate_again(w, 2), -EMFILE);
-    assert_int_equal(activate_again(w, 0), -ENOMEM); /* the first reload */
+    assert_int_equal(activate_again(w, 0), -EBUSY); /* the first reload */
     assert_int_equal(activate_again(w, 0), 0);
 }
 

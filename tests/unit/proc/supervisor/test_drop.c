@@ -72,6 +72,18 @@ static void one_that_stays(void **state)
     assert_false(w.stuck);
 }
 
+/* No pass comes to it while the server isn't ready. */
+static void one_that_nobody_may_collect(void **state)
+{
+    struct drop_wait w = {.barred = true};
+
+    put("mail.a");
+    assert_true(look(&w, 1000));
+    assert_true(look(&w, 1000 + DROP_PATIENCE_MS));
+    assert_true(w.stuck);
+    take("mail.a");
+}
+
 /* Others that come and go meanwhile don't hide it; and it isn't said of them. */
 static void one_among_others(void **state)
 {
@@ -190,6 +202,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(one_that_stays, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_that_nobody_may_collect, setup, teardown),
         cmocka_unit_test_setup_teardown(one_among_others, setup, teardown),
         cmocka_unit_test_setup_teardown(a_long_pass, setup, teardown),
         cmocka_unit_test_setup_teardown(other_names, setup, teardown),
