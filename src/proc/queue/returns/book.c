@@ -39,6 +39,8 @@ static bool keep_ours(struct undelivered *u, bool held_too)
 
 bool undelivered_still_waits(struct undelivered *u)
 {
+    if (undelivered_is_receipt(u))
+        return u->count > 0;
     return keep_ours(u, u->kind != REPORT_FAILED);
 }
 
@@ -86,19 +88,30 @@ static void note_all(struct undelivered *u, const char *detail)
     }
 }
 
-/* Those of `u` that still wait, all in the same way; also who was held meanwhile, since his sender
- * has been told. */
-static void settle_all(struct undelivered *u, enum spool_outcome outcome, const char *detail)
+/* Those of `u` that keep_ours() has kept, all in the same way. */
+static void settle_kept(struct undelivered *u, enum spool_outcome outcome, const char *detail)
 {
     struct queue *q = u->queue;
 
-    if (!keep_ours(u, true))
-        return;
     if (outcome == SPOOL_OUTCOME_NOTIFIED)
         note_all(u, detail);
     else
         close_all(u, outcome, detail);
     settle(q, spool_find(q->spool, &u->id), u->causes, u->count);
+}
+
+/* Those that still wait; also who was held meanwhile, since his sender has been told. */
+static void settle_told(struct undelivered *u, enum spool_outcome outcome, const char *detail)
+{
+    if (keep_ours(u, true))
+        settle_kept(u, outcome, detail);
+}
+
+/* Nobody has been told: who is held waits for a release. */
+static void settle_untold(struct undelivered *u, enum spool_outcome outcome, const char *detail)
+{
+    if (undelivered_still_waits(u))
+        settle_kept(u, outcome, detail);
 }
 
 /* ---- receipts: the recipient is closed, an event says that it was told ---- */
@@ -129,12 +142,12 @@ void undelivered_told(struct undelivered *u)
     if (u->kind == REPORT_FAILED) {
         returns->returned += u->count;
         returns->double_bounces += u->to_postmaster ? u->count : 0;
-        settle_all(u, SPOOL_OUTCOME_RETURNED,
-                   u->to_postmaster ? "double bounce: the postmaster was told by a report"
-                                    : "its sender was told by a report");
+        settle_told(u, SPOOL_OUTCOME_RETURNED,
+                    u->to_postmaster ? "double bounce: the postmaster was told by a report"
+                                     : "its sender was told by a report");
     } else if (u->kind == REPORT_DELAYED) {
         returns->notified += u->count;
-        settle_all(u, SPOOL_OUTCOME_NOTIFIED, "its sender was told that it is delayed");
+        settle_told(u, SPOOL_OUTCOME_NOTIFIED, "its sender was told that it is delayed");
     } else {
         returns->receipted += u->count;
         for (size_t i = 0; i < u->count; i++)
@@ -153,10 +166,10 @@ void undelivered_untold(struct undelivered *u, const char *why)
     if (u->kind == REPORT_FAILED) {
         u->queue->returns->double_bounces += u->count;
         snprintf(text, sizeof(text), "double bounce: %s", why);
-        settle_all(u, SPOOL_OUTCOME_DISCARDED, text);
+        settle_untold(u, SPOOL_OUTCOME_DISCARDED, text);
     } else if (u->kind == REPORT_DELAYED) {
         snprintf(text, sizeof(text), "nobody was told that it is delayed: %s", why);
-        settle_all(u, SPOOL_OUTCOME_NOTIFIED, text);
+        settle_untold(u, SPOOL_OUTCOME_NOTIFIED, text);
     }
     undelivered_free(u);
 }
@@ -218,7 +231,7 @@ static void drop_last(struct undelivered *u, size_t dropped, enum spool_outcome 
     u->causes = all + others;
     u->count = dropped;
     u->report_text[0] = '\0';
-    settle_all(u, outcome, detail);
+    settle_untold(u, outcome, detail);
     u->causes = all;
     u->count = others;
 }

@@ -74,7 +74,7 @@ static void start(struct undelivered *u)
         undelivered_set_state(u, UNDELIVERED_EXPECTING);
         return;
     }
-    if (!receipt && (is_damaged(u) || !undelivered_still_waits(u))) {
+    if (!undelivered_still_waits(u) || (!receipt && is_damaged(u))) {
         undelivered_free(u);
         return;
     }

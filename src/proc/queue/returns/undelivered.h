@@ -93,7 +93,7 @@ void undelivered_told(struct undelivered *u);
 /* Nobody can be told: as `why` says. */
 void undelivered_untold(struct undelivered *u, const char *why);
 /* Those that aren't ours any more are left out: released, removed, closed, or held although they
- * failed. True when some are left. */
+ * failed. True when some are left; all of a receipt are. */
 bool undelivered_still_waits(struct undelivered *u);
 /* Those of whom the sender doesn't want to be told, or mustn't be since he may be forged, are
  * booked and left out. True when some are left. */

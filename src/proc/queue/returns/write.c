@@ -75,13 +75,23 @@ static int keep(struct undelivered *u, const struct ipc_reported *made)
     return r;
 }
 
-/* The text is borrowed from the reply, so it goes into the spool before this returns. -EMSGSIZE: so
- * many recipients don't fit one report; half of them get another. */
+/* The text is borrowed from the reply, so it goes into the spool before this returns. It isn't kept
+ * when it names who was held or released meanwhile: another one is written without them.
+ * -EMSGSIZE: so many recipients don't fit one report; half of them get another. */
 static void on_written(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct undelivered *u = CONTAINER_OF(call, struct undelivered, call);
     int error = reply ? reply->reported.error : -EPIPE;
+    size_t named = u->count;
 
+    if (!undelivered_still_waits(u)) {
+        undelivered_free(u);
+        return;
+    }
+    if (u->count < named) {
+        undelivered_rest(u);
+        return;
+    }
     undelivered_set_state(u, UNDELIVERED_KEEPING);
     if (error == 0)
         error = keep(u, &reply->reported);
@@ -278,6 +288,10 @@ static void on_reader_found(struct ipc_call *call, const struct ipc_message *rep
     struct undelivered *u = CONTAINER_OF(call, struct undelivered, call);
     int error = reply ? reply->expanded.error : -EPIPE;
 
+    if (!undelivered_still_waits(u)) {
+        undelivered_free(u);
+        return;
+    }
     if (error) {
         const char *why = why_nobody(error);
         if (why)
@@ -316,7 +330,7 @@ void undelivered_loaded(struct undelivered *u)
     bool receipt = undelivered_is_receipt(u);
 
     u->to_postmaster = false;
-    if (receipt ? u->error == -EBADMSG : !undelivered_still_waits(u))
+    if (!undelivered_still_waits(u) || (receipt && u->error == -EBADMSG))
         undelivered_free(u);
     else if ((u->queue->closing && !receipt) || u->error)
         undelivered_rest(u); /* a damaged message is set aside when the reader closes */

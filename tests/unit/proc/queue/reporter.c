@@ -11,17 +11,25 @@ static void copy_text(char *to, size_t size, struct span from)
     snprintf(to, size, SPAN_FMT, SPAN_ARG(from));
 }
 
-static void on_report(void *owner, const struct ipc_arrival *arrival)
+void reporter_answer(void)
 {
-    const struct ipc_report *m = &arrival->message->report;
     struct ipc_message reply = {
         .type = IPC_REPORTED,
         .reported = {.error = reporter.error, .message = SPAN("Subject: report\r\n\r\nsorry\r\n")}};
+
+    if (reporter.at_most && reporter.recipients > reporter.at_most)
+        reply.reported.error = -EMSGSIZE;
+    assert_int_equal(ipc_reply(reporter.channel, reporter.token, &reply), 0);
+}
+
+static void on_report(void *owner, const struct ipc_arrival *arrival)
+{
+    const struct ipc_report *m = &arrival->message->report;
+
     reporter.asked++;
+    reporter.token = arrival->token;
     reporter.kind = m->kind;
     reporter.language = m->language;
-    if (reporter.at_most && m->recipient_count > reporter.at_most)
-        reply.reported.error = -EMSGSIZE;
     reporter.recipients = m->recipient_count;
     copy_text(reporter.sender, sizeof(reporter.sender), m->sender);
     copy_text(reporter.address, sizeof(reporter.address), m->recipients[0].address);
@@ -33,7 +41,7 @@ static void on_report(void *owner, const struct ipc_arrival *arrival)
     copy_text(reporter.original, sizeof(reporter.original), m->recipients[0].original);
     reporter.expired = m->recipients[0].expired;
     if (!reporter.silent)
-        assert_int_equal(ipc_reply(arrival->channel, arrival->token, &reply), 0);
+        reporter_answer();
 }
 
 static const struct ipc_handler handlers[] = {{IPC_REPORT, on_report}};

@@ -14,6 +14,7 @@ struct reporter {
     bool expired;
     size_t recipients;
     uint8_t kind, language;
+    uint64_t token;
 };
 
 extern struct reporter reporter;
@@ -21,5 +22,7 @@ extern struct reporter reporter;
 /* Another one after the first ends that. */
 void reporter_join(struct world *w);
 void reporter_leave(void);
+/* It answers the last question, about which it was silent. */
+void reporter_answer(void);
 /* It leaves, and nothing is known of it. */
 void reporter_forget(void);

@@ -417,6 +417,109 @@ static void who_failed_waits_for_his_report(void **state)
     end(w);
 }
 
+static void release(struct world *w, uint32_t expected)
+{
+    struct ipc_queue_act act = {.act = IPC_ACT_RELEASE,
+                                .filter.recipient = SPAN("anna@here.example")};
+    assert_int_equal(world_act(w, act).count, expected);
+}
+
+static void hold(struct world *w, uint32_t expected)
+{
+    struct ipc_queue_act act = {.act = IPC_ACT_HOLD, .filter.recipient = SPAN("anna@here.example")};
+    assert_int_equal(world_act(w, act).count, expected);
+}
+
+static uint32_t held_rows(struct world *w)
+{
+    struct spool_counts c;
+    spool_get_counts(w->queue.spool, &c);
+    return (uint32_t)c.held;
+}
+
+static bool has_asked(struct world *w, void *arg)
+{
+    return reporter.asked == *(int *)arg;
+}
+
+static bool has_expanded(struct world *w, void *arg)
+{
+    return w->expansions_asked == *(size_t *)arg;
+}
+
+/* Also while it is looked up who the sender is: nobody was told. */
+static void who_is_held_meanwhile_is_not_discarded(void **state)
+{
+    struct world *w = begin();
+    size_t one = 1;
+    uint64_t none = 0;
+
+    reporter_join(w);
+    world_join_admin(w);
+    w->mailbox_does = MAILBOX_FAILS;
+    world_join_mailbox(w);
+    w->directory_is_slow = true;
+    send_from(w, "gone@here.example", "anna@here.example");
+    world_until(w, has_expanded, &one);
+    hold(w, 1);
+    world_expand(w);
+    world_rest(w);
+    assert_int_equal(held_rows(w), 1);
+    assert_int_equal(w->queue.returns->double_bounces, 0);
+    assert_int_equal(w->queue.returns->count, 0);
+    w->directory_is_slow = false;
+    w->mailbox_does = MAILBOX_IS_SILENT; /* until the release is sealed */
+    release(w, 1);
+    world_until_jobs(w, 2);
+    world_answer(w, &w->jobs[1], MAILBOX_FAILS);
+    world_until(w, has_waiting, &none);
+    assert_int_equal(w->queue.returns->double_bounces, 1);
+    end(w);
+}
+
+/* The report that names him isn't sent. */
+static void who_is_held_meanwhile_is_not_told_of(void **state)
+{
+    struct world *w = begin();
+    int one = 1, two = 2;
+    uint64_t returned = 1;
+
+    reporter_join(w);
+    reporter.silent = true;
+    world_join_admin(w);
+    w->mailbox_does = MAILBOX_FAILS;
+    world_join_mailbox(w);
+    send_from(w, "s@far.example", "anna@here.example bob@here.example");
+    world_until(w, has_asked, &one);
+    assert_int_equal(reporter.recipients, 2);
+    hold(w, 1);
+    reporter_answer();
+    world_rest(w);
+    assert_int_equal(w->queue.returns->returned, 0);
+    reporter.silent = false;
+    returns_tick(&w->queue);
+    world_until(w, has_asked, &two);
+    assert_int_equal(reporter.recipients, 1);
+    assert_string_equal(reporter.address, "bob@here.example");
+    world_until(w, has_returned, &returned);
+    assert_int_equal(held_rows(w), 1);
+    reporter.silent = true; /* nor when all that it names are held */
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    size_t last = w->job_count;
+    release(w, 1);
+    world_until_jobs(w, last + 1);
+    world_answer(w, &w->jobs[last], MAILBOX_FAILS);
+    two++;
+    world_until(w, has_asked, &two);
+    hold(w, 1);
+    reporter_answer();
+    world_rest(w);
+    assert_int_equal(w->queue.returns->returned, 1);
+    assert_int_equal(w->queue.returns->count, 0);
+    assert_int_equal(held_rows(w), 1);
+    end(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,6 +535,8 @@ int main(void)
         cmocka_unit_test(who_rests_wakes_the_next),
         cmocka_unit_test(it_rests_longer_and_longer),
         cmocka_unit_test(a_receipt_that_can_not_be_given_has_an_end),
-        cmocka_unit_test(who_failed_waits_for_his_report)};
+        cmocka_unit_test(who_failed_waits_for_his_report),
+        cmocka_unit_test(who_is_held_meanwhile_is_not_discarded),
+        cmocka_unit_test(who_is_held_meanwhile_is_not_told_of)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -564,10 +564,9 @@ static struct ipc_expanded crowd(void)
     return (struct ipc_expanded){.addresses = list, .address_count = ARRAY_SIZE(list)};
 }
 
-static void on_expand(void *owner, const struct ipc_arrival *arrival)
+void world_expand(struct world *w)
 {
-    struct world *w = owner;
-    struct span address = arrival->message->expand.address;
+    struct span address = span_from_cstr(w->expand);
     struct ipc_expanded_address away = {SPAN("someone@elsewhere.example")};
     struct ipc_expanded_address three[] = {
         {SPAN("a@here.example")}, {SPAN("b@here.example")}, {SPAN("c@here.example")}};
@@ -585,8 +584,18 @@ static void on_expand(void *owner, const struct ipc_arrival *arrival)
         m.expanded.error = span_starts_nocase(address, SPAN("gone"))   ? -ENOLINK
                            : span_starts_nocase(address, SPAN("huge")) ? -E2BIG
                                                                        : -EAGAIN;
+    assert_int_equal(ipc_reply(w->directory, w->expand_token, &m), 0);
+}
+
+static void on_expand(void *owner, const struct ipc_arrival *arrival)
+{
+    struct world *w = owner;
+
+    snprintf(w->expand, sizeof(w->expand), SPAN_FMT, SPAN_ARG(arrival->message->expand.address));
+    w->expand_token = arrival->token;
     w->expansions_asked++;
-    assert_int_equal(ipc_reply(arrival->channel, arrival->token, &m), 0);
+    if (!w->directory_is_slow)
+        world_expand(w);
 }
 
 static const struct ipc_handler directory_handlers[] = {{IPC_EXPAND, on_expand}};

@@ -75,6 +75,9 @@ struct world {
     size_t job_count, delivered;
     size_t routes_asked;     /* of smtp processes, by administrators */
     size_t expansions_asked; /* of the directory */
+    bool directory_is_slow;  /* it keeps the last question for world_expand() */
+    char expand[100];
+    uint64_t expand_token;
     bool smtp_is_silent;
     bool book_folds;
     struct ipc_sealed sealed;
@@ -109,6 +112,8 @@ void world_join_smtp(struct world *w);
 void world_leave_smtp(struct world *w);
 /* It knows aliases that begin with: list (a, b and c), crowd (600), away (one elsewhere). */
 void world_join_directory(struct world *w);
+/* It answers the question that it was slow about. */
+void world_expand(struct world *w);
 void world_join_book(struct world *w);
 void world_join_admin(struct world *w);
 
