@@ -24,7 +24,7 @@ const struct smtp_reply *smtp_storage_reply(int error)
         return &full;
     case -EMSGSIZE:
         return &too_large;
-    case -EMFILE:
+    case -EUSERS:
         return &too_many;
     default:
         return &other;

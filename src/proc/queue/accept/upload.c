@@ -58,8 +58,8 @@ static void chunk_free(struct chunk *chunk)
 /* Its sender is told in short, and tries again: a person needs the cause. */
 static void tell_trouble(struct queue *q, int error)
 {
-    /* No limit of descriptors was reached, and no argument is a person's. */
-    const char *text = error == -EMFILE   ? "an smtpd has too many at the same time"
+    /* "Too many users" are none, and no argument is a person's. */
+    const char *text = error == -EUSERS   ? "an smtpd has too many at the same time"
                        : error == -EINVAL ? "an smtpd gave it no number"
                                           : strerror(-error);
 
@@ -136,7 +136,7 @@ static void upload_free(struct upload *u)
 static int upload_new(struct queue_peer *peer, uint64_t number, struct upload **out)
 {
     if (peer->upload_count >= PEER_UPLOADS_MAX)
-        return -EMFILE;
+        return -EUSERS; /* not -EMFILE, which the disk may answer */
     struct upload *u = calloc(1, sizeof(*u));
     if (!u)
         return -ENOMEM;

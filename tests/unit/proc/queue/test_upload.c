@@ -32,6 +32,19 @@ void __wrap_log_error(const char *format, ...)
 }
 static size_t chunk_count;
 
+/* How the spool fails; 0: it doesn't. */
+static int spool_error;
+int __real_spool_upload_append(struct spool_upload *upload, struct span bytes,
+                               void (*done)(void *arg, int error), void *arg);
+int __wrap_spool_upload_append(struct spool_upload *upload, struct span bytes,
+                               void (*done)(void *arg, int error), void *arg);
+
+int __wrap_spool_upload_append(struct spool_upload *upload, struct span bytes,
+                               void (*done)(void *arg, int error), void *arg)
+{
+    return spool_error ? spool_error : __real_spool_upload_append(upload, bytes, done, arg);
+}
+
 static struct world *begin(void)
 {
     struct world *w = world_new();
@@ -254,13 +267,27 @@ static void a_peer_has_so_many_uploads_at_the_same_time(void **state)
     peer->upload_count = PEER_UPLOADS_MAX;
     c = send_chunk(w, UPLOAD + 1, 0, 10);
     world_until(w, is_taken, c);
-    assert_int_equal(c->error, -EMFILE);
+    assert_int_equal(c->error, -EUSERS);
     assert_string_equal(logged,
                         "a large message can't be taken: an smtpd has too many at the same time");
     c = send_chunk(w, UPLOAD, 10, 10); /* the one that is there goes on */
     world_until(w, is_taken, c);
     assert_int_equal(c->error, 0);
     peer->upload_count = 1;
+    world_free(w);
+}
+
+/* That isn't the smtpd's limit, and an administrator can mend it. */
+static void who_finds_no_descriptors_says_so(void **state)
+{
+    struct world *w = begin();
+
+    spool_error = -EMFILE;
+    struct chunk *c = send_chunk(w, UPLOAD, 0, 10);
+    world_until(w, is_taken, c);
+    spool_error = 0;
+    assert_int_equal(c->error, -EMFILE);
+    assert_string_equal(logged, "a large message can't be taken: Too many open files");
     world_free(w);
 }
 
@@ -273,6 +300,7 @@ int main(void)
         cmocka_unit_test(a_lost_smtpd_leaves_no_half_upload),
         cmocka_unit_test(what_is_over_the_limit_of_size_is_refused_at_once),
         cmocka_unit_test(a_chunk_without_a_number_is_no_upload),
-        cmocka_unit_test(a_peer_has_so_many_uploads_at_the_same_time)};
+        cmocka_unit_test(a_peer_has_so_many_uploads_at_the_same_time),
+        cmocka_unit_test(who_finds_no_descriptors_says_so)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

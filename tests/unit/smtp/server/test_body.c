@@ -180,7 +180,8 @@ static void why_an_upload_is_lost(void **state)
     } cases[] = {
         {-ENOSPC, "452 4.3.1 the disk is full, please try later"},
         {-EMSGSIZE, "552 5.3.4 the message is larger than we take"},
-        {-EMFILE, "451 4.3.2 too many large messages at the same time"},
+        {-EUSERS, "451 4.3.2 too many large messages at the same time"},
+        {-EMFILE, "451 4.3.0 the message could not be stored, please try later"},
         {-EIO, "451 4.3.0 the message could not be stored, please try later"},
     };
     char *body = bytes_of("0123456\r\n", 100008);
