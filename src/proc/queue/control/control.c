@@ -28,7 +28,7 @@ struct control {
     int fd;
     struct io_watch *watch;
     bool paused; /* until the next tick */
-    struct log_seldom alarm, refusals;
+    struct log_seldom alarm, strangers, refusals;
     struct list clients;
     unsigned count;
 };
@@ -242,17 +242,17 @@ static const struct ipc_role client_role = {.peer_name = "a control client",
 
 /* ---- who may ---- */
 
-/* Administrators are root and the user that the server runs as. Others may nothing yet. The kernel
- * says who it is at the time of connect(); nothing that the client sends counts. */
-static bool is_administrator(int fd, uint32_t *out_uid)
+/* Administrators are root and the user that the server runs as. Others may nothing yet: -EPERM. The
+ * kernel says who it is at the time of connect(); nothing that the client sends counts. */
+static int check_administrator(int fd, uint32_t *out_uid)
 {
     struct ucred who;
     socklen_t size = sizeof(who);
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0)
-        return false;
+        return -errno;
     *out_uid = who.uid;
-    return who.uid == 0 || who.uid == geteuid();
+    return who.uid == 0 || who.uid == geteuid() ? 0 : -EPERM;
 }
 
 static int client_new(struct control *control, int fd, uint32_t uid)
@@ -322,19 +322,33 @@ static bool has_room(struct control *control)
     return false;
 }
 
-/* Refused connections are closed at once: nobody waits for an answer that won't come. Any local
- * user may be refused as often as he likes, which must not fill the log. */
+/* Any local user may be refused as often as he likes, which must neither fill the log nor keep out
+ * of it what an administrator was refused for. */
+static void tell_refusal(struct control *control, uint32_t uid, int error)
+{
+    struct log_seldom *seldom = error == -EPERM ? &control->strangers : &control->refusals;
+
+    if (!log_is_due(seldom, io_loop_now_ms(control->queue->loop)))
+        return;
+    if (uid == UINT32_MAX)
+        log_info("control connection refused, nobody knows whose: %s", strerror(-error));
+    else
+        log_info("control connection of uid %u refused: %s", uid, strerror(-error));
+}
+
+/* Refused connections are closed at once: nobody waits for an answer that won't come. */
 static void welcome(struct control *control, int fd)
 {
-    uint32_t uid = 0;
-    int r = !is_administrator(fd, &uid) ? -EPERM : !has_room(control) ? -EUSERS : 0;
+    uint32_t uid = UINT32_MAX;
+    int r = check_administrator(fd, &uid);
 
+    if (r == 0 && !has_room(control))
+        r = -EUSERS;
     if (r == 0)
         r = client_new(control, fd, uid);
     if (r == 0)
         return;
-    if (log_is_due(&control->refusals, io_loop_now_ms(control->queue->loop)))
-        log_info("control connection of uid %u refused: %s", uid, strerror(-r));
+    tell_refusal(control, uid, r);
     close(fd);
 }
 

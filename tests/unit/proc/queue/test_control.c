@@ -724,6 +724,41 @@ int __wrap_accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
     return -1;
 }
 
+/* What the kernel says of those who knock; 0: the truth. */
+static uid_t uid_of_peer;
+static int peer_error;
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *size);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *size);
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *size)
+{
+    int r = __real_getsockopt(fd, level, name, value, size);
+
+    if (name != SO_PEERCRED || r < 0)
+        return r;
+    if (uid_of_peer)
+        ((struct ucred *)value)->uid = uid_of_peer;
+    errno = peer_error;
+    return peer_error ? -1 : 0;
+}
+
+/* What the log has of refusals. */
+static char refusals[400];
+void __wrap_log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+void __wrap_log_info(const char *format, ...)
+{
+    size_t size = strlen(refusals);
+    va_list args;
+
+    if (strncmp(format, "control connection", 18) != 0)
+        return;
+    va_start(args, format);
+    vsnprintf(refusals + size, sizeof(refusals) - size, format, args);
+    va_end(args);
+    strncat(refusals, "\n", sizeof(refusals) - strlen(refusals) - 1);
+}
+
 /* Who may not come in can't keep the loop busy with refusing him. */
 static void few_are_let_in_a_turn(void **state)
 {
@@ -846,6 +881,45 @@ static void who_is_idle_makes_room(void **state)
     ipc_call_cancel(&call);
     ipc_channel_free(asker);
     ipc_channel_free(busy);
+    world_free(w);
+}
+
+/* Strangers' refusals are told once in a while; an administrator's are told all the same. */
+static void strangers_hide_no_refusal_of_an_administrator(void **state)
+{
+    char expected[200];
+    int in[CONTROL_CLIENTS_MAX - 1];
+    struct world *w = begin();
+
+    world_rest(w);
+    refusals[0] = '\0';
+    uid_of_peer = 54321;
+    is_refused(w);
+    is_refused(w);
+    assert_string_equal(refusals,
+                        "control connection of uid 54321 refused: Operation not permitted\n");
+    uid_of_peer = 0;
+    peer_error = ENOMEM;
+    refusals[0] = '\0';
+    is_refused(w);
+    peer_error = 0;
+    assert_string_equal(refusals,
+                        "control connection refused, nobody knows whose: Cannot allocate memory\n");
+    world_free(w);
+    w = begin();
+    world_rest(w);
+    uid_of_peer = 54321;
+    is_refused(w);
+    uid_of_peer = 0;
+    refusals[0] = '\0';
+    for (size_t i = 0; i < ARRAY_SIZE(in); i++)
+        in[i] = knock(w);
+    is_refused(w);
+    for (size_t i = 0; i < ARRAY_SIZE(in); i++)
+        close(in[i]);
+    snprintf(expected, sizeof(expected), "control connection of uid %u refused: Too many users\n",
+             geteuid());
+    assert_string_equal(refusals, expected);
     world_free(w);
 }
 
@@ -992,6 +1066,7 @@ int main(void)
         cmocka_unit_test(few_are_let_in_a_turn),
         cmocka_unit_test(who_comes_when_descriptors_are_short_waits),
         cmocka_unit_test(who_is_idle_makes_room),
+        cmocka_unit_test(strangers_hide_no_refusal_of_an_administrator),
         cmocka_unit_test(the_way_of_an_address_is_told),
         cmocka_unit_test(who_is_in_is_served_when_nobody_comes_in_any_more),
         cmocka_unit_test(what_no_client_may_say_ends_its_channel)};
