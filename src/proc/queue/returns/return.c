@@ -5,6 +5,7 @@
 #include "proc/queue/returns/return.h"
 #include "proc/queue/returns/undelivered.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "mail/dsn.h"
 #include "proc/queue/core/kick.h"
@@ -18,6 +19,7 @@ enum {
     OPEN_MAX = 100,       /* beyond, what is given up waits … */
     BEHIND = 2048,        /* … and all attempts do … */
     STUCK_MS = 3000,      /* … unless for so long no report came to its end */
+    FORGOTTEN_MS = 60000, /* until the next attempt of one that no memory was for */
 };
 
 /* One that is being read or written already has its recipients, and so has one that was split: what
@@ -128,17 +130,28 @@ static void look_again(struct undelivered *u)
     io_defer(u->queue->loop, &u->queue->returns->kick);
 }
 
-/* Nobody would know of him any more, so he loses his item, and the tick schedules him anew. */
-static void attempt_again(struct queue *q, struct spool_recipient *recipient)
+static void tell_forgotten(struct queue *q, struct spool_recipient *recipient)
 {
     char id[ID_TEXT + 1];
 
+    if (!log_is_due(&q->returns->forgotten, io_loop_now_ms(q->loop)))
+        return;
     id_format(&spool_recipient_message(recipient)->id, id);
-    log_error("%s: out of memory for the report to its sender: recipient %u is attempted again", id,
-              recipient->index);
+    log_error("%s: out of memory for the report to its sender: recipient %u is attempted again in "
+              "a minute",
+              id, recipient->index);
+}
+
+/* Nobody would know of him any more, so he gets a new item. Not for an attempt at once: a station
+ * that refuses him would be asked again and again as long as memory is short. */
+static void attempt_again(struct queue *q, struct spool_recipient *recipient)
+{
+    tell_forgotten(q, recipient);
     sched_remove(q->sched, schedule_item(recipient), io_loop_now_ms(q->loop));
     recipient->owner = 0;
-    q->unscheduled = true;
+    if (recipient->state != SPOOL_RECIPIENT_HELD) /* who has a time only when he is in doubt */
+        recipient->next_attempt_us = clock_wall_us() + FORGOTTEN_MS * INT64_C(1000);
+    schedule_added(q, spool_recipient_message(recipient));
 }
 
 void return_to_sender(struct queue *q, struct spool_recipient *recipient,

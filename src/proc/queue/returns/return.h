@@ -55,7 +55,7 @@ void returns_tick(struct queue *q);
 /* This recipient failed for good. `cause` is copied: attempts, time, status, reply, host, detail.
  * The scheduler holds its item until the return is booked; an administrator who holds, releases or
  * removes it before the report is written takes it back: who is held is attempted again when he is
- * released. Without the memory for it he loses his item, and is attempted again. */
+ * released. Without the memory for it he gets a new item, and is attempted again in a minute. */
 void return_to_sender(struct queue *q, struct spool_recipient *recipient,
                       const struct spool_status *cause);
 

@@ -1,6 +1,7 @@
 /* All reports to be, and what came of those before them. */
 #pragma once
 
+#include "base/log.h"
 #include "ipc/channel.h"
 #include "proc/queue/core/queue.h"
 
@@ -21,6 +22,7 @@ struct returns {
     uint64_t seed;
     struct ipc_channel *report; /* NULL: the process isn't there */
     struct io_deferred kick;
+    struct log_seldom forgotten;
     struct id_maker ids;
     uint32_t count, busy;
     struct returns_tally failed, delayed;
