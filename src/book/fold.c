@@ -240,6 +240,31 @@ static int note_new_file(struct fold *f, const struct book_input *input, enum we
     return r < 0 ? fail_main(f, r, now_us) : 0;
 }
 
+/* Like a damaged file, but nothing is there to be set aside. */
+static int follow_anew(struct fold *f, enum week_kind kind, int week)
+{
+    forget_batch(f);
+    week_file(kind, week, f->told->lacking);
+    return -EUCLEAN;
+}
+
+/* A disk that stumbled at the opening may have it by now. What fails is told as fold_input() does.
+ */
+static int check_again(struct fold *f, enum week_kind kind, int week, int64_t now_us)
+{
+    const struct ledger_file file = {kind, week};
+
+    if (ledger_unchecked_error(&f->unchecked, kind, week) == 0)
+        return 0;
+    int r = ledger_check_again(f->folder, f->main, f->chain, now_us, f->told, &file, &f->unchecked);
+    if (r < 0)
+        return fail_main(f, r, now_us);
+    if (r == 1)
+        return follow_anew(f, kind, week);
+    r = ledger_unchecked_error(&f->unchecked, kind, week);
+    return r < 0 ? fail(f, r, kind, week, now_us) : 0;
+}
+
 /* At the front. What fails is told as fold_input() does. */
 static int need_volume(struct fold *f, const struct book_input *input, enum week_kind kind,
                        int week, int64_t now_us)
@@ -249,10 +274,9 @@ static int need_volume(struct fold *f, const struct book_input *input, enum week
             to_front(f, i);
             return 0;
         }
-    int r = ledger_unchecked_error(&f->unchecked, kind, week);
-    if (r < 0)
-        return fail(f, r, kind, week, now_us);
-    r = note_new_file(f, input, kind, week, now_us);
+    int r = check_again(f, kind, week, now_us);
+    if (r == 0)
+        r = note_new_file(f, input, kind, week, now_us);
     if (r == 0)
         r = make_room(f, now_us);
     if (r < 0)
@@ -262,14 +286,6 @@ static int need_volume(struct fold *f, const struct book_input *input, enum week
         return fail(f, r, kind, week, now_us);
     to_front(f, f->volume_count++);
     return 0;
-}
-
-/* Like a damaged file, but nothing is there to be set aside. */
-static int follow_anew(struct fold *f, enum week_kind kind, int week)
-{
-    forget_batch(f);
-    week_file(kind, week, f->told->lacking);
-    return -EUCLEAN;
 }
 
 /* ---- folding ---- */

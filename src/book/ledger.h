@@ -27,4 +27,5 @@ struct ledger_told {
     char damage[WEEK_FILE_SIZE + 32]; /* under which it was set aside */
     char lacking[WEEK_FILE_SIZE];     /* lacks events: all positions are back at zero */
     char displaced[WEEK_FILE_SIZE];   /* had a wrong position, which was set right */
+    char unread[WEEK_FILE_SIZE];      /* must be read first, and can't be: the opening fails */
 };

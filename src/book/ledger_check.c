@@ -14,6 +14,7 @@ struct look {
     struct main_file_heads noted; /* what each file must have */
     struct ledger_told *told;
     struct ledger_unchecked *unchecked;
+    bool lacks; /* one of those looked at */
 };
 
 /* The rows of one file. */
@@ -25,6 +26,7 @@ struct rows {
 /* To be told also when this fails, as what displaced: a commit that failed may be durable. */
 static int note_lacking(struct look *l, const struct ledger_file *file)
 {
+    l->lacks = true;
     week_file(file->kind, file->week, l->told->lacking);
     return main_file_note_damage(l->main, l->told->lacking, "", l->now_us);
 }
@@ -62,8 +64,8 @@ int ledger_unchecked_error(const struct ledger_unchecked *u, enum week_kind kind
 
 void ledger_unchecked_forget(struct ledger_unchecked *u, enum week_kind kind, int week)
 {
-    struct ledger_unchecked_file *found = find_unchecked(u, kind, week);
-    if (found)
+    struct ledger_unchecked_file *found;
+    while ((found = find_unchecked(u, kind, week)))
         *found = u->list[--u->count];
 }
 
@@ -75,6 +77,7 @@ void ledger_unchecked_done(struct ledger_unchecked *u)
 
 /* ---- positions ---- */
 
+/* To be told as soon as it may be durable, also by a commit that fails. */
 static int write_position(const struct look *l, const struct ledger_file *file,
                           const struct book_position *at,
                           struct main_file_head heads[static VOLUME_LANES_MAX], size_t *out_count)
@@ -85,8 +88,10 @@ static int write_position(const struct look *l, const struct ledger_file *file,
     if (r < 0)
         return r;
     r = volume_set_position(v, at);
-    if (r == 0)
+    if (r == 0) {
+        week_file(file->kind, file->week, l->told->displaced);
         r = volume_commit(v);
+    }
     *out_count = r == 0 ? volume_take_heads(v, heads) : 0;
     volume_close(v);
     return r;
@@ -128,7 +133,6 @@ static int mend_position(struct look *l, const struct ledger_file *file,
 
     if (at.segment == 0 || is_beyond_both || is_behind(l, noted, &at))
         return 0;
-    week_file(file->kind, file->week, l->told->displaced);
     return set_position(l, file, &at);
 }
 
@@ -182,8 +186,12 @@ static int read_file(struct look *l, const struct ledger_file *file, struct main
 
     if (r == -EUCLEAN || r == -EPROTONOSUPPORT)
         return note_unchecked(l, file, r);
-    if (r < 0)
-        return r == -ENODATA || r == -ENOENT ? 0 : r;
+    if (r == -ENODATA || r == -ENOENT)
+        return 0;
+    if (r < 0) {
+        week_file(file->kind, file->week, l->told->unread);
+        return r;
+    }
     return add_heads(&heads, all);
 }
 
@@ -258,6 +266,41 @@ int ledger_check(const char *folder, struct main_file *main, struct chain *chain
     }
     free(l.noted.list);
     return r;
+}
+
+/* The error of the last look counts. */
+static void take_look(const struct ledger_unchecked *again, const struct ledger_file *file,
+                      struct ledger_unchecked *out)
+{
+    struct ledger_unchecked_file *found = find_unchecked(out, file->kind, file->week);
+
+    if (again->count == 0)
+        ledger_unchecked_forget(out, file->kind, file->week);
+    else if (found)
+        found->error = again->list[0].error;
+}
+
+int ledger_check_again(const char *folder, struct main_file *main, struct chain *chain,
+                       int64_t now_us, struct ledger_told *told, const struct ledger_file *file,
+                       struct ledger_unchecked *unchecked)
+{
+    struct ledger_unchecked again = {0};
+    struct look l = {folder, main, chain, now_us, .told = told, .unchecked = &again};
+    int r = main_file_heads(main, &l.noted);
+    size_t i = 0;
+
+    while (i < l.noted.count &&
+           (l.noted.list[i].kind != file->kind || l.noted.list[i].week != file->week))
+        i++;
+    if (r == 0 && i < l.noted.count) {
+        struct rows rows = rows_of_file(&l, i);
+        r = check_file(&l, &rows);
+        if (r == 0)
+            take_look(&again, file, unchecked);
+    }
+    ledger_unchecked_done(&again);
+    free(l.noted.list);
+    return r < 0 ? r : l.lacks;
 }
 
 /* ---- what waits ---- */

@@ -28,3 +28,9 @@ void ledger_unchecked_done(struct ledger_unchecked *unchecked);
  * caller's after errors, too. */
 int ledger_check(const char *folder, struct main_file *main, struct chain *chain, int64_t now_us,
                  struct ledger_told *told, struct ledger_unchecked *out);
+/* Looks again at one that is unchecked: it is forgotten there when it could be looked at. One of
+ * which the main file knows nothing stays as it is. 1: it lacks events, so that all positions are
+ * back at zero; 0. An error is none of that file's. */
+int ledger_check_again(const char *folder, struct main_file *main, struct chain *chain,
+                       int64_t now_us, struct ledger_told *told, const struct ledger_file *file,
+                       struct ledger_unchecked *unchecked);

@@ -153,7 +153,6 @@ static void log_files(struct worker *w)
             "ALARM: the position up to which the log is folded into %s of the ledger wasn't what "
             "its copy in book.sqlite says: a byte of one of the two was damaged. It was set right",
             w->told.displaced);
-    w->told = (struct ledger_told){.damage = ""};
     w->doubts = false;
     w->new_lane = 0;
 }
@@ -178,6 +177,11 @@ static void log_stuck(struct book_process *b)
                   "and the ledger's folder moved away: then a new one begins with what the log "
                   "still holds",
                   VOLUME_LANES_MAX);
+    else if (w->told.unread[0])
+        log_error(
+            "ALARM: %s of the ledger can't be read: %s; nothing is booked until it can, or was "
+            "moved away: the book's main file is made anew, and must know what each file has",
+            w->told.unread, strerror(-w->error));
     else if (w->error == -EWOULDBLOCK)
         log_error("ALARM: another book process has the ledger, perhaps that of a server which was "
                   "killed; nothing is booked until it has ended");
@@ -206,6 +210,7 @@ static void log_trouble(struct book_process *b)
         b->told = WORKER_FINE;
     else
         log_stuck(b);
+    b->worker.told = (struct ledger_told){.damage = ""};
 }
 
 /* The pool first: nothing may be on its thread when worker_done() closes what that uses. */
@@ -229,7 +234,7 @@ static bool goes_on(const struct book_process *b)
     return has_work(b) && !b->process.is_orphan && !is_stuck(&b->worker);
 }
 
-/* A turn that failed before it came to that: the next one has it to do. */
+/* A turn that failed before it came to that, or had no room for it: the next one has it to do. */
 static void note_retention(struct book_process *b)
 {
     if (b->worker.keep_before_us || b->worker.refusals_before_us)

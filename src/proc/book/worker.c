@@ -172,7 +172,8 @@ static int fold_batch(struct worker *w)
 }
 
 /* Before anything is pending, and whether or not the rest of the turn succeeds: on a full disk it
- * makes the room that the fold needs. */
+ * makes the room that the fold needs. Where not even what goes can be noted the next turn tries it
+ * again, and soon: whoever keeps less now waits for the room. */
 static int retain(struct worker *w)
 {
     struct fold_deleted deleted = {0};
@@ -183,7 +184,8 @@ static int retain(struct worker *w)
                         &deleted);
     w->deleted_files += deleted.files;
     w->doubts |= deleted.doubts;
-    w->keep_before_us = w->refusals_before_us = 0;
+    if (r != -ENOSPC)
+        w->keep_before_us = w->refusals_before_us = 0;
     return r;
 }
 
@@ -200,31 +202,44 @@ static void compare(struct worker *w)
     w->differs = r == 0 && w->waiting[0] != w->waiting[1];
 }
 
-void worker_turn(struct io_job *job)
+static void drop_announced(char told[static WEEK_FILE_SIZE], char announced[static WEEK_FILE_SIZE])
 {
-    struct worker *w = CONTAINER_OF(job, struct worker, job);
+    if (told[0] && strcmp(told, announced) == 0)
+        told[0] = '\0';
+    else if (told[0])
+        memcpy(announced, told, WEEK_FILE_SIZE);
+}
 
-    w->trouble = WORKER_FINE;
-    w->behind = false;
+/* Each opening finds the same again for as long as it can't be noted, every few seconds. */
+static void tell_once(struct worker *w)
+{
+    drop_announced(w->told.lacking, w->announced.lacking);
+    drop_announced(w->told.displaced, w->announced.displaced);
+}
+
+/* Was something committed? */
+static bool run_turn(struct worker *w)
+{
     if (w->limit.segment == 0)
-        return; /* a new queue that recovers its spool: else all of the log would lie behind it */
+        return false; /* a new queue that recovers its spool: all of the log would lie behind it */
     w->translator.now_us = clock_wall_us();
     int r = open_ledger(w);
     if (r < 0) {
         trouble(w, WORKER_LEDGER, r);
-        return;
+        return false;
     }
     r = open_log(w);
     if (r < 0) {
         trouble(w, WORKER_LOG, r);
-        return;
+        return false;
     }
     int retained = retain(w);
     spool_follower_set_limit(w->follower, w->limit);
     if (fold_batch(w) < 0)
-        return;
+        return false;
     r = fold_commit(w->fold, w->translator.now_us);
-    if (r == 0) {
+    bool has_committed = r == 0;
+    if (has_committed) {
         w->folded = committed(w); /* whatever becomes of what is old */
         r = retained;
     }
@@ -234,6 +249,19 @@ void worker_turn(struct io_job *job)
         count_unread_ledger(w, 0);
         compare(w);
     }
+    return has_committed;
+}
+
+void worker_turn(struct io_job *job)
+{
+    struct worker *w = CONTAINER_OF(job, struct worker, job);
+
+    w->trouble = WORKER_FINE;
+    w->behind = false;
+    bool has_committed = run_turn(w);
+    tell_once(w);
+    if (has_committed)
+        w->announced = (struct ledger_told){.damage = ""};
 }
 
 void worker_done(struct worker *w)

@@ -22,9 +22,10 @@ struct worker {
     const char *ledger; /* path within the sandbox */
 
     /* Set before a turn. */
-    struct spool_position limit;                /* {0, 0}: not known, so nothing is read */
-    uint64_t queue_waiting;                     /* recipients, as of the limit */
-    int64_t keep_before_us, refusals_before_us; /* 0: no retention; a turn that tried sets it so */
+    struct spool_position limit; /* {0, 0}: not known, so nothing is read */
+    uint64_t queue_waiting;      /* recipients, as of the limit */
+    /* 0: no retention; a turn that tried, and had room for it, sets it so. */
+    int64_t keep_before_us, refusals_before_us;
 
     /* Told by a turn. */
     struct spool_position folded; /* committed; {0, 0}: nothing, or not known after damage */
@@ -42,7 +43,8 @@ struct worker {
     /* The thread's own. */
     int lease_fd;
     bool is_leased;
-    uint32_t announced_lane; /* the last of `new_lane` */
+    uint32_t announced_lane;      /* the last of `new_lane` */
+    struct ledger_told announced; /* what was told last, since the last commit */
     struct fold *fold;
     struct spool_follower *follower;
     unsigned unreadable;    /* turns in a row that ended with EIO from the log */

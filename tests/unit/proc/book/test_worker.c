@@ -594,13 +594,24 @@ static ssize_t write_unless_full(int fd, const void *from, size_t size, off_t at
     return -1;
 }
 
+static void fill_disk_under(const char *name)
+{
+    char path[200];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "%s/%s-wal", test_folder, name);
+    assert_int_equal(stat(path, &st), 0);
+    full_file = st.st_ino;
+    set_writes(write_unless_full);
+}
+
 /* That a log ends too early is told once, however often the ledger can't be written then. */
 static void a_new_lane_is_told_once(void **state)
 {
     accept_message(1, 1);
     turn();
     worker.limit.offset /= 2;
-    set_writes(failing_write);
+    fill_disk_under("book.sqlite");
     for (int round = 0; round < 2; round++) {
         worker_turn(&worker.job);
         assert_int_equal(worker.trouble, WORKER_LEDGER);
@@ -640,18 +651,13 @@ static void retention_runs_on_a_full_disk(void **state)
 {
     struct event refusal = test_refusal(1, "nobody@aaa.example");
     struct buffer wire = BUFFER_INIT;
-    char path[200];
-    struct stat st;
 
     assert_int_equal(codec_encode(&event_codec, &refusal, &wire), 0);
     assert_int_equal(spool_event(spool, buffer_span(&wire), NULL, NULL), 0);
     accept_message(1, 1);
     turn();
     accept_message(2, 1);
-    snprintf(path, sizeof(path), "%s/" TEST_WEEK "-wal", test_folder);
-    assert_int_equal(stat(path, &st), 0);
-    full_file = st.st_ino;
-    set_writes(write_unless_full);
+    fill_disk_under(TEST_WEEK);
     worker.keep_before_us = TEST_NOW_US - 30 * TEST_DAY;
     worker.refusals_before_us = TEST_NOW_US + 30 * TEST_DAY;
     turn();
@@ -664,6 +670,83 @@ static void retention_runs_on_a_full_disk(void **state)
     assert_int_equal(worker.trouble, WORKER_FINE);
     assert_int_equal(audit().accepted, 2);
     buffer_done(&wire);
+}
+
+/* What goes must be noted first: the next turn tries it again, or it would be an hour. */
+static void retention_without_any_room_is_tried_again(void **state)
+{
+    accept_message(1, 1);
+    struct spool_status delivered = status_of(0, SPOOL_OUTCOME_DELIVERED);
+    settle(&message.envelope.id, &delivered, 1);
+    turn();
+    fill_disk_under("book.sqlite");
+    worker.keep_before_us = worker.refusals_before_us = TEST_NOW_US + 30 * TEST_DAY;
+    turn();
+    assert_int_equal(worker.trouble, WORKER_LEDGER);
+    assert_int_equal(worker.error, -ENOSPC);
+    assert_int_equal(worker.deleted_files, 0);
+    set_writes(NULL);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_int_equal(worker.deleted_files, 1);
+    assert_int_equal(worker.keep_before_us, 0);
+}
+
+/* What each opening finds again for as long as the disk is full. */
+static void assert_told_once(const char *text)
+{
+    for (int round = 0; round < 3; round++) {
+        turn();
+        assert_int_equal(worker.trouble, WORKER_LEDGER);
+        assert_int_equal(worker.error, -ENOSPC);
+        assert_string_equal(text, round == 0 ? TEST_WEEK : "");
+        worker.told = (struct ledger_told){.damage = ""};
+    }
+    set_writes(NULL);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_string_equal(text, "");
+}
+
+static void what_a_file_lacks_is_told_once(void **state)
+{
+    accept_message(1, 1);
+    for (int again = 0; again < 2; again++) {
+        turn();
+        worker_done(&worker);
+        in_ledger("rm " TEST_WEEK "*");
+        fill_disk_under("book.sqlite");
+        assert_told_once(worker.told.lacking);
+    }
+    assert_int_equal(audit().accepted, 1);
+}
+
+static void what_is_displaced_is_told_once(void **state)
+{
+    accept_message(1, 1);
+    turn();
+    worker_done(&worker);
+    test_tamper(TEST_WEEK, "UPDATE lane SET offset = offset + 65536");
+    fill_disk_under(TEST_WEEK);
+    assert_told_once(worker.told.displaced);
+    assert_int_equal(audit().findings, 0);
+}
+
+/* The main file must know what each file has before anything is booked. */
+static void what_cannot_be_read_is_named(void **state)
+{
+    accept_message(1, 1);
+    turn();
+    worker_done(&worker);
+    in_ledger("rm book.sqlite*");
+    test_fail_reads(TEST_WEEK);
+    turn();
+    test_reads_succeed();
+    assert_int_equal(worker.trouble, WORKER_LEDGER);
+    assert_string_equal(worker.told.unread, TEST_WEEK);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_int_equal(audit().accepted, 1);
 }
 
 /* The spool's folder was emptied: its log starts at the first position again. */
@@ -876,6 +959,10 @@ int main(void)
         WORKER_TEST(a_new_lane_is_told_once),
         WORKER_TEST(a_lane_too_many_is_not_begun),
         WORKER_TEST(retention_runs_on_a_full_disk),
+        WORKER_TEST(retention_without_any_room_is_tried_again),
+        WORKER_TEST(what_a_file_lacks_is_told_once),
+        WORKER_TEST(what_is_displaced_is_told_once),
+        WORKER_TEST(what_cannot_be_read_is_named),
         WORKER_TEST(retention_runs_when_asked),
         WORKER_TEST(failing_writes_do_not_count_as_reads),
         WORKER_TEST(what_cannot_be_read_for_long_is_set_aside),
