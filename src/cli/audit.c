@@ -120,6 +120,14 @@ static bool on_page(void *arg, const struct ipc_queue_page *page)
     return l->error == 0;
 }
 
+/* -ETIMEDOUT: nobody is late by a book that nobody can ask whether it is behind. */
+static int tell_hanging(struct session *s)
+{
+    s->print.not_compared = "the server takes no connection";
+    s->print.is_bad = true;
+    return -ETIMEDOUT;
+}
+
 /* The book first catches up with the log, or each message of the last second would look lost. */
 static int ask_server(struct session *s, struct audit_queue *out)
 {
@@ -129,7 +137,10 @@ static int ask_server(struct session *s, struct audit_queue *out)
     struct cli_control *control;
 
     out->is_live = s->looked = true;
-    if (cli_wait_for_book(s->server.control, CATCH_UP_MS) == -ETIMEDOUT) {
+    int r = cli_wait_for_book(s->server.control, CATCH_UP_MS);
+    if (r == -EBUSY)
+        return tell_hanging(s);
+    if (r == -ETIMEDOUT) {
         s->print.not_compared = "the book doesn't catch up with the log; see the line Book of "
                                 "postbuch status";
         s->print.is_bad = true; /* what it doesn't know yet would all seem to be off */
@@ -173,26 +184,34 @@ static int read_spool(struct session *s, struct audit_queue *out)
         s->print.not_compared =
             r == -EUCLEAN ? "the book's main file is damaged" : "the spool can't be read";
         s->print.is_bad = true;
-        cli_complain("audit", "%s: %s", s->server.spool, strerror(-r));
+        cli_complain("audit", "%s: %s", r == -EROFS ? s->server.ledger : s->server.spool,
+                     ledger_why(r));
     }
     return r;
 }
 
-/* Is the server there? A stopped one is no finding, and neither is one that we may not ask. Only
- * one who connects knows: a socket file may be left from a crash. */
+/* Is the server there? A stopped one is no finding, and neither is one that we may not ask; one
+ * that hangs is. Only one who connects knows: a socket file may be left from a crash. */
 static int look_at_queue(void *arg, struct audit_queue *out)
 {
     struct session *s = arg;
     int fd = cli_connect(s->server.control, CLI_CONNECT_MS);
 
     audit_print_end_progress(&s->print);
+    if (fd == -ENOENT || fd == -ECONNREFUSED)
+        return read_spool(s, out);
+    out->is_live = true; /* as far as one can tell from outside of its folder */
     if (fd == -EACCES || fd == -EPERM) {
-        out->is_live = true; /* as far as one can tell from outside of its folder */
         s->print.not_compared = "you may not ask the server";
         return fd;
     }
-    if (fd < 0)
-        return read_spool(s, out);
+    if (fd == -ETIMEDOUT)
+        return tell_hanging(s);
+    if (fd < 0) {
+        s->print.is_bad = true;
+        cli_complain("audit", "%s: %s", s->server.control, strerror(-fd));
+        return fd;
+    }
     close(fd);
     return ask_server(s, out);
 }

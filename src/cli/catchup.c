@@ -67,6 +67,9 @@ int cli_catch_up(const char *command, const char *control)
     if (r == -ETIMEDOUT)
         cli_complain(command, "the book is behind the log, so what was booked last may be missing; "
                               "see the line Book of postbuch status");
+    else if (r == -EBUSY)
+        cli_complain(command,
+                     "the server takes no connection, so what was booked last may be missing");
     return r;
 }
 
@@ -76,7 +79,7 @@ int cli_wait_for_book(const char *control, int timeout_ms)
     int fd = cli_connect(control, timeout_ms);
 
     if (fd < 0)
-        return fd == -ETIMEDOUT ? fd : -ENOTCONN;
+        return fd == -ETIMEDOUT ? -EBUSY : -ENOTCONN;
     if (start(&wait, &fd, timeout_ms) == 0)
         io_loop_run(wait.loop);
     ipc_call_cancel(&wait.call);

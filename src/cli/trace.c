@@ -373,7 +373,7 @@ int cli_trace(int argc, char **argv)
     if (w.follow && w.what_count > 1)
         return cli_wrong_usage(&usage, "only one thing can be followed at a time");
     int caught_up = cli_catch_up("trace", w.server.control);
-    w.serves = caught_up != -ENOTCONN;
+    w.serves = caught_up == 0 || caught_up == -ETIMEDOUT;
     w.is_behind = caught_up == -ETIMEDOUT;
     if (w.follow)
         return cli_finish_output("trace", follow(&w, w.what[0]));

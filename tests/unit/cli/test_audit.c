@@ -1,5 +1,8 @@
 #include "ledger_server.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 static void sound_book_balances(void **state)
 {
     static const char *const words[] = {NULL}, *const json[] = {"--json", NULL};
@@ -121,6 +124,36 @@ static void of_a_queue_that_does_not_tell_the_late_are_counted(void **state)
     played.list_error = 0;
 }
 
+/* Connections of who went away stay in the queue of a server that takes none. */
+static int make_full_listener(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int result = 0, listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s/control", test_folder);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(listener, 0), 0);
+    while (result == 0) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        result = connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? errno : 0;
+        close(fd);
+    }
+    assert_int_equal(result, EAGAIN);
+    return listener;
+}
+
+/* It is there and hangs, or is stopped by a signal: nothing is well that nobody could ask for. */
+static void a_server_that_takes_nobody_is_told(void **state)
+{
+    static const char *const words[] = {NULL};
+    int listener = make_full_listener();
+
+    assert_int_equal(run(cli_audit, words), CLI_BAD_NEWS);
+    close(listener);
+    assert_non_null(strstr(text, "The queue was not compared: the server takes no connection.\n"));
+    assert_null(strstr(text, "The book balances."));
+}
+
 /* ---- acknowledging ---- */
 
 static char name[ID_TEXT + 1];
@@ -234,6 +267,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(of_a_book_that_is_behind_nobody_is_overdue, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(of_a_queue_that_does_not_tell_the_late_are_counted, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_server_that_takes_nobody_is_told, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(only_what_is_meant_is_acknowledged, set_up,
                                         test_ledger_remove),

@@ -147,14 +147,15 @@ static void queue_is_asked_for_an_address_as_it_has_it(void **state)
 
 /* ---- following ---- */
 
-/* What comes through the pipe up to `part`; fails when that doesn't come for very long. */
+/* What comes through the pipe up to `part`; fails when that doesn't come for long, but before the
+ * limit of a test (30 s), or nobody would see what it fails with. */
 static void read_until(int fd, const char *part)
 {
     size_t size = 0;
 
     for (text[0] = '\0'; !strstr(text, part);) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
-        if (poll(&p, 1, 30000) != 1)
+        if (poll(&p, 1, 20000) != 1)
             fail_msg("it doesn't say \"%s\", but: %s", part, text);
         ssize_t n = read(fd, text + size, sizeof(text) - 1 - size);
         assert_true(n > 0);
