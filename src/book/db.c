@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 static atomic_bool reads_around;
+static _Thread_local int write_error; /* errno of the last write that failed */
 
 void db_read_around(bool on)
 {
@@ -44,6 +45,8 @@ int db_errno(int code)
     case SQLITE_NOMEM:
         return -ENOMEM;
     case SQLITE_IOERR:
+        if (code == SQLITE_IOERR_SHMSIZE && write_error == ENOSPC)
+            return -ENOSPC;
         if (code != SQLITE_IOERR_READ)
             return -EIO;
         return atomic_load(&reads_around) ? -EUCLEAN : -EREMOTEIO;
@@ -52,16 +55,13 @@ int db_errno(int code)
     }
 }
 
-/* Why a file can't be opened is known to the system: too many open ones aren't a missing one. So is
- * whether the -shm didn't get its room on a full disk, or on one that fails. */
+/* Why a file can't be opened is known to the system: too many open ones aren't a missing one. */
 static int errno_of(sqlite3 *handle, int code)
 {
     int error = handle && (code & 0xff) == SQLITE_CANTOPEN ? sqlite3_system_errno(handle) : 0;
 
     if (handle && code == SQLITE_IOERR) /* an opening that fails says no more */
         code = sqlite3_extended_errcode(handle);
-    if (handle && code == SQLITE_IOERR_SHMSIZE && sqlite3_system_errno(handle) == ENOSPC)
-        error = ENOSPC;
     return error ? -error : db_errno(code);
 }
 
@@ -207,11 +207,14 @@ static ssize_t read_at(int fd, void *to, size_t size, off_t at)
 
 /* ---- writes that fail ---- */
 
-/* Of a write SQLite knows one cause only that is no trouble of the disk's. */
+/* Of a write SQLite knows one cause only that is no trouble of the disk's, and none of one to the
+ * -shm: whether that gets no room or fails is known here alone. */
 static ssize_t tell_write(ssize_t n)
 {
     if (n < 0 && errno == EDQUOT)
         errno = ENOSPC;
+    if (n < 0)
+        write_error = errno;
     return n;
 }
 

@@ -47,8 +47,24 @@ ssize_t __real_pwrite64(int fd, const void *from, size_t size, off_t at);
 ssize_t __wrap_pwrite64(int fd, const void *from, size_t size, off_t at);
 ssize_t __wrap_pwrite(int fd, const void *from, size_t size, off_t at);
 
+static int shm_error; /* of writes to a -shm; 0: none */
+
+static bool fails_as_shm(int fd)
+{
+    char link[40], path[300];
+
+    if (shm_error == 0)
+        return false;
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, path, sizeof(path));
+    errno = shm_error;
+    return size > 4 && memcmp(path + size - 4, "-shm", 4) == 0;
+}
+
 ssize_t __wrap_pwrite64(int fd, const void *from, size_t size, off_t at)
 {
+    if (fails_as_shm(fd))
+        return -1;
     return fails(false) ? -1 : __real_pwrite64(fd, from, size, at);
 }
 
@@ -316,6 +332,28 @@ static void a_full_quota_is_a_full_disk(void **state)
         if (!was_reached)
             break;
     }
+}
+
+/* The -shm grows with each 4096 pages that a transaction has in the -wal. */
+static void a_large_transaction_on_a_full_disk(void **state)
+{
+    static const char *const create = "CREATE TABLE large (a)",
+                             *const fill = "INSERT INTO large VALUES (zeroblob(48000000))";
+    static const int errors_of_shm[] = {ENOSPC, EIO, EDQUOT};
+    char path[200];
+    struct db db;
+
+    snprintf(path, sizeof(path), "%s/large.sqlite", test_folder);
+    assert_int_equal(db_open(path, DB_WRITE, NULL, 0, &db), 0);
+    assert_int_equal(db_exec(&db, create), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(errors_of_shm); i++) {
+        shm_error = errors_of_shm[i];
+        int r = db_exec(&db, fill);
+        shm_error = 0;
+        assert_int_equal(r, errors_of_shm[i] == EIO ? -EIO : -ENOSPC);
+    }
+    assert_int_equal(db_exec(&db, fill), 0);
+    db_done(&db);
 }
 
 static unsigned count_set_aside(void)
@@ -681,6 +719,7 @@ int main(void)
         TEST(what_another_process_wrote_is_noticed),
         TEST(a_full_disk_loses_nothing),
         TEST(a_full_quota_is_a_full_disk),
+        TEST(a_large_transaction_on_a_full_disk),
         TEST(a_failing_disk_loses_nothing),
         TEST(a_read_that_fails_is_no_damage),
         TEST(what_stays_unreadable_is_set_aside),
