@@ -6,9 +6,9 @@
  * the main file's position, and a week file that was ahead skips what it has.
  *
  * After an error nothing of the batch counts: follow the log again from fold_position(). -EUCLEAN
- * means that a damaged file was set aside (`damage` of what is told), or that one had been deleted
- * while the clock was ahead (`lacking`); fold_position() is then back at zero, so that the file is
- * made anew from what the log still holds. Other errors as in db.h.
+ * means that a damaged file was set aside (`damage` of what is told), or that one lacks events, or
+ * had been deleted while the clock was ahead (`lacking`); fold_position() is then back at zero, so
+ * that the file is made anew from what the log still holds. Other errors as in db.h.
  */
 #pragma once
 
