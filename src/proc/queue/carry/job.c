@@ -354,7 +354,6 @@ int job_start(struct queue *q, const struct route *route, const struct job_item 
     job->queue = q;
     job->message = spool_recipient_message(items[0].recipient);
     job->number = ++q->dispatch->last_number;
-    job->routes = q->routes;
     job->count = count;
     memcpy(job->items, items, count * sizeof(*items));
     job->next_hop = span_of((char *)&job->items[count], hop);
@@ -378,14 +377,11 @@ static void on_retry(struct list *link)
         begin(job);
 }
 
-/* Before RUNNING no body can have reached anybody: "uncertain" would be a lie. Who was being
- * attempted while the routes changed goes the new way from now on. */
+/* Before RUNNING no body can have reached anybody: "uncertain" would be a lie. */
 static void tell_outcome(struct job *job, const struct ipc_job_result *result)
 {
     outcome_take(job->queue, job->carrier, job->items, job->count, result,
                  job->state == JOB_RUNNING);
-    if (job->routes != job->queue->routes)
-        schedule_reroute_message(job->queue, job->message);
 }
 
 /* The rest of it couldn't be read, so the carrier had to let go. That is nobody's trouble but ours;

@@ -35,7 +35,6 @@ struct job {
     bool over;                     /* booked; only waits for the thread */
     struct ipc_call call;
     uint64_t number;
-    uint64_t routes;       /* the queue's when it began */
     uint32_t inline_bytes; /* of the body, gone with the job */
 
     struct job_load disk; /* what isn't in memory */

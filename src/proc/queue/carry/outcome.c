@@ -283,8 +283,18 @@ static void take_one(struct queue *q, struct outcomes *o, const struct job_item 
         take_open(q, o, item, from);
 }
 
-/* One settlement for all of them: one record, and its recipients' fates are sealed together. The
- * site is learnt first, so that trouble counts for the hosts that had it. */
+/* One settlement for all of them: one record, and its recipients' fates are sealed together. Who
+ * was being attempted when his route changed goes the new way from now on. */
+static void conclude(struct queue *q, const struct outcomes *o, const struct job_item *items,
+                     uint32_t count)
+{
+    if (o->count)
+        settle(q, spool_recipient_message(items[0].recipient), o->statuses, o->count);
+    for (uint32_t i = 0; i < count; i++)
+        schedule_follow(q, items[i].recipient);
+}
+
+/* The site is learnt first, so that trouble counts for the hosts that had it. */
 void outcome_take(struct queue *q, const struct carrier *carrier, const struct job_item *items,
                   uint32_t count, const struct ipc_job_result *result, bool sent)
 {
@@ -296,8 +306,7 @@ void outcome_take(struct queue *q, const struct carrier *carrier, const struct j
         sched_group(q->sched, items[0].item, result->mx_set);
     for (uint32_t i = 0; i < count; i++)
         take_one(q, &outcomes, &items[i], find(result, items[i].recipient->index, i), sent);
-    if (outcomes.count)
-        settle(q, spool_recipient_message(items[0].recipient), outcomes.statuses, outcomes.count);
+    conclude(q, &outcomes, items, count);
 }
 
 struct ipc_job_outcome outcome_ours(uint32_t index, bool temporary, const char *why)
@@ -318,8 +327,7 @@ void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, 
     outcomes.count = 0;
     outcomes.carrier = NULL;
     take_one(q, &outcomes, item, &from, false);
-    if (outcomes.count)
-        settle(q, spool_recipient_message(item->recipient), outcomes.statuses, outcomes.count);
+    conclude(q, &outcomes, item, 1);
 }
 
 /* Without a word to the scheduler of how its destination is: nothing went there. Who asked for a

@@ -147,14 +147,6 @@ static bool leaves(enum ipc_queue_act_kind kind)
     return kind == IPC_ACT_RETURN || kind == IPC_ACT_REMOVE || kind == IPC_ACT_REROUTE;
 }
 
-static enum sched_state state_of(const struct queue *q, uint32_t item)
-{
-    struct sched_explanation e;
-
-    sched_explain(q->sched, item, &e);
-    return e.state;
-}
-
 static int64_t new_deadline_ms(const struct queue *q, const struct spool_message *m)
 {
     struct retry_policy retry = schedule_config(q->conf, 0).retry;
@@ -167,12 +159,13 @@ static bool may_go(enum ipc_queue_act_kind kind, bool was_held, int error)
 {
     if (error)
         return (leaves(kind) || kind == IPC_ACT_HOLD) && !was_held;
-    return kind == IPC_ACT_RELEASE && was_held;
+    return leaves(kind) || (kind == IPC_ACT_RELEASE && was_held);
 }
 
 /* What apply() did to the scheduler before the disk had answered is undone when it refused, and
- * completed when it took it. The recipient may have been closed meanwhile: then it has no item and
- * nothing is to be done. */
+ * completed when it took it. Who was held in memory alone followed no route meanwhile, and does
+ * now. The recipient may have been closed meanwhile: then it has no item and nothing is to be done.
+ */
 static void conclude(const struct act *a, struct spool_message *m, struct spool_recipient *r,
                      bool was_held, int error)
 {
@@ -184,8 +177,10 @@ static void conclude(const struct act *a, struct spool_message *m, struct spool_
         return;
     if (waits && may_go(a->kind, was_held, error))
         sched_release(q->sched, item, new_deadline_ms(q, m), io_loop_now_ms(q->loop));
-    else if (!error && leaves(a->kind) && state_of(q, item) != SCHED_ACTIVE)
+    if (!error && leaves(a->kind))
         schedule_again(q, r);
+    else
+        schedule_follow(q, r);
 }
 
 /* -ECANCELED: the spool is being closed, and its messages are gone with it. The message itself may

@@ -55,9 +55,11 @@ struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed
     return config;
 }
 
-static int schedule_recipient(struct queue *q, struct spool_message *message,
-                              struct spool_recipient *recipient)
+/* An item where the recipient's route leads now. On failure nothing has changed. */
+static int add_item(struct queue *q, struct spool_recipient *recipient, unsigned attempts,
+                    bool held)
 {
+    const struct spool_message *message = spool_recipient_message(recipient);
     struct retry_policy retry = schedule_config(q->conf, 0).retry;
     int64_t wall_us = clock_wall_us(), now_ms = io_loop_now_ms(q->loop);
     struct route route;
@@ -69,8 +71,8 @@ static int schedule_recipient(struct queue *q, struct spool_message *message,
         .sender = message->sender,
         .due_ms = retry_due_ms(&retry, recipient->next_attempt_us, wall_us, now_ms),
         .deadline_ms = retry_deadline_ms(&retry, message->accepted_us, wall_us, now_ms),
-        .attempts = recipient->attempts,
-        .held = recipient->state == SPOOL_RECIPIENT_HELD,
+        .attempts = attempts,
+        .held = held,
     };
     uint32_t item;
     int r = sched_add(q->sched, &entry, now_ms, &item);
@@ -88,7 +90,8 @@ static int schedule_message(struct queue *q, struct spool_message *message)
         struct spool_recipient *recipient = &message->recipients[i];
         if (recipient->state != SPOOL_RECIPIENT_CLOSED && !recipient->is_closing &&
             !recipient->owner)
-            r = schedule_recipient(q, message, recipient);
+            r = add_item(q, recipient, recipient->attempts,
+                         recipient->state == SPOOL_RECIPIENT_HELD);
     }
     return r;
 }
@@ -193,8 +196,8 @@ int schedule_all(struct queue *q)
 }
 
 /* Who is held goes along, or a release would leave him to the pause of a way that he doesn't go any
- * more. Who is being attempted goes when that has failed, and who waits for the report to his
- * sender stays. */
+ * more. Who is being attempted goes when that has failed. Who is held in memory alone stays: he
+ * waits for the report to his sender, or for the seal of an act, which looks again. */
 static bool may_move(const struct spool_recipient *recipient, enum sched_state state)
 {
     return state == SCHED_PAUSED || state == SCHED_READY ||
@@ -213,39 +216,47 @@ static bool goes_elsewhere(const struct queue *q, const struct spool_recipient *
            (e.lane != lane_of(&route) || !span_equal(e.destination, route.destination));
 }
 
-/* A new item rather than a changed one: destination, lane and deadline are all the new way's. */
+/* A new item rather than a changed one: destination, lane and deadline are all the new way's. The
+ * item says whether he is held, and how often he was attempted: a release and an outcome are known
+ * there first, and on the disk later. */
 int schedule_again(struct queue *q, struct spool_recipient *recipient)
 {
     uint32_t item = schedule_item(recipient);
+    struct sched_explanation e;
 
+    sched_explain(q->sched, item, &e);
+    if (e.state == SCHED_ACTIVE)
+        return 0;
+    int r = add_item(q, recipient, e.attempts, e.state == SCHED_HELD);
+    if (r < 0) {
+        q->misrouted = true; /* the tick tries again */
+        return r;
+    }
     sched_remove(q->sched, item, io_loop_now_ms(q->loop));
-    recipient->owner = 0;
-    int r = schedule_recipient(q, spool_recipient_message(recipient), recipient);
-    if (r == 0)
-        sched_retry_now(q->sched, schedule_item(recipient), io_loop_now_ms(q->loop));
-    else
-        q->unscheduled = true; /* the tick tries again */
-    return r;
+    sched_retry_now(q->sched, schedule_item(recipient), io_loop_now_ms(q->loop));
+    return 0;
 }
 
 /* The pause was for the trouble of another destination. */
-int schedule_reroute_message(struct queue *q, struct spool_message *message)
+int schedule_follow(struct queue *q, struct spool_recipient *recipient)
+{
+    uint32_t item = schedule_item(recipient);
+
+    return item && goes_elsewhere(q, recipient, item) ? schedule_again(q, recipient) : 0;
+}
+
+static int follow_message(struct queue *q, struct spool_message *message)
 {
     int r = 0;
 
-    for (uint32_t i = 0; r == 0 && i < message->recipient_count; i++) {
-        struct spool_recipient *recipient = &message->recipients[i];
-        uint32_t item = schedule_item(recipient);
-        if (!item || !goes_elsewhere(q, recipient, item))
-            continue;
-        r = schedule_again(q, recipient);
-    }
+    for (uint32_t i = 0; r == 0 && i < message->recipient_count; i++)
+        r = schedule_follow(q, &message->recipients[i]);
     return r;
 }
 
 int schedule_reroute(struct queue *q)
 {
-    return for_each_message(q, schedule_reroute_message);
+    return for_each_message(q, follow_message);
 }
 
 /* An address literal has colons of its own (RFC 5321 4.1.3), and ends with its bracket. */

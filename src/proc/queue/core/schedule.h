@@ -18,10 +18,13 @@ int64_t schedule_held_us(const struct spool_recipient *recipient, bool is_attemp
 /* Schedules every waiting recipient that isn't: at start, and after memory was short. 0 or -errno.
  */
 int schedule_all(struct queue *q);
-/* Routes have changed: what now goes another way goes at once. 0 or -errno. */
+/* Routes have changed: schedule_follow() for all. 0 or -errno. */
 int schedule_reroute(struct queue *q);
-int schedule_reroute_message(struct queue *q, struct spool_message *message);
-/* It goes another way now: at once, unless it is held. 0 or -errno; then the tick tries again. */
+/* Who lies elsewhere than his route leads goes there at once, unless he is held: at each change of
+ * the routes, at the end of each of his attempts, and when an act on him is sealed. 0 or -errno;
+ * then he stays as he is, and the tick tries again. */
+int schedule_follow(struct queue *q, struct spool_recipient *recipient);
+/* The same, wherever his item lies. Nothing while he is being attempted. */
 int schedule_again(struct queue *q, struct spool_recipient *recipient);
 /* The item of a recipient; 0 when it has none. */
 uint32_t schedule_item(const struct spool_recipient *recipient);

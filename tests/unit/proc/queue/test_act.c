@@ -5,7 +5,6 @@
 #include "proc/queue/core/schedule.h"
 #include "proc/queue/returns/return.h"
 #include <errno.h>
-#include <semaphore.h>
 
 static struct world *begin(void)
 {
@@ -236,52 +235,23 @@ static void more_of_no_act_is_refused(void **state)
 
 /* ---- a disk that takes its time ---- */
 
-static sem_t going_on;
-static bool blocked;
-
-static void block(struct io_job *job)
-{
-    sem_wait(&going_on);
-}
-
-static void unblocked(struct io_job *job)
-{
-    blocked = false;
-}
-
-static bool is_unblocked(struct world *w, void *arg)
-{
-    return !blocked;
-}
-
 /* It is told how far it is, and the act's end is told to who asks for more. */
 static void a_long_act_tells_how_far_it_is(void **state)
 {
     struct world *w = begin();
-    struct io_job stall = {.run = block, .done = unblocked};
     const struct ipc_message more = {.type = IPC_QUEUE_ACT_MORE};
-    sem_init(&going_on, 0, 0);
     w->mailbox_does = MAILBOX_DEFERS;
     struct id id = send_one(w, "s@far.example", "anna@here.example");
     world_until_jobs(w, 1);
     world_until(w, world_is_settled, NULL);
-    struct ipc_message hold = {
-        .type = IPC_QUEUE_ACT,
-        .queue_act = {.act = IPC_ACT_HOLD, .filter.id = id, .index = UINT32_MAX}};
-    blocked = true;
-    io_pool_submit(w->queue.commit_pool, &stall);
-    world_ask(w, &hold);
+    world_stall_disk(w);
+    world_begin_act(w, IPC_ACT_HOLD, &id, 1);
     assert_false(w->reply.queue_acted.last);
-    assert_int_equal(w->reply.queue_acted.count, 1);
-    sem_post(&going_on);
-    world_until(w, is_unblocked, NULL);
-    world_until(w, world_is_settled, NULL); /* it ends while nobody waits */
-    world_rest(w);
+    world_let_disk_go_on(w); /* it ends while nobody waits */
     world_ask(w, &more);
     assert_true(w->reply.queue_acted.last);
     assert_int_equal(w->reply.queue_acted.error, 0);
     assert_int_equal(w->reply.queue_acted.count, 1);
-    sem_destroy(&going_on);
     world_free(w);
 }
 
@@ -293,10 +263,8 @@ static bool is_held_in_memory(struct world *w, void *arg)
 }
 
 /* One who waits is held, while the disk takes its time, by a client that goes away. */
-static struct id hold_on_a_slow_disk(struct world *w, struct io_job *stall)
+static struct id hold_on_a_slow_disk(struct world *w)
 {
-    *stall = (struct io_job){.run = block, .done = unblocked};
-    sem_init(&going_on, 0, 0);
     w->mailbox_does = MAILBOX_DEFERS;
     struct id id = send_one(w, "s@far.example", "anna@here.example");
     struct ipc_message hold = {
@@ -304,8 +272,7 @@ static struct id hold_on_a_slow_disk(struct world *w, struct io_job *stall)
         .queue_act = {.act = IPC_ACT_HOLD, .filter.id = id, .index = UINT32_MAX}};
     world_until(w, waits_for_its_attempt, &id);
     world_until(w, world_is_settled, NULL);
-    blocked = true;
-    io_pool_submit(w->queue.commit_pool, stall);
+    world_stall_disk(w);
     assert_int_equal(ipc_call(w->admin, &w->call, &hold), 0);
     world_until(w, is_held_in_memory, &id);
     ipc_call_cancel(&w->call);
@@ -313,35 +280,15 @@ static struct id hold_on_a_slow_disk(struct world *w, struct io_job *stall)
     return id;
 }
 
-static void let_the_disk_go_on(struct world *w)
-{
-    sem_post(&going_on);
-    world_until(w, is_unblocked, NULL);
-    world_until(w, world_is_settled, NULL);
-    world_rest(w);
-    sem_destroy(&going_on);
-}
-
-/* The first answer comes before the disk has taken anything. */
-static void begin_act(struct world *w, enum ipc_queue_act_kind kind, const struct id *id,
-                      uint32_t count)
-{
-    struct ipc_message ask = {.type = IPC_QUEUE_ACT,
-                              .queue_act = {.act = kind, .filter.id = *id, .index = UINT32_MAX}};
-    world_ask(w, &ask);
-    assert_int_equal(w->reply.queue_acted.count, count);
-}
-
 static void a_release_overtakes_a_hold(void **state)
 {
     struct world *w = begin();
-    struct io_job stall;
-    struct id id = hold_on_a_slow_disk(w, &stall);
+    struct id id = hold_on_a_slow_disk(w);
     w->mailbox_does = MAILBOX_DELIVERS;
     ipc_channel_free(w->mailbox); /* what is released waits */
     w->mailbox = NULL;
-    begin_act(w, IPC_ACT_RELEASE, &id, 1);
-    let_the_disk_go_on(w);
+    world_begin_act(w, IPC_ACT_RELEASE, &id, 1);
+    world_let_disk_go_on(w);
     assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_WAITING);
     assert_int_equal(explain(w, &id).state, SCHED_READY);
     world_join_mailbox(w);
@@ -352,10 +299,9 @@ static void a_release_overtakes_a_hold(void **state)
 static void a_return_overtakes_a_hold(void **state)
 {
     struct world *w = begin();
-    struct io_job stall;
-    struct id id = hold_on_a_slow_disk(w, &stall);
-    begin_act(w, IPC_ACT_RETURN, &id, 1);
-    let_the_disk_go_on(w);
+    struct id id = hold_on_a_slow_disk(w);
+    world_begin_act(w, IPC_ACT_RETURN, &id, 1);
+    world_let_disk_go_on(w);
     assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_WAITING);
     assert_span(spool_domain(w->queue.spool, first_of(w, &id)->domain), "return:");
     world_free(w);
@@ -365,11 +311,10 @@ static void a_return_overtakes_a_hold(void **state)
 static void a_retry_leaves_who_is_being_held(void **state)
 {
     struct world *w = begin();
-    struct io_job stall;
-    struct id id = hold_on_a_slow_disk(w, &stall);
-    begin_act(w, IPC_ACT_RETRY, &id, 0);
+    struct id id = hold_on_a_slow_disk(w);
+    world_begin_act(w, IPC_ACT_RETRY, &id, 0);
     assert_int_equal(w->reply.queue_acted.error, -ENOENT);
-    let_the_disk_go_on(w);
+    world_let_disk_go_on(w);
     assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_HELD);
     assert_int_equal(explain(w, &id).state, SCHED_HELD);
     world_free(w);

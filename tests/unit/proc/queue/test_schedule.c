@@ -73,6 +73,11 @@ static void a_reroute_without_memory_is_made_later(void **state)
     failing_memory.countdown = -1;
 }
 
+static bool is_routed(struct world *w, void *arg)
+{
+    return !w->queue.misrouted;
+}
+
 static bool waits_for_others(struct world *w, void *arg)
 {
     return explain(w, arg).wait == SCHED_WAIT_DESTINATION && world_is_settled(w, NULL);
@@ -114,6 +119,7 @@ static void who_was_attempted_meanwhile_goes_the_new_way(void **state)
     world_answer(w, &w->jobs[0], MAILBOX_IS_FULL);
     world_until_jobs(w, 2);
     assert_true(goes_by_gate(w, &id));
+    assert_int_equal(explain(w, &id).attempts, 1); /* though that isn't on the disk yet */
     assert_string_equal(w->jobs[1].next_hop, "host:gate.example:25");
     /* Once: what fails there waits. */
     world_answer(w, &w->jobs[1], MAILBOX_DEFERS);
@@ -124,11 +130,150 @@ static void who_was_attempted_meanwhile_goes_the_new_way(void **state)
     world_free(w);
 }
 
+/* Without memory the reload moves nobody, and the tick finds them all being attempted. */
+static void who_is_attempted_while_memory_is_short_goes_the_new_way(void **state)
+{
+    struct world *w = begin(MAILBOX_IS_SILENT);
+    struct conf_queue changed;
+    world_leave_smtp(w);
+    struct id id = send_far(w);
+    failing_memory.countdown = 0;
+    failing_memory_arm();
+    reload_with_gate(w, &changed);
+    failing_memory_rest();
+    failing_memory.countdown = -1;
+    assert_true(w->queue.misrouted);
+    world_join_smtp(w);
+    world_until_jobs(w, 1);
+    world_until(w, is_routed, NULL);
+    assert_span(explain(w, &id).destination, "far.example");
+    world_answer(w, &w->jobs[0], MAILBOX_IS_FULL);
+    world_until(w, goes_by_gate, &id);
+    world_free(w);
+}
+
+/* ---- while the disk takes its time ---- */
+
+static struct ipc_queue_acted act(struct world *w, enum ipc_queue_act_kind kind,
+                                  const struct id *id)
+{
+    return world_act(w, (struct ipc_queue_act){.act = kind, .filter.id = *id});
+}
+
+/* One who was never attempted, held on the disk. */
+static struct id send_held(struct world *w)
+{
+    world_leave_smtp(w);
+    struct id id = send_far(w);
+    assert_int_equal(act(w, IPC_ACT_HOLD, &id).count, 1);
+    return id;
+}
+
+/* The row is held still when the routes change. */
+static void who_is_being_released_isnt_held_again(void **state)
+{
+    struct world *w = begin(MAILBOX_DELIVERS);
+    struct conf_queue changed;
+    struct id id = send_held(w);
+    world_stall_disk(w);
+    world_begin_act(w, IPC_ACT_RELEASE, &id, 1);
+    reload_with_gate(w, &changed);
+    assert_true(goes_by_gate(w, &id));
+    world_let_disk_go_on(w);
+    assert_int_equal(explain(w, &id).state, SCHED_READY);
+    world_join_smtp(w);
+    world_until_delivered(w, 1);
+    world_free(w);
+}
+
+static void who_was_released_and_attempted_isnt_held_again(void **state)
+{
+    struct world *w = begin(MAILBOX_IS_SILENT);
+    struct conf_queue changed;
+    struct id id = send_held(w);
+    world_join_smtp(w);
+    world_stall_disk(w);
+    world_begin_act(w, IPC_ACT_RELEASE, &id, 1);
+    world_until_jobs(w, 1);
+    reload_with_gate(w, &changed);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    world_answer(w, &w->jobs[0], MAILBOX_DEFERS);
+    world_until_jobs(w, 2);
+    world_let_disk_go_on(w);
+    world_until_delivered(w, 1);
+    world_free(w);
+}
+
+static bool goes_back(struct world *w, void *arg)
+{
+    return span_equal(explain(w, arg).destination, SPAN("return:"));
+}
+
+/* A release overtakes it, so that he is being attempted when it is sealed. */
+static void a_return_that_was_overtaken_counts_after_the_attempt(void **state)
+{
+    struct world *w = begin(MAILBOX_IS_SILENT);
+    world_leave_smtp(w);
+    struct id id = send_far(w);
+    world_stall_disk(w);
+    world_begin_act(w, IPC_ACT_RETURN, &id, 1);
+    world_begin_act(w, IPC_ACT_RELEASE, &id, 1);
+    world_join_smtp(w);
+    world_until_jobs(w, 1);
+    world_let_disk_go_on(w);
+    assert_int_equal(explain(w, &id).state, SCHED_ACTIVE);
+    world_answer(w, &w->jobs[0], MAILBOX_IS_FULL);
+    world_until(w, goes_back, &id);
+    assert_int_equal(explain(w, &id).state, SCHED_READY);
+    world_free(w);
+}
+
+static void who_is_being_held_goes_the_new_way(void **state)
+{
+    struct world *w = begin(MAILBOX_DEFERS);
+    struct conf_queue changed;
+    world_leave_smtp(w);
+    struct id id = send_far(w);
+    world_stall_disk(w);
+    world_begin_act(w, IPC_ACT_HOLD, &id, 1);
+    reload_with_gate(w, &changed);
+    assert_int_equal(explain(w, &id).state, SCHED_HELD);
+    world_let_disk_go_on(w);
+    assert_int_equal(explain(w, &id).state, SCHED_HELD);
+    assert_true(goes_by_gate(w, &id));
+    world_free(w);
+}
+
+/* The same when an attempt ends before the hold is sealed. */
+static void who_is_held_after_his_attempt_goes_the_new_way(void **state)
+{
+    struct world *w = begin(MAILBOX_IS_SILENT);
+    struct conf_queue changed;
+    struct id id = send_far(w);
+    world_until_jobs(w, 1);
+    world_stall_disk(w);
+    world_begin_act(w, IPC_ACT_HOLD, &id, 1);
+    reload_with_gate(w, &changed);
+    world_answer(w, &w->jobs[0], MAILBOX_IS_FULL);
+    world_rest(w);
+    world_let_disk_go_on(w);
+    assert_int_equal(explain(w, &id).state, SCHED_HELD);
+    assert_int_equal(explain(w, &id).attempts, 1);
+    assert_true(goes_by_gate(w, &id));
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_reroute_without_memory_is_made_later),
         cmocka_unit_test(who_is_held_goes_the_new_way),
-        cmocka_unit_test(who_was_attempted_meanwhile_goes_the_new_way)};
+        cmocka_unit_test(who_was_attempted_meanwhile_goes_the_new_way),
+        cmocka_unit_test(who_is_attempted_while_memory_is_short_goes_the_new_way),
+        cmocka_unit_test(who_is_being_released_isnt_held_again),
+        cmocka_unit_test(who_was_released_and_attempted_isnt_held_again),
+        cmocka_unit_test(a_return_that_was_overtaken_counts_after_the_attempt),
+        cmocka_unit_test(who_is_being_held_goes_the_new_way),
+        cmocka_unit_test(who_is_held_after_his_attempt_goes_the_new_way)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -159,5 +159,13 @@ bool world_is_settled(struct world *w, void *arg);
 void world_ask(struct world *w, const struct ipc_message *ask);
 /* An act for all recipients of the messages that its filter names, to its end. */
 struct ipc_queue_acted world_act(struct world *w, struct ipc_queue_act wanted);
+/* For all of a message; its first answer tells the count, and may come before the seal. An act
+ * before it goes on without its client. */
+void world_begin_act(struct world *w, enum ipc_queue_act_kind kind, const struct id *id,
+                     uint32_t count);
+/* Nothing is sealed until it goes on; then all is, while jobs may be under way. One world at a
+ * time. */
+void world_stall_disk(struct world *w);
+void world_let_disk_go_on(struct world *w);
 /* All pages, into rows[]. */
 void world_list(struct world *w, const struct ipc_queue_filter *filter);

@@ -3,6 +3,7 @@
 
 #include "../../../place.h"
 
+#include <semaphore.h>
 #include <stdio.h>
 
 static void on_admin_lost(void *owner, struct ipc_channel *channel, int error)
@@ -119,4 +120,53 @@ bool world_is_settled(struct world *w, void *arg)
 {
     return w->queue.settling == 0 && dispatch_job_count(&w->queue) == 0 &&
            list_is_empty(&w->queue.unsettled) && !w->queue.committer.group;
+}
+
+void world_begin_act(struct world *w, enum ipc_queue_act_kind kind, const struct id *id,
+                     uint32_t count)
+{
+    struct ipc_message ask = {.type = IPC_QUEUE_ACT,
+                              .queue_act = {.act = kind, .filter.id = *id, .index = UINT32_MAX}};
+
+    world_join_admin(w);
+    world_ask(w, &ask);
+    assert_int_equal(w->reply.queue_acted.count, count);
+}
+
+/* ---- a disk that takes its time ---- */
+
+static sem_t going_on;
+static bool stalled;
+
+static void stall(struct io_job *job)
+{
+    sem_wait(&going_on);
+}
+
+static void went_on(struct io_job *job)
+{
+    stalled = false;
+}
+
+static bool is_going_on(struct world *w, void *arg)
+{
+    return !stalled && w->queue.settling == 0 && !w->queue.committer.group;
+}
+
+void world_stall_disk(struct world *w)
+{
+    static struct io_job job;
+
+    job = (struct io_job){.run = stall, .done = went_on};
+    sem_init(&going_on, 0, 0);
+    stalled = true;
+    io_pool_submit(w->queue.commit_pool, &job);
+}
+
+void world_let_disk_go_on(struct world *w)
+{
+    sem_post(&going_on);
+    world_until(w, is_going_on, NULL);
+    world_rest(w);
+    sem_destroy(&going_on);
 }
