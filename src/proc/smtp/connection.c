@@ -123,10 +123,11 @@ static void on_events(void *arg, int fd, unsigned events)
 
 struct smtp_connection *smtp_connection_new(struct smtp_proc *proc,
                                             struct smtp_connection_user *user, struct span next_hop,
-                                            int fd, struct span host, const uint8_t ip[static 16])
+                                            int fd, struct span host,
+                                            const struct smtp_target *address)
 {
     struct smtp_connection *c = calloc(1, sizeof(*c));
-    struct dns_ip address;
+    struct dns_ip ip;
 
     if (c) {
         c->next_hop = strndup(next_hop.data, next_hop.size);
@@ -146,9 +147,9 @@ struct smtp_connection *smtp_connection_new(struct smtp_proc *proc,
     c->fd = fd;
     c->user = user;
     c->turn.fn = on_turn;
-    memcpy(c->ip, ip, sizeof(c->ip));
-    memcpy(address.bytes, ip, sizeof(address.bytes));
-    ip_format(address.bytes, c->ip_text);
+    c->address = *address;
+    memcpy(ip.bytes, address->ip, sizeof(ip.bytes));
+    ip_format(ip.bytes, c->ip_text);
     snprintf(c->host, sizeof(c->host), SPAN_FMT, SPAN_ARG(host));
     list_append(&proc->connections, &c->link);
     proc->connection_count++;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "proc/smtp/smtp.h"
+#include "smtp/client/walk.h"
 
 /* Who uses a connection: a job. */
 struct smtp_connection_user {
@@ -29,14 +30,15 @@ struct smtp_connection {
     int64_t idle_since_ms;
     char *next_hop;
     char host[SMTP_HOST_SIZE];
-    uint8_t ip[16];
+    struct smtp_target address;
     char ip_text[IP_TEXT];
 };
 
 /* Takes over the connected `fd`. NULL: no memory (and `fd` is closed). */
 struct smtp_connection *smtp_connection_new(struct smtp_proc *proc,
                                             struct smtp_connection_user *user, struct span next_hop,
-                                            int fd, struct span host, const uint8_t ip[static 16]);
+                                            int fd, struct span host,
+                                            const struct smtp_target *address);
 void smtp_connection_free(struct smtp_connection *c);
 /* An idle one of this next hop, which is now this user's; NULL: none. */
 struct smtp_connection *smtp_connection_reuse(struct smtp_proc *proc,

@@ -105,15 +105,31 @@ static void on_connect_failed(struct smtp_race *race, size_t target, int error)
                               span_from_cstr(ip_text), text);
 }
 
+static bool is_again(const struct smtp_job *job, const struct smtp_target *station)
+{
+    return job->comes_again && smtp_target_is_same(station, &job->again_at);
+}
+
+/* Nor is anybody named again to a station that has put off all who are left. */
+static bool leaves_out(const struct smtp_race *race, const struct smtp_target *target)
+{
+    const struct smtp_job *job = CONTAINER_OF(race, struct smtp_job, race);
+
+    return (job->spent && smtp_target_is_same(target, &job->spent_at)) ||
+           (is_again(job, target) && smtp_outcomes_are_put_off(&job->outcomes));
+}
+
 static void on_connected(struct smtp_race *race, size_t target, int fd)
 {
     struct smtp_job *job = CONTAINER_OF(race, struct smtp_job, race);
+    const struct smtp_target *station = smtp_race_target(race, target);
 
     job->target = target;
+    job->mail.rest_only = is_again(job, station);
     job->from_race = true;
     job->has_served = false;
     job->connection = smtp_connection_new(job->proc, &job->user, job->next_hop, fd,
-                                          host_of(job, target), smtp_race_target(race, target)->ip);
+                                          host_of(job, target), station);
     if (job->connection) {
         set_state(job, SMTP_JOB_GREETING);
         return;
@@ -128,6 +144,7 @@ static void on_nobody_left(struct smtp_race *race)
 }
 
 static const struct smtp_race_owner race_owner = {
+    .leaves_out = leaves_out,
     .failed = on_connect_failed,
     .connected = on_connected,
     .over = on_nobody_left,
@@ -136,7 +153,6 @@ static const struct smtp_race_owner race_owner = {
 static void on_way(struct smtp_way *way)
 {
     struct smtp_job *job = CONTAINER_OF(way, struct smtp_job, way);
-    const uint8_t *left_out = job->spent ? job->spent_ip : NULL;
 
     job->has_way = true;
     if (way->failed) {
@@ -145,7 +161,7 @@ static void on_way(struct smtp_way *way)
         return;
     }
     set_state(job, SMTP_JOB_CONNECTING);
-    if (smtp_race_begin(&job->race, way->targets, way->target_count, left_out) < 0) {
+    if (smtp_race_begin(&job->race, way->targets, way->target_count) < 0) {
         note_own_trouble(job, "4.3.0", "out of memory");
         finish(job);
     }
@@ -201,25 +217,33 @@ static bool is_served_out(const struct smtp_job *job)
     const struct smtp_client *client = job->connection->client;
 
     return smtp_client_is_over(client) && !smtp_client_trouble_is_ours(client) &&
-           smtp_outcomes_has_open(&job->outcomes, SMTP_RESULT_AGAIN) &&
-           smtp_outcomes_took_some(&job->outcomes);
+           smtp_outcomes_has_rest(&job->outcomes) && smtp_outcomes_took_some(&job->outcomes);
+}
+
+/* For the rest, whatever station comes between: what this one said is remembered with its address,
+ * as the next connection may be to another. */
+static void come_again(struct smtp_job *job)
+{
+    const struct smtp_target *station = &job->connection->address;
+
+    smtp_outcomes_put_off(&job->outcomes, is_again(job, station));
+    job->again_at = *station;
+    job->comes_again = job->mail.rest_only = true;
 }
 
 /* What is open goes to the next host, if there is one and the message is still at hand. A reused
  * connection says little of its host, so the way is looked for anew; an address that refused us on
- * it (spent) is left out, one whose connection had only come to its end (stale) is tried again,
- * with whom it was tried for. */
+ * it (spent) is left out, one whose connection had only come to its end (stale) is tried again. */
 static void go_to_next_host(struct smtp_job *job, bool stale)
 {
     struct smtp_connection *c = job->connection;
     bool goes_on = job->from_race && !stale;
 
-    job->mail.rest_only &= stale;
     if (goes_on) {
         set_state(job, SMTP_JOB_CONNECTING);
     } else {
         job->spent = !stale;
-        memcpy(job->spent_ip, c->ip, sizeof(job->spent_ip));
+        job->spent_at = c->address;
         set_state(job, SMTP_JOB_RESOLVING);
     }
     job->connection = NULL;
@@ -242,16 +266,19 @@ static void mail_is_over(struct smtp_job *job)
         smtp_outcomes_forget(o);
     else
         smtp_outcomes_take(o, c);
-    if (is_served_out(job))
-        stale = job->mail.rest_only = true;
-    if (!smtp_outcomes_has_open(o, SMTP_RESULT_LATER) || smtp_outcomes_are_ours(o) ||
-        job->body.consumed || job->proc->ending_ms) {
+    if (is_served_out(job)) {
+        come_again(job);
+        stale = true;
+    }
+    if (!smtp_outcomes_has_open(o) || smtp_outcomes_are_ours(o) || job->body.consumed ||
+        job->proc->ending_ms) {
         finish(job);
-    } else if (smtp_client_is_ready(c->client) && smtp_outcomes_has_open(o, SMTP_RESULT_AGAIN) &&
+    } else if (smtp_client_is_ready(c->client) && smtp_outcomes_has_rest(o) &&
                smtp_outcomes_got_anywhere(o)) {
         /* Without the last, a station that takes one at a time, and then not the message, would be
          * asked for ever. */
-        job->has_served = job->mail.rest_only = true;
+        come_again(job);
+        job->has_served = true;
         set_state(job, SMTP_JOB_GREETING);
         begin_mail(job);
     } else {

@@ -34,9 +34,11 @@ struct smtp_job {
     struct smtp_connection *connection;
     size_t target; /* of the connection, when it came from the race */
     bool from_race;
-    bool has_served;      /* the connection: the message for some of its recipients */
-    uint8_t spent_ip[16]; /* of the used connection that went wrong: not tried again */
+    bool has_served;             /* the connection: the message for some of its recipients */
+    struct smtp_target spent_at; /* of the used connection that went wrong: not tried again */
     bool spent;
+    struct smtp_target again_at; /* the station that was given the message again … */
+    bool comes_again;            /* … if one was: it has put off whom it told "later" */
 };
 
 /* A job came: it lives until it has answered, perhaps before this returns. What it needs of the

@@ -180,12 +180,36 @@ bool smtp_outcomes_are_ours(const struct smtp_outcomes *o)
     return false;
 }
 
-bool smtp_outcomes_has_open(const struct smtp_outcomes *o, enum smtp_result at_most)
+bool smtp_outcomes_has_open(const struct smtp_outcomes *o)
 {
     for (size_t i = 0; i < o->mail->recipient_count; i++)
-        if (o->mail->recipients[i].result <= at_most)
+        if (smtp_result_is_open(o->mail->recipients[i].result))
             return true;
     return false;
+}
+
+bool smtp_outcomes_has_rest(const struct smtp_outcomes *o)
+{
+    for (size_t i = 0; i < o->mail->recipient_count; i++)
+        if (o->tried[i] && o->mail->recipients[i].result <= SMTP_RESULT_AGAIN)
+            return true;
+    return false;
+}
+
+void smtp_outcomes_put_off(struct smtp_outcomes *o, bool again)
+{
+    for (size_t i = 0; i < o->mail->recipient_count; i++) {
+        struct smtp_client_recipient *r = &o->mail->recipients[i];
+        r->put_off = (again && r->put_off) || (o->tried[i] && r->result == SMTP_RESULT_LATER);
+    }
+}
+
+bool smtp_outcomes_are_put_off(const struct smtp_outcomes *o)
+{
+    for (size_t i = 0; i < o->mail->recipient_count; i++)
+        if (smtp_result_is_open(o->mail->recipients[i].result) && !o->mail->recipients[i].put_off)
+            return false;
+    return true;
 }
 
 bool smtp_outcomes_got_anywhere(const struct smtp_outcomes *o)
@@ -207,8 +231,9 @@ bool smtp_outcomes_took_some(const struct smtp_outcomes *o)
 /* This station hasn't taken the message for him, in its last transaction or one before. */
 static bool is_left(const struct smtp_outcomes *o, size_t i)
 {
-    return (o->tried[i] || o->mail->rest_only) &&
-           smtp_result_is_open(o->mail->recipients[i].result);
+    const struct smtp_client_recipient *r = &o->mail->recipients[i];
+
+    return (o->tried[i] || (o->mail->rest_only && r->put_off)) && smtp_result_is_open(r->result);
 }
 
 /* The index of the first of those who are tried elsewhere, by whose result; else their number. */

@@ -63,8 +63,15 @@ void smtp_outcomes_forget(struct smtp_outcomes *o);
 void smtp_outcomes_take(struct smtp_outcomes *o, const struct smtp_connection *c);
 /* Some recipient's result is our own trouble. */
 bool smtp_outcomes_are_ours(const struct smtp_outcomes *o);
-/* Some recipient has no better result than this one. */
-bool smtp_outcomes_has_open(const struct smtp_outcomes *o, enum smtp_result at_most);
+/* Another try may be made for some recipient. */
+bool smtp_outcomes_has_open(const struct smtp_outcomes *o);
+/* The session has the mail for some recipient who wasn't told anything in the transaction. */
+bool smtp_outcomes_has_rest(const struct smtp_outcomes *o);
+/* The station is to have the mail again for those: the others are put off, also who was in an
+ * earlier transaction of its (`again`), and nobody by another station's word. */
+void smtp_outcomes_put_off(struct smtp_outcomes *o, bool again);
+/* Nobody else is left. */
+bool smtp_outcomes_are_put_off(const struct smtp_outcomes *o);
 /* The transaction was the last one for some recipient. */
 bool smtp_outcomes_got_anywhere(const struct smtp_outcomes *o);
 /* In it the station took the message for some recipient. */

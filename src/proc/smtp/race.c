@@ -121,14 +121,12 @@ static int begin_attempt(struct smtp_attempt *a, size_t target)
 
 /* ---- the walk ---- */
 
-/* An address may be left out (race.h): it had its turn for this job. There is a free place: the
- * walk has no more than SMTP_WALK_RACE_MAX under way. */
+/* There is a free place: the walk has no more than SMTP_WALK_RACE_MAX under way. */
 static void start_connecting(struct smtp_race *race, size_t target)
 {
-    const struct smtp_target *t = smtp_race_target(race, target);
     size_t i = 0;
 
-    if (race->left_out && memcmp(t->ip, race->left_out, sizeof(t->ip)) == 0) {
+    if (race->owner->leaves_out(race, smtp_race_target(race, target))) {
         smtp_walk_failed(&race->walk, target);
         return;
     }
@@ -198,14 +196,12 @@ void smtp_race_done(struct smtp_race *race)
     race->timer = NULL;
 }
 
-int smtp_race_begin(struct smtp_race *race, const struct smtp_target *targets, size_t count,
-                    const uint8_t *left_out)
+int smtp_race_begin(struct smtp_race *race, const struct smtp_target *targets, size_t count)
 {
     int r = io_timer_new(race->proc->process.loop, on_timer, race, &race->timer);
 
     if (r < 0)
         return r;
-    race->left_out = left_out;
     smtp_walk_init(&race->walk, targets, count);
     walk_on(race);
     return 0;

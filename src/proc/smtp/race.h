@@ -10,6 +10,8 @@
 struct smtp_race;
 
 struct smtp_race_owner {
+    /* It had its turn for what is sent: no connection is made there. */
+    bool (*leaves_out)(const struct smtp_race *race, const struct smtp_target *target);
     /* A connection to this one failed with errno `error` (positive); the race goes on. When that
      * was our own trouble, those under way are all that may still win. */
     void (*failed)(struct smtp_race *race, size_t target, int error);
@@ -32,7 +34,6 @@ struct smtp_race {
     struct smtp_walk walk;
     struct smtp_attempt attempts[SMTP_WALK_RACE_MAX];
     struct io_timer *timer;
-    const uint8_t *left_out; /* this address, 16 bytes, isn't asked; NULL: all are */
 };
 
 /* `owner` is constant and borrowed; `proc` lives longer. */
@@ -40,10 +41,8 @@ void smtp_race_init(struct smtp_race *race, struct smtp_proc *proc,
                     const struct smtp_race_owner *owner);
 /* Closes what is under way. */
 void smtp_race_done(struct smtp_race *race);
-/* Once. `left_out` is borrowed. 0, perhaps after the owner was told all; -ENOMEM: he is told
- * nothing. */
-int smtp_race_begin(struct smtp_race *race, const struct smtp_target *targets, size_t count,
-                    const uint8_t *left_out);
+/* Once. 0, perhaps after the owner was told all; -ENOMEM: he is told nothing. */
+int smtp_race_begin(struct smtp_race *race, const struct smtp_target *targets, size_t count);
 /* No descriptors, no memory: it has not even been tried. */
 bool smtp_race_is_our_own(int error);
 /* Such an error was told of in this race, and no connection since. */

@@ -70,6 +70,7 @@ struct smtp_client_recipient {
     uint8_t notify;    /* enum envelope_notify; said to a station that offers DSN … */
     struct span orcpt; /* … with this: RFC 3461 4.2, or "" */
     bool knows_wish;   /* the station that accepted it does */
+    bool put_off;      /* told "later" by the station that has the message again (rest_only) */
     enum smtp_result result;
     bool everybodys; /* the result is of the whole message, not of this recipient */
     char status[SMTP_HEARD_STATUS_SIZE];
@@ -88,7 +89,7 @@ struct smtp_client_mail {
     bool eight_bit;      /* declared as 8BITMIME */
     bool binary;         /* declared as BINARYMIME */
     bool smtputf8;
-    bool rest_only;          /* the same station again: whom it told "later" isn't named so soon */
+    bool rest_only;          /* a station again: whom it put off isn't named so soon */
     uint8_t returned;        /* enum envelope_return */
     struct span envelope_id; /* RFC 3461 4.4: xtext, or "" */
     struct arena arena;      /* for what was said */
@@ -98,7 +99,7 @@ struct smtp_client_mail {
 static inline bool smtp_client_tries(const struct smtp_client_mail *mail,
                                      const struct smtp_client_recipient *recipient)
 {
-    return recipient->result <= (mail->rest_only ? SMTP_RESULT_AGAIN : SMTP_RESULT_LATER);
+    return smtp_result_is_open(recipient->result) && !(mail->rest_only && recipient->put_off);
 }
 
 struct smtp_client;

@@ -26,6 +26,12 @@ struct smtp_target {
     uint8_t ip[16]; /* IPv6 or IPv4-mapped */
 };
 
+/* Whatever its host is called. */
+static inline bool smtp_target_is_same(const struct smtp_target *a, const struct smtp_target *b)
+{
+    return a->port == b->port && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
+
 /*
  *   FRESH ──its turn──▶ RACING ──connected──▶ USED ──its session went wrong──▶ DONE
  *     ▲                  │  └──failed, or too slow──────────────────────────────▲

@@ -137,6 +137,15 @@ static void on_bytes(void *arg, int fd, unsigned events)
     }
 }
 
+static void stop_listening(struct station *s)
+{
+    if (s->fd < 0)
+        return;
+    io_watch_free(s->watch);
+    close(s->fd);
+    s->fd = -1;
+}
+
 static void on_knock(void *arg, int fd, unsigned events)
 {
     struct station *s = arg;
@@ -151,6 +160,8 @@ static void on_knock(void *arg, int fd, unsigned events)
     p->messages = 0;
     p->station = s;
     s->connections++;
+    if (s->one_connection)
+        stop_listening(s);
     assert(io_watch_new(s->loop, p->fd, on_bytes, p, &p->watch) == 0);
     io_watch_set(p->watch, IO_READ);
     say(p, s->greeting, "220 station.test");
@@ -180,8 +191,7 @@ void station_hang_up(struct station *s)
 void station_close(struct station *s)
 {
     station_hang_up(s);
-    io_watch_free(s->watch);
-    close(s->fd);
+    stop_listening(s);
     buffer_done(&s->commands);
     buffer_done(&s->message);
 }

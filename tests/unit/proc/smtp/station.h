@@ -39,6 +39,7 @@ struct station {
     bool drop_at_end;        /* closes instead of a verdict */
     bool drop_at_mail;       /* closes when a further message begins … */
     bool one_message;        /* … on the same connection */
+    bool one_connection;     /* listens no longer when it has one */
 };
 
 void station_open(struct station *station, struct io_loop *loop);

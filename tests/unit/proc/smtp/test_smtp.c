@@ -355,6 +355,49 @@ static void comes_again_not_for_the_greylisted(void **state)
     }
 }
 
+/* … but the next one is, when the station doesn't take the rest either; … */
+static void the_next_host_gets_the_greylisted(void **state)
+{
+    struct ipc_job_recipient to[] = {
+        {0, SPAN("grey@b.test")}, {1, SPAN("b@b.test")}, {2, SPAN("c@b.test")}};
+    struct span body = SPAN("A: b\r\n\r\nhello\r\n");
+    struct asked a;
+
+    b.first.recipients_max = 1;
+    b.first.one_message = b.first.one_connection = true;
+    ask_for(&a, to_both(), body, body.size, to, ARRAY_SIZE(to));
+    UNTIL(a.answers);
+    assert_int_equal(b.first.messages, 1);
+    assert_int_equal(b.second.messages, 1);
+    assert_int_equal(b.second.greylisted, 1);
+    assert_string_equal(a.of[0].host, "two.test");
+    assert_int_equal(a.of[1].outcome, IPC_OUTCOME_DELIVERED);
+    assert_int_equal(a.of[2].outcome, IPC_OUTCOME_DELIVERED);
+}
+
+/* … and when that one has had its turn, the first isn't asked about them once more; … */
+static void the_greylisted_come_not_back(void **state)
+{
+    struct ipc_job_recipient to[] = {
+        {0, SPAN("grey@b.test")}, {1, SPAN("b@b.test")}, {2, SPAN("c@b.test")}};
+    struct span body = SPAN("A: b\r\n\r\nhello\r\n");
+    struct asked a;
+
+    b.first.greeting = "421 4.3.2 not now";
+    b.second.recipients_max = 1;
+    b.second.one_message = true;
+    ask_for(&a, to_both(), body, body.size, to, ARRAY_SIZE(to));
+    UNTIL(b.second.messages);
+    b.first.greeting = NULL; /* so it is the first of the new way */
+    UNTIL(a.answers);
+    assert_int_equal(b.first.greylisted, 1);
+    assert_int_equal(b.second.greylisted, 1);
+    assert_int_equal(b.second.connections, 1);
+    assert_string_equal(a.of[0].host, "one.test");
+    assert_int_equal(a.of[1].outcome, IPC_OUTCOME_DELIVERED);
+    assert_int_equal(a.of[2].outcome, IPC_OUTCOME_DELIVERED);
+}
+
 /* … also when its goodbye comes along with its word for the one before; … */
 static void comes_again_after_a_goodbye(void **state)
 {
@@ -1097,6 +1140,8 @@ int main(void)
         TEST(comes_again_for_the_rest),
         TEST(comes_again_on_another_connection),
         TEST(comes_again_not_for_the_greylisted),
+        TEST(the_next_host_gets_the_greylisted),
+        TEST(the_greylisted_come_not_back),
         TEST(comes_again_after_a_goodbye),
         TEST(comes_again_not_for_ever),
         TEST(passes_a_closed_port),
