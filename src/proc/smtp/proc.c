@@ -104,8 +104,9 @@ int smtp_proc_connect_queue(struct smtp_proc *proc, int fd)
 
 /* ---- generations, time ---- */
 
-/* Ways under way have borrowed what changes: their questions are asked anew by a later attempt. Who
- * knows his way goes on. */
+/* Ways under way have borrowed what changes: their questions are asked anew by a later attempt. So
+ * are those of who is connecting still: his route may be the one that was mended. Who has a
+ * connection goes on. */
 int smtp_proc_use(struct smtp_proc *proc, const struct conf_smtp *conf)
 {
     struct dns_ip *own = calloc(conf->own_count + 1, sizeof(*own));
@@ -115,7 +116,7 @@ int smtp_proc_use(struct smtp_proc *proc, const struct conf_smtp *conf)
     proc->now_ms = io_loop_now_ms(proc->process.loop);
     if (proc->tick) {
         smtp_routes_drop(proc);
-        smtp_jobs_drop(proc, SMTP_JOB_RESOLVING, "the configuration has changed");
+        smtp_jobs_drop(proc, SMTP_JOB_CONNECTING, "the configuration has changed");
     }
     for (size_t i = 0; i < conf->own_count; i++)
         memcpy(own[i].bytes, conf->own[i].ip, sizeof(own[i].bytes));

@@ -1094,9 +1094,8 @@ static void explains_a_route(void **state)
     assert_int_equal(b.proc.connection_count, 0);
 }
 
-/* Whoever asked would wait for ever. */
-/* Its connection is there, or nearly so: that needs nothing of the old configuration. */
-static void a_reload_leaves_alone_who_has_a_way(void **state)
+/* Its connection is there: that needs nothing of the old configuration. */
+static void a_reload_leaves_alone_who_has_a_connection(void **state)
 {
     struct span body = SPAN("A: b\r\n\r\nhello\r\n");
     struct asked a, asking;
@@ -1117,6 +1116,24 @@ static void a_reload_leaves_alone_who_has_a_way(void **state)
     assert_int_equal(b.first.connections, 1);
 }
 
+/* Where it leads nobody may answer, and the new route lead elsewhere: without an attempt that
+ * counts. */
+static void a_reload_stops_who_is_connecting(void **state)
+{
+    struct span body = SPAN("A: b\r\n\r\nhello\r\n");
+    struct asked a;
+
+    ask(&a, to_first(), body, body.size, 1);
+    UNTIL(b.proc.job_count);
+    assert_int_equal(CONTAINER_OF(b.proc.jobs.next, struct smtp_job, link)->state,
+                     SMTP_JOB_CONNECTING);
+    assert_int_equal(smtp_proc_use(&b.proc, &conf), 0);
+    UNTIL(a.answers);
+    assert_int_equal(a.of[0].outcome, IPC_OUTCOME_UNTRIED);
+    assert_int_equal(b.first.messages, 0);
+}
+
+/* Whoever asked would wait for ever. */
 static void a_reload_answers_who_asks_for_a_route(void **state)
 {
     struct ipc_message m = {.type = IPC_ROUTE, .route.next_hop = SPAN("host:one.test:26")};
@@ -1173,7 +1190,8 @@ int main(void)
         TEST(ends_when_all_is_told),
         TEST(loses_the_queue),
         TEST(explains_a_route),
-        TEST(a_reload_leaves_alone_who_has_a_way),
+        TEST(a_reload_leaves_alone_who_has_a_connection),
+        TEST(a_reload_stops_who_is_connecting),
         TEST(a_reload_answers_who_asks_for_a_route),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
