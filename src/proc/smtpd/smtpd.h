@@ -92,6 +92,7 @@ struct smtpd_chunk_call {
 struct smtpd_upload {
     uint64_t number; /* 0: none */
     uint64_t epoch;  /* of the queue's channel that has it */
+    uint64_t size;   /* of the pieces that went */
     struct smtpd_chunk_call calls[SMTPD_UPLOAD_CALLS_MAX];
     struct ipc_waiter waiter; /* for credit */
     int error;                /* sticky: it is lost */

@@ -51,6 +51,16 @@ static void on_credit(struct ipc_waiter *waiter)
     go_on(CONTAINER_OF(waiter, struct smtpd_upload, waiter));
 }
 
+/* "Too large" is for good: not by the word of a queue that a raised limit hasn't reached yet. */
+static int error_of(struct smtpd_upload *u, int told)
+{
+    uint64_t max = session_of(u)->smtpd->in_force->conf.message_size_max;
+
+    if (told > 0 || (told == -EMSGSIZE && (max == 0 || u->size <= max)))
+        return -EIO;
+    return told;
+}
+
 static void on_taken(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct smtpd_chunk_call *chunk = CONTAINER_OF(call, struct smtpd_chunk_call, call);
@@ -59,7 +69,7 @@ static void on_taken(struct ipc_call *call, const struct ipc_message *reply)
     if (!reply)
         u->error = -EPIPE;
     else if (reply->upload_taken.error)
-        u->error = reply->upload_taken.error < 0 ? reply->upload_taken.error : -EIO;
+        u->error = error_of(u, reply->upload_taken.error);
     go_on(u);
 }
 
@@ -108,8 +118,10 @@ int smtpd_upload_piece(struct smtpd_session *s, struct span piece)
         u->waiter.fn = on_credit;
         ipc_wait(s->smtpd->queue, &u->waiter);
     }
-    if (r == 0)
+    if (r == 0) {
         begin(s);
+        u->size += piece.size;
+    }
     u->stuck = r == -EAGAIN;
     if (r < 0 && r != -EAGAIN)
         smtpd_upload_abort(s);

@@ -10,7 +10,8 @@
 
 static const struct smtp_reply not_wanted = {554, "5.7.1", "the message was refused"};
 
-/* A limit may be lowered while a body comes: then later is as bad as now. */
+/* A limit may be lowered while a body comes: then later is as bad as now. Whoever says so has to
+ * mean the limit in force. */
 const struct smtp_reply *smtp_storage_reply(int error)
 {
     static const struct smtp_reply
