@@ -55,7 +55,8 @@ static void end_dropped_chunk(struct smtp_server *s)
         return;
     }
     smtp_refuse(s, &(struct smtp_refusal){.phase = "data", .reply = *refusal});
-    smtp_expect_orphans(s);
+    if (!s->chunk_last)
+        smtp_expect_orphans(s);
 }
 
 /* In the middle, too: what is refused already need not be sent on, but may have been. */
