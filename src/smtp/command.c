@@ -112,6 +112,7 @@ int smtp_parameter_next(struct span *rest, struct smtp_parameter *out)
     struct span keyword = equals < 0 ? token : span_first(token, (size_t)equals);
     struct span value = equals < 0 ? span_of("", 0) : span_from(token, (size_t)equals + 1);
 
+    *out = (struct smtp_parameter){.word = token};
     /* RFC 5321 4.1.2 esmtp-keyword begins with a letter or digit; esmtp-value isn't empty. */
     if (keyword.size == 0 || keyword.data[0] == '-' || (equals >= 0 && value.size == 0))
         return -EINVAL;
@@ -121,7 +122,7 @@ int smtp_parameter_next(struct span *rest, struct smtp_parameter *out)
     /* RFC 5321 4.1.2 esmtp-value: no "=". UTF-8 is let through, as RFC 6531 3.3 allows. */
     if (span_find(value, '=') >= 0)
         return -EINVAL;
-    *out = (struct smtp_parameter){keyword, value, equals >= 0};
+    *out = (struct smtp_parameter){token, keyword, value, equals >= 0};
     *rest = span_from(text, token.size);
     return 1;
 }

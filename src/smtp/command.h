@@ -48,11 +48,12 @@ bool smtp_command_take_word(struct span *text, struct span word);
 
 /* One ESMTP parameter (RFC 5321 4.1.2 esmtp-param). */
 struct smtp_parameter {
+    struct span word; /* all of it, also when it isn't one */
     struct span keyword;
     struct span value;
     bool has_value;
 };
 
 /* Takes the next parameter from the front of *rest. 1: *out is filled, 0: none is left, -EINVAL:
- * not a parameter. */
+ * not a parameter, and only its word is filled. */
 int smtp_parameter_next(struct span *rest, struct smtp_parameter *out);

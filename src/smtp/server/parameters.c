@@ -8,13 +8,6 @@ const struct smtp_reply smtp_bad_parameter = {
     501, "5.5.4", "this parameter has a wrong value, or is twice there"};
 static const struct smtp_reply unreadable = {501, "5.5.4", "this parameter can't be read"};
 
-static struct span first_word(struct span text)
-{
-    text = span_trim(text);
-    ptrdiff_t blank = span_find(text, ' ');
-    return blank < 0 ? text : span_first(text, (size_t)blank);
-}
-
 /* Without EHLO nothing was offered, so there are none to use (RFC 5321 2.2.1). */
 const struct smtp_reply *smtp_take_parameters(struct smtp_server *s, struct span rest,
                                               smtp_take_parameter_fn *take, void *into,
@@ -25,12 +18,12 @@ const struct smtp_reply *smtp_take_parameters(struct smtp_server *s, struct span
     int r;
 
     do {
-        *out_word = first_word(rest);
         r = smtp_parameter_next(&rest, &p);
         if (r < 0)
             reply = &unreadable;
         else if (r > 0)
             reply = s->extended ? take(s, into, &p) : &smtp_no_such_parameter;
     } while (r > 0 && !reply);
+    *out_word = reply ? p.word : span_of("", 0);
     return reply;
 }

@@ -56,6 +56,7 @@ static void parameters(void **state)
     struct smtp_parameter p;
 
     assert_int_equal(smtp_parameter_next(&rest, &p), 1);
+    assert_span(p.word, "SIZE=10");
     assert_span(p.keyword, "SIZE");
     assert_span(p.value, "10");
     assert_true(p.has_value);
@@ -75,6 +76,7 @@ static void bad_parameters(void **state)
         struct span rest = span_from_cstr(cases[i]);
         struct smtp_parameter p;
         assert_int_equal(smtp_parameter_next(&rest, &p), -EINVAL);
+        assert_span(p.word, cases[i]);
     }
 }
 
