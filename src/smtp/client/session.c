@@ -33,6 +33,7 @@ enum {
     PATIENCE_MS = 720000,      /* to begin with, and again for the body */
     PATIENCE_REPLY_MS = 60000, /* more for each reply */
     PATIENCE_BYTE_MS = 2,      /* more for each byte that it reads: 500 bytes/s */
+    KEPT_WAITING_MS = 5000,    /* the shortest patience of stations in use is ten seconds */
 };
 
 void smtp_client_be_patient(struct smtp_client *c)
@@ -45,6 +46,11 @@ void smtp_client_be_patient(struct smtp_client *c)
 static bool is_our_turn(const struct smtp_client *c)
 {
     return smtp_client_wants_body(c) && c->out.size == 0 && c->awaited.size == 0;
+}
+
+bool smtp_client_was_kept_waiting(const struct smtp_client *c)
+{
+    return is_our_turn(c) && *c->now_ms - c->progress_ms >= KEPT_WAITING_MS;
 }
 
 /* Not once all was written: then the verdict has a deadline of its own, and giving up makes
@@ -250,9 +256,9 @@ void smtp_client_input(struct smtp_client *c, struct span in)
             /* Perhaps no mail server at all listens there. */
             fail_quoting(c, "this is no SMTP reply");
         } else if (r > 0) {
-            c->progress_ms = *c->now_ms;
             c->patience_ends_ms += PATIENCE_REPLY_MS;
-            smtp_client_on_reply(c);
+            smtp_client_on_reply(c); /* which looks at how long it had to wait */
+            c->progress_ms = *c->now_ms;
         }
     }
     smtp_client_check_memory(c);
@@ -263,6 +269,8 @@ void smtp_client_lost(struct smtp_client *c, const char *why)
 {
     if (c->state == SMTP_CLIENT_QUITTING)
         smtp_client_state_set(c, SMTP_CLIENT_CLOSED);
+    else if (smtp_client_was_kept_waiting(c))
+        smtp_client_fail_late(c);
     else
         fail_in_phase(c, SMTP_RESULT_HOST, "4.4.2", why);
 }
@@ -273,6 +281,11 @@ void smtp_client_give_up(struct smtp_client *c, const char *why)
         smtp_client_state_set(c, SMTP_CLIENT_CLOSED);
     else
         fail_in_phase(c, SMTP_RESULT_OURS, "4.3.0", why);
+}
+
+void smtp_client_fail_late(struct smtp_client *c)
+{
+    smtp_client_give_up(c, "the next piece of the message didn't come in time");
 }
 
 struct span smtp_client_output(const struct smtp_client *c)
@@ -339,7 +352,7 @@ void smtp_client_expire(struct smtp_client *c)
         return;
     }
     if (is_our_turn(c)) {
-        smtp_client_give_up(c, "the next piece of the message didn't come in time");
+        smtp_client_fail_late(c);
         return;
     }
     if (*c->now_ms >= c->progress_ms + timeout_ms(c))

@@ -107,6 +107,10 @@ void smtp_client_state_set(struct smtp_client *c, enum smtp_client_state state);
 void smtp_client_be_patient(struct smtp_client *c);
 /* A piece of the body is there: what it was waited for counts against nobody. */
 void smtp_client_end_our_turn(struct smtp_client *c);
+/* It has waited for a piece so long that what it says now, or its leaving, is about that. */
+bool smtp_client_was_kept_waiting(const struct smtp_client *c);
+/* So the session is over because of us. */
+void smtp_client_fail_late(struct smtp_client *c);
 /* A command goes out, and its reply is awaited. `line` has no CRLF. */
 void smtp_client_command(struct smtp_client *c, enum smtp_client_verb verb, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -62,6 +62,8 @@ void smtp_client_on_reply(struct smtp_client *c)
     if (c->awaited.size == 0) {
         if (is_early_no(c))
             take_early_no(c);
+        else if (c->heard.code >= 400 && smtp_client_was_kept_waiting(c))
+            smtp_client_fail_late(c);
         else /* to what? Mostly "421 idle too long" */
             smtp_client_fail_heard(c);
         return;

@@ -281,6 +281,25 @@ static void who_is_to_blame_for_a_late_piece(void **state)
     assert_int_equal(t.recipients[0].result, SMTP_RESULT_OURS);
     done(&t);
 
+    /* Nor is its patience as long as ours: it says so, or just leaves … */
+    static const char *const offers[] = {"250 PIPELINING\r\n",
+                                         "250-PIPELINING\r\n250 CHUNKING\r\n"};
+    for (int i = 0; i < 4; i++) {
+        bool late = i % 2 == 0;
+        for (int says = 0; says < 2; says++) {
+            to_the_body(&t, offers[i / 2]);
+            t.now_ms += late ? 10000 : 100;
+            if (says)
+                hear(&t, "421 4.4.2 timeout\r\n");
+            else
+                smtp_client_lost(t.client, "it closed the connection");
+            assert_true(smtp_client_is_over(t.client));
+            /* … but not when we were in time. */
+            assert_int_equal(t.recipients[0].result, late ? SMTP_RESULT_OURS : SMTP_RESULT_HOST);
+            done(&t);
+        }
+    }
+
     /* It hasn't. */
     to_the_body(&t, "250 PIPELINING\r\n");
     smtp_client_body(t.client, SPAN("x"));
