@@ -174,21 +174,34 @@ static void fill_batch(struct jobs *jobs, struct batch *batch)
 }
 
 /* What the socket hasn't taken would be lost with us: the queue would take for uncertain, and send
- * again, what was delivered. */
-static void end_when_told(struct jobs *jobs)
+ * again, what was delivered. Without a timer that's how it goes: else nothing would end us. */
+static bool tell_on(struct jobs *jobs)
 {
-    if (!jobs->ending || jobs->under_way != jobs->kept_count)
-        return;
-    answer_kept(jobs);
-    if (jobs->queue && ipc_channel_queued(jobs->queue))
-        io_timer_set(jobs->telling, TELLING_MS);
-    else
-        jobs->ended(jobs->owner);
+    jobs->is_telling = jobs->queue && ipc_channel_queued(jobs->queue) &&
+                       io_timer_set(jobs->telling, TELLING_MS) == 0;
+    return jobs->is_telling;
 }
 
+/* What came while we told was kept, and is answered only now: else it would put off the end. Of
+ * that nothing was begun: should the socket not take it, nothing is delivered twice. */
 static void on_telling(void *arg)
 {
-    end_when_told(arg);
+    struct jobs *jobs = arg;
+
+    if (tell_on(jobs))
+        return;
+    answer_kept(jobs);
+    jobs->ended(jobs->owner);
+}
+
+/* Nothing is under way any more but what is kept. */
+static void end_when_done(struct jobs *jobs)
+{
+    if (!jobs->ending || jobs->is_telling || jobs->under_way != jobs->kept_count)
+        return;
+    answer_kept(jobs);
+    if (!tell_on(jobs))
+        jobs->ended(jobs->owner);
 }
 
 static void dispatch(struct io_deferred *deferred)
@@ -200,7 +213,7 @@ static void dispatch(struct io_deferred *deferred)
         fill_batch(jobs, batch);
         io_pool_submit(jobs->pool, &batch->work);
     }
-    end_when_told(jobs);
+    end_when_done(jobs);
 }
 
 static void run_stream(struct io_job *work)

@@ -57,6 +57,7 @@ struct jobs {
     struct log_seldom alarm;              /* mailboxes can't be written */
     bool ending;
     struct io_timer *telling;      /* we end, and the queue hasn't taken all that we say */
+    bool is_telling;               /* it is set */
     void (*ended)(void *owner);    /* after jobs_end(), when nothing is under way */
     void (*outdated)(void *owner); /* another folder took the place of a root: end, to be started
                                       anew. The owner's to set; NULL is fine */
@@ -75,6 +76,6 @@ void jobs_configure(struct jobs *jobs, struct mailbox_domains *domains);
  * when their turn has come. Takes over `fd`. 0 or -errno, which ends the process. */
 int jobs_connect(struct jobs *jobs, int fd);
 /* Finishes what threads are at work on, then answers "untried" to all else, and to what came
- * meanwhile, then calls `ended` when all of that is in the queue's socket. Never from within this
- * call. */
+ * meanwhile. When all of that is in the queue's socket it answers the same to what came since, and
+ * calls `ended`: never from within this call. */
 void jobs_end(struct jobs *jobs, void (*ended)(void *owner), void *owner);

@@ -430,6 +430,54 @@ static void who_comes_while_the_end_hangs_is_answered_at_the_end(void **state)
     assert_int_equal(count("a.test/bob/tmp"), 0);
 }
 
+/* A queue that sends again at once what was given back. */
+struct stubborn {
+    struct asked asked;
+    uint64_t number;
+    unsigned sent;
+};
+
+static void on_given_back(struct ipc_call *call, const struct ipc_message *reply);
+
+static void send_stubbornly(struct stubborn *s)
+{
+    send_job(&s->asked, s->number, "bob@a.test", SPAN("x"), 1);
+    s->asked.call.fn = on_given_back;
+    s->sent++;
+}
+
+static void on_given_back(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct stubborn *s = CONTAINER_OF(call, struct stubborn, asked.call);
+
+    on_answer(call, reply);
+    if (reply && s->asked.outcome == IPC_OUTCOME_UNTRIED && !b.ended)
+        send_stubbornly(s);
+}
+
+/* As under load: there is always something that came just now. */
+static void who_goes_on_asking_does_not_put_off_the_end(void **state)
+{
+    enum { COUNT = 64 };
+    static struct stubborn jobs[COUNT];
+    static struct io_job stuck[3];
+    struct asked first;
+
+    hang_disk(stuck);
+    send_job(&first, COUNT, "bob@a.test", SPAN("x"), 1);
+    UNTIL(b.jobs.under_way == 1 && list_is_empty(&b.jobs.ready));
+    jobs_end(&b.jobs, on_ended, NULL);
+    for (unsigned i = 0; i < COUNT; i++) {
+        jobs[i] = (struct stubborn){.number = i};
+        send_stubbornly(&jobs[i]);
+    }
+    UNTIL(b.jobs.kept_count == COUNT);
+    assert_int_equal(write(b.gate[1], "123", 3), 3);
+    UNTIL(b.ended);
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_in_range(jobs[i].sent, 1, 3);
+}
+
 static bool is_over(const struct asked *a)
 {
     return a->answered || a->failed;
@@ -527,6 +575,7 @@ int main(void)
         TEST(who_waits_for_a_batch_is_given_back),
         TEST(who_ends_has_told_all),
         TEST(who_comes_while_the_end_hangs_is_answered_at_the_end),
+        TEST(who_goes_on_asking_does_not_put_off_the_end),
         TEST(another_folder_is_at_the_roots_path),
         TEST(memory_is_short),
     };
