@@ -212,7 +212,7 @@ static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_UPLOAD_ABORT] = {"upload-abort", &upload_abort_codec},
     [IPC_COMMIT] = {"commit", &commit_codec, IPC_CLASS_BODY, IPC_COMMITTED},
     [IPC_COMMITTED] = {"committed", &committed_codec, .is_reply = true},
-    [IPC_EVENT] = {"event", &event_codec_row},
+    [IPC_EVENT] = {"event", &event_codec_row, .tells = true},
     [IPC_PRESSURE] = {"pressure", &pressure_codec},
 
     [IPC_JOB] = {"job", &job_codec, IPC_CLASS_BODY, IPC_JOB_RESULT},

@@ -518,6 +518,8 @@ struct ipc_row {
     enum ipc_type reply; /* IPC_NONE: a notice or a reply */
     bool is_reply;
     bool carries_fd;
+    bool tells; /* a fact, of which the receiver wants nothing: good also when its sender has ended
+                 */
 };
 
 /* NULL for a number that is no type. */

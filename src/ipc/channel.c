@@ -6,10 +6,10 @@
  *      any of them ──free──▶ freed ──last handler returns──▶ destroyed
  *
  * Whoever sends to a process that has ended is told so although what that one said before still
- * lies in the socket: `read out` sends nothing more and takes the replies among it, for they tell
- * what has become of mail. `lost` reads nothing more, but keeps its memory for the owner; `freed`
- * does so for handlers that still run (`busy`): any of them may free the channel, and all that
- * follow must notice.
+ * lies in the socket: `read out` sends nothing more and takes the replies and events among it, for
+ * they tell what has become of mail. `lost` reads nothing more, but keeps its memory for the owner;
+ * `freed` does so for handlers that still run (`busy`): any of them may free the channel, and all
+ * that follow must notice.
  *
  * Credit is counted alike on both sides: what we sent and the peer hasn't confirmed is what it has
  * received and not confirmed.
@@ -507,7 +507,7 @@ static int take_frame(struct ipc_channel *ch, const struct ipc_frame *frame)
     if (row->is_reply)
         return take_reply(ch, frame, &message);
     /* Nobody waits for what it wants: a commit would take in what its client sends again. */
-    if (ch->state == CHANNEL_WORKS)
+    if (ch->state == CHANNEL_WORKS || row->tells)
         r = take_request(ch, frame, &message, fd);
     if ((r < 0 || ch->state == CHANNEL_READ_OUT) && fd >= 0)
         close(fd);

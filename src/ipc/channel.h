@@ -69,8 +69,8 @@ int ipc_channel_new(struct io_loop *loop, int fd, const struct ipc_role *role, v
                     struct ipc_channel **out);
 /* May be called in a handler. Pending calls are answered with NULL first. NULL is fine. */
 void ipc_channel_free(struct ipc_channel *channel);
-/* Before it is freed because another has come in its place: replies that lie in its socket are
- * given, for the peer may have ended after them. Requests aren't. It sends nothing from then on
+/* Before it is freed because another has come in its place: replies that lie in its socket, and what
+ * only tells (ipc_row), are given, for the peer may have ended after them. Requests aren't. It sends nothing from then on
  * (-EPIPE), and `lost` isn't called. Not in its own handlers. NULL is fine. */
 void ipc_channel_read_out(struct ipc_channel *channel);
 

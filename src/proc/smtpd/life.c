@@ -131,6 +131,10 @@ static void on_tick(void *arg)
     struct smtpd *smtpd = arg;
 
     smtpd_update_time(smtpd);
+    if (smtpd->leaving_ms) {
+        smtpd_leave(smtpd);
+        return;
+    }
     smtpd_sessions_expire(smtpd);
     smtpd_refusals_flush(&smtpd->refusals, smtpd->time.monotonic_ms, false);
     if (smtpd->accept_paused) {
@@ -139,7 +143,8 @@ static void on_tick(void *arg)
     }
     if (smtpd->ending_ms)
         end_sessions(smtpd, smtpd->time.monotonic_ms - smtpd->ending_ms);
-    io_timer_set(smtpd->tick, TICK_MS);
+    if (!smtpd->leaving_ms)
+        io_timer_set(smtpd->tick, TICK_MS);
 }
 
 int smtpd_init(struct smtpd *smtpd)

@@ -64,6 +64,7 @@ struct smtpd {
     uint64_t queue_epoch;     /* counts its channels: a new one has none of our uploads */
     struct io_timer *tick;    /* once a second: deadlines and aggregates */
     int64_t ending_ms;        /* when the shutdown began, or 0 */
+    int64_t leaving_ms;       /* when the last session had ended then, or 0 */
     bool accept_paused;       /* until the next tick */
     bool pressure;            /* the queue asks to defer new mail */
     char pressure_text[SMTPD_PRESSURE_TEXT_MAX];
@@ -127,7 +128,8 @@ struct smtpd_session {
 };
 
 /* turn.c */
-/* The last session has ended: what was refused at the end is told, and the process ends. */
+/* The last session has ended: what was refused at the end is told, then the process ends. To be
+ * called again with each tick until it does. */
 void smtpd_leave(struct smtpd *smtpd);
 /* At the start of every callback from the loop: sessions are told the time, they don't ask. */
 void smtpd_update_time(struct smtpd *smtpd);

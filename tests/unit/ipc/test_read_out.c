@@ -22,7 +22,7 @@ struct ends {
     struct ipc_channel *near;
     int far;
     struct question questions[CALLS];
-    int asked, lost;
+    int asked, told, lost;
     /* when it says more with each reply that was taken */
     const struct ipc_message *more;
     uint64_t tokens[CALLS];
@@ -90,6 +90,11 @@ static void on_file(void *owner, const struct ipc_arrival *arrival)
     close(arrival->fd);
 }
 
+static void on_event(void *owner, const struct ipc_arrival *arrival)
+{
+    ((struct ends *)owner)->told++;
+}
+
 static void on_lost(void *owner, struct ipc_channel *channel, int error)
 {
     struct ends *e = owner;
@@ -98,7 +103,8 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
     e->lost = error ? error : 1;
 }
 
-static const struct ipc_handler handlers[] = {{IPC_EXPAND, on_expand}, {IPC_FILE, on_file}};
+static const struct ipc_handler handlers[] = {
+    {IPC_EXPAND, on_expand}, {IPC_FILE, on_file}, {IPC_EVENT, on_event}};
 static const struct ipc_role role = {"far", handlers, ARRAY_SIZE(handlers), on_lost, true};
 
 static void turn(struct ends *e)
@@ -218,10 +224,11 @@ static void what_it_said_is_heard_before_we_break_off(void **state)
     end(e);
 }
 
-/* Nobody waits for what it wanted; a descriptor of it is closed. */
+/* Nobody waits for what it wanted; a descriptor of it is closed. But an event is a fact. */
 static void what_it_wanted_is_not_done(void **state)
 {
     const struct ipc_message file = {.type = IPC_FILE, .file = {.name = {"users", 5}}};
+    const struct ipc_message event = {.type = IPC_EVENT, .event.event = SPAN("refused")};
     struct ends *e = begin(1);
     int pipe_fds[2];
     char byte;
@@ -229,6 +236,7 @@ static void what_it_wanted_is_not_done(void **state)
     assert_int_equal(pipe(pipe_fds), 0);
     say(e, &ask, 7, -1);
     say(e, &file, 0, pipe_fds[1]);
+    say(e, &event, 0, -1);
     say(e, &expanded, e->tokens[0], -1);
     close(pipe_fds[1]);
     close(e->far);
@@ -236,6 +244,7 @@ static void what_it_wanted_is_not_done(void **state)
     turn(e);
     assert_replies(e, 1);
     assert_int_equal(e->asked, 0);
+    assert_int_equal(e->told, 1);
     assert_int_equal(e->lost, 1);
     assert_int_equal(fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK), 0);
     assert_int_equal(read(pipe_fds[0], &byte, 1), 0);

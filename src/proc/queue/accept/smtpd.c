@@ -62,8 +62,10 @@ static void drop_old_smtpd(struct queue *q, unsigned index)
     LIST_EACH(&q->peers, link)
     {
         struct queue_peer *peer = CONTAINER_OF(link, struct queue_peer, link);
-        if (peer->index == index)
+        if (peer->index == index) {
+            ipc_channel_read_out(peer->channel); /* refusals that it told at its end */
             drop_peer(peer);
+        }
     }
 }
 

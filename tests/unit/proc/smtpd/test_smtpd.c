@@ -16,6 +16,7 @@ struct world {
     struct smtpd smtpd;
     struct io_loop *loop;
     struct ipc_channel *directory, *queue;
+    int peer_fd; /* smtpd's end of whoever is played since last */
     int port;
     struct sockaddr_un local;
     socklen_t local_size;
@@ -195,6 +196,7 @@ static struct ipc_channel *play(struct world *w, enum ipc_peer kind, const struc
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     assert_int_equal(ipc_channel_new(w->loop, fds[1], role, w, &channel), 0);
     assert_int_equal(smtpd_connect(&w->smtpd, kind, fds[0]), 0);
+    w->peer_fd = fds[0];
     return channel;
 }
 
@@ -1008,6 +1010,57 @@ static void shutdown_loses_no_refusal(void **state)
     assert_int_equal(w->events, SMTPD_REFUSALS_ALONE + 1);
 }
 
+/* Refusals of so many clients, when smtpd's socket to the queue takes only some of them at once. */
+static void refuse_many(struct world *w, unsigned count)
+{
+    struct event refusal = {.kind = EVENT_REFUSED, .count = 1};
+
+    assert_int_equal(setsockopt(w->peer_fd, SOL_SOCKET, SO_SNDBUF, &(int){1}, sizeof(int)), 0);
+    for (unsigned i = 0; i < count; i++) {
+        memcpy(refusal.ip, &i, sizeof(i));
+        smtpd_refusals_add(&w->smtpd.refusals, &refusal, w->smtpd.time.monotonic_ms);
+    }
+}
+
+static void end_process(struct world *w)
+{
+    w->smtpd.process.exit_code = -1; /* not yet */
+    smtpd_end(&w->smtpd);
+    for (int i = 0; i == 0 || (i < 10000 && w->smtpd.process.exit_code); i++) {
+        assert_int_equal(io_loop_turn(w->loop), 0);
+        usleep(1000);
+    }
+    assert_int_equal(w->smtpd.process.exit_code, 0);
+}
+
+/* What isn't in the queue's socket when the process ends is lost. */
+static void who_leaves_has_told_all(void **state)
+{
+    struct world *w = *state;
+
+    refuse_many(w, 500);
+    end_process(w);
+    ipc_channel_free(w->smtpd.queue);
+    w->smtpd.queue = NULL;
+    smtpd_outbox_connect(&w->smtpd.to_queue, NULL);
+    turns(w);
+    assert_int_equal(w->events, 500);
+}
+
+/* A queue that hangs: the process ends all the same. */
+static void who_leaves_does_not_wait_for_ever(void **state)
+{
+    struct world *w = *state;
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    assert_int_equal(smtpd_connect(&w->smtpd, IPC_PEER_QUEUE, fds[0]), 0);
+    w->peer_fd = fds[0];
+    refuse_many(w, 500);
+    end_process(w);
+    close(fds[1]);
+}
+
 static void shutdown_finishes_the_message(void **state)
 {
     struct world *w = *state;
@@ -1072,6 +1125,8 @@ int main(void)
         TEST(a_session_keeps_its_generation),
         TEST(the_last_reply_arrives_though_the_client_talks_on),
         TEST(shutdown_loses_no_refusal),
+        TEST(who_leaves_has_told_all),
+        TEST(who_leaves_does_not_wait_for_ever),
         TEST(shutdown_finishes_the_message),
         TEST(shutdown_gives_the_address_back),
     };
