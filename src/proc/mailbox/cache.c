@@ -141,6 +141,20 @@ static int look_at_root(struct mailbox_cache *cache, const struct mailbox_root *
     return r;
 }
 
+static bool is_trusted(const struct mailbox_folder *folder, int64_t now_ms)
+{
+    return now_ms - folder->opened_ms <= MAILBOX_CACHE_TRUST_MS;
+}
+
+int mailbox_cache_look(struct mailbox_cache *cache, const struct mailbox_folder *folder,
+                       struct mailbox_outcome *outcome)
+{
+    pthread_mutex_lock(&cache->lock);
+    bool trusted = is_trusted(folder, clock_monotonic_ms());
+    pthread_mutex_unlock(&cache->lock);
+    return trusted ? 0 : look_at_root(cache, folder->record->root, outcome);
+}
+
 int mailbox_cache_get(struct mailbox_cache *cache, const struct mailbox_root *root,
                       const char *path, struct mailbox_outcome *outcome,
                       struct mailbox_folder **out)
@@ -151,7 +165,7 @@ int mailbox_cache_get(struct mailbox_cache *cache, const struct mailbox_root *ro
 
     pthread_mutex_lock(&cache->lock);
     struct mailbox_folder *folder = find(cache, root, path);
-    if (folder && now_ms - folder->opened_ms > MAILBOX_CACHE_TRUST_MS)
+    if (folder && !is_trusted(folder, now_ms))
         folder = NULL;
     if (folder)
         use(cache, folder);

@@ -31,6 +31,11 @@ void mailbox_cache_done(struct mailbox_cache *cache);
 int mailbox_cache_get(struct mailbox_cache *cache, const struct mailbox_root *root,
                       const char *path, struct mailbox_outcome *outcome,
                       struct mailbox_folder **out);
+/* Before something gets a name in the folder: 0, also when it was looked up within that second;
+ * -errno as of _get, with the outcome set, when its root isn't what the root's path names any more.
+ * Any thread; may wait for the disk. */
+int mailbox_cache_look(struct mailbox_cache *cache, const struct mailbox_folder *folder,
+                       struct mailbox_outcome *outcome);
 /* Any thread. The last user of a folder that was forgotten meanwhile closes it. */
 void mailbox_cache_put(struct mailbox_cache *cache, struct mailbox_folder *folder);
 /* The next _get opens it anew: it was seen to be gone. */

@@ -263,7 +263,9 @@ static int move_and_count(struct maildir_delivery *d, const char *name)
     return r;
 }
 
-/* The size is known only now, so the name in new/ isn't the one in tmp/: Dovecot and other readers
+/* A large message may have come for minutes, or the sync have hung: the folder may be one that was
+ * moved away meanwhile.
+ * The size is known only now, so the name in new/ isn't the one in tmp/: Dovecot and other readers
  * take ,S= and ,W= from the name and needn't look at the file. Until new/ is synced a power cut may
  * undo the rename; then the queue has no outcome either, and the message comes again. */
 static void name_file(struct maildir *m, struct maildir_delivery *d)
@@ -271,6 +273,10 @@ static void name_file(struct maildir *m, struct maildir_delivery *d)
     char unique[MAILDIR_NAME_MAX], name[MAILDIR_NAME_MAX + 64];
     int r = -EEXIST;
 
+    if (mailbox_cache_look(&m->cache, d->folder, &d->outcome) < 0) {
+        maildir_abandon(m, d);
+        return;
+    }
     memcpy(unique, d->name, sizeof(unique));
     for (int i = 0; i < NAME_TRIES && r == -EEXIST; i++) {
         if (i > 0)

@@ -427,6 +427,34 @@ static void root_vanishes(void **state)
     maildir_done(m);
 }
 
+/* What was begun before, and ends when that is long ago, has no place in the old folder either. */
+static void root_is_replaced_during_a_message(void **state)
+{
+    struct scratch *s = *state;
+    struct maildir *m = new_maildir(0);
+    struct maildir_delivery d;
+    char root_path[512], away[512];
+
+    scratch_mkdir(s, "mail");
+    snprintf(root_path, sizeof(root_path), "%s/mail", s->path);
+    snprintf(away, sizeof(away), "%s/away", s->path);
+    struct mailbox_root root = {open(root_path, O_PATH | O_DIRECTORY | O_CLOEXEC), root_path};
+    assert_true(root.fd >= 0);
+    begin(m, &d, &root, "bob", TEXT);
+    assert_int_equal(rename(root_path, away), 0);
+    scratch_mkdir(s, "mail");
+    mailbox_cache_distrust(&m->cache, d.folder); /* more than a second later */
+    maildir_commit(m, &(struct maildir_delivery *){&d}, 1);
+    assert_int_equal(d.state, MAILDIR_DONE);
+    assert_int_equal(d.outcome.result, IPC_OUTCOME_UNTRIED);
+    assert_true(m->cache.outdated);
+    assert_int_equal(scratch_count(s, "mail"), 0);
+    assert_int_equal(scratch_count(s, "away/bob/tmp"), 0);
+    assert_int_equal(scratch_count(s, "away/bob/new"), 0);
+    close(root.fd);
+    maildir_done(m);
+}
+
 /* A real full disk: what fits is whole, what doesn't leaves nothing. */
 static void full_disk(void **state)
 {
@@ -534,6 +562,7 @@ int main(void)
         TEST(threads),
         TEST(abandoned),
         TEST(root_vanishes),
+        TEST(root_is_replaced_during_a_message),
         TEST(quota_is_counted_during_a_sync),
         TEST(closed_mailboxes_are_not_counted_again),
     };
