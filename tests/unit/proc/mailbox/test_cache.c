@@ -1,5 +1,5 @@
-/* Linked with --wrap for each call that may wait for the disk: none of them is made under the lock,
- * else one disk that hangs would hold up all mailboxes. */
+/* Linked with --wrap for the calls that open, look at and close a folder (openat, fstat, close):
+ * none of them is made under the lock, else one disk that hangs would hold up all mailboxes. */
 #include "scratch.h"
 
 #include "proc/mailbox/cache.h"
