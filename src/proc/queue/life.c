@@ -73,8 +73,10 @@ static int set_directory(struct queue *q, int fd)
     struct ipc_channel *old = q->directory;
     int r = ipc_channel_new(q->loop, fd, &directory_role, q, &q->directory);
 
-    if (r == 0)
+    if (r == 0) {
+        ipc_channel_read_out(old);
         ipc_channel_free(old);
+    }
     return r;
 }
 

@@ -264,8 +264,10 @@ int returns_report(struct queue *q, int fd)
     struct ipc_channel *old = q->returns->report;
     int r = ipc_channel_new(q->loop, fd, &report_role, q, &q->returns->report);
 
-    if (r == 0)
+    if (r == 0) {
+        ipc_channel_read_out(old);
         ipc_channel_free(old);
+    }
     dispatch_kick(q); /* more may be given up now */
     return r;
 }
