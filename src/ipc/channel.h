@@ -52,8 +52,9 @@ struct ipc_role {
     const struct ipc_handler *handlers;
     size_t handler_count;
     /* The channel is of no more use: 0 the peer closed it, -EPROTO, or another -errno. What it had
-     * replied was given before, and all other pending calls were answered with NULL. The owner
-     * frees the channel, here or later. */
+     * replied was given before, and all other pending calls were answered with NULL. Not so when
+     * memory is short for reading it (-ENOMEM): that frame and what follows are dropped, although
+     * the peer may live. The owner frees the channel, here or later. */
     void (*lost)(void *owner, struct ipc_channel *channel, int error);
     /* A hostile peer may send anything then: look what it is before using it in any way. */
     bool takes_fds;
@@ -69,9 +70,10 @@ int ipc_channel_new(struct io_loop *loop, int fd, const struct ipc_role *role, v
                     struct ipc_channel **out);
 /* May be called in a handler. Pending calls are answered with NULL first. NULL is fine. */
 void ipc_channel_free(struct ipc_channel *channel);
-/* Before it is freed because another has come in its place: replies that lie in its socket, and what
- * only tells (ipc_row), are given, for the peer may have ended after them. Requests aren't. It sends nothing from then on
- * (-EPIPE), and `lost` isn't called. Not in its own handlers. NULL is fine. */
+/* Before it is freed because another has come in its place: replies that lie in its socket, and
+ * what only tells (ipc_row), are given, for the peer may have ended after them. Requests aren't. It
+ * sends nothing from then on (-EPIPE), and `lost` isn't called. Not in its own handlers. NULL is
+ * fine. */
 void ipc_channel_read_out(struct ipc_channel *channel);
 
 /* A call that waits for its reply. Embedded in its owner; zero before first use. */
