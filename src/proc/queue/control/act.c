@@ -154,12 +154,14 @@ static int64_t new_deadline_ms(const struct queue *q, const struct spool_message
 }
 
 /* Who was held before the act stays so when that fails, and no others. A hold that a release
- * overtook was sealed in front of it, and held the item again (schedule_changed()). */
+ * overtook was sealed in front of it, and held the item again (schedule_changed()); and whom a
+ * release let go may have been given up since, when his row still said that he is held, for which
+ * his report was dropped (returns/book.c). */
 static bool may_go(enum ipc_queue_act_kind kind, bool was_held, int error)
 {
     if (error)
         return (leaves(kind) || kind == IPC_ACT_HOLD) && !was_held;
-    return leaves(kind) || (kind == IPC_ACT_RELEASE && was_held);
+    return leaves(kind) || kind == IPC_ACT_RELEASE;
 }
 
 /* What apply() did to the scheduler before the disk had answered is undone when it refused, and

@@ -351,18 +351,45 @@ static void who_waits_for_his_report_may_be_held(void **state)
     world_free(w);
 }
 
+/* The attempt that a release begins may end before the disk has the release: his row says then that
+ * he is held, and nobody reports of him. */
+static void who_is_released_and_given_up_isnt_forgotten(void **state)
+{
+    struct world *w = begin();
+    w->mailbox_does = MAILBOX_DEFERS;
+    struct id id = send_one(w, "s@far.example", "anna@here.example");
+    world_until(w, waits_for_its_attempt, &id);
+    world_until(w, world_is_settled, NULL);
+    assert_int_equal(act(w, IPC_ACT_HOLD, &id).count, 1);
+    reporter_join(w);
+    w->mailbox_does = MAILBOX_FAILS;
+    world_stall_disk(w);
+    world_begin_act(w, IPC_ACT_RELEASE, &id, 1);
+    world_until_jobs(w, 2);
+    world_until(w, is_held_in_memory, &id);
+    returns_tick(&w->queue);
+    world_rest(w);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    world_let_disk_go_on(w);
+    world_until_delivered(w, 1);
+    reporter_forget();
+    world_free(w);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(who_is_held_while_attempted_stays),
-                                       cmocka_unit_test(who_is_held_may_be_returned),
-                                       cmocka_unit_test(what_cant_be_read_is_left_alone_and_told),
-                                       cmocka_unit_test(a_damaged_message_may_be_removed_only),
-                                       cmocka_unit_test(an_act_that_the_disk_refuses_is_undone),
-                                       cmocka_unit_test(more_of_no_act_is_refused),
-                                       cmocka_unit_test(a_long_act_tells_how_far_it_is),
-                                       cmocka_unit_test(a_release_overtakes_a_hold),
-                                       cmocka_unit_test(a_return_overtakes_a_hold),
-                                       cmocka_unit_test(a_retry_leaves_who_is_being_held),
-                                       cmocka_unit_test(who_waits_for_his_report_may_be_held)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_is_held_while_attempted_stays),
+        cmocka_unit_test(who_is_held_may_be_returned),
+        cmocka_unit_test(what_cant_be_read_is_left_alone_and_told),
+        cmocka_unit_test(a_damaged_message_may_be_removed_only),
+        cmocka_unit_test(an_act_that_the_disk_refuses_is_undone),
+        cmocka_unit_test(more_of_no_act_is_refused),
+        cmocka_unit_test(a_long_act_tells_how_far_it_is),
+        cmocka_unit_test(a_release_overtakes_a_hold),
+        cmocka_unit_test(a_return_overtakes_a_hold),
+        cmocka_unit_test(a_retry_leaves_who_is_being_held),
+        cmocka_unit_test(who_waits_for_his_report_may_be_held),
+        cmocka_unit_test(who_is_released_and_given_up_isnt_forgotten)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
