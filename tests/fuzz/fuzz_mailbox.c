@@ -138,8 +138,12 @@ static void on_ended(void *owner)
 static void end(void)
 {
     jobs_end(&play.jobs, on_ended, NULL);
-    for (int i = 0; i < TURNS_MAX && !play.ended; i++)
+    for (int i = 0; i < TURNS_MAX && !play.ended; i++) {
         turn(false);
+        fuzz_world_pass(5); /* it looks now and then whether the queue has read all */
+        while (fuzz_world_ring()) {
+        }
+    }
     turn(false);
     assert(play.ended && play.jobs.under_way == 0);
     assert(play.asked_count == 0 || play.raw ||
