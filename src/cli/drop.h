@@ -10,13 +10,9 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "cli/submission.h"
+#include "mail/drop_names.h"
 
 enum { DROP_SIZE_MAX = 256 << 20, DROP_RECIPIENTS_MAX = 10000, DROP_NAME_SIZE = 64 };
-
-#define DROP_PREFIX "mail."             /* whole files */
-#define DROP_TMP_PREFIX "tmp."          /* being written; nobody was told that they are safe */
-#define DROP_SINCE_PREFIX "mail.since-" /* put off: since, "-", last try, "." */
-#define DROP_ASIDE_PREFIX "aside."      /* what the server could not take: for the administrator */
 
 /* Writes a file that is either there as a whole, on disk, under a name nobody can guess, or not at
  * all. 0 or -errno; -EMSGSIZE: it would be larger than DROP_SIZE_MAX. */

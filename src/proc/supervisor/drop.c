@@ -5,6 +5,7 @@
 #include "proc/supervisor/supervisor.h"
 
 #include "base/log.h"
+#include "mail/drop_names.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,10 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAIL "mail."
-#define PUT_OFF "mail.since-"
-#define ASIDE "aside."
-
 /* A program whose dialogue broke off (smtpd died under it) leaves its message there too. */
 enum { LOOK_AGAIN_MS = 10000 };
 
@@ -30,7 +27,7 @@ static bool begins(const char *name, const char *with)
 
 static bool waits(const char *name)
 {
-    return begins(name, MAIL) && !begins(name, PUT_OFF);
+    return begins(name, DROP_PREFIX) && !begins(name, DROP_SINCE_PREFIX);
 }
 
 /* Where names aren't read to their end there is mail: the collector reads them all. */
@@ -42,7 +39,7 @@ static bool find_first(struct drop_wait *wait, DIR *dir, unsigned names_max)
 
     while (count < names_max && (entry = readdir(dir))) {
         count++;
-        has_mail |= begins(entry->d_name, MAIL);
+        has_mail |= begins(entry->d_name, DROP_PREFIX);
         if (!*wait->letter && waits(entry->d_name))
             snprintf(wait->letter, sizeof(wait->letter), "%s", entry->d_name);
     }
@@ -107,9 +104,9 @@ void drop_status(const struct supervisor *s, struct buffer *json)
     DIR *dir = s->conf.drop.size ? opendir(folder) : NULL;
     while (dir && count <= DROP_NAMES_MAX && (entry = readdir(dir))) {
         count++;
-        letters += begins(entry->d_name, MAIL);
-        put_off += begins(entry->d_name, PUT_OFF);
-        set_aside += begins(entry->d_name, ASIDE);
+        letters += begins(entry->d_name, DROP_PREFIX);
+        put_off += begins(entry->d_name, DROP_SINCE_PREFIX);
+        set_aside += begins(entry->d_name, DROP_ASIDE_PREFIX);
     }
     if (dir)
         closedir(dir);
