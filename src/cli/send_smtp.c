@@ -10,89 +10,122 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* How the lines of our side end. */
-struct lines {
-    enum { LINES_UNKNOWN, LINES_CRLF, LINES_LF } end;
+/* What our side says, on its way to the server. */
+struct ours {
+    enum { LINES_UNKNOWN, LINES_CRLF, LINES_LF } end; /* how its lines end */
     bool after_cr;
+    bool ended;
+    struct buffer out; /* read, and not sent yet */
 };
 
 /* Scripts write LF alone, and then do so in their first line. Where that one ends with CRLF all
  * goes on as it is: a bare LF in such a stream was written by somebody else than the script, and
  * would, as a line's end, let him speak SMTP in its place. */
-static void learn_end(struct lines *l, struct span piece)
+static void learn_end(struct ours *o, struct span piece)
 {
     ptrdiff_t end = span_find(piece, '\n');
 
     if (end > 0)
-        l->end = piece.data[end - 1] == '\r' ? LINES_CRLF : LINES_LF;
+        o->end = piece.data[end - 1] == '\r' ? LINES_CRLF : LINES_LF;
     else if (end == 0)
-        l->end = l->after_cr ? LINES_CRLF : LINES_LF;
+        o->end = o->after_cr ? LINES_CRLF : LINES_LF;
 }
 
-static int write_lines(struct lines *l, int to, struct span piece)
+static void take_lines(struct ours *o, struct span piece)
 {
-    struct buffer out = BUFFER_INIT;
-
-    if (l->end == LINES_UNKNOWN)
-        learn_end(l, piece);
+    if (o->end == LINES_UNKNOWN)
+        learn_end(o, piece);
     for (size_t i = 0; i < piece.size; i++) {
-        if (l->end == LINES_LF && piece.data[i] == '\n' && !l->after_cr)
-            buffer_append_byte(&out, '\r');
-        buffer_append_byte(&out, piece.data[i]);
-        l->after_cr = piece.data[i] == '\r';
+        if (o->end == LINES_LF && piece.data[i] == '\n' && !o->after_cr)
+            buffer_append_byte(&o->out, '\r');
+        buffer_append_byte(&o->out, piece.data[i]);
+        o->after_cr = piece.data[i] == '\r';
     }
-    int result = buffer_error(&out);
-    if (result == 0)
-        result = fd_write_all(to, buffer_span(&out));
-    buffer_done(&out);
-    return result;
 }
 
-/* Moves what is there from one side to the other; `lines` only of ours. False when that side has
- * ended. */
-static bool pump(int from, int to, struct lines *lines)
+static void end_ours(struct ours *o)
+{
+    o->ended = true;
+    buffer_clear(&o->out);
+}
+
+static void read_ours(struct ours *o)
+{
+    char piece[65536];
+    ssize_t size = read(STDIN_FILENO, piece, sizeof(piece));
+
+    if (size > 0)
+        take_lines(o, span_of(piece, (size_t)size));
+    if (size == 0 || (size < 0 && errno != EINTR) || buffer_error(&o->out))
+        end_ours(o);
+}
+
+/* What the socket takes: a server may wait for its replies to be read, and who waited for that
+ * server would never read them. */
+static void send_ours(struct ours *o, int to)
+{
+    ssize_t sent = send(to, o->out.data, o->out.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    if (sent >= 0)
+        buffer_consume(&o->out, (size_t)sent);
+    else if (errno != EINTR && errno != EAGAIN)
+        end_ours(o);
+}
+
+/* False when the server's side has ended. */
+static bool copy_replies(int from)
 {
     char piece[65536];
     ssize_t size = read(from, piece, sizeof(piece));
 
     if (size < 0 && errno == EINTR)
         return true;
-    if (size <= 0)
-        return false;
-    struct span got = span_of(piece, (size_t)size);
-    return (lines ? write_lines(lines, to, got) : fd_write_all(to, got)) == 0;
+    return size > 0 && fd_write_all(STDOUT_FILENO, span_of(piece, (size_t)size)) == 0;
 }
 
 /* Two streams, and no understanding of either. Standard input that ends is handed on as the end of
- * our side only: the server's last replies must still come. */
+ * our side only: the server's last replies must still come. Nothing is read from our side before
+ * the greeting: a script may have written all its commands at once, and a server takes who speaks
+ * first for a bot. */
+static void exchange(struct ours *o, int fd)
+{
+    bool greeted = false;
+
+    for (;;) {
+        bool waits = o->out.size > 0;
+        struct pollfd ends[] = {
+            {.fd = greeted && !waits && !o->ended ? STDIN_FILENO : -1, .events = POLLIN},
+            {.fd = fd, .events = waits ? POLLIN | POLLOUT : POLLIN}};
+        if (o->ended)
+            shutdown(fd, SHUT_WR);
+        if (poll(ends, ARRAY_SIZE(ends), -1) < 0) {
+            if (errno == EINTR)
+                continue;
+            return;
+        }
+        if (ends[1].revents & ~POLLOUT) {
+            if (!copy_replies(fd))
+                return;
+            greeted = true;
+        }
+        if (ends[1].revents & POLLOUT)
+            send_ours(o, fd);
+        if (ends[0].revents)
+            read_ours(o);
+    }
+}
+
 int send_speak_smtp(const char *submit_path)
 {
     int fd = submit_connect(submit_path);
-    struct lines lines = {0};
-    /* Nothing is read from our side before the greeting: a script may have written all its commands
-     * at once, and a server takes who speaks first for a bot. */
-    struct pollfd ends[] = {{.fd = -1, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
-    bool greeted = false;
+    struct ours ours = {.ended = false};
 
     if (fd < 0) {
         puts("421 4.3.0 The mail server is not running\r");
         return cli_finish_output("send", CLI_UNREACHED);
     }
-    for (;;) {
-        if (poll(ends, ARRAY_SIZE(ends), -1) < 0 && errno != EINTR)
-            break;
-        if (ends[1].revents && !pump(fd, STDOUT_FILENO, NULL))
-            break;
-        if (ends[1].revents && !greeted) {
-            greeted = true;
-            ends[0].fd = STDIN_FILENO;
-            continue;
-        }
-        if (ends[0].revents && !pump(STDIN_FILENO, fd, &lines)) {
-            shutdown(fd, SHUT_WR);
-            ends[0].fd = -1;
-        }
-    }
+    exchange(&ours, fd);
+    buffer_done(&ours.out);
     close(fd);
     return CLI_OK;
 }
