@@ -191,20 +191,18 @@ static void check_book(struct check *k)
 }
 
 /* Equal paths only: one within another is legal, and a symlink is found when it is opened. */
-static void check_folders(struct check *k)
+void conf_check_folders(const struct conf *c, struct conf_problems *problems)
 {
     const struct {
         const char *key;
         struct span path;
-    } folders[] = {{"spool", k->conf->spool},
-                   {"ledger", k->conf->ledger},
-                   {"drop", k->conf->drop},
-                   {"control", k->conf->control}};
+    } folders[] = {
+        {"spool", c->spool}, {"ledger", c->ledger}, {"drop", c->drop}, {"control", c->control}};
 
     for (size_t i = 1; i < ARRAY_SIZE(folders); i++)
         for (size_t j = 0; j < i; j++)
             if (span_equal(folders[i].path, folders[j].path))
-                conf_error(k->problems, place_of(k, NULL, folders[i].key),
+                conf_error(problems, conf_place_of(c, NULL, folders[i].key),
                            "`%s` and `%s` are the same path; give each its own", folders[i].key,
                            folders[j].key);
 }
@@ -262,7 +260,7 @@ int conf_check(const struct conf *c, struct conf_problems *problems)
     check_retry(&k);
     check_trusted(&k);
     check_book(&k);
-    check_folders(&k);
+    conf_check_folders(c, problems);
     check_segment_size(&k);
     check_control(&k);
     check_postmaster(&k);

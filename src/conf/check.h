@@ -6,7 +6,7 @@
 
 #include "conf/conf.h"
 
-/* Adds to `problems`; changes nothing else. The two below are parts of it. 0, or -ENOMEM: not all
+/* Adds to `problems`; changes nothing else. The three below are parts of it. 0, or -ENOMEM: not all
  * was looked at. */
 int conf_check(const struct conf *c, struct conf_problems *problems);
 
@@ -16,6 +16,9 @@ struct conf_place conf_place_of(const struct conf *c, const char *group, const c
 /* check_names.c: names that are in the file more than once, also in different case. 0 or -ENOMEM.
  */
 int conf_check_names(const struct conf *c, struct conf_problems *problems);
+
+/* Folders and the socket each have a path of their own. */
+void conf_check_folders(const struct conf *c, struct conf_problems *problems);
 
 /* check_circles.c: relays and routes that lead back to this server. */
 void conf_check_circles(const struct conf *c, struct conf_problems *problems);

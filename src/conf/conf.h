@@ -119,7 +119,7 @@ void conf_done(struct conf *c);
 
 /* fixed.c: what a running server can't change keeps the value of `running`: a process that is
  * started again must fit those that run. Each key that differs is a warning; *out_kept is their
- * number. 0 or -ENOMEM. */
+ * number. An error in `problems`: beside them, what is new can't be. 0 or -ENOMEM. */
 int conf_keep_fixed(const struct conf *running, struct conf *coming, struct conf_problems *problems,
                     size_t *out_kept);
 

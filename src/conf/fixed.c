@@ -84,5 +84,7 @@ int conf_keep_fixed(const struct conf *running, struct conf *coming, struct conf
         kept++;
     }
     *out_kept = kept;
+    if (kept) /* what is new may have taken the path that another one was to leave */
+        conf_check_folders(coming, problems);
     return 0;
 }

@@ -80,12 +80,30 @@ static void a_key_that_was_taken_out(void **state)
                 2);
 }
 
+/* Its own words are sound, and the server would go on with both in one folder. */
+static void what_is_new_may_not_take_the_path_of_what_stays(void **state)
+{
+    assert_kept("a taken path",
+                "hostname: a.example\n"
+                "spool: file:/s2\n"
+                "drop: /s\n"
+                "spool_segment_size: 64M\n"
+                "ledger: /l\n"
+                "sandbox: kill\n"
+                "mailbox: { threads: 4 }\n"
+                "users: { queue: q, network: n, directory: d, mailbox: m }\n",
+                "2:1: warning: `spool` can't be changed by a reload: it stays `/s` until\n"
+                "3:1: error: `drop` and `spool` are the same path; give each its own\n",
+                1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_stays_the_same_is_not_told),
         cmocka_unit_test(each_key_is_told_at_its_place),
         cmocka_unit_test(a_key_that_was_taken_out),
+        cmocka_unit_test(what_is_new_may_not_take_the_path_of_what_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
