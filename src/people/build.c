@@ -20,7 +20,10 @@ struct builder {
     const struct people_file *files;
     size_t file_count;
     struct conf_problems *problems;
-    struct span file;  /* name, in the table's arena */
+    struct span file; /* name, in the table's arena */
+    /* The domains that name it: to look at all of them for each line would take seconds. */
+    uint32_t *file_domains;
+    size_t file_domain_count;
     uint32_t *current; /* the alias at hand, in each domain that has it */
     size_t current_count;
     bool full_reported;
@@ -128,11 +131,9 @@ static void add_user(struct builder *b, const struct users_line *line, struct co
  * domains may have been in it, and must not be refused for good. */
 static void doubt_file(struct builder *b)
 {
-    for (size_t i = 0; i < b->part->domain_count; i++)
-        if (span_equal(b->part->domains[i].users, b->file)) {
-            b->people->unsure[i] = true;
-            b->people->unsure_count++;
-        }
+    for (size_t i = 0; i < b->file_domain_count; i++)
+        b->people->unsure[b->file_domains[i]] = true;
+    b->people->unsure_count += b->file_domain_count;
     conf_warn(
         b->problems, (struct conf_place){b->file, 0, 0},
         "the file is empty, as after a power cut or on a full disk; names of its domains that "
@@ -207,9 +208,11 @@ static void on_name(void *owner, const struct address *name, struct conf_place p
                         : "its domain is not delivered here");
         return;
     }
-    for (size_t i = 0; i < b->part->domain_count && b->error == 0; i++)
-        if (domain.size ? i + 1 == index : uses_aliases(b, i))
-            begin_alias(b, name, (uint32_t)i, place);
+    if (domain.size)
+        begin_alias(b, name, index - 1, place);
+    size_t count = domain.size ? 0 : b->file_domain_count;
+    for (size_t i = 0; i < count && b->error == 0 && !b->full_reported; i++)
+        begin_alias(b, name, b->file_domains[i], place);
 }
 
 /* A target without a domain is of the alias's own one. The order of the file is kept: it is the
@@ -310,8 +313,9 @@ static int add_domains(struct builder *b)
     p->domains = arena_alloc_array(&p->arena, at_least, sizeof(*p->domains));
     p->first_user = arena_alloc_array(&p->arena, at_least, sizeof(*p->first_user));
     p->unsure = arena_alloc_array(&p->arena, at_least, sizeof(*p->unsure));
+    b->file_domains = arena_alloc_array(&p->arena, at_least, sizeof(*b->file_domains));
     b->current = arena_alloc_array(&p->arena, at_least, sizeof(*b->current));
-    if (!p->domains || !p->first_user || !p->unsure || !b->current)
+    if (!p->domains || !p->first_user || !p->unsure || !b->file_domains || !b->current)
         return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
         struct span name = b->part->domains[i].name;
@@ -336,12 +340,12 @@ static void choose_postmaster_domain(struct builder *b)
     b->people->postmaster_domain = index ? b->people->domains[index - 1] : SPAN("");
 }
 
-static bool names_file(const struct builder *b, struct span file, bool aliases)
+static void find_domains(struct builder *b, struct span file, bool aliases)
 {
+    b->file_domain_count = 0;
     for (size_t i = 0; i < b->part->domain_count; i++)
         if (span_equal(aliases ? b->part->domains[i].aliases : b->part->domains[i].users, file))
-            return true;
-    return false;
+            b->file_domains[b->file_domain_count++] = (uint32_t)i;
 }
 
 static void read_files(struct builder *b, bool aliases)
@@ -350,7 +354,8 @@ static void read_files(struct builder *b, bool aliases)
 
     for (size_t i = 0; i < b->part->file_count && b->error == 0; i++) {
         struct span name = b->part->files[i].name;
-        if (!names_file(b, name, aliases))
+        find_domains(b, name, aliases);
+        if (!b->file_domain_count)
             continue;
         b->file = copy(b, name);
         if (aliases)
