@@ -60,7 +60,7 @@ struct ipc_queue_row {
     struct id id;
     uint32_t index;      /* of the recipient in its message */
     int64_t accepted_us; /* wall clock */
-    uint64_t size_bytes;
+    uint64_t size_bytes; /* as received; of one that can't be read also our header fields */
     struct span sender;
     struct span address;
     struct span original;

@@ -93,6 +93,7 @@ static void add_row(const struct queue *q, struct page *page, const struct walk_
     if (named) {
         row->sender = stored->envelope.sender;
         row->address = named->address;
+        row->size_bytes = stored->envelope.size_bytes; /* as in the book: without our header */
         row->original = named->original;
     }
 }

@@ -78,6 +78,7 @@ static void listings_filter_and_page(void **state)
     assert_string_equal(w->addresses[1], "bob@here.example");
     assert_int_equal(w->rows[0].wait, IPC_WAIT_PAUSE);
     assert_int_equal(w->rows[0].attempts, 1);
+    assert_int_equal(w->rows[0].size_bytes, strlen("hello\r\n")); /* as received: as in the book */
     assert_true(w->rows[0].next_attempt_us > w->rows[0].accepted_us);
     assert_true(w->rows[0].deadline_us > w->rows[0].next_attempt_us);
     world_list(w, &(struct ipc_queue_filter){.id = {{1}}});
