@@ -70,10 +70,13 @@ uint8_t walk_state_bit(enum sched_state state)
 }
 
 /* An address at another domain can't fit, unless the recipient was rerouted, or the address may be
- * an alias of ours: that leads anywhere, and only the envelope has it. */
-static bool domain_may_fit(const struct walk *w, struct span domain)
+ * an alias of ours: that leads anywhere, and only the envelope has it. A message's first recipient
+ * is one that its client named, never one that an alias led to. */
+static bool domain_may_fit(const struct walk *w, const struct spool_recipient *r,
+                           struct span domain)
 {
-    return !w->knows_domain || route_is_override(domain) || span_equal_nocase(w->domain, domain);
+    return !w->knows_domain || route_is_override(domain) || span_equal_nocase(w->domain, domain) ||
+           (w->domain_is_here && r->index > 0);
 }
 
 static bool destination_fits(const struct walk *w, struct span domain)
@@ -104,7 +107,7 @@ static bool fits_in_memory(const struct walk *w, const struct spool_recipient *r
         sched_explain(w->queue->sched, item, out);
     if (w->filter.states && !(w->filter.states & walk_state_bit(out->state)))
         return false;
-    return domain_may_fit(w, domain) && destination_fits(w, domain);
+    return domain_may_fit(w, r, domain) && destination_fits(w, domain);
 }
 
 bool walk_fits(const struct walk *w, const struct walk_entry *entry,
@@ -307,7 +310,8 @@ static int copy_filter(struct walk *w, const struct ipc_queue_filter *filter)
     w->sender = spool_sender_hash(w->queue->spool, null_sender ? SPAN("") : filter->sender);
     struct span to = w->filter.recipient;
     w->domain = span_from(to, (size_t)(span_find_last(to, '@') + 1));
-    w->knows_domain = is_whole_address(to) && !route_is_here(w->queue->conf, w->domain);
+    w->knows_domain = is_whole_address(to);
+    w->domain_is_here = route_is_here(w->queue->conf, w->domain);
     return 0;
 }
 

@@ -26,7 +26,7 @@ struct walk {
     struct arena arena;
     uint32_t sender;    /* hash of a whole address to look for */
     struct span domain; /* of a whole recipient's address, in `filter` */
-    bool knows_sender, knows_domain, reads;
+    bool knows_sender, knows_domain, domain_is_here, reads;
     void *arg; /* the caller's */
     /* A batch is there: `entries`, perhaps none. Called from the loop, never before walk_next()
      * has returned. */

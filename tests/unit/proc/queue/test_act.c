@@ -161,6 +161,25 @@ static void what_cant_be_read_is_left_alone_and_told(void **state)
     }
 }
 
+/* What goes elsewhere isn't read for an address here, unless an alias may have led there: that it
+ * can't be read doesn't matter. */
+static void whose_first_recipient_is_elsewhere_cannot_fit_one_here(void **state)
+{
+    struct ipc_queue_act remove = {.act = IPC_ACT_REMOVE,
+                                   .filter.recipient = SPAN("b@here.example")};
+    struct world *w = begin();
+
+    send_one(w, "s@far.example", "x@elsewhere.example");
+    world_rest(w);
+    world_damage(w, "x@elsewhere.example");
+    assert_int_equal(world_act(w, remove).error, -ENOENT);
+    send_one(w, "s@far.example", "y@elsewhere.example z@elsewhere.example");
+    world_rest(w);
+    world_damage(w, "y@elsewhere.example");
+    assert_int_equal(world_act(w, remove).error, -EIO);
+    world_free(w);
+}
+
 /* The spool holds it; it goes only by name, and only away. */
 static void a_damaged_message_may_be_removed_only(void **state)
 {
@@ -382,6 +401,7 @@ int main(void)
         cmocka_unit_test(who_is_held_while_attempted_stays),
         cmocka_unit_test(who_is_held_may_be_returned),
         cmocka_unit_test(what_cant_be_read_is_left_alone_and_told),
+        cmocka_unit_test(whose_first_recipient_is_elsewhere_cannot_fit_one_here),
         cmocka_unit_test(a_damaged_message_may_be_removed_only),
         cmocka_unit_test(an_act_that_the_disk_refuses_is_undone),
         cmocka_unit_test(more_of_no_act_is_refused),
