@@ -50,6 +50,16 @@ struct trace_message {
     size_t entry_count;
 };
 
+/* The entry of this index, or NULL. */
+static inline const struct trace_entry *trace_entry_at(const struct trace_message *m,
+                                                       uint32_t index)
+{
+    for (size_t i = 0; i < m->entry_count; i++)
+        if (m->entries[i].index == index)
+            return &m->entries[i];
+    return NULL;
+}
+
 struct trace_refusal {
     struct id reference, session;
     int64_t time_us, until_us;

@@ -10,7 +10,6 @@
 #include "cli/catchup.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/connect.h"
 #include "cli/control.h"
 #include "cli/server.h"
 
@@ -120,36 +119,21 @@ static bool on_page(void *arg, const struct ipc_queue_page *page)
     return l->error == 0;
 }
 
-/* -ETIMEDOUT: nobody is late by a book that nobody can ask whether it is behind. */
-static int tell_hanging(struct session *s)
-{
-    s->print.not_compared = "the server takes no connection";
-    s->print.is_bad = true;
-    return -ETIMEDOUT;
-}
-
 /* The book first catches up with the log, or each message of the last second would look lost. */
-static int ask_server(struct session *s, struct audit_queue *out)
+static int ask_server(struct session *s, struct cli_control *control, struct audit_queue *out)
 {
     struct listing listing = {
         .queue = out, .again = s->looked, .late_us = s->options.now_us - s->options.overdue_us};
     struct ipc_queue_filter filter = {.brief = true};
-    struct cli_control *control;
 
-    out->is_live = s->looked = true;
-    int r = cli_wait_for_book(s->server.control, CATCH_UP_MS);
-    if (r == -EBUSY)
-        return tell_hanging(s);
-    if (r == -ETIMEDOUT) {
+    s->looked = true;
+    if (cli_wait_for_book(control, CATCH_UP_MS) == -ETIMEDOUT) {
         s->print.not_compared = "the book doesn't catch up with the log; see the line Book of "
                                 "postbuch status";
         s->print.is_bad = true; /* what it doesn't know yet would all seem to be off */
         return -ETIMEDOUT;
     }
-    if (cli_control_open("audit", s->server.control, &control) != CLI_OK)
-        return -ENOTCONN;
     int code = cli_control_list(control, &filter, on_page, &listing);
-    cli_control_close(control);
     /* Others may just not ask; but whoever was told something may. */
     if (code != CLI_OK && (geteuid() == 0 || code == CLI_BAD_NEWS || out->waiting.count))
         s->print.is_bad = true;
@@ -190,30 +174,37 @@ static int read_spool(struct session *s, struct audit_queue *out)
     return r;
 }
 
+static int tell_unreached(struct session *s, int error)
+{
+    if (error == -EACCES || error == -EPERM) {
+        s->print.not_compared = "you may not ask the server";
+        return error;
+    }
+    s->print.is_bad = true;
+    if (error == -ETIMEDOUT) /* nobody is late by a book that nobody can ask whether it is behind */
+        s->print.not_compared = "the server takes no connection";
+    else
+        cli_control_complain("audit", s->server.control, error);
+    return error;
+}
+
 /* Is the server there? A stopped one is no finding, and neither is one that we may not ask; one
  * that hangs is. Only one who connects knows: a socket file may be left from a crash. */
 static int look_at_queue(void *arg, struct audit_queue *out)
 {
     struct session *s = arg;
-    int fd = cli_connect(s->server.control, CLI_CONNECT_MS);
+    struct cli_control *control;
+    int r = cli_control_try("audit", s->server.control, &control);
 
     audit_print_end_progress(&s->print);
-    if (fd == -ENOENT || fd == -ECONNREFUSED)
+    if (r == -ENOENT || r == -ECONNREFUSED)
         return read_spool(s, out);
     out->is_live = true; /* as far as one can tell from outside of its folder */
-    if (fd == -EACCES || fd == -EPERM) {
-        s->print.not_compared = "you may not ask the server";
-        return fd;
-    }
-    if (fd == -ETIMEDOUT)
-        return tell_hanging(s);
-    if (fd < 0) {
-        s->print.is_bad = true;
-        cli_complain("audit", "%s: %s", s->server.control, strerror(-fd));
-        return fd;
-    }
-    close(fd);
-    return ask_server(s, out);
+    if (r < 0)
+        return tell_unreached(s, r);
+    r = ask_server(s, control, out);
+    cli_control_close(control);
+    return r;
 }
 
 /* ---- options ---- */

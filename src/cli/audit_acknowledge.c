@@ -211,13 +211,14 @@ int audit_acknowledge_book(struct audit_acknowledge *a, const char *path)
     if (code != CLI_OK)
         return code;
     code = book(a, control);
+    bool behind = code == CLI_OK && cli_wait_for_book(control, CATCH_UP_MS) < 0;
     cli_control_close(control);
     if (code != CLI_OK)
         return code;
     if (a->left_alone)
         cli_complain("audit", "%llu said to be lost are in the queue, and were left alone",
                      (unsigned long long)a->left_alone);
-    if (cli_wait_for_book(path, CATCH_UP_MS) < 0)
+    if (behind)
         cli_complain("audit", "the book is behind the log: until it has caught up, they are told");
     return a->left_alone ? CLI_BAD_NEWS : unfit;
 }

@@ -14,11 +14,16 @@
  * a person wants to know that he waits for something. */
 enum { PATIENCE_MS = 60000 };
 
+/* For a command that a person waits for. A server that takes no connection at all is one whose
+ * queue of them is full: it is busy, hangs or was stopped. */
+enum { CONNECT_MS = 5000 };
+
 struct cli_control {
     const char *command;
     struct io_timer *timer;
     int64_t patience_ms;
-    bool warned, gave_up;
+    int64_t rest_ms; /* to be waited after the word to the user; 0: it was said, or none is due */
+    bool gave_up;
     struct io_loop *loop;
     struct ipc_channel *channel;
     struct ipc_call call;
@@ -27,19 +32,19 @@ struct cli_control {
     bool answered;
 };
 
-static int complain_connect(const char *command, const char *path, int error)
+int cli_control_complain(const char *command, const char *path, int error)
 {
-    if (error == EACCES)
+    if (error == -EACCES)
         cli_complain(command, "%s: only root and the server's user may talk to the server", path);
-    else if (error == ENOENT || error == ECONNREFUSED)
-        cli_complain(command, "the server isn't running (%s: %s)", path, strerror(error));
-    else if (error == ETIMEDOUT)
+    else if (error == -ENOENT || error == -ECONNREFUSED)
+        cli_complain(command, "the server isn't running (%s: %s)", path, strerror(-error));
+    else if (error == -ETIMEDOUT)
         cli_complain(command,
                      "the server takes no connection at %s: it is too busy, or hangs; its log "
                      "may tell why",
                      path);
     else
-        cli_complain(command, "can't reach the server at %s: %s", path, strerror(error));
+        cli_complain(command, "can't reach the server at %s: %s", path, strerror(-error));
     return CLI_UNREACHED;
 }
 
@@ -54,20 +59,30 @@ static void on_waited(void *arg)
 {
     struct cli_control *control = arg;
 
-    if (control->warned) {
+    if (!control->rest_ms) {
         control->gave_up = true;
         io_loop_stop(control->loop);
         return;
     }
-    control->warned = true;
     cli_complain(control->command, "the server doesn't answer yet; its log may tell why");
-    io_timer_set(control->timer, control->patience_ms - control->patience_ms / 12);
+    io_timer_set(control->timer, control->rest_ms);
+    control->rest_ms = 0;
 }
 
 static void begin_patience(struct cli_control *control)
 {
-    control->warned = control->gave_up = false;
-    io_timer_set(control->timer, control->patience_ms / 12);
+    int64_t first_ms = control->patience_ms / 12;
+
+    control->gave_up = false;
+    control->rest_ms = control->patience_ms - first_ms;
+    io_timer_set(control->timer, first_ms);
+}
+
+static void begin_silent_patience(struct cli_control *control, int64_t limit_ms)
+{
+    control->gave_up = false;
+    control->rest_ms = 0;
+    io_timer_set(control->timer, limit_ms);
 }
 
 void cli_control_set_patience(struct cli_control *control, int64_t ms)
@@ -78,7 +93,6 @@ void cli_control_set_patience(struct cli_control *control, int64_t ms)
 /* Until the loop is stopped: by an answer, the end of the channel, or of patience. */
 static int run(struct cli_control *control)
 {
-    begin_patience(control);
     int r = io_loop_run(control->loop);
     io_timer_clear(control->timer);
     return r;
@@ -86,12 +100,12 @@ static int run(struct cli_control *control)
 
 static const struct ipc_role server_role = {.peer_name = "the server", .lost = on_lost};
 
-int cli_control_open(const char *command, const char *path, struct cli_control **out)
+int cli_control_try(const char *command, const char *path, struct cli_control **out)
 {
-    int fd = cli_connect(path, CLI_CONNECT_MS);
+    int fd = cli_connect(path, CONNECT_MS);
 
     if (fd < 0)
-        return complain_connect(command, path, -fd);
+        return fd;
     struct cli_control *control = calloc(1, sizeof(*control));
     int r = control ? io_loop_new(&control->loop) : -ENOMEM;
     if (r == 0)
@@ -101,12 +115,19 @@ int cli_control_open(const char *command, const char *path, struct cli_control *
     if (r < 0) {
         close(fd);
         cli_control_close(control);
-        return complain_connect(command, path, -r);
+        return r;
     }
     control->command = command;
     control->patience_ms = PATIENCE_MS;
     *out = control;
-    return CLI_OK;
+    return 0;
+}
+
+int cli_control_open(const char *command, const char *path, struct cli_control **out)
+{
+    int r = cli_control_try(command, path, out);
+
+    return r < 0 ? cli_control_complain(command, path, r) : CLI_OK;
 }
 
 void cli_control_close(struct cli_control *control)
@@ -147,8 +168,8 @@ static int complain_lost(const struct cli_control *control, int error)
 
 /* The call is cancelled in any case: with an answer it is over, without one its reply must not come
  * to a frame that is gone. */
-int cli_control_ask(struct cli_control *control, const struct ipc_message *request,
-                    void (*reply)(void *arg, const struct ipc_message *reply), void *arg)
+static int ask(struct cli_control *control, const struct ipc_message *request,
+               void (*reply)(void *arg, const struct ipc_message *reply), void *arg)
 {
     control->reply = reply;
     control->arg = arg;
@@ -158,7 +179,24 @@ int cli_control_ask(struct cli_control *control, const struct ipc_message *reque
     if (r == 0)
         r = run(control);
     ipc_call_cancel(&control->call);
+    return r;
+}
+
+int cli_control_ask(struct cli_control *control, const struct ipc_message *request,
+                    void (*reply)(void *arg, const struct ipc_message *reply), void *arg)
+{
+    begin_patience(control);
+    int r = ask(control, request, reply, arg);
     return control->answered ? CLI_OK : complain_lost(control, r);
+}
+
+int cli_control_ask_within(struct cli_control *control, int64_t limit_ms,
+                           const struct ipc_message *request,
+                           void (*reply)(void *arg, const struct ipc_message *reply), void *arg)
+{
+    begin_silent_patience(control, limit_ms);
+    ask(control, request, reply, arg);
+    return control->answered ? 0 : control->gave_up ? -ETIMEDOUT : -ENOTCONN;
 }
 
 /* ---- listings ---- */
@@ -236,6 +274,7 @@ int cli_control_list(struct cli_control *control, const struct ipc_queue_filter 
     const struct ipc_message ask = {.type = IPC_QUEUE_LIST, .queue_filter = *filter};
 
     listing_init(&listing);
+    begin_patience(control);
     int r = ipc_call(control->channel, &listing.calls[0].call, &ask);
     if (r == 0)
         r = run(control);

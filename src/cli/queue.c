@@ -299,7 +299,7 @@ static int list(struct cli_control *control, const struct wishes *w,
     char id[ID_TEXT + 1];
 
     if (w->verb == VERB_SHOW) {
-        cli_catch_up("queue", server->control);
+        cli_catch_up("queue", control);
         why_book_load(&l.book, server->ledger, &w->filter.id);
     }
     int code = cli_control_list(control, &w->filter, on_page, &l);

@@ -25,17 +25,13 @@ static void on_reloaded(void *arg, const struct ipc_message *reply)
     cli_put_lines(stderr, "", reply->reloaded.text);
 }
 
-int cli_reload_ask(const char *command, const char *path, bool *out_partly)
+int cli_reload_ask(const char *command, struct cli_control *control, bool *out_partly)
 {
     const struct ipc_message ask = {.type = IPC_RELOAD};
     struct answer answer = {0};
-    struct cli_control *control;
+    int code = cli_control_ask(control, &ask, on_reloaded, &answer);
 
     *out_partly = false;
-    if (cli_control_open(command, path, &control) != CLI_OK)
-        return CLI_UNREACHED;
-    int code = cli_control_ask(control, &ask, on_reloaded, &answer);
-    cli_control_close(control);
     if (code == CLI_OK && !answer.done) {
         cli_complain(command, "the server goes on with its old configuration");
         return CLI_BAD_NEWS;
@@ -46,6 +42,7 @@ int cli_reload_ask(const char *command, const char *path, bool *out_partly)
 
 int cli_reload(int argc, char **argv)
 {
+    struct cli_control *control;
     struct cli_server server;
     struct cli_parser parser;
     bool partly;
@@ -54,9 +51,11 @@ int cli_reload(int argc, char **argv)
         return parser.exit_code;
     if (parser.first < argc)
         return cli_wrong_usage(&usage, "too many arguments");
-    if (cli_server_find("reload", parser.config, &server) < 0)
+    if (cli_server_find("reload", parser.config, &server) < 0 ||
+        cli_control_open("reload", server.control, &control) != CLI_OK)
         return CLI_UNREACHED;
-    int code = cli_reload_ask("reload", server.control, &partly);
+    int code = cli_reload_ask("reload", control, &partly);
+    cli_control_close(control);
     if (code == CLI_OK && partly) {
         cli_complain("reload", "not all of the new configuration is in force");
         return CLI_BAD_NEWS;

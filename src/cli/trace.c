@@ -8,6 +8,7 @@
 #include "cli/catchup.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/control.h"
 #include "cli/server.h"
 #include "cli/trace_why.h"
 
@@ -54,8 +55,8 @@ struct wishes {
     struct trace_query query;
     bool json;
     bool follow;
-    bool serves;    /* the server answers us */
-    bool is_behind; /* but its book hasn't folded all of the log */
+    struct cli_control *control; /* the server, when it answers us; else NULL */
+    bool is_behind;              /* but its book hasn't folded all of the log */
     char **what;
     int what_count; /* at least one: "" when none was given */
     struct cli_server server;
@@ -126,6 +127,30 @@ static int parse(int argc, char **argv, struct wishes *w, bool *out_end)
     return CLI_OK;
 }
 
+/* ---- the server, when there is one ---- */
+
+static void leave_server(struct wishes *w)
+{
+    cli_control_close(w->control);
+    w->control = NULL;
+}
+
+/* The book is read without one as well. */
+static void find_server(struct wishes *w)
+{
+    int r = cli_control_try("trace", w->server.control, &w->control);
+
+    if (r == -ETIMEDOUT)
+        cli_complain("trace",
+                     "the server takes no connection, so what was booked last may be missing");
+    if (r < 0)
+        return;
+    r = cli_catch_up("trace", w->control);
+    w->is_behind = r == -ETIMEDOUT;
+    if (r < 0 && !w->is_behind)
+        leave_server(w);
+}
+
 /* ---- one look ---- */
 
 static int look(struct wishes *w, const char *what, struct trace_result *out)
@@ -158,8 +183,8 @@ static int show(const struct wishes *w, const struct trace_result *result)
     struct buffer out = BUFFER_INIT;
     int r = w->json ? trace_json(result, &out) : trace_text(result, clock_wall_us(), &style, &out);
 
-    if (r == 0 && w->serves && !w->json)
-        trace_why_not_yet(w->server.control, result, w->is_behind, &out);
+    if (r == 0 && w->control && !w->json)
+        trace_why_not_yet(w->control, result, w->is_behind, &out);
     if (r == 0 && out.size)
         fwrite(out.data, 1, out.size, stdout);
     else if (r < 0)
@@ -196,9 +221,8 @@ static size_t told_before(const struct trace_result *before, const struct id *id
         const struct trace_message *m = &before->messages[i];
         if (!id_equal(&m->id, id))
             continue;
-        for (size_t k = 0; k < m->entry_count; k++)
-            if (m->entries[k].index == index)
-                return m->entries[k].event_count;
+        const struct trace_entry *e = trace_entry_at(m, index);
+        return e ? e->event_count : 0;
     }
     return 0;
 }
@@ -348,6 +372,7 @@ static int follow(struct wishes *w, const char *what)
     if (code != CLI_OK)
         return code;
     code = show_newest(w, &before, limit);
+    leave_server(w);
     while (code == CLI_OK && fflush(stdout) == 0) {
         pause_after(clock_monotonic_us() - began_us);
         began_us = clock_monotonic_us();
@@ -372,14 +397,13 @@ int cli_trace(int argc, char **argv)
         return code;
     if (w.follow && w.what_count > 1)
         return cli_wrong_usage(&usage, "only one thing can be followed at a time");
-    int caught_up = cli_catch_up("trace", w.server.control);
-    w.serves = caught_up == 0 || caught_up == -ETIMEDOUT;
-    w.is_behind = caught_up == -ETIMEDOUT;
+    find_server(&w);
     if (w.follow)
-        return cli_finish_output("trace", follow(&w, w.what[0]));
-    for (int i = 0; i < w.what_count; i++) {
+        code = follow(&w, w.what[0]);
+    for (int i = 0; !w.follow && i < w.what_count; i++) {
         int one = look_and_show(&w, w.what[i]);
         code = one > code ? one : code;
     }
+    leave_server(&w);
     return cli_finish_output("trace", code);
 }

@@ -2,10 +2,8 @@
 
 #include "base/printable.h"
 #include "cli/cli.h"
-#include "cli/connect.h"
 #include "cli/control.h"
 #include "cli/why.h"
-#include <unistd.h>
 
 /* A trace may find thousands of messages; what hasn't arrived yet is asked for these only. */
 enum { MESSAGES_MAX = 20, RECIPIENTS_MAX = 100 };
@@ -17,14 +15,6 @@ struct paragraph {
     size_t count;
 };
 
-static const struct trace_entry *entry_of(const struct trace_message *m, uint32_t index)
-{
-    for (size_t i = 0; i < m->entry_count; i++)
-        if (m->entries[i].index == index)
-            return &m->entries[i];
-    return NULL;
-}
-
 static bool on_page(void *arg, const struct ipc_queue_page *page)
 {
     struct paragraph *p = arg;
@@ -32,7 +22,7 @@ static bool on_page(void *arg, const struct ipc_queue_page *page)
 
     for (size_t i = 0; i < page->row_count && p->count < RECIPIENTS_MAX; i++) {
         const struct ipc_queue_row *row = &page->rows[i];
-        const struct trace_entry *entry = entry_of(p->message, row->index);
+        const struct trace_entry *entry = trace_entry_at(p->message, row->index);
         if (!entry)
             continue; /* nobody asked for this one */
         id_format(&row->id, id);
@@ -80,20 +70,9 @@ static bool waits(const struct trace_message *m)
     return false;
 }
 
-static bool answers(const char *path)
+void trace_why_not_yet(struct cli_control *control, const struct trace_result *result,
+                       bool is_behind, struct buffer *out)
 {
-    int fd = cli_connect(path, CLI_CONNECT_MS);
-
-    if (fd < 0)
-        return false;
-    close(fd);
-    return true;
-}
-
-void trace_why_not_yet(const char *control_path, const struct trace_result *result, bool is_behind,
-                       struct buffer *out)
-{
-    struct cli_control *control = NULL;
     size_t asked = 0;
     int code = CLI_OK;
 
@@ -102,13 +81,9 @@ void trace_why_not_yet(const char *control_path, const struct trace_result *resu
         const struct ipc_queue_filter filter = {.id = p.message->id};
         if (!waits(p.message))
             continue;
-        if (!control &&
-            (!answers(control_path) || cli_control_open("trace", control_path, &control) != CLI_OK))
-            return;
         asked++;
         code = cli_control_list(control, &filter, on_page, &p);
         if (code == CLI_OK && !is_behind)
             append_missing(&p);
     }
-    cli_control_close(control);
 }

@@ -3,7 +3,9 @@
 
 #include "book/trace.h"
 
-/* Appends a paragraph for each of the first waiting recipients in `result`. Silent when the server
- * can't be asked. `is_behind`: the book is, so that the queue doesn't have one says nothing. */
-void trace_why_not_yet(const char *control_path, const struct trace_result *result, bool is_behind,
-                       struct buffer *out);
+struct cli_control;
+
+/* Appends a paragraph for each of the first waiting recipients in `result`. `is_behind`: the book
+ * is, so that the queue doesn't have one says nothing. */
+void trace_why_not_yet(struct cli_control *control, const struct trace_result *result,
+                       bool is_behind, struct buffer *out);

@@ -4,7 +4,7 @@
  */
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/connect.h"
+#include "cli/control.h"
 #include "cli/password.h"
 #include "cli/problem.h"
 #include "cli/reload.h"
@@ -14,7 +14,6 @@
 #include "people/people.h"
 #include "people/users_edit.h"
 #include <errno.h>
-#include <unistd.h>
 
 enum { OPTION_NO_LOGIN = 1, FILE_MAX = PEOPLE_FILE_MAX };
 
@@ -242,21 +241,20 @@ static int change_file(struct session *s, const struct act *act, const char *pat
 
 /* CLI_OK: it has read the file, or doesn't run. A process that is slow to take the new table is no
  * failure. */
-static int ask_server(const char *control)
+static int ask_server(const char *path)
 {
+    struct cli_control *control;
     bool partly;
-    int fd = cli_connect(control, CLI_CONNECT_MS);
+    int r = cli_control_try("user", path, &control);
 
-    if (fd == -ENOENT || fd == -ECONNREFUSED) {
+    if (r == -ENOENT || r == -ECONNREFUSED) {
         fputs("The server isn't running; it will read the file when it starts.\n", stderr);
         return CLI_OK;
     }
-    if (fd < 0) {
-        cli_complain("user", "can't reach the server at %s: %s", control, strerror(-fd));
-        return CLI_UNREACHED;
-    }
-    close(fd);
+    if (r < 0)
+        return cli_control_complain("user", path, r);
     int code = cli_reload_ask("user", control, &partly);
+    cli_control_close(control);
     if (code == CLI_OK && partly)
         fputs("warning: the file was changed, but not all processes know it yet; postbuch reload "
               "tells them again\n",

@@ -36,9 +36,8 @@ const struct trace_entry *why_book_entry(const struct why_book *book, const stru
 {
     for (size_t i = 0; book->loaded && i < book->result.message_count; i++) {
         const struct trace_message *m = &book->result.messages[i];
-        for (size_t k = 0; id_equal(&m->id, id) && k < m->entry_count; k++)
-            if (m->entries[k].index == index)
-                return &m->entries[k];
+        if (id_equal(&m->id, id))
+            return trace_entry_at(m, index);
     }
     return NULL;
 }

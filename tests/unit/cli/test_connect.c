@@ -1,6 +1,5 @@
 #include "../unit.h"
 
-#include "cli/catchup.h"
 #include "cli/connect.h"
 
 #include <errno.h>
@@ -77,7 +76,6 @@ static void a_server_that_takes_nobody(void **state)
 {
     fill_queue();
     assert_int_equal(cli_connect(address.sun_path, 20), -ETIMEDOUT);
-    assert_int_equal(cli_wait_for_book(address.sun_path, 20), -EBUSY);
 }
 
 int main(void)

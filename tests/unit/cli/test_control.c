@@ -133,7 +133,8 @@ static void nobody_is_there(void **state)
     struct cli_control *c = NULL;
 
     assert_int_equal(cli_control_open("test", control, &c), CLI_UNREACHED);
-    assert_int_equal(cli_wait_for_book(control, 1000), -ENOTCONN);
+    assert_int_equal(cli_control_try("test", control, &c), -ENOENT);
+    assert_null(c);
     cli_control_close(NULL);
 }
 
@@ -407,7 +408,9 @@ static void the_hint_tells_what_there_is(void **state)
 static int wait_for_book(struct shared does, int timeout_ms)
 {
     start(does);
-    int r = cli_wait_for_book(control, timeout_ms);
+    struct cli_control *c = connect_to();
+    int r = cli_wait_for_book(c, timeout_ms);
+    cli_control_close(c);
     stop();
     return r;
 }
@@ -418,6 +421,22 @@ static void the_book_is_waited_for_and_not_for_ever(void **state)
     assert_int_equal(wait_for_book((struct shared){.error = -EPIPE}, 10000), -ETIMEDOUT);
     assert_int_equal(wait_for_book((struct shared){.silent = true}, 50), -ETIMEDOUT);
     assert_int_equal(wait_for_book((struct shared){.dies_at = 1}, 10000), -ENOTCONN);
+}
+
+/* A command asks on with the same connection. */
+static void after_a_book_that_lags_behind_the_next_question_is_answered(void **state)
+{
+    struct ipc_queue_filter filter = {.states = 0};
+    struct reader r = {0};
+
+    start((struct shared){.silent = true, .pages = 2});
+    struct cli_control *c = connect_to();
+    assert_int_equal(cli_wait_for_book(c, 50), -ETIMEDOUT);
+    shared->silent = false;
+    assert_int_equal(cli_control_list(c, &filter, on_page, &r), CLI_OK);
+    assert_int_equal(r.pages, 2);
+    cli_control_close(c);
+    stop();
 }
 
 static int reload(struct shared does)
@@ -524,6 +543,7 @@ int main(void)
         cmocka_unit_test(damage_is_bad_news),
         cmocka_unit_test(the_hint_tells_what_there_is),
         cmocka_unit_test(the_book_is_waited_for_and_not_for_ever),
+        cmocka_unit_test(after_a_book_that_lags_behind_the_next_question_is_answered),
         cmocka_unit_test(a_reload_is_good_when_all_have_it),
         cmocka_unit_test(a_user_is_added_though_a_process_is_slow),
         cmocka_unit_test(a_server_that_does_not_know_of_a_user_is_told_of),
