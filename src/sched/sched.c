@@ -288,7 +288,9 @@ enum { OURS_ATTEMPTS_MAX = 3 };
 /* What we couldn't even begin, for hours perhaps, makes no later pause longer either. */
 unsigned sched_failures(unsigned attempts, enum sched_result result)
 {
-    unsigned max = result == SCHED_RESULT_OURS ? OURS_ATTEMPTS_MAX : UINT16_MAX;
+    unsigned max = result == SCHED_RESULT_KEPT   ? 0
+                   : result == SCHED_RESULT_OURS ? OURS_ATTEMPTS_MAX
+                                                 : UINT16_MAX;
     return attempts < max ? attempts + 1 : attempts;
 }
 
@@ -365,6 +367,8 @@ enum sched_verdict sched_outcome(struct sched *s, uint32_t handle, enum sched_re
         break;
     case SCHED_RESULT_REFUSED:
     case SCHED_RESULT_UNFIT:
+    case SCHED_RESULT_KEPT:
+        i->attempts = (uint16_t)sched_failures(i->attempts, result);
         hold(s, i);
         verdict = SCHED_VERDICT_HELD;
         i->next = why_take(s, why);

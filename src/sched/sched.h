@@ -132,6 +132,7 @@ enum sched_result {
     SCHED_RESULT_RECIPIENT,   /* failed for now: this recipient's own trouble */
     SCHED_RESULT_DESTINATION, /* failed for now: the destination's trouble */
     SCHED_RESULT_REFUSED,     /* failed for good: to be held */
+    SCHED_RESULT_KEPT,        /* to be held without an attempt: none is counted */
     SCHED_RESULT_OURS,        /* failed for now, because of us: says nothing of the destination, and
                                  waits no longer than after a third failure; many in a row put the
                                  lane's brake on */
@@ -150,7 +151,7 @@ enum sched_verdict {
 unsigned sched_failures(unsigned attempts, enum sched_result result);
 
 /* What came of an ACTIVE item. *out_due_ms is written with RETRY only, so it may be NULL for DONE
- * and REFUSED. `why` explains a trouble to people (copied, cut to SCHED_WHY_MAX).
+ * and what is held. `why` explains a trouble to people (copied, cut to SCHED_WHY_MAX).
  * Afterwards ask sched_take_expired(). */
 enum { SCHED_WHY_MAX = 200 };
 enum sched_verdict sched_outcome(struct sched *sched, uint32_t item, enum sched_result result,

@@ -251,16 +251,27 @@ static void who_leaves_the_given_up_is_not_told_of(void **state)
     replay_end(&r);
 }
 
+/* A refusal was an attempt. */
 static void refused_items_are_held(void **state)
 {
-    struct replay r = replay_start();
-    uint32_t item;
-    replay_add(&r, 1, "a.example", "");
-    replay_take_item(&r, &item);
-    assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_REFUSED), SCHED_VERDICT_HELD);
-    r.now += DAY;
-    assert_int_equal(replay_take(&r), 0);
-    replay_end(&r);
+    static const struct {
+        enum sched_result result;
+        unsigned attempts;
+    } cases[] = {{SCHED_RESULT_REFUSED, 1}, {SCHED_RESULT_UNFIT, 1}, {SCHED_RESULT_KEPT, 0}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct replay r = replay_start();
+        struct sched_explanation e;
+        uint32_t item;
+        replay_add(&r, 1, "a.example", "");
+        replay_take_item(&r, &item);
+        assert_int_equal(replay_outcome(&r, item, cases[i].result), SCHED_VERDICT_HELD);
+        r.now += DAY;
+        assert_int_equal(replay_take(&r), 0);
+        sched_explain(r.sched, item, &e);
+        assert_int_equal(e.attempts, cases[i].attempts);
+        replay_end(&r);
+    }
 }
 
 static void retry_now_ends_pauses(void **state)

@@ -209,7 +209,8 @@ static void take_untold(struct queue *q, struct outcomes *o, const struct job_it
     take_open(q, o, item, &later);
 }
 
-/* Not booked here: the recipient waits, held, until its sender was told (return.h). */
+/* Not booked here: the recipient waits, held, until its sender was told or somebody acts on it
+ * (return.h). */
 static void take_failed(struct queue *q, struct outcomes *o, const struct job_item *item,
                         const struct ipc_job_outcome *from)
 {
@@ -355,11 +356,13 @@ void outcome_duplicate(struct queue *q, const struct job_item *item)
     settle(q, message, &status, 1);
 }
 
-/* RFC 3463 X.4.7: "considered by the rejecting system to have expired". */
+/* The sender of who had failed for good learns of that. RFC 3463 X.4.7 else: "considered by the
+ * rejecting system to have expired". */
 void outcome_give_back(struct queue *q, const struct job_item *item)
 {
     struct spool_status cause = {
         .recipient = item->recipient->index,
+        .outcome = SPOOL_OUTCOME_REROUTED,
         .attempts = item->recipient->attempts,
         .time_us = clock_wall_us(),
         .status = SPAN("5.4.7"),
@@ -370,9 +373,10 @@ void outcome_give_back(struct queue *q, const struct job_item *item)
     add_doubt(q, &o, item->recipient);
     if (o.count)
         settle(q, spool_recipient_message(item->recipient), o.statuses, o.count);
-    sched_outcome(q->sched, item->item, SCHED_RESULT_REFUSED, cause.detail, io_loop_now_ms(q->loop),
+    sched_outcome(q->sched, item->item, SCHED_RESULT_KEPT, cause.detail, io_loop_now_ms(q->loop),
                   NULL);
-    return_to_sender(q, item->recipient, &cause);
+    if (!return_again(q, item->recipient))
+        return_to_sender(q, item->recipient, &cause);
 }
 
 /* With others of its message, so that one report tells of all. Their number. */

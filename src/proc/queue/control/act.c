@@ -16,6 +16,7 @@
 #include "proc/queue/core/kick.h"
 #include "proc/queue/core/route.h"
 #include "proc/queue/core/schedule.h"
+#include "proc/queue/returns/return.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,7 @@ struct batch {
     struct batch_row {
         uint32_t index;
         bool was_held; /* in memory alone: given up, or the hold isn't on the disk yet */
+        bool was_told; /* of the first: how his attempt went is booked with the act */
     } rows[];
 };
 
@@ -154,9 +156,7 @@ static int64_t new_deadline_ms(const struct queue *q, const struct spool_message
 }
 
 /* Who was held before the act stays so when that fails, and no others. A hold that a release
- * overtook was sealed in front of it, and held the item again (schedule_changed()); and whom a
- * release let go may have been given up since, when his row still said that he is held, for which
- * his report was dropped (returns/book.c). */
+ * overtook was sealed in front of it, and held the item again (schedule_changed()). */
 static bool may_go(enum ipc_queue_act_kind kind, bool was_held, int error)
 {
     if (error)
@@ -164,20 +164,34 @@ static bool may_go(enum ipc_queue_act_kind kind, bool was_held, int error)
     return leaves(kind) || kind == IPC_ACT_RELEASE;
 }
 
+/* Whoever waited for his report doesn't any more. What his sender was to be told is kept for a
+ * return; of who was given up only since the book doesn't know it, so he waits until his hold is
+ * found (returns/book.c). */
+static void take_back(const struct act *a, const struct batch_row *row, struct spool_recipient *r)
+{
+    if (row->was_told || a->kind == IPC_ACT_RETURN)
+        return_take_back(a->queue, r, a->kind != IPC_ACT_REROUTE);
+}
+
 /* What apply() did to the scheduler before the disk had answered is undone when it refused, and
  * completed when it took it. Who was held in memory alone followed no route meanwhile, and does
  * now. The recipient may have been closed meanwhile: then it has no item and nothing is to be done.
+ * Nor is anything when who was released has been given up since.
  */
 static void conclude(const struct act *a, struct spool_message *m, struct spool_recipient *r,
-                     bool was_held, int error)
+                     const struct batch_row *row, int error)
 {
     struct queue *q = a->queue;
     uint32_t item = schedule_item(r);
     bool waits = r->state != SPOOL_RECIPIENT_HELD && !r->is_closing;
+    struct spool_status cause;
 
-    if (!item)
+    r->in_act = 0;
+    if (!item || (a->kind == IPC_ACT_RELEASE && return_waits(q, r, &cause)))
         return;
-    if (waits && may_go(a->kind, was_held, error))
+    if (!error)
+        take_back(a, row, r);
+    if (waits && may_go(a->kind, row->was_held, error))
         sched_release(q->sched, item, new_deadline_ms(q, m), io_loop_now_ms(q->loop));
     if (!error && leaves(a->kind))
         schedule_again(q, r);
@@ -197,7 +211,7 @@ static void on_sealed(void *arg, int error)
     for (uint32_t i = 0; m && i < batch->count; i++) {
         struct spool_recipient *r = spool_find_recipient(m, batch->rows[i].index);
         if (r)
-            conclude(a, m, r, batch->rows[i].was_held, error);
+            conclude(a, m, r, &batch->rows[i], error);
     }
     free(batch);
     a->pending--;
@@ -213,8 +227,8 @@ static void on_sealed(void *arg, int error)
  * already needn't be held again. For return, remove and reroute, who is being attempted is counted
  * as busy and left: the remote server may take the message this very moment, so to remove or
  * reroute it now could deliver it twice, or tell a lie. Nor is a retry told as done that changes
- * nothing: who waits for the report to his sender is held, and so is whose hold isn't on the disk
- * yet. */
+ * nothing: who waits for the report to his sender is held, and so is, also at the end of the
+ * attempt under way, whose hold isn't on the disk yet. */
 static bool concerns(struct act *a, const struct spool_recipient *r,
                      const struct sched_explanation *e)
 {
@@ -227,7 +241,7 @@ static bool concerns(struct act *a, const struct spool_recipient *r,
     if (a->kind == IPC_ACT_HOLD)
         return !held;
     if (a->kind == IPC_ACT_RETRY)
-        return !held && e->state != SCHED_HELD;
+        return !held && !r->in_act && e->state != SCHED_HELD;
     if (a->kind == IPC_ACT_RETURN &&
         span_equal(spool_domain(a->queue->spool, r->domain), ROUTE_BACK))
         return false;
@@ -267,12 +281,21 @@ static struct span route_for(const struct act *a, const struct walk_entry *entry
     return span_from(named->address, (size_t)(span_find_last(named->address, '@') + 1));
 }
 
-/* One or two statuses: who goes back to the sender isn't held any more, also when his hold is still
- * on its way to the disk, and who is removed in doubt may have the message. Their number; 0: it
- * can't be done. */
+/* Of who waits for his report what became of his attempt; another act that is on its way to the
+ * disk has told it. NULL: there is nothing to tell. */
+static const struct spool_status *cause_of(const struct queue *q, struct spool_recipient *r,
+                                           enum sched_state state, struct spool_status *out)
+{
+    bool waits = state == SCHED_HELD && !r->in_act && return_waits(q, r, out);
+    return waits ? out : NULL;
+}
+
+/* Up to three statuses: in front what became of an attempt that isn't booked yet (`cause`); who
+ * goes back to the sender isn't held any more, also when his hold is still on its way to the disk,
+ * and who is removed in doubt may have the message. Their number; 0: it can't be done. */
 static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entry,
                               const struct spool_recipient *r, enum sched_state state,
-                              struct spool_status *out)
+                              const struct spool_status *cause, struct spool_status *out)
 {
     static const enum spool_outcome outcomes[IPC_ACT_COUNT] = {
         [IPC_ACT_HOLD] = SPOOL_OUTCOME_HELD,      [IPC_ACT_RELEASE] = SPOOL_OUTCOME_RELEASED,
@@ -283,7 +306,7 @@ static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entr
     uint32_t n = 0;
     struct spool_status s = {.recipient = r->index,
                              .outcome = (uint8_t)outcomes[a->kind],
-                             .attempts = r->attempts,
+                             .attempts = cause ? cause->attempts : r->attempts,
                              .time_us = now_us,
                              .next_attempt_us = now_us,
                              .detail = span_from_cstr(a->who)};
@@ -295,6 +318,8 @@ static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entr
         if (!s.host.size)
             return 0;
     }
+    if (cause && cause->outcome)
+        out[n++] = *cause;
     if (a->kind == IPC_ACT_RETURN && (r->state == SPOOL_RECIPIENT_HELD || state == SCHED_HELD)) {
         out[n] = s;
         out[n].host = SPAN("");
@@ -308,24 +333,28 @@ static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entr
 
 /* Retry and release count at once, since they do no harm when the disk refuses their record. All
  * others hold first: an attempt that began before the seal would not know of the act. */
-static void apply(const struct act *a, struct spool_message *m, const struct spool_recipient *r)
+static void apply(const struct act *a, struct spool_message *m, struct spool_recipient *r)
 {
     struct queue *q = a->queue;
     int64_t now_ms = io_loop_now_ms(q->loop);
     uint32_t item = schedule_item(r);
 
-    if (a->kind == IPC_ACT_RETRY)
+    r->in_act = a->kind != IPC_ACT_RETRY;
+    if (a->kind == IPC_ACT_RETRY) {
         sched_retry_now(q->sched, item, now_ms);
-    else if (a->kind == IPC_ACT_RELEASE)
+    } else if (a->kind == IPC_ACT_RELEASE) {
+        return_take_back(q, r, false);
         sched_release(q->sched, item, new_deadline_ms(q, m), now_ms);
-    else
+    } else {
         sched_hold(q->sched, item, now_ms);
+    }
 }
 
 struct chosen {
     struct spool_recipient *recipients[RECIPIENTS_MAX];
-    bool was_held[RECIPIENTS_MAX]; /* as the batch's */
-    struct spool_status statuses[2 * RECIPIENTS_MAX];
+    bool was_held[RECIPIENTS_MAX]; /* as the batch's, both */
+    bool was_told[RECIPIENTS_MAX];
+    struct spool_status statuses[3 * RECIPIENTS_MAX];
     uint32_t count, status_count;
 };
 
@@ -335,6 +364,7 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
 {
     uint32_t end = entry->end_row < m->recipient_count ? entry->end_row : m->recipient_count;
     struct sched_explanation e;
+    struct spool_status told;
 
     c->count = c->status_count = 0;
     for (; *row < end && c->count < RECIPIENTS_MAX; ++*row) {
@@ -346,10 +376,12 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
         }
         if (!concerns(a, r, &e))
             continue;
-        uint32_t n = fill_statuses(a, entry, r, e.state, &c->statuses[c->status_count]);
+        const struct spool_status *cause = cause_of(a->queue, r, e.state, &told);
+        uint32_t n = fill_statuses(a, entry, r, e.state, cause, &c->statuses[c->status_count]);
         c->status_count += n;
         c->recipients[c->count] = r;
         c->was_held[c->count] = e.state == SCHED_HELD && r->state != SPOOL_RECIPIENT_HELD;
+        c->was_told[c->count] = cause != NULL;
         c->count += n > 0;
         a->left_alone |= n == 0;
     }
@@ -363,7 +395,8 @@ static struct batch *batch_new(struct act *a, const struct spool_message *m, con
         return NULL;
     *batch = (struct batch){.act = a, .id = m->id, .count = c->count};
     for (uint32_t i = 0; i < c->count; i++)
-        batch->rows[i] = (struct batch_row){c->recipients[i]->index, c->was_held[i]};
+        batch->rows[i] =
+            (struct batch_row){c->recipients[i]->index, c->was_held[i], c->was_told[i]};
     return batch;
 }
 

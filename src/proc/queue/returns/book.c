@@ -1,4 +1,5 @@
 /* What came of telling a sender, in the spool and the book. */
+#include "proc/queue/returns/return.h"
 #include "proc/queue/returns/undelivered.h"
 
 #include "base/clock.h"
@@ -23,25 +24,110 @@ static struct spool_recipient *ours(const struct undelivered *u, uint32_t index)
     return u->kind == REPORT_DELAYED || e.state == SCHED_HELD ? r : NULL;
 }
 
+/* ---- who is held instead ---- */
+
+/* An attempt is booked with the return that it leads to: of who isn't returned nobody would know of
+ * it. Cut as settle.c does. */
+static struct spool_status deferral(const struct spool_status *cause)
+{
+    struct spool_status s = *cause;
+
+    s.outcome = cause->outcome ? 0 : SPOOL_OUTCOME_DEFERRED;
+    s.next_attempt_us = 0;
+    s.status = span_first(s.status, SPOOL_CODE_MAX);
+    s.reply = span_first(s.reply, SPOOL_REPLY_MAX);
+    s.host = span_first(s.host, SPOOL_HOST_MAX);
+    s.detail = span_first(s.detail, SPOOL_REPLY_MAX);
+    return s;
+}
+
+bool return_waits(const struct queue *q, struct spool_recipient *recipient,
+                  struct spool_status *out)
+{
+    struct undelivered *u;
+    const struct spool_status *cause = undelivered_cause(q, recipient, &u);
+
+    if (cause)
+        *out = deferral(cause);
+    return cause != NULL;
+}
+
+void return_take_back(struct queue *q, struct spool_recipient *recipient, bool keep)
+{
+    const struct id *id = &spool_recipient_message(recipient)->id;
+    struct undelivered *u;
+    struct spool_status *cause = undelivered_cause(q, recipient, &u);
+
+    if (!keep)
+        kept_forget(q, id, recipient->index);
+    if (!cause)
+        return;
+    if (keep)
+        kept_add(q, id, cause);
+    u->count--;
+    memmove(cause, cause + 1, (size_t)(u->causes + u->count - cause) * sizeof(*cause));
+}
+
+/* Since his message is damaged, or since an administrator asked for it while he was attempted. The
+ * hold is on the disk, and an attempt's end doesn't undo it. */
+static void put_aside(struct undelivered *u, struct spool_recipient *r,
+                      const struct spool_status *cause)
+{
+    struct spool_status s = deferral(cause);
+
+    s.next_attempt_us = schedule_held_us(r, false);
+    if (s.outcome)
+        settle(u->queue, spool_recipient_message(r), &s, 1);
+    kept_add(u->queue, &u->id, cause);
+}
+
+/* ---- who is told of ---- */
+
 /* `held_too`: whom an administrator holds, also since he was given up. */
 static bool keep_ours(struct undelivered *u, bool held_too)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < u->count; i++) {
-        const struct spool_recipient *r = ours(u, u->causes[i].recipient);
-        if (r && (held_too || r->state != SPOOL_RECIPIENT_HELD))
+        struct spool_recipient *r = ours(u, u->causes[i].recipient);
+        if (r && !held_too && r->state == SPOOL_RECIPIENT_HELD)
+            put_aside(u, r, &u->causes[i]);
+        else if (r)
             u->causes[kept++] = u->causes[i];
     }
     u->count = kept;
     return kept > 0;
 }
 
-bool undelivered_still_waits(struct undelivered *u)
+static bool still_waits(struct undelivered *u)
 {
     if (undelivered_is_receipt(u))
         return u->count > 0;
     return keep_ours(u, u->kind != REPORT_FAILED);
+}
+
+/* An administrator's act on one of them counts when it is sealed, and until then nothing may be
+ * done that it couldn't undo. */
+static bool is_in_act(const struct undelivered *u)
+{
+    for (size_t i = 0; u->kind == REPORT_FAILED && i < u->count; i++) {
+        const struct spool_recipient *r = ours(u, u->causes[i].recipient);
+        if (r && r->in_act)
+            return true;
+    }
+    return false;
+}
+
+bool undelivered_goes_on(struct undelivered *u)
+{
+    if (is_in_act(u)) {
+        undelivered_rest(u);
+        return false;
+    }
+    if (still_waits(u))
+        return true;
+    undelivered_free(u);
+    return false;
 }
 
 /* ---- failed: closed as returned, or by a rule ---- */
@@ -110,7 +196,7 @@ static void settle_told(struct undelivered *u, enum spool_outcome outcome, const
 /* Nobody has been told: who is held waits for a release. */
 static void settle_untold(struct undelivered *u, enum spool_outcome outcome, const char *detail)
 {
-    if (undelivered_still_waits(u))
+    if (still_waits(u))
         settle_kept(u, outcome, detail);
 }
 

@@ -62,8 +62,8 @@ static bool is_damaged(const struct undelivered *u)
     return message && message->flags & SPOOL_MESSAGE_DAMAGED;
 }
 
-/* The recipients are looked at again at each step: an administrator may release or remove them
- * meanwhile, and then nobody may be told that they failed. */
+/* The recipients are looked at again at each step: an administrator may hold, release or remove
+ * them meanwhile, and then nobody may be told that they failed. */
 static void start(struct undelivered *u)
 {
     bool receipt = undelivered_is_receipt(u);
@@ -76,7 +76,9 @@ static void start(struct undelivered *u)
         undelivered_set_state(u, UNDELIVERED_EXPECTING);
         return;
     }
-    if (!undelivered_still_waits(u) || (!receipt && is_damaged(u))) {
+    if (!undelivered_goes_on(u))
+        return;
+    if (!receipt && is_damaged(u)) {
         undelivered_free(u);
         return;
     }
@@ -282,6 +284,7 @@ void returns_init(struct queue *q, uint64_t seed)
     list_init(&returns->resting);
     for (size_t i = 0; i < RETURNS_BUCKETS; i++)
         list_init(&returns->buckets[i]);
+    kept_init(returns);
     returns->seed = seed;
     returns->queue = q;
     returns->kick.fn = on_kick;
@@ -305,5 +308,6 @@ void returns_done(struct queue *q)
     free_all(&q->returns->expecting);
     free_all(&q->returns->under_way);
     free_all(&q->returns->resting);
+    kept_done(q->returns);
     io_defer_cancel(&q->returns->kick);
 }

@@ -19,6 +19,10 @@
  * and fails again; until then it is shown as held. The same is true of a notice of delay. A receipt
  * is made after its recipient was closed, so one that was under way at a crash is lost.
  *
+ * An administrator's act, or a hold for damage, takes a failed recipient back before its report is
+ * on its way to the disk: then the attempt is booked as one that failed for now. While such an act
+ * is on its way there its recipient's report rests.
+ *
  * A report that can't be delivered (null sender, RFC 5321 4.5.5), or whose sender doesn't exist, is
  * nobody's: its recipient is closed as discarded by the rule "double bounce", or the postmaster
  * gets a report about it, and of that one none.
@@ -53,11 +57,23 @@ const char *returns_trouble(const struct queue *q);
 void returns_tick(struct queue *q);
 
 /* This recipient failed for good. `cause` is copied: attempts, time, status, reply, host, detail.
- * The scheduler holds its item until the return is booked; an administrator who holds, releases or
- * removes it before the report is written takes it back: who is held is attempted again when he is
- * released. Without the memory for it he gets a new item, and is attempted again in a minute. */
+ * Its outcome says as what it is booked already; 0: it isn't. The scheduler holds its item until
+ * the return is booked; an administrator who acts on it before the report is written takes it back:
+ * who is held is attempted again when he is released. Without the memory for it he gets a new item,
+ * and is attempted again in a minute. */
 void return_to_sender(struct queue *q, struct spool_recipient *recipient,
                       const struct spool_status *cause);
+
+/* It waits for its report, which isn't on its way to the disk yet. *out: how its attempt went, as
+ * DEFERRED, to be booked in front of an act on it; its outcome is 0 when that is booked. Borrowed
+ * until anything changes. */
+bool return_waits(const struct queue *q, struct spool_recipient *recipient,
+                  struct spool_status *out);
+/* It waits for its report no more. `keep` what its sender was to be told, for return_again(); else
+ * what was kept before is forgotten, too. Nothing when it doesn't wait. */
+void return_take_back(struct queue *q, struct spool_recipient *recipient, bool keep);
+/* return_to_sender() with the cause that was kept. False: there is none, nothing happened. */
+bool return_again(struct queue *q, struct spool_recipient *recipient);
 
 /* Its sender wants a receipt: DELIVERED, RELAYED, or EXPANDED (then `recipient` is the index of who
  * became several). Before the message goes; `what` is copied as above. */

@@ -8,6 +8,7 @@
 enum {
     RETURNS_BUSY_MAX = 64, /* being read, written or kept at the same time */
     RETURNS_BUCKETS = 4096,
+    RETURNS_KEPT_BUCKETS = 1024,
 };
 
 struct returns_tally {
@@ -19,6 +20,9 @@ struct returns {
     /* struct undelivered, by their states: */
     struct list gathering, expecting, under_way, resting;
     struct list buckets[RETURNS_BUCKETS]; /* all, by message and kind, the newest first */
+    struct list kept;                     /* struct kept, the oldest first */
+    struct list kept_buckets[RETURNS_KEPT_BUCKETS];
+    size_t kept_count;
     uint64_t seed;
     struct ipc_channel *report; /* NULL: the process isn't there */
     struct io_deferred kick;

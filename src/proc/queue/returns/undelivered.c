@@ -150,6 +150,33 @@ struct undelivered *undelivered_find(const struct queue *q, const struct id *id,
     return NULL;
 }
 
+static size_t place_of(const struct undelivered *u, uint32_t recipient)
+{
+    size_t i = 0;
+
+    while (i < u->count && u->causes[i].recipient != recipient)
+        i++;
+    return i;
+}
+
+struct spool_status *undelivered_cause(const struct queue *q, struct spool_recipient *recipient,
+                                       struct undelivered **out)
+{
+    const struct id *id = &spool_recipient_message(recipient)->id;
+
+    LIST_EACH(bucket_of(q, id, REPORT_FAILED), link)
+    {
+        struct undelivered *u = CONTAINER_OF(link, struct undelivered, bucket);
+        size_t place = place_of(u, recipient->index);
+        if (u->kind != REPORT_FAILED || !id_equal(&u->id, id) || place == u->count ||
+            u->state == UNDELIVERED_KEEPING)
+            continue;
+        *out = u;
+        return &u->causes[place];
+    }
+    return NULL;
+}
+
 /* ---- life ---- */
 
 struct undelivered *undelivered_new(struct queue *q, const struct id *id, enum report_kind kind)
@@ -223,17 +250,7 @@ static bool grow(struct undelivered *u)
     return true;
 }
 
-/* Where its cause goes: one that was released, and failed again before the sender was told, has one
- * already. */
-static size_t place_of(const struct undelivered *u, uint32_t recipient)
-{
-    size_t i = 0;
-
-    while (i < u->count && u->causes[i].recipient != recipient)
-        i++;
-    return i;
-}
-
+/* One that was released, and failed again before the sender was told, has a cause already. */
 int undelivered_add(struct undelivered *u, const struct spool_status *cause)
 {
     size_t place = place_of(u, cause->recipient);

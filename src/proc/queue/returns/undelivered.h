@@ -37,6 +37,7 @@ struct undelivered {
     struct spool_status *causes;
     size_t count, capacity;
     size_t later; /* of a receipt: so many behind these get the next report */
+    size_t named; /* in the report that is being written */
 
     struct io_job io;
     void (*loaded)(struct undelivered *u);
@@ -80,6 +81,10 @@ void undelivered_rest(struct undelivered *u);
 /* The last one that was made of this kind for this message and is still there; NULL: none is. */
 struct undelivered *undelivered_find(const struct queue *q, const struct id *id,
                                      enum report_kind kind);
+/* Of a recipient whose report isn't on its way to the disk: its cause, and in which one. NULL:
+ * there is none. */
+struct spool_status *undelivered_cause(const struct queue *q, struct spool_recipient *recipient,
+                                       struct undelivered **out);
 /* Too much to be told at once: a half becomes another one, or of a receipt waits until the first
  * was told: its message may be gone, and who reads that one can't be opened a second time. False
  * when there is only one recipient, or no memory. */
@@ -93,11 +98,19 @@ void undelivered_told(struct undelivered *u);
 /* Nobody can be told: as `why` says. */
 void undelivered_untold(struct undelivered *u, const char *why);
 /* Those that aren't ours any more are left out: released, removed, closed, or held although they
- * failed. True when some are left; all of a receipt are. */
-bool undelivered_still_waits(struct undelivered *u);
+ * failed; of the last the book learns how their attempts went. True when some are left, all of a
+ * receipt are. False: `u` is freed, or rests until it is known what an administrator did. */
+bool undelivered_goes_on(struct undelivered *u);
 /* Those of whom the sender doesn't want to be told, or mustn't be since he may be forged, are
  * booked and left out. True when some are left. */
 bool undelivered_drop_unwanted(struct undelivered *u);
+
+/* kept.c: what is known of those that were held instead. */
+void kept_init(struct returns *returns);
+void kept_done(struct returns *returns);
+/* Copied, in place of what was kept of it. Not of very many, and without memory not at all. */
+void kept_add(struct queue *q, const struct id *message, const struct spool_status *cause);
+void kept_forget(struct queue *q, const struct id *message, uint32_t recipient);
 
 /* load.c: envelope and header, on a thread; then calls `done`, which finds u->error. 0 or -errno.
  */

@@ -82,13 +82,10 @@ static void on_written(struct ipc_call *call, const struct ipc_message *reply)
 {
     struct undelivered *u = CONTAINER_OF(call, struct undelivered, call);
     int error = reply ? reply->reported.error : -EPIPE;
-    size_t named = u->count;
 
-    if (!undelivered_still_waits(u)) {
-        undelivered_free(u);
+    if (!undelivered_goes_on(u))
         return;
-    }
-    if (u->count < named) {
+    if (u->count < u->named) {
         undelivered_rest(u);
         return;
     }
@@ -219,6 +216,7 @@ static void ask_for_report(struct undelivered *u, struct ipc_report_recipient *r
 
     if (!u->whole)
         ask.report.header = span_first(ask.report.header, REPORT_HEADER_MAX);
+    u->named = u->count;
     u->report_id = ask.report.id;
     id_format(&u->report_id, u->report_text);
     u->call.fn = on_written;
@@ -288,10 +286,8 @@ static void on_reader_found(struct ipc_call *call, const struct ipc_message *rep
     struct undelivered *u = CONTAINER_OF(call, struct undelivered, call);
     int error = reply ? reply->expanded.error : -EPIPE;
 
-    if (!undelivered_still_waits(u)) {
-        undelivered_free(u);
+    if (!undelivered_goes_on(u))
         return;
-    }
     if (error) {
         const char *why = why_nobody(error);
         if (why)
@@ -330,7 +326,9 @@ void undelivered_loaded(struct undelivered *u)
     bool receipt = undelivered_is_receipt(u);
 
     u->to_postmaster = false;
-    if (!undelivered_still_waits(u) || (receipt && u->error == -EBADMSG))
+    if (!undelivered_goes_on(u))
+        return;
+    if (receipt && u->error == -EBADMSG)
         undelivered_free(u);
     else if ((u->queue->closing && !receipt) || u->error)
         undelivered_rest(u); /* a damaged message is set aside when the reader closes */

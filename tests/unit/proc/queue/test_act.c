@@ -339,6 +339,35 @@ static void a_retry_leaves_who_is_being_held(void **state)
     world_free(w);
 }
 
+static bool is_in_act(struct world *w, void *arg)
+{
+    return first_of(w, arg)->in_act;
+}
+
+/* The end of his attempt would hold him all the same. */
+static void a_retry_leaves_who_is_to_be_held_after_his_attempt(void **state)
+{
+    struct world *w = begin();
+    struct id id = send_one(w, "s@far.example", "anna@here.example");
+    struct ipc_message hold = {
+        .type = IPC_QUEUE_ACT,
+        .queue_act = {.act = IPC_ACT_HOLD, .filter.id = id, .index = UINT32_MAX}};
+    world_until_jobs(w, 1);
+    world_stall_disk(w);
+    assert_int_equal(ipc_call(w->admin, &w->call, &hold), 0);
+    world_until(w, is_in_act, &id);
+    ipc_call_cancel(&w->call);
+    world_begin_act(w, IPC_ACT_RETRY, &id, 0);
+    assert_int_equal(w->reply.queue_acted.error, -ENOENT);
+    world_let_disk_go_on(w);
+    assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_HELD);
+    world_answer(w, &w->jobs[0], MAILBOX_DEFERS);
+    world_until(w, world_is_settled, NULL);
+    assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_HELD);
+    assert_false(first_of(w, &id)->in_act);
+    world_free(w);
+}
+
 /* Without a report process he waits for long. A hold keeps the report back, also when it could be
  * written; nothing is told as done that changes nothing, and when the disk refuses the hold he
  * waits for his report as before. */
@@ -370,9 +399,14 @@ static void who_waits_for_his_report_may_be_held(void **state)
     world_free(w);
 }
 
-/* The attempt that a release begins may end before the disk has the release: his row says then that
- * he is held, and nobody reports of him. */
-static void who_is_released_and_given_up_isnt_forgotten(void **state)
+static bool has_returned(struct world *w, void *arg)
+{
+    return w->queue.returns->returned == 1 && world_is_settled(w, NULL);
+}
+
+/* The attempt that a release begins may end before the disk has the release, when his row says
+ * still that he is held. He isn't attempted again for that. */
+static void who_is_released_and_given_up_is_told_of(void **state)
 {
     struct world *w = begin();
     w->mailbox_does = MAILBOX_DEFERS;
@@ -388,9 +422,12 @@ static void who_is_released_and_given_up_isnt_forgotten(void **state)
     world_until(w, is_held_in_memory, &id);
     returns_tick(&w->queue);
     world_rest(w);
-    w->mailbox_does = MAILBOX_DELIVERS;
+    assert_int_equal(reporter.asked, 0);
     world_let_disk_go_on(w);
-    world_until_delivered(w, 1);
+    returns_tick(&w->queue);
+    returns_tick(&w->queue);
+    world_until(w, has_returned, NULL);
+    assert_int_equal(w->job_count, 2);
     reporter_forget();
     world_free(w);
 }
@@ -409,7 +446,8 @@ int main(void)
         cmocka_unit_test(a_release_overtakes_a_hold),
         cmocka_unit_test(a_return_overtakes_a_hold),
         cmocka_unit_test(a_retry_leaves_who_is_being_held),
+        cmocka_unit_test(a_retry_leaves_who_is_to_be_held_after_his_attempt),
         cmocka_unit_test(who_waits_for_his_report_may_be_held),
-        cmocka_unit_test(who_is_released_and_given_up_isnt_forgotten)};
+        cmocka_unit_test(who_is_released_and_given_up_is_told_of)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

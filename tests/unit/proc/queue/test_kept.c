@@ -1,0 +1,342 @@
+/* Those who are held instead of returned: what became of their attempts is booked, and told to
+ * their senders when they are returned after all. */
+#include "booked.h"
+#include "reporter.h"
+
+#include "proc/queue/core/schedule.h"
+#include "proc/queue/returns/return.h"
+#include "proc/queue/returns/undelivered.h"
+#include <errno.h>
+
+static struct world *begin(enum world_mailbox does)
+{
+    struct world *w = world_begin_with_admin(does);
+    reporter = (struct reporter){0};
+    world_join_directory(w);
+    return w;
+}
+
+static void end(struct world *w)
+{
+    reporter_forget();
+    world_free(w);
+}
+
+static struct id send_from(struct world *w, const char *sender)
+{
+    struct world_commit c;
+    world_send(w, &c, sender, "anna@here.example", SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    return c.id;
+}
+
+static struct spool_recipient *row_of(struct world *w, const struct id *id)
+{
+    struct spool_message *m = spool_find(w->queue.spool, id);
+    assert_non_null(m);
+    return &m->recipients[0];
+}
+
+static struct sched_explanation explain(struct world *w, const struct id *id)
+{
+    struct sched_explanation e;
+    sched_explain(w->queue.sched, schedule_item(row_of(w, id)), &e);
+    return e;
+}
+
+static bool is_held_in_memory(struct world *w, void *arg)
+{
+    return explain(w, arg).state == SCHED_HELD && dispatch_job_count(&w->queue) == 0;
+}
+
+/* Without a report process he waits for his report. */
+static struct id fail_one(struct world *w, const char *sender)
+{
+    struct id id = send_from(w, sender);
+    world_until(w, is_held_in_memory, &id);
+    world_until(w, world_is_settled, NULL);
+    return id;
+}
+
+static void act(struct world *w, enum ipc_queue_act_kind kind, const struct id *id)
+{
+    struct ipc_queue_acted acted =
+        world_act(w, (struct ipc_queue_act){.act = kind, .filter.id = *id});
+    assert_int_equal(acted.error, 0);
+    assert_int_equal(acted.count, 1);
+}
+
+static void restart(struct world *w)
+{
+    world_kill(w);
+    world_start(w);
+    world_join_smtpd(w);
+    world_join_mailbox(w);
+    world_join_directory(w);
+    world_join_admin(w);
+}
+
+/* In the log's order; 0 behind the last. */
+static void assert_booked(struct world *w, const enum spool_outcome *outcomes)
+{
+    size_t i = 0;
+
+    world_until(w, world_is_settled, NULL);
+    booked_read(w);
+    for (; i < booked_count && outcomes[i]; i++)
+        assert_int_equal(booked[i].status.outcome, outcomes[i]);
+    assert_int_equal(i, booked_count);
+    assert_int_equal(outcomes[i], 0);
+}
+
+static void assert_refusal(const struct booked *b)
+{
+    assert_int_equal(b->status.outcome, SPOOL_OUTCOME_DEFERRED);
+    assert_int_equal(b->status.attempts, 1);
+    assert_int_equal(b->status.next_attempt_us, 0);
+    assert_string_equal(b->enhanced, "5.1.1");
+    assert_string_equal(b->reply, "no such mailbox: /var/mail/x");
+    assert_string_equal(b->host, "mail.here.example");
+}
+
+static void assert_held(struct world *w, const struct id *id)
+{
+    assert_int_equal(row_of(w, id)->state, SPOOL_RECIPIENT_HELD);
+    assert_int_equal(row_of(w, id)->attempts, 1);
+    assert_int_equal(row_of(w, id)->next_attempt_us, 0);
+    assert_int_equal(explain(w, id).state, SCHED_HELD);
+    assert_int_equal(explain(w, id).attempts, 1);
+}
+
+static bool has_returned(struct world *w, void *arg)
+{
+    return w->queue.returns->returned == 1 && world_is_settled(w, NULL);
+}
+
+/* What stands in the report. */
+static void assert_told(struct world *w, const char *status, const char *reply)
+{
+    if (!reporter.channel)
+        reporter_join(w);
+    for (int i = 0; i < 3; i++)
+        returns_tick(&w->queue); /* what rests goes on */
+    world_until(w, has_returned, NULL);
+    assert_string_equal(reporter.status, status);
+    assert_string_equal(reporter.reply, reply);
+}
+
+static const enum spool_outcome refused_then_held[] = {SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_HELD,
+                                                       0};
+
+/* In one record: there is no crash that leaves the hold without it. */
+static void a_hold_books_the_failure(void **state)
+{
+    struct world *w = begin(MAILBOX_FAILS);
+    struct id id = fail_one(w, "s@far.example");
+
+    act(w, IPC_ACT_HOLD, &id);
+    reporter_join(w);
+    for (int again = 0; again < 2; again++) {
+        returns_tick(&w->queue);
+        world_rest(w);
+        assert_booked(w, refused_then_held); /* once */
+        assert_refusal(&booked[0]);
+        assert_held(w, &id);
+        if (!again)
+            restart(w);
+    }
+    assert_int_equal(reporter.asked, 0);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    act(w, IPC_ACT_RELEASE, &id);
+    world_until_delivered(w, 1);
+    end(w);
+}
+
+static void a_release_books_the_failure(void **state)
+{
+    static const enum spool_outcome all[] = {SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_RELEASED,
+                                             SPOOL_OUTCOME_DELIVERED, 0};
+    struct world *w = begin(MAILBOX_FAILS);
+    struct id id = fail_one(w, "s@far.example");
+
+    w->mailbox_does = MAILBOX_DELIVERS;
+    act(w, IPC_ACT_RELEASE, &id);
+    world_until_delivered(w, 1);
+    assert_booked(w, all);
+    assert_refusal(&booked[0]);
+    assert_int_equal(booked[1].status.attempts, 1);
+    end(w);
+}
+
+/* Also while its own record waits for the disk. */
+static void who_is_held_while_attempted_is_booked_with_his_failure(void **state)
+{
+    static const enum spool_outcome all[] = {SPOOL_OUTCOME_HELD, SPOOL_OUTCOME_DEFERRED, 0};
+
+    for (int slow = 0; slow < 2; slow++) {
+        struct world *w = begin(MAILBOX_IS_SILENT);
+        struct id id = send_from(w, "s@far.example");
+        world_until_jobs(w, 1);
+        reporter_join(w);
+        if (slow) {
+            world_stall_disk(w);
+            world_begin_act(w, IPC_ACT_HOLD, &id, 1);
+        } else {
+            act(w, IPC_ACT_HOLD, &id);
+        }
+        world_answer(w, &w->jobs[0], MAILBOX_FAILS);
+        world_until(w, is_held_in_memory, &id);
+        if (slow) {
+            world_rest(w);
+            world_let_disk_go_on(w);
+            returns_tick(&w->queue);
+            world_join_admin(w);
+        }
+        world_rest(w);
+        assert_int_equal(reporter.asked, 0);
+        assert_booked(w, all);
+        assert_refusal(&booked[1]);
+        assert_held(w, &id);
+        act(w, IPC_ACT_RETURN, &id);
+        assert_told(w, "5.1.1", "no such mailbox");
+        end(w);
+    }
+}
+
+/* Nobody knows after a restart what the sender was to be told, but the book. */
+static void a_return_tells_what_a_hold_kept_back(void **state)
+{
+    for (int restarts = 0; restarts < 2; restarts++) {
+        struct world *w = begin(MAILBOX_FAILS);
+        struct id id = fail_one(w, "s@far.example");
+        act(w, IPC_ACT_HOLD, &id);
+        if (restarts)
+            restart(w);
+        act(w, IPC_ACT_RETURN, &id);
+        if (restarts)
+            assert_told(w, "5.4.7", "");
+        else
+            assert_told(w, "5.1.1", "no such mailbox");
+        assert_int_equal(w->queue.returns->kept_count, 0);
+        end(w);
+    }
+}
+
+/* Who waits for his report anyway, and is held before it is written. */
+static void a_return_of_who_goes_back_tells_the_same(void **state)
+{
+    static const enum spool_outcome all[] = {SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_RELEASED,
+                                             SPOOL_OUTCOME_REROUTED, SPOOL_OUTCOME_HELD,
+                                             SPOOL_OUTCOME_RELEASED, 0};
+    struct world *w = begin(MAILBOX_FAILS);
+    struct id id = fail_one(w, "unsure@here.example");
+
+    act(w, IPC_ACT_RETURN, &id);
+    reporter_join(w); /* it isn't asked: the sender can't be found now */
+    world_until(w, is_held_in_memory, &id);
+    act(w, IPC_ACT_HOLD, &id);
+    ipc_channel_free(w->directory);
+    w->directory = NULL;
+    act(w, IPC_ACT_RELEASE, &id);
+    world_rest(w);
+    assert_booked(w, all); /* his refusal once */
+    assert_int_equal(reporter.asked, 0);
+    end(w);
+}
+
+/* A hold, a release and a new refusal: what was kept of the first is nobody's any more. */
+static void a_release_forgets_what_was_kept(void **state)
+{
+    struct world *w = begin(MAILBOX_FAILS);
+    struct id id = fail_one(w, "s@far.example");
+
+    act(w, IPC_ACT_HOLD, &id);
+    assert_int_equal(w->queue.returns->kept_count, 1);
+    w->mailbox_does = MAILBOX_DEFERS;
+    act(w, IPC_ACT_RELEASE, &id);
+    assert_int_equal(w->queue.returns->kept_count, 0);
+    world_until_jobs(w, 2);
+    world_until(w, world_is_settled, NULL);
+    act(w, IPC_ACT_RETURN, &id);
+    assert_told(w, "5.4.7", "");
+    end(w);
+}
+
+/* He waits for his report as before. */
+static void a_hold_that_the_disk_refuses_changes_nothing(void **state)
+{
+    struct world *w = begin(MAILBOX_FAILS);
+    struct id id = fail_one(w, "s@far.example");
+    struct ipc_queue_act hold = {.act = IPC_ACT_HOLD, .filter.id = id};
+
+    world_set_disk(w, true);
+    assert_int_equal(world_act(w, hold).error, -EIO);
+    world_set_disk(w, false);
+    assert_told(w, "5.1.1", "no such mailbox");
+    assert_int_equal(w->job_count, 1);
+    end(w);
+}
+
+static bool has_expanded(struct world *w, void *arg)
+{
+    return w->expansions_asked == 1;
+}
+
+/* "held 1", and then he is held: nothing ends him while the disk takes its time. */
+static void who_is_being_held_is_not_discarded(void **state)
+{
+    struct world *w = begin(MAILBOX_FAILS);
+
+    w->directory_is_slow = true;
+    struct id id = send_from(w, "gone@here.example");
+    world_until(w, has_expanded, NULL);
+    world_until(w, world_is_settled, NULL);
+    world_stall_disk(w);
+    world_begin_act(w, IPC_ACT_HOLD, &id, 1);
+    world_expand(w);
+    world_rest(w);
+    world_let_disk_go_on(w);
+    assert_booked(w, refused_then_held);
+    assert_held(w, &id);
+    assert_int_equal(w->queue.returns->double_bounces, 0);
+    end(w);
+}
+
+/* The oldest goes. */
+static void not_very_many_are_kept(void **state)
+{
+    enum { KEPT = 4096 };
+    struct world *w = begin(MAILBOX_FAILS);
+    struct id id = fail_one(w, "s@far.example"), other = id;
+    struct spool_status cause = {.reply = SPAN("550 no")};
+
+    act(w, IPC_ACT_HOLD, &id);
+    for (uint32_t i = 1; i < KEPT; i++) {
+        cause.recipient = i;
+        other.bytes[0] = (uint8_t)i;
+        kept_add(&w->queue, &other, &cause);
+        kept_add(&w->queue, &other, &cause); /* in place of the one before */
+        assert_int_equal(w->queue.returns->kept_count, i + 1);
+    }
+    cause.recipient = KEPT;
+    kept_add(&w->queue, &other, &cause);
+    assert_int_equal(w->queue.returns->kept_count, KEPT);
+    assert_false(return_again(&w->queue, row_of(w, &id)));
+    end(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_hold_books_the_failure),
+        cmocka_unit_test(a_release_books_the_failure),
+        cmocka_unit_test(who_is_held_while_attempted_is_booked_with_his_failure),
+        cmocka_unit_test(a_return_tells_what_a_hold_kept_back),
+        cmocka_unit_test(a_return_of_who_goes_back_tells_the_same),
+        cmocka_unit_test(a_release_forgets_what_was_kept),
+        cmocka_unit_test(a_hold_that_the_disk_refuses_changes_nothing),
+        cmocka_unit_test(who_is_being_held_is_not_discarded),
+        cmocka_unit_test(not_very_many_are_kept)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
