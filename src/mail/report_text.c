@@ -119,10 +119,10 @@ static const struct {
       "Die Nachricht lief zwischen Servern im Kreis. Der Betreiber der Mail des Empfängers muss "
       "eine Weiterleitung richtigstellen."}},
     {"?.4.7",
-     {"All attempts in the time allowed have failed. Whoever runs the recipient's server must "
-      "act; you may send the message again.",
-      "Alle Versuche in der erlaubten Zeit sind gescheitert. Der Betreiber des Servers des "
-      "Empfängers muss etwas tun; Sie können die Nachricht erneut senden."}},
+     {"No attempt has succeeded, and none will be made any more. You may send the message again; "
+      "when that doesn't help, whoever runs the recipient's server must act.",
+      "Kein Versuch ist gelungen, und es wird keiner mehr gemacht. Sie können die Nachricht erneut "
+      "senden; hilft das nicht, muss der Betreiber des Servers des Empfängers etwas tun."}},
     {"?.6.?",
      {"The recipient's server can't take a message of this form. Please send it as plain text or "
       "with ordinary attachments.",
