@@ -54,7 +54,9 @@ static const struct cli_usage usage = {
     .help =
         "Checks the book: each accepted recipient has exactly one fate, each event is where the\n"
         "chain says, nothing waits longer than planned, and the queue waits for what the book\n"
-        "says. Whatever is off is named, and the exit code is then 1.\n"
+        "says. Whatever is off is named, and the exit code is then 1; it is 75 when the book "
+        "can't\n"
+        "be read.\n"
         "\n"
         "What can't be mended, damage that was booked and recipients that the queue lost, has an\n"
         "id in brackets. When it was dealt with:\n"

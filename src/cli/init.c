@@ -7,7 +7,7 @@ static const struct cli_usage usage = {
     .arguments = "FOLDER",
     .help = "Writes into FOLDER what it takes to try Postbuch: postbuch.yaml with the domain\n"
             "postbuch.test on 127.0.0.1:2525, the users alice and bob, aliases. Files that are\n"
-            "there already stay as they are.\n",
+            "there already stay as they are. Then: postbuch serve --config FOLDER/postbuch.yaml\n",
 };
 
 int cli_init(int argc, char **argv)

@@ -18,7 +18,9 @@ enum { NAMED = 0x100000 };
 
 static const struct cli_option common_options[] = {
     {"json", 0, NULL, "print JSON", KEY_JSON},
-    {"config", 0, "FILE", "the configuration to use (default: " CLI_CONFIG_DEFAULT ")", KEY_CONFIG},
+    {"config", 0, "FILE",
+     "the configuration to use (default: $POSTBUCH_CONFIG, else " CLI_CONFIG_DEFAULT ")",
+     KEY_CONFIG},
     {"help", 'h', NULL, "print this help", KEY_HELP},
 };
 
@@ -44,6 +46,8 @@ static const struct cli_option *option_by_letter(const struct cli_usage *usage, 
     return NULL;
 }
 
+enum { HELP_COLUMN = 26 };
+
 static void print_option(const struct cli_option *o)
 {
     char left[64];
@@ -56,8 +60,11 @@ static void print_option(const struct cli_option *o)
         n +=
             snprintf(left + n, sizeof(left) - (size_t)n, "%s --%s", o->letter ? "," : " ", o->name);
     if (o->argument)
-        snprintf(left + n, sizeof(left) - (size_t)n, " %s", o->argument);
-    printf("%-26s %s\n", left, o->help);
+        n += snprintf(left + n, sizeof(left) - (size_t)n, " %s", o->argument);
+    if (n > HELP_COLUMN)
+        printf("%s\n%*s %s\n", left, HELP_COLUMN, "", o->help);
+    else
+        printf("%-*s %s\n", HELP_COLUMN, left, o->help);
 }
 
 static void print_help(const struct cli_usage *usage)

@@ -39,7 +39,7 @@ static const struct cli_option options[] = {
 };
 static const struct cli_usage usage = {
     "queue",
-    "[show ID | damage | hold | release | retry | return | remove | reroute] [ID]",
+    "[list | show ID | damage | hold | release | retry | return | remove | reroute] [ID]",
     "Lists what waits, the oldest first, with the reason and the next attempt.\n"
     "  show ID   all that is known of a message's waiting recipients\n"
     "  damage    what the spool found damaged since the start\n"
@@ -49,7 +49,8 @@ static const struct cli_usage usage = {
     "  remove    nobody gets it, and nobody is told\n"
     "  reroute   goes by another next hop from now on, at once (--via)\n"
     "These act on all that fit an ID, --from, --to, --destination and --state together, and are\n"
-    "booked with who did it. return, remove and reroute of more than one message ask before.\n",
+    "booked with who did it. return, remove and reroute of more than one message ask before.\n"
+    "Exits 1 when nothing fits, when not all was done, and when there is damage.\n",
     true,
     options,
     ARRAY_SIZE(options)};
@@ -185,6 +186,11 @@ static int take_option(struct wishes *w, int key, const char *value)
     return CLI_OK;
 }
 
+static bool is_of_all(const struct wishes *w)
+{
+    return !ipc_queue_filter_names_some(&w->filter) && !w->filter.states;
+}
+
 static int check_act(const struct wishes *w)
 {
     if (w->verb == VERB_SHOW && id_is_zero(&w->filter.id))
@@ -192,8 +198,7 @@ static int check_act(const struct wishes *w)
     if (w->summary && w->verb != VERB_LIST)
         return cli_wrong_usage(&usage, "--summary is for the list");
     /* What the server sums up, and its damage, is of all. */
-    if ((w->summary || w->verb == VERB_DAMAGE) &&
-        (ipc_queue_filter_names_some(&w->filter) || w->filter.states))
+    if ((w->summary || w->verb == VERB_DAMAGE) && !is_of_all(w))
         return cli_wrong_usage(&usage, "%s is of all that waits, not of some",
                                w->summary ? "--summary" : "damage");
     /* A state alone would act on all that waits: too much for a slip of the finger. */
@@ -314,7 +319,7 @@ static int list(struct cli_control *control, const struct wishes *w,
         return CLI_BAD_NEWS;
     }
     if (l.count == 0 && !w->json)
-        puts("Nothing waits.");
+        puts(is_of_all(w) ? "Nothing waits." : "Nothing that waits fits.");
     if (l.code == CLI_OK && w->verb == VERB_LIST && !w->json)
         return queue_damage_hint(control);
     return l.code;

@@ -9,7 +9,8 @@ static const struct cli_usage usage = {
     .name = "reload",
     .help =
         "Makes the server read its configuration, users and aliases anew. Sessions under way keep\n"
-        "the old one until they end. When there is an error nothing changes.\n",
+        "the old one until they end. When there is an error nothing changes. Exits 1 then, and\n"
+        "when not all of the new configuration is in force.\n",
 };
 
 struct answer {

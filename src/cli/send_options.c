@@ -57,7 +57,8 @@ const struct cli_usage send_usage = {
     "[--] [RECIPIENT…]",
     "Reads a message from standard input and sends it; takes the options of sendmail(1).\n"
     "While the server is down or defers the message it is kept in the drop folder, on disk,\n"
-    "and the server collects it. Other options of sendmail are ignored.\n",
+    "and the server collects it. Other options of sendmail are ignored. Exits 1 when it is\n"
+    "refused, 75 when it is kept nowhere: try again.\n",
     false,
     options,
     ARRAY_SIZE(options)};

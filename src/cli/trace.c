@@ -31,12 +31,13 @@ static const struct cli_option options[] = {
 
 static const struct cli_usage usage = {
     .name = "trace",
-    .arguments = "WHAT…",
+    .arguments = "[WHAT…]",
     .help =
         "Tells the fate of messages, and for each recipient who is responsible now.\n"
         "WHAT is the address of a sender (<>: of reports) or recipient, a Message-ID, a queue\n"
         "id, the id that the next station gave it, a session id, or the reference of a refusal.\n"
-        "Without it, --since or --state must say what is meant.\n",
+        "Without it, --since or --state must say what is meant. Exits 1 when nothing is found, 75\n"
+        "when the book can't be read.\n",
     .json = true,
     .options = options,
     .option_count = ARRAY_SIZE(options),

@@ -27,7 +27,8 @@ static const struct cli_usage usage = {
     .help = "Shows or changes who receives mail, in the users file of the address's domain. A\n"
             "password is asked for on the terminal, or read as a line from standard input. Other\n"
             "lines of the file stay as they are. A running server is told at once.\n"
-            "A removed user's mailbox stays where it is.\n",
+            "A removed user's mailbox stays where it is. Exits 1 when nothing was changed, or the\n"
+            "server doesn't know of it yet.\n",
     .json = true,
     .options = options,
     .option_count = ARRAY_SIZE(options),

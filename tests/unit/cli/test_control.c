@@ -215,6 +215,25 @@ static void a_server_that_keeps_silent_is_not_waited_for_for_ever(void **state)
     stop();
 }
 
+/* Whoever asked for some is not told of all. */
+static void an_empty_list_says_of_what(void **state)
+{
+    static const char *const all[] = {NULL}, *const some[] = {"--to", "x", NULL},
+                             *const held[] = {"--state", "held", NULL};
+
+    append("input", "");
+    start((struct shared){.pages = 1});
+    assert_int_equal(run(cli_queue, all), CLI_OK);
+    assert_string_equal(text, "Nothing waits.\n");
+    shared->pages_sent = 0;
+    assert_int_equal(run(cli_queue, some), CLI_OK);
+    assert_string_equal(text, "Nothing that waits fits.\n");
+    shared->pages_sent = 0;
+    assert_int_equal(run(cli_queue, held), CLI_OK);
+    assert_string_equal(text, "Nothing that waits fits.\n");
+    stop();
+}
+
 /* ---- acts ---- */
 
 static bool at_terminal; /* standard input is one */
@@ -532,6 +551,7 @@ int main(void)
         cmocka_unit_test(an_error_ends_a_listing),
         cmocka_unit_test(a_server_that_ends_is_told_of),
         cmocka_unit_test(a_server_that_keeps_silent_is_not_waited_for_for_ever),
+        cmocka_unit_test(an_empty_list_says_of_what),
         cmocka_unit_test(an_act_is_done_in_pieces),
         cmocka_unit_test(what_was_left_out_is_bad_news),
         cmocka_unit_test(json_has_it_all),

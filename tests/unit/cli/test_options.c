@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { KEY_SINCE = 1, KEY_QUIET, KEY_OLD, KEY_MAYBE, KEY_SINGLE };
+enum { KEY_SINCE = 1, KEY_QUIET, KEY_OLD, KEY_MAYBE, KEY_SINGLE, KEY_LONG };
 
 static const struct cli_option options[] = {
     {"since", 's', "TIME", "only later ones", KEY_SINCE},
@@ -14,6 +14,7 @@ static const struct cli_option options[] = {
     {NULL, 'o', "WORD", NULL, KEY_OLD},
     {NULL, 'm', "[TIME]", "maybe with a time", KEY_MAYBE},
     {"single", 0, NULL, NULL, KEY_SINGLE},
+    {"longer-than-the-column", 0, "SIZE", "what is that long", KEY_LONG},
 };
 static const struct cli_usage usage = {"try", "WHAT…", "Tries.\n",
                                        true,  options, ARRAY_SIZE(options)};
@@ -114,9 +115,11 @@ static void what_help_tells(void **state)
                         "  -s, --since TIME         only later ones\n"
                         "  -q, --quiet              say less\n"
                         "  -m [TIME]                maybe with a time\n"
+                        "      --longer-than-the-column SIZE\n"
+                        "                           what is that long\n"
                         "      --json               print JSON\n"
                         "      --config FILE        the configuration to use (default: "
-                        "/etc/postbuch/postbuch.yaml)\n"
+                        "$POSTBUCH_CONFIG, else /etc/postbuch/postbuch.yaml)\n"
                         "  -h, --help               print this help\n");
 }
 
