@@ -639,6 +639,35 @@ static void an_outcome_whose_message_went_is_forgotten(void **state)
     world_free(w);
 }
 
+/* The end of an attempt as that a hold was asked for, which is given when the act that undid the
+ * hold is on the disk. */
+static void an_older_outcome_holds_nobody_again(void **state)
+{
+    static const struct {
+        enum ipc_queue_act_kind act;
+        bool stays;
+    } cases[] = {{IPC_ACT_RELEASE, false}, {IPC_ACT_RETURN, false}, {IPC_ACT_RETRY, true}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct world *w = begin("bob@here.example");
+        struct spool_recipient *r = sched_owner(w->queue.sched, 1);
+
+        hold(w);
+        memory_is_short = true;
+        answer_deferred(w);
+        ask_for_bob(w, cases[i].act);
+        world_rest(w);
+        memory_is_short = false;
+        world_until(w, none_is_kept, NULL);
+        assert_int_equal(r->state, cases[i].stays ? SPOOL_RECIPIENT_HELD : SPOOL_RECIPIENT_WAITING);
+        booked_read(w);
+        const struct booked *last = &booked[booked_count - 1];
+        assert_int_equal(last->status.outcome,
+                         cases[i].stays ? SPOOL_OUTCOME_HELD : SPOOL_OUTCOME_DEFERRED);
+        world_free(w);
+    }
+}
+
 static bool has_closed;
 
 static void note_closed(struct queue *q)
@@ -710,6 +739,7 @@ int main(void)
         cmocka_unit_test(an_outcome_that_the_disk_refuses_is_given_again),
         cmocka_unit_test(a_delivery_survives_the_end_of_who_is_beside_it),
         cmocka_unit_test(an_outcome_whose_message_went_is_forgotten),
+        cmocka_unit_test(an_older_outcome_holds_nobody_again),
         cmocka_unit_test(the_queue_ends_well_with_all_its_outcomes_only),
         cmocka_unit_test(a_longer_word_than_the_log_takes_is_cut)};
     return cmocka_run_group_tests(tests, NULL, NULL);
