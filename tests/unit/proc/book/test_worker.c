@@ -504,9 +504,20 @@ static void ledger_that_is_whole_believes_itself(void **state)
     assert_int_equal(test_number("book.sqlite", "SELECT count(*) FROM anew WHERE found_us"), 0);
 }
 
+/* They are of no message: each is in the week of the day on which this runs. */
 static int64_t count_gaps(void)
 {
-    return test_number(TEST_WEEK, "SELECT count(*) FROM event WHERE kind = 20");
+    struct ledger_list list;
+    char name[WEEK_FILE_SIZE];
+    int64_t count = 0;
+
+    assert_int_equal(ledger_list(test_folder, &list), 0);
+    for (size_t i = 0; i < list.count; i++) {
+        week_file(list.files[i].kind, list.files[i].week, name);
+        count += test_number(name, "SELECT count(*) FROM event WHERE kind = 20");
+    }
+    ledger_list_done(&list);
+    return count;
 }
 
 /* The segment of its position is still there, and what came next isn't. */
