@@ -63,6 +63,19 @@ static inline struct list *list_take_first(struct list *head)
     return first;
 }
 
+/* All of `from`, in their order, behind what `to` has: for who goes through the list of this moment
+ * while others come. */
+static inline void list_move_all(struct list *from, struct list *to)
+{
+    if (list_is_empty(from))
+        return;
+    from->next->prev = to->prev;
+    to->prev->next = from->next;
+    from->prev->next = to;
+    to->prev = from->prev;
+    list_init(from);
+}
+
 /* Walks the list; `link` may be removed (only it) while walking. */
 #define LIST_EACH(head, link)                                                                      \
     for (struct list *link = (head)->next, *next_of_##link = link->next; link != (head);           \

@@ -58,8 +58,7 @@ void carrier_retry(struct carrier *c)
         return;
 
     list_init(&now);
-    while ((link = list_take_first(&c->blocked)))
-        list_append(&now, link);
+    list_move_all(&c->blocked, &now);
     while ((link = list_take_first(&now))) {
         list_append(&c->jobs, link);
         c->user->retry(link);
@@ -84,8 +83,8 @@ static void lose_all(struct carrier *c)
     struct list now, *link;
 
     list_init(&now);
-    while ((link = list_take_first(&c->blocked)) || (link = list_take_first(&c->jobs)))
-        list_append(&now, link);
+    list_move_all(&c->blocked, &now);
+    list_move_all(&c->jobs, &now);
     while ((link = list_take_first(&now))) {
         list_append(&c->jobs, link);
         c->user->lose(link);
