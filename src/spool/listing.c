@@ -111,7 +111,8 @@ void spool_listing_free(struct spool_listing *listing)
 }
 
 /* By buckets: a cursor that stays meaningful while rows come and go. When the table grows in
- * between, a message may be seen twice or be left out until the next walk. */
+ * between, each bucket's rows stay in it or go to one behind all there were (index.c: bucket_of()):
+ * they may be seen twice, but none is left out. */
 bool spool_walk(struct spool *spool, size_t *cursor, size_t steps,
                 void (*each)(void *arg, struct spool_message *message), void *arg)
 {

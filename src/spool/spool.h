@@ -193,8 +193,9 @@ struct spool_message *spool_listing_next(struct spool_listing *listing);
 void spool_listing_free(struct spool_listing *listing);
 
 /* A cheap walk in no order, for checks that come again and again: calls `each` for what lies in the
- * next `steps` places of the index. What comes, goes or moves between two calls may be missed or
- * seen twice. `each` changes nothing. *cursor begins at 0 and is 0 again at the end: then false. */
+ * next `steps` places of the index. What waits all the while is seen, some of it perhaps twice;
+ * what comes or goes between two calls may be missed. `each` changes nothing. *cursor begins at 0
+ * and is 0 again at the end: then false. */
 bool spool_walk(struct spool *spool, size_t *cursor, size_t steps,
                 void (*each)(void *arg, struct spool_message *message), void *arg);
 

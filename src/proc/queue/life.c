@@ -115,14 +115,6 @@ static void age_parcels(struct queue *q)
     q->aged_bytes = 0;
 }
 
-/* All that waits goes the way that the configuration says now; what memory didn't suffice for, by
- * the next tick. */
-static void reroute(struct queue *q)
-{
-    q->misrouted = schedule_reroute(q) < 0;
-    dispatch_kick(q);
-}
-
 /* What nothing else wakes up for. */
 static void on_tick(void *arg)
 {
@@ -139,12 +131,7 @@ static void on_tick(void *arg)
     control_tick(q->control);
     age_parcels(q);
     pressure_update(q);
-    if (q->unscheduled) {
-        q->unscheduled = schedule_all(q) < 0;
-        dispatch_kick(q);
-    }
-    if (q->misrouted)
-        reroute(q);
+    schedule_tick(q);
     committer_kick(&q->committer);
     check_closed(q);
 }
@@ -181,6 +168,7 @@ struct queue_rooms {
     struct returns returns;
     struct feed feed;
     struct overdue overdue;
+    struct schedule schedule;
 };
 
 /* The rooms know of each other by pointers only, so that a file sees no more of another than its
@@ -198,6 +186,7 @@ static int make_rooms(struct queue *q)
     q->returns = &rooms->returns;
     q->feed = &rooms->feed;
     q->overdue = &rooms->overdue;
+    q->schedule = &rooms->schedule;
     return 0;
 }
 
@@ -209,6 +198,8 @@ static int start_parts(struct queue *q)
         r = dispatch_init(q);
     if (r == 0)
         r = feed_init(q);
+    if (r == 0)
+        r = schedule_init(q);
     if (r == 0)
         r = io_timer_new(q->loop, on_tick, q, &q->tick);
     return r;
@@ -286,7 +277,7 @@ int queue_open(struct queue *q, struct store *store)
 }
 
 /* What was decided by the old routes is decided anew only if these have changed: it
- * touches each recipient. */
+ * touches each recipient, the first at once. */
 int queue_reconfigure(struct queue *q, const struct conf_queue *conf)
 {
     struct sched_config config = schedule_config(conf, 0);
@@ -298,7 +289,8 @@ int queue_reconfigure(struct queue *q, const struct conf_queue *conf)
     if (route_fingerprint(conf) == q->routes)
         return 0;
     q->routes = route_fingerprint(conf);
-    reroute(q);
+    schedule_want(q);
+    schedule_tick(q);
     return 0;
 }
 
@@ -359,6 +351,7 @@ void queue_done(struct queue *q)
     returns_done(q);
     overdue_done(q);
     committer_done(&q->committer);
+    schedule_done(q);
     io_timer_free(q->tick);
     if (q->spool)
         spool_close(q->spool);

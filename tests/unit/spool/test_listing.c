@@ -118,6 +118,46 @@ static void a_walk_meets_each_once(void **state)
     world_done(&w);
 }
 
+static void mark(void *arg, struct spool_message *message)
+{
+    message->recipients[0].owner = 1;
+}
+
+static void expect_mark(void *arg, struct spool_message *message)
+{
+    assert_int_equal(message->recipients[0].owner, 1);
+    ++*(unsigned *)arg;
+}
+
+static void accept_until(struct world *w, unsigned *number, unsigned last)
+{
+    while (*number <= last)
+        assert_int_equal(world_accept(w, (*number)++, 1, 10), 0);
+    world_run(w);
+}
+
+/* Wherever it stands when the table becomes larger. */
+static void a_walk_meets_who_stays_while_others_come(void **state)
+{
+    enum { PLACES = 1024, STEP = 100 };
+
+    for (unsigned before = 1; before < PLACES / STEP; before += 4) {
+        struct world w = world_new();
+        unsigned number = 1, met = 0;
+        size_t cursor = 0;
+        world_open(&w);
+        accept_until(&w, &number, PLACES);
+        for (unsigned i = 0; i < before; i++)
+            assert_true(spool_walk(w.spool, &cursor, STEP, mark, NULL));
+        accept_until(&w, &number, PLACES + 1);
+        while (spool_walk(w.spool, &cursor, STEP, mark, NULL))
+            ;
+        spool_walk(w.spool, &cursor, SIZE_MAX, expect_mark, &met);
+        assert_int_equal(met, PLACES + 1);
+        world_done(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +166,7 @@ int main(void)
         cmocka_unit_test(it_outlives_what_it_lists),
         cmocka_unit_test(what_is_not_sealed_is_not_listed),
         cmocka_unit_test(a_walk_meets_each_once),
+        cmocka_unit_test(a_walk_meets_who_stays_while_others_come),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,7 +151,7 @@ static bool leaves(enum ipc_queue_act_kind kind)
 
 static int64_t new_deadline_ms(const struct queue *q, const struct spool_message *m)
 {
-    struct retry_policy retry = schedule_config(q->conf, 0).retry;
+    struct retry_policy retry = schedule_retry(q->conf);
     return retry_deadline_ms(&retry, m->accepted_us, clock_wall_us(), io_loop_now_ms(q->loop));
 }
 

@@ -56,8 +56,6 @@ struct queue {
     uint64_t accepted, rejected, deferred; /* messages, since the start */
     struct queue_random random;
     uint64_t routes;                 /* route_fingerprint() of those in force */
-    bool unscheduled;                /* a recipient could not be scheduled for lack of memory */
-    bool misrouted;                  /* likewise not all was routed anew, as these say */
     bool closing;                    /* takes no new mail, starts no new job */
     int64_t closing_ms;              /* since when */
     void (*closed)(struct queue *q); /* all that was under way has ended */
@@ -70,5 +68,6 @@ struct queue {
     struct returns *returns;
     struct feed *feed;
     struct overdue *overdue;
+    struct schedule *schedule;
     struct control *control; /* NULL: there is no control socket */
 };

@@ -6,13 +6,17 @@
 
 #include "base/clock.h"
 #include "mail/event.h"
+#include "proc/queue/core/kick.h"
 #include "proc/queue/core/lane.h"
 #include "proc/queue/core/route.h"
 #include <errno.h>
 
 /* No handle: a slab would have to have four thousand million elements. */
 static const uint32_t CLOSED = UINT32_MAX;
-enum { WALK_STEPS = 1 << 20 };
+enum {
+    WALK_STEPS = 1 << 20,
+    SLICE = 2048, /* places of the spool's index in a turn of the loop: about a millisecond */
+};
 
 uint32_t schedule_item(const struct spool_recipient *recipient)
 {
@@ -30,12 +34,17 @@ int64_t schedule_wall_us(const struct queue *q, int64_t monotonic_ms)
     return clock_wall_us() + (monotonic_ms - io_loop_now_ms(q->loop)) * 1000;
 }
 
+struct retry_policy schedule_retry(const struct conf_queue *conf)
+{
+    return (struct retry_policy){.first_ms = (int64_t)conf->retry_first_ms,
+                                 .max_ms = (int64_t)conf->retry_max_ms,
+                                 .give_up_ms = (int64_t)conf->give_up_ms};
+}
+
 struct sched_config schedule_config(const struct conf_queue *conf, uint64_t seed)
 {
     struct sched_config config = {
-        .retry = {.first_ms = (int64_t)conf->retry_first_ms,
-                  .max_ms = (int64_t)conf->retry_max_ms,
-                  .give_up_ms = (int64_t)conf->give_up_ms},
+        .retry = schedule_retry(conf),
         .lost_pause_ms = 1000,
         .seed = seed,
     };
@@ -60,7 +69,7 @@ static int add_item(struct queue *q, struct spool_recipient *recipient, unsigned
                     bool held)
 {
     const struct spool_message *message = spool_recipient_message(recipient);
-    struct retry_policy retry = schedule_config(q->conf, 0).retry;
+    struct retry_policy retry = schedule_retry(q->conf);
     int64_t wall_us = clock_wall_us(), now_ms = io_loop_now_ms(q->loop);
     struct route route;
     route_find(q->conf, spool_domain(q->spool, recipient->domain), &route);
@@ -99,7 +108,7 @@ static int schedule_message(struct queue *q, struct spool_message *message)
 void schedule_added(struct queue *q, struct spool_message *message)
 {
     if (schedule_message(q, message) < 0)
-        q->unscheduled = true; /* the tick tries again */
+        schedule_want(q);
 }
 
 /* The spool itself holds the recipients of a damaged message (rule 8). A closed one that still has
@@ -132,21 +141,6 @@ void schedule_gone(void *arg, struct spool_message *message)
     struct parcel *parcel = parcel_find(&q->parcels, &message->id);
     if (parcel && list_is_linked(&parcel->link)) /* else its commit frees it */
         parcel_free(&q->parcels, parcel);
-}
-
-/* Calls `fn` with each message until it fails. 0 or -errno. */
-static int for_each_message(struct queue *q, int (*fn)(struct queue *, struct spool_message *))
-{
-    struct spool_listing *listing;
-    struct spool_message *message;
-    int r = spool_listing_new(q->spool, &listing);
-
-    if (r < 0)
-        return r;
-    while (r == 0 && (message = spool_listing_next(listing)))
-        r = fn(q, message);
-    spool_listing_free(listing);
-    return r;
 }
 
 static void find_latest(void *arg, struct spool_message *message)
@@ -190,9 +184,19 @@ void schedule_doubt(struct queue *q)
         continue;
 }
 
+/* By age, so that who has waited longest is attempted first. */
 int schedule_all(struct queue *q)
 {
-    return for_each_message(q, schedule_message);
+    struct spool_listing *listing;
+    struct spool_message *message;
+    int r = spool_listing_new(q->spool, &listing);
+
+    if (r < 0)
+        return r;
+    while (r == 0 && (message = spool_listing_next(listing)))
+        r = schedule_message(q, message);
+    spool_listing_free(listing);
+    return r;
 }
 
 /* Who is held goes along, or a release would leave him to the pause of a way that he doesn't go any
@@ -219,7 +223,7 @@ static bool goes_elsewhere(const struct queue *q, const struct spool_recipient *
 /* A new item rather than a changed one: destination, lane and deadline are all the new way's. The
  * item says whether he is held, and how often he was attempted: a release and an outcome are known
  * there first, and on the disk later. */
-int schedule_again(struct queue *q, struct spool_recipient *recipient)
+static int move(struct queue *q, struct spool_recipient *recipient)
 {
     uint32_t item = schedule_item(recipient);
     struct sched_explanation e;
@@ -228,35 +232,93 @@ int schedule_again(struct queue *q, struct spool_recipient *recipient)
     if (e.state == SCHED_ACTIVE)
         return 0;
     int r = add_item(q, recipient, e.attempts, e.state == SCHED_HELD);
-    if (r < 0) {
-        q->misrouted = true; /* the tick tries again */
+    if (r < 0)
         return r;
-    }
     sched_remove(q->sched, item, io_loop_now_ms(q->loop));
     sched_retry_now(q->sched, schedule_item(recipient), io_loop_now_ms(q->loop));
     return 0;
 }
 
 /* The pause was for the trouble of another destination. */
-int schedule_follow(struct queue *q, struct spool_recipient *recipient)
+static int follow(struct queue *q, struct spool_recipient *recipient)
 {
     uint32_t item = schedule_item(recipient);
 
-    return item && goes_elsewhere(q, recipient, item) ? schedule_again(q, recipient) : 0;
+    return item && goes_elsewhere(q, recipient, item) ? move(q, recipient) : 0;
 }
 
-static int follow_message(struct queue *q, struct spool_message *message)
+void schedule_again(struct queue *q, struct spool_recipient *recipient)
 {
-    int r = 0;
-
-    for (uint32_t i = 0; r == 0 && i < message->recipient_count; i++)
-        r = schedule_follow(q, &message->recipients[i]);
-    return r;
+    if (move(q, recipient) < 0)
+        schedule_want(q);
 }
 
-int schedule_reroute(struct queue *q)
+void schedule_follow(struct queue *q, struct spool_recipient *recipient)
 {
-    return for_each_message(q, follow_message);
+    if (follow(q, recipient) < 0)
+        schedule_want(q);
+}
+
+/* ---- all that waits, while the queue works ---- */
+
+struct slice {
+    struct queue *queue;
+    int error; /* the first; what comes behind it is left */
+};
+
+static void look_at(void *arg, struct spool_message *message)
+{
+    struct slice *slice = arg;
+
+    if (slice->error == 0)
+        slice->error = schedule_message(slice->queue, message);
+    for (uint32_t i = 0; slice->error == 0 && i < message->recipient_count; i++)
+        slice->error = follow(slice->queue, &message->recipients[i]);
+}
+
+/* A slice a turn, each looked at until memory suffices for all of it. */
+static void go_on(void *arg)
+{
+    struct queue *q = arg;
+    struct schedule *s = q->schedule;
+    struct slice slice = {q};
+    size_t cursor = s->cursor;
+    bool more = spool_walk(q->spool, &cursor, SLICE, look_at, &slice);
+
+    dispatch_kick(q);
+    if (slice.error)
+        return; /* the tick tries again */
+    s->cursor = cursor;
+    s->under_way = more;
+    if (more)
+        io_timer_set(s->timer, 0);
+}
+
+void schedule_want(struct queue *q)
+{
+    q->schedule->wanted = true;
+}
+
+void schedule_tick(struct queue *q)
+{
+    struct schedule *s = q->schedule;
+
+    if (s->wanted && !s->under_way) {
+        s->under_way = true;
+        s->wanted = false;
+    }
+    if (s->under_way)
+        go_on(q);
+}
+
+int schedule_init(struct queue *q)
+{
+    return io_timer_new(q->loop, go_on, q, &q->schedule->timer);
+}
+
+void schedule_done(struct queue *q)
+{
+    io_timer_free(q->schedule->timer);
 }
 
 /* An address literal has colons of its own (RFC 5321 4.1.3), and ends with its bracket. */

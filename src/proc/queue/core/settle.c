@@ -106,10 +106,11 @@ static void forget(struct queue *q, struct spool_message *message,
               strerror(-error));
     for (size_t i = 0; i < count; i++) {
         struct spool_recipient *r = spool_find_recipient(message, statuses[i].recipient);
-        if (r && !schedule_item(r))
-            r->owner = 0;
+        if (!r || schedule_item(r))
+            continue;
+        r->owner = 0;
+        schedule_want(q);
     }
-    q->unscheduled = true;
 }
 
 /* While the disk kept an outcome for now from the log, an attempt after it or an administrator may

@@ -3,6 +3,46 @@
 #include "world.h"
 
 #include "proc/queue/core/schedule.h"
+#include <errno.h>
+
+/* Memory that is short now and then: each so many'th item finds none. 0: it suffices. */
+static unsigned fails_each, adds;
+
+int __real_sched_add(struct sched *sched, const struct sched_entry *entry, int64_t now_ms,
+                     uint32_t *out_item);
+int __wrap_sched_add(struct sched *sched, const struct sched_entry *entry, int64_t now_ms,
+                     uint32_t *out_item);
+
+int __wrap_sched_add(struct sched *sched, const struct sched_entry *entry, int64_t now_ms,
+                     uint32_t *out_item)
+{
+    if (fails_each && ++adds % fails_each == 0)
+        return -ENOMEM;
+    return __real_sched_add(sched, entry, now_ms, out_item);
+}
+
+/* How the spool is looked through: by few places at a time, so that few messages are many. */
+static size_t places_max = SIZE_MAX, asked_max, listings;
+
+bool __real_spool_walk(struct spool *spool, size_t *cursor, size_t steps,
+                       void (*each)(void *arg, struct spool_message *message), void *arg);
+bool __wrap_spool_walk(struct spool *spool, size_t *cursor, size_t steps,
+                       void (*each)(void *arg, struct spool_message *message), void *arg);
+int __real_spool_listing_new(struct spool *spool, struct spool_listing **out);
+int __wrap_spool_listing_new(struct spool *spool, struct spool_listing **out);
+
+bool __wrap_spool_walk(struct spool *spool, size_t *cursor, size_t steps,
+                       void (*each)(void *arg, struct spool_message *message), void *arg)
+{
+    asked_max = steps > asked_max ? steps : asked_max;
+    return __real_spool_walk(spool, cursor, steps < places_max ? steps : places_max, each, arg);
+}
+
+int __wrap_spool_listing_new(struct spool *spool, struct spool_listing **out)
+{
+    listings++;
+    return __real_spool_listing_new(spool, out);
+}
 
 static struct conf_queue_route gate[] = {{{"far.example", 11}, {"host:gate.example:25", 20}}};
 
@@ -75,7 +115,7 @@ static void a_reroute_without_memory_is_made_later(void **state)
 
 static bool is_routed(struct world *w, void *arg)
 {
-    return !w->queue.misrouted;
+    return !w->queue.schedule->wanted && !w->queue.schedule->under_way;
 }
 
 static bool waits_for_others(struct world *w, void *arg)
@@ -142,7 +182,7 @@ static void who_is_attempted_while_memory_is_short_goes_the_new_way(void **state
     reload_with_gate(w, &changed);
     failing_memory_rest();
     failing_memory.countdown = -1;
-    assert_true(w->queue.misrouted);
+    assert_false(is_routed(w, NULL));
     world_join_smtp(w);
     world_until_jobs(w, 1);
     world_until(w, is_routed, NULL);
@@ -150,6 +190,92 @@ static void who_is_attempted_while_memory_is_short_goes_the_new_way(void **state
     world_answer(w, &w->jobs[0], MAILBOX_IS_FULL);
     world_until(w, goes_by_gate, &id);
     world_free(w);
+}
+
+/* ---- many who wait ---- */
+
+enum { MANY = 150, SLICE_MAX = 4096 };
+
+/* They have items, but nobody takes them. */
+static struct world *begin_with_many(struct id ids[static MANY])
+{
+    struct world *w = begin(MAILBOX_DELIVERS);
+
+    world_leave_smtp(w);
+    for (size_t i = 0; i < MANY; i++)
+        ids[i] = send_far(w);
+    places_max = 16;
+    asked_max = listings = 0;
+    return w;
+}
+
+/* As a start does it, all that waits would be listed and sorted in one turn of the loop. */
+static void end_with_many(struct world *w)
+{
+    assert_in_range(asked_max, 1, SLICE_MAX);
+    assert_int_equal(listings, 0);
+    places_max = SIZE_MAX;
+    world_free(w);
+}
+
+static void forget(struct world *w, const struct id *id)
+{
+    struct spool_recipient *r = &spool_find(w->queue.spool, id)->recipients[0];
+
+    sched_remove(w->queue.sched, schedule_item(r), io_loop_now_ms(w->loop));
+    r->owner = 0;
+}
+
+static void who_has_no_item_is_found_slice_by_slice(void **state)
+{
+    static struct id ids[MANY];
+    struct world *w = begin_with_many(ids);
+
+    for (size_t i = 0; i < MANY; i++)
+        forget(w, &ids[i]);
+    schedule_want(&w->queue);
+    world_until(w, is_routed, NULL);
+    for (size_t i = 0; i < MANY; i++)
+        assert_int_equal(explain(w, &ids[i]).state, SCHED_READY);
+    world_join_smtp(w);
+    world_until_delivered(w, MANY);
+    end_with_many(w);
+}
+
+/* Whoever is forgotten while the others are looked at is found all the same. */
+static void who_loses_his_item_meanwhile_is_found(void **state)
+{
+    static struct id ids[MANY];
+    struct world *w = begin_with_many(ids);
+
+    schedule_want(&w->queue);
+    schedule_tick(&w->queue);
+    assert_true(w->queue.schedule->under_way);
+    for (size_t i = 0; i < MANY; i++)
+        forget(w, &ids[i]);
+    schedule_want(&w->queue);
+    world_until(w, is_routed, NULL);
+    for (size_t i = 0; i < MANY; i++)
+        assert_int_equal(explain(w, &ids[i]).state, SCHED_READY);
+    end_with_many(w);
+}
+
+/* And goes on where it stood. */
+static void a_reroute_ends_though_memory_is_short_now_and_then(void **state)
+{
+    static struct id ids[MANY];
+    struct world *w = begin_with_many(ids);
+    struct conf_queue changed;
+
+    adds = 0;
+    fails_each = MANY / 3 + 1;
+    reload_with_gate(w, &changed);
+    world_until(w, is_routed, NULL);
+    fails_each = 0;
+    assert_int_equal(adds, MANY + 2); /* nobody was moved twice */
+    for (size_t i = 0; i < MANY; i++)
+        assert_true(goes_by_gate(w, &ids[i]));
+    end_with_many(w);
 }
 
 /* ---- while the disk takes its time ---- */
@@ -270,6 +396,9 @@ int main(void)
         cmocka_unit_test(who_is_held_goes_the_new_way),
         cmocka_unit_test(who_was_attempted_meanwhile_goes_the_new_way),
         cmocka_unit_test(who_is_attempted_while_memory_is_short_goes_the_new_way),
+        cmocka_unit_test(who_has_no_item_is_found_slice_by_slice),
+        cmocka_unit_test(who_loses_his_item_meanwhile_is_found),
+        cmocka_unit_test(a_reroute_ends_though_memory_is_short_now_and_then),
         cmocka_unit_test(who_is_being_released_isnt_held_again),
         cmocka_unit_test(who_was_released_and_attempted_isnt_held_again),
         cmocka_unit_test(a_return_that_was_overtaken_counts_after_the_attempt),
