@@ -41,6 +41,7 @@ static void job_free(struct job *job)
     ipc_call_cancel(&job->call);
     ipc_call_cancel(&job->chunk_call);
     job_unload(&job->disk, job->queue);
+    settlement_free(job->settlement);
     free(job);
     dispatch_kick(q);
 }
@@ -342,7 +343,7 @@ static void give_body(struct job *job)
 }
 
 /* Items and next hop lie behind the job, in one piece of memory: there may be thousands, and they
- * end together. */
+ * end together. What is needed to book its outcome is taken now, while nothing is lost without. */
 int job_start(struct queue *q, const struct route *route, const struct job_item *items,
               uint32_t count)
 {
@@ -351,6 +352,11 @@ int job_start(struct queue *q, const struct route *route, const struct job_item 
 
     if (!job)
         return -ENOMEM;
+    job->settlement = settlement_new(q, count);
+    if (!job->settlement) {
+        free(job);
+        return -ENOMEM;
+    }
     job->queue = q;
     job->message = spool_recipient_message(items[0].recipient);
     job->number = ++q->dispatch->last_number;
@@ -380,7 +386,10 @@ static void on_retry(struct list *link)
 /* Before RUNNING no body can have reached anybody: "uncertain" would be a lie. */
 static void tell_outcome(struct job *job, const struct ipc_job_result *result)
 {
-    outcome_take(job->queue, job->carrier, job->items, job->count, result,
+    struct settlement *settlement = job->settlement;
+
+    job->settlement = NULL;
+    outcome_take(job->carrier, settlement, job->items, job->count, result,
                  job->state == JOB_RUNNING);
 }
 

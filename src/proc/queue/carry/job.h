@@ -33,6 +33,7 @@ struct job {
     struct spool_message *message; /* stays: its recipients have no outcome yet */
     enum job_state state;          /* job.c: move_to() */
     bool over;                     /* booked; only waits for the thread */
+    struct settlement *settlement; /* of its outcome; NULL: booked */
     struct ipc_call call;
     uint64_t number;
     uint32_t inline_bytes; /* of the body, gone with the job */

@@ -25,6 +25,7 @@ struct outcomes {
     struct spool_status statuses[3 * JOB_RECIPIENTS_MAX];
     size_t count;
     const struct carrier *carrier; /* NULL: it didn't come so far */
+    struct settlement *settlement; /* likewise */
 };
 
 static struct spool_status *add(struct outcomes *o, const struct spool_recipient *r,
@@ -289,20 +290,29 @@ static void take_one(struct queue *q, struct outcomes *o, const struct job_item 
 static void conclude(struct queue *q, const struct outcomes *o, const struct job_item *items,
                      uint32_t count)
 {
-    if (o->count)
-        settle(q, spool_recipient_message(items[0].recipient), o->statuses, o->count);
+    struct spool_message *message = spool_recipient_message(items[0].recipient);
+
+    if (o->count && o->settlement)
+        settle_in(o->settlement, message, o->statuses, o->count);
+    else if (o->count)
+        settle(q, message, o->statuses, o->count);
+    else
+        settlement_free(o->settlement);
     for (uint32_t i = 0; i < count; i++)
         schedule_follow(q, items[i].recipient);
 }
 
 /* The site is learnt first, so that trouble counts for the hosts that had it. */
-void outcome_take(struct queue *q, const struct carrier *carrier, const struct job_item *items,
-                  uint32_t count, const struct ipc_job_result *result, bool sent)
+void outcome_take(const struct carrier *carrier, struct settlement *settlement,
+                  const struct job_item *items, uint32_t count, const struct ipc_job_result *result,
+                  bool sent)
 {
+    struct queue *q = carrier->queue;
     struct outcomes outcomes __attribute__((uninitialized));
 
     outcomes.count = 0;
     outcomes.carrier = carrier;
+    outcomes.settlement = settlement;
     if (result)
         sched_group(q->sched, items[0].item, result->mx_set);
     for (uint32_t i = 0; i < count; i++)
@@ -327,6 +337,7 @@ void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, 
 
     outcomes.count = 0;
     outcomes.carrier = NULL;
+    outcomes.settlement = NULL;
     take_one(q, &outcomes, item, &from, false);
     conclude(q, &outcomes, item, 1);
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "proc/queue/carry/carrier.h"
-#include "proc/queue/core/queue.h"
+#include "proc/queue/core/settle.h"
 
 enum { JOB_RECIPIENTS_MAX = 100 };
 
@@ -12,11 +12,12 @@ struct job_item {
     bool wants_receipt;
 };
 
-/* Each item's outcome, all of one message, is told to the scheduler and to the spool. Items that
- * the result doesn't name are lost. `result` NULL: all are; `sent`: something may have been
- * delivered. */
-void outcome_take(struct queue *q, const struct carrier *carrier, const struct job_item *items,
-                  uint32_t count, const struct ipc_job_result *result, bool sent);
+/* Each item's outcome, all of one message, is told to the scheduler and to the spool, which takes
+ * the settlement. Items that the result doesn't name are lost. `result` NULL: all are; `sent`:
+ * something may have been delivered. */
+void outcome_take(const struct carrier *carrier, struct settlement *settlement,
+                  const struct job_item *items, uint32_t count, const struct ipc_job_result *result,
+                  bool sent);
 /* What comes of our own trouble, `temporary` or for good. `why` is borrowed. */
 struct ipc_job_outcome outcome_ours(uint32_t index, bool temporary, const char *why);
 /* The job could not even be tried: `temporary` or for good. */

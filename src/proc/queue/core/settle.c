@@ -7,20 +7,34 @@
 
 #include "base/log.h"
 #include "proc/queue/core/schedule.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 struct settlement {
     struct list link; /* among the unsettled, while the spool has no room for it */
     struct queue *queue;
-    struct id message; /* its row may go before this is taken: nothing pins it until then */
-    struct arena arena;
-    struct spool_status *statuses;
+    struct id message;  /* its row may go before this is taken: nothing pins it until then */
+    struct arena arena; /* of texts, and of the statuses when there are more than recipients */
+    struct spool_status *statuses; /* in `room`, or the arena */
     size_t count;
+    size_t recipients; /* places in `room` */
+    struct spool_status room[];
 };
 
-static void settlement_free(struct settlement *s)
+struct settlement *settlement_new(struct queue *q, size_t recipients)
 {
+    struct settlement *s = malloc(sizeof(*s) + recipients * sizeof(s->room[0]));
+
+    if (s)
+        *s = (struct settlement){.queue = q, .recipients = recipients};
+    return s;
+}
+
+void settlement_free(struct settlement *s)
+{
+    if (!s)
+        return;
     list_remove(&s->link);
     arena_done(&s->arena);
     free(s);
@@ -53,49 +67,59 @@ static int give(struct settlement *s, struct spool_message *message)
 }
 
 /* What a process said may be longer than the log has room for. Refused for that, a delivery would
- * be made again and again. */
-static bool copy_span(struct arena *a, struct span *s, size_t max)
+ * be made again and again. False: it is lost for want of memory. */
+static bool keep_text(struct arena *a, struct span *text, size_t max)
 {
-    *s = arena_copy(a, span_first(*s, max));
-    return s->data != NULL;
+    struct span kept = text->size ? arena_copy(a, span_first(*text, max)) : SPAN("");
+
+    *text = kept.data ? kept : SPAN("");
+    return kept.data != NULL;
 }
 
-static bool copy_texts(struct arena *a, struct spool_status *s)
+/* An outcome without its words beats one that is lost. */
+static void keep_texts(struct arena *a, struct spool_status *s)
 {
-    return copy_span(a, &s->status, SPOOL_CODE_MAX) && copy_span(a, &s->reply, SPOOL_REPLY_MAX) &&
-           copy_span(a, &s->host, SPOOL_HOST_MAX) && copy_span(a, &s->tls, SPOOL_TLS_MAX) &&
-           copy_span(a, &s->remote_id, SPOOL_REMOTE_ID_MAX) &&
-           copy_span(a, &s->detail, SPOOL_REPLY_MAX);
+    const struct {
+        struct span *text;
+        size_t max;
+    } texts[] = {
+        {&s->status, SPOOL_CODE_MAX},         {&s->reply, SPOOL_REPLY_MAX},
+        {&s->host, SPOOL_HOST_MAX},           {&s->tls, SPOOL_TLS_MAX},
+        {&s->remote_id, SPOOL_REMOTE_ID_MAX}, {&s->detail, SPOOL_REPLY_MAX},
+    };
+    bool all = true;
+
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        all &= keep_text(a, texts[i].text, texts[i].max);
+    if (!all)
+        s->detail = SPAN("not all that was said of it could be kept: memory was short");
 }
 
-static int copy(struct settlement *s, const struct spool_status *statuses, size_t count)
+/* The last that is said of each recipient is what became of him; the rest led there. */
+static void keep_last(struct settlement *s, const struct spool_status *statuses, size_t count)
 {
-    s->statuses = arena_alloc_array(&s->arena, count, sizeof(*statuses));
-    s->count = count;
-    if (!s->statuses)
-        return -ENOMEM;
     for (size_t i = 0; i < count; i++) {
-        s->statuses[i] = statuses[i];
-        if (!copy_texts(&s->arena, &s->statuses[i]))
-            return -ENOMEM;
+        if (i + 1 < count && statuses[i + 1].recipient == statuses[i].recipient)
+            continue;
+        assert(s->count < s->recipients);
+        s->room[s->count++] = statuses[i];
     }
-    return 0;
 }
 
-static struct settlement *settlement_new(struct queue *q, const struct id *message,
-                                         const struct spool_status *statuses, size_t count)
+static void keep(struct settlement *s, const struct spool_status *statuses, size_t count)
 {
-    struct settlement *s = calloc(1, sizeof(*s));
-
-    if (!s)
-        return NULL;
-    s->queue = q;
-    s->message = *message;
-    if (copy(s, statuses, count) < 0) {
-        settlement_free(s);
-        return NULL;
+    s->statuses = s->room;
+    if (count > s->recipients)
+        s->statuses = arena_alloc_array(&s->arena, count, sizeof(*statuses));
+    if (s->statuses) {
+        memcpy(s->statuses, statuses, count * sizeof(*statuses));
+        s->count = count;
+    } else {
+        s->statuses = s->room;
+        keep_last(s, statuses, count);
     }
-    return s;
+    for (size_t i = 0; i < s->count; i++)
+        keep_texts(&s->arena, &s->statuses[i]);
 }
 
 /* Of an outcome that can't be kept the recipients are attempted again: a duplicate beats a loss. */
@@ -149,13 +173,21 @@ static void give_or_keep(struct settlement *s, struct spool_message *message)
     }
 }
 
+void settle_in(struct settlement *s, struct spool_message *message,
+               const struct spool_status *statuses, size_t count)
+{
+    s->message = message->id;
+    keep(s, statuses, count);
+    give_or_keep(s, message);
+}
+
 void settle(struct queue *q, struct spool_message *message, const struct spool_status *statuses,
             size_t count)
 {
-    struct settlement *s = settlement_new(q, &message->id, statuses, count);
+    struct settlement *s = settlement_new(q, count);
 
     if (s)
-        give_or_keep(s, message);
+        settle_in(s, message, statuses, count);
     else
         forget(q, message, statuses, count, -ENOMEM);
 }
@@ -194,8 +226,7 @@ void settle_resume(struct queue *q)
     struct list now, *link;
 
     list_init(&now);
-    while ((link = list_take_first(&q->unsettled)))
-        list_append(&now, link);
+    list_move_all(&q->unsettled, &now);
     while ((link = list_take_first(&now))) {
         struct settlement *s = CONTAINER_OF(link, struct settlement, link);
         struct spool_message *message = spool_find(q->spool, &s->message);

@@ -3,8 +3,21 @@
 
 #include "proc/queue/core/queue.h"
 
-/* Books what became of recipients of one message: copied, given again until it is sealed. Never
- * fails: one that can't be kept is logged as lost, and its recipients are attempted again. */
+struct settlement;
+
+/* Room for what will become of so many recipients of a message, taken while nothing has happened
+ * yet, so that it can be booked however short memory is by then. NULL: there is none. */
+struct settlement *settlement_new(struct queue *q, size_t recipients);
+/* One that wasn't needed. NULL is fine. */
+void settlement_free(struct settlement *settlement);
+
+/* Books what became of recipients of one message: copied, given again until it is sealed. What is
+ * said of a recipient stands together, the end last: that is kept also without memory, and the
+ * words aren't. Takes the settlement. */
+void settle_in(struct settlement *settlement, struct spool_message *message,
+               const struct spool_status *statuses, size_t count);
+/* The same for what comes of no attempt. Never fails: one that can't be kept is logged as lost, and
+ * its recipients are attempted again. */
 void settle(struct queue *q, struct spool_message *message, const struct spool_status *statuses,
             size_t count);
 /* There may be room again in the spool. */

@@ -1,9 +1,11 @@
 /* What is booked of an attempt: each result as it stands in the log afterwards. */
+#include "../../failing_memory.h"
 #include "booked.h"
 #include "reporter.h"
 #include "world.h"
 
 #include "base/clock.h"
+#include "proc/queue/carry/outcome.h"
 #include "proc/queue/returns/returns.h"
 #include "spool/lane.h"
 #include <errno.h>
@@ -719,6 +721,98 @@ static void a_longer_word_than_the_log_takes_is_cut(void **state)
     world_free(w);
 }
 
+/* ---- without memory ---- */
+
+static bool has_room = true;
+
+struct settlement *__real_settlement_new(struct queue *q, size_t recipients);
+struct settlement *__wrap_settlement_new(struct queue *q, size_t recipients);
+void __real_outcome_take(const struct carrier *carrier, struct settlement *settlement,
+                         const struct job_item *items, uint32_t count,
+                         const struct ipc_job_result *result, bool sent);
+void __wrap_outcome_take(const struct carrier *carrier, struct settlement *settlement,
+                         const struct job_item *items, uint32_t count,
+                         const struct ipc_job_result *result, bool sent);
+
+struct settlement *__wrap_settlement_new(struct queue *q, size_t recipients)
+{
+    return has_room ? __real_settlement_new(q, recipients) : NULL;
+}
+
+/* Memory fails, when it does, as an outcome is taken. */
+void __wrap_outcome_take(const struct carrier *carrier, struct settlement *settlement,
+                         const struct job_item *items, uint32_t count,
+                         const struct ipc_job_result *result, bool sent)
+{
+    failing_memory_arm();
+    __real_outcome_take(carrier, settlement, items, count, result, sent);
+    failing_memory_rest();
+}
+
+/* Whichever allocation fails, or all from one on. */
+static void a_delivery_is_booked_without_memory(void **state)
+{
+    for (int on = 0; on < 2; on++)
+        for (long fails = 0; fails < 6; fails++) {
+            struct world *w = begin("x@far.example");
+            struct id id = w->jobs[0].id;
+            failing_memory.fails_on = on;
+            failing_memory.countdown = fails;
+            answer(w, station_says(IPC_OUTCOME_DELIVERED, "250 ok"));
+            failing_memory.countdown = -1;
+            world_until(w, is_gone, &id);
+            assert_int_equal(w->job_count, 1);
+            assert_int_equal(booked_count, 1);
+            assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_RELAYED);
+            assert_int_equal(booked[0].status.attempts, 1);
+            if (on && fails == 0) {
+                assert_string_equal(booked[0].reply, "");
+                assert_non_null(strstr(booked[0].detail, "memory was short"));
+            }
+            world_free(w);
+        }
+}
+
+/* Two were in doubt, so more is to be said than there are recipients. */
+static void without_memory_the_end_is_said_alone(void **state)
+{
+    struct world *w = begin("anna@here.example bob@here.example");
+
+    for (uint32_t item = 1; item <= 2; item++)
+        ((struct spool_recipient *)sched_owner(w->queue.sched, item))->in_doubt = 1;
+    failing_memory.fails_on = true;
+    failing_memory.countdown = 0;
+    answer_both(w);
+    world_rest(w);
+    world_until(w, is_sealed, NULL);
+    failing_memory.countdown = -1;
+    booked_read(w);
+    assert_int_equal(booked_count, 2);
+    assert_int_equal(booked[0].status.recipient, 0);
+    assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_DELIVERED);
+    assert_int_equal(booked[1].status.recipient, 1);
+    assert_int_equal(booked[1].status.outcome, SPOOL_OUTCOME_DEFERRED);
+    world_free(w);
+}
+
+/* What can't be booked afterwards isn't begun. */
+static void without_room_for_its_outcome_no_job_goes(void **state)
+{
+    struct world *w = world_begin_with_admin(MAILBOX_DELIVERS);
+
+    has_room = false;
+    assert_int_equal(world_commit(w, "bob@here.example"), IPC_COMMIT_ACCEPTED);
+    world_rest(w);
+    has_room = true;
+    world_until(w, is_sealed, NULL);
+    assert_int_equal(w->job_count, 0);
+    booked_read(w);
+    assert_int_equal(booked_count, 1);
+    assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_DEFERRED);
+    assert_string_equal(booked[0].reply, "out of memory");
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -741,6 +835,9 @@ int main(void)
         cmocka_unit_test(an_outcome_whose_message_went_is_forgotten),
         cmocka_unit_test(an_older_outcome_holds_nobody_again),
         cmocka_unit_test(the_queue_ends_well_with_all_its_outcomes_only),
-        cmocka_unit_test(a_longer_word_than_the_log_takes_is_cut)};
+        cmocka_unit_test(a_longer_word_than_the_log_takes_is_cut),
+        cmocka_unit_test(a_delivery_is_booked_without_memory),
+        cmocka_unit_test(without_memory_the_end_is_said_alone),
+        cmocka_unit_test(without_room_for_its_outcome_no_job_goes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
