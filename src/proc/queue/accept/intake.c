@@ -321,17 +321,28 @@ static void on_expanded(struct commit *c, int error)
                                : "an alias can't be expanded now");
 }
 
-/* In their order, from a list of this moment: one that finds no room waits anew, behind the others
- * that do. */
-void intake_resume(struct queue *q)
+static bool has_room(const struct queue *q)
+{
+    return spool_pressure(q->spool, NULL) != SPOOL_PRESSURE_BUSY;
+}
+
+/* In their order, from a list of this moment, and as long as there is room: on a slow disk
+ * thousands wait, and each group takes a few. */
+static void resume_commits(struct queue *q)
 {
     struct list now, *link;
 
     list_init(&now);
-    while ((link = list_take_first(&q->waiting_room)))
-        list_append(&now, link);
-    while ((link = list_take_first(&now)))
+    list_move_all(&q->waiting_room, &now);
+    while (has_room(q) && (link = list_take_first(&now)))
         proceed(CONTAINER_OF(link, struct commit, room_link));
+    list_move_all(&q->waiting_room, &now); /* who came meanwhile is behind these */
+    list_move_all(&now, &q->waiting_room);
+}
+
+void intake_resume(struct queue *q)
+{
+    resume_commits(q);
     LIST_EACH(&q->peers, peer)
     upload_resume(CONTAINER_OF(peer, struct queue_peer, link));
 }

@@ -21,6 +21,22 @@ static struct world *begin(void)
     return w;
 }
 
+static size_t refusals;
+
+int __real_spool_accept(struct spool *spool, const struct spool_accept *accept, spool_done_fn *done,
+                        void *arg);
+int __wrap_spool_accept(struct spool *spool, const struct spool_accept *accept, spool_done_fn *done,
+                        void *arg);
+
+int __wrap_spool_accept(struct spool *spool, const struct spool_accept *accept, spool_done_fn *done,
+                        void *arg)
+{
+    int r = __real_spool_accept(spool, accept, done, arg);
+
+    refusals += r == -EAGAIN;
+    return r;
+}
+
 static void a_message_is_accepted_and_handed_on(void **state)
 {
     struct world *w = begin();
@@ -429,6 +445,7 @@ static void commits_wait_for_room_in_the_spool(void **state)
     struct world *w = begin();
     memset(body, 'x', sizeof(body));
     w->queue.spool->options.pending_bytes = 30000;
+    refusals = 0;
     for (size_t i = 0; i < COUNT; i++)
         world_send(w, &commits[i], "s@far.example", "bob@here.example",
                    span_of(body, sizeof(body)));
@@ -440,6 +457,7 @@ static void commits_wait_for_room_in_the_spool(void **state)
             assert_int_equal(commits[i++].result, IPC_COMMIT_ACCEPTED);
     }
     assert_true(waited);
+    assert_in_range(refusals, 1, COUNT); /* once each: none is tried again in vain */
     assert_true(list_is_empty(&w->queue.waiting_room));
     world_until_delivered(w, COUNT);
     assert_int_equal(w->queue.committer.messages, 0);
