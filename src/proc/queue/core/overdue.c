@@ -206,6 +206,22 @@ static void log_alarm(const struct overdue_suspect *first, uint32_t count)
               count, count == 1 ? " is" : "s are", id, wait_text(first->wait));
 }
 
+static bool is_due(const struct queue *q, const struct overdue_suspect *s)
+{
+    return io_loop_now_ms(q->loop) - s->still_ms >= q->overdue->patience_ms;
+}
+
+/* Of all who have no alarm of their own. */
+static void raise_summed_alarm(struct queue *q, uint32_t count)
+{
+    struct overdue *o = q->overdue;
+
+    if (book_alarm(q, NULL, count) < 0)
+        return;
+    for (size_t i = 0; i < o->now_count; i++)
+        o->now[i].is_overdue |= is_due(q, &o->now[i]);
+}
+
 /* One line and a bounded number of events a walk. An alarm that can't be booked is raised again,
  * and so is one about who went on and hangs once more. */
 static void raise_alarms(struct queue *q)
@@ -218,21 +234,20 @@ static void raise_alarms(struct queue *q)
     o->count = 0;
     for (size_t i = 0; i < o->now_count; i++) {
         struct overdue_suspect *s = &o->now[i];
-        bool is_due = io_loop_now_ms(q->loop) - s->still_ms >= o->patience_ms;
-        o->count += is_due;
-        s->is_overdue &= is_due;
-        if (!is_due || s->is_overdue)
+        o->count += is_due(q, s);
+        s->is_overdue &= is_due(q, s);
+        if (!is_due(q, s) || s->is_overdue)
             continue;
         first = first ? first : s;
-        if (++fresh <= BOOKED_MAX)
-            r = r < 0 ? r : book_alarm(q, s, 1);
+        if (++fresh > BOOKED_MAX || r < 0)
+            continue;
+        r = book_alarm(q, s, 1);
         s->is_overdue = r == 0;
     }
-    if (!fresh)
-        return;
     if (fresh > BOOKED_MAX && r == 0)
-        book_alarm(q, NULL, fresh - BOOKED_MAX);
-    log_alarm(first, fresh);
+        raise_summed_alarm(q, fresh - BOOKED_MAX);
+    if (fresh)
+        log_alarm(first, fresh);
 }
 
 /* ---- walking ---- */

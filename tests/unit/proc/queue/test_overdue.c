@@ -1,7 +1,20 @@
 /* What should have gone on and hasn't is found, told once, and named. */
 #include "world.h"
 
+#include "proc/queue/core/event.h"
 #include "proc/queue/core/overdue.h"
+#include <errno.h>
+
+static int until_refused =
+    -1; /* alarms that the spool has room for, then one that it has none for */
+
+int __real_event_book(struct queue *q, struct event *event, spool_done_fn *done, void *arg);
+int __wrap_event_book(struct queue *q, struct event *event, spool_done_fn *done, void *arg);
+
+int __wrap_event_book(struct queue *q, struct event *event, spool_done_fn *done, void *arg)
+{
+    return until_refused-- == 0 ? -EAGAIN : __real_event_book(q, event, done, arg);
+}
 
 static struct world *begin(enum world_mailbox mailbox)
 {
@@ -165,6 +178,30 @@ static void many_are_told_together(void **state)
     world_free(w);
 }
 
+/* All are told of in the end, by name or in a sum, whichever alarm couldn't be booked. */
+static void an_alarm_that_cant_be_booked_is_raised_again(void **state)
+{
+    enum { COUNT = 18, NAMED = 16 }; /* at a time */
+    static const struct {
+        int taken;
+        unsigned named, sums;
+    } cases[] = {{0, NAMED, 1}, {3, COUNT, 0}, {NAMED, COUNT, 0}, {COUNT, NAMED, 1}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct world *w = begin(MAILBOX_IS_SILENT);
+        for (int j = 0; j < COUNT; j++)
+            send_one(w);
+        until_refused = cases[i].taken;
+        for (int j = 0; j < 3; j++)
+            walk(w);
+        until_refused = -1;
+        world_until(w, is_committed, NULL);
+        assert_int_equal(count_alarms(w, "overdue: it waits", NULL), cases[i].named);
+        assert_int_equal(count_alarms(w, "2 more recipients", NULL), cases[i].sums);
+        world_free(w);
+    }
+}
+
 /* ---- a backlog that moves ---- */
 
 enum { BACKLOG = 40 };
@@ -289,6 +326,7 @@ int main(void)
         cmocka_unit_test(late_once_is_not_overdue),
         cmocka_unit_test(paused_and_held_are_not_overdue),
         cmocka_unit_test(many_are_told_together),
+        cmocka_unit_test(an_alarm_that_cant_be_booked_is_raised_again),
         cmocka_unit_test(who_waits_for_room_isnt_overdue_while_others_go),
         cmocka_unit_test(who_is_passed_over_is_overdue),
         cmocka_unit_test(nobody_is_excused_for_ever),
