@@ -169,7 +169,7 @@ static void on_ready(struct walk *walk)
     l->state = LISTING_READY;
     if (l->waiting)
         answer(l);
-    else
+    else if (walk->reads) /* else it holds nothing that others need */
         io_timer_set(l->rest, REST_MS);
 }
 
