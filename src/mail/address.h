@@ -95,3 +95,9 @@ static inline void address_split(struct span canonical, struct span *out_local,
     *out_local = at < 0 ? canonical : span_first(canonical, (size_t)at);
     *out_domain = at < 0 ? span_of("", 0) : span_from(canonical, (size_t)at + 1);
 }
+
+/* What stands behind the last '@'; all of it when there is none. */
+static inline struct span address_domain_of(struct span canonical)
+{
+    return span_from(canonical, (size_t)(span_find_last(canonical, '@') + 1));
+}

@@ -298,6 +298,9 @@ static void split(void **state)
     address_split(SPAN("alone"), &local, &domain);
     assert_span(local, "alone");
     assert_int_equal(domain.size, 0);
+    assert_span(address_domain_of(SPAN("\"a@b\"@c.example")), "c.example");
+    assert_span(address_domain_of(SPAN("c.example")), "c.example");
+    assert_span(address_domain_of(SPAN("")), "");
 }
 
 int main(void)

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "conf/next_hop.h"
+#include "mail/address.h"
 #include "proc/queue/carry/outcome.h"
 #include "proc/queue/control/walk.h"
 #include "proc/queue/core/kick.h"
@@ -278,7 +279,7 @@ static struct span route_for(const struct act *a, const struct walk_entry *entry
     named = entry->stored ? spool_stored_recipient(entry->stored, r->index) : NULL;
     if (!named)
         return SPAN("");
-    return span_from(named->address, (size_t)(span_find_last(named->address, '@') + 1));
+    return address_domain_of(named->address);
 }
 
 /* Of who waits for his report what became of his attempt; another act that is on its way to the

@@ -5,6 +5,7 @@
  */
 #include "proc/queue/control/walk.h"
 
+#include "mail/address.h"
 #include "proc/queue/core/route.h"
 #include "proc/queue/core/schedule.h"
 #include <errno.h>
@@ -309,7 +310,7 @@ static int copy_filter(struct walk *w, const struct ipc_queue_filter *filter)
     w->knows_sender = null_sender || is_whole_address(filter->sender);
     w->sender = spool_sender_hash(w->queue->spool, null_sender ? SPAN("") : filter->sender);
     struct span to = w->filter.recipient;
-    w->domain = span_from(to, (size_t)(span_find_last(to, '@') + 1));
+    w->domain = address_domain_of(to);
     w->knows_domain = is_whole_address(to);
     w->domain_is_here = route_is_here(w->queue->conf, w->domain);
     return 0;

@@ -3,6 +3,7 @@
 #include "proc/queue/returns/undelivered.h"
 
 #include "base/clock.h"
+#include "mail/address.h"
 #include "mail/dsn.h"
 #include "proc/queue/core/event.h"
 #include "proc/queue/core/route.h"
@@ -274,8 +275,7 @@ static bool is_unwanted(const struct undelivered *u, const struct spool_status *
 
 static bool is_here(const struct undelivered *u, struct span address)
 {
-    return route_is_here(u->queue->conf,
-                         span_from(address, (size_t)(span_find_last(address, '@') + 1)));
+    return route_is_here(u->queue->conf, address_domain_of(address));
 }
 
 /* RFC 3463 x.4.6, by a mailbox here: the message says itself that it was in it before, and whoever

@@ -286,7 +286,6 @@ void returns_init(struct queue *q, uint64_t seed)
         list_init(&returns->buckets[i]);
     kept_init(returns);
     returns->seed = seed;
-    returns->queue = q;
     returns->kick.fn = on_kick;
 }
 

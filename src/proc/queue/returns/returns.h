@@ -16,7 +16,6 @@ struct returns_tally {
 };
 
 struct returns {
-    struct queue *queue;
     /* struct undelivered, by their states: */
     struct list gathering, expecting, under_way, resting;
     struct list buckets[RETURNS_BUCKETS]; /* all, by message and kind, the newest first */

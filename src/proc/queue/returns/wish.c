@@ -1,5 +1,6 @@
 #include "proc/queue/returns/wish.h"
 
+#include "mail/address.h"
 #include "mail/dsn.h"
 #include "proc/queue/core/route.h"
 
@@ -53,7 +54,7 @@ struct span wish_original(const struct envelope_wish *wish,
  * who may ask. */
 bool wish_may_have_receipts(const struct conf_queue *conf, const struct envelope *e)
 {
-    struct span domain = span_from(e->sender, (size_t)(span_find_last(e->sender, '@') + 1));
+    struct span domain = address_domain_of(e->sender);
 
     if (!e->sender.size || conf->receipts == CONF_RECEIPTS_NONE)
         return false;

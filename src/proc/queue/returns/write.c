@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "mail/address.h"
 #include "mail/event.h"
 #include "proc/queue/accept/commit.h"
 #include "proc/queue/core/route.h"
@@ -22,11 +23,6 @@ static struct span reader_of(const struct undelivered *u)
 {
     return u->to_postmaster ? span_of(u->postmaster, u->postmaster_bytes)
                             : u->stored->envelope.sender;
-}
-
-static struct span domain_of(struct span address)
-{
-    return span_from(address, (size_t)(span_find_last(address, '@') + 1));
 }
 
 /* ---- the report goes to the spool ---- */
@@ -123,7 +119,7 @@ static enum report_language language_of(const struct queue *q, struct span addre
 static struct span postmaster_of(const struct undelivered *u, char out[static ENVELOPE_ADDRESS_MAX])
 {
     const struct conf_queue *conf = u->queue->conf;
-    struct span domain = domain_of(u->stored->envelope.sender);
+    struct span domain = address_domain_of(u->stored->envelope.sender);
 
     if (conf->postmaster.size)
         return conf->postmaster;
@@ -149,8 +145,8 @@ static void leave_out_ours(const struct undelivered *u, const struct envelope_re
                            struct ipc_report_recipient *out)
 {
     const struct conf_queue *conf = u->queue->conf;
-    bool here =
-        r ? route_is_here(conf, domain_of(r->address)) : span_equal(out->host, conf->hostname);
+    bool here = r ? route_is_here(conf, address_domain_of(r->address))
+                  : span_equal(out->host, conf->hostname);
     const char *end = out->reply.size ? memmem(out->reply.data, out->reply.size, ": ", 2) : NULL;
 
     if (!here || event_is_reply(out->reply))
@@ -308,7 +304,7 @@ static void find_reader(struct undelivered *u)
     struct ipc_message ask = {.type = IPC_EXPAND, .expand.address = reader_of(u)};
 
     u->reader_expands = false;
-    if (!route_is_here(q->conf, domain_of(reader_of(u)))) {
+    if (!route_is_here(q->conf, address_domain_of(reader_of(u)))) {
         write_report(u);
         return;
     }
