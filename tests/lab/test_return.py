@@ -1,6 +1,7 @@
 """What can't be delivered comes back to its sender as a report."""
 import email
 import email.policy
+import signal
 
 import lab
 import pytest
@@ -57,6 +58,42 @@ def test_a_killed_report_process_delays_and_loses_nothing(server):
     server.kill('report')
     server.send('round@postbuch.test', LOOP)
     server.wait_for(1, 'alice')
+    assert server.command('audit').returncode == 0
+
+
+def hold_who_failed(server):
+    """Before his report can be written. His message, and what the queue said of him before."""
+    server.kill('report', signal.SIGSTOP)
+    server.send('round@postbuch.test', LOOP)
+    row, = lab.eventually(lambda: [r for r in server.json('queue') if r['waits_for'] == 'return'],
+                          'he waits for his report')
+    server.command('queue', 'hold', row['id'])
+    return row['id'], row['why']
+
+
+def test_what_failed_and_is_held_is_told_of_by_a_return(server):
+    name, words = hold_who_failed(server)
+    server.command('queue', 'return', name)
+    server.kill('report', signal.SIGCONT)
+    report = server.wait_for(1, 'alice')[0].read_text()
+    assert 'Status: 5.4.6' in report, report
+    lab.eventually(lambda: server.json('queue') == [], 'nothing waits')
+    events = server.json('trace', name)['recipients'][-1]['events']
+    assert [e['kind'] for e in events][-5:] == ['deferred', 'held', 'released', 'rerouted', 'returned']
+    assert [e['status'] for e in events if e['kind'] in ('deferred', 'returned')] == ['5.4.6'] * 2
+    assert server.command('audit').returncode == 0
+
+
+def test_what_failed_and_is_held_is_known_after_a_restart(server):
+    name, words = hold_who_failed(server)
+    server.kill('report', signal.SIGCONT)
+    server.restart()
+    row, = server.json('queue', 'show', name)
+    assert row['state'] == 'held' and row['attempts'] == 1 and words in row['trouble'], row
+    for command in (['queue', 'show', name], ['trace', name]):
+        text = server.command(*command).stdout.decode()
+        assert words in text and 'after 1 attempt' in text, text
+    assert server.messages('alice') == []
     assert server.command('audit').returncode == 0
 
 

@@ -7,6 +7,7 @@
 #include "proc/queue/returns/return.h"
 #include "proc/queue/returns/undelivered.h"
 #include <errno.h>
+#include <unistd.h>
 
 static struct world *begin(enum world_mailbox does)
 {
@@ -245,7 +246,31 @@ static void a_return_of_who_goes_back_tells_the_same(void **state)
     end(w);
 }
 
-/* A hold, a release and a new refusal: what was kept of the first is nobody's any more. */
+enum { DEADLINES_US = 1100000 }; /* they are whole seconds */
+
+/* That it was the last attempt is booked at once. */
+static void who_was_given_up_is_booked_once(void **state)
+{
+    static const enum spool_outcome all[] = {SPOOL_OUTCOME_EXPIRED, SPOOL_OUTCOME_HELD, 0};
+    struct world *w = begin(MAILBOX_IS_SILENT);
+
+    w->conf.give_up_ms = 1;
+    struct id id = send_from(w, "s@far.example");
+    world_until_jobs(w, 1);
+    usleep(DEADLINES_US);
+    world_answer(w, &w->jobs[0], MAILBOX_DEFERS);
+    world_until(w, is_held_in_memory, &id);
+    world_until(w, world_is_settled, NULL);
+    act(w, IPC_ACT_HOLD, &id);
+    assert_booked(w, all);
+    assert_held(w, &id);
+    act(w, IPC_ACT_RETURN, &id);
+    assert_told(w, "4.4.7", "over quota");
+    assert_true(reporter.expired);
+    end(w);
+}
+
+/* What came of the attempt behind it is another matter. */
 static void a_release_forgets_what_was_kept(void **state)
 {
     struct world *w = begin(MAILBOX_FAILS);
@@ -334,6 +359,7 @@ int main(void)
         cmocka_unit_test(who_is_held_while_attempted_is_booked_with_his_failure),
         cmocka_unit_test(a_return_tells_what_a_hold_kept_back),
         cmocka_unit_test(a_return_of_who_goes_back_tells_the_same),
+        cmocka_unit_test(who_was_given_up_is_booked_once),
         cmocka_unit_test(a_release_forgets_what_was_kept),
         cmocka_unit_test(a_hold_that_the_disk_refuses_changes_nothing),
         cmocka_unit_test(who_is_being_held_is_not_discarded),
