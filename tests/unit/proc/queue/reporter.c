@@ -68,3 +68,46 @@ void reporter_forget(void)
     reporter_leave();
     reporter = (struct reporter){0};
 }
+
+struct world *reporter_begin(void)
+{
+    struct world *w = world_begin();
+
+    world_join_directory(w);
+    w->mailbox_does = MAILBOX_FAILS;
+    return w;
+}
+
+void reporter_end(struct world *w)
+{
+    reporter_forget();
+    world_free(w);
+}
+
+struct id reporter_send(struct world *w, const char *sender, const char *recipients)
+{
+    struct world_commit c;
+
+    world_send(w, &c, sender, recipients, SPAN("Subject: hello\r\n\r\ntext\r\n"));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    return c.id;
+}
+
+uint8_t reporter_wanted;
+
+void reporter_wish(struct world *w, struct envelope *e, uint8_t *tickets)
+{
+    static struct envelope_wish wishes[8];
+
+    for (uint32_t i = 0; i < e->recipient_count && i < ARRAY_SIZE(wishes); i++)
+        wishes[i] = (struct envelope_wish){i, reporter_wanted, SPAN("")};
+    e->wishes = wishes;
+    e->wish_count = e->recipient_count;
+}
+
+bool reporter_left(struct world *w, void *arg)
+{
+    return world_counts(w).messages == *(uint64_t *)arg && w->queue.returns->count == 0 &&
+           w->queue.settling == 0 && !w->queue.committer.group;
+}

@@ -26,3 +26,15 @@ void reporter_leave(void);
 void reporter_answer(void);
 /* It leaves, and nothing is known of it. */
 void reporter_forget(void);
+
+/* A world with a mailbox that refuses all, and a directory; without a report process. */
+struct world *reporter_begin(void);
+void reporter_end(struct world *w);
+/* A message, for its 250. */
+struct id reporter_send(struct world *w, const char *sender, const char *recipients);
+/* What the next message's sender wants about all its recipients, with reporter_wish() as what
+ * spoils the commit. */
+extern uint8_t reporter_wanted;
+void reporter_wish(struct world *w, struct envelope *e, uint8_t *tickets);
+/* For world_until(): so many messages (a uint64_t) are left, and nothing is under way. */
+bool reporter_left(struct world *w, void *arg);

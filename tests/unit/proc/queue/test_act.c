@@ -1,5 +1,5 @@
-/* What an administrator does to waiting recipients when something is in the way; test_control.c has
- * what each act does. */
+/* What an administrator does to waiting recipients when something is in the way; test_administer.c
+ * has what each act does. */
 #include "reporter.h"
 
 #include "proc/queue/core/schedule.h"

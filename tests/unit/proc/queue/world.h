@@ -151,8 +151,19 @@ struct spool_follower *world_follow(struct world *w);
 /* The sealed EVENT records of its log, in their order. */
 void world_each_event(struct world *w, void (*fn)(void *arg, const struct event *event), void *arg);
 
-/* A world that runs, with an smtpd, a mailbox that does this, and an administrator. */
+/* A world that runs, with an smtpd and a mailbox. */
+struct world *world_begin(void);
+/* The same with a mailbox that does this, and an administrator. */
 struct world *world_begin_with_admin(enum world_mailbox does);
+/* Sends a short message and waits for its 250. */
+struct world_commit world_accept(struct world *w, const char *sender, const char *recipients);
+/* The same from s@far.example, and waits until what came of it is on disk. */
+struct world_commit world_settle(struct world *w, const char *recipients);
+struct spool_counts world_counts(struct world *w);
+/* Of a message's first recipient, who waits. */
+struct sched_explanation world_explain(struct world *w, const struct id *id);
+/* For world_until(): the administrator's last call is answered. */
+bool world_has_answer(struct world *w, void *arg);
 /* For world_until(): all that came of jobs and acts is on disk. */
 bool world_is_settled(struct world *w, void *arg);
 /* The administrator asks and waits. */

@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include "../../../place.h"
+#include "proc/queue/core/schedule.h"
 
 #include <semaphore.h>
 #include <stdio.h>
@@ -104,16 +105,64 @@ void world_list(struct world *w, const struct ipc_queue_filter *filter)
     }
 }
 
-struct world *world_begin_with_admin(enum world_mailbox does)
+struct world *world_begin(void)
 {
     struct world *w = world_new();
 
     world_start(w);
     world_join_smtpd(w);
     world_join_mailbox(w);
+    return w;
+}
+
+struct world *world_begin_with_admin(enum world_mailbox does)
+{
+    struct world *w = world_begin();
+
     world_join_admin(w);
     w->mailbox_does = does;
     return w;
+}
+
+struct world_commit world_accept(struct world *w, const char *sender, const char *recipients)
+{
+    struct world_commit c;
+
+    world_send(w, &c, sender, recipients, SPAN("hello\r\n"));
+    world_until_answered(w, &c);
+    assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+    return c;
+}
+
+struct world_commit world_settle(struct world *w, const char *recipients)
+{
+    struct world_commit c = world_accept(w, "s@far.example", recipients);
+
+    world_until(w, world_is_settled, NULL);
+    return c;
+}
+
+struct spool_counts world_counts(struct world *w)
+{
+    struct spool_counts c;
+
+    spool_get_counts(w->queue.spool, &c);
+    return c;
+}
+
+struct sched_explanation world_explain(struct world *w, const struct id *id)
+{
+    struct spool_message *m = spool_find(w->queue.spool, id);
+    struct sched_explanation e;
+
+    assert_non_null(m);
+    sched_explain(w->queue.sched, schedule_item(&m->recipients[0]), &e);
+    return e;
+}
+
+bool world_has_answer(struct world *w, void *arg)
+{
+    return w->answered;
 }
 
 bool world_is_settled(struct world *w, void *arg)

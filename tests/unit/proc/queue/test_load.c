@@ -1,0 +1,167 @@
+/* Bodies on their way from the disk to a carrier. */
+#include "world.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void an_evicted_parcel_is_read_from_disk(void **state)
+{
+    struct world *w = world_begin();
+    w->queue.parcels.limit = 0;
+    world_accept(w, "s@far.example", "bob@here.example");
+    world_until_delivered(w, 1);
+    assert_int_equal(w->queue.parcels.hits, 0);
+    assert_span(buffer_span(&w->jobs[0].body), "hello\r\n");
+    world_free(w);
+}
+
+enum { LARGE = 600000, NEAR_END = 590000 }; /* more than is read at once */
+
+/* Memory is short when a piece of a body is to go, or a job: the n-th. The linker puts this in its
+ * place (meson.build). */
+static unsigned piece_without_memory, job_without_memory;
+
+int __real_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
+                    const struct ipc_message *message);
+int __wrap_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
+                    const struct ipc_message *message);
+
+int __wrap_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
+                    const struct ipc_message *message)
+{
+    if (message->type == IPC_JOB_BODY && piece_without_memory && --piece_without_memory == 0)
+        return -ENOMEM;
+    if (message->type == IPC_JOB && job_without_memory && --job_without_memory == 0)
+        return -ENOMEM;
+    return __real_ipc_call(channel, call, message);
+}
+
+/* Nobody would ever send the rest of it: the carrier waits for the queue. */
+static void a_piece_that_finds_no_memory_goes_later(void **state)
+{
+    for (unsigned piece = 1; piece <= 6; piece += 5) {
+        struct world *w = world_begin();
+        struct world_commit c;
+        piece_without_memory = piece;
+        world_send_large(w, &c, "bob@here.example", LARGE);
+        world_until_answered(w, &c);
+        assert_int_equal(c.result, IPC_COMMIT_ACCEPTED);
+        world_until_delivered(w, 1);
+        assert_int_equal(piece_without_memory, 0);
+        assert_int_equal(w->jobs[0].body.size, LARGE);
+        for (size_t i = 0; i < LARGE; i++)
+            if (w->jobs[0].body.data[i] != world_byte(i))
+                fail_msg("byte %zu differs", i);
+        world_free(w);
+    }
+}
+
+/* From memory or from the disk: nothing was attempted, so nothing is booked. */
+static void a_job_that_finds_no_memory_goes_later(void **state)
+{
+    for (int from_disk = 0; from_disk < 2; from_disk++) {
+        struct world *w = world_new();
+        world_start(w);
+        world_join_smtpd(w);
+        world_accept(w, "s@far.example", "bob@here.example");
+        if (from_disk) {
+            world_stop(w);
+            world_start(w);
+        }
+        job_without_memory = 1;
+        world_join_mailbox(w);
+        world_until_delivered(w, 1);
+        assert_int_equal(job_without_memory, 0);
+        assert_int_equal(w->queue.dispatch->deferred, 0);
+        world_free(w);
+    }
+}
+
+/* Changes a byte of the large message near its end, in whichever file that is. */
+static int spoil_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    char wanted[64], *bytes = type == FTW_F && st->st_size ? malloc((size_t)st->st_size) : NULL;
+    int fd = bytes ? open(path, O_RDWR | O_CLOEXEC) : -1;
+    ssize_t size = fd < 0 ? 0 : read(fd, bytes, (size_t)st->st_size);
+
+    for (size_t i = 0; i < sizeof(wanted); i++)
+        wanted[i] = world_byte(NEAR_END + i);
+    char *at = size > 0 ? memmem(bytes, (size_t)size, wanted, sizeof(wanted)) : NULL;
+    /* world_byte() repeats itself: the last place where it looks like this. */
+    for (char *next = at; next;
+         next = memmem(at + 1, (size_t)(bytes + size - at - 1), wanted, sizeof(wanted)))
+        at = next;
+    if (at)
+        assert_int_equal(pwrite(fd, "X", 1, at - bytes), 1);
+    if (fd >= 0)
+        close(fd);
+    free(bytes);
+    return 0;
+}
+
+static bool is_refused(struct world *w, void *arg)
+{
+    return w->queue.dispatch->refused == 1;
+}
+
+/* The carrier can't know why the rest doesn't come; its word isn't taken for the destination's. */
+static void damage_in_the_middle_stops_only_its_message(void **state)
+{
+    struct world *w = world_new();
+    struct world_commit c;
+    world_start(w);
+    world_join_smtpd(w);
+    world_send_large(w, &c, "bob@here.example", LARGE);
+    world_until_answered(w, &c);
+    world_stop(w);
+    assert_int_equal(nftw(w->folder, spoil_file, 8, FTW_PHYS), 0);
+    world_start(w);
+    world_join_mailbox(w);
+    world_until(w, is_refused, NULL);
+    assert_true(w->jobs[0].dropped);
+    assert_in_range(w->jobs[0].body.size, 1, LARGE - 1);
+    assert_int_equal(w->queue.dispatch->deferred, 0);
+    world_free(w);
+}
+
+static bool is_held(struct world *w, void *arg)
+{
+    return world_counts(w).held == 1 && world_is_settled(w, NULL);
+}
+
+/* What is found damaged before any of it went stays, held and shown; others go on. */
+static void a_damaged_message_is_not_handed_on(void **state)
+{
+    struct world *w = world_begin();
+    struct world_commit c;
+    world_send(w, &c, "s@far.example", "x@elsewhere.example", SPAN("a body that breaks\r\n"));
+    world_until_answered(w, &c);
+    world_accept(w, "s@here.example",
+                 "y@elsewhere.example"); /* a torn end of the log would be cut off */
+    world_kill(w);
+    world_damage(w, "a body that breaks");
+    world_start(w);
+    world_join_smtp(w);
+    world_until(w, is_held, NULL);
+    world_until_delivered(w, 1);
+    world_rest(w);
+    assert_int_equal(w->job_count, 1);
+    assert_string_equal(w->jobs[0].recipients[0], "y@elsewhere.example");
+    assert_true(spool_find(w->queue.spool, &c.id)->flags & SPOOL_MESSAGE_DAMAGED);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_damaged_message_is_not_handed_on),
+        cmocka_unit_test(an_evicted_parcel_is_read_from_disk),
+        cmocka_unit_test(a_piece_that_finds_no_memory_goes_later),
+        cmocka_unit_test(a_job_that_finds_no_memory_goes_later),
+        cmocka_unit_test(damage_in_the_middle_stops_only_its_message),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
