@@ -82,6 +82,18 @@ static int collect(const struct place *p)
     return collect_folder(p->drop, p->submit, "host.example");
 }
 
+/* The same with a server that says this, a text a connection. */
+static int collect_by(const struct place *p, const char *const *texts)
+{
+    struct script script;
+
+    script_listen(&script, p->submit, texts);
+    int code = collect(p);
+    script_finish(&script);
+    unlink(p->submit);
+    return code;
+}
+
 #define SENDER "S 250 x\nC MAIL FROM:<a@x.example>\nS 250 ok\n"
 #define HELLO "S 220 x\nC EHLO uid-*\n" SENDER
 #define BYE "C QUIT\nS 221 bye\n"
@@ -125,14 +137,11 @@ static void without_a_server_all_stays(void **state)
 static void one_answer_for_one_file(const char *text, int code, const char *prefix)
 {
     const char *const texts[] = {text, NULL};
-    struct script script;
     struct place p;
 
     place_make(&p);
     drop(&p, 1);
-    script_listen(&script, p.submit, texts);
-    assert_int_equal(collect(&p), code);
-    script_finish(&script);
+    assert_int_equal(collect_by(&p, texts), code);
     assert_int_equal(take_names(&p, prefix), 1);
     assert_int_equal(take_names(&p, ""), 0);
     place_remove(&p);
@@ -170,7 +179,6 @@ static void a_letter_that_ends_the_dialogue_stops_only_itself(void **state)
 {
     static const char *const texts[] = {HELLO "X\n", HELLO "X\n", HELLO "X\n", NULL};
     char name[NAME_MAX + 1];
-    struct script script;
     struct place p;
 
     format_put_off(name, 1000, time(NULL) - 60);
@@ -179,9 +187,7 @@ static void a_letter_that_ends_the_dialogue_stops_only_itself(void **state)
     drop(&p, 1);
     memset(name + strlen(name), 'n', NAME_MAX - strlen(name));
     write_letter(&p, name, "");
-    script_listen(&script, p.submit, texts);
-    assert_int_equal(collect(&p), CLI_UNREACHED);
-    script_finish(&script);
+    assert_int_equal(collect_by(&p, texts), CLI_UNREACHED);
     assert_int_equal(take_names(&p, DROP_ASIDE_PREFIX "nnn"), 1);
     assert_int_equal(take_names(&p, DROP_SINCE_PREFIX), 2);
     place_remove(&p);
@@ -195,15 +201,12 @@ static void without_a_greeting_all_stays(void **state)
 
     for (size_t i = 0; i < ARRAY_SIZE(greetings); i++) {
         const char *const texts[] = {greetings[i], NULL};
-        struct script script;
         struct place p;
 
         place_make(&p);
         drop(&p, 1);
         drop(&p, 1);
-        script_listen(&script, p.submit, texts);
-        assert_int_equal(collect(&p), CLI_UNREACHED);
-        script_finish(&script);
+        assert_int_equal(collect_by(&p, texts), CLI_UNREACHED);
         assert_int_equal(take_names(&p, DROP_SINCE_PREFIX), 0);
         assert_int_equal(take_names(&p, DROP_PREFIX), 2);
         place_remove(&p);
@@ -239,13 +242,10 @@ static void a_name_that_is_taken(void **state)
 static void put_off_once(const struct place *p, const char *name)
 {
     static const char *const texts[] = {DEFERRED, NULL};
-    struct script script;
 
     print_message("%s\n", name);
     write_letter(p, name, "");
-    script_listen(&script, p->submit, texts);
-    assert_int_equal(collect(p), CLI_UNREACHED);
-    script_finish(&script);
+    assert_int_equal(collect_by(p, texts), CLI_UNREACHED);
 }
 
 /* Its times are in its name from the first time on. */
@@ -372,14 +372,11 @@ static void partly_refused(void **state)
     static const char *const texts[] = {PARTLY, NULL};
     struct arena arena = ARENA_INIT;
     struct submission left;
-    struct script script;
     struct place p;
 
     place_make(&p);
     drop(&p, 2);
-    script_listen(&script, p.submit, texts);
-    assert_int_equal(collect(&p), CLI_BAD_NEWS);
-    script_finish(&script);
+    assert_int_equal(collect_by(&p, texts), CLI_BAD_NEWS);
     read_letter(&p, DROP_ASIDE_PREFIX, &arena, &left);
     assert_int_equal(left.recipient_count, 1);
     assert_span(left.recipients[0], "c@x.example");
@@ -412,10 +409,7 @@ static void partly_deferred(void **state)
 
     place_make(&p);
     assert_int_equal(drop_write(p.drop, &s), 0);
-    script_listen(&script, p.submit, first);
-    assert_int_equal(collect(&p), CLI_UNREACHED);
-    script_finish(&script);
-    unlink(p.submit);
+    assert_int_equal(collect_by(&p, first), CLI_UNREACHED);
     read_letter(&p, DROP_ASIDE_PREFIX, &arena, &left);
     assert_int_equal(left.recipient_count, 1);
     assert_span(left.recipients[0], "d@x.example");
@@ -437,7 +431,6 @@ static void others_name_no_owner(void **state)
 {
     static const char *const texts[] = {TAKEN, NULL};
     char path[160];
-    struct script script;
     struct place p;
 
     if (geteuid() != 0)
@@ -447,9 +440,7 @@ static void others_name_no_owner(void **state)
     snprintf(path, sizeof(path), "%s/mail.forged", p.drop);
     assert_int_equal(chown(path, 1, 1), 0);
     write_letter(&p, "mail.own", "owner 0\n");
-    script_listen(&script, p.submit, texts);
-    assert_int_equal(collect(&p), CLI_BAD_NEWS);
-    script_finish(&script);
+    assert_int_equal(collect_by(&p, texts), CLI_BAD_NEWS);
     assert_int_equal(take_names(&p, DROP_ASIDE_PREFIX "forged"), 1);
     assert_int_equal(take_names(&p, ""), 0);
     place_remove(&p);
@@ -460,7 +451,6 @@ static void hostile_files(void **state)
 {
     static const char *const texts[] = {TAKEN, NULL};
     char path[160], other[160];
-    struct script script;
     struct place p;
 
     place_make(&p);
@@ -477,9 +467,7 @@ static void hostile_files(void **state)
     snprintf(path, sizeof(path), "%s/mail.pipe", p.drop);
     assert_int_equal(mkfifo(path, 0600), 0);
     drop(&p, 1);
-    script_listen(&script, p.submit, texts);
-    assert_int_equal(collect(&p), CLI_BAD_NEWS);
-    script_finish(&script);
+    assert_int_equal(collect_by(&p, texts), CLI_BAD_NEWS);
     assert_int_equal(take_names(&p, DROP_ASIDE_PREFIX), 5);
     assert_int_equal(take_names(&p, DROP_PREFIX), 0);
     assert_int_equal(take_names(&p, ""), 3); /* second, unknown, tmp.new */

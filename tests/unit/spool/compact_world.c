@@ -41,6 +41,14 @@ void compact_open_alone(struct world *w)
     world_open(w);
 }
 
+uint64_t compact_open_with_one(struct world *w)
+{
+    compact_open_alone(w);
+    assert_int_equal(world_accept(w, 1, 2, 500), 0);
+    world_run(w);
+    return w->spool->open->number;
+}
+
 uint64_t compact_open_with_two(struct world *w, size_t size)
 {
     compact_open_alone(w);

@@ -18,6 +18,8 @@ struct spool_counts compact_counts(struct world *w);
 void compact_fail_segment(struct world *w);
 /* Opened anew so that nothing is emptied but what failed. */
 void compact_open_alone(struct world *w);
+/* The same with a message 1 of two recipients: its segment's number. */
+uint64_t compact_open_with_one(struct world *w);
 /* The same with a large message 1 and a message 2 of that size, which keeps their segment: its
  * number. */
 uint64_t compact_open_with_two(struct world *w, size_t size);

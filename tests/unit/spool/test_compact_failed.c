@@ -89,10 +89,8 @@ static void what_could_not_be_read_is_moved_later(void **state)
 {
     struct world *w = *state;
 
-    compact_open_alone(w);
-    assert_int_equal(world_accept(w, 1, 2, 500), 0);
-    world_run(w);
-    uint64_t first = w->spool->open->number;
+    uint64_t first = compact_open_with_one(w);
+
     compact_fail_segment(w);
     assert_int_equal(world_accept(w, 2, 2, 500), 0);
     assert_int_equal(world_commit(w), 0);

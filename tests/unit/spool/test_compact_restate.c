@@ -240,10 +240,8 @@ static void concerns_are_known_again_after_a_crash(void **state)
 {
     struct world *w = *state;
 
-    compact_open_alone(w);
-    assert_int_equal(world_accept(w, 1, 2, 500), 0);
-    world_run(w);
-    uint64_t first = w->spool->open->number;
+    uint64_t first = compact_open_with_one(w);
+
     compact_fail_segment(w);
     world_run(w);
     const struct segment *second = index_home(world_find(w, 1));
