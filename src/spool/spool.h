@@ -66,8 +66,8 @@ enum spool_recipient_state {
     SPOOL_RECIPIENT_CLOSED,  /* has its fate; only until its message goes */
 };
 
-/* One waiting recipient. Read-only for callers, except `owner`, `in_doubt`, and what they know
- * before it is sealed, if it ever is: `is_notified`, and a later next attempt. There may be a
+/* One waiting recipient. Read-only for callers, except `owner`, `in_doubt`, `in_act`, and what they
+ * know before it is sealed, if it ever is: `is_notified`, and a later next attempt. There may be a
  * million, so it is packed: 24 bytes. */
 struct spool_recipient {
     int64_t next_attempt_us;
