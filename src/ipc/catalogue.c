@@ -220,6 +220,8 @@ static const struct ipc_row rows[IPC_TYPE_COUNT] = {
     [IPC_JOB_BODY] = {"job-body", &job_body_codec, IPC_CLASS_BODY, IPC_JOB_TAKEN},
     [IPC_JOB_TAKEN] = {"job-taken", &nothing_codec, .is_reply = true},
     [IPC_JOB_WANTED] = {"job-wanted", &job_wanted_codec},
+    [IPC_JOB_STOP] = {"job-stop", &nothing_codec, .reply = IPC_JOB_STOPPED},
+    [IPC_JOB_STOPPED] = {"job-stopped", &nothing_codec, .is_reply = true},
 
     [IPC_REPORT] = {"report", &report_codec, IPC_CLASS_BODY, IPC_REPORTED},
     [IPC_REPORTED] = {"reported", &reported_codec, .is_reply = true},

@@ -50,6 +50,7 @@ static void disconnect_queue(struct smtp_proc *proc)
     struct ipc_channel *old = proc->queue;
 
     proc->queue = NULL;
+    proc->stopped = false;
     proc->epoch++;
     smtp_routes_drop(proc);
     smtp_jobs_drop(proc, SMTP_JOB_MAIL, "the queue went away");
@@ -128,8 +129,29 @@ int smtp_proc_use(struct smtp_proc *proc, const struct conf_smtp *conf)
     return 0;
 }
 
-/* What the queue's socket hasn't taken would be lost with us: the queue would take for uncertain,
- * and send again, what a station took. */
+static void on_stopped(struct ipc_call *call, const struct ipc_message *reply)
+{
+    CONTAINER_OF(call, struct smtp_proc, stop)->stopped = reply != NULL;
+}
+
+/* Without credit at the next look. */
+static void stop_jobs(struct smtp_proc *proc)
+{
+    struct ipc_message m = {.type = IPC_JOB_STOP};
+
+    proc->stop.fn = on_stopped;
+    if (proc->queue && !proc->stopped && !ipc_call_is_pending(&proc->stop))
+        ipc_call(proc->queue, &proc->stop, &m);
+}
+
+/* What the queue's socket hasn't taken, or we haven't read from it, would be lost with us: the
+ * queue would take for uncertain what a station took, and send it again, and what nobody has tried.
+ */
+static bool has_told_all(const struct smtp_proc *proc)
+{
+    return !proc->queue || (proc->stopped && ipc_channel_queued(proc->queue) == 0);
+}
+
 static void on_tick(void *arg)
 {
     struct smtp_proc *proc = arg;
@@ -138,8 +160,10 @@ static void on_tick(void *arg)
     smtp_connections_tick(proc);
     if (proc->ending_ms && proc->now_ms - proc->ending_ms >= SMTP_ENDING_MS)
         smtp_jobs_drop(proc, SMTP_JOB_MAIL, "the smtp process is about to end");
+    if (proc->ending_ms)
+        stop_jobs(proc);
     bool is_done = proc->ending_ms && proc->job_count == 0;
-    if (is_done && (!proc->queue || ipc_channel_queued(proc->queue) == 0))
+    if (is_done && has_told_all(proc))
         process_exit(&proc->process, 0);
     io_timer_set(proc->tick, is_done ? TELLING_TICK_MS : TICK_MS);
 }
@@ -162,11 +186,13 @@ int smtp_proc_init(struct smtp_proc *proc, const struct conf_smtp *conf)
 }
 
 /* Jobs that have a station go on, for SMTP_ENDING_MS at most: ending them would leave it uncertain
- * what was taken. The others are the next process's. */
+ * what was taken. The others are the next process's: the queue is asked for no more before it has
+ * them back, or it would send them to us again. */
 void smtp_proc_end(struct smtp_proc *proc)
 {
     proc->now_ms = io_loop_now_ms(proc->process.loop);
     proc->ending_ms = proc->now_ms;
+    stop_jobs(proc);
     smtp_jobs_drop(proc, SMTP_JOB_GREETING, "the smtp process is about to end");
     io_timer_set(proc->tick, 0);
 }

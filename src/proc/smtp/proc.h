@@ -10,7 +10,8 @@ int smtp_proc_use(struct smtp_proc *proc, const struct conf_smtp *conf);
 /* Each takes over `fd`, unless it fails. */
 int smtp_proc_connect_queue(struct smtp_proc *proc, int fd);
 int smtp_proc_connect_resolver(struct smtp_proc *proc, int fd);
-/* Answers what hasn't begun, finishes the rest or gives it up in time, then ends the process. */
+/* Takes no more jobs, answers what hasn't begun, finishes the rest or gives it up in time, then
+ * ends the process. */
 void smtp_proc_end(struct smtp_proc *proc);
 /* Frees all, for tests. */
 void smtp_proc_done(struct smtp_proc *proc);

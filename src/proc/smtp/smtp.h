@@ -41,7 +41,9 @@ struct smtp_proc {
     size_t own_address_count;
     struct smtp_client_settings settings;
     struct ipc_channel *queue, *resolver;
-    uint64_t epoch; /* of the queue's channel */
+    uint64_t epoch;       /* of the queue's channel */
+    struct ipc_call stop; /* asks it for no more jobs */
+    bool stopped;         /* it has answered: all jobs are here */
     struct list jobs, connections, idle, routes;
     struct numbers numbered; /* the jobs */
     uint32_t job_count, connection_count, idle_count, question_count;

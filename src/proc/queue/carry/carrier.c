@@ -21,7 +21,21 @@ static void on_wanted(void *owner, const struct ipc_arrival *arrival)
     c->user->wanted(c, arrival->message->job_wanted.job);
 }
 
-static const struct ipc_handler smtp_handlers[] = {{IPC_JOB_WANTED, on_wanted}};
+/* What it was given before, it reads before this answer. A job that it hasn't read when it ends
+ * would be booked as uncertain. */
+static void on_stop(void *owner, const struct ipc_arrival *arrival)
+{
+    struct carrier *c = owner;
+    struct ipc_message reply = {.type = IPC_JOB_STOPPED};
+
+    c->stopped = true;
+    ipc_reply(arrival->channel, arrival->token, &reply);
+}
+
+static const struct ipc_handler smtp_handlers[] = {
+    {IPC_JOB_WANTED, on_wanted},
+    {IPC_JOB_STOP, on_stop},
+};
 static const struct ipc_role smtp_role = {"smtp", smtp_handlers, ARRAY_SIZE(smtp_handlers), on_lost,
                                           false};
 
@@ -43,10 +57,15 @@ void carrier_init(struct carrier *c, struct queue *q, unsigned lane,
     numbers_init(&c->numbered);
 }
 
+bool carrier_takes_jobs(const struct carrier *c)
+{
+    return c->channel && !c->stopped;
+}
+
 /* While jobs wait for credit no other may overtake them: it would only wait behind them. */
 bool carrier_is_open(const struct carrier *c)
 {
-    return c->channel && c->job_count < c->jobs_max && list_is_empty(&c->blocked);
+    return carrier_takes_jobs(c) && c->job_count < c->jobs_max && list_is_empty(&c->blocked);
 }
 
 /* In their order; the first that is blocked anew stops the rest. */
@@ -114,6 +133,7 @@ int carrier_connect(struct carrier *c, int fd)
         return r;
     carrier_abandon(c); /* whoever was there before */
     c->channel = channel;
+    c->stopped = false;
     dispatch_kick(c->queue);
     return 0;
 }

@@ -27,6 +27,7 @@ struct carrier {
     unsigned lane;
     const struct carrier_user *user;
     struct ipc_channel *channel; /* NULL: it isn't there */
+    bool stopped;                /* it is about to end, and is given no job any more */
     struct ipc_waiter credit;
     struct list blocked;     /* jobs that wait for credit or memory, in order */
     struct list jobs;        /* all others */
@@ -53,6 +54,8 @@ void carrier_abandon(struct carrier *carrier);
 bool carrier_is_mailbox(const struct carrier *carrier);
 /* It can take a job now. */
 bool carrier_is_open(const struct carrier *carrier);
+/* It may be given jobs: it is there, and isn't about to end. */
+bool carrier_takes_jobs(const struct carrier *carrier);
 /* Its blocked jobs go again when there is credit. */
 void carrier_wait(struct carrier *carrier);
 /* They go again now: of memory that is there again nobody tells. */

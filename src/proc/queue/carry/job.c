@@ -258,12 +258,12 @@ static int try_to_send(struct job *job, const struct parcel *parcel, bool offere
     int r = fill_recipients(job, parcel, &arena, recipients);
 
     if (r == 0 && job->count)
-        r = job->carrier->channel ? send_job(job, parcel, recipients, offered) : -EPIPE;
+        r = carrier_takes_jobs(job->carrier) ? send_job(job, parcel, recipients, offered) : -EPIPE;
     arena_done(&arena);
     return r;
 }
 
-/* Without the channel the job is lost before it went: booked as not tried. */
+/* A job that can't go there any more is lost before it went: booked as not tried. */
 static void send_whole(struct job *job, const struct parcel *parcel)
 {
     struct carrier *c = job->carrier;

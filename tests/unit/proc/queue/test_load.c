@@ -1,4 +1,4 @@
-/* Bodies on their way from the disk to a carrier. */
+/* Bodies on their way from the disk to a carrier, and jobs that must wait. */
 #include "world.h"
 
 #include <errno.h>
@@ -78,6 +78,58 @@ static void a_job_that_finds_no_memory_goes_later(void **state)
         assert_int_equal(w->queue.dispatch->deferred, 0);
         world_free(w);
     }
+}
+
+static unsigned stops_answered;
+
+static void on_stopped(struct ipc_call *call, const struct ipc_message *reply)
+{
+    assert_non_null(reply);
+    stops_answered++;
+}
+
+/* Both: until then no job finds memory. */
+static bool is_stopped(struct world *w, void *arg)
+{
+    job_without_memory = 1;
+    return stops_answered == IPC_SMTP_PROCESSES;
+}
+
+static bool is_blocked(struct world *w, void *arg)
+{
+    job_without_memory = 1;
+    return dispatch_job_count(&w->queue) == 1;
+}
+
+/* It would read none of them: each would be booked as uncertain. Neither a new one nor one that
+ * waits to be sent goes there. */
+static void who_is_about_to_end_is_given_no_job(void **state)
+{
+    struct world *w = world_begin();
+    struct ipc_call calls[IPC_SMTP_PROCESSES] = {0};
+    struct ipc_message stop = {.type = IPC_JOB_STOP};
+    struct world_commit c;
+    stops_answered = 0;
+    world_join_smtp(w);
+    world_send(w, &c, "s@here.example", "x@elsewhere.example", SPAN("hello\r\n"));
+    world_until(w, is_blocked, NULL);
+    world_until_answered(w, &c);
+    for (size_t i = 0; i < IPC_SMTP_PROCESSES; i++) {
+        calls[i].fn = on_stopped;
+        assert_int_equal(ipc_call(w->smtp[i], &calls[i], &stop), 0);
+    }
+    world_until(w, is_stopped, NULL);
+    job_without_memory = 0;
+    dispatch_tick(&w->queue);
+    world_accept(w, "s@here.example", "y@elsewhere.example");
+    world_rest(w);
+    assert_int_equal(w->job_count, 0);
+    assert_int_equal(w->queue.dispatch->lost, 1);
+    world_leave_smtp(w);
+    world_join_smtp(w);
+    world_until_delivered(w, 2);
+    assert_int_equal(w->queue.dispatch->uncertain, 0);
+    world_free(w);
 }
 
 /* Changes a byte of the large message near its end, in whichever file that is. */
@@ -161,6 +213,7 @@ int main(void)
         cmocka_unit_test(an_evicted_parcel_is_read_from_disk),
         cmocka_unit_test(a_piece_that_finds_no_memory_goes_later),
         cmocka_unit_test(a_job_that_finds_no_memory_goes_later),
+        cmocka_unit_test(who_is_about_to_end_is_given_no_job),
         cmocka_unit_test(damage_in_the_middle_stops_only_its_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,8 +48,22 @@ static void on_wanted(void *owner, const struct ipc_arrival *arrival)
     bench.wanted = arrival->message->job_wanted.job;
 }
 
-static const struct ipc_handler queue_handlers[] = {{IPC_JOB_WANTED, on_wanted}};
-static const struct ipc_role queue_role = {"smtp", queue_handlers, 1, bench_on_lost, false};
+void bench_say_stopped(void)
+{
+    struct ipc_message reply = {.type = IPC_JOB_STOPPED};
+    assert_int_equal(ipc_reply(bench.queue, bench.stop, &reply), 0);
+}
+
+static void on_stop(void *owner, const struct ipc_arrival *arrival)
+{
+    bench.stop = arrival->token;
+    if (!bench.keeps_on)
+        bench_say_stopped();
+}
+
+static const struct ipc_handler queue_handlers[] = {{IPC_JOB_WANTED, on_wanted},
+                                                    {IPC_JOB_STOP, on_stop}};
+static const struct ipc_role queue_role = {"smtp", queue_handlers, 2, bench_on_lost, false};
 
 /* Every name is 127.0.0.1 (with 127.0.0.2 in front of it, if it begins with "pair"), but those that
  * don't exist, and the hosts of an MX: there connect() fails at once, for want of an interface. */
@@ -86,7 +100,7 @@ static void on_question(void *owner, const struct ipc_arrival *arrival)
 static const struct ipc_handler resolver_handlers[] = {{IPC_RESOLVE, on_question}};
 static const struct ipc_role resolver_role = {"smtp", resolver_handlers, 1, bench_on_lost, false};
 
-static void connect_peers(void)
+void bench_connect_peers(void)
 {
     int fds[2];
 
@@ -108,7 +122,7 @@ int bench_set_up(void **state)
     bench = (struct bench){0};
     assert_int_equal(io_loop_new(&bench.proc.process.loop), 0);
     assert_int_equal(smtp_proc_init(&bench.proc, &bench_conf), 0);
-    connect_peers();
+    bench_connect_peers();
     station_open(&bench.first, bench.proc.process.loop);
     station_open(&bench.second, bench.proc.process.loop);
     return 0;

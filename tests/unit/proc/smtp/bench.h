@@ -17,6 +17,8 @@ extern struct bench {
     struct ipc_channel *queue, *resolver;
     int own_fd;      /* of the process, to the queue */
     uint64_t wanted; /* the job whose body the process asked for */
+    uint64_t stop;   /* its call for no more jobs, while `keeps_on` holds up the answer */
+    bool keeps_on;
     struct station first, second;
     unsigned questions;
     bool silent, broken;     /* the resolver */
@@ -64,6 +66,11 @@ void bench_deliver(struct asked *a, const char *next_hop);
 /* Next hops: valid until the next call. */
 const char *bench_to_first(void);
 const char *bench_to_both(void);
+
+/* No job comes behind the answer to the process's call. */
+void bench_say_stopped(void);
+/* A queue and a resolver have come; those that were there are the caller's to free before. */
+void bench_connect_peers(void);
 
 /* It says that the trouble is this server's own. */
 void bench_assert_ours(const struct asked *a);

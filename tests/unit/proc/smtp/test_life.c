@@ -43,6 +43,45 @@ static void ends_when_all_is_told(void **state)
     }
 }
 
+/* What was on its way to it when the queue heard that it ends comes back untried; unread, it would
+ * be taken for tried. */
+static void ends_when_all_jobs_are_there(void **state)
+{
+    enum { COUNT = 20 };
+    static struct asked late[COUNT];
+
+    bench.keeps_on = true;
+    smtp_proc_end(&bench.proc);
+    UNTIL(bench.stop || bench.proc.process.ending);
+    for (size_t i = 0; i < COUNT; i++)
+        bench_ask(&late[i], bench_to_both(), SPAN(""), 0, 2);
+    assert_false(bench.proc.process.ending);
+    bench_say_stopped();
+    UNTIL(bench.proc.process.ending);
+    ipc_channel_free(bench.proc.queue);
+    bench.proc.queue = NULL;
+    for (size_t i = 0; i < COUNT; i++) {
+        UNTIL(late[i].answers);
+        assert_int_equal(late[i].count, 2);
+        assert_int_equal(late[i].of[1].outcome, IPC_OUTCOME_UNTRIED);
+    }
+}
+
+/* Another queue comes meanwhile: it is asked, too. */
+static void ends_with_another_queue(void **state)
+{
+    bench.keeps_on = true;
+    smtp_proc_end(&bench.proc);
+    UNTIL(bench.stop);
+    ipc_channel_free(bench.queue);
+    ipc_channel_free(bench.resolver);
+    bench.keeps_on = false;
+    bench.stop = 0;
+    bench_connect_peers();
+    UNTIL(bench.proc.process.ending);
+    assert_true(bench.stop);
+}
+
 static void loses_the_queue(void **state)
 {
     struct asked a;
@@ -134,6 +173,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BENCH_TEST(ends),
         BENCH_TEST(ends_when_all_is_told),
+        BENCH_TEST(ends_when_all_jobs_are_there),
+        BENCH_TEST(ends_with_another_queue),
         BENCH_TEST(loses_the_queue),
         BENCH_TEST(explains_a_route),
         BENCH_TEST(a_reload_leaves_alone_who_has_a_connection),
