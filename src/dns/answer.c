@@ -34,16 +34,10 @@ const char *dns_type_name(unsigned type)
     switch (type) {
     case DNS_TYPE_A:
         return "A";
-    case DNS_TYPE_CNAME:
-        return "CNAME";
     case DNS_TYPE_MX:
         return "MX";
-    case DNS_TYPE_TXT:
-        return "TXT";
     case DNS_TYPE_AAAA:
         return "AAAA";
-    case DNS_TYPE_TLSA:
-        return "TLSA";
     default:
         return "record";
     }

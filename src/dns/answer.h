@@ -12,11 +12,9 @@ enum dns_security { DNS_INSECURE, DNS_SECURE, DNS_BOGUS };
 
 /* Borrowed: names, records and words are those of who asked the resolver. */
 struct dns_answer {
-    int error;             /* 0; -ETIMEDOUT; -EIO: it couldn't be asked; or another -errno */
-    uint8_t rcode;         /* dns/type.h */
-    uint8_t security;      /* enum dns_security */
-    uint32_t ttl;          /* seconds */
-    struct span canonical; /* the name behind all CNAMEs, or "" */
+    int error;        /* 0; -ETIMEDOUT; -EIO: it couldn't be asked; or another -errno */
+    uint8_t rcode;    /* dns/type.h */
+    uint8_t security; /* enum dns_security */
     const struct span *rdata;
     size_t rdata_count;
     struct span why; /* the resolver's words, or "" */

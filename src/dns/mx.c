@@ -59,7 +59,6 @@ int dns_mx_new(struct span domain, const struct dns_mx_rules *rules, struct dns_
     mx->rules = *rules;
     mx->random = rules->seed;
     mx->status = "";
-    mx->ttl = UINT32_MAX;
     mx->text = mx->failure = BUFFER_LIMITED(TEXT_MAX);
     int r = take_domain(mx, domain);
     if (r < 0)
@@ -124,9 +123,6 @@ int dns_mx_answer(struct dns_mx *mx, unsigned number, const struct dns_answer *a
         return -EINVAL;
     mx->questions[number] = MX_ANSWERED;
     mx->answered_count++;
-    /* What was decided holds as long as the shortest-lived of what it was decided by. */
-    if (answer->ttl < mx->ttl)
-        mx->ttl = answer->ttl;
     if (number == 0)
         take_mx(mx, answer);
     else
@@ -192,9 +188,4 @@ const struct dns_host *dns_mx_hosts(const struct dns_mx *mx, size_t *out_count)
 {
     *out_count = mx->host_count;
     return mx->hosts;
-}
-
-uint32_t dns_mx_ttl(const struct dns_mx *mx)
-{
-    return mx->verdict == DNS_FOUND ? mx->ttl : 0;
 }

@@ -63,7 +63,8 @@ struct dns_host {
     /* IPv6 and IPv4 in turn, IPv6 first, each family shuffled. */
     struct dns_ip addresses[2 * DNS_ADDRESSES_MAX];
     size_t address_count;
-    bool secure; /* its addresses are validated by DNSSEC */
+    /* Its addresses are validated by DNSSEC: nobody asks yet, DANE will (RFC 7672 section 2.2). */
+    bool secure;
 };
 
 struct dns_question {
@@ -100,8 +101,6 @@ struct span dns_mx_text(const struct dns_mx *mx);
 /* Hosts in the order in which they are tried; only those in state DNS_HOST_GOOD are. Borrowed from
  * the machine; none before the verdict. */
 const struct dns_host *dns_mx_hosts(const struct dns_mx *mx, size_t *out_count);
-/* Seconds for which the answers hold; 0 after a failure. */
-uint32_t dns_mx_ttl(const struct dns_mx *mx);
 
 /* Appends the sorted names of the hosts, "a.example,b.example": equal for domains with the same
  * servers. 0 or the buffer's error. */

@@ -31,7 +31,6 @@ struct dns_mx {
     struct buffer text;
     struct buffer failure; /* how a question failed: mx_note_failure() */
     uint64_t random;
-    uint32_t ttl;
     bool implicit, secure, literal;
     bool ours; /* the failure is our own trouble */
     /* For as many as the answer to MX names: until then thousands may wait for theirs. */

@@ -1,16 +1,12 @@
 /* Numbers of the DNS that Postbuch uses. */
 #pragma once
 
-/* Types of records (RFC 1035 3.2.2, RFC 3596, RFC 6698). */
+/* Types of records (RFC 1035 3.2.2, RFC 3596). */
 enum dns_type {
     DNS_TYPE_A = 1,
-    DNS_TYPE_NS = 2,
-    DNS_TYPE_CNAME = 5,
     DNS_TYPE_SOA = 6,
     DNS_TYPE_MX = 15,
-    DNS_TYPE_TXT = 16,
     DNS_TYPE_AAAA = 28,
-    DNS_TYPE_TLSA = 52,
 };
 
 enum { DNS_CLASS_IN = 1 };

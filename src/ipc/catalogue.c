@@ -143,8 +143,6 @@ CODEC_DEFINE(static, rdata_codec, struct ipc_rdata,
 CODEC_DEFINE(static, resolved_codec, struct ipc_resolved, CODEC_INT(struct ipc_resolved, error),
              CODEC_UINT(struct ipc_resolved, rcode, UINT8_MAX),
              CODEC_UINT(struct ipc_resolved, security, IPC_SECURITY_BOGUS),
-             CODEC_UINT(struct ipc_resolved, ttl, UINT32_MAX),
-             CODEC_SPAN(struct ipc_resolved, canonical, IPC_NAME_MAX),
              CODEC_LIST(struct ipc_resolved, rdata, rdata_count, IPC_RDATA_COUNT_MAX, &rdata_codec),
              CODEC_SPAN(struct ipc_resolved, why, IPC_TEXT_MAX));
 CODEC_DEFINE(static, route_codec, struct ipc_route,

@@ -410,11 +410,9 @@ enum ipc_security { IPC_SECURITY_INSECURE, IPC_SECURITY_SECURE, IPC_SECURITY_BOG
 
 /* The answer. With an error the rest means nothing; a bogus one has no data. */
 struct ipc_resolved {
-    int32_t error;         /* 0; -ETIMEDOUT nobody answered in time; -EIO the resolver failed */
-    uint8_t rcode;         /* RFC 6895 2.3 */
-    uint8_t security;      /* enum ipc_security */
-    uint32_t ttl;          /* seconds */
-    struct span canonical; /* the name behind all CNAMEs, "" when it is the one asked for */
+    int32_t error;    /* 0; -ETIMEDOUT nobody answered in time; -EIO the resolver failed */
+    uint8_t rcode;    /* RFC 6895 2.3 */
+    uint8_t security; /* enum ipc_security */
     struct ipc_rdata *rdata;
     size_t rdata_count;
     struct span why; /* what went wrong, one line, for people; "" when nothing did */

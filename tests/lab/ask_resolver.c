@@ -135,8 +135,8 @@ static void print_answer(const struct ipc_resolved *r)
 {
     static const char *const security[] = {"insecure", "secure", "bogus"};
 
-    printf("error %d rcode %u %s canonical " SPAN_FMT " why " SPAN_FMT " data", r->error, r->rcode,
-           security[r->security], SPAN_ARG(r->canonical), SPAN_ARG(r->why));
+    printf("error %d rcode %u %s why " SPAN_FMT " data", r->error, r->rcode, security[r->security],
+           SPAN_ARG(r->why));
     for (size_t i = 0; i < r->rdata_count; i++) {
         putchar(' ');
         for (size_t k = 0; k < r->rdata[i].bytes.size; k++)
@@ -151,8 +151,6 @@ static void feed(struct pending *p, const struct ipc_resolved *r)
     const struct dns_answer answer = {.error = r->error,
                                       .rcode = r->rcode,
                                       .security = r->security,
-                                      .ttl = r->ttl,
-                                      .canonical = r->canonical,
                                       .rdata = rdata,
                                       .rdata_count = r->rdata_count,
                                       .why = r->why};

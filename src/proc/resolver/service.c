@@ -70,21 +70,6 @@ static uint8_t security_of(const struct ub_result *result)
     return result->secure ? IPC_SECURITY_SECURE : IPC_SECURITY_INSECURE;
 }
 
-/* The name behind the CNAMEs as this project writes names; "" when there are none. In another case
- * or with other escapes it would be another name to those who compare; ours is one form. */
-static struct span canonical_of(const struct query *q, const struct ub_result *result,
-                                char text[static DNS_TEXT_SIZE])
-{
-    uint8_t wire[DNS_WIRE_MAX];
-    size_t size;
-
-    if (!result->canonname ||
-        dns_name_from_text(span_from_cstr(result->canonname), wire, &size) < 0 ||
-        dns_name_to_text(span_of(wire, size), text, &size) < 0 || strcmp(text, q->name) == 0)
-        return SPAN("");
-    return span_from_cstr(text);
-}
-
 static size_t collect(const struct ub_result *result, struct ipc_rdata *out)
 {
     size_t count = 0;
@@ -116,14 +101,11 @@ static void doubt(const struct ub_result *result, struct ipc_resolved *r)
 static void reply_result(struct query *q, const struct ub_result *result)
 {
     struct ipc_rdata rdata[IPC_RDATA_COUNT_MAX];
-    char canonical[DNS_TEXT_SIZE];
     struct ipc_message reply = {.type = IPC_RESOLVED};
     struct ipc_resolved *r = &reply.resolved;
 
     r->rcode = (uint8_t)result->rcode;
     r->security = security_of(result);
-    r->ttl = result->ttl > 0 ? (uint32_t)result->ttl : 0;
-    r->canonical = canonical_of(q, result, canonical);
     r->rdata = rdata;
     r->rdata_count = collect(result, rdata);
     r->why = span_first(span_from_cstr(result->why_bogus), IPC_TEXT_MAX);

@@ -218,8 +218,8 @@ static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
         const struct ipc_resolved *r = &reply->resolved;
         for (size_t i = 0; i < r->rdata_count; i++)
             rdata[i] = r->rdata[i].bytes;
-        answer = (struct dns_answer){r->error,     r->rcode, r->security,    r->ttl,
-                                     r->canonical, rdata,    r->rdata_count, r->why};
+        answer =
+            (struct dns_answer){r->error, r->rcode, r->security, rdata, r->rdata_count, r->why};
     }
     way->question_count--;
     way->proc->question_count--;

@@ -130,8 +130,8 @@ static void words(void **state)
          DNS_TYPE_AAAA,
          "the question for the AAAA of a.example failed: the resolver couldn't ask"},
         {{.security = DNS_BOGUS},
-         DNS_TYPE_TLSA,
-         "the question for the TLSA of a.example failed: the answer is forged or its DNSSEC "
+         DNS_TYPE_MX,
+         "the question for the MX of a.example failed: the answer is forged or its DNSSEC "
          "signatures are broken"},
         {{.rcode = 23}, 99, "the question for the record of a.example failed: an unknown code"},
     };
