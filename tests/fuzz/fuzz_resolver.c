@@ -21,8 +21,10 @@ static struct play {
     struct {
         void *arg;
         ub_callback_type done;
+        int id;
     } queries[QUERIES_MAX]; /* that libunbound has */
     size_t query_count;
+    int last_id;
     int signal[2];   /* readable: answers are there */
     struct span *in; /* what they are made of */
     bool bogus;      /* the answer under way */
@@ -41,8 +43,19 @@ int ub_resolve_async(struct ub_ctx *context, const char *name, int type, int cla
     if (play.query_count == QUERIES_MAX)
         return -1;
     play.queries[play.query_count].arg = arg;
+    play.queries[play.query_count].id = *out_id = ++play.last_id;
     play.queries[play.query_count++].done = done;
-    *out_id = (int)play.query_count;
+    return 0;
+}
+
+int ub_cancel(struct ub_ctx *context, int id)
+{
+    size_t i = 0;
+
+    while (i < play.query_count && play.queries[i].id != id)
+        i++;
+    assert(i < play.query_count);
+    play.queries[i] = play.queries[--play.query_count];
     return 0;
 }
 
@@ -186,8 +199,11 @@ static void begin(struct span *in)
     assert(io_loop_new(&play.loop) == 0);
     assert(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, play.signal) == 0);
     assert(service_init(&play.service, play.loop, (struct ub_ctx *)&context, NULL) == 0);
-    if (fuzz_take(in) & 1)
+    uint8_t how = fuzz_take(in);
+    if (how & 1)
         play.service.deadline_ms = 0; /* each question is late in the next turn */
+    if (how & 2)
+        play.service.forget_ms = 0; /* and given up in the one behind it */
     for (size_t i = 0; i < ASKERS; i++)
         connect_asker(i);
 }

@@ -13,17 +13,20 @@
  *
  *   waiting ──room──▶ asked ──answer──▶ replied, freed
  *     │                 └──deadline, or its asker went──▶ abandoned ──answer──▶ freed
- *     └──its asker went──▶ freed
+ *     └──its asker went──▶ freed                              └──no answer, ever──▶ freed
  *
- * libunbound is never told to stop: what it finds yet serves the next question from the cache. The
- * deadline begins with the asking: who waits for others' questions has lost none of his own time.
+ * libunbound isn't told to stop: what it finds yet serves the next question from the cache. But for
+ * want of memory it loses answers; their questions would hold their places for ever, and when they
+ * have all of them nobody could ask any more. The deadline begins with the asking: who waits for
+ * others' questions has lost none of his own time.
  */
 struct query {
     struct list link; /* in a list of its asker, or in `abandoned` */
     struct service *service;
     struct service_asker *asker; /* NULL: abandoned */
     uint64_t token;
-    struct io_timer *deadline;
+    struct io_timer *deadline; /* then of the abandoned one */
+    int id;                    /* libunbound's */
     uint16_t type;
     char name[DNS_TEXT_SIZE];
 };
@@ -35,14 +38,27 @@ static void free_query(struct query *q)
     free(q);
 }
 
-/* The deadline goes with it, so that nobody is answered twice. */
+/* Nobody is answered twice: without an asker its timer means something else. */
 static void abandon(struct query *q)
 {
     list_remove(&q->link);
     list_append(&q->service->abandoned, &q->link);
     q->asker = NULL;
-    io_timer_free(q->deadline);
-    q->deadline = NULL;
+    io_timer_set(q->deadline, q->service->forget_ms);
+}
+
+static void make_room(struct service *s)
+{
+    s->open_count--;
+    io_defer(s->loop, &s->room);
+}
+
+/* on_answer() isn't called for it any more. */
+static void forget(struct query *q)
+{
+    ub_cancel(q->service->library, q->id);
+    make_room(q->service);
+    free_query(q);
 }
 
 static void reply_error(struct service_asker *asker, uint64_t token, int error, const char *why)
@@ -58,6 +74,10 @@ static void on_deadline(void *arg)
 {
     struct query *q = arg;
 
+    if (!q->asker) {
+        forget(q);
+        return;
+    }
     q->service->late_count++;
     reply_error(q->asker, q->token, -ETIMEDOUT, "");
     abandon(q);
@@ -120,8 +140,7 @@ static void on_answer(void *arg, int error, struct ub_result *result)
 {
     struct query *q = arg;
 
-    q->service->open_count--;
-    io_defer(q->service->loop, &q->service->room);
+    make_room(q->service);
     if (q->asker && error == 0)
         reply_result(q, result);
     else if (q->asker)
@@ -130,17 +149,15 @@ static void on_answer(void *arg, int error, struct ub_result *result)
     free_query(q);
 }
 
-/* The name goes to libunbound in our canonical form and comes back in canonical_of() compared with
- * it. The timer is set first: a question without a deadline must not exist. What can't be asked
- * is answered with -EIO, whatever it is: no domain is to blame for it. */
+/* The timer is set first: a question without a deadline must not exist. What can't be asked is
+ * answered with -EIO, whatever it is: no domain is to blame for it. */
 static void begin(struct query *q)
 {
     struct service *s = q->service;
-    int id;
 
     if (io_timer_new(s->loop, on_deadline, q, &q->deadline) < 0 ||
         io_timer_set(q->deadline, s->deadline_ms) < 0 ||
-        ub_resolve_async(s->library, q->name, q->type, DNS_CLASS_IN, q, on_answer, &id) != 0) {
+        ub_resolve_async(s->library, q->name, q->type, DNS_CLASS_IN, q, on_answer, &q->id) != 0) {
         reply_error(q->asker, q->token, -EIO, "no memory, or libunbound refused");
         free_query(q);
         return;
@@ -257,6 +274,7 @@ int service_init(struct service *s, struct io_loop *loop, struct ub_ctx *library
                           .library = library,
                           .why_not = why_not,
                           .deadline_ms = SERVICE_DEADLINE_MS,
+                          .forget_ms = SERVICE_FORGET_MS,
                           .open_max = SERVICE_OPEN_MAX};
     s->room.fn = on_room;
     list_init(&s->abandoned);

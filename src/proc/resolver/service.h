@@ -10,7 +10,8 @@
 enum {
     SERVICE_ASKERS_MAX = 64,
     SERVICE_DEADLINE_MS = 20000,
-    SERVICE_OPEN_MAX = 16384, /* questions; some 12 KB each in libunbound. Others wait */
+    SERVICE_FORGET_MS = 600000, /* behind it: libunbound has long ended with it by then */
+    SERVICE_OPEN_MAX = 16384,   /* questions; some 12 KB each in libunbound. Others wait */
 };
 
 struct service;
@@ -26,7 +27,7 @@ struct service {
     struct ub_ctx *library; /* NULL: nothing can be resolved */
     const char *why_not;    /* then: constant */
     struct io_watch *watch;
-    int64_t deadline_ms;
+    int64_t deadline_ms, forget_ms;
     uint64_t open_max;
     struct io_deferred room; /* from the loop: not within a call of libunbound */
     size_t turn;             /* the asker whose question is the next */

@@ -162,6 +162,27 @@ static void open_questions_are_bounded(void **state)
     assert_int_equal(w->service.open_count, 3);
 }
 
+/* An answer that libunbound has lost never comes. */
+static void what_is_never_answered_is_forgotten(void **state)
+{
+    struct world *w = *state;
+
+    w->service.deadline_ms = 10;
+    w->service.forget_ms = 10;
+    w->service.open_max = 1;
+    ask(w, SPAN("a.test"));
+    turn_until(w, &w->answered);
+    assert_int_equal(w->service.open_count, 1);
+    ask(w, SPAN("b.test"));
+    turn_some(w);
+    assert_true(w->answered); /* it had a's place */
+    assert_int_equal(w->error, -ETIMEDOUT);
+    assert_int_equal(w->service.late_count, 2);
+    turn_some(w);
+    assert_int_equal(w->service.open_count, 0);
+    assert_true(list_is_empty(&w->service.abandoned));
+}
+
 static unsigned others;
 
 static void on_others_reply(struct ipc_call *call, const struct ipc_message *reply)
@@ -290,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(silence_ends_at_the_deadline, setup, teardown),
         cmocka_unit_test_setup_teardown(open_questions_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_never_answered_is_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(who_waits_is_asked_in_the_turn_of_the_processes, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_is_no_name_is_refused, setup, teardown),
