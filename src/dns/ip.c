@@ -26,6 +26,15 @@ static const struct special {
     {{0xff}, 8, false, "multicast"},
 };
 
+/* Prefixes behind which a translator or relay finds an IPv4 address: that counts as well. */
+static const struct {
+    struct special prefix;
+    size_t at;
+} carriers[] = {
+    {{{0, 0x64, 0xff, 0x9b}, 96, false, ""}, 12}, /* RFC 6052 2.1: NAT64 */
+    {{{0x20, 0x02}, 16, false, ""}, 2},           /* RFC 3056 2: 6to4 */
+};
+
 static bool has_prefix(const uint8_t *bytes, const struct special *s)
 {
     size_t whole = s->bits / 8;
@@ -35,13 +44,20 @@ static bool has_prefix(const uint8_t *bytes, const struct special *s)
            (s->bits % 8 == 0 || (bytes[whole] & mask) == s->bytes[whole]);
 }
 
-const char *dns_ip_special(const struct dns_ip *ip)
+static const char *kind_of(const uint8_t *bytes, bool v4)
 {
-    bool v4 = ip_is_v4(ip->bytes);
-    const uint8_t *bytes = v4 ? ip->bytes + IP_V4_AT : ip->bytes;
-
     for (size_t i = 0; i < ARRAY_SIZE(specials); i++)
         if (specials[i].v4 == v4 && has_prefix(bytes, &specials[i]))
             return specials[i].kind;
     return NULL;
+}
+
+const char *dns_ip_special(const struct dns_ip *ip)
+{
+    if (ip_is_v4(ip->bytes))
+        return kind_of(ip->bytes + IP_V4_AT, true);
+    for (size_t i = 0; i < ARRAY_SIZE(carriers); i++)
+        if (has_prefix(ip->bytes, &carriers[i].prefix))
+            return kind_of(ip->bytes + carriers[i].at, true);
+    return kind_of(ip->bytes, false);
 }

@@ -51,6 +51,13 @@ static const struct {
     {"febf::1", "link-local"},
     {"fec0::1", "private"},
     {"ff02::1", "multicast"},
+    {"64:ff9b::7f00:1", "loopback"}, /* IPv4 behind a translator … */
+    {"64:ff9b::a00:1", "private"},
+    {"64:ff9b::c000:201", NULL},
+    {"64:ff9b:0:1::a00:1", NULL},
+    {"2002:7f00:1::1", "loopback"}, /* … or a relay */
+    {"2002:c0a8:1::1", "private"},
+    {"2002:c000:201::1", NULL},
 };
 
 static void kinds(void **state)
