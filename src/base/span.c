@@ -61,6 +61,16 @@ struct span span_trim(struct span s)
     return s;
 }
 
+/* Most texts are: looking at all of it is faster than stopping early. */
+bool span_is_ascii(struct span s)
+{
+    unsigned char all = 0;
+
+    for (size_t i = 0; i < s.size; i++)
+        all |= (unsigned char)s.data[i];
+    return all < 128;
+}
+
 int span_to_u64(struct span s, uint64_t max, uint64_t *out)
 {
     uint64_t value = 0;

@@ -67,6 +67,9 @@ ptrdiff_t span_find_last(struct span s, char byte);
 /* Takes the next line off *rest, without its LF; false at the end. A last one without LF counts. */
 bool span_next_line(struct span *rest, struct span *out_line);
 
+/* All bytes are below 128. */
+bool span_is_ascii(struct span s);
+
 /* Without blanks and tabs at both ends. */
 struct span span_trim(struct span s);
 

@@ -97,14 +97,6 @@ void compose_done(struct composed *c)
     buffer_done(&c->bad);
 }
 
-static bool is_ascii(struct span s)
-{
-    for (size_t i = 0; i < s.size; i++)
-        if ((unsigned char)s.data[i] >= 0x80)
-            return false;
-    return true;
-}
-
 /* An unclosed quote goes on to the line's end, which nobody wants to read. */
 static int say_bad(struct composed *c, struct span text)
 {
@@ -138,7 +130,7 @@ int compose_address(struct composed *c, struct span text, struct span origin, st
     struct span copy = arena_copy(&c->arena, address_text(&a));
     if (!copy.data)
         return -ENOMEM;
-    c->smtputf8 |= !is_ascii(copy);
+    c->smtputf8 |= !span_is_ascii(copy);
     *out = copy;
     return 0;
 }
@@ -300,7 +292,7 @@ static void add_missing(const struct compose_input *in, unsigned known, struct b
  * Announcing these as SMTPUTF8 would be a lie that the next station may find out. */
 static bool header_is_utf8(struct span header)
 {
-    return !is_ascii(header) && !u8_check((const uint8_t *)header.data, header.size);
+    return !span_is_ascii(header) && !u8_check((const uint8_t *)header.data, header.size);
 }
 
 /* Where Resent- fields are, they alone say who gets it (RFC 5322 section 3.6.6): To and Cc are
@@ -333,6 +325,6 @@ int compose_message(struct composed *c, const struct compose_input *in)
     if (!span_starts_nocase(rest, SPAN("\r\n")))
         buffer_append_span(&c->message, SPAN("\r\n"));
     buffer_append_span(&c->message, rest);
-    c->eight_bit = !is_ascii(buffer_span(&c->message));
+    c->eight_bit = !span_is_ascii(buffer_span(&c->message));
     return buffer_error(&c->message);
 }

@@ -12,14 +12,6 @@
 /* RFC 1035 2.3.4. */
 enum { LABEL_MAX = 63 };
 
-static bool is_ascii(struct span s)
-{
-    for (size_t i = 0; i < s.size; i++)
-        if ((unsigned char)s.data[i] > 127)
-            return false;
-    return true;
-}
-
 /* Underscores aren't legal in host names but live in the wild, and harm nobody. */
 static bool is_label_byte(char c)
 {
@@ -121,7 +113,7 @@ enum address_result address_parse_domain(struct span text, unsigned flags,
         return ADDRESS_NO_DOMAIN;
     if (text.data[0] == '[')
         return write_literal(text, out, out_size);
-    if (is_ascii(text))
+    if (span_is_ascii(text))
         return write_ascii(text, out, out_size);
     if (memchr(text.data, '\0', text.size))
         return ADDRESS_BAD_DOMAIN;

@@ -81,15 +81,6 @@ static void fail(struct seven_bit *s, const char *problem)
         s->problem = problem;
 }
 
-static bool is_ascii(struct span text)
-{
-    unsigned char all = 0;
-
-    for (size_t i = 0; i < text.size; i++)
-        all |= (unsigned char)text.data[i];
-    return all < 128;
-}
-
 /* ---- the two encodings (RFC 2045 6.7 and 6.8) ---- */
 
 /* One line of a body. Its end stays an end: text keeps its lines (RFC 2045 6.7 (4)). Lines of at
@@ -168,7 +159,7 @@ static void body_line(struct seven_bit *s, struct span line, struct buffer *out)
     } else if (s->mode == MODE_QUOTED_PRINTABLE) {
         quoted_line(line, out);
     } else {
-        if (!is_ascii(line))
+        if (!span_is_ascii(line))
             fail(s, "a part of the message that says it is 7-bit isn't, and can't be converted");
         buffer_append_span(out, line);
     }
@@ -201,7 +192,7 @@ static void end_field(struct seven_bit *s, struct buffer *out)
 
     if (field.size == 0)
         return;
-    if (!is_ascii(field))
+    if (!span_is_ascii(field))
         fail(s, "the message's header isn't ASCII, and the next station takes nothing else");
     content_take_field(&s->content, field);
     if (!content_is_encoding(field))
@@ -352,7 +343,7 @@ static void at_boundary(struct seven_bit *s, unsigned level, bool last, struct s
     if (s->mode == MODE_HEADER) /* a part that ends within its header */
         end_field(s, out);
     end_body(s, out);
-    if (!is_ascii(line))
+    if (!span_is_ascii(line))
         fail(s, "a boundary of the message isn't ASCII");
     buffer_append_span(out, line);
     if (last) {

@@ -11,34 +11,35 @@
 #include <errno.h>
 
 /* Is it still the queue that gave the job? Another one knows nothing of its pieces. */
-static bool queue_is_there(const struct smtp_body *body)
+static bool queue_is_there(const struct smtp_job_body *body)
 {
     return body->proc->queue && body->epoch == body->proc->epoch;
 }
 
-static struct piece *first_piece(const struct smtp_body *body)
+static struct piece *first_piece(const struct smtp_job_body *body)
 {
     return list_is_empty(&body->pieces) ? NULL
                                         : CONTAINER_OF(body->pieces.next, struct piece, link);
 }
 
-static void settle(struct smtp_body *body, struct piece *piece)
+static void settle(struct smtp_job_body *body, struct piece *piece)
 {
     list_remove(&piece->link);
     piece_settle(piece, queue_is_there(body) ? body->proc->queue : NULL);
 }
 
-void smtp_body_init(struct smtp_body *body, struct smtp_proc *proc, const struct ipc_job *job)
+void smtp_job_body_init(struct smtp_job_body *body, struct smtp_proc *proc,
+                        const struct ipc_job *job)
 {
-    *body = (struct smtp_body){.proc = proc,
-                               .job = job->job,
-                               .epoch = proc->epoch,
-                               .size_bytes = job->size_bytes,
-                               .to_come = job->size_bytes};
+    *body = (struct smtp_job_body){.proc = proc,
+                                   .job = job->job,
+                                   .epoch = proc->epoch,
+                                   .size_bytes = job->size_bytes,
+                                   .to_come = job->size_bytes};
     list_init(&body->pieces);
 }
 
-void smtp_body_done(struct smtp_body *body)
+void smtp_job_body_done(struct smtp_job_body *body)
 {
     struct piece *piece;
 
@@ -46,8 +47,8 @@ void smtp_body_done(struct smtp_body *body)
         settle(body, piece);
 }
 
-int smtp_body_add(struct smtp_body *body, const struct ipc_arrival *arrival, struct span bytes,
-                  uint64_t token)
+int smtp_job_body_add(struct smtp_job_body *body, const struct ipc_arrival *arrival,
+                      struct span bytes, uint64_t token)
 {
     struct piece *piece = piece_new(arrival, bytes, token);
 
@@ -58,7 +59,7 @@ int smtp_body_add(struct smtp_body *body, const struct ipc_arrival *arrival, str
     return 0;
 }
 
-bool smtp_body_first(const struct smtp_body *body, struct span *out)
+bool smtp_job_body_first(const struct smtp_job_body *body, struct span *out)
 {
     const struct piece *piece = first_piece(body);
 
@@ -68,7 +69,7 @@ bool smtp_body_first(const struct smtp_body *body, struct span *out)
     return true;
 }
 
-void smtp_body_ask(struct smtp_body *body)
+void smtp_job_body_ask(struct smtp_job_body *body)
 {
     struct ipc_message m = {.type = IPC_JOB_WANTED, .job_wanted = {.job = body->job}};
     int r = !body->asked && queue_is_there(body) ? ipc_notify(body->proc->queue, &m) : 0;
@@ -82,12 +83,12 @@ void smtp_body_ask(struct smtp_body *body)
         log_fatal("can't ask for the body of a job: %s", strerror(-r));
 }
 
-bool smtp_body_give(struct smtp_body *body, struct smtp_client *client)
+bool smtp_job_body_give(struct smtp_job_body *body, struct smtp_client *client)
 {
     struct piece *piece = first_piece(body);
     struct span bytes;
 
-    if (!smtp_client_wants_body(client) || !smtp_body_first(body, &bytes))
+    if (!smtp_client_wants_body(client) || !smtp_job_body_first(body, &bytes))
         return false;
     smtp_client_body(client, bytes);
     if (piece && piece->size < body->size_bytes) { /* a whole one may be needed again */
@@ -99,7 +100,7 @@ bool smtp_body_give(struct smtp_body *body, struct smtp_client *client)
 
 /* Past the list, without a copy, when the session wants bytes just as they come: most of a large
  * body goes this way. */
-bool smtp_body_pass(struct smtp_body *body, struct smtp_client *client, struct span bytes)
+bool smtp_job_body_pass(struct smtp_job_body *body, struct smtp_client *client, struct span bytes)
 {
     if (first_piece(body) || bytes.size == body->size_bytes || !smtp_client_wants_body(client))
         return false;

@@ -9,7 +9,7 @@
 
 #include "proc/smtp/smtp.h"
 
-struct smtp_body {
+struct smtp_job_body {
     struct smtp_proc *proc;
     uint64_t job, epoch; /* the job's number; of the queue's channel */
     uint64_t size_bytes;
@@ -19,19 +19,20 @@ struct smtp_body {
     bool consumed;      /* part of the body is gone: no second host can have it */
 };
 
-void smtp_body_init(struct smtp_body *body, struct smtp_proc *proc, const struct ipc_job *job);
-void smtp_body_done(struct smtp_body *body);
+void smtp_job_body_init(struct smtp_job_body *body, struct smtp_proc *proc,
+                        const struct ipc_job *job);
+void smtp_job_body_done(struct smtp_job_body *body);
 
 /* Keeps a piece, which is no larger than what is to come. `token` of the call that brought it, to
  * be confirmed; 0: it came with the job. 0 or -ENOMEM. */
-int smtp_body_add(struct smtp_body *body, const struct ipc_arrival *arrival, struct span bytes,
-                  uint64_t token);
+int smtp_job_body_add(struct smtp_job_body *body, const struct ipc_arrival *arrival,
+                      struct span bytes, uint64_t token);
 /* The first piece, or "" of an empty body; false when it isn't there. */
-bool smtp_body_first(const struct smtp_body *body, struct span *out);
+bool smtp_job_body_first(const struct smtp_job_body *body, struct span *out);
 /* The queue may have kept the body back until a station is there: asks for it, once. */
-void smtp_body_ask(struct smtp_body *body);
+void smtp_job_body_ask(struct smtp_job_body *body);
 /* Gives the session the next piece, if it wants one and one is there. True when it did. */
-bool smtp_body_give(struct smtp_body *body, struct smtp_client *client);
+bool smtp_job_body_give(struct smtp_job_body *body, struct smtp_client *client);
 /* Gives the session a piece that it can have at once: it needs no memory of its own, and is the
  * caller's to confirm. False: it must be kept. */
-bool smtp_body_pass(struct smtp_body *body, struct smtp_client *client, struct span bytes);
+bool smtp_job_body_pass(struct smtp_job_body *body, struct smtp_client *client, struct span bytes);

@@ -47,7 +47,7 @@ static void job_free(struct smtp_job *job)
     job->proc->job_count--;
     smtp_race_done(&job->race);
     smtp_way_done(&job->way);
-    smtp_body_done(&job->body);
+    smtp_job_body_done(&job->body);
     arena_done(&job->mail.arena);
     arena_done(&job->arena);
     free(job);
@@ -173,15 +173,15 @@ static bool give_body(struct smtp_connection_user *user)
 {
     struct smtp_job *job = CONTAINER_OF(user, struct smtp_job, user);
 
-    return job->state == SMTP_JOB_MAIL && smtp_body_give(&job->body, job->connection->client);
+    return job->state == SMTP_JOB_MAIL && smtp_job_body_give(&job->body, job->connection->client);
 }
 
 /* Only with the body's first piece at hand: what the message needs (8BITMIME, SMTPUTF8) shows in
  * it, and a station isn't kept waiting in the middle. */
 static void begin_mail(struct smtp_job *job)
 {
-    if (!smtp_body_first(&job->body, &job->mail.body)) {
-        smtp_body_ask(&job->body); /* or it is on its way */
+    if (!smtp_job_body_first(&job->body, &job->mail.body)) {
+        smtp_job_body_ask(&job->body); /* or it is on its way */
         return;
     }
     smtp_outcomes_begin(&job->outcomes);
@@ -367,7 +367,7 @@ static int fill(struct smtp_job *job, const struct ipc_arrival *arrival)
     if (r == 0)
         r = smtp_outcomes_init(&job->outcomes, job->proc, &job->arena, &job->mail, from);
     if (r == 0 && from->body.size)
-        r = smtp_body_add(&job->body, arrival, from->body, 0);
+        r = smtp_job_body_add(&job->body, arrival, from->body, 0);
     return r;
 }
 
@@ -385,7 +385,7 @@ static struct smtp_job *new_job(struct smtp_proc *proc, const struct ipc_arrival
     job->arena = ARENA_LIMITED(ARENA_BYTES);
     job->mail.arena = ARENA_LIMITED(ARENA_BYTES);
     job->user = (struct smtp_connection_user){on_session, give_body};
-    smtp_body_init(&job->body, proc, from);
+    smtp_job_body_init(&job->body, proc, from);
     smtp_race_init(&job->race, proc, &race_owner);
     list_append(&proc->jobs, &job->link);
     list_append(numbers_list(&proc->numbered, job->number), &job->by_number);
@@ -464,9 +464,10 @@ static const char *take_piece(struct smtp_job *job, const struct ipc_arrival *ar
         return "the queue can't read the whole message now";
     if (bytes.size > job->body.to_come)
         return "the queue sent more of the message than it had announced";
-    if (job->state == SMTP_JOB_MAIL && smtp_body_pass(&job->body, job->connection->client, bytes))
+    if (job->state == SMTP_JOB_MAIL &&
+        smtp_job_body_pass(&job->body, job->connection->client, bytes))
         return NULL;
-    if (smtp_body_add(&job->body, arrival, bytes, arrival->token) < 0)
+    if (smtp_job_body_add(&job->body, arrival, bytes, arrival->token) < 0)
         return "no memory for a piece of the message";
     *out_kept = true;
     return NULL;
@@ -474,7 +475,7 @@ static const char *take_piece(struct smtp_job *job, const struct ipc_arrival *ar
 
 /* A piece that was kept is confirmed when the session has had it, any other one at once: also that
  * of a job that was answered already, for it was on its way then. */
-void smtp_job_body(struct smtp_proc *proc, const struct ipc_arrival *arrival)
+void smtp_job_piece(struct smtp_proc *proc, const struct ipc_arrival *arrival)
 {
     struct smtp_job *job = find(proc, arrival->message->job_body.job);
     bool kept = false;

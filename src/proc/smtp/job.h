@@ -25,7 +25,7 @@ struct smtp_job {
     struct arena arena;
     struct span next_hop;
     struct smtp_client_mail mail;
-    struct smtp_body body;
+    struct smtp_job_body body;
     struct smtp_outcomes outcomes;
     bool has_way;
     struct smtp_way way;
@@ -45,6 +45,6 @@ struct smtp_job {
  * arrival is copied, or held with its credit. */
 void smtp_job_new(struct smtp_proc *proc, const struct ipc_arrival *arrival);
 /* Its next piece came. */
-void smtp_job_body(struct smtp_proc *proc, const struct ipc_arrival *arrival);
+void smtp_job_piece(struct smtp_proc *proc, const struct ipc_arrival *arrival);
 /* All jobs that are no further than `last` are given up, before SMTP_JOB_OVER. */
 void smtp_jobs_drop(struct smtp_proc *proc, enum smtp_job_state last, const char *why);

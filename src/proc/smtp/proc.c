@@ -26,7 +26,7 @@ static void on_body(void *owner, const struct ipc_arrival *arrival)
     struct smtp_proc *proc = owner;
 
     proc->now_ms = io_loop_now_ms(proc->process.loop);
-    smtp_job_body(proc, arrival);
+    smtp_job_piece(proc, arrival);
 }
 
 static void on_route(void *owner, const struct ipc_arrival *arrival)

@@ -72,15 +72,6 @@ enum smtp_result smtp_client_result_of(const struct smtp_client *c)
 
 /* ---- what the message needs, and the station can ---- */
 
-static bool is_ascii(struct span text)
-{
-    unsigned char all = 0;
-
-    for (size_t i = 0; i < text.size; i++)
-        all |= (unsigned char)text.data[i];
-    return all < 128;
-}
-
 /* Canonical addresses hold none of these; a command line must not be broken out of in any case. */
 static bool is_safe(struct span address)
 {
@@ -101,7 +92,7 @@ static struct span header_of(struct span body)
 
 static bool header_is_ascii(const struct smtp_client_mail *mail)
 {
-    return is_ascii(mail->header) && is_ascii(header_of(mail->body));
+    return span_is_ascii(mail->header) && span_is_ascii(header_of(mail->body));
 }
 
 /* Declared, or there for all to see; a large body that wasn't declared is believed. */
@@ -110,8 +101,8 @@ static bool is_eight_bit(const struct smtp_client_mail *mail)
     bool whole = mail->body.size == mail->size_bytes;
 
     if (!whole)
-        return mail->eight_bit || !is_ascii(mail->body);
-    return !is_ascii(mail->body) || !is_ascii(mail->header);
+        return mail->eight_bit || !span_is_ascii(mail->body);
+    return !span_is_ascii(mail->body) || !span_is_ascii(mail->header);
 }
 
 static void refuse_all(struct smtp_client *c, const char *status, const char *text)
@@ -128,7 +119,7 @@ static void check_addresses(struct smtp_client *c)
 
     if (!is_safe(c->mail->sender))
         refuse_all(c, "5.1.7", "the sender's address can't be written in a command");
-    else if (!utf8 && !is_ascii(c->mail->sender))
+    else if (!utf8 && !span_is_ascii(c->mail->sender))
         refuse_all(c, "5.6.7", no_utf8);
     for (size_t i = 0; i < c->mail->recipient_count; i++) {
         struct smtp_client_recipient *r = &c->mail->recipients[i];
@@ -137,7 +128,7 @@ static void check_addresses(struct smtp_client *c)
         if (!is_safe(r->address))
             smtp_client_settle_as(c, r, SMTP_RESULT_NEVER, "5.1.3",
                                   SPAN("the address can't be written in a command"));
-        else if (!utf8 && !is_ascii(r->address))
+        else if (!utf8 && !span_is_ascii(r->address))
             smtp_client_settle_as(c, r, SMTP_RESULT_NEVER, "5.6.7", span_from_cstr(no_utf8));
     }
 }

@@ -11,9 +11,6 @@
 static const struct smtp_reply syntax = {501, "5.5.4", "write BDAT size [LAST]; closing"};
 static const struct smtp_reply absurd = {552, "5.3.4", "this chunk is too large; closing"};
 static const struct smtp_reply no_transaction = {503, "5.5.1", "begin with EHLO, MAIL and RCPT"};
-static const struct smtp_reply no_recipients = {554, "5.5.1", "no recipient was accepted"};
-static const struct smtp_reply too_large = {552, "5.3.4", "the message is larger than we take"};
-static const struct smtp_reply no_memory = {421, "4.3.0", "out of memory, please try later"};
 
 static int parse(struct span argument, uint64_t *out_size, bool *out_last)
 {
@@ -36,10 +33,10 @@ static const struct smtp_reply *check_chunk(const struct smtp_server *s, uint64_
     if (s->state != SMTP_STATE_TRANSACTION && s->state != SMTP_STATE_CHUNKS)
         return &no_transaction;
     if (s->transaction.envelope.recipient_count == 0)
-        return &no_recipients;
+        return &smtp_no_recipients;
     /* Both are under 2^63, so the sum can't wrap. */
     if (max && s->chunk_total + size > max)
-        return &too_large;
+        return &smtp_too_large;
     return NULL;
 }
 
@@ -118,7 +115,7 @@ void smtp_do_bdat(struct smtp_server *s, const struct smtp_command *command)
     if (!s->chunk_refusal && !s->body) {
         s->body = smtp_body_new(s, false);
         if (!s->body) {
-            smtp_close(s, &no_memory);
+            smtp_close(s, &smtp_no_memory_closing);
             return;
         }
     }

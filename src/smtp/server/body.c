@@ -15,10 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct smtp_reply too_large = {552, "5.3.4", "the message is larger than we take"};
 static const struct smtp_reply header_too_large = {554, "5.6.0",
                                                    "the header of the message is too large"};
-static const struct smtp_reply no_memory = {451, "4.3.0", "out of memory, please try later"};
 
 static const struct smtp_reply was_here = {
     554, "5.4.6", "the message was in this mailbox before: it runs in a loop"};
@@ -137,9 +135,9 @@ static void find_problems(struct smtp_body *b)
     if (b->problem)
         return;
     if (max && b->size > max)
-        set_problem(b, &too_large);
+        set_problem(b, &smtp_too_large);
     else if (buffer_error(&b->bytes))
-        set_problem(b, &no_memory);
+        set_problem(b, &smtp_no_memory);
     else if (has_passed_too_many(b))
         set_loop(b);
     else if (b->scan.bytes > SMTP_HEADER_MAX)
@@ -159,7 +157,7 @@ static void take_new(struct smtp_body *b, size_t start)
         header_scan_feed(&b->scan, piece);
         mail_loop_feed(&b->loop, piece);
         if (piece.size && !EVP_DigestUpdate(b->digest, piece.data, piece.size))
-            set_problem(b, &no_memory);
+            set_problem(b, &smtp_no_memory);
         find_problems(b);
     }
     if (b->problem)
@@ -245,11 +243,11 @@ void smtp_body_finish(struct smtp_body *b)
     smtp_data_finish(&b->data, &b->bytes);
     take_new(b, start);
     if (!b->problem && buffer_error(&b->loop.seen) == -ENOMEM)
-        set_problem(b, &no_memory);
+        set_problem(b, &smtp_no_memory);
     if (!b->problem && is_loop(b))
         set_problem(b, &was_here);
     if (!b->problem && !EVP_DigestFinal_ex(b->digest, b->result, NULL))
-        set_problem(b, &no_memory);
+        set_problem(b, &smtp_no_memory);
 }
 
 const struct smtp_reply *smtp_body_problem(struct smtp_body *b)

@@ -1,21 +1,19 @@
 #include "smtp/server/body.h"
 
 static const struct smtp_reply go_on = {354, NULL, "go on, end with <CR><LF>.<CR><LF>"};
-static const struct smtp_reply no_recipients = {554, "5.5.1", "no recipient was accepted"};
-static const struct smtp_reply no_memory = {421, "4.3.0", "out of memory, please try later"};
 
 /* RFC 5321 section 3.3: without a recipient DATA is answered 503 or 554, so that a client that
  * pipelined it doesn't send a message for nobody. */
 const struct smtp_reply *smtp_check_data(const struct smtp_server *s)
 {
-    return s->transaction.envelope.recipient_count ? NULL : &no_recipients;
+    return s->transaction.envelope.recipient_count ? NULL : &smtp_no_recipients;
 }
 
 void smtp_do_data(struct smtp_server *s, const struct smtp_command *command)
 {
     s->body = smtp_body_new(s, true);
     if (!s->body) {
-        smtp_close(s, &no_memory);
+        smtp_close(s, &smtp_no_memory_closing);
         return;
     }
     s->message_started_ms = s->time->monotonic_ms;

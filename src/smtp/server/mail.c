@@ -8,14 +8,12 @@
 #include <errno.h>
 
 static const struct smtp_reply syntax = {501, "5.5.4", "write MAIL FROM:<address> [parameters]"};
-static const struct smtp_reply too_large = {552, "5.3.4", "the message is larger than we take"};
 static const struct smtp_reply needs_utf8 = {
     553, "5.6.7", "the address is not ASCII, which needs the parameter SMTPUTF8"};
 static const struct smtp_reply accepted = {250, "2.1.0", "sender noted"};
 static const struct smtp_reply deferred = {452, "4.3.1",
                                            "new mail can't be taken now, please try later"};
 static const struct smtp_reply rejected = {550, "5.7.1", "this sender is not accepted"};
-static const struct smtp_reply no_memory = {451, "4.3.0", "out of memory, please try later"};
 
 /* How much a transaction may hold, over its recipients: about 1 KiB each (two blocks at least). */
 enum { ARENA_BASE = 65536, ARENA_PER_RECIPIENT = 1200 + ENVELOPE_ORCPT_MAX };
@@ -26,7 +24,7 @@ static const struct smtp_reply *on_size(struct smtp_server *s, struct span value
     uint64_t max = s->settings->message_size_max, size;
     int r = span_to_u64(value, max ? max : UINT64_MAX, &size);
 
-    return r == -ERANGE ? &too_large
+    return r == -ERANGE ? &smtp_too_large
            : r < 0      ? &smtp_bad_parameter
                         : NULL; /* RFC 1870 section 6.1 */
 }
@@ -88,14 +86,6 @@ static const struct smtp_reply *take_parameter(struct smtp_server *s, void *into
         return parameters[i].take(s, p->value);
     }
     return &smtp_no_such_parameter;
-}
-
-static bool is_ascii(struct span text)
-{
-    for (size_t i = 0; i < text.size; i++)
-        if ((unsigned char)text.data[i] > 127)
-            return false;
-    return true;
 }
 
 enum address_result smtp_parse_path(const struct smtp_server *s, struct span text, unsigned flags,
@@ -181,10 +171,10 @@ void smtp_do_mail(struct smtp_server *s, const struct smtp_command *command)
         refuse_as(s, address_text(&address), word, *problem);
         return;
     }
-    if (!s->transaction.envelope.smtputf8 && !is_ascii(given))
+    if (!s->transaction.envelope.smtputf8 && !span_is_ascii(given))
         problem = &needs_utf8;
     if (!problem && !begin(s, &address))
-        problem = &no_memory;
+        problem = &smtp_no_memory;
     if (problem)
         refuse(s, address_text(&address), *problem);
     else

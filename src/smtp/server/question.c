@@ -8,8 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct smtp_reply no_memory = {421, "4.3.0", "out of memory, please try later"};
-
 /* The answer may come within ask(): then the question is gone when that returns. */
 static void ask(struct smtp_server *s, enum smtp_question_kind kind, struct span address,
                 struct span given, const struct envelope_wish *wish)
@@ -20,7 +18,7 @@ static void ask(struct smtp_server *s, enum smtp_question_kind kind, struct span
     if (!q) {
         if (kind == SMTP_ASK_MESSAGE && s->transaction.message.uploaded)
             s->backend->upload_abort(s->context); /* it was handed over to nobody */
-        smtp_close(s, &no_memory);
+        smtp_close(s, &smtp_no_memory_closing);
         return;
     }
     q->kind = kind;

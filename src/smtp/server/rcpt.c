@@ -10,7 +10,6 @@
 static const struct smtp_reply syntax = {501, "5.5.4", "write RCPT TO:<address> [parameters]"};
 static const struct smtp_reply too_many = {
     452, "4.5.3", "too many recipients; send the message again for the rest"};
-static const struct smtp_reply no_memory = {451, "4.3.0", "out of memory, please try later"};
 static const struct smtp_reply accepted = {250, "2.1.5", "recipient noted"};
 static const struct smtp_reply deferred = {
     451, "4.3.0", "this recipient can't be looked up now, please try later"};
@@ -93,7 +92,7 @@ static void ask(struct smtp_server *s, const struct address *address, struct env
     if (copy.data && given.data && wish->original.data)
         smtp_ask_recipient(s, copy, given, wish);
     else
-        refuse_line(s, address_text(address), SPAN(""), no_memory);
+        refuse_line(s, address_text(address), SPAN(""), smtp_no_memory);
 }
 
 void smtp_do_rcpt(struct smtp_server *s, const struct smtp_command *command)
@@ -143,6 +142,6 @@ void smtp_on_recipient_answer(struct smtp_server *s, const struct smtp_question 
     } else if (smtp_recipient_add(s, q)) {
         smtp_say(s, &accepted);
     } else {
-        refuse(s, q->given, no_memory);
+        refuse(s, q->given, smtp_no_memory);
     }
 }

@@ -7,6 +7,10 @@
 
 #include <stdio.h>
 
+const struct smtp_reply smtp_too_large = {552, "5.3.4", "the message is larger than we take"};
+const struct smtp_reply smtp_no_recipients = {554, "5.5.1", "no recipient was accepted"};
+const struct smtp_reply smtp_no_memory = {451, "4.3.0", "out of memory, please try later"};
+const struct smtp_reply smtp_no_memory_closing = {421, "4.3.0", "out of memory, please try later"};
 static const struct smtp_reply too_many_refusals = {
     421, "4.7.0", "too many refused recipients, closing the connection"};
 static const struct smtp_reply too_many_errors = {421, "4.7.0",

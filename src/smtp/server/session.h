@@ -116,7 +116,10 @@ void smtp_close(struct smtp_server *s, const struct smtp_reply *reply);
 /* An answer came: goes on with what waited for it. */
 void smtp_server_answered(struct smtp_server *s);
 
-/* refusal.c: a 4xx or 5xx that is booked, and whose reply names the reference. */
+/* refusal.c: what several say. Out of memory for one command, or for the session. */
+extern const struct smtp_reply smtp_too_large, smtp_no_recipients, smtp_no_memory,
+    smtp_no_memory_closing;
+/* A 4xx or 5xx that is booked, and whose reply names the reference. */
 struct smtp_refusal {
     const char *phase; /* of struct event */
     struct smtp_reply reply;

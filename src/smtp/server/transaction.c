@@ -16,7 +16,6 @@ const struct smtp_reply *smtp_storage_reply(int error)
 {
     static const struct smtp_reply
         full = {452, "4.3.1", "the disk is full, please try later"},
-        too_large = {552, "5.3.4", "the message is larger than we take"},
         too_many = {451, "4.3.2", "too many large messages at the same time, please try later"},
         other = {451, "4.3.0", "the message could not be stored, please try later"};
 
@@ -24,7 +23,7 @@ const struct smtp_reply *smtp_storage_reply(int error)
     case -ENOSPC:
         return &full;
     case -EMSGSIZE:
-        return &too_large;
+        return &smtp_too_large;
     case -EUSERS:
         return &too_many;
     default:

@@ -45,6 +45,15 @@ static void pieces(void **state)
     assert_true(span_starts_nocase(SPAN("MAIL FROM:"), SPAN("mail")));
 }
 
+static void ascii(void **state)
+{
+    assert_true(span_is_ascii(SPAN("")));
+    assert_true(span_is_ascii(SPAN("\0a\x7f")));
+    assert_false(span_is_ascii(SPAN("a\x80")));
+    assert_false(span_is_ascii(SPAN("\xff"
+                                    "a")));
+}
+
 static void next_line(void **state)
 {
     static const char *const wanted[] = {"one", "", "two\r", "last"};
@@ -79,6 +88,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(compares_by_bytes),
                                        cmocka_unit_test(numbers), cmocka_unit_test(pieces),
-                                       cmocka_unit_test(next_line)};
+                                       cmocka_unit_test(ascii), cmocka_unit_test(next_line)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
