@@ -122,7 +122,7 @@ void smtp_refuse(struct smtp_server *s, const struct smtp_refusal *refusal)
         book(s, refusal, &id, span_of(s->out.data + start, s->out.size - start - 2));
     if (is_bad_command(reply.code))
         smtp_count_error(s);
-    /* 452 is our limit, not the client's fault. */
-    else if (refusal->recipient.size && reply.code != 452)
+    /* "Later" is our own trouble or limit, not the client's fault. */
+    else if (refusal->recipient.size && reply.code >= 500)
         count_refusal(s);
 }
