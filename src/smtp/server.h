@@ -70,13 +70,12 @@ enum smtp_question_kind {
     SMTP_ASK_MESSAGE,   /* message; ACCEPT: it is safe on disk. DEFER, REJECT */
 };
 
-/* The order of severity doesn't matter; a refusal's code and text are the session's unless the
- * answer brings its own. */
+/* The order of severity doesn't matter; a refusal's text is the session's unless the answer brings
+ * its own. */
 enum smtp_verdict {
     SMTP_ACCEPT,
-    SMTP_UNKNOWN,  /* the domain is ours, the mailbox isn't there: 550 5.1.1 */
-    SMTP_FOREIGN,  /* the domain isn't ours and the client may not relay: 550 5.7.1 */
-    SMTP_NO_ROUTE, /* it may relay, but there is no way to that domain: 550 5.4.4 */
+    SMTP_UNKNOWN, /* the domain is ours, the mailbox isn't there: 550 5.1.1 */
+    SMTP_FOREIGN, /* the domain isn't ours and the client may not relay: 550 5.7.1 */
     SMTP_DEFER,
     SMTP_REJECT,
 };
@@ -101,14 +100,12 @@ struct smtp_answer {
     bool is_mailbox;                /* of an accepted recipient: it goes into one here */
     struct span address;            /* of an accepted recipient: where it goes; empty: as asked */
     char ticket[SMTP_TICKET_BYTES]; /* of an accepted recipient: goes back with the message */
-    int error;     /* of a message that is deferred: what befell its upload, -errno; 0: not known */
-    uint16_t code; /* for DEFER and REJECT; 0: the usual code, status and text */
-    const char *enhanced; /* "4.3.1"; copied */
-    struct span text;     /* copied */
+    int error; /* of a message that is deferred: what befell its upload, -errno; 0: not known */
+    struct span text; /* for DEFER and REJECT, copied; empty: the usual one */
 };
 
 /* Bytes with NUL; more is cut. */
-enum { SMTP_ANSWER_TEXT_MAX = 256, SMTP_ENHANCED_MAX = 12 };
+enum { SMTP_ANSWER_TEXT_MAX = 256 };
 
 /* One question of a session. `extra` is the backend's (question_extra bytes, zeroed): its request
  * to another process lives there. */
@@ -126,7 +123,6 @@ struct smtp_question {
     struct smtp_answer answer;
     char answer_text[SMTP_ANSWER_TEXT_MAX];
     char answer_address[ENVELOPE_ADDRESS_MAX];
-    char answer_enhanced[SMTP_ENHANCED_MAX];
 
     alignas(max_align_t) char extra[];
 };

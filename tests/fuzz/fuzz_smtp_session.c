@@ -87,8 +87,8 @@ static void choose(struct smtp_world *w, uint8_t what)
     static const struct smtp_answer verdicts[] = {
         {.verdict = SMTP_ACCEPT, .is_mailbox = true},
         {.verdict = SMTP_UNKNOWN},
-        {.verdict = SMTP_DEFER, .code = 452, .enhanced = "4.3.1", .text = SPAN("a\r\n250 b")},
-        {.verdict = SMTP_NO_ROUTE}};
+        {.verdict = SMTP_DEFER, .text = SPAN("a\r\n250 b")},
+        {.verdict = SMTP_FOREIGN}};
 
     w->client.normalize = what & 4;
     w->blocked = what & 8;

@@ -13,8 +13,8 @@
  *   T: ms          time passes                        D: ms until the deadline
  *   E: the client's end    Q: shutdown    O: the session is over    U: ok, or lost: the upload
  *   set NAME VALUE         a setting, before or between
- *   on KIND ADDRESS VERDICT [CODE STATUS TEXT]   how a question is answered
- *   on recipient ADDRESS accept as ADDRESS       where it goes
+ *   on KIND ADDRESS VERDICT [TEXT]           how a question is answered
+ *   on recipient ADDRESS accept as ADDRESS   where it goes
  */
 #include "script_text.h"
 #include "smtp_world.h"
@@ -167,16 +167,13 @@ static int word_index(const char *word, const char *const *words, size_t count)
 static void add_rule(struct run *r, const char *text)
 {
     static const char *const kinds[] = {"client", "sender", "recipient", "message"};
-    static const char *const verdicts[] = {"accept",  "unknown", "foreign",
-                                           "noroute", "defer",   "reject"};
+    static const char *const verdicts[] = {"accept", "unknown", "foreign", "defer", "reject"};
     struct smtp_world_rule *rule = &r->world.rules[r->world.rule_count++];
     char kind[16] = "", verdict[16] = "";
-    unsigned code = 0;
 
     *rule = (struct smtp_world_rule){0};
     sscanf(text, "%*s %*s accept as %127s", rule->as);
-    if (sscanf(text, "%15s %127s %15s %u %15s %127[^\n]", kind, rule->address, verdict, &code,
-               rule->enhanced, rule->text) < 3)
+    if (sscanf(text, "%15s %127s %15s %127[^\n]", kind, rule->address, verdict, rule->text) < 3)
         fail(r, "bad rule", span_from_cstr(text));
     rule->kind = (enum smtp_question_kind)word_index(kind, kinds, ARRAY_SIZE(kinds));
     bool expands = strcmp(verdict, "expands") == 0, mailbox = strcmp(verdict, "mailbox") == 0;
@@ -185,8 +182,6 @@ static void add_rule(struct run *r, const char *text)
                        ? SMTP_ACCEPT
                        : (enum smtp_verdict)word_index(verdict, verdicts, ARRAY_SIZE(verdicts)),
         .recipient_flags = expands ? ENVELOPE_RECIPIENT_EXPANDS : 0,
-        .code = (uint16_t)code,
-        .enhanced = *rule->enhanced ? rule->enhanced : NULL,
         .text = span_from_cstr(rule->text),
         .address = span_from_cstr(rule->as),
         .is_mailbox = mailbox,

@@ -17,7 +17,6 @@ struct smtp_world_rule {
     enum smtp_question_kind kind;
     char address[128]; /* "" or "*": any */
     struct smtp_answer answer;
-    char enhanced[16];
     char text[128];
     char as[128]; /* where an accepted recipient goes */
 };

@@ -36,14 +36,12 @@ struct smtp_client_settings {
 
 /* What the station's EHLO offered. */
 enum smtp_extension {
-    SMTP_EXTENSION_PIPELINING = 1,   /* RFC 2920 */
-    SMTP_EXTENSION_SIZE = 2,         /* RFC 1870 */
-    SMTP_EXTENSION_8BITMIME = 4,     /* RFC 6152 */
-    SMTP_EXTENSION_SMTPUTF8 = 8,     /* RFC 6531 */
-    SMTP_EXTENSION_CHUNKING = 16,    /* RFC 3030 */
-    SMTP_EXTENSION_STATUSCODES = 32, /* RFC 2034 */
-    SMTP_EXTENSION_DSN = 64,         /* RFC 3461 */
-    SMTP_EXTENSION_STARTTLS = 128,   /* RFC 3207 */
+    SMTP_EXTENSION_PIPELINING = 1, /* RFC 2920 */
+    SMTP_EXTENSION_SIZE = 2,       /* RFC 1870 */
+    SMTP_EXTENSION_8BITMIME = 4,   /* RFC 6152 */
+    SMTP_EXTENSION_SMTPUTF8 = 8,   /* RFC 6531 */
+    SMTP_EXTENSION_CHUNKING = 16,  /* RFC 3030 */
+    SMTP_EXTENSION_DSN = 32,       /* RFC 3461 */
 };
 
 enum smtp_result {

@@ -5,7 +5,6 @@
 #include "smtp/server/session.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 /* The answer may come within ask(): then the question is gone when that returns. */
@@ -79,9 +78,6 @@ static void keep_answer(struct smtp_question *q, const struct smtp_answer *answe
     if (address.size)
         memcpy(q->answer_address, address.data, address.size);
     q->answer.address = span_of(q->answer_address, address.size);
-    if (answer->enhanced)
-        snprintf(q->answer_enhanced, sizeof(q->answer_enhanced), "%s", answer->enhanced);
-    q->answer.enhanced = answer->enhanced ? q->answer_enhanced : NULL;
     q->answered = true;
 }
 
@@ -126,10 +122,6 @@ struct smtp_reply smtp_answer_reply(const struct smtp_answer *answer,
 {
     struct smtp_reply reply = answer->verdict == SMTP_DEFER ? *defer : *reject;
 
-    if (answer->code)
-        reply.code = answer->code;
-    if (answer->enhanced)
-        reply.enhanced = answer->enhanced;
     if (answer->text.size)
         reply.text = answer->text.data; /* keep_answer() has put a NUL behind it */
     return reply;

@@ -17,7 +17,6 @@ static const struct smtp_reply deferred = {
 static const struct smtp_reply refusals[] = {
     [SMTP_UNKNOWN] = {550, "5.1.1", "there is no such mailbox here"},
     [SMTP_FOREIGN] = {550, "5.7.1", "we don't deliver for this domain, and you may not relay"},
-    [SMTP_NO_ROUTE] = {550, "5.4.4", "there is no way from here to this domain"},
     [SMTP_REJECT] = {550, "5.7.1", "this recipient is not accepted"},
 };
 

@@ -153,7 +153,7 @@ void smtp_ask(struct smtp_server *s, enum smtp_question_kind kind, struct span a
 void smtp_ask_recipient(struct smtp_server *s, struct span address, struct span given,
                         const struct envelope_wish *wish);
 void smtp_questions_cancel(struct smtp_server *s);
-/* The reply of a verdict that isn't ACCEPT: the backend's own words, or else the usual ones. */
+/* The reply of a verdict that isn't ACCEPT, in the backend's own words if it has any. */
 struct smtp_reply smtp_answer_reply(const struct smtp_answer *answer,
                                     const struct smtp_reply *defer,
                                     const struct smtp_reply *reject);
