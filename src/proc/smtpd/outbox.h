@@ -15,5 +15,6 @@ struct smtpd_outbox {
 
 /* NULL: the peer is gone. What waited for the old one is dropped. */
 void smtpd_outbox_connect(struct smtpd_outbox *outbox, struct ipc_channel *channel);
-/* Copied; must not hold spans. Never fails: without memory it is lost, as with the channel. */
+/* Copied; must not hold spans. Never fails: without memory it is lost. The peer then goes on
+ * counting that client, or keeping that upload, until the channel ends. */
 void smtpd_outbox_send(struct smtpd_outbox *outbox, const struct ipc_message *message);
