@@ -18,7 +18,8 @@ struct io_loop {
 
 struct io_watch {
     struct io_loop *loop;
-    struct event *event;
+    struct event *event; /* is added when `events` isn't 0 */
+    struct event *next;  /* takes its place with other events; a signal has none */
     int fd;
     unsigned events;
     io_watch_fn *fn;
@@ -141,33 +142,44 @@ int io_watch_new(struct io_loop *loop, int fd, io_watch_fn *fn, void *arg, struc
         return -ENOMEM;
     *watch = (struct io_watch){.loop = loop, .fd = fd, .fn = fn, .arg = arg};
     watch->event = event_new(loop->base, fd, EV_PERSIST, on_watch, watch);
-    if (!watch->event) {
-        free(watch);
+    watch->next = event_new(loop->base, fd, EV_PERSIST, on_watch, watch);
+    if (!watch->event || !watch->next) {
+        io_watch_free(watch);
         return -ENOMEM;
     }
     *out = watch;
     return 0;
 }
 
+/* event_assign() may only be called on an event that isn't added. */
+static int add_next(struct io_watch *watch, unsigned events)
+{
+    short what =
+        (short)(EV_PERSIST | (events & IO_READ ? EV_READ : 0) | (events & IO_WRITE ? EV_WRITE : 0));
+
+    if (event_assign(watch->next, watch->loop->base, watch->fd, what, on_watch, watch) < 0 ||
+        event_add(watch->next, NULL) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
 /* Events that stay the same cost nothing: callers set what they want each turn without remembering
- * what they had. */
+ * what they had. The new ones are added before the old ones go, so the kernel never forgets the
+ * descriptor, which it would need memory for to know it again, and hears of the difference only. */
 int io_watch_set(struct io_watch *watch, unsigned events)
 {
-    short what = EV_PERSIST;
+    struct event *old = watch->event;
 
     if (events == watch->events)
         return 0;
-    if (watch->events)
-        event_del(watch->event);
-    watch->events = 0;
-    if (!events)
-        return 0;
-    what = (short)(what | (events & IO_READ ? EV_READ : 0) | (events & IO_WRITE ? EV_WRITE : 0));
-    /* event_assign() may only be called on an event that isn't added: that is why it
-     * was deleted above. */
-    if (event_assign(watch->event, watch->loop->base, watch->fd, what, on_watch, watch) < 0 ||
-        event_add(watch->event, NULL) < 0)
+    if (events && add_next(watch, events) < 0)
         return -ENOMEM;
+    if (watch->events)
+        event_del(old);
+    if (events) {
+        watch->event = watch->next;
+        watch->next = old;
+    }
     watch->events = events;
     return 0;
 }
@@ -176,7 +188,10 @@ void io_watch_free(struct io_watch *watch)
 {
     if (!watch)
         return;
-    event_free(watch->event);
+    if (watch->event)
+        event_free(watch->event);
+    if (watch->next)
+        event_free(watch->next);
     free(watch);
 }
 
@@ -191,9 +206,7 @@ int io_signal_new(struct io_loop *loop, int signal_number, io_timer_fn *fn, void
     *watch = (struct io_watch){.loop = loop, .fd = -1, .signal_fn = fn, .arg = arg};
     watch->event = evsignal_new(loop->base, signal_number, on_watch, watch);
     if (!watch->event || event_add(watch->event, NULL) < 0) {
-        if (watch->event)
-            event_free(watch->event);
-        free(watch);
+        io_watch_free(watch);
         return -ENOMEM;
     }
     *out = watch;

@@ -37,8 +37,8 @@ typedef void io_watch_fn(void *arg, int fd, unsigned events);
 
 /* Reports nothing before io_watch_set(). `fd` stays the caller's. */
 int io_watch_new(struct io_loop *loop, int fd, io_watch_fn *fn, void *arg, struct io_watch **out);
-/* Which events to report from now on; 0: none, as after io_watch_new(). 0 or -ENOMEM: then none is
- * reported, not even what was before. Cheap when nothing changes. */
+/* Which events to report from now on; 0: none, as after io_watch_new(), which never fails. 0 or
+ * -ENOMEM: then those of before are reported on. Cheap when nothing changes. */
 int io_watch_set(struct io_watch *watch, unsigned events);
 /* NULL is fine. Must come before the descriptor is closed: the kernel may give its
  * number to another. */

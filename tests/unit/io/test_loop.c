@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "io/loop.h"
 #include <dirent.h>
+#include <errno.h>
+#include <event2/event.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -166,6 +168,43 @@ static void what_is_reported(void **state)
     io_watch_free(end.watch);
     io_watch_free(NULL);
     close(fds[0]); /* not the watch's */
+    io_loop_free(loop);
+}
+
+/* The kernel has no memory for one more. */
+static bool adding_fails;
+
+int __real_event_add(struct event *event, const struct timeval *timeout);
+int __wrap_event_add(struct event *event, const struct timeval *timeout);
+
+int __wrap_event_add(struct event *event, const struct timeval *timeout)
+{
+    return adding_fails ? -1 : __real_event_add(event, timeout);
+}
+
+/* A channel that only wanted to write, too, would be deaf else. */
+static void what_was_reported_stays_so(void **state)
+{
+    struct pipe_end end = {0};
+    struct io_loop *loop;
+    int fds[2];
+
+    assert_int_equal(io_loop_new(&loop), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    assert_int_equal(io_watch_new(loop, fds[0], on_events, &end, &end.watch), 0);
+    assert_int_equal(io_watch_set(end.watch, IO_READ), 0);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    adding_fails = true;
+    assert_int_equal(io_watch_set(end.watch, IO_READ | IO_WRITE), -ENOMEM);
+    adding_fails = false;
+    turns(loop, 1);
+    assert_int_equal(end.reported, IO_READ);
+    assert_int_equal(io_watch_set(end.watch, IO_READ | IO_WRITE), 0);
+    turns(loop, 1);
+    assert_int_equal(end.reported, IO_READ | IO_WRITE);
+    io_watch_free(end.watch);
+    close(fds[0]);
+    close(fds[1]);
     io_loop_free(loop);
 }
 
@@ -350,6 +389,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_reported),
+        cmocka_unit_test(what_was_reported_stays_so),
         cmocka_unit_test(watches_freed_in_a_callback),
         cmocka_unit_test(timers_fire_once),
         cmocka_unit_test(signals_are_events),
