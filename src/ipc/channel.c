@@ -7,7 +7,8 @@
  *
  * Whoever sends to a process that has ended is told so although what that one said before still
  * lies in the socket: `read out` sends nothing more and takes the replies and events among it, for
- * they tell what has become of mail. `lost` reads nothing more, but keeps its memory for the owner;
+ * they tell what has become of mail. A channel that works and finds no memory for a frame reads on
+ * when there is some, by a timer. `lost` reads nothing more, but keeps its memory for the owner;
  * `freed` does so for handlers that still run (`busy`): any of them may free the channel, and all
  * that follow must notice.
  *
@@ -19,6 +20,7 @@
 #include "base/log.h"
 #include "ipc/calls.h"
 #include "ipc/frame.h"
+#include "ipc/input.h"
 #include "ipc/output.h"
 #include <assert.h>
 #include <errno.h>
@@ -26,11 +28,10 @@
 #include <unistd.h>
 
 enum {
-    READ_FIRST_BYTES = 16 * 1024, /* in one call; twice as much whenever that wasn't all */
-    READ_BYTES = 256 * 1024,      /* a turn's worth of small frames */
-    READ_OUT_BYTES = 4 << 20,     /* more than the socket of one that has ended holds */
-    FDS_RETRY_MS = 20,
-    FDS_EARLY_MAX = 64, /* that were received before their frames */
+    READ_OUT_BYTES = 4 << 20, /* more than the socket of one that has ended holds */
+    ARENA_BYTES = 16 * 1024,  /* of it that are there from the start, as of the input */
+    RETRY_MS = 20,
+    READ_TRIES = 1500, /* half a minute */
 };
 
 enum channel_state { CHANNEL_WORKS, CHANNEL_READ_OUT, CHANNEL_LOST, CHANNEL_FREED };
@@ -46,11 +47,10 @@ struct ipc_channel {
     struct list waiters;
 
     struct ipc_output out;
-    struct buffer in;
-    size_t read_bytes; /* that we ask for in one call */
+    struct ipc_input in;
     struct arena arena;
-    int in_fds[FDS_EARLY_MAX];
-    size_t in_fd_count;
+    unsigned tries; /* to read, in a row, for which memory was short; until it isn't only the timer
+                       reads */
 
     struct ipc_calls calls;
     uint32_t answers_owed;               /* calls of the peer that we have not answered */
@@ -67,12 +67,6 @@ static void part(struct ipc_channel *ch, int error);
 
 static const size_t windows[IPC_CLASS_COUNT] = {IPC_CONTROL_WINDOW, IPC_BODY_WINDOW};
 
-static void close_fds(const int *fds, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        close(fds[i]);
-}
-
 /* Only when no handler is running: frees what handlers of this channel look at. */
 static void destroy(struct ipc_channel *ch)
 {
@@ -82,9 +76,8 @@ static void destroy(struct ipc_channel *ch)
     io_watch_free(ch->watch);
     if (ch->fd >= 0)
         close(ch->fd);
-    close_fds(ch->in_fds, ch->in_fd_count);
     ipc_output_done(&ch->out);
-    buffer_done(&ch->in);
+    ipc_input_done(&ch->in);
     arena_done(&ch->arena);
     ipc_calls_done(&ch->calls);
     free(ch);
@@ -172,7 +165,7 @@ void ipc_channel_free(struct ipc_channel *ch)
  * their way; nothing tells when the receivers have taken some, so it's tried again. */
 static void flush(struct ipc_channel *ch)
 {
-    unsigned events = IO_READ;
+    unsigned events = ch->tries ? 0 : IO_READ;
 
     if (ch->state != CHANNEL_WORKS)
         return;
@@ -181,17 +174,12 @@ static void flush(struct ipc_channel *ch)
         events |= IO_WRITE;
         r = 0;
     } else if (r == -ETOOMANYREFS) {
-        r = io_timer_set(ch->retry, FDS_RETRY_MS);
+        r = io_timer_set(ch->retry, RETRY_MS);
     }
     if (r == 0)
         r = io_watch_set(ch->watch, events);
     if (r < 0) /* that the peer went is no fault of the protocol: the owner is told with 0 */
         part(ch, r == -EPIPE || r == -ECONNRESET ? 0 : r);
-}
-
-static void on_retry(void *arg)
-{
-    flush(arg);
 }
 
 /* When something can't be made for the peer, what could be goes all the same. */
@@ -476,17 +464,6 @@ static int take_request(struct ipc_channel *ch, const struct ipc_frame *frame,
     return 0;
 }
 
-/* The next received descriptor, for a frame that says it has one. */
-static int take_fd(struct ipc_channel *ch, int *out)
-{
-    if (!ch->in_fd_count)
-        return -EPROTO;
-    *out = ch->in_fds[0];
-    ch->in_fd_count--;
-    memmove(ch->in_fds, ch->in_fds + 1, ch->in_fd_count * sizeof(ch->in_fds[0]));
-    return 0;
-}
-
 /* One arena for all frames, emptied before each: what a handler keeps it copies. */
 static int take_frame(struct ipc_channel *ch, const struct ipc_frame *frame)
 {
@@ -500,7 +477,7 @@ static int take_frame(struct ipc_channel *ch, const struct ipc_frame *frame)
         return r == -ENOMEM ? r : -EPROTO;
     if (frame->has_fd != row->carries_fd)
         return -EPROTO;
-    if (row->carries_fd && (r = take_fd(ch, &fd)) < 0)
+    if (row->carries_fd && (r = ipc_input_take_fd(&ch->in, &fd)) < 0)
         return r;
     if (frame->type == IPC_CREDIT)
         return take_credit(ch, &message.credit);
@@ -514,97 +491,80 @@ static int take_frame(struct ipc_channel *ch, const struct ipc_frame *frame)
     return r;
 }
 
-/* All whole frames of the input; -errno when the channel is to be lost. */
+/* All whole frames of the input. 0; -ENOMEM: the next one stays; or -errno, of which the channel is
+ * to be lost. */
 static int take_frames(struct ipc_channel *ch)
 {
+    struct span in = buffer_span(&ch->in.bytes);
     struct ipc_frame frame;
     size_t done = 0, needed = 0;
     int r;
 
-    while ((r = ipc_frame_parse(span_from(buffer_span(&ch->in), done), IPC_FRAME_MAX, &frame,
-                                &needed)) > 0) {
+    while ((r = ipc_frame_parse(span_from(in, done), IPC_FRAME_MAX, &frame, &needed)) > 0) {
         r = take_frame(ch, &frame);
-        if (r < 0 || is_over(ch))
+        if (is_over(ch))
             return r;
+        if (r < 0)
+            break;
         done += frame.size;
     }
-    buffer_consume(&ch->in, done);
-    /* A large frame has begun: room for all of it at once, instead of doubling up to there. */
-    if (r == 0 && needed > ch->in.size && !buffer_reserve(&ch->in, needed - ch->in.size))
-        return -ENOMEM;
+    buffer_consume(&ch->in.bytes, done);
+    if (r == 0)
+        ipc_input_expect(&ch->in, needed);
     return r;
 }
 
-/* What is too much is closed, and missed later: then a frame has no descriptor, which ends the
- * channel. */
-static void collect_fds(struct ipc_channel *ch, struct msghdr *msg)
-{
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; i++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-            if (ch->in_fd_count < FDS_EARLY_MAX)
-                ch->in_fds[ch->in_fd_count++] = fd;
-            else
-                close(fd);
-        }
-    }
-}
-
-/* One recvmsg. Without takes_fds there is no room for descriptors, and the kernel drops what comes:
- * a peer that may send none can't make us hold any. */
-static ssize_t receive(struct ipc_channel *ch)
-{
-    union ipc_fds_control control;
-    size_t room = ch->in.capacity - ch->in.size;
-
-    if (room < ch->read_bytes / 2)
-        room = ch->read_bytes;
-    struct iovec part = {buffer_reserve(&ch->in, room), room};
-    if (!part.iov_base)
-        return -ENOMEM;
-    struct msghdr msg = {.msg_iov = &part, .msg_iovlen = 1};
-    if (ch->role->takes_fds) {
-        msg.msg_control = control.data;
-        msg.msg_controllen = sizeof(control.data);
-    }
-    ssize_t size;
-    do
-        size = recvmsg(ch->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (size < 0 && errno == EINTR);
-    if (size < 0)
-        return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-    if (ch->role->takes_fds)
-        collect_fds(ch, &msg);
-    /* Some were dropped: we have too many open, or the peer sent more than one of us does. What
-     * comes next would go to the wrong frames: a client would pass for another. */
-    if (ch->role->takes_fds && (msg.msg_flags & MSG_CTRUNC))
-        return -EMFILE;
-    ch->in.size += (size_t)size;
-    if ((size_t)size == room && ch->read_bytes < READ_BYTES)
-        ch->read_bytes *= 2;
-    return size;
-}
-
 /* One read, and what came whole with it: the number of bytes, 0 at the end, -EAGAIN when there is
- * nothing now, or another -errno, of which the channel gets lost. */
+ * nothing now, -ENOMEM, or another -errno, of which the channel gets lost. */
 static ssize_t hear(struct ipc_channel *ch)
 {
-    ssize_t size = receive(ch);
+    ssize_t size = ipc_input_receive(&ch->in, ch->fd, ch->role);
     int r = size > 0 ? take_frames(ch) : 0;
 
     return r < 0 ? r : size;
 }
 
-static void on_readable(struct ipc_channel *ch)
+/* What is in the socket stays there, and slows who sends. False: that has gone on for too long, and
+ * others wait for what we can't read; or nothing would wake us. */
+static bool await_memory(struct ipc_channel *ch)
 {
-    ssize_t size = hear(ch);
+    unsigned events = ipc_output_left(&ch->out) ? IO_WRITE : 0;
 
-    if (size <= 0 && size != -EAGAIN)
-        lose(ch, size == -ECONNRESET ? 0 : (int)size);
+    if (ch->tries++ == 0)
+        log_warn("channel to %s: memory is short, what it says waits", ch->role->peer_name);
+    return ch->tries <= READ_TRIES && io_watch_set(ch->watch, events) == 0 &&
+           io_timer_set(ch->retry, RETRY_MS) == 0;
+}
+
+/* After a read, with what it came to. */
+static void go_on(struct ipc_channel *ch, ssize_t heard)
+{
+    if (ch->state != CHANNEL_WORKS || (heard == -ENOMEM && await_memory(ch)))
+        return;
+    if (heard <= 0 && heard != -EAGAIN)
+        lose(ch, heard == -ECONNRESET ? 0 : (int)heard);
+    else
+        ch->tries = 0;
+}
+
+/* The frame for which there was no memory comes first. */
+static ssize_t hear_again(struct ipc_channel *ch)
+{
+    int r = take_frames(ch);
+
+    return r < 0 || is_over(ch) ? r : hear(ch);
+}
+
+/* Flushing watches for reading, too, when there was memory. */
+static void on_retry(void *arg)
+{
+    struct ipc_channel *ch = arg;
+
+    ch->busy++;
+    if (ch->tries && ch->state == CHANNEL_WORKS)
+        go_on(ch, hear_again(ch));
+    flush(ch);
+    leave(ch);
 }
 
 /* 0, or why it can't be read to the end. One that shut only its receiving side can go on sending:
@@ -616,7 +576,7 @@ static int read_out(struct ipc_channel *ch)
 
     set_state(ch, CHANNEL_READ_OUT);
     while (size > 0 && ch->state == CHANNEL_READ_OUT && total < READ_OUT_BYTES) {
-        size = hear(ch);
+        size = hear_again(ch);
         total += size > 0 ? (size_t)size : 0;
     }
     if (size > 0)
@@ -653,7 +613,7 @@ static void on_event(void *arg, int fd, unsigned events)
 
     ch->busy++;
     if (events & IO_READ)
-        on_readable(ch);
+        go_on(ch, hear(ch));
     if (events & IO_WRITE)
         flush(ch);
     leave(ch);
@@ -672,10 +632,13 @@ int ipc_channel_new(struct io_loop *loop, int fd, const struct ipc_role *role, v
                                .fd = fd,
                                .flush.fn = on_flush,
                                .wake.fn = on_wake,
-                               .read_bytes = READ_FIRST_BYTES,
                                .arena.limit = 4 * IPC_FRAME_MAX};
     list_init(&ch->waiters);
     int r = io_watch_new(loop, fd, on_event, ch, &ch->watch);
+    if (r == 0)
+        r = ipc_input_init(&ch->in);
+    if (r == 0 && !arena_alloc(&ch->arena, ARENA_BYTES))
+        r = -ENOMEM;
     if (r == 0)
         r = io_timer_new(loop, on_retry, ch, &ch->retry);
     if (r == 0)

@@ -52,9 +52,10 @@ struct ipc_role {
     const struct ipc_handler *handlers;
     size_t handler_count;
     /* The channel is of no more use: 0 the peer closed it, -EPROTO, or another -errno. What it had
-     * replied was given before, and all other pending calls were answered with NULL. Not so when
-     * memory is short for reading it (-ENOMEM): that frame and what follows are dropped, although
-     * the peer may live. The owner frees the channel, here or later. */
+     * replied was given before, and all other pending calls were answered with NULL. Not so after
+     * -ENOMEM: there was no memory for a frame larger than the usual (ipc/input.h), for half a
+     * minute or when the peer had gone; it and what follows are dropped. The owner frees the
+     * channel, here or later. */
     void (*lost)(void *owner, struct ipc_channel *channel, int error);
     /* A hostile peer may send anything then: look what it is before using it in any way. */
     bool takes_fds;

@@ -1,10 +1,11 @@
 /* Out of memory at any allocation: a call that was begun is answered or fails; it never waits for
- * ever. */
+ * ever. Timers fire at once. */
 #include "../failing_memory.h"
 #include "../unit.h"
 
 #include "ipc/channel.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -14,6 +15,16 @@ static struct ends {
 } e;
 
 static char text[60000];
+
+enum { TURNS_MAX = 10000 }; /* more than the tries of one that finds no memory */
+
+int __real_io_timer_set(struct io_timer *timer, int64_t after_ms);
+int __wrap_io_timer_set(struct io_timer *timer, int64_t after_ms);
+
+int __wrap_io_timer_set(struct io_timer *timer, int64_t after_ms)
+{
+    return __real_io_timer_set(timer, 0);
+}
 
 static void on_expand(void *owner, const struct ipc_arrival *arrival)
 {
@@ -52,7 +63,7 @@ static void call(struct ipc_call *c, const struct ipc_message *m)
     c->fn = on_answer;
     if (e.near)
         ipc_call(e.near, c, m);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < TURNS_MAX && (i < 10 || ipc_call_is_pending(c)); i++)
         io_loop_turn(e.loop);
     assert_false(ipc_call_is_pending(c));
 }
@@ -146,9 +157,176 @@ static void credit_is_never_lost(void **state)
     credit_that_finds_no_memory(true);
 }
 
+/* ---- what lies in the socket ---- */
+
+static struct ipc_call question;
+static unsigned answers, failures;
+static uint64_t owed; /* the token of the question */
+static int lost;
+
+static struct ipc_expanded_address addresses[1000];
+static struct ipc_job_outcome outcomes[400];
+
+/* A job's result that is small on the wire, and larger when it is decoded. */
+static const struct {
+    struct ipc_message ask, reply;
+} plain = {{.type = IPC_EXPAND, .expand.address = {"a@b", 3}},
+           {.type = IPC_EXPANDED, .expanded = {.addresses = addresses, .address_count = 20}}},
+  large[] = {{{.type = IPC_EXPAND, .expand.address = {"a@b", 3}},
+              {.type = IPC_EXPANDED,
+               .expanded = {.addresses = addresses, .address_count = ARRAY_SIZE(addresses)}}},
+             {{.type = IPC_JOB},
+              {.type = IPC_JOB_RESULT,
+               .job_result = {.outcomes = outcomes, .outcome_count = ARRAY_SIZE(outcomes)}}}};
+
+static void on_question(void *owner, const struct ipc_arrival *arrival)
+{
+    owed = arrival->token;
+}
+
+static void on_its_answer(struct ipc_call *call, const struct ipc_message *reply)
+{
+    answers += reply != NULL;
+    failures += reply == NULL;
+}
+
+static void on_near_lost(void *owner, struct ipc_channel *channel, int error)
+{
+    lost = error;
+}
+
+static const struct ipc_handler asked[] = {{IPC_EXPAND, on_question}, {IPC_JOB, on_question}};
+static const struct ipc_role asked_role = {
+    .peer_name = "near", .handlers = asked, .handler_count = 2, .lost = on_lost};
+static unsigned told;
+
+static void on_told(void *owner, const struct ipc_arrival *arrival)
+{
+    told++;
+}
+
+static const struct ipc_handler telling[] = {{IPC_EVENT, on_told}};
+static const struct ipc_role asking_role = {
+    .peer_name = "far", .handlers = telling, .handler_count = 1, .lost = on_near_lost};
+
+/* The answer, if there is one, lies in the socket when memory gets short. */
+static void answer_lies_there(const struct ipc_message *ask, const struct ipc_message *reply)
+{
+    int fds[2];
+
+    for (size_t i = 0; i < ARRAY_SIZE(addresses); i++)
+        addresses[i].address = span_of(text, 100);
+    answers = failures = told = 0;
+    lost = 0;
+    assert_int_equal(io_loop_new(&e.loop), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(ipc_channel_new(e.loop, fds[0], &asking_role, NULL, &e.near), 0);
+    assert_int_equal(ipc_channel_new(e.loop, fds[1], &asked_role, &e.far, &e.far), 0);
+    question.fn = on_its_answer;
+    assert_int_equal(ipc_call(e.near, &question, ask), 0);
+    turns();
+    if (reply)
+        assert_int_equal(ipc_reply(e.far, owed, reply), 0);
+    failing_memory.countdown = 0;
+    failing_memory.fails_on = true;
+}
+
+/* Short of memory for so many turns of the loop, or until the question has its end. */
+static void be_short_of_memory(int count)
+{
+    failing_memory_arm();
+    for (int i = 0; i < count && ipc_call_is_pending(&question); i++)
+        io_loop_turn(e.loop);
+    failing_memory_rest();
+}
+
+static void end(void)
+{
+    failing_memory.countdown = -1;
+    ipc_channel_free(e.near);
+    ipc_channel_free(e.far);
+    e.near = e.far = NULL;
+    io_loop_free(e.loop);
+}
+
+static void a_small_answer_needs_no_memory(void **state)
+{
+    answer_lies_there(&plain.ask, &plain.reply);
+    be_short_of_memory(TURNS_MAX);
+    assert_int_equal(answers, 1);
+    assert_int_equal(lost, 0);
+    end();
+}
+
+static void a_large_answer_waits_for_memory(void **state)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(large); i++) {
+        answer_lies_there(&large[i].ask, &large[i].reply);
+        be_short_of_memory(100);
+        assert_int_equal(answers + failures, 0);
+        turns();
+        turns();
+        assert_int_equal(answers, 1);
+        assert_int_equal(lost, 0);
+        end();
+    }
+}
+
+/* Both ways, as ever. */
+static void who_has_waited_works_on(void **state)
+{
+    struct ipc_call second = {.fn = on_its_answer};
+
+    answer_lies_there(&large[0].ask, &large[0].reply);
+    be_short_of_memory(100);
+    assert_int_equal(ipc_call(e.near, &second, &plain.ask), 0);
+    turns();
+    turns();
+    assert_int_equal(answers, 1);
+    assert_int_equal(ipc_reply(e.far, owed, &plain.reply), 0);
+    turns();
+    assert_int_equal(answers, 2);
+    end();
+}
+
+/* With what it had said, and for good: memory that comes later changes nothing. */
+static void who_goes_while_we_wait_is_lost(void **state)
+{
+    struct ipc_message event = {.type = IPC_EVENT, .event.event = span_of(text, 30000)};
+
+    answer_lies_there(&plain.ask, NULL);
+    assert_int_equal(ipc_notify(e.far, &event), 0);
+    be_short_of_memory(100);
+    ipc_channel_free(e.far);
+    e.far = NULL;
+    assert_int_equal(ipc_notify(e.near, &event), 0);
+    failing_memory_arm();
+    io_loop_turn(e.loop);
+    failing_memory_rest();
+    assert_int_equal(failures, 1);
+    assert_int_equal(lost, -ENOMEM);
+    turns();
+    assert_int_equal(told, 0);
+    end();
+}
+
+static void nobody_waits_for_memory_for_ever(void **state)
+{
+    answer_lies_there(&large[0].ask, &large[0].reply);
+    be_short_of_memory(TURNS_MAX);
+    assert_int_equal(failures, 1);
+    assert_int_equal(lost, -ENOMEM);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(each_allocation),
+                                       cmocka_unit_test(a_small_answer_needs_no_memory),
+                                       cmocka_unit_test(a_large_answer_waits_for_memory),
+                                       cmocka_unit_test(who_has_waited_works_on),
+                                       cmocka_unit_test(who_goes_while_we_wait_is_lost),
+                                       cmocka_unit_test(nobody_waits_for_memory_for_ever),
                                        cmocka_unit_test(credit_is_never_lost)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
