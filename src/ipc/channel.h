@@ -59,6 +59,9 @@ struct ipc_role {
     void (*lost)(void *owner, struct ipc_channel *channel, int error);
     /* A hostile peer may send anything then: look what it is before using it in any way. */
     bool takes_fds;
+    /* Makes room for descriptors that the channel reads now, and gives it up again. NULL: none is
+     * needed. */
+    void (*fd_room)(bool wanted);
     /* Who asks on while so many bytes wait to be read by it breaks the protocol, too. 0: as many as
      * the replies to a window of calls have. */
     size_t unread_max;

@@ -54,15 +54,20 @@ static void collect_fds(struct ipc_input *in, struct msghdr *msg)
     }
 }
 
-static ssize_t receive(int socket, struct msghdr *msg)
+static ssize_t receive(int socket, struct msghdr *msg, const struct ipc_role *role)
 {
     ssize_t size;
 
+    if (role->fd_room)
+        role->fd_room(true);
     do
         size = recvmsg(socket, msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (size < 0 && errno == EINTR);
+    int error = errno;
+    if (role->fd_room)
+        role->fd_room(false);
     if (size < 0)
-        return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+        return error == EWOULDBLOCK ? -EAGAIN : -error;
     return size;
 }
 
@@ -83,7 +88,7 @@ ssize_t ipc_input_receive(struct ipc_input *in, int socket, const struct ipc_rol
         msg.msg_control = control.data;
         msg.msg_controllen = sizeof(control.data);
     }
-    ssize_t size = receive(socket, &msg);
+    ssize_t size = receive(socket, &msg, role);
     if (size < 0)
         return size;
     if (role->takes_fds)

@@ -17,6 +17,7 @@
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -84,8 +85,9 @@ static const struct sandbox_rule common_rules[] = {
     /* Memory is never executable. */
     {SYS_mmap, {SANDBOX_BITS(2, PROT_EXEC, 0)}},
     {SYS_mprotect, {SANDBOX_BITS(2, PROT_EXEC, 0)}},
-    /* Only asking for one's own limits, not setting anyone's. */
+    /* Only asking for limits; but one's own of descriptors may be set, up to what it was. */
     {SYS_prlimit64, {SANDBOX_NULL(2)}},
+    {SYS_prlimit64, {SANDBOX_IS(0, 0), SANDBOX_IS(1, RLIMIT_NOFILE)}},
 };
 
 /* MSG_FASTOPEN connects (RFC 7413), and a listener that was shut down before, too; neither a rule

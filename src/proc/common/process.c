@@ -2,12 +2,13 @@
  * The supervisor's word is obeyed in the order in which it comes: parts and descriptors gather for
  * the coming generation, and nothing of it counts before "activate". What goes wrong before the
  * first activation ends the process, which the supervisor starts again; later it only keeps the old
- * generation. (But for what the channel itself can't take in: a process without a free descriptor
- * loses it, and ends.)
+ * generation, and is sent the new one again. For descriptors of the supervisor's there is room when
+ * all others are taken (spare.h); what doesn't fit even so costs the channel, and the process ends.
  */
 #include "proc/common/process.h"
 
 #include "base/log.h"
+#include "proc/common/spare.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -252,6 +253,7 @@ static const struct ipc_role supervisor_role = {
     .handler_count = ARRAY_SIZE(handlers),
     .lost = on_supervisor_lost,
     .takes_fds = true,
+    .fd_room = spare_use,
 };
 
 /* Of who closed them before the start: else a client's socket could be our standard error, and the
@@ -279,6 +281,7 @@ int process_main(struct process *process, const struct process_spec *spec)
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
 
+    spare_keep();
     int r = io_loop_new(&process->loop);
     if (r == 0)
         r = ipc_channel_new(process->loop, SUPERVISOR_FD, &supervisor_role, process,

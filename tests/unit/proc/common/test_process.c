@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,8 +28,14 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 
 static const struct ipc_role queue_role = {.peer_name = "queue", .lost = on_lost};
 
+/* As when clients have taken all descriptors that it may open. */
+static bool is_to_be_full;
+enum { DESCRIPTORS = 200 };
+
 static int start(struct process *process)
 {
+    while (is_to_be_full && open("/dev/null", O_RDONLY) >= 0)
+        ;
     return 0;
 }
 
@@ -58,9 +65,11 @@ static int reload(struct process *process)
     return times++ ? 0 : given_up ? -EBUSY : -ENOMEM;
 }
 
-/* Nothing can listen here. */
+/* Nothing can listen here but what is called so, which stays open. */
 static int listener(struct process *process, struct span name, struct span service, int fd)
 {
+    if (span_equal(name, SPAN("fine")))
+        return 0;
     close(fd);
     return -EMFILE;
 }
@@ -77,6 +86,8 @@ static void run(int supervisor)
 
     assert_int_equal(dup2(supervisor, 3), 3);
     assert_int_equal(close_range(4, ~0U, 0), 0); /* not the supervisor's own end, above all */
+    if (is_to_be_full)
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){DESCRIPTORS, DESCRIPTORS}), 0);
     lonely.process.alone_max_ms = ALONE_MAX_MS;
     _exit(process_main(&lonely.process, &spec));
 }
@@ -117,7 +128,7 @@ static const struct ipc_role process_role = {
         assert_true(condition);                                                                    \
     } while (0)
 
-static int setup(void **state)
+static int begin(void **state)
 {
     static struct world world;
     struct world *w = &world;
@@ -137,6 +148,18 @@ static int setup(void **state)
     assert_int_equal(ipc_notify(w->process, &activate), 0);
     UNTIL(w->ready);
     return 0;
+}
+
+static int setup(void **state)
+{
+    is_to_be_full = false;
+    return begin(state);
+}
+
+static int setup_full(void **state)
+{
+    is_to_be_full = true;
+    return begin(state);
 }
 
 static int teardown(void **state)
@@ -198,11 +221,11 @@ static void who_is_joined_anew_stays(void **state)
     close(other);
 }
 
-static int activate_again(struct world *w, unsigned listeners)
+static int activate_again_with(struct world *w, unsigned listeners, struct span name)
 {
     struct ipc_message config = {.type = IPC_CONFIG}, activate = {.type = IPC_ACTIVATE};
     struct ipc_message more = {.type = IPC_LISTENER,
-                               .listener = {.name = SPAN("x"), .service = SPAN("y")}};
+                               .listener = {.name = name, .service = SPAN("y")}};
 
     w->ready = false;
     assert_int_equal(ipc_notify(w->process, &config), 0);
@@ -214,6 +237,11 @@ static int activate_again(struct world *w, unsigned listeners)
     assert_int_equal(ipc_notify(w->process, &activate), 0);
     UNTIL(w->ready);
     return w->error;
+}
+
+static int activate_again(struct world *w, unsigned listeners)
+{
+    return activate_again_with(w, listeners, SPAN("x"));
 }
 
 /* It goes on with the one before, and says so. */
@@ -237,11 +265,25 @@ static void who_can_not_take_a_descriptor_says_why(void **state)
     assert_int_equal(activate_again(w, 0), 0);
 }
 
+/* A peer, and more descriptors than come in one message. */
+static void who_has_opened_all_that_it_may_is_told_on(void **state)
+{
+    struct world *w = *state;
+    int other = join(w);
+
+    assert_int_equal(activate_again_with(w, 25, SPAN("fine")), -ENOMEM); /* the first reload */
+    assert_int_equal(activate_again_with(w, 25, SPAN("fine")), 0);
+    assert_false(w->ended);
+    close(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(who_can_not_take_a_configuration_says_why, setup, teardown),
         cmocka_unit_test_setup_teardown(who_can_not_take_a_descriptor_says_why, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_has_opened_all_that_it_may_is_told_on, setup_full,
+                                        teardown),
         cmocka_unit_test_setup_teardown(who_is_left_alone_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(who_is_joined_anew_stays, setup, teardown),
     };
