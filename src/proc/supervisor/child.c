@@ -303,6 +303,7 @@ void child_ended(struct child *child, int status)
     child->untaken = 0;
     child->unsent = 0;
     child->kept = 0;
+    child->silent = 0;
     ipc_channel_free(child->channel);
     child->channel = NULL;
     if (!child->stopping)

@@ -132,8 +132,8 @@ static int load(const struct supervisor *s, struct conf_problems *problems, stru
     return r == 0 && problems->error_count ? -EINVAL : r;
 }
 
-/* Who can't be sent it goes on with the old one, and has it the next time that it starts. One that
- * is just ending does so at once. */
+/* Who can't be sent it goes on with the old one, and gets it again (generation_round()), or when it
+ * starts the next time. One that is just ending does so at once. */
 static void tell(struct child *child)
 {
     int r = part_send(child);
@@ -144,6 +144,23 @@ static void tell(struct child *child)
     } else if (r < 0) {
         log_error("%s[%d] can't be sent the new configuration and goes on with the one before: %s",
                   ipc_peer_name(child->kind->peer), child->pid, strerror(-r));
+    }
+}
+
+/* That may be over in half a minute; errors in files aren't. */
+static bool may_take_it_now(const struct child *child)
+{
+    int why = child->unsent ? child->unsent : child->kept;
+
+    return child->ready && !child->untaken && (part_is_short(-why) || why == -EAGAIN);
+}
+
+void generation_round(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->child_count; i++) {
+        struct child *child = &s->children[i];
+        if (child->channel && !child->stopping && may_take_it_now(child))
+            tell(child);
     }
 }
 

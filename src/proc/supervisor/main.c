@@ -49,6 +49,27 @@ static void on_reload_signal(void *arg)
     buffer_done(&text);
 }
 
+/* ---- rounds ---- */
+
+static void on_round(void *arg)
+{
+    struct supervisor *s = arg;
+
+    if (s->stopping)
+        return;
+    generation_round(s);
+    watchdog_round(s);
+    io_timer_set(s->round_timer, ROUND_MS);
+}
+
+/* 0 or -ENOMEM. */
+static int rounds_init(struct supervisor *s)
+{
+    int r = io_timer_new(s->loop, on_round, s, &s->round_timer);
+
+    return r < 0 ? r : io_timer_set(s->round_timer, ROUND_MS);
+}
+
 /* ---- start ---- */
 
 static void on_restart(void *arg)
@@ -115,7 +136,7 @@ static void start(struct supervisor *s)
     if (geteuid() != 0)
         log_warn("started as an ordinary user: all processes run as this user, still sandboxed");
     make_children(s);
-    if (readiness_init(s) < 0)
+    if (readiness_init(s) < 0 || rounds_init(s) < 0)
         log_fatal("no memory");
     for (size_t i = 0; i < s->child_count; i++)
         child_start(&s->children[i]);

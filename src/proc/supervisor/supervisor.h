@@ -6,7 +6,7 @@
  *   main.c        options, signals, the start
  *   kind.c        which processes there are, who they become, who talks to whom
  *   child.c       one process: start, channel, end, restart with a pause that grows
- *   generation.c  the configuration in force: the first one, and each reload
+ *   generation.c  the configuration in force: the first one, each reload, and who gets it again
  *   reload.c      `postbuch reload`: answered when all processes have it, with those that haven't
  *   part.c        cuts the configuration and sends each child its part, files and sockets
  *   listener.c    bound sockets, kept over a reload
@@ -15,6 +15,7 @@
  *   stop.c        the end, in an order in which no mail hangs
  *   drop.c        has mail collected that programs left while the server was down
  *   status.c      asks all children, for `postbuch status`
+ *   watchdog.c    ends a child whose loop hangs
  */
 #pragma once
 
@@ -69,6 +70,8 @@ struct child {
     int unsent;       /* 0, or -errno: why it couldn't be sent the last generation */
     int kept;         /* 0, or -errno: why it goes on with the generation before */
     bool ready, stopping;
+    struct ipc_call ping; /* watchdog.c */
+    unsigned silent;      /* rounds in which it was asked and hasn't answered */
 };
 
 /* Starts it, sends its part and joins it to its peers. A failure is logged and tried again. */
@@ -169,7 +172,19 @@ void drop_collector_ended(struct supervisor *s, int status);
 /* Answers with the figures of all processes, when all have answered. */
 void status_gather(struct supervisor *s, const struct asker *asker);
 
+/* ---- watchdog.c ---- */
+
+/* How many rounds a ready child may let pass without an answer until people are told, and until it
+ * is ended: a minute, and five. */
+enum { SILENT_ALARM = 2, SILENT_END = 10 };
+
+/* Asks each child whether its loop runs. One that hasn't answered for SILENT_END rounds is ended,
+ * to be started again, unless it is in a state in which that wouldn't help. */
+void watchdog_round(struct supervisor *s);
+
 /* ---- main.c ---- */
+
+enum { ROUND_MS = 30000 }; /* how often all children are looked after */
 
 struct supervisor {
     struct io_loop *loop;
@@ -184,6 +199,7 @@ struct supervisor {
     bool announced; /* that mail is taken */
     bool is_late;   /* who isn't needed for that had its time to get ready */
     struct io_timer *ready_timer;
+    struct io_timer *round_timer;
     bool stopping;
     unsigned stop_phase;
     struct io_timer *stop_timer;
@@ -203,6 +219,9 @@ void generation_first(struct supervisor *s);
  * *out_kept: some settings wait for a restart, and are named there. 0 or -EINVAL: the old one
  * stays. */
 int generation_reload(struct supervisor *s, struct buffer *out_text, bool *out_kept);
+/* Sends it again to who goes on with the one before for want of memory, descriptors or room in its
+ * channel: nobody else would, and a control socket that is a new one has nobody who listens. */
+void generation_round(struct supervisor *s);
 
 /* ---- reload.c ---- */
 

@@ -16,6 +16,8 @@ static int killed[CHILDREN];
 static size_t killed_count;
 static char told[70000], logged[1000];
 static int folders_error; /* what making them says */
+static int sending_error;                  /* what sending it to UNSENDABLE says */
+static unsigned sent[CHILDREN];
 static bool kept;
 
 static struct span span_last_part(struct span path)
@@ -32,7 +34,10 @@ void __wrap_log_error(const char *format, ...) __attribute__((format(printf, 1, 
 
 int __wrap_part_send(struct child *child)
 {
-    child->unsent = child->index == UNSENDABLE ? -EMFILE : child->index == ENDING ? -EPIPE : 0;
+    sent[child->index]++;
+    child->unsent = child->index == UNSENDABLE ? sending_error
+                    : child->index == ENDING   ? -EPIPE
+                                               : 0;
     child->untaken += child->unsent == 0;
     return child->unsent;
 }
@@ -108,6 +113,8 @@ static int setup(void **state)
     snprintf(config_file, sizeof(config_file), "%s/postbuch.yaml", folder);
     killed_count = 0;
     folders_error = 0;
+    sending_error = -EMFILE;
+    memset(sent, 0, sizeof(sent));
     supervisor = (struct supervisor){.config_file = config_file, .child_count = CHILDREN};
     assert_int_equal(io_loop_new(&supervisor.loop), 0);
     load_first();
@@ -166,6 +173,38 @@ static void who_can_not_be_told_goes_on(void **state)
     assert_true(supervisor.children[UNSENDABLE].ready);
     assert_int_equal(supervisor.children[UNSENDABLE].untaken, 0);
     assert_int_equal(supervisor.children[UNSENDABLE].unsent, -EMFILE);
+}
+
+static void assert_sent(unsigned first, unsigned unsendable, unsigned last)
+{
+    assert_int_equal(sent[0], first);
+    assert_int_equal(sent[UNSENDABLE], unsendable);
+    assert_int_equal(sent[CHILDREN - 1], last);
+}
+
+/* Else a queue without memory would have nobody who listens on a new control socket until somebody
+ * reloads, and nobody could by that socket. What is wrong in a file stays so. */
+static void who_lacked_something_gets_it_again(void **state)
+{
+    struct child *first = &supervisor.children[0], *last = &supervisor.children[CHILDREN - 1];
+    struct child *unsendable = &supervisor.children[UNSENDABLE];
+
+    write_config("");
+    assert_int_equal(reload(), 0);
+    generation_round(&supervisor); /* nobody but one has said yet whether he has it */
+    assert_sent(1, 2, 1);
+    first->untaken = last->untaken = 0;
+    first->kept = -ENOMEM;
+    last->kept = -EINVAL;
+    sending_error = 0;
+    generation_round(&supervisor);
+    assert_sent(2, 3, 1);
+    assert_int_equal(unsendable->untaken, 1);
+    generation_round(&supervisor); /* both are at it */
+    assert_sent(2, 3, 1);
+    first->untaken = unsendable->untaken = first->kept = 0;
+    generation_round(&supervisor);
+    assert_sent(2, 3, 1);
 }
 
 /* It hasn't taken the generation when it is killed, but when it was started with it. */
@@ -305,6 +344,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(who_can_not_be_told_goes_on),
+        TEST(who_lacked_something_gets_it_again),
         TEST(who_is_ending_is_killed_and_not_ready),
         TEST(what_needs_a_restart_stays),
         TEST(warnings_leave_room),
