@@ -113,6 +113,25 @@ def test_a_mailbox_that_was_deleted_is_made_again(retrying):
         shutil.rmtree(server.mailbox())
 
 
+def test_a_folder_of_mailboxes_that_comes_late(retrying):
+    """It isn't there when the server starts: its mail waits, and goes when it is."""
+    server = retrying
+    mail = server.folder / 'mail'
+    owner = mail.stat()
+    server.stop()
+    shutil.rmtree(mail)
+    mail.write_text('in the way')
+    server.start()
+    server.send('bob@postbuch.test', MESSAGE)
+    deferral(server, ['4.3.5', str(mail), 'administrator'])
+    mail.unlink()
+    mail.mkdir(0o711)
+    if lab.IS_ROOT:
+        os.chown(mail, owner.st_uid, owner.st_gid)
+    server.wait_for(1)
+    assert f'ALARM: the folder of mailboxes {mail} ' in server.log()
+
+
 def test_another_folder_of_mailboxes(retrying):
     """A copy is put in its place, or a disk mounted over it: mail goes where its path leads now."""
     server = retrying

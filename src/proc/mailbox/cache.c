@@ -133,9 +133,9 @@ static int look_at_root(struct mailbox_cache *cache, const struct mailbox_root *
         outcome->scope = IPC_SCOPE_OURS;
     } else if (r < 0) {
         mailbox_outcome_set(outcome, IPC_OUTCOME_DEFERRED, "4.3.5",
-                            "the mailbox can't be written: the folder of mailboxes %s is gone: the "
-                            "administrator must put it back",
-                            root->path);
+                            "the mailbox can't be written: the folder of mailboxes %s isn't there: "
+                            "the administrator must %s",
+                            root->path, root->fd < 0 ? "make or mount it" : "put it back");
         outcome->scope = IPC_SCOPE_DESTINATION;
     }
     return r;

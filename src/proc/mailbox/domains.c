@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "mail/address.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 
 /* The root at `path`; opened when it is a new one. A linear search, only at a start and a reload.
@@ -24,16 +23,10 @@ static int find_root(struct mailbox_roots *roots, const char *path, const struct
         return -ENOENT;
     if (roots->count == MAILBOX_ROOTS_MAX)
         return -E2BIG;
-    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        int r = -errno;
-        log_error("can't open the folder of mailboxes %s: %m", path);
-        return r;
-    }
     struct mailbox_root *root = &roots->list[roots->count];
-    *root = (struct mailbox_root){fd, strdup(path)};
-    if (!root->path)
-        return -ENOMEM;
+    int r = mailbox_root_open(root, path);
+    if (r < 0)
+        return r;
     roots->count++;
     *out = root;
     return 0;

@@ -53,7 +53,7 @@ static void start_anew(struct process *process, const char *why)
 
 static void on_outdated(void *owner)
 {
-    start_anew(owner, "another folder of mailboxes is at the same path now");
+    start_anew(owner, "another folder of mailboxes is at the same path now, or one has come");
 }
 
 static int start(struct process *process)

@@ -3,15 +3,22 @@
  * behind which nothing beside it can be reached; so it is looked at now and then whether its path
  * still names it. Who mounts a file system there, or puts a copy back in its place, would else get
  * no mail any more: it would go on into the folder below the mount, or into the one moved away.
+ * One that isn't there yet at the start, as when a disk comes late, holds up nobody else's mail:
+ * its own is deferred until it is there.
  */
 #pragma once
 
 struct mailbox_root {
-    int fd; /* O_PATH suffices */
+    int fd; /* O_PATH suffices; -1: it couldn't be opened */
     const char *path;
+    int error; /* then: why, -errno */
 };
 
-/* 0: its path names it still, or nobody can tell; -ENOENT: the path names no folder now; -ESTALE:
- * it names another one, which only a process that is started anew can open. May wait for the disk;
- * any thread. */
+/* Opens it. 0; one that isn't there, or can't be reached, is logged, and is a root all the same.
+ * -ENOMEM, -EMFILE or -ENFILE. `path` is copied. */
+int mailbox_root_open(struct mailbox_root *root, const char *path);
+
+/* 0: its path names it still, or nobody can tell; -ENOENT: the path names no folder now, or none
+ * that we could open; -ESTALE: it names another one, which only a process that is started anew can
+ * open. May wait for the disk; any thread. */
 int mailbox_root_look(const struct mailbox_root *root);

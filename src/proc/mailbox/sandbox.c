@@ -22,8 +22,9 @@ void mailbox_sandbox_enter(const struct process *process, struct mailbox_roots *
     };
     _Static_assert((int)MAILBOX_ROOTS_MAX <= (int)SANDBOX_FOLDERS_MAX, "a folder for each root");
     for (size_t i = 0; i < roots->count; i++)
-        sandbox.folders[sandbox.folder_count++] =
-            (struct sandbox_folder){roots->list[i].fd, SANDBOX_READ | SANDBOX_WRITE};
+        if (roots->list[i].fd >= 0)
+            sandbox.folders[sandbox.folder_count++] =
+                (struct sandbox_folder){roots->list[i].fd, SANDBOX_READ | SANDBOX_WRITE};
     /* From here on open() by a path fails; domains.c must know that before it tries. */
     roots->sealed = true;
     sandbox_enter(&sandbox);

@@ -149,7 +149,16 @@ int folders_prepare(const struct conf *conf, const struct conf_ids users[static 
         check_owner(conf->spool, conf->users[CONF_USER_QUEUE], queue->uid);
         check_owner(conf->ledger, conf->users[CONF_USER_QUEUE], queue->uid);
     }
-    for (size_t i = 0; r == 0 && i < conf->domain_count; i++)
-        r = prepare_mailboxes(&conf->domains[i], &users[CONF_USER_MAILBOX]);
+    return r;
+}
+
+int folders_prepare_mailboxes(const struct conf *conf, const struct conf_ids *user)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < conf->domain_count; i++) {
+        int error = prepare_mailboxes(&conf->domains[i], user);
+        r = r < 0 ? r : error;
+    }
     return r;
 }

@@ -46,13 +46,26 @@ static void append_problems(struct conf_problems *problems, struct buffer *out)
                       problems->error_count + problems->warning_count - told);
 }
 
+/* A folder of mailboxes that isn't there yet, on a disk that comes late, keeps the server from no
+ * other mail (mailbox/root.h). In a reload it is a mistake in what is new, as a rule. */
+static int prepare_folders(const struct supervisor *s, const struct conf *conf)
+{
+    bool is_first = s->generation == 0;
+    int r = folders_prepare(conf, s->users);
+
+    if (r < 0)
+        return r;
+    r = folders_prepare_mailboxes(conf, &s->users[CONF_USER_MAILBOX]);
+    return is_first ? 0 : r;
+}
+
 /* Bound first, then the old ones are closed: a socket that both name is taken over, so no client
  * finds its port shut. */
 static int use(struct supervisor *s, struct conf *conf, struct buffer *text)
 {
     struct listener *listeners;
 
-    int r = folders_prepare(conf, s->users);
+    int r = prepare_folders(s, conf);
     if (r == 0)
         r = listeners_open(conf, s->listeners, &listeners);
     if (r < 0) {

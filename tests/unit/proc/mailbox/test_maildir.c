@@ -427,6 +427,36 @@ static void root_vanishes(void **state)
     maildir_done(m);
 }
 
+/* A disk that comes late: until then its mail is deferred, then this process has had its time. Not
+ * so when it is only we who may not open it: the next process couldn't either. */
+static void root_comes_late(void **state)
+{
+    struct scratch *s = *state;
+    struct maildir *m = new_maildir(0);
+    struct maildir_delivery d;
+    struct mailbox_root root;
+    char root_path[512];
+
+    snprintf(root_path, sizeof(root_path), "%s/mail", s->path);
+    assert_int_equal(mailbox_root_open(&root, root_path), 0);
+    begin(m, &d, &root, "bob", TEXT);
+    assert_int_equal(d.outcome.result, IPC_OUTCOME_DEFERRED);
+    assert_int_equal(d.outcome.scope, IPC_SCOPE_DESTINATION);
+    assert_string_equal(d.outcome.status, "4.3.5");
+    assert_non_null(strstr(d.outcome.text, root_path));
+    assert_false(m->cache.outdated);
+    scratch_mkdir(s, "mail");
+    for (int forbidden = 1; forbidden >= 0; forbidden--) {
+        root.error = forbidden ? -EACCES : -ENOENT;
+        begin(m, &d, &root, "bob", TEXT);
+        assert_int_equal(d.outcome.result, forbidden ? IPC_OUTCOME_DEFERRED : IPC_OUTCOME_UNTRIED);
+        assert_int_equal(m->cache.outdated, !forbidden);
+    }
+    assert_int_equal(scratch_count(s, "mail"), 0);
+    free((void *)root.path);
+    maildir_done(m);
+}
+
 /* What was begun before, and ends when that is long ago, has no place in the old folder either. */
 static void root_is_replaced_during_a_message(void **state)
 {
@@ -562,6 +592,7 @@ int main(void)
         TEST(threads),
         TEST(abandoned),
         TEST(root_vanishes),
+        TEST(root_comes_late),
         TEST(root_is_replaced_during_a_message),
         TEST(quota_is_counted_during_a_sync),
         TEST(closed_mailboxes_are_not_counted_again),

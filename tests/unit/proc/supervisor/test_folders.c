@@ -4,6 +4,7 @@
 #include "../../../place.h"
 #include "base/log.h"
 #include "proc/supervisor/supervisor.h"
+#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -71,14 +72,36 @@ static void mailboxes(void **state)
                             .domains = &domain,
                             .domain_count = 1};
         assert_int_equal(folders_prepare(&conf, users), 0);
+        assert_int_equal(folders_prepare_mailboxes(&conf, &nobody), 0);
         assert_true(is_there("spool") && is_there("ledger") && is_there("run"));
         assert_true(is_there("drop") && is_there(cases[i].made));
         assert_false(is_there("run/control") || is_there(cases[i].not_made));
     }
 }
 
+/* Others' are made all the same. */
+static void a_folder_that_can_not_be_made(void **state)
+{
+    char missing[PLACE_BYTES + 64], fine[PLACE_BYTES + 64], file[PLACE_BYTES + 64];
+    struct conf_domain domains[] = {
+        {.template = below(missing, sizeof(missing), "file/mail/%u")},
+        {.template = below(fine, sizeof(fine), "mail/%u")},
+    };
+    struct conf conf = {.domains = domains, .domain_count = ARRAY_SIZE(domains)};
+
+    below(file, sizeof(file), "file");
+    FILE *in_the_way = fopen(file, "w");
+    assert_non_null(in_the_way);
+    assert_int_equal(fclose(in_the_way), 0);
+    assert_int_equal(folders_prepare_mailboxes(&conf, &(struct conf_ids){UINT32_MAX, UINT32_MAX}),
+                     -ENOTDIR);
+    assert_true(is_there("mail"));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(mailboxes, setup, teardown)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(mailboxes, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_folder_that_can_not_be_made, setup, teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ static char folder[PLACE_BYTES], config_file[PLACE_BYTES + 16];
 static int killed[CHILDREN];
 static size_t killed_count;
 static char told[70000], logged[1000];
-static int folders_error; /* what making them says */
+static int folders_error, mailboxes_error; /* what making them says */
 static int sending_error;                  /* what sending it to UNSENDABLE says */
 static unsigned sent[CHILDREN];
 static bool kept;
@@ -29,6 +29,7 @@ static struct span span_last_part(struct span path)
 
 int __wrap_part_send(struct child *child);
 int __wrap_folders_prepare(const struct conf *conf, const struct conf_ids users[]);
+int __wrap_folders_prepare_mailboxes(const struct conf *conf, const struct conf_ids *user);
 int __wrap_kill(pid_t pid, int signal_number);
 void __wrap_log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -46,6 +47,12 @@ int __wrap_folders_prepare(const struct conf *conf, const struct conf_ids users[
 {
     assert_span(span_last_part(conf->spool), "/spool");
     return folders_error;
+}
+
+int __wrap_folders_prepare_mailboxes(const struct conf *conf, const struct conf_ids *user)
+{
+    assert_ptr_equal(user, &supervisor.users[CONF_USER_MAILBOX]);
+    return mailboxes_error;
 }
 
 int __wrap_kill(pid_t pid, int signal_number)
@@ -112,7 +119,7 @@ static int setup(void **state)
     place_make(folder, "/dev/shm");
     snprintf(config_file, sizeof(config_file), "%s/postbuch.yaml", folder);
     killed_count = 0;
-    folders_error = 0;
+    folders_error = mailboxes_error = 0;
     sending_error = -EMFILE;
     memset(sent, 0, sizeof(sent));
     supervisor = (struct supervisor){.config_file = config_file, .child_count = CHILDREN};
@@ -306,6 +313,18 @@ static void the_log_tells_why_the_old_one_stays(void **state)
     assert_non_null(strstr(logged, "No such file"));
 }
 
+/* One that comes late holds up nobody; in what is new it is a mistake. */
+static void a_folder_of_mailboxes_that_is_not_there(void **state)
+{
+    write_config("users: { queue: daemon, network: nobody, directory: games, mailbox: mail }\n");
+    mailboxes_error = -EROFS;
+    generation_first(&supervisor);
+    assert_int_equal(supervisor.generation, 1);
+    assert_int_equal(reload(), -EINVAL);
+    assert_non_null(strstr(told, "Read-only file system"));
+    assert_int_equal(supervisor.generation, 1);
+}
+
 static void a_file_that_is_gone(void **state)
 {
     write_config("");
@@ -350,6 +369,7 @@ int main(void)
         TEST(warnings_leave_room),
         TEST(errors_leave_room_for_their_number),
         TEST(the_log_tells_why_the_old_one_stays),
+        TEST(a_folder_of_mailboxes_that_is_not_there),
         TEST(a_file_that_is_gone),
         TEST(a_configuration_with_errors_is_sent_to_nobody),
         TEST(an_anchor_that_can_not_be_read_is_an_error),
