@@ -15,8 +15,10 @@
  * wants any more lives until the last one is back.
  */
 #include "spool/lane.h"
+#include "spool/mutant.h"
 
 #include "base/grow.h"
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -239,7 +241,8 @@ static void unpin_extents(struct spool_upload *upload)
 
 static void destroy(struct spool_upload *upload)
 {
-    unpin_extents(upload);
+    if (SPOOL_MUTANT != MUTANT_ABORT_UNPINS || upload->state != UPLOAD_ABORTED)
+        unpin_extents(upload);
     list_remove(&upload->link);
     free(upload->extents);
     free(upload->uses);
@@ -270,6 +273,8 @@ void spool_upload_free(struct spool_upload *upload)
             drop_write(spool, write);
     }
     fail_credits(upload, -ECANCELED);
+    if (SPOOL_MUTANT == MUTANT_ABORT_UNPINS)
+        unpin_extents(upload);
     if (upload->in_flight == 0)
         destroy(upload);
     spool->tasks_due = true;
@@ -323,7 +328,7 @@ static void release(struct spool_upload *upload)
                          upload->extent_count);
     for (size_t i = 0; i < upload->extent_count; i++)
         index_count_use(upload->uses, spool_segment(spool, STORE_BULK, upload->extents[i].segment),
-                        upload->extents[i].bytes);
+                        segment_align(upload->extents[i].bytes, spool->options.block_bytes));
     if (upload->uses->count) {
         index_set_extents(unit->message, upload->uses);
         upload->uses = NULL;
@@ -481,6 +486,7 @@ static void bulk_finish(struct spool *spool, struct spool_task *task, int64_t no
 
     (void)now_us;
     for (size_t i = 0; i < bulk->count; i++) {
+        assert(bulk->segments[i]->pins); /* also when nobody wants the extent any more */
         if (task->error)
             bulk_abandon(spool, bulk->segments[i], task->error);
     }
@@ -510,13 +516,17 @@ static enum bulk_writer other_than(enum bulk_writer writer)
     return writer == BULK_UPLOADS ? BULK_COPIES : BULK_UPLOADS;
 }
 
-/* The other's, while it has no task in flight: so seldom are two segments open. NULL: none. */
+/* The other's, while it has no task in flight: so seldom are two segments open. NULL: none. A copy
+ * that waits for room has places there that are still to be written. */
 static struct segment *idle_segment(const struct spool *spool, enum bulk_writer writer)
 {
     static const enum task_kind tasks[BULK_WRITERS] = {
         [BULK_UPLOADS] = TASK_BULK, [BULK_COPIES] = TASK_COMPACT};
     enum bulk_writer other = other_than(writer);
-    return spool->task_in_flight[tasks[other]] ? NULL : spool->bulk_open[other];
+    bool is_busy =
+        spool->task_in_flight[tasks[other]] || (other == BULK_COPIES && spool->bulk_wanted);
+
+    return is_busy && SPOOL_MUTANT != MUTANT_SEGMENT_SHARED ? NULL : spool->bulk_open[other];
 }
 
 /* The rest of a segment that is too small for an extent is left: it counts as dead and goes with

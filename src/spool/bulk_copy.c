@@ -147,7 +147,8 @@ static int allocate(struct spool *spool, struct move *move, const struct segment
             move->is_pinned[move->placed] = true;
         }
         if (at)
-            index_count_use(move->uses, at, extent->bytes);
+            index_count_use(move->uses, at,
+                            segment_align(extent->bytes, spool->options.block_bytes));
     }
     return 0;
 }

@@ -15,7 +15,8 @@
 #include "spool/segment.h"
 #include "spool/spool.h"
 
-/* Bytes of one message in one bulk segment, all its extents there together. */
+/* Bytes of one message in one bulk segment, all its extents there together, with what fills up
+ * their last blocks: copying them frees none of it. */
 struct spool_extent_use {
     struct segment *segment;
     uint64_t bytes;
@@ -125,7 +126,7 @@ struct spool_recipient *index_recipient(struct spool_message *message, uint32_t 
 /* Where its record lies from now on; `home` NULL: nowhere. Counts it in the segments. */
 void index_set_home(struct spool_message *message, struct segment *home, uint32_t offset,
                     uint32_t meta_bytes);
-/* Adds bytes in a segment to a list that has room for another one. */
+/* Adds bytes in a segment, whole blocks, to a list that has room for another one. */
 void index_count_use(struct spool_extents *extents, struct segment *segment, uint64_t bytes);
 /* Takes over `extents` (malloc'ed; may be NULL), frees those of before. */
 void index_set_extents(struct spool_message *message, struct spool_extents *extents);

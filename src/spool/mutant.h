@@ -17,6 +17,8 @@
 #define MUTANT_REFUSED_REUSED 9     /* bulk under a refused message goes before that is certain */
 #define MUTANT_RENAME_FORGOTTEN 10  /* a segment whose file couldn't be renamed counts as gone */
 #define MUTANT_RESTATED_APART 11 /* compaction says of who waits what no home of his is tied to */
+#define MUTANT_SEGMENT_SHARED 12 /* uploads and copies write to one bulk segment at a time */
+#define MUTANT_ABORT_UNPINS 13   /* an upload that ends lets go of what is being written */
 
 #ifndef SPOOL_MUTANT
 #define SPOOL_MUTANT MUTANT_NONE

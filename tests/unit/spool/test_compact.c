@@ -1,5 +1,7 @@
 #include "compact_world.h"
 
+#include <errno.h>
+
 enum { KEEP = 10 }; /* every KEEPth message waits on */
 
 /* Messages from..from+count-1 of two recipients; each KEEPth waits on with one of them done. */
@@ -181,10 +183,97 @@ static void empties_bulk(void **state)
     assert_int_equal(CONTAINER_OF(link, struct segment, link)->pins, 0);
 }
 
+/* Unless there is always more to do. */
+static bool comes_to_rest(struct world *w)
+{
+    enum { STEPS = 3000 };
+    bool again = true;
+
+    for (int i = 0; i < STEPS && again; i++) {
+        struct spool_task *task = spool_take_task(w->spool, ++w->now_us);
+        if (task) {
+            spool_run_task(task);
+            spool_finish_task(w->spool, task, ++w->now_us);
+        }
+        again = world_commit(w) == 0 || task;
+    }
+    return !again;
+}
+
+/* Copying frees nothing where only the blocks' last bytes are dead. */
+static void bulk_that_is_alive_is_left_alone(void **state)
+{
+    enum { COUNT = 300, SIZE = 200 };
+    struct world *w = *state;
+
+    world_close(w);
+    w->options.bulk_segment_bytes = 16 * 1024;
+    world_open(w);
+    for (unsigned i = 1; i <= COUNT; i++) {
+        assert_int_equal(world_accept_large(w, i, SIZE), 0);
+        assert_true(comes_to_rest(w));
+    }
+    spool_book_synced(w->spool, spool_sealed_position(w->spool));
+    assert_true(comes_to_rest(w));
+    world_crash(w, STORE_SIM_POWER_CUT); /* one that was open counts as full from then on */
+    assert_true(comes_to_rest(w));
+    uint64_t compacted = compact_counts(w).compacted;
+    assert_true(compact_counts(w).bulk_segments > w->options.keep_segments + 5);
+    for (int quiet = 0; quiet < 10; quiet++) {
+        w->now_us += 3600 * INT64_C(1000000);
+        w->spool->tasks_due = true;
+        assert_true(comes_to_rest(w));
+    }
+    assert_int_equal(compact_counts(w).compacted, compacted);
+    for (unsigned i = 1; i <= COUNT; i++)
+        assert_int_equal(world_check(w, i, 2, SIZE), 0);
+}
+
+/* A copy has places in its segment and waits for more. */
+static bool has_places(const struct world *w)
+{
+    return w->spool->bulk_wanted && w->spool->bulk_open[BULK_COPIES];
+}
+
+/* Two threads that write to one segment take each other's errors. */
+static void uploads_keep_off_where_a_copy_has_places(void **state)
+{
+    enum { COPIED = 3 * 16384, SMALL = 4000 };
+    struct world *w = *state;
+    struct spool_task *task;
+
+    assert_int_equal(world_accept_large(w, 1, COPIED), 0);
+    world_run(w);
+    world_close(w);
+    w->options.bulk_segment_bytes = 40 * 1024; /* two extents and a little */
+    world_open(w);
+    bulk_abandon(w->spool, CONTAINER_OF(w->spool->segments[STORE_BULK].next, struct segment, link),
+                 -EIO);
+    while ((task = spool_take_task(w->spool, ++w->now_us)) != NULL && !has_places(w)) {
+        spool_run_task(task);
+        spool_finish_task(w->spool, task, ++w->now_us);
+    }
+    assert_true(has_places(w));
+    assert_int_equal(world_accept_large(w, 2, SMALL), 0);
+    struct spool_task *other = spool_take_task(w->spool, ++w->now_us);
+    const struct move *move = CONTAINER_OF(w->spool->compaction->copies.next, struct move, link);
+    const struct segment *open = w->spool->bulk_open[BULK_UPLOADS];
+    assert_true(!open || open->number != move->extents[0].segment);
+    spool_run_task(task);
+    spool_finish_task(w->spool, task, ++w->now_us);
+    if (other) {
+        spool_run_task(other);
+        spool_finish_task(w->spool, other, ++w->now_us);
+    }
+    world_run(w);
+    assert_int_equal(world_check(w, 1, 2, COPIED), 0);
+    assert_int_equal(world_check(w, 2, 2, SMALL), 0);
+}
+
 /* Segments were made smaller: a message takes more of the new ones than are ever free at a time. */
 static void moves_into_many_smaller_segments(void **state)
 {
-    enum { LARGE = 480 * 1024, COUNT = 6, STEPS = 3000 };
+    enum { LARGE = 480 * 1024, COUNT = 6 };
     struct world *w = *state;
 
     world_close(w);
@@ -202,16 +291,7 @@ static void moves_into_many_smaller_segments(void **state)
     world_close(w);
     w->options.bulk_segment_bytes = 64 * 1024;
     world_open(w);
-    bool again = true;
-    for (int i = 0; i < STEPS && again; i++) {
-        struct spool_task *task = spool_take_task(w->spool, ++w->now_us);
-        if (task) {
-            spool_run_task(task);
-            spool_finish_task(w->spool, task, ++w->now_us);
-        }
-        again = world_commit(w) == 0 || task;
-    }
-    assert_false(again);
+    assert_true(comes_to_rest(w));
     assert_null(w->spool->compaction);
     assert_true(compact_counts(w).compacted > 0);
     LIST_EACH(&w->spool->segments[STORE_BULK], link)
@@ -343,6 +423,10 @@ int main(void)
                                         world_teardown),
         cmocka_unit_test_setup_teardown(leaves_what_fits_no_segment, compact_setup, world_teardown),
         cmocka_unit_test_setup_teardown(damage_is_told_once, compact_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(bulk_that_is_alive_is_left_alone, compact_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(uploads_keep_off_where_a_copy_has_places, compact_setup,
+                                        world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
