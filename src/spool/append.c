@@ -86,6 +86,14 @@ struct block *append_block(struct spool *spool, size_t bytes)
     return block;
 }
 
+/* An empty one would be the first of a group and say that any room is enough. */
+void append_block_cut(struct spool *spool, struct block *block, size_t used)
+{
+    block->used = used;
+    if (used == 0)
+        append_block_free(spool, block);
+}
+
 /* A buffer over the room behind a record's header; it can't grow out of the block. */
 static int open_record(struct block *block, struct buffer *out)
 {
@@ -194,7 +202,7 @@ static int append_expansions(struct block *block, const struct spool_accept *a)
     return r;
 }
 
-/* The MESSAGE and its EXPANDs, in one block, as one unit. */
+/* The MESSAGE and its EXPANDs, in one block, as one unit. After an error a part may be there. */
 static int append_accept(struct block *block, struct unit *unit, const struct spool_accept *a,
                          const struct record_message *meta)
 {
@@ -206,10 +214,8 @@ static int append_accept(struct block *block, struct unit *unit, const struct sp
         unit->meta_bytes = record_meta_bytes_at(block->data + start);
         r = append_expansions(block, a);
     }
-    if (r < 0) {
-        block->used = start;
+    if (r < 0)
         return r;
-    }
     list_append(&block->units, &unit->link);
     return 0;
 }
@@ -252,10 +258,10 @@ static int place_accept(struct spool *spool, const struct spool_accept *a, struc
         return -ENOMEM;
     size_t before = block->used;
     int r = append_accept(block, unit, a, &meta);
-    if (r < 0 && a->upload)
-        append_block_free(spool, block);
-    if (r < 0)
+    if (r < 0) {
+        append_block_cut(spool, block, before);
         return r;
+    }
     if (a->upload)
         bulk_hold_accept(a->upload, block);
     else
@@ -384,8 +390,10 @@ static int append_unit(struct spool *spool, struct unit *unit, size_t bound,
         return r;
     size_t start = block->used;
     r = append_record(block, type, codec, value);
-    if (r < 0)
+    if (r < 0) {
+        append_block_cut(spool, block, start);
         return r;
+    }
     unit->offset = (uint32_t)start;
     list_append(&block->units, &unit->link);
     spool->pending_bytes += block->used - start;
@@ -588,6 +596,7 @@ void append_fail_accepts(struct spool *spool, int error)
             cut_unit(spool, block, unit);
             list_append(&cut, link);
         }
+        append_block_cut(spool, block, block->used);
     }
     while (!list_is_empty(&cut))
         append_fail_unit(spool, CONTAINER_OF(cut.next, struct unit, link), error);

@@ -230,6 +230,7 @@ struct spool_group *spool_take_group(struct spool *spool, int64_t now_us)
     group->seal_offset = group->start + used;
     group->end = segment_align(group->seal_offset + record_bytes(RECORD_SEAL_META_BYTES, 0),
                                group->block_bytes);
+    assert(group->end + group->block_bytes <= segment->size_bytes);
     segment->pins++;
     spool->in_flight = group;
     return group;

@@ -222,6 +222,8 @@ bool append_block_has_room(const struct spool *spool, const struct block *block,
 struct block *append_block_new(struct spool *spool, size_t bytes);
 /* Takes it out of its list; its units must be gone. */
 void append_block_free(struct spool *spool, struct block *block);
+/* What lies behind `used` is taken back; one with nothing left is freed. */
+void append_block_cut(struct spool *spool, struct block *block, size_t used);
 /* What a list of recipients takes in a record, at most. */
 size_t append_recipients_bound(const struct envelope_recipient *recipients, size_t count);
 /* Encodes a record behind the block's last one. 0, or an error with the block as it was. */

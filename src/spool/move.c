@@ -288,7 +288,7 @@ static int add_move(struct spool *spool, struct list *front, struct move *move, 
         r = append_told(spool, block, unit, move);
     if (r < 0) {
         if (block)
-            block->used = start;
+            append_block_cut(spool, block, start);
         free(unit);
         return r;
     }
@@ -325,6 +325,8 @@ static int add_restate(struct spool *spool, struct list *front, struct restate *
         r = append_restated(spool, block, unit, &restate->id, restate->home);
     }
     if (r < 0) {
+        if (block)
+            append_block_cut(spool, block, block->used);
         free(unit);
         return r;
     }

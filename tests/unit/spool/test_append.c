@@ -390,6 +390,32 @@ static void an_expansion_has_a_parent_and_a_child(void **state)
     assert_int_equal(w->spool->index.domains.used, 0);
 }
 
+/* A block without a record would say that any segment has room for what comes behind it. */
+static void what_was_refused_takes_nobodys_room(void **state)
+{
+    enum { FIRST = 600 * 1024, SECOND = 500 * 1024 };
+    static char detail[SPOOL_REPLY_MAX + 1];
+    struct world *w = *state;
+    struct spool_status too_long = {.outcome = SPOOL_OUTCOME_DEFERRED,
+                                    .detail = span_of(detail, sizeof(detail))};
+
+    world_close(w);
+    w->options.segment_bytes = 1024 * 1024;
+    w->options.inline_bytes = FIRST;
+    world_open(w);
+    assert_int_equal(world_accept(w, 1, 1, FIRST), 0);
+    world_run(w);
+    assert_int_equal(spool_status(w->spool, world_find(w, 1), &too_long, 1, NULL, NULL), -EINVAL);
+    assert_int_equal(world_accept(w, 2, 1, SECOND), 0);
+    world_run(w);
+    assert_int_equal(w->failed, 0);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(world_check(w, 1, 1, FIRST), 0);
+        assert_int_equal(world_check(w, 2, 1, SECOND), 0);
+        world_crash(w, STORE_SIM_POWER_CUT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,6 +434,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(pauses_between_tries_have_an_end, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_group_is_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(an_expansion_has_a_parent_and_a_child, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_refused_takes_nobodys_room, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
