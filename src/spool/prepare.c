@@ -52,18 +52,21 @@ static void fail_waiting(struct spool *spool, int error)
         append_fail_accepts(spool, error);
 }
 
+/* That the name is taken (by a folder or a link, which list() doesn't show) is no word of the disk:
+ * the next number is tried after the pause. */
 static void prepare_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
 {
     struct prepare *prepare = CONTAINER_OF(task, struct prepare, task);
+    int error = task->error == -EEXIST ? 0 : task->error;
 
     take_space(spool, prepare, now_us);
-    spool->prepare_error = task->error;
-    if (task->error == 0) {
+    spool->prepare_error = error;
+    if (task->error == 0)
         spool_insert_segment(spool, prepare->segment);
-    } else {
+    else
         segment_free(prepare->segment, spool->ops);
-        fail_waiting(spool, task->error);
-    }
+    if (error)
+        fail_waiting(spool, error);
     free(prepare);
 }
 

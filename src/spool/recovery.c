@@ -40,13 +40,16 @@ struct recovery {
 /* ---- What is there ---- */
 
 /* Bulk has no header: all of it counts as full and closed until replay has counted what lives in
- * it. A log segment counts as unused until its header was read. */
+ * it. A log segment counts as unused until its header was read. Under a number that we never give
+ * lies nothing of ours: it stays as it is. */
 static void found_one(void *arg, const struct store_entry *entry)
 {
     struct recovery *recovery = arg;
     struct spool *spool = recovery->spool;
-    struct segment *segment = segment_new(entry->kind, entry->number, entry->size_bytes);
 
+    if (entry->number == 0 || entry->number > SEGMENT_NUMBER_MAX)
+        return;
+    struct segment *segment = segment_new(entry->kind, entry->number, entry->size_bytes);
     if (!segment) {
         recovery->error = -ENOMEM;
         return;
@@ -307,6 +310,13 @@ static int settle_alone(struct spool *spool, struct found *found)
     return r;
 }
 
+/* What a header says of the segments before it counts only in its own lane: of those of another
+ * spool, which somebody has put beside ours, it knows nothing. */
+static bool is_of_another_lane(const struct found *found, const struct segment_header *next)
+{
+    return memcmp(found->header.lane, next->lane, sizeof(next->lane)) != 0;
+}
+
 /* From the newest to the oldest. A segment that the chain passes over never had a sealed group that
  * counted: it is free. The newest settles first: it alone needs its seals read. What its header
  * says of the one before stands against whatever lies on the disk behind that place, for it was
@@ -324,6 +334,8 @@ static int settle_ends(struct recovery *recovery)
         struct segment *segment = found->segment;
         if (!next) {
             r = settle_newest(spool, found);
+        } else if (is_of_another_lane(found, next)) {
+            r = settle_alone(spool, found);
         } else if (segment->number == next->previous_end.segment) {
             segment->end = next->previous_end.offset;
         } else if (segment->number > next->previous_end.segment) {

@@ -29,6 +29,10 @@
 #include "spool/record.h"
 #include "spool/store.h"
 
+/* Numbers grow by one, so none of ours comes near it; behind one that somebody made up they could
+ * grow no more. */
+#define SEGMENT_NUMBER_MAX (UINT64_MAX / 2)
+
 enum { SEGMENT_FORMAT = 1, SEGMENT_LANE_BYTES = 16, SEGMENT_SALT_BYTES = 16 };
 
 struct segment_header {

@@ -123,10 +123,16 @@ static int each_name(struct file_store *s, int (*each)(struct file_store *, cons
     return r;
 }
 
+/* A folder of such a name is somebody else's: it stays, and holds up nobody. */
+static int remove_file_of_ours(struct file_store *s, const char *name)
+{
+    return unlinkat(s->folder_fd, name, 0) < 0 && errno != EISDIR ? -errno : 0;
+}
+
 static int remove_unfinished(struct file_store *s, const char *name, void *arg)
 {
     (void)arg;
-    return is_unfinished(name) && unlinkat(s->folder_fd, name, 0) < 0 ? -errno : 0;
+    return is_unfinished(name) ? remove_file_of_ours(s, name) : 0;
 }
 
 /* Who only looks whether there is a lease holds it for an instant: so ask more than once. Twenty
@@ -579,7 +585,7 @@ static int remove_one(struct file_store *s, const char *name, void *arg)
     bool goes = strncmp(name, removal->prefix, strlen(removal->prefix)) == 0;
     bool stays = removal->but && strncmp(name, removal->but, strlen(removal->but)) == 0;
 
-    return goes && !stays && unlinkat(s->folder_fd, name, 0) < 0 ? -errno : 0;
+    return goes && !stays ? remove_file_of_ours(s, name) : 0;
 }
 
 static int file_remove_files(struct store *store, const char *prefix, const char *but)

@@ -30,6 +30,9 @@ struct sim_file {
     struct list link;
     struct sim_name name;
     unsigned open_handles;
+    bool is_folder;  /* of a segment's name: in the way of one, else nothing to the store */
+    uint64_t writer; /* thread that has written to it and not synced; 0: none (store_sim.h) */
+    uint64_t failed; /* owner of the lane in whose time a write or sync of it failed; 0: none */
     size_t size;
     uint8_t *page, *disk;
     struct sim_sector *sectors;

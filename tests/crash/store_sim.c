@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { THREADS_MAX = 8 };
+
 struct store_sim {
     struct sim_disk disk;
     struct prng prng;
@@ -23,6 +25,13 @@ struct store_sim {
     unsigned open_stores;
     void (*observe)(void *arg, const struct store_sim_operation *operation);
     void *observe_arg;
+    void (*turn)(void *arg);
+    void *turn_arg;
+    uint64_t threads[THREADS_MAX]; /* that are in the middle of something; the last one runs */
+    unsigned thread_count;
+    uint64_t threads_begun;
+    uint64_t owners; /* of the lane, so far */
+    const char *breach;
 };
 
 struct sim_store {
@@ -42,6 +51,48 @@ enum cut { CUT_NONE, CUT_BEFORE, CUT_WITHIN, CUT_AFTER };
 static bool is_dead(const struct sim_store *s)
 {
     return s->sim->stopped || s->life != s->sim->life;
+}
+
+/* Other threads' turn. Is the disk still there behind it? */
+static bool enter(const struct sim_store *s)
+{
+    if (s->sim->turn)
+        s->sim->turn(s->sim->turn_arg);
+    return !is_dead(s);
+}
+
+/* ---- Who writes to what ---- */
+
+static uint64_t running_thread(const struct store_sim *sim)
+{
+    return sim->thread_count ? sim->threads[sim->thread_count - 1] : 0;
+}
+
+static bool is_in_the_middle(const struct store_sim *sim, uint64_t thread)
+{
+    for (unsigned i = 0; i + 1 < sim->thread_count; i++)
+        if (sim->threads[i] == thread)
+            return true;
+    return false;
+}
+
+/* Recovery, which is no thread's, syncs what it can and believes only what it reads. */
+static void watch_writer(struct store_sim *sim, struct sim_file *file)
+{
+    if (!running_thread(sim))
+        return;
+    if (file->failed && file->failed == sim->owners)
+        sim->breach = "a segment is written or synced again after that has failed (rule 6)";
+    if (file->writer && is_in_the_middle(sim, file->writer))
+        sim->breach = "two threads write or sync a segment at a time";
+    file->writer = running_thread(sim);
+}
+
+static int written(struct store_sim *sim, struct sim_file *file, int result)
+{
+    if (result < 0 && running_thread(sim))
+        file->failed = sim->owners;
+    return result;
 }
 
 /* Counts a changing operation and says whether the crash comes in it. */
@@ -102,6 +153,7 @@ static int open_lane(struct store *store, bool read_only)
     if (s->sim->lease && s->sim->lease != s)
         return -EWOULDBLOCK;
     s->sim->lease = s;
+    s->sim->owners++;
     if (begin(s->sim) == CUT_BEFORE)
         return finish(s->sim, (struct store_sim_operation){.name = "open"}, -EIO);
     return finish(s->sim, (struct store_sim_operation){.name = "open"}, sync_names(s->sim));
@@ -122,7 +174,7 @@ static int list(struct store *store, void (*found)(void *arg, const struct store
     LIST_EACH(&s->sim->disk.files, link)
     {
         const struct sim_file *file = CONTAINER_OF(link, struct sim_file, link);
-        if (file->name.space != SIM_LOG && file->name.space != SIM_BULK)
+        if ((file->name.space != SIM_LOG && file->name.space != SIM_BULK) || file->is_folder)
             continue;
         found(arg,
               &(struct store_entry){.kind = file->name.space == SIM_LOG ? STORE_LOG : STORE_BULK,
@@ -184,7 +236,7 @@ static int create_segment(struct store *store, enum store_kind kind, uint64_t nu
     struct store_sim_operation operation = {
         .name = "create", .kind = kind, .number = number, .size = size_bytes};
 
-    if (is_dead(s))
+    if (!enter(s))
         return -EIO;
     if (sim_disk_find(&s->sim->disk, &name))
         return -EEXIST;
@@ -209,8 +261,8 @@ static int open_segment(struct store *store, enum store_kind kind, uint64_t numb
     if (is_dead(s))
         return -EIO;
     struct sim_file *file = sim_disk_find(&s->sim->disk, &name);
-    if (!file)
-        return -ENOENT;
+    if (!file || file->is_folder)
+        return file ? -ELOOP : -ENOENT;
     *out = new_handle(s, file);
     return 0;
 }
@@ -241,8 +293,9 @@ static int write_segment(struct store_segment *segment, uint64_t offset, const s
     struct store_sim_operation operation = on_segment("write", segment);
     uint64_t size = 0;
 
-    if (is_dead(segment->owner))
+    if (!enter(segment->owner))
         return -EIO;
+    watch_writer(sim, segment->file);
     for (int i = 0; i < count; i++)
         size += parts[i].iov_len;
     if (offset > segment->file->size || size > segment->file->size - offset)
@@ -251,11 +304,11 @@ static int write_segment(struct store_segment *segment, uint64_t offset, const s
     operation.size = size;
     enum cut cut = begin(sim);
     int r = write_error(sim);
-    uint64_t written = cut == CUT_BEFORE ? 0 : size;
+    uint64_t done = cut == CUT_BEFORE ? 0 : size;
     if (cut == CUT_WITHIN || r < 0)
-        written = prng_below(&sim->prng, size);
-    write_parts(segment->file, offset, parts, count, written);
-    return finish(sim, operation, r);
+        done = prng_below(&sim->prng, size);
+    write_parts(segment->file, offset, parts, count, done);
+    return written(sim, segment->file, finish(sim, operation, r));
 }
 
 static bool sync_is_mutated(const struct store_segment *segment)
@@ -270,13 +323,16 @@ static int sync_segment(struct store_segment *segment)
     struct store_sim *sim = segment->owner->sim;
     struct store_sim_operation operation = on_segment("sync", segment);
 
-    if (is_dead(segment->owner))
+    if (!enter(segment->owner))
         return -EIO;
+    watch_writer(sim, segment->file);
+    segment->file->writer = 0;
     enum cut cut = begin(sim);
     if (cut == CUT_AFTER || cut == CUT_NONE) {
         if (prng_chance(&sim->prng, sim->faults.sync_error)) {
             sim_file_sync_fails(segment->file, &sim->prng);
-            return finish(sim, operation, sim->mutants & STORE_SIM_RETRY_SYNC ? 0 : -EIO);
+            return written(sim, segment->file,
+                           finish(sim, operation, sim->mutants & STORE_SIM_RETRY_SYNC ? 0 : -EIO));
         }
         if (!sync_is_mutated(segment))
             sim_file_sync(segment->file);
@@ -305,7 +361,7 @@ static ssize_t read_segment(struct store_segment *segment, uint64_t offset, void
     struct store_sim *sim = segment->owner->sim;
     struct sim_file *file = segment->file;
 
-    if (is_dead(segment->owner))
+    if (!enter(segment->owner))
         return -EIO;
     if (read_fails(sim) || is_unreadable(sim, file, offset, size))
         return -EIO;
@@ -325,7 +381,7 @@ static int recycle(struct store_segment *segment, uint64_t new_number)
     struct store_sim_operation operation = on_segment("recycle", segment);
     struct sim_name name = segment->file->name;
 
-    if (is_dead(segment->owner))
+    if (!enter(segment->owner))
         return -EIO;
     name.number = new_number;
     operation.offset = new_number;
@@ -341,7 +397,7 @@ static int take_away(struct store_segment *segment, struct store_sim_operation o
     struct store_sim *sim = segment->owner->sim;
     int r = -EIO;
 
-    if (!is_dead(segment->owner)) {
+    if (enter(segment->owner)) {
         r = name_file(sim, begin(sim), segment->file, name);
         r = finish(sim, operation, r);
     }
@@ -361,9 +417,12 @@ static int set_aside(struct store_segment *segment, const char *reason)
     return take_away(segment, on_segment("set_aside", segment), &name);
 }
 
-static int file_error(struct store_sim *sim, uint64_t size)
+static int file_error(struct store_sim *sim, const char *text, uint64_t size)
 {
-    if (is_full(sim, size))
+    bool is_checkpoint = strncmp(text, "checkpoint", 10) == 0;
+
+    if (is_full(sim, size) ||
+        (is_checkpoint && prng_chance(&sim->prng, sim->faults.checkpoint_full)))
         return -ENOSPC;
     if (prng_chance(&sim->prng, sim->faults.file_error))
         return prng_below(&sim->prng, 2) ? -ENOSPC : -EIO;
@@ -376,12 +435,12 @@ static int put_file(struct store *store, const char *text, const struct iovec *p
     struct sim_name name = file_name(text);
     struct store_sim_operation operation = {.name = "put_file", .file = text};
 
-    if (is_dead(s))
+    if (!enter(s))
         return -EIO;
     for (int i = 0; i < count; i++)
         operation.size += parts[i].iov_len;
     enum cut cut = begin(s->sim);
-    int r = file_error(s->sim, operation.size);
+    int r = file_error(s->sim, text, operation.size);
     if (r == 0) {
         struct sim_file *file = sim_disk_new_file(&s->sim->disk, operation.size);
         write_parts(file, 0, parts, count, operation.size);
@@ -419,7 +478,7 @@ static int remove_file(struct store *store, const char *text)
     struct sim_name name = file_name(text);
     struct store_sim_operation operation = {.name = "remove_file", .file = text};
 
-    if (is_dead(s))
+    if (!enter(s))
         return -EIO;
     struct sim_file *file = sim_disk_find(&s->sim->disk, &name);
     if (!file)
@@ -529,6 +588,28 @@ void store_sim_set_faults(struct store_sim *sim, const struct store_sim_faults *
     sim->faults = *faults;
 }
 
+void store_sim_set_turn(struct store_sim *sim, void (*turn)(void *arg), void *arg)
+{
+    sim->turn = turn;
+    sim->turn_arg = arg;
+}
+
+void store_sim_begin_thread(struct store_sim *sim)
+{
+    assert(sim->thread_count < THREADS_MAX);
+    sim->threads[sim->thread_count++] = ++sim->threads_begun;
+}
+
+void store_sim_end_thread(struct store_sim *sim)
+{
+    sim->thread_count--;
+}
+
+const char *store_sim_breach(const struct store_sim *sim)
+{
+    return sim->breach;
+}
+
 void store_sim_set_stumbling(struct store_sim *sim, unsigned chance, unsigned most)
 {
     sim->stumble_chance = chance;
@@ -597,6 +678,49 @@ int store_sim_flip_file(struct store_sim *sim, const char *text, uint64_t bit)
 {
     struct sim_name name = file_name(text);
     return flip(sim, &name, bit);
+}
+
+static void fill_litter(struct store_sim *sim, enum store_sim_litter what, struct sim_file *file,
+                        const struct sim_file *of)
+{
+    file->is_folder = what == STORE_SIM_FOLDER;
+    if (what == STORE_SIM_NOISE)
+        prng_fill(&sim->prng, file->disk, file->size);
+    else if (what == STORE_SIM_COPY)
+        memcpy(file->disk, of->disk, file->size);
+    memcpy(file->page, file->disk, file->size);
+}
+
+bool store_sim_litter(struct store_sim *sim, enum store_sim_litter what, enum store_kind kind,
+                      uint64_t number, size_t size, uint64_t of)
+{
+    struct sim_name name = segment_name(kind, number), other = segment_name(kind, of);
+    const struct sim_file *from = sim_disk_find(&sim->disk, &other);
+
+    if (sim_disk_find(&sim->disk, &name) || (what == STORE_SIM_COPY && (!from || from->is_folder)))
+        return false;
+    if (what == STORE_SIM_EMPTY || what == STORE_SIM_FOLDER)
+        size = 0;
+    struct sim_file *file =
+        sim_disk_new_file(&sim->disk, what == STORE_SIM_COPY ? from->size : size);
+    file->name = name;
+    fill_litter(sim, what, file, from);
+    return true;
+}
+
+uint64_t store_sim_highest(const struct store_sim *sim, enum store_kind kind)
+{
+    enum sim_space space = segment_name(kind, 0).space;
+    uint64_t highest = 0;
+
+    LIST_EACH(&sim->disk.files, link)
+    {
+        const struct sim_file *file = CONTAINER_OF(link, struct sim_file, link);
+        bool is_given = file->name.number <= UINT64_MAX / 2;
+        if (file->name.space == space && is_given && file->name.number > highest)
+            highest = file->name.number;
+    }
+    return highest;
 }
 
 static struct sim_file *draw_file(struct store_sim *sim)

@@ -26,6 +26,16 @@ void store_sim_free(struct store_sim *disk);
 /* A store on the disk; several may be open, one of them with the lease. Never fails. */
 struct store *store_sim_open(struct store_sim *disk);
 
+/* Called before each operation on a segment or a file: there other threads go on. It may use the
+ * disk itself, as one of them. */
+void store_sim_set_turn(struct store_sim *disk, void (*turn)(void *arg), void *arg);
+/* What comes until the end is one thread's; they end in the order opposite to their beginning. */
+void store_sim_begin_thread(struct store_sim *disk);
+void store_sim_end_thread(struct store_sim *disk);
+/* What of store.h the spool didn't keep: that two threads never write or sync one segment at a
+ * time, and nobody one of which a write or sync failed. NULL: nothing. */
+const char *store_sim_breach(const struct store_sim *disk);
+
 /* Chances in 10,000 that one operation fails. */
 struct store_sim_faults {
     unsigned write_error;     /* -EIO, a part may be written */
@@ -35,6 +45,7 @@ struct store_sim_faults {
     unsigned name_error;      /* -EIO from rename and unlink: not done */
     unsigned directory_error; /* -EIO from the directory sync: done, but not durable */
     unsigned file_error;      /* put_file: -EIO or -ENOSPC, the old file stays */
+    unsigned checkpoint_full; /* put_file of a checkpoint's part or manifest: -ENOSPC */
     unsigned evict;           /* before a read the page cache is dropped; no failure */
 };
 
@@ -86,6 +97,22 @@ void store_sim_cut(struct store_sim *disk, const struct store_sim_damage *damage
 /* Reads of `bytes` from there on fail, until this is called with 0. */
 void store_sim_set_unreadable(struct store_sim *disk, const struct store_sim_damage *damage,
                               uint64_t bytes);
+/* What somebody else puts into the folder. */
+enum store_sim_litter {
+    STORE_SIM_EMPTY,  /* a file without a byte */
+    STORE_SIM_ZEROS,  /* one of zeros */
+    STORE_SIM_NOISE,  /* one of anything */
+    STORE_SIM_COPY,   /* one that is another segment's copy */
+    STORE_SIM_FOLDER, /* a folder, a link or the like: never listed, and in the way */
+    STORE_SIM_LITTERS,
+};
+
+/* Under the name of a segment that isn't there. `of`: the number of that other segment. False: the
+ * name is taken, or there is nothing to be copied. */
+bool store_sim_litter(struct store_sim *disk, enum store_sim_litter what, enum store_kind kind,
+                      uint64_t number, size_t size, uint64_t of);
+/* The highest number of a segment that isn't made up; 0: there is none. */
+uint64_t store_sim_highest(const struct store_sim *disk, enum store_kind kind);
 /* How many were set aside so far (they are never listed again). */
 size_t store_sim_count_aside(const struct store_sim *disk);
 

@@ -310,6 +310,29 @@ static void closing_ends_uploads(void **state)
     free(body);
 }
 
+/* By a folder, for instance. Nobody waits for more than the pause before the next number is tried.
+ */
+static void a_name_that_is_taken_fails_no_upload(void **state)
+{
+    struct world *w = *state;
+
+    world_open(w);
+    world_run(w);
+    for (uint64_t i = 1; i <= 2; i++)
+        assert_true(store_sim_litter(w->disk, STORE_SIM_FOLDER, STORE_BULK,
+                                     w->spool->last_number[STORE_BULK] + i, 0, 0));
+    assert_int_equal(world_accept_large(w, 1, 40000), 0);
+    for (int i = 0; i < 2; i++) {
+        world_run(w);
+        assert_int_equal(spool_pressure(w->spool, NULL), SPOOL_PRESSURE_NONE);
+        assert_int_equal(w->done + w->failed, 0);
+        w->now_us = spool_next_try_us(w->spool);
+    }
+    world_run(w);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(world_check_body(w, 1, 40000), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +348,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_upload_may_be_freed_by_who_is_told_of_its_error, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(closing_ends_uploads, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_name_that_is_taken_fails_no_upload, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

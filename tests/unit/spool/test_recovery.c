@@ -580,6 +580,86 @@ static void a_file_cut_behind_its_last_group_lacks_nothing(void **state)
     assert_int_equal(spool_damage_count(w->spool), 0); /* the file is gone */
 }
 
+/* Behind the last of all numbers there is no next one. */
+static void numbers_that_we_never_give_are_nobodys(void **state)
+{
+    static const uint64_t numbers[] = {0, UINT64_MAX - 1, UINT64_MAX};
+    struct world *w = *state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+        for (int kind = 0; kind < 2; kind++)
+            assert_true(store_sim_litter(w->disk, STORE_SIM_ZEROS, (enum store_kind)kind,
+                                         numbers[i], w->options.segment_bytes, 0));
+    for (int round = 0; round < 2; round++) {
+        world_crash(w, STORE_SIM_POWER_CUT);
+        assert_in_range(w->spool->last_number[STORE_LOG], 0, 100);
+        assert_in_range(w->spool->last_number[STORE_BULK], 0, 100);
+    }
+    assert_int_equal(spool_damage_count(w->spool), 0);
+    world_fill(w, 60);
+    assert_int_equal(world_accept_large(w, 100, 40000), 0);
+    world_run(w);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    world_check_others(w, 60, 0);
+    assert_int_equal(world_check(w, 100, 2, 40000), 0);
+}
+
+/* A spool of one message, whose only segment has this number; its bytes, malloc'ed. */
+static char *make_other_spool(unsigned message, uint64_t number, size_t size)
+{
+    struct world other = world_new();
+    struct store_segment *segment;
+    char *bytes = malloc(size);
+
+    assert_non_null(bytes);
+    assert_int_equal(other.options.segment_bytes, size);
+    store_sim_litter(other.disk, STORE_SIM_ZEROS, STORE_LOG, number, size, 0);
+    world_open(&other);
+    assert_int_equal(world_accept(&other, message, 2, 3000), 0);
+    world_run(&other);
+    assert_int_equal(other.spool->sealed.segment, number);
+    struct store *store = store_sim_open(other.disk);
+    assert_int_equal(store->ops->open_segment(store, STORE_LOG, number, true, &segment), 0);
+    assert_int_equal(store->ops->read(segment, 0, bytes, size, 0), size);
+    store->ops->close_segment(segment);
+    store->ops->close(store);
+    world_done(&other);
+    return bytes;
+}
+
+static void put_segment(struct world *w, uint64_t number, char *bytes, size_t size)
+{
+    struct store *store = store_sim_open(w->disk);
+    struct store_segment *segment;
+
+    assert_int_equal(store->ops->create_segment(store, STORE_LOG, number, size, &segment), 0);
+    assert_int_equal(store->ops->write(segment, 0, &(struct iovec){bytes, size}, 1), 0);
+    assert_int_equal(store->ops->sync(segment), 0);
+    store->ops->close_segment(segment);
+    store->ops->close(store);
+}
+
+/* Its header knows of no segment before it, and is the newest. */
+static void a_segment_of_another_spool_hides_none_of_ours(void **state)
+{
+    enum { NUMBER = 5000, THEIRS = 900 };
+    struct world *w = *state;
+    size_t size = w->options.segment_bytes;
+    char *bytes = make_other_spool(THEIRS, NUMBER, size);
+
+    world_fill(w, 100);
+    assert_in_range(w->spool->sealed.segment, 2, NUMBER - 1);
+    put_segment(w, NUMBER, bytes, size);
+    for (int round = 0; round < 2; round++) {
+        world_crash(w, STORE_SIM_POWER_CUT);
+        world_check_others(w, 100, 0);
+        assert_int_equal(world_check(w, THEIRS, 2, 3000), 0);
+        assert_int_equal(world_accept(w, 200 + (unsigned)round, 2, 3000), 0);
+        world_run(w);
+    }
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -609,6 +689,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_left_of_a_file_without_its_end_is_saved,
                                         world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_file_cut_behind_its_last_group_lacks_nothing, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(numbers_that_we_never_give_are_nobodys, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(a_segment_of_another_spool_hides_none_of_ours, world_setup,
                                         world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

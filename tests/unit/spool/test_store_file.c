@@ -111,6 +111,38 @@ static void unfinished_is_cleared(void **state)
     close(folder);
 }
 
+/* Somebody's folder stays, also where ours of such a name go, and keeps none of these. */
+static void folders_are_in_nobodys_way(void **state)
+{
+    static const char *const folders[] = {"notes.tmp", "new-log-0000000000000007",
+                                          "checkpoint-before", "log-0000000000000001"};
+    struct iovec part = {(char[]){"x"}, 1};
+    struct lane *lane = *state;
+    struct store_segment *segment;
+    char name[32];
+    struct stat info;
+    int folder = lane_fd(lane);
+    struct store *store = open_file_store(lane);
+
+    for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+        assert_int_equal(mkdirat(folder, folders[i], 0700), 0);
+    assert_int_equal(store->ops->open_lane(store, false), 0);
+    for (int i = 0; i < 20; i++) { /* whatever the folder's order */
+        snprintf(name, sizeof(name), "checkpoint-1-%d", i);
+        assert_int_equal(store->ops->put_file(store, name, &part, 1), 0);
+    }
+    assert_int_equal(store->ops->remove_files(store, "checkpoint-", "checkpoint-2-"), 0);
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "checkpoint-1-%d", i);
+        assert_int_equal(fstatat(folder, name, &info, 0), -1);
+    }
+    assert_int_equal(store->ops->create_segment(store, STORE_LOG, 1, 8192, &segment), -EEXIST);
+    for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+        assert_int_equal(fstatat(folder, folders[i], &info, 0), 0);
+    store->ops->close(store);
+    close(folder);
+}
+
 /* A link that somebody put in the place of a segment is not followed. */
 static void links_are_refused(void **state)
 {
@@ -157,6 +189,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(larger_blocks_go_through_the_page_cache, make_lane,
                                         remove_lane),
         cmocka_unit_test_setup_teardown(unfinished_is_cleared, make_lane, remove_lane),
+        cmocka_unit_test_setup_teardown(folders_are_in_nobodys_way, make_lane, remove_lane),
         cmocka_unit_test_setup_teardown(links_are_refused, make_lane, remove_lane),
         cmocka_unit_test_setup_teardown(many_parts, make_lane, remove_lane)};
     return cmocka_run_group_tests(tests, NULL, NULL);
