@@ -107,6 +107,7 @@ static void give_status(struct world *w, struct spool_message *shown, struct mod
                         bool finish)
 {
     struct spool_status statuses[STATUSES_MAX];
+    static char longest[SPOOL_REPLY_MAX];
     char detail[32];
     uint64_t sequence = w->model.record_count ? w->model.record_count : 1;
     snprintf(detail, sizeof detail, "%lu as record", (unsigned long)sequence);
@@ -114,6 +115,8 @@ static void give_status(struct world *w, struct spool_message *shown, struct mod
         pick_recipients(w, shown, message, finish, sequence, span_from_cstr(detail), statuses);
     if (count == 0)
         return;
+    for (size_t i = 0; i < count; i++)
+        world_stretch(w, &statuses[i], longest);
     struct world_waiter *waiter = world_waiter_new(w, sequence, 1, false);
     int r = spool_status(w->spool, shown, statuses, count, world_on_done, waiter);
     world_say(w, "status record %lu for %lu: %s", (unsigned long)sequence,
@@ -197,10 +200,14 @@ void world_take_group(struct world *w)
 
 void world_write_group(struct world *w)
 {
-    if (!w->group || w->group_written)
+    if (!w->group || w->group_written || w->group_is_running)
         return;
     world_say(w, "group written");
+    w->group_is_running = true;
+    world_begin_thread(w);
     spool_write_group(w->group);
+    world_end_thread(w);
+    w->group_is_running = false;
     w->group_written = true;
 }
 
@@ -215,17 +222,38 @@ void world_finish_group(struct world *w)
     model_sweep(&w->model);
 }
 
+void world_group(struct world *w)
+{
+    if (!w->group)
+        world_take_group(w);
+    else if (!w->group_written)
+        world_write_group(w);
+    else
+        world_finish_group(w);
+}
+
+static void run_task(struct world *w, struct world_task *t)
+{
+    t->is_running = true;
+    world_begin_thread(w);
+    spool_run_task(t->task);
+    world_end_thread(w);
+    t->is_running = false;
+    t->ran = true;
+}
+
 void world_task(struct world *w)
 {
     struct world_task *t = &w->tasks[prng_below(&w->prng, WORLD_TASKS)];
+    if (t->is_running)
+        return;
     if (!t->task) {
         t->task = spool_take_task(w->spool, w->now_us);
         t->ran = false;
         world_say(w, "task %stake", t->task ? "" : "none to ");
     } else if (!t->ran) {
         world_say(w, "task run");
-        spool_run_task(t->task);
-        t->ran = true;
+        run_task(w, t);
     } else {
         struct spool_task *task = t->task;
         world_say(w, "task finished");
@@ -259,7 +287,7 @@ static bool finish_tasks(struct world *w)
             continue;
         any = true;
         if (!t->ran)
-            spool_run_task(t->task);
+            run_task(w, t);
         struct spool_task *task = t->task;
         *t = (struct world_task){0};
         spool_finish_task(w->spool, task, w->now_us);

@@ -1,6 +1,8 @@
 /* What the spool shows, against what the model knows (the rules of src/spool/README.md). */
 #include "world.h"
 
+#include "spool/lane.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -190,6 +192,24 @@ static void check_message(struct world *w, struct model_message *message)
         world_check_bytes(w, shown, message);
     else
         message->gone = true;
+}
+
+static void check_pins(struct world *w, const struct segment *segment)
+{
+    if (segment->pins)
+        model_fail(&w->model, "%s segment %lu is pinned for nothing",
+                   segment->kind == STORE_LOG ? "log" : "bulk", (unsigned long)segment->number);
+}
+
+void world_check_let_go(struct world *w)
+{
+    world_abandon_uploads(w);
+    world_settle(w);
+    if (!list_is_empty(&w->spool->uploads) || w->spool->bulk_pending_bytes || w->credits)
+        model_fail(&w->model, "an upload that was given up isn't gone");
+    for (int kind = 0; kind < 2 && !w->spool->compaction; kind++)
+        LIST_EACH(&w->spool->segments[kind], link)
+    check_pins(w, CONTAINER_OF(link, struct segment, link));
 }
 
 /* Nothing may be there that the model doesn't know, or knows to be gone. */

@@ -1,6 +1,7 @@
 /* Mail comes in: at once when it is small, else as one of several interleaved uploads. */
 #include "world.h"
 
+#include "spool/lane.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -38,9 +39,8 @@ void world_check_refusal(struct world *w, const char *what, int error)
         model_fail(&w->model, "%s was refused: %s", what, strerror(-error));
 }
 
-/* Gives it to the spool; the upload (or NULL) is the spool's or gone afterwards. */
-static void give(struct world *w, struct model_message *message, struct model_content *content,
-                 struct spool_upload *upload, bool may_fail)
+int world_give(struct world *w, struct model_message *message, struct model_content *content,
+               struct spool_upload *upload, bool may_fail)
 {
     struct spool_accept accept = {.envelope = &content->envelope,
                                   .header = content->header,
@@ -60,10 +60,11 @@ static void give(struct world *w, struct model_message *message, struct model_co
         bool is_too_large = r == -EMSGSIZE && w->crowds && message->recipient_count > 100;
         if (!may_fail && !is_too_large)
             world_check_refusal(w, "mail", r);
-        return;
+        return r;
     }
     model_give_message(&w->model, message);
     w->statistics.accepted++;
+    return 0;
 }
 
 static void end_upload(struct world_upload *u)
@@ -105,6 +106,7 @@ static void begin_upload(struct world *w, struct model_message *message,
     }
     u->message = (uint32_t)(message - w->model.messages);
     u->content = *content;
+    u->serial = ++w->uploads_begun;
     u->saw_faults = w->faulty || w->tight || has_task(w);
 }
 
@@ -131,8 +133,53 @@ void world_accept(struct world *w, uint32_t body_size)
         begin_upload(w, message, &content);
         return;
     }
-    give(w, message, &content, NULL, false);
+    world_give(w, message, &content, NULL, false);
     model_content_done(&content);
+}
+
+/* Somebody who is told to send more. */
+struct credit {
+    struct world *world;
+    uint64_t serial; /* of the upload */
+};
+
+static struct credit *credit_new(struct world *w, const struct world_upload *u)
+{
+    struct credit *credit = malloc(sizeof *credit);
+    assert(credit);
+    *credit = (struct credit){w, u->serial};
+    w->credits++;
+    return credit;
+}
+
+static void credit_free(struct credit *credit)
+{
+    credit->world->credits--;
+    free(credit);
+}
+
+/* Who is told so may end the upload there and then. */
+static void on_credit(void *arg, int error)
+{
+    struct credit *credit = arg;
+    struct world *w = credit->world;
+    bool ends = error != -ECANCELED && prng_chance(&w->other, 300);
+
+    for (size_t i = 0; ends && i < WORLD_UPLOADS; i++)
+        if (w->uploads[i].upload && w->uploads[i].serial == credit->serial)
+            end_upload(&w->uploads[i]);
+    credit_free(credit);
+}
+
+static int append_piece(struct world *w, struct world_upload *u, struct span piece)
+{
+    if (!w->aborts)
+        return spool_upload_append(u->upload, piece, NULL, NULL);
+    struct credit *credit = credit_new(w, u);
+    int r = spool_upload_append(u->upload, piece, on_credit, credit);
+    if (r < 0)
+        credit_free(credit);
+    return r;
 }
 
 static void send_piece(struct world *w, struct world_upload *u)
@@ -140,9 +187,11 @@ static void send_piece(struct world *w, struct world_upload *u)
     struct span rest = span_from(u->content.body, u->sent);
     size_t most = rest.size / 8 > 65536 ? rest.size / 8 : 65536; /* so that huge ones end, too */
     struct span piece = span_first(rest, 1 + prng_below(&w->prng, most));
-    int r = spool_upload_append(u->upload, piece, NULL, NULL);
+    int r = append_piece(w, u, piece);
 
     world_say(w, "upload piece of %zu: %s", piece.size, strerror(-r));
+    if (!u->upload)
+        return; /* given up within the call */
     if (r == 0)
         u->sent += piece.size;
     else if (r != -EAGAIN) {
@@ -152,12 +201,38 @@ static void send_piece(struct world *w, struct world_upload *u)
     }
 }
 
+static bool is_being_written(const struct world *w)
+{
+    for (size_t i = 0; i < WORLD_TASKS; i++)
+        if (w->tasks[i].task && w->tasks[i].task->kind == TASK_BULK)
+            return true;
+    return false;
+}
+
+/* Seldom; in some lives more often where it matters: while extents have places, are written, wait
+ * for credit, or are all there. */
+static unsigned chance_to_end(const struct world *w, const struct world_upload *u)
+{
+    if (!w->aborts)
+        return 100;
+    if (is_being_written(w) || u->sent == u->content.body.size)
+        return 1200;
+    return w->credits ? 500 : 100;
+}
+
+/* It may be held for its extents, pending, or in a group. */
+static void crash_soon(struct world *w)
+{
+    if (w->aborts && prng_chance(&w->other, 300))
+        store_sim_stop_after(w->sim, 1 + prng_below(&w->other, 8));
+}
+
 void world_upload(struct world *w)
 {
     struct world_upload *u = &w->uploads[prng_below(&w->prng, WORLD_UPLOADS)];
     if (!u->upload)
         return;
-    if (prng_chance(&w->prng, 100)) {
+    if (prng_chance(&w->prng, chance_to_end(w, u))) {
         end_upload(u);
         return;
     }
@@ -167,7 +242,8 @@ void world_upload(struct world *w)
     }
     struct spool_upload *upload = u->upload;
     u->upload = NULL;
-    give(w, &w->model.messages[u->message], &u->content, upload, u->saw_faults);
+    if (world_give(w, &w->model.messages[u->message], &u->content, upload, u->saw_faults) == 0)
+        crash_soon(w);
     model_content_done(&u->content);
     *u = (struct world_upload){0};
 }

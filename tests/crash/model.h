@@ -52,9 +52,10 @@ struct model_message {
     uint32_t envelope_recipients, children[MODEL_EXPANSIONS_MAX];
     uint32_t expansions, recipient_count; /* with the children */
     struct model_recipient *recipients;
-    bool listed; /* the spool has said so */
-    bool gone;   /* it said that all recipients have their fates */
-    bool harmed; /* damage at rest may have hit it */
+    bool listed;     /* the spool has said so */
+    bool gone;       /* it said that all recipients have their fates */
+    bool harmed;     /* damage at rest may have hit it */
+    bool is_longest; /* all of its envelope is as long as may be */
 };
 
 struct model {

@@ -35,6 +35,42 @@ static struct envelope_recipient make_recipient(struct arena *arena, struct prng
     return recipient;
 }
 
+static struct span filled(struct arena *arena, size_t size)
+{
+    char *data = take(arena, size);
+    memset(data, 'x', size);
+    return span_of(data, size);
+}
+
+/* The local part is as it was, the domain as long as it may be. */
+static struct span stretched(struct arena *arena, struct span address)
+{
+    struct span longest = filled(arena, ENVELOPE_ADDRESS_MAX);
+    memcpy((char *)longest.data, address.data, address.size);
+    return longest;
+}
+
+static void stretch(struct arena *arena, struct envelope *e)
+{
+    struct span text = filled(arena, ENVELOPE_TEXT_MAX);
+
+    e->sender = stretched(arena, e->sender);
+    e->message_id = e->client.helo = text;
+    e->client.auth = span_first(text, ENVELOPE_ADDRESS_MAX);
+    e->client.tls = span_first(text, 128);
+    e->client.service = e->client.protocol = span_first(text, 32);
+    e->envelope_id = span_first(text, ENVELOPE_ENVID_MAX);
+    e->wishes = take(arena, e->recipient_count * sizeof *e->wishes);
+    e->wish_count = e->recipient_count;
+    for (size_t i = 0; i < e->recipient_count; i++) {
+        struct envelope_recipient *r = &e->recipients[i];
+        r->address = r->original = stretched(arena, r->address);
+        e->wishes[i] = (struct envelope_wish){.recipient = (uint32_t)i,
+                                              .notify = ENVELOPE_NOTIFY_DELAY,
+                                              .original = span_first(text, ENVELOPE_ORCPT_MAX)};
+    }
+}
+
 static struct span make_bytes(struct arena *arena, struct prng *prng, size_t size)
 {
     char *data = take(arena, size);
@@ -73,6 +109,8 @@ void model_content_make(const struct model_message *message, struct model_conten
                    .tls = SPAN(""),
                    .auth = SPAN("")}};
     e->recipients = make_recipients(&out->arena, &prng, 0, e->recipient_count);
+    if (message->is_longest)
+        stretch(&out->arena, e);
     for (uint32_t i = 0; i < message->expansions; i++) {
         e->recipients[i].flags = ENVELOPE_RECIPIENT_EXPANDS;
         out->expansions[i] = (struct spool_expansion){

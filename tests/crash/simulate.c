@@ -81,6 +81,21 @@ static bool run_seed(const struct settings *settings, uint64_t seed)
     world.lags = seed % 11 == 8;
     world.restless = seed % 13 == 5;
     world.resizes = seed % 9 == 6 && !world.tight;
+    world.jostles = seed % 6 == 0;
+    world.aborts = seed % 5 == 3;
+    if (world
+            .aborts) /* what one task writes lies in several segments, which are closed meanwhile */
+        world.options.bulk_segment_bytes = 2 * (uint64_t)world.options.extent_bytes;
+    world.is_littered = seed % 7 == 3 && !world.tight;
+    world.is_cramped = seed % 10 == 5;
+    if (world.is_cramped) { /* many small checkpoints of many parts, and none is long in coming */
+        world.options.checkpoint_rows = 1 + (uint32_t)(seed % 7);
+        world.options.checkpoint_segments = 1;
+        world.options.retry_us = 10000;
+    }
+    world.stretches = seed % 9 == 3 && !world.tight;
+    if (world.stretches) /* or what is at the limits fits none */
+        world.options.segment_bytes = 1024 * 1024;
     /* Few, since each of these lives takes seconds. */
     world.huge = seed % 50 == 7 && !settings->ambush && !settings->expect_failure;
     workload_run(&world, settings->steps);

@@ -21,12 +21,12 @@ static uint32_t draw_size(struct world *w)
 
 static void group_step(struct world *w)
 {
-    if (!w->group)
-        world_take_group(w);
-    else if (!w->group_written)
-        world_write_group(w);
-    else
-        world_finish_group(w);
+    world_jostle(w, world_group);
+}
+
+static void task_step(struct world *w)
+{
+    world_jostle(w, world_task);
 }
 
 /* Mostly a little; now and then somebody sets the clock, forth or back. */
@@ -50,7 +50,9 @@ static void plan_crash(struct world *w)
 
 static void accept_step(struct world *w)
 {
-    if (w->model.live_count < 60)
+    if (w->stretches && w->model.live_count < 60 && prng_chance(&w->other, 100))
+        world_accept_at_limit(w);
+    else if (w->model.live_count < 60)
         world_accept(w, draw_size(w));
     else
         world_status(w, true);
@@ -112,7 +114,7 @@ struct step {
 enum { PEACEFUL = 13 };
 
 static const struct step steps[] = {{150, accept_step}, {150, world_upload},   {200, status_step},
-                                    {40, world_event},  {400, group_step},     {300, world_task},
+                                    {40, world_event},  {400, group_step},     {300, task_step},
                                     {100, fold_step},   {30, world_sync_book}, {30, world_read},
                                     {50, pass_time},    {3, world_settle},     {5, book_step},
                                     {1, stop_step},     {10, plan_crash},      {15, faults_step}};
@@ -146,6 +148,9 @@ static void run_steps(struct world *w, uint64_t count, size_t kinds)
     while (w->statistics.steps < count && !model_failed(&w->model)) {
         world_say(w, "-- step %lu", (unsigned long)w->statistics.steps);
         draw_step(w, kinds);
+        world_check_threads(w);
+        if (w->statistics.steps % 50 == 0)
+            world_litter(w);
         if (w->hoards && w->spool && w->statistics.steps % 150 == 0)
             world_harm(w);
     }
@@ -183,6 +188,17 @@ static void outlive(struct world *w)
     }
 }
 
+/* Each name that somebody else has taken costs a pause. */
+static void get_past_litter(struct world *w)
+{
+    enum { PAUSES = 30 };
+
+    for (int i = 0; w->is_littered && i < PAUSES && !model_failed(&w->model); i++) {
+        w->now_us += 2 * w->options.retry_us;
+        world_settle(w);
+    }
+}
+
 /* Everything gets its fate; afterwards nothing may be left, in memory or (but for a few) on disk.
  */
 static void drain(struct world *w)
@@ -203,6 +219,7 @@ static void drain(struct world *w)
     world_remove_harmed(w);
     fold_all(w);
     world_settle(w);
+    get_past_litter(w);
     world_check_all(w);
     if (w->model.live_count > 0)
         model_fail(&w->model, "a message never goes");
@@ -224,6 +241,7 @@ static void check_space(struct world *w)
 void workload_end(struct world *w)
 {
     store_sim_stop_after(w->sim, 0);
+    w->is_cramped = false;
     world_set_faults(w, false);
     world_make_room(w);
     w->stumbling = false;
@@ -234,6 +252,8 @@ void workload_end(struct world *w)
         world_accept(w, 100);
     world_settle(w);
     fold_all(w);
+    if (!model_failed(&w->model) && w->aborts)
+        world_check_let_go(w);
     if (!model_failed(&w->model) && w->resizes)
         world_outgrow(w);
     if (model_failed(&w->model))

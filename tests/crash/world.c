@@ -38,6 +38,8 @@ static void observe(void *arg, const struct store_sim_operation *op)
         w->statistics.faults++;
         w->shaken = 30;
     }
+    if (w->is_cramped && op->file && op->result == -ENOSPC && prng_below(&w->other, 2))
+        store_sim_stop_after(w->sim, 1 + prng_below(&w->other, 4));
     if (op->file)
         world_say(w, "        %s %s %lu bytes: %s", op->name, op->file, (unsigned long)op->size,
                   strerror(-op->result));
@@ -131,6 +133,7 @@ bool world_init(struct world *w, uint64_t seed, const char *mutant, bool verbose
 {
     *w = (struct world){.prng = {seed}, .now_us = INT64_C(1795284003000000), .verbose = verbose};
     w->random = prng_next(&w->prng);
+    w->other.state = ~w->random;
     w->options = draw_options(w);
     w->sim = store_sim_new(prng_next(&w->prng));
     store_sim_observe(w->sim, observe, w);
@@ -166,6 +169,8 @@ static void abandon_spool(struct world *w)
     w->statistics.recycled += counts.recycled;
     spool_close(w->spool);
     w->spool = NULL;
+    if (w->credits)
+        model_fail(&w->model, "%u credits are never answered", w->credits);
 }
 
 void world_done(struct world *w)
@@ -195,6 +200,7 @@ void world_set_faults(struct world *w, bool on)
         f = (struct store_sim_faults){0};
     if (on && w->names_stick)
         f.name_error = 5000;
+    f.checkpoint_full = w->is_cramped ? 2000 : 0;
     f.evict = on ? (unsigned)prng_below(&w->prng, 2) * 1000 : 0;
     store_sim_set_faults(w->sim, &f);
     w->faulty = on;
@@ -246,6 +252,7 @@ static bool try_start(struct world *w, unsigned cut_chance, unsigned attempt)
     if (attempt > 2 && w->faulty)
         world_set_faults(w, false);
     world_resize(w);
+    world_litter(w);
     stumble(w, true);
     int r = spool_open(store_sim_open(w->sim), &w->options, w->now_us, &w->spool);
     if (r < 0)
@@ -286,6 +293,8 @@ static void restart_disk(struct world *w)
 
 void world_start(struct world *w, unsigned cut_chance)
 {
+    if (w->is_cramped && !w->faulty)
+        world_set_faults(w, false);
     for (unsigned attempt = 0;; attempt++) {
         if (store_sim_stopped(w->sim))
             restart_disk(w);

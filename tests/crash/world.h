@@ -16,7 +16,7 @@ enum { WORLD_TASKS = 3, WORLD_UPLOADS = 3, WORLD_CROWD_MAX = 6000 };
 
 struct world_task {
     struct spool_task *task;
-    bool ran;
+    bool is_running, ran;
 };
 
 /* A body on its way in pieces; `upload` NULL: the slot is free. */
@@ -25,6 +25,7 @@ struct world_upload {
     uint32_t message;
     struct model_content content;
     size_t sent;
+    uint64_t serial; /* which of all this is */
     bool saw_faults; /* so it may fail later, too: errors of uploads stick */
 };
 
@@ -47,24 +48,34 @@ struct world {
     struct spool_options options;
     struct spool *spool; /* NULL only while it is down */
     struct spool_group *group;
-    bool group_written;
+    bool group_is_running, group_written;
     struct world_task tasks[WORLD_TASKS];
     struct world_upload uploads[WORLD_UPLOADS];
     struct world_book book;
     int64_t now_us;
-    uint64_t random;  /* state of the spool's own randomness */
-    bool faulty;      /* faults are switched on */
-    bool stumbling;   /* reads may fail, in a row, too; nothing may come of it */
-    bool only_ambush; /* no other kind of fault */
-    bool ambush;      /* syncs of groups fail, of those that begin a segment each */
-    bool tight;       /* the disk is so small that it fills up */
-    bool names_stick; /* with faults, every second file that is to be renamed or deleted isn't */
-    bool huge;        /* some bodies are as large as a server takes */
-    bool hoards;      /* checkpoints get lost, and bytes at rest; see harm.c */
-    bool crowds;      /* some messages have thousands of recipients */
-    bool lags;        /* the book reads nothing for most of the time */
-    bool restless;    /* who starts it again and again does so before it has done anything */
-    bool resizes;     /* segments have other sizes after some restarts; see resize.c */
+    uint64_t random;   /* state of the spool's own randomness */
+    bool faulty;       /* faults are switched on */
+    bool stumbling;    /* reads may fail, in a row, too; nothing may come of it */
+    bool only_ambush;  /* no other kind of fault */
+    bool ambush;       /* syncs of groups fail, of those that begin a segment each */
+    bool tight;        /* the disk is so small that it fills up */
+    bool names_stick;  /* with faults, every second file that is to be renamed or deleted isn't */
+    bool huge;         /* some bodies are as large as a server takes */
+    bool hoards;       /* checkpoints get lost, and bytes at rest; see harm.c */
+    bool crowds;       /* some messages have thousands of recipients */
+    bool lags;         /* the book reads nothing for most of the time */
+    bool restless;     /* who starts it again and again does so before it has done anything */
+    bool resizes;      /* segments have other sizes after some restarts; see resize.c */
+    bool jostles;      /* while one thread works others go on; see turns.c */
+    bool is_jostled;   /* now */
+    bool is_littered;  /* somebody else puts files into the folder; see litter.c */
+    bool is_cramped;   /* checkpoints often find no room, and a crash may follow */
+    bool stretches;    /* some messages and outcomes are as large as they may be; see limits.c */
+    bool aborts;       /* uploads are often given up, at any stage */
+    unsigned depth;    /* threads in the middle of their work */
+    struct prng other; /* the chance of what only some lives do: all others stay as they are */
+    uint64_t uploads_begun;
+    unsigned credits; /* of uploads, not yet answered */
     unsigned shaken;  /* steps for which a fault makes a crash more likely */
     bool verbose;
     bool book_mutant;         /* tells the spool of what the book hasn't synced */
@@ -98,6 +109,8 @@ void world_abandon_uploads(struct world *world);
 /* Some of one message's recipients get an outcome; finals only when `finish`. */
 void world_status(struct world *world, bool finish);
 void world_event(struct world *world);
+/* Takes, writes or finishes a group. */
+void world_group(struct world *world);
 void world_take_group(struct world *world);
 void world_write_group(struct world *world);
 void world_finish_group(struct world *world);
@@ -111,6 +124,24 @@ void world_read(struct world *world);
 void world_harm(struct world *world);
 /* Somebody removes all that were harmed. */
 void world_remove_harmed(struct world *world);
+/* Something is put into the folder (litter.c). */
+void world_litter(struct world *w);
+/* A message as large as a segment takes; texts of an outcome (limits.c). */
+void world_accept_at_limit(struct world *w);
+void world_stretch(struct world *w, struct spool_status *status,
+                   char detail[static SPOOL_REPLY_MAX]);
+/* What a thread does lies between these; `step` is one of which others may come in between
+ * (turns.c). */
+void world_begin_thread(struct world *w);
+void world_end_thread(struct world *w);
+void world_jostle(struct world *w, void (*step)(struct world *world));
+void world_check_threads(struct world *w);
+/* Nothing is under way: so nothing is pinned. */
+void world_check_let_go(struct world *w);
+/* Gives it to the spool; the upload (or NULL) is the spool's or gone afterwards. 0, or why it was
+ * refused. */
+int world_give(struct world *w, struct model_message *message, struct model_content *content,
+               struct spool_upload *upload, bool may_fail);
 /* Other options for the next start, by chance (resize.c). */
 void world_resize(struct world *world);
 /* Large messages, mostly gone, and then small segments. Without faults. */
