@@ -16,7 +16,7 @@ void settlement_free(struct settlement *settlement);
  * words aren't. Takes the settlement. */
 void settle_in(struct settlement *settlement, struct spool_message *message,
                const struct spool_status *statuses, size_t count);
-/* The same for what comes of no attempt. Never fails: one that can't be kept is logged as lost, and
+/* The same for what can happen again. Never fails: one that can't be kept is logged as lost, and
  * its recipients are attempted again. */
 void settle(struct queue *q, struct spool_message *message, const struct spool_status *statuses,
             size_t count);

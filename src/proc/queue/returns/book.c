@@ -176,29 +176,32 @@ static void note_all(struct undelivered *u, const char *detail)
 }
 
 /* Those of `u` that keep_ours() has kept, all in the same way. */
-static void settle_kept(struct undelivered *u, enum spool_outcome outcome, const char *detail)
+static void end_all(struct undelivered *u, enum spool_outcome outcome, const char *detail)
 {
-    struct queue *q = u->queue;
-
     if (outcome == SPOOL_OUTCOME_NOTIFIED)
         note_all(u, detail);
     else
         close_all(u, outcome, detail);
-    settle(q, spool_find(q->spool, &u->id), u->causes, u->count);
 }
 
-/* Those that still wait; also who was held meanwhile, since his sender has been told. */
+/* Those that still wait; also who was held meanwhile, since his sender has been told. He isn't told
+ * again for want of memory. */
 static void settle_told(struct undelivered *u, enum spool_outcome outcome, const char *detail)
 {
-    if (keep_ours(u, true))
-        settle_kept(u, outcome, detail);
+    if (!keep_ours(u, true))
+        return;
+    end_all(u, outcome, detail);
+    settle_in(u->settlement, spool_find(u->queue->spool, &u->id), u->causes, u->count);
+    u->settlement = NULL;
 }
 
 /* Nobody has been told: who is held waits for a release. */
 static void settle_untold(struct undelivered *u, enum spool_outcome outcome, const char *detail)
 {
-    if (still_waits(u))
-        settle_kept(u, outcome, detail);
+    if (!still_waits(u))
+        return;
+    end_all(u, outcome, detail);
+    settle(u->queue, spool_find(u->queue->spool, &u->id), u->causes, u->count);
 }
 
 /* ---- receipts: the recipient is closed, an event says that it was told ---- */

@@ -6,6 +6,7 @@
 #include "proc/queue/returns/undelivered.h"
 
 #include "proc/queue/core/kick.h"
+#include "proc/queue/core/settle.h"
 #include "proc/queue/returns/return.h"
 #include <assert.h>
 #include <errno.h>
@@ -215,6 +216,7 @@ void undelivered_free(struct undelivered *u)
     list_remove(&u->bucket);
     count_out(u);
     u->queue->returns->ended_ms = io_loop_now_ms(u->queue->loop);
+    settlement_free(u->settlement);
     arena_done(&u->arena);
     free(u->causes);
     free(u);
@@ -224,6 +226,8 @@ void undelivered_free(struct undelivered *u)
 void undelivered_rest(struct undelivered *u)
 {
     forget_load(u);
+    settlement_free(u->settlement);
+    u->settlement = NULL;
     if (u->reader && !undelivered_is_receipt(u)) {
         spool_reader_close(u->queue->spool, u->reader);
         u->reader = NULL;

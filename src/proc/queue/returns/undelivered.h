@@ -56,6 +56,7 @@ struct undelivered {
     size_t postmaster_bytes;
     struct id report_id;
     char report_text[ID_TEXT + 1];
+    struct settlement *settlement; /* while it is KEEPING: room to book that its sender was told */
 };
 
 static inline bool undelivered_is_receipt(const struct undelivered *u)

@@ -7,6 +7,7 @@
 #include "mail/event.h"
 #include "proc/queue/accept/commit.h"
 #include "proc/queue/core/route.h"
+#include "proc/queue/core/settle.h"
 #include "proc/queue/returns/suggest.h"
 #include <errno.h>
 #include <openssl/sha.h>
@@ -63,6 +64,9 @@ static int keep(struct undelivered *u, const struct ipc_reported *made)
                          .wish_count = 1};
     struct buffer wire = BUFFER_INIT;
 
+    u->settlement = settlement_new(u->queue, u->count);
+    if (!u->settlement)
+        return -ENOMEM;
     SHA256((const unsigned char *)made->message.data, made->message.size, e.digest);
     int r = codec_encode(&envelope_codec, &e, &wire);
     if (r == 0)

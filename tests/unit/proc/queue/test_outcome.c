@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "proc/queue/carry/outcome.h"
 #include "proc/queue/returns/returns.h"
+#include "proc/queue/returns/undelivered.h"
 #include "spool/lane.h"
 #include <errno.h>
 #include <stdatomic.h>
@@ -795,6 +796,41 @@ static void without_memory_the_end_is_said_alone(void **state)
     world_free(w);
 }
 
+void __real_undelivered_told(struct undelivered *u);
+void __wrap_undelivered_told(struct undelivered *u);
+
+void __wrap_undelivered_told(struct undelivered *u)
+{
+    failing_memory_arm();
+    __real_undelivered_told(u);
+    failing_memory_rest();
+}
+
+/* Nor is who was told attempted again, and his sender told twice. */
+static void a_return_is_booked_without_memory(void **state)
+{
+    struct world *w = begin("x@far.example");
+    struct id id = w->jobs[0].id;
+
+    world_join_directory(w);
+    reporter_join(w);
+    reporter.asked = 0;
+    reporter.silent = true;
+    answer(w, station_says(IPC_OUTCOME_FAILED, "550 5.1.1 unknown"));
+    failing_memory.fails_on = true;
+    failing_memory.countdown = 0;
+    reporter_answer();
+    world_until(w, is_gone, &id);
+    failing_memory.countdown = -1;
+    world_until_jobs(w, 2); /* of itself, and of the report */
+    booked_read(w);
+    assert_int_equal(booked_count, 1);
+    assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_RETURNED);
+    assert_int_equal(reporter.asked, 1);
+    reporter_forget();
+    world_free(w);
+}
+
 /* What can't be booked afterwards isn't begun. */
 static void without_room_for_its_outcome_no_job_goes(void **state)
 {
@@ -838,6 +874,7 @@ int main(void)
         cmocka_unit_test(a_longer_word_than_the_log_takes_is_cut),
         cmocka_unit_test(a_delivery_is_booked_without_memory),
         cmocka_unit_test(without_memory_the_end_is_said_alone),
+        cmocka_unit_test(a_return_is_booked_without_memory),
         cmocka_unit_test(without_room_for_its_outcome_no_job_goes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
