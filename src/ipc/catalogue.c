@@ -133,7 +133,8 @@ CODEC_DEFINE(static, position_codec, struct ipc_position,
 CODEC_DEFINE(static, sealed_codec, struct ipc_sealed,
              CODEC_UINT(struct ipc_sealed, segment, UINT64_MAX),
              CODEC_UINT(struct ipc_sealed, offset, UINT64_MAX),
-             CODEC_UINT(struct ipc_sealed, waiting, UINT64_MAX));
+             CODEC_UINT(struct ipc_sealed, waiting, UINT64_MAX),
+             CODEC_UINT(struct ipc_sealed, is_awaited, true));
 
 CODEC_DEFINE(static, resolve_codec, struct ipc_resolve,
              CODEC_SPAN(struct ipc_resolve, name, IPC_NAME_MAX),

@@ -394,6 +394,7 @@ struct ipc_sealed {
     uint64_t segment;
     uint64_t offset;
     uint64_t waiting; /* recipients, held ones too, as of then */
+    bool is_awaited;  /* somebody wants to hear that it is folded */
 };
 
 /* A question to the DNS, class IN. */

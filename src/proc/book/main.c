@@ -1,14 +1,12 @@
 /*
  * The book process: its part of the configuration, the thread, sandbox, then the queue. The queue
- * tells up to where the log is sealed; a thread folds up to there; what is folded and synced is
- * told back, so that the queue may recycle segments.
- *
- *   IDLE ──sealed──▶ RUNNING ──done──▶ RESTING ──pause is over──▶ IDLE, or RUNNING when behind
- *                     └──▶ RUNNING when the batch's end came before the limit
+ * tells up to where the log is sealed; a thread folds up to there, when pace.h says so; what is
+ * folded and synced is told back, so that the queue may recycle segments.
  */
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/part.h"
+#include "proc/book/pace.h"
 #include "proc/book/sandbox.h"
 #include "proc/book/worker.h"
 #include "proc/common/process.h"
@@ -19,17 +17,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum {
-    REST_MS = 200,          /* commits cost the disk syncs that the queue needs too */
-    TROUBLE_MS = 5000,      /* before the next try */
-    RETENTION_MS = 3600000, /* how often old files are looked for */
-};
-
-enum book_state { BOOK_IDLE, BOOK_RUNNING, BOOK_RESTING };
-
 struct book_process {
     struct process process;
-    enum book_state state;
+    struct pace pace;
     struct ipc_channel *queue;
     struct io_pool *pool;
     struct io_timer *rest;
@@ -52,7 +42,7 @@ static struct book_process *of(struct process *process)
 
 static bool retention_is_due(const struct book_process *b)
 {
-    return !b->retained_ms || io_loop_now_ms(b->process.loop) - b->retained_ms >= RETENTION_MS;
+    return !b->retained_ms || io_loop_now_ms(b->process.loop) - b->retained_ms >= PACE_RETENTION_MS;
 }
 
 /* Not in each turn: it lists the folder. Times are those of the clock now; whether it can be
@@ -74,7 +64,7 @@ static void set_retention(struct book_process *b)
  */
 static void start_turn(struct book_process *b)
 {
-    b->state = BOOK_RUNNING;
+    pace_begin(&b->pace);
     b->turn_ms = io_loop_now_ms(b->process.loop);
     io_timer_clear(b->rest);
     b->worker.limit = b->sealed;
@@ -90,23 +80,13 @@ static bool has_work(const struct book_process *b)
            (b->worker.behind || spool_position_compare(b->sealed, b->worker.limit) != 0);
 }
 
-/* Positions that come meanwhile are only noted: a busy queue seals hundreds of groups a second, and
- * one commit of the ledger serves all of a pause. */
-static void rest_for(struct book_process *b, int64_t ms)
+/* As pace.h says it. */
+static void go_on(struct book_process *b, int64_t in_ms)
 {
-    b->state = BOOK_RESTING;
-    io_timer_set(b->rest, ms);
-}
-
-static void on_rested(void *arg)
-{
-    struct book_process *b = arg;
-
-    b->state = BOOK_IDLE;
-    if (has_work(b) || (b->sealed.segment && retention_is_due(b)))
+    if (in_ms == PACE_NOW)
         start_turn(b);
-    else
-        io_timer_set(b->rest, RETENTION_MS); /* what is old goes although no mail comes */
+    else if (in_ms != PACE_AS_BEFORE)
+        io_timer_set(b->rest, in_ms);
 }
 
 /* ---- what a turn tells ---- */
@@ -241,6 +221,23 @@ static void note_retention(struct book_process *b)
         b->retained_ms = 0;
 }
 
+/* What the channel didn't take then is told now. */
+static void on_rested(void *arg)
+{
+    struct book_process *b = arg;
+    bool has_old = b->sealed.segment && retention_is_due(b);
+
+    report(b);
+    go_on(b, pace_elapsed(&b->pace, has_work(b) || has_old));
+}
+
+static enum pace_end end_of(const struct book_process *b)
+{
+    if (is_stuck(&b->worker))
+        return PACE_IN_TROUBLE;
+    return b->worker.behind || b->process.ending ? PACE_BEHIND : PACE_DONE;
+}
+
 static void on_turn_done(struct io_job *job)
 {
     struct worker *w = CONTAINER_OF(job, struct worker, job);
@@ -251,20 +248,15 @@ static void on_turn_done(struct io_job *job)
     b->strange = w->translator.strange;
     b->folded = w->folded;
     report(b);
-    if (b->process.ending && !goes_on(b)) {
-        b->state = BOOK_IDLE;
+    int64_t in_ms = pace_ended(&b->pace, end_of(b), has_work(b));
+    if (b->process.ending && !goes_on(b))
         finish(b);
-    } else if (is_stuck(w))
-        rest_for(b, TROUBLE_MS);
-    else if (w->behind || b->process.ending)
-        start_turn(b);
     else
-        rest_for(b, REST_MS);
+        go_on(b, in_ms);
 }
 
 /* ---- the queue ---- */
 
-/* While a turn runs or rests only the position is noted: its end looks. */
 static void on_sealed(void *owner, const struct ipc_arrival *arrival)
 {
     struct book_process *b = owner;
@@ -273,8 +265,7 @@ static void on_sealed(void *owner, const struct ipc_arrival *arrival)
     b->sealed = (struct spool_position){s->segment, s->offset};
     b->sealed_waiting = s->waiting;
     report(b);
-    if (b->state == BOOK_IDLE)
-        start_turn(b);
+    go_on(b, pace_sealed(&b->pace, s->is_awaited));
 }
 
 /* What was told is folded to its end all the same; the next queue tells anew. */
@@ -375,7 +366,7 @@ static void shutdown_book(struct process *process)
 {
     struct book_process *b = of(process);
 
-    if (b->state == BOOK_RUNNING)
+    if (b->pace.state == PACE_RUNNING)
         return; /* on_turn_done() goes on */
     io_timer_clear(b->rest);
     if (has_work(b) && !process->is_orphan)
@@ -388,7 +379,7 @@ static void status(struct process *process, struct buffer *json)
 {
     const struct book_process *b = of(process);
     static const char *const troubles[] = {"none", "damaged", "ledger", "log"};
-    int64_t turn_ms = b->state == BOOK_RUNNING ? io_loop_now_ms(process->loop) - b->turn_ms : 0;
+    int64_t turn_ms = b->pace.state == PACE_RUNNING ? io_loop_now_ms(process->loop) - b->turn_ms : 0;
 
     buffer_printf(
         json,

@@ -1,7 +1,8 @@
 /*
  * The book follows the log up to the sealed position that it is told, and tells what it has folded
  * and synced, so that segments can be recycled. Positions are sent at most every few milliseconds:
- * the book gains nothing from being woken for each group.
+ * the book gains nothing from being woken for each group. It takes its time with them, unless it is
+ * told that somebody waits.
  */
 #include "proc/queue/core/feed.h"
 
@@ -19,14 +20,15 @@ static uint64_t count_waiting(const struct queue *q)
 }
 
 /* A full channel is tried again: only the newest position matters, so nothing is queued. */
-static void send_position(struct queue *q)
+static void send_position(struct queue *q, bool is_awaited)
 {
     struct feed *f = q->feed;
     struct spool_position position = spool_sealed_position(q->spool);
-    struct ipc_message sealed = {.type = IPC_SEALED,
-                                 .sealed = {position.segment, position.offset, count_waiting(q)}};
+    struct ipc_message sealed = {
+        .type = IPC_SEALED,
+        .sealed = {position.segment, position.offset, count_waiting(q), is_awaited}};
 
-    if (!f->book || spool_position_compare(position, f->sent) <= 0)
+    if (!f->book || (!is_awaited && spool_position_compare(position, f->sent) <= 0))
         return;
     if (ipc_notify(f->book, &sealed) < 0) {
         io_timer_set(f->timer, FEED_PAUSE_MS);
@@ -38,7 +40,8 @@ static void send_position(struct queue *q)
 
 static void on_timer(void *arg)
 {
-    send_position(arg);
+    struct queue *q = arg;
+    send_position(q, !list_is_empty(&q->feed->waiters));
 }
 
 void feed_sealed(struct queue *q)
@@ -46,7 +49,7 @@ void feed_sealed(struct queue *q)
     int64_t pause = q->feed->sent_ms + FEED_PAUSE_MS - io_loop_now_ms(q->loop);
 
     if (pause <= 0)
-        send_position(q);
+        send_position(q, false);
     else
         io_timer_set(q->feed->timer, pause);
 }
@@ -112,7 +115,7 @@ int feed_book(struct queue *q, int fd)
     ipc_channel_free(old);
     q->feed->sent = (struct spool_position){0};
     set_folded(q, (struct spool_position){0});
-    send_position(q);
+    send_position(q, false);
     return 0;
 }
 
@@ -127,7 +130,8 @@ void feed_wait(struct queue *q, struct feed_waiter *waiter)
         waiter->fn(waiter, -EPIPE);
         return;
     }
-    send_position(q);
+    if (spool_position_compare(waiter->position, f->folded) > 0)
+        send_position(q, true);
     answer_waiters(f, f->folded, 0);
 }
 

@@ -37,10 +37,13 @@ static void who_waits_for_the_book_is_told_of_its_end(void **state)
     asked = (struct asked){0};
     world_settle(w, "a@here.example");
     world_join_book(w); /* which never folds */
+    world_rest(w);
+    assert_false(w->sealed.is_awaited);
     asked.calls[0].fn = on_book_answer;
     assert_int_equal(ipc_call(w->admin, &asked.calls[0], &sync), 0);
     world_rest(w);
     assert_int_equal(asked.answered, 0);
+    assert_true(w->sealed.is_awaited); /* told anew, since it takes its time with what it knows */
     ipc_channel_free(w->book);
     w->book = NULL;
     world_until(w, is_answered, &one);
