@@ -1,6 +1,7 @@
 /*
  * Retention, file by file. The order is what counts: the chain's end is durable in the main file
  * before anything of the week's file goes, and from then on the main file's word alone counts.
+ * Lanes go when nothing is left of them.
  */
 #include "book/expire.h"
 
@@ -132,6 +133,8 @@ int expire_files(const char *folder, struct main_file *main, const struct expire
     }
     if (r == 0)
         r = forget_lost(folder, main, limits, &list);
+    if (r == 0)
+        r = main_file_drop_lanes(main);
     ledger_list_done(&list);
     return r < 0 ? r : failed;
 }

@@ -1,7 +1,7 @@
 /*
  * Retention: which files of the ledger may go, and their going. First their chain heads are made
  * durable in the main file, then the files are deleted; a crash between leaves a file that the next
- * run deletes.
+ * run deletes. With the last file that had something of a lane the lane goes, too.
  */
 #pragma once
 

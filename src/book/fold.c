@@ -149,6 +149,17 @@ uint32_t fold_last_lane(const struct fold *f)
     return main_file_last_lane(f->main);
 }
 
+/* One more would make the main file one that can't be read. */
+int fold_next_lane(const struct fold *f, uint32_t *out)
+{
+    uint32_t last = fold_last_lane(f);
+
+    if (main_file_lane_count(f->main) >= VOLUME_LANES_MAX || last >= VOLUME_LANE_LAST)
+        return -E2BIG;
+    *out = last + 1;
+    return 0;
+}
+
 size_t fold_pending(const struct fold *f)
 {
     return f->pending;
@@ -343,17 +354,6 @@ static struct book_position soon_after(const struct book_position *end)
     return (struct book_position){end->lane, end->segment + 2, 0};
 }
 
-/* What the ledger has of another lane it has read in its time: a log that comes after it, or in its
- * place, takes nothing of that away, and makes nothing anew. */
-static bool has_other_lane(const struct fold *f, uint32_t lane)
-{
-    bool found = false;
-
-    for (uint32_t i = 0; i <= fold_last_lane(f); i++)
-        found |= i != lane && fold_position(f, i).segment > 0;
-    return found;
-}
-
 int fold_begin_anew(struct fold *f, const struct book_position *end, int64_t now_us)
 {
     struct main_file_anew anew = main_file_anew(f->main, end->lane);
@@ -363,6 +363,8 @@ int fold_begin_anew(struct fold *f, const struct book_position *end, int64_t now
     return r < 0 ? fail_main(f, r, now_us) : 0;
 }
 
+/* What the ledger has of another lane it has read in its time: a log that comes after it, or in its
+ * place, takes nothing of that away, and makes nothing anew. */
 int fold_note_gone(struct fold *f, const struct book_position *at, const struct book_position *end,
                    int64_t now_us)
 {
@@ -370,7 +372,7 @@ int fold_note_gone(struct fold *f, const struct book_position *at, const struct 
     struct book_position until = soon_after(end);
     bool is_first = anew.found_us == 0;
 
-    if (has_other_lane(f, at->lane) || book_position_compare(at, &anew.until) > 0 ||
+    if (main_file_has_other_lane(f->main, at->lane) || book_position_compare(at, &anew.until) > 0 ||
         (!is_first && book_position_compare(&until, &anew.until) <= 0))
         return 0;
     anew.until = until;

@@ -33,6 +33,9 @@ struct book_position fold_position(const struct fold *fold, uint32_t lane);
 /* The lane that was begun last. A spool that was made anew starts again at the first position: its
  * records belong to the next lane. */
 uint32_t fold_last_lane(const struct fold *fold);
+/* The number of the next one. 0; -E2BIG: with it the ledger would have more lanes than it can tell
+ * apart. */
+int fold_next_lane(const struct fold *fold, uint32_t *out);
 
 /* One input of the batch, in the order of the log. `input` is borrowed for the call. */
 int fold_input(struct fold *fold, const struct book_input *input, int64_t now_us);

@@ -217,7 +217,7 @@ static size_t find_last_lane(const struct look *l, const struct main_file_heads 
 
     *out = (struct book_position){.lane = last};
     for (size_t i = 0; i < all->count; i++)
-        if (all->list[i].at.lane > out->lane && all->list[i].at.lane < VOLUME_LANES_MAX)
+        if (all->list[i].at.lane > out->lane && all->list[i].at.lane < VOLUME_LANE_LAST)
             out->lane = all->list[i].at.lane;
     return out->lane > last;
 }

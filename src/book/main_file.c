@@ -21,9 +21,11 @@ enum statement {
     LANE_READ,
     LANE_WRITE,
     LANE_FORGET,
+    LANE_DROP,
     COPY_READ,
     COPY_WRITE,
     COPY_FORGET,
+    COPY_DROP,
     DELETED_READ,
     DELETED_ADD,
     DAMAGE_ADD,
@@ -40,6 +42,7 @@ enum statement {
     CLOCK_WRITE,
     ANEW_READ,
     ANEW_WRITE,
+    ANEW_DROP,
     REMADE_READ,
     REMADE_ADD,
     REMADE_FORGET,
@@ -51,9 +54,12 @@ static const char *const sql[STATEMENT_COUNT] = {
     [LANE_READ] = "SELECT lane, segment, offset FROM lane",
     [LANE_WRITE] = "INSERT OR REPLACE INTO lane VALUES (?1, ?2, ?3)",
     [LANE_FORGET] = "DELETE FROM lane",
+    [LANE_DROP] = "DELETE FROM lane WHERE lane < (SELECT max(lane) FROM lane) AND lane NOT IN"
+                  " (SELECT lane FROM chain UNION SELECT lane FROM lost)",
     [COPY_READ] = "SELECT lane, segment, offset, sum FROM position",
     [COPY_WRITE] = "INSERT OR REPLACE INTO position VALUES (?1, ?2, ?3, ?4)",
     [COPY_FORGET] = "DELETE FROM position",
+    [COPY_DROP] = "DELETE FROM position WHERE lane NOT IN (SELECT lane FROM lane)",
     [DELETED_READ] = "SELECT kind, week, max(deleted_us) FROM deleted GROUP BY kind, week",
     [DELETED_ADD] = "INSERT OR REPLACE INTO deleted VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [DAMAGE_ADD] = "INSERT INTO damage VALUES (?1, ?2, ?3)",
@@ -73,6 +79,8 @@ static const char *const sql[STATEMENT_COUNT] = {
     [CLOCK_WRITE] = "INSERT INTO clock VALUES (?1, ?2)",
     [ANEW_READ] = "SELECT lane, segment, offset, found_us FROM anew",
     [ANEW_WRITE] = "INSERT OR REPLACE INTO anew VALUES (?1, ?2, ?3, ?4)",
+    [ANEW_DROP] = "DELETE FROM anew WHERE lane < (SELECT max(lane) FROM lane) AND lane NOT IN"
+                  " (SELECT lane FROM lane)", /* the next may just have begun */
     [REMADE_READ] = "SELECT 1 FROM remade WHERE kind = ?1 AND week = ?2",
     [REMADE_ADD] = "INSERT OR IGNORE INTO remade VALUES (?1, ?2)",
     [REMADE_FORGET] = "DELETE FROM remade",
@@ -428,6 +436,19 @@ uint32_t main_file_last_lane(const struct main_file *m)
     return last;
 }
 
+size_t main_file_lane_count(const struct main_file *m)
+{
+    return m->positions.count;
+}
+
+bool main_file_has_other_lane(const struct main_file *m, uint32_t lane)
+{
+    for (size_t i = 0; i < m->positions.count; i++)
+        if (m->positions.list[i].lane != lane && m->positions.list[i].segment > 0)
+            return true;
+    return false;
+}
+
 struct main_file_anew main_file_anew(const struct main_file *m, uint32_t lane)
 {
     for (size_t i = 0; i < m->anew_count; i++)
@@ -520,7 +541,10 @@ static int check_positions(struct main_file *m)
     struct positions known = m->positions;
     int r = read_positions(m, true);
 
-    return r == 0 && !positions_equal(&known, &m->positions) ? -EBUSY : r;
+    if (r < 0 || positions_equal(&known, &m->positions))
+        return r;
+    m->positions = known; /* so that the next look finds it, too */
+    return -EBUSY;
 }
 
 static int write_positions(struct main_file *m, const struct book_position *positions, size_t count,
@@ -550,6 +574,30 @@ int main_file_set_positions(struct main_file *m, const struct book_position *pos
     if (r == 0 && m->has_remade)
         r = read_remade(m);
     return r < 0 ? r : read_positions(m, true);
+}
+
+static int drop_lanes(struct main_file *m)
+{
+    static const enum statement drops[] = {LANE_DROP, COPY_DROP, ANEW_DROP};
+    int r = check_positions(m);
+
+    for (size_t i = 0; r == 0 && i < ARRAY_SIZE(drops); i++)
+        r = run_statement(m, drops[i]);
+    return r;
+}
+
+/* Each log that was there once would else count for ever, and of all lanes there is room for some
+ * dozens. Their numbers aren't used again: a file of theirs may come back from a copy. */
+int main_file_drop_lanes(struct main_file *m)
+{
+    if (m->positions.count <= 1)
+        return 0;
+    int r = db_exec(&m->db, "BEGIN IMMEDIATE");
+    if (r == 0)
+        r = finish(m, drop_lanes(m));
+    if (r == 0)
+        r = read_positions(m, true);
+    return r < 0 ? r : read_anew(m);
 }
 
 /* What there was is looked for in what is made anew. */

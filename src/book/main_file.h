@@ -56,6 +56,13 @@ int main_file_read_heads(const char *folder, enum main_file_heads_kind kind,
 struct book_position main_file_position(const struct main_file *file, uint32_t lane);
 /* The highest lane that was ever folded; 0 when there was none. */
 uint32_t main_file_last_lane(const struct main_file *file);
+/* How many it knows. */
+size_t main_file_lane_count(const struct main_file *file);
+/* Was another than this one followed? */
+bool main_file_has_other_lane(const struct main_file *file, uint32_t lane);
+/* Forgets those, but the last, of which no file has anything. Durable when it returns 0. -EBUSY as
+ * below. */
+int main_file_drop_lanes(struct main_file *file);
 /* With how far the chains of week files are, which must be durable. Durable when it returns 0.
  * -EBUSY: another process has written them since they were read; open the file anew. */
 int main_file_set_positions(struct main_file *file, const struct book_position *positions,

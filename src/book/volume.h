@@ -15,7 +15,8 @@
 #include "book/input.h"
 #include "book/main_file.h"
 
-enum { VOLUME_LANES_MAX = 64 };
+/* At a time; and the highest number of one. */
+enum { VOLUME_LANES_MAX = 64, VOLUME_LANE_LAST = INT32_MAX };
 
 struct volume;
 

@@ -26,15 +26,16 @@ static struct spool_position committed(const struct worker *w)
 
 /* A limit before what was folded is that of another spool, made anew, or of one that lost its end:
  * the next lane begins. It is known in memory alone until something of it is committed, so after
- * trouble it is found again, and told once. -E2BIG: a lane more would make the main file one that
- * can't be read. */
+ * trouble it is found again, and told once. */
 static int check_lane(struct worker *w)
 {
+    uint32_t lane;
+
     if (spool_position_compare(w->limit, committed(w)) >= 0)
         return 0;
-    uint32_t lane = fold_last_lane(w->fold) + 1;
-    if (lane >= VOLUME_LANES_MAX)
-        return -E2BIG;
+    int r = fold_next_lane(w->fold, &lane);
+    if (r < 0)
+        return r;
     w->translator.lane = lane;
     spool_follower_free(w->follower);
     w->follower = NULL;
@@ -51,6 +52,12 @@ static int begin_lane(struct worker *w)
     return !w->follower && committed(w).segment == 0
                ? fold_begin_anew(w->fold, &end, w->translator.now_us)
                : 0;
+}
+
+static int need_lane(struct worker *w)
+{
+    int r = check_lane(w);
+    return r < 0 ? r : begin_lane(w);
 }
 
 /* Before the first look, and then for good: the book of a server that was killed may still have a
@@ -75,8 +82,7 @@ static int open_ledger(struct worker *w)
         w->translator.lane = fold_last_lane(w->fold);
     w->translator.fold = w->fold;
     w->translator.limit = w->limit;
-    r = check_lane(w);
-    return r < 0 ? r : begin_lane(w);
+    return 0;
 }
 
 /* At what is committed, which may be before what was folded in memory: follower and fold begin
@@ -172,8 +178,9 @@ static int fold_batch(struct worker *w)
 }
 
 /* Before anything is pending, and whether or not the rest of the turn succeeds: on a full disk it
- * makes the room that the fold needs. Where not even what goes can be noted the next turn tries it
- * again, and soon: whoever keeps less now waits for the room. */
+ * makes the room that the fold needs, and among the lanes that for the next one. Where not even
+ * what goes can be noted the next turn tries it again, and soon: whoever keeps less now waits for
+ * the room. */
 static int retain(struct worker *w)
 {
     struct fold_deleted deleted = {0};
@@ -228,12 +235,17 @@ static bool run_turn(struct worker *w)
         trouble(w, WORKER_LEDGER, r);
         return false;
     }
+    int retained = retain(w);
+    r = need_lane(w);
+    if (r < 0) {
+        trouble(w, WORKER_LEDGER, r);
+        return false;
+    }
     r = open_log(w);
     if (r < 0) {
         trouble(w, WORKER_LOG, r);
         return false;
     }
-    int retained = retain(w);
     spool_follower_set_limit(w->follower, w->limit);
     if (fold_batch(w) < 0)
         return false;

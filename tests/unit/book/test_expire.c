@@ -192,6 +192,67 @@ static void what_a_removed_file_lost_is_forgotten_in_time(void **state)
     fold_close(fold);
 }
 
+static void book_in_lane(struct fold *fold, uint32_t lane, int64_t time_us)
+{
+    struct test_message m;
+
+    test_message_at(&m, time_us, lane, 1);
+    struct book_status done = test_status(m.envelope.id, 0, EVENT_DELIVERED);
+    struct book_input inputs[] = {
+        {.kind = BOOK_MESSAGE, .end = {lane, 1, 100}, .message = &m.envelope},
+        {.kind = BOOK_STATUS, .end = {lane, 1, 200}, .status = &done}};
+    for (size_t i = 0; i < ARRAY_SIZE(inputs); i++)
+        test_fold_one(fold, &inputs[i]);
+}
+
+static void assert_lanes(const char *expected)
+{
+    static const char *const tables[] = {"lane", "position"};
+    char sql[200];
+
+    for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+        snprintf(sql, sizeof(sql),
+                 "SELECT group_concat(lane, ' ') = '%s' FROM (SELECT lane"
+                 " FROM %s ORDER BY lane)",
+                 expected, tables[i]);
+        assert_int_equal(test_number("book.sqlite", sql), 1);
+    }
+}
+
+/* Else the sixty-fourth spool would be the last of a ledger for ever. */
+static void a_lane_goes_with_its_last_file(void **state)
+{
+    struct fold *fold = test_fold_open();
+    struct fold_deleted deleted;
+    uint32_t next;
+
+    for (uint32_t lane = 0; lane < 4; lane++) {
+        struct book_position end = {lane, 1, 1000};
+        assert_int_equal(fold_begin_anew(fold, &end, TEST_NOW_US), 0);
+        book_in_lane(fold, lane, TEST_NOW_US - (lane == 0 ? 14 : lane == 1 ? 7 : 0) * TEST_DAY);
+        if (lane == 2)
+            book_in_lane(fold, 2, TEST_NOW_US - 14 * TEST_DAY);
+        test_commit(fold);
+    }
+    assert_lanes("0 1 2 3");
+    assert_int_equal(fold_expire(fold, TEST_NOW_US - 7 * TEST_DAY, 0, TEST_NOW_US, &deleted), 0);
+    assert_int_equal(deleted.files, 1);
+    assert_lanes("1 2 3");
+    assert_int_equal(fold_position(fold, 0).segment, 0);
+    test_tamper("book.sqlite", "INSERT INTO lost SELECT * FROM chain WHERE lane = 1");
+    fold_close(fold);
+    fold = test_fold_open();
+    assert_string_equal(test_told.lacking, "");
+    assert_int_equal(fold_expire(fold, TEST_NOW_US, 0, TEST_NOW_US, &deleted), 0);
+    assert_lanes("2 3"); /* what was lost of one went with its file */
+    assert_int_equal(test_number("book.sqlite", "SELECT count(*) FROM anew"), 2);
+    assert_int_equal(fold_expire(fold, TEST_NOW_US + 14 * TEST_DAY, 0, TEST_NOW_US, &deleted), 0);
+    assert_lanes("3"); /* the last is the one that is followed */
+    assert_int_equal(fold_next_lane(fold, &next), 0);
+    assert_int_equal(next, 4);
+    fold_close(fold);
+}
+
 static void copy_file(const char *from, const char *to)
 {
     char command[600];
@@ -285,6 +346,7 @@ int main(void)
         LEDGER_TEST(a_machine_that_is_mostly_off_deletes_too),
         LEDGER_TEST(a_week_deleted_in_the_future_is_booked_again),
         LEDGER_TEST(what_a_removed_file_lost_is_forgotten_in_time),
+        LEDGER_TEST(a_lane_goes_with_its_last_file),
         LEDGER_TEST(half_deleted_files_go_and_their_head_stays),
         LEDGER_TEST(a_file_that_cannot_be_read_holds_up_no_other),
         LEDGER_TEST(a_file_that_fails_holds_up_no_other),

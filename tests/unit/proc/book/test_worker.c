@@ -657,6 +657,35 @@ static void a_lane_too_many_is_not_begun(void **state)
     assert_int_equal(worker.trouble, WORKER_FINE);
 }
 
+/* Of a lane that a file still needs retention takes nothing, but it makes room of the others. */
+static void retention_makes_room_for_a_lane(void **state)
+{
+    accept_message(1, 1);
+    turn();
+    start_again();
+    test_tamper("book.sqlite",
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 63)"
+                " INSERT INTO lane SELECT i, segment, offset FROM n, lane WHERE lane.lane = 0");
+    test_tamper("book.sqlite", "INSERT INTO lost SELECT kind, week, lane.lane, lane.segment,"
+                               " lane.offset, events, head FROM chain, lane");
+    worker.limit = (struct spool_position){1, 1};
+    for (int round = 0; round < 2; round++) {
+        worker.keep_before_us = worker.refusals_before_us = TEST_NOW_US - 30 * TEST_DAY;
+        worker_turn(&worker.job);
+        assert_int_equal(worker.trouble, round == 0 ? WORKER_LEDGER : WORKER_FINE);
+        test_tamper("book.sqlite", "DELETE FROM lost");
+    }
+    assert_int_equal(worker.new_lane, VOLUME_LANES_MAX);
+    assert_int_equal(test_number("book.sqlite", "SELECT count(*) FROM lane"), 2);
+    turn();
+    assert_int_equal(worker.trouble, WORKER_FINE);
+    assert_int_equal(test_number("book.sqlite", "SELECT max(lane) FROM lane"), VOLUME_LANES_MAX);
+    start_again();
+    turn();
+    assert_int_equal(worker.translator.lane, VOLUME_LANES_MAX);
+    assert_int_equal(audit().accepted, 1);
+}
+
 /* Whoever keeps less to make room gets the room. */
 static void retention_runs_on_a_full_disk(void **state)
 {
@@ -969,6 +998,7 @@ int main(void)
         WORKER_TEST(new_spool_is_a_new_lane),
         WORKER_TEST(a_new_lane_is_told_once),
         WORKER_TEST(a_lane_too_many_is_not_begun),
+        WORKER_TEST(retention_makes_room_for_a_lane),
         WORKER_TEST(retention_runs_on_a_full_disk),
         WORKER_TEST(retention_without_any_room_is_tried_again),
         WORKER_TEST(what_a_file_lacks_is_told_once),
