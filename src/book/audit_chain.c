@@ -208,13 +208,6 @@ static int check_link(struct audit *audit, struct lanes *lanes, const struct sto
     return 0;
 }
 
-static uint32_t number_or(sqlite3_stmt *s, int column, uint32_t none)
-{
-    return sqlite3_column_type(s, column) == SQLITE_NULL
-               ? none
-               : (uint32_t)sqlite3_column_int64(s, column);
-}
-
 /* A value that is NULL was erased; `there` says whether it should be. */
 static struct span personal(sqlite3_stmt *s, int column, bool there, struct stored *stored)
 {
@@ -284,7 +277,7 @@ enum {
 static void add_message(sqlite3_stmt *s, struct chain_record *record, struct stored *stored)
 {
     struct span tls = db_column(s, E_MESSAGE_TLS);
-    uint32_t uid = number_or(s, E_UID, EVENT_NO_ACTOR);
+    uint32_t uid = db_column_or(s, E_UID, EVENT_NO_ACTOR);
 
     stored->differs = sqlite3_column_int64(s, E_ACCEPTED) != record->time_us ||
                       !span_equal(record->tls, tls) || record->actor_uid != uid;
@@ -307,7 +300,7 @@ static void add_message(sqlite3_stmt *s, struct chain_record *record, struct sto
  * of an alias have no message of their own: theirs was linked with the parent. */
 static void add_entry(sqlite3_stmt *s, struct chain_record *record, struct stored *stored)
 {
-    record->parent = number_or(s, E_PARENT, EVENT_NO_RECIPIENT);
+    record->parent = db_column_or(s, E_PARENT, EVENT_NO_RECIPIENT);
     record->personal[CHAIN_RECIPIENT] = personal(s, E_RECIPIENT, true, stored);
     record->personal[CHAIN_ORIGINAL] = personal(s, E_ORIGINAL, true, stored);
     if (record->parent == EVENT_NO_RECIPIENT)
@@ -320,11 +313,11 @@ static void read_event(sqlite3_stmt *s, struct chain_record *record, struct stor
 
     *record = (struct chain_record){
         .kind = (uint8_t)sqlite3_column_int(s, E_KIND),
-        .recipient_index = number_or(s, E_INDEX, EVENT_NO_RECIPIENT),
+        .recipient_index = db_column_or(s, E_INDEX, EVENT_NO_RECIPIENT),
         .parent = EVENT_NO_RECIPIENT,
         .time_us = sqlite3_column_int64(s, E_TIME),
         .next_attempt_us = sqlite3_column_int64(s, E_NEXT),
-        .actor_uid = number_or(s, E_ACTOR, EVENT_NO_ACTOR),
+        .actor_uid = db_column_or(s, E_ACTOR, EVENT_NO_ACTOR),
         .status = db_column(s, E_STATUS),
         .host = db_column(s, E_HOST),
         .remote_id = db_column(s, E_REMOTE),

@@ -98,14 +98,6 @@ void audit_check_empty(struct audit *audit, enum week_kind kind)
         }
 }
 
-static bool has_file(const struct ledger_list *list, const struct main_file_head *head)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->files[i].kind == head->kind && list->files[i].week == head->week)
-            return true;
-    return false;
-}
-
 static bool has_head(const struct main_file_heads *heads, const struct main_file_head *head)
 {
     for (size_t i = 0; i < heads->count; i++)
@@ -129,7 +121,8 @@ static void tell_missing(struct audit *audit, const struct main_file_head *head)
 static bool is_wanted(const struct audit *audit, const struct ledger_list *list,
                       const struct main_file_head *head)
 {
-    return !has_file(list, head) && week_end_us(head->week) > audit->options->since_us;
+    return !ledger_list_has(list, head->kind, head->week) &&
+           week_end_us(head->week) > audit->options->since_us;
 }
 
 static void tell_lost_files(struct audit *audit, const struct ledger_list *list)

@@ -64,14 +64,6 @@ int audit_end_chain(struct audit *audit, const struct mark *next, const struct m
 
 /* ---- files that are gone ---- */
 
-static bool has_file(const struct ledger_list *list, const struct mark *m)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->files[i].kind == m->kind && list->files[i].week == m->week)
-            return true;
-    return false;
-}
-
 /* What the main file kept of a week that retention deleted. 1, 0: nothing, or -errno. */
 static int find_deleted(struct db *db, const struct mark *m, uint64_t *out_events,
                         struct chain_hash *out_head)
@@ -123,7 +115,7 @@ int audit_check_lost_marks(struct audit *audit, const char *folder, const struct
         return r == -ENOMEM ? r : 0; /* what it says of them is lost with it */
     for (size_t i = 0; r >= 0 && i < expected->count; i++) {
         const struct mark *m = &expected->list[i];
-        if (!has_file(list, m))
+        if (!ledger_list_has(list, m->kind, m->week))
             r = check_lost(audit, &db, m);
         else if (week_end_us(m->week) <= audit->options->since_us)
             audit->counts->marks_skipped++;

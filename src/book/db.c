@@ -400,6 +400,13 @@ struct span db_column(sqlite3_stmt *statement, int index)
     return data ? span_of(data, (size_t)size) : SPAN(""); /* also without memory for it */
 }
 
+uint32_t db_column_or(sqlite3_stmt *statement, int index, uint32_t none)
+{
+    return sqlite3_column_type(statement, index) == SQLITE_NULL
+               ? none
+               : (uint32_t)sqlite3_column_int64(statement, index);
+}
+
 bool db_column_fixed(sqlite3_stmt *statement, int index, void *out, size_t size)
 {
     struct span value = db_column(statement, index);

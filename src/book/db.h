@@ -71,5 +71,7 @@ void db_bind_blob(sqlite3_stmt *statement, int index, const void *data, size_t s
 void db_bind_int_or_null(sqlite3_stmt *statement, int index, int64_t value, int64_t none);
 /* Borrowed until the next step or reset; .data is NULL when the column is NULL. */
 struct span db_column(sqlite3_stmt *statement, int index);
+/* A number; NULL is `none`. */
+uint32_t db_column_or(sqlite3_stmt *statement, int index, uint32_t none);
 /* Copies a blob of exactly `size` bytes. False (and zeros) when it isn't one. */
 bool db_column_fixed(sqlite3_stmt *statement, int index, void *out, size_t size);

@@ -39,7 +39,7 @@ static int look_at_clock(struct main_file *main, int64_t now_us, bool *out_doubt
 static int delete_file(const char *path)
 {
     static const char *const suffixes[] = {"-wal", "-shm", ""};
-    char name[4200];
+    char name[LEDGER_PATH_SIZE + 8];
 
     for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
         snprintf(name, sizeof(name), "%s%s", path, suffixes[i]);
@@ -68,13 +68,13 @@ static int note_heads(const char *folder, struct main_file *main, const struct l
 static int expire_one(const char *folder, struct main_file *main, const struct ledger_file *file,
                       int64_t now_us)
 {
-    char name[WEEK_FILE_SIZE], path[4096];
-    int r = 1;
+    char path[LEDGER_PATH_SIZE];
+    int r = ledger_path(folder, file, path);
 
-    week_file(file->kind, file->week, name);
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    if (!main_file_is_deleted(main, file->kind, file->week))
-        r = note_heads(folder, main, file, now_us);
+    if (r == 0)
+        r = main_file_is_deleted(main, file->kind, file->week)
+                ? 1
+                : note_heads(folder, main, file, now_us);
     if (r <= 0)
         return r;
     r = delete_file(path);
@@ -84,14 +84,6 @@ static int expire_one(const char *folder, struct main_file *main, const struct l
 static int64_t limit_of(const struct expire_limits *limits, enum week_kind kind)
 {
     return kind == WEEK_ENTRIES ? limits->keep_before_us : limits->refusals_before_us;
-}
-
-static bool has_file(const struct ledger_list *list, const struct main_file_head *of)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->files[i].kind == of->kind && list->files[i].week == of->week)
-            return true;
-    return false;
 }
 
 /* Of files that were lost and not made anew, as those of their age go: who acknowledged that did so
@@ -104,7 +96,8 @@ static int forget_lost(const char *folder, struct main_file *main,
 
     for (size_t i = 0; r == 0 && i < lost.count; i++) {
         const struct main_file_head *head = &lost.list[i];
-        if (week_end_us(head->week) <= limit_of(limits, head->kind) && !has_file(list, head))
+        if (week_end_us(head->week) <= limit_of(limits, head->kind) &&
+            !ledger_list_has(list, head->kind, head->week))
             r = main_file_forget_lost(main, head->kind, head->week);
     }
     free(lost.list);

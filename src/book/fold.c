@@ -231,11 +231,10 @@ static int make_room(struct fold *f, int64_t now_us)
 
 static bool has_file(const struct fold *f, enum week_kind kind, int week)
 {
-    char name[WEEK_FILE_SIZE], path[4096];
+    const struct ledger_file file = {kind, week};
+    char path[LEDGER_PATH_SIZE];
 
-    week_file(kind, week, name);
-    snprintf(path, sizeof(path), "%s/%s", f->folder, name);
-    return access(path, F_OK) == 0;
+    return ledger_path(f->folder, &file, path) == 0 && access(path, F_OK) == 0;
 }
 
 /* A week of which there is nothing while its lane is followed anew lost all that it had. Noted

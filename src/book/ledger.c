@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +58,34 @@ void ledger_list_done(struct ledger_list *list)
 {
     free(list->files);
     *list = (struct ledger_list){0};
+}
+
+bool ledger_list_has(const struct ledger_list *list, enum week_kind kind, int week)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->files[i].kind == kind && list->files[i].week == week)
+            return true;
+    return false;
+}
+
+int ledger_path(const char *folder, const struct ledger_file *file,
+                char out[static LEDGER_PATH_SIZE])
+{
+    char name[WEEK_FILE_SIZE];
+
+    week_file(file->kind, file->week, name);
+    return snprintf(out, LEDGER_PATH_SIZE, "%s/%s", folder, name) < LEDGER_PATH_SIZE
+               ? 0
+               : -ENAMETOOLONG;
+}
+
+int ledger_open(const char *folder, const struct ledger_file *file, enum db_mode mode,
+                const char *const *sql, size_t sql_count, struct db *out)
+{
+    char path[LEDGER_PATH_SIZE];
+    int r = ledger_path(folder, file, path);
+
+    return r < 0 ? r : db_open(path, mode, sql, sql_count, out);
 }
 
 const char *ledger_why(int error)

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "book/db.h"
 #include "book/week.h"
 
 struct ledger_file {
@@ -18,6 +19,16 @@ struct ledger_list {
 /* 0; -ENOENT, -EACCES, -EIO; -ENOMEM. ledger_list_done() is fine after any of them. */
 int ledger_list(const char *folder, struct ledger_list *out);
 void ledger_list_done(struct ledger_list *list);
+bool ledger_list_has(const struct ledger_list *list, enum week_kind kind, int week);
+
+enum { LEDGER_PATH_SIZE = 4096 };
+
+/* Of a week's file. 0; -ENAMETOOLONG: cut it would be that of another. */
+int ledger_path(const char *folder, const struct ledger_file *file,
+                char out[static LEDGER_PATH_SIZE]);
+/* The same as db_open(). */
+int ledger_open(const char *folder, const struct ledger_file *file, enum db_mode mode,
+                const char *const *sql, size_t sql_count, struct db *out);
 
 /* Why it or a file of it can't be read, for people. Borrowed until the next call. */
 const char *ledger_why(int error);

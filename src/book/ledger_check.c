@@ -307,14 +307,10 @@ int ledger_check_again(const char *folder, struct main_file *main, struct chain 
 
 static int count_in_file(const char *folder, const struct ledger_file *file, uint64_t *sum)
 {
-    char name[WEEK_FILE_SIZE], path[4096];
     int64_t count = 0;
     struct db db;
+    int r = ledger_open(folder, file, DB_READ, NULL, 0, &db);
 
-    week_file(file->kind, file->week, name);
-    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
-        return -ENAMETOOLONG;
-    int r = db_open(path, DB_READ, NULL, 0, &db);
     if (r < 0)
         return r;
     r = db_number(&db, "SELECT count(*) FROM entry WHERE state = 1", &count);

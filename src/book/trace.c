@@ -364,14 +364,12 @@ static int search_open_file(struct search *search, struct db *db, enum week_kind
 static int search_file(struct search *search, const char *folder, const struct ledger_file *file)
 {
     bool entries = file->kind == WEEK_ENTRIES;
-    char name[WEEK_FILE_SIZE], path[4096];
+    char name[WEEK_FILE_SIZE];
     struct db db;
+    int r = entries ? ledger_open(folder, file, DB_READ, trace_sql, TRACE_STATEMENT_COUNT, &db)
+                    : ledger_open(folder, file, DB_READ, refusal_sql, REFUSAL_STATEMENT_COUNT, &db);
 
     week_file(file->kind, file->week, name);
-    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
-        return -ENAMETOOLONG;
-    int r = entries ? db_open(path, DB_READ, trace_sql, TRACE_STATEMENT_COUNT, &db)
-                    : db_open(path, DB_READ, refusal_sql, REFUSAL_STATEMENT_COUNT, &db);
     if (r == 0) {
         r = search_open_file(search, &db, file->kind);
         db_done(&db);
@@ -391,9 +389,8 @@ static bool is_one_message(struct search *search, const char *folder,
     bool found = false;
 
     search->last_way = 0; /* the id as a message's */
-    for (size_t i = 0; search->is_id && !found && i < list->count; i++)
-        if (list->files[i].kind == own.kind && list->files[i].week == own.week)
-            found = search_file(search, folder, &own) == 0 && search->result->message_count;
+    if (search->is_id && ledger_list_has(list, own.kind, own.week))
+        found = search_file(search, folder, &own) == 0 && search->result->message_count;
     search->last_way = all;
     return found;
 }

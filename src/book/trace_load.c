@@ -71,13 +71,6 @@ static int count_of(struct db *db, unsigned statement, const struct id *id, int6
     return r < 0 ? r : 0;
 }
 
-static uint32_t number_or(sqlite3_stmt *s, int column, uint32_t none)
-{
-    return sqlite3_column_type(s, column) == SQLITE_NULL
-               ? none
-               : (uint32_t)sqlite3_column_int64(s, column);
-}
-
 static void read_event(struct trace_result *result, sqlite3_stmt *s, struct trace_event *out)
 {
     *out = (struct trace_event){
@@ -91,7 +84,7 @@ static void read_event(struct trace_result *result, sqlite3_stmt *s, struct trac
         .remote_id = trace_column(result, s, 7),
         .tls = trace_column(result, s, 8),
         .detail = trace_column(result, s, 9),
-        .actor_uid = number_or(s, 10, EVENT_NO_ACTOR),
+        .actor_uid = db_column_or(s, 10, EVENT_NO_ACTOR),
     };
 }
 
@@ -121,7 +114,7 @@ static void read_entry(struct trace_result *result, sqlite3_stmt *s, struct trac
 {
     *out = (struct trace_entry){
         .index = (uint32_t)sqlite3_column_int64(s, 0),
-        .parent = number_or(s, 1, EVENT_NO_RECIPIENT),
+        .parent = db_column_or(s, 1, EVENT_NO_RECIPIENT),
         .address = trace_column(result, s, 2),
         .original = trace_column(result, s, 3),
         .state = (uint8_t)sqlite3_column_int(s, 4),
@@ -267,7 +260,7 @@ int trace_load(struct db *db, const struct trace_query *query, struct span key, 
         .tls = trace_column(result, s, 9),
         .auth = trace_column(result, s, 10),
         .port = (uint16_t)sqlite3_column_int(s, 11),
-        .uid = number_or(s, 12, EVENT_NO_ACTOR),
+        .uid = db_column_or(s, 12, EVENT_NO_ACTOR),
     };
     db_column_fixed(s, 4, out->session.bytes, ID_BYTES);
     sqlite3_reset(s);

@@ -5,11 +5,11 @@
  */
 #include "book/volume.h"
 
+#include "book/ledger.h"
 #include "book/position_row.h"
 #include "book/schema.h"
 #include "book/volume_impl.h"
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 static const char *const sql[VOLUME_STATEMENT_COUNT] = {
@@ -74,12 +74,9 @@ static int read_lanes(struct volume *v)
 
 static int open_file(struct volume *v, const char *folder)
 {
-    char name[WEEK_FILE_SIZE], path[4096];
+    const struct ledger_file file = {v->kind, v->week};
+    int r = ledger_open(folder, &file, DB_WRITE, sql, VOLUME_STATEMENT_COUNT, &v->db);
 
-    week_file(v->kind, v->week, name);
-    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
-        return -ENAMETOOLONG;
-    int r = db_open(path, DB_WRITE, sql, VOLUME_STATEMENT_COUNT, &v->db);
     if (r == 0)
         r = schema_make(&v->db, schema_of_week(v->kind));
     return r == 0 ? read_lanes(v) : r;

@@ -2,7 +2,6 @@
 
 #include "book/schema.h"
 #include <errno.h>
-#include <stdio.h>
 
 enum statement { LANE_READ, STATEMENT_COUNT };
 
@@ -41,14 +40,10 @@ static int read_file(struct db *db, const struct ledger_file *file, struct week_
 
 int week_heads_read(const char *folder, const struct ledger_file *file, struct week_heads *out)
 {
-    char name[WEEK_FILE_SIZE], path[4096];
     struct db db;
+    int r = ledger_open(folder, file, DB_READ, sql, STATEMENT_COUNT, &db);
 
     out->count = 0;
-    week_file(file->kind, file->week, name);
-    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
-        return -ENAMETOOLONG;
-    int r = db_open(path, DB_READ, sql, STATEMENT_COUNT, &db);
     if (r < 0)
         return r;
     r = read_file(&db, file, out);
