@@ -151,7 +151,8 @@ static int restated_net(struct translator *t, const struct spool_followed *recor
     return restated(t, record, waiting, record->waiting_count);
 }
 
-/* Mostly passed over: the book has the message from its MESSAGE record. */
+/* Mostly passed over: the book has the message from its MESSAGE record. Behind that it says who
+ * waits, as a thing of its own: so with a position of its own, as of outcomes. */
 static int moved(struct translator *t, const struct spool_followed *record)
 {
     arena_clear(&t->arena);
@@ -160,6 +161,7 @@ static int moved(struct translator *t, const struct spool_followed *record)
     struct book_moved again = {.message = record->envelope, .waiting = waiting};
     struct book_input input = {.kind = BOOK_MOVED, .end = place(t, record->next), .moved = &again};
 
+    input.end.offset--;
     if (!waiting)
         return -ENOMEM;
     for (size_t i = 0; i < record->waiting_count; i++) {

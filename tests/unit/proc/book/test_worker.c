@@ -323,6 +323,48 @@ static void moved_messages_are_understood(void **state)
                      1);
 }
 
+/* The book has his recipients from an expansion alone, and one's end is in no log any more. */
+static void who_does_not_wait_by_a_moved_record_is_closed(void **state)
+{
+    struct envelope_recipient children[] = {{.address = SPAN("x@aaa.example"), .key = {1}},
+                                            {.address = SPAN("y@aaa.example"), .key = {2}}};
+    struct spool_expansion expansion = {.parent = 1, .children = children, .child_count = 2};
+    struct record_net waiting[] = {{.recipient = 0}, {.recipient = 3}};
+    struct fold *fold = test_fold_open();
+    struct book_position until = {0, 10, 0};
+    struct translator t = {.fold = fold, .now_us = TEST_NOW_US, .limit = {10, 0}};
+    struct test_message m;
+
+    test_message_at(&m, TEST_NOW_US, 1, 2);
+    struct spool_followed records[] = {
+        {.kind = SPOOL_FOLLOWED_GONE, .next = {1, 50}},
+        {.kind = SPOOL_FOLLOWED_EXPAND,
+         .next = {1, 100},
+         .message = m.envelope.id,
+         .time_us = TEST_NOW_US,
+         .expansion = &expansion,
+         .first_child = 2},
+        {.kind = SPOOL_FOLLOWED_MOVED,
+         .next = {1, 200},
+         .message = m.envelope.id,
+         .time_us = TEST_NOW_US + TEST_SECOND,
+         .envelope = &m.envelope,
+         .expansions = &expansion,
+         .expansion_count = 1,
+         .waiting = waiting,
+         .waiting_count = 2},
+    };
+    assert_int_equal(fold_begin_anew(fold, &until, TEST_NOW_US), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(records); i++)
+        assert_int_equal(translate(&t, &records[i]), 0);
+    test_commit(fold);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT count(*) FROM entry WHERE state = 1"), 2);
+    assert_int_equal(test_number(TEST_WEEK, "SELECT state FROM entry WHERE recipient_index = 2"),
+                     RECIPIENT_CLOSED);
+    arena_done(&t.arena);
+    fold_close(fold);
+}
+
 static void it_goes_on_where_it_stopped(void **state)
 {
     for (unsigned i = 1; i <= 6; i++) {
@@ -986,6 +1028,7 @@ int main(void)
         WORKER_TEST(what_waits_is_compared),
         WORKER_TEST(expansions_are_booked),
         WORKER_TEST(moved_messages_are_understood),
+        WORKER_TEST(who_does_not_wait_by_a_moved_record_is_closed),
         WORKER_TEST(it_goes_on_where_it_stopped),
         WORKER_TEST(damaged_ledger_is_made_anew_from_the_log),
         WORKER_TEST(ledger_made_anew_waits_for_nobody),
