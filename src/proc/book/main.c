@@ -26,9 +26,9 @@ struct book_process {
     struct worker worker;
     struct spool_position sealed, folded, reported;
     uint64_t sealed_waiting;
-    uint64_t strange;    /* the worker's, as of its last turn */
-    int64_t retained_ms; /* when the last retention ran; 0: never */
-    int64_t turn_ms;     /* when the last turn began */
+    uint64_t strange, deleted_files; /* the worker's, as of its last turn */
+    int64_t retained_ms;             /* when the last retention ran; 0: never */
+    int64_t turn_ms;                 /* when the last turn began */
     char ledger[CONF_PATH_MAX + 1];
     enum worker_trouble told; /* the trouble that was logged last, to log each once */
 };
@@ -152,11 +152,12 @@ static void log_stuck(struct book_process *b)
             "until that version runs again, or the server was stopped and the ledger's folder "
             "moved away: then a new one begins with what the log still holds");
     else if (w->error == -E2BIG)
-        log_error("ALARM: the ledger has as many logs as it can tell apart (%d), each of a spool "
-                  "that was made anew or put back; nothing is booked until all of one is older than "
-                  "`book: keep`, or the server was stopped and the ledger's folder moved away: "
-                  "then a new one begins with what the log still holds",
-                  VOLUME_LANES_MAX);
+        log_error(
+            "ALARM: the ledger has as many logs as it can tell apart (%d), each of a spool "
+            "that was made anew or put back; nothing is booked until all of one is older than "
+            "`book: keep`, or the server was stopped and the ledger's folder moved away: "
+            "then a new one begins with what the log still holds",
+            VOLUME_LANES_MAX);
     else if (w->told.unread[0])
         log_error(
             "ALARM: %s of the ledger can't be read: %s; nothing is booked until it can, or was "
@@ -246,6 +247,7 @@ static void on_turn_done(struct io_job *job)
     log_trouble(b);
     note_retention(b);
     b->strange = w->translator.strange;
+    b->deleted_files = w->deleted_files;
     b->folded = w->folded;
     report(b);
     int64_t in_ms = pace_ended(&b->pace, end_of(b), has_work(b));
@@ -379,15 +381,18 @@ static void status(struct process *process, struct buffer *json)
 {
     const struct book_process *b = of(process);
     static const char *const troubles[] = {"none", "damaged", "ledger", "log"};
-    int64_t turn_ms = b->pace.state == PACE_RUNNING ? io_loop_now_ms(process->loop) - b->turn_ms : 0;
+    int64_t turn_ms =
+        b->pace.state == PACE_RUNNING ? io_loop_now_ms(process->loop) - b->turn_ms : 0;
 
     buffer_printf(
         json,
         "\"folded_segment\":%llu,\"folded_offset\":%llu,\"sealed_segment\":%llu,"
-        "\"sealed_offset\":%llu,\"turn_ms\":%lld,\"not_understood\":%llu,\"trouble\":\"%s\"",
+        "\"sealed_offset\":%llu,\"turn_ms\":%lld,\"not_understood\":%llu,\"deleted_files\":%llu,"
+        "\"trouble\":\"%s\"",
         (unsigned long long)b->reported.segment, (unsigned long long)b->reported.offset,
         (unsigned long long)b->sealed.segment, (unsigned long long)b->sealed.offset,
-        (long long)turn_ms, (unsigned long long)b->strange, troubles[b->told]);
+        (long long)turn_ms, (unsigned long long)b->strange, (unsigned long long)b->deleted_files,
+        troubles[b->told]);
 }
 
 int main(void)
