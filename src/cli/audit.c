@@ -121,7 +121,8 @@ static bool on_page(void *arg, const struct ipc_queue_page *page)
     return l->error == 0;
 }
 
-/* The book first catches up with the log, or each message of the last second would look lost. */
+/* The book first catches up with the log, or each message of the last second would look lost: once
+ * more than at the beginning (wait_for_book()), since mail goes on meanwhile. */
 static int ask_server(struct session *s, struct cli_control *control, struct audit_queue *out)
 {
     struct listing listing = {
@@ -366,6 +367,18 @@ static int acknowledge(struct session *s)
 
 /* ---- the run ---- */
 
+/* What one that is made anew doesn't have yet would look like a loss. That it doesn't catch up, or
+ * can't be asked, is told when the queue is looked at. */
+static void wait_for_book(const struct session *s)
+{
+    struct cli_control *control;
+
+    if (cli_control_try("audit", s->server.control, &control) < 0)
+        return;
+    cli_wait_for_book(control, CATCH_UP_MS);
+    cli_control_close(control);
+}
+
 /* The checkpoint that is compared is read before the long work: a wrong file name shows at once.
  * Findings go before its code: they are the news. */
 static int run(struct session *s)
@@ -374,6 +387,7 @@ static int run(struct session *s)
 
     if (code != CLI_OK)
         return code;
+    wait_for_book(s);
     s->options.expected = s->checkpoint.verify ? &s->checkpoint.expected : NULL;
     s->options.reached = s->checkpoint.write ? &s->checkpoint.reached : NULL;
     int r = audit_run(s->server.ledger, &s->options, &s->counts);

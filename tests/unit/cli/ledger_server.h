@@ -5,8 +5,9 @@
 #include "played_server.h"
 
 static struct {
-    int book_error; /* of its book, when it is asked to catch up */
-    int list_error; /* of its queue, instead of a page */
+    int book_error;       /* of its book, when it is asked to catch up */
+    const char *book_sql; /* what that book does to the main file then */
+    int list_error;       /* of its queue, instead of a page */
     struct ipc_queue_row rows[4];
     size_t row_count;
     uint32_t acknowledge_max, acknowledge_busy; /* takes so many at a time, and at first none */
@@ -31,6 +32,8 @@ static inline void fold_waiting(void)
 static inline void played_sync(void *owner, const struct ipc_arrival *arrival)
 {
     struct ipc_message m = {.type = IPC_BOOK_SYNCED, .book_synced = {.error = played.book_error}};
+    if (played.book_sql)
+        test_tamper("book.sqlite", played.book_sql);
     ipc_reply(arrival->channel, arrival->token, &m);
 }
 

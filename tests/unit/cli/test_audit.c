@@ -106,6 +106,21 @@ static void of_a_book_that_is_behind_nobody_is_overdue(void **state)
     assert_non_null(strstr(text, "The queue was not compared: the book doesn't catch up"));
 }
 
+/* A file that was damaged lacks what it had until the log was read again. */
+static void a_book_that_is_made_anew_is_waited_for(void **state)
+{
+    static const char *const words[] = {NULL};
+
+    played.row_count = 0;
+    test_tamper("book.sqlite", "INSERT INTO lost SELECT kind, week, lane, segment, offset,"
+                               " events + 1, head FROM chain");
+    assert_int_equal(run_with_server(cli_audit, words), CLI_BAD_NEWS);
+    assert_non_null(strstr(text, "was damaged or removed when it had 3 events"));
+    played.book_sql = "DELETE FROM lost"; /* as if it had come so far */
+    assert_int_equal(run_with_server(cli_audit, words), CLI_OK);
+    played.book_sql = NULL;
+}
+
 /* Only the queue knows why they are late: that it doesn't tell is said, and nobody is blamed. */
 static void of_a_queue_that_does_not_tell_the_late_are_counted(void **state)
 {
@@ -265,6 +280,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_off_is_named, set_up, test_ledger_remove),
         cmocka_unit_test_setup_teardown(due_is_not_overdue, set_up, test_ledger_remove),
         cmocka_unit_test_setup_teardown(of_a_book_that_is_behind_nobody_is_overdue, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_book_that_is_made_anew_is_waited_for, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(of_a_queue_that_does_not_tell_the_late_are_counted, set_up,
                                         test_ledger_remove),
