@@ -6,6 +6,7 @@
 
 static struct {
     int book_error;       /* of its book, when it is asked to catch up */
+    uint32_t book_late;   /* so often it doesn't in time */
     const char *book_sql; /* what that book does to the main file then */
     int list_error;       /* of its queue, instead of a page */
     struct ipc_queue_row rows[4];
@@ -32,6 +33,11 @@ static inline void fold_waiting(void)
 static inline void played_sync(void *owner, const struct ipc_arrival *arrival)
 {
     struct ipc_message m = {.type = IPC_BOOK_SYNCED, .book_synced = {.error = played.book_error}};
+
+    if (played.book_late) {
+        played.book_late--;
+        m.book_synced.error = -ETIMEDOUT;
+    }
     if (played.book_sql)
         test_tamper("book.sqlite", played.book_sql);
     ipc_reply(arrival->channel, arrival->token, &m);
