@@ -46,6 +46,7 @@ static const struct cli_usage usage = {
 enum {
     LIMIT_DEFAULT = 20,
     LIMIT_MAX = 10000,
+    CONNECT_MS = 2000, /* to a server that takes nobody now */
     FOLLOW_PAUSE_US = 500000,
     FOLLOW_PAUSES = 4,       /* times as long as a look takes */
     FOLLOW_MESSAGES = 1000,  /* at least so many are compared at each look … */
@@ -139,7 +140,7 @@ static void leave_server(struct wishes *w)
 /* The book is read without one as well. */
 static void find_server(struct wishes *w)
 {
-    int r = cli_control_try("trace", w->server.control, &w->control);
+    int r = cli_control_try_within("trace", w->server.control, CONNECT_MS, &w->control);
 
     if (r == -ETIMEDOUT)
         cli_complain("trace",
@@ -177,15 +178,16 @@ static void warn_skipped(const struct trace_result *result)
         cli_complain("trace", "there is more; see --limit and --since");
 }
 
-static int show(const struct wishes *w, const struct trace_result *result)
+static int show(struct wishes *w, const struct trace_result *result)
 {
     const struct cli_style *s = cli_style(stdout);
     struct trace_style style = {s->bold, s->dim, s->green, s->red, s->reset};
     struct buffer out = BUFFER_INIT;
     int r = w->json ? trace_json(result, &out) : trace_text(result, clock_wall_us(), &style, &out);
 
-    if (r == 0 && w->control && !w->json)
-        trace_why_not_yet(w->control, result, w->is_behind, &out);
+    if (r == 0 && w->control && !w->json &&
+        trace_why_not_yet(w->control, result, w->is_behind, &out) == CLI_UNREACHED)
+        leave_server(w); /* once is told enough */
     if (r == 0 && out.size)
         fwrite(out.data, 1, out.size, stdout);
     else if (r < 0)
@@ -293,7 +295,7 @@ static bool was_refused_before(const struct trace_result *before, const struct t
     return false;
 }
 
-static void show_refusal(const struct wishes *w, struct trace_refusal *refusal)
+static void show_refusal(struct wishes *w, struct trace_refusal *refusal)
 {
     struct trace_result one = {.refusals = refusal, .refusal_count = 1};
 
@@ -319,7 +321,7 @@ static bool may_lack_news(const struct trace_result *before, const struct trace_
            (refused == 0 || now->refusals[0].time_us > before->refusals[refused - 1].time_us);
 }
 
-static void show_all_news(const struct wishes *w, const struct trace_result *before,
+static void show_all_news(struct wishes *w, const struct trace_result *before,
                           const struct trace_result *now)
 {
     if (may_lack_news(before, now, w->query.limit))
@@ -334,7 +336,7 @@ static void show_all_news(const struct wishes *w, const struct trace_result *bef
 }
 
 /* To begin with: the newest, as without --follow. */
-static int show_newest(const struct wishes *w, const struct trace_result *all, size_t limit)
+static int show_newest(struct wishes *w, const struct trace_result *all, size_t limit)
 {
     struct trace_result newest = *all;
     size_t messages = all->message_count > limit ? all->message_count - limit : 0;

@@ -9,6 +9,7 @@ static struct {
     uint32_t book_late;   /* so often it doesn't in time */
     const char *book_sql; /* what that book does to the main file then */
     int list_error;       /* of its queue, instead of a page */
+    bool list_kills;      /* it goes away instead */
     struct ipc_queue_row rows[4];
     size_t row_count;
     uint32_t acknowledge_max, acknowledge_busy; /* takes so many at a time, and at first none */
@@ -55,6 +56,9 @@ static inline void played_list(void *owner, const struct ipc_arrival *arrival)
                                            .last = true,
                                            .rows = played.rows,
                                            .row_count = fits ? played.row_count : 0}};
+
+    if (played.list_kills)
+        _exit(0);
     ipc_reply(arrival->channel, arrival->token, &m);
 }
 

@@ -1,5 +1,6 @@
 #include "ledger_server.h"
 
+#include <errno.h>
 #include <poll.h>
 
 static void exit_codes_and_output(void **state)
@@ -109,6 +110,54 @@ static void why_not_yet_is_told_of_whom_was_asked_for(void **state)
     assert_int_equal(run_with_server(cli_trace, both), CLI_OK);
     assert_told(" to bob@aaa.example\n    waits for its turn", true);
     assert_told(" to carl@bbb.example\n    waits for its turn", true);
+}
+
+static struct timeval patience; /* of who connected last: SO_SNDTIMEO (unix(7)) */
+static bool takes_nobody;       /* the server's queue of connections is full */
+
+/* The linker puts this in its place (meson.build). */
+int __real_connect(int fd, const struct sockaddr *address, socklen_t size);
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size);
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+    socklen_t length = sizeof(patience);
+
+    if (!takes_nobody)
+        return __real_connect(fd, address, size);
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, &length), 0);
+    errno = EAGAIN;
+    return -1;
+}
+
+/* The book is read without it, so it is waited for as long as for its book. */
+static void a_server_that_takes_nobody_is_left_soon(void **state)
+{
+    static const char *const bob[] = {"bob@aaa.example", NULL};
+
+    takes_nobody = true;
+    assert_int_equal(run(cli_trace, bob), CLI_OK);
+    takes_nobody = false;
+    assert_non_null(strstr(complaints, "the server takes no connection"));
+    assert_told("is responsible.", true);
+    assert_int_equal(patience.tv_sec, 2);
+    assert_int_equal(patience.tv_usec, 0);
+}
+
+/* Of several things only the first finds out. */
+static void a_server_that_goes_away_is_told_once(void **state)
+{
+    static const char *const both[] = {"bob@aaa.example", "carl@bbb.example", NULL};
+    static const char away[] = "the server went away";
+
+    fold_waiting();
+    play_rows(2);
+    played.list_kills = true;
+    assert_int_equal(run_with_server(cli_trace, both), CLI_OK);
+    assert_told("carl@bbb.example", true);
+    const char *first = strstr(complaints, away);
+    assert_non_null(first);
+    assert_null(strstr(first + 1, away));
 }
 
 /* The queue has addresses in canonical form. */
@@ -276,6 +325,10 @@ int main(void)
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(a_book_that_is_behind_is_told, set_up, test_ledger_remove),
         cmocka_unit_test_setup_teardown(why_not_yet_is_told_of_whom_was_asked_for, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_server_that_takes_nobody_is_left_soon, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_server_that_goes_away_is_told_once, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(queue_is_asked_for_an_address_as_it_has_it, set_up,
                                         test_ledger_remove),
