@@ -36,6 +36,39 @@ static void exit_codes_and_output(void **state)
     }
 }
 
+static void fold_remote_id(const char *remote_id)
+{
+    struct fold *fold = test_fold_open();
+    struct test_message other;
+
+    test_message_at(&other, TEST_NOW_US, 3, 2);
+    struct book_input input = test_input_message(500, &other);
+    test_fold_one(fold, &input);
+    struct book_status relayed = test_status(other.envelope.id, 1, EVENT_RELAYED);
+    relayed.remote_id = span_from_cstr(remote_id);
+    test_fold_status(fold, 600, &relayed);
+    test_commit(fold);
+    fold_close(fold);
+}
+
+/* As `postbuch send` does, unless it is what a station said. */
+static void a_name_is_completed(void **state)
+{
+    static const char *const bob[] = {"BOB", NULL}, *const nobody[] = {"nobody", NULL},
+                             *const id[] = {"0123456789abcdef", NULL};
+
+    assert_int_equal(run(cli_trace, bob), CLI_OK);
+    assert_non_null(strstr(text, "bob@aaa.example: delivered"));
+    assert_int_equal(run(cli_trace, nobody), CLI_BAD_NEWS);
+    assert_non_null(strstr(complaints, "nothing is known of nobody, nor of nobody@aaa.example\n"));
+    assert_int_equal(run(cli_trace, id), CLI_BAD_NEWS);
+    assert_non_null(strstr(complaints, "nothing is known of 0123456789abcdef\n"));
+    fold_remote_id("BOB");
+    assert_int_equal(run(cli_trace, bob), CLI_OK);
+    assert_non_null(strstr(text, "carl@bbb.example: relayed"));
+    assert_null(strstr(text, "bob@aaa.example: delivered"));
+}
+
 static void book_that_cannot_be_read_is_told(void **state)
 {
     static const char *const words[] = {"bob@aaa.example", NULL};
@@ -321,6 +354,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(exit_codes_and_output, set_up, test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_name_is_completed, set_up, test_ledger_remove),
         cmocka_unit_test_setup_teardown(book_that_cannot_be_read_is_told, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(a_book_that_is_behind_is_told, set_up, test_ledger_remove),
