@@ -292,6 +292,8 @@ static void go_on(void *arg)
     s->under_way = more;
     if (more)
         io_timer_set(s->timer, 0);
+    else
+        io_timer_clear(s->timer); /* the tick came before it */
 }
 
 void schedule_want(struct queue *q)

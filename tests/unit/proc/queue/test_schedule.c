@@ -242,6 +242,27 @@ static void who_has_no_item_is_found_slice_by_slice(void **state)
     end_with_many(w);
 }
 
+/* The tick may come before the next slice's turn: then nothing is left for that. */
+static void what_is_looked_through_is_not_begun_again(void **state)
+{
+    static struct id ids[MANY];
+    struct world *w = begin_with_many(ids);
+    struct schedule *s = w->queue.schedule;
+
+    schedule_want(&w->queue);
+    schedule_tick(&w->queue);
+    assert_true(s->under_way);
+    while (s->under_way)
+        schedule_tick(&w->queue);
+    assert_int_equal(s->cursor, 0);
+    places_max = 1;
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(io_loop_turn(w->loop), 0);
+    assert_false(s->under_way);
+    assert_int_equal(s->cursor, 0);
+    end_with_many(w);
+}
+
 /* Whoever is forgotten while the others are looked at is found all the same. */
 static void who_loses_his_item_meanwhile_is_found(void **state)
 {
@@ -397,6 +418,7 @@ int main(void)
         cmocka_unit_test(who_was_attempted_meanwhile_goes_the_new_way),
         cmocka_unit_test(who_is_attempted_while_memory_is_short_goes_the_new_way),
         cmocka_unit_test(who_has_no_item_is_found_slice_by_slice),
+        cmocka_unit_test(what_is_looked_through_is_not_begun_again),
         cmocka_unit_test(who_loses_his_item_meanwhile_is_found),
         cmocka_unit_test(a_reroute_ends_though_memory_is_short_now_and_then),
         cmocka_unit_test(who_is_being_released_isnt_held_again),
