@@ -57,16 +57,11 @@ static const char *const sql[AUDIT_STATEMENT_COUNT] = {
                            " commitment, link FROM refusal ORDER BY seq",
 };
 
-int audit_open_week(const char *folder, const struct ledger_file *file, struct db *db)
+int audit_open_file(const char *folder, const char *name, struct db *db)
 {
-    return ledger_open(folder, file, DB_READ, sql, AUDIT_STATEMENT_COUNT, db);
-}
+    char path[4096];
 
-int audit_open_main(const char *folder, struct db *db)
-{
-    char path[LEDGER_PATH_SIZE];
-
-    if (snprintf(path, sizeof(path), "%s/" MAIN_FILE_NAME, folder) >= (int)sizeof(path))
+    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
         return -ENAMETOOLONG;
     return db_open(path, DB_READ, sql, AUDIT_STATEMENT_COUNT, db);
 }

@@ -95,9 +95,10 @@ static const char *error_text(const struct work *w)
 {
     if (w->text[0])
         return w->text;
-    return w->acted.error == -ENOENT  ? "nothing that waits fits"
-           : w->acted.error == -EBUSY ? "they are being attempted just now"
-                                      : strerror(-w->acted.error);
+    return w->acted.error == -ENOENT ? "nothing that waits fits"
+           : w->acted.error == -EBUSY
+               ? "they are being attempted, or their senders told of them, just now"
+               : strerror(-w->acted.error);
 }
 
 /* What is no trouble, but to be known. */
@@ -125,7 +126,7 @@ static void print_text(const struct work *w)
     if (acted->count)
         printf("%u recipient%s\n", acted->count, acted->count == 1 ? "" : "s");
     if (acted->busy)
-        cli_complain("queue", "%u more %s being attempted just now and left alone; ask again later",
+        cli_complain("queue", "%u more %s busy just now and left alone; ask again later",
                      acted->busy, acted->busy == 1 ? "is" : "are");
     if (has_note(w) || (acted->error && acted->error != -EBUSY))
         cli_complain("queue", "%s", error_text(w));

@@ -34,7 +34,7 @@ enum ipc_queue_wait {
     IPC_WAIT_OUTCOME,     /* the outcome of the attempt under way */
     IPC_WAIT_RELEASE,     /* an administrator */
     IPC_WAIT_OURS,        /* the next try of one, after trouble of our own */
-    IPC_WAIT_CARRIER,     /* the process that would carry it, which isn't there or about to end */
+    IPC_WAIT_CARRIER,     /* the process that would carry it, which isn't there */
     IPC_WAIT_RETURN,      /* the report to its sender: it was given up, or is to go back */
     IPC_WAIT_COUNT
 };
@@ -134,8 +134,8 @@ struct ipc_queue_act {
 struct ipc_queue_acted {
     int32_t error; /* 0; -ENOENT: nothing fits; -EPERM; … */
     bool last;
-    uint32_t count;              /* recipients concerned so far */
-    uint32_t busy;               /* left alone, for they are being attempted just now */
+    uint32_t count; /* recipients concerned so far */
+    uint32_t busy;  /* left alone: being attempted just now, or told of to their senders */
     uint64_t examined, messages; /* how far it is */
     struct span text;            /* what is wrong, or (without an error) to be known, for people */
 };

@@ -76,11 +76,11 @@ struct spool_recipient {
     uint64_t row : 20;   /* its place in its message's array */
     uint64_t index : 20; /* as in struct spool_status */
     uint64_t attempts : 16;
-    uint64_t state : 4;       /* enum spool_recipient_state */
+    uint64_t state : 2;       /* enum spool_recipient_state */
     uint64_t is_closing : 1;  /* a final outcome is on its way to the disk */
     uint64_t is_notified : 1; /* its sender was told of the delay */
     uint64_t in_doubt : 1;    /* the caller's, too: it may have been under way at a crash; */
-    uint64_t in_act : 1;      /* an administrator's act on it is on its way to the disk */
+    uint64_t in_act : 3; /* so many acts of administrators on it are on their way to the disk */
 };
 
 struct segment;

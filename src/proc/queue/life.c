@@ -160,6 +160,13 @@ static void on_added(void *arg, struct spool_message *message)
     dispatch_kick(q);
 }
 
+/* The spool's hook. */
+static void on_gone(void *arg, struct spool_message *message)
+{
+    return_forget(arg, message);
+    schedule_gone(arg, message);
+}
+
 /* The one place where the states of all rooms lie. */
 struct queue_rooms {
     struct pressure pressure;
@@ -252,7 +259,7 @@ int queue_open(struct queue *q, struct store *store)
 {
     struct spool_options options = options_of(q->conf);
     struct spool_hooks hooks = {
-        .arg = q, .added = on_added, .changed = schedule_changed, .gone = schedule_gone};
+        .arg = q, .added = on_added, .changed = schedule_changed, .gone = on_gone};
     int r = spool_open(store, &options, clock_wall_us(), &q->spool);
 
     if (r == -EWOULDBLOCK)
@@ -326,6 +333,7 @@ void queue_close(struct queue *q, void (*closed)(struct queue *q))
     q->closing = true;
     q->closing_ms = io_loop_now_ms(q->loop);
     q->closed = closed;
+    returns_close(q);
     io_timer_set(q->tick, 0);
 }
 

@@ -25,6 +25,7 @@
 /* A record of statuses must fit a frame of the log; the pause is short against a disk that is full
  * of work, and an administrator sees progress twice a second. */
 enum { RECIPIENTS_MAX = 100, PAUSE_MS = 20, PROGRESS_MS = 500 };
+enum { ACTS_MAX = 7 }; /* on one recipient at a time: what `in_act` can count */
 
 struct act {
     struct list link;
@@ -62,7 +63,7 @@ struct batch {
     struct batch_row {
         uint32_t index;
         bool was_held; /* in memory alone: given up, or the hold isn't on the disk yet */
-        bool was_told; /* of the first: how his attempt went is booked with the act */
+        bool told;     /* how his attempt went is booked with the act */
     } rows[];
 };
 
@@ -165,19 +166,35 @@ static bool may_go(enum ipc_queue_act_kind kind, bool was_held, int error)
     return leaves(kind) || kind == IPC_ACT_RELEASE;
 }
 
-/* Whoever waited for his report doesn't any more. What his sender was to be told is kept for a
- * return; of who was given up only since the book doesn't know it, so he waits until his hold is
- * found (returns/book.c). */
-static void take_back(const struct act *a, const struct batch_row *row, struct spool_recipient *r)
+/* Whoever waits for his report doesn't any more; what his sender was to be told is kept for a
+ * return. A hold that another act has overtaken says nothing: the last one does. */
+static bool takes_back(const struct act *a, const struct spool_recipient *r)
 {
-    if (row->was_told || a->kind == IPC_ACT_RETURN)
-        return_take_back(a->queue, r, a->kind != IPC_ACT_REROUTE);
+    return leaves(a->kind) || (a->kind == IPC_ACT_HOLD && !r->in_act);
+}
+
+/* At once, not at the seal: a second act must not tell it again, nor the first one's end let the
+ * report go on while the second is on its way. A retry changes nothing that a report could. */
+static void enter(const struct act *a, struct spool_recipient *r, bool told)
+{
+    r->in_act += a->kind != IPC_ACT_RETRY;
+    if (told)
+        return_set_booked(a->queue, r, true);
+}
+
+static void leave(const struct act *a, struct spool_recipient *r, const struct batch_row *row,
+                  int error)
+{
+    r->in_act -= a->kind != IPC_ACT_RETRY;
+    if (error && row->told)
+        return_set_booked(a->queue, r, false);
 }
 
 /* What apply() did to the scheduler before the disk had answered is undone when it refused, and
  * completed when it took it. Who was held in memory alone followed no route meanwhile, and does
  * now. The recipient may have been closed meanwhile: then it has no item and nothing is to be done.
- * Nor is anything when who was released has been given up since.
+ * Nor is anything when who was released has been given up since, or the disk refused to hold who
+ * has been: he waits for the report to his sender.
  */
 static void conclude(const struct act *a, struct spool_message *m, struct spool_recipient *r,
                      const struct batch_row *row, int error)
@@ -187,11 +204,12 @@ static void conclude(const struct act *a, struct spool_message *m, struct spool_
     bool waits = r->state != SPOOL_RECIPIENT_HELD && !r->is_closing;
     struct spool_status cause;
 
-    r->in_act = 0;
-    if (!item || (a->kind == IPC_ACT_RELEASE && return_waits(q, r, &cause)))
+    leave(a, r, row, error);
+    bool gave_up = item && return_waits(q, r, &cause);
+    if (!item || (gave_up && (error || a->kind == IPC_ACT_RELEASE)))
         return;
-    if (!error)
-        take_back(a, row, r);
+    if (gave_up && takes_back(a, r))
+        return_take_back(q, r, a->kind != IPC_ACT_REROUTE);
     if (waits && may_go(a->kind, row->was_held, error))
         sched_release(q->sched, item, new_deadline_ms(q, m), io_loop_now_ms(q->loop));
     if (!error && leaves(a->kind))
@@ -225,29 +243,44 @@ static void on_sealed(void *arg, int error)
 /* ---- acting on a message ---- */
 
 /* Acts that don't fit the state are no errors: of a thousand that fit a filter those that are held
- * already needn't be held again. For return, remove and reroute, who is being attempted is counted
- * as busy and left: the remote server may take the message this very moment, so to remove or
- * reroute it now could deliver it twice, or tell a lie. Nor is a retry told as done that changes
- * nothing: who waits for the report to his sender is held, and so is, also at the end of the
- * attempt under way, whose hold isn't on the disk yet. */
-static bool concerns(struct act *a, const struct spool_recipient *r,
-                     const struct sched_explanation *e)
+ * already needn't be held again. Nor is a retry told as done that changes nothing: who waits for
+ * the report to his sender is held, and so is, also at the end of the attempt under way, whose hold
+ * isn't on the disk yet. */
+static bool fits_state(const struct act *a, const struct spool_recipient *r,
+                       const struct sched_explanation *e)
 {
     bool held = r->state == SPOOL_RECIPIENT_HELD;
 
-    if (!schedule_item(r) || r->is_closing || (a->index != UINT32_MAX && a->index != r->index))
-        return false;
     if (a->kind == IPC_ACT_RELEASE)
         return held || e->state == SCHED_HELD;
     if (a->kind == IPC_ACT_HOLD)
         return !held;
     if (a->kind == IPC_ACT_RETRY)
         return !held && !r->in_act && e->state != SCHED_HELD;
-    if (a->kind == IPC_ACT_RETURN &&
-        span_equal(spool_domain(a->queue->spool, r->domain), ROUTE_BACK))
+    return a->kind != IPC_ACT_RETURN ||
+           !span_equal(spool_domain(a->queue->spool, r->domain), ROUTE_BACK);
+}
+
+/* For return, remove and reroute, who is being attempted: the remote server may take the message
+ * this very moment, so to remove or reroute it now could deliver it twice, or tell a lie. For all
+ * acts, whose report is on its way to the disk: his sender is told that he failed. And whom so many
+ * acts concern that wait for the disk that they can't be counted. */
+static bool is_busy(const struct act *a, struct spool_recipient *r,
+                    const struct sched_explanation *e)
+{
+    return (leaves(a->kind) && e->state == SCHED_ACTIVE) || r->in_act == ACTS_MAX ||
+           (e->state == SCHED_HELD && return_is_kept(a->queue, r));
+}
+
+/* Who is busy is counted and left. */
+static bool concerns(struct act *a, struct spool_recipient *r, const struct sched_explanation *e)
+{
+    if (!schedule_item(r) || r->is_closing || (a->index != UINT32_MAX && a->index != r->index) ||
+        !fits_state(a, r, e))
         return false;
-    a->busy += e->state == SCHED_ACTIVE;
-    return e->state != SCHED_ACTIVE;
+    bool busy = is_busy(a, r, e);
+    a->busy += busy;
+    return !busy;
 }
 
 /* Whether a message that nobody can read fits doesn't matter when the act would pass over it: one
@@ -282,13 +315,11 @@ static struct span route_for(const struct act *a, const struct walk_entry *entry
     return address_domain_of(named->address);
 }
 
-/* Of who waits for his report what became of his attempt; another act that is on its way to the
- * disk has told it. NULL: there is nothing to tell. */
+/* Of who waits for his report what became of his attempt. NULL: he doesn't. */
 static const struct spool_status *cause_of(const struct queue *q, struct spool_recipient *r,
                                            enum sched_state state, struct spool_status *out)
 {
-    bool waits = state == SCHED_HELD && !r->in_act && return_waits(q, r, out);
-    return waits ? out : NULL;
+    return state == SCHED_HELD && return_waits(q, r, out) ? out : NULL;
 }
 
 /* Up to three statuses: in front what became of an attempt that isn't booked yet (`cause`); who
@@ -334,13 +365,14 @@ static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entr
 
 /* Retry and release count at once, since they do no harm when the disk refuses their record. All
  * others hold first: an attempt that began before the seal would not know of the act. */
-static void apply(const struct act *a, struct spool_message *m, struct spool_recipient *r)
+static void apply(const struct act *a, struct spool_message *m, struct spool_recipient *r,
+                  bool told)
 {
     struct queue *q = a->queue;
     int64_t now_ms = io_loop_now_ms(q->loop);
     uint32_t item = schedule_item(r);
 
-    r->in_act = a->kind != IPC_ACT_RETRY;
+    enter(a, r, told);
     if (a->kind == IPC_ACT_RETRY) {
         sched_retry_now(q->sched, item, now_ms);
     } else if (a->kind == IPC_ACT_RELEASE) {
@@ -354,7 +386,7 @@ static void apply(const struct act *a, struct spool_message *m, struct spool_rec
 struct chosen {
     struct spool_recipient *recipients[RECIPIENTS_MAX];
     bool was_held[RECIPIENTS_MAX]; /* as the batch's, both */
-    bool was_told[RECIPIENTS_MAX];
+    bool told[RECIPIENTS_MAX];
     struct spool_status statuses[3 * RECIPIENTS_MAX];
     uint32_t count, status_count;
 };
@@ -382,7 +414,7 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
         c->status_count += n;
         c->recipients[c->count] = r;
         c->was_held[c->count] = e.state == SCHED_HELD && r->state != SPOOL_RECIPIENT_HELD;
-        c->was_told[c->count] = cause != NULL;
+        c->told[c->count] = cause && cause->outcome;
         c->count += n > 0;
         a->left_alone |= n == 0;
     }
@@ -396,8 +428,7 @@ static struct batch *batch_new(struct act *a, const struct spool_message *m, con
         return NULL;
     *batch = (struct batch){.act = a, .id = m->id, .count = c->count};
     for (uint32_t i = 0; i < c->count; i++)
-        batch->rows[i] =
-            (struct batch_row){c->recipients[i]->index, c->was_held[i], c->was_told[i]};
+        batch->rows[i] = (struct batch_row){c->recipients[i]->index, c->was_held[i], c->told[i]};
     return batch;
 }
 
@@ -416,7 +447,7 @@ static int give(struct act *a, struct spool_message *m, const struct chosen *c)
     a->pending++;
     a->count += c->count;
     for (uint32_t i = 0; i < c->count; i++)
-        apply(a, m, c->recipients[i]);
+        apply(a, m, c->recipients[i], c->told[i]);
     return 0;
 }
 

@@ -42,27 +42,65 @@ static struct spool_status deferral(const struct spool_status *cause)
     return s;
 }
 
+/* Its cause, as long as its report isn't on its way to the disk; NULL: none. */
+static struct spool_status *waiting_cause(const struct queue *q, struct spool_recipient *recipient,
+                                          struct undelivered **out)
+{
+    struct spool_status *cause = undelivered_cause(q, recipient, out);
+
+    return cause && (*out)->state != UNDELIVERED_KEEPING ? cause : NULL;
+}
+
 bool return_waits(const struct queue *q, struct spool_recipient *recipient,
                   struct spool_status *out)
 {
     struct undelivered *u;
-    const struct spool_status *cause = undelivered_cause(q, recipient, &u);
+    const struct spool_status *cause = waiting_cause(q, recipient, &u);
 
     if (cause)
         *out = deferral(cause);
     return cause != NULL;
 }
 
+bool return_is_kept(const struct queue *q, struct spool_recipient *recipient)
+{
+    struct undelivered *u;
+
+    return undelivered_cause(q, recipient, &u) && u->state == UNDELIVERED_KEEPING;
+}
+
+void return_set_booked(struct queue *q, struct spool_recipient *recipient, bool is_booked)
+{
+    struct undelivered *u;
+    struct spool_status *cause = waiting_cause(q, recipient, &u);
+
+    if (cause && is_booked && !cause->outcome)
+        cause->outcome = SPOOL_OUTCOME_DEFERRED;
+    else if (cause && !is_booked && cause->outcome == SPOOL_OUTCOME_DEFERRED)
+        cause->outcome = 0;
+}
+
+static void book_refusal(struct queue *q, struct spool_recipient *r,
+                         const struct spool_status *cause)
+{
+    struct spool_status s = deferral(cause);
+
+    s.next_attempt_us = schedule_held_us(r, false);
+    if (s.outcome)
+        settle(q, spool_recipient_message(r), &s, 1);
+}
+
 void return_take_back(struct queue *q, struct spool_recipient *recipient, bool keep)
 {
     const struct id *id = &spool_recipient_message(recipient)->id;
     struct undelivered *u;
-    struct spool_status *cause = undelivered_cause(q, recipient, &u);
+    struct spool_status *cause = waiting_cause(q, recipient, &u);
 
     if (!keep)
         kept_forget(q, id, recipient->index);
     if (!cause)
         return;
+    book_refusal(q, recipient, cause);
     if (keep)
         kept_add(q, id, cause);
     u->count--;
@@ -74,11 +112,7 @@ void return_take_back(struct queue *q, struct spool_recipient *recipient, bool k
 static void put_aside(struct undelivered *u, struct spool_recipient *r,
                       const struct spool_status *cause)
 {
-    struct spool_status s = deferral(cause);
-
-    s.next_attempt_us = schedule_held_us(r, false);
-    if (s.outcome)
-        settle(u->queue, spool_recipient_message(r), &s, 1);
+    book_refusal(u->queue, r, cause);
     kept_add(u->queue, &u->id, cause);
 }
 

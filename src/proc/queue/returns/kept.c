@@ -102,9 +102,15 @@ bool return_again(struct queue *q, struct spool_recipient *recipient)
 
     if (!k)
         return false;
-    return_to_sender(q, recipient, &k->cause);
-    forget(q->returns, k);
+    if (return_to_sender(q, recipient, &k->cause))
+        forget(q->returns, k);
     return true;
+}
+
+void return_forget(struct queue *q, const struct spool_message *message)
+{
+    for (uint32_t i = 0; q->returns->kept_count && i < message->recipient_count; i++)
+        kept_forget(q, &message->id, message->recipients[i].index);
 }
 
 void kept_init(struct returns *returns)

@@ -55,7 +55,8 @@ static bool expects_more(const struct undelivered *u)
     return false;
 }
 
-/* Then nobody can be told of what was in it: it stays held until an administrator removes it. */
+/* Then nobody can be told of what was in it: it stays held until an administrator removes it. Of
+ * who failed the book learns when that hold is on the disk; until then the report rests. */
 static bool is_damaged(const struct undelivered *u)
 {
     const struct spool_message *message = spool_find(u->queue->spool, &u->id);
@@ -68,21 +69,18 @@ static void start(struct undelivered *u)
 {
     bool receipt = undelivered_is_receipt(u);
 
-    if (u->queue->closing && !receipt) {
-        undelivered_rest(u);
-        return;
-    }
     if (expects_more(u)) { /* the tick looks again, or who fails next */
         undelivered_set_state(u, UNDELIVERED_EXPECTING);
         return;
     }
     if (!undelivered_goes_on(u))
         return;
-    if (!receipt && is_damaged(u)) {
+    if (u->kind == REPORT_DELAYED && is_damaged(u)) {
         undelivered_free(u);
         return;
     }
-    bool in_vain = u->needs_report && !u->queue->returns->report;
+    bool in_vain = (u->needs_report && !u->queue->returns->report) ||
+                   (!receipt && (u->queue->closing || is_damaged(u)));
     if (in_vain || undelivered_load(u, undelivered_loaded) < 0)
         undelivered_rest(u);
 }
@@ -156,7 +154,7 @@ static void attempt_again(struct queue *q, struct spool_recipient *recipient)
     schedule_added(q, spool_recipient_message(recipient));
 }
 
-void return_to_sender(struct queue *q, struct spool_recipient *recipient,
+bool return_to_sender(struct queue *q, struct spool_recipient *recipient,
                       const struct spool_status *cause)
 {
     const struct id *id = &spool_recipient_message(recipient)->id;
@@ -166,9 +164,10 @@ void return_to_sender(struct queue *q, struct spool_recipient *recipient,
         if (u && !u->count)
             undelivered_free(u);
         attempt_again(q, recipient);
-        return;
+        return false;
     }
     look_again(u);
+    return true;
 }
 
 /* The reader is opened at once: the message may go before its turn comes. */
@@ -248,6 +247,17 @@ void returns_tick(struct queue *q)
         io_defer(q->loop, &returns->kick);
     if (returns->failed.all >= BEHIND)
         dispatch_kick(q); /* perhaps they are stuck by now */
+}
+
+void returns_close(struct queue *q)
+{
+    LIST_EACH(&q->returns->resting, link)
+    {
+        struct undelivered *u = CONTAINER_OF(link, struct undelivered, link);
+        if (u->kind == REPORT_FAILED)
+            undelivered_set_state(u, UNDELIVERED_GATHERING);
+    }
+    io_defer(q->loop, &q->returns->kick);
 }
 
 static void on_lost(void *owner, struct ipc_channel *channel, int error)

@@ -20,8 +20,10 @@
  * is made after its recipient was closed, so one that was under way at a crash is lost.
  *
  * An administrator's act, or a hold for damage, takes a failed recipient back before its report is
- * on its way to the disk: then the attempt is booked as one that failed for now. While such an act
- * is on its way there its recipient's report rests.
+ * on its way to the disk: then the attempt is booked as one that failed for now. The cause itself
+ * knows whether it is booked: an act that books it says so, and takes that back when the disk
+ * refuses. While such an act is on its way there its recipient's report rests, and while the report
+ * is, its recipients are left by all acts: at no time are both.
  *
  * A report that can't be delivered (null sender, RFC 5321 4.5.5), or whose sender doesn't exist, is
  * nobody's: its recipient is closed as discarded by the rule "double bounce", or the postmaster
@@ -55,13 +57,16 @@ bool returns_have_room(const struct queue *q);
 const char *returns_trouble(const struct queue *q);
 /* What rests is tried again. */
 void returns_tick(struct queue *q);
+/* The queue is closing: what rests is left to the next process, but who was held meanwhile isn't
+ * attempted there, so the book learns now how his attempt went. */
+void returns_close(struct queue *q);
 
 /* This recipient failed for good. `cause` is copied: attempts, time, status, reply, host, detail.
  * Its outcome says as what it is booked already; 0: it isn't. The scheduler holds its item until
  * the return is booked; an administrator who acts on it before the report is written takes it back:
- * who is held is attempted again when he is released. Without the memory for it he gets a new item,
- * and is attempted again in a minute. */
-void return_to_sender(struct queue *q, struct spool_recipient *recipient,
+ * who is held is attempted again when he is released. False without the memory for it: he gets a
+ * new item, and is attempted again in a minute. */
+bool return_to_sender(struct queue *q, struct spool_recipient *recipient,
                       const struct spool_status *cause);
 
 /* It waits for its report, which isn't on its way to the disk yet. *out: how its attempt went, as
@@ -69,11 +74,19 @@ void return_to_sender(struct queue *q, struct spool_recipient *recipient,
  * until anything changes. */
 bool return_waits(const struct queue *q, struct spool_recipient *recipient,
                   struct spool_status *out);
-/* It waits for its report no more. `keep` what its sender was to be told, for return_again(); else
- * what was kept before is forgotten, too. Nothing when it doesn't wait. */
+/* Its report is on its way to the disk: its sender is told, whatever anybody does now. */
+bool return_is_kept(const struct queue *q, struct spool_recipient *recipient);
+/* Of one that waits for its report: that its attempt failed goes to the book with somebody's
+ * statuses, or didn't get there. */
+void return_set_booked(struct queue *q, struct spool_recipient *recipient, bool is_booked);
+/* It waits for its report no more; what became of its attempt is booked unless it is. `keep` what
+ * its sender was to be told, for return_again(); else what was kept before is forgotten, too.
+ * Nothing when it doesn't wait. */
 void return_take_back(struct queue *q, struct spool_recipient *recipient, bool keep);
 /* return_to_sender() with the cause that was kept. False: there is none, nothing happened. */
 bool return_again(struct queue *q, struct spool_recipient *recipient);
+/* The message goes: nothing need be kept of it. */
+void return_forget(struct queue *q, const struct spool_message *message);
 
 /* Its sender wants a receipt: DELIVERED, RELAYED, or EXPANDED (then `recipient` is the index of who
  * became several). Before the message goes; `what` is copied as above. */

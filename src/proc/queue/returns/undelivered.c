@@ -169,8 +169,7 @@ struct spool_status *undelivered_cause(const struct queue *q, struct spool_recip
     {
         struct undelivered *u = CONTAINER_OF(link, struct undelivered, bucket);
         size_t place = place_of(u, recipient->index);
-        if (u->kind != REPORT_FAILED || !id_equal(&u->id, id) || place == u->count ||
-            u->state == UNDELIVERED_KEEPING)
+        if (u->kind != REPORT_FAILED || !id_equal(&u->id, id) || place == u->count)
             continue;
         *out = u;
         return &u->causes[place];

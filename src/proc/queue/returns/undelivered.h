@@ -82,8 +82,7 @@ void undelivered_rest(struct undelivered *u);
 /* The last one that was made of this kind for this message and is still there; NULL: none is. */
 struct undelivered *undelivered_find(const struct queue *q, const struct id *id,
                                      enum report_kind kind);
-/* Of a recipient whose report isn't on its way to the disk: its cause, and in which one. NULL:
- * there is none. */
+/* Of a recipient who failed: its cause, and in which one. NULL: there is none. */
 struct spool_status *undelivered_cause(const struct queue *q, struct spool_recipient *recipient,
                                        struct undelivered **out);
 /* Too much to be told at once: a half becomes another one, or of a receipt waits until the first

@@ -1,10 +1,12 @@
 /* What an administrator does to waiting recipients when something is in the way; test_administer.c
  * has what each act does. */
+#include "booked.h"
 #include "reporter.h"
 
 #include "proc/queue/core/schedule.h"
 #include "proc/queue/returns/return.h"
 #include <errno.h>
+#include <semaphore.h>
 
 static struct world *begin(void)
 {
@@ -399,6 +401,85 @@ static void who_waits_for_his_report_may_be_held(void **state)
     world_free(w);
 }
 
+/* What the disk's thread gets stops here, and what it got before goes on. */
+struct gate {
+    struct io_job job;
+    sem_t opened;
+};
+
+static void stop_here(struct io_job *job)
+{
+    sem_wait(&CONTAINER_OF(job, struct gate, job)->opened);
+}
+
+static void go_on(struct io_job *job)
+{
+    sem_destroy(&CONTAINER_OF(job, struct gate, job)->opened);
+}
+
+static void gate_close(struct gate *gate, struct world *w)
+{
+    gate->job = (struct io_job){.run = stop_here, .done = go_on};
+    sem_init(&gate->opened, 0, 0);
+    io_pool_submit(w->queue.commit_pool, &gate->job);
+}
+
+static bool is_retried(struct world *w, void *arg)
+{
+    booked_read(w);
+    return booked_count == 1 && booked[0].status.outcome == SPOOL_OUTCOME_RETRIED;
+}
+
+/* The one that is on the disk first says nothing of the other one. */
+static void who_is_in_two_acts_waits_for_both(void **state)
+{
+    static struct gate gates[2];
+    struct world *w = begin();
+    struct id id = send_one(w, "s@far.example", "anna@here.example");
+
+    world_until_jobs(w, 1);
+    world_rest(w);
+    reporter_join(w);
+    gate_close(&gates[0], w);
+    world_begin_act(w, IPC_ACT_RETRY, &id, 1);
+    gate_close(&gates[1], w);
+    world_begin_act(w, IPC_ACT_HOLD, &id, 1);
+    world_answer(w, &w->jobs[0], MAILBOX_FAILS);
+    world_until(w, is_held_in_memory, &id);
+    sem_post(&gates[0].opened);
+    world_until(w, is_retried, NULL);
+    for (int i = 0; i < 3; i++) {
+        returns_tick(&w->queue);
+        world_rest(w);
+    }
+    assert_int_equal(reporter.asked, 0);
+    assert_int_equal(first_of(w, &id)->in_act, 1);
+    sem_post(&gates[1].opened);
+    world_until(w, world_is_settled, NULL);
+    assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_HELD);
+    assert_int_equal(first_of(w, &id)->in_act, 0);
+    reporter_forget();
+    world_free(w);
+}
+
+/* More than can be counted wait: the next one is told to come again. */
+static void who_is_in_many_acts_is_left_alone(void **state)
+{
+    enum { COUNTED = 7 };
+    struct world *w = begin();
+    struct id id = hold_on_a_slow_disk(w);
+
+    for (int i = 1; i < COUNTED; i++)
+        world_begin_act(w, IPC_ACT_HOLD, &id, 1);
+    assert_int_equal(first_of(w, &id)->in_act, COUNTED);
+    world_begin_act(w, IPC_ACT_HOLD, &id, 0);
+    assert_int_equal(w->reply.queue_acted.error, -EBUSY);
+    world_let_disk_go_on(w);
+    assert_int_equal(first_of(w, &id)->in_act, 0);
+    assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_HELD);
+    world_free(w);
+}
+
 static bool has_returned(struct world *w, void *arg)
 {
     return w->queue.returns->returned == 1 && world_is_settled(w, NULL);
@@ -436,6 +517,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_held_while_attempted_stays),
+        cmocka_unit_test(who_is_in_two_acts_waits_for_both),
+        cmocka_unit_test(who_is_in_many_acts_is_left_alone),
         cmocka_unit_test(who_is_held_may_be_returned),
         cmocka_unit_test(what_cant_be_read_is_left_alone_and_told),
         cmocka_unit_test(whose_first_recipient_is_elsewhere_cannot_fit_one_here),

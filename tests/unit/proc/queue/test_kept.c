@@ -9,6 +9,20 @@
 #include <errno.h>
 #include <unistd.h>
 
+/* So often there is no memory for a report to be. */
+static unsigned no_memory;
+
+struct undelivered *__real_undelivered_new(struct queue *q, const struct id *id,
+                                           enum report_kind kind);
+struct undelivered *__wrap_undelivered_new(struct queue *q, const struct id *id,
+                                           enum report_kind kind);
+
+struct undelivered *__wrap_undelivered_new(struct queue *q, const struct id *id,
+                                           enum report_kind kind)
+{
+    return no_memory && no_memory-- ? NULL : __real_undelivered_new(q, id, kind);
+}
+
 static struct world *begin(enum world_mailbox does)
 {
     struct world *w = world_begin_with_admin(does);
@@ -68,14 +82,19 @@ static void act(struct world *w, enum ipc_queue_act_kind kind, const struct id *
     assert_int_equal(acted.count, 1);
 }
 
-static void restart(struct world *w)
+static void start_again(struct world *w)
 {
-    world_kill(w);
     world_start(w);
     world_join_smtpd(w);
     world_join_mailbox(w);
     world_join_directory(w);
     world_join_admin(w);
+}
+
+static void restart(struct world *w)
+{
+    world_kill(w);
+    start_again(w);
 }
 
 /* In the log's order; 0 behind the last. */
@@ -328,6 +347,244 @@ static void who_is_being_held_is_not_discarded(void **state)
     end(w);
 }
 
+/* The hold was asked for before he failed: what overtakes it tells of the failure. */
+static void an_act_behind_a_hold_books_the_failure(void **state)
+{
+    static const enum spool_outcome all[][5] = {
+        {SPOOL_OUTCOME_HELD, SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_RELEASED,
+         SPOOL_OUTCOME_DELIVERED, 0},
+        {SPOOL_OUTCOME_HELD, SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_REMOVED, 0}};
+
+    for (int removes = 0; removes < 2; removes++) {
+        struct world *w = begin(MAILBOX_IS_SILENT);
+        struct id id = send_from(w, "s@far.example");
+        world_until_jobs(w, 1);
+        world_stall_disk(w);
+        world_begin_act(w, IPC_ACT_HOLD, &id, 1);
+        world_answer(w, &w->jobs[0], MAILBOX_FAILS);
+        world_until(w, is_held_in_memory, &id);
+        w->mailbox_does = MAILBOX_DELIVERS;
+        world_begin_act(w, removes ? IPC_ACT_REMOVE : IPC_ACT_RELEASE, &id, 1);
+        world_let_disk_go_on(w);
+        if (!removes)
+            world_until_delivered(w, 1);
+        assert_booked(w, all[removes]);
+        assert_refusal(&booked[1]);
+        assert_int_equal(booked[2].status.attempts, 1);
+        end(w);
+    }
+}
+
+/* Nor is his station asked again. */
+static void who_failed_before_the_disk_refused_his_hold_waits_for_his_report(void **state)
+{
+    struct world *w = begin(MAILBOX_IS_SILENT);
+    struct id id = send_from(w, "s@far.example");
+
+    world_until_jobs(w, 1);
+    world_stall_disk(w);
+    world_set_disk(w, true);
+    world_begin_act(w, IPC_ACT_HOLD, &id, 1);
+    world_answer(w, &w->jobs[0], MAILBOX_FAILS);
+    world_until(w, is_held_in_memory, &id);
+    world_let_disk_go_on(w);
+    world_set_disk(w, false);
+    world_rest(w);
+    assert_int_equal(w->job_count, 1);
+    assert_int_equal(row_of(w, &id)->state, SPOOL_RECIPIENT_WAITING);
+    assert_int_equal(explain(w, &id).state, SCHED_HELD);
+    assert_told(w, "5.1.1", "no such mailbox");
+    assert_int_equal(w->job_count, 1);
+    end(w);
+}
+
+/* The act that told of his failure isn't on the disk: the next one tells it again. */
+static void a_failure_that_the_disk_refused_is_booked_by_the_next_act(void **state)
+{
+    struct world *w = begin(MAILBOX_FAILS);
+    struct id id = fail_one(w, "s@far.example");
+    struct ipc_queue_act hold = {.act = IPC_ACT_HOLD, .filter.id = id};
+
+    world_set_disk(w, true);
+    assert_int_equal(world_act(w, hold).error, -EIO);
+    world_set_disk(w, false);
+    act(w, IPC_ACT_HOLD, &id);
+    assert_booked(w, refused_then_held);
+    assert_refusal(&booked[0]);
+    assert_held(w, &id);
+    end(w);
+}
+
+static bool is_asked(struct world *w, void *arg)
+{
+    return reporter.asked == 1;
+}
+
+static bool is_kept(struct world *w, void *arg)
+{
+    return return_is_kept(&w->queue, row_of(w, arg));
+}
+
+/* His sender reads that he failed, whatever is done now. */
+static void whose_report_is_on_its_way_to_the_disk_is_left_alone(void **state)
+{
+    static const enum ipc_queue_act_kind kinds[] = {IPC_ACT_HOLD, IPC_ACT_RELEASE, IPC_ACT_RETURN,
+                                                    IPC_ACT_REMOVE};
+    static const enum spool_outcome all[] = {SPOOL_OUTCOME_RETURNED, 0};
+    struct world *w = begin(MAILBOX_FAILS);
+
+    reporter.silent = true;
+    reporter_join(w);
+    struct id id = send_from(w, "s@far.example");
+    world_until(w, is_asked, NULL);
+    world_until(w, world_is_settled, NULL);
+    world_stall_disk(w);
+    reporter_answer();
+    world_until(w, is_kept, &id);
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        world_begin_act(w, kinds[i], &id, 0);
+        assert_int_equal(w->reply.queue_acted.error, -EBUSY);
+        assert_int_equal(w->reply.queue_acted.busy, 1);
+    }
+    world_let_disk_go_on(w);
+    world_until(w, has_returned, NULL);
+    assert_booked(w, all);
+    assert_int_equal(w->job_count, 1);
+    end(w);
+}
+
+/* ---- who is held at the end of the process, and for damage ---- */
+
+static bool closed;
+
+static void on_closed(struct queue *q)
+{
+    closed = true;
+}
+
+static bool is_closed(struct world *w, void *arg)
+{
+    return closed;
+}
+
+/* Nobody attempts him after the start, so nothing else would ever say it. */
+static void who_is_held_and_fails_at_the_end_is_booked(void **state)
+{
+    static const enum spool_outcome all[] = {SPOOL_OUTCOME_HELD, SPOOL_OUTCOME_DEFERRED, 0};
+    struct world *w = begin(MAILBOX_IS_SILENT);
+    struct id id = send_from(w, "s@far.example");
+
+    world_until_jobs(w, 1);
+    act(w, IPC_ACT_HOLD, &id);
+    closed = false;
+    queue_close(&w->queue, on_closed);
+    world_answer(w, &w->jobs[0], MAILBOX_FAILS);
+    world_until(w, is_closed, NULL);
+    restart(w);
+    assert_booked(w, all);
+    assert_refusal(&booked[1]);
+    assert_int_equal(row_of(w, &id)->state, SPOOL_RECIPIENT_HELD);
+    end(w);
+}
+
+static bool is_damaged(struct world *w, void *arg)
+{
+    return spool_find(w->queue.spool, arg)->flags & SPOOL_MESSAGE_DAMAGED;
+}
+
+static size_t count_refusals(struct world *w)
+{
+    size_t count = 0;
+
+    world_until(w, world_is_settled, NULL);
+    booked_read(w);
+    for (size_t i = 0; i < booked_count; i++)
+        count += booked[i].status.outcome == SPOOL_OUTCOME_DEFERRED;
+    return count;
+}
+
+/* The spool holds him with what is written next, and until then nobody forgets him; `ends`: nor
+ * when that is all before the end of the process. */
+static void who_is_held_for_damage_is_booked_with_his_failure(void **state)
+{
+    for (int ends = 0; ends < 2; ends++) {
+        struct world *w = begin(MAILBOX_IS_SILENT);
+        ipc_channel_free(w->mailbox);
+        w->mailbox = NULL;
+        struct id id = send_from(w, "s@far.example");
+
+        world_stop(w); /* what was just written would be read from memory */
+        start_again(w);
+        world_until_jobs(w, 1);
+        world_damage(w, "anna@here.example");
+        reporter_join(w);
+        world_answer(w, &w->jobs[0], MAILBOX_FAILS);
+        for (int i = 0; i < 3; i++)
+            returns_tick(&w->queue);
+        world_until(w, is_damaged, &id);
+        assert_int_equal(row_of(w, &id)->state, SPOOL_RECIPIENT_WAITING);
+        for (int i = 0; i < 3 && !ends; i++) {
+            returns_tick(&w->queue);
+            world_rest(w);
+        }
+        w->mailbox_does = MAILBOX_DELIVERS;
+        send_from(w, "other@far.example");
+        world_until_delivered(w, 1);
+        assert_int_equal(row_of(w, &id)->state, SPOOL_RECIPIENT_HELD);
+        assert_int_equal(count_refusals(w), 0);
+        closed = false;
+        if (ends) {
+            queue_close(&w->queue, on_closed);
+            world_until(w, is_closed, NULL);
+            restart(w);
+        }
+        for (int i = 0; i < 64 && !ends; i++)
+            returns_tick(&w->queue);
+        world_rest(w);
+        assert_int_equal(count_refusals(w), 1);
+        assert_int_equal(reporter.asked, 0);
+        end(w);
+    }
+}
+
+/* ---- how long it is kept ---- */
+
+static bool is_without_memory(struct world *w, void *arg)
+{
+    return no_memory == 0 && world_is_settled(w, NULL);
+}
+
+/* He goes back in a minute, or when he is asked to, and it is told then. */
+static void what_is_kept_outlives_short_memory(void **state)
+{
+    struct world *w = begin(MAILBOX_FAILS);
+    struct id id = fail_one(w, "s@far.example");
+
+    act(w, IPC_ACT_HOLD, &id);
+    reporter_join(w);
+    no_memory = 1;
+    act(w, IPC_ACT_RETURN, &id);
+    world_until(w, is_without_memory, NULL);
+    assert_int_equal(w->queue.returns->kept_count, 1);
+    act(w, IPC_ACT_RETRY, &id);
+    assert_told(w, "5.1.1", "no such mailbox");
+    assert_int_equal(w->queue.returns->kept_count, 0);
+    end(w);
+}
+
+static void of_what_is_gone_nothing_is_kept(void **state)
+{
+    struct world *w = begin(MAILBOX_FAILS);
+    struct id id = fail_one(w, "s@far.example");
+
+    act(w, IPC_ACT_HOLD, &id);
+    assert_int_equal(w->queue.returns->kept_count, 1);
+    act(w, IPC_ACT_REMOVE, &id);
+    assert_null(spool_find(w->queue.spool, &id));
+    assert_int_equal(w->queue.returns->kept_count, 0);
+    end(w);
+}
+
 /* The oldest goes. */
 static void not_very_many_are_kept(void **state)
 {
@@ -363,6 +620,14 @@ int main(void)
         cmocka_unit_test(a_release_forgets_what_was_kept),
         cmocka_unit_test(a_hold_that_the_disk_refuses_changes_nothing),
         cmocka_unit_test(who_is_being_held_is_not_discarded),
+        cmocka_unit_test(an_act_behind_a_hold_books_the_failure),
+        cmocka_unit_test(who_failed_before_the_disk_refused_his_hold_waits_for_his_report),
+        cmocka_unit_test(a_failure_that_the_disk_refused_is_booked_by_the_next_act),
+        cmocka_unit_test(whose_report_is_on_its_way_to_the_disk_is_left_alone),
+        cmocka_unit_test(who_is_held_and_fails_at_the_end_is_booked),
+        cmocka_unit_test(who_is_held_for_damage_is_booked_with_his_failure),
+        cmocka_unit_test(what_is_kept_outlives_short_memory),
+        cmocka_unit_test(of_what_is_gone_nothing_is_kept),
         cmocka_unit_test(not_very_many_are_kept)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,7 +143,8 @@ static bool has_no_returns(struct world *w, void *arg)
     return w->queue.returns->count == 0;
 }
 
-/* Else it would be read again each second, in the place of others. */
+/* Else it would be read again each second, in the place of others. The spool holds it with what is
+ * written next. */
 static void of_a_damaged_message_nobody_is_told(void **state)
 {
     struct world *w = reporter_begin();
@@ -152,7 +153,18 @@ static void of_a_damaged_message_nobody_is_told(void **state)
     world_rest(w);
     assert_int_equal(w->queue.returns->count, 1); /* there is nobody to write reports */
     spool_find(w->queue.spool, &w->jobs[0].id)->flags |= SPOOL_MESSAGE_DAMAGED;
-    returns_tick(&w->queue);
+    reporter_join(w);
+    for (int i = 0; i < 3; i++) {
+        returns_tick(&w->queue);
+        world_rest(w);
+    }
+    assert_int_equal(reporter.asked, 0);
+    assert_int_equal(w->queue.returns->failed.resting, 1);
+    world_join_admin(w);
+    struct ipc_queue_act hold = {.act = IPC_ACT_HOLD, .filter.id = w->jobs[0].id};
+    assert_int_equal(world_act(w, hold).count, 1);
+    for (int i = 0; i < 64; i++)
+        returns_tick(&w->queue);
     world_until(w, has_no_returns, NULL);
     reporter_end(w);
 }
