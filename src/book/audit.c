@@ -39,7 +39,7 @@ static bool ask_main_file(const char *folder,
 {
     struct db db;
 
-    if (audit_open_file(folder, MAIN_FILE_NAME, &db) < 0)
+    if (audit_open_main(folder, &db) < 0)
         return false;
     bool answer = ask(&db, file);
     db_done(&db);
@@ -128,7 +128,7 @@ static int check_file(struct audit *audit, const char *folder, const struct ledg
     week_file(file->kind, file->week, audit->file);
     audit->week = file->week;
     audit->was_remade = ask_main_file(folder, was_remade, file);
-    int r = audit_open_file(folder, audit->file, &db);
+    int r = audit_open_week(folder, file, &db);
     if (r == 0) {
         r = check_open_file(audit, folder, &db, file);
         audit->db = NULL;
@@ -180,7 +180,7 @@ static void check_main_file(struct audit *audit, const char *folder)
                    "the position up to which the log is folded isn't what its copy says: a byte of "
                    "one of the two is damaged. The next start sets it right");
     if (r == 0)
-        r = audit_open_file(folder, MAIN_FILE_NAME, &db);
+        r = audit_open_main(folder, &db);
     if (r == 0) {
         r = check_pages(audit, &db);
         db_done(&db);

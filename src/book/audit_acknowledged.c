@@ -85,7 +85,6 @@ int audit_load_acknowledgements(struct audit *audit, const char *folder,
                                 const struct ledger_list *list)
 {
     struct audit_acknowledgements *all = calloc(1, sizeof(*all));
-    char name[WEEK_FILE_SIZE];
     struct db db;
     int r = 0;
 
@@ -96,8 +95,7 @@ int audit_load_acknowledgements(struct audit *audit, const char *folder,
         if (list->files[i].kind != WEEK_ENTRIES ||
             week_end_us(list->files[i].week) <= audit->options->since_us)
             continue;
-        week_file(WEEK_ENTRIES, list->files[i].week, name);
-        if (audit_open_file(folder, name, &db) < 0)
+        if (audit_open_week(folder, &list->files[i], &db) < 0)
             continue; /* the audit tells of the file itself */
         r = load_file(all, &db);
         db_done(&db);

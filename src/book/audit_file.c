@@ -57,11 +57,16 @@ static const char *const sql[AUDIT_STATEMENT_COUNT] = {
                            " commitment, link FROM refusal ORDER BY seq",
 };
 
-int audit_open_file(const char *folder, const char *name, struct db *db)
+int audit_open_week(const char *folder, const struct ledger_file *file, struct db *db)
 {
-    char path[4096];
+    return ledger_open(folder, file, DB_READ, sql, AUDIT_STATEMENT_COUNT, db);
+}
 
-    if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path))
+int audit_open_main(const char *folder, struct db *db)
+{
+    char path[LEDGER_PATH_SIZE];
+
+    if (snprintf(path, sizeof(path), "%s/" MAIN_FILE_NAME, folder) >= (int)sizeof(path))
         return -ENAMETOOLONG;
     return db_open(path, DB_READ, sql, AUDIT_STATEMENT_COUNT, db);
 }

@@ -66,7 +66,8 @@ void audit_tell_held(struct audit *audit);
 void audit_progress(struct audit *audit, uint64_t done, uint64_t total);
 
 /* audit_file.c: a file of the ledger, to read. Errors as in db.h. */
-int audit_open_file(const char *folder, const char *name, struct db *db);
+int audit_open_week(const char *folder, const struct ledger_file *file, struct db *db);
+int audit_open_main(const char *folder, struct db *db);
 
 /* audit_acknowledged.c: what can be acknowledged is told by these, or only counted when it was. */
 void audit_tell_for_good(struct audit *audit, enum audit_for_good what, const struct id *id,

@@ -3,7 +3,6 @@
 #include "book/main_file.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 static bool is_for(const struct mark *m, enum week_kind kind, int week, uint32_t lane)
 {
@@ -110,7 +109,7 @@ int audit_check_lost_marks(struct audit *audit, const char *folder, const struct
 
     if (!expected)
         return 0;
-    int r = audit_open_file(folder, MAIN_FILE_NAME, &db);
+    int r = audit_open_main(folder, &db);
     if (r < 0)
         return r == -ENOMEM ? r : 0; /* what it says of them is lost with it */
     for (size_t i = 0; r >= 0 && i < expected->count; i++) {

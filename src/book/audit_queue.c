@@ -5,21 +5,18 @@
 #include "book/audit_impl.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 /* What the book has waiting, in all its files. */
 static int collect_from_book(const char *folder, struct audit_set *out)
 {
     struct ledger_list list;
-    char name[WEEK_FILE_SIZE];
     struct db db;
     int r = ledger_list(folder, &list);
 
     for (size_t i = 0; r >= 0 && i < list.count; i++) {
         if (list.files[i].kind != WEEK_ENTRIES)
             continue;
-        week_file(WEEK_ENTRIES, list.files[i].week, name);
-        if (audit_open_file(folder, name, &db) < 0)
+        if (audit_open_week(folder, &list.files[i], &db) < 0)
             continue; /* told already */
         r = audit_collect_waiting(&db, out);
         r = r == -ENOMEM ? r : 0;

@@ -42,8 +42,10 @@ static int move_aside(const struct fold *f, const char *name, const char *aside)
     char from[4096], to[4096];
 
     for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
-        snprintf(from, sizeof(from), "%s/%s%s", f->folder, name, suffixes[i]);
-        snprintf(to, sizeof(to), "%s/%s%s", f->folder, aside, suffixes[i]);
+        if (snprintf(from, sizeof(from), "%s/%s%s", f->folder, name, suffixes[i]) >=
+                (int)sizeof(from) ||
+            snprintf(to, sizeof(to), "%s/%s%s", f->folder, aside, suffixes[i]) >= (int)sizeof(to))
+            return -ENAMETOOLONG;
         if (rename(from, to) < 0 && errno != ENOENT)
             return -errno;
     }

@@ -79,6 +79,7 @@ struct session {
     struct audit_acknowledge acknowledge;
     bool quick;
     bool looked; /* at the running queue, once */
+    int in_vain; /* -errno: the server or its book was waited for, and isn't once more */
 };
 
 /* ---- a running queue ---- */
@@ -121,6 +122,15 @@ static bool on_page(void *arg, const struct ipc_queue_page *page)
     return l->error == 0;
 }
 
+/* What it doesn't know yet would all seem to be off. */
+static int tell_behind(struct session *s)
+{
+    s->print.not_compared = "the book doesn't catch up with the log, so what it lacks may only not "
+                            "be booked yet; see the line Book of postbuch status";
+    s->print.is_bad = true;
+    return -ETIMEDOUT;
+}
+
 /* The book first catches up with the log, or each message of the last second would look lost: once
  * more than at the beginning (wait_for_book()), since mail goes on meanwhile. */
 static int ask_server(struct session *s, struct cli_control *control, struct audit_queue *out)
@@ -130,12 +140,8 @@ static int ask_server(struct session *s, struct cli_control *control, struct aud
     struct ipc_queue_filter filter = {.brief = true};
 
     s->looked = true;
-    if (cli_wait_for_book(control, CATCH_UP_MS) == -ETIMEDOUT) {
-        s->print.not_compared = "the book doesn't catch up with the log; see the line Book of "
-                                "postbuch status";
-        s->print.is_bad = true; /* what it doesn't know yet would all seem to be off */
-        return -ETIMEDOUT;
-    }
+    if (cli_wait_for_book(control, CATCH_UP_MS) == -ETIMEDOUT)
+        return tell_behind(s);
     int code = cli_control_list(control, &filter, on_page, &listing);
     /* Others may just not ask; but whoever was told something may. */
     if (code != CLI_OK && (geteuid() == 0 || code == CLI_BAD_NEWS || out->waiting.count))
@@ -197,9 +203,13 @@ static int look_at_queue(void *arg, struct audit_queue *out)
 {
     struct session *s = arg;
     struct cli_control *control;
-    int r = cli_control_try("audit", s->server.control, &control);
 
     audit_print_end_progress(&s->print);
+    if (s->in_vain) {
+        out->is_live = true;
+        return s->in_vain;
+    }
+    int r = cli_control_try("audit", s->server.control, &control);
     if (r == -ENOENT || r == -ECONNREFUSED)
         return read_spool(s, out);
     out->is_live = true; /* as far as one can tell from outside of its folder */
@@ -367,16 +377,20 @@ static int acknowledge(struct session *s)
 
 /* ---- the run ---- */
 
-/* What one that is made anew doesn't have yet would look like a loss. That it doesn't catch up, or
- * can't be asked, is told when the queue is looked at. */
-static void wait_for_book(const struct session *s)
+/* What one that is made anew doesn't have yet would look like a loss. Without it the files are read
+ * as they are, and nobody is compared with the queue: by the time it is looked at the book may have
+ * caught up, and nothing would say why they seemed to be damaged. That it can't be asked for
+ * another reason is told when the queue is looked at. */
+static int wait_for_book(struct session *s)
 {
     struct cli_control *control;
+    int r = cli_control_try("audit", s->server.control, &control);
 
-    if (cli_control_try("audit", s->server.control, &control) < 0)
-        return;
-    cli_wait_for_book(control, CATCH_UP_MS);
+    if (r < 0)
+        return r == -ETIMEDOUT ? tell_unreached(s, r) : 0;
+    r = cli_wait_for_book(control, CATCH_UP_MS);
     cli_control_close(control);
+    return r == -ETIMEDOUT ? tell_behind(s) : 0;
 }
 
 /* The checkpoint that is compared is read before the long work: a wrong file name shows at once.
@@ -387,7 +401,7 @@ static int run(struct session *s)
 
     if (code != CLI_OK)
         return code;
-    wait_for_book(s);
+    s->in_vain = wait_for_book(s);
     s->options.expected = s->checkpoint.verify ? &s->checkpoint.expected : NULL;
     s->options.reached = s->checkpoint.write ? &s->checkpoint.reached : NULL;
     int r = audit_run(s->server.ledger, &s->options, &s->counts);

@@ -100,9 +100,10 @@ static int run(struct cli_control *control)
 
 static const struct ipc_role server_role = {.peer_name = "the server", .lost = on_lost};
 
-int cli_control_try(const char *command, const char *path, struct cli_control **out)
+int cli_control_try_within(const char *command, const char *path, int limit_ms,
+                           struct cli_control **out)
 {
-    int fd = cli_connect(path, CONNECT_MS);
+    int fd = cli_connect(path, limit_ms);
 
     if (fd < 0)
         return fd;
@@ -121,6 +122,11 @@ int cli_control_try(const char *command, const char *path, struct cli_control **
     control->patience_ms = PATIENCE_MS;
     *out = control;
     return 0;
+}
+
+int cli_control_try(const char *command, const char *path, struct cli_control **out)
+{
+    return cli_control_try_within(command, path, CONNECT_MS, out);
 }
 
 int cli_control_open(const char *command, const char *path, struct cli_control **out)

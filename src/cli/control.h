@@ -15,6 +15,10 @@ int cli_control_open(const char *command, const char *path, struct cli_control *
 /* The same in silence. 0 or -errno: -ENOENT, -ECONNREFUSED: no server; -EACCES: not for this user;
  * -ETIMEDOUT: it takes no connection. */
 int cli_control_try(const char *command, const char *path, struct cli_control **out);
+/* The same for who can do without the server: one that takes no connection is waited for at most
+ * `limit_ms`. */
+int cli_control_try_within(const char *command, const char *path, int limit_ms,
+                           struct cli_control **out);
 /* Tells of such an error. CLI_UNREACHED. */
 int cli_control_complain(const char *command, const char *path, int error);
 /* NULL is fine. */

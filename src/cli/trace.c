@@ -34,8 +34,9 @@ static const struct cli_usage usage = {
     .arguments = "[WHAT…]",
     .help =
         "Tells the fate of messages, and for each recipient who is responsible now.\n"
-        "WHAT is the address of a sender (<>: of reports) or recipient, a Message-ID, a queue\n"
-        "id, the id that the next station gave it, a session id, or the reference of a refusal.\n"
+        "WHAT is the address of a sender (<>: of reports) or recipient (its name alone is\n"
+        "completed as `postbuch send` does), a Message-ID, a queue id, the id that the next\n"
+        "station gave it, a session id, or the reference of a refusal.\n"
         "Without it, --since or --state must say what is meant. Exits 1 when nothing is found, 75\n"
         "when the book can't be read.\n",
     .json = true,
@@ -46,6 +47,8 @@ static const struct cli_usage usage = {
 enum {
     LIMIT_DEFAULT = 20,
     LIMIT_MAX = 10000,
+    ADDRESS_ROOM = ENVELOPE_ADDRESS_MAX + 1,
+    CONNECT_MS = 2000, /* to a server that takes nobody now */
     FOLLOW_PAUSE_US = 500000,
     FOLLOW_PAUSES = 4,       /* times as long as a look takes */
     FOLLOW_MESSAGES = 1000,  /* at least so many are compared at each look … */
@@ -139,7 +142,7 @@ static void leave_server(struct wishes *w)
 /* The book is read without one as well. */
 static void find_server(struct wishes *w)
 {
-    int r = cli_control_try("trace", w->server.control, &w->control);
+    int r = cli_control_try_within("trace", w->server.control, CONNECT_MS, &w->control);
 
     if (r == -ETIMEDOUT)
         cli_complain("trace",
@@ -154,15 +157,57 @@ static void find_server(struct wishes *w)
 
 /* ---- one look ---- */
 
-static int look(struct wishes *w, const char *what, struct trace_result *out)
+/* A name alone may be one that people here are written to by: "bob". Not what is an id. */
+static bool complete(const struct wishes *w, const char *what, char out[static ADDRESS_ROOM])
 {
-    w->query.what = span_from_cstr(what);
-    int r = trace_run(w->server.ledger, &w->query, out);
+    struct span text = span_from_cstr(what);
+    struct id id;
+
+    if (!*what || *what == '<' || strchr(what, '@') || id_parse(text, &id) == 0 ||
+        !*w->server.origin)
+        return false;
+    int size = snprintf(out, ADDRESS_ROOM, "%s@%s", what, w->server.origin);
+    return size > 0 && size < ADDRESS_ROOM;
+}
+
+static int look_for(const struct wishes *w, const char *what, struct trace_result *out)
+{
+    struct trace_query query = w->query;
+
+    query.what = span_from_cstr(what);
+    int r = trace_run(w->server.ledger, &query, out);
     if (r == 0)
         return CLI_OK;
     cli_complain("trace", "can't read the book in %s: %s", w->server.ledger, ledger_why(r));
     trace_result_done(out);
     return CLI_UNREACHED;
+}
+
+static bool is_empty(const struct trace_result *result)
+{
+    return result->message_count + result->refusal_count == 0;
+}
+
+/* As it stands first: the next station may have given it as an id. */
+static int look(const struct wishes *w, const char *what, struct trace_result *out)
+{
+    char full[ADDRESS_ROOM];
+    int code = look_for(w, what, out);
+
+    if (code != CLI_OK || !is_empty(out) || !complete(w, what, full))
+        return code;
+    trace_result_done(out);
+    return look_for(w, full, out);
+}
+
+static void complain_unknown(const struct wishes *w, const char *what)
+{
+    char full[ADDRESS_ROOM];
+
+    if (complete(w, what, full))
+        cli_complain("trace", "nothing is known of %s, nor of %s", what, full);
+    else
+        cli_complain("trace", "nothing is known of %s", *what ? what : "such messages");
 }
 
 static void warn_skipped(const struct trace_result *result)
@@ -177,15 +222,16 @@ static void warn_skipped(const struct trace_result *result)
         cli_complain("trace", "there is more; see --limit and --since");
 }
 
-static int show(const struct wishes *w, const struct trace_result *result)
+static int show(struct wishes *w, const struct trace_result *result)
 {
     const struct cli_style *s = cli_style(stdout);
     struct trace_style style = {s->bold, s->dim, s->green, s->red, s->reset};
     struct buffer out = BUFFER_INIT;
     int r = w->json ? trace_json(result, &out) : trace_text(result, clock_wall_us(), &style, &out);
 
-    if (r == 0 && w->control && !w->json)
-        trace_why_not_yet(w->control, result, w->is_behind, &out);
+    if (r == 0 && w->control && !w->json &&
+        trace_why_not_yet(w->control, result, w->is_behind, &out) == CLI_UNREACHED)
+        leave_server(w); /* once is told enough */
     if (r == 0 && out.size)
         fwrite(out.data, 1, out.size, stdout);
     else if (r < 0)
@@ -203,10 +249,10 @@ static int look_and_show(struct wishes *w, const char *what)
     if (code != CLI_OK)
         return code;
     warn_skipped(&result);
-    if (result.message_count + result.refusal_count)
+    if (!is_empty(&result))
         code = show(w, &result);
     else {
-        cli_complain("trace", "nothing is known of %s", *what ? what : "such messages");
+        complain_unknown(w, what);
         code = CLI_BAD_NEWS;
     }
     trace_result_done(&result);
@@ -293,7 +339,7 @@ static bool was_refused_before(const struct trace_result *before, const struct t
     return false;
 }
 
-static void show_refusal(const struct wishes *w, struct trace_refusal *refusal)
+static void show_refusal(struct wishes *w, struct trace_refusal *refusal)
 {
     struct trace_result one = {.refusals = refusal, .refusal_count = 1};
 
@@ -319,7 +365,7 @@ static bool may_lack_news(const struct trace_result *before, const struct trace_
            (refused == 0 || now->refusals[0].time_us > before->refusals[refused - 1].time_us);
 }
 
-static void show_all_news(const struct wishes *w, const struct trace_result *before,
+static void show_all_news(struct wishes *w, const struct trace_result *before,
                           const struct trace_result *now)
 {
     if (may_lack_news(before, now, w->query.limit))
@@ -334,7 +380,7 @@ static void show_all_news(const struct wishes *w, const struct trace_result *bef
 }
 
 /* To begin with: the newest, as without --follow. */
-static int show_newest(const struct wishes *w, const struct trace_result *all, size_t limit)
+static int show_newest(struct wishes *w, const struct trace_result *all, size_t limit)
 {
     struct trace_result newest = *all;
     size_t messages = all->message_count > limit ? all->message_count - limit : 0;

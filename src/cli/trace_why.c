@@ -70,8 +70,8 @@ static bool waits(const struct trace_message *m)
     return false;
 }
 
-void trace_why_not_yet(struct cli_control *control, const struct trace_result *result,
-                       bool is_behind, struct buffer *out)
+int trace_why_not_yet(struct cli_control *control, const struct trace_result *result,
+                      bool is_behind, struct buffer *out)
 {
     size_t asked = 0;
     int code = CLI_OK;
@@ -86,4 +86,5 @@ void trace_why_not_yet(struct cli_control *control, const struct trace_result *r
         if (code == CLI_OK && !is_behind)
             append_missing(&p);
     }
+    return code;
 }

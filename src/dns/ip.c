@@ -20,20 +20,19 @@ static const struct special {
     {{0}, 128, false, "unspecified"},     /* RFC 4291 2.5.2 */
     {{[15] = 1}, 128, false, "loopback"}, /* RFC 4291 2.5.3 */
     {{0}, 96, false, "reserved"},         /* RFC 4291 2.5.5.1: IPv4 in an old form */
-    {{0xfc}, 7, false, "private"},        /* RFC 4193 */
+    {{0, 0x64, 0xff, 0x9b, 0, 1}, 48, false, "private"}, /* RFC 8215: a network's own NAT64 */
+    {{0xfc}, 7, false, "private"},                       /* RFC 4193 */
     {{0xfe, 0x80}, 10, false, "link-local"},
     {{0xfe, 0xc0}, 10, false, "private"}, /* RFC 3879: site-local */
     {{0xff}, 8, false, "multicast"},
 };
 
-/* Prefixes behind which a translator or relay finds an IPv4 address: that counts as well. */
-static const struct {
-    struct special prefix;
-    size_t at;
-} carriers[] = {
-    {{{0, 0x64, 0xff, 0x9b}, 96, false, ""}, 12}, /* RFC 6052 2.1: NAT64 */
-    {{{0x20, 0x02}, 16, false, ""}, 2},           /* RFC 3056 2: 6to4 */
-};
+/* RFC 6052 2.1. The translator's IPv4 address is the last four bytes. */
+static const struct special nat64 = {{0, 0x64, 0xff, 0x9b}, 96, false, ""};
+
+/* RFC 3056 2: behind the prefix the IPv4 address of a relay, which passes on to what is its. */
+static const struct special six_to_four = {{0x20, 0x02}, 16, false, ""};
+enum { SIX_TO_FOUR_AT = 2 };
 
 static bool has_prefix(const uint8_t *bytes, const struct special *s)
 {
@@ -52,12 +51,22 @@ static const char *kind_of(const uint8_t *bytes, bool v4)
     return NULL;
 }
 
+struct dns_ip dns_ip_inner(const struct dns_ip *ip)
+{
+    struct dns_ip inner = *ip;
+
+    if (has_prefix(ip->bytes, &nat64))
+        ip_from_v4(ip->bytes + IP_V4_AT, inner.bytes);
+    return inner;
+}
+
 const char *dns_ip_special(const struct dns_ip *ip)
 {
-    if (ip_is_v4(ip->bytes))
-        return kind_of(ip->bytes + IP_V4_AT, true);
-    for (size_t i = 0; i < ARRAY_SIZE(carriers); i++)
-        if (has_prefix(ip->bytes, &carriers[i].prefix))
-            return kind_of(ip->bytes + carriers[i].at, true);
-    return kind_of(ip->bytes, false);
+    struct dns_ip inner = dns_ip_inner(ip);
+
+    if (ip_is_v4(inner.bytes))
+        return kind_of(inner.bytes + IP_V4_AT, true);
+    if (has_prefix(inner.bytes, &six_to_four))
+        return kind_of(inner.bytes + SIX_TO_FOUR_AT, true);
+    return kind_of(inner.bytes, false);
 }

@@ -9,8 +9,10 @@
 
 static bool is_own_address(const struct dns_mx *mx, const struct dns_ip *ip)
 {
+    struct dns_ip inner = dns_ip_inner(ip);
+
     for (size_t i = 0; i < mx->rules.own_address_count; i++)
-        if (dns_ip_equal(&mx->rules.own_addresses[i], ip))
+        if (dns_ip_equal(&mx->rules.own_addresses[i], &inner))
             return true;
     return false;
 }

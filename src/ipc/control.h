@@ -34,7 +34,7 @@ enum ipc_queue_wait {
     IPC_WAIT_OUTCOME,     /* the outcome of the attempt under way */
     IPC_WAIT_RELEASE,     /* an administrator */
     IPC_WAIT_OURS,        /* the next try of one, after trouble of our own */
-    IPC_WAIT_CARRIER,     /* the process that would carry it, which isn't there */
+    IPC_WAIT_CARRIER,     /* the process that would carry it, which isn't there or about to end */
     IPC_WAIT_RETURN,      /* the report to its sender: it was given up, or is to go back */
     IPC_WAIT_COUNT
 };

@@ -76,7 +76,6 @@ void ub_resolve_free(struct ub_result *result)
         free(result->data[i]);
     free(result->data);
     free(result->len);
-    free(result->canonname);
     free(result->why_bogus);
     free(result->answer_packet);
     free(result);
@@ -129,10 +128,7 @@ static struct ub_result *make_result(void)
     result->rcode = how & 15;
     result->secure = how >> 4 & 1;
     result->bogus = play.bogus = how >> 5 & 1;
-    result->ttl = (int8_t)fuzz_take(play.in) * 100000;
     take_records(result);
-    if (how & 64)
-        result->canonname = take_text(NULL);
     if (how & 32)
         result->why_bogus = take_text(NULL);
     result->answer_packet = take_text(&size);

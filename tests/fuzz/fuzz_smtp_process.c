@@ -5,14 +5,14 @@
  * fields (fuzz_peer.h). The first byte of all says whether every job goes by MX.
  *
  * It doesn't end; each job is answered at most once, with an outcome for each recipient by its
- * index, and all are answered when it ends. Mail that goes by MX is never carried to a private,
- * loopback or own address, whatever the resolver says. No connection is left open.
+ * index, and all are answered when it ends: as soon as the queue has said that no more come, not
+ * before. Mail that goes by MX is never carried to a private, loopback or own address, whatever the
+ * resolver says. No connection is left open.
  */
 #include "fuzz_peer.h"
 
 #include "base/log.h"
 #include "dns/type.h"
-#include "proc/smtp/connection.h"
 #include "proc/smtp/job.h"
 #include "proc/smtp/proc.h"
 #include <netinet/in.h>
@@ -69,18 +69,39 @@ int __wrap_socket(int domain, int type, int protocol)
     return fds[1];
 }
 
+static bool is_private(const uint8_t *bytes)
+{
+    uint32_t ip;
+
+    memcpy(&ip, bytes, sizeof(ip));
+    ip = ntohl(ip);
+    return ip >> 24 == 127 || ip >> 24 == 10 || ip >> 24 == 0 || ip >> 20 == 0xAC1 ||
+           ip >> 16 == 0xC0A8 || ip >> 16 == 0xA9FE;
+}
+
+static bool is_forbidden_v4(const uint8_t *bytes)
+{
+    return is_private(bytes) || memcmp(bytes, own[0].ip + IP_V4_AT, 4) == 0;
+}
+
 static bool is_forbidden(const struct sockaddr *address)
 {
+    static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b},
+                         local_nat64[6] = {0, 0x64, 0xff, 0x9b, 0, 1};
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-    uint32_t ip = address->sa_family == AF_INET ? ntohl(v4->sin_addr.s_addr) : 0;
+    const uint8_t *ip = v6->sin6_addr.s6_addr;
 
     if (address->sa_family == AF_INET)
-        return ip >> 24 == 127 || ip >> 24 == 10 || ip >> 24 == 0 || ip >> 20 == 0xAC1 ||
-               ip >> 16 == 0xC0A8 || ip >> 16 == 0xA9FE || ip == 0xC6336407;
-    return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) || IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr) ||
+        return is_forbidden_v4((const uint8_t *)&v4->sin_addr);
+    if (memcmp(ip, nat64, sizeof(nat64)) == 0)
+        return is_forbidden_v4(ip + sizeof(nat64));
+    if (ip[0] == 0x20 && ip[1] == 0x02)
+        return is_private(ip + 2);
+    return memcmp(ip, local_nat64, sizeof(local_nat64)) == 0 ||
+           IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) || IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr) ||
            IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr) || IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) ||
-           (v6->sin6_addr.s6_addr[0] & 0xFE) == 0xFC;
+           (ip[0] & 0xFE) == 0xFC;
 }
 
 /* The last byte of the address says how it goes. */
@@ -136,6 +157,14 @@ static void on_question(void *arg, const struct ipc_frame *frame, const struct i
     play.questions[play.question_count++].type = message->resolve.type;
 }
 
+static bool waits_for_stopped(void)
+{
+    for (size_t i = 0; i < play.queue.call_count; i++)
+        if (play.queue.calls[i].type == IPC_JOB_STOP)
+            return true;
+    return false;
+}
+
 static void turn(void)
 {
     char drain[4096];
@@ -147,6 +176,14 @@ static void turn(void)
     for (size_t i = 0; i < play.station_count; i++)
         while (play.stations[i] >= 0 && read(play.stations[i], drain, sizeof(drain)) > 0)
             ;
+    assert(!play.proc.process.ending || play.queue.fd < 0 || !waits_for_stopped());
+}
+
+/* All that it does once a second is due. */
+static void let_pass(int64_t ms)
+{
+    play.passed_ms += ms;
+    assert(io_timer_set(play.proc.tick, 0) == 0);
 }
 
 /* ---- a place for it ---- */
@@ -173,18 +210,25 @@ static void begin(uint8_t how)
     connect_resolver();
 }
 
-/* Time enough for all that it gives a shutdown. */
+/* Time enough for all that it gives a shutdown, and the answer that lets it go. */
 static void end(void)
 {
+    struct ipc_message stopped = {.type = IPC_JOB_STOPPED};
+
     smtp_proc_end(&play.proc);
     turn();
-    play.passed_ms += 2 * SMTP_ENDING_MS;
-    play.proc.now_ms = io_loop_now_ms(play.proc.process.loop);
-    smtp_jobs_drop(&play.proc, SMTP_JOB_MAIL, "the end");
+    if (waits_for_stopped())
+        fuzz_peer_send(&play.queue, &stopped, 0);
+    turn();
+    let_pass(2 * SMTP_ENDING_MS);
+    turn();
+    let_pass(0); /* the queue has read what came of that */
     turn();
     assert(play.proc.job_count == 0);
-    assert(play.asked_count == 0 || play.raw ||
-           play.queue.fd < 0); /* it was cut off for a violation */
+    if (!play.raw && play.queue.fd >= 0) { /* else it was cut off for a violation */
+        assert(play.asked_count == 0);
+        assert(play.proc.process.ending);
+    }
     smtp_proc_done(&play.proc);
     assert(play.proc.connection_count == 0);
     for (size_t i = 0; i < play.station_count; i++) {
@@ -345,9 +389,7 @@ static void speak_as_station(struct span *in)
 
 static void pass_time(struct span *in)
 {
-    play.passed_ms += (int64_t)fuzz_take(in) * 5000;
-    play.proc.now_ms = io_loop_now_ms(play.proc.process.loop);
-    smtp_connections_tick(&play.proc);
+    let_pass((int64_t)fuzz_take(in) * 5000);
 }
 
 static void op(struct span *in)
@@ -364,7 +406,9 @@ static void op(struct span *in)
         connect_resolver();
     if (which == 0xFD)
         assert(smtp_proc_use(&play.proc, &conf) == 0);
-    else if (which < 0xFD)
+    else if (which == 0xFC)
+        smtp_proc_end(&play.proc);
+    else if (which < 0xFC)
         acts[which % ARRAY_SIZE(acts)](in);
     turn();
 }
@@ -376,7 +420,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     log_open("fuzz", LOG_LEVEL_ERROR + 1);
     signal(SIGPIPE, SIG_IGN); /* as process_main() does */
     begin(fuzz_take(&in));
-    for (int i = 0; in.size && i < OPS_MAX; i++)
+    for (int i = 0; in.size && i < OPS_MAX && !play.proc.process.ending; i++)
         op(&in);
     end();
     return 0;

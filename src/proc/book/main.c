@@ -154,9 +154,10 @@ static void log_stuck(struct book_process *b)
     else if (w->error == -E2BIG)
         log_error(
             "ALARM: the ledger has as many logs as it can tell apart (%d), each of a spool "
-            "that was made anew or put back; nothing is booked until all of one is older than "
-            "`book: keep`, or the server was stopped and the ledger's folder moved away: "
-            "then a new one begins with what the log still holds",
+            "that was made anew or put back; nothing is booked until all of one is deleted, its "
+            "entries by `book: keep` and its refusals by `book: refusals`, or the server was "
+            "stopped and the ledger's folder moved away: then a new one begins with what the log "
+            "still holds",
             VOLUME_LANES_MAX);
     else if (w->told.unread[0])
         log_error(

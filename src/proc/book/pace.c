@@ -40,5 +40,6 @@ int64_t pace_ended(struct pace *pace, enum pace_end how, bool has_work)
         return enter(pace, PACE_STUCK, TROUBLE_MS);
     if (how == PACE_BEHIND || (pace->is_awaited && has_work))
         return enter(pace, PACE_IDLE, PACE_NOW);
+    pace->is_awaited = false; /* who waited has it */
     return enter(pace, PACE_RESTING, REST_MS);
 }

@@ -4,12 +4,17 @@
  * comes within the moment behind it, and then its entry is written once. Who waits for what is
  * sealed needn't wait for that as well.
  *
+ *     ┌──────────hour is over, or somebody waits────────────┐
+ *     │                                                     ▼
  *   IDLE ──sealed──▶ GATHERING ──over, or somebody waits──▶ RUNNING ──done──▶ RESTING
  *     ▲                                                     ▲ ▲ │              │ │
  *     │              STUCK ◀──trouble───────────────────────┼─┼─┘              │ │
  *     │                └────over────────────────────────────┘ └────────────────┼─┘
  *     │                                         over with work, or somebody waits
  *     └────over without work───────────────────────────────────────────────────┘
+ *
+ * A turn that is behind its limit, or has work left that somebody waits for, is followed by the
+ * next at once. Between PACE_NOW and pace_begin() the state says nothing.
  */
 #pragma once
 

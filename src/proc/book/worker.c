@@ -180,7 +180,7 @@ static int fold_batch(struct worker *w)
 /* Before anything is pending, and whether or not the rest of the turn succeeds: on a full disk it
  * makes the room that the fold needs, and among the lanes that for the next one. Where not even
  * what goes can be noted the next turn tries it again, and soon: whoever keeps less now waits for
- * the room. */
+ * the room (end_retention). */
 static int retain(struct worker *w)
 {
     struct fold_deleted deleted = {0};
@@ -191,9 +191,25 @@ static int retain(struct worker *w)
                         &deleted);
     w->deleted_files += deleted.files;
     w->doubts |= deleted.doubts;
-    if (r != -ENOSPC)
+    if (r == 0)
         w->keep_before_us = w->refusals_before_us = 0;
     return r;
+}
+
+/* Behind the batch. Where that failed only retention may end the trouble, which hides that it
+ * failed, too: so that is told once, and the next turn tries it again. Else that it failed is the
+ * turn's trouble, and it has its hour. */
+static void end_retention(struct worker *w, int retained, bool has_committed)
+{
+    bool is_hidden = retained < 0 && !has_committed && db_plain_error(retained) != w->error;
+
+    if (is_hidden && !w->told_unretained)
+        log_error("what is old can't be deleted from the ledger: %s", ledger_why(retained));
+    w->told_unretained = is_hidden;
+    if (has_committed && retained != -ENOSPC)
+        w->keep_before_us = w->refusals_before_us = 0;
+    if (has_committed && retained < 0)
+        trouble(w, WORKER_LEDGER, retained);
 }
 
 /* Once, as soon as the book has all that the queue had: where less waits than by the book, a part
@@ -225,18 +241,9 @@ static void tell_once(struct worker *w)
 }
 
 /* Was something committed? */
-static bool run_turn(struct worker *w)
+static bool run_batch(struct worker *w)
 {
-    if (w->limit.segment == 0)
-        return false; /* a new queue that recovers its spool: all of the log would lie behind it */
-    w->translator.now_us = clock_wall_us();
-    int r = open_ledger(w);
-    if (r < 0) {
-        trouble(w, WORKER_LEDGER, r);
-        return false;
-    }
-    int retained = retain(w);
-    r = need_lane(w);
+    int r = need_lane(w);
     if (r < 0) {
         trouble(w, WORKER_LEDGER, r);
         return false;
@@ -250,14 +257,29 @@ static bool run_turn(struct worker *w)
     if (fold_batch(w) < 0)
         return false;
     r = fold_commit(w->fold, w->translator.now_us);
-    bool has_committed = r == 0;
-    if (has_committed) {
-        w->folded = committed(w); /* whatever becomes of what is old */
-        r = retained;
-    }
-    if (r < 0)
+    if (r < 0) {
         trouble(w, WORKER_LEDGER, r);
-    else {
+        return false;
+    }
+    w->folded = committed(w);
+    return true;
+}
+
+/* Was something committed? */
+static bool run_turn(struct worker *w)
+{
+    if (w->limit.segment == 0)
+        return false; /* a new queue that recovers its spool: all of the log would lie behind it */
+    w->translator.now_us = clock_wall_us();
+    int r = open_ledger(w);
+    if (r < 0) {
+        trouble(w, WORKER_LEDGER, r);
+        return false;
+    }
+    int retained = retain(w);
+    bool has_committed = run_batch(w);
+    end_retention(w, retained, has_committed); /* what is folded stays told, whatever it came to */
+    if (w->trouble == WORKER_FINE) {
         count_unread_ledger(w, 0);
         compare(w);
     }

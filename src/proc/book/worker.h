@@ -24,7 +24,7 @@ struct worker {
     /* Set before a turn. */
     struct spool_position limit; /* {0, 0}: not known, so nothing is read */
     uint64_t queue_waiting;      /* recipients, as of the limit */
-    /* 0: no retention; a turn that tried, and had room for it, sets it so. */
+    /* 0: no retention; a turn that is through with it sets it so. */
     int64_t keep_before_us, refusals_before_us;
 
     /* Told by a turn. */
@@ -49,6 +49,7 @@ struct worker {
     struct spool_follower *follower;
     unsigned unreadable;    /* turns in a row that ended with EIO from the log */
     unsigned unread_ledger; /* turns in a row that ended with a failed read of the ledger */
+    bool told_unretained;   /* that retention fails behind another trouble */
     struct translator translator;
 };
 

@@ -116,9 +116,10 @@ static void status(struct process *process, struct buffer *json)
 
     buffer_printf(json,
                   "\"usable\":%s,\"questions\":%" PRIu64 ",\"waiting\":%" PRIu64
-                  ",\"failed\":%" PRIu64 ",\"late\":%" PRIu64 ",\"bogus\":%" PRIu64,
+                  ",\"failed\":%" PRIu64 ",\"late\":%" PRIu64 ",\"bogus\":%" PRIu64
+                  ",\"forgotten\":%" PRIu64,
                   s->library ? "true" : "false", s->question_count, s->open_count, s->failed_count,
-                  s->late_count, s->bogus_count);
+                  s->late_count, s->bogus_count, s->forgotten_count);
 }
 
 static const struct process_spec spec = {

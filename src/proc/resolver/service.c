@@ -1,10 +1,10 @@
 #include "proc/resolver/service.h"
 
-#include "base/log.h"
 #include "dns/name.h"
 #include "dns/packet.h"
 #include "dns/type.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -53,11 +53,18 @@ static void make_room(struct service *s)
     io_defer(s->loop, &s->room);
 }
 
-/* on_answer() isn't called for it any more. */
+/* on_answer() isn't called for it any more. Its place is free, its memory isn't: with a thread
+ * libunbound only marks what is cancelled, and keeps it as long as it lives. */
 static void forget(struct query *q)
 {
-    ub_cancel(q->service->library, q->id);
-    make_room(q->service);
+    struct service *s = q->service;
+
+    s->forgotten_count++;
+    if (log_is_due(&s->forgotten, io_loop_now_ms(s->loop)))
+        log_warn("libunbound has lost questions (%" PRIu64 " by now); is there memory enough?",
+                 s->forgotten_count);
+    ub_cancel(s->library, q->id);
+    make_room(s);
     free_query(q);
 }
 

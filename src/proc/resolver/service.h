@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/log.h"
 #include "ipc/channel.h"
 #include "proc/resolver/library.h"
 
@@ -33,7 +34,8 @@ struct service {
     size_t turn;             /* the asker whose question is the next */
     struct service_asker askers[SERVICE_ASKERS_MAX];
     struct list abandoned; /* queries past their deadline, or whose asker went */
-    uint64_t question_count, failed_count, late_count, bogus_count, open_count;
+    uint64_t question_count, failed_count, late_count, bogus_count, open_count, forgotten_count;
+    struct log_seldom forgotten;
 };
 
 /* `library` has been started; NULL: none, and `why_not` is answered. 0 or -errno. */

@@ -57,9 +57,11 @@ static void add_target(struct smtp_way *way, size_t host, uint16_t port, const s
 static bool is_self(const struct smtp_way *way, const struct dns_ip *ip, uint16_t port)
 {
     const struct conf_smtp *conf = way->proc->conf;
+    struct dns_ip inner = dns_ip_inner(ip);
 
     for (size_t i = 0; i < conf->own_count; i++)
-        if (conf->own[i].port == port && memcmp(conf->own[i].ip, ip->bytes, sizeof(ip->bytes)) == 0)
+        if (conf->own[i].port == port &&
+            memcmp(conf->own[i].ip, inner.bytes, sizeof(inner.bytes)) == 0)
             return true;
     return false;
 }

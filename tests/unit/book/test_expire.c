@@ -205,6 +205,14 @@ static void book_in_lane(struct fold *fold, uint32_t lane, int64_t time_us)
         test_fold_one(fold, &inputs[i]);
 }
 
+static void refuse_in_lane(struct fold *fold, uint32_t lane)
+{
+    struct event refusal = test_refusal(1, "nobody@aaa.example");
+    struct book_input input = {.kind = BOOK_EVENT, .end = {lane, 1, 300}, .event = &refusal};
+
+    test_fold_one(fold, &input);
+}
+
 static void assert_lanes(const char *expected)
 {
     static const char *const tables[] = {"lane", "position"};
@@ -230,8 +238,10 @@ static void a_lane_goes_with_its_last_file(void **state)
         struct book_position end = {lane, 1, 1000};
         assert_int_equal(fold_begin_anew(fold, &end, TEST_NOW_US), 0);
         book_in_lane(fold, lane, TEST_NOW_US - (lane == 0 ? 14 : lane == 1 ? 7 : 0) * TEST_DAY);
-        if (lane == 2)
+        if (lane == 2) {
             book_in_lane(fold, 2, TEST_NOW_US - 14 * TEST_DAY);
+            refuse_in_lane(fold, 2);
+        }
         test_commit(fold);
     }
     assert_lanes("0 1 2 3");
@@ -246,7 +256,10 @@ static void a_lane_goes_with_its_last_file(void **state)
     assert_int_equal(fold_expire(fold, TEST_NOW_US, 0, TEST_NOW_US, &deleted), 0);
     assert_lanes("2 3"); /* what was lost of one went with its file */
     assert_int_equal(test_number("book.sqlite", "SELECT count(*) FROM anew"), 2);
-    assert_int_equal(fold_expire(fold, TEST_NOW_US + 14 * TEST_DAY, 0, TEST_NOW_US, &deleted), 0);
+    int64_t all_us = TEST_NOW_US + 14 * TEST_DAY;
+    assert_int_equal(fold_expire(fold, all_us, 0, TEST_NOW_US, &deleted), 0);
+    assert_lanes("2 3"); /* refusals have a limit of their own */
+    assert_int_equal(fold_expire(fold, all_us, all_us, TEST_NOW_US, &deleted), 0);
     assert_lanes("3"); /* the last is the one that is followed */
     assert_int_equal(fold_next_lane(fold, &next), 0);
     assert_int_equal(next, 4);

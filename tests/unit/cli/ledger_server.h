@@ -6,8 +6,10 @@
 
 static struct {
     int book_error;       /* of its book, when it is asked to catch up */
+    uint32_t book_late;   /* so often it doesn't in time */
     const char *book_sql; /* what that book does to the main file then */
     int list_error;       /* of its queue, instead of a page */
+    bool list_kills;      /* it goes away instead */
     struct ipc_queue_row rows[4];
     size_t row_count;
     uint32_t acknowledge_max, acknowledge_busy; /* takes so many at a time, and at first none */
@@ -32,6 +34,11 @@ static inline void fold_waiting(void)
 static inline void played_sync(void *owner, const struct ipc_arrival *arrival)
 {
     struct ipc_message m = {.type = IPC_BOOK_SYNCED, .book_synced = {.error = played.book_error}};
+
+    if (played.book_late) {
+        played.book_late--;
+        m.book_synced.error = -ETIMEDOUT;
+    }
     if (played.book_sql)
         test_tamper("book.sqlite", played.book_sql);
     ipc_reply(arrival->channel, arrival->token, &m);
@@ -49,6 +56,9 @@ static inline void played_list(void *owner, const struct ipc_arrival *arrival)
                                            .last = true,
                                            .rows = played.rows,
                                            .row_count = fits ? played.row_count : 0}};
+
+    if (played.list_kills)
+        _exit(0);
     ipc_reply(arrival->channel, arrival->token, &m);
 }
 

@@ -121,6 +121,23 @@ static void a_book_that_is_made_anew_is_waited_for(void **state)
     played.book_sql = NULL;
 }
 
+/* By the time the queue would be looked at it has caught up: then nothing would say why the files
+ * lacked what they did when they were read. */
+static void a_book_that_is_made_anew_for_long_is_told(void **state)
+{
+    static const char *const words[] = {NULL};
+
+    played.row_count = 0;
+    played.book_late = 1;
+    test_tamper("book.sqlite", "INSERT INTO lost SELECT kind, week, lane, segment, offset,"
+                               " events + 1, head FROM chain");
+    assert_int_equal(run_with_server(cli_audit, words), CLI_BAD_NEWS);
+    played.book_late = 0;
+    assert_non_null(strstr(text, "was damaged or removed when it had 3 events"));
+    assert_non_null(strstr(text, "The queue was not compared: the book doesn't catch up with the "
+                                 "log, so what it lacks may only not be booked yet"));
+}
+
 /* Only the queue knows why they are late: that it doesn't tell is said, and nobody is blamed. */
 static void of_a_queue_that_does_not_tell_the_late_are_counted(void **state)
 {
@@ -157,14 +174,28 @@ static int make_full_listener(void)
     return listener;
 }
 
-/* It is there and hangs, or is stopped by a signal: nothing is well that nobody could ask for. */
+static unsigned connections; /* that were asked for. The linker puts this in its place. */
+
+int __real_connect(int fd, const struct sockaddr *address, socklen_t size);
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size);
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+    connections++;
+    return __real_connect(fd, address, size);
+}
+
+/* It is there and hangs, or is stopped by a signal: nothing is well that nobody could ask for. It
+ * is waited for once. */
 static void a_server_that_takes_nobody_is_told(void **state)
 {
     static const char *const words[] = {NULL};
     int listener = make_full_listener();
 
+    connections = 0;
     assert_int_equal(run(cli_audit, words), CLI_BAD_NEWS);
     close(listener);
+    assert_int_equal(connections, 1);
     assert_non_null(strstr(text, "The queue was not compared: the server takes no connection.\n"));
     assert_null(strstr(text, "The book balances."));
 }
@@ -282,6 +313,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(of_a_book_that_is_behind_nobody_is_overdue, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(a_book_that_is_made_anew_is_waited_for, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_book_that_is_made_anew_for_long_is_told, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(of_a_queue_that_does_not_tell_the_late_are_counted, set_up,
                                         test_ledger_remove),

@@ -1,5 +1,6 @@
 #include "ledger_server.h"
 
+#include <errno.h>
 #include <poll.h>
 
 static void exit_codes_and_output(void **state)
@@ -33,6 +34,39 @@ static void exit_codes_and_output(void **state)
         else
             assert_non_null(strstr(text, cases[i].part));
     }
+}
+
+static void fold_remote_id(const char *remote_id)
+{
+    struct fold *fold = test_fold_open();
+    struct test_message other;
+
+    test_message_at(&other, TEST_NOW_US, 3, 2);
+    struct book_input input = test_input_message(500, &other);
+    test_fold_one(fold, &input);
+    struct book_status relayed = test_status(other.envelope.id, 1, EVENT_RELAYED);
+    relayed.remote_id = span_from_cstr(remote_id);
+    test_fold_status(fold, 600, &relayed);
+    test_commit(fold);
+    fold_close(fold);
+}
+
+/* As `postbuch send` does, unless it is what a station said. */
+static void a_name_is_completed(void **state)
+{
+    static const char *const bob[] = {"BOB", NULL}, *const nobody[] = {"nobody", NULL},
+                             *const id[] = {"0123456789abcdef", NULL};
+
+    assert_int_equal(run(cli_trace, bob), CLI_OK);
+    assert_non_null(strstr(text, "bob@aaa.example: delivered"));
+    assert_int_equal(run(cli_trace, nobody), CLI_BAD_NEWS);
+    assert_non_null(strstr(complaints, "nothing is known of nobody, nor of nobody@aaa.example\n"));
+    assert_int_equal(run(cli_trace, id), CLI_BAD_NEWS);
+    assert_non_null(strstr(complaints, "nothing is known of 0123456789abcdef\n"));
+    fold_remote_id("BOB");
+    assert_int_equal(run(cli_trace, bob), CLI_OK);
+    assert_non_null(strstr(text, "carl@bbb.example: relayed"));
+    assert_null(strstr(text, "bob@aaa.example: delivered"));
 }
 
 static void book_that_cannot_be_read_is_told(void **state)
@@ -109,6 +143,54 @@ static void why_not_yet_is_told_of_whom_was_asked_for(void **state)
     assert_int_equal(run_with_server(cli_trace, both), CLI_OK);
     assert_told(" to bob@aaa.example\n    waits for its turn", true);
     assert_told(" to carl@bbb.example\n    waits for its turn", true);
+}
+
+static struct timeval patience; /* of who connected last: SO_SNDTIMEO (unix(7)) */
+static bool takes_nobody;       /* the server's queue of connections is full */
+
+/* The linker puts this in its place (meson.build). */
+int __real_connect(int fd, const struct sockaddr *address, socklen_t size);
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size);
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+    socklen_t length = sizeof(patience);
+
+    if (!takes_nobody)
+        return __real_connect(fd, address, size);
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, &length), 0);
+    errno = EAGAIN;
+    return -1;
+}
+
+/* The book is read without it, so it is waited for as long as for its book. */
+static void a_server_that_takes_nobody_is_left_soon(void **state)
+{
+    static const char *const bob[] = {"bob@aaa.example", NULL};
+
+    takes_nobody = true;
+    assert_int_equal(run(cli_trace, bob), CLI_OK);
+    takes_nobody = false;
+    assert_non_null(strstr(complaints, "the server takes no connection"));
+    assert_told("is responsible.", true);
+    assert_int_equal(patience.tv_sec, 2);
+    assert_int_equal(patience.tv_usec, 0);
+}
+
+/* Of several things only the first finds out. */
+static void a_server_that_goes_away_is_told_once(void **state)
+{
+    static const char *const both[] = {"bob@aaa.example", "carl@bbb.example", NULL};
+    static const char away[] = "the server went away";
+
+    fold_waiting();
+    play_rows(2);
+    played.list_kills = true;
+    assert_int_equal(run_with_server(cli_trace, both), CLI_OK);
+    assert_told("carl@bbb.example", true);
+    const char *first = strstr(complaints, away);
+    assert_non_null(first);
+    assert_null(strstr(first + 1, away));
 }
 
 /* The queue has addresses in canonical form. */
@@ -272,10 +354,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(exit_codes_and_output, set_up, test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_name_is_completed, set_up, test_ledger_remove),
         cmocka_unit_test_setup_teardown(book_that_cannot_be_read_is_told, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(a_book_that_is_behind_is_told, set_up, test_ledger_remove),
         cmocka_unit_test_setup_teardown(why_not_yet_is_told_of_whom_was_asked_for, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_server_that_takes_nobody_is_left_soon, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_server_that_goes_away_is_told_once, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(queue_is_asked_for_an_address_as_it_has_it, set_up,
                                         test_ledger_remove),

@@ -55,6 +55,9 @@ static const struct {
     {"64:ff9b::a00:1", "private"},
     {"64:ff9b::c000:201", NULL},
     {"64:ff9b:0:1::a00:1", NULL},
+    {"64:ff9b:1::a00:1", "private"}, /* a network's own one, wherever it has the IPv4 address */
+    {"64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "private"},
+    {"64:ff9b:2::a00:1", NULL},
     {"2002:7f00:1::1", "loopback"}, /* … or a relay */
     {"2002:c0a8:1::1", "private"},
     {"2002:c000:201::1", NULL},
@@ -72,10 +75,31 @@ static void kinds(void **state)
     }
 }
 
+static void assert_inner(const char *text, const char *expected)
+{
+    char inner[IP_TEXT];
+    struct dns_ip ip;
+
+    assert_int_equal(ip_parse(span_from_cstr(text), ip.bytes), 0);
+    ip = dns_ip_inner(&ip);
+    ip_format(ip.bytes, inner);
+    assert_string_equal(inner, expected);
+}
+
+static void behind_a_translator(void **state)
+{
+    assert_inner("64:ff9b::192.0.2.9", "192.0.2.9");
+    assert_inner("64:ff9b:0:1::c000:209", "64:ff9b:0:1::c000:209");
+    assert_inner("2002:c000:209::1", "2002:c000:209::1");
+    assert_inner("2001:db8::9", "2001:db8::9");
+    assert_inner("192.0.2.9", "192.0.2.9");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kinds),
+        cmocka_unit_test(behind_a_translator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

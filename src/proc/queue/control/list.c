@@ -56,7 +56,8 @@ static uint8_t wait_of(const struct queue *q, const struct spool_message *m,
     if (route.way == ROUTE_RETURN || is_given_up)
         return IPC_WAIT_RETURN;
     bool waits_for_lane = e->wait == SCHED_WAIT_TURN || e->wait == SCHED_WAIT_OURS;
-    if (waits_for_lane && e->lane < CARRIERS && !q->dispatch->carriers[e->lane].channel)
+    if (waits_for_lane && e->lane < CARRIERS &&
+        !carrier_takes_jobs(&q->dispatch->carriers[e->lane]))
         return IPC_WAIT_CARRIER;
     return (uint8_t)e->wait;
 }

@@ -46,6 +46,13 @@ static void who_waits_has_a_turn_at_once(void **state)
     pace_begin(&p);
     assert_true(pace_ended(&p, PACE_DONE, true) > 0);
 
+    pace_begin(&p);
+    pace_sealed(&p, true);
+    assert_true(pace_ended(&p, PACE_DONE, false) > 0); /* all that was awaited is folded */
+    assert_int_equal(pace_sealed(&p, false), PACE_AS_BEFORE);
+    assert_int_equal(pace_elapsed(&p, false), PACE_RETENTION_MS);
+    assert_true(pace_sealed(&p, false) > 0);
+
     p = (struct pace){PACE_IDLE};
     pace_sealed(&p, false);
     assert_int_equal(pace_sealed(&p, true), PACE_NOW);

@@ -125,6 +125,10 @@ static void who_is_about_to_end_is_given_no_job(void **state)
     world_rest(w);
     assert_int_equal(w->job_count, 0);
     assert_int_equal(w->queue.dispatch->lost, 1);
+    world_join_admin(w);
+    world_list(w, &(struct ipc_queue_filter){.recipient = SPAN("y@elsewhere.example")});
+    assert_int_equal(w->row_count, 1);
+    assert_int_equal(w->rows[0].wait, IPC_WAIT_CARRIER);
     world_leave_smtp(w);
     world_join_smtp(w);
     world_until_delivered(w, 2);
