@@ -71,7 +71,7 @@ struct child {
     int kept;         /* 0, or -errno: why it goes on with the generation before */
     bool ready, stopping;
     struct ipc_call ping; /* watchdog.c */
-    unsigned silent;      /* rounds in which it was asked and hasn't answered */
+    unsigned silent; /* rounds in which it was asked and hasn't answered, though it could have */
 };
 
 /* Starts it, sends its part and joins it to its peers. A failure is logged and tried again. */
@@ -181,7 +181,8 @@ void status_gather(struct supervisor *s, const struct asker *asker);
 enum { SILENT_ALARM = 2, SILENT_END = 10 };
 
 /* Asks each child whether its loop runs. One that hasn't answered for SILENT_END rounds is ended,
- * to be started again, unless it is in a state in which that wouldn't help. */
+ * to be started again. Rounds in which it is in a state where that wouldn't help begin the count
+ * anew, but for the alarm. */
 void watchdog_round(struct supervisor *s);
 
 /* ---- main.c ---- */

@@ -7,7 +7,8 @@
  *
  * It helps when the loop goes round in itself or waits for what never comes (R and S in proc(5)).
  * It doesn't when a disk keeps it (D): it would end only when the disk answers, and with it the
- * hanging; nor does it end who was stopped by a person, or is looked at in a debugger (T, t).
+ * hanging; nor does it end who was stopped by a person, or is looked at in a debugger (T, t). Who
+ * was in such a state has the whole time to answer when he is let go on.
  *
  * Rounds are counted, not seconds: when the whole machine stood still, or we did, only one has
  * passed, and there is time for an answer until the next. By SIGKILL, for a dump of the process,
@@ -62,6 +63,11 @@ static const char *word_for(char state)
     }
 }
 
+static bool would_end_help(char state)
+{
+    return state == 'R' || state == 'S';
+}
+
 static void suspect(struct child *child)
 {
     const char *name = ipc_peer_name(child->kind->peer);
@@ -71,7 +77,9 @@ static void suspect(struct child *child)
     if (child->silent == SILENT_ALARM)
         log_error("ALARM: %s[%d] hasn't answered for %u s: %s", name, child->pid, silent_s,
                   word_for(state));
-    if (child->silent < SILENT_END || (state != 'R' && state != 'S'))
+    if (child->silent >= SILENT_ALARM && !would_end_help(state))
+        child->silent = SILENT_ALARM;
+    if (child->silent < SILENT_END)
         return;
     log_error("ALARM: %s[%d] hasn't answered for %u s and is ended, to be started again: %s", name,
               child->pid, silent_s, word_for(state));

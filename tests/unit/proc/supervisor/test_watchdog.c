@@ -55,6 +55,12 @@ static void is_stopped(void)
     raise(SIGSTOP);
 }
 
+static void is_stopped_for_a_while(void)
+{
+    raise(SIGSTOP);
+    waits();
+}
+
 /* As one that waits for a disk, by proc(5): its own child has its memory. */
 static void is_uninterruptible(void)
 {
@@ -221,6 +227,22 @@ static void whom_ending_does_not_help_is_only_told_of(void **state)
     }
 }
 
+/* Else it would be killed by the first round that finds it at work on what has come meanwhile. */
+static void who_was_stopped_has_time_afterwards(void **state)
+{
+    begin(is_stopped_for_a_while, 'T');
+    rounds(3 * SILENT_END);
+    kill(child->pid, SIGCONT);
+    while (state_now() != 'S')
+        usleep(1000);
+    rounds(SILENT_END - SILENT_ALARM - 1);
+    assert_int_equal(state_now(), 'S');
+    assert_int_equal(alarms, 1);
+    rounds(1);
+    assert_int_equal(alarms, 2);
+    assert_int_equal(end(), SIGKILL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +251,7 @@ int main(void)
         cmocka_unit_test(who_hangs_is_ended),
         cmocka_unit_test(who_answers_late_is_forgiven),
         cmocka_unit_test(whom_ending_does_not_help_is_only_told_of),
+        cmocka_unit_test(who_was_stopped_has_time_afterwards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
