@@ -2,8 +2,9 @@
  * The supervisor's word is obeyed in the order in which it comes: parts and descriptors gather for
  * the coming generation, and nothing of it counts before "activate". What goes wrong before the
  * first activation ends the process, which the supervisor starts again; later it only keeps the old
- * generation, and is sent the new one again. For descriptors of the supervisor's there is room when
- * all others are taken (spare.h); what doesn't fit even so costs the channel, and the process ends.
+ * generation, and is sent the new one again when it lacked memory or descriptors. For descriptors
+ * of the supervisor's there is room when all others are taken (spare.h); what doesn't fit even so
+ * costs the channel, and the process ends.
  */
 #include "proc/common/process.h"
 
@@ -139,7 +140,7 @@ static void swap_parts(struct process *process)
 }
 
 /* "Ready" is said also when a reload failed: the process serves, by the old generation, and says
- * why. */
+ * why; or at its start without a part of the first one. */
 static void on_activate(void *owner, const struct ipc_arrival *arrival)
 {
     struct process *process = owner;
@@ -157,6 +158,7 @@ static void on_activate(void *owner, const struct ipc_arrival *arrival)
             log_fatal("can't start: %s", strerror(-r));
         process->started = true;
         swap_parts(process);
+        r = process->lacks_memory ? -ENOMEM : 0;
     }
     if (process->coming_error && process->spec->give_up)
         process->spec->give_up(process);

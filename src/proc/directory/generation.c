@@ -49,7 +49,8 @@ int generation_add_file(struct generation *g, struct span name, int fd)
     file->next = g->files;
     g->files = file;
     g->file_count++;
-    conf_file_read_fd(fd, file->name, &g->problems, &file->text);
+    int r = conf_file_read_fd(fd, file->name, &g->problems, &file->text);
+    g->lacks_memory = g->lacks_memory || r == -ENOMEM;
     close(fd);
     return 0;
 }
@@ -102,7 +103,9 @@ int generation_finish(struct generation *g)
     require_files(g);
     /* Without one of its files the table would call people unknown who aren't, and files empty that
      * couldn't be read. */
-    int r = g->problems.error_count ? -EINVAL : make_table(g);
+    int r = g->lacks_memory           ? -ENOMEM /* who says so gets them again */
+            : g->problems.error_count ? -EINVAL
+                                      : make_table(g);
 
     drop_files(g);
     log_problems(&g->problems);

@@ -20,6 +20,7 @@ struct generation {
     struct conf_directory conf;
     struct generation_file *files; /* until the table is made */
     size_t file_count;
+    bool lacks_memory;             /* for a file, which is cut short */
     struct people *people;         /* NULL: none could be made yet */
     struct conf_problems problems; /* of the files */
 };
@@ -28,6 +29,7 @@ struct generation {
 int generation_begin(struct generation *g, struct span part);
 /* Reads the file; closes `fd`. What is wrong with it waits for generation_finish(). */
 int generation_add_file(struct generation *g, struct span name, int fd);
-/* Makes the table, lets the files go and logs their problems. 0 or -errno. */
+/* Makes the table, lets the files go and logs their problems. 0; -ENOMEM, also when a file found no
+ * memory; -EINVAL. */
 int generation_finish(struct generation *g);
 void generation_done(struct generation *g);

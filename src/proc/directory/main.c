@@ -51,6 +51,14 @@ static void use_coming(struct directory *d)
                   people_unsure_count(people));
 }
 
+static void say_unusable(int error)
+{
+    log_error("ALARM: users and aliases can't be used (%s): all mail is deferred until %s",
+              strerror(-error),
+              error == -ENOMEM ? "there is memory for them, or the next reload"
+                               : "the next reload");
+}
+
 /* With errors in its files it starts nevertheless and defers all mail: a recipient must not be
  * called unknown because of somebody else's typing error. */
 static int start(struct process *process)
@@ -65,10 +73,8 @@ static int start(struct process *process)
         return -ENOMEM;
     int r = generation_finish(d->coming);
     if (r < 0)
-        log_error(
-            "ALARM: users and aliases can't be used (%s): all mail is deferred until the next "
-            "reload",
-            strerror(-r));
+        say_unusable(r);
+    process->lacks_memory = r == -ENOMEM;
     use_coming(d);
     directory_sandbox_enter(process);
     return 0;

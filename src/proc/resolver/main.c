@@ -14,6 +14,7 @@
 struct resolver {
     struct process process;
     struct buffer anchor, coming_anchor; /* texts */
+    bool lacks_anchor;                   /* there was no memory for the coming one */
     struct ub_ctx *library;
     const char *why_not;
     struct service service;
@@ -30,18 +31,22 @@ static int configure(struct process *process, struct span part)
 
     r->coming_anchor.limit = ANCHOR_MAX;
     buffer_clear(&r->coming_anchor);
+    r->lacks_anchor = false;
     return 0;
 }
 
-/* One that can't be read stays empty, and an empty one can't be used. */
+/* One that can't be read stays empty, or cut short; an empty one can't be used. */
 static int file(struct process *process, struct span name, int fd)
 {
     struct resolver *r = resolver_of(process);
     struct conf_problems problems;
 
     conf_problems_init(&problems);
-    if (conf_file_read_fd(fd, name, &problems, &r->coming_anchor) < 0)
-        log_error("the trust anchor " SPAN_FMT " can't be read", SPAN_ARG(name));
+    int error = conf_file_read_fd(fd, name, &problems, &r->coming_anchor);
+    if (error < 0)
+        log_error("the trust anchor " SPAN_FMT " can't be read: %s", SPAN_ARG(name),
+                  strerror(-error));
+    r->lacks_anchor = error == -ENOMEM;
     conf_problems_done(&problems);
     close(fd);
     return 0;
@@ -69,6 +74,7 @@ static int start(struct process *process)
 
     r->anchor = r->coming_anchor;
     r->coming_anchor = BUFFER_INIT;
+    process->lacks_memory = r->lacks_anchor;
     r->library = library_open(conf, buffer_span(&r->anchor), &r->why_not);
     resolver_sandbox_enter(process, start_library, r);
     if (r->library)
@@ -95,6 +101,8 @@ static int reload(struct process *process)
     const struct conf_resolver *coming = process->coming;
 
     int bad = coming->trust_anchor.size ? anchor_check(buffer_span(&r->coming_anchor)) : 0;
+    if (r->lacks_anchor)
+        bad = -ENOMEM;
     if (bad < 0)
         return bad;
     if (!is_the_same(process->conf, process->coming) ||

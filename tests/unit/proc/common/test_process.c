@@ -29,13 +29,14 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
 static const struct ipc_role queue_role = {.peer_name = "queue", .lost = on_lost};
 
 /* As when clients have taken all descriptors that it may open. */
-static bool is_to_be_full;
+static bool is_to_be_full, is_to_lack_memory;
 enum { DESCRIPTORS = 200 };
 
 static int start(struct process *process)
 {
     while (is_to_be_full && open("/dev/null", O_RDONLY) >= 0)
         ;
+    process->lacks_memory = is_to_lack_memory;
     return 0;
 }
 
@@ -152,13 +153,21 @@ static int begin(void **state)
 
 static int setup(void **state)
 {
+    is_to_be_full = is_to_lack_memory = false;
+    return begin(state);
+}
+
+static int setup_lacking(void **state)
+{
     is_to_be_full = false;
+    is_to_lack_memory = true;
     return begin(state);
 }
 
 static int setup_full(void **state)
 {
     is_to_be_full = true;
+    is_to_lack_memory = false;
     return begin(state);
 }
 
@@ -254,6 +263,16 @@ static void who_can_not_take_a_configuration_says_why(void **state)
     assert_int_equal(activate_again(w, 0), 0);
 }
 
+/* So that what it lacks is sent again. */
+static void who_starts_without_a_part_says_so(void **state)
+{
+    struct world *w = *state;
+
+    assert_int_equal(w->error, -ENOMEM);
+    assert_int_equal(activate_again(w, 0), -ENOMEM); /* the first reload */
+    assert_int_equal(activate_again(w, 0), 0);
+}
+
 /* Nothing of it comes into force then, which the process is told, and the next one is taken as if
  * it had never been. */
 static void who_can_not_take_a_descriptor_says_why(void **state)
@@ -281,6 +300,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(who_can_not_take_a_configuration_says_why, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_starts_without_a_part_says_so, setup_lacking, teardown),
         cmocka_unit_test_setup_teardown(who_can_not_take_a_descriptor_says_why, setup, teardown),
         cmocka_unit_test_setup_teardown(who_has_opened_all_that_it_may_is_told_on, setup_full,
                                         teardown),

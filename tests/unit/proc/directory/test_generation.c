@@ -1,3 +1,4 @@
+#include "../../failing_memory.h"
 #include "directory_test.h"
 
 #include <errno.h>
@@ -45,6 +46,35 @@ static void an_unreadable_file_leaves_no_table(void **state)
     assert_int_equal(generation_finish(&g), -EINVAL);
     assert_null(g.people);
     generation_done(&g);
+    buffer_done(&part);
+}
+
+/* Whoever says -EINVAL isn't sent the files again. The first allocations are the file's entry. */
+static void a_file_without_memory_is_wanted_again(void **state)
+{
+    char text[3000];
+    struct generation g = {0};
+    struct buffer part = BUFFER_INIT;
+    bool was_cut = false;
+
+    memset(text, '#', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    for (long n = 0; n < 4; n++) {
+        generation_from(&g, &part, "anna@a.test:*:\n", "", (struct conf_client_limits){0});
+        failing_memory.countdown = n;
+        failing_memory_arm();
+        int r = generation_add_file(&g, SPAN("/x"), text_fd(text));
+        failing_memory_rest();
+        bool failed = failing_memory.countdown < 0;
+        failing_memory.countdown = -1;
+        was_cut = was_cut || (failed && r == 0);
+        if (r == 0)
+            assert_int_equal(generation_finish(&g), failed ? -ENOMEM : 0);
+        else
+            assert_int_equal(r, -ENOMEM);
+        generation_done(&g);
+    }
+    assert_true(was_cut);
     buffer_done(&part);
 }
 
@@ -119,6 +149,7 @@ int main(void)
         cmocka_unit_test(files_become_a_table),
         cmocka_unit_test(errors_leave_no_table),
         cmocka_unit_test(an_unreadable_file_leaves_no_table),
+        cmocka_unit_test(a_file_without_memory_is_wanted_again),
         cmocka_unit_test(an_empty_file_leaves_a_table),
         cmocka_unit_test(a_file_that_did_not_come_is_not_called_empty),
         cmocka_unit_test(a_missing_file_leaves_no_table),
