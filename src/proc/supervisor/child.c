@@ -7,8 +7,8 @@
  *     ▲                    │                                  │
  *     └────────────────────┴─────────── SIGCHLD ──────────────┘
  *
- * Also back to the pause: no process could be made. Who can't be sent its part or peers is killed.
- * When we are stopping SIGCHLD is the end.
+ * Also back to the pause: no process could be made. Who can't be sent its part or peers is killed,
+ * and so is whose loop hangs (watchdog.c). When we are stopping SIGCHLD is the end.
  */
 #include "proc/supervisor/supervisor.h"
 
@@ -105,8 +105,9 @@ static void on_ready(void *owner, const struct ipc_arrival *arrival)
 
     child->ready = true;
     child->kept = why_kept(arrival->message->ready.error);
+    child->has_one = child->has_one || !child->kept;
     if (child->kept)
-        log_error("%s[%d] goes on with the configuration before: %s",
+        log_error("%s[%d] goes on with the configuration before, if it had one: %s",
                   ipc_peer_name(child->kind->peer), child->pid, strerror(-child->kept));
     if (child->untaken)
         child->untaken--;
@@ -303,6 +304,8 @@ void child_ended(struct child *child, int status)
     child->untaken = 0;
     child->unsent = 0;
     child->kept = 0;
+    child->has_one = false;
+    child->resend_in = child->resend_pause = 0;
     child->silent = 0;
     ipc_channel_free(child->channel);
     child->channel = NULL;

@@ -16,6 +16,9 @@
  * may name a long path, for the line that tells how many more there are. */
 enum { WARNINGS_BYTES = 20000, LEFT_BYTES = 10000 };
 
+/* Who has no generation at all keeps mail waiting, and has nothing to be disturbed in. */
+enum { RESEND_ROUNDS_MAX = 3600000 / ROUND_MS, RESEND_ROUNDS_BARE = 300000 / ROUND_MS };
+
 static void append(const struct conf_problem *problem, struct buffer *out)
 {
     conf_problem_format(problem, out);
@@ -110,6 +113,7 @@ void generation_first(struct supervisor *s)
     struct conf conf = {0};
 
     conf_problems_init(&problems);
+    clock_gettime(CLOCK_REALTIME_COARSE, &s->read_at);
     int r = conf_load(s->config_file, &problems, &conf);
     append_problems(&problems, &text);
     conf_problems_done(&problems);
@@ -160,7 +164,7 @@ static void tell(struct child *child)
     }
 }
 
-/* That may be over in half a minute; errors in files aren't. */
+/* That may be over in a moment; errors in files aren't. */
 static bool may_take_it_now(const struct child *child)
 {
     int why = child->unsent ? child->unsent : child->kept;
@@ -168,12 +172,36 @@ static bool may_take_it_now(const struct child *child)
     return child->ready && !child->untaken && (part_is_short(-why) || why == -EAGAIN);
 }
 
+/* The first round is one of its pause, half a minute at most. */
+static bool is_pause_over(struct child *child)
+{
+    if (child->resend_in && --child->resend_in)
+        return false;
+    unsigned max = child->has_one ? RESEND_ROUNDS_MAX : RESEND_ROUNDS_BARE;
+    child->resend_pause = child->resend_pause ? 2 * child->resend_pause : 1;
+    if (child->resend_pause > max)
+        child->resend_pause = max;
+    child->resend_in = child->resend_pause;
+    return true;
+}
+
+/* One that an editor has just cut short may be valid, and those behind the cut would be unknown. */
+static void tell_again(struct child *child)
+{
+    if (!child->has_one || part_is_unchanged(child))
+        tell(child);
+    else
+        log_error("%s[%d] isn't sent the new configuration again: a file of it has changed since "
+                  "the reload; reload when it is finished",
+                  ipc_peer_name(child->kind->peer), child->pid);
+}
+
 void generation_round(struct supervisor *s)
 {
     for (size_t i = 0; i < s->child_count; i++) {
         struct child *child = &s->children[i];
-        if (child->channel && !child->stopping && may_take_it_now(child))
-            tell(child);
+        if (child->channel && !child->stopping && may_take_it_now(child) && is_pause_over(child))
+            tell_again(child);
     }
 }
 
@@ -181,8 +209,10 @@ int generation_reload(struct supervisor *s, struct buffer *out_text, bool *out_k
 {
     struct conf_problems problems;
     struct conf conf = {0};
+    struct timespec read_at;
 
     conf_problems_init(&problems);
+    clock_gettime(CLOCK_REALTIME_COARSE, &read_at);
     int r = load(s, &problems, &conf, out_kept);
     append_problems(&problems, out_text);
     if (r < 0 && !problems.error_count)
@@ -201,9 +231,13 @@ int generation_reload(struct supervisor *s, struct buffer *out_text, bool *out_k
         conf_done(&conf);
         return -EINVAL;
     }
-    for (size_t i = 0; i < s->child_count; i++)
-        if (s->children[i].channel && !s->children[i].stopping)
-            tell(&s->children[i]);
+    s->read_at = read_at;
+    for (size_t i = 0; i < s->child_count; i++) {
+        struct child *child = &s->children[i];
+        child->resend_in = child->resend_pause = 0;
+        if (child->channel && !child->stopping)
+            tell(child);
+    }
     log_info("reload: generation %llu is in force", (unsigned long long)s->generation);
     return 0;
 }

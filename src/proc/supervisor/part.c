@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int send_config(struct child *child)
@@ -67,6 +68,33 @@ static int send_files(struct child *child)
         r = send_file(child, files[i].name);
     arena_done(&arena);
     return r;
+}
+
+static bool is_older(struct span path, struct timespec than)
+{
+    char name[4096];
+    struct stat st;
+
+    if ((size_t)snprintf(name, sizeof(name), SPAN_FMT, SPAN_ARG(path)) >= sizeof(name) ||
+        stat(name, &st) < 0)
+        return false;
+    return st.st_ctim.tv_sec < than.tv_sec ||
+           (st.st_ctim.tv_sec == than.tv_sec && st.st_ctim.tv_nsec < than.tv_nsec);
+}
+
+bool part_is_unchanged(const struct child *child)
+{
+    struct arena arena = ARENA_INIT;
+    struct conf_file *files = NULL;
+    size_t count = 0;
+    bool is_so = true;
+
+    if (child->kind->files)
+        is_so = child->kind->files(&child->supervisor->conf, &arena, &files, &count) == 0;
+    for (size_t i = 0; is_so && i < count; i++)
+        is_so = is_older(files[i].name, child->supervisor->read_at);
+    arena_done(&arena);
+    return is_so;
 }
 
 static int send_listeners(struct child *child)

@@ -21,6 +21,7 @@
 
 #include "conf/user.h"
 #include "ipc/channel.h"
+#include <time.h>
 
 enum { CHILDREN_MAX = 64 };
 
@@ -69,6 +70,8 @@ struct child {
     unsigned untaken; /* generations that were sent, and not answered by "ready" */
     int unsent;       /* 0, or -errno: why it couldn't be sent the last generation */
     int kept;         /* 0, or -errno: why it goes on with the generation before */
+    unsigned resend_in, resend_pause; /* rounds: until it gets that again; between the last two */
+    bool has_one; /* it has taken a generation; without any it does as little as it can */
     bool ready, stopping;
     struct ipc_call ping; /* watchdog.c */
     unsigned silent; /* rounds in which it was asked and hasn't answered, though it could have */
@@ -97,6 +100,9 @@ void asker_answer(const struct asker *asker, const struct ipc_message *reply);
 /* Sends the whole generation to one child, up to "activate". 0 or -errno, which child->unsent
  * keeps: what it has got of it then counts for nothing. */
 int part_send(struct child *child);
+/* The child's files are as they were when the configuration was read: else somebody is at work on
+ * them, and has not said yet that he is done. */
+bool part_is_unchanged(const struct child *child);
 /* Is this errno want of descriptors or memory? That says nothing of what was looked for: who works
  * by the generation before does better to keep that. */
 bool part_is_short(int error);
@@ -196,6 +202,8 @@ struct supervisor {
     struct conf conf;
     struct conf_ids users[CONF_USER_COUNT]; /* UINT32_MAX each: we aren't root */
     uint64_t generation;
+    struct timespec
+        read_at; /* before its files were checked; of the clock that files' times have */
     struct listener *listeners;
     struct child children[CHILDREN_MAX];
     size_t child_count;
@@ -223,7 +231,10 @@ void generation_first(struct supervisor *s);
  * stays. */
 int generation_reload(struct supervisor *s, struct buffer *out_text, bool *out_kept);
 /* Sends it again to who goes on with the one before for want of memory, descriptors or room in its
- * channel: nobody else would, and a control socket that is a new one has nobody who listens. */
+ * channel: nobody else would, and a control socket that is a new one has nobody who listens. After
+ * a pause that doubles, up to an hour: to take it may be much work, by which others wait, and in
+ * vain. Files that have changed meanwhile wait for the next reload, unless there is nothing that
+ * they could take the place of. */
 void generation_round(struct supervisor *s);
 
 /* ---- reload.c ---- */

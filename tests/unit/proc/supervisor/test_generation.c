@@ -7,6 +7,7 @@
 #include "proc/supervisor/supervisor.h"
 #include <errno.h>
 #include <signal.h>
+#include <unistd.h>
 
 enum { CHILDREN = 4, UNSENDABLE = 1, ENDING = 2 };
 
@@ -132,6 +133,7 @@ static int setup(void **state)
                                 .kind = &kinds[0],
                                 .index = i,
                                 .pid = 100 + (int)i,
+                                .has_one = true,
                                 .ready = true};
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
         assert_int_equal(ipc_channel_new(supervisor.loop, fds[0], &role, child, &child->channel),
@@ -212,6 +214,85 @@ static void who_lacked_something_gets_it_again(void **state)
     first->untaken = unsendable->untaken = first->kept = 0;
     generation_round(&supervisor);
     assert_sent(2, 3, 1);
+}
+
+/* A directory for whose second table there is never room reads all its files in vain each time. */
+static void who_lacks_memory_for_long_gets_it_ever_later(void **state)
+{
+    enum { HOUR = 3600000 / ROUND_MS, DAY = 24 * HOUR };
+    struct child *first = &supervisor.children[0];
+    unsigned resends = 0, last = 0, longest = 0;
+
+    write_config("");
+    assert_int_equal(reload(), 0);
+    sent[0] = 0;
+    for (unsigned round = 0; round < DAY; round++) {
+        first->untaken = 0;
+        first->kept = -ENOMEM;
+        generation_round(&supervisor);
+        if (sent[0] == resends)
+            continue;
+        if (round - last > longest)
+            longest = round - last;
+        resends = sent[0];
+        last = round;
+    }
+    assert_in_range(resends, 24, 32);
+    assert_int_equal(longest, HOUR);
+    first->untaken = 0;
+    assert_int_equal(reload(), 0); /* from the beginning */
+    first->untaken = sent[0] = 0;
+    generation_round(&supervisor);
+    assert_int_equal(sent[0], 1);
+}
+
+static void write_users(void)
+{
+    char path[sizeof(config_file)];
+
+    snprintf(path, sizeof(path), "%s/users", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("anna@a.example:*:\n", file);
+    assert_int_equal(fclose(file), 0);
+    usleep(20000); /* files' times have steps of some milliseconds */
+}
+
+static const struct kind *kind_of(enum ipc_peer peer)
+{
+    for (size_t i = 0; i < kind_count; i++)
+        if (kinds[i].peer == peer)
+            return &kinds[i];
+    fail();
+    return NULL;
+}
+
+/* Somebody is at work on it, as it seems; who has no users at all is better off with these. */
+static void a_changed_file_waits_for_a_reload(void **state)
+{
+    struct child *first = &supervisor.children[0];
+
+    first->kind = kind_of(IPC_PEER_DIRECTORY);
+    write_users();
+    write_config("domains: { a.example: { deliver: maildir:mail/%u, users: users } }\n");
+    assert_int_equal(reload(), 0);
+    for (int i = 0; i < 2; i++) {
+        first->untaken = 0;
+        first->kept = -ENOMEM;
+        first->resend_in = 0;
+        generation_round(&supervisor);
+        assert_int_equal(sent[0], 2);
+        write_users();
+    }
+    first->has_one = false;
+    first->resend_in = 0;
+    generation_round(&supervisor);
+    assert_int_equal(sent[0], 3);
+    first->has_one = true;
+    assert_int_equal(reload(), 0);
+    first->untaken = 0;
+    generation_round(&supervisor);
+    assert_int_equal(sent[0], 5);
 }
 
 /* It hasn't taken the generation when it is killed, but when it was started with it. */
@@ -364,6 +445,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(who_can_not_be_told_goes_on),
         TEST(who_lacked_something_gets_it_again),
+        TEST(who_lacks_memory_for_long_gets_it_ever_later),
+        TEST(a_changed_file_waits_for_a_reload),
         TEST(who_is_ending_is_killed_and_not_ready),
         TEST(what_needs_a_restart_stays),
         TEST(warnings_leave_room),
