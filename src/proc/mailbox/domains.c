@@ -17,7 +17,8 @@ static int find_root(struct mailbox_roots *roots, const char *path, const struct
     for (size_t i = 0; i < roots->count; i++)
         if (strcmp(roots->list[i].path, path) == 0) {
             *out = &roots->list[i];
-            return 0;
+            /* It may be there now: who reloads then has made it, or given us rights. */
+            return roots->sealed && roots->list[i].fd < 0 ? -ENOENT : 0;
         }
     if (roots->sealed)
         return -ENOENT;

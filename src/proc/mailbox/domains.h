@@ -4,7 +4,8 @@
  *
  * Roots, the fixed prefixes of the templates, are opened before the sandbox and stay for the life
  * of the process; a later generation that needs another one can't be used in this process, and when
- * another folder takes the place of one of them, or one comes that was missing, it ends (root.h).
+ * another folder takes the place of one of them, or one comes that was missing, it ends (root.h);
+ * so does it at a reload while one is missing.
  */
 #pragma once
 
@@ -33,8 +34,8 @@ struct mailbox_domains {
     size_t count;
 };
 
-/* With one reference. 0; -ENOENT when the roots are sealed and lack one; -EINVAL for a bad
- * template; or what is lacking for opening a root (logged). */
+/* With one reference. 0; -ENOENT when the roots are sealed and lack one, or have it unopened;
+ * -EINVAL for a bad template; or what is lacking for opening a root (logged). */
 int mailbox_domains_new(const struct conf_mailbox *part, struct mailbox_roots *roots,
                         struct mailbox_domains **out);
 /* One reference more; returns its argument. */

@@ -53,7 +53,9 @@ static void start_anew(struct process *process, const char *why)
 
 static void on_outdated(void *owner)
 {
-    start_anew(owner, "another folder of mailboxes is at the same path now, or one has come");
+    start_anew(owner,
+               "another folder of mailboxes is at the same path now, or one has come, or may "
+               "be opened now");
 }
 
 static int start(struct process *process)
@@ -91,7 +93,8 @@ static int reload(struct process *process)
     int r = mailbox_domains_new(part, &mailbox->roots, &domains);
 
     if (r == -ENOENT) {
-        start_anew(process, "the configuration names another folder of mailboxes");
+        start_anew(process, "the configuration names another folder of mailboxes, or one that "
+                            "couldn't be opened");
         return 0;
     }
     if (r < 0)

@@ -1,10 +1,12 @@
 #include "proc/mailbox/root.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* That says nothing of the folder. */
 static bool is_short(int error)
@@ -21,9 +23,13 @@ int mailbox_root_open(struct mailbox_root *root, const char *path)
         log_error("can't open the folder of mailboxes %s: %s", path, strerror(-error));
         return error;
     }
-    *root = (struct mailbox_root){fd, strdup(path), error};
-    if (!root->path)
+    char *copy = strdup(path);
+    if (!copy) {
+        if (fd >= 0)
+            close(fd);
         return -ENOMEM;
+    }
+    *root = (struct mailbox_root){fd, copy, error, clock_monotonic_ms()};
     if (error)
         log_error("ALARM: the folder of mailboxes %s can't be opened: %s; mail for them is "
                   "deferred until it is there",
@@ -37,18 +43,26 @@ static bool may_open(const struct mailbox_root *root)
     return root->error != -EACCES && root->error != -EPERM;
 }
 
+static int look_for_unopened(const struct mailbox_root *root, int error)
+{
+    if (error == ENOENT || error == ENOTDIR)
+        return -ENOENT;
+    if (error == 0 && may_open(root))
+        return -ESTALE;
+    return clock_monotonic_ms() - root->tried_ms >= MAILBOX_ROOT_RETRY_MS ? -ESTALE : -ENOENT;
+}
+
 /* stat() is what Landlock leaves us outside the folders that were opened. A user who may not look
  * there (EACCES) can't tell; nor can one whose disk fails, who will hear of that anyway. */
 int mailbox_root_look(const struct mailbox_root *root)
 {
     struct stat now, then;
 
-    if (stat(root->path, &now) < 0)
-        return errno == ENOENT || errno == ENOTDIR || root->fd < 0 ? -ENOENT : 0;
-    if (!S_ISDIR(now.st_mode))
-        return -ENOENT;
+    int error = stat(root->path, &now) < 0 ? errno : S_ISDIR(now.st_mode) ? 0 : ENOTDIR;
     if (root->fd < 0)
-        return may_open(root) ? -ESTALE : -ENOENT;
+        return look_for_unopened(root, error);
+    if (error)
+        return error == ENOENT || error == ENOTDIR ? -ENOENT : 0;
     if (fstat(root->fd, &then) < 0)
         return 0;
     return now.st_dev == then.st_dev && now.st_ino == then.st_ino ? 0 : -ESTALE;

@@ -8,10 +8,15 @@
  */
 #pragma once
 
+#include <stdint.h>
+
+enum { MAILBOX_ROOT_RETRY_MS = 300000 }; /* to look costs all other mail a moment */
+
 struct mailbox_root {
     int fd; /* O_PATH suffices; -1: it couldn't be opened */
     const char *path;
-    int error; /* then: why, -errno */
+    int error;        /* then: why, -errno */
+    int64_t tried_ms; /* when: of clock_monotonic_ms() */
 };
 
 /* Opens it. 0; one that isn't there, or can't be reached, is logged, and is a root all the same.
@@ -20,5 +25,6 @@ int mailbox_root_open(struct mailbox_root *root, const char *path);
 
 /* 0: its path names it still, or nobody can tell; -ENOENT: the path names no folder now, or none
  * that we could open; -ESTALE: it names another one, which only a process that is started anew can
- * open. May wait for the disk; any thread. */
+ * open, or one that we might not open, or may not see, and that was so for MAILBOX_ROOT_RETRY_MS:
+ * rights may have changed since. May wait for the disk; any thread. */
 int mailbox_root_look(const struct mailbox_root *root);

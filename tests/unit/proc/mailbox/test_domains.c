@@ -1,5 +1,6 @@
 #include "scratch.h"
 
+#include "base/clock.h"
 #include "proc/mailbox/domains.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -89,8 +90,33 @@ static void generations(void **state)
     assert_int_equal(make(*state, "/missing", 1, name, &fresh), 0);
     assert_int_equal(mailbox_domains_find(fresh, SPAN("x@a.test"))->root->error, -ENOENT);
     mailbox_domains_release(fresh);
+    roots.sealed = true; /* a reload then opens it, in another process */
+    assert_int_equal(make(*state, "/missing", 1, name, &fresh), -ENOENT);
+    roots.sealed = false;
     assert_int_equal(make(*state, "/other/..", 1, name, &fresh), -EINVAL);
     close_roots();
+}
+
+/* Rights may change, and no reload be said: a loop of links stands for what can't be seen. */
+static void what_might_not_be_opened_is_tried_again(void **state)
+{
+    const struct scratch *s = *state;
+    char loop[300];
+    const struct mailbox_root unseen = {-1, loop, -EACCES, clock_monotonic_ms()},
+                              forbidden = {-1, s->path, -EACCES, clock_monotonic_ms()};
+
+    snprintf(loop, sizeof(loop), "%s/loop", s->path);
+    assert_int_equal(symlink("loop", loop), 0);
+    for (int i = 0; i < 2; i++) {
+        struct mailbox_root root = i ? unseen : forbidden;
+        assert_int_equal(mailbox_root_look(&root), -ENOENT);
+        root.tried_ms -= MAILBOX_ROOT_RETRY_MS;
+        assert_int_equal(mailbox_root_look(&root), -ESTALE);
+    }
+    struct mailbox_root missing = {-1, "/nowhere/at/all", -ENOENT, 0};
+    assert_int_equal(mailbox_root_look(&missing), -ENOENT);
+    struct mailbox_root opened = {0, loop, 0, 0};
+    assert_int_equal(mailbox_root_look(&opened), 0);
 }
 
 /* A folder for each domain, as many as there may be. */
@@ -130,6 +156,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
     const struct CMUnitTest tests[] = {TEST(finds_by_the_domain), TEST(generations),
+                                       TEST(what_might_not_be_opened_is_tried_again),
                                        TEST(each_domain_may_have_its_own_folder)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

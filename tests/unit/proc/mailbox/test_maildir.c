@@ -428,7 +428,7 @@ static void root_vanishes(void **state)
 }
 
 /* A disk that comes late: until then its mail is deferred, then this process has had its time. Not
- * so when it is only we who may not open it: the next process couldn't either. */
+ * so, for a while, when it is only we who may not open it: the next process couldn't either. */
 static void root_comes_late(void **state)
 {
     struct scratch *s = *state;
