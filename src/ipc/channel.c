@@ -30,6 +30,7 @@
 enum {
     READ_OUT_BYTES = 4 << 20, /* more than the socket of one that has ended holds */
     ARENA_BYTES = 16 * 1024,  /* of it that are there from the start, as of the input */
+    OUT_BYTES = 4 * 1024,     /* likewise: for replies that are as small as they can be */
     RETRY_MS = 20,
     READ_TRIES = 1500, /* half a minute */
 };
@@ -315,8 +316,6 @@ int ipc_try_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_messa
     int r = queue_frame(ch, message, token, -1, false);
     if (r == 0)
         ch->answers_owed--;
-    else if (r == -ENOMEM)
-        break_off(ch, r);
     return r;
 }
 
@@ -637,7 +636,8 @@ int ipc_channel_new(struct io_loop *loop, int fd, const struct ipc_role *role, v
     int r = io_watch_new(loop, fd, on_event, ch, &ch->watch);
     if (r == 0)
         r = ipc_input_init(&ch->in);
-    if (r == 0 && !arena_alloc(&ch->arena, ARENA_BYTES))
+    if (r == 0 &&
+        (!arena_alloc(&ch->arena, ARENA_BYTES) || !buffer_reserve(&ch->out.bytes, OUT_BYTES)))
         r = -ENOMEM;
     if (r == 0)
         r = io_timer_new(loop, on_retry, ch, &ch->retry);

@@ -116,8 +116,7 @@ int ipc_notify_fd(struct ipc_channel *channel, const struct ipc_message *message
  * for a call without its reply would wait for ever. A reply on a lost channel is dropped and
  * returns 0, for nobody is there to be told. */
 int ipc_reply(struct ipc_channel *channel, uint64_t token, const struct ipc_message *message);
-/* The same for who has a smaller answer at hand: after -EINVAL or -EMSGSIZE the channel lives, and
- * he owes that one. */
+/* The same for who has a smaller answer at hand: the channel lives, and he owes that one. */
 int ipc_try_reply(struct ipc_channel *channel, uint64_t token, const struct ipc_message *message);
 
 /* In a handler: the bytes of this frame are confirmed later, by ipc_release(), with their class.

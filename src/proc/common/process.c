@@ -218,6 +218,7 @@ static void on_shutdown(void *owner, const struct ipc_arrival *arrival)
     begin_shutdown(owner);
 }
 
+/* Who only asks how we are must not end us. */
 static void on_status(void *owner, const struct ipc_arrival *arrival)
 {
     struct process *process = owner;
@@ -230,7 +231,10 @@ static void on_status(void *owner, const struct ipc_arrival *arrival)
     buffer_append_byte(&json, '}');
     if (buffer_error(&json) == 0)
         reply.status.json = buffer_span(&json);
-    ipc_reply(arrival->channel, arrival->token, &reply);
+    if (ipc_try_reply(arrival->channel, arrival->token, &reply) < 0) {
+        reply.status.json = SPAN("");
+        ipc_reply(arrival->channel, arrival->token, &reply);
+    }
     buffer_done(&json);
 }
 

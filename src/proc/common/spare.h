@@ -10,9 +10,8 @@
 
 #include <stdbool.h>
 
-enum {
-    SPARE_DESCRIPTORS = 64
-}; /* a generation is seldom more, and takes as many back at its end */
+/* A generation is seldom more, and takes as many back at its end. */
+enum { SPARE_DESCRIPTORS = 64 };
 
 /* Before anything is opened. Who may have few anyway keeps none. */
 void spare_keep(void);

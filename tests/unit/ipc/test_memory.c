@@ -107,11 +107,35 @@ static const struct ipc_handler holding[] = {{IPC_EVENT, on_event}};
 static const struct ipc_role holding_role = {
     .peer_name = "near", .handlers = holding, .handler_count = 1, .lost = on_lost};
 
+static int send_event_to(struct ipc_channel *channel, size_t bytes)
+{
+    struct ipc_message event = {.type = IPC_EVENT, .event.event = span_of(text, bytes)};
+
+    return ipc_notify(channel, &event);
+}
+
 static int send_event(void)
 {
-    struct ipc_message event = {.type = IPC_EVENT, .event.event = span_of(text, 1000)};
+    return send_event_to(e.near, 1000);
+}
 
-    return ipc_notify(e.near, &event);
+static void ignore(void *owner, const struct ipc_arrival *arrival)
+{
+}
+
+static const struct ipc_handler ignoring[] = {{IPC_EVENT, ignore}};
+static const struct ipc_role sending_role = {
+    .peer_name = "far", .handlers = ignoring, .handler_count = 1, .lost = on_lost};
+
+/* Else a credit would find place in what is there for small replies. */
+static void fill_output(void)
+{
+    enum { THERE = 4096, EVENT = 100, LEFT = 10 };
+
+    assert_int_equal(send_event_to(e.far, EVENT), 0);
+    size_t frame = ipc_channel_queued(e.far);
+    assert_int_equal(send_event_to(e.far, THERE - 2 * frame + EVENT - LEFT), 0);
+    assert_int_equal(ipc_channel_queued(e.far), THERE - LEFT);
 }
 
 static void turns(void)
@@ -128,12 +152,13 @@ static void credit_that_finds_no_memory(bool in_parts)
 
     assert_int_equal(io_loop_new(&e.loop), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-    assert_int_equal(ipc_channel_new(e.loop, fds[0], &near_role, &e.near, &e.near), 0);
+    assert_int_equal(ipc_channel_new(e.loop, fds[0], &sending_role, &e.near, &e.near), 0);
     assert_int_equal(ipc_channel_new(e.loop, fds[1], &holding_role, &e.far, &e.far), 0);
     held = 0;
     while (send_event() == 0)
         turns();
     size_t rest = in_parts ? 100 : 0;
+    fill_output();
     failing_memory.countdown = 0;
     failing_memory.fails_on = true;
     failing_memory_arm();
@@ -272,6 +297,22 @@ static void a_large_answer_waits_for_memory(void **state)
     }
 }
 
+/* As who is asked for his figures, or what has become of a job. */
+static void a_smaller_answer_needs_no_memory(void **state)
+{
+    struct ipc_message none = {.type = IPC_EXPANDED};
+
+    answer_lies_there(&plain.ask, NULL);
+    failing_memory_arm();
+    assert_int_equal(ipc_try_reply(e.far, owed, &large[0].reply), -ENOMEM);
+    assert_int_equal(ipc_reply(e.far, owed, &none), 0);
+    be_short_of_memory(TURNS_MAX);
+    assert_int_equal(answers, 1);
+    assert_int_equal(lost, 0);
+    assert_non_null(e.far);
+    end();
+}
+
 /* Both ways, as ever. */
 static void who_has_waited_works_on(void **state)
 {
@@ -324,6 +365,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(each_allocation),
                                        cmocka_unit_test(a_small_answer_needs_no_memory),
                                        cmocka_unit_test(a_large_answer_waits_for_memory),
+                                       cmocka_unit_test(a_smaller_answer_needs_no_memory),
                                        cmocka_unit_test(who_has_waited_works_on),
                                        cmocka_unit_test(who_goes_while_we_wait_is_lost),
                                        cmocka_unit_test(nobody_waits_for_memory_for_ever),
