@@ -114,8 +114,29 @@ static void check_owner(struct span path, struct span user, uint32_t uid)
                   SPAN_ARG(user), name);
 }
 
+static bool has_prefix(const struct conf_domain *domain, const char *prefix)
+{
+    struct conf_template template;
+    const char *why;
+
+    if (conf_template_parse(domain->template, &template, &why) < 0)
+        return false;
+    bool is_so = strcmp(template.prefix, prefix) == 0;
+    conf_template_done(&template);
+    return is_so;
+}
+
+static bool any_has_prefix(const struct conf *conf, const char *prefix)
+{
+    for (size_t i = 0; i < conf->domain_count; i++)
+        if (has_prefix(&conf->domains[i], prefix))
+            return true;
+    return false;
+}
+
 /* The folder that the templates' values are below, which the mailbox process opens at its start. */
-static int prepare_mailboxes(const struct conf_domain *domain, const struct conf_ids *user)
+static int prepare_mailboxes(const struct conf_domain *domain, const struct conf *old,
+                             const struct conf_ids *user)
 {
     struct conf_template template;
     const char *why = NULL;
@@ -127,6 +148,8 @@ static int prepare_mailboxes(const struct conf_domain *domain, const struct conf
         return r;
     }
     r = prepare(span_from_cstr(template.prefix), 0711, user);
+    if (r < 0 && any_has_prefix(old, template.prefix))
+        r = 0;
     conf_template_done(&template);
     return r;
 }
@@ -152,12 +175,13 @@ int folders_prepare(const struct conf *conf, const struct conf_ids users[static 
     return r;
 }
 
-int folders_prepare_mailboxes(const struct conf *conf, const struct conf_ids *user)
+int folders_prepare_mailboxes(const struct conf *conf, const struct conf *old,
+                              const struct conf_ids *user)
 {
     int r = 0;
 
     for (size_t i = 0; i < conf->domain_count; i++) {
-        int error = prepare_mailboxes(&conf->domains[i], user);
+        int error = prepare_mailboxes(&conf->domains[i], old, user);
         r = r < 0 ? r : error;
     }
     return r;

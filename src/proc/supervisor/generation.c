@@ -50,7 +50,7 @@ static void append_problems(struct conf_problems *problems, struct buffer *out)
 }
 
 /* A folder of mailboxes that isn't there yet, on a disk that comes late, keeps the server from no
- * other mail (mailbox/root.h). In a reload it is a mistake in what is new, as a rule. */
+ * other mail (mailbox/root.h), and from no reload. In what is new it is a mistake, as a rule. */
 static int prepare_folders(const struct supervisor *s, const struct conf *conf)
 {
     bool is_first = s->generation == 0;
@@ -58,7 +58,7 @@ static int prepare_folders(const struct supervisor *s, const struct conf *conf)
 
     if (r < 0)
         return r;
-    r = folders_prepare_mailboxes(conf, &s->users[CONF_USER_MAILBOX]);
+    r = folders_prepare_mailboxes(conf, &s->conf, &s->users[CONF_USER_MAILBOX]);
     return is_first ? 0 : r;
 }
 

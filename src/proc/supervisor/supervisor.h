@@ -133,8 +133,10 @@ int own_addresses(struct conf_smtp *part, struct arena *arena);
 
 /* Makes missing folders: spool, ledger, control, drop. 0 or -errno, logged. */
 int folders_prepare(const struct conf *conf, const struct conf_ids users[static CONF_USER_COUNT]);
-/* Maildir roots, as many as can be made. 0, or why one can't be, logged. */
-int folders_prepare_mailboxes(const struct conf *conf, const struct conf_ids *user);
+/* Maildir roots, as many as can be made; what can't is logged. 0, or why one can't that `old`
+ * doesn't have. */
+int folders_prepare_mailboxes(const struct conf *conf, const struct conf *old,
+                              const struct conf_ids *user);
 
 /* ---- drop.c ---- */
 

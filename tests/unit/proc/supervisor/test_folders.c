@@ -72,17 +72,25 @@ static void mailboxes(void **state)
                             .domains = &domain,
                             .domain_count = 1};
         assert_int_equal(folders_prepare(&conf, users), 0);
-        assert_int_equal(folders_prepare_mailboxes(&conf, &nobody), 0);
+        assert_int_equal(folders_prepare_mailboxes(&conf, &(struct conf){0}, &nobody), 0);
         assert_true(is_there("spool") && is_there("ledger") && is_there("run"));
         assert_true(is_there("drop") && is_there(cases[i].made));
         assert_false(is_there("run/control") || is_there(cases[i].not_made));
     }
 }
 
-/* Others' are made all the same. */
+/* Others' are made all the same. One that the configuration in force has, too, for whatever domain,
+ * keeps no other from coming into force. */
 static void a_folder_that_can_not_be_made(void **state)
 {
-    char missing[PLACE_BYTES + 64], fine[PLACE_BYTES + 64], file[PLACE_BYTES + 64];
+    char missing[PLACE_BYTES + 64], fine[PLACE_BYTES + 64], file[PLACE_BYTES + 64],
+        same[PLACE_BYTES + 64], other[PLACE_BYTES + 64];
+    const struct conf_ids nobody = {UINT32_MAX, UINT32_MAX};
+    struct conf_domain old_domains[] = {
+        {.template = below(other, sizeof(other), "file/mail/box/%u")},
+        {.template = below(same, sizeof(same), "file//mail/%d/%u")},
+    };
+    struct conf old = {.domains = old_domains, .domain_count = ARRAY_SIZE(old_domains)};
     struct conf_domain domains[] = {
         {.template = below(missing, sizeof(missing), "file/mail/%u")},
         {.template = below(fine, sizeof(fine), "mail/%u")},
@@ -93,9 +101,11 @@ static void a_folder_that_can_not_be_made(void **state)
     FILE *in_the_way = fopen(file, "w");
     assert_non_null(in_the_way);
     assert_int_equal(fclose(in_the_way), 0);
-    assert_int_equal(folders_prepare_mailboxes(&conf, &(struct conf_ids){UINT32_MAX, UINT32_MAX}),
-                     -ENOTDIR);
+    assert_int_equal(folders_prepare_mailboxes(&conf, &(struct conf){0}, &nobody), -ENOTDIR);
     assert_true(is_there("mail"));
+    assert_int_equal(folders_prepare_mailboxes(&conf, &old, &nobody), 0);
+    old.domain_count--;
+    assert_int_equal(folders_prepare_mailboxes(&conf, &old, &nobody), -ENOTDIR);
 }
 
 int main(void)

@@ -30,7 +30,8 @@ static struct span span_last_part(struct span path)
 
 int __wrap_part_send(struct child *child);
 int __wrap_folders_prepare(const struct conf *conf, const struct conf_ids users[]);
-int __wrap_folders_prepare_mailboxes(const struct conf *conf, const struct conf_ids *user);
+int __wrap_folders_prepare_mailboxes(const struct conf *conf, const struct conf *old,
+                                     const struct conf_ids *user);
 int __wrap_kill(pid_t pid, int signal_number);
 void __wrap_log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -50,8 +51,10 @@ int __wrap_folders_prepare(const struct conf *conf, const struct conf_ids users[
     return folders_error;
 }
 
-int __wrap_folders_prepare_mailboxes(const struct conf *conf, const struct conf_ids *user)
+int __wrap_folders_prepare_mailboxes(const struct conf *conf, const struct conf *old,
+                                     const struct conf_ids *user)
 {
+    assert_ptr_equal(old, &supervisor.conf);
     assert_ptr_equal(user, &supervisor.users[CONF_USER_MAILBOX]);
     return mailboxes_error;
 }
