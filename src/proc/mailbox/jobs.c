@@ -173,35 +173,73 @@ static void fill_batch(struct jobs *jobs, struct batch *batch)
     }
 }
 
-/* What the socket hasn't taken would be lost with us: the queue would take for uncertain, and send
- * again, what was delivered. Without a timer that's how it goes: else nothing would end us. */
+/* All is here now: it can be answered. */
+static void on_stopped(struct ipc_call *call, const struct ipc_message *reply)
+{
+    struct jobs *jobs = CONTAINER_OF(call, struct jobs, stop);
+
+    jobs->stopped = reply != NULL;
+    if (!jobs->stopped)
+        return;
+    io_timer_clear(jobs->telling);
+    jobs->is_telling = false;
+    dispatch_soon(jobs);
+}
+
+/* Without credit at the next look. */
+static void stop_jobs(struct jobs *jobs)
+{
+    struct ipc_message m = {.type = IPC_JOB_STOP};
+
+    jobs->stop.fn = on_stopped;
+    if (jobs->queue && !jobs->stopped && !ipc_call_is_pending(&jobs->stop))
+        ipc_call(jobs->queue, &jobs->stop, &m);
+}
+
+static bool is_given_jobs(const struct jobs *jobs)
+{
+    return jobs->queue && !jobs->stopped;
+}
+
+/* What the socket hasn't taken, or we haven't read from it, would be lost with us: the queue would
+ * take for uncertain, and send again, what was delivered, and what nobody has tried. Without a
+ * timer that's how it goes: else nothing would end us. */
 static bool tell_on(struct jobs *jobs)
 {
-    jobs->is_telling = jobs->queue && ipc_channel_queued(jobs->queue) &&
+    jobs->is_telling = jobs->queue && (!jobs->stopped || ipc_channel_queued(jobs->queue)) &&
                        io_timer_set(jobs->telling, TELLING_MS) == 0;
     return jobs->is_telling;
 }
 
-/* What came while we told was kept, and is answered only now: else it would put off the end. Of
- * that nothing was begun: should the socket not take it, nothing is delivered twice. */
-static void on_telling(void *arg)
+/* Nothing is under way any more but what is kept. That is answered when no more can come. */
+static void end_when_done(struct jobs *jobs)
 {
-    struct jobs *jobs = arg;
-
+    if (!jobs->ending || jobs->is_telling || jobs->under_way != jobs->kept_count)
+        return;
+    stop_jobs(jobs);
+    if (!is_given_jobs(jobs))
+        answer_kept(jobs);
     if (tell_on(jobs))
         return;
     answer_kept(jobs);
     jobs->ended(jobs->owner);
 }
 
-/* Nothing is under way any more but what is kept. */
-static void end_when_done(struct jobs *jobs)
+/* Should the queue give us jobs against its word, they don't put off the end. Of those nothing was
+ * begun: should the socket not take the answer, nothing is delivered twice. */
+static void on_telling(void *arg)
 {
-    if (!jobs->ending || jobs->is_telling || jobs->under_way != jobs->kept_count)
+    struct jobs *jobs = arg;
+
+    if (is_given_jobs(jobs)) {
+        jobs->is_telling = false;
+        end_when_done(jobs);
+        return;
+    }
+    if (tell_on(jobs))
         return;
     answer_kept(jobs);
-    if (!tell_on(jobs))
-        jobs->ended(jobs->owner);
+    jobs->ended(jobs->owner);
 }
 
 static void dispatch(struct io_deferred *deferred)
@@ -416,6 +454,7 @@ static void disconnect(struct jobs *jobs)
 {
     ipc_channel_free(jobs->queue);
     jobs->queue = NULL;
+    jobs->stopped = false;
     jobs->epoch++;
     answer_kept(jobs);
     drop_waiting(jobs, "the queue went away");
@@ -487,6 +526,7 @@ void jobs_end(struct jobs *jobs, void (*ended)(void *owner), void *owner)
     jobs->ending = true;
     jobs->ended = ended;
     jobs->owner = owner;
+    stop_jobs(jobs);
     drop_waiting(jobs, "the mailbox process is about to end");
     dispatch_soon(jobs);
 }

@@ -45,6 +45,8 @@ struct jobs {
     struct mailbox_domains *domains;
     struct ipc_channel *queue; /* NULL: none now */
     uint64_t epoch;            /* of that channel */
+    struct ipc_call stop;      /* we end: asks it for no more jobs */
+    bool stopped;              /* it has answered: all jobs are here */
     struct list streams;       /* ARRIVING and WRITING */
     struct numbers numbered;   /* the same, for pieces that come */
     struct list ready;
@@ -56,7 +58,8 @@ struct jobs {
     uint64_t delivered, deferred, failed; /* recipients, since the start */
     struct log_seldom alarm;              /* mailboxes can't be written */
     bool ending;
-    struct io_timer *telling;      /* we end, and the queue hasn't taken all that we say */
+    struct io_timer *telling;      /* we end, and the queue hasn't taken all that we say, or may
+                                      still give us jobs */
     bool is_telling;               /* it is set */
     void (*ended)(void *owner);    /* after jobs_end(), when nothing is under way */
     void (*outdated)(void *owner); /* another folder took the place of a root: end, to be started
@@ -75,7 +78,7 @@ void jobs_configure(struct jobs *jobs, struct mailbox_domains *domains);
 /* A channel to the queue; jobs that the old one brought are dropped, or finished without an answer
  * when their turn has come. Takes over `fd`. 0 or -errno, which ends the process. */
 int jobs_connect(struct jobs *jobs, int fd);
-/* Finishes what threads are at work on, then answers "untried" to all else, and to what came
- * meanwhile. When all of that is in the queue's socket it answers the same to what came since, and
- * calls `ended`: never from within this call. */
+/* Asks the queue for no more jobs and finishes what threads are at work on. When no more jobs can
+ * come it answers "untried" to all else, and to what came meanwhile; when all of that is in the
+ * queue's socket it calls `ended`: never from within this call. */
 void jobs_end(struct jobs *jobs, void (*ended)(void *owner), void *owner);

@@ -12,8 +12,6 @@
 static void on_credit(struct ipc_waiter *waiter);
 static void on_lost(void *owner, struct ipc_channel *channel, int error);
 
-static const struct ipc_role mailbox_role = {.peer_name = "mailbox", .lost = on_lost};
-
 static void on_wanted(void *owner, const struct ipc_arrival *arrival)
 {
     struct carrier *c = owner;
@@ -32,6 +30,9 @@ static void on_stop(void *owner, const struct ipc_arrival *arrival)
     ipc_reply(arrival->channel, arrival->token, &reply);
 }
 
+static const struct ipc_handler mailbox_handlers[] = {{IPC_JOB_STOP, on_stop}};
+static const struct ipc_role mailbox_role = {"mailbox", mailbox_handlers,
+                                             ARRAY_SIZE(mailbox_handlers), on_lost, false};
 static const struct ipc_handler smtp_handlers[] = {
     {IPC_JOB_WANTED, on_wanted},
     {IPC_JOB_STOP, on_stop},

@@ -17,8 +17,10 @@ struct bench {
     struct jobs jobs;
     struct ipc_channel *queue;
     unsigned lost, ended;
-    int gate[2]; /* threads wait at it */
-    int own_fd;  /* of the mailbox, to the queue */
+    int gate[2];   /* threads wait at it */
+    int own_fd;    /* of the mailbox, to the queue */
+    uint64_t stop; /* its call for no more jobs, while `keeps_on` holds up the answer */
+    bool keeps_on;
 };
 
 /* A call of the queue and what came of it. */
@@ -60,7 +62,23 @@ static void on_lost(void *owner, struct ipc_channel *channel, int error)
     b.lost++;
 }
 
-static const struct ipc_role role = {.peer_name = "mailbox", .lost = on_lost};
+static void say_stopped(void)
+{
+    struct ipc_message reply = {.type = IPC_JOB_STOPPED};
+
+    assert_int_equal(ipc_reply(b.queue, b.stop, &reply), 0);
+}
+
+static void on_stop(void *owner, const struct ipc_arrival *arrival)
+{
+    b.stop = arrival->token;
+    if (!b.keeps_on)
+        say_stopped();
+}
+
+static const struct ipc_handler handlers[] = {{IPC_JOB_STOP, on_stop}};
+static const struct ipc_role role = {
+    .peer_name = "mailbox", .handlers = handlers, .handler_count = 1, .lost = on_lost};
 
 static void connect_queue(void)
 {
@@ -374,6 +392,31 @@ static void who_ends_has_told_all(void **state)
         assert_true(jobs[i].answered);
 }
 
+/* What was on its way when the queue heard that we end comes back untried; unread, it would be
+ * taken for tried. */
+static void who_ends_has_read_all(void **state)
+{
+    enum { COUNT = 20 };
+    static struct asked late[COUNT];
+
+    b.keeps_on = true;
+    jobs_end(&b.jobs, on_ended, NULL);
+    UNTIL(b.stop || b.ended);
+    for (unsigned i = 0; i < COUNT; i++)
+        send_job(&late[i], i, "bob@a.test", SPAN("x"), 1);
+    UNTIL(b.jobs.kept_count == COUNT || b.ended);
+    assert_false(b.ended || late[0].answered);
+    say_stopped();
+    UNTIL(b.ended);
+    ipc_channel_free(b.jobs.queue);
+    b.jobs.queue = NULL;
+    UNTIL(b.lost);
+    for (unsigned i = 0; i < COUNT; i++) {
+        assert_true(late[i].answered);
+        assert_int_equal(late[i].outcome, IPC_OUTCOME_UNTRIED);
+    }
+}
+
 /* A disk that hangs: it has all threads of the pool until the gate is opened. */
 static void wait_at_gate(struct io_job *work)
 {
@@ -574,6 +617,7 @@ int main(void)
         TEST(end),
         TEST(who_waits_for_a_batch_is_given_back),
         TEST(who_ends_has_told_all),
+        TEST(who_ends_has_read_all),
         TEST(who_comes_while_the_end_hangs_is_answered_at_the_end),
         TEST(who_goes_on_asking_does_not_put_off_the_end),
         TEST(another_folder_is_at_the_roots_path),

@@ -88,11 +88,11 @@ static void on_stopped(struct ipc_call *call, const struct ipc_message *reply)
     stops_answered++;
 }
 
-/* Both: until then no job finds memory. */
+/* All: until then no job finds memory. */
 static bool is_stopped(struct world *w, void *arg)
 {
     job_without_memory = 1;
-    return stops_answered == IPC_SMTP_PROCESSES;
+    return stops_answered == IPC_SMTP_PROCESSES + 1;
 }
 
 static bool is_blocked(struct world *w, void *arg)
@@ -106,7 +106,7 @@ static bool is_blocked(struct world *w, void *arg)
 static void who_is_about_to_end_is_given_no_job(void **state)
 {
     struct world *w = world_begin();
-    struct ipc_call calls[IPC_SMTP_PROCESSES] = {0};
+    struct ipc_call calls[IPC_SMTP_PROCESSES] = {0}, local = {.fn = on_stopped};
     struct ipc_message stop = {.type = IPC_JOB_STOP};
     struct world_commit c;
     stops_answered = 0;
@@ -118,10 +118,12 @@ static void who_is_about_to_end_is_given_no_job(void **state)
         calls[i].fn = on_stopped;
         assert_int_equal(ipc_call(w->smtp[i], &calls[i], &stop), 0);
     }
+    assert_int_equal(ipc_call(w->mailbox, &local, &stop), 0);
     world_until(w, is_stopped, NULL);
     job_without_memory = 0;
     dispatch_tick(&w->queue);
     world_accept(w, "s@here.example", "y@elsewhere.example");
+    world_accept(w, "s@here.example", "bob@here.example");
     world_rest(w);
     assert_int_equal(w->job_count, 0);
     assert_int_equal(w->queue.dispatch->lost, 1);
@@ -131,7 +133,10 @@ static void who_is_about_to_end_is_given_no_job(void **state)
     assert_int_equal(w->rows[0].wait, IPC_WAIT_CARRIER);
     world_leave_smtp(w);
     world_join_smtp(w);
-    world_until_delivered(w, 2);
+    ipc_channel_free(w->mailbox);
+    w->mailbox = NULL;
+    world_join_mailbox(w);
+    world_until_delivered(w, 3);
     assert_int_equal(w->queue.dispatch->uncertain, 0);
     world_free(w);
 }
