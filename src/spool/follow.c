@@ -189,12 +189,16 @@ static int look_at(struct spool_follower *f, uint64_t number, struct link_found 
     return r == -EBADMSG || r == -ESTALE || is_passed_over(f, r) ? -ENOENT : r;
 }
 
-/* From the limit's segment back to the one that follows the position's. 0 in f->successor: none. */
+/* From the limit's segment back to the one that follows the position's. 0 in f->successor: none.
+ * The limit's is ours for certain; what bears another lane was put beside it and couldn't be set
+ * aside (recovery.c). */
 static int find_successor(struct spool_follower *f, const struct numbers *numbers)
 {
     uint64_t number = f->position.segment;
     uint64_t wanted = f->limit.segment;
     struct link_found link;
+    uint8_t lane[SEGMENT_LANE_BYTES];
+    bool knows_lane = false;
 
     f->successor = f->told_end = 0;
     f->is_next = false;
@@ -206,6 +210,12 @@ static int find_successor(struct spool_follower *f, const struct numbers *number
             continue;
         if (r < 0)
             return r;
+        if (link.number == f->limit.segment) {
+            memcpy(lane, link.header.lane, sizeof(lane));
+            knows_lane = true;
+        } else if (knows_lane && memcmp(lane, link.header.lane, sizeof(lane)) != 0) {
+            continue;
+        }
         f->successor = link.number;
         wanted = link.header.previous_end.segment;
         f->is_next = wanted == number;

@@ -202,6 +202,9 @@ void spool_count_lag(struct spool *spool);
 /* Keeps the list in order. */
 void spool_insert_segment(struct spool *spool, struct segment *segment);
 int spool_random(struct spool *spool, void *out, size_t size);
+/* A number that no segment had before; 0: there is none left (never, but after one that somebody
+ * made up). It is used up, whatever becomes of the segment. */
+uint64_t spool_take_number(struct spool *spool, enum store_kind kind);
 void spool_set_lane(struct spool *spool, const uint8_t lane[static SEGMENT_LANE_BYTES]);
 /* Lets go of a message whose last recipient has its fate, once nothing on its way concerns it. */
 void spool_drop_message(struct spool *spool, struct spool_message *message);
@@ -259,6 +262,19 @@ int replay_record(struct spool *spool, struct segment *segment, const struct sca
 void ended_take(struct spool *spool);
 /* Is it of the last seal that recovery found? Frees it. */
 void ended_check(struct spool *spool);
+
+/* lane_mark.c: which lane was begun in this folder; text NULL: none that could be read. */
+struct lane_mark {
+    void *text;
+    size_t size;
+};
+
+/* 0 or -ENOMEM. */
+int lane_mark_load(const struct spool *spool, struct lane_mark *out);
+bool lane_mark_names(const struct lane_mark *found, const uint8_t lane[static SEGMENT_LANE_BYTES]);
+void lane_mark_done(struct lane_mark *found);
+/* Of spool->lane. */
+int lane_mark_save(const struct spool *spool);
 
 /* recovery.c: rule 2, from what the store lists to a spool that may append. 0 or -errno; what
  * it had made is in the spool, for the caller to free. */

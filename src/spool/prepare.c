@@ -34,20 +34,23 @@ static void prepare_run(struct spool_task *task)
     struct prepare *prepare = CONTAINER_OF(task, struct prepare, task);
     struct segment *segment = prepare->segment;
 
-    task->error = task->ops->create_segment(prepare->store, segment->kind, segment->number,
-                                            segment->size_bytes, &segment->handle);
+    task->error = segment->number
+                      ? task->ops->create_segment(prepare->store, segment->kind, segment->number,
+                                                  segment->size_bytes, &segment->handle)
+                      : -EOVERFLOW;
     look_at_space(prepare);
 }
 
 /* Rule 7: nothing to write to, so who waits for a 250 is told now and not at a time-out. Bulk comes
  * after the log: when that finds no room there is none for bulk either. Without room for its copies
- * compaction ends, or it would hold up the one that makes some. */
+ * compaction ends, or it would hold up the one that makes some; uploads may then use its segment.
+ */
 static void fail_waiting(struct spool *spool, int error)
 {
-    if (bulk_needs_segment(spool, BULK_UPLOADS))
-        bulk_fail_waiting(spool, error);
     if (bulk_needs_segment(spool, BULK_COPIES))
         compact_give_up(spool);
+    if (bulk_needs_segment(spool, BULK_UPLOADS))
+        bulk_fail_waiting(spool, error);
     if (!spool->open && !spool_next_spare(spool))
         append_fail_accepts(spool, error);
 }
@@ -78,14 +81,14 @@ static struct prepare *prepare_new(struct spool *spool, enum store_kind kind)
         kind == STORE_LOG ? spool->options.segment_bytes : spool->options.bulk_segment_bytes;
     if (!prepare)
         return NULL;
-    prepare->segment = segment_new(kind, spool->last_number[kind] + 1, size_bytes);
+    prepare->segment = segment_new(kind, 0, size_bytes);
     if (!prepare->segment) {
         free(prepare);
         return NULL;
     }
     prepare->store = spool->store;
     task_init(&prepare->task, spool, prepare_run, prepare_finish);
-    spool->last_number[kind]++;
+    prepare->segment->number = spool_take_number(spool, kind);
     return prepare;
 }
 

@@ -4,9 +4,11 @@
  * then read past the page cache: what a process before us wrote and didn't sync, or failed to sync,
  * must not be taken for what the disk has.
  *
- * Recovery writes nothing but files put aside. Groups then go to a new segment, whose header
- * settles for good where the old one ended. So recovery may be cut off anywhere and just runs
- * again.
+ * What isn't ours by its lane or number is put aside before the chain is looked at.
+ *
+ * Recovery writes nothing but files put aside and the lane's mark. Groups then go to a new segment,
+ * whose header settles for good where the old one ended. So recovery may be cut off anywhere and
+ * just runs again.
  */
 #include "spool/checkpoint.h"
 #include "spool/ends.h"
@@ -22,7 +24,8 @@ enum { ASIDE_BYTES_MAX = 64 << 20 };
 
 /* A log segment and what its first and last blocks say. */
 struct found {
-    struct segment *segment;
+    struct segment *segment; /* NULL: it was set aside */
+    uint64_t number;
     struct segment_header header;
     struct segment_trailer trailer;
     bool is_used, has_trailer;
@@ -34,13 +37,14 @@ struct recovery {
     struct found *rows; /* log segments, by number */
     size_t count;
     int error;
+    bool is_marked;   /* the lane's mark names what is used */
     bool is_misnamed; /* files have got each other's names: which of them is free nobody knows */
 };
 
 /* ---- What is there ---- */
 
 /* Bulk has no header: all of it counts as full and closed until replay has counted what lives in
- * it. A log segment counts as unused until its header was read. Under a number that we never give
+ * it. A log segment counts as unused until its header was read. Under a number that is never given
  * lies nothing of ours: it stays as it is. */
 static void found_one(void *arg, const struct store_entry *entry)
 {
@@ -94,16 +98,20 @@ static int list_segments(struct recovery *recovery)
         return -ENOMEM;
     size_t i = 0;
     LIST_EACH(&spool->segments[STORE_LOG], link)
-    recovery->rows[i++].segment = CONTAINER_OF(link, struct segment, link);
+    {
+        struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        recovery->rows[i++] = (struct found){.segment = segment, .number = segment->number};
+    }
     return 0;
 }
 
 /* A segment that nothing can be read from any more: its header is neither there nor blank, or
- * another's. */
+ * another's; or one that isn't ours. If its file can't be renamed it lies there without any use:
+ * numbers go on behind it, and the follower knows its header for another's, too. */
 static void set_segment_aside(struct spool *spool, struct segment *segment, const char *reason,
                               const char *what)
 {
-    struct spool_position position = {segment->number, 0};
+    struct spool_position position = {segment->kind == STORE_LOG ? segment->number : 0, 0};
     struct store_segment *handle = segment->handle;
 
     segment->handle = NULL;
@@ -205,6 +213,96 @@ static void keep_spares(struct recovery *recovery)
     }
 }
 
+/* ---- What isn't ours ---- */
+
+static bool is_of_lane(const struct found *found, const struct found *own)
+{
+    return memcmp(found->header.lane, own->header.lane, sizeof(own->header.lane)) == 0;
+}
+
+static size_t count_lane(const struct recovery *recovery, const struct found *of)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < recovery->count; i++)
+        count += recovery->rows[i].is_used && is_of_lane(&recovery->rows[i], of);
+    return count;
+}
+
+/* One of the segments that bear our lane: the one that the mark names, or, where none does (the
+ * mark is lost, or the folder was filled from a backup), the one that most bear; of equals the
+ * oldest's, for what is put beside a young log comes behind it. NULL: none is in use. */
+static const struct found *find_own(const struct recovery *recovery, const struct lane_mark *mark)
+{
+    const struct found *most = NULL;
+    size_t most_count = 0;
+
+    for (size_t i = 0; i < recovery->count; i++) {
+        const struct found *found = &recovery->rows[i];
+        if (!found->is_used)
+            continue;
+        if (lane_mark_names(mark, found->header.lane))
+            return found;
+        size_t count = most && is_of_lane(found, most) ? 0 : count_lane(recovery, found);
+        if (count > most_count) {
+            most = found;
+            most_count = count;
+        }
+    }
+    return most;
+}
+
+/* A free one tells by the header of its life before. */
+static bool is_foreign(const struct found *found, const struct found *own)
+{
+    bool has_header = found->is_used || found->header.number != 0;
+    return own && has_header && !is_of_lane(found, own);
+}
+
+/* Numbers go on behind the highest that may be ours, also when it is set aside: it was used. */
+static void limit_numbers(struct recovery *recovery, uint64_t limit)
+{
+    uint64_t *last = &recovery->spool->last_number[STORE_LOG];
+
+    *last = 0;
+    for (size_t i = 0; i < recovery->count; i++)
+        if (recovery->rows[i].number <= limit)
+            *last = recovery->rows[i].number;
+}
+
+/* Before the chain is looked at, so that nobody else's header stands in it. A header that is
+ * damaged says nothing of its lane: read_header() has named it as damage. */
+static int set_foreign_aside(struct recovery *recovery)
+{
+    struct spool *spool = recovery->spool;
+    struct lane_mark mark;
+    int r = lane_mark_load(spool, &mark);
+
+    if (r < 0)
+        return r;
+    const struct found *own = find_own(recovery, &mark);
+    recovery->is_marked = own && lane_mark_names(&mark, own->header.lane);
+    lane_mark_done(&mark);
+    uint64_t newest = 0;
+    for (size_t i = 0; i < recovery->count; i++)
+        if (recovery->rows[i].is_used && is_of_lane(&recovery->rows[i], own))
+            newest = recovery->rows[i].number;
+    for (size_t i = 0; i < recovery->count; i++) {
+        struct found *found = &recovery->rows[i];
+        bool foreign = found->segment && is_foreign(found, own);
+        bool far = found->segment && found->number > newest + SEGMENT_NUMBER_LEAP;
+        if (!foreign && !far)
+            continue;
+        set_segment_aside(spool, found->segment, "foreign",
+                          foreign ? "a segment is another spool's; it was put aside"
+                                  : "a segment's number is none of ours; it was put aside");
+        found->segment = NULL;
+        found->is_used = false;
+    }
+    limit_numbers(recovery, newest + SEGMENT_NUMBER_LEAP);
+    return 0;
+}
+
 static int read_headers(struct recovery *recovery)
 {
     for (size_t i = 0; i < recovery->count; i++) {
@@ -213,7 +311,7 @@ static int read_headers(struct recovery *recovery)
             return r;
     }
     keep_spares(recovery);
-    return 0;
+    return set_foreign_aside(recovery);
 }
 
 /* ---- The tail ---- */
@@ -310,13 +408,6 @@ static int settle_alone(struct spool *spool, struct found *found)
     return r;
 }
 
-/* What a header says of the segments before it counts only in its own lane: of those of another
- * spool, which somebody has put beside ours, it knows nothing. */
-static bool is_of_another_lane(const struct found *found, const struct segment_header *next)
-{
-    return memcmp(found->header.lane, next->lane, sizeof(next->lane)) != 0;
-}
-
 /* From the newest to the oldest. A segment that the chain passes over never had a sealed group that
  * counted: it is free. The newest settles first: it alone needs its seals read. What its header
  * says of the one before stands against whatever lies on the disk behind that place, for it was
@@ -334,8 +425,6 @@ static int settle_ends(struct recovery *recovery)
         struct segment *segment = found->segment;
         if (!next) {
             r = settle_newest(spool, found);
-        } else if (is_of_another_lane(found, next)) {
-            r = settle_alone(spool, found);
         } else if (segment->number == next->previous_end.segment) {
             segment->end = next->previous_end.offset;
         } else if (segment->number > next->previous_end.segment) {
@@ -483,6 +572,30 @@ static int replay_all(struct recovery *recovery)
 
 /* ---- What follows from it ---- */
 
+/* Bulk has no header: its newest that is known to be ours is the last one with extents of what
+ * waits. Of another spool's below that nothing tells it from one of ours that is free. */
+static void set_foreign_bulk_aside(struct spool *spool)
+{
+    uint64_t newest = 0, last = 0;
+
+    LIST_EACH(&spool->segments[STORE_BULK], link)
+    {
+        const struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        if (segment->live_messages)
+            newest = segment->number;
+    }
+    LIST_EACH(&spool->segments[STORE_BULK], link)
+    {
+        struct segment *segment = CONTAINER_OF(link, struct segment, link);
+        if (segment->number <= newest + SEGMENT_NUMBER_LEAP)
+            last = segment->number;
+        else
+            set_segment_aside(spool, segment, "foreign",
+                              "a bulk segment's number is none of ours; it was put aside");
+    }
+    spool->last_number[STORE_BULK] = last;
+}
+
 /* Only when all is replayed: a later record may say that the message had its fate, and then nobody
  * misses the bytes. */
 static void set_aside_what_lacks_bytes(struct spool *spool)
@@ -494,6 +607,21 @@ static void set_aside_what_lacks_bytes(struct spool *spool)
                 spool_set_message_aside(spool, m, "the message's bytes are damaged");
         }
     }
+}
+
+/* Where somebody's file or folder is in the way, under one of the next numbers. */
+static int create_next(struct spool *spool, struct segment *segment)
+{
+    enum { TRIES = 16 };
+    int r = -EEXIST;
+
+    for (int i = 0; r == -EEXIST && i < TRIES; i++) {
+        segment->number = spool_take_number(spool, STORE_LOG);
+        r = segment->number ? spool->ops->create_segment(spool->store, STORE_LOG, segment->number,
+                                                         segment->size_bytes, &segment->handle)
+                            : -EOVERFLOW;
+    }
+    return r;
 }
 
 /* At least one segment to write to; spares of another size than we want now go. Blocking is fine
@@ -512,12 +640,10 @@ static int make_spare(struct spool *spool)
     }
     if (spool_next_spare(spool))
         return 0;
-    struct segment *segment =
-        segment_new(STORE_LOG, spool->last_number[STORE_LOG] + 1, spool->options.segment_bytes);
+    struct segment *segment = segment_new(STORE_LOG, 0, spool->options.segment_bytes);
     if (!segment)
         return -ENOMEM;
-    int r = spool->ops->create_segment(spool->store, STORE_LOG, segment->number,
-                                       segment->size_bytes, &segment->handle);
+    int r = create_next(spool, segment);
     if (r < 0) { /* rule 7: the server starts all the same, and defers new mail */
         segment_free(segment, spool->ops);
         spool->prepare_error = r;
@@ -543,8 +669,13 @@ static int finish(struct recovery *recovery)
     struct spool *spool = recovery->spool;
     int r = 0;
 
+    set_foreign_bulk_aside(spool);
     if (!spool->sealed.segment)
         r = new_lane(spool);
+    /* Before anything is sealed in it. When it fails the segments say it, and the next start tries
+     * again. */
+    if (r == 0 && !recovery->is_marked)
+        (void)lane_mark_save(spool);
     if (r == 0)
         r = make_spare(spool);
     if (r < 0)
@@ -555,8 +686,8 @@ static int finish(struct recovery *recovery)
     return spool->ops->space(spool->store, &spool->space);
 }
 
-/* Nothing of it is on disk when it fails halfway, but files put aside: the next start does it all
- * again. */
+/* Nothing of it is on disk when it fails halfway, but files put aside and the mark: the next start
+ * does it all again. */
 int recovery_run(struct spool *spool)
 {
     struct recovery recovery = {.spool = spool};

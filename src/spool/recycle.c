@@ -181,13 +181,16 @@ struct spool_task *recycle_take(struct spool *spool)
 {
     struct segment *segment = find_free(spool);
     struct recycle *recycle = segment ? calloc(1, sizeof(*recycle)) : NULL;
+    uint64_t number = recycle ? spool_take_number(spool, segment->kind) : 0;
 
-    if (!recycle)
+    if (!number) {
+        free(recycle);
         return NULL;
+    }
     task_init(&recycle->task, spool, recycle_run, recycle_finish);
     recycle->segment = segment;
     recycle->to_remove = !is_worth_keeping(spool, segment);
-    recycle->new_number = ++spool->last_number[segment->kind];
+    recycle->new_number = number;
     segment->is_compacting = true;
     return &recycle->task;
 }

@@ -29,9 +29,11 @@
 #include "spool/record.h"
 #include "spool/store.h"
 
-/* Numbers grow by one, so none of ours comes near it; behind one that somebody made up they could
- * grow no more. */
+/* No higher one is ever given, and what bears one is nobody's (spool_take_number(), recovery.c). */
 #define SEGMENT_NUMBER_MAX (UINT64_MAX / 2)
+/* Numbers grow by one. What lies further than this beyond the newest that is known to be ours was
+ * named by somebody else: ours don't go on behind it. */
+#define SEGMENT_NUMBER_LEAP ((uint64_t)1 << 32)
 
 enum { SEGMENT_FORMAT = 1, SEGMENT_LANE_BYTES = 16, SEGMENT_SALT_BYTES = 16 };
 

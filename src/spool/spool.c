@@ -239,6 +239,11 @@ void spool_insert_segment(struct spool *spool, struct segment *segment)
         spool->last_number[segment->kind] = segment->number;
 }
 
+uint64_t spool_take_number(struct spool *spool, enum store_kind kind)
+{
+    return spool->last_number[kind] < SEGMENT_NUMBER_MAX ? ++spool->last_number[kind] : 0;
+}
+
 /* ---- Messages ---- */
 
 /* What isn't sealed doesn't exist yet for anybody outside: after a crash it wouldn't. */

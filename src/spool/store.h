@@ -65,13 +65,15 @@ struct store_ops {
     int (*recycle)(struct store_segment *segment, uint64_t new_number);
     /* Deletes it for good, durable; the handle is freed in any case. */
     int (*remove)(struct store_segment *segment);
-    /* Puts a segment's file aside under `reason`, never to be listed again (damage). Frees it. */
+    /* Puts a segment's file aside under `reason`, never to be listed again (damage). Frees the
+     * handle. What was put aside before stays. */
     int (*set_aside)(struct store_segment *segment, const char *reason);
     /* Nothing is synced by it. */
     void (*close_segment)(struct store_segment *segment);
 
     /* Small named files beside the segments (checkpoints): written to a temporary name, synced,
-     * renamed, directory synced; so a reader sees all of the old or all of the new. */
+     * renamed, directory synced; so a reader sees all of the old or all of the new. Somebody's
+     * folder of such a name is put aside. */
     int (*put_file)(struct store *store, const char *name, const struct iovec *parts, int count);
     /* The whole file in malloc'ed memory for the caller to free. -ENOENT; -EFBIG: larger than
      * `max_bytes`. */

@@ -7,7 +7,7 @@
  *   log-XXXXXXXXXXXXXXXX     segments by their numbers, 16 hexadecimal digits
  *   bulk-XXXXXXXXXXXXXXXX
  *   new-…, ….tmp             unfinished, removed at the next start
- *   aside-…                  damaged, kept for people
+ *   aside-…                  damaged or not ours, kept for people
  *   other names              put_file()
  *
  * Every change of a name is followed by a sync of the folder before the call returns.
@@ -127,6 +127,22 @@ static int each_name(struct file_store *s, int (*each)(struct file_store *, cons
 static int remove_file_of_ours(struct file_store *s, const char *name)
 {
     return unlinkat(s->folder_fd, name, 0) < 0 && errno != EISDIR ? -errno : 0;
+}
+
+/* Under a name that nothing has: what was put aside before stays, too. */
+static int rename_aside(struct file_store *s, const char *name, const char *reason)
+{
+    enum { TRIES = 100 };
+    char aside[2 * NAME_BYTES];
+    int r = -EEXIST;
+
+    for (int i = 1; r == -EEXIST && i <= TRIES; i++) {
+        int size = snprintf(aside, sizeof(aside), "aside-%s-%.64s", name, reason);
+        if (i > 1)
+            snprintf(aside + size, sizeof(aside) - (size_t)size, "-%d", i);
+        r = renameat2(s->folder_fd, name, s->folder_fd, aside, RENAME_NOREPLACE) < 0 ? -errno : 0;
+    }
+    return r;
 }
 
 static int remove_unfinished(struct file_store *s, const char *name, void *arg)
@@ -300,8 +316,8 @@ static int file_create_segment(struct store *store, enum store_kind kind, uint64
     snprintf(unfinished, sizeof(unfinished), "new-%s", name);
     int fd =
         openat(s->folder_fd, unfinished, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return -errno;
+    if (fd < 0) /* somebody's folder is in the way, as under the name itself */
+        return errno == EISDIR ? -EEXIST : -errno;
     r = make_room(fd, kind, size_bytes);
     if (r == 0)
         r = segment_of(s, kind, number, fd, &segment);
@@ -499,12 +515,10 @@ static int file_remove(struct store_segment *segment)
 static int file_set_aside(struct store_segment *segment, const char *reason)
 {
     struct file_store *s = segment->store;
-    char name[NAME_BYTES], aside[2 * NAME_BYTES];
-    int r;
+    char name[NAME_BYTES];
 
     segment_name(name, segment->kind, segment->number);
-    snprintf(aside, sizeof(aside), "aside-%s-%.64s", name, reason);
-    r = renameat(s->folder_fd, name, s->folder_fd, aside) < 0 ? -errno : 0;
+    int r = rename_aside(s, name, reason);
     file_close_segment(segment);
     return r < 0 ? r : sync_folder(s);
 }
@@ -512,15 +526,11 @@ static int file_set_aside(struct store_segment *segment, const char *reason)
 /* Written, synced, closed, renamed, folder synced, in this order: a crash before the rename leaves
  * the old file, one after it the new one, never a part. close() counts too: some file systems tell
  * of a full disk only there. */
-static int file_put_file(struct store *store, const char *name, const struct iovec *parts,
-                         int count)
+static int put_over(struct file_store *s, const char *name, const char *unfinished,
+                    const struct iovec *parts, int count)
 {
-    struct file_store *s = file_store(store);
-    char unfinished[NAME_BYTES];
     int r;
 
-    if (snprintf(unfinished, sizeof(unfinished), "%s.tmp", name) >= (int)sizeof(unfinished))
-        return -ENAMETOOLONG;
     int fd = openat(s->folder_fd, unfinished, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
                     0600);
     if (fd < 0)
@@ -537,6 +547,31 @@ static int file_put_file(struct store *store, const char *name, const struct iov
         return r;
     }
     return sync_folder(s);
+}
+
+static void set_folder_aside(struct file_store *s, const char *name)
+{
+    struct stat st;
+
+    if (fstatat(s->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+        (void)rename_aside(s, name, "folder"); /* if it stays, the next try says so */
+}
+
+/* Somebody's folder under one of the two names would be in the way for ever. */
+static int file_put_file(struct store *store, const char *name, const struct iovec *parts,
+                         int count)
+{
+    struct file_store *s = file_store(store);
+    char unfinished[NAME_BYTES];
+
+    if (snprintf(unfinished, sizeof(unfinished), "%s.tmp", name) >= (int)sizeof(unfinished))
+        return -ENAMETOOLONG;
+    int r = put_over(s, name, unfinished, parts, count);
+    if (r != -EISDIR)
+        return r;
+    set_folder_aside(s, name);
+    set_folder_aside(s, unfinished);
+    return put_over(s, name, unfinished, parts, count);
 }
 
 static int file_get_file(struct store *store, const char *name, uint64_t max_bytes, void **out_data,

@@ -1,11 +1,12 @@
 /*
  * Somebody else puts things into the spool's folder, under names that segments have or could get:
- * files without a byte, of zeros, of anything, copies of others, folders. Nothing may come of that
- * but a word about a file that was put aside.
+ * files without a byte, of zeros, of anything, copies of others, folders, another spool's segments.
+ * Nothing may come of that but a word about a file that was put aside.
  */
 #include "world.h"
 
 #include "spool/segment.h"
+#include <stdlib.h>
 
 /* Also where the next segments come, and where none ever does. */
 static uint64_t draw_number(struct world *w, struct prng *prng, enum store_kind kind)
@@ -16,7 +17,7 @@ static uint64_t draw_number(struct world *w, struct prng *prng, enum store_kind 
     case 0:
         return 0;
     case 1:
-        return UINT64_MAX - prng_below(prng, 2);
+        return (prng_below(prng, 2) ? UINT64_MAX : SEGMENT_NUMBER_MAX) - prng_below(prng, 2);
     case 2:
         return highest + prng_below(prng, 1 << 20);
     case 3:
@@ -35,12 +36,39 @@ static size_t draw_size(const struct world *w, struct prng *prng, enum store_kin
     return sizes[prng_below(prng, ARRAY_SIZE(sizes))];
 }
 
+/* The only segment of another spool. Not before anything of ours is there: a folder with another's
+ * segments and none of its own is one that was filled from a backup. */
+static void put_foreign(struct world *w, struct prng *prng)
+{
+    uint64_t number = draw_number(w, prng, STORE_LOG);
+    size_t size = w->options.segment_bytes;
+    uint8_t *bytes = w->model.recovered_below ? calloc(1, size) : NULL;
+    struct segment_header header = {.block_bytes = w->options.block_bytes,
+                                    .number = number,
+                                    .size_bytes = size,
+                                    .created_us = w->now_us};
+
+    if (!bytes)
+        return;
+    prng_fill(prng, header.lane, sizeof(header.lane));
+    prng_fill(prng, header.salt, sizeof(header.salt));
+    segment_encode_header(&header, (char *)bytes);
+    segment_encode_header(&header, (char *)bytes + header.block_bytes);
+    if (store_sim_put(w->sim, STORE_LOG, number, bytes, size))
+        world_say(w, "litter of another spool: log %lu", (unsigned long)number);
+    free(bytes);
+}
+
 /* By a chance of its own, so that other lives stay as they are. */
 void world_litter(struct world *w)
 {
     struct prng prng = {w->statistics.operations ^ w->random};
 
     for (uint64_t i = w->is_littered ? prng_below(&prng, 4) : 0; i; i--) {
+        if (prng_below(&prng, 4) == 0) {
+            put_foreign(w, &prng);
+            continue;
+        }
         enum store_kind kind = prng_below(&prng, 2) ? STORE_LOG : STORE_BULK;
         enum store_sim_litter what = (enum store_sim_litter)prng_below(&prng, STORE_SIM_LITTERS);
         uint64_t number = draw_number(w, &prng, kind);

@@ -429,16 +429,36 @@ static int file_error(struct store_sim *sim, const char *text, uint64_t size)
     return 0;
 }
 
+/* The lane's mark: written once in a life, at the first start. It fails by a chance of its own and
+ * is no operation, so that lives stay as they are: without it the segments say whose they are. */
+static int put_mark(struct store_sim *sim, const struct iovec *parts, int count, uint64_t size)
+{
+    struct sim_name name = file_name("lane");
+    struct prng prng = {sim->operations};
+
+    if (is_full(sim, size) || prng_chance(&prng, sim->faults.file_error))
+        return -EIO;
+    struct sim_file *file = sim_disk_new_file(&sim->disk, size);
+    write_parts(file, 0, parts, count, size);
+    sim_file_sync(file);
+    sim_disk_rename(&sim->disk, file, &name);
+    sim_disk_sync_names(&sim->disk);
+    sim_disk_sweep(&sim->disk);
+    return 0;
+}
+
 static int put_file(struct store *store, const char *text, const struct iovec *parts, int count)
 {
     struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
     struct sim_name name = file_name(text);
     struct store_sim_operation operation = {.name = "put_file", .file = text};
 
-    if (!enter(s))
-        return -EIO;
     for (int i = 0; i < count; i++)
         operation.size += parts[i].iov_len;
+    if (strcmp(text, "lane") == 0)
+        return is_dead(s) ? -EIO : put_mark(s->sim, parts, count, operation.size);
+    if (!enter(s))
+        return -EIO;
     enum cut cut = begin(s->sim);
     int r = file_error(s->sim, text, operation.size);
     if (r == 0) {
@@ -708,6 +728,18 @@ bool store_sim_litter(struct store_sim *sim, enum store_sim_litter what, enum st
     return true;
 }
 
+bool store_sim_put(struct store_sim *sim, enum store_kind kind, uint64_t number, const void *bytes,
+                   size_t size)
+{
+    if (!store_sim_litter(sim, STORE_SIM_ZEROS, kind, number, size, 0))
+        return false;
+    struct sim_name name = segment_name(kind, number);
+    struct sim_file *file = sim_disk_find(&sim->disk, &name);
+    memcpy(file->disk, bytes, size);
+    memcpy(file->page, bytes, size);
+    return true;
+}
+
 uint64_t store_sim_highest(const struct store_sim *sim, enum store_kind kind)
 {
     enum sim_space space = segment_name(kind, 0).space;
@@ -716,7 +748,7 @@ uint64_t store_sim_highest(const struct store_sim *sim, enum store_kind kind)
     LIST_EACH(&sim->disk.files, link)
     {
         const struct sim_file *file = CONTAINER_OF(link, struct sim_file, link);
-        bool is_given = file->name.number <= UINT64_MAX / 2;
+        bool is_given = file->name.number < (uint64_t)1 << 32;
         if (file->name.space == space && is_given && file->name.number > highest)
             highest = file->name.number;
     }

@@ -111,6 +111,9 @@ enum store_sim_litter {
  * name is taken, or there is nothing to be copied. */
 bool store_sim_litter(struct store_sim *disk, enum store_sim_litter what, enum store_kind kind,
                       uint64_t number, size_t size, uint64_t of);
+/* Likewise one of these bytes. */
+bool store_sim_put(struct store_sim *disk, enum store_kind kind, uint64_t number, const void *bytes,
+                   size_t size);
 /* The highest number of a segment that isn't made up; 0: there is none. */
 uint64_t store_sim_highest(const struct store_sim *disk, enum store_kind kind);
 /* How many were set aside so far (they are never listed again). */

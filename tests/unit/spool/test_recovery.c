@@ -639,7 +639,7 @@ static void put_segment(struct world *w, uint64_t number, char *bytes, size_t si
     store->ops->close(store);
 }
 
-/* Its header knows of no segment before it, and is the newest. */
+/* Its header knows of no segment before it, and is the newest: it is put aside, for good. */
 static void a_segment_of_another_spool_hides_none_of_ours(void **state)
 {
     enum { NUMBER = 5000, THEIRS = 900 };
@@ -653,11 +653,175 @@ static void a_segment_of_another_spool_hides_none_of_ours(void **state)
     for (int round = 0; round < 2; round++) {
         world_crash(w, STORE_SIM_POWER_CUT);
         world_check_others(w, 100, 0);
-        assert_int_equal(world_check(w, THEIRS, 2, 3000), 0);
+        assert_null(world_find(w, THEIRS));
+        assert_int_equal(store_sim_count_aside(w->disk), 1);
+        assert_int_equal(spool_damage_count(w->spool), round == 0);
         assert_int_equal(world_accept(w, 200 + (unsigned)round, 2, 3000), 0);
         world_run(w);
     }
     free(bytes);
+}
+
+/* As when its file can't be renamed: it lies where one of ours is gone, so no header of ours leads
+ * around it. */
+static void the_book_passes_over_what_could_not_be_set_aside(void **state)
+{
+    enum { THEIRS = 900, GONE = 10, NUMBER = 5 };
+    struct world *w = *state;
+    size_t size = w->options.segment_bytes;
+    struct spool_position at = {0, 0};
+    struct spool_followed followed;
+    struct spool_follower *follower;
+    struct store_segment *segment;
+    struct id first = world_id(1), theirs = world_id(THEIRS);
+    bool has_first = false;
+    int r;
+
+    w->spool->last_number[STORE_LOG] = GONE - 1;
+    world_fill(w, 100);
+    assert_in_range(w->spool->sealed.segment, GONE + 1, 100);
+    char *bytes = make_other_spool(THEIRS, NUMBER, size);
+    assert_true(store_sim_put(w->disk, STORE_LOG, NUMBER, bytes, size));
+    free(bytes);
+    struct store *store = store_sim_open(w->disk);
+    assert_int_equal(store->ops->open_segment(store, STORE_LOG, GONE, false, &segment), 0);
+    assert_int_equal(store->ops->remove(segment), 0);
+    assert_int_equal(spool_follower_new(store, at, &follower), 0);
+    spool_follower_set_limit(follower, spool_sealed_position(w->spool));
+    while ((r = spool_follower_next(follower, &followed)) > 0) {
+        if (followed.kind != SPOOL_FOLLOWED_MESSAGE)
+            continue;
+        assert_memory_not_equal(&followed.message, &theirs, sizeof(theirs));
+        has_first |= memcmp(&followed.message, &first, sizeof(first)) == 0;
+    }
+    assert_true(has_first);
+    spool_follower_free(follower);
+    assert_int_equal(r, 0);
+}
+
+/* What is in the last number's place must not lead ours to where they are never looked for again.
+ */
+static void numbers_do_not_go_on_behind_one_that_somebody_made_up(void **state)
+{
+    struct world *w = *state;
+
+    for (uint64_t i = 0; i < 2; i++)
+        for (int kind = 0; kind < 2; kind++)
+            assert_true(store_sim_litter(w->disk, STORE_SIM_ZEROS, (enum store_kind)kind,
+                                         SEGMENT_NUMBER_MAX - i, w->options.segment_bytes, 0));
+    world_crash(w, STORE_SIM_POWER_CUT);
+    assert_int_equal(store_sim_count_aside(w->disk), 4);
+    world_fill(w, 100);
+    assert_int_equal(world_accept_large(w, 101, 40000), 0);
+    world_run(w);
+    for (int round = 0; round < 2; round++) {
+        assert_in_range(w->spool->last_number[STORE_LOG], 2, 100);
+        assert_in_range(w->spool->last_number[STORE_BULK], 1, 100);
+        world_crash(w, STORE_SIM_POWER_CUT);
+        world_check_others(w, 100, 0);
+        assert_int_equal(world_check(w, 101, 2, 40000), 0);
+    }
+}
+
+/* Then mail is refused. A number that the next start passes over is given to none. */
+static void behind_the_last_number_nothing_is_written(void **state)
+{
+    struct world *w = *state;
+
+    w->spool->last_number[STORE_LOG] = w->spool->last_number[STORE_BULK] = SEGMENT_NUMBER_MAX;
+    assert_int_equal(world_accept_large(w, 1, 40000), 0);
+    world_run(w);
+    assert_int_equal(w->failed, 1);
+    assert_int_equal(w->last_error, -EOVERFLOW);
+    for (int kind = 0; kind < 2; kind++)
+        assert_int_equal(w->spool->last_number[kind], SEGMENT_NUMBER_MAX);
+}
+
+/* A group that failed although the disk has it: what was refused in segment 1 is cut off by the
+ * header of segment 10, which says where 1 ended, whatever lies between. */
+static void a_foreign_segment_between_ours_brings_back_nothing(void **state)
+{
+    enum { REFUSED = 500, THEIRS = 900 };
+    struct world *w = *state;
+    size_t size = w->options.segment_bytes;
+    char *bytes = make_other_spool(THEIRS, 5, size);
+
+    assert_int_equal(world_accept(w, 1, 2, 3000), 0);
+    assert_int_equal(world_commit(w), 0);
+    w->spool->last_number[STORE_LOG] = 9;
+    world_run(w);
+    assert_int_equal(spool_next_spare(w->spool)->number, 10);
+    assert_int_equal(world_accept(w, REFUSED, 2, 3000), 0);
+    struct spool_group *group = spool_take_group(w->spool, ++w->now_us);
+    spool_write_group(group);
+    assert_int_equal(group->error, 0);
+    group->error = -EIO;
+    spool_finish_group(w->spool, group, ++w->now_us);
+    assert_int_equal(w->failed, 1);
+    assert_int_equal(world_accept(w, 2, 2, 3000), 0);
+    assert_int_equal(world_commit(w), 0);
+    assert_int_equal(w->spool->sealed.segment, 10);
+    for (int round = 0; round < 2; round++) {
+        if (round)
+            put_segment(w, 5, bytes, size);
+        world_crash(w, STORE_SIM_POWER_CUT);
+        world_check_others(w, 2, 0);
+        assert_null(world_find(w, REFUSED));
+        assert_null(world_find(w, THEIRS));
+    }
+    free(bytes);
+}
+
+/* More than ours, without a mark of our lane or with it. */
+static void the_mark_says_which_segments_are_ours(void **state)
+{
+    enum { THEIRS = 900, FIRST = 50, COUNT = 4 };
+    struct world *w = *state;
+    size_t size = w->options.segment_bytes;
+
+    world_fill(w, 10);
+    assert_int_equal(w->spool->sealed.segment, 1);
+    char *first = make_other_spool(THEIRS, FIRST, size);
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct segment_header header;
+        assert_int_equal(segment_decode_header(span_of(first, size), &header), 0);
+        header.number = FIRST + i;
+        segment_encode_header(&header, first);
+        segment_encode_header(&header, first + w->options.block_bytes);
+        assert_true(store_sim_put(w->disk, STORE_LOG, FIRST + i, first, size));
+    }
+    world_crash(w, STORE_SIM_POWER_CUT);
+    world_check_others(w, 10, 0);
+    assert_int_equal(store_sim_count_aside(w->disk), COUNT);
+    free(first);
+    /* Damaged it says nothing; of as many the oldest are ours. */
+    assert_int_equal(store_sim_flip_file(w->disk, "lane", 300), 0);
+    first = make_other_spool(THEIRS, FIRST + 100, size);
+    assert_true(store_sim_put(w->disk, STORE_LOG, FIRST + 100, first, size));
+    world_crash(w, STORE_SIM_POWER_CUT);
+    world_check_others(w, 10, 0);
+    assert_null(world_find(w, THEIRS));
+    assert_int_equal(store_sim_count_aside(w->disk), COUNT + 1);
+    free(first);
+}
+
+/* A damaged header says nothing of its lane: the segment is no other spool's, and is named. */
+static void a_damaged_header_is_not_foreign(void **state)
+{
+    struct world *w = *state;
+
+    world_fill(w, 100);
+    uint64_t newest = w->spool->sealed.segment;
+    assert_in_range(newest, 3, 100);
+    assert_int_equal(store_sim_flip(w->disk, STORE_LOG, 1, 8 * 32), 0); /* the copy is good */
+    assert_int_equal(store_sim_flip(w->disk, STORE_LOG, 2, 8 * 32), 0);
+    assert_int_equal(store_sim_flip(w->disk, STORE_LOG, 2, 8 * (w->options.block_bytes + 32)), 0);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    assert_int_equal(store_sim_count_aside(w->disk), 1);
+    assert_int_equal(spool_damage_count(w->spool), 1);
+    assert_non_null(world_find(w, 1));
+    assert_non_null(world_find(w, 100));
+    assert_int_equal(w->spool->sealed.segment, newest);
 }
 
 int main(void)
@@ -694,6 +858,18 @@ int main(void)
                                         world_teardown),
         cmocka_unit_test_setup_teardown(a_segment_of_another_spool_hides_none_of_ours, world_setup,
                                         world_teardown),
+        cmocka_unit_test_setup_teardown(numbers_do_not_go_on_behind_one_that_somebody_made_up,
+                                        world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(behind_the_last_number_nothing_is_written, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(a_foreign_segment_between_ours_brings_back_nothing,
+                                        world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(the_mark_says_which_segments_are_ours, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(a_damaged_header_is_not_foreign, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(the_book_passes_over_what_could_not_be_set_aside,
+                                        world_setup, world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

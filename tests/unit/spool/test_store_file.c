@@ -143,6 +143,50 @@ static void folders_are_in_nobodys_way(void **state)
     close(folder);
 }
 
+/* They would keep every checkpoint from being written, and make uploads fail. */
+static void folders_under_the_names_of_files_are_put_aside(void **state)
+{
+    static const char *const folders[] = {"checkpoint", "checkpoint.tmp", "ended.tmp",
+                                          "new-log-0000000000000009"};
+    struct iovec part = {(char[]){"x"}, 1};
+    struct lane *lane = *state;
+    struct store_segment *segment;
+    struct stat info;
+    int folder = lane_fd(lane);
+    struct store *store = open_file_store(lane);
+
+    for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+        assert_int_equal(mkdirat(folder, folders[i], 0700), 0);
+    assert_int_equal(store->ops->open_lane(store, false), 0);
+    assert_int_equal(store->ops->put_file(store, "checkpoint", &part, 1), 0);
+    assert_int_equal(store->ops->put_file(store, "ended", &part, 1), 0);
+    assert_int_equal(fstatat(folder, "aside-checkpoint-folder", &info, 0), 0);
+    assert_int_equal(fstatat(folder, "aside-checkpoint.tmp-folder", &info, 0), 0);
+    assert_int_equal(store->ops->create_segment(store, STORE_LOG, 9, 8192, &segment), -EEXIST);
+    store->ops->close(store);
+    close(folder);
+}
+
+/* Twice under one name: both stay. */
+static void what_was_put_aside_before_stays(void **state)
+{
+    struct lane *lane = *state;
+    struct store_segment *segment;
+    struct stat info;
+    int folder = lane_fd(lane);
+    struct store *store = open_file_store(lane);
+
+    assert_int_equal(store->ops->open_lane(store, false), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(store->ops->create_segment(store, STORE_LOG, 9, 8192, &segment), 0);
+        assert_int_equal(store->ops->set_aside(segment, "foreign"), 0);
+    }
+    assert_int_equal(fstatat(folder, "aside-log-0000000000000009-foreign", &info, 0), 0);
+    assert_int_equal(fstatat(folder, "aside-log-0000000000000009-foreign-2", &info, 0), 0);
+    store->ops->close(store);
+    close(folder);
+}
+
 /* A link that somebody put in the place of a segment is not followed. */
 static void links_are_refused(void **state)
 {
@@ -190,6 +234,9 @@ int main(void)
                                         remove_lane),
         cmocka_unit_test_setup_teardown(unfinished_is_cleared, make_lane, remove_lane),
         cmocka_unit_test_setup_teardown(folders_are_in_nobodys_way, make_lane, remove_lane),
+        cmocka_unit_test_setup_teardown(folders_under_the_names_of_files_are_put_aside, make_lane,
+                                        remove_lane),
+        cmocka_unit_test_setup_teardown(what_was_put_aside_before_stays, make_lane, remove_lane),
         cmocka_unit_test_setup_teardown(links_are_refused, make_lane, remove_lane),
         cmocka_unit_test_setup_teardown(many_parts, make_lane, remove_lane)};
     return cmocka_run_group_tests(tests, NULL, NULL);
