@@ -135,10 +135,31 @@ static void on_ended(void *owner)
     play.ended = true;
 }
 
+static bool waits_for_stopped(void)
+{
+    for (size_t i = 0; i < play.queue.call_count; i++)
+        if (play.queue.calls[i].type == IPC_JOB_STOP)
+            return true;
+    return false;
+}
+
+/* The answer that lets it go; what was sent raw may have left half a frame that swallows it. */
+static void let_go(void)
+{
+    struct ipc_message stopped = {.type = IPC_JOB_STOPPED};
+
+    if (play.raw)
+        fuzz_peer_close(&play.queue);
+    else if (waits_for_stopped())
+        fuzz_peer_send(&play.queue, &stopped, 0);
+}
+
 static void end(void)
 {
     jobs_end(&play.jobs, on_ended, NULL);
+    turn(false);
     for (int i = 0; i < TURNS_MAX && !play.ended; i++) {
+        let_go();
         turn(false);
         fuzz_world_pass(5); /* it looks now and then whether the queue has read all */
         while (fuzz_world_ring()) {
