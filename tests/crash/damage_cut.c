@@ -206,6 +206,10 @@ bool damage_unread(struct world *w, struct store_sim_damage *out)
         unread_log(w, out);
     else if (strcmp(out->what, "bulk") != 0)
         return false;
+    /* With smaller blocks both copies of a header lie in one sector: without that the spool doesn't
+     * start, since it may be the newest one's. */
+    if (out->what[0] == 'l' && out->offset == 0 && w->options.block_bytes < BAD_BYTES)
+        return false;
     store_sim_set_unreadable(w->sim, out, BAD_BYTES);
     return true;
 }
