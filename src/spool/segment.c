@@ -235,10 +235,6 @@ int segment_read_header(const struct store_ops *ops, struct store_segment *handl
     *out_is_blank = first == 1 && second == 1;
     if (*out_is_blank)
         *out = header;
-    /* Both were synced before anything was acknowledged: where one is blank nothing was. So a bad
-     * sector in the other makes an empty segment useless, and is no reason not to start. */
-    if ((first == 1 && second == -EIO) || (first == -EIO && second == 1))
-        return -EBADMSG;
     if (first < 0 && first != -EBADMSG)
         return first;
     return second < 0 && second != -EPROTONOSUPPORT ? second : -EBADMSG;

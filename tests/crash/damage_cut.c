@@ -197,6 +197,17 @@ static void unread_log(struct world *w, struct store_sim_damage *damage)
     free(rows.list);
 }
 
+/* Where neither copy of a header can be read the spool doesn't start, since it may be the newest
+ * one's: of an empty segment, which has none, and with blocks that are smaller than a sector. */
+static bool hides_header(struct world *w, const struct store_sim_damage *damage)
+{
+    const struct segment *segment = spool_segment(w->spool, STORE_LOG, damage->number);
+    bool is_empty = !segment || segment->state == SEGMENT_SPARE;
+
+    return damage->offset < 2 * (uint64_t)w->options.block_bytes &&
+           (is_empty || w->options.block_bytes < BAD_BYTES);
+}
+
 bool damage_unread(struct world *w, struct store_sim_damage *out)
 {
     if (!store_sim_draw(w->sim, out))
@@ -206,9 +217,7 @@ bool damage_unread(struct world *w, struct store_sim_damage *out)
         unread_log(w, out);
     else if (strcmp(out->what, "bulk") != 0)
         return false;
-    /* With smaller blocks both copies of a header lie in one sector: without that the spool doesn't
-     * start, since it may be the newest one's. */
-    if (out->what[0] == 'l' && out->offset == 0 && w->options.block_bytes < BAD_BYTES)
+    if (out->what[0] == 'l' && hides_header(w, out))
         return false;
     store_sim_set_unreadable(w->sim, out, BAD_BYTES);
     return true;

@@ -133,45 +133,6 @@ static void header_is_read(void **state)
     }
 }
 
-/* One of the two header blocks can't be read. */
-static const struct {
-    const char *name;
-    bool is_first, has_other;
-    int result;
-} unread[] = {
-    {"the first, of a used segment", true, true, 0},
-    {"the copy, of a used segment", false, true, 0},
-    {"the first, of an empty segment", true, false, -EBADMSG},
-    {"the copy, of an empty segment", false, false, -EBADMSG},
-};
-
-static void header_is_read_beside_a_bad_sector(void **state)
-{
-    char bytes[SEGMENT_HEADER_BYTES];
-
-    (void)state;
-    segment_encode_header(&sample, bytes);
-    for (size_t i = 0; i < ARRAY_SIZE(unread); i++) {
-        struct store_sim *disk = store_sim_new(1);
-        struct store *store = store_sim_open(disk);
-        struct store_segment *handle = make_segment(store);
-        struct store_sim_damage damage = {
-            .what = "log", .number = 5, .offset = unread[i].is_first ? 0 : BLOCK};
-        struct segment_header header;
-        bool is_blank = false;
-
-        if (unread[i].has_other)
-            put(store, handle, unread[i].is_first ? BLOCK : 0, bytes, sizeof(bytes));
-        store_sim_set_unreadable(disk, &damage, BLOCK);
-        int r = segment_read_header(store->ops, handle, 5, BLOCK, 0, &header, &is_blank);
-        if (r != unread[i].result || is_blank)
-            fail_msg("%s: %d, blank %d", unread[i].name, r, is_blank);
-        store->ops->close_segment(handle);
-        store->ops->close(store);
-        store_sim_free(disk);
-    }
-}
-
 static void concerns_are_noted_once(void **state)
 {
     struct segment *segment = segment_new(STORE_LOG, 9, SIZE);
@@ -189,11 +150,8 @@ static void concerns_are_noted_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(header_round_trip),
-        cmocka_unit_test(header_feels_each_bit),
-        cmocka_unit_test(trailer_round_trip),
-        cmocka_unit_test(header_is_read),
-        cmocka_unit_test(header_is_read_beside_a_bad_sector),
+        cmocka_unit_test(header_round_trip),       cmocka_unit_test(header_feels_each_bit),
+        cmocka_unit_test(trailer_round_trip),      cmocka_unit_test(header_is_read),
         cmocka_unit_test(concerns_are_noted_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
