@@ -328,7 +328,7 @@ static void release(struct spool_upload *upload)
                          upload->extent_count);
     for (size_t i = 0; i < upload->extent_count; i++)
         index_count_use(upload->uses, spool_segment(spool, STORE_BULK, upload->extents[i].segment),
-                        segment_align(upload->extents[i].bytes, spool->options.block_bytes));
+                        upload->extents[i].bytes, spool->options.block_bytes);
     if (upload->uses->count) {
         index_set_extents(unit->message, upload->uses);
         upload->uses = NULL;

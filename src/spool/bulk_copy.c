@@ -147,8 +147,7 @@ static int allocate(struct spool *spool, struct move *move, const struct segment
             move->is_pinned[move->placed] = true;
         }
         if (at)
-            index_count_use(move->uses, at,
-                            segment_align(extent->bytes, spool->options.block_bytes));
+            index_count_use(move->uses, at, extent->bytes, spool->options.block_bytes);
     }
     return 0;
 }

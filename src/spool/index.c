@@ -411,8 +411,10 @@ void index_set_home(struct spool_message *message, struct segment *home, uint32_
     enter_home(message, home);
 }
 
-void index_count_use(struct spool_extents *extents, struct segment *segment, uint64_t bytes)
+void index_count_use(struct spool_extents *extents, struct segment *segment, uint64_t bytes,
+                     uint32_t block_bytes)
 {
+    bytes = segment_align(bytes, block_bytes);
     for (uint32_t i = 0; i < extents->count; i++) {
         if (extents->uses[i].segment == segment) {
             extents->uses[i].bytes += bytes;

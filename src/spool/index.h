@@ -126,8 +126,9 @@ struct spool_recipient *index_recipient(struct spool_message *message, uint32_t 
 /* Where its record lies from now on; `home` NULL: nowhere. Counts it in the segments. */
 void index_set_home(struct spool_message *message, struct segment *home, uint32_t offset,
                     uint32_t meta_bytes);
-/* Adds bytes in a segment, whole blocks, to a list that has room for another one. */
-void index_count_use(struct spool_extents *extents, struct segment *segment, uint64_t bytes);
+/* Adds the blocks of an extent in a segment to a list that has room for another one. */
+void index_count_use(struct spool_extents *extents, struct segment *segment, uint64_t bytes,
+                     uint32_t block_bytes);
 /* Takes over `extents` (malloc'ed; may be NULL), frees those of before. */
 void index_set_extents(struct spool_message *message, struct spool_extents *extents);
 

@@ -34,10 +34,7 @@ static void prepare_run(struct spool_task *task)
     struct prepare *prepare = CONTAINER_OF(task, struct prepare, task);
     struct segment *segment = prepare->segment;
 
-    task->error = segment->number
-                      ? task->ops->create_segment(prepare->store, segment->kind, segment->number,
-                                                  segment->size_bytes, &segment->handle)
-                      : -EOVERFLOW;
+    task->error = segment_create(task->ops, prepare->store, segment);
     look_at_space(prepare);
 }
 

@@ -617,9 +617,7 @@ static int create_next(struct spool *spool, struct segment *segment)
 
     for (int i = 0; r == -EEXIST && i < TRIES; i++) {
         segment->number = spool_take_number(spool, STORE_LOG);
-        r = segment->number ? spool->ops->create_segment(spool->store, STORE_LOG, segment->number,
-                                                         segment->size_bytes, &segment->handle)
-                            : -EOVERFLOW;
+        r = segment_create(spool->ops, spool->store, segment);
     }
     return r;
 }

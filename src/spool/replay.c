@@ -33,8 +33,7 @@ static int find_extents(struct spool *spool, struct spool_message *message,
     for (size_t i = 0; i < meta->extent_count; i++) {
         struct segment *segment = spool_segment(spool, STORE_BULK, meta->extents[i].segment);
         if (segment)
-            index_count_use(extents, segment,
-                            segment_align(meta->extents[i].bytes, spool->options.block_bytes));
+            index_count_use(extents, segment, meta->extents[i].bytes, spool->options.block_bytes);
         else
             message->flags |= SPOOL_MESSAGE_LACKS_BYTES;
     }

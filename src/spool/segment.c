@@ -126,6 +126,14 @@ struct segment *segment_new(enum store_kind kind, uint64_t number, uint64_t size
     return segment;
 }
 
+int segment_create(const struct store_ops *ops, struct store *store, struct segment *segment)
+{
+    if (!segment->number)
+        return -EOVERFLOW;
+    return ops->create_segment(store, segment->kind, segment->number, segment->size_bytes,
+                               &segment->handle);
+}
+
 void segment_free(struct segment *segment, const struct store_ops *ops)
 {
     if (!segment)

@@ -130,6 +130,9 @@ void segment_set_state(struct segment *segment, enum segment_state state);
 
 /* SPARE, empty, in no list and without a handle: the caller gives it both. NULL: no memory. */
 struct segment *segment_new(enum store_kind kind, uint64_t number, uint64_t size_bytes);
+/* Makes its file, which gives it its handle. 0, -EOVERFLOW when it has no number
+ * (spool_take_number()), or the store's errors. Any thread. */
+int segment_create(const struct store_ops *ops, struct store *store, struct segment *segment);
 /* Takes it out of its list. Nothing may be pinned, and no message refer to it.
  * Closes the handle, frees the struct. NULL is fine. */
 void segment_free(struct segment *segment, const struct store_ops *ops);

@@ -191,7 +191,7 @@ static struct spool_extents *extents_in(struct segment *segment, uint64_t bytes)
     struct spool_extents *extents = calloc(1, sizeof(*extents) + sizeof(extents->uses[0]));
 
     assert_non_null(extents);
-    index_count_use(extents, segment, bytes);
+    index_count_use(extents, segment, bytes, 1);
     return extents;
 }
 
