@@ -96,7 +96,7 @@ enum ipc_type {
     IPC_ACKNOWLEDGE,
     IPC_ACKNOWLEDGE_DONE,
 
-    /* smtp to queue: no more jobs, for it is about to end. Behind the answer none comes. */
+    /* smtp, mailbox to queue: no more jobs, for it ends soon. Behind the answer none comes. */
     IPC_JOB_STOP,
     IPC_JOB_STOPPED,
 

@@ -174,39 +174,24 @@ static void fill_batch(struct jobs *jobs, struct batch *batch)
 }
 
 /* All is here now: it can be answered. */
-static void on_stopped(struct ipc_call *call, const struct ipc_message *reply)
+static void on_stopped(struct job_stop *stop)
 {
-    struct jobs *jobs = CONTAINER_OF(call, struct jobs, stop);
+    struct jobs *jobs = CONTAINER_OF(stop, struct jobs, stop);
 
-    jobs->stopped = reply != NULL;
-    if (!jobs->stopped)
-        return;
     io_timer_clear(jobs->telling);
     jobs->is_telling = false;
     dispatch_soon(jobs);
 }
 
-/* Without credit at the next look. */
-static void stop_jobs(struct jobs *jobs)
-{
-    struct ipc_message m = {.type = IPC_JOB_STOP};
-
-    jobs->stop.fn = on_stopped;
-    if (jobs->queue && !jobs->stopped && !ipc_call_is_pending(&jobs->stop))
-        ipc_call(jobs->queue, &jobs->stop, &m);
-}
-
 static bool is_given_jobs(const struct jobs *jobs)
 {
-    return jobs->queue && !jobs->stopped;
+    return jobs->queue && !jobs->stop.done;
 }
 
-/* What the socket hasn't taken, or we haven't read from it, would be lost with us: the queue would
- * take for uncertain, and send again, what was delivered, and what nobody has tried. Without a
- * timer that's how it goes: else nothing would end us. */
+/* Without a timer what isn't told is lost with us: else nothing would end us. */
 static bool tell_on(struct jobs *jobs)
 {
-    jobs->is_telling = jobs->queue && (!jobs->stopped || ipc_channel_queued(jobs->queue)) &&
+    jobs->is_telling = !job_stop_has_told_all(&jobs->stop, jobs->queue) &&
                        io_timer_set(jobs->telling, TELLING_MS) == 0;
     return jobs->is_telling;
 }
@@ -216,7 +201,7 @@ static void end_when_done(struct jobs *jobs)
 {
     if (!jobs->ending || jobs->is_telling || jobs->under_way != jobs->kept_count)
         return;
-    stop_jobs(jobs);
+    job_stop_ask(&jobs->stop, jobs->queue);
     if (!is_given_jobs(jobs))
         answer_kept(jobs);
     if (tell_on(jobs))
@@ -454,7 +439,7 @@ static void disconnect(struct jobs *jobs)
 {
     ipc_channel_free(jobs->queue);
     jobs->queue = NULL;
-    jobs->stopped = false;
+    jobs->stop.done = false;
     jobs->epoch++;
     answer_kept(jobs);
     drop_waiting(jobs, "the queue went away");
@@ -526,7 +511,8 @@ void jobs_end(struct jobs *jobs, void (*ended)(void *owner), void *owner)
     jobs->ending = true;
     jobs->ended = ended;
     jobs->owner = owner;
-    stop_jobs(jobs);
+    jobs->stop.stopped = on_stopped;
+    job_stop_ask(&jobs->stop, jobs->queue);
     drop_waiting(jobs, "the mailbox process is about to end");
     dispatch_soon(jobs);
 }

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/numbers.h"
 #include "ipc/channel.h"
+#include "proc/common/job_stop.h"
 #include "proc/mailbox/job.h"
 
 enum {
@@ -45,10 +46,9 @@ struct jobs {
     struct mailbox_domains *domains;
     struct ipc_channel *queue; /* NULL: none now */
     uint64_t epoch;            /* of that channel */
-    struct ipc_call stop;      /* we end: asks it for no more jobs */
-    bool stopped;              /* it has answered: all jobs are here */
-    struct list streams;       /* ARRIVING and WRITING */
-    struct numbers numbered;   /* the same, for pieces that come */
+    struct job_stop stop;
+    struct list streams;     /* ARRIVING and WRITING */
+    struct numbers numbered; /* the same, for pieces that come */
     struct list ready;
     struct list kept; /* given back when nothing else is under way any more: we end */
     struct batch *batches;

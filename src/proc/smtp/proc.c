@@ -50,7 +50,7 @@ static void disconnect_queue(struct smtp_proc *proc)
     struct ipc_channel *old = proc->queue;
 
     proc->queue = NULL;
-    proc->stopped = false;
+    proc->stop.done = false;
     proc->epoch++;
     smtp_routes_drop(proc);
     smtp_jobs_drop(proc, SMTP_JOB_MAIL, "the queue went away");
@@ -129,29 +129,6 @@ int smtp_proc_use(struct smtp_proc *proc, const struct conf_smtp *conf)
     return 0;
 }
 
-static void on_stopped(struct ipc_call *call, const struct ipc_message *reply)
-{
-    CONTAINER_OF(call, struct smtp_proc, stop)->stopped = reply != NULL;
-}
-
-/* Without credit at the next look. */
-static void stop_jobs(struct smtp_proc *proc)
-{
-    struct ipc_message m = {.type = IPC_JOB_STOP};
-
-    proc->stop.fn = on_stopped;
-    if (proc->queue && !proc->stopped && !ipc_call_is_pending(&proc->stop))
-        ipc_call(proc->queue, &proc->stop, &m);
-}
-
-/* What the queue's socket hasn't taken, or we haven't read from it, would be lost with us: the
- * queue would take for uncertain what a station took, and send it again, and what nobody has tried.
- */
-static bool has_told_all(const struct smtp_proc *proc)
-{
-    return !proc->queue || (proc->stopped && ipc_channel_queued(proc->queue) == 0);
-}
-
 static void on_tick(void *arg)
 {
     struct smtp_proc *proc = arg;
@@ -161,9 +138,9 @@ static void on_tick(void *arg)
     if (proc->ending_ms && proc->now_ms - proc->ending_ms >= SMTP_ENDING_MS)
         smtp_jobs_drop(proc, SMTP_JOB_MAIL, "the smtp process is about to end");
     if (proc->ending_ms)
-        stop_jobs(proc);
+        job_stop_ask(&proc->stop, proc->queue);
     bool is_done = proc->ending_ms && proc->job_count == 0;
-    if (is_done && has_told_all(proc))
+    if (is_done && job_stop_has_told_all(&proc->stop, proc->queue))
         process_exit(&proc->process, 0);
     io_timer_set(proc->tick, is_done ? TELLING_TICK_MS : TICK_MS);
 }
@@ -192,7 +169,7 @@ void smtp_proc_end(struct smtp_proc *proc)
 {
     proc->now_ms = io_loop_now_ms(proc->process.loop);
     proc->ending_ms = proc->now_ms;
-    stop_jobs(proc);
+    job_stop_ask(&proc->stop, proc->queue);
     smtp_jobs_drop(proc, SMTP_JOB_GREETING, "the smtp process is about to end");
     io_timer_set(proc->tick, 0);
 }

@@ -15,6 +15,7 @@
 #include "base/numbers.h"
 #include "conf/part.h"
 #include "dns/ip.h"
+#include "proc/common/job_stop.h"
 #include "proc/common/process.h"
 #include "smtp/client/client.h"
 
@@ -41,9 +42,8 @@ struct smtp_proc {
     size_t own_address_count;
     struct smtp_client_settings settings;
     struct ipc_channel *queue, *resolver;
-    uint64_t epoch;       /* of the queue's channel */
-    struct ipc_call stop; /* asks it for no more jobs */
-    bool stopped;         /* it has answered: all jobs are here */
+    uint64_t epoch; /* of the queue's channel */
+    struct job_stop stop;
     struct list jobs, connections, idle, routes;
     struct numbers numbered; /* the jobs */
     uint32_t job_count, connection_count, idle_count, question_count;
