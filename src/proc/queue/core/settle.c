@@ -66,11 +66,20 @@ static int give(struct settlement *s, struct spool_message *message)
     return r;
 }
 
-/* What a process said may be longer than the log has room for. Refused for that, a delivery would
- * be made again and again. False: it is lost for want of memory. */
-static bool keep_text(struct arena *a, struct span *text, size_t max)
+void settle_cut(struct spool_status *s)
 {
-    struct span kept = text->size ? arena_copy(a, span_first(*text, max)) : SPAN("");
+    s->status = span_first(s->status, SPOOL_CODE_MAX);
+    s->reply = span_first(s->reply, SPOOL_REPLY_MAX);
+    s->host = span_first(s->host, SPOOL_HOST_MAX);
+    s->tls = span_first(s->tls, SPOOL_TLS_MAX);
+    s->remote_id = span_first(s->remote_id, SPOOL_REMOTE_ID_MAX);
+    s->detail = span_first(s->detail, SPOOL_REPLY_MAX);
+}
+
+/* False: it is lost for want of memory. */
+static bool keep_text(struct arena *a, struct span *text)
+{
+    struct span kept = text->size ? arena_copy(a, *text) : SPAN("");
 
     *text = kept.data ? kept : SPAN("");
     return kept.data != NULL;
@@ -79,18 +88,13 @@ static bool keep_text(struct arena *a, struct span *text, size_t max)
 /* An outcome without its words beats one that is lost. */
 static void keep_texts(struct arena *a, struct spool_status *s)
 {
-    const struct {
-        struct span *text;
-        size_t max;
-    } texts[] = {
-        {&s->status, SPOOL_CODE_MAX},         {&s->reply, SPOOL_REPLY_MAX},
-        {&s->host, SPOOL_HOST_MAX},           {&s->tls, SPOOL_TLS_MAX},
-        {&s->remote_id, SPOOL_REMOTE_ID_MAX}, {&s->detail, SPOOL_REPLY_MAX},
-    };
+    struct span *const texts[] = {&s->status, &s->reply,     &s->host,
+                                  &s->tls,    &s->remote_id, &s->detail};
     bool all = true;
 
+    settle_cut(s);
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-        all &= keep_text(a, texts[i].text, texts[i].max);
+        all &= keep_text(a, texts[i]);
     if (!all)
         s->detail = SPAN("not all that was said of it could be kept: memory was short");
 }

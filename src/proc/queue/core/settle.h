@@ -5,6 +5,10 @@
 
 struct settlement;
 
+/* What a process said may be longer than the log has room for, and would be refused for that: a
+ * delivery would be made again and again. settle() cuts by itself. */
+void settle_cut(struct spool_status *status);
+
 /* Room for what will become of so many recipients of a message, taken while nothing has happened
  * yet, so that it can be booked however short memory is by then. NULL: there is none. */
 struct settlement *settlement_new(struct queue *q, size_t recipients);

@@ -28,17 +28,14 @@ static struct spool_recipient *ours(const struct undelivered *u, uint32_t index)
 /* ---- who is held instead ---- */
 
 /* An attempt is booked with the return that it leads to: of who isn't returned nobody would know of
- * it. Cut as settle.c does. */
+ * it. */
 static struct spool_status deferral(const struct spool_status *cause)
 {
     struct spool_status s = *cause;
 
     s.outcome = cause->outcome ? 0 : SPOOL_OUTCOME_DEFERRED;
     s.next_attempt_us = 0;
-    s.status = span_first(s.status, SPOOL_CODE_MAX);
-    s.reply = span_first(s.reply, SPOOL_REPLY_MAX);
-    s.host = span_first(s.host, SPOOL_HOST_MAX);
-    s.detail = span_first(s.detail, SPOOL_REPLY_MAX);
+    settle_cut(&s);
     return s;
 }
 
