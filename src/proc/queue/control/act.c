@@ -55,16 +55,18 @@ struct act {
     bool stays_held; /* such a message, as the act wants it */
 };
 
+struct batch_row {
+    uint32_t index;
+    bool was_held; /* in memory alone: given up, or the hold isn't on the disk yet */
+    bool told;     /* how his attempt went is booked with the act */
+};
+
 /* Recipients of one message on their way to the disk. */
 struct batch {
     struct act *act;
     struct id id;
     uint32_t count;
-    struct batch_row {
-        uint32_t index;
-        bool was_held; /* in memory alone: given up, or the hold isn't on the disk yet */
-        bool told;     /* how his attempt went is booked with the act */
-    } rows[];
+    struct batch_row rows[];
 };
 
 static void act_free(struct act *a)
@@ -385,8 +387,7 @@ static void apply(const struct act *a, struct spool_message *m, struct spool_rec
 
 struct chosen {
     struct spool_recipient *recipients[RECIPIENTS_MAX];
-    bool was_held[RECIPIENTS_MAX]; /* as the batch's, both */
-    bool told[RECIPIENTS_MAX];
+    struct batch_row rows[RECIPIENTS_MAX];
     struct spool_status statuses[3 * RECIPIENTS_MAX];
     uint32_t count, status_count;
 };
@@ -413,8 +414,10 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
         uint32_t n = fill_statuses(a, entry, r, e.state, cause, &c->statuses[c->status_count]);
         c->status_count += n;
         c->recipients[c->count] = r;
-        c->was_held[c->count] = e.state == SCHED_HELD && r->state != SPOOL_RECIPIENT_HELD;
-        c->told[c->count] = cause && cause->outcome;
+        c->rows[c->count] = (struct batch_row){.index = r->index,
+                                               .was_held = e.state == SCHED_HELD &&
+                                                           r->state != SPOOL_RECIPIENT_HELD,
+                                               .told = cause && cause->outcome};
         c->count += n > 0;
         a->left_alone |= n == 0;
     }
@@ -427,8 +430,7 @@ static struct batch *batch_new(struct act *a, const struct spool_message *m, con
     if (!batch)
         return NULL;
     *batch = (struct batch){.act = a, .id = m->id, .count = c->count};
-    for (uint32_t i = 0; i < c->count; i++)
-        batch->rows[i] = (struct batch_row){c->recipients[i]->index, c->was_held[i], c->told[i]};
+    memcpy(batch->rows, c->rows, c->count * sizeof(c->rows[0]));
     return batch;
 }
 
@@ -447,7 +449,7 @@ static int give(struct act *a, struct spool_message *m, const struct chosen *c)
     a->pending++;
     a->count += c->count;
     for (uint32_t i = 0; i < c->count; i++)
-        apply(a, m, c->recipients[i], c->told[i]);
+        apply(a, m, c->recipients[i], c->rows[i].told);
     return 0;
 }
 
