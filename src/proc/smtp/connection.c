@@ -127,7 +127,6 @@ struct smtp_connection *smtp_connection_new(struct smtp_proc *proc,
                                             const struct smtp_target *address)
 {
     struct smtp_connection *c = calloc(1, sizeof(*c));
-    struct dns_ip ip;
 
     if (c) {
         c->next_hop = strndup(next_hop.data, next_hop.size);
@@ -148,8 +147,7 @@ struct smtp_connection *smtp_connection_new(struct smtp_proc *proc,
     c->user = user;
     c->turn.fn = on_turn;
     c->address = *address;
-    memcpy(ip.bytes, address->ip, sizeof(ip.bytes));
-    ip_format(ip.bytes, c->ip_text);
+    ip_format(address->ip, c->ip_text);
     snprintf(c->host, sizeof(c->host), SPAN_FMT, SPAN_ARG(host));
     list_append(&proc->connections, &c->link);
     proc->connection_count++;
