@@ -13,3 +13,8 @@ int fd_write_all(int fd, struct span bytes)
     }
     return 0;
 }
+
+bool fd_is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM;
+}

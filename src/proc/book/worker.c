@@ -6,6 +6,7 @@
 #include "proc/book/worker.h"
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "book/db.h"
 #include "book/lease.h"
@@ -221,7 +222,7 @@ static void compare(struct worker *w)
     w->waiting[1] = w->queue_waiting;
     int r = ledger_count_waiting(w->ledger, &w->waiting[0]);
     /* A file that can't be read is told where it hurts, and won't be readable in the next turn. */
-    w->is_compared = r != -ENOMEM && r != -EMFILE && r != -ENFILE;
+    w->is_compared = !fd_is_shortage(-r);
     w->differs = r == 0 && w->waiting[0] != w->waiting[1];
 }
 

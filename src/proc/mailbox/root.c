@@ -1,6 +1,7 @@
 #include "proc/mailbox/root.h"
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -8,18 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* That says nothing of the folder. */
-static bool is_short(int error)
-{
-    return error == -ENOMEM || error == -EMFILE || error == -ENFILE;
-}
-
 int mailbox_root_open(struct mailbox_root *root, const char *path)
 {
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     int error = fd < 0 ? -errno : 0;
 
-    if (is_short(error)) {
+    if (fd_is_shortage(-error)) { /* which says nothing of the folder */
         log_error("can't open the folder of mailboxes %s: %s", path, strerror(-error));
         return error;
     }

@@ -1,5 +1,6 @@
 #include "proc/smtp/race.h"
 
+#include "base/fd.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -19,7 +20,7 @@ static void free_attempt(struct smtp_attempt *a)
 
 bool smtp_race_is_our_own(int error)
 {
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+    return fd_is_shortage(error) || error == ENOBUFS;
 }
 
 static void free_attempts(struct smtp_race *race)

@@ -4,6 +4,7 @@
  */
 #include "proc/supervisor/supervisor.h"
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "conf/anchor.h"
 #include "people/people.h"
@@ -169,7 +170,7 @@ static bool may_take_it_now(const struct child *child)
 {
     int why = child->unsent ? child->unsent : child->kept;
 
-    return child->ready && !child->untaken && (part_is_short(-why) || why == -EAGAIN);
+    return child->ready && !child->untaken && (fd_is_shortage(-why) || why == -EAGAIN);
 }
 
 /* The first round is one of its pause, half a minute at most. */

@@ -1,6 +1,7 @@
 /* Where this server receives: mail for others must not be carried to it. */
 #include "proc/supervisor/supervisor.h"
 
+#include "base/fd.h"
 #include "base/log.h"
 #include <errno.h>
 #include <ifaddrs.h>
@@ -13,7 +14,7 @@ int own_addresses(struct conf_smtp *part, struct arena *arena)
     struct ifaddrs *list = NULL;
     size_t count = 0;
 
-    if (getifaddrs(&list) < 0 && part_is_short(errno))
+    if (getifaddrs(&list) < 0 && fd_is_shortage(errno))
         return -errno;
     if (!list)
         log_warn("can't find out this machine's addresses: %m; mail that is sent in a circle is "

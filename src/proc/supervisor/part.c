@@ -3,6 +3,7 @@
  */
 #include "proc/supervisor/supervisor.h"
 
+#include "base/fd.h"
 #include "base/log.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -31,11 +32,6 @@ static int send_config(struct child *child)
     return r;
 }
 
-bool part_is_short(int error)
-{
-    return error == EMFILE || error == ENFILE || error == ENOMEM;
-}
-
 /* O_NONBLOCK: a FIFO in the file's place must not stop the supervisor. */
 static int send_file(struct child *child, struct span path)
 {
@@ -45,7 +41,7 @@ static int send_file(struct child *child, struct span path)
     if ((size_t)snprintf(name, sizeof(name), SPAN_FMT, SPAN_ARG(path)) >= sizeof(name))
         return -ENAMETOOLONG;
     int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 && part_is_short(errno))
+    if (fd < 0 && fd_is_shortage(errno))
         return -errno;
     if (fd < 0) {
         log_error("%s: %m; who needs it defers until it can be read and the server is reloaded",

@@ -103,9 +103,6 @@ int part_send(struct child *child);
 /* The child's files are as they were when the configuration was read: else somebody is at work on
  * them, and has not said yet that he is done. */
 bool part_is_unchanged(const struct child *child);
-/* Is this errno want of descriptors or memory? That says nothing of what was looked for: who works
- * by the generation before does better to keep that. */
-bool part_is_short(int error);
 
 /* ---- listener.c ---- */
 
