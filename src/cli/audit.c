@@ -163,7 +163,8 @@ static int read_spool(struct session *s, struct audit_queue *out)
                                    .quick = s->quick,
                                    .arg = &s->print,
                                    .progress = s->options.progress ? on_spool_progress : NULL};
-    int r = cli_audit_spool(&look, out);
+    struct spool_obstacle obstacle = {""};
+    int r = cli_audit_spool(&look, out, &obstacle);
 
     s->print.is_bad = false;
     if (r == -EBUSY) {
@@ -177,8 +178,8 @@ static int read_spool(struct session *s, struct audit_queue *out)
         s->print.not_compared =
             r == -EUCLEAN ? "the book's main file is damaged" : "the spool can't be read";
         s->print.is_bad = true;
-        cli_complain("audit", "%s: %s", r == -EROFS ? s->server.ledger : s->server.spool,
-                     ledger_why(r));
+        cli_complain("audit", "%s%s%s: %s", r == -EROFS ? s->server.ledger : s->server.spool,
+                     obstacle.file[0] ? "/" : "", obstacle.file, ledger_why(r));
     }
     return r;
 }

@@ -29,6 +29,7 @@ struct note {
 struct look {
     const struct cli_audit_spool *audit;
     struct audit_queue *out;
+    struct spool_obstacle *obstacle;
     struct spool *spool;
     struct arena arena;
     struct note *notes, **last_note;
@@ -87,7 +88,7 @@ static int open_spool(struct look *look)
 
     if (r == 0)
         r = store_readonly_new(store, &store);
-    return r < 0 ? r : spool_open(store, NULL, clock_wall_us(), &look->spool);
+    return r < 0 ? r : spool_open(store, NULL, clock_wall_us(), &look->spool, look->obstacle);
 }
 
 static int add_waiting(struct look *look, const struct spool_message *m)
@@ -318,9 +319,10 @@ static int look_at_all(struct look *look)
     return r < 0 ? r : check_lease(look);
 }
 
-int cli_audit_spool(const struct cli_audit_spool *audit, struct audit_queue *out)
+int cli_audit_spool(const struct cli_audit_spool *audit, struct audit_queue *out,
+                    struct spool_obstacle *out_obstacle)
 {
-    struct look look = {.audit = audit, .out = out, .arena = ARENA_INIT};
+    struct look look = {.audit = audit, .out = out, .obstacle = out_obstacle, .arena = ARENA_INIT};
 
     look.last_note = &look.notes;
     look.buffer = malloc(READ_BYTES);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "book/audit.h"
+#include "spool/spool.h"
 
 struct cli_audit_spool {
     const char *spool, *ledger; /* folders */
@@ -17,5 +18,7 @@ struct cli_audit_spool {
 
 /* 0; -EBUSY: a server has it open, or started meanwhile: what was seen doesn't count; -ENOENT,
  * -EACCES; -EUCLEAN: the book doesn't say up to where it has folded the log; others: it can't be
- * recovered. Damage is told as findings. */
-int cli_audit_spool(const struct cli_audit_spool *audit, struct audit_queue *out);
+ * recovered, and `out_obstacle`, else left alone, names the file at which that failed. Damage is
+ * told as findings. */
+int cli_audit_spool(const struct cli_audit_spool *audit, struct audit_queue *out,
+                    struct spool_obstacle *out_obstacle);

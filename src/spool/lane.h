@@ -278,7 +278,7 @@ int lane_mark_save(const struct spool *spool);
 
 /* recovery.c: rule 2, from what the store lists to a spool that may append. 0 or -errno; what
  * it had made is in the spool, for the caller to free. */
-int recovery_run(struct spool *spool);
+int recovery_run(struct spool *spool, struct spool_obstacle *out_obstacle);
 
 /* bulk.c */
 struct spool_task *bulk_take(struct spool *spool);

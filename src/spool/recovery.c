@@ -36,10 +36,20 @@ struct recovery {
     struct spool *spool;
     struct found *rows; /* log segments, by number */
     size_t count;
+    struct spool_obstacle *obstacle;
     int error;
     bool is_marked;   /* the lane's mark names what is used */
     bool is_misnamed; /* files have got each other's names: which of them is free nobody knows */
 };
+
+/* An error at this segment; `r` again. Want of memory says nothing of its file. */
+static int fail_at(struct recovery *recovery, enum store_kind kind, uint64_t number, int r)
+{
+    if (r < 0 && r != -ENOMEM)
+        snprintf(recovery->obstacle->file, sizeof(recovery->obstacle->file), "%s-%016llx",
+                 kind == STORE_LOG ? "log" : "bulk", (unsigned long long)number);
+    return r;
+}
 
 /* ---- What is there ---- */
 
@@ -67,8 +77,10 @@ static void found_one(void *arg, const struct store_entry *entry)
 
 /* All of them, for the life of the server: a recycled segment keeps its handle, so no file is
  * looked up by name when mail waits. */
-static int open_segments(struct spool *spool)
+static int open_segments(struct recovery *recovery)
 {
+    struct spool *spool = recovery->spool;
+
     for (int kind = 0; kind < 2; kind++) {
         LIST_EACH(&spool->segments[kind], link)
         {
@@ -76,7 +88,7 @@ static int open_segments(struct spool *spool)
             int r = spool->ops->open_segment(spool->store, segment->kind, segment->number, false,
                                              &segment->handle);
             if (r < 0)
-                return r;
+                return fail_at(recovery, segment->kind, segment->number, r);
         }
     }
     return 0;
@@ -90,7 +102,7 @@ static int list_segments(struct recovery *recovery)
     if (r == 0)
         r = recovery->error;
     if (r == 0)
-        r = open_segments(spool);
+        r = open_segments(recovery);
     if (r < 0)
         return r;
     recovery->rows = calloc(recovery->count + 1, sizeof(*recovery->rows));
@@ -308,7 +320,7 @@ static int read_headers(struct recovery *recovery)
     for (size_t i = 0; i < recovery->count; i++) {
         int r = read_header(recovery, &recovery->rows[i]);
         if (r < 0)
-            return r;
+            return fail_at(recovery, STORE_LOG, recovery->rows[i].number, r);
     }
     keep_spares(recovery);
     return set_foreign_aside(recovery);
@@ -424,7 +436,7 @@ static int settle_ends(struct recovery *recovery)
             continue;
         struct segment *segment = found->segment;
         if (!next) {
-            r = settle_newest(spool, found);
+            r = fail_at(recovery, STORE_LOG, found->number, settle_newest(spool, found));
         } else if (segment->number == next->previous_end.segment) {
             segment->end = next->previous_end.offset;
         } else if (segment->number > next->previous_end.segment) {
@@ -432,7 +444,7 @@ static int settle_ends(struct recovery *recovery)
             segment_set_state(segment, SEGMENT_SPARE);
             continue;
         } else {
-            r = settle_alone(spool, found);
+            r = fail_at(recovery, STORE_LOG, found->number, settle_alone(spool, found));
         }
         /* What lives in it moves, as from one that failed. A trailer has no place there any more:
          * it would be written over what is left. */
@@ -566,6 +578,7 @@ static int replay_all(struct recovery *recovery)
                          found->segment->number == from.segment
                              ? from.offset
                              : segment_first_offset(spool->options.block_bytes));
+        fail_at(recovery, STORE_LOG, found->number, r);
     }
     return r;
 }
@@ -686,9 +699,9 @@ static int finish(struct recovery *recovery)
 
 /* Nothing of it is on disk when it fails halfway, but files put aside and the mark: the next start
  * does it all again. */
-int recovery_run(struct spool *spool)
+int recovery_run(struct spool *spool, struct spool_obstacle *out_obstacle)
 {
-    struct recovery recovery = {.spool = spool};
+    struct recovery recovery = {.spool = spool, .obstacle = out_obstacle};
     int r = list_segments(&recovery);
 
     if (r == 0)

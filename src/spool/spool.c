@@ -105,11 +105,14 @@ static void free_spool(struct spool *spool)
 /* The lane is locked before a byte is read: two owners of one log would each seal over the other.
  */
 int spool_open(struct store *store, const struct spool_options *options, int64_t now_us,
-               struct spool **out)
+               struct spool **out, struct spool_obstacle *out_obstacle)
 {
     struct spool *spool = calloc(1, sizeof(*spool));
+    struct spool_obstacle unasked;
     int r;
 
+    out_obstacle = out_obstacle ? out_obstacle : &unasked;
+    *out_obstacle = (struct spool_obstacle){""};
     if (!spool) {
         store->ops->close(store);
         return -ENOMEM;
@@ -126,7 +129,7 @@ int spool_open(struct store *store, const struct spool_options *options, int64_t
         r = spool->ops->open_lane(store, false);
     if (r == 0) {
         ended_take(spool);
-        r = recovery_run(spool);
+        r = recovery_run(spool, out_obstacle);
         ended_check(spool);
     }
     if (r < 0) {

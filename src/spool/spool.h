@@ -138,11 +138,17 @@ struct spool_hooks {
 /* ---- Open and close ---------------------------------------------------------------------------
  */
 
+/* The segment's file that a start fails at: "log-" or "bulk-" and its number, or "". */
+struct spool_obstacle {
+    char file[32];
+};
+
 /* Recovers (rule 2) and gives a spool that is ready to append. Owns `store` from here on, also when
  * it fails. -EWOULDBLOCK: another process has the lane; -EPROTONOSUPPORT: written by a newer
- * Postbuch. A full or failing disk is no error here, but pressure. `options` NULL: the defaults. */
+ * Postbuch. A full or failing disk is no error here, but pressure. `options` NULL: the defaults;
+ * `out_obstacle` NULL: nobody asks. */
 int spool_open(struct store *store, const struct spool_options *options, int64_t now_us,
-               struct spool **out);
+               struct spool **out, struct spool_obstacle *out_obstacle);
 /* Copied; may be set anew at any time. */
 void spool_set_hooks(struct spool *spool, const struct spool_hooks *hooks);
 

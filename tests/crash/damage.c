@@ -165,7 +165,7 @@ static void start_again(struct world *w)
 {
     world_crash(w);
     store_sim_restart(w->sim, STORE_SIM_POWER_CUT);
-    int r = spool_open(store_sim_open(w->sim), &w->options, w->now_us, &w->spool);
+    int r = spool_open(store_sim_open(w->sim), &w->options, w->now_us, &w->spool, NULL);
     if (r < 0) {
         w->spool = NULL;
         model_fail(&w->model, "the spool can't start: %s", strerror(-r));

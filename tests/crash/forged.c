@@ -140,7 +140,7 @@ static bool victim_survives(bool salted)
     must(store_sim_flip(w.sim, STORE_LOG, f.segment, 8 * (f.record_offset + 32)) == 0, "no bit");
     world_crash(&w);
     store_sim_restart(w.sim, STORE_SIM_POWER_CUT);
-    must(spool_open(store_sim_open(w.sim), &w.options, w.now_us, &w.spool) == 0, "no start");
+    must(spool_open(store_sim_open(w.sim), &w.options, w.now_us, &w.spool, NULL) == 0, "no start");
     must(spool_damage_count(w.spool) > 0, "no damage was found");
     bool survives = spool_find(w.spool, &f.victim) != NULL;
     world_done(&w);

@@ -254,7 +254,7 @@ static bool try_start(struct world *w, unsigned cut_chance, unsigned attempt)
     world_resize(w);
     world_litter(w);
     stumble(w, true);
-    int r = spool_open(store_sim_open(w->sim), &w->options, w->now_us, &w->spool);
+    int r = spool_open(store_sim_open(w->sim), &w->options, w->now_us, &w->spool, NULL);
     if (r < 0)
         w->spool = NULL;
     stumble(w, false);

@@ -222,7 +222,7 @@ static struct spool *start(struct lane *l)
     options.spare_segments = 1;
     options.reserve_bytes = options.reserve_inodes = 0;
     options.random = no_random;
-    assert(spool_open(store_sim_open(l->disk), &options, now_us, &spool) == 0);
+    assert(spool_open(store_sim_open(l->disk), &options, now_us, &spool, NULL) == 0);
     return spool;
 }
 

@@ -203,6 +203,25 @@ def test_a_spool_that_root_put_back_is_named(server):
     server.log_path.write_text('')
 
 
+def test_the_file_that_keeps_it_from_starting_is_named(server):
+    """A segment of a version to come: start, and audit, stop at it and say so."""
+    server.send('bob@postbuch.test', b'Subject: x\r\n\r\nhello\r\n')
+    server.wait_for(1)
+    server.stop()
+    log = sorted((server.folder / 'spool').glob('log-*'))[0]
+    whole = log.read_bytes()
+    log.write_bytes(whole[:8] + b'\xff' + whole[9:])
+    audit = server.command('audit', check=False)
+    assert audit.returncode == 1
+    assert f'{log}: ' in audit.stderr.decode()
+    server.start(wait=False)
+    lab.eventually(lambda: f'{log} was written by a newer Postbuch' in server.log(), 'the file is told')
+    log.write_bytes(whole)
+    send_until_taken(server, 'bob')  # without another start
+    server.wait_for(2)
+    server.log_path.write_text('')
+
+
 def test_status_answers_though_a_process_hangs(server):
     server.kill('mailbox', signal.SIGSTOP)
     try:

@@ -253,6 +253,21 @@ static struct spool_options options_of(const struct conf_queue *conf)
     return options;
 }
 
+static void tell_obstacle(const struct queue *q, const struct spool_obstacle *obstacle, int error)
+{
+    if (error == -EWOULDBLOCK)
+        log_error("another server has this spool; only one at a time may");
+    else if (error == -EPROTONOSUPPORT)
+        log_error(SPAN_FMT "/%s was written by a newer Postbuch, which must run until the spool is "
+                           "empty",
+                  SPAN_ARG(q->conf->spool), obstacle->file);
+    else if (obstacle->file[0])
+        log_error(SPAN_FMT "/%s: %s; it may hold mail, so the server doesn't start without it: %s",
+                  SPAN_ARG(q->conf->spool), obstacle->file, strerror(-error),
+                  error == -EACCES ? "give it the owner that its folder has"
+                                   : "see to the disk, or put a copy in its place");
+}
+
 /* Scheduled before the loop runs: everything that waits has its item before the first outcome can
  * come. */
 int queue_open(struct queue *q, struct store *store)
@@ -260,14 +275,13 @@ int queue_open(struct queue *q, struct store *store)
     struct spool_options options = options_of(q->conf);
     struct spool_hooks hooks = {
         .arg = q, .added = on_added, .changed = schedule_changed, .gone = on_gone};
-    int r = spool_open(store, &options, clock_wall_us(), &q->spool);
+    struct spool_obstacle obstacle;
+    int r = spool_open(store, &options, clock_wall_us(), &q->spool, &obstacle);
 
-    if (r == -EWOULDBLOCK)
-        log_error("another server has this spool; only one at a time may");
-    if (r == -EPROTONOSUPPORT)
-        log_error("the spool was written by a newer Postbuch, which must run until it is empty");
-    if (r < 0)
+    if (r < 0) {
+        tell_obstacle(q, &obstacle, r);
         return r;
+    }
     q->committer.spool = q->spool;
     q->committer.commit_pool = q->commit_pool;
     q->committer.work_pool = q->work_pool;

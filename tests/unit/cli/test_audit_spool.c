@@ -33,7 +33,7 @@ static struct spool *open_spool(void)
 
     assert_true(fd >= 0);
     assert_int_equal(store_file_new(fd, &store), 0);
-    assert_int_equal(spool_open(store, options(), TEST_NOW_US, &spool), 0);
+    assert_int_equal(spool_open(store, options(), TEST_NOW_US, &spool, NULL), 0);
     return spool;
 }
 
@@ -113,6 +113,7 @@ struct told {
     unsigned findings, damages;
     struct id id;
     int error;
+    struct spool_obstacle obstacle;
     bool quick;
 };
 
@@ -131,7 +132,7 @@ static int look(void *arg, struct audit_queue *out)
     struct cli_audit_spool audit = {
         .spool = spool_folder, .ledger = test_folder, .quick = told->quick};
 
-    told->error = cli_audit_spool(&audit, out);
+    told->error = cli_audit_spool(&audit, out, &told->obstacle);
     return told->error;
 }
 

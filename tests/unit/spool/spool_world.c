@@ -45,7 +45,7 @@ void world_done(struct world *w)
 
 void world_open(struct world *w)
 {
-    int r = spool_open(store_sim_open(w->disk), &w->options, w->now_us, &w->spool);
+    int r = spool_open(store_sim_open(w->disk), &w->options, w->now_us, &w->spool, NULL);
     assert_int_equal(r, 0);
 }
 

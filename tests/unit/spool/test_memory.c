@@ -253,7 +253,7 @@ static void opens_or_not(void **state)
         struct store *store = unarmed_store(w.disk);
         countdown = fail_at;
         armed = true;
-        int r = spool_open(store, &w.options, 1, &w.spool);
+        int r = spool_open(store, &w.options, 1, &w.spool, NULL);
         armed = false;
         has_failed = countdown < 0;
         countdown = NEVER;

@@ -341,13 +341,15 @@ static void refuses_what_is_newer(void **state)
     assert_int_equal(store->ops->sync(handle), 0);
     store->ops->close_segment(handle);
     store->ops->close(store);
-    assert_int_equal(spool_open(store_sim_open(w->disk), &w->options, 1, &spool), -EPROTONOSUPPORT);
+    store = store_sim_open(w->disk);
+    assert_int_equal(spool_open(store, &w->options, 1, &spool, NULL), -EPROTONOSUPPORT);
 }
 
 /* Whether the bytes are damaged isn't known while the disk doesn't answer. */
 static void unreadable_is_not_damaged(void **state)
 {
     struct world *w = *state;
+    struct spool_obstacle obstacle;
     struct spool *spool;
 
     assert_int_equal(world_accept(w, 1, 1, 3000), 0);
@@ -357,7 +359,9 @@ static void unreadable_is_not_damaged(void **state)
     assert_int_equal(world_check(w, 1, 1, 3000), -EIO);
     assert_int_equal(world_check_body(w, 2, 50000), -EIO);
     world_close(w);
-    assert_int_equal(spool_open(store_sim_open(w->disk), &w->options, ++w->now_us, &spool), -EIO);
+    struct store *store = store_sim_open(w->disk);
+    assert_int_equal(spool_open(store, &w->options, ++w->now_us, &spool, &obstacle), -EIO);
+    assert_string_equal(obstacle.file, "log-0000000000000001");
     store_sim_set_stumbling(w->disk, 5000, 2); /* never thrice in a row */
     world_open(w);
     assert_int_equal(world_check(w, 1, 1, 3000), 0);
@@ -392,7 +396,7 @@ static void start_scratched(struct world *w, uint64_t offset)
     scratched_ops.read = scratched_read;
     store->ops = &scratched_ops;
     scratched = offset / BAD_BLOCK * BAD_BLOCK;
-    assert_int_equal(spool_open(store, &w->options, ++w->now_us, &w->spool), 0);
+    assert_int_equal(spool_open(store, &w->options, ++w->now_us, &w->spool, NULL), 0);
 }
 
 /* One message alone, then ten in one group. */

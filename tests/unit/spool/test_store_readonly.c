@@ -22,7 +22,7 @@ static struct spool *open_readonly(struct world *w)
     struct spool *spool;
 
     assert_int_equal(store_readonly_new(store_sim_open(w->disk), &store), 0);
-    assert_int_equal(spool_open(store, &w->options, w->now_us, &spool), 0);
+    assert_int_equal(spool_open(store, &w->options, w->now_us, &spool, NULL), 0);
     return spool;
 }
 

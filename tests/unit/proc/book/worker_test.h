@@ -49,7 +49,7 @@ static inline void open_spool(void)
     options.reserve_bytes = options.reserve_inodes = 0;
     options.keep_segments = 1;
     assert_int_equal(store_file_new(open_folder(spool_folder), &store), 0);
-    assert_int_equal(spool_open(store, &options, now_us, &spool), 0);
+    assert_int_equal(spool_open(store, &options, now_us, &spool, NULL), 0);
 }
 
 static inline bool run_group(void)
