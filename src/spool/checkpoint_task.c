@@ -343,6 +343,16 @@ static void allow_compaction(struct spool *spool)
     }
 }
 
+/* Mail goes on, but the log grows and the next start reads all of it. Once, until one succeeds. */
+static void tell_failed(struct spool *spool, int error)
+{
+    if (spool->checkpoint_failed || error == 0 || error == -ENOMEM)
+        return;
+    spool->checkpoint_failed = true;
+    append_alarm(spool, SPOOL_ALARM_FAILED, NULL, (struct spool_position){0}, "checkpoint: %s",
+                 strerror(-error));
+}
+
 static void checkpoint_finish(struct spool *spool, struct spool_task *task, int64_t now_us)
 {
     struct checkpoint_task *c = CONTAINER_OF(task, struct checkpoint_task, task);
@@ -355,8 +365,10 @@ static void checkpoint_finish(struct spool *spool, struct spool_task *task, int6
         spool->checkpoint_position = work->manifest.position;
         spool->checkpoint_bytes = checkpoint_bytes(&work->manifest);
         spool->checkpoint_record_due = true;
+        spool->checkpoint_failed = false;
         allow_compaction(spool);
     }
+    tell_failed(spool, task->error);
     if (failed)
         spool->task_retry_us[TASK_CHECKPOINT] = now_us + SPOOL_PAUSES * spool->options.retry_us;
     /* After an error the manifest may be there nevertheless, and name a position from which the

@@ -172,7 +172,8 @@ struct spool {
     struct checkpoint_work *checkpoint;
     uint64_t checkpoint_generation;
     bool checkpoint_record_due;
-    uint64_t checkpoint_bytes;                 /* what the newest durable one takes */
+    bool checkpoint_failed;    /* the last one that was written, and an alarm has said so */
+    uint64_t checkpoint_bytes; /* what the newest durable one takes */
     struct spool_position checkpoint_position; /* of the newest durable one; {0, 0}: none */
 
     /* compact.c */

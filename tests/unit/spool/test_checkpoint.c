@@ -282,6 +282,33 @@ static void leaves_nothing_when_it_fails(void **state)
     assert_true(count_parts(w, w->spool->checkpoint_generation) > 5);
 }
 
+/* Else nobody knows why the log grows. Once, until one succeeds. */
+static void says_once_that_it_fails(void **state)
+{
+    struct world *w = *state;
+
+    w->spool->options.checkpoint_segments = 1000;
+    fill(w, 60);
+    w->spool->options.checkpoint_segments = 1;
+    for (unsigned again = 0; again < 2; again++) {
+        for (int times = 0; times < 3; times++) {
+            w->spool->tasks_due = true;
+            w->now_us += SPOOL_PAUSES * w->options.retry_us;
+            fail_at_part(w, 1);
+            assert_int_equal(!list_is_empty(&w->spool->alarms), times == 0);
+            world_run(w); /* which seals the alarm */
+        }
+        w->now_us += SPOOL_PAUSES * w->options.retry_us;
+        world_run(w);
+        assert_true(w->spool->checkpoint_position.segment > 0);
+        w->spool->options.checkpoint_segments = 1000;
+        for (unsigned i = 0; i < 60; i++)
+            assert_int_equal(world_accept(w, 100 * (again + 1) + i, 1, 4000), 0);
+        world_run(w);
+        w->spool->options.checkpoint_segments = 1;
+    }
+}
+
 static void blank(struct world *w, uint64_t number)
 {
     static char zeros[128 * 1024];
@@ -357,6 +384,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(is_rebuilt_when_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(may_be_fuzzy, setup, teardown),
         cmocka_unit_test_setup_teardown(leaves_nothing_when_it_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(says_once_that_it_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(waits_for_a_multiple_of_its_size, setup, teardown),
         cmocka_unit_test(decodes_a_byte_at_a_time),
         cmocka_unit_test_setup_teardown(keeps_what_is_held_notified_and_rerouted, setup, teardown),
