@@ -128,9 +128,10 @@ void world_until(struct world *w, bool (*done)(struct world *w, void *arg), void
 
 void world_rest(struct world *w)
 {
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0, quiet = 0; i < 2000 && quiet < 100; i++) {
         assert_int_equal(io_loop_turn(w->loop), 0);
         usleep(200);
+        quiet = committer_is_idle(&w->queue.committer) ? quiet + 1 : 0;
     }
 }
 

@@ -119,7 +119,8 @@ void world_join_admin(struct world *w);
 
 /* Turns the loop until `done` says so; fails the test when it never does. */
 void world_until(struct world *w, bool (*done)(struct world *w, void *arg), void *arg);
-/* A few turns, to see that nothing happens. */
+/* Until nothing is written and a hundred turns more, to see that nothing else happens; a few
+ * thousand where the disk hangs. */
 void world_rest(struct world *w);
 
 /* The message to commit: recipients are separated by blanks, "+" in front: it expands; "=" and the
