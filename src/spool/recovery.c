@@ -10,6 +10,7 @@
  * whose header settles for good where the old one ended. So recovery may be cut off anywhere and
  * just runs again.
  */
+#include "base/fd.h"
 #include "spool/checkpoint.h"
 #include "spool/ends.h"
 #include "spool/footer.h"
@@ -42,10 +43,10 @@ struct recovery {
     bool is_misnamed; /* files have got each other's names: which of them is free nobody knows */
 };
 
-/* An error at this segment; `r` again. Want of memory says nothing of its file. */
+/* An error at this segment; `r` again. */
 static int fail_at(struct recovery *recovery, enum store_kind kind, uint64_t number, int r)
 {
-    if (r < 0 && r != -ENOMEM)
+    if (r < 0 && !fd_is_shortage(-r))
         snprintf(recovery->obstacle->file, sizeof(recovery->obstacle->file), "%s-%016llx",
                  kind == STORE_LOG ? "log" : "bulk", (unsigned long long)number);
     return r;
@@ -173,7 +174,7 @@ static int read_header(struct recovery *recovery, struct found *found)
         return r;
     /* Block size is the lane's for ever: offsets of groups depend on it. */
     if (r == 0 && found->header.block_bytes != spool->options.block_bytes)
-        return -EPROTONOSUPPORT;
+        return -EMEDIUMTYPE;
     found->is_used = r == 0;
     segment->has_trailer = found->has_trailer;
     if (r == 0) {

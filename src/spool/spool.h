@@ -145,8 +145,9 @@ struct spool_obstacle {
 
 /* Recovers (rule 2) and gives a spool that is ready to append. Owns `store` from here on, also when
  * it fails. -EWOULDBLOCK: another process has the lane; -EPROTONOSUPPORT: written by a newer
- * Postbuch. A full or failing disk is no error here, but pressure. `options` NULL: the defaults;
- * `out_obstacle` NULL: nobody asks. */
+ * Postbuch; -EMEDIUMTYPE: a segment of another block size than the options'. A full or failing disk
+ * is no error here, but pressure. `options` NULL: the defaults; `out_obstacle` NULL: nobody asks.
+ */
 int spool_open(struct store *store, const struct spool_options *options, int64_t now_us,
                struct spool **out, struct spool_obstacle *out_obstacle);
 /* Copied; may be set anew at any time. */

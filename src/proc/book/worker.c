@@ -202,7 +202,8 @@ static int retain(struct worker *w)
  * turn's trouble, and it has its hour. */
 static void end_retention(struct worker *w, int retained, bool has_committed)
 {
-    bool is_hidden = retained < 0 && !has_committed && db_plain_error(retained) != w->error;
+    bool is_told = w->trouble == WORKER_LEDGER && db_plain_error(retained) == w->error;
+    bool is_hidden = retained < 0 && !has_committed && !is_told;
 
     if (is_hidden && !w->told_unretained)
         log_error("what is old can't be deleted from the ledger: %s", ledger_why(retained));

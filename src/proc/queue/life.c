@@ -261,6 +261,10 @@ static void tell_obstacle(const struct queue *q, const struct spool_obstacle *ob
         log_error(SPAN_FMT "/%s was written by a newer Postbuch, which must run until the spool is "
                            "empty",
                   SPAN_ARG(q->conf->spool), obstacle->file);
+    else if (error == -EMEDIUMTYPE)
+        log_error(SPAN_FMT "/%s has another block size than this spool's segments; it is none of "
+                           "them: move it away",
+                  SPAN_ARG(q->conf->spool), obstacle->file);
     else if (obstacle->file[0])
         log_error(SPAN_FMT "/%s: %s; it may hold mail, so the server doesn't start without it: %s",
                   SPAN_ARG(q->conf->spool), obstacle->file, strerror(-error),

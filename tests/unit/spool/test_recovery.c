@@ -828,6 +828,55 @@ static void a_damaged_header_is_not_foreign(void **state)
     assert_int_equal(w->spool->sealed.segment, newest);
 }
 
+/* What the manual tells to do with one whose headers can't be read: zeros in their place, and a
+ * mark that it isn't empty. */
+static void a_copy_without_headers_is_kept(void **state)
+{
+    struct world *w = *state;
+    size_t size = 2 * w->options.block_bytes;
+    struct iovec headers = {calloc(1, size), size};
+    struct store_segment *segment;
+
+    world_fill(w, 100);
+    uint64_t newest = w->spool->sealed.segment;
+    store_sim_stop(w->disk);
+    world_close(w);
+    store_sim_restart(w->disk, STORE_SIM_POWER_CUT);
+    *(char *)headers.iov_base = 'x';
+    struct store *store = store_sim_open(w->disk);
+    assert_int_equal(store->ops->open_lane(store, false), 0);
+    assert_int_equal(store->ops->open_segment(store, STORE_LOG, newest, false, &segment), 0);
+    assert_int_equal(store->ops->write(segment, 0, &headers, 1), 0);
+    assert_int_equal(store->ops->sync(segment), 0);
+    store->ops->close_segment(segment);
+    store->ops->close(store);
+    free(headers.iov_base);
+    world_open(w);
+    assert_int_equal(store_sim_count_aside(w->disk), 1);
+    assert_int_equal(spool_damage_count(w->spool), 1);
+    assert_in_range(w->spool->sealed.segment, 1, newest - 1);
+    assert_int_equal(world_accept(w, 200, 1, 3000), 0);
+    world_run(w);
+    assert_in_range(w->spool->sealed.segment, newest + 1, newest + 10);
+}
+
+/* Somebody else's; offsets of groups depend on it. */
+static void another_block_size_is_named(void **state)
+{
+    struct world *w = *state;
+    struct spool_obstacle obstacle;
+    struct spool *spool;
+
+    world_fill(w, 10);
+    world_close(w);
+    w->options.block_bytes *= 2;
+    struct store *store = store_sim_open(w->disk);
+    assert_int_equal(spool_open(store, &w->options, ++w->now_us, &spool, &obstacle), -EMEDIUMTYPE);
+    assert_string_equal(obstacle.file, "log-0000000000000001");
+    w->options.block_bytes /= 2;
+    world_open(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -870,6 +919,9 @@ int main(void)
                                         world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(the_mark_says_which_segments_are_ours, world_setup,
                                         world_teardown),
+        cmocka_unit_test_setup_teardown(a_copy_without_headers_is_kept, world_setup,
+                                        world_teardown),
+        cmocka_unit_test_setup_teardown(another_block_size_is_named, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(a_damaged_header_is_not_foreign, world_setup,
                                         world_teardown),
         cmocka_unit_test_setup_teardown(the_book_passes_over_what_could_not_be_set_aside,
