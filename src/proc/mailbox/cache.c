@@ -118,6 +118,38 @@ static bool claim_sweep(struct mailbox_record *record, int64_t now_ms)
     return true;
 }
 
+/* What the administrator must do about the trouble that mailbox_root_look() found. */
+static const char *root_mend(const struct mailbox_root *root, int trouble)
+{
+    if (trouble == -ENOTDIR)
+        return "move away what is in its place and is no folder";
+    if (trouble == -ENOENT)
+        return root->fd < 0 ? "make or mount it" : "put it back";
+    switch (root->error) {
+    case -EACCES:
+    case -EPERM:
+        return "let root and the user that delivers mail look there";
+    case -ENOENT:
+    case -ENOTDIR:
+        return "make or mount it where the user that delivers mail may look";
+    default:
+        return "see to that";
+    }
+}
+
+/* Why it couldn't be opened is told only where that is so still. */
+static void say_unusable(struct mailbox_outcome *outcome, const struct mailbox_root *root,
+                         int trouble)
+{
+    const char *why = strerrordesc_np(trouble == -EACCES ? -root->error : -trouble);
+
+    mailbox_outcome_set(outcome, IPC_OUTCOME_DEFERRED, "4.3.5",
+                        "the mailbox can't be written: can't open the folder of mailboxes %s (%s): "
+                        "the administrator must %s",
+                        root->path, why ? why : "unknown error", root_mend(root, trouble));
+    outcome->scope = IPC_SCOPE_DESTINATION;
+}
+
 /* Nothing was tried when another folder is there now: this process ends for it, and the next one is
  * there in a moment. One that is gone stops all that lies in it until somebody acts. */
 static int look_at_root(struct mailbox_cache *cache, const struct mailbox_root *root,
@@ -132,11 +164,7 @@ static int look_at_root(struct mailbox_cache *cache, const struct mailbox_root *
                             root->path);
         outcome->scope = IPC_SCOPE_OURS;
     } else if (r < 0) {
-        mailbox_outcome_set(outcome, IPC_OUTCOME_DEFERRED, "4.3.5",
-                            "the mailbox can't be written: the folder of mailboxes %s isn't there: "
-                            "the administrator must %s",
-                            root->path, root->fd < 0 ? "make or mount it" : "put it back");
-        outcome->scope = IPC_SCOPE_DESTINATION;
+        say_unusable(outcome, root, r);
     }
     return r;
 }

@@ -27,37 +27,48 @@ int mailbox_root_open(struct mailbox_root *root, const char *path)
     *root = (struct mailbox_root){fd, copy, error, clock_monotonic_ms()};
     if (error)
         log_error("ALARM: the folder of mailboxes %s can't be opened: %s; mail for them is "
-                  "deferred until it is there",
+                  "deferred until it can",
                   path, strerror(-error));
     return 0;
 }
 
-/* Who could see one that we might not open would be told "another one" for ever. */
-static bool may_open(const struct mailbox_root *root)
+/* 0 when a folder is at the path, or -errno. stat() is what Landlock leaves us outside the folders
+ * that were opened. */
+static int look_at_path(const struct mailbox_root *root, struct stat *st)
 {
-    return root->error != -EACCES && root->error != -EPERM;
+    if (stat(root->path, st) < 0)
+        return -errno;
+    return S_ISDIR(st->st_mode) ? 0 : -ENOTDIR;
 }
 
+static bool is_missing(int error)
+{
+    return error == -ENOENT || error == -ENOTDIR;
+}
+
+/* One that was missing and is there now can be opened. Any other trouble may be root's alone, whom
+ * a network file system need not trust as it does the mail user: it would be told "another one" for
+ * ever. */
 static int look_for_unopened(const struct mailbox_root *root, int error)
 {
-    if (error == ENOENT || error == ENOTDIR)
-        return -ENOENT;
-    if (error == 0 && may_open(root))
+    if (is_missing(error))
+        return error;
+    if (error == 0 && is_missing(root->error))
         return -ESTALE;
-    return clock_monotonic_ms() - root->tried_ms >= MAILBOX_ROOT_RETRY_MS ? -ESTALE : -ENOENT;
+    return clock_monotonic_ms() - root->tried_ms >= MAILBOX_ROOT_RETRY_MS ? -ESTALE : -EACCES;
 }
 
-/* stat() is what Landlock leaves us outside the folders that were opened. A user who may not look
- * there (EACCES) can't tell; nor can one whose disk fails, who will hear of that anyway. */
+/* A user who may not look there (EACCES) can't tell; nor can one whose disk fails, who will hear of
+ * that anyway. */
 int mailbox_root_look(const struct mailbox_root *root)
 {
     struct stat now, then;
 
-    int error = stat(root->path, &now) < 0 ? errno : S_ISDIR(now.st_mode) ? 0 : ENOTDIR;
+    int error = look_at_path(root, &now);
     if (root->fd < 0)
         return look_for_unopened(root, error);
     if (error)
-        return error == ENOENT || error == ENOTDIR ? -ENOENT : 0;
+        return is_missing(error) ? error : 0;
     if (fstat(root->fd, &then) < 0)
         return 0;
     return now.st_dev == then.st_dev && now.st_ino == then.st_ino ? 0 : -ESTALE;

@@ -23,8 +23,8 @@ struct mailbox_root {
  * -ENOMEM, -EMFILE or -ENFILE. `path` is copied. */
 int mailbox_root_open(struct mailbox_root *root, const char *path);
 
-/* 0: its path names it still, or nobody can tell; -ENOENT: the path names no folder now, or none
- * that we could open; -ESTALE: it names another one, which only a process that is started anew can
- * open, or one that we might not open, or may not see, and that was so for MAILBOX_ROOT_RETRY_MS:
- * rights may have changed since. May wait for the disk; any thread. */
+/* 0: its path names it still, or nobody can tell; -ENOENT, -ENOTDIR: the path names nothing now, or
+ * what is no folder; -EACCES: one that couldn't be opened, as root->error says, or that we may not
+ * see; -ESTALE: another one, which only a process that is started anew can open, or it was -EACCES
+ * for MAILBOX_ROOT_RETRY_MS: rights may have changed since. May wait for the disk; any thread. */
 int mailbox_root_look(const struct mailbox_root *root);

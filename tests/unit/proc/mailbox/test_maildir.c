@@ -1,6 +1,7 @@
 #include "faults.h"
 #include "scratch.h"
 
+#include "base/clock.h"
 #include "proc/mailbox/maildir.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -457,6 +458,46 @@ static void root_comes_late(void **state)
     maildir_done(m);
 }
 
+/* A root that couldn't be opened, or is gone: what is wrong, and who must do what. */
+static void root_that_can_not_be_used(void **state)
+{
+    static const char *const places[] = {"nothing", "file", "folder"};
+    static const struct {
+        int place, fd, error;
+        const char *why, *mend;
+    } cases[] = {
+        {0, -1, -ENOENT, "(No such file or directory)", "must make or mount it"},
+        {0, -1, -EACCES, "(No such file or directory)", "must make or mount it"},
+        {0, 0, 0, "(No such file or directory)", "must put it back"},
+        {1, -1, -ENOTDIR, "(Not a directory)", "must move away"},
+        {1, -1, -ENOENT, "(Not a directory)", "must move away"},
+        {1, 0, 0, "(Not a directory)", "must move away"},
+        {2, -1, -EACCES, "(Permission denied)", "must let root and the user"},
+        {2, -1, -EPERM, "(Operation not permitted)", "must let root and the user"},
+        {2, -1, -EIO, "(Input/output error)", "must see to that"},
+    };
+    struct scratch *s = *state;
+    struct maildir *m = new_maildir(0);
+    struct maildir_delivery d;
+    char path[512];
+
+    scratch_write(s, "file", "in the way");
+    scratch_mkdir(s, "folder");
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct mailbox_root root = {cases[i].fd, path, cases[i].error, clock_monotonic_ms()};
+        snprintf(path, sizeof(path), "%s/%s", s->path, places[cases[i].place]);
+        begin(m, &d, &root, "bob", TEXT);
+        assert_int_equal(d.outcome.result, IPC_OUTCOME_DEFERRED);
+        assert_int_equal(d.outcome.scope, IPC_SCOPE_DESTINATION);
+        assert_string_equal(d.outcome.status, "4.3.5");
+        assert_non_null(strstr(d.outcome.text, path));
+        assert_non_null(strstr(d.outcome.text, cases[i].why));
+        assert_non_null(strstr(d.outcome.text, cases[i].mend));
+    }
+    assert_false(m->cache.outdated);
+    maildir_done(m);
+}
+
 /* What was begun before, and ends when that is long ago, has no place in the old folder either. */
 static void root_is_replaced_during_a_message(void **state)
 {
@@ -593,6 +634,7 @@ int main(void)
         TEST(abandoned),
         TEST(root_vanishes),
         TEST(root_comes_late),
+        TEST(root_that_can_not_be_used),
         TEST(root_is_replaced_during_a_message),
         TEST(quota_is_counted_during_a_sync),
         TEST(closed_mailboxes_are_not_counted_again),
