@@ -11,14 +11,14 @@
 
 /* The root at `path`; opened when it is a new one. A linear search, only at a start and a reload.
  * After the sandbox is on, -ENOENT is what makes the process end and be started anew, with the
- * roots of one generation alone: so they can't be too many. */
+ * roots of one generation alone: so they can't be too many. One that couldn't be opened is no
+ * reason for that, as long as it is missing: there would be no end of it. */
 static int find_root(struct mailbox_roots *roots, const char *path, const struct mailbox_root **out)
 {
     for (size_t i = 0; i < roots->count; i++)
         if (strcmp(roots->list[i].path, path) == 0) {
             *out = &roots->list[i];
-            /* It may be there now: who reloads then has made it, or given us rights. */
-            return roots->sealed && roots->list[i].fd < 0 ? -ENOENT : 0;
+            return 0;
         }
     if (roots->sealed)
         return -ENOENT;
@@ -75,6 +75,14 @@ int mailbox_domains_new(const struct conf_mailbox *part, struct mailbox_roots *r
     qsort(domains->list, domains->count, sizeof(*domains->list), by_name);
     *out = domains;
     return 0;
+}
+
+bool mailbox_domains_may_open_more(const struct mailbox_domains *domains)
+{
+    for (size_t i = 0; i < domains->count; i++)
+        if (mailbox_root_may_have_come(domains->list[i].root))
+            return true;
+    return false;
 }
 
 struct mailbox_domains *mailbox_domains_hold(struct mailbox_domains *domains)

@@ -4,8 +4,7 @@
  *
  * Roots, the fixed prefixes of the templates, are opened before the sandbox and stay for the life
  * of the process; a later generation that needs another one can't be used in this process, and when
- * another folder takes the place of one of them, or one comes that was missing, it ends (root.h);
- * so does it at a reload while one is missing.
+ * another folder takes the place of one of them, or one comes that was missing, it ends (root.h).
  */
 #pragma once
 
@@ -34,10 +33,13 @@ struct mailbox_domains {
     size_t count;
 };
 
-/* With one reference. 0; -ENOENT when the roots are sealed and lack one, or have it unopened;
- * -EINVAL for a bad template; or what is lacking for opening a root (logged). */
+/* With one reference. 0; -ENOENT when the roots are sealed and lack one; -EINVAL for a bad
+ * template; or what is lacking for opening a root (logged). */
 int mailbox_domains_new(const struct conf_mailbox *part, struct mailbox_roots *roots,
                         struct mailbox_domains **out);
+/* Whether another process might open a root that this one couldn't: who reloads may have made it,
+ * or given us rights. */
+bool mailbox_domains_may_open_more(const struct mailbox_domains *domains);
 /* One reference more; returns its argument. */
 struct mailbox_domains *mailbox_domains_hold(struct mailbox_domains *domains);
 /* NULL is fine. */

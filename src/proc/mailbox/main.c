@@ -93,14 +93,15 @@ static int reload(struct process *process)
     int r = mailbox_domains_new(part, &mailbox->roots, &domains);
 
     if (r == -ENOENT) {
-        start_anew(process, "the configuration names another folder of mailboxes, or one that "
-                            "couldn't be opened");
+        start_anew(process, "the configuration names another folder of mailboxes");
         return 0;
     }
     if (r < 0)
         return r;
     jobs_configure(&mailbox->jobs, domains);
     maildir_set_quota(&mailbox->maildir, part->quota);
+    if (mailbox_domains_may_open_more(domains))
+        start_anew(process, "a folder of mailboxes that couldn't be opened may have come");
     return 0;
 }
 

@@ -58,6 +58,13 @@ static int look_for_unopened(const struct mailbox_root *root, int error)
     return clock_monotonic_ms() - root->tried_ms >= MAILBOX_ROOT_RETRY_MS ? -ESTALE : -EACCES;
 }
 
+bool mailbox_root_may_have_come(const struct mailbox_root *root)
+{
+    struct stat now;
+
+    return root->fd < 0 && !is_missing(look_at_path(root, &now));
+}
+
 /* A user who may not look there (EACCES) can't tell; nor can one whose disk fails, who will hear of
  * that anyway. */
 int mailbox_root_look(const struct mailbox_root *root)

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { MAILBOX_ROOT_RETRY_MS = 300000 }; /* to look costs all other mail a moment */
@@ -28,3 +29,6 @@ int mailbox_root_open(struct mailbox_root *root, const char *path);
  * see; -ESTALE: another one, which only a process that is started anew can open, or it was -EACCES
  * for MAILBOX_ROOT_RETRY_MS: rights may have changed since. May wait for the disk; any thread. */
 int mailbox_root_look(const struct mailbox_root *root);
+/* Of one that couldn't be opened: whether there is something now, or might be where we may not see
+ * it. Waits for the disk, as mailbox_root_open() would in the process that is started anew. */
+bool mailbox_root_may_have_come(const struct mailbox_root *root);
