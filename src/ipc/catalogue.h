@@ -312,7 +312,8 @@ struct ipc_job_recipient {
     struct span orcpt; /* … as this, both RFC 3461; "" for none */
 };
 
-enum { IPC_JOB_RECIPIENTS_MAX = 1000 };
+/* Every server must take so many (RFC 5321 section 4.5.3.1.8). */
+enum { IPC_JOB_RECIPIENTS_MAX = 100 };
 
 /* Deliver one message to these recipients. A body that is not inline follows in IPC_JOB_BODY.
  */

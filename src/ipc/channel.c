@@ -30,7 +30,7 @@
 enum {
     READ_OUT_BYTES = 4 << 20, /* more than the socket of one that has ended holds */
     ARENA_BYTES = 16 * 1024,  /* of it that are there from the start, as of the input */
-    OUT_BYTES = 4 * 1024,     /* likewise: for replies that are as small as they can be */
+    OUT_BYTES = 8 * 1024,     /* likewise: for any reply that is as small as it can be */
     RETRY_MS = 20,
     READ_TRIES = 1500, /* half a minute */
 };
@@ -122,8 +122,7 @@ static void wake_waiters(struct ipc_channel *ch)
     struct list now, *link;
 
     list_init(&now);
-    while ((link = list_take_first(&ch->waiters)))
-        list_append(&now, link);
+    list_move_all(&ch->waiters, &now);
     while ((link = list_take_first(&now))) {
         struct ipc_waiter *waiter = CONTAINER_OF(link, struct ipc_waiter, link);
         waiter->fn(waiter);
@@ -215,6 +214,18 @@ static int queue_frame(struct ipc_channel *ch, const struct ipc_message *message
     if (r == 0)
         io_defer(ch->loop, &ch->flush);
     return r;
+}
+
+/* For what the peer would wait for. Without memory for more what was queued goes first, and leaves
+ * its room; what that meets is met again at the turn's end. */
+static int queue_owed(struct ipc_channel *ch, const struct ipc_message *message, uint64_t token)
+{
+    int r = queue_frame(ch, message, token, -1, false);
+
+    if (r != -ENOMEM)
+        return r;
+    (void)ipc_output_send(&ch->out, ch->fd);
+    return queue_frame(ch, message, token, -1, false);
 }
 
 /* Queues a frame that needs credit of its class. */
@@ -313,7 +324,7 @@ int ipc_try_reply(struct ipc_channel *ch, uint64_t token, const struct ipc_messa
     assert(ipc_row(message->type)->is_reply);
     if (ch->state != CHANNEL_WORKS)
         return 0;
-    int r = queue_frame(ch, message, token, -1, false);
+    int r = queue_owed(ch, message, token);
     if (r == 0)
         ch->answers_owed--;
     return r;
@@ -380,7 +391,7 @@ void ipc_release(struct ipc_channel *ch, enum ipc_class class_, size_t bytes)
     struct ipc_message credit = {
         .type = IPC_CREDIT,
         .credit = {.class_ = (uint8_t)class_, .bytes = (uint32_t)ch->confirmable[class_]}};
-    if (queue_frame(ch, &credit, 0, -1, false) == 0) {
+    if (queue_owed(ch, &credit, 0) == 0) {
         ch->received[class_] -= ch->confirmable[class_];
         ch->confirmable[class_] = 0;
     } else if (is_last_release(ch, class_)) {

@@ -197,8 +197,7 @@ static uint64_t most_bytes(const struct codec *codec)
 
 /* A frame that is too long ends its channel. Of these types the tables allow more than a frame; who
  * makes them keeps within it by limits of his own: an alias has at most PEOPLE_EXPANSION_MAX
- * addresses, a job JOB_RECIPIENTS_MAX recipients, an answer of the DNS 64 KB, and a question for
- * the way of an address has few hops. */
+ * addresses, an answer of the DNS 64 KB, and a question for the way of an address has few hops. */
 static void all_others_fit_into_a_frame(void **state)
 {
     for (unsigned type = 1; type < IPC_TYPE_COUNT; type++) {

@@ -35,7 +35,7 @@ static bool goes_along(const struct queue *q, struct spool_recipient *first,
 
 /* The first item and those that may go along: further recipients of the same message that go the
  * same way. RFC 5321 section 4.5.4.1: one copy for several recipients of the same host is better
- * than many. At most JOB_RECIPIENTS_MAX, which every server must take (section 4.5.3.1.8). */
+ * than many. At most IPC_JOB_RECIPIENTS_MAX, which every server must take (section 4.5.3.1.8). */
 static uint32_t collect(struct queue *q, uint32_t first, struct job_item *items,
                         struct route *out_route)
 {
@@ -43,7 +43,7 @@ static uint32_t collect(struct queue *q, uint32_t first, struct job_item *items,
 
     items[count++] = (struct job_item){sched_owner(q->sched, first), first};
     find_route(q, items[0].recipient, out_route);
-    while (count < JOB_RECIPIENTS_MAX && (along = sched_peek_along(q->sched, first))) {
+    while (count < IPC_JOB_RECIPIENTS_MAX && (along = sched_peek_along(q->sched, first))) {
         struct spool_recipient *r = sched_owner(q->sched, along);
         if (!goes_along(q, items[0].recipient, out_route, r))
             break;
@@ -55,7 +55,7 @@ static uint32_t collect(struct queue *q, uint32_t first, struct job_item *items,
 
 static void start_one(struct queue *q, uint32_t item)
 {
-    struct job_item items[JOB_RECIPIENTS_MAX];
+    struct job_item items[IPC_JOB_RECIPIENTS_MAX];
     struct route route;
     uint32_t count = collect(q, item, items, &route);
 

@@ -17,8 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static_assert((int)JOB_RECIPIENTS_MAX <= (int)IPC_JOB_RECIPIENTS_MAX, "a job fits its message");
-
 static void on_result(struct ipc_call *call, const struct ipc_message *reply);
 static void on_chunk_taken(struct ipc_call *call, const struct ipc_message *reply);
 static void on_loaded(struct job_load *load);
@@ -253,7 +251,7 @@ static void is_sent(struct job *job, uint32_t bytes)
 /* 0 also when nobody is left to send it to. */
 static int try_to_send(struct job *job, const struct parcel *parcel, bool offered)
 {
-    struct ipc_job_recipient recipients[JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
+    struct ipc_job_recipient recipients[IPC_JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
     struct arena arena = ARENA_INIT;
     int r = fill_recipients(job, parcel, &arena, recipients);
 
@@ -397,12 +395,12 @@ static void tell_outcome(struct job *job, const struct ipc_job_result *result)
  * what a station refused before stays refused. */
 static void tell_unread(struct job *job, const struct ipc_job_result *result)
 {
-    struct ipc_job_outcome ours[JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
+    struct ipc_job_outcome ours[IPC_JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
     struct ipc_job_result told = {.outcomes = ours, .mx_set = result->mx_set};
     int error = job->disk.error;
 
     log_error("can't hand on the rest of a message: %s", strerror(-error));
-    for (size_t i = 0; i < result->outcome_count && i < JOB_RECIPIENTS_MAX; i++) {
+    for (size_t i = 0; i < result->outcome_count && i < IPC_JOB_RECIPIENTS_MAX; i++) {
         const struct ipc_job_outcome *o = &result->outcomes[i];
         ours[i] = o->outcome == IPC_OUTCOME_DEFERRED
                       ? outcome_ours(o->index, is_temporary(error), why_unread(error))

@@ -22,7 +22,7 @@ enum { EXPIRY_SLICE = 200, EXPIRY_LOOKS = 1 << 14 };
 /* At most three for each item: what a crash left open, what happened, and that it is held or given
  * up. */
 struct outcomes {
-    struct spool_status statuses[3 * JOB_RECIPIENTS_MAX];
+    struct spool_status statuses[3 * IPC_JOB_RECIPIENTS_MAX];
     size_t count;
     const struct carrier *carrier; /* NULL: it didn't come so far */
     struct settlement *settlement; /* likewise */
@@ -398,7 +398,7 @@ static uint32_t collect_expired(struct queue *q, uint32_t item, uint32_t *items)
     uint32_t count = 0;
 
     items[count++] = item;
-    for (uint32_t i = 0; i < message->recipient_count && count < JOB_RECIPIENTS_MAX; i++) {
+    for (uint32_t i = 0; i < message->recipient_count && count < IPC_JOB_RECIPIENTS_MAX; i++) {
         uint32_t other = schedule_item(&message->recipients[i]);
         if (other && sched_expire_along(q->sched, other))
             items[count++] = other;
@@ -413,7 +413,7 @@ static void expire(struct queue *q, const uint32_t *items, uint32_t count)
     struct spool_recipient *r = NULL;
     struct sched_explanation e;
     struct outcomes o __attribute__((uninitialized));
-    size_t ends[JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
+    size_t ends[IPC_JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
 
     o.count = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -436,7 +436,7 @@ static void expire(struct queue *q, const uint32_t *items, uint32_t count)
 bool outcome_expired(struct queue *q)
 {
     uint32_t looks = EXPIRY_LOOKS, done = 0, item;
-    uint32_t items[JOB_RECIPIENTS_MAX];
+    uint32_t items[IPC_JOB_RECIPIENTS_MAX];
 
     while (done < EXPIRY_SLICE && returns_are_open(q) &&
            (item = sched_take_expired(q->sched, &looks))) {

@@ -4,8 +4,6 @@
 #include "proc/queue/carry/carrier.h"
 #include "proc/queue/core/settle.h"
 
-enum { JOB_RECIPIENTS_MAX = 100 };
-
 struct job_item {
     struct spool_recipient *recipient;
     uint32_t item; /* of the scheduler */
