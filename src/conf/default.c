@@ -11,7 +11,8 @@
 #include <unistd.h>
 
 static const char configuration[] =
-    "# Postbuch on a tray: everything lies beside this file, nothing leaves this machine.\n"
+    "# Postbuch on a tray: everything lies beside this file, and only this machine reaches it.\n"
+    "# What is sent to other domains goes out to them.\n"
     "# postbuch.conf(5) and docs/manual/configuration.md tell what else there is.\n"
     "hostname: mail.postbuch.test\n"
     "postmaster: alice@postbuch.test\n"
