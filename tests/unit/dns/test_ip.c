@@ -56,7 +56,14 @@ static const struct {
     {"64:ff9b::c000:201", NULL},
     {"64:ff9b:0:1::a00:1", NULL},
     {"64:ff9b:1::a00:1", "private"}, /* a network's own one, wherever it has the IPv4 address */
-    {"64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "private"},
+    {"64:ff9b:1:7f00:0:100::", "loopback"},
+    {"64:ff9b:1:c0:a8:100::", "private"},
+    {"64:ff9b:1:0:a:0:100:0", "private"},
+    {"64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "reserved"},
+    {"64:ff9b:1::", "unspecified"},
+    {"64:ff9b:1::c000:201", NULL},
+    {"64:ff9b:1:abcd::c000:201", NULL},
+    {"64:ff9b:1:c000:2:100::", "unspecified"},
     {"64:ff9b:2::a00:1", NULL},
     {"2002:7f00:1::1", "loopback"}, /* … or a relay */
     {"2002:c0a8:1::1", "private"},
