@@ -1,4 +1,5 @@
 """Who may receive, who may come how often, and what a reload changes: a real server's answers."""
+import re
 import smtplib
 
 import pytest
@@ -135,6 +136,7 @@ def test_without_a_valid_users_file_all_is_deferred():
     with server:
         code, text = rcpt(server, 'bob@postbuch.test')
         assert code == 451, text
+        assert re.search(r'directory\[\d+\] does without a part of its configuration: Invalid argument', server.log())
         done = server.command('check-config', check=False)
         assert done.returncode == 1 and b'users:1:1: error: no colon' in done.stdout
         (server.folder / 'users').write_text('bob@postbuch.test:*:\n')

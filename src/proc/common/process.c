@@ -158,7 +158,7 @@ static void on_activate(void *owner, const struct ipc_arrival *arrival)
             log_fatal("can't start: %s", strerror(-r));
         process->started = true;
         swap_parts(process);
-        r = process->lacks_memory ? -ENOMEM : 0;
+        r = process->start_error;
     }
     if (process->coming_error && process->spec->give_up)
         process->spec->give_up(process);

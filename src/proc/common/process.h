@@ -30,8 +30,8 @@ struct process_spec {
     /* A descriptor of the coming generation; the process owns it. NULL: it expects none. */
     int (*file)(struct process *process, struct span name, int fd);
     int (*listener)(struct process *process, struct span name, struct span service, int fd);
-    /* The first activation: open, sandbox, start. Without what it finds no memory for it may start
-     * nevertheless, with process->lacks_memory. */
+    /* The first activation: open, sandbox, start. Without a part of its configuration it may start
+     * nevertheless, with process->start_error. */
     int (*start)(struct process *process);
     /* A later one. */
     int (*reload)(struct process *process);
@@ -68,8 +68,8 @@ struct process {
     /* The decoded part in force, and the coming one; without spec->part both NULL. When start or
      * reload has succeeded, what was `coming` is in force, at the same place. */
     void *conf, *coming;
-    int coming_error;  /* why it can't come into force */
-    bool lacks_memory; /* start() did without a part of its configuration: it is to come again */
+    int coming_error; /* why it can't come into force */
+    int start_error;  /* 0, or -errno: why start() did without a part of its configuration */
     /* process.c: of the part in force, and of the coming one */
     struct process_part {
         struct buffer wire;

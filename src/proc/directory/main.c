@@ -74,7 +74,7 @@ static int start(struct process *process)
     int r = generation_finish(d->coming);
     if (r < 0)
         say_unusable(r);
-    process->lacks_memory = r == -ENOMEM;
+    process->start_error = r;
     use_coming(d);
     directory_sandbox_enter(process);
     return 0;

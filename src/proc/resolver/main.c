@@ -74,7 +74,7 @@ static int start(struct process *process)
 
     r->anchor = r->coming_anchor;
     r->coming_anchor = BUFFER_INIT;
-    process->lacks_memory = r->lacks_anchor;
+    process->start_error = r->lacks_anchor ? -ENOMEM : 0;
     r->library = library_open(conf, buffer_span(&r->anchor), &r->why_not);
     resolver_sandbox_enter(process, start_library, r);
     if (r->library)

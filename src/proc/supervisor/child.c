@@ -107,8 +107,10 @@ static void on_ready(void *owner, const struct ipc_arrival *arrival)
     child->kept = why_kept(arrival->message->ready.error);
     child->has_one = child->has_one || !child->kept;
     if (child->kept)
-        log_error("%s[%d] goes on with the configuration before, if it had one: %s",
-                  ipc_peer_name(child->kind->peer), child->pid, strerror(-child->kept));
+        log_error("%s[%d] %s: %s", ipc_peer_name(child->kind->peer), child->pid,
+                  child->has_one ? "goes on with the configuration before"
+                                 : "does without a part of its configuration",
+                  strerror(-child->kept));
     if (child->untaken)
         child->untaken--;
     readiness_look(child->supervisor);

@@ -38,8 +38,10 @@ static bool name_if_not(struct reload *r, size_t i)
     else if (!has_taken(child))
         buffer_printf(&r->text, "warning: %s is still starting with it\n", name);
     else if (old)
-        buffer_printf(&r->text, "%s[%d] goes on with the old one: %s; the log has more\n", name,
-                      child->pid, strerror(-old));
+        buffer_printf(&r->text, "%s[%d] %s: %s; the log has more\n", name, child->pid,
+                      child->has_one ? "goes on with the old one"
+                                     : "couldn't take it, and has no old one",
+                      strerror(-old));
     return child->ready ? child->untaken || old : r->was_ready[i] && !child->stopping;
 }
 

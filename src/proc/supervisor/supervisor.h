@@ -71,7 +71,7 @@ struct child {
     int unsent;       /* 0, or -errno: why it couldn't be sent the last generation */
     int kept;         /* 0, or -errno: why it goes on with the generation before */
     unsigned resend_in, resend_pause; /* rounds: until it gets that again; between the last two */
-    bool has_one; /* it has taken a generation; without any it does as little as it can */
+    bool has_one; /* it has taken all of one; without any it does as little as it can */
     bool ready, stopping;
     struct ipc_call ping; /* watchdog.c */
     unsigned silent; /* rounds in which it was asked and hasn't answered, though it could have */

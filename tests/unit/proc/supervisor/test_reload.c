@@ -79,8 +79,11 @@ static void begin(size_t i)
     struct child *child = &w.supervisor.children[i];
     int fds[2];
 
-    *child = (struct child){
-        .supervisor = &w.supervisor, .kind = kind_of(peers[i]), .pid = 100 + (int)i, .ready = true};
+    *child = (struct child){.supervisor = &w.supervisor,
+                            .kind = kind_of(peers[i]),
+                            .pid = 100 + (int)i,
+                            .has_one = true,
+                            .ready = true};
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
     assert_int_equal(child_hear(child, fds[0]), 0);
     assert_int_equal(ipc_channel_new(w.supervisor.loop, fds[1], &role, NULL, &w.ends[i]), 0);
@@ -167,6 +170,36 @@ static void who_could_not_take_it_is_named(void **state)
     say_ready(MAILBOX, 0);
     assert_true(w.answered && w.done && !w.partly);
     assert_string_equal(w.text, "");
+}
+
+/* As when the users had errors at the start, and were mended. */
+static void who_has_no_old_one_does_not_go_on_with_it(void **state)
+{
+    struct child *directory = &w.supervisor.children[DIRECTORY];
+
+    directory->has_one = false;
+    directory->ready = false;
+    directory->untaken = 1;
+    say_ready(DIRECTORY, -EINVAL);
+    assert_true(directory->ready && !directory->has_one);
+    ask();
+    say_ready(QUEUE, 0);
+    say_ready(DIRECTORY, -ENOMEM);
+    say_ready(MAILBOX, 0);
+    assert_true(w.answered && w.done && w.partly && !directory->has_one);
+    assert_string_equal(w.text, "directory[101] couldn't take it, and has no old one: Cannot "
+                                "allocate memory; the log has more\n");
+    ask();
+    say_ready(QUEUE, 0);
+    say_ready(DIRECTORY, 0);
+    say_ready(MAILBOX, 0);
+    assert_true(w.answered && !w.partly && directory->has_one);
+    ask();
+    say_ready(QUEUE, 0);
+    say_ready(DIRECTORY, -ENOMEM);
+    say_ready(MAILBOX, 0);
+    assert_non_null(strstr(w.text, "goes on with the old one"));
+    assert_true(directory->has_one);
 }
 
 /* A taken-over process may say anything. */
@@ -282,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(all_have_it),
         TEST(who_could_not_take_it_is_named),
+        TEST(who_has_no_old_one_does_not_go_on_with_it),
         TEST(a_reason_that_is_none),
         TEST(who_is_started_again_has_the_new_one),
         TEST(who_could_not_be_sent_it_is_named),
