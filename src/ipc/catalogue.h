@@ -165,7 +165,7 @@ struct ipc_listener {
 };
 
 /* The process works by the generation that it was told to use, or (when `error` isn't 0, a -errno)
- * by the one before. */
+ * by the one before, or at its start without a part of the first one. */
 struct ipc_ready {
     int32_t error;
 };

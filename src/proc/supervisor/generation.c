@@ -114,7 +114,6 @@ void generation_first(struct supervisor *s)
     struct conf conf = {0};
 
     conf_problems_init(&problems);
-    clock_gettime(CLOCK_REALTIME_COARSE, &s->read_at);
     int r = conf_load(s->config_file, &problems, &conf);
     append_problems(&problems, &text);
     conf_problems_done(&problems);
@@ -131,13 +130,31 @@ void generation_first(struct supervisor *s)
 
 /* ---- a later one ---- */
 
+/* Before they are read: what changes in between is one change too many, not one unseen. */
+static int look(const struct conf *conf, struct buffer seen[static IPC_PEER_COUNT])
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < kind_count; i++)
+        r = part_look(&kinds[i], conf, &seen[kinds[i].peer]);
+    return r;
+}
+
+static void forget(struct buffer seen[static IPC_PEER_COUNT])
+{
+    for (size_t i = 0; i < IPC_PEER_COUNT; i++)
+        buffer_done(&seen[i]);
+}
+
 /* Nobody is asked for users who stay the same. */
 static int load(const struct supervisor *s, struct conf_problems *problems, struct conf *out,
-                bool *out_kept)
+                struct buffer seen[static IPC_PEER_COUNT], bool *out_kept)
 {
     size_t kept = 0;
     int r = conf_load(s->config_file, problems, out);
 
+    if (r == 0)
+        r = look(out, seen);
     if (r == 0) {
         conf_check_users(out, &s->conf, problems);
         r = people_check_files(out, problems);
@@ -186,15 +203,32 @@ static bool is_pause_over(struct child *child)
     return true;
 }
 
-/* One that an editor has just cut short may be valid, and those behind the cut would be unknown. */
+/* 0; -ESTALE: a file of it has changed since the reload, or is being changed. One that an editor
+ * has just cut short may be valid, and those behind the cut would be unknown. */
+static int compare_files(const struct child *child)
+{
+    const struct supervisor *s = child->supervisor;
+    struct buffer now = BUFFER_INIT;
+    int r = part_look(child->kind, &s->conf, &now);
+
+    if (r == 0 && !span_equal(buffer_span(&now), buffer_span(&s->seen[child->kind->peer])))
+        r = -ESTALE;
+    buffer_done(&now);
+    return r;
+}
+
 static void tell_again(struct child *child)
 {
-    if (!child->has_one || part_is_unchanged(child))
+    int r = child->has_one ? compare_files(child) : 0;
+
+    if (r == 0)
         tell(child);
     else
-        log_error("%s[%d] isn't sent the new configuration again: a file of it has changed since "
-                  "the reload; reload when it is finished",
-                  ipc_peer_name(child->kind->peer), child->pid);
+        log_error("%s[%d] isn't sent the new configuration again: %s",
+                  ipc_peer_name(child->kind->peer), child->pid,
+                  r == -ESTALE
+                      ? "a file of it has changed since the reload; reload when it is finished"
+                      : strerror(-r));
 }
 
 void generation_round(struct supervisor *s)
@@ -210,11 +244,10 @@ int generation_reload(struct supervisor *s, struct buffer *out_text, bool *out_k
 {
     struct conf_problems problems;
     struct conf conf = {0};
-    struct timespec read_at;
+    struct buffer seen[IPC_PEER_COUNT] = {0};
 
     conf_problems_init(&problems);
-    clock_gettime(CLOCK_REALTIME_COARSE, &read_at);
-    int r = load(s, &problems, &conf, out_kept);
+    int r = load(s, &problems, &conf, seen, out_kept);
     append_problems(&problems, out_text);
     if (r < 0 && !problems.error_count)
         buffer_printf(out_text, "the new configuration can't be read: %s\n", strerror(-r));
@@ -230,9 +263,11 @@ int generation_reload(struct supervisor *s, struct buffer *out_text, bool *out_k
                   strerror(-r));
     if (r < 0) {
         conf_done(&conf);
+        forget(seen);
         return -EINVAL;
     }
-    s->read_at = read_at;
+    forget(s->seen);
+    memcpy(s->seen, seen, sizeof(seen));
     for (size_t i = 0; i < s->child_count; i++) {
         struct child *child = &s->children[i];
         child->resend_in = child->resend_pause = 0;

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "conf/file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -66,31 +67,37 @@ static int send_files(struct child *child)
     return r;
 }
 
-static bool is_older(struct span path, struct timespec than)
+/* That it can't be looked at is something to see, too, but for want of memory. */
+static int look_at(struct span path, struct buffer *out)
 {
-    char name[4096];
-    struct stat st;
+    char name[CONF_PATH_MAX];
+    struct stat st = {0};
+    int error = -conf_path_text(path, name);
 
-    if ((size_t)snprintf(name, sizeof(name), SPAN_FMT, SPAN_ARG(path)) >= sizeof(name) ||
-        stat(name, &st) < 0)
-        return false;
-    return st.st_ctim.tv_sec < than.tv_sec ||
-           (st.st_ctim.tv_sec == than.tv_sec && st.st_ctim.tv_nsec < than.tv_nsec);
+    if (!error && stat(name, &st) < 0)
+        error = errno;
+    if (fd_is_shortage(error))
+        return -error;
+    const uint64_t seen[] = {(uint64_t)error,
+                             st.st_dev,
+                             st.st_ino,
+                             (uint64_t)st.st_size,
+                             (uint64_t)st.st_ctim.tv_sec,
+                             (uint64_t)st.st_ctim.tv_nsec};
+    return buffer_append(out, seen, sizeof(seen));
 }
 
-bool part_is_unchanged(const struct child *child)
+int part_look(const struct kind *kind, const struct conf *conf, struct buffer *out)
 {
     struct arena arena = ARENA_INIT;
     struct conf_file *files = NULL;
     size_t count = 0;
-    bool is_so = true;
+    int r = kind->files ? kind->files(conf, &arena, &files, &count) : 0;
 
-    if (child->kind->files)
-        is_so = child->kind->files(&child->supervisor->conf, &arena, &files, &count) == 0;
-    for (size_t i = 0; is_so && i < count; i++)
-        is_so = is_older(files[i].name, child->supervisor->read_at);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = look_at(files[i].name, out);
     arena_done(&arena);
-    return is_so;
+    return r;
 }
 
 static int send_listeners(struct child *child)

@@ -21,7 +21,6 @@
 
 #include "conf/user.h"
 #include "ipc/channel.h"
-#include <time.h>
 
 enum { CHILDREN_MAX = 64 };
 
@@ -100,9 +99,9 @@ void asker_answer(const struct asker *asker, const struct ipc_message *reply);
 /* Sends the whole generation to one child, up to "activate". 0 or -errno, which child->unsent
  * keeps: what it has got of it then counts for nothing. */
 int part_send(struct child *child);
-/* The child's files are as they were when the configuration was read: else somebody is at work on
- * them, and has not said yet that he is done. */
-bool part_is_unchanged(const struct child *child);
+/* Appends what the kind's files look like: equal bytes the next time mean that nobody has changed
+ * them, whatever the clocks say. 0 or -errno, of a want that may be over in a moment. */
+int part_look(const struct kind *kind, const struct conf *conf, struct buffer *out);
 
 /* ---- listener.c ---- */
 
@@ -201,8 +200,7 @@ struct supervisor {
     struct conf conf;
     struct conf_ids users[CONF_USER_COUNT]; /* UINT32_MAX each: we aren't root */
     uint64_t generation;
-    struct timespec
-        read_at; /* before its files were checked; of the clock that files' times have */
+    struct buffer seen[IPC_PEER_COUNT]; /* by part_look(), before its files were checked */
     struct listener *listeners;
     struct child children[CHILDREN_MAX];
     size_t child_count;

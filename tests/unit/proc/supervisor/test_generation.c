@@ -153,6 +153,8 @@ static int teardown(void **state)
         close(far_ends[i]);
     }
     listeners_close(supervisor.listeners, NULL);
+    for (size_t i = 0; i < IPC_PEER_COUNT; i++)
+        buffer_done(&supervisor.seen[i]);
     conf_done(&supervisor.conf);
     io_loop_free(supervisor.loop);
     place_remove(folder);
@@ -249,16 +251,15 @@ static void who_lacks_memory_for_long_gets_it_ever_later(void **state)
     assert_int_equal(sent[0], 1);
 }
 
-static void write_users(void)
+static void write_users(const char *text)
 {
     char path[sizeof(config_file)];
 
     snprintf(path, sizeof(path), "%s/users", folder);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
-    fputs("anna@a.example:*:\n", file);
+    fputs(text, file);
     assert_int_equal(fclose(file), 0);
-    usleep(20000); /* files' times have steps of some milliseconds */
 }
 
 static const struct kind *kind_of(enum ipc_peer peer)
@@ -270,32 +271,82 @@ static const struct kind *kind_of(enum ipc_peer peer)
     return NULL;
 }
 
-/* Somebody is at work on it, as it seems; who has no users at all is better off with these. */
-static void a_changed_file_waits_for_a_reload(void **state)
+static void write_config_with_users(void)
+{
+    write_users("anna@a.example:*:\n");
+    write_config("domains: { a.example: { deliver: maildir:mail/%u, users: users } }\n");
+}
+
+/* The first child of this kind, which then lacked memory for what was sent just now. */
+static void resend_to(const struct kind *kind)
 {
     struct child *first = &supervisor.children[0];
 
-    first->kind = kind_of(IPC_PEER_DIRECTORY);
-    write_users();
-    write_config("domains: { a.example: { deliver: maildir:mail/%u, users: users } }\n");
-    assert_int_equal(reload(), 0);
-    for (int i = 0; i < 2; i++) {
-        first->untaken = 0;
-        first->kept = -ENOMEM;
-        first->resend_in = 0;
-        generation_round(&supervisor);
-        assert_int_equal(sent[0], 2);
-        write_users();
-    }
-    first->has_one = false;
+    first->kind = kind;
+    first->untaken = 0;
+    first->kept = -ENOMEM;
     first->resend_in = 0;
+    logged[0] = '\0';
+    sending_error = 0;
     generation_round(&supervisor);
+}
+
+/* Somebody is at work on it, as it seems; who has no users at all is better off with these. What
+ * was finished in the same tick of the clock as the reload has not changed since. */
+static void a_changed_file_waits_for_a_reload(void **state)
+{
+    const struct kind *directory = kind_of(IPC_PEER_DIRECTORY);
+    struct child *first = &supervisor.children[0];
+
+    write_config_with_users();
+    assert_int_equal(reload(), 0);
+    resend_to(directory);
+    assert_int_equal(sent[0], 2);
+    write_users("an");
+    resend_to(directory);
+    assert_int_equal(sent[0], 2);
+    assert_non_null(strstr(logged, "a file of it has changed since the reload"));
+    first->has_one = false;
+    resend_to(directory);
     assert_int_equal(sent[0], 3);
+    write_config_with_users();
     first->has_one = true;
     assert_int_equal(reload(), 0);
-    first->untaken = 0;
-    generation_round(&supervisor);
+    resend_to(directory);
     assert_int_equal(sent[0], 5);
+}
+
+static int no_files(const struct conf *conf, struct arena *arena, struct conf_file **out,
+                    size_t *out_count)
+{
+    return -ENOMEM;
+}
+
+/* Nothing is known of its files then. */
+static void want_of_memory_is_no_changed_file(void **state)
+{
+    struct kind directory = *kind_of(IPC_PEER_DIRECTORY);
+
+    write_config_with_users();
+    assert_int_equal(reload(), 0);
+    directory.files = no_files;
+    resend_to(&directory);
+    assert_int_equal(sent[0], 1);
+    assert_non_null(strstr(logged, "isn't sent the new configuration again: Cannot allocate"));
+    resend_to(kind_of(IPC_PEER_DIRECTORY));
+    assert_int_equal(sent[0], 2);
+}
+
+/* A reload that changes nothing leaves the files of the one in force as they were seen. */
+static void a_reload_that_fails_sees_no_files(void **state)
+{
+    write_config_with_users();
+    assert_int_equal(reload(), 0);
+    write_users("anna@a.example:*:\nbob");
+    assert_int_equal(reload(), -EINVAL);
+    resend_to(kind_of(IPC_PEER_DIRECTORY));
+    assert_int_equal(sent[0], 1);
+    assert_non_null(strstr(logged, "has changed"));
 }
 
 /* It hasn't taken the generation when it is killed, but when it was started with it. */
@@ -450,6 +501,8 @@ int main(void)
         TEST(who_lacked_something_gets_it_again),
         TEST(who_lacks_memory_for_long_gets_it_ever_later),
         TEST(a_changed_file_waits_for_a_reload),
+        TEST(want_of_memory_is_no_changed_file),
+        TEST(a_reload_that_fails_sees_no_files),
         TEST(who_is_ending_is_killed_and_not_ready),
         TEST(what_needs_a_restart_stays),
         TEST(warnings_leave_room),
