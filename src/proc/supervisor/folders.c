@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,46 +115,6 @@ static void check_owner(struct span path, struct span user, uint32_t uid)
                   SPAN_ARG(user), name);
 }
 
-static bool has_prefix(const struct conf_domain *domain, const char *prefix)
-{
-    struct conf_template template;
-    const char *why;
-
-    if (conf_template_parse(domain->template, &template, &why) < 0)
-        return false;
-    bool is_so = strcmp(template.prefix, prefix) == 0;
-    conf_template_done(&template);
-    return is_so;
-}
-
-static bool any_has_prefix(const struct conf *conf, const char *prefix)
-{
-    for (size_t i = 0; i < conf->domain_count; i++)
-        if (has_prefix(&conf->domains[i], prefix))
-            return true;
-    return false;
-}
-
-/* The folder that the templates' values are below, which the mailbox process opens at its start. */
-static int prepare_mailboxes(const struct conf_domain *domain, const struct conf *old,
-                             const struct conf_ids *user)
-{
-    struct conf_template template;
-    const char *why = NULL;
-    int r = conf_template_parse(domain->template, &template, &why);
-
-    if (r < 0) {
-        log_error("mailboxes of " SPAN_FMT ": %s", SPAN_ARG(domain->name),
-                  why ? why : strerror(-r));
-        return r;
-    }
-    r = prepare(span_from_cstr(template.prefix), 0711, user);
-    if (r < 0 && any_has_prefix(old, template.prefix))
-        r = 0;
-    conf_template_done(&template);
-    return r;
-}
-
 int folders_prepare(const struct conf *conf, const struct conf_ids users[static CONF_USER_COUNT])
 {
     struct span control = span_first(conf->control, (size_t)span_find_last(conf->control, '/'));
@@ -175,14 +136,76 @@ int folders_prepare(const struct conf *conf, const struct conf_ids users[static 
     return r;
 }
 
-int folders_prepare_mailboxes(const struct conf *conf, const struct conf *old,
-                              const struct conf_ids *user)
+/* ---- mailboxes ---- */
+
+/* The folders that the templates' values are below, which the mailbox process opens at its start.
+ * Sorted; domains that have the same one name it again. */
+struct prefixes {
+    char **list;
+    size_t count;
+};
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int prefixes_init(struct prefixes *prefixes, const struct conf *conf)
+{
+    struct conf_template template;
+    const char *why;
+    int r = 0;
+
+    *prefixes = (struct prefixes){.list = calloc(conf->domain_count + 1, sizeof(char *))};
+    if (!prefixes->list)
+        return -ENOMEM;
+    for (size_t i = 0; r == 0 && i < conf->domain_count; i++) {
+        r = conf_template_parse(conf->domains[i].template, &template, &why);
+        if (r == 0) {
+            free(template.rest);
+            prefixes->list[prefixes->count++] = template.prefix;
+        }
+    }
+    qsort(prefixes->list, prefixes->count, sizeof(char *), compare);
+    return r;
+}
+
+static void prefixes_done(struct prefixes *prefixes)
+{
+    for (size_t i = 0; i < prefixes->count; i++)
+        free(prefixes->list[i]);
+    free(prefixes->list);
+}
+
+static int prepare_all(const struct prefixes *wanted, const struct prefixes *old,
+                       const struct conf_ids *user)
 {
     int r = 0;
 
-    for (size_t i = 0; i < conf->domain_count; i++) {
-        int error = prepare_mailboxes(&conf->domains[i], old, user);
-        r = r < 0 ? r : error;
+    for (size_t i = 0; i < wanted->count; i++) {
+        char *const *prefix = &wanted->list[i];
+        if (i > 0 && compare(prefix - 1, prefix) == 0)
+            continue;
+        int error = prepare(span_from_cstr(*prefix), 0711, user);
+        if (r == 0 && error < 0 && !bsearch(prefix, old->list, old->count, sizeof(char *), compare))
+            r = error;
     }
+    return r;
+}
+
+int folders_prepare_mailboxes(const struct conf *conf, const struct conf *old,
+                              const struct conf_ids *user)
+{
+    struct prefixes wanted = {0}, before = {0};
+    int r = prefixes_init(&wanted, conf);
+
+    if (r == 0)
+        r = prefixes_init(&before, old);
+    if (r == 0)
+        r = prepare_all(&wanted, &before, user);
+    else
+        log_error("folders of mailboxes: %s", strerror(-r));
+    prefixes_done(&wanted);
+    prefixes_done(&before);
     return r;
 }

@@ -2,13 +2,29 @@
 #include "../../unit.h"
 
 #include "../../../place.h"
-#include "base/log.h"
+#include "conf/template.h"
 #include "proc/supervisor/supervisor.h"
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 static char folder[PLACE_BYTES];
+static unsigned errors, parsed;
+
+void __wrap_log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int __real_conf_template_parse(struct span text, struct conf_template *out, const char **out_why);
+int __wrap_conf_template_parse(struct span text, struct conf_template *out, const char **out_why);
+
+void __wrap_log_error(const char *format, ...)
+{
+    errors++;
+}
+
+int __wrap_conf_template_parse(struct span text, struct conf_template *out, const char **out_why)
+{
+    parsed++;
+    return __real_conf_template_parse(text, out, out_why);
+}
 
 int generation_reload(struct supervisor *s, struct buffer *out_text, bool *out_kept)
 {
@@ -21,7 +37,7 @@ void readiness_look(struct supervisor *s)
 
 static int setup(void **state)
 {
-    log_open("test", LOG_LEVEL_ERROR + 1);
+    errors = parsed = 0;
     place_make(folder, "/dev/shm");
     return 0;
 }
@@ -79,12 +95,22 @@ static void mailboxes(void **state)
     }
 }
 
+static void put_a_file_in_the_way(void)
+{
+    char path[PLACE_BYTES + 64];
+
+    below(path, sizeof(path), "file");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+}
+
 /* Others' are made all the same. One that the configuration in force has, too, for whatever domain,
  * keeps no other from coming into force. */
 static void a_folder_that_can_not_be_made(void **state)
 {
-    char missing[PLACE_BYTES + 64], fine[PLACE_BYTES + 64], file[PLACE_BYTES + 64],
-        same[PLACE_BYTES + 64], other[PLACE_BYTES + 64];
+    char missing[PLACE_BYTES + 64], fine[PLACE_BYTES + 64], same[PLACE_BYTES + 64],
+        other[PLACE_BYTES + 64];
     const struct conf_ids nobody = {UINT32_MAX, UINT32_MAX};
     struct conf_domain old_domains[] = {
         {.template = below(other, sizeof(other), "file/mail/box/%u")},
@@ -97,10 +123,7 @@ static void a_folder_that_can_not_be_made(void **state)
     };
     struct conf conf = {.domains = domains, .domain_count = ARRAY_SIZE(domains)};
 
-    below(file, sizeof(file), "file");
-    FILE *in_the_way = fopen(file, "w");
-    assert_non_null(in_the_way);
-    assert_int_equal(fclose(in_the_way), 0);
+    put_a_file_in_the_way();
     assert_int_equal(folders_prepare_mailboxes(&conf, &(struct conf){0}, &nobody), -ENOTDIR);
     assert_true(is_there("mail"));
     assert_int_equal(folders_prepare_mailboxes(&conf, &old, &nobody), 0);
@@ -108,10 +131,33 @@ static void a_folder_that_can_not_be_made(void **state)
     assert_int_equal(folders_prepare_mailboxes(&conf, &old, &nobody), -ENOTDIR);
 }
 
+/* A disk that is away costs a line of the log for each of its folders, not for each domain, and no
+ * look through all old domains for each new one. */
+static void each_folder_of_many_domains_is_tried_once(void **state)
+{
+    enum { MANY = 400, FOLDERS = 4 };
+    static char templates[MANY][PLACE_BYTES + 64];
+    static struct conf_domain domains[MANY];
+    const struct conf_ids nobody = {UINT32_MAX, UINT32_MAX};
+    struct conf conf = {.domains = domains, .domain_count = MANY};
+    char name[32];
+
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(name, sizeof(name), "file/%u/%%d/%%u", i % FOLDERS);
+        domains[i].template = below(templates[i], sizeof(templates[i]), name);
+    }
+    put_a_file_in_the_way();
+    assert_int_equal(folders_prepare_mailboxes(&conf, &conf, &nobody), 0);
+    assert_int_equal(errors, FOLDERS);
+    assert_in_range(parsed, MANY, 2 * MANY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(mailboxes, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_folder_that_can_not_be_made, setup, teardown)};
+        cmocka_unit_test_setup_teardown(a_folder_that_can_not_be_made, setup, teardown),
+        cmocka_unit_test_setup_teardown(each_folder_of_many_domains_is_tried_once, setup,
+                                        teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
