@@ -30,8 +30,8 @@ static const struct ipc_role queue_role = {.peer_name = "queue", .lost = on_lost
 
 /* As when clients have taken all descriptors that it may open. */
 static bool is_to_be_full;
-static int start_error; /* what it says of a part that it starts without */
-enum { DESCRIPTORS = 200 };
+static int start_error;                    /* what it says of a part that it starts without */
+enum { DESCRIPTORS = 1000, SOCKETS = 60 }; /* an eighth is kept free */
 
 static int start(struct process *process)
 {
@@ -286,14 +286,15 @@ static void who_can_not_take_a_descriptor_says_why(void **state)
     assert_int_equal(activate_again(w, 0), 0);
 }
 
-/* A peer, and more descriptors than come in one message. */
+/* A peer, and the sockets of two generations: those of the old one have numbers that others take.
+ */
 static void who_has_opened_all_that_it_may_is_told_on(void **state)
 {
     struct world *w = *state;
     int other = join(w);
 
-    assert_int_equal(activate_again_with(w, 25, SPAN("fine")), -ENOMEM); /* the first reload */
-    assert_int_equal(activate_again_with(w, 25, SPAN("fine")), 0);
+    assert_int_equal(activate_again_with(w, SOCKETS, SPAN("fine")), -ENOMEM); /* the first reload */
+    assert_int_equal(activate_again_with(w, SOCKETS, SPAN("fine")), 0);
     assert_false(w->ended);
     close(other);
 }
