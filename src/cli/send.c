@@ -15,6 +15,7 @@
 #include "mail/compose.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -129,12 +130,14 @@ static int keep_in_drop(const struct send_wishes *w, const struct cli_server *se
 
 /* Below its reserve a disk is for the mail that the server has already, and the server takes no
  * other: what waits beside it must not eat that up. */
-static bool has_room(const struct cli_server *server)
+static bool has_room(const struct cli_server *server, uint64_t *out_free_bytes)
 {
     struct statvfs fs;
 
-    return statvfs(server->drop, &fs) < 0 || /* which the attempt tells better */
-           (uint64_t)fs.f_bavail * fs.f_frsize >= server->disk_reserve;
+    if (statvfs(server->drop, &fs) < 0)
+        return true; /* which the attempt tells better */
+    *out_free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    return *out_free_bytes >= server->disk_reserve;
 }
 
 /* Programs that send don't try again, so what the server only defers is kept for them. Not when it
@@ -142,11 +145,16 @@ static bool has_room(const struct cli_server *server)
 static int deliver_deferred(const struct send_wishes *w, const struct cli_server *server,
                             const struct submission *s, const struct submit_report *report)
 {
+    uint64_t free_bytes;
+
     if (report->refused_count)
         return CLI_BAD_NEWS;
-    if (!has_room(server)) {
+    if (!has_room(server, &free_bytes)) {
         cli_put_lines(stderr, "", buffer_span(&report->text));
-        cli_complain("send", "the disk of %s has no room to keep it", server->drop);
+        cli_complain("send",
+                     "the disk of %s has no room to keep it: %" PRIu64 "M are free, the reserve is "
+                     "%" PRIu64 "M (limits: disk_reserve)",
+                     server->drop, free_bytes >> 20, server->disk_reserve >> 20);
         return CLI_UNREACHED;
     }
     return keep_in_drop(w, server, s, "the server doesn't take it now");

@@ -196,6 +196,16 @@ static void put_back(struct spool *spool, struct list *front)
     }
 }
 
+/* What goes in front of the callers' records is left out of account: it is made anew after the next
+ * start. */
+bool spool_lacks_segment(const struct spool *spool)
+{
+    const struct list *blocks = &spool->blocks;
+
+    return !spool->in_flight && !list_is_empty(blocks) && !spool_next_spare(spool) &&
+           (!spool->open || first_block_bytes(spool, blocks) > room_in(spool, spool->open, false));
+}
+
 /* One at a time: the next group's seal names this one's, and what is computed from the index
  * (MOVED, homes) must not change under a group that is being written. */
 struct spool_group *spool_take_group(struct spool *spool, int64_t now_us)

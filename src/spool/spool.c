@@ -414,9 +414,18 @@ static enum spool_pressure pressure(const struct spool *spool, const char **out_
         *out_reason = "the spool's disk fails";
         return SPOOL_PRESSURE_FAILED;
     }
-    if (spool->space.free_bytes < o->reserve_bytes ||
-        spool->space.free_inodes < o->reserve_inodes ||
-        (is_full(spool->prepare_error) && !spool_next_spare(spool))) {
+    /* Before the room for a segment: without inodes none can be made either. */
+    if (spool->space.free_inodes < o->reserve_inodes) {
+        *out_reason = "the spool's disk is nearly out of inodes";
+        return SPOOL_PRESSURE_FULL;
+    }
+    if (is_full(spool->prepare_error) && !spool_next_spare(spool)) {
+        *out_reason = spool->prepare_error == -EDQUOT
+                          ? "the spool's owner has no quota left for another file"
+                          : "the spool's disk has no room for another file";
+        return SPOOL_PRESSURE_ROOM;
+    }
+    if (spool->space.free_bytes < o->reserve_bytes) {
         *out_reason = "the spool's disk is nearly full";
         return SPOOL_PRESSURE_FULL;
     }
@@ -440,6 +449,13 @@ enum spool_pressure spool_pressure(const struct spool *spool, const char **out_r
     if (out_reason)
         *out_reason = reason;
     return p;
+}
+
+void spool_get_room(const struct spool *spool, struct spool_room *out)
+{
+    *out = (struct spool_room){.free_bytes = spool->space.free_bytes,
+                               .reserve_bytes = spool->options.reserve_bytes,
+                               .segment_bytes = spool->options.segment_bytes};
 }
 
 void spool_set_reserve(struct spool *spool, uint64_t bytes)

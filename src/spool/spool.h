@@ -292,6 +292,9 @@ void spool_write_group(struct spool_group *group);
 /* Applies it to memory and calls hooks and completions; frees the group. Completions may append. */
 void spool_finish_group(struct spool *spool, struct spool_group *group, int64_t now_us);
 
+/* What is pending has no segment to go to until a task makes one; on a full disk perhaps never. */
+bool spool_lacks_segment(const struct spool *spool);
+
 /* Bulk writes, the next segment, checkpoints, compaction, recycling, footers, scrubbing: the same
  * way. Bulk first: mail waits for it. Several may be in flight. */
 struct spool_task;
@@ -362,11 +365,17 @@ enum spool_pressure {
     SPOOL_PRESSURE_NONE,
     SPOOL_PRESSURE_BUSY,   /* more is pending than the disk keeps up with: slow down */
     SPOOL_PRESSURE_FULL,   /* the reserve of the disk is reached */
+    SPOOL_PRESSURE_ROOM,   /* the disk, or a quota, has no room for the next segment */
     SPOOL_PRESSURE_FAILED, /* writes fail */
     SPOOL_PRESSURE_BOOK,   /* the book lags */
 };
 
 /* May new mail be accepted? `out_reason` (may be NULL): a static sentence for people. */
 enum spool_pressure spool_pressure(const struct spool *spool, const char **out_reason);
+/* What FULL and ROOM go by; what is free as it was seen last, a few seconds ago. */
+struct spool_room {
+    uint64_t free_bytes, reserve_bytes, segment_bytes;
+};
+void spool_get_room(const struct spool *spool, struct spool_room *out);
 /* From now on, of the options (reserve_bytes). */
 void spool_set_reserve(struct spool *spool, uint64_t bytes);

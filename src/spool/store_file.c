@@ -292,10 +292,28 @@ static int fill_zeros(int fd, uint64_t size)
     return r;
 }
 
+static int look_at_disk(int fd, struct store_space *out)
+{
+    struct statvfs st;
+
+    if (fstatvfs(fd, &st) < 0)
+        return -errno;
+    *out = (struct store_space){.free_bytes = (uint64_t)st.f_bavail * st.f_frsize,
+                                .free_inodes =
+                                    st.f_files ? st.f_favail : UINT64_MAX}; /* btrfs counts none */
+    return 0;
+}
+
 /* Bulk is written in large pieces, so allocating it is enough; a log needs written blocks. Where
- * fallocate isn't known at all (EOPNOTSUPP), zeros do it. */
+ * fallocate isn't known at all (EOPNOTSUPP), zeros do it. What can't fit isn't begun: each try
+ * would fill the disk to its end, and whoever else writes there would find it full meanwhile. */
 static int make_room(int fd, enum store_kind kind, uint64_t size)
 {
+    struct store_space space = {.free_bytes = UINT64_MAX};
+
+    (void)look_at_disk(fd, &space); /* one that doesn't tell is tried */
+    if (space.free_bytes < size)
+        return -ENOSPC;
     if (kind == STORE_BULK && fallocate(fd, 0, 0, (off_t)size) == 0)
         return fsync(fd) < 0 ? -errno : 0;
     if (kind == STORE_BULK && errno != EOPNOTSUPP)
@@ -632,13 +650,7 @@ static int file_remove_files(struct store *store, const char *prefix, const char
 
 static int file_space(struct store *store, struct store_space *out)
 {
-    struct statvfs st;
-    if (fstatvfs(file_store(store)->folder_fd, &st) < 0)
-        return -errno;
-    *out = (struct store_space){.free_bytes = (uint64_t)st.f_bavail * st.f_frsize,
-                                .free_inodes =
-                                    st.f_files ? st.f_favail : UINT64_MAX}; /* btrfs counts none */
-    return 0;
+    return look_at_disk(file_store(store)->folder_fd, out);
 }
 
 /* Closing the lock's descriptor gives the lease back. */

@@ -272,6 +272,7 @@ def test_the_disks_reserve_is_kept_free():
     with lab.Server(limits='limits: { disk_reserve: 1023G }') as server:
         done = server.command('send', 'bob@postbuch.test', stdin=b'Subject: s\n\nb\n', check=False)
         assert done.returncode == 75 and b'no room' in done.stderr, done
+        assert b'the reserve is 1047552M (limits: disk_reserve)' in done.stderr, done
         assert not dropped(server)
         server.stop()
         server.command('send', 'bob@postbuch.test', stdin=b'Subject: s\n\nb\n')

@@ -241,15 +241,15 @@ int queue_start_threads(struct queue *q)
     return r < 0 ? r : io_pool_new(q->loop, WORK_THREADS, &q->work_pool);
 }
 
-/* 0: nobody has said anything, so the spool's own values hold. */
+/* No segment size: nobody has said anything, so the spool's own holds. No reserve is one that
+ * somebody may want. */
 static struct spool_options options_of(const struct conf_queue *conf)
 {
     struct spool_options options = spool_options_default;
 
     if (conf->segment_size)
         options.segment_bytes = options.bulk_segment_bytes = conf->segment_size;
-    if (conf->disk_reserve)
-        options.reserve_bytes = conf->disk_reserve;
+    options.reserve_bytes = conf->disk_reserve;
     return options;
 }
 
@@ -319,28 +319,54 @@ int queue_reconfigure(struct queue *q, const struct conf_queue *conf)
     return 0;
 }
 
+static bool has_closed_in_vain(const struct queue *q)
+{
+    return io_loop_now_ms(q->loop) > q->closing_ms + CLOSING_JOBS_MS;
+}
+
+/* What is pending waits for room on the disk, and would until we are killed: it is as lost then. */
+static bool must_leave_pending(const struct queue *q)
+{
+    return has_closed_in_vain(q) && spool_lacks_segment(q->spool);
+}
+
+/* Outcomes may be among what is left: without the mark they are in doubt after the start. */
+static void end_spool(struct queue *q)
+{
+    if (must_leave_pending(q)) {
+        log_warn("the spool has no room for what should still be written: the next start will take "
+                 "this end for a crash");
+        return;
+    }
+    int r = spool_end(q->spool);
+    if (r < 0)
+        log_warn("the next start will take this end for a crash: %s", strerror(-r));
+}
+
+static bool has_all_on_disk(const struct queue *q)
+{
+    struct spool_counts counts;
+
+    spool_get_counts(q->spool, &counts);
+    return !q->settling && list_is_empty(&q->unsettled) && !counts.pending_bytes;
+}
+
 /* Deliveries under way get a while to end: each that doesn't is booked as uncertain, and made again
  * after the start. */
 static void check_closed(struct queue *q)
 {
-    struct spool_counts counts;
-
     if (!q->closing || !q->closed)
         return;
-    if (dispatch_job_count(q) && io_loop_now_ms(q->loop) > q->closing_ms + CLOSING_JOBS_MS)
+    if (dispatch_job_count(q) && has_closed_in_vain(q))
         dispatch_abandon(q);
-    spool_get_counts(q->spool, &counts);
-    if (dispatch_job_count(q) || q->settling || !list_is_empty(&q->unsettled) ||
-        counts.pending_bytes || !committer_is_idle(&q->committer))
+    if (dispatch_job_count(q) || !committer_is_idle(&q->committer) ||
+        (!has_all_on_disk(q) && !must_leave_pending(q)))
         return;
-    if (q->returns->receipts.all && q->returns->report &&
-        io_loop_now_ms(q->loop) < q->closing_ms + CLOSING_JOBS_MS)
+    if (q->returns->receipts.all && q->returns->report && !has_closed_in_vain(q))
         return; /* they aren't on disk before their report is */
     void (*closed)(struct queue * q) = q->closed;
     q->closed = NULL;
-    int r = spool_end(q->spool);
-    if (r < 0)
-        log_warn("the next start will take this end for a crash: %s", strerror(-r));
+    end_spool(q);
     closed(q);
 }
 

@@ -90,9 +90,9 @@ void queue_status(const struct queue *q, struct buffer *json)
     add(json, "events_dropped", q->events->dropped);
     add(json, "delivered_from_memory", q->parcels.hits);
     add(json, "delivered_from_disk", q->parcels.misses);
-    /* The text is one of our own constants: nothing to escape. */
-    buffer_printf(json, ",\"defers\":%s,\"defers_why\":\"%s\"",
-                  q->pressure->defer ? "true" : "false", q->pressure->text);
+    /* Our own words and numbers: nothing to escape. */
+    buffer_printf(json, ",\"defers\":%s,\"defers_why\":\"%s%s\"",
+                  q->pressure->defer ? "true" : "false", q->pressure->text, q->pressure->figures);
     overdue_status(q, json);
     add_reports(q, json);
     add_spool(q, json);

@@ -44,6 +44,7 @@ static void survives_a_full_disk(void **state)
 static void opens_on_a_full_disk(void **state)
 {
     struct world *w = *state;
+    const char *reason;
 
     world_fill(w, 10);
     world_close(w);
@@ -51,13 +52,51 @@ static void opens_on_a_full_disk(void **state)
     w->options.segment_bytes = 256 * 1024; /* so that the spares don't fit */
     world_open(w);
     world_check_others(w, 10, 0);
-    assert_int_equal(spool_pressure(w->spool, NULL), SPOOL_PRESSURE_FULL);
+    assert_int_equal(spool_pressure(w->spool, &reason), SPOOL_PRESSURE_ROOM);
+    assert_string_equal(reason, "the spool's disk has no room for another file");
     assert_int_equal(world_accept(w, 11, 1, 10), -ENOSPC);
     store_sim_set_capacity(w->disk, 0);
     w->now_us += 6000000;
     world_run(w);
     assert_int_equal(world_accept(w, 11, 1, 10), 0);
     assert_int_equal(world_commit(w), 0);
+}
+
+/* A person goes by it: another disk, another setting, another quota. */
+static void each_shortage_has_its_words(void **state)
+{
+    static const struct {
+        int error;
+        struct store_space space;
+        enum spool_pressure pressure;
+        const char *reason;
+    } cases[] = {
+        {0, {1 << 30, 1000}, SPOOL_PRESSURE_NONE, ""},
+        {0, {1000, 1000}, SPOOL_PRESSURE_FULL, "the spool's disk is nearly full"},
+        {0, {1 << 30, 1}, SPOOL_PRESSURE_FULL, "the spool's disk is nearly out of inodes"},
+        {-ENOSPC, {1 << 30, 1}, SPOOL_PRESSURE_FULL, "the spool's disk is nearly out of inodes"},
+        {-ENOSPC,
+         {1000, 1000},
+         SPOOL_PRESSURE_ROOM,
+         "the spool's disk has no room for another file"},
+        {-EDQUOT,
+         {1 << 30, 1000},
+         SPOOL_PRESSURE_ROOM,
+         "the spool's owner has no quota left for another file"},
+    };
+    struct world *w = *state;
+    const char *reason;
+
+    w->spool->options.reserve_bytes = 1 << 20;
+    w->spool->options.reserve_inodes = 100;
+    assert_int_equal(world_accept(w, 1, 1, 10), 0);
+    assert_int_equal(world_commit(w), 0); /* into the spare: there is no other */
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        w->spool->prepare_error = cases[i].error;
+        w->spool->space = cases[i].space;
+        assert_int_equal(spool_pressure(w->spool, &reason), cases[i].pressure);
+        assert_string_equal(reason, cases[i].reason);
+    }
 }
 
 /* Spares of another size are of no use, but no reason not to start either. */
@@ -87,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(survives_a_full_disk, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(opens_on_a_full_disk, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(each_shortage_has_its_words, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(opens_where_nothing_can_be_removed, world_setup,
                                         world_teardown),
     };

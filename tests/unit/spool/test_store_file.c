@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -109,6 +111,34 @@ static void unfinished_is_cleared(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(names); i++)
         assert_int_equal(fstatat(folder, names[i], &info, 0), -1);
     close(folder);
+}
+
+/* Whoever else writes to the disk would find it full while it is being filled. A limit shows that
+ * not a byte of it was written. */
+static void what_does_not_fit_is_not_begun(void **state)
+{
+    static const enum store_kind kinds[] = {STORE_LOG, STORE_BULK};
+    struct lane *lane = *state;
+    struct store *store = open_file_store(lane);
+    struct store_segment *segment;
+    struct rlimit before, none = {0, 0};
+    int folder = lane_fd(lane);
+    struct stat info;
+
+    assert_int_equal(store->ops->open_lane(store, false), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none.rlim_max = before.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+        assert_int_equal(
+            store->ops->create_segment(store, kinds[i], 1, UINT64_C(1) << 60, &segment), -ENOSPC);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(fstatat(folder, "new-log-0000000000000001", &info, 0), -1);
+    assert_int_equal(fstatat(folder, "new-bulk-0000000000000001", &info, 0), -1);
+    close(folder);
+    store->ops->close(store);
 }
 
 /* Somebody's folder stays, also where ours of such a name go, and keeps none of these. */
@@ -233,6 +263,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(larger_blocks_go_through_the_page_cache, make_lane,
                                         remove_lane),
         cmocka_unit_test_setup_teardown(unfinished_is_cleared, make_lane, remove_lane),
+        cmocka_unit_test_setup_teardown(what_does_not_fit_is_not_begun, make_lane, remove_lane),
         cmocka_unit_test_setup_teardown(folders_are_in_nobodys_way, make_lane, remove_lane),
         cmocka_unit_test_setup_teardown(folders_under_the_names_of_files_are_put_aside, make_lane,
                                         remove_lane),

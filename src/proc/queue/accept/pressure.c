@@ -4,6 +4,8 @@
  */
 #include "proc/queue/accept/pressure.h"
 
+#include "base/buffer.h"
+#include <inttypes.h>
 #include <stdio.h>
 
 /* What waits is counted by the scheduler, held ones too: each takes memory until somebody acts. */
@@ -17,6 +19,7 @@ static const char *reason(const struct queue *q)
     case SPOOL_PRESSURE_BUSY: /* credit slows smtpd down by itself */
         break;
     case SPOOL_PRESSURE_FULL:
+    case SPOOL_PRESSURE_ROOM:
     case SPOOL_PRESSURE_FAILED:
     case SPOOL_PRESSURE_BOOK:
         return why ? why : "the spool can't take mail";
@@ -28,6 +31,29 @@ static const char *reason(const struct queue *q)
                        c.counts[SCHED_ACTIVE] + c.counts[SCHED_HELD];
     return q->conf->waiting_max && waiting >= q->conf->waiting_max ? "too many messages are waiting"
                                                                    : NULL;
+}
+
+/* For who administers the server: strangers read the reason without them. What is free is rounded
+ * down, so that it never seems to be enough. */
+static void find_figures(struct queue *q)
+{
+    enum spool_pressure pressure = spool_pressure(q->spool, NULL);
+    char *out = q->pressure->figures;
+    struct buffer text = {
+        .data = out, .capacity = PRESSURE_FIGURES_SIZE, .limit = PRESSURE_FIGURES_SIZE};
+    struct spool_room room;
+
+    out[0] = '\0';
+    if (pressure != SPOOL_PRESSURE_FULL && pressure != SPOOL_PRESSURE_ROOM)
+        return;
+    spool_get_room(q->spool, &room);
+    buffer_printf(&text, ": %" PRIu64 "M are free", room.free_bytes >> 20);
+    if (pressure == SPOOL_PRESSURE_ROOM)
+        buffer_printf(&text, ", a file takes %" PRIu64 "M (spool_segment_size)",
+                      room.segment_bytes >> 20);
+    if (room.free_bytes < room.reserve_bytes)
+        buffer_printf(&text, ", the reserve is %" PRIu64 "M (limits: disk_reserve)",
+                      room.reserve_bytes >> 20);
 }
 
 void pressure_tell(struct queue *q, struct queue_peer *peer)
@@ -43,9 +69,9 @@ void pressure_tell(struct queue *q, struct queue_peer *peer)
 static void log_deferring(struct pressure *p, int64_t now_ms)
 {
     if (log_is_due(&p->alarm, now_ms))
-        log_error("ALARM: new mail is deferred: %s", p->text);
+        log_error("ALARM: new mail is deferred: %s%s", p->text, p->figures);
     else
-        log_debug("new mail is deferred: %s", p->text);
+        log_debug("new mail is deferred: %s%s", p->text, p->figures);
 }
 
 /* Who couldn't be told before is told now: one that wasn't told of the end would defer for ever. */
@@ -72,6 +98,8 @@ static void change(struct queue *q, const char *why)
 void pressure_update(struct queue *q)
 {
     const char *why = reason(q);
+
+    find_figures(q);
     bool changed =
         q->pressure->defer != (why != NULL) || (why && strcmp(why, q->pressure->text) != 0);
 

@@ -4,9 +4,12 @@
 #include "base/log.h"
 #include "proc/queue/accept/peer.h"
 
+enum { PRESSURE_FIGURES_SIZE = 200 };
+
 struct pressure {
     bool defer;
-    char text[160];
+    char text[160];                      /* a constant, which clients are told */
+    char figures[PRESSURE_FIGURES_SIZE]; /* to be put behind it; "" when there are none */
     struct log_seldom alarm;
     struct log_seldom uploads; /* that fail, each by itself (upload.c) */
 };
