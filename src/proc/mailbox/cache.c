@@ -150,14 +150,28 @@ static void say_unusable(struct mailbox_outcome *outcome, const struct mailbox_r
     outcome->scope = IPC_SCOPE_DESTINATION;
 }
 
+/* RFC 3463, x.3.2: system not accepting messages. */
+static void say_stuck(struct mailbox_outcome *outcome, const struct mailbox_root *root)
+{
+    mailbox_outcome_set(outcome, IPC_OUTCOME_DEFERRED, "4.3.2",
+                        "the mailbox can't be written: the folder of mailboxes at %s can't be "
+                        "opened anew while a disk with mailboxes doesn't answer: the administrator "
+                        "must see to that disk, or restart the server",
+                        root->path);
+    outcome->scope = IPC_SCOPE_DESTINATION;
+}
+
 /* Nothing was tried when another folder is there now: this process ends for it, and the next one is
- * there in a moment. One that is gone stops all that lies in it until somebody acts. */
+ * there in a moment. Not so while a disk hangs: it would have to be waited for, and all other mail
+ * with it. One that is gone stops all that lies in it until somebody acts. */
 static int look_at_root(struct mailbox_cache *cache, const struct mailbox_root *root,
                         struct mailbox_outcome *outcome)
 {
     int r = mailbox_root_look(root);
 
-    if (r == -ESTALE) {
+    if (r == -ESTALE && atomic_load(&cache->stuck)) {
+        say_stuck(outcome, root);
+    } else if (r == -ESTALE) {
         atomic_store(&cache->outdated, true);
         mailbox_outcome_set(outcome, IPC_OUTCOME_UNTRIED, "4.3.2",
                             "the mailbox can't be written: another folder is at %s now",

@@ -20,6 +20,7 @@ struct mailbox_cache {
     unsigned count, max;
     struct mailbox_records records;
     atomic_bool outdated; /* a root isn't what its path names any more: only a new process has it */
+    atomic_bool stuck;    /* a disk hangs: there can be no new process now. The owner's to set */
 };
 
 void mailbox_cache_init(struct mailbox_cache *cache, unsigned max);

@@ -18,10 +18,17 @@
 
 enum job_state { JOB_ARRIVING, JOB_WRITING, JOB_READY, JOB_COMMITTING };
 
+/* What a thread is given to do, in jobs->at_work until the loop has it back. */
+struct job_work {
+    struct io_job io;
+    struct list link;
+    int64_t since_ms;
+};
+
 struct job {
     struct list link;      /* in jobs->streams, ->ready or ->kept */
     struct list by_number; /* in jobs->numbered, while in jobs->streams */
-    struct io_job work;    /* while WRITING */
+    struct job_work work;  /* while WRITING */
     struct jobs *jobs;
     enum job_state state;
     uint64_t number, token;

@@ -124,7 +124,7 @@ static void leave_streams(struct job *job)
  * few. */
 static void run_batch(struct io_job *work)
 {
-    struct batch *batch = CONTAINER_OF(work, struct batch, work);
+    struct batch *batch = CONTAINER_OF(work, struct batch, work.io);
     size_t count = 0;
 
     for (size_t i = 0; i < batch->count; i++) {
@@ -134,6 +134,24 @@ static void run_batch(struct io_job *work)
             batch->deliveries[count++] = &job->message.recipients[k].delivery;
     }
     maildir_commit(batch->jobs->maildir, batch->deliveries, count);
+}
+
+bool jobs_are_stuck(const struct jobs *jobs)
+{
+    if (list_is_empty(&jobs->at_work))
+        return false;
+    const struct job_work *oldest = CONTAINER_OF(jobs->at_work.next, struct job_work, link);
+    return io_loop_now_ms(jobs->loop) - oldest->since_ms > JOBS_STUCK_MS;
+}
+
+/* Whether we could end is settled here for what the thread may find out: it can't wait for the loop
+ * to decide. */
+static void give_to_thread(struct jobs *jobs, struct job_work *work)
+{
+    atomic_store(&jobs->maildir->cache.stuck, jobs_are_stuck(jobs));
+    work->since_ms = io_loop_now_ms(jobs->loop);
+    list_append(&jobs->at_work, &work->link);
+    io_pool_submit(jobs->pool, &work->io);
 }
 
 /* Before anything is answered: what the queue sends again at once, since it was never tried, is
@@ -146,8 +164,9 @@ static void watch_roots(struct jobs *jobs)
 
 static void batch_done(struct io_job *work)
 {
-    struct batch *batch = CONTAINER_OF(work, struct batch, work);
+    struct batch *batch = CONTAINER_OF(work, struct batch, work.io);
 
+    list_remove(&batch->work.link);
     watch_roots(batch->jobs);
     for (size_t i = 0; i < batch->count; i++)
         finish(batch->list[i]);
@@ -234,14 +253,14 @@ static void dispatch(struct io_deferred *deferred)
     while (!list_is_empty(&jobs->ready) && !list_is_empty(&jobs->idle)) {
         struct batch *batch = CONTAINER_OF(list_take_first(&jobs->idle), struct batch, link);
         fill_batch(jobs, batch);
-        io_pool_submit(jobs->pool, &batch->work);
+        give_to_thread(jobs, &batch->work);
     }
     end_when_done(jobs);
 }
 
 static void run_stream(struct io_job *work)
 {
-    struct job *job = CONTAINER_OF(work, struct job, work);
+    struct job *job = CONTAINER_OF(work, struct job, work.io);
     job_write(job, job->jobs->maildir);
 }
 
@@ -249,7 +268,7 @@ static void write_stream(struct job *job)
 {
     job_take_pieces(job);
     job_set_state(job, JOB_WRITING);
-    io_pool_submit(job->jobs->pool, &job->work);
+    give_to_thread(job->jobs, &job->work);
 }
 
 /* The whole message is in its files, or no file is left to write to, or it won't come. The second
@@ -264,8 +283,9 @@ static bool is_stream_over(const struct job *job)
  * both are looked at here, on the loop, so neither needs a lock. */
 static void stream_done(struct io_job *work)
 {
-    struct job *job = CONTAINER_OF(work, struct job, work);
+    struct job *job = CONTAINER_OF(work, struct job, work.io);
 
+    list_remove(&job->work.link);
     watch_roots(job->jobs);
     job->dropped = job->doomed;
     settle_pieces(job);
@@ -324,7 +344,7 @@ static struct job *new_job(struct jobs *jobs, const struct ipc_arrival *arrival)
     job->jobs = jobs;
     job->token = arrival->token;
     job->epoch = jobs->epoch;
-    job->work = (struct io_job){.run = run_stream, .done = stream_done};
+    job->work.io = (struct io_job){.run = run_stream, .done = stream_done};
     if (from->body.size == 0)
         return job;
     if (job_add_piece(job, arrival, from->body, 0) == 0)
@@ -471,6 +491,7 @@ int jobs_init(struct jobs *jobs, struct io_loop *loop, struct io_pool *pool,
     list_init(&jobs->ready);
     list_init(&jobs->kept);
     list_init(&jobs->idle);
+    list_init(&jobs->at_work);
     jobs->dispatch.fn = dispatch;
     jobs->batches = calloc(batches, sizeof(*jobs->batches));
     if (!jobs->batches || io_timer_new(loop, on_telling, jobs, &jobs->telling) < 0)
@@ -478,7 +499,7 @@ int jobs_init(struct jobs *jobs, struct io_loop *loop, struct io_pool *pool,
     for (unsigned i = 0; i < batches; i++) {
         struct batch *batch = &jobs->batches[i];
         batch->jobs = jobs;
-        batch->work = (struct io_job){.run = run_batch, .done = batch_done};
+        batch->work.io = (struct io_job){.run = run_batch, .done = batch_done};
         list_append(&jobs->idle, &batch->link);
     }
     return 0;

@@ -26,11 +26,12 @@ enum {
     JOBS_BATCH = 32,         /* jobs, */
     JOBS_BATCH_FILES = 64,   /* and open files, of one commit: the first job may have more */
     JOBS_STREAMS_MAX = 1024, /* large messages at the same time; more are told "later" */
+    JOBS_STUCK_MS = 5000,    /* no disk that works keeps a thread so long */
 };
 
 struct batch {
     struct list link; /* in jobs->idle */
-    struct io_job work;
+    struct job_work work;
     struct jobs *jobs;
     struct job *list[JOBS_BATCH];
     size_t count;
@@ -52,7 +53,8 @@ struct jobs {
     struct list ready;
     struct list kept; /* given back when nothing else is under way any more: we end */
     struct batch *batches;
-    struct list idle; /* batches that no thread has */
+    struct list idle;    /* batches that no thread has */
+    struct list at_work; /* of struct job_work, the oldest first */
     struct io_deferred dispatch;
     size_t stream_count, kept_count, under_way;
     uint64_t delivered, deferred, failed; /* recipients, since the start */
@@ -75,6 +77,8 @@ void jobs_done(struct jobs *jobs);
 
 /* A new generation, for jobs that come from now on. Takes over the reference. */
 void jobs_configure(struct jobs *jobs, struct mailbox_domains *domains);
+/* A disk seems to hang, and has a thread: an end would wait for it, and all mail with it. */
+bool jobs_are_stuck(const struct jobs *jobs);
 /* A channel to the queue; jobs that the old one brought are dropped, or finished without an answer
  * when their turn has come. Takes over `fd`. 0 or -errno, which ends the process. */
 int jobs_connect(struct jobs *jobs, int fd);

@@ -100,7 +100,7 @@ static int reload(struct process *process)
         return r;
     jobs_configure(&mailbox->jobs, domains);
     maildir_set_quota(&mailbox->maildir, part->quota);
-    if (mailbox_domains_may_open_more(domains))
+    if (!jobs_are_stuck(&mailbox->jobs) && mailbox_domains_may_open_more(domains))
         start_anew(process, "a folder of mailboxes that couldn't be opened may have come");
     return 0;
 }

@@ -571,6 +571,19 @@ static void on_outdated(void *owner)
     jobs_end(&b.jobs, on_ended, NULL);
 }
 
+static void replace_root(char away[static 300])
+{
+    snprintf(away, 300, "%s.away", b.scratch->path);
+    assert_int_equal(rename(b.scratch->path, away), 0);
+    assert_int_equal(mkdir(b.scratch->path, 0700), 0);
+}
+
+static void put_root_back(const char *away)
+{
+    assert_int_equal(rmdir(b.scratch->path), 0);
+    assert_int_equal(rename(away, b.scratch->path), 0);
+}
+
 /* Of a small message and of a large one a thread finds it out. Neither was tried, what comes
  * meanwhile waits for the next process, and nothing goes into the old folder. */
 static void another_folder_is_at_the_roots_path(void **state)
@@ -580,9 +593,7 @@ static void another_folder_is_at_the_roots_path(void **state)
     char away[300];
 
     b.jobs.outdated = on_outdated;
-    snprintf(away, sizeof(away), "%s.away", b.scratch->path);
-    assert_int_equal(rename(b.scratch->path, away), 0);
-    assert_int_equal(mkdir(b.scratch->path, 0700), 0);
+    replace_root(away);
     hang_disk(stuck);
     send_job(&small, 5, "bob@a.test", SPAN("x"), 1);
     send_job(&large, 6, "bob@a.test", SPAN("half"), 100);
@@ -597,9 +608,68 @@ static void another_folder_is_at_the_roots_path(void **state)
     assert_int_equal(late.outcome, IPC_OUTCOME_UNTRIED);
     assert_int_equal(b.jobs.alarm.told, 0);
     assert_int_equal(count(""), 0);
-    assert_int_equal(rmdir(b.scratch->path), 0);
-    assert_int_equal(rename(away, b.scratch->path), 0);
+    put_root_back(away);
     assert_int_equal(count(""), 0);
+}
+
+/* The end would wait for the disk that hangs, and the mail for all other mailboxes with it. */
+static void nobody_ends_for_another_folder_while_a_disk_hangs(void **state)
+{
+    struct job_work hanging = {.since_ms = io_loop_now_ms(b.loop) - JOBS_STUCK_MS - 1};
+    struct asked small, large;
+    char away[300];
+
+    b.jobs.outdated = on_outdated;
+    replace_root(away);
+    list_append(&b.jobs.at_work, &hanging.link);
+    assert_true(jobs_are_stuck(&b.jobs));
+    send_job(&small, 5, "bob@a.test", SPAN("x"), 1);
+    send_job(&large, 6, "bob@a.test", SPAN("half"), 100);
+    UNTIL(small.answered && large.answered);
+    assert_int_equal(small.outcome, IPC_OUTCOME_DEFERRED); /* untried it would be sent at once */
+    assert_int_equal(small.scope, IPC_SCOPE_DESTINATION);
+    assert_int_equal(large.outcome, IPC_OUTCOME_DEFERRED);
+    assert_false(b.jobs.ending);
+    assert_int_equal(b.jobs.alarm.told, 1);
+    list_remove(&hanging.link);
+    assert_false(jobs_are_stuck(&b.jobs));
+    send_job(&small, 7, "bob@a.test", SPAN("x"), 1);
+    UNTIL(b.ended && small.answered);
+    assert_int_equal(small.outcome, IPC_OUTCOME_UNTRIED);
+    put_root_back(away);
+    assert_int_equal(count(""), 0);
+}
+
+/* A batch and a stream, whichever has its thread for too long. */
+static void who_has_a_thread_for_long_is_stuck(void **state)
+{
+    static struct io_job stuck[3];
+    const int64_t began_ms = io_loop_now_ms(b.loop);
+    struct asked small, large;
+
+    for (int i = 0; i < 2; i++) {
+        hang_disk(stuck);
+        if (i)
+            send_job(&large, 6, "bob@a.test", SPAN("ha"), 100);
+        else
+            send_job(&small, 5, "bob@a.test", SPAN("x"), 1);
+        UNTIL(!list_is_empty(&b.jobs.at_work));
+        struct job_work *work = CONTAINER_OF(b.jobs.at_work.next, struct job_work, link);
+        int64_t now_ms = io_loop_now_ms(b.loop);
+        assert_in_range(work->since_ms, began_ms, now_ms);
+        work->since_ms = now_ms - JOBS_STUCK_MS;
+        assert_false(jobs_are_stuck(&b.jobs));
+        work->since_ms--;
+        assert_true(jobs_are_stuck(&b.jobs));
+        assert_int_equal(write(b.gate[1], "123", 3), 3);
+        UNTIL(list_is_empty(&b.jobs.at_work));
+        assert_false(jobs_are_stuck(&b.jobs));
+    }
+    UNTIL(small.answered);
+    assert_false(large.answered);
+    ipc_channel_free(b.queue);
+    b.queue = NULL;
+    UNTIL(b.jobs.under_way == 0);
 }
 
 int main(void)
@@ -621,6 +691,8 @@ int main(void)
         TEST(who_comes_while_the_end_hangs_is_answered_at_the_end),
         TEST(who_goes_on_asking_does_not_put_off_the_end),
         TEST(another_folder_is_at_the_roots_path),
+        TEST(nobody_ends_for_another_folder_while_a_disk_hangs),
+        TEST(who_has_a_thread_for_long_is_stuck),
         TEST(memory_is_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
