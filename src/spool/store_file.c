@@ -321,6 +321,13 @@ static int make_room(int fd, enum store_kind kind, uint64_t size)
     return fill_zeros(fd, size);
 }
 
+/* Whatever has it. */
+static bool is_taken(struct file_store *s, const char *name)
+{
+    struct stat st;
+    return fstatat(s->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static int file_create_segment(struct store *store, enum store_kind kind, uint64_t number,
                                uint64_t size_bytes, struct store_segment **out)
 {
@@ -330,6 +337,8 @@ static int file_create_segment(struct store *store, enum store_kind kind, uint64
     int r;
 
     segment_name(name, kind, number);
+    if (is_taken(s, name)) /* the rename says so, too, but only when all of it is written */
+        return -EEXIST;
     /* Made under another name: a start after a crash finds whole segments only. */
     snprintf(unfinished, sizeof(unfinished), "new-%s", name);
     int fd =

@@ -59,6 +59,7 @@ static void contract(void **state)
 
 /* A disk with blocks of 64 KB, to O_DIRECT: instead of the C library's. */
 static bool has_large_blocks;
+static unsigned writes; /* so far */
 
 static bool is_refused(int fd, size_t size, off_t offset)
 {
@@ -79,6 +80,7 @@ ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset)
 {
     size_t size = 0;
 
+    writes++;
     for (int i = 0; i < count; i++)
         size |= parts[i].iov_len;
     if (is_refused(fd, size, offset)) {
@@ -169,6 +171,29 @@ static void folders_are_in_nobodys_way(void **state)
     assert_int_equal(store->ops->create_segment(store, STORE_LOG, 1, 8192, &segment), -EEXIST);
     for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
         assert_int_equal(fstatat(folder, folders[i], &info, 0), 0);
+    store->ops->close(store);
+    close(folder);
+}
+
+/* A segment's worth of zeros would be written and synced for each that somebody has put there. */
+static void for_a_taken_name_nothing_is_written(void **state)
+{
+    struct lane *lane = *state;
+    struct store_segment *segment;
+    int folder = lane_fd(lane);
+    struct store *store = open_file_store(lane);
+
+    assert_int_equal(mkdirat(folder, "log-0000000000000001", 0700), 0);
+    assert_int_equal(symlinkat("nowhere", folder, "log-0000000000000002"), 0);
+    assert_int_equal(store->ops->open_lane(store, false), 0);
+    writes = 0;
+    for (uint64_t number = 1; number <= 2; number++)
+        assert_int_equal(store->ops->create_segment(store, STORE_LOG, number, 8192, &segment),
+                         -EEXIST);
+    assert_int_equal(writes, 0);
+    assert_int_equal(store->ops->create_segment(store, STORE_LOG, 3, 8192, &segment), 0);
+    assert_true(writes > 0);
+    store->ops->close_segment(segment);
     store->ops->close(store);
     close(folder);
 }
@@ -265,6 +290,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(unfinished_is_cleared, make_lane, remove_lane),
         cmocka_unit_test_setup_teardown(what_does_not_fit_is_not_begun, make_lane, remove_lane),
         cmocka_unit_test_setup_teardown(folders_are_in_nobodys_way, make_lane, remove_lane),
+        cmocka_unit_test_setup_teardown(for_a_taken_name_nothing_is_written, make_lane,
+                                        remove_lane),
         cmocka_unit_test_setup_teardown(folders_under_the_names_of_files_are_put_aside, make_lane,
                                         remove_lane),
         cmocka_unit_test_setup_teardown(what_was_put_aside_before_stays, make_lane, remove_lane),
