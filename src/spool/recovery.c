@@ -21,7 +21,7 @@
 #include <stdlib.h>
 
 /* A default segment: a copy for people is no reason to run out of memory at the start. */
-enum { ASIDE_BYTES_MAX = 64 << 20 };
+enum { ASIDE_BYTES_MAX = 64 << 20, COPY_NAME_BYTES = 80 };
 
 /* A log segment and what its first and last blocks say. */
 struct found {
@@ -329,12 +329,23 @@ static int read_headers(struct recovery *recovery)
 
 /* ---- The tail ---- */
 
+/* Of the same damage at each start the same; of a segment that later got this number (the spool was
+ * made anew, or put back from a copy) another one. The salt itself stays secret. */
+static void name_copy(const struct segment *segment, const char *what, uint64_t from,
+                      char out[static COPY_NAME_BYTES])
+{
+    uint32_t salt_sum = (uint32_t)record_sum(span_of(segment->salt, sizeof(segment->salt)));
+
+    snprintf(out, COPY_NAME_BYTES, "aside-%s-%016llx-%llu-%08x", what,
+             (unsigned long long)segment->number, (unsigned long long)from, salt_sum);
+}
+
 /* A copy for people, named by where it lay, with zeros for what can't be read. 0, -ENOMEM, or why
  * it isn't all there. */
 static int copy_aside(struct spool *spool, const struct segment *segment, const char *what,
                       uint64_t from, uint64_t to)
 {
-    char name[80];
+    char name[COPY_NAME_BYTES];
     struct segment_range unread = {0};
     size_t size = to - from < ASIDE_BYTES_MAX ? to - from : ASIDE_BYTES_MAX;
     char *bytes = malloc(size + 1);
@@ -346,8 +357,7 @@ static int copy_aside(struct spool *spool, const struct segment *segment, const 
         segment_read_around(spool->ops, segment->handle, spool->options.block_bytes, from, bytes,
                             size, STORE_READ_DIRECT, &unread);
     struct iovec part = {bytes, n < 0 ? size : (size_t)n};
-    snprintf(name, sizeof(name), "aside-%s-%016llx-%llu", what, (unsigned long long)segment->number,
-             (unsigned long long)from);
+    name_copy(segment, what, from, name);
     int r = spool->ops->put_file(spool->store, name, &part, 1);
     free(bytes);
     return r == 0 && unread.to ? -EIO : r;
@@ -365,11 +375,12 @@ static int put_aside(struct spool *spool, const struct segment *segment, const c
 static int keep_tail(struct spool *spool, struct segment *segment, uint64_t tail_end)
 {
     struct spool_position position = {segment->number, segment->end};
+    char name[COPY_NAME_BYTES];
 
     if (!tail_end)
         return 0;
-    append_alarm(spool, SPOOL_ALARM_TAIL, NULL, position, "aside-tail-%016llx-%llu",
-                 (unsigned long long)segment->number, (unsigned long long)segment->end);
+    name_copy(segment, "tail", segment->end, name);
+    append_alarm(spool, SPOOL_ALARM_TAIL, NULL, position, "%s", name);
     spool->tail = position;
     int r = copy_aside(spool, segment, "tail", segment->end, tail_end);
     segment->keeps_tail = r < 0;

@@ -63,6 +63,51 @@ void world_crash(struct world *w, enum store_sim_restart how)
     world_open(w);
 }
 
+static void note_moved(void *arg, const struct store_entry *entry)
+{
+    struct world_moved *moved = arg;
+
+    if (entry->kind != STORE_LOG)
+        return;
+    assert_true(moved->count < WORLD_MOVED_MAX);
+    moved->rows[moved->count].number = entry->number;
+    moved->rows[moved->count++].size = entry->size_bytes;
+}
+
+void world_move_away(struct world *w, struct world_moved *out)
+{
+    struct store *store = store_sim_open(w->disk);
+    struct store_segment *segment;
+
+    out->count = 0;
+    assert_null(w->spool);
+    assert_int_equal(store->ops->list(store, note_moved, out), 0);
+    for (size_t i = 0; i < out->count; i++) {
+        size_t size = out->rows[i].size;
+        out->rows[i].bytes = malloc(size);
+        assert_non_null(out->rows[i].bytes);
+        assert_int_equal(
+            store->ops->open_segment(store, STORE_LOG, out->rows[i].number, false, &segment), 0);
+        assert_int_equal(store->ops->read(segment, 0, out->rows[i].bytes, size, 0), size);
+        assert_int_equal(store->ops->remove(segment), 0);
+    }
+    store->ops->close(store);
+}
+
+size_t world_move_back(struct world *w, struct world_moved *moved, uint64_t above)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < moved->count; i++) {
+        uint64_t number = moved->rows[i].number;
+        count += number > above && store_sim_put(w->disk, STORE_LOG, number, moved->rows[i].bytes,
+                                                 moved->rows[i].size);
+        free(moved->rows[i].bytes);
+    }
+    moved->count = 0;
+    return count;
+}
+
 int world_commit(struct world *w)
 {
     struct spool_group *group = spool_take_group(w->spool, ++w->now_us);

@@ -28,6 +28,23 @@ void world_close(struct world *w);
 /* The process ends without closing; then another one opens the spool. */
 void world_crash(struct world *w, enum store_sim_restart how);
 
+/* Log segments that somebody has moved out of the folder. */
+enum { WORLD_MOVED_MAX = 64 };
+
+struct world_moved {
+    size_t count;
+    struct {
+        uint64_t number;
+        size_t size;
+        char *bytes;
+    } rows[WORLD_MOVED_MAX];
+};
+
+/* All of them; the spool must be closed. */
+void world_move_away(struct world *w, struct world_moved *out);
+/* Those above `above` whose numbers are free again; frees all. How many. */
+size_t world_move_back(struct world *w, struct world_moved *moved, uint64_t above);
+
 /* Groups and tasks until there is neither. */
 void world_run(struct world *w);
 /* One group: 0, its error, or 1 when there was none. */

@@ -370,7 +370,7 @@ static void unreadable_is_not_damaged(void **state)
     assert_int_equal(counts(w).set_aside, 0);
 }
 
-enum { BAD_BLOCK = 4096, LAST_GROUP = 10 };
+enum { BAD_BLOCK = 4096, LAST_GROUP = 10, TEXT_BYTES = sizeof(((struct alarm *)NULL)->text) };
 
 static const struct store_ops *whole_ops;
 static struct store_ops scratched_ops;
@@ -444,6 +444,19 @@ static void an_unreadable_block_costs_only_who_lies_in_it(void **state)
     }
 }
 
+/* The file that the newest alarm names, into `out`; its bytes, malloc'ed. */
+static char *read_alarmed(struct world *w, char out[static TEXT_BYTES], size_t *out_size)
+{
+    const struct alarm *alarm = CONTAINER_OF(w->spool->alarms.prev, struct alarm, link);
+    void *bytes;
+
+    assert_false(list_is_empty(&w->spool->alarms));
+    assert_int_equal(alarm->alarm.kind, SPOOL_ALARM_TAIL);
+    snprintf(out, TEXT_BYTES, "%s", alarm->text);
+    assert_int_equal(w->spool->ops->get_file(w->spool->store, out, 1 << 20, &bytes, out_size), 0);
+    return bytes;
+}
+
 /* Without its seal nobody knows of the group: but what can be read of it is put aside, and the
  * segment keeps the rest. */
 static void an_unreadable_seal_leaves_the_bytes(void **state)
@@ -451,17 +464,14 @@ static void an_unreadable_seal_leaves_the_bytes(void **state)
     static char before[16 * 5000], after[sizeof(before)];
     struct world *w = *state;
     struct spool_position tail;
-    char name[80];
-    void *aside;
+    char name[TEXT_BYTES];
     size_t size;
 
     fill_last_group(w);
     start_scratched(w, w->spool->last_seal.offset);
     assert_int_equal(count_whole(w), 1);
     assert_true(spool_has_tail(w->spool, &tail));
-    snprintf(name, sizeof(name), "aside-tail-%016llx-%llu", (unsigned long long)tail.segment,
-             (unsigned long long)tail.offset);
-    assert_int_equal(w->spool->ops->get_file(w->spool->store, name, 1 << 20, &aside, &size), 0);
+    char *aside = read_alarmed(w, name, &size);
     assert_true(size > (LAST_GROUP - 2) * 5000);
     scratched = 0;
     struct segment *segment = spool_segment(w->spool, STORE_LOG, tail.segment);
@@ -474,6 +484,42 @@ static void an_unreadable_seal_leaves_the_bytes(void **state)
     assert_int_equal(whole_ops->read(segment->handle, tail.offset, after, sizeof(after), 0),
                      sizeof(after));
     assert_memory_equal(before, after, sizeof(before));
+}
+
+/* The same damage in a segment of the same number: of another spool it is another file, at each
+ * start the same one. */
+static void what_was_copied_before_stays(void **state)
+{
+    struct world *w = *state;
+    struct world_moved moved;
+    char names[2][TEXT_BYTES], again[TEXT_BYTES];
+    char *copies[2];
+    size_t sizes[2], size;
+
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(world_accept(w, 10 + i, 2, 100), 0);
+        assert_int_equal(world_commit(w), 0);
+        assert_int_equal(w->spool->sealed.segment, 1);
+        flip(w, 1, w->spool->last_seal.offset);
+        world_crash(w, STORE_SIM_KILLED);
+        copies[i] = read_alarmed(w, names[i], &sizes[i]);
+        world_crash(w, STORE_SIM_KILLED);
+        free(read_alarmed(w, again, &size));
+        assert_string_equal(names[i], again);
+        world_close(w);
+        world_move_away(w, &moved);
+        world_move_back(w, &moved, UINT64_MAX);
+        world_open(w);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        void *bytes;
+        assert_int_equal(w->spool->ops->get_file(w->spool->store, names[i], 1 << 20, &bytes, &size),
+                         0);
+        assert_int_equal(size, sizes[i]);
+        assert_memory_equal(bytes, copies[i], size);
+        free(bytes);
+        free(copies[i]);
+    }
 }
 
 static void clock_set_back_delays_nothing(void **state)
@@ -894,6 +940,7 @@ int main(void)
                                         world_teardown),
         cmocka_unit_test_setup_teardown(an_unreadable_seal_leaves_the_bytes, world_setup,
                                         world_teardown),
+        cmocka_unit_test_setup_teardown(what_was_copied_before_stays, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(clock_set_back_delays_nothing, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(scrubbing_goes_on_when_the_clock_is_set_back, world_setup,
                                         world_teardown),
