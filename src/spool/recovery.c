@@ -30,7 +30,8 @@ struct found {
     struct segment_header header;
     struct segment_trailer trailer;
     bool is_used, has_trailer;
-    bool is_cut; /* the file is shorter than its header says */
+    bool is_misnamed; /* its header has a later number */
+    bool is_cut;      /* the file is shorter than its header says */
 };
 
 struct recovery {
@@ -39,8 +40,7 @@ struct recovery {
     size_t count;
     struct spool_obstacle *obstacle;
     int error;
-    bool is_marked;   /* the lane's mark names what is used */
-    bool is_misnamed; /* files have got each other's names: which of them is free nobody knows */
+    bool is_marked; /* the lane's mark names what is used */
 };
 
 /* An error at this segment; `r` again. */
@@ -176,6 +176,7 @@ static int read_header(struct recovery *recovery, struct found *found)
     if (r == 0 && found->header.block_bytes != spool->options.block_bytes)
         return -EMEDIUMTYPE;
     found->is_used = r == 0;
+    found->is_misnamed = r == -ESTALE;
     segment->has_trailer = found->has_trailer;
     if (r == 0) {
         memcpy(segment->salt, found->header.salt, sizeof(segment->salt));
@@ -184,46 +185,12 @@ static int read_header(struct recovery *recovery, struct found *found)
         if (found->is_cut)
             spool_note_damage(spool, (struct spool_position){segment->number, segment->size_bytes},
                               NULL, "a segment's file has lost its end");
-    } else if (r == -ESTALE) {
-        set_segment_aside(spool, segment, "misnamed",
-                          "the file is another segment's, it was renamed; it was put aside");
-        recovery->is_misnamed = true;
-        found->segment = NULL;
-    } else if (!is_blank) {
+    } else if (!is_blank && !found->is_misnamed) {
         set_segment_aside(spool, segment, "header-damaged",
                           "a segment's header is damaged; it was put aside");
         found->segment = NULL;
     }
     return 0;
-}
-
-/* A log that was ever used has a newest segment. If no header fits its name any more, then people
- * have moved the files, and nothing may be taken for free. */
-static bool has_lost_all(const struct recovery *recovery)
-{
-    bool was_used = false;
-
-    for (size_t i = 0; i < recovery->count; i++) {
-        const struct found *found = &recovery->rows[i];
-        if (found->is_used)
-            return false;
-        was_used |= found->segment && found->header.number != 0;
-    }
-    return was_used;
-}
-
-/* What seems to be free for its header of an earlier number may be what was renamed. */
-static void keep_spares(struct recovery *recovery)
-{
-    recovery->is_misnamed |= has_lost_all(recovery);
-    for (size_t i = 0; recovery->is_misnamed && i < recovery->count; i++) {
-        struct found *found = &recovery->rows[i];
-        if (!found->segment || found->is_used)
-            continue;
-        set_segment_aside(recovery->spool, found->segment, "misnamed",
-                          "a free segment was put aside, for others were renamed");
-        found->segment = NULL;
-    }
 }
 
 /* ---- What isn't ours ---- */
@@ -265,7 +232,7 @@ static const struct found *find_own(const struct recovery *recovery, const struc
     return most;
 }
 
-/* A free one tells by the header of its life before. */
+/* A free one tells by the header of its life before, a misnamed one by that of its own number. */
 static bool is_foreign(const struct found *found, const struct found *own)
 {
     bool has_header = found->is_used || found->header.number != 0;
@@ -316,6 +283,56 @@ static int set_foreign_aside(struct recovery *recovery)
     return 0;
 }
 
+/* ---- What was renamed ---- */
+
+/* A log that was ever used has a newest segment. If no header fits its name any more, then people
+ * have moved the files, and nothing may be taken for free. */
+static bool has_lost_all(const struct recovery *recovery)
+{
+    bool was_used = false;
+
+    for (size_t i = 0; i < recovery->count; i++) {
+        const struct found *found = &recovery->rows[i];
+        if (found->is_used)
+            return false;
+        was_used |= found->segment && found->header.number != 0;
+    }
+    return was_used;
+}
+
+/* Files have got each other's names: which of them is free nobody knows. What seems to be, for its
+ * header of an earlier number, may be what was renamed. */
+static void keep_spares(struct recovery *recovery)
+{
+    for (size_t i = 0; i < recovery->count; i++) {
+        struct found *found = &recovery->rows[i];
+        if (!found->segment || found->is_used)
+            continue;
+        set_segment_aside(recovery->spool, found->segment, "misnamed",
+                          "a free segment was put aside, for others were renamed");
+        found->segment = NULL;
+    }
+}
+
+/* When all that isn't ours is gone: another spool's segment under one of our numbers says nothing
+ * of our names. */
+static void set_misnamed_aside(struct recovery *recovery)
+{
+    bool was_renamed = has_lost_all(recovery);
+
+    for (size_t i = 0; i < recovery->count; i++) {
+        struct found *found = &recovery->rows[i];
+        if (!found->segment || !found->is_misnamed)
+            continue;
+        set_segment_aside(recovery->spool, found->segment, "misnamed",
+                          "the file is another segment's, it was renamed; it was put aside");
+        found->segment = NULL;
+        was_renamed = true;
+    }
+    if (was_renamed)
+        keep_spares(recovery);
+}
+
 static int read_headers(struct recovery *recovery)
 {
     for (size_t i = 0; i < recovery->count; i++) {
@@ -323,8 +340,10 @@ static int read_headers(struct recovery *recovery)
         if (r < 0)
             return fail_at(recovery, STORE_LOG, recovery->rows[i].number, r);
     }
-    keep_spares(recovery);
-    return set_foreign_aside(recovery);
+    int r = set_foreign_aside(recovery);
+    if (r == 0)
+        set_misnamed_aside(recovery);
+    return r;
 }
 
 /* ---- The tail ---- */

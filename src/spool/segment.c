@@ -235,13 +235,15 @@ int segment_read_header(const struct store_ops *ops, struct store_segment *handl
             *out = header;
         return first;
     }
+    if (first == -ESTALE)
+        *out = header;
     second = read_one_header(ops, handle, number, block_bytes, flags, &header);
     if (second == 0) {
         *out = header;
         return 0;
     }
     *out_is_blank = first == 1 && second == 1;
-    if (*out_is_blank)
+    if (*out_is_blank || (second == -ESTALE && first != -ESTALE))
         *out = header;
     if (first < 0 && first != -EBADMSG)
         return first;

@@ -154,9 +154,10 @@ void segment_read_around(const struct store_ops *ops, struct store_segment *hand
                          struct segment_range *unread);
 
 /* Reads and checks the header, then its copy. -EBADMSG: neither is one; -ESTALE: it is that of a
- * later number, so this file has got the name of another one; -EPROTONOSUPPORT; the
- * store's errors when neither can be read. `out_is_blank` (with -EBADMSG): all zero, or a header of
- * an earlier life, which is then in `out`: never used under this number. */
+ * later number, which is then in `out`, so this file has got the name of another one;
+ * -EPROTONOSUPPORT; the store's errors when neither can be read. `out_is_blank` (with -EBADMSG):
+ * all zero, or a header of an earlier life, which is then in `out`: never used under this number.
+ */
 int segment_read_header(const struct store_ops *ops, struct store_segment *handle, uint64_t number,
                         uint32_t block_bytes, int flags, struct segment_header *out,
                         bool *out_is_blank);

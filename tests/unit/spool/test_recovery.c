@@ -712,6 +712,30 @@ static void a_segment_of_another_spool_hides_none_of_ours(void **state)
     free(bytes);
 }
 
+/* A later number, so it isn't the file's; yet none of ours was renamed, and what is free stays. */
+static void a_segment_of_another_spool_under_one_of_our_numbers_costs_no_spare(void **state)
+{
+    enum { NUMBER = 5000, THEIRS = 900, FREE = 5 };
+    struct world *w = *state;
+    size_t size = w->options.segment_bytes;
+    char *bytes = make_other_spool(THEIRS, NUMBER, size);
+
+    w->spool->last_number[STORE_LOG] = 9;
+    world_fill(w, 100);
+    assert_in_range(w->spool->sealed.segment, 10, 100);
+    uint32_t spares = spool_count_spares(w->spool, STORE_LOG);
+    assert_in_range(spares, 1, 20);
+    put_segment(w, FREE, bytes, size);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    assert_int_equal(spool_count_spares(w->spool, STORE_LOG), spares);
+    assert_int_equal(store_sim_count_aside(w->disk), 1);
+    assert_int_equal(spool_damage_count(w->spool), 1);
+    assert_string_equal(spool_damage_at(w->spool, 0)->what,
+                        "a segment is another spool's; it was put aside");
+    world_check_others(w, 100, 0);
+    free(bytes);
+}
+
 /* As when its file can't be renamed: it lies where one of ours is gone, so no header of ours leads
  * around it. */
 static void the_book_passes_over_what_could_not_be_set_aside(void **state)
@@ -958,6 +982,9 @@ int main(void)
                                         world_teardown),
         cmocka_unit_test_setup_teardown(a_segment_of_another_spool_hides_none_of_ours, world_setup,
                                         world_teardown),
+        cmocka_unit_test_setup_teardown(
+            a_segment_of_another_spool_under_one_of_our_numbers_costs_no_spare, world_setup,
+            world_teardown),
         cmocka_unit_test_setup_teardown(numbers_do_not_go_on_behind_one_that_somebody_made_up,
                                         world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(behind_the_last_number_nothing_is_written, world_setup,
