@@ -71,6 +71,7 @@ struct spool_group {
  * owner's again. `run` may block and touches only the task and what is pinned for it. */
 enum task_kind {
     TASK_BULK,
+    TASK_MARK,
     TASK_PREPARE,
     TASK_RECYCLE,
     TASK_CLOSE,
@@ -122,7 +123,8 @@ struct spool {
     struct spool_hooks hooks;
     int64_t now_us; /* as last told */
     uint8_t lane[SEGMENT_LANE_BYTES];
-    void *ended; /* ended.c: the mark that was found, until it is checked; NULL: none */
+    bool mark_due; /* the lane's mark couldn't be written yet */
+    void *ended;   /* ended.c: the mark that was found, until it is checked; NULL: none */
     size_t ended_size;
     bool ended_well;
 
@@ -270,12 +272,12 @@ struct lane_mark {
     size_t size;
 };
 
-/* 0 or -ENOMEM. */
+/* 0, or want of memory or descriptors. */
 int lane_mark_load(const struct spool *spool, struct lane_mark *out);
 bool lane_mark_names(const struct lane_mark *found, const uint8_t lane[static SEGMENT_LANE_BYTES]);
 void lane_mark_done(struct lane_mark *found);
-/* Of spool->lane. */
-int lane_mark_save(const struct spool *spool);
+/* Of spool->lane. An error is told by an alarm, and lane_mark_take() then tries again. */
+void lane_mark_save(struct spool *spool);
 
 /* recovery.c: rule 2, from what the store lists to a spool that may append. 0 or -errno; what
  * it had made is in the spool, for the caller to free. */
@@ -324,7 +326,9 @@ void checkpoint_close(struct spool *spool);
 /* The newest checkpoint, or the one in the making, needs this log segment. */
 bool checkpoint_needs(const struct spool *spool, uint64_t segment);
 
-/* prepare.c, recycle.c, footer.c, checkpoint_task.c, compact.c, scrub.c; NULL: nothing to do */
+/* lane_mark.c, prepare.c, recycle.c, footer.c, checkpoint_task.c, compact.c, scrub.c; NULL: nothing
+ * to do */
+struct spool_task *lane_mark_take(struct spool *spool);
 struct spool_task *prepare_take(struct spool *spool);
 struct spool_task *recycle_take(struct spool *spool);
 struct spool_task *close_take(struct spool *spool);

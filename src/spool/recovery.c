@@ -714,10 +714,8 @@ static int finish(struct recovery *recovery)
     set_foreign_bulk_aside(spool);
     if (!spool->sealed.segment)
         r = new_lane(spool);
-    /* Before anything is sealed in it. When it fails the segments say it, and the next start tries
-     * again. */
-    if (r == 0 && !recovery->is_marked)
-        (void)lane_mark_save(spool);
+    if (r == 0 && !recovery->is_marked) /* before anything is sealed in it */
+        lane_mark_save(spool);
     if (r == 0)
         r = make_spare(spool);
     if (r < 0)

@@ -1,5 +1,6 @@
 /*
- * Which background work comes next. Bulk first, since mail waits for it; then room to write to;
+ * Which background work comes next. Bulk first, since mail waits for it; then room to write to,
+ * the lane's mark before that, so that it is there before much lies in the lane;
  * what gives room back before what takes it; scrubbing near the end, since nobody waits for it.
  *
  * One of each kind at a time: so a task needs no lock against its like, and a slow one (a segment
@@ -10,9 +11,11 @@
 typedef struct spool_task *take_fn(struct spool *spool);
 
 static take_fn *const takers[TASK_KINDS] = {
-    [TASK_BULK] = bulk_take,   [TASK_PREPARE] = prepare_take,       [TASK_RECYCLE] = recycle_take,
-    [TASK_CLOSE] = close_take, [TASK_CHECKPOINT] = checkpoint_take, [TASK_SCRUB] = scrub_take,
-    [TASK_SPACE] = space_take, [TASK_COMPACT] = compact_take,
+    [TASK_BULK] = bulk_take,       [TASK_MARK] = lane_mark_take,
+    [TASK_PREPARE] = prepare_take, [TASK_RECYCLE] = recycle_take,
+    [TASK_CLOSE] = close_take,     [TASK_CHECKPOINT] = checkpoint_take,
+    [TASK_SCRUB] = scrub_take,     [TASK_SPACE] = space_take,
+    [TASK_COMPACT] = compact_take,
 };
 
 void task_init(struct spool_task *task, struct spool *spool, void (*run)(struct spool_task *),

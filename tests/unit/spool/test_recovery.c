@@ -879,6 +879,31 @@ static void the_mark_says_which_segments_are_ours(void **state)
     free(first);
 }
 
+static int get_no_mark(struct store *store, const char *name, uint64_t max_bytes, void **out,
+                       size_t *out_size)
+{
+    return strcmp(name, "lane") == 0 ? -EMFILE
+                                     : whole_ops->get_file(store, name, max_bytes, out, out_size);
+}
+
+/* What can't be opened just now may name another lane than most segments do. */
+static void without_descriptors_no_lane_is_chosen(void **state)
+{
+    struct world *w = *state;
+    struct spool *spool;
+
+    world_fill(w, 1);
+    world_close(w);
+    struct store *store = store_sim_open(w->disk);
+    whole_ops = store->ops;
+    scratched_ops = *whole_ops;
+    scratched_ops.get_file = get_no_mark;
+    store->ops = &scratched_ops;
+    assert_int_equal(spool_open(store, &w->options, ++w->now_us, &spool, NULL), -EMFILE);
+    world_open(w);
+    assert_int_equal(world_check(w, 1, 2, 3000), 0);
+}
+
 /* A damaged header says nothing of its lane: the segment is no other spool's, and is named. */
 static void a_damaged_header_is_not_foreign(void **state)
 {
@@ -996,6 +1021,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_copy_without_headers_is_kept, world_setup,
                                         world_teardown),
         cmocka_unit_test_setup_teardown(another_block_size_is_named, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(without_descriptors_no_lane_is_chosen, world_setup,
+                                        world_teardown),
         cmocka_unit_test_setup_teardown(a_damaged_header_is_not_foreign, world_setup,
                                         world_teardown),
         cmocka_unit_test_setup_teardown(the_book_passes_over_what_could_not_be_set_aside,

@@ -2,6 +2,7 @@
 #include "spool_world.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 /* Rule 7: new mail is refused, outcomes are written, and room that comes back is used. */
 static void survives_a_full_disk(void **state)
@@ -121,6 +122,49 @@ static void opens_where_nothing_can_be_removed(void **state)
     }
 }
 
+static bool has_mark(struct world *w)
+{
+    void *text;
+    size_t size;
+    int r = w->spool->ops->get_file(w->spool->store, "lane", 1000, &text, &size);
+
+    assert_true(r == 0 || r == -ENOENT);
+    if (r == 0)
+        free(text);
+    return r == 0;
+}
+
+/* Of a lane that was moved away when the disk was full, and then put back beside a new one: it is
+ * the one with more segments, and the older. */
+static void the_mark_of_a_lane_that_is_gone_decides_nothing(void **state)
+{
+    enum { THEIRS = 300, OURS = 500 };
+    struct world *w = *state;
+    struct world_moved moved;
+
+    world_fill(w, THEIRS);
+    world_close(w);
+    world_move_away(w, &moved);
+    store_sim_set_capacity(w->disk, 1);
+    world_open(w);
+    assert_false(has_mark(w));
+    assert_false(list_is_empty(&w->spool->alarms));
+    store_sim_set_capacity(w->disk, 0);
+    w->now_us += 6000000;
+    world_run(w);
+    assert_true(has_mark(w));
+    assert_int_equal(world_accept(w, OURS, 2, 3000), 0);
+    assert_int_equal(world_commit(w), 0);
+    uint64_t last = w->spool->last_number[STORE_LOG];
+    world_close(w);
+    size_t back = world_move_back(w, &moved, last);
+    assert_in_range(back, 3, WORLD_MOVED_MAX);
+    world_open(w);
+    assert_int_equal(world_check(w, OURS, 2, 3000), 0);
+    assert_null(world_find(w, THEIRS));
+    assert_in_range(spool_damage_count(w->spool), 2, back); /* one is an unused spare */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +173,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_shortage_has_its_words, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(opens_where_nothing_can_be_removed, world_setup,
                                         world_teardown),
+        cmocka_unit_test_setup_teardown(the_mark_of_a_lane_that_is_gone_decides_nothing,
+                                        world_setup, world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
