@@ -240,6 +240,15 @@ static void check_no_ghosts(struct world *w)
     spool_listing_free(listing);
 }
 
+/* That files aren't ours, or were renamed, is said only where somebody did that: a copy of one of
+ * ours under another name is like a renamed one. */
+static bool may_be_said(const struct world *w, const char *what)
+{
+    if (strstr(what, "renamed"))
+        return w->has_copies;
+    return w->is_littered || (!strstr(what, "another spool's") && !strstr(what, "none of ours"));
+}
+
 /* A torn write can't be told from damage where nothing was sealed yet: in the header of a segment
  * whose first group was under way (rule 2). */
 static void check_no_damage(struct world *w)
@@ -250,7 +259,8 @@ static void check_no_damage(struct world *w)
         if ((w->hoards && strncmp(damage->what, "the checkpoint", 14) == 0) ||
             (message && message->harmed))
             continue;
-        if (damage->position.offset != 0 || !id_is_zero(&damage->message))
+        if (damage->position.offset != 0 || !id_is_zero(&damage->message) ||
+            !may_be_said(w, damage->what))
             model_fail(&w->model, "damage where there was none, at %lu in %lu: %s",
                        (unsigned long)damage->position.offset,
                        (unsigned long)damage->position.segment, damage->what);

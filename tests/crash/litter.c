@@ -36,15 +36,26 @@ static size_t draw_size(const struct world *w, struct prng *prng, enum store_kin
     return sizes[prng_below(prng, ARRAY_SIZE(sizes))];
 }
 
-/* The only segment of another spool. Not before anything of ours is there: a folder with another's
- * segments and none of its own is one that was filled from a backup. */
+/* Without a mark of our lane the oldest of as many segments are ours: then only behind these. */
+static uint64_t draw_foreign(struct world *w, struct prng *prng)
+{
+    uint64_t highest = store_sim_highest(w->sim, STORE_LOG);
+    uint64_t number = draw_number(w, prng, STORE_LOG);
+
+    return number > highest || store_sim_has_file(w->sim, "lane") ? number : highest + 1;
+}
+
+/* The only segment of another spool, now and then under another number than its own. Not before
+ * anything of ours is there: a folder with another's segments and none of its own is one that was
+ * filled from a backup. */
 static void put_foreign(struct world *w, struct prng *prng)
 {
-    uint64_t number = draw_number(w, prng, STORE_LOG);
+    uint64_t number = draw_foreign(w, prng);
+    uint64_t own = prng_below(prng, 4) ? number : 1 + prng_below(prng, 2 * number);
     size_t size = w->options.segment_bytes;
     uint8_t *bytes = w->model.recovered_below ? calloc(1, size) : NULL;
     struct segment_header header = {.block_bytes = w->options.block_bytes,
-                                    .number = number,
+                                    .number = own,
                                     .size_bytes = size,
                                     .created_us = w->now_us};
 
@@ -55,7 +66,8 @@ static void put_foreign(struct world *w, struct prng *prng)
     segment_encode_header(&header, (char *)bytes);
     segment_encode_header(&header, (char *)bytes + header.block_bytes);
     if (store_sim_put(w->sim, STORE_LOG, number, bytes, size))
-        world_say(w, "litter of another spool: log %lu", (unsigned long)number);
+        world_say(w, "litter of another spool: log %lu as %lu", (unsigned long)own,
+                  (unsigned long)number);
     free(bytes);
 }
 
@@ -73,8 +85,10 @@ void world_litter(struct world *w)
         enum store_sim_litter what = (enum store_sim_litter)prng_below(&prng, STORE_SIM_LITTERS);
         uint64_t number = draw_number(w, &prng, kind);
         uint64_t of = 1 + prng_below(&prng, store_sim_highest(w->sim, kind));
-        if (store_sim_litter(w->sim, what, kind, number, draw_size(w, &prng, kind), of))
-            world_say(w, "litter %u: %s %lu", (unsigned)what, kind == STORE_LOG ? "log" : "bulk",
-                      (unsigned long)number);
+        if (!store_sim_litter(w->sim, what, kind, number, draw_size(w, &prng, kind), of))
+            continue;
+        w->has_copies |= what == STORE_SIM_COPY && kind == STORE_LOG;
+        world_say(w, "litter %u: %s %lu", (unsigned)what, kind == STORE_LOG ? "log" : "bulk",
+                  (unsigned long)number);
     }
 }

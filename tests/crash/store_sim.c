@@ -429,24 +429,6 @@ static int file_error(struct store_sim *sim, const char *text, uint64_t size)
     return 0;
 }
 
-/* The lane's mark: written once in a life, at the first start. It fails by a chance of its own and
- * is no operation, so that lives stay as they are: without it the segments say whose they are. */
-static int put_mark(struct store_sim *sim, const struct iovec *parts, int count, uint64_t size)
-{
-    struct sim_name name = file_name("lane");
-    struct prng prng = {sim->operations};
-
-    if (is_full(sim, size) || prng_chance(&prng, sim->faults.file_error))
-        return -EIO;
-    struct sim_file *file = sim_disk_new_file(&sim->disk, size);
-    write_parts(file, 0, parts, count, size);
-    sim_file_sync(file);
-    sim_disk_rename(&sim->disk, file, &name);
-    sim_disk_sync_names(&sim->disk);
-    sim_disk_sweep(&sim->disk);
-    return 0;
-}
-
 static int put_file(struct store *store, const char *text, const struct iovec *parts, int count)
 {
     struct sim_store *s = CONTAINER_OF(store, struct sim_store, store);
@@ -455,8 +437,6 @@ static int put_file(struct store *store, const char *text, const struct iovec *p
 
     for (int i = 0; i < count; i++)
         operation.size += parts[i].iov_len;
-    if (strcmp(text, "lane") == 0)
-        return is_dead(s) ? -EIO : put_mark(s->sim, parts, count, operation.size);
     if (!enter(s))
         return -EIO;
     enum cut cut = begin(s->sim);
@@ -738,6 +718,12 @@ bool store_sim_put(struct store_sim *sim, enum store_kind kind, uint64_t number,
     memcpy(file->disk, bytes, size);
     memcpy(file->page, bytes, size);
     return true;
+}
+
+bool store_sim_has_file(const struct store_sim *sim, const char *text)
+{
+    struct sim_name name = file_name(text);
+    return sim_disk_find(&sim->disk, &name) != NULL;
 }
 
 uint64_t store_sim_highest(const struct store_sim *sim, enum store_kind kind)

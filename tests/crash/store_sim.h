@@ -114,6 +114,7 @@ bool store_sim_litter(struct store_sim *disk, enum store_sim_litter what, enum s
 /* Likewise one of these bytes. */
 bool store_sim_put(struct store_sim *disk, enum store_kind kind, uint64_t number, const void *bytes,
                    size_t size);
+bool store_sim_has_file(const struct store_sim *disk, const char *name);
 /* The highest number of a segment that isn't made up; 0: there is none. */
 uint64_t store_sim_highest(const struct store_sim *disk, enum store_kind kind);
 /* How many were set aside so far (they are never listed again). */

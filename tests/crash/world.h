@@ -69,6 +69,7 @@ struct world {
     bool jostles;      /* while one thread works others go on; see turns.c */
     bool is_jostled;   /* now */
     bool is_littered;  /* somebody else puts files into the folder; see litter.c */
+    bool has_copies;   /* among them of our log segments */
     bool is_cramped;   /* checkpoints often find no room, and a crash may follow */
     bool stretches;    /* some messages and outcomes are as large as they may be; see limits.c */
     bool aborts;       /* uploads are often given up, at any stage */
