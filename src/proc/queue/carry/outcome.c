@@ -120,9 +120,12 @@ static void add_doubt(struct queue *q, struct outcomes *o, struct spool_recipien
     q->dispatch->uncertain++;
 }
 
-/* By an administrator, while it was attempted. */
+/* By an administrator, while it was attempted. Acts that are on their way to the disk say for
+ * themselves whether he is; behind a release this would hold him again. */
 static void add_hold(struct outcomes *o, const struct spool_recipient *r, uint16_t attempts)
 {
+    if (r->in_act)
+        return;
     struct spool_status *s = add(o, r, SPOOL_OUTCOME_HELD);
 
     s->attempts = attempts;

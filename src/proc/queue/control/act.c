@@ -4,8 +4,10 @@
  *
  *   walk ──batch──▶ statuses of each message ──▶ spool ──sealed──▶ the scheduler learns the rest
  *
- * Who is to be removed, returned or rerouted is kept from being attempted from the start, and goes
- * its new way when that is sealed; when the disk refuses it, it waits as before.
+ * An act counts when it is sealed. Until then it keeps its recipient from being attempted, and his
+ * report from being written; so whatever order acts are given in, and whichever of them the disk
+ * refuses, he has only to be looked at when the last of them has its answer: he is then what his
+ * row says, and who isn't held there goes on. A retry alone counts at once.
  */
 #include "proc/queue/control/client.h"
 
@@ -57,8 +59,7 @@ struct act {
 
 struct batch_row {
     uint32_t index;
-    bool was_held; /* in memory alone: given up, or the hold isn't on the disk yet */
-    bool told;     /* how his attempt went is booked with the act */
+    bool told; /* he waited for his report: with the act the book knows how his attempt went */
 };
 
 /* Recipients of one message on their way to the disk. */
@@ -82,7 +83,7 @@ static void act_free(struct act *a)
 /* ---- answers ---- */
 
 /* In the order of what an administrator must know first: a disk that fails, then what was left
- * alone. "Busy" alone is no trouble: those are being attempted, and he may ask again. */
+ * alone. "Busy" alone is no trouble: that passes (is_busy()), and he may ask again. */
 static struct span words(const struct act *a)
 {
     if (a->error)
@@ -159,60 +160,23 @@ static int64_t new_deadline_ms(const struct queue *q, const struct spool_message
     return retry_deadline_ms(&retry, m->accepted_us, clock_wall_us(), io_loop_now_ms(q->loop));
 }
 
-/* Who was held before the act stays so when that fails, and no others. A hold that a release
- * overtook was sealed in front of it, and held the item again (schedule_changed()). */
-static bool may_go(enum ipc_queue_act_kind kind, bool was_held, int error)
-{
-    if (error)
-        return (leaves(kind) || kind == IPC_ACT_HOLD) && !was_held;
-    return leaves(kind) || kind == IPC_ACT_RELEASE;
-}
-
-/* Whoever waits for his report doesn't any more; what his sender was to be told is kept for a
- * return. A hold that another act has overtaken says nothing: the last one does. */
-static bool takes_back(const struct act *a, const struct spool_recipient *r)
-{
-    return leaves(a->kind) || (a->kind == IPC_ACT_HOLD && !r->in_act);
-}
-
-/* At once, not at the seal: a second act must not tell it again, nor the first one's end let the
- * report go on while the second is on its way. A retry changes nothing that a report could. */
-static void enter(const struct act *a, struct spool_recipient *r, bool told)
-{
-    r->in_act += a->kind != IPC_ACT_RETRY;
-    if (told)
-        return_set_booked(a->queue, r, true);
-}
-
-static void leave(const struct act *a, struct spool_recipient *r, const struct batch_row *row,
-                  int error)
-{
-    r->in_act -= a->kind != IPC_ACT_RETRY;
-    if (error && row->told)
-        return_set_booked(a->queue, r, false);
-}
-
-/* What apply() did to the scheduler before the disk had answered is undone when it refused, and
- * completed when it took it. Who was held in memory alone followed no route meanwhile, and does
- * now. The recipient may have been closed meanwhile: then it has no item and nothing is to be done.
- * Nor is anything when who was released has been given up since, or the disk refused to hold who
- * has been: he waits for the report to his sender.
- */
+/* What became of him is in his row by now. As long as others are on their way to the disk nothing
+ * follows from that. Who then isn't held is let go, unless he waits for the report to his sender:
+ * no act that is on the disk has taken that back. The recipient may have been closed meanwhile:
+ * then it has no item and nothing is to be done. */
 static void conclude(const struct act *a, struct spool_message *m, struct spool_recipient *r,
                      const struct batch_row *row, int error)
 {
     struct queue *q = a->queue;
+    bool retries = a->kind == IPC_ACT_RETRY;
     uint32_t item = schedule_item(r);
-    bool waits = r->state != SPOOL_RECIPIENT_HELD && !r->is_closing;
-    struct spool_status cause;
 
-    leave(a, r, row, error);
-    bool gave_up = item && return_waits(q, r, &cause);
-    if (!item || (gave_up && (error || a->kind == IPC_ACT_RELEASE)))
+    r->in_act -= !retries;
+    if (!item)
         return;
-    if (gave_up && takes_back(a, r))
-        return_take_back(q, r, a->kind != IPC_ACT_REROUTE);
-    if (waits && may_go(a->kind, row->was_held, error))
+    if (!error && !retries)
+        return_take_back(q, r, row->told);
+    if (!r->in_act && r->state != SPOOL_RECIPIENT_HELD && return_stage(q, r, NULL) == RETURN_NONE)
         sched_release(q->sched, item, new_deadline_ms(q, m), io_loop_now_ms(q->loop));
     if (!error && leaves(a->kind))
         schedule_again(q, r);
@@ -265,22 +229,24 @@ static bool fits_state(const struct act *a, const struct spool_recipient *r,
 
 /* For return, remove and reroute, who is being attempted: the remote server may take the message
  * this very moment, so to remove or reroute it now could deliver it twice, or tell a lie. For all
- * acts, whose report is on its way to the disk: his sender is told that he failed. And whom so many
+ * acts, who waits for his report when that or an act on him is on its way to the disk: his sender
+ * is told that he failed, or the book is, and it isn't known yet which or whether. And whom so many
  * acts concern that wait for the disk that they can't be counted. */
-static bool is_busy(const struct act *a, struct spool_recipient *r,
-                    const struct sched_explanation *e)
+static bool is_busy(const struct act *a, const struct spool_recipient *r, enum sched_state state,
+                    enum return_stage stage)
 {
-    return (leaves(a->kind) && e->state == SCHED_ACTIVE) || r->in_act == ACTS_MAX ||
-           (e->state == SCHED_HELD && return_is_kept(a->queue, r));
+    return (leaves(a->kind) && state == SCHED_ACTIVE) || r->in_act == ACTS_MAX ||
+           stage == RETURN_IS_KEPT || (stage == RETURN_WAITS && r->in_act);
 }
 
 /* Who is busy is counted and left. */
-static bool concerns(struct act *a, struct spool_recipient *r, const struct sched_explanation *e)
+static bool concerns(struct act *a, const struct spool_recipient *r,
+                     const struct sched_explanation *e, enum return_stage stage)
 {
     if (!schedule_item(r) || r->is_closing || (a->index != UINT32_MAX && a->index != r->index) ||
         !fits_state(a, r, e))
         return false;
-    bool busy = is_busy(a, r, e);
+    bool busy = is_busy(a, r, e->state, stage);
     a->busy += busy;
     return !busy;
 }
@@ -317,16 +283,10 @@ static struct span route_for(const struct act *a, const struct walk_entry *entry
     return address_domain_of(named->address);
 }
 
-/* Of who waits for his report what became of his attempt. NULL: he doesn't. */
-static const struct spool_status *cause_of(const struct queue *q, struct spool_recipient *r,
-                                           enum sched_state state, struct spool_status *out)
-{
-    return state == SCHED_HELD && return_waits(q, r, out) ? out : NULL;
-}
-
-/* Up to three statuses: in front what became of an attempt that isn't booked yet (`cause`); who
- * goes back to the sender isn't held any more, also when his hold is still on its way to the disk,
- * and who is removed in doubt may have the message. Their number; 0: it can't be done. */
+/* Up to three statuses: in front what became of an attempt that isn't booked yet (`cause`: of who
+ * waits for his report; else NULL); who goes back to the sender isn't held any more, also when his
+ * hold is still on its way to the disk, and who is removed in doubt may have the message. Their
+ * number; 0: it can't be done. */
 static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entry,
                               const struct spool_recipient *r, enum sched_state state,
                               const struct spool_status *cause, struct spool_status *out)
@@ -365,24 +325,20 @@ static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entr
     return n;
 }
 
-/* Retry and release count at once, since they do no harm when the disk refuses their record. All
- * others hold first: an attempt that began before the seal would not know of the act. */
-static void apply(const struct act *a, struct spool_message *m, struct spool_recipient *r,
-                  bool told)
+/* A retry counts at once, since it does no harm when the disk refuses its record. All others hold
+ * first: an attempt that began before the seal would not know of the act. Who is being attempted is
+ * held when that fails, until the act is known. */
+static void apply(const struct act *a, struct spool_recipient *r)
 {
     struct queue *q = a->queue;
     int64_t now_ms = io_loop_now_ms(q->loop);
-    uint32_t item = schedule_item(r);
 
-    enter(a, r, told);
     if (a->kind == IPC_ACT_RETRY) {
-        sched_retry_now(q->sched, item, now_ms);
-    } else if (a->kind == IPC_ACT_RELEASE) {
-        return_take_back(q, r, false);
-        sched_release(q->sched, item, new_deadline_ms(q, m), now_ms);
-    } else {
-        sched_hold(q->sched, item, now_ms);
+        sched_retry_now(q->sched, schedule_item(r), now_ms);
+        return;
     }
+    r->in_act++;
+    sched_hold(q->sched, schedule_item(r), now_ms);
 }
 
 struct chosen {
@@ -398,7 +354,7 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
 {
     uint32_t end = entry->end_row < m->recipient_count ? entry->end_row : m->recipient_count;
     struct sched_explanation e;
-    struct spool_status told;
+    struct spool_status cause;
 
     c->count = c->status_count = 0;
     for (; *row < end && c->count < RECIPIENTS_MAX; ++*row) {
@@ -408,16 +364,16 @@ static void choose(struct act *a, const struct walk_entry *entry, struct spool_m
                 note_unread(a, m, r);
             continue;
         }
-        if (!concerns(a, r, &e))
+        enum return_stage stage =
+            e.state == SCHED_HELD ? return_stage(a->queue, r, &cause) : RETURN_NONE;
+        if (!concerns(a, r, &e, stage))
             continue;
-        const struct spool_status *cause = cause_of(a->queue, r, e.state, &told);
-        uint32_t n = fill_statuses(a, entry, r, e.state, cause, &c->statuses[c->status_count]);
+        bool waits = stage == RETURN_WAITS;
+        uint32_t n = fill_statuses(a, entry, r, e.state, waits ? &cause : NULL,
+                                   &c->statuses[c->status_count]);
         c->status_count += n;
         c->recipients[c->count] = r;
-        c->rows[c->count] = (struct batch_row){.index = r->index,
-                                               .was_held = e.state == SCHED_HELD &&
-                                                           r->state != SPOOL_RECIPIENT_HELD,
-                                               .told = cause && cause->outcome};
+        c->rows[c->count] = (struct batch_row){.index = r->index, .told = waits};
         c->count += n > 0;
         a->left_alone |= n == 0;
     }
@@ -449,7 +405,7 @@ static int give(struct act *a, struct spool_message *m, const struct chosen *c)
     a->pending++;
     a->count += c->count;
     for (uint32_t i = 0; i < c->count; i++)
-        apply(a, m, c->recipients[i], c->rows[i].told);
+        apply(a, c->recipients[i]);
     return 0;
 }
 

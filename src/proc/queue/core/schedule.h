@@ -35,9 +35,9 @@ void schedule_doubt(struct queue *q);
 int64_t schedule_held_us(const struct spool_recipient *recipient, bool is_attempted);
 /* Schedules every waiting recipient, at the start. 0 or -errno. */
 int schedule_all(struct queue *q);
-/* Who lies elsewhere than his route leads goes there at once, unless he is held: at each change of
- * the routes, at the end of each of his attempts, and when an act on him is sealed. Without memory
- * he stays as he is, and the tick tries again. */
+/* Who lies elsewhere than his route leads goes there at once, also when he is held on the disk: at
+ * each change of the routes, at the end of each of his attempts, and when an act on him is sealed.
+ * Without memory he stays as he is, and the tick tries again. */
 void schedule_follow(struct queue *q, struct spool_recipient *recipient);
 /* The same, wherever his item lies. Nothing while he is being attempted. */
 void schedule_again(struct queue *q, struct spool_recipient *recipient);

@@ -196,31 +196,22 @@ void settle(struct queue *q, struct spool_message *message, const struct spool_s
         forget(q, message, statuses, count, -ENOMEM);
 }
 
-/* Without an item: nobody has let him go. */
-static bool is_let_go(const struct queue *q, const struct spool_recipient *r)
-{
-    uint32_t item = r ? schedule_item(r) : 0;
-    struct sched_explanation e;
-
-    if (!item)
-        return false;
-    sched_explain(q->sched, item, &e);
-    return e.state != SCHED_HELD;
-}
-
 /* What was kept is given behind whatever was said of its recipients meanwhile. A hold that was
- * asked for during the attempt would undo a release then, of which somebody was told. That the
- * row's time and number of attempts become those of an older attempt does no harm: the scheduler
- * knows better, and after a restart he is attempted by them, at most a pause too early or too late.
+ * asked for during the attempt would undo a release then, of which somebody was told, or is when it
+ * is on the disk. That the row's time and number of attempts become those of an older attempt does
+ * no harm: the scheduler knows better, and after a restart he is attempted by them, at most a pause
+ * too early or too late.
  */
 static void leave_out_holds(struct settlement *s, struct spool_message *message)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; message && i < s->count; i++)
-        if (s->statuses[i].outcome != SPOOL_OUTCOME_HELD ||
-            !is_let_go(s->queue, spool_find_recipient(message, s->statuses[i].recipient)))
+    for (size_t i = 0; message && i < s->count; i++) {
+        const struct spool_recipient *r = spool_find_recipient(message, s->statuses[i].recipient);
+        bool held = r && r->state == SPOOL_RECIPIENT_HELD && !r->in_act;
+        if (s->statuses[i].outcome != SPOOL_OUTCOME_HELD || held)
             s->statuses[kept++] = s->statuses[i];
+    }
     s->count = message ? kept : s->count;
 }
 

@@ -39,111 +39,94 @@ static struct spool_status deferral(const struct spool_status *cause)
     return s;
 }
 
-/* Its cause, as long as its report isn't on its way to the disk; NULL: none. */
-static struct spool_status *waiting_cause(const struct queue *q, struct spool_recipient *recipient,
-                                          struct undelivered **out)
-{
-    struct spool_status *cause = undelivered_cause(q, recipient, out);
-
-    return cause && (*out)->state != UNDELIVERED_KEEPING ? cause : NULL;
-}
-
-bool return_waits(const struct queue *q, struct spool_recipient *recipient,
-                  struct spool_status *out)
+enum return_stage return_stage(const struct queue *q, struct spool_recipient *recipient,
+                               struct spool_status *out)
 {
     struct undelivered *u;
-    const struct spool_status *cause = waiting_cause(q, recipient, &u);
+    const struct spool_status *cause = undelivered_cause(q, recipient, &u);
 
-    if (cause)
+    if (!cause)
+        return RETURN_NONE;
+    if (u->state == UNDELIVERED_KEEPING)
+        return RETURN_IS_KEPT;
+    if (out)
         *out = deferral(cause);
-    return cause != NULL;
+    return RETURN_WAITS;
 }
 
-bool return_is_kept(const struct queue *q, struct spool_recipient *recipient)
-{
-    struct undelivered *u;
-
-    return undelivered_cause(q, recipient, &u) && u->state == UNDELIVERED_KEEPING;
-}
-
-void return_set_booked(struct queue *q, struct spool_recipient *recipient, bool is_booked)
-{
-    struct undelivered *u;
-    struct spool_status *cause = waiting_cause(q, recipient, &u);
-
-    if (cause && is_booked && !cause->outcome)
-        cause->outcome = SPOOL_OUTCOME_DEFERRED;
-    else if (cause && !is_booked && cause->outcome == SPOOL_OUTCOME_DEFERRED)
-        cause->outcome = 0;
-}
-
-static void book_refusal(struct queue *q, struct spool_recipient *r,
+/* The room for it is taken first: nobody would say it again. False: there is none. */
+static bool book_refusal(struct queue *q, struct spool_recipient *r,
                          const struct spool_status *cause)
 {
     struct spool_status s = deferral(cause);
+    struct settlement *room = s.outcome ? settlement_new(q, 1) : NULL;
 
     s.next_attempt_us = schedule_held_us(r, false);
-    if (s.outcome)
-        settle(q, spool_recipient_message(r), &s, 1);
+    if (room)
+        settle_in(room, spool_recipient_message(r), &s, 1);
+    return room || !s.outcome;
 }
 
-void return_take_back(struct queue *q, struct spool_recipient *recipient, bool keep)
+/* Without memory he waits for his report a while longer, which rests: see put_held_aside(). */
+static bool put_aside(struct undelivered *u, struct spool_recipient *r, struct spool_status *cause,
+                      bool keep, bool told)
 {
-    const struct id *id = &spool_recipient_message(recipient)->id;
-    struct undelivered *u;
-    struct spool_status *cause = waiting_cause(q, recipient, &u);
-
-    if (!keep)
-        kept_forget(q, id, recipient->index);
-    if (!cause)
-        return;
-    book_refusal(q, recipient, cause);
+    if (!told && !book_refusal(u->queue, r, cause))
+        return false;
     if (keep)
-        kept_add(q, id, cause);
+        kept_add(u->queue, &u->id, cause);
     u->count--;
     memmove(cause, cause + 1, (size_t)(u->causes + u->count - cause) * sizeof(*cause));
+    return true;
 }
 
-/* Since his message is damaged, or since an administrator asked for it while he was attempted. The
- * hold is on the disk, and an attempt's end doesn't undo it. */
-static void put_aside(struct undelivered *u, struct spool_recipient *r,
-                      const struct spool_status *cause)
+void return_take_back(struct queue *q, struct spool_recipient *recipient, bool told)
 {
-    book_refusal(u->queue, r, cause);
-    kept_add(u->queue, &u->id, cause);
+    bool held = recipient->state == SPOOL_RECIPIENT_HELD;
+    bool keep = held || span_equal(spool_domain(q->spool, recipient->domain), ROUTE_BACK);
+    struct undelivered *u;
+    struct spool_status *cause = undelivered_cause(q, recipient, &u);
+
+    if (!keep)
+        kept_forget(q, &spool_recipient_message(recipient)->id, recipient->index);
+    if (cause && (told || held))
+        put_aside(u, recipient, cause, keep, told);
 }
 
 /* ---- who is told of ---- */
 
-/* `held_too`: whom an administrator holds, also since he was given up. */
-static bool keep_ours(struct undelivered *u, bool held_too)
+static bool keep_ours(struct undelivered *u)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < u->count; i++) {
-        struct spool_recipient *r = ours(u, u->causes[i].recipient);
-        if (r && !held_too && r->state == SPOOL_RECIPIENT_HELD)
-            put_aside(u, r, &u->causes[i]);
-        else if (r)
+    for (size_t i = 0; i < u->count; i++)
+        if (ours(u, u->causes[i].recipient))
             u->causes[kept++] = u->causes[i];
-    }
     u->count = kept;
     return kept > 0;
 }
 
-static bool still_waits(struct undelivered *u)
+/* Who is held on the disk: since his message is damaged, or since an administrator asked for it
+ * while he was attempted. An attempt's end doesn't undo that. False: for want of memory one is left
+ * of whom the book doesn't know how his attempt went. */
+static bool put_held_aside(struct undelivered *u)
 {
-    if (undelivered_is_receipt(u))
-        return u->count > 0;
-    return keep_ours(u, u->kind != REPORT_FAILED);
+    for (size_t i = u->count; u->kind == REPORT_FAILED && i-- > 0;) {
+        struct spool_recipient *r = ours(u, u->causes[i].recipient);
+        if (r && r->state == SPOOL_RECIPIENT_HELD && !put_aside(u, r, &u->causes[i], true, false))
+            return false;
+    }
+    return true;
 }
 
 /* An administrator's act on one of them counts when it is sealed, and until then nothing may be
- * done that it couldn't undo. */
+ * done that it couldn't undo. Also when it closes him: the disk may refuse that. */
 static bool is_in_act(const struct undelivered *u)
 {
-    for (size_t i = 0; u->kind == REPORT_FAILED && i < u->count; i++) {
-        const struct spool_recipient *r = ours(u, u->causes[i].recipient);
+    struct spool_message *message = spool_find(u->queue->spool, &u->id);
+
+    for (size_t i = 0; message && u->kind == REPORT_FAILED && i < u->count; i++) {
+        const struct spool_recipient *r = spool_find_recipient(message, u->causes[i].recipient);
         if (r && r->in_act)
             return true;
     }
@@ -152,11 +135,11 @@ static bool is_in_act(const struct undelivered *u)
 
 bool undelivered_goes_on(struct undelivered *u)
 {
-    if (is_in_act(u)) {
+    if (is_in_act(u) || !put_held_aside(u)) {
         undelivered_rest(u);
         return false;
     }
-    if (still_waits(u))
+    if (undelivered_is_receipt(u) ? u->count > 0 : keep_ours(u))
         return true;
     undelivered_free(u);
     return false;
@@ -219,17 +202,17 @@ static void end_all(struct undelivered *u, enum spool_outcome outcome, const cha
  * again for want of memory. */
 static void settle_told(struct undelivered *u, enum spool_outcome outcome, const char *detail)
 {
-    if (!keep_ours(u, true))
+    if (!keep_ours(u))
         return;
     end_all(u, outcome, detail);
     settle_in(u->settlement, spool_find(u->queue->spool, &u->id), u->causes, u->count);
     u->settlement = NULL;
 }
 
-/* Nobody has been told: who is held waits for a release. */
+/* Nobody has been told. Who is held has been left out in this turn of the loop. */
 static void settle_untold(struct undelivered *u, enum spool_outcome outcome, const char *detail)
 {
-    if (!still_waits(u))
+    if (!keep_ours(u))
         return;
     end_all(u, outcome, detail);
     settle(u->queue, spool_find(u->queue->spool, &u->id), u->causes, u->count);

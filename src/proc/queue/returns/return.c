@@ -55,8 +55,7 @@ static bool expects_more(const struct undelivered *u)
     return false;
 }
 
-/* Then nobody can be told of what was in it: it stays held until an administrator removes it. Of
- * who failed the book learns when that hold is on the disk; until then the report rests. */
+/* Then nobody can be told of what was in it: it stays held until an administrator removes it. */
 static bool is_damaged(const struct undelivered *u)
 {
     const struct spool_message *message = spool_find(u->queue->spool, &u->id);
@@ -64,7 +63,8 @@ static bool is_damaged(const struct undelivered *u)
 }
 
 /* The recipients are looked at again at each step: an administrator may hold, release or remove
- * them meanwhile, and then nobody may be told that they failed. */
+ * them meanwhile, and then nobody may be told that they failed. Of a damaged message's that aren't
+ * held the hold may not have come to the disk: who reads it again asks for it again. */
 static void start(struct undelivered *u)
 {
     bool receipt = undelivered_is_receipt(u);
@@ -79,8 +79,8 @@ static void start(struct undelivered *u)
         undelivered_free(u);
         return;
     }
-    bool in_vain = (u->needs_report && !u->queue->returns->report) ||
-                   (!receipt && (u->queue->closing || is_damaged(u)));
+    bool in_vain =
+        (u->needs_report && !u->queue->returns->report) || (!receipt && u->queue->closing);
     if (in_vain || undelivered_load(u, undelivered_loaded) < 0)
         undelivered_rest(u);
 }

@@ -20,10 +20,10 @@
  * is made after its recipient was closed, so one that was under way at a crash is lost.
  *
  * An administrator's act, or a hold for damage, takes a failed recipient back before its report is
- * on its way to the disk: then the attempt is booked as one that failed for now. The cause itself
- * knows whether it is booked: an act that books it says so, and takes that back when the disk
- * refuses. While such an act is on its way there its recipient's report rests, and while the report
- * is, its recipients are left by all acts: at no time are both.
+ * on its way to the disk: then the attempt is booked as one that failed for now, by the act itself
+ * when that came behind the failure. While an act on a recipient is on its way there his report
+ * rests, and no other act begins that would tell of the same failure; while the report is, its
+ * recipients are left by all acts: at no time are both.
  *
  * A report that can't be delivered (null sender, RFC 5321 4.5.5), or whose sender doesn't exist, is
  * nobody's: its recipient is closed as discarded by the rule "double bounce", or the postmaster
@@ -69,20 +69,21 @@ void returns_close(struct queue *q);
 bool return_to_sender(struct queue *q, struct spool_recipient *recipient,
                       const struct spool_status *cause);
 
-/* It waits for its report, which isn't on its way to the disk yet. *out: how its attempt went, as
- * DEFERRED, to be booked in front of an act on it; its outcome is 0 when that is booked. Borrowed
- * until anything changes. */
-bool return_waits(const struct queue *q, struct spool_recipient *recipient,
-                  struct spool_status *out);
-/* Its report is on its way to the disk: its sender is told, whatever anybody does now. */
-bool return_is_kept(const struct queue *q, struct spool_recipient *recipient);
-/* Of one that waits for its report: that its attempt failed goes to the book with somebody's
- * statuses, or didn't get there. */
-void return_set_booked(struct queue *q, struct spool_recipient *recipient, bool is_booked);
-/* It waits for its report no more; what became of its attempt is booked unless it is. `keep` what
- * its sender was to be told, for return_again(); else what was kept before is forgotten, too.
- * Nothing when it doesn't wait. */
-void return_take_back(struct queue *q, struct spool_recipient *recipient, bool keep);
+enum return_stage {
+    RETURN_NONE,
+    RETURN_WAITS,   /* for its report, which isn't on its way to the disk yet */
+    RETURN_IS_KEPT, /* it is: the sender is told, whatever anybody does now */
+};
+
+/* How far its report is. With WAITS *out (NULL is fine) says how its attempt went, as DEFERRED, to
+ * be booked in front of an act on it; its outcome is 0 when that is booked. Borrowed until anything
+ * changes. */
+enum return_stage return_stage(const struct queue *q, struct spool_recipient *recipient,
+                               struct spool_status *out);
+/* An act on it is on the disk; `told`: with how its attempt went. So it waits for its report no
+ * more, unless it failed since the act was given and isn't held. What its sender was to be told is
+ * kept for return_again() as long as it is held or goes back to him, and forgotten else. */
+void return_take_back(struct queue *q, struct spool_recipient *recipient, bool told);
 /* return_to_sender() with the cause that was kept. False: there is none, nothing happened. */
 bool return_again(struct queue *q, struct spool_recipient *recipient);
 /* The message goes: nothing need be kept of it. */

@@ -245,6 +245,26 @@ static void an_act_that_the_disk_refuses_is_undone(void **state)
     }
 }
 
+/* He is held on the disk, so he is after a restart, too. */
+static void who_is_held_stays_so_when_the_disk_refuses_his_release(void **state)
+{
+    struct world *w = begin();
+
+    w->mailbox_does = MAILBOX_DEFERS;
+    struct id id = send_one(w, "s@far.example", "bob@here.example");
+    world_until(w, waits_for_its_attempt, &id);
+    world_until(w, world_is_settled, NULL);
+    assert_int_equal(act(w, IPC_ACT_HOLD, &id).error, 0);
+    world_set_disk(w, true);
+    assert_int_equal(act(w, IPC_ACT_RELEASE, &id).error, -EIO);
+    world_set_disk(w, false);
+    world_rest(w);
+    assert_int_equal(w->job_count, 1);
+    assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_HELD);
+    assert_int_equal(explain(w, &id).state, SCHED_HELD);
+    world_free(w);
+}
+
 static void more_of_no_act_is_refused(void **state)
 {
     struct world *w = begin();
@@ -315,6 +335,31 @@ static void a_release_overtakes_a_hold(void **state)
     world_join_mailbox(w);
     world_until_delivered(w, 1);
     world_free(w);
+}
+
+/* Both with one write: nobody is left who holds him. */
+static void a_hold_and_what_overtook_it_are_undone_when_the_disk_refuses_both(void **state)
+{
+    static const enum ipc_queue_act_kind refused[] = {IPC_ACT_HOLD, IPC_ACT_RELEASE, IPC_ACT_RETURN,
+                                                      IPC_ACT_REMOVE};
+
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+        struct world *w = begin();
+        w->mailbox_does = MAILBOX_DEFERS;
+        struct id id = send_one(w, "s@far.example", "anna@here.example");
+        world_until(w, waits_for_its_attempt, &id);
+        world_until(w, world_is_settled, NULL);
+        world_stall_disk(w);
+        world_set_disk(w, true);
+        world_begin_act(w, IPC_ACT_HOLD, &id, 1);
+        world_begin_act(w, refused[i], &id, 1);
+        world_let_disk_go_on(w);
+        world_set_disk(w, false);
+        world_until(w, waits_for_its_attempt, &id);
+        assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_WAITING);
+        assert_int_equal(first_of(w, &id)->in_act, 0);
+        world_free(w);
+    }
 }
 
 static void a_return_overtakes_a_hold(void **state)
@@ -480,35 +525,109 @@ static void who_is_in_many_acts_is_left_alone(void **state)
     world_free(w);
 }
 
+static bool has_left_acts(struct world *w, void *arg)
+{
+    return first_of(w, arg)->in_act == 1;
+}
+
+/* What the disk has of a hold says nothing as long as another act is on its way. He isn't attempted
+ * between the two, so no attempt's end can hold him behind his release, nor is he delivered who was
+ * told to go back. `fails`: the disk refuses the hold. */
+static void between_two_acts_nothing_happens(void **state)
+{
+    static const struct {
+        enum ipc_queue_act_kind act;
+        bool fails;
+    } cases[] = {{IPC_ACT_RELEASE, false},
+                 {IPC_ACT_RELEASE, true},
+                 {IPC_ACT_RETURN, false},
+                 {IPC_ACT_RETURN, true}};
+    static struct gate gates[2];
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct world *w = begin();
+        w->mailbox_does = MAILBOX_DEFERS;
+        struct id id = send_one(w, "s@far.example", "anna@here.example");
+        world_until(w, waits_for_its_attempt, &id);
+        world_until(w, world_is_settled, NULL);
+        gate_close(&gates[0], w);
+        if (cases[i].fails)
+            world_set_disk(w, true);
+        world_begin_act(w, IPC_ACT_HOLD, &id, 1);
+        if (cases[i].fails)
+            world_set_disk(w, false);
+        gate_close(&gates[1], w);
+        world_begin_act(w, cases[i].act, &id, 1);
+        world_rest(w);
+        assert_int_equal(w->job_count, 1);
+        sem_post(&gates[0].opened);
+        world_until(w, has_left_acts, &id);
+        world_rest(w);
+        assert_int_equal(w->job_count, 1);
+        assert_int_equal(explain(w, &id).state, SCHED_HELD);
+        sem_post(&gates[1].opened);
+        if (cases[i].act == IPC_ACT_RELEASE)
+            world_until_jobs(w, 2);
+        world_until(w, world_is_settled, NULL);
+        world_rest(w);
+        assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_WAITING);
+        if (cases[i].act == IPC_ACT_RELEASE)
+            assert_int_equal(explain(w, &id).state, SCHED_PAUSED);
+        else
+            assert_span(spool_domain(w->queue.spool, first_of(w, &id)->domain), "return:");
+        world_free(w);
+    }
+}
+
+/* His hold is on the disk, and his attempt ends before his release is: that holds him no more. */
+static void who_is_released_while_attempted_is_not_held_by_the_end_of_that(void **state)
+{
+    struct world *w = begin();
+    struct id id = send_one(w, "s@far.example", "anna@here.example");
+
+    world_until_jobs(w, 1);
+    assert_int_equal(act(w, IPC_ACT_HOLD, &id).count, 1);
+    world_stall_disk(w);
+    world_begin_act(w, IPC_ACT_RELEASE, &id, 1);
+    w->mailbox_does = MAILBOX_DEFERS;
+    world_answer(w, &w->jobs[0], MAILBOX_DEFERS);
+    world_until(w, is_held_in_memory, &id);
+    world_rest(w);
+    assert_int_equal(w->job_count, 1);
+    world_let_disk_go_on(w);
+    world_until_jobs(w, 2);
+    world_until(w, world_is_settled, NULL);
+    assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_WAITING);
+    assert_int_equal(explain(w, &id).state, SCHED_PAUSED);
+    world_free(w);
+}
+
 static bool has_returned(struct world *w, void *arg)
 {
     return w->queue.returns->returned == 1 && world_is_settled(w, NULL);
 }
 
-/* The attempt that a release begins may end before the disk has the release, when his row says
- * still that he is held. He isn't attempted again for that. */
-static void who_is_released_and_given_up_is_told_of(void **state)
+/* He failed after his release was asked for: his sender is told. */
+static void who_is_released_while_attempted_and_fails_is_told_of(void **state)
 {
     struct world *w = begin();
-    w->mailbox_does = MAILBOX_DEFERS;
     struct id id = send_one(w, "s@far.example", "anna@here.example");
-    world_until(w, waits_for_its_attempt, &id);
-    world_until(w, world_is_settled, NULL);
+
+    world_until_jobs(w, 1);
     assert_int_equal(act(w, IPC_ACT_HOLD, &id).count, 1);
     reporter_join(w);
-    w->mailbox_does = MAILBOX_FAILS;
     world_stall_disk(w);
     world_begin_act(w, IPC_ACT_RELEASE, &id, 1);
-    world_until_jobs(w, 2);
+    world_answer(w, &w->jobs[0], MAILBOX_FAILS);
     world_until(w, is_held_in_memory, &id);
     returns_tick(&w->queue);
     world_rest(w);
     assert_int_equal(reporter.asked, 0);
     world_let_disk_go_on(w);
-    returns_tick(&w->queue);
-    returns_tick(&w->queue);
+    for (int i = 0; i < 4; i++)
+        returns_tick(&w->queue);
     world_until(w, has_returned, NULL);
-    assert_int_equal(w->job_count, 2);
+    assert_int_equal(w->job_count, 1);
     reporter_forget();
     world_free(w);
 }
@@ -531,6 +650,10 @@ int main(void)
         cmocka_unit_test(a_retry_leaves_who_is_being_held),
         cmocka_unit_test(a_retry_leaves_who_is_to_be_held_after_his_attempt),
         cmocka_unit_test(who_waits_for_his_report_may_be_held),
-        cmocka_unit_test(who_is_released_and_given_up_is_told_of)};
+        cmocka_unit_test(who_is_held_stays_so_when_the_disk_refuses_his_release),
+        cmocka_unit_test(a_hold_and_what_overtook_it_are_undone_when_the_disk_refuses_both),
+        cmocka_unit_test(between_two_acts_nothing_happens),
+        cmocka_unit_test(who_is_released_while_attempted_is_not_held_by_the_end_of_that),
+        cmocka_unit_test(who_is_released_while_attempted_and_fails_is_told_of)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

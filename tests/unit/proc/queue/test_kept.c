@@ -4,6 +4,7 @@
 #include "reporter.h"
 
 #include "proc/queue/core/schedule.h"
+#include "proc/queue/core/settle.h"
 #include "proc/queue/returns/return.h"
 #include "proc/queue/returns/undelivered.h"
 #include <errno.h>
@@ -21,6 +22,17 @@ struct undelivered *__wrap_undelivered_new(struct queue *q, const struct id *id,
                                            enum report_kind kind)
 {
     return no_memory && no_memory-- ? NULL : __real_undelivered_new(q, id, kind);
+}
+
+/* Nor any to book what nobody would say again. */
+static bool no_room;
+
+struct settlement *__real_settlement_new(struct queue *q, size_t recipients);
+struct settlement *__wrap_settlement_new(struct queue *q, size_t recipients);
+
+struct settlement *__wrap_settlement_new(struct queue *q, size_t recipients)
+{
+    return no_room ? NULL : __real_settlement_new(q, recipients);
 }
 
 static struct world *begin(enum world_mailbox does)
@@ -243,26 +255,39 @@ static void a_return_tells_what_a_hold_kept_back(void **state)
     }
 }
 
-/* Who waits for his report anyway, and is held before it is written. */
+static bool is_asked(struct world *w, void *arg)
+{
+    return reporter.asked == 1;
+}
+
+/* Who waits for his report anyway, and is held before it is written, or only released. */
 static void a_return_of_who_goes_back_tells_the_same(void **state)
 {
-    static const enum spool_outcome all[] = {SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_RELEASED,
-                                             SPOOL_OUTCOME_REROUTED, SPOOL_OUTCOME_HELD,
-                                             SPOOL_OUTCOME_RELEASED, 0};
-    struct world *w = begin(MAILBOX_FAILS);
-    struct id id = fail_one(w, "unsure@here.example");
+    static const enum spool_outcome all[][7] = {
+        {SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_RELEASED, SPOOL_OUTCOME_REROUTED,
+         SPOOL_OUTCOME_RELEASED, SPOOL_OUTCOME_RETURNED, 0},
+        {SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_RELEASED, SPOOL_OUTCOME_REROUTED, SPOOL_OUTCOME_HELD,
+         SPOOL_OUTCOME_RELEASED, SPOOL_OUTCOME_RETURNED, 0}};
 
-    act(w, IPC_ACT_RETURN, &id);
-    reporter_join(w); /* it isn't asked: the sender can't be found now */
-    world_until(w, is_held_in_memory, &id);
-    act(w, IPC_ACT_HOLD, &id);
-    ipc_channel_free(w->directory);
-    w->directory = NULL;
-    act(w, IPC_ACT_RELEASE, &id);
-    world_rest(w);
-    assert_booked(w, all); /* his refusal once */
-    assert_int_equal(reporter.asked, 0);
-    end(w);
+    for (int holds = 0; holds < 2; holds++) {
+        struct world *w = begin(MAILBOX_FAILS);
+        struct id id = fail_one(w, "s@far.example");
+        reporter.silent = true;
+        reporter_join(w);
+        act(w, IPC_ACT_RETURN, &id);
+        world_until(w, is_asked, NULL);
+        if (holds)
+            act(w, IPC_ACT_HOLD, &id);
+        reporter.asked = 0;
+        act(w, IPC_ACT_RELEASE, &id);
+        world_until(w, is_asked, NULL);
+        reporter_forget(); /* that process is gone, and the next one answers */
+        assert_told(w, "5.1.1", "no such mailbox");
+        assert_booked(w, all[holds]); /* his refusal once */
+        assert_int_equal(w->job_count, 1);
+        assert_int_equal(w->queue.returns->kept_count, 0);
+        end(w);
+    }
 }
 
 enum { DEADLINES_US = 1100000 }; /* they are whole seconds */
@@ -307,19 +332,35 @@ static void a_release_forgets_what_was_kept(void **state)
     end(w);
 }
 
-/* He waits for his report as before. */
-static void a_hold_that_the_disk_refuses_changes_nothing(void **state)
+/* He waits for his report as before, which looks for him while the disk takes its time. */
+static void an_act_that_the_disk_refuses_changes_nothing(void **state)
 {
-    struct world *w = begin(MAILBOX_FAILS);
-    struct id id = fail_one(w, "s@far.example");
-    struct ipc_queue_act hold = {.act = IPC_ACT_HOLD, .filter.id = id};
+    static const enum ipc_queue_act_kind kinds[] = {IPC_ACT_HOLD, IPC_ACT_RELEASE, IPC_ACT_RETURN,
+                                                    IPC_ACT_REMOVE};
+    static const enum spool_outcome all[] = {SPOOL_OUTCOME_RETURNED, 0};
 
-    world_set_disk(w, true);
-    assert_int_equal(world_act(w, hold).error, -EIO);
-    world_set_disk(w, false);
-    assert_told(w, "5.1.1", "no such mailbox");
-    assert_int_equal(w->job_count, 1);
-    end(w);
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct world *w = begin(MAILBOX_FAILS);
+        struct id id = fail_one(w, "s@far.example");
+        world_stall_disk(w);
+        world_set_disk(w, true);
+        world_begin_act(w, kinds[i], &id, 1);
+        reporter_join(w);
+        for (int looks = 0; looks < 3; looks++)
+            returns_tick(&w->queue);
+        world_rest(w);
+        assert_int_equal(reporter.asked, 0);
+        world_let_disk_go_on(w);
+        world_set_disk(w, false);
+        assert_int_equal(explain(w, &id).state, SCHED_HELD);
+        assert_int_equal(w->queue.returns->failed.all, 1);
+        for (int rests = 0; rests < 64; rests++)
+            returns_tick(&w->queue);
+        assert_told(w, "5.1.1", "no such mailbox");
+        assert_booked(w, all);
+        assert_int_equal(w->job_count, 1);
+        end(w);
+    }
 }
 
 static bool has_expanded(struct world *w, void *arg)
@@ -347,8 +388,9 @@ static void who_is_being_held_is_not_discarded(void **state)
     end(w);
 }
 
-/* The hold was asked for before he failed: what overtakes it tells of the failure. */
-static void an_act_behind_a_hold_books_the_failure(void **state)
+/* The hold was asked for before he failed, and tells of that when it is on the disk. What would
+ * overtake it would tell of it, too. */
+static void an_act_behind_a_hold_waits_until_the_failure_is_booked(void **state)
 {
     static const enum spool_outcome all[][5] = {
         {SPOOL_OUTCOME_HELD, SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_RELEASED,
@@ -356,6 +398,7 @@ static void an_act_behind_a_hold_books_the_failure(void **state)
         {SPOOL_OUTCOME_HELD, SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_REMOVED, 0}};
 
     for (int removes = 0; removes < 2; removes++) {
+        enum ipc_queue_act_kind kind = removes ? IPC_ACT_REMOVE : IPC_ACT_RELEASE;
         struct world *w = begin(MAILBOX_IS_SILENT);
         struct id id = send_from(w, "s@far.example");
         world_until_jobs(w, 1);
@@ -364,8 +407,11 @@ static void an_act_behind_a_hold_books_the_failure(void **state)
         world_answer(w, &w->jobs[0], MAILBOX_FAILS);
         world_until(w, is_held_in_memory, &id);
         w->mailbox_does = MAILBOX_DELIVERS;
-        world_begin_act(w, removes ? IPC_ACT_REMOVE : IPC_ACT_RELEASE, &id, 1);
+        world_begin_act(w, kind, &id, 0);
+        assert_int_equal(w->reply.queue_acted.error, -EBUSY);
         world_let_disk_go_on(w);
+        world_join_admin(w);
+        act(w, kind, &id);
         if (!removes)
             world_until_delivered(w, 1);
         assert_booked(w, all[removes]);
@@ -415,21 +461,26 @@ static void a_failure_that_the_disk_refused_is_booked_by_the_next_act(void **sta
     end(w);
 }
 
-static bool is_asked(struct world *w, void *arg)
-{
-    return reporter.asked == 1;
-}
-
 static bool is_kept(struct world *w, void *arg)
 {
-    return return_is_kept(&w->queue, row_of(w, arg));
+    return return_stage(&w->queue, row_of(w, arg), NULL) == RETURN_IS_KEPT;
+}
+
+static void assert_busy_for_all(struct world *w, const struct id *id)
+{
+    static const enum ipc_queue_act_kind kinds[] = {IPC_ACT_RELEASE, IPC_ACT_RETURN, IPC_ACT_REMOVE,
+                                                    IPC_ACT_HOLD};
+
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        world_begin_act(w, kinds[i], id, 0);
+        assert_int_equal(w->reply.queue_acted.error, -EBUSY);
+        assert_int_equal(w->reply.queue_acted.busy, 1);
+    }
 }
 
 /* His sender reads that he failed, whatever is done now. */
 static void whose_report_is_on_its_way_to_the_disk_is_left_alone(void **state)
 {
-    static const enum ipc_queue_act_kind kinds[] = {IPC_ACT_HOLD, IPC_ACT_RELEASE, IPC_ACT_RETURN,
-                                                    IPC_ACT_REMOVE};
     static const enum spool_outcome all[] = {SPOOL_OUTCOME_RETURNED, 0};
     struct world *w = begin(MAILBOX_FAILS);
 
@@ -441,16 +492,37 @@ static void whose_report_is_on_its_way_to_the_disk_is_left_alone(void **state)
     world_stall_disk(w);
     reporter_answer();
     world_until(w, is_kept, &id);
-    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-        world_begin_act(w, kinds[i], &id, 0);
-        assert_int_equal(w->reply.queue_acted.error, -EBUSY);
-        assert_int_equal(w->reply.queue_acted.busy, 1);
-    }
+    assert_busy_for_all(w, &id);
     world_let_disk_go_on(w);
     world_until(w, has_returned, NULL);
     assert_booked(w, all);
     assert_int_equal(w->job_count, 1);
     end(w);
+}
+
+/* An act has told of it, and the disk may refuse that: nothing may stand behind it that relies on
+ * it. */
+static void whose_failure_is_on_its_way_to_the_book_is_left_alone(void **state)
+{
+    for (int fails = 0; fails < 2; fails++) {
+        struct world *w = begin(MAILBOX_FAILS);
+        struct id id = fail_one(w, "s@far.example");
+        world_stall_disk(w);
+        if (fails)
+            world_set_disk(w, true);
+        world_begin_act(w, IPC_ACT_HOLD, &id, 1);
+        assert_busy_for_all(w, &id);
+        world_let_disk_go_on(w);
+        world_join_admin(w);
+        if (fails) {
+            world_set_disk(w, false);
+            act(w, IPC_ACT_HOLD, &id);
+        }
+        assert_booked(w, refused_then_held);
+        assert_refusal(&booked[0]);
+        assert_held(w, &id);
+        end(w);
+    }
 }
 
 /* ---- who is held at the end of the process, and for damage ---- */
@@ -492,6 +564,11 @@ static bool is_damaged(struct world *w, void *arg)
     return spool_find(w->queue.spool, arg)->flags & SPOOL_MESSAGE_DAMAGED;
 }
 
+static bool disk_has_failed(struct world *w, void *arg)
+{
+    return !w->queue.committer.group && spool_find(w->queue.spool, arg)->pins == 0;
+}
+
 static size_t count_refusals(struct world *w)
 {
     size_t count = 0;
@@ -515,6 +592,8 @@ static void who_is_held_for_damage_is_booked_with_his_failure(void **state)
 
         world_stop(w); /* what was just written would be read from memory */
         start_again(w);
+        io_timer_clear(
+            w->queue.tick); /* by hand, or it would look between the hold and its count */
         world_until_jobs(w, 1);
         world_damage(w, "anna@here.example");
         reporter_join(w);
@@ -545,6 +624,75 @@ static void who_is_held_for_damage_is_booked_with_his_failure(void **state)
         assert_int_equal(reporter.asked, 0);
         end(w);
     }
+}
+
+/* The disk refuses that hold, and the spool gives it no second time by itself. */
+static void who_is_not_held_for_damage_yet_is_held_by_the_next_look(void **state)
+{
+    struct world *w = begin(MAILBOX_IS_SILENT);
+
+    ipc_channel_free(w->mailbox);
+    w->mailbox = NULL;
+    struct id id = send_from(w, "s@far.example");
+    world_stop(w);
+    start_again(w);
+    world_until_jobs(w, 1);
+    world_damage(w, "anna@here.example");
+    reporter_join(w);
+    world_set_disk(w, true);
+    world_answer(w, &w->jobs[0], MAILBOX_FAILS);
+    for (int i = 0; i < 3; i++)
+        returns_tick(&w->queue);
+    world_until(w, is_damaged, &id);
+    committer_kick(&w->queue.committer);
+    world_until(w, disk_has_failed, &id);
+    world_set_disk(w, false);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    for (int i = 0; i < 2; i++) { /* the first is written before the look, the second behind it */
+        send_from(w, "other@far.example");
+        for (int rests = 0; rests < 64; rests++)
+            returns_tick(&w->queue);
+        world_rest(w);
+    }
+    assert_int_equal(row_of(w, &id)->state, SPOOL_RECIPIENT_HELD);
+    for (int rests = 0; rests < 64; rests++)
+        returns_tick(&w->queue);
+    world_rest(w);
+    assert_int_equal(reporter.asked, 0);
+    assert_int_equal(w->queue.returns->failed.all, 0);
+    end(w);
+}
+
+/* It is booked when there is memory again, and not forgotten meanwhile. */
+static void who_is_held_and_fails_is_booked_after_short_memory(void **state)
+{
+    static const enum spool_outcome all[] = {SPOOL_OUTCOME_HELD, SPOOL_OUTCOME_DEFERRED, 0};
+    struct world *w = begin(MAILBOX_IS_SILENT);
+    struct id id = send_from(w, "s@far.example");
+
+    world_until_jobs(w, 1);
+    act(w, IPC_ACT_HOLD, &id);
+    reporter_join(w);
+    no_room = true;
+    world_answer(w, &w->jobs[0], MAILBOX_FAILS);
+    world_until(w, is_held_in_memory, &id);
+    for (int i = 0; i < 3; i++) {
+        returns_tick(&w->queue);
+        world_rest(w);
+    }
+    no_room = false;
+    assert_int_equal(reporter.asked, 0);
+    assert_int_equal(w->queue.returns->failed.resting, 1);
+    for (int i = 0; i < 64; i++)
+        returns_tick(&w->queue);
+    world_rest(w);
+    assert_booked(w, all);
+    assert_refusal(&booked[1]);
+    assert_held(w, &id);
+    assert_int_equal(reporter.asked, 0);
+    act(w, IPC_ACT_RETURN, &id);
+    assert_told(w, "5.1.1", "no such mailbox");
+    end(w);
 }
 
 /* ---- how long it is kept ---- */
@@ -618,13 +766,16 @@ int main(void)
         cmocka_unit_test(a_return_of_who_goes_back_tells_the_same),
         cmocka_unit_test(who_was_given_up_is_booked_once),
         cmocka_unit_test(a_release_forgets_what_was_kept),
-        cmocka_unit_test(a_hold_that_the_disk_refuses_changes_nothing),
+        cmocka_unit_test(an_act_that_the_disk_refuses_changes_nothing),
         cmocka_unit_test(who_is_being_held_is_not_discarded),
-        cmocka_unit_test(an_act_behind_a_hold_books_the_failure),
+        cmocka_unit_test(an_act_behind_a_hold_waits_until_the_failure_is_booked),
         cmocka_unit_test(who_failed_before_the_disk_refused_his_hold_waits_for_his_report),
         cmocka_unit_test(a_failure_that_the_disk_refused_is_booked_by_the_next_act),
         cmocka_unit_test(whose_report_is_on_its_way_to_the_disk_is_left_alone),
+        cmocka_unit_test(whose_failure_is_on_its_way_to_the_book_is_left_alone),
         cmocka_unit_test(who_is_held_and_fails_at_the_end_is_booked),
+        cmocka_unit_test(who_is_not_held_for_damage_yet_is_held_by_the_next_look),
+        cmocka_unit_test(who_is_held_and_fails_is_booked_after_short_memory),
         cmocka_unit_test(who_is_held_for_damage_is_booked_with_his_failure),
         cmocka_unit_test(what_is_kept_outlives_short_memory),
         cmocka_unit_test(of_what_is_gone_nothing_is_kept),

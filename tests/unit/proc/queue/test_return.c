@@ -138,37 +138,6 @@ static void few_are_told_at_the_same_time(void **state)
     reporter_end(w);
 }
 
-static bool has_no_returns(struct world *w, void *arg)
-{
-    return w->queue.returns->count == 0;
-}
-
-/* Else it would be read again each second, in the place of others. The spool holds it with what is
- * written next. */
-static void of_a_damaged_message_nobody_is_told(void **state)
-{
-    struct world *w = reporter_begin();
-    reporter_send(w, "s@far.example", "anna@here.example");
-    world_until_jobs(w, 1);
-    world_rest(w);
-    assert_int_equal(w->queue.returns->count, 1); /* there is nobody to write reports */
-    spool_find(w->queue.spool, &w->jobs[0].id)->flags |= SPOOL_MESSAGE_DAMAGED;
-    reporter_join(w);
-    for (int i = 0; i < 3; i++) {
-        returns_tick(&w->queue);
-        world_rest(w);
-    }
-    assert_int_equal(reporter.asked, 0);
-    assert_int_equal(w->queue.returns->failed.resting, 1);
-    world_join_admin(w);
-    struct ipc_queue_act hold = {.act = IPC_ACT_HOLD, .filter.id = w->jobs[0].id};
-    assert_int_equal(world_act(w, hold).count, 1);
-    for (int i = 0; i < 64; i++)
-        returns_tick(&w->queue);
-    world_until(w, has_no_returns, NULL);
-    reporter_end(w);
-}
-
 static void give_back(struct world *w, uint32_t expected)
 {
     struct ipc_queue_act back = {.act = IPC_ACT_RETURN, .filter.sender = SPAN("s@far.example")};
@@ -481,7 +450,6 @@ int main(void)
         cmocka_unit_test(the_sender_is_told),
         cmocka_unit_test(recipients_of_a_message_share_a_report),
         cmocka_unit_test(who_fails_twice_is_told_of_once),
-        cmocka_unit_test(of_a_damaged_message_nobody_is_told),
         cmocka_unit_test(few_are_told_at_the_same_time),
         cmocka_unit_test(what_is_too_much_is_told_in_parts),
         cmocka_unit_test(who_waits_too_long_is_given_up_with_his_destination),
