@@ -138,13 +138,22 @@ static void put_own_words(struct buffer *out, struct span words, size_t max)
     buffer_append_byte(out, '\n');
 }
 
+/* Without a status and a reply nobody can say that a server was reached. */
+static const char *explain(const struct report *r, const struct report_recipient *recipient)
+{
+    if (!recipient->status.size && !event_is_reply(recipient->reply))
+        return report_words[r->language].unreached;
+    return report_explain((enum report_kind)r->kind, status_of(r, recipient),
+                          (enum report_language)r->language);
+}
+
 static void tell_cause(const struct report *r, const struct report_recipient *recipient,
                        const struct measure *m, struct buffer *out)
 {
     const struct report_words *words = &report_words[r->language];
 
     if (r->kind == REPORT_FAILED || r->kind == REPORT_DELAYED)
-        wrap(out, "    ", span_from_cstr(report_explain(status_of(r, recipient), r->language)));
+        wrap(out, "    ", span_from_cstr(explain(r, recipient)));
     if (recipient->instead.size)
         put_with(out, "    ", words->instead, span_first(recipient->instead, FIELD_TEXT_MAX));
     if (recipient->expired)

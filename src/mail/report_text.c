@@ -32,6 +32,7 @@ const struct report_words report_words[REPORT_LANGUAGE_COUNT] = {
          .expired = "The time for attempts is up: none has succeeded since %s. This is the last "
                     "notice.",
          .instead = "Did you perhaps mean %s?",
+         .unreached = "No attempt to deliver it has succeeded.",
          .questions = "Questions? Write to %s and quote the id above; with it, the way of your "
                       "message can be looked up."},
     [REPORT_GERMAN] =
@@ -61,16 +62,44 @@ const struct report_words report_words[REPORT_LANGUAGE_COUNT] = {
          .expired = "Die Zeit für Versuche ist abgelaufen: Seit %s ist keiner gelungen. Dies ist "
                     "die letzte Nachricht dazu.",
          .instead = "Meinten Sie vielleicht %s?",
+         .unreached = "Kein Versuch der Zustellung ist gelungen.",
          .questions = "Fragen? Schreiben Sie an %s und nennen Sie die Kennung oben; mit ihr lässt "
                       "sich der Weg Ihrer Nachricht nachschlagen."},
 };
 
-/* From the most exact to the most general: the first whose pattern fits is taken. RFC 3463
- * sections 3.2 to 3.8 and the registry of enhanced status codes. */
-static const struct {
+struct explanation {
     const char *pattern;
     const char *text[REPORT_LANGUAGE_COUNT];
-} explanations[] = {
+};
+
+/* Of a delay, before those below: what a station says for now may pass by itself, and whoever sends
+ * the message again has it there twice. */
+static const struct explanation delays[] = {
+    {"?.1.?",
+     {"The recipient's server does not take the message for now, because of an address. Its words "
+      "below may say more.",
+      "Der Server des Empfängers nimmt die Nachricht wegen einer Adresse vorerst nicht an. Sein "
+      "Wortlaut unten sagt vielleicht mehr."}},
+    {"?.4.1",
+     {"The recipient's server can't be reached at present. Whoever runs it must act.",
+      "Der Server des Empfängers ist derzeit nicht zu erreichen. Dessen Betreiber muss etwas "
+      "tun."}},
+    {"?.4.7",
+     {"The recipient's server did not take the message in time. Its words below may say more.",
+      "Der Server des Empfängers hat die Nachricht nicht rechtzeitig angenommen. Sein Wortlaut "
+      "unten sagt vielleicht mehr."}},
+    {"?.7.?",
+     {"The recipient's server does not let the message in for now. That often passes by itself: "
+      "many servers take a stranger's mail only when it comes again (greylisting). Its words "
+      "below may say more.",
+      "Der Server des Empfängers nimmt die Nachricht vorerst nicht an. Oft gibt sich das von "
+      "selbst: Viele Server nehmen Mail von Unbekannten erst an, wenn sie wiederkommt "
+      "(Greylisting). Sein Wortlaut unten sagt vielleicht mehr."}},
+};
+
+/* From the most exact to the most general: the first whose pattern fits is taken. RFC 3463
+ * sections 3.2 to 3.8 and the registry of enhanced status codes. */
+static const struct explanation explanations[] = {
     {"?.1.1",
      {"This address does not exist. Please check how it is spelt, or ask the recipient for the "
       "right one; sending again to the same address will not help.",
@@ -156,12 +185,21 @@ static const struct {
       "ist nicht bekannt."}},
 };
 
-const char *report_explain(struct span status, enum report_language language)
+/* The first that fits; `count`: none. */
+static size_t find(const struct explanation *list, size_t count, struct span status)
 {
-    const size_t last = ARRAY_SIZE(explanations) - 1;
     size_t i = 0;
 
-    while (i < last && !event_status_fits(status, explanations[i].pattern))
+    while (i < count && !event_status_fits(status, list[i].pattern))
         i++;
-    return explanations[i].text[language];
+    return i;
+}
+
+const char *report_explain(enum report_kind kind, struct span status, enum report_language language)
+{
+    const size_t last = ARRAY_SIZE(explanations) - 1, count = ARRAY_SIZE(delays);
+    size_t i = kind == REPORT_DELAYED ? find(delays, count, status) : count;
+
+    return i < count ? delays[i].text[language]
+                     : explanations[find(explanations, last, status)].text[language];
 }

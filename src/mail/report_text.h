@@ -13,11 +13,14 @@ struct report_words {
     const char *until;     /* delayed: %s: time */
     const char *expired;   /* %s: time of arrival */
     const char *instead;   /* %s: address */
+    const char *unreached; /* in the place of what a status means, when no server said anything */
     const char *questions; /* %s: postmaster */
 };
 
 extern const struct report_words report_words[REPORT_LANGUAGE_COUNT];
 
 /* What this status means and who must act, one or two sentences: the most exact that is known of
- * "5.1.1", then of its class "x.1.x", then of its first digit. Never NULL. */
-const char *report_explain(struct span status, enum report_language language);
+ * "5.1.1", then of its class "x.1.x", then of its first digit. Of a delay nothing that holds only
+ * once it has failed. Never NULL. */
+const char *report_explain(enum report_kind kind, struct span status,
+                           enum report_language language);

@@ -177,6 +177,19 @@ def test_a_delay_is_told_once_also_after_a_restart():
         assert w.server.command('audit').returncode == 0
 
 
+def test_a_delay_blames_only_who_spoke():
+    retry = 'retry: { first: 1s, max: 1s, delay_notice: 1s }\n'
+    with world({'grey': {'rcpt': b'450 4.7.1 greylisted\r\n'}}, retry) as w:
+        for name, words, status in (('grey', 'That often passes by itself', '4.7.1'),
+                                    ('down', 'No attempt to deliver it has succeeded', '4.0.0')):
+            send(w.server, f'x@{name}.example')
+            report, _, fields = told_of(w.server, f'x@{name}.example')
+            text = ' '.join(text_of(report).split())
+            assert words in text and 'by its rules' not in text
+            assert ('server' in text.split(f'x@{name}.example')[1].split('Your message')[0]) == (name == 'grey')
+            assert (fields['Action'], fields['Status']) == ('delayed', status)
+
+
 def test_names_come_back():
     with world({'bad': {'rcpt': b'550 5.1.1 no\r\n'}}) as w:
         send(w.server, 'x@bad.example', ['ENVID=QQ+2B1', 'RET=FULL'],

@@ -384,8 +384,7 @@ static void a_failure_as_it_is_read(void **state)
                  "    > 550 5.1.1 sorry\r\n"
                  "\r\n"
                  "bob@slow.test\r\n"
-                 "    The recipient's server did not take the message. Its words below are\r\n"
-                 "    all that is known.\r\n"
+                 "    No attempt to deliver it has succeeded.\r\n"
                  "    The time for attempts is up: none has succeeded since Sat, 21 Nov\r\n"
                  "    2026 17:53:20 +0100. This is the last notice.\r\n"
                  "    no host of slow.test could be reached\r\n"
@@ -479,8 +478,7 @@ static void a_delay_as_it_is_read(void **state)
                  "server goes on trying, and tells you if it has to give up.\r\n"
                  "\r\n"
                  "bob@slow.test\r\n"
-                 "    The recipient's server did not take the message. Its words below are\r\n"
-                 "    all that is known.\r\n"
+                 "    No attempt to deliver it has succeeded.\r\n"
                  "    no host of slow.test could be reached\r\n"
                  "\r\n"
                  "Your message: 0800000000000000, Sat, 21 Nov 2026 17:53:20 +0100\r\n"
@@ -510,6 +508,60 @@ static void a_delay_as_it_is_read(void **state)
                  "\r\n"
                  "From: alice\r\n"
                  "--=_0400000000000000_report--\r\n");
+}
+
+/* What a person reads of it, with its lines joined. */
+static void assert_told_of_delay(const struct report_recipient *recipient,
+                                 enum report_language language, const char *part)
+{
+    struct report report = failed;
+    struct report_made made;
+
+    report.kind = REPORT_DELAYED;
+    report.language = language;
+    report.recipients = recipient;
+    char *text = written(&report, &made), *to = text;
+    for (const char *at = text; *at;) {
+        size_t gap = strspn(at, "\r\n ");
+        if (gap)
+            *to++ = ' ';
+        at += gap;
+        while (*at && !strchr("\r\n ", *at))
+            *to++ = *at++;
+    }
+    *to = '\0';
+    assert_has(text, part);
+    free(text);
+}
+
+/* A delay blames a server only for what a server said, and tells nobody to do what he need not. */
+static void a_delay_blames_nobody_in_vain(void **state)
+{
+    static const struct {
+        struct span status, reply;
+        const char *part, *german;
+    } cases[] = {
+        {SPAN(""), SPAN("can't connect to [192.0.2.1]:25: no answer"), "No attempt to deliver it",
+         "Kein Versuch der Zustellung"},
+        {SPAN(""), SPAN(""), "No attempt to deliver it", "Kein Versuch der Zustellung"},
+        {SPAN(""), SPAN("450 later"), "server did not take the message. Its words",
+         "die Nachricht nicht angenommen. Mehr als"},
+        {SPAN("4.7.1"), SPAN("450 4.7.1 greylisted"), "passes by itself",
+         "gibt sich das von selbst"},
+        {SPAN("4.1.8"), SPAN("450 4.1.8 sender"), "because of an address", "wegen einer Adresse"},
+        {SPAN("4.1.1"), SPAN("450 4.1.1 not now"), "because of an address", "wegen einer Adresse"},
+        {SPAN("4.4.1"), SPAN("451 4.4.1 no way"), "can't be reached at present",
+         "ist derzeit nicht"},
+        {SPAN("4.4.7"), SPAN("451 4.4.7 too late"), "message in time", "nicht rechtzeitig"},
+        {SPAN("4.4.3"), SPAN("451 4.4.3 no DNS"), "The directory", "Das Verzeichnis"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct report_recipient recipient = {
+            .address = SPAN("bob@slow.test"), .status = cases[i].status, .reply = cases[i].reply};
+        assert_told_of_delay(&recipient, REPORT_ENGLISH, cases[i].part);
+        assert_told_of_delay(&recipient, REPORT_GERMAN, cases[i].german);
+    }
 }
 
 /* How often the words about the first one's status stand there. */
@@ -727,8 +779,9 @@ static void explanations(void **state)
                  {"garbage", "did not take"}, {"", "did not take"},
                  {"5.1", "did not take"},     {"4.1.8", "wrong with this address"}};
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-        assert_has(report_explain(span_from_cstr(cases[i].status), REPORT_ENGLISH), cases[i].part);
-    assert_has(report_explain(SPAN("5.1.1"), REPORT_GERMAN), "gibt es nicht");
+        assert_has(report_explain(REPORT_FAILED, span_from_cstr(cases[i].status), REPORT_ENGLISH),
+                   cases[i].part);
+    assert_has(report_explain(REPORT_FAILED, SPAN("5.1.1"), REPORT_GERMAN), "gibt es nicht");
 }
 
 int main(void)
@@ -736,6 +789,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_failure),
                                        cmocka_unit_test(a_failure_as_it_is_read),
                                        cmocka_unit_test(a_delay_as_it_is_read),
+                                       cmocka_unit_test(a_delay_blames_nobody_in_vain),
                                        cmocka_unit_test(who_shares_a_cause),
                                        cmocka_unit_test(receipts),
                                        cmocka_unit_test(names_that_cannot_be_read),

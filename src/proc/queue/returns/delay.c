@@ -23,7 +23,8 @@ struct look {
     int64_t before_us; /* accepted before then: too long ago */
 };
 
-/* "4.4.1" of "451 4.4.1 …". */
+/* "4.4.1" of "451 4.4.1 …"; "" of our own words: the scheduler keeps nothing else of an attempt,
+ * and what they mean isn't guessed. */
 static struct span status_in(struct span why)
 {
     size_t size = 0;
