@@ -93,11 +93,35 @@ static void put_comma(struct buffer *out, size_t facts)
     buffer_printf(out, "%s", out->size == facts ? " " : ", ");
 }
 
+/* As an administrator writes it, not as the log does (docs/formats/spool.md). Back to the sender is
+ * what the detail says. */
+static void put_way(struct buffer *out, struct span way)
+{
+    static const struct span hosts = {"host:", 5}, back = {"return:", 7};
+
+    if (span_equal(way, back))
+        return;
+    if (!span_starts_nocase(way, hosts)) {
+        put(out, " ", way, "");
+        return;
+    }
+    way = span_from(way, hosts.size);
+    for (const char *before = " smtp:"; way.size; before = ",smtp:") {
+        ptrdiff_t comma = span_find(way, ',');
+        struct span host = span_first(way, comma < 0 ? way.size : (size_t)comma);
+        put(out, before, host, "");
+        way = span_from(way, host.size + 1);
+    }
+}
+
 static void put_event_facts(struct buffer *out, const struct trace_event *event)
 {
     buffer_printf(out, "%-10s", event_kind_name(event->kind));
     size_t before = out->size;
-    put(out, " ", event->host, "");
+    if (event->kind == EVENT_REROUTED)
+        put_way(out, event->host);
+    else
+        put(out, " ", event->host, "");
     put(out, " [", event->ip, "]");
     if (event->kind != EVENT_ACCEPTED) /* the message's head has it */
         put(out, " ", event->tls, "");
@@ -164,18 +188,45 @@ int trace_text_event(const struct trace_message *m, const struct trace_entry *e,
 
 /* ---- refusals ---- */
 
+/* Who was answered, and so has the message. */
+enum teller { BY_STATION, BY_PROGRAM, BY_DROP_FOLDER };
+
+/* The name is the one that cli/submit.c gives when it collects a letter. */
+static enum teller teller_of(const struct trace_refusal *r)
+{
+    static const struct span collector = {".drop-folder", 12};
+
+    if (!span_equal(r->service, SPAN("local")))
+        return BY_STATION;
+    return r->helo.size > collector.size &&
+                   span_equal(span_from(r->helo, r->helo.size - collector.size), collector)
+               ? BY_DROP_FOLDER
+               : BY_PROGRAM;
+}
+
 /* RFC 5321 4.2.1: a 4yz reply leaves the message with who sent it, to be tried again; after any
- * other he must tell his sender. Either way it never was ours. */
+ * other he must tell his sender. Either way it never was in the queue. Under which name a letter
+ * lies in the drop folder only the log knows. */
 static void put_refusal_sentence(struct buffer *out, const struct trace_refusal *r)
 {
+    static const char *const sentences[][2] = {
+        [BY_STATION] = {"Not accepted: this server never had it, the sending station must tell the "
+                        "sender; ask its administrator.",
+                        "Not accepted for now: the sending station keeps it and must try again; "
+                        "ask its administrator."},
+        [BY_PROGRAM] = {"Not accepted: the program of this machine that sent it was told so, and "
+                        "must tell its user.",
+                        "Not accepted for now: the program of this machine that sent it was told "
+                        "so, keeps it and must try again."},
+        [BY_DROP_FOLDER] =
+            {"Not accepted: it was left in the drop folder, and is set aside there as aside.…, the "
+             "log says which. Nobody was told of this; the administrator of this server must act.",
+             "Not accepted for now: it was left in the drop folder, waits there and is tried again "
+             "for a day; the log says how it went."},
+    };
     bool for_now = r->reply.size && r->reply.data[0] == '4';
 
-    buffer_printf(out, for_now
-                           ? "  Not accepted for now: the sending station keeps it and must try "
-                             "again; ask its administrator."
-                           : "  Not accepted: this server never had it, the sending station must "
-                             "tell the sender; ask its administrator.");
-    buffer_printf(out, "\n");
+    buffer_printf(out, "  %s\n", sentences[teller_of(r)][for_now]);
 }
 
 static void put_refusal(struct buffer *out, const struct trace_refusal *r,

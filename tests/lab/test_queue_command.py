@@ -143,6 +143,7 @@ def test_return(stuck):
     lab.eventually(lambda: stuck.json('queue') == [], 'nothing waits')
     kinds = [e['kind'] for e in events(stuck, name)]
     assert kinds.index('rerouted') < kinds.index('returned')
+    assert b' rerouted   (by uid' in stuck.command('trace', name).stdout
     assert 'by uid' in str(events(stuck, name))
 
 
@@ -152,6 +153,7 @@ def test_reroute_survives_a_restart(stuck):
     assert stuck.command('queue', 'reroute', name, '--via', 'nowhere', check=False).returncode == 1
     stuck.command('queue', 'reroute', name, '--via', 'smtp:127.0.0.1:1')
     lab.eventually(lambda: row(stuck)['attempts'] == 2, 'it was attempted there')
+    assert b' rerouted   smtp:127.0.0.1:1 (by uid' in stuck.command('trace', name).stdout
     stuck.restart()
     found = row(stuck)
     assert found['destination'] == 'host:127.0.0.1:1'

@@ -221,6 +221,7 @@ def test_damaged_and_refused_ones_stop_only_themselves(server):
     text = (folder / left).read_bytes()
     assert b'recipient nobody-here@postbuch.test\n' in text and b'recipient bob@' not in text
     assert f'set aside as {left}: nobody-here@postbuch.test: 550 5.1.1' in server.log()
+    assert b'set aside there as aside.' in server.command('trace', 'nobody-here@postbuch.test').stdout
     assert len(server.messages()) == 1
 
 
@@ -234,6 +235,7 @@ def test_a_deferred_recipient_holds_up_nobody():
         text = (server.folder / 'drop' / put_off).read_bytes()
         assert b'recipient stale@postbuch.test\n' in text and b'recipient bob@' not in text
         assert f'drop folder waits as {put_off}' in server.log()
+        assert b'left in the drop folder, waits there' in server.command('trace', 'stale').stdout
         done = server.command('status', check=False)
         assert b'1 message to be collected; 1 put off' in done.stdout and done.returncode == 1, done
         (server.folder / 'aliases').write_text('stale: alice\n')

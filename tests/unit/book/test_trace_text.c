@@ -199,12 +199,87 @@ static int use_utc(void **state)
     return 0;
 }
 
+/* As it was typed; what only the log calls so is told by the detail. */
+static void a_new_way_is_told_as_it_is_written(void **state)
+{
+    static const struct {
+        struct span way, detail;
+        const char *line;
+    } cases[] = {
+        {SPAN("host:localhost:9999"), SPAN("by uid 0"),
+         " rerouted   smtp:localhost:9999 (by uid 0)\n"},
+        {SPAN("host:[::1]:25,b.example:26"), SPAN("by uid 0"),
+         " rerouted   smtp:[::1]:25,smtp:b.example:26 (by uid 0)\n"},
+        {SPAN("mx:far.example"), SPAN("by uid 0"), " rerouted   mx:far.example (by uid 0)\n"},
+        {SPAN("far.example"), SPAN("by uid 0"), " rerouted   far.example (by uid 0)\n"},
+        {SPAN("return:"), SPAN("by uid 0: back to the sender"),
+         " rerouted   (by uid 0: back to the sender)\n"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct trace_message m = {.sender = SPAN("a@b.example")};
+        struct trace_entry e = {.address = SPAN("x@far.example")};
+        struct trace_event event = {.kind = EVENT_REROUTED,
+                                    .host = cases[i].way,
+                                    .detail = cases[i].detail,
+                                    .actor_uid = EVENT_NO_ACTOR};
+        struct buffer out = BUFFER_INIT;
+
+        assert_int_equal(trace_text_event(&m, &e, &event, &out), 0);
+        buffer_append_byte(&out, '\0');
+        if (!strstr(out.data, cases[i].line))
+            fail_msg("missing: %s\nin: %s", cases[i].line, out.data);
+        buffer_done(&out);
+    }
+}
+
+/* The server's own letters aren't those of a station, whose administrator could be asked. */
+static void a_refusal_says_who_has_the_message(void **state)
+{
+    static const struct {
+        struct span service, helo, reply;
+        const char *line;
+    } cases[] = {
+        {SPAN("mx"), SPAN("evil.drop-folder"), SPAN("550 5.1.1 no"),
+         "\n  Not accepted: this server never had it, the sending station must"},
+        {SPAN("mx"), SPAN("far.example"), SPAN("451 4.3.0 no"),
+         "\n  Not accepted for now: the sending station"},
+        {SPAN("local"), SPAN("localhost"), SPAN("550 5.1.1 no"),
+         "\n  Not accepted: the program of this machine that sent it was told so, and"},
+        {SPAN("local"), SPAN(".drop-folder"), SPAN("451 4.3.0 no"),
+         "\n  Not accepted for now: the program of this machine"},
+        {SPAN("local"), SPAN("uid-1000.drop-folder"), SPAN("550 5.1.1 no"),
+         "\n  Not accepted: it was left in the drop folder, and is set aside there as aside.…, the "
+         "log"},
+        {SPAN("local"), SPAN("uid-1000.drop-folder"), SPAN("451 4.3.0 no"),
+         "\n  Not accepted for now: it was left in the drop folder, waits there and"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct trace_refusal r = {.count = 1,
+                                  .service = cases[i].service,
+                                  .helo = cases[i].helo,
+                                  .auth = SPAN("uid 1000"),
+                                  .reply = cases[i].reply};
+        struct trace_result result = {.refusals = &r, .refusal_count = 1};
+        struct buffer out = BUFFER_INIT;
+
+        assert_int_equal(trace_text(&result, TEST_NOW_US, &plain, &out), 0);
+        buffer_append_byte(&out, '\0');
+        if (!strstr(out.data, cases[i].line))
+            fail_msg("missing: %s\nin: %s", cases[i].line, out.data);
+        buffer_done(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_in_units_for_people),
         cmocka_unit_test(the_name_of_a_local_user_is_told),
         cmocka_unit_test(sentences_say_who_must_act),
+        cmocka_unit_test(a_new_way_is_told_as_it_is_written),
+        cmocka_unit_test(a_refusal_says_who_has_the_message),
     };
     return cmocka_run_group_tests(tests, use_utc, NULL);
 }
