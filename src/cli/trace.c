@@ -139,6 +139,17 @@ static void leave_server(struct wishes *w)
     w->control = NULL;
 }
 
+/* False: what the queue has and the book says can't be compared. */
+static bool catch_up(struct wishes *w)
+{
+    int r = cli_catch_up("trace", w->control);
+
+    if (r < 0 && r != -ETIMEDOUT)
+        leave_server(w);
+    w->is_behind = r == -ETIMEDOUT;
+    return r == 0;
+}
+
 /* The book is read without one as well. */
 static void find_server(struct wishes *w)
 {
@@ -147,12 +158,8 @@ static void find_server(struct wishes *w)
     if (r == -ETIMEDOUT)
         cli_complain("trace",
                      "the server takes no connection, so what was booked last may be missing");
-    if (r < 0)
-        return;
-    r = cli_catch_up("trace", w->control);
-    w->is_behind = r == -ETIMEDOUT;
-    if (r < 0 && !w->is_behind)
-        leave_server(w);
+    if (r == 0)
+        catch_up(w);
 }
 
 /* ---- one look ---- */
@@ -200,6 +207,49 @@ static int look(const struct wishes *w, const char *what, struct trace_result *o
     return look_for(w, full, out);
 }
 
+/* The newest of all that was found; borrowed from it. */
+static struct trace_result newest_of(const struct trace_result *all, size_t limit)
+{
+    struct trace_result newest = *all;
+    size_t messages = all->message_count > limit ? all->message_count - limit : 0;
+    size_t refusals = all->refusal_count > limit ? all->refusal_count - limit : 0;
+
+    newest.messages += messages;
+    newest.message_count -= messages;
+    newest.refusals += refusals;
+    newest.refusal_count -= refusals;
+    newest.more = all->more || messages || refusals;
+    return newest;
+}
+
+static void ask_queue(struct wishes *w, const struct trace_result *all, size_t limit,
+                      struct trace_reasons *reasons)
+{
+    struct trace_result newest = newest_of(all, limit);
+
+    if (w->control && !w->json && trace_why_not_yet(w->control, &newest, reasons) == CLI_UNREACHED)
+        leave_server(w); /* once is told enough */
+}
+
+/* What ends between the look at the book and the question to the queue waits by the one and isn't
+ * in the other: then both are asked once more. The reasons are of the newest up to `limit`. */
+static int look_with_reasons(struct wishes *w, const char *what, size_t limit,
+                             struct trace_result *out, struct trace_reasons *reasons)
+{
+    int code = look(w, what, out);
+
+    if (code != CLI_OK)
+        return code;
+    ask_queue(w, out, limit, reasons);
+    if (!reasons->missing_count || !w->control || w->is_behind || !catch_up(w))
+        return CLI_OK;
+    trace_result_done(out);
+    code = look(w, what, out);
+    if (code == CLI_OK)
+        ask_queue(w, out, limit, reasons);
+    return code;
+}
+
 static void complain_unknown(const struct wishes *w, const char *what)
 {
     char full[ADDRESS_ROOM];
@@ -222,16 +272,17 @@ static void warn_skipped(const struct trace_result *result)
         cli_complain("trace", "there is more; see --limit and --since");
 }
 
-static int show(struct wishes *w, const struct trace_result *result)
+/* `reasons`: NULL, or what the server adds. */
+static int show(const struct wishes *w, const struct trace_result *result,
+                const struct trace_reasons *reasons)
 {
     const struct cli_style *s = cli_style(stdout);
     struct trace_style style = {s->bold, s->dim, s->green, s->red, s->reset};
     struct buffer out = BUFFER_INIT;
     int r = w->json ? trace_json(result, &out) : trace_text(result, clock_wall_us(), &style, &out);
 
-    if (r == 0 && w->control && !w->json &&
-        trace_why_not_yet(w->control, result, w->is_behind, &out) == CLI_UNREACHED)
-        leave_server(w); /* once is told enough */
+    if (r == 0 && reasons)
+        r = buffer_append_span(&out, buffer_span(&reasons->text));
     if (r == 0 && out.size)
         fwrite(out.data, 1, out.size, stdout);
     else if (r < 0)
@@ -243,19 +294,21 @@ static int show(struct wishes *w, const struct trace_result *result)
 /* Nothing found is bad news for a script (exit code 1), not an error. */
 static int look_and_show(struct wishes *w, const char *what)
 {
+    struct trace_reasons reasons = {.text = BUFFER_INIT};
     struct trace_result result;
-    int code = look(w, what, &result);
+    int code = look_with_reasons(w, what, w->query.limit, &result, &reasons);
 
-    if (code != CLI_OK)
-        return code;
-    warn_skipped(&result);
-    if (!is_empty(&result))
-        code = show(w, &result);
-    else {
-        complain_unknown(w, what);
-        code = CLI_BAD_NEWS;
+    if (code == CLI_OK) {
+        warn_skipped(&result);
+        if (!is_empty(&result))
+            code = show(w, &result, &reasons);
+        else {
+            complain_unknown(w, what);
+            code = CLI_BAD_NEWS;
+        }
+        trace_result_done(&result);
     }
-    trace_result_done(&result);
+    buffer_done(&reasons.text);
     return code;
 }
 
@@ -339,11 +392,11 @@ static bool was_refused_before(const struct trace_result *before, const struct t
     return false;
 }
 
-static void show_refusal(struct wishes *w, struct trace_refusal *refusal)
+static void show_refusal(const struct wishes *w, struct trace_refusal *refusal)
 {
     struct trace_result one = {.refusals = refusal, .refusal_count = 1};
 
-    show(w, &one);
+    show(w, &one, NULL);
 }
 
 /* Older than all that was looked at: it came in sight only because others left the state. */
@@ -380,19 +433,19 @@ static void show_all_news(struct wishes *w, const struct trace_result *before,
 }
 
 /* To begin with: the newest, as without --follow. */
-static int show_newest(struct wishes *w, const struct trace_result *all, size_t limit)
+static int show_newest(struct wishes *w, const char *what, size_t limit,
+                       struct trace_result *out_all)
 {
-    struct trace_result newest = *all;
-    size_t messages = all->message_count > limit ? all->message_count - limit : 0;
-    size_t refusals = all->refusal_count > limit ? all->refusal_count - limit : 0;
+    struct trace_reasons reasons = {.text = BUFFER_INIT};
+    int code = look_with_reasons(w, what, limit, out_all, &reasons);
 
-    newest.messages += messages;
-    newest.message_count -= messages;
-    newest.refusals += refusals;
-    newest.refusal_count -= refusals;
-    newest.more = all->more || messages || refusals;
-    warn_skipped(&newest);
-    return show(w, &newest);
+    if (code == CLI_OK) {
+        struct trace_result newest = newest_of(out_all, limit);
+        warn_skipped(&newest);
+        code = show(w, &newest, &reasons);
+    }
+    buffer_done(&reasons.text);
+    return code;
 }
 
 /* A look at very many takes its time: it shall be a part of a processor's only. */
@@ -415,10 +468,7 @@ static int follow(struct wishes *w, const char *what)
         w->query.limit = FOLLOW_MESSAGES;
     w->query.bytes = FOLLOW_BYTES;
     int64_t began_us = clock_monotonic_us();
-    int code = look(w, what, &before);
-    if (code != CLI_OK)
-        return code;
-    code = show_newest(w, &before, limit);
+    int code = show_newest(w, what, limit, &before);
     leave_server(w);
     while (code == CLI_OK && fflush(stdout) == 0) {
         pause_after(clock_monotonic_us() - began_us);

@@ -125,6 +125,35 @@ static void a_book_that_is_behind_is_told(void **state)
     }
 }
 
+static void fold_bobs_end(void)
+{
+    struct fold *fold = test_fold_open();
+    struct book_status delivered = test_status(waiting.envelope.id, 0, EVENT_DELIVERED);
+
+    test_fold_status(fold, 9000, &delivered);
+    test_commit(fold);
+    fold_close(fold);
+}
+
+/* It waited when the book was read, and not any more when the queue was asked: bob is told of as
+ * he is by then. Carl is in neither, so he is missing. */
+static void what_ends_meanwhile_is_not_missing(void **state)
+{
+    static const char *const anna[] = {"anna@bbb.example", NULL};
+
+    fold_waiting();
+    play_rows(0);
+    played.news = fold_bobs_end;
+    assert_int_equal(run_with_server(cli_trace, anna), CLI_OK);
+    assert_told("bob@aaa.example: delivered", true);
+    assert_told("bob@aaa.example: waiting", false);
+    assert_told("carl@bbb.example: waiting", true);
+    const char *first = strstr(text, "The queue doesn't have it: ");
+    assert_non_null(first);
+    assert_non_null(strstr(first, " to carl@bbb.example\n    nobody tries it any more"));
+    assert_null(strstr(first + 1, "The queue doesn't have it: "));
+}
+
 /* Of many recipients of a message only those that were asked for. */
 static void why_not_yet_is_told_of_whom_was_asked_for(void **state)
 {
@@ -358,6 +387,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(book_that_cannot_be_read_is_told, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(a_book_that_is_behind_is_told, set_up, test_ledger_remove),
+        cmocka_unit_test_setup_teardown(what_ends_meanwhile_is_not_missing, set_up,
+                                        test_ledger_remove),
         cmocka_unit_test_setup_teardown(why_not_yet_is_told_of_whom_was_asked_for, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(a_server_that_takes_nobody_is_left_soon, set_up,
