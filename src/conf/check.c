@@ -5,6 +5,7 @@
 #include "conf/check.h"
 
 #include "conf/tree.h"
+#include "conf/value.h"
 #include "mail/address.h"
 
 struct check {
@@ -145,15 +146,25 @@ static void check_domains(struct check *k)
     }
 }
 
+/* What was dropped for an error has its default, of which the file says nothing. */
+static bool is_read(const struct check *k, const char *key, uint64_t ms)
+{
+    const struct conf_node *node = conf_tree_child(conf_tree_child(k->conf->root, "retry"), key);
+    uint64_t written;
+
+    return !node || (conf_duration_parse(node->text, &written) == 0 && written == ms);
+}
+
 /* A first pause over the longest can't be meant; short lives may be, on a test server. */
 static void check_retry(struct check *k)
 {
     const struct conf_retry *r = &k->conf->retry;
+    bool first = is_read(k, "first", r->first), give_up = is_read(k, "give_up", r->give_up);
 
-    if (r->first > r->max)
+    if (r->first > r->max && first && is_read(k, "max", r->max))
         conf_error(k->problems, place_of(k, "retry", "first"),
                    "the first pause is longer than the longest; make `first` at most `max`");
-    if (r->give_up < r->first)
+    if (r->give_up < r->first && first && give_up)
         conf_warn(k->problems, place_of(k, "retry", "give_up"),
                   "mail is given up before the first retry; make `give_up` longer than `first`");
     else if (r->give_up < UINT64_C(86400000))

@@ -1,6 +1,7 @@
 /* Cuts the configuration into the parts that the processes get. */
 #include "conf/conf.h"
 
+#include "conf/check.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -170,6 +171,7 @@ int conf_cut_directory(const struct conf *c, uint64_t generation, struct arena *
         .generation = generation,
         .hostname = c->hostname,
         .postmaster = c->postmaster,
+        .postmaster_place = conf_place_of(c, NULL, "postmaster"),
         .domains = domains,
         .domain_count = c->domain_count,
         .relays = relays,

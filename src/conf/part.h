@@ -10,6 +10,7 @@
 
 #include "base/codec.h"
 #include "conf/network.h"
+#include "conf/problem.h"
 
 enum {
     CONF_NAME_MAX = 64,   /* of a listener */
@@ -139,6 +140,7 @@ struct conf_directory {
     uint64_t generation;
     struct span hostname;
     struct span postmaster; /* address that gets what nobody else is for; may be empty */
+    struct conf_place postmaster_place;
     struct conf_directory_domain *domains;
     size_t domain_count;
     struct conf_relay_domain *relays; /* domains that are accepted from anyone and carried on */

@@ -106,6 +106,29 @@ static bool read_text(struct conf_reader *r, const struct conf_node *n, void *me
     return true;
 }
 
+static void append_bound(enum conf_type type, uint64_t bound, struct buffer *out)
+{
+    if (type == CONF_TYPE_SIZE)
+        conf_size_format(bound, out);
+    else if (type == CONF_TYPE_TIME)
+        conf_duration_format(bound, out);
+    else
+        buffer_printf(out, "%llu", (unsigned long long)bound);
+}
+
+static void report_bounds(struct conf_reader *r, const struct conf_key *k,
+                          const struct conf_node *n, const char *is)
+{
+    struct buffer bounds = BUFFER_LIMITED(64);
+
+    append_bound(k->type, k->min, &bounds);
+    buffer_printf(&bounds, " to ");
+    append_bound(k->type, k->max ? k->max : UINT64_MAX, &bounds);
+    conf_error(r->problems, n->place, "`%.*s` is too %s for `%s`; choose %.*s", SHOWN(n->text), is,
+               k->name, SPAN_ARG(buffer_span(&bounds)));
+    buffer_done(&bounds);
+}
+
 /* The bounds are the key's; -ERANGE, a number that doesn't fit 64 bits, is too large for all of
  * them. */
 static bool read_number(struct conf_reader *r, const struct conf_key *k, const struct conf_node *n,
@@ -135,13 +158,11 @@ static bool read_number(struct conf_reader *r, const struct conf_key *k, const s
         return false;
     }
     if (result < 0 || (k->max && value > k->max)) {
-        conf_error(r->problems, n->place, "`%.*s` is too large for `%s`; choose a smaller %s",
-                   SHOWN(n->text), k->name, is);
+        report_bounds(r, k, n, "large");
         return false;
     }
     if (value < k->min) {
-        conf_error(r->problems, n->place, "`%.*s` is too small for `%s`; choose a larger %s",
-                   SHOWN(n->text), k->name, is);
+        report_bounds(r, k, n, "small");
         return false;
     }
     *member = value;

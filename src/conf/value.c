@@ -83,6 +83,28 @@ int conf_duration_parse(struct span text, uint64_t *out_ms)
     return 0;
 }
 
+/* Units of one factor follow each other, the shortest name first. */
+static void format_unit(uint64_t value, const struct unit *units, size_t count, struct buffer *out)
+{
+    const struct unit *best = units;
+
+    for (size_t i = 1; value && i < count; i++)
+        if (units[i].factor > best->factor && value % units[i].factor == 0)
+            best = &units[i];
+    buffer_printf(out, "%llu%s", (unsigned long long)(value / best->factor),
+                  value ? best->name : "");
+}
+
+void conf_size_format(uint64_t bytes, struct buffer *out)
+{
+    format_unit(bytes, size_units, ARRAY_SIZE(size_units), out);
+}
+
+void conf_duration_format(uint64_t ms, struct buffer *out)
+{
+    format_unit(ms, time_units, ARRAY_SIZE(time_units), out);
+}
+
 int conf_bool_parse(struct span text, bool *out)
 {
     static const struct {

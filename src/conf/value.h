@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "base/span.h"
+#include "base/buffer.h"
 
 /* Bytes: digits and an optional K, M, G or T (powers of 1024), with an optional B: "50M", "64KB".
  */
@@ -13,6 +13,10 @@ int conf_size_parse(struct span text, uint64_t *out_bytes);
 /* Milliseconds: one or more of digits with ms, s, m, h, d, w: "90s", "1h30m", "4d". A bare 0 is 0.
  */
 int conf_duration_parse(struct span text, uint64_t *out_ms);
+
+/* The same the other way round, in the largest unit that needs no fraction; appended. */
+void conf_size_format(uint64_t bytes, struct buffer *out);
+void conf_duration_format(uint64_t ms, struct buffer *out);
 
 /* yes, no, true, false, on, off. */
 int conf_bool_parse(struct span text, bool *out);

@@ -300,6 +300,8 @@ static void ensure_role(struct builder *b, struct span role, size_t domain)
                   SPAN_ARG(address_text(&name)), SPAN_ARG(to));
     b->current_count = 0;
     begin_alias(b, &name, (uint32_t)domain, place);
+    if (b->part->postmaster.size)
+        place = b->part->postmaster_place;
     on_target(b, &target, false, place);
 }
 

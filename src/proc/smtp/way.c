@@ -167,7 +167,8 @@ static void conclude(struct smtp_way *way)
     qsort(way->targets, way->target_count, sizeof(way->targets[0]), by_host);
     if (!way->failed && way->target_count == 0 && way->leads_back)
         fail(way, DNS_TEMPORARY, "4.3.5",
-             "the route leads back to this server: `routes:` must be mended");
+             "the route leads back to this server: where it was set, in `routes:`, in `relays:` or "
+             "by a reroute, it must be mended");
     if (!way->failed && way->target_count == 0)
         fail_for_lack(way);
     name_site(way);

@@ -4,6 +4,7 @@
 
 static const char text[] =
     "hostname: mail.aaa.example\n"
+    "postmaster: anna@aaa.example\n"
     "trusted: 10.0.0.0/8\n"
     "listen:\n"
     "  mx: { address: \"127.0.0.1:25\", normalize: 192.0.2.0/24 }\n"
@@ -94,6 +95,10 @@ static void directory_gets_each_file_once(void **state)
     assert_int_equal(part.relay_count, 1);
     assert_span(part.relays[0].name, "inside.example");
     assert_int_equal(part.limits.client_rate, 7);
+    assert_span(part.postmaster, "anna@aaa.example");
+    assert_span(part.postmaster_place.file, "f");
+    assert_int_equal(part.postmaster_place.line, 2);
+    assert_int_equal(part.postmaster_place.column, 1);
     arena_done(&arena);
 }
 

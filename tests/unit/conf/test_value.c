@@ -87,6 +87,35 @@ static void durations(void **state)
     }
 }
 
+static void values_are_written(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } sizes[] = {{0, "0"},           {100, "100"},          {1023, "1023"},
+                 {1024, "1K"},       {1536 << 10, "1536K"}, {64 << 20, "64M"},
+                 {1ULL << 30, "1G"}, {5ULL << 40, "5T"},    {UINT64_MAX, "18446744073709551615"}};
+    static const struct {
+        uint64_t ms;
+        const char *text;
+    } times[] = {{0, "0"},         {1, "1ms"},        {1000, "1s"},
+                 {90000, "90s"},   {300000, "5m"},    {5400000, "90m"},
+                 {14400000, "4h"}, {345600000, "4d"}, {604800000, "1w"}};
+    struct buffer out = BUFFER_INIT;
+
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        buffer_clear(&out);
+        conf_size_format(sizes[i].bytes, &out);
+        assert_span(buffer_span(&out), sizes[i].text);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+        buffer_clear(&out);
+        conf_duration_format(times[i].ms, &out);
+        assert_span(buffer_span(&out), times[i].text);
+    }
+    buffer_done(&out);
+}
+
 static void truths(void **state)
 {
     bool value = true;
@@ -139,6 +168,7 @@ static void distances(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(sizes), cmocka_unit_test(durations),
+                                       cmocka_unit_test(values_are_written),
                                        cmocka_unit_test(truths), cmocka_unit_test(distances)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,8 @@ static inline void fixture_init(struct fixture *f, const char *postmaster, const
                                         .domain_count = ARRAY_SIZE(domains),
                                         .files = names,
                                         .file_count = ARRAY_SIZE(names),
-                                        .postmaster = span_from_cstr(postmaster)};
+                                        .postmaster = span_from_cstr(postmaster),
+                                        .postmaster_place = {SPAN("conf"), 7, 1}};
     const struct people_file files[] = {{SPAN("users"), span_from_cstr(users)},
                                         {SPAN("aliases"), span_from_cstr(aliases)}};
 

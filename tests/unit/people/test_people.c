@@ -66,6 +66,17 @@ static void a_bare_postmaster_lives_where_it_is_configured(void **state)
     fixture_done(&f);
 }
 
+/* By the line that names him, and once for all domains that he stands in for. */
+static void a_postmaster_who_is_nobody_is_told(void **state)
+{
+    struct fixture f;
+
+    fixture_init(&f, "zed@b.test", users, "");
+    assert_problems(&f.problems, "nobody", "7:1: warning: `zed@b.test` is nobody here");
+    assert_span(f.problems.items[0].place.file, "conf");
+    fixture_done(&f);
+}
+
 static void problems_are_found(void **state)
 {
     static const struct {
@@ -218,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_is_here),
         cmocka_unit_test(a_bare_postmaster_lives_where_it_is_configured),
+        cmocka_unit_test(a_postmaster_who_is_nobody_is_told),
         cmocka_unit_test(problems_are_found),
         cmocka_unit_test(aliases_that_are_too_large),
         cmocka_unit_test(without_a_postmaster_the_first_user_is_it),

@@ -260,6 +260,7 @@ static void never_carries_mail_back_to_itself(void **state)
     assert_int_equal(a.of[0].outcome, IPC_OUTCOME_DEFERRED);
     assert_string_equal(a.of[0].status, "4.3.5");
     assert_non_null(strstr(a.of[0].text, "leads back to this server"));
+    assert_non_null(strstr(a.of[0].text, "or by a reroute"));
     char translated[64];
     snprintf(translated, sizeof(translated), "host:[64:ff9b::7f00:1]:%u", bench.first.port);
     bench_deliver(&a, translated);
