@@ -216,6 +216,7 @@ const char *cli_program_folder(void)
 static const char *config_in_place(void)
 {
     static char path[PATH_MAX + 64];
+    char var[PATH_MAX];
     const char *folder = cli_program_folder();
 
     if (!folder)
@@ -223,7 +224,10 @@ static const char *config_in_place(void)
     snprintf(path, sizeof(path), "%s/proc", folder);
     if (access(path, F_OK) < 0)
         return NULL;
-    snprintf(path, sizeof(path), "%s/../../../var/postbuch.yaml", folder);
+    snprintf(path, sizeof(path), "%s/../../../var", folder);
+    if (!realpath(path, var))
+        return NULL;
+    snprintf(path, sizeof(path), "%s/postbuch.yaml", var);
     return access(path, F_OK) == 0 ? path : NULL;
 }
 

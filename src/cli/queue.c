@@ -9,6 +9,7 @@
 #include "cli/server.h"
 #include "cli/why.h"
 
+#include "conf/next_hop.h"
 #include "mail/address.h"
 #include <errno.h>
 
@@ -191,6 +192,16 @@ static bool is_of_all(const struct wishes *w)
     return !ipc_queue_filter_names_some(&w->filter) && !w->filter.states;
 }
 
+/* As the server reads it, which would refuse it only after it was asked. */
+static bool is_next_hop(const char *text)
+{
+    struct buffer hop = BUFFER_LIMITED(ENVELOPE_ADDRESS_MAX);
+    int r = conf_read_next_hop(span_from_cstr(text), &hop);
+
+    buffer_done(&hop);
+    return r == 0;
+}
+
 static int check_act(const struct wishes *w)
 {
     if (w->verb == VERB_SHOW && id_is_zero(&w->filter.id))
@@ -209,6 +220,9 @@ static int check_act(const struct wishes *w)
         return cli_wrong_usage(&usage, "reroute needs --via");
     if (w->verb != VERB_REROUTE && w->via)
         return cli_wrong_usage(&usage, "--via is for reroute");
+    if (w->via && !is_next_hop(w->via))
+        return cli_wrong_usage(
+            &usage, "--via: \"%s\" is no next hop; write smtp:HOST:PORT, mx:DOMAIN, or mx", w->via);
     return CLI_OK;
 }
 

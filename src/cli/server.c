@@ -112,9 +112,12 @@ static int find(const char *command, const char *config, bool for_act, struct cl
         set_from(&c, out);
         conf_done(&c);
     } else if (for_act || result != -EINVAL || glean(command, path, out) < 0) {
+        conf_problems_sort(&problems);
         cli_put_errors(stderr, &problems);
-        cli_complain(command, "%s can't be used (%s); postbuch check-config tells more", path,
-                     strerror(-result));
+        if (problems.error_count)
+            cli_complain(command, "%s can't be used; postbuch check-config tells more", path);
+        else
+            cli_complain(command, "%s can't be used: %s", path, strerror(-result));
     } else {
         result = 0;
     }

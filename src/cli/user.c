@@ -53,8 +53,10 @@ static int load_conf(struct session *s)
     s->path = cli_config_path(s->parser.config);
     conf_problems_init(&problems);
     int r = conf_load(s->path, &problems, &s->conf);
-    if (r < 0)
+    if (r < 0) {
+        conf_problems_sort(&problems);
         cli_put_errors(stderr, &problems);
+    }
     conf_problems_done(&problems);
     return r;
 }

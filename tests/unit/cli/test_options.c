@@ -191,13 +191,38 @@ static void configuration_order(void **state)
     assert_string_equal(cli_config_path(NULL), "/etc/postbuch/postbuch.yaml");
 }
 
-int main(void)
+/* Where ./run made it, by a name without the way there from the program. */
+static void configuration_of_a_build_folder(void **state)
 {
+    char folder[] = "/tmp/test_options.XXXXXX", command[1024], expected[64], path[128] = "";
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(command, sizeof(command),
+             "cd %s && mkdir -p var build/kind/src/proc && touch var/postbuch.yaml && "
+             "cp /proc/%d/exe build/kind/src/program && "
+             "env -u POSTBUCH_CONFIG build/kind/src/program path",
+             folder, (int)getpid());
+    FILE *f = popen(command, "r");
+    assert_non_null(f);
+    fgets(path, sizeof(path), f);
+    assert_int_equal(pclose(f), 0);
+    snprintf(expected, sizeof(expected), "%s/var/postbuch.yaml", folder);
+    assert_string_equal(path, expected);
+    snprintf(command, sizeof(command), "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
+/* As another program: tells the path. */
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        return fputs(cli_config_path(NULL), stdout) < 0;
     const struct CMUnitTest tests[] = {cmocka_unit_test(lines),
                                        cmocka_unit_test(what_help_tells),
                                        cmocka_unit_test(what_is_wrong),
                                        cmocka_unit_test(every_command_helps),
                                        cmocka_unit_test(json_only_where_data_is_printed),
-                                       cmocka_unit_test(configuration_order)};
+                                       cmocka_unit_test(configuration_order),
+                                       cmocka_unit_test(configuration_of_a_build_folder)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

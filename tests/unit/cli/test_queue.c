@@ -3,6 +3,7 @@
 #include "command_run.h"
 
 #include "mail/envelope.h"
+#include <errno.h>
 
 #define ID "0123456789abcdef"
 
@@ -41,6 +42,7 @@ static const struct command_case cases[] = {
     {"count and show", cli_queue, CLI_USAGE, {"show", ID, "--summary"}},
     {"count and remove", cli_queue, CLI_USAGE, {"remove", ID, "--summary"}},
     {"damage to one", cli_queue, CLI_USAGE, {"damage", "--to", "anna@here.example"}},
+    {"reroute to no port", cli_queue, CLI_USAGE, {"reroute", ID, "--via", "smtp:127.0.0.1:99999"}},
     {"reroute by nothing", cli_queue, CLI_USAGE, {"reroute", ID, "--via", ""}},
     {"list to a very long one", cli_queue, CLI_USAGE, {"--to", long_text}},
     {"list to a long one", cli_queue, CLI_UNREACHED, {"--to", long_text + 1}},
@@ -92,11 +94,33 @@ static void a_bad_configuration_is_no_server(void **state)
     assert_int_equal(run(cli_reload, none), CLI_UNREACHED);
 }
 
+/* In the order of the file, and without a second word for what they say. */
+static void its_errors_are_told_as_check_config_does(void **state)
+{
+    static const char *const none[] = {NULL};
+    char errors[1024];
+
+    append("input", "");
+    append("postbuch.yaml", "retry: { first: 3h, max: 2h }\nnonsense: 1\ncontrol: a\n");
+    int saved = redirect(2, "errors", O_WRONLY | O_TRUNC);
+    int code = run(cli_queue, none);
+    restore(saved, 2);
+    read_back("errors", errors, sizeof(errors));
+    assert_int_equal(code, CLI_UNREACHED);
+    const char *first = strstr(errors, "the first pause is longer");
+    const char *second = strstr(errors, "no key `nonsense`");
+    assert_true(first && second && first < second);
+    assert_non_null(strstr(errors, "can't be used; "));
+    assert_null(strstr(errors, strerror(EINVAL)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_acts_on_what_was_not_named, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_bad_configuration_is_no_server, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(its_errors_are_told_as_check_config_does, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
