@@ -54,9 +54,8 @@ static const struct cli_usage usage = {
     .help =
         "Checks the book: each accepted recipient has exactly one fate, each event is where the\n"
         "chain says, nothing waits longer than planned, and the queue waits for what the book\n"
-        "says. Whatever is off is named, and the exit code is then 1; it is 75 when the book "
-        "can't\n"
-        "be read.\n"
+        "says. Whatever is off is named, and the exit code is then 1; it is 75 when the book\n"
+        "can't be read.\n"
         "\n"
         "What can't be mended, damage that was booked and recipients that the queue lost, has an\n"
         "id in brackets. When it was dealt with:\n"
@@ -83,6 +82,16 @@ struct session {
 };
 
 /* ---- a running queue ---- */
+
+/* Up to ten seconds: a terminal shows for what. Returns what cli_wait_for_book() does. */
+static int catch_up(struct session *s, struct cli_control *control)
+{
+    if (s->options.progress)
+        audit_print_waiting(&s->print, "the book");
+    int r = cli_wait_for_book(control, CATCH_UP_MS);
+    audit_print_end_progress(&s->print);
+    return r;
+}
 
 struct listing {
     struct audit_queue *queue;
@@ -140,7 +149,7 @@ static int ask_server(struct session *s, struct cli_control *control, struct aud
     struct ipc_queue_filter filter = {.brief = true};
 
     s->looked = true;
-    if (cli_wait_for_book(control, CATCH_UP_MS) == -ETIMEDOUT)
+    if (catch_up(s, control) == -ETIMEDOUT)
         return tell_behind(s);
     int code = cli_control_list(control, &filter, on_page, &listing);
     /* Others may just not ask; but whoever was told something may. */
@@ -389,7 +398,7 @@ static int wait_for_book(struct session *s)
 
     if (r < 0)
         return r == -ETIMEDOUT ? tell_unreached(s, r) : 0;
-    r = cli_wait_for_book(control, CATCH_UP_MS);
+    r = catch_up(s, control);
     cli_control_close(control);
     return r == -ETIMEDOUT ? tell_behind(s) : 0;
 }

@@ -21,6 +21,12 @@ void audit_print_progress(void *arg, const char *file, uint64_t done, uint64_t t
     s->progress_shown = true;
 }
 
+void audit_print_waiting(struct audit_print *s, const char *what)
+{
+    fprintf(stderr, "\r\x1b[Kwaiting for %s", what);
+    s->progress_shown = true;
+}
+
 static json_t *acknowledged_json(const struct audit_acknowledged *by)
 {
     json_t *object = json_pack("{s:o,s:o}", "time", cli_json_time(by->time_us), "reason",

@@ -20,6 +20,8 @@ struct audit_print {
 void audit_print_finding(void *arg, const struct audit_finding *finding);
 void audit_print_progress(void *arg, const char *file, uint64_t done, uint64_t total);
 
+/* The same of what can't be counted. */
+void audit_print_waiting(struct audit_print *print, const char *what);
 /* Takes the line of progress off the terminal, before anything else is printed; does nothing when
  * there is none. */
 void audit_print_end_progress(struct audit_print *print);

@@ -158,16 +158,19 @@ static void on_reply(struct ipc_call *call, const struct ipc_message *reply)
     io_loop_stop(control->loop);
 }
 
-/* The server closes whom it refuses without a word, so for others than root a hint is due. */
+/* The server closes whom it refuses without a word, so for others than root a hint is due. Of who
+ * asks once more behind that, -EPIPE says no more than these words. */
 static int complain_lost(const struct cli_control *control, int error)
 {
+    bool has_reason = error && error != -EPIPE;
+
     if (control->gave_up) {
         cli_complain(control->command, "the server didn't answer within %lld s",
                      (long long)control->patience_ms / 1000);
         return CLI_UNREACHED;
     }
     cli_complain(control->command, "the server went away before it answered%s%s%s",
-                 error ? ": " : "", error ? strerror(-error) : "",
+                 has_reason ? ": " : "", has_reason ? strerror(-error) : "",
                  geteuid() ? "; only root and the user that its queue runs as may ask it" : "");
     return CLI_UNREACHED;
 }

@@ -51,7 +51,8 @@ static const struct cli_usage usage = {
     "  reroute   goes by another next hop from now on, at once (--via)\n"
     "These act on all that fit an ID, --from, --to, --destination and --state together, and are\n"
     "booked with who did it. return, remove and reroute of more than one message ask before.\n"
-    "Exits 1 when nothing fits, when not all was done, and when there is damage.\n",
+    "An act exits 1 when nothing fits or not all was done; show, when nothing of it waits;\n"
+    "damage, when there is some.\n",
     true,
     options,
     ARRAY_SIZE(options)};

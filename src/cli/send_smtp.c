@@ -43,13 +43,15 @@ static void take_lines(struct ours *o, struct span piece)
     }
 }
 
-static void end_ours(struct ours *o)
+/* Handed on as the end of our side only: the server's last replies must still come. */
+static void end_ours(struct ours *o, int to)
 {
     o->ended = true;
     buffer_clear(&o->out);
+    shutdown(to, SHUT_WR);
 }
 
-static void read_ours(struct ours *o)
+static void read_ours(struct ours *o, int to)
 {
     char piece[65536];
     ssize_t size = read(STDIN_FILENO, piece, sizeof(piece));
@@ -57,7 +59,7 @@ static void read_ours(struct ours *o)
     if (size > 0)
         take_lines(o, span_of(piece, (size_t)size));
     if (size == 0 || (size < 0 && errno != EINTR) || buffer_error(&o->out))
-        end_ours(o);
+        end_ours(o, to);
 }
 
 /* What the socket takes: a server may wait for its replies to be read, and who waited for that
@@ -69,7 +71,7 @@ static void send_ours(struct ours *o, int to)
     if (sent >= 0)
         buffer_consume(&o->out, (size_t)sent);
     else if (errno != EINTR && errno != EAGAIN)
-        end_ours(o);
+        end_ours(o, to);
 }
 
 /* False when the server's side has ended. */
@@ -83,10 +85,9 @@ static bool copy_replies(int from)
     return size > 0 && fd_write_all(STDOUT_FILENO, span_of(piece, (size_t)size)) == 0;
 }
 
-/* Two streams, and no understanding of either. Standard input that ends is handed on as the end of
- * our side only: the server's last replies must still come. Nothing is read from our side before
- * the greeting: a script may have written all its commands at once, and a server takes who speaks
- * first for a bot. */
+/* Two streams, and no understanding of either. Nothing is read from our side before the greeting: a
+ * script may have written all its commands at once, and a server takes who speaks first for a bot.
+ */
 static void exchange(struct ours *o, int fd)
 {
     bool greeted = false;
@@ -96,8 +97,6 @@ static void exchange(struct ours *o, int fd)
         struct pollfd ends[] = {
             {.fd = greeted && !waits && !o->ended ? STDIN_FILENO : -1, .events = POLLIN},
             {.fd = fd, .events = waits ? POLLIN | POLLOUT : POLLIN}};
-        if (o->ended)
-            shutdown(fd, SHUT_WR);
         if (poll(ends, ARRAY_SIZE(ends), -1) < 0) {
             if (errno == EINTR)
                 continue;
@@ -111,7 +110,7 @@ static void exchange(struct ours *o, int fd)
         if (ends[1].revents & POLLOUT)
             send_ours(o, fd);
         if (ends[0].revents)
-            read_ours(o);
+            read_ours(o, fd);
     }
 }
 

@@ -12,6 +12,7 @@ static struct {
     void (*news)(void);   /* what it folds when it is asked again */
     int list_error;       /* of its queue, instead of a page */
     bool list_kills;      /* it goes away instead */
+    bool sync_kills;      /* it does so when its book is asked for */
     struct ipc_queue_row rows[4];
     size_t row_count;
     uint32_t acknowledge_max, acknowledge_busy; /* takes so many at a time, and at first none */
@@ -35,6 +36,8 @@ static inline void fold_waiting(void)
 
 static inline void played_sync(void *owner, const struct ipc_arrival *arrival)
 {
+    if (played.sync_kills)
+        _exit(0);
     struct ipc_message m = {.type = IPC_BOOK_SYNCED, .book_synced = {.error = played.book_error}};
 
     if (played.book_late) {

@@ -200,6 +200,30 @@ static void a_server_that_takes_nobody_is_told(void **state)
     assert_null(strstr(text, "The book balances."));
 }
 
+static bool at_terminal;
+
+/* The linker puts this in its place (meson.build). */
+int __real_isatty(int fd);
+int __wrap_isatty(int fd);
+
+int __wrap_isatty(int fd)
+{
+    return fd == STDERR_FILENO ? at_terminal : __real_isatty(fd);
+}
+
+static void who_waits_for_the_book_is_told(void **state)
+{
+    static const char *const words[] = {NULL};
+
+    memset(&played, 0, sizeof(played));
+    at_terminal = true;
+    assert_int_equal(run_with_server(cli_audit, words), CLI_OK);
+    at_terminal = false;
+    assert_non_null(strstr(complaints, "\r\x1b[Kwaiting for the book\r\x1b[K"));
+    assert_int_equal(run_with_server(cli_audit, words), CLI_OK);
+    assert_string_equal(complaints, "");
+}
+
 /* ---- acknowledging ---- */
 
 static char name[ID_TEXT + 1];
@@ -318,6 +342,7 @@ int main(void)
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(of_a_queue_that_does_not_tell_the_late_are_counted, set_up,
                                         test_ledger_remove),
+        cmocka_unit_test_setup_teardown(who_waits_for_the_book_is_told, set_up, test_ledger_remove),
         cmocka_unit_test_setup_teardown(a_server_that_takes_nobody_is_told, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(only_what_is_meant_is_acknowledged, set_up,

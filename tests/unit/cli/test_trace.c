@@ -222,6 +222,21 @@ static void a_server_that_goes_away_is_told_once(void **state)
     assert_null(strstr(first + 1, away));
 }
 
+/* As of whom it refuses: a command that asks on tells it in one sentence. */
+static void a_server_that_was_gone_before_is_told_the_same(void **state)
+{
+    char id[ID_TEXT + 1];
+
+    fold_waiting();
+    id_format(&waiting.envelope.id, id);
+    const char *const show[] = {"show", id, NULL};
+    play_rows(2);
+    played.sync_kills = true;
+    assert_int_equal(run_with_server(cli_queue, show), CLI_UNREACHED);
+    assert_non_null(strstr(complaints, "the server went away before it answered"));
+    assert_null(strstr(complaints, strerror(EPIPE)));
+}
+
 /* The queue has addresses in canonical form. */
 static void queue_is_asked_for_an_address_as_it_has_it(void **state)
 {
@@ -394,6 +409,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_server_that_takes_nobody_is_left_soon, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(a_server_that_goes_away_is_told_once, set_up,
+                                        test_ledger_remove),
+        cmocka_unit_test_setup_teardown(a_server_that_was_gone_before_is_told_the_same, set_up,
                                         test_ledger_remove),
         cmocka_unit_test_setup_teardown(queue_is_asked_for_an_address_as_it_has_it, set_up,
                                         test_ledger_remove),
