@@ -322,7 +322,8 @@ void spool_set_message_aside(struct spool *spool, struct spool_message *message,
         spool->index.set_aside++;
         spool_note_damage(spool, position, &message->id, what);
     }
-    if (message->pins) /* an outcome is on its way: whoever reads it again comes here again */
+    if (message->pins) /* an outcome is on its way: whoever reads it again comes here again, or asks
+                          for the hold alone (spool_hold_damaged()) */
         return;
     for (uint32_t i = 0; i < message->recipient_count; i++) {
         const struct spool_recipient *r = &message->recipients[i];
@@ -335,6 +336,11 @@ void spool_set_message_aside(struct spool *spool, struct spool_message *message,
         if (r->state == SPOOL_RECIPIENT_WAITING)
             spool_status(spool, message, &status, 1, NULL, NULL);
     }
+}
+
+void spool_hold_damaged(struct spool *spool, struct spool_message *message)
+{
+    spool_set_message_aside(spool, message, "the message's bytes are damaged");
 }
 
 size_t spool_damage_count(const struct spool *spool)

@@ -204,7 +204,7 @@ static void configuration_of_a_build_folder(void **state)
              folder, (int)getpid());
     FILE *f = popen(command, "r");
     assert_non_null(f);
-    fgets(path, sizeof(path), f);
+    assert_non_null(fgets(path, sizeof(path), f));
     assert_int_equal(pclose(f), 0);
     snprintf(expected, sizeof(expected), "%s/var/postbuch.yaml", folder);
     assert_string_equal(path, expected);

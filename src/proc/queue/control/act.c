@@ -239,16 +239,17 @@ static bool is_busy(const struct act *a, const struct spool_recipient *r, enum s
            stage == RETURN_IS_KEPT || (stage == RETURN_WAITS && r->in_act);
 }
 
-/* Who is busy is counted and left. */
+/* Who is busy is counted and left. So is whom the act would fit when an act before it has come to
+ * the disk: a hold behind a release, say. */
 static bool concerns(struct act *a, const struct spool_recipient *r,
                      const struct sched_explanation *e, enum return_stage stage)
 {
-    if (!schedule_item(r) || r->is_closing || (a->index != UINT32_MAX && a->index != r->index) ||
-        !fits_state(a, r, e))
+    if (!schedule_item(r) || r->is_closing || (a->index != UINT32_MAX && a->index != r->index))
         return false;
-    bool busy = is_busy(a, r, e->state, stage);
+    bool fits = fits_state(a, r, e);
+    bool busy = fits ? is_busy(a, r, e->state, stage) : r->in_act && a->kind != IPC_ACT_RETRY;
     a->busy += busy;
-    return !busy;
+    return fits && !busy;
 }
 
 /* Whether a message that nobody can read fits doesn't matter when the act would pass over it: one

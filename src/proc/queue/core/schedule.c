@@ -100,7 +100,7 @@ static int schedule_message(struct queue *q, struct spool_message *message)
         if (recipient->state != SPOOL_RECIPIENT_CLOSED && !recipient->is_closing &&
             !recipient->owner)
             r = add_item(q, recipient, recipient->attempts,
-                         recipient->state == SPOOL_RECIPIENT_HELD);
+                         recipient->state == SPOOL_RECIPIENT_HELD || recipient->in_act);
     }
     return r;
 }

@@ -87,7 +87,7 @@ void return_take_back(struct queue *q, struct spool_recipient *recipient, bool t
     struct undelivered *u;
     struct spool_status *cause = undelivered_cause(q, recipient, &u);
 
-    if (!keep)
+    if (!keep && !recipient->in_act) /* else the act behind it may still want them */
         kept_forget(q, &spool_recipient_message(recipient)->id, recipient->index);
     if (cause && (told || held))
         put_aside(u, recipient, cause, keep, told);

@@ -55,16 +55,30 @@ static bool expects_more(const struct undelivered *u)
     return false;
 }
 
-/* Then nobody can be told of what was in it: it stays held until an administrator removes it. */
 static bool is_damaged(const struct undelivered *u)
 {
     const struct spool_message *message = spool_find(u->queue->spool, &u->id);
     return message && message->flags & SPOOL_MESSAGE_DAMAGED;
 }
 
+/* Nobody can be told of what was in it: it stays held until an administrator removes it. Of who
+ * isn't held yet the hold may not have come to the disk. It isn't read for that: as much as a
+ * report takes of it may be sound. */
+static void leave_damaged(struct undelivered *u)
+{
+    struct queue *q = u->queue;
+
+    if (u->kind == REPORT_DELAYED) {
+        undelivered_free(u);
+        return;
+    }
+    spool_hold_damaged(q->spool, spool_find(q->spool, &u->id));
+    committer_kick(&q->committer);
+    undelivered_rest(u);
+}
+
 /* The recipients are looked at again at each step: an administrator may hold, release or remove
- * them meanwhile, and then nobody may be told that they failed. Of a damaged message's that aren't
- * held the hold may not have come to the disk: who reads it again asks for it again. */
+ * them meanwhile, and then nobody may be told that they failed. */
 static void start(struct undelivered *u)
 {
     bool receipt = undelivered_is_receipt(u);
@@ -75,8 +89,8 @@ static void start(struct undelivered *u)
     }
     if (!undelivered_goes_on(u))
         return;
-    if (u->kind == REPORT_DELAYED && is_damaged(u)) {
-        undelivered_free(u);
+    if (!receipt && is_damaged(u)) {
+        leave_damaged(u);
         return;
     }
     bool in_vain =

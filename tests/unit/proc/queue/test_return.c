@@ -138,6 +138,32 @@ static void few_are_told_at_the_same_time(void **state)
     reporter_end(w);
 }
 
+static bool is_held(struct world *w, void *id)
+{
+    const struct spool_message *m = spool_find(w->queue.spool, id);
+    return m && m->recipients[0].state == SPOOL_RECIPIENT_HELD;
+}
+
+/* As much of it as a report takes may be sound: it is held all the same, and not read for that. */
+static void of_a_damaged_message_nobody_is_told(void **state)
+{
+    struct world *w = reporter_begin();
+    reporter_send(w, "s@far.example", "anna@here.example");
+    world_until_jobs(w, 1);
+    world_rest(w);
+    struct id id = w->jobs[0].id;
+    assert_int_equal(w->queue.returns->count, 1); /* there is nobody to write reports */
+    spool_find(w->queue.spool, &id)->flags |= SPOOL_MESSAGE_DAMAGED;
+    reporter_join(w);
+    world_until(w, is_held, &id);
+    for (int i = 0; i < 64; i++)
+        returns_tick(&w->queue);
+    world_rest(w);
+    assert_int_equal(reporter.asked, 0);
+    assert_int_equal(w->queue.returns->count, 0);
+    reporter_end(w);
+}
+
 static void give_back(struct world *w, uint32_t expected)
 {
     struct ipc_queue_act back = {.act = IPC_ACT_RETURN, .filter.sender = SPAN("s@far.example")};
@@ -451,6 +477,7 @@ int main(void)
         cmocka_unit_test(recipients_of_a_message_share_a_report),
         cmocka_unit_test(who_fails_twice_is_told_of_once),
         cmocka_unit_test(few_are_told_at_the_same_time),
+        cmocka_unit_test(of_a_damaged_message_nobody_is_told),
         cmocka_unit_test(what_is_too_much_is_told_in_parts),
         cmocka_unit_test(who_waits_too_long_is_given_up_with_his_destination),
         cmocka_unit_test(who_finds_no_memory_is_attempted_again),
