@@ -276,7 +276,7 @@ static void set_aside_the_rest(struct spool *spool, struct segment *victim)
              m = index_next(&spool->index, m)) {
             if (index_home(m) != victim)
                 continue;
-            spool_set_message_aside(spool, m, "the message's bytes are damaged");
+            spool_set_message_aside(spool, m);
             victim->stuck_on = m->id;
         }
     }

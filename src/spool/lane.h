@@ -211,8 +211,6 @@ uint64_t spool_take_number(struct spool *spool, enum store_kind kind);
 void spool_set_lane(struct spool *spool, const uint8_t lane[static SEGMENT_LANE_BYTES]);
 /* Lets go of a message whose last recipient has its fate, once nothing on its way concerns it. */
 void spool_drop_message(struct spool *spool, struct spool_message *message);
-/* Sets the message aside (rule 8): booked, shown, its recipients held. `what` is static. */
-void spool_set_message_aside(struct spool *spool, struct spool_message *message, const char *what);
 /* Shown and booked. `message` NULL: not known; `what` is static. */
 void spool_note_damage(struct spool *spool, struct spool_position position,
                        const struct id *message, const char *what);

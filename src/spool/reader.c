@@ -549,7 +549,7 @@ void spool_reader_close(struct spool *spool, struct spool_reader *reader)
     struct spool_message *message = spool_find(spool, &reader->id);
     if (reader->is_damaged && message && index_home(message) == reader->home &&
         message->offset == reader->offset)
-        spool_set_message_aside(spool, message, "the message's bytes are damaged");
+        spool_set_message_aside(spool, message);
     pin(reader, -1);
     spool->tasks_due = true;
     EVP_MD_CTX_free(reader->digest);

@@ -648,7 +648,7 @@ static void set_aside_what_lacks_bytes(struct spool *spool)
         for (struct spool_message *m = index_first(&spool->index, i); m;
              m = index_next(&spool->index, m)) {
             if (m->flags & SPOOL_MESSAGE_LACKS_BYTES || !index_home(m))
-                spool_set_message_aside(spool, m, "the message's bytes are damaged");
+                spool_set_message_aside(spool, m);
         }
     }
 }

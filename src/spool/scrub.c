@@ -82,7 +82,7 @@ static void scrub_log_finish(struct spool *spool, struct spool_task *task, int64
         const struct compact_entry *entry = &scrub->damaged.rows[i];
         struct spool_message *m = spool_find(spool, &entry->id);
         if (m && index_home(m) == scrub->segment && m->offset == entry->offset)
-            spool_set_message_aside(spool, m, "the message's bytes are damaged");
+            spool_set_message_aside(spool, m);
     }
     if (scrub->other.segment)
         spool_note_damage(spool, scrub->other, NULL, "the scrubber found damaged records");

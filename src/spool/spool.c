@@ -312,8 +312,9 @@ void spool_note_damage(struct spool *spool, struct spool_position position,
 
 /* Held, not removed: an administrator may have a backup of the bytes, and the sender was told that
  * we have the message. Told once, held as often as it is needed. */
-void spool_set_message_aside(struct spool *spool, struct spool_message *message, const char *what)
+void spool_set_message_aside(struct spool *spool, struct spool_message *message)
 {
+    static const char what[] = "the message's bytes are damaged";
     struct spool_position position = {index_home(message) ? index_home(message)->number : 0,
                                       message->offset};
 
@@ -322,8 +323,7 @@ void spool_set_message_aside(struct spool *spool, struct spool_message *message,
         spool->index.set_aside++;
         spool_note_damage(spool, position, &message->id, what);
     }
-    if (message->pins) /* an outcome is on its way: whoever reads it again comes here again, or asks
-                          for the hold alone (spool_hold_damaged()) */
+    if (message->pins) /* an outcome is on its way: whoever reads it again comes here again */
         return;
     for (uint32_t i = 0; i < message->recipient_count; i++) {
         const struct spool_recipient *r = &message->recipients[i];
@@ -336,11 +336,6 @@ void spool_set_message_aside(struct spool *spool, struct spool_message *message,
         if (r->state == SPOOL_RECIPIENT_WAITING)
             spool_status(spool, message, &status, 1, NULL, NULL);
     }
-}
-
-void spool_hold_damaged(struct spool *spool, struct spool_message *message)
-{
-    spool_set_message_aside(spool, message, "the message's bytes are damaged");
 }
 
 size_t spool_damage_count(const struct spool *spool)

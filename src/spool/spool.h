@@ -207,9 +207,10 @@ void spool_listing_free(struct spool_listing *listing);
 bool spool_walk(struct spool *spool, size_t *cursor, size_t steps,
                 void (*each)(void *arg, struct spool_message *message), void *arg);
 
-/* Asks anew for the holds of a damaged message's recipients: while the damage was found an outcome
- * may have been on its way, or the disk refused them. */
-void spool_hold_damaged(struct spool *spool, struct spool_message *message);
+/* Its bytes are damaged: sets it aside (rule 8): booked, shown, its recipients held. Of one that is
+ * aside already only the holds are asked for anew: an outcome may have been on its way when the
+ * damage was found, or the disk refused them. */
+void spool_set_message_aside(struct spool *spool, struct spool_message *message);
 
 /* What was found damaged (rule 8), newest last; each is booked as an EVENT too. */
 struct spool_damage {

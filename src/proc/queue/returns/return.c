@@ -72,7 +72,7 @@ static void leave_damaged(struct undelivered *u)
         undelivered_free(u);
         return;
     }
-    spool_hold_damaged(q->spool, spool_find(q->spool, &u->id));
+    spool_set_message_aside(q->spool, spool_find(q->spool, &u->id));
     committer_kick(&q->committer);
     undelivered_rest(u);
 }
