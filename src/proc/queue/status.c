@@ -91,8 +91,10 @@ void queue_status(const struct queue *q, struct buffer *json)
     add(json, "delivered_from_memory", q->parcels.hits);
     add(json, "delivered_from_disk", q->parcels.misses);
     /* Our own words and numbers: nothing to escape. */
-    buffer_printf(json, ",\"defers\":%s,\"defers_why\":\"%s%s\"",
-                  q->pressure->defer ? "true" : "false", q->pressure->text, q->pressure->figures);
+    buffer_printf(json, ",\"defers\":%s,\"defers_why\":\"%s", q->pressure->defer ? "true" : "false",
+                  q->pressure->text);
+    pressure_append_figures(q, json);
+    buffer_printf(json, "\"");
     overdue_status(q, json);
     add_reports(q, json);
     add_spool(q, json);

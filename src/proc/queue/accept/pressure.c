@@ -4,7 +4,6 @@
  */
 #include "proc/queue/accept/pressure.h"
 
-#include "base/buffer.h"
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -33,26 +32,20 @@ static const char *reason(const struct queue *q)
                                                                    : NULL;
 }
 
-/* For who administers the server: strangers read the reason without them. What is free is rounded
- * down, so that it never seems to be enough. */
-static void find_figures(struct queue *q)
+void pressure_append_figures(const struct queue *q, struct buffer *out)
 {
     enum spool_pressure pressure = spool_pressure(q->spool, NULL);
-    char *out = q->pressure->figures;
-    struct buffer text = {
-        .data = out, .capacity = PRESSURE_FIGURES_SIZE, .limit = PRESSURE_FIGURES_SIZE};
     struct spool_room room;
 
-    out[0] = '\0';
     if (pressure != SPOOL_PRESSURE_FULL && pressure != SPOOL_PRESSURE_ROOM)
         return;
     spool_get_room(q->spool, &room);
-    buffer_printf(&text, ": %" PRIu64 "M are free", room.free_bytes >> 20);
+    buffer_printf(out, ": %" PRIu64 "M are free", room.free_bytes >> 20);
     if (pressure == SPOOL_PRESSURE_ROOM)
-        buffer_printf(&text, ", a file takes %" PRIu64 "M (spool_segment_size)",
+        buffer_printf(out, ", a file takes %" PRIu64 "M (spool_segment_size)",
                       room.segment_bytes >> 20);
     if (room.free_bytes < room.reserve_bytes)
-        buffer_printf(&text, ", the reserve is %" PRIu64 "M (limits: disk_reserve)",
+        buffer_printf(out, ", the reserve is %" PRIu64 "M (limits: disk_reserve)",
                       room.reserve_bytes >> 20);
 }
 
@@ -66,12 +59,18 @@ void pressure_tell(struct queue *q, struct queue_peer *peer)
 }
 
 /* At a limit it comes and goes with each message: a person is told once in a while. */
-static void log_deferring(struct pressure *p, int64_t now_ms)
+static void log_deferring(const struct queue *q)
 {
-    if (log_is_due(&p->alarm, now_ms))
-        log_error("ALARM: new mail is deferred: %s%s", p->text, p->figures);
+    struct pressure *p = q->pressure;
+    struct buffer figures = BUFFER_INIT;
+
+    pressure_append_figures(q, &figures);
+    if (log_is_due(&p->alarm, io_loop_now_ms(q->loop)))
+        log_error("ALARM: new mail is deferred: %s" SPAN_FMT, p->text,
+                  SPAN_ARG(buffer_span(&figures)));
     else
-        log_debug("new mail is deferred: %s%s", p->text, p->figures);
+        log_debug("new mail is deferred: %s" SPAN_FMT, p->text, SPAN_ARG(buffer_span(&figures)));
+    buffer_done(&figures);
 }
 
 /* Who couldn't be told before is told now: one that wasn't told of the end would defer for ever. */
@@ -90,7 +89,7 @@ static void change(struct queue *q, const char *why)
     q->pressure->defer = why != NULL;
     snprintf(q->pressure->text, sizeof(q->pressure->text), "%s", why ? why : "");
     if (why)
-        log_deferring(q->pressure, io_loop_now_ms(q->loop));
+        log_deferring(q);
     else
         log_info("new mail is accepted again");
 }
@@ -98,8 +97,6 @@ static void change(struct queue *q, const char *why)
 void pressure_update(struct queue *q)
 {
     const char *why = reason(q);
-
-    find_figures(q);
     bool changed =
         q->pressure->defer != (why != NULL) || (why && strcmp(why, q->pressure->text) != 0);
 
