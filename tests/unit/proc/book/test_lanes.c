@@ -53,8 +53,8 @@ static void expect_stuck(void)
     assert_int_equal(worker.error, -E2BIG);
 }
 
-/* A main file with one more would count as damaged, and the log be followed as another's. */
-static void a_lane_too_many_is_not_begun(void **state)
+/* The ledger has as many as it can tell apart, and the log is another one. */
+static void begin_with_all_lanes(void)
 {
     accept_message(1, 1);
     turn();
@@ -62,6 +62,12 @@ static void a_lane_too_many_is_not_begun(void **state)
     test_tamper("book.sqlite",
                 "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 63)"
                 " INSERT INTO lane SELECT i, segment, offset FROM n, lane WHERE lane.lane = 0");
+}
+
+/* A main file with one more would count as damaged, and the log be followed as another's. */
+static void a_lane_too_many_is_not_begun(void **state)
+{
+    begin_with_all_lanes();
     worker.limit = (struct spool_position){1, 1};
     for (int round = 0; round < 2; round++)
         expect_stuck();
@@ -87,12 +93,7 @@ static ssize_t write_unless_of_main_file(int fd, const void *from, size_t size, 
  * it fails it is tried again, for nothing else ends this. */
 static void retention_makes_room_for_a_lane(void **state)
 {
-    accept_message(1, 1);
-    turn();
-    start_again();
-    test_tamper("book.sqlite",
-                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 63)"
-                " INSERT INTO lane SELECT i, segment, offset FROM n, lane WHERE lane.lane = 0");
+    begin_with_all_lanes();
     test_tamper("book.sqlite", "INSERT INTO lost SELECT kind, week, lane.lane, lane.segment,"
                                " lane.offset, events, head FROM chain, lane");
     worker.limit = (struct spool_position){1, 1};

@@ -1,6 +1,7 @@
 /* Those who are held instead of returned: what became of their attempts is booked, and told to
  * their senders when they are returned after all. */
 #include "booked.h"
+#include "no_memory.h"
 #include "reporter.h"
 
 #include "proc/queue/core/schedule.h"
@@ -9,20 +10,6 @@
 #include "proc/queue/returns/undelivered.h"
 #include <errno.h>
 #include <unistd.h>
-
-/* So often there is no memory for a report to be. */
-static unsigned no_memory;
-
-struct undelivered *__real_undelivered_new(struct queue *q, const struct id *id,
-                                           enum report_kind kind);
-struct undelivered *__wrap_undelivered_new(struct queue *q, const struct id *id,
-                                           enum report_kind kind);
-
-struct undelivered *__wrap_undelivered_new(struct queue *q, const struct id *id,
-                                           enum report_kind kind)
-{
-    return no_memory && no_memory-- ? NULL : __real_undelivered_new(q, id, kind);
-}
 
 /* Nor any to book what nobody would say again. */
 static bool no_room;

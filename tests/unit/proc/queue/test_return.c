@@ -1,24 +1,11 @@
 /* Mail that goes back to its sender by a report. */
+#include "no_memory.h"
 #include "reporter.h"
 
 #include "base/clock.h"
 #include "proc/queue/returns/return.h"
 #include "proc/queue/returns/undelivered.h"
 #include <unistd.h>
-
-/* So often there is no memory for a report to be. */
-static unsigned no_memory;
-
-struct undelivered *__real_undelivered_new(struct queue *q, const struct id *id,
-                                           enum report_kind kind);
-struct undelivered *__wrap_undelivered_new(struct queue *q, const struct id *id,
-                                           enum report_kind kind);
-
-struct undelivered *__wrap_undelivered_new(struct queue *q, const struct id *id,
-                                           enum report_kind kind)
-{
-    return no_memory && no_memory-- ? NULL : __real_undelivered_new(q, id, kind);
-}
 
 static bool is_returned(struct world *w, void *arg)
 {
