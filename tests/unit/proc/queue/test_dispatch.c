@@ -226,28 +226,15 @@ static void a_shutdown_waits_for_deliveries(void **state)
     world_free(w);
 }
 
-static bool closed;
-
-static void on_closed(struct queue *q)
-{
-    closed = true;
-}
-
-static bool is_closed(struct world *w, void *arg)
-{
-    return closed;
-}
-
 static void a_shutdown_does_not_wait_for_ever(void **state)
 {
     struct world *w = world_begin();
     w->mailbox_does = MAILBOX_IS_SILENT;
     world_accept(w, "s@far.example", "bob@here.example");
     world_until_jobs(w, 1);
-    closed = false;
-    queue_close(&w->queue, on_closed);
+    world_close(w);
     w->queue.closing_ms -= 3600000; /* an hour ago */
-    world_until(w, is_closed, NULL);
+    world_until_closed(w);
     world_kill(w);
     world_start(w);
     assert_int_equal(world_counts(w).messages, 1);

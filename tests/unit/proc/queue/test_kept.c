@@ -514,18 +514,6 @@ static void whose_failure_is_on_its_way_to_the_book_is_left_alone(void **state)
 
 /* ---- who is held at the end of the process, and for damage ---- */
 
-static bool closed;
-
-static void on_closed(struct queue *q)
-{
-    closed = true;
-}
-
-static bool is_closed(struct world *w, void *arg)
-{
-    return closed;
-}
-
 /* Nobody attempts him after the start, so nothing else would ever say it. */
 static void who_is_held_and_fails_at_the_end_is_booked(void **state)
 {
@@ -535,10 +523,9 @@ static void who_is_held_and_fails_at_the_end_is_booked(void **state)
 
     world_until_jobs(w, 1);
     act(w, IPC_ACT_HOLD, &id);
-    closed = false;
-    queue_close(&w->queue, on_closed);
+    world_close(w);
     world_answer(w, &w->jobs[0], MAILBOX_FAILS);
-    world_until(w, is_closed, NULL);
+    world_until_closed(w);
     restart(w);
     assert_booked(w, all);
     assert_refusal(&booked[1]);
@@ -597,10 +584,9 @@ static void who_is_held_for_damage_is_booked_with_his_failure(void **state)
         send_from(w, "other@far.example");
         world_until_delivered(w, 1);
         assert_int_equal(row_of(w, &id)->state, SPOOL_RECIPIENT_HELD);
-        closed = false;
         if (ends) {
-            queue_close(&w->queue, on_closed);
-            world_until(w, is_closed, NULL);
+            world_close(w);
+            world_until_closed(w);
             restart(w);
         }
         for (int i = 0; i < 64 && !ends; i++)

@@ -671,32 +671,19 @@ static void an_older_outcome_holds_nobody_again(void **state)
     }
 }
 
-static bool has_closed;
-
-static void note_closed(struct queue *q)
-{
-    has_closed = true;
-}
-
-static bool is_closed(struct world *w, void *arg)
-{
-    return has_closed;
-}
-
 /* A start after an end that was called good doubts nothing: so none is, while outcomes lack. */
 static void the_queue_ends_well_with_all_its_outcomes_only(void **state)
 {
     struct world *w = begin("bob@here.example");
 
     memory_is_short = true;
-    has_closed = false;
     answer_deferred(w);
-    queue_close(&w->queue, note_closed);
+    world_close(w);
     world_rest(w);
     world_rest(w);
-    assert_false(has_closed);
+    assert_false(w->closed);
     memory_is_short = false;
-    world_until(w, is_closed, NULL);
+    world_until_closed(w);
     booked_read(w);
     assert_int_equal(booked_count, 1);
     assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_DEFERRED);

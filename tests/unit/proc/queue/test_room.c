@@ -90,18 +90,6 @@ static void the_figures_go_with_their_cause(void **state)
 
 /* ---- the end ---- */
 
-static bool has_closed;
-
-static void note_closed(struct queue *q)
-{
-    has_closed = true;
-}
-
-static bool is_closed(struct world *w, void *arg)
-{
-    return has_closed;
-}
-
 /* Events until the log's only segment takes no more, and none is to be had. */
 static void fill_log(struct world *w)
 {
@@ -115,12 +103,6 @@ static void fill_log(struct world *w)
     }
 }
 
-static void close_queue(struct world *w)
-{
-    has_closed = false;
-    queue_close(&w->queue, note_closed);
-}
-
 /* The outcome would be lost with a kill, too; and is in doubt after this end as after that. */
 static void an_end_does_not_wait_for_ever_for_room(void **state)
 {
@@ -132,11 +114,11 @@ static void an_end_does_not_wait_for_ever_for_room(void **state)
     fill_log(w);
     world_answer(w, &w->jobs[0], MAILBOX_DELIVERS);
     world_rest(w);
-    close_queue(w);
+    world_close(w);
     world_rest(w);
-    assert_false(has_closed);
+    assert_false(w->closed);
     w->queue.closing_ms -= 3600000; /* an hour ago */
-    world_until(w, is_closed, NULL);
+    world_until_closed(w);
     world_kill(w);
     free_bytes = 1 << 30;
     world_start(w);
@@ -150,11 +132,11 @@ static void an_end_waits_for_room_a_while(void **state)
     struct world *w = begin(1 << 20, 1);
 
     assert_int_equal(spool_event(w->queue.spool, SPAN("refused"), NULL, NULL), 0);
-    close_queue(w);
+    world_close(w);
     world_rest(w);
-    assert_false(has_closed);
+    assert_false(w->closed);
     free_bytes = 1 << 30;
-    world_until(w, is_closed, NULL);
+    world_until_closed(w);
     world_kill(w);
     world_start(w);
     assert_true(spool_ended_well(w->queue.spool));

@@ -85,23 +85,31 @@ void world_kill(struct world *w)
     forget_jobs(w);
 }
 
-static bool closed;
-
 static void on_closed(struct queue *q)
 {
-    closed = true;
+    CONTAINER_OF(q, struct world, queue)->closed = true;
 }
 
 static bool is_closed(struct world *w, void *arg)
 {
-    return closed;
+    return w->closed;
+}
+
+void world_close(struct world *w)
+{
+    w->closed = false;
+    queue_close(&w->queue, on_closed);
+}
+
+void world_until_closed(struct world *w)
+{
+    world_until(w, is_closed, NULL);
 }
 
 void world_stop(struct world *w)
 {
-    closed = false;
-    queue_close(&w->queue, on_closed);
-    world_until(w, is_closed, NULL);
+    world_close(w);
+    world_until_closed(w);
     world_kill(w);
 }
 

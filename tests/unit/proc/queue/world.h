@@ -83,6 +83,7 @@ struct world {
     struct ipc_sealed sealed;
     bool smtpd_lost, admin_lost;
     bool pressed;
+    bool closed; /* since world_close() */
     char pressure[200];
     uint64_t committed;
     /* of the administrator's last call */
@@ -101,6 +102,9 @@ struct world *world_new(void);
 void world_start(struct world *w);
 /* It ends as by a kill: nothing is finished. */
 void world_kill(struct world *w);
+/* A shutdown begins, and its end. */
+void world_close(struct world *w);
+void world_until_closed(struct world *w);
 /* It ends as by a shutdown. */
 void world_stop(struct world *w);
 void world_free(struct world *w);
