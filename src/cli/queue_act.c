@@ -126,8 +126,8 @@ static void print_text(const struct work *w)
     if (acted->count)
         printf("%u recipient%s\n", acted->count, acted->count == 1 ? "" : "s");
     if (acted->busy)
-        cli_complain("queue", "%u more %s busy just now and left alone; ask again later",
-                     acted->busy, acted->busy == 1 ? "is" : "are");
+        cli_complain("queue", "%u%s %s busy just now and left alone; ask again later", acted->busy,
+                     acted->count ? " more" : "", acted->busy == 1 ? "is" : "are");
     if (has_note(w) || (acted->error && acted->error != -EBUSY))
         cli_complain("queue", "%s", error_text(w));
 }

@@ -132,7 +132,7 @@ struct ipc_queue_act {
 
 /* The last is sent when the acts are on disk, each with who did it. */
 struct ipc_queue_acted {
-    int32_t error; /* 0; -ENOENT: nothing fits; -EPERM; … */
+    int32_t error; /* 0; -ENOENT: nothing fits, or is held and can't be retried; -EPERM; … */
     bool last;
     uint32_t count; /* recipients concerned so far */
     uint32_t busy;  /* left alone: being attempted just now, or told of to their senders */

@@ -75,7 +75,11 @@ def test_hold_release_and_retry(slow):
     ident = waiting(slow)[0]['id']
     slow.command('queue', 'hold', '--id', ident)
     assert len(rows(slow, '--state', 'held')) == 1
-    assert slow.command('queue', 'hold', '--id', ident, check=False).returncode == 1
+    again = slow.command('queue', 'hold', '--id', ident)
+    assert b'held already' in again.stderr and again.stdout == b''
+    assert slow.json('queue', 'hold', '--id', ident)['note'].startswith('it is held already')
+    retried = slow.command('queue', 'retry', '--id', ident, check=False)
+    assert retried.returncode == 1 and b'it is held' in retried.stderr
     unblock(slow, 'bob')
     slow.kill('queue')
     slow.restart()

@@ -51,6 +51,7 @@ struct act {
 
     uint32_t pending; /* batches on their way to the disk */
     uint32_t count, busy;
+    uint32_t passed; /* they fit, but the act changes nothing for them */
     uint64_t messages;
     int error;       /* the first */
     bool left_alone; /* a message: damaged, or it can't be read whether it fits */
@@ -82,9 +83,28 @@ static void act_free(struct act *a)
 
 /* ---- answers ---- */
 
+enum { WORDS_MAX = 160 };
+
+/* Why nothing was done for those whom the act changes nothing for. Who is held may wait for an
+ * administrator, be damaged, or wait for the report to his sender. */
+static struct span words_of_passed(const struct act *a, char out[static WORDS_MAX])
+{
+    static const char *const as_they_are[IPC_ACT_COUNT] = {
+        [IPC_ACT_HOLD] = "held already, nothing to do",
+        [IPC_ACT_RELEASE] = "not held, nothing to do",
+        [IPC_ACT_RETRY] = "held, and not attempted; postbuch queue show tells why",
+        [IPC_ACT_RETURN] = "on the way back to the sender already, nothing to do",
+    };
+    int size = a->passed == 1
+                   ? snprintf(out, WORDS_MAX, "it is %s", as_they_are[a->kind])
+                   : snprintf(out, WORDS_MAX, "%u are %s", a->passed, as_they_are[a->kind]);
+    return span_of(out, (size_t)size);
+}
+
 /* In the order of what an administrator must know first: a disk that fails, then what was left
- * alone. "Busy" alone is no trouble: that passes (is_busy()), and he may ask again. */
-static struct span words(const struct act *a)
+ * alone. "Busy" alone is no trouble: that passes (is_busy()), and he may ask again. Of a thousand
+ * that fit those whom the act changes nothing for are told of only when there are no others. */
+static struct span words(const struct act *a, char out[static WORDS_MAX])
 {
     if (a->error)
         return SPAN("not all of it could be written to disk");
@@ -92,15 +112,20 @@ static struct span words(const struct act *a)
         return SPAN("a message that is damaged or can't be read was left alone");
     if (a->stays_held)
         return SPAN("a message that may fit can't be read; it is held already, and stays so");
-    return a->count || a->busy ? SPAN("") : SPAN("nothing in the queue fits");
+    if (a->count || a->busy)
+        return SPAN("");
+    return a->passed ? words_of_passed(a, out) : SPAN("nothing in the queue fits");
 }
 
-/* What may fit and is held already needs nothing: no trouble. */
+/* Who is already as the act wants him, or may fit and is held, needs nothing: no trouble. A retry
+ * wants an attempt, and who is held gets none. */
 static int result_of(const struct act *a)
 {
+    bool as_wanted = a->stays_held || (a->passed && a->kind != IPC_ACT_RETRY);
+
     if (a->error || a->left_alone)
         return a->error ? a->error : -EIO;
-    return a->count || a->stays_held ? 0 : a->busy ? -EBUSY : -ENOENT;
+    return a->count || as_wanted ? 0 : a->busy ? -EBUSY : -ENOENT;
 }
 
 static void answer(struct act *a, bool last)
@@ -111,10 +136,11 @@ static void answer(struct act *a, bool last)
                                             .busy = a->busy,
                                             .examined = a->walk->examined,
                                             .messages = a->messages}};
+    char text[WORDS_MAX];
 
     if (last) {
         m.queue_acted.error = result_of(a);
-        m.queue_acted.text = words(a);
+        m.queue_acted.text = words(a, text);
     }
     a->waiting = false;
     io_timer_clear(a->progress);
@@ -239,16 +265,17 @@ static bool is_busy(const struct act *a, const struct spool_recipient *r, enum s
            stage == RETURN_IS_KEPT || (stage == RETURN_WAITS && r->in_act);
 }
 
-/* Who is busy is counted and left. So is whom the act would fit when an act before it has come to
- * the disk: a hold behind a release, say. */
+/* Who is busy is counted and left. So is whom the act may fit when an act before it has come to
+ * the disk: a hold or a retry behind a release, say. */
 static bool concerns(struct act *a, const struct spool_recipient *r,
                      const struct sched_explanation *e, enum return_stage stage)
 {
     if (!schedule_item(r) || r->is_closing || (a->index != UINT32_MAX && a->index != r->index))
         return false;
     bool fits = fits_state(a, r, e);
-    bool busy = fits ? is_busy(a, r, e->state, stage) : r->in_act && a->kind != IPC_ACT_RETRY;
+    bool busy = fits ? is_busy(a, r, e->state, stage) : r->in_act;
     a->busy += busy;
+    a->passed += !fits && !busy;
     return fits && !busy;
 }
 
@@ -411,12 +438,12 @@ static int give(struct act *a, struct spool_message *m, const struct chosen *c)
 }
 
 /* The recipients from a->row on, as many as fit a record. 0, or -EAGAIN: later. A damaged message
- * may be held or removed and nothing else: what can't be read can't be sent. `busy` is taken back
- * on -EAGAIN, or the rows that come again would be counted twice. */
+ * may be held or removed and nothing else: what can't be read can't be sent. `busy` and `passed`
+ * are taken back on -EAGAIN, or the rows that come again would be counted twice. */
 static int act_on_some(struct act *a, const struct walk_entry *entry, struct spool_message *m)
 {
     struct chosen c __attribute__((uninitialized));
-    uint32_t busy = a->busy, row = a->row;
+    uint32_t busy = a->busy, passed = a->passed, row = a->row;
 
     choose(a, entry, m, &row, &c);
     if (c.count && (m->flags & SPOOL_MESSAGE_DAMAGED) && a->kind != IPC_ACT_HOLD &&
@@ -431,6 +458,7 @@ static int act_on_some(struct act *a, const struct walk_entry *entry, struct spo
         r = give(a, m, &c);
     if (r == -EAGAIN) {
         a->busy = busy;
+        a->passed = passed;
         return r;
     }
     a->row = row;

@@ -12,6 +12,16 @@ static struct ipc_queue_acted act(struct world *w, enum ipc_queue_act_kind kind,
     return world_act(w, wanted);
 }
 
+/* Nothing was done for anybody. */
+static void assert_passes(struct world *w, struct ipc_queue_acted acted, int error,
+                          const char *words)
+{
+    assert_int_equal(acted.count, 0);
+    assert_int_equal(acted.busy, 0);
+    assert_int_equal(acted.error, error);
+    assert_span(buffer_span(&w->reply_text), words);
+}
+
 static void hold_release_and_retry(void **state)
 {
     struct world *w = world_begin_with_admin(MAILBOX_DEFERS);
@@ -25,8 +35,6 @@ static void hold_release_and_retry(void **state)
     struct ipc_queue_acted acted = act(w, IPC_ACT_HOLD, &c.id, "");
     assert_int_equal(acted.error, 0);
     assert_int_equal(acted.count, 1);
-    assert_int_equal(act(w, IPC_ACT_RETRY, &c.id, "").error, -ENOENT);
-    assert_int_equal(act(w, IPC_ACT_HOLD, &c.id, "").error, -ENOENT);
     world_list(w, &(struct ipc_queue_filter){.states = IPC_QUEUE_HELD});
     assert_int_equal(w->row_count, 1);
     assert_int_equal(w->rows[0].wait, IPC_WAIT_RELEASE);
@@ -42,8 +50,35 @@ static void hold_release_and_retry(void **state)
     w->mailbox_does = MAILBOX_DELIVERS;
     assert_int_equal(act(w, IPC_ACT_RELEASE, &c.id, "").count, 1);
     world_until_delivered(w, 1);
-    assert_int_equal(act(w, IPC_ACT_RELEASE, &c.id, "").error, -ENOENT);
+    assert_passes(w, act(w, IPC_ACT_RELEASE, &c.id, ""), -ENOENT, "nothing in the queue fits");
     assert_int_equal(act(w, IPC_ACT_RETRY, NULL, "").error, -EINVAL);
+    world_free(w);
+}
+
+/* Who is as the act wants him is no trouble, and no message that isn't there. */
+static void who_is_as_wanted_is_told_of(void **state)
+{
+    struct world *w = world_begin_with_admin(MAILBOX_DEFERS);
+    struct id one = world_settle(w, "bob@here.example").id;
+
+    assert_passes(w, act(w, IPC_ACT_RELEASE, &one, ""), 0, "it is not held, nothing to do");
+    assert_int_equal(act(w, IPC_ACT_HOLD, &one, "").count, 1);
+    assert_passes(w, act(w, IPC_ACT_HOLD, &one, ""), 0, "it is held already, nothing to do");
+    assert_passes(w, act(w, IPC_ACT_RETRY, &one, ""), -ENOENT,
+                  "it is held, and not attempted; postbuch queue show tells why");
+
+    world_settle(w, "anna@here.example dora@here.example");
+    assert_int_equal(act(w, IPC_ACT_HOLD, NULL, "here.example").count, 2);
+    assert_span(buffer_span(&w->reply_text), "");
+    assert_passes(w, act(w, IPC_ACT_HOLD, NULL, "here.example"), 0,
+                  "3 are held already, nothing to do");
+    assert_passes(w, act(w, IPC_ACT_HOLD, NULL, "elsewhere.example"), -ENOENT,
+                  "nothing in the queue fits");
+
+    world_join_directory(w);
+    assert_int_equal(act(w, IPC_ACT_RETURN, &one, "").count, 1);
+    assert_passes(w, act(w, IPC_ACT_RETURN, &one, ""), 0,
+                  "it is on the way back to the sender already, nothing to do");
     world_free(w);
 }
 
@@ -218,10 +253,11 @@ static void one_act_at_a_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hold_release_and_retry),          cmocka_unit_test(acts_on_a_destination),
-        cmocka_unit_test(removes_by_sender_and_recipient), cmocka_unit_test(finds_the_null_sender),
-        cmocka_unit_test(what_is_under_way_is_left_alone), cmocka_unit_test(reroutes_and_back),
-        cmocka_unit_test(reroutes_what_is_held),           cmocka_unit_test(one_act_at_a_time),
+        cmocka_unit_test(hold_release_and_retry), cmocka_unit_test(who_is_as_wanted_is_told_of),
+        cmocka_unit_test(acts_on_a_destination),  cmocka_unit_test(removes_by_sender_and_recipient),
+        cmocka_unit_test(finds_the_null_sender),  cmocka_unit_test(what_is_under_way_is_left_alone),
+        cmocka_unit_test(reroutes_and_back),      cmocka_unit_test(reroutes_what_is_held),
+        cmocka_unit_test(one_act_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
