@@ -175,7 +175,8 @@ void sched_spare(struct sched *sched, bool all);
 
 /* An ACTIVE item is held when its attempt fails. */
 void sched_hold(struct sched *sched, uint32_t item, int64_t now_ms);
-/* Nothing when it isn't held. It may go at once, with a new deadline. */
+/* Nothing when it isn't held. It may go at once, with this deadline: retry_deadline_ms() of now, or
+ * who was held for long would be given up by his first failure. */
 void sched_release(struct sched *sched, uint32_t item, int64_t deadline_ms, int64_t now_ms);
 /* At once, and its destination's pause ends, and that of its lane's brake; nothing when ACTIVE or
  * HELD. */

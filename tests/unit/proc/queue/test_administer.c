@@ -1,6 +1,7 @@
 /* What each act of an administrator does; test_act.c has what may be in its way. */
 #include "world.h"
 
+#include "base/clock.h"
 #include <errno.h>
 
 static struct ipc_queue_acted act(struct world *w, enum ipc_queue_act_kind kind,
@@ -80,6 +81,31 @@ static void who_is_as_wanted_is_told_of(void **state)
     assert_passes(w, act(w, IPC_ACT_RETURN, &one, ""), 0,
                   "it is on the way back to the sender already, nothing to do");
     world_free(w);
+}
+
+/* The time for attempts, four days, counts from the acceptance; who was held longer has four hours
+ * left. */
+static void a_release_gives_no_second_life(void **state)
+{
+    static const struct {
+        int64_t accepted_h, left_h;
+    } cases[] = {{0, 96}, {24, 72}, {95, 4}, {96, 4}, {2400, 4}};
+    const int64_t hour_ms = 3600000;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct world *w = world_begin_with_admin(MAILBOX_DEFERS);
+        struct id id = world_settle(w, "bob@here.example").id;
+        spool_find(w->queue.spool, &id)->accepted_us -= cases[i].accepted_h * hour_ms * 1000;
+        assert_int_equal(act(w, IPC_ACT_HOLD, &id, "").count, 1);
+        assert_int_equal(act(w, IPC_ACT_RELEASE, &id, "").count, 1);
+        world_list(w, &(struct ipc_queue_filter){.id = id});
+        assert_int_equal(w->row_count, 1);
+        int64_t left_ms = (w->rows[0].deadline_us - clock_wall_us()) / 1000;
+        int64_t late_ms = cases[i].left_h * hour_ms - left_ms;
+        if (late_ms < -2000 || late_ms > hour_ms / 2)
+            fail_msg("case %zu: %lld ms left", i, (long long)left_ms);
+        world_free(w);
+    }
 }
 
 static void acts_on_a_destination(void **state)
@@ -253,10 +279,15 @@ static void one_act_at_a_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hold_release_and_retry), cmocka_unit_test(who_is_as_wanted_is_told_of),
-        cmocka_unit_test(acts_on_a_destination),  cmocka_unit_test(removes_by_sender_and_recipient),
-        cmocka_unit_test(finds_the_null_sender),  cmocka_unit_test(what_is_under_way_is_left_alone),
-        cmocka_unit_test(reroutes_and_back),      cmocka_unit_test(reroutes_what_is_held),
+        cmocka_unit_test(hold_release_and_retry),
+        cmocka_unit_test(who_is_as_wanted_is_told_of),
+        cmocka_unit_test(a_release_gives_no_second_life),
+        cmocka_unit_test(acts_on_a_destination),
+        cmocka_unit_test(removes_by_sender_and_recipient),
+        cmocka_unit_test(finds_the_null_sender),
+        cmocka_unit_test(what_is_under_way_is_left_alone),
+        cmocka_unit_test(reroutes_and_back),
+        cmocka_unit_test(reroutes_what_is_held),
         cmocka_unit_test(one_act_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
