@@ -103,6 +103,10 @@ int trace_text(const struct trace_result *result, int64_t now_us, const struct t
 /* One event as one line, with the recipient, for --follow. 0 or -ENOMEM. */
 int trace_text_event(const struct trace_message *message, const struct trace_entry *entry,
                      const struct trace_event *event, struct buffer *out);
+/* Behind a blank, where an administrator sent it: not as the log has it (docs/formats/spool.md) but
+ * as he writes it, "smtp:HOST:PORT", several with commas, "mx:DOMAIN", or a domain. False: back to
+ * its sender; nothing is appended. */
+bool trace_text_way(struct span way, struct buffer *out);
 
 /* ---- trace_sentence.c ---- */
 

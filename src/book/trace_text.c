@@ -93,17 +93,15 @@ static void put_comma(struct buffer *out, size_t facts)
     buffer_printf(out, "%s", out->size == facts ? " " : ", ");
 }
 
-/* As an administrator writes it, not as the log does (docs/formats/spool.md). Back to the sender is
- * what the detail says. */
-static void put_way(struct buffer *out, struct span way)
+bool trace_text_way(struct span way, struct buffer *out)
 {
     static const struct span hosts = {"host:", 5}, back = {"return:", 7};
 
     if (span_equal(way, back))
-        return;
+        return false;
     if (!span_starts_nocase(way, hosts)) {
         put(out, " ", way, "");
-        return;
+        return true;
     }
     way = span_from(way, hosts.size);
     for (const char *before = " smtp:"; way.size; before = ",smtp:") {
@@ -112,6 +110,7 @@ static void put_way(struct buffer *out, struct span way)
         put(out, before, host, "");
         way = span_from(way, host.size + 1);
     }
+    return true;
 }
 
 static void put_event_facts(struct buffer *out, const struct trace_event *event)
@@ -119,7 +118,7 @@ static void put_event_facts(struct buffer *out, const struct trace_event *event)
     buffer_printf(out, "%-10s", event_kind_name(event->kind));
     size_t before = out->size;
     if (event->kind == EVENT_REROUTED)
-        put_way(out, event->host);
+        trace_text_way(event->host, out); /* back to the sender is what the detail says */
     else
         put(out, " ", event->host, "");
     put(out, " [", event->ip, "]");

@@ -222,11 +222,27 @@ static void append_holder(const struct trace_entry *entry, struct buffer *out)
     buffer_printf(out, "\n");
 }
 
-/* An administrator's own way, "host:…" or "mx:…", stands in the place of the domain; an address
- * literal has colons as well. */
+/* An administrator's own way, "host:…", "mx:…" or back, stands in the place of the domain; an
+ * address literal has colons as well. */
 static bool is_rerouted(struct span destination)
 {
     return destination.size && destination.data[0] != '[' && span_find(destination, ':') >= 0;
+}
+
+static void append_way(const struct ipc_queue_row *row, struct buffer *out)
+{
+    struct buffer way = BUFFER_INIT;
+
+    if (!is_rerouted(row->destination))
+        return;
+    buffer_printf(out, "    an administrator ");
+    if (trace_text_way(row->destination, &way))
+        buffer_printf(out, "chose its way:");
+    else
+        buffer_printf(out, "sends it back");
+    buffer_append_span(out, buffer_span(&way));
+    buffer_printf(out, "\n");
+    buffer_done(&way);
 }
 
 void why_append(const struct ipc_queue_row *row, const struct trace_entry *entry, int64_t now_us,
@@ -237,11 +253,7 @@ void why_append(const struct ipc_queue_row *row, const struct trace_entry *entry
     if (row->next_attempt_us > now_us)
         append_time(out, ", at ", row->next_attempt_us);
     buffer_printf(out, ", after %u attempt%s\n", row->attempts, row->attempts == 1 ? "" : "s");
-    if (is_rerouted(row->destination)) {
-        buffer_printf(out, "    an administrator chose its way: ");
-        printable_append(out, row->destination);
-        buffer_printf(out, "\n");
-    }
+    append_way(row, out);
     append_trouble(row, entry, out);
     append_destination(row, entry, out);
     append_holder(entry, out);

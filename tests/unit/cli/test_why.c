@@ -86,7 +86,7 @@ static void says_all(void **state)
     static const char *const parts[] = {
         "waits for the end of its destination's pause in 1m, at ",
         "after 2 attempts\n",
-        "an administrator chose its way: host:gate.example:25\n",
+        "    an administrator chose its way: smtp:gate.example:25\n",
         "mx.far.example said: 450 4.2.2 ",
         "others failed there: connection refused\n",
         ": by uid 7\n",
@@ -121,6 +121,30 @@ static void of_who_goes_back_nothing_is_asked(void **state)
     buffer_done(&out);
 }
 
+/* As an administrator writes it, so that it can be copied into a command. */
+static void ways_read_as_they_are_written(void **state)
+{
+    static const struct {
+        struct span destination;
+        const char *line;
+    } cases[] = {
+        {SPAN("host:[::1]:2525,gate.example:25"),
+         "    an administrator chose its way: smtp:[::1]:2525,smtp:gate.example:25\n"},
+        {SPAN("mx:far.example"), "    an administrator chose its way: mx:far.example\n"},
+        {SPAN("return:"), "    an administrator sends it back\n"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct ipc_queue_row row = {.destination = cases[i].destination};
+        struct buffer out = BUFFER_INIT;
+        why_append(&row, NULL, US(NOW_S), &out);
+        buffer_append_byte(&out, '\0');
+        if (!strstr(out.data, cases[i].line))
+            fail_msg("%s lacks: %s", out.data, cases[i].line);
+        buffer_done(&out);
+    }
+}
+
 /* An IPv6 literal has colons, as an administrator's next hop has. */
 static void literal_is_no_reroute(void **state)
 {
@@ -140,6 +164,7 @@ int main(void)
         cmocka_unit_test(every_wait_has_a_remedy),
         cmocka_unit_test(says_all),
         cmocka_unit_test(of_who_goes_back_nothing_is_asked),
+        cmocka_unit_test(ways_read_as_they_are_written),
         cmocka_unit_test(literal_is_no_reroute),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
