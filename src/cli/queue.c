@@ -77,7 +77,9 @@ struct wishes {
     bool summary, json, yes;
     const char *config, *via;
     struct ipc_queue_filter filter;
-    struct address from, to, destination; /* what the filter's texts lie in */
+    /* What the filter's texts lie in: */
+    struct address from, to, destination;
+    char way[ENVELOPE_ADDRESS_MAX];
 };
 
 /* ---- what was asked for ---- */
@@ -115,11 +117,26 @@ static struct span canonical(struct span text, struct address *room)
     return all_of.size ? all_of : text;
 }
 
-/* Most are domains; others are hosts of a route, as the queue shows them. */
-static struct span canonical_destination(struct span text, struct address *room)
+/* A way as an administrator gave it to --via. "" when it is none. */
+static struct span canonical_way(struct span text, char room[static ENVELOPE_ADDRESS_MAX])
 {
-    struct span domain = canonical_domain(text, 0, room);
-    return domain.size ? domain : text;
+    struct buffer way = BUFFER_LIMITED(ENVELOPE_ADDRESS_MAX);
+    size_t size = conf_read_next_hop(text, &way) == 0 ? way.size : 0;
+
+    if (size)
+        memcpy(room, way.data, size);
+    buffer_done(&way);
+    return span_of(room, size);
+}
+
+/* Most are domains; others are ways, or hosts of one, as the queue shows them. */
+static struct span canonical_destination(struct span text, struct wishes *w)
+{
+    struct span found = canonical_domain(text, 0, &w->destination);
+
+    if (!found.size)
+        found = canonical_way(text, w->way);
+    return found.size ? found : text;
 }
 
 /* What stands for everybody would widen an act to all that the other options leave: the queue takes
@@ -166,7 +183,7 @@ static int take_option(struct wishes *w, int key, const char *value)
         w->filter.recipient = canonical(text, &w->to);
         break;
     case KEY_DESTINATION:
-        w->filter.destination = canonical_destination(text, &w->destination);
+        w->filter.destination = canonical_destination(text, w);
         break;
     case KEY_STATE:
         w->filter.states |= queue_state_by_name(value);

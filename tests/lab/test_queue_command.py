@@ -157,7 +157,11 @@ def test_reroute_survives_a_restart(stuck):
     stuck.restart()
     found = row(stuck)
     assert found['destination'] == 'host:127.0.0.1:1'
-    assert len(stuck.json('queue', '--destination', '127.0.0.1:1')) == 1
+    for destination in ('127.0.0.1:1', 'smtp:127.0.0.1:1', 'SMTP:127.0.0.1:1', 'host:127.0.0.1:1'):
+        assert len(stuck.json('queue', '--destination', destination)) == 1, destination
+    assert stuck.json('queue', '--destination', 'smtp:127.0.0.1:2') == []
+    shown = stuck.command('queue', 'show', name).stdout
+    assert b'an administrator chose its way: smtp:127.0.0.1:1\n' in shown, shown
     mend(stuck)
     stuck.command('queue', 'reroute', '--to', 'bob@postbuch.test', '--via', 'mx', '-y')
     stuck.wait_for(1)
