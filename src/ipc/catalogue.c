@@ -161,7 +161,7 @@ CODEC_DEFINE(static, report_recipient_codec, struct ipc_report_recipient,
              CODEC_SPAN(struct ipc_report_recipient, why, IPC_TEXT_MAX),
              CODEC_SPAN(struct ipc_report_recipient, orcpt, ENVELOPE_ORCPT_MAX),
              CODEC_SPAN(struct ipc_report_recipient, instead, ENVELOPE_ADDRESS_MAX),
-             CODEC_UINT(struct ipc_report_recipient, expired, 1),
+             CODEC_UINT(struct ipc_report_recipient, end, REPORT_END_COUNT - 1),
              CODEC_INT(struct ipc_report_recipient, last_attempt_us));
 CODEC_DEFINE(static, report_codec, struct ipc_report,
              CODEC_UINT(struct ipc_report, kind, REPORT_KIND_COUNT - 1),

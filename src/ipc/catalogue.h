@@ -432,7 +432,7 @@ struct ipc_routed {
 
 struct ipc_report_recipient {
     struct span address, original, status, host, reply, why, orcpt, instead; /* mail/report.h */
-    bool expired;
+    uint8_t end;                                                             /* enum report_end */
     int64_t last_attempt_us;
 };
 

@@ -124,8 +124,8 @@ static void put_with_time(struct buffer *out, const char *indent, const char *fo
 static bool same_cause(const struct report_recipient *a, const struct report_recipient *b)
 {
     return span_equal(a->status, b->status) && span_equal(a->host, b->host) &&
-           span_equal(a->reply, b->reply) && span_equal(a->why, b->why) &&
-           a->expired == b->expired && !a->instead.size && !b->instead.size;
+           span_equal(a->reply, b->reply) && span_equal(a->why, b->why) && a->end == b->end &&
+           !a->instead.size && !b->instead.size;
 }
 
 /* Ours, so not quoted; escaped all the same, since they name hosts and paths that others chose. */
@@ -138,9 +138,16 @@ static void put_own_words(struct buffer *out, struct span words, size_t max)
     buffer_append_byte(out, '\n');
 }
 
+static bool is_given_up(const struct report *r, const struct report_recipient *recipient)
+{
+    return r->kind == REPORT_FAILED && recipient->end == REPORT_END_GIVEN_UP;
+}
+
 /* Without a status and a reply nobody can say that a server was reached. */
 static const char *explain(const struct report *r, const struct report_recipient *recipient)
 {
+    if (is_given_up(r, recipient))
+        return report_words[r->language].given_up;
     if (!recipient->status.size && !event_is_reply(recipient->reply))
         return report_words[r->language].unreached;
     return report_explain((enum report_kind)r->kind, status_of(r, recipient),
@@ -156,9 +163,10 @@ static void tell_cause(const struct report *r, const struct report_recipient *re
         wrap(out, "    ", span_from_cstr(explain(r, recipient)));
     if (recipient->instead.size)
         put_with(out, "    ", words->instead, span_first(recipient->instead, FIELD_TEXT_MAX));
-    if (recipient->expired)
+    if (recipient->end == REPORT_END_EXPIRED)
         put_with_time(out, "    ", words->expired, r->arrival_us);
-    put_own_words(out, recipient->why, m->reply_max);
+    if (!is_given_up(r, recipient)) /* else they have been told, in the reader's language */
+        put_own_words(out, recipient->why, m->reply_max);
     if (!event_is_reply(recipient->reply)) {
         put_own_words(out, recipient->reply, m->reply_max);
     } else {

@@ -20,6 +20,13 @@ enum report_kind {
     REPORT_EXPANDED,
     REPORT_KIND_COUNT
 };
+/* Why no further attempt is made. */
+enum report_end {
+    REPORT_END_SAID,     /* as status and reply say */
+    REPORT_END_EXPIRED,  /* the time for attempts was up */
+    REPORT_END_GIVEN_UP, /* by an administrator of ours */
+    REPORT_END_COUNT
+};
 enum report_language { REPORT_ENGLISH, REPORT_GERMAN, REPORT_LANGUAGE_COUNT };
 
 enum {
@@ -41,7 +48,7 @@ struct report_recipient {
     struct span why;      /* in our words, "" when the reply says all */
     struct span orcpt;    /* what the sender calls him (RFC 3461 4.2), as given, or "" */
     struct span instead;  /* an address that was perhaps meant, or "" */
-    bool expired;         /* failed: because the time for attempts was up */
+    uint8_t end;          /* failed: enum report_end */
     int64_t last_attempt_us; /* 0: none was made */
 };
 

@@ -31,6 +31,8 @@ const struct report_words report_words[REPORT_LANGUAGE_COUNT] = {
          .until = "Attempts go on until %s.",
          .expired = "The time for attempts is up: none has succeeded since %s. This is the last "
                     "notice.",
+         .given_up = "An administrator of this server sent the message back before it could be "
+                     "delivered. Please ask why before you send it again.",
          .instead = "Did you perhaps mean %s?",
          .unreached = "No attempt to deliver it has succeeded.",
          .questions = "Questions? Write to %s and quote the id above; with it, the way of your "
@@ -61,6 +63,9 @@ const struct report_words report_words[REPORT_LANGUAGE_COUNT] = {
          .until = "Es wird bis %s weiter versucht.",
          .expired = "Die Zeit für Versuche ist abgelaufen: Seit %s ist keiner gelungen. Dies ist "
                     "die letzte Nachricht dazu.",
+         .given_up = "Ein Administrator dieses Servers hat die Nachricht zurückgegeben, bevor sie "
+                     "zugestellt werden konnte. Bitte fragen Sie nach dem Grund, bevor Sie sie "
+                     "erneut senden.",
          .instead = "Meinten Sie vielleicht %s?",
          .unreached = "Kein Versuch der Zustellung ist gelungen.",
          .questions = "Fragen? Schreiben Sie an %s und nennen Sie die Kennung oben; mit ihr lässt "

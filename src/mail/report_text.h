@@ -12,6 +12,7 @@ struct report_words {
     const char *reply;     /* before the station's words. %s: host */
     const char *until;     /* delayed: %s: time */
     const char *expired;   /* %s: time of arrival */
+    const char *given_up;  /* in the place of what a status means: an administrator of ours did */
     const char *instead;   /* %s: address */
     const char *unreached; /* in the place of what a status means, when no server said anything */
     const char *questions; /* %s: postmaster */

@@ -70,7 +70,7 @@ static void choose_recipient(struct report_recipient *r, struct span *in, struct
     r->reply = span_first(take_text(in, arena), 4096);
     r->why = span_first(take_text(in, arena), 512);
     r->last_attempt_us = take(in) * INT64_C(1234567891234);
-    r->expired = r->last_attempt_us & 1;
+    r->end = (uint8_t)((uint64_t)r->last_attempt_us % REPORT_END_COUNT);
     r->orcpt = span_first(r->why, ENVELOPE_ORCPT_MAX); /* any text: what is none is left out */
     r->instead = r->original;
 }

@@ -18,7 +18,7 @@ static void copy_recipients(const struct ipc_report *from, struct report_recipie
                                           .why = r->why,
                                           .orcpt = r->orcpt,
                                           .instead = r->instead,
-                                          .expired = r->expired,
+                                          .end = r->end,
                                           .last_attempt_us = r->last_attempt_us};
     }
 }

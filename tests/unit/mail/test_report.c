@@ -340,7 +340,7 @@ static void a_failure_as_it_is_read(void **state)
          .last_attempt_us = INT64_C(1795284003000000)},
         {.address = SPAN("bob@slow.test"),
          .why = SPAN("no host of slow.test could be reached"),
-         .expired = true,
+         .end = REPORT_END_EXPIRED,
          .last_attempt_us = INT64_C(1795284002000000)},
         {.address = SPAN("eve@typo.test"),
          .status = SPAN("5.1.2"),
@@ -602,9 +602,9 @@ static void who_shares_a_cause(void **state)
     two[1].why = SPAN("w");
     assert_int_equal(causes_told(two), 2);
     two[1].why = two[0].why;
-    two[1].expired = true;
+    two[1].end = REPORT_END_EXPIRED;
     assert_int_equal(causes_told(two), 2);
-    two[1].expired = false;
+    two[1].end = REPORT_END_SAID;
     two[1].instead = SPAN("y@far.test");
     assert_int_equal(causes_told(two), 2);
     two[0].instead = SPAN("y@far.test");
@@ -737,13 +737,44 @@ static void what_was_meant_and_the_last_notice(void **state)
     free(text);
     recipient.instead = SPAN("");
     recipient.status = SPAN("5.4.7");
-    recipient.expired = true;
+    recipient.end = REPORT_END_EXPIRED;
     report.language = REPORT_GERMAN;
     text = written(&report, &made);
     assert_has(text, "Status: 5.4.7\r\n");
     assert_has(text, "Seit Sat, 21 Nov");
     assert_has(text, "ist die letzte");
     free(text);
+}
+
+/* Nobody else must act, and our words aren't told twice. */
+static void who_gave_it_up_is_told(void **state)
+{
+    static const char *const parts[REPORT_LANGUAGE_COUNT][2] = {
+        {"An administrator of this server", "ask why"},
+        {"Ein Administrator dieses Servers", "nach dem Grund"},
+    };
+    struct report_recipient recipient = {
+        .address = SPAN("bob@slow.test"),
+        .status = SPAN("5.4.7"),
+        .why = SPAN("an administrator of this server gave it up"),
+        .end = REPORT_END_GIVEN_UP,
+    };
+    struct report report = failed;
+    struct report_made made;
+
+    report.recipients = &recipient;
+    for (uint8_t language = 0; language < REPORT_LANGUAGE_COUNT; language++) {
+        report.language = language;
+        char *text = written(&report, &made);
+        for (size_t i = 0; i < ARRAY_SIZE(parts[0]); i++)
+            assert_has(text, parts[language][i]);
+        assert_null(strstr(text, "must act"));
+        assert_null(strstr(text, "Betreiber"));
+        assert_null(strstr(text, "    an administrator"));
+        assert_has(text, "Diagnostic-Code: X-Postbuch; an administrator of this server gave it");
+        assert_null(strstr(text, "Last-Attempt-Date"));
+        free(text);
+    }
 }
 
 static void nothing_to_nobody(void **state)
@@ -807,6 +838,7 @@ int main(void)
                                        cmocka_unit_test(the_whole_message),
                                        cmocka_unit_test(a_message_without_a_header),
                                        cmocka_unit_test(what_was_meant_and_the_last_notice),
+                                       cmocka_unit_test(who_gave_it_up_is_told),
                                        cmocka_unit_test(a_long_header_is_cut_at_a_line)};
     setenv("TZ", "CET-1", 1);
     tzset();

@@ -1,7 +1,7 @@
 /*
  * What the senders of those who are held instead of returned were to be told: an administrator who
  * returns them after all tells it. In memory alone, and the oldest goes when there are too many:
- * then a sender reads only that an administrator gave his mail up.
+ * then a sender reads only that an administrator sent his mail back.
  */
 #include "proc/queue/returns/return.h"
 #include "proc/queue/returns/undelivered.h"

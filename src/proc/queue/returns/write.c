@@ -175,8 +175,12 @@ static void fill_recipient(struct undelivered *u, const struct spool_status *cau
                                          .instead = SPAN(""),
                                          .last_attempt_us = cause->time_us};
     if (u->kind == REPORT_FAILED && cause->outcome == SPOOL_OUTCOME_EXPIRED) {
-        out->expired = true;
+        out->end = REPORT_END_EXPIRED;
         out->status = SPAN("4.4.7"); /* RFC 3463 3.5: delivery time expired */
+    }
+    if (cause->outcome == SPOOL_OUTCOME_REROUTED) { /* outcome_give_back(), after no attempt */
+        out->end = REPORT_END_GIVEN_UP;
+        out->last_attempt_us = 0;
     }
     leave_out_ours(u, r, out);
     if (!r)

@@ -39,7 +39,8 @@ static void on_report(void *owner, const struct ipc_arrival *arrival)
     copy_text(reporter.host, sizeof(reporter.host), m->recipients[0].host);
     copy_text(reporter.instead, sizeof(reporter.instead), m->recipients[0].instead);
     copy_text(reporter.original, sizeof(reporter.original), m->recipients[0].original);
-    reporter.expired = m->recipients[0].expired;
+    reporter.end = m->recipients[0].end;
+    reporter.last_attempt_us = m->recipients[0].last_attempt_us;
     if (!reporter.silent)
         reporter_answer();
 }

@@ -11,7 +11,8 @@ struct reporter {
     /* The last report: */
     char sender[100], address[100], status[20], reply[200], header[200], host[100];
     char instead[100], original[100];
-    bool expired;
+    uint8_t end;
+    int64_t last_attempt_us;
     size_t recipients;
     uint8_t kind, language;
     uint64_t token;

@@ -297,7 +297,7 @@ static void who_was_given_up_is_booked_once(void **state)
     assert_held(w, &id);
     act(w, IPC_ACT_RETURN, &id);
     assert_told(w, "4.4.7", "over quota");
-    assert_true(reporter.expired);
+    assert_int_equal(reporter.end, REPORT_END_EXPIRED);
     end(w);
 }
 

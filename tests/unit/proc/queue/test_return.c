@@ -194,6 +194,8 @@ static void an_administrator_may_send_back(void **state)
     world_until(w, is_returned, &all);
     assert_int_equal(reporter.asked, 300);
     assert_string_equal(reporter.status, "5.4.7");
+    assert_int_equal(reporter.end, REPORT_END_GIVEN_UP);
+    assert_true(reporter.last_attempt_us == 0); /* that was none */
     world_list(w, &(struct ipc_queue_filter){.destination = SPAN("here.example")});
     assert_int_equal(w->row_count, 1);
     reporter_end(w);
@@ -265,7 +267,7 @@ static void a_failure_names_what_was_perhaps_meant(void **state)
         assert_string_equal(reporter.status, cases[i].status);
         assert_string_equal(reporter.instead, cases[i].instead);
         assert_string_equal(reporter.original, "");
-        assert_false(reporter.expired);
+        assert_int_equal(reporter.end, REPORT_END_SAID);
         reporter_end(w);
     }
 }
@@ -359,7 +361,7 @@ static void who_waits_too_long_is_given_up_with_his_destination(void **state)
     world_until(w, has_returned, &all);
     assert_true(w->job_count < COUNT);
     assert_string_equal(reporter.reply, "disk full");
-    assert_true(reporter.expired);
+    assert_int_equal(reporter.end, REPORT_END_EXPIRED);
     assert_string_equal(reporter.status, "4.4.7"); /* RFC 3463 3.5: delivery time expired */
     world_join_admin(w);
     world_list(w, &(struct ipc_queue_filter){.destination = SPAN("elsewhere.example")});

@@ -103,7 +103,7 @@ static struct ipc_report_recipient recipients[] = {
      .instead = SPAN("rob@far.test"),
      .last_attempt_us = 1000000},
     {.address = SPAN("j\xc3\xbcrgen@far.test"),
-     .expired = true,
+     .end = REPORT_END_EXPIRED,
      .why = SPAN("nobody answered"),
      .last_attempt_us = 2000000},
 };
@@ -140,7 +140,7 @@ static const struct report_recipient meant_recipients[] = {
      .instead = SPAN("rob@far.test"),
      .last_attempt_us = 1000000},
     {.address = SPAN("j\xc3\xbcrgen@far.test"),
-     .expired = true,
+     .end = REPORT_END_EXPIRED,
      .why = SPAN("nobody answered"),
      .last_attempt_us = 2000000},
 };
