@@ -63,6 +63,12 @@ static bool is_asked_before(const struct ipc_queue_act *act)
             act->act == IPC_ACT_REROUTE);
 }
 
+/* What is no trouble, but to be known. */
+static bool has_note(const struct work *w)
+{
+    return !w->acted.error && w->text[0];
+}
+
 /* The count comes from a dry run. Between it and the act more may have come; then more is done
  * than was said, but only what fits the words of the command. When it found nobody, that is the
  * result (`out`): the act would look again, and might find some whom nobody was asked about.
@@ -82,6 +88,8 @@ static int ask(struct cli_control *control, const struct queue_act_wish *wish, s
     dry.dry = true;
     int code = run(control, &dry, out);
     *out_go = code == CLI_OK && out->acted.count > 0;
+    if (*out_go && has_note(out))
+        cli_complain("queue", "%s", out->text);
     if (*out_go &&
         !cli_says_yes("%c%s %u recipient%s", toupper((unsigned char)wish->name[0]), wish->name + 1,
                       out->acted.count, out->acted.count == 1 ? "" : "s"))
@@ -99,12 +107,6 @@ static const char *error_text(const struct work *w)
            : w->acted.error == -EBUSY
                ? "they are being attempted, or their senders told of them, just now"
                : strerror(-w->acted.error);
-}
-
-/* What is no trouble, but to be known. */
-static bool has_note(const struct work *w)
-{
-    return !w->acted.error && w->text[0];
 }
 
 static void print_json(const struct queue_act_wish *wish, const struct work *w)

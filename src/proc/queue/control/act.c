@@ -52,6 +52,7 @@ struct act {
     uint32_t pending; /* batches on their way to the disk */
     uint32_t count, busy;
     uint32_t passed; /* they fit, but the act changes nothing for them */
+    uint32_t untold; /* of those to be returned: their sender is null */
     uint64_t messages;
     int error;       /* the first */
     bool left_alone; /* a message: damaged, or it can't be read whether it fits */
@@ -101,6 +102,19 @@ static struct span words_of_passed(const struct act *a, char out[static WORDS_MA
     return span_of(out, (size_t)size);
 }
 
+/* What becomes of those whose sender nobody can be (RFC 5321 4.5.5): "1 recipient" alone would read
+ * as if he were told. */
+static struct span words_of_untold(const struct act *a, char out[static WORDS_MAX])
+{
+    const char *fate = a->queue->conf->double_bounce == CONF_DOUBLE_BOUNCE_POSTMASTER
+                           ? "the postmaster is told instead, unless it went to him"
+                           : "nobody is told, it is discarded as a double bounce";
+    int size = a->count == 1 ? snprintf(out, WORDS_MAX, "its sender is <>, as of reports: %s", fate)
+                             : snprintf(out, WORDS_MAX, "of %u the sender is <>, as of reports: %s",
+                                        a->untold, fate);
+    return span_of(out, (size_t)size);
+}
+
 /* In the order of what an administrator must know first: a disk that fails, then what was left
  * alone. "Busy" alone is no trouble: that passes (is_busy()), and he may ask again. Of a thousand
  * that fit those whom the act changes nothing for are told of only when there are no others. */
@@ -112,6 +126,8 @@ static struct span words(const struct act *a, char out[static WORDS_MAX])
         return SPAN("a message that is damaged or can't be read was left alone");
     if (a->stays_held)
         return SPAN("a message that may fit can't be read; it is held already, and stays so");
+    if (a->untold)
+        return words_of_untold(a, out);
     if (a->count || a->busy)
         return SPAN("");
     return a->passed ? words_of_passed(a, out) : SPAN("nothing in the queue fits");
@@ -437,6 +453,12 @@ static int give(struct act *a, struct spool_message *m, const struct chosen *c)
     return 0;
 }
 
+/* A hash says so, for which no envelope need be read: it is only told. */
+static bool has_null_sender(const struct act *a, const struct spool_message *m)
+{
+    return m->sender == spool_sender_hash(a->queue->spool, SPAN(""));
+}
+
 /* The recipients from a->row on, as many as fit a record. 0, or -EAGAIN: later. A damaged message
  * may be held or removed and nothing else: what can't be read can't be sent. `busy` and `passed`
  * are taken back on -EAGAIN, or the rows that come again would be counted twice. */
@@ -462,6 +484,8 @@ static int act_on_some(struct act *a, const struct walk_entry *entry, struct spo
         return r;
     }
     a->row = row;
+    if (r == 0 && a->kind == IPC_ACT_RETURN && has_null_sender(a, m))
+        a->untold += c.count;
     if (r < 0 && r != -EALREADY && !a->error)
         a->error = r;
     return 0;

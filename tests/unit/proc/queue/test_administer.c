@@ -185,6 +185,58 @@ static void finds_the_null_sender(void **state)
     world_free(w);
 }
 
+/* Nobody is told of a report, so to be counted as sent back isn't all there is to say. */
+static void what_has_no_sender_is_told_of(void **state)
+{
+    static const struct {
+        enum conf_double_bounce double_bounce;
+        bool both, dry;
+        const char *words;
+    } cases[] = {
+        {CONF_DOUBLE_BOUNCE_BOOK, false, false,
+         "its sender is <>, as of reports: nobody is told, it is discarded as a double bounce"},
+        {CONF_DOUBLE_BOUNCE_BOOK, true, true,
+         "of 1 the sender is <>, as of reports: nobody is told, it is discarded as a double "
+         "bounce"},
+        {CONF_DOUBLE_BOUNCE_POSTMASTER, true, false,
+         "of 1 the sender is <>, as of reports: the postmaster is told instead, unless it went to "
+         "him"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct world *w = world_begin_with_admin(MAILBOX_DEFERS);
+        struct ipc_queue_act back = {.act = IPC_ACT_RETURN, .dry = cases[i].dry};
+        world_join_directory(w);
+        w->conf.double_bounce = cases[i].double_bounce;
+        send_as(w, "", "anna@here.example");
+        send_as(w, "s@far.example", "anna@here.example");
+        back.filter.sender = cases[i].both ? SPAN("") : SPAN("<>");
+        back.filter.destination = SPAN("here.example");
+        struct ipc_queue_acted acted = world_act(w, back);
+        assert_int_equal(acted.error, 0);
+        assert_int_equal(acted.count, cases[i].both ? 2 : 1);
+        assert_span(buffer_span(&w->reply_text), cases[i].words);
+        world_free(w);
+    }
+}
+
+/* Those who have one are just counted. */
+static void what_has_a_sender_is_not_told_of(void **state)
+{
+    struct world *w = world_begin_with_admin(MAILBOX_DEFERS);
+
+    world_join_directory(w);
+    send_as(w, "s@far.example", "anna@here.example");
+    send_as(w, "", "bob@here.example");
+    struct ipc_queue_act back = {.act = IPC_ACT_RETURN, .filter = from("s@far.example")};
+    assert_int_equal(world_act(w, back).count, 1);
+    assert_span(buffer_span(&w->reply_text), "");
+    struct ipc_queue_act hold = {.act = IPC_ACT_HOLD, .filter = from("<>")};
+    assert_int_equal(world_act(w, hold).count, 1);
+    assert_span(buffer_span(&w->reply_text), "");
+    world_free(w);
+}
+
 static void what_is_under_way_is_left_alone(void **state)
 {
     struct world *w = world_begin_with_admin(MAILBOX_DEFERS);
@@ -285,6 +337,8 @@ int main(void)
         cmocka_unit_test(acts_on_a_destination),
         cmocka_unit_test(removes_by_sender_and_recipient),
         cmocka_unit_test(finds_the_null_sender),
+        cmocka_unit_test(what_has_no_sender_is_told_of),
+        cmocka_unit_test(what_has_a_sender_is_not_told_of),
         cmocka_unit_test(what_is_under_way_is_left_alone),
         cmocka_unit_test(reroutes_and_back),
         cmocka_unit_test(reroutes_what_is_held),
