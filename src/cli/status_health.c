@@ -160,18 +160,65 @@ static long long sum(json_t *status, const char *name, const char *key)
     return all;
 }
 
-/* Since the processes started. */
-static void print_counts(json_t *status, json_t *queue)
+/* ---- counts, since the processes were started ---- */
+
+struct restarted {
+    long long count, all; /* of the processes of a name: started again, and in all */
+    int64_t since_us;     /* when the last of those was started */
+};
+
+/* Who died and was started again doesn't know what was counted before. */
+static struct restarted find_restarted(json_t *status, const char *name, int64_t now_us)
+{
+    struct restarted r = {0};
+    json_t *process;
+    size_t place;
+
+    json_array_foreach(json_object_get(status, "processes"), place, process)
+    {
+        int64_t since_us = now_us - status_number(process, "running_ms") * 1000;
+        if (strcmp(status_text(process, "name"), name) != 0)
+            continue;
+        r.all++;
+        if (status_number(process, "starts") <= 1)
+            continue;
+        r.count++;
+        r.since_us = since_us > r.since_us ? since_us : r.since_us;
+    }
+    return r;
+}
+
+/* Else the counts would read as the server's, whose start stands in the first line. */
+static void print_restarted(json_t *status, const char *name, int64_t now_us)
+{
+    struct restarted r = find_restarted(status, name, now_us);
+    char since[CLOCK_RFC3339_SIZE];
+
+    if (!r.count)
+        return;
+    clock_format_local(r.since_us, since);
+    if (r.all > 1)
+        printf(" (%lld of %lld %s count since %s only)", r.count, r.all, name, since);
+    else
+        printf(" (since %s only)", since);
+}
+
+static void print_counts(json_t *status, json_t *queue, int64_t now_us)
 {
     char messages[COUNT_SIZE], refusals[COUNT_SIZE];
 
     begin("Received");
-    printf("%s, and %s\n", counted(messages, status_number(queue, "accepted"), "message"),
-           counted(refusals, sum(status, "smtpd", "refusals"), "refusal"));
+    printf("%s", counted(messages, status_number(queue, "accepted"), "message"));
+    print_restarted(status, "queue", now_us);
+    printf(", and %s", counted(refusals, sum(status, "smtpd", "refusals"), "refusal"));
+    print_restarted(status, "smtpd", now_us);
+    putchar('\n');
     begin("Completed");
-    printf("%lld delivered, %lld relayed, %lld returned; %lld attempts deferred\n",
+    printf("%lld delivered, %lld relayed, %lld returned; %lld attempts deferred",
            status_number(queue, "delivered"), status_number(queue, "relayed"),
            status_number(queue, "returned"), status_number(queue, "attempts_deferred"));
+    print_restarted(status, "queue", now_us);
+    putchar('\n');
 }
 
 void status_print_health(json_t *status, int64_t now_us)
@@ -191,5 +238,5 @@ void status_print_health(json_t *status, int64_t now_us)
     print_dropped(status);
     print_book(status, queue);
     if (queue)
-        print_counts(status, queue);
+        print_counts(status, queue, now_us);
 }

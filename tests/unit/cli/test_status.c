@@ -169,6 +169,49 @@ static void health(void **state)
     }
 }
 
+#define RUNS(NAME, INDEX, STARTS, RUNNING_MS, FIGURES)                                             \
+    "{\"name\":\"" NAME "\",\"index\":" INDEX ",\"ready\":true,\"starts\":" STARTS                 \
+    ",\"running_ms\":" RUNNING_MS ",\"figures\":" FIGURES "}"
+#define COUNTS(QUEUE, FIRST, SECOND)                                                                           \
+    STATUS(                                                                                                    \
+        WELL_BOOK                                                                                              \
+        "," RUNS("queue", "0", QUEUE, "{\"accepted\":5,\"delivered\":4,\"spool\":{\"messages\":1}}") "," RUNS( \
+            "smtpd", "0", FIRST, "{\"refusals\":3}") "," RUNS("smtpd", "1", SECOND,                            \
+                                                              "{\"refusals\":4}"))
+#define STARTED_ONCE "1", "59000"
+#define STARTED_AGAIN "2", "20000"
+#define AGAIN_BEFORE "7", "40000"
+
+/* One that was started again counts from then on, and the head names the server's start. */
+static void what_the_counts_are_since(void **state)
+{
+    static const struct {
+        const char *status, *received, *completed;
+    } cases[] = {
+        {COUNTS(STARTED_ONCE, STARTED_ONCE, STARTED_ONCE), "5 messages, and 7 refusals\n",
+         "0 attempts deferred\n"},
+        {COUNTS(STARTED_AGAIN, STARTED_ONCE, STARTED_ONCE),
+         "5 messages (since 2026-11-21 19:00:43 only), and 7 refusals\n",
+         "0 attempts deferred (since 2026-11-21 19:00:43 only)\n"},
+        {COUNTS(STARTED_ONCE, STARTED_ONCE, STARTED_AGAIN),
+         "5 messages, and 7 refusals (1 of 2 smtpd count since 2026-11-21 19:00:43 only)\n",
+         "0 attempts deferred\n"},
+        {COUNTS(AGAIN_BEFORE, STARTED_AGAIN, AGAIN_BEFORE),
+         "5 messages (since 2026-11-21 19:00:23 only), and 7 refusals (2 of 2 smtpd count since "
+         "2026-11-21 19:00:43 only)\n",
+         "0 attempts deferred (since 2026-11-21 19:00:23 only)\n"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        json_t *status = json_loads(cases[i].status, 0, NULL);
+        char *text = printed(status, false);
+        if (!strstr(text, cases[i].received) || !strstr(text, cases[i].completed))
+            fail_msg("case %zu: %s", i, text);
+        free(text);
+        json_decref(status);
+    }
+}
+
 static void figures(void **state)
 {
     json_t *status = json_loads(STATUS(SMTPD), 0, NULL);
@@ -199,8 +242,9 @@ static void figures_without_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(health), cmocka_unit_test(figures),
-                                       cmocka_unit_test(figures_without_memory)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(health), cmocka_unit_test(what_the_counts_are_since),
+        cmocka_unit_test(figures), cmocka_unit_test(figures_without_memory)};
 
     setenv("TZ", "Europe/Berlin", 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
