@@ -96,7 +96,7 @@ static void leave_state(struct sched *s, uint32_t handle, struct item *i)
 }
 
 /* The picture in sched.h; row 0: new. Without memory READY becomes PAUSED: so PAUSED follows
- * itself, and HELD. */
+ * itself. */
 static bool may_follow(unsigned from, enum sched_state to)
 {
     static const bool table[SCHED_STATE_COUNT][SCHED_STATE_COUNT] = {
@@ -142,6 +142,15 @@ static void enter_ready(struct sched *s, uint32_t handle, struct item *i, int64_
     enter_state(s, i, SCHED_READY);
 }
 
+static void enter_waiting(struct sched *s, uint32_t handle, struct item *i, int64_t due_ms,
+                          int64_t now_ms)
+{
+    if (due_ms > now_ms)
+        enter_pause(s, handle, i, due_ms);
+    else
+        enter_ready(s, handle, i, now_ms);
+}
+
 /* Whole seconds, rounded up: 32 bits of them are 136 years, and nothing is given up early. */
 static uint32_t deadline_s(int64_t deadline_ms)
 {
@@ -175,10 +184,8 @@ int sched_add(struct sched *s, const struct sched_entry *entry, int64_t now_ms, 
         site_has_fresh(s, site_at(s, destination_at(s, destination)->site));
     if (entry->held)
         enter_state(s, i, SCHED_HELD);
-    else if (entry->due_ms > now_ms)
-        enter_pause(s, handle, i, entry->due_ms);
     else
-        enter_ready(s, handle, i, now_ms);
+        enter_waiting(s, handle, i, entry->due_ms, now_ms);
     *out_item = handle;
     return 0;
 }
@@ -442,7 +449,8 @@ void sched_hold(struct sched *s, uint32_t handle, int64_t now_ms)
     }
 }
 
-void sched_release(struct sched *s, uint32_t handle, int64_t deadline_ms, int64_t now_ms)
+void sched_release(struct sched *s, uint32_t handle, int64_t due_ms, int64_t deadline_ms,
+                   int64_t now_ms)
 {
     struct item *i = item_at(s, handle);
 
@@ -451,7 +459,7 @@ void sched_release(struct sched *s, uint32_t handle, int64_t deadline_ms, int64_
         return;
     leave_state(s, handle, i);
     i->deadline_s = deadline_s(deadline_ms);
-    enter_ready(s, handle, i, now_ms);
+    enter_waiting(s, handle, i, due_ms, now_ms);
 }
 
 /* The site's pause ends as well, and its lane's: the administrator who asks has perhaps just mended

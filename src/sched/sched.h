@@ -14,8 +14,9 @@
  *                          │ ▼ by its site        ▼
  *                         HELD ◀──────────────────┘     (hold: from PAUSED as well)
  *
- * New items begin as PAUSED, READY or HELD; sched_remove() ends any. What would be READY but finds
- * no memory for its sender's queue is PAUSED for a second instead.
+ * New items begin as PAUSED, READY or HELD; sched_remove() ends any. Who is released before he is
+ * due is PAUSED until then; what would be READY but finds no memory for its sender's queue is
+ * PAUSED for a second instead.
  *
  * A *destination* (a name the caller chooses: a domain, a next hop) is a queue with a window of
  * attempts at the same time. The window grows with every success and is halved by trouble of the
@@ -175,9 +176,10 @@ void sched_spare(struct sched *sched, bool all);
 
 /* An ACTIVE item is held when its attempt fails. */
 void sched_hold(struct sched *sched, uint32_t item, int64_t now_ms);
-/* Nothing when it isn't held. It may go at once, with this deadline: retry_deadline_ms() of now, or
- * who was held for long would be given up by his first failure. */
-void sched_release(struct sched *sched, uint32_t item, int64_t deadline_ms, int64_t now_ms);
+/* Nothing when it isn't held. It may go when it is due, in the past: at once, with this deadline:
+ * retry_deadline_ms() of now, or who was held for long would be given up by his first failure. */
+void sched_release(struct sched *sched, uint32_t item, int64_t due_ms, int64_t deadline_ms,
+                   int64_t now_ms);
 /* At once, and its destination's pause ends, and that of its lane's brake; nothing when ACTIVE or
  * HELD. */
 void sched_retry_now(struct sched *sched, uint32_t item, int64_t now_ms);

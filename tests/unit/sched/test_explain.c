@@ -55,7 +55,7 @@ static void items_remember_their_own_trouble(void **state)
     assert_span(explain(&r, items[2]).why, "no such user");
     sched_remove(r.sched, items[0], r.now);
     assert_span(explain(&r, items[1]).why, "over quota");
-    sched_release(r.sched, items[2], r.now + DAY, r.now);
+    sched_release(r.sched, items[2], r.now, r.now + DAY, r.now);
     assert_span(explain(&r, items[2]).why, "");
     replay_end(&r);
 }

@@ -34,7 +34,7 @@ static void expires_only_after_an_attempt_past_its_deadline(void **state)
     assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_EXPIRED);
     assert_int_equal(replay_take(&r), 0);
     assert_int_equal(sched_next_ms(r.sched, ~0u), INT64_MAX);
-    sched_release(r.sched, item, r.now + 4 * DAY, r.now);
+    sched_release(r.sched, item, r.now, r.now + 4 * DAY, r.now);
     assert_int_equal(replay_take_item(&r, &item), 1);
     assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_DONE), SCHED_VERDICT_GONE);
     replay_end(&r);
@@ -89,19 +89,25 @@ static void hold_and_release_in_every_state(void **state)
     sched_hold(r.sched, ready, r.now);
     sched_hold(r.sched, ready, r.now);
     assert_int_equal(replay_take(&r), 0);
-    sched_release(r.sched, ready, r.now + DAY, r.now);
-    sched_release(r.sched, ready, r.now + DAY, r.now);
+    sched_release(r.sched, ready, r.now, r.now + DAY, r.now);
+    sched_release(r.sched, ready, r.now, r.now + DAY, r.now);
 
     assert_int_equal(replay_take_item(&r, &active), 1);
     sched_hold(r.sched, active, r.now);
     assert_int_equal(replay_outcome(&r, active, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_HELD);
-    sched_release(r.sched, active, r.now + DAY, r.now);
+    sched_release(r.sched, active, r.now, r.now + DAY, r.now);
 
     assert_int_equal(replay_take_item(&r, &paused), 1);
     assert_int_equal(replay_outcome(&r, paused, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_RETRY);
     sched_hold(r.sched, paused, r.now);
     r.now += DAY;
     assert_int_equal(replay_take(&r), 0);
+    sched_release(r.sched, paused, r.now + HOUR, r.now + DAY, r.now);
+    assert_int_equal(sched_next_ms(r.sched, ~0u), r.now + HOUR);
+    r.now += HOUR - 1;
+    assert_int_equal(replay_take(&r), 0);
+    r.now++;
+    assert_int_equal(replay_take(&r), 1);
     sched_remove(r.sched, paused, r.now);
 
     /* A hold that comes too late for a delivery. */
@@ -200,7 +206,7 @@ static void a_release_takes_back_a_hold_of_what_is_under_way(void **state)
     replay_add(&r, 1, "a.example", "");
     assert_int_equal(replay_take_item(&r, &item), 1);
     sched_hold(r.sched, item, r.now);
-    sched_release(r.sched, item, r.now + DAY, r.now);
+    sched_release(r.sched, item, r.now, r.now + DAY, r.now);
     assert_int_equal(replay_outcome(&r, item, SCHED_RESULT_RECIPIENT), SCHED_VERDICT_RETRY);
     replay_end(&r);
 }

@@ -94,7 +94,7 @@ static void act(struct life *life, uint32_t place)
         break;
     case 1:
     case 2:
-        sched_release(life->sched, item, life->now + DAY, life->now);
+        sched_release(life->sched, item, life->now, life->now + DAY, life->now);
         break;
     case 3:
         sched_retry_now(life->sched, item, life->now);
@@ -261,7 +261,7 @@ static void sites_keep_their_books(void **state)
     }
     /* In the end all of it goes. */
     for (uint32_t i = 0; i < life.count; i++)
-        sched_release(r.sched, life.items[i], INT64_MAX / 2, life.now);
+        sched_release(r.sched, life.items[i], life.now, INT64_MAX / 2, life.now);
     while (life.count) {
         uint32_t item = sched_take(r.sched, ~0u, life.now);
         for (uint32_t i = 0; !item && i < life.count; i++)

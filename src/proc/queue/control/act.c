@@ -7,7 +7,7 @@
  * An act counts when it is sealed. Until then it keeps its recipient from being attempted, and his
  * report from being written; so whatever order acts are given in, and whichever of them the disk
  * refuses, he has only to be looked at when the last of them has its answer: he is then what his
- * row says, and who isn't held there goes on. A retry alone counts at once.
+ * row says, and who isn't held there goes on, when his row says. A retry alone counts at once.
  */
 #include "proc/queue/control/client.h"
 
@@ -202,6 +202,13 @@ static int64_t new_deadline_ms(const struct queue *q, const struct spool_message
     return retry_deadline_ms(&retry, m->accepted_us, clock_wall_us(), io_loop_now_ms(q->loop));
 }
 
+/* Also of who was released: his row has the time of that. */
+static int64_t due_ms(const struct queue *q, const struct spool_recipient *r)
+{
+    struct retry_policy retry = schedule_retry(q->conf);
+    return retry_due_ms(&retry, r->next_attempt_us, clock_wall_us(), io_loop_now_ms(q->loop));
+}
+
 /* What became of him is in his row by now. As long as others are on their way to the disk nothing
  * follows from that. Who then isn't held is let go, unless he waits for the report to his sender:
  * no act that is on the disk has taken that back. The recipient may have been closed meanwhile:
@@ -219,7 +226,7 @@ static void conclude(const struct act *a, struct spool_message *m, struct spool_
     if (!error && !retries)
         return_take_back(q, r, row->told);
     if (!r->in_act && r->state != SPOOL_RECIPIENT_HELD && return_stage(q, r, NULL) == RETURN_NONE)
-        sched_release(q->sched, item, new_deadline_ms(q, m), io_loop_now_ms(q->loop));
+        sched_release(q->sched, item, due_ms(q, r), new_deadline_ms(q, m), io_loop_now_ms(q->loop));
     if (!error && leaves(a->kind))
         schedule_again(q, r);
     else

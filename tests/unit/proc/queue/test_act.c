@@ -219,7 +219,7 @@ static bool waits_for_its_attempt(struct world *w, void *arg)
 }
 
 /* An act counts when it is sealed. One that the disk refuses is told, and nothing of it stays: who
- * was to be held or removed is attempted again. */
+ * was to be held or removed is attempted again, when he would have been without it. */
 static void an_act_that_the_disk_refuses_is_undone(void **state)
 {
     static const enum ipc_queue_act_kind refused[] = {IPC_ACT_HOLD, IPC_ACT_REMOVE, IPC_ACT_RETURN,
@@ -234,12 +234,16 @@ static void an_act_that_the_disk_refuses_is_undone(void **state)
             wanted.next_hop = SPAN("smtp:gate.example");
         world_until(w, waits_for_its_attempt, &id);
         world_until(w, world_is_settled, NULL);
+        int64_t until_ms = explain(w, &id).until_ms;
         world_set_disk(w, true);
         struct ipc_queue_acted acted = world_act(w, wanted);
         world_set_disk(w, false);
         assert_int_equal(acted.error, -EIO);
         assert_span(buffer_span(&w->reply_text), "not all of it could be written to disk");
-        world_until(w, waits_for_its_attempt, &id);
+        world_rest(w);
+        assert_int_equal(w->job_count, 1);
+        assert_int_equal(explain(w, &id).wait, SCHED_WAIT_PAUSE);
+        assert_in_range(explain(w, &id).until_ms, until_ms - 1000, until_ms + 1000);
         assert_int_equal(first_of(w, &id)->state, SPOOL_RECIPIENT_WAITING);
         assert_false(first_of(w, &id)->is_closing);
         assert_span(spool_domain(w->queue.spool, first_of(w, &id)->domain), "here.example");
