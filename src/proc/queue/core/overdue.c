@@ -206,9 +206,13 @@ static void log_alarm(const struct overdue_suspect *first, uint32_t count)
               count, count == 1 ? " is" : "s are", id, wait_text(first->wait));
 }
 
+/* Whom the end of an attempt found in an act has no time of his own (outcome.c): the grace begins
+ * when he is seen so. */
 static bool is_due(const struct queue *q, const struct overdue_suspect *s)
 {
-    return io_loop_now_ms(q->loop) - s->still_ms >= q->overdue->patience_ms;
+    int64_t grace_ms = s->next_attempt_us ? 0 : q->overdue->grace_us / 1000;
+
+    return io_loop_now_ms(q->loop) - s->still_ms >= q->overdue->patience_ms + grace_ms;
 }
 
 /* Of all who have no alarm of their own. */

@@ -162,6 +162,38 @@ static void paused_and_held_are_not_overdue(void **state)
     world_free(w);
 }
 
+static bool is_attempted(struct world *w, void *arg)
+{
+    return spool_find(w->queue.spool, arg)->recipients[0].attempts == 1 && w->job_count == 2;
+}
+
+/* He was in an act when his attempt ended, so his row names no time: he isn't late since for ever.
+ */
+static void who_has_no_time_of_his_own_is_late_since_he_was_seen(void **state)
+{
+    struct world *w = begin(MAILBOX_IS_SILENT);
+    struct world_commit c = send_one(w);
+
+    world_until_jobs(w, 1);
+    world_begin_act(w, IPC_ACT_HOLD, &c.id, 1);
+    world_stall_disk(w);
+    world_begin_act(w, IPC_ACT_RELEASE, &c.id, 1);
+    world_answer(w, &w->jobs[0], MAILBOX_DEFERS);
+    world_rest(w);
+    world_let_disk_go_on(w);
+    world_until(w, is_attempted, &c.id);
+    assert_int_equal(spool_find(w->queue.spool, &c.id)->recipients[0].next_attempt_us, 0);
+    w->queue.overdue->grace_us = INT64_C(3600000000);
+    for (int i = 0; i < 3; i++)
+        walk(w);
+    assert_int_equal(w->queue.overdue->before_count, 1);
+    assert_int_equal(w->queue.overdue->count, 0);
+    w->queue.overdue->grace_us = 0;
+    walk(w);
+    assert_int_equal(w->queue.overdue->count, 1);
+    world_free(w);
+}
+
 /* Many: a few by name, the rest in one. */
 static void many_are_told_together(void **state)
 {
@@ -325,6 +357,7 @@ int main(void)
         cmocka_unit_test(an_attempt_that_hangs_is_told_once),
         cmocka_unit_test(late_once_is_not_overdue),
         cmocka_unit_test(paused_and_held_are_not_overdue),
+        cmocka_unit_test(who_has_no_time_of_his_own_is_late_since_he_was_seen),
         cmocka_unit_test(many_are_told_together),
         cmocka_unit_test(an_alarm_that_cant_be_booked_is_raised_again),
         cmocka_unit_test(who_waits_for_room_isnt_overdue_while_others_go),
