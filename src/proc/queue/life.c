@@ -359,11 +359,14 @@ static void check_closed(struct queue *q)
         return;
     if (dispatch_job_count(q) && has_closed_in_vain(q))
         dispatch_abandon(q);
+    bool told = returns_close(q);
     if (dispatch_job_count(q) || !committer_is_idle(&q->committer) ||
         (!has_all_on_disk(q) && !must_leave_pending(q)))
         return;
-    if (q->returns->receipts.all && q->returns->report && !has_closed_in_vain(q))
-        return; /* they aren't on disk before their report is */
+    /* Receipts aren't on disk before their report is. */
+    bool owes = !told || (q->returns->receipts.all && q->returns->report);
+    if (owes && !has_closed_in_vain(q))
+        return;
     void (*closed)(struct queue * q) = q->closed;
     q->closed = NULL;
     end_spool(q);
@@ -377,7 +380,6 @@ void queue_close(struct queue *q, void (*closed)(struct queue *q))
     q->closing = true;
     q->closing_ms = io_loop_now_ms(q->loop);
     q->closed = closed;
-    returns_close(q);
     io_timer_set(q->tick, 0);
 }
 

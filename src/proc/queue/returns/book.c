@@ -67,7 +67,7 @@ static bool book_refusal(struct queue *q, struct spool_recipient *r,
     return room || !s.outcome;
 }
 
-/* Without memory he waits for his report a while longer, which rests: see put_held_aside(). */
+/* Without memory he waits for his report a while longer, which rests. */
 static bool put_aside(struct undelivered *u, struct spool_recipient *r, struct spool_status *cause,
                       bool keep, bool told)
 {
@@ -106,14 +106,16 @@ static bool keep_ours(struct undelivered *u)
     return kept > 0;
 }
 
-/* Who is held on the disk: since his message is damaged, or since an administrator asked for it
- * while he was attempted. An attempt's end doesn't undo that. False: for want of memory one is left
- * of whom the book doesn't know how his attempt went. */
-static bool put_held_aside(struct undelivered *u)
+static bool is_held(const struct spool_recipient *r)
+{
+    return r && r->state == SPOOL_RECIPIENT_HELD && !r->in_act;
+}
+
+bool undelivered_put_held_aside(struct undelivered *u)
 {
     for (size_t i = u->count; u->kind == REPORT_FAILED && i-- > 0;) {
         struct spool_recipient *r = ours(u, u->causes[i].recipient);
-        if (r && r->state == SPOOL_RECIPIENT_HELD && !put_aside(u, r, &u->causes[i], true, false))
+        if (is_held(r) && !put_aside(u, r, &u->causes[i], true, false))
             return false;
     }
     return true;
@@ -135,7 +137,7 @@ static bool is_in_act(const struct undelivered *u)
 
 bool undelivered_goes_on(struct undelivered *u)
 {
-    if (is_in_act(u) || !put_held_aside(u)) {
+    if (is_in_act(u) || !undelivered_put_held_aside(u)) {
         undelivered_rest(u);
         return false;
     }

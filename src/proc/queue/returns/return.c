@@ -229,7 +229,7 @@ void return_expanded(struct queue *q, struct spool_message *message, const struc
 }
 
 /* A receipt is no loss of mail, but it keeps its message's bytes on the disk. At the end of the
- * process all others are left to the next one. */
+ * process all others are left to the next one (returns_close()). */
 static void wake(struct undelivered *u)
 {
     struct queue *q = u->queue;
@@ -263,15 +263,28 @@ void returns_tick(struct queue *q)
         dispatch_kick(q); /* perhaps they are stuck by now */
 }
 
-void returns_close(struct queue *q)
+/* Whose report is on its way to the disk are told of, held or not. */
+static bool book_held(const struct list *list)
 {
-    LIST_EACH(&q->returns->resting, link)
+    bool all = true;
+
+    LIST_EACH(list, link)
     {
         struct undelivered *u = CONTAINER_OF(link, struct undelivered, link);
-        if (u->kind == REPORT_FAILED)
-            undelivered_set_state(u, UNDELIVERED_GATHERING);
+        all &= u->state == UNDELIVERED_KEEPING || undelivered_put_held_aside(u);
     }
-    io_defer(q->loop, &q->returns->kick);
+    return all;
+}
+
+bool returns_close(struct queue *q)
+{
+    const struct returns *returns = q->returns;
+    bool all = book_held(&returns->gathering);
+
+    all &= book_held(&returns->expecting);
+    all &= book_held(&returns->under_way);
+    all &= book_held(&returns->resting);
+    return all;
 }
 
 static void on_lost(void *owner, struct ipc_channel *channel, int error)

@@ -57,9 +57,9 @@ bool returns_have_room(const struct queue *q);
 const char *returns_trouble(const struct queue *q);
 /* What rests is tried again. */
 void returns_tick(struct queue *q);
-/* The queue is closing: what rests is left to the next process, but who was held meanwhile isn't
- * attempted there, so the book learns now how his attempt went. */
-void returns_close(struct queue *q);
+/* While the queue is closing: all is left to the next process, but who is held isn't attempted
+ * there, so the book learns now how his attempt went. False: not of all, for want of memory. */
+bool returns_close(struct queue *q);
 
 /* This recipient failed for good. `cause` is copied: attempts, time, status, reply, host, detail.
  * Its outcome says as what it is booked already; 0: it isn't. The scheduler holds its item until

@@ -101,6 +101,10 @@ void undelivered_untold(struct undelivered *u, const char *why);
  * failed; of the last the book learns how their attempts went. True when some are left, all of a
  * receipt are. False: `u` is freed, or rests until it is known what an administrator did. */
 bool undelivered_goes_on(struct undelivered *u);
+/* Of who is held on the disk the book learns how his attempt went: since his message is damaged, or
+ * since an administrator asked for it while he was attempted; an attempt's end doesn't undo that.
+ * Who is in an act isn't looked at. False: one is left for want of memory. */
+bool undelivered_put_held_aside(struct undelivered *u);
 /* Those of whom the sender doesn't want to be told, or mustn't be since he may be forged, are
  * booked and left out. True when some are left. */
 bool undelivered_drop_unwanted(struct undelivered *u);

@@ -533,6 +533,63 @@ static void who_is_held_and_fails_at_the_end_is_booked(void **state)
     end(w);
 }
 
+/* His report rests since another one of the message is in an act; who ends that isn't he. */
+static void who_is_held_is_booked_at_the_end_beside_who_is_in_an_act(void **state)
+{
+    static const enum spool_outcome all[] = {SPOOL_OUTCOME_HELD, SPOOL_OUTCOME_HELD,
+                                             SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_DEFERRED, 0};
+    struct ipc_queue_act hold = {.act = IPC_ACT_HOLD,
+                                 .filter.recipient = SPAN("anna@here.example")};
+    struct world *w = begin(MAILBOX_IS_SILENT);
+    struct id id = world_accept(w, "s@far.example", "anna@here.example bob@here.example").id;
+
+    world_until_jobs(w, 1);
+    assert_int_equal(world_act(w, hold).count, 1);
+    world_stall_disk(w);
+    world_begin_act(w, IPC_ACT_HOLD, &id, 1);
+    world_answer(w, &w->jobs[0], MAILBOX_FAILS);
+    world_until(w, is_held_in_memory, &id);
+    world_rest(w);
+    world_close(w);
+    world_rest(w);
+    world_let_disk_go_on(w);
+    world_until_closed(w);
+    restart(w);
+    assert_booked(w, all);
+    assert_int_not_equal(booked[2].status.recipient, booked[3].status.recipient);
+    end(w);
+}
+
+/* The process doesn't end as long as there is no memory for it and it may wait. */
+static void who_is_held_at_the_end_waits_for_memory(void **state)
+{
+    static const enum spool_outcome all[] = {SPOOL_OUTCOME_HELD, SPOOL_OUTCOME_DEFERRED, 0};
+
+    for (int in_vain = 0; in_vain < 2; in_vain++) {
+        struct world *w = begin(MAILBOX_IS_SILENT);
+        struct id id = send_from(w, "s@far.example");
+        world_until_jobs(w, 1);
+        act(w, IPC_ACT_HOLD, &id);
+        no_room = true;
+        world_answer(w, &w->jobs[0], MAILBOX_FAILS);
+        world_until(w, is_held_in_memory, &id);
+        world_close(w);
+        w->queue.closing_ms += 3600000 * (in_vain ? -1 : 1); /* an hour ago, or in an hour */
+        if (!in_vain) {
+            world_rest(w);
+            world_rest(w);
+            assert_false(w->closed);
+            no_room = false;
+        }
+        world_until_closed(w);
+        no_room = false;
+        restart(w);
+        if (!in_vain)
+            assert_booked(w, all);
+        end(w);
+    }
+}
+
 static bool is_damaged(struct world *w, void *arg)
 {
     return spool_find(w->queue.spool, arg)->flags & SPOOL_MESSAGE_DAMAGED;
@@ -746,6 +803,8 @@ int main(void)
         cmocka_unit_test(whose_report_is_on_its_way_to_the_disk_is_left_alone),
         cmocka_unit_test(whose_failure_is_on_its_way_to_the_book_is_left_alone),
         cmocka_unit_test(who_is_held_and_fails_at_the_end_is_booked),
+        cmocka_unit_test(who_is_held_is_booked_at_the_end_beside_who_is_in_an_act),
+        cmocka_unit_test(who_is_held_at_the_end_waits_for_memory),
         cmocka_unit_test(who_is_not_held_for_damage_yet_is_held_by_the_next_look),
         cmocka_unit_test(who_is_held_and_fails_is_booked_after_short_memory),
         cmocka_unit_test(who_is_held_for_damage_is_booked_with_his_failure),
