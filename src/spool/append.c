@@ -577,6 +577,48 @@ static void cut_unit(struct spool *spool, struct block *block, struct unit *unit
     list_remove(&unit->link);
 }
 
+static bool has_status_of(const struct spool_group *group, const struct spool_message *message)
+{
+    LIST_EACH(&group->blocks, block_link)
+    {
+        const struct block *block = CONTAINER_OF(block_link, struct block, link);
+        LIST_EACH(&block->units, link)
+        {
+            const struct unit *unit = CONTAINER_OF(link, struct unit, link);
+            if (unit->kind == UNIT_STATUS && unit->message == message)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The pins say first that there is nothing to look for: they count all that is under way of it. */
+static bool is_behind(const struct spool_group *group, const struct unit *unit)
+{
+    return unit->kind == UNIT_STATUS && unit->message->pins > 1 &&
+           has_status_of(group, unit->message);
+}
+
+/* Behind all that the group has, so that they fail in the order in which they were appended. */
+void append_fail_behind(struct spool *spool, struct spool_group *group)
+{
+    struct block *last = CONTAINER_OF(group->blocks.prev, struct block, link);
+
+    LIST_EACH(&spool->blocks, block_link)
+    {
+        struct block *block = CONTAINER_OF(block_link, struct block, link);
+        LIST_EACH(&block->units, link)
+        {
+            struct unit *unit = CONTAINER_OF(link, struct unit, link);
+            if (!is_behind(group, unit))
+                continue;
+            cut_unit(spool, block, unit);
+            list_append(&last->units, link);
+        }
+        append_block_cut(spool, block, block->used);
+    }
+}
+
 /* Outcomes and events in the same blocks stay and wait for a segment (rule 7: the reserve is
  * theirs). Units are cut out first and failed afterwards, since a completion may append to the very
  * blocks that are walked here. */

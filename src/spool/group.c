@@ -436,10 +436,12 @@ void spool_finish_group(struct spool *spool, struct spool_group *group, int64_t 
     spool->tasks_due = true;
     group->segment->pins--;
     /* Rule 1: only from here on the group counts, in memory and for who waits. */
-    if (group->error == 0)
+    if (group->error == 0) {
         apply_group(spool, group);
-    else
+    } else {
         abandon_segment(spool, group);
+        append_fail_behind(spool, group);
+    }
     complete_units(spool, group, group->error);
     while (!list_is_empty(&group->blocks))
         append_block_free(spool, CONTAINER_OF(group->blocks.next, struct block, link));

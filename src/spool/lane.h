@@ -244,6 +244,9 @@ int append_message(struct block *block, enum spool_record_type type,
                    struct span header, struct span body);
 /* Undoes one unit of a group that failed, or of a spool that closes; calls its completion. */
 void append_fail_unit(struct spool *spool, struct unit *unit, int error);
+/* Has the statuses fail with a group that failed which were appended behind others of their message
+ * in it: who gives all of them again gives them in their order. */
+void append_fail_behind(struct spool *spool, struct spool_group *group);
 /* Fails what new mail waits for, when no segment can be had for it. */
 void append_fail_accepts(struct spool *spool, int error);
 

@@ -66,9 +66,9 @@ enum spool_recipient_state {
     SPOOL_RECIPIENT_CLOSED,  /* has its fate; only until its message goes */
 };
 
-/* One waiting recipient. Read-only for callers, except `owner`, `in_doubt`, `in_act`, and what they
- * know before it is sealed, if it ever is: `is_notified`, and a later next attempt. There may be a
- * million, so it is packed: 24 bytes. */
+/* One waiting recipient. Read-only for callers, except `owner`, `in_doubt`, `is_settling`,
+ * `in_act`, and what they know before it is sealed, if it ever is: `is_notified`, and a later next
+ * attempt. There may be a million, so it is packed: 24 bytes. */
 struct spool_recipient {
     int64_t next_attempt_us;
     uint32_t owner;      /* the caller's; 0 at first, never touched by the spool */
@@ -79,8 +79,9 @@ struct spool_recipient {
     uint64_t state : 2;       /* enum spool_recipient_state */
     uint64_t is_closing : 1;  /* a final outcome is on its way to the disk */
     uint64_t is_notified : 1; /* its sender was told of the delay */
-    uint64_t in_doubt : 1;    /* the caller's, too: it may have been under way at a crash; */
-    uint64_t in_act : 3; /* so many acts of administrators on it are on their way to the disk */
+    uint64_t in_doubt : 1;    /* the caller's, too: it may have been under way at a crash; … */
+    uint64_t is_settling : 1; /* … what came of an attempt is on its way to the disk, … */
+    uint64_t in_act : 2;      /* … and so are so many acts of administrators on it */
 };
 
 struct segment;
@@ -231,7 +232,8 @@ bool spool_has_tail(const struct spool *spool, struct spool_position *out_positi
 /* Called once for each append that returned 0, never before that call returns (of an upload's
  * bytes: see there): from spool_finish_group(), spool_finish_task() or spool_close(). `error` 0: it
  * is on disk. Else it isn't, though it may still appear after a crash (rule 6): who waits gets 4xx;
- * an outcome is still its owner's, who gives it again. */
+ * an outcome is still its owner's, who gives it again. With it fails what was appended of its
+ * message behind it, in this order: so nothing is said of anybody without what came before. */
 typedef void spool_done_fn(void *arg, int error);
 
 struct spool_upload;

@@ -200,6 +200,56 @@ static void an_outcome_that_failed_may_be_given_again(void **state)
     assert_int_equal(world_find(w, 1)->waiting, 1);
 }
 
+static void give(struct world *w, struct order *order, unsigned number, uint32_t recipient,
+                 enum spool_outcome outcome)
+{
+    struct spool_status status = {.recipient = recipient, .outcome = (uint8_t)outcome};
+
+    assert_int_equal(spool_status(w->spool, world_find(w, number), &status, 1, note, order), 0);
+}
+
+/* The first is refused when the second lies behind it already. Given again in the order in which
+ * they come back, they are in the log as they were said. Who is beside them goes on. */
+static void what_lies_behind_an_outcome_that_failed_fails_with_it(void **state)
+{
+    struct world *w = *state;
+    struct order first = {0}, same = {0}, behind = {0}, end = {0}, before = {0}, after = {0};
+
+    assert_int_equal(world_accept(w, 1, 2, 500), 0);
+    assert_int_equal(world_accept(w, 2, 2, 500), 0);
+    assert_int_equal(world_accept(w, 3, 2, 500), 0);
+    assert_int_equal(world_commit(w), 0);
+    give(w, &first, 1, 0, SPOOL_OUTCOME_DEFERRED);
+    give(w, &same, 1, 1, SPOOL_OUTCOME_DEFERRED);
+    struct spool_group *group = spool_take_group(w->spool, ++w->now_us);
+    give(w, &before, 2, 0, SPOOL_OUTCOME_DEFERRED);
+    give(w, &behind, 1, 0, SPOOL_OUTCOME_HELD);
+    give(w, &after, 2, 0, SPOOL_OUTCOME_DELIVERED);
+    give(w, &end, 1, 0, SPOOL_OUTCOME_REMOVED);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){.sync_error = 10000});
+    spool_write_group(group);
+    store_sim_set_faults(w->disk, &(struct store_sim_faults){0});
+    spool_finish_group(w->spool, group, ++w->now_us);
+    assert_int_equal(first.last, -EIO);
+    assert_int_equal(behind.last, -EIO);
+    assert_int_equal(end.last, -EIO);
+    assert_true(first.at < same.at && same.at < behind.at && behind.at < end.at);
+    assert_false(spool_find_recipient(world_find(w, 1), 0)->is_closing);
+    assert_int_equal(before.calls + after.calls, 0);
+    give(w, &first, 1, 0, SPOOL_OUTCOME_DEFERRED);
+    give(w, &same, 1, 1, SPOOL_OUTCOME_DEFERRED);
+    give(w, &behind, 1, 0, SPOOL_OUTCOME_HELD);
+    give(w, &end, 1, 0, SPOOL_OUTCOME_REMOVED);
+    world_run(w);
+    assert_true(before.at < after.at && after.at < first.at && first.at < end.at);
+    assert_int_equal(first.last | behind.last | end.last | before.last | after.last, 0);
+    assert_int_equal(w->spool->pending_bytes, 0);
+    world_crash(w, STORE_SIM_POWER_CUT);
+    for (unsigned i = 1; i <= 2; i++)
+        assert_int_equal(world_find(w, i)->waiting, 1);
+    assert_int_equal(world_find(w, 3)->waiting, 2);
+}
+
 /* The name that it was to go to is kept by nobody. */
 static void a_rerouting_that_failed_keeps_no_name(void **state)
 {
@@ -427,6 +477,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(an_event_has_its_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(an_outcome_that_failed_may_be_given_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_lies_behind_an_outcome_that_failed_fails_with_it,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_rerouting_that_failed_keeps_no_name, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unknown_outcome_or_none_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(appends_of_one_message_are_counted, setup, teardown),

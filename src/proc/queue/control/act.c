@@ -27,7 +27,7 @@
 /* A record of statuses must fit a frame of the log; the pause is short against a disk that is full
  * of work, and an administrator sees progress twice a second. */
 enum { RECIPIENTS_MAX = 100, PAUSE_MS = 20, PROGRESS_MS = 500 };
-enum { ACTS_MAX = 7 }; /* on one recipient at a time: what `in_act` can count */
+enum { ACTS_MAX = 3 }; /* on one recipient at a time: what `in_act` can count */
 
 struct act {
     struct list link;
@@ -277,15 +277,18 @@ static bool fits_state(const struct act *a, const struct spool_recipient *r,
 }
 
 /* For return, remove and reroute, who is being attempted: the remote server may take the message
- * this very moment, so to remove or reroute it now could deliver it twice, or tell a lie. For all
- * acts, who waits for his report when that or an act on him is on its way to the disk: his sender
- * is told that he failed, or the book is, and it isn't known yet which or whether. And whom so many
- * acts concern that wait for the disk that they can't be counted. */
+ * this very moment, so to remove or reroute it now could deliver it twice, or tell a lie. An
+ * attempt lasts until the disk has what came of it: behind his end it could tell of it no more. For
+ * all acts, who waits for his report when that or an act on him is on its way to the disk: his
+ * sender is told that he failed, or the book is, and it isn't known yet which or whether. And whom
+ * so many acts concern that wait for the disk that they can't be counted. */
 static bool is_busy(const struct act *a, const struct spool_recipient *r, enum sched_state state,
                     enum return_stage stage)
 {
-    return (leaves(a->kind) && state == SCHED_ACTIVE) || r->in_act == ACTS_MAX ||
-           stage == RETURN_IS_KEPT || (stage == RETURN_WAITS && r->in_act);
+    bool attempted = state == SCHED_ACTIVE || r->is_settling;
+
+    return (leaves(a->kind) && attempted) || r->in_act == ACTS_MAX || stage == RETURN_IS_KEPT ||
+           (stage == RETURN_WAITS && r->in_act);
 }
 
 /* Who is busy is counted and left. So is whom the act may fit when an act before it has come to
@@ -442,9 +445,12 @@ static struct batch *batch_new(struct act *a, const struct spool_message *m, con
 }
 
 /* The statuses first, then the scheduler: when the spool has no room (-EAGAIN) nothing has changed
- * yet, and the same rows come again. */
+ * yet, and the same rows come again. So it is when it has none for an outcome of the message: what
+ * became of an attempt stands in front of what an administrator wants then. */
 static int give(struct act *a, struct spool_message *m, const struct chosen *c)
 {
+    if (settle_waits(a->queue, &m->id))
+        return -EAGAIN;
     struct batch *batch = batch_new(a, m, c);
     int r = batch ? spool_status(a->queue->spool, m, c->statuses, c->status_count, on_sealed, batch)
                   : -ENOMEM;

@@ -50,8 +50,9 @@ struct queue {
     int64_t started_ms;       /* wall clock */
     struct list own_commits;  /* of messages that we make ourselves: reports */
     struct list waiting_room; /* commits that the spool had no room for */
-    struct list unsettled;    /* outcomes that the spool had no room for */
+    struct list unsettled;    /* outcomes that the disk refused or no memory was for, in order */
     uint32_t settling;        /* outcomes on their way to the disk */
+    uint64_t settlements;     /* since the start: numbers them */
     struct ipc_channel *directory;
     uint64_t accepted, rejected, deferred; /* messages, since the start */
     struct queue_random random;

@@ -2,6 +2,11 @@
  * Outcomes onto the disk. An outcome that the disk refused is still ours: it is kept and given
  * again until it is sealed, for without it a delivered recipient would be delivered again after a
  * restart.
+ *
+ * What is said of a message comes to the disk in the order in which it was said: what lies behind
+ * an outcome that is refused is refused with it (spool.h), and while one is kept here, nothing else
+ * is given. So none is lost because its recipient had his end meanwhile, nor undoes what came
+ * later.
  */
 #include "proc/queue/core/settle.h"
 
@@ -14,7 +19,8 @@
 struct settlement {
     struct list link; /* among the unsettled, while the spool has no room for it */
     struct queue *queue;
-    struct id message;  /* its row may go before this is taken: nothing pins it until then */
+    uint64_t number; /* in the order in which they were said */
+    struct id message;
     struct arena arena; /* of texts, and of the statuses when there are more than recipients */
     struct spool_status *statuses; /* in `room`, or the arena */
     size_t count;
@@ -40,16 +46,42 @@ void settlement_free(struct settlement *s)
     free(s);
 }
 
+/* As a rule behind all others; what the disk refuses goes in front of what was said behind it and
+ * found no memory since. */
+static void put_by(struct settlement *s)
+{
+    struct list *all = &s->queue->unsettled, *next = all;
+
+    while (next->prev != all &&
+           CONTAINER_OF(next->prev, struct settlement, link)->number > s->number)
+        next = next->prev;
+    list_append(next, &s->link);
+}
+
+static void mark(struct spool_message *message, const struct spool_status *statuses, size_t count,
+                 bool settling)
+{
+    for (size_t i = 0; message && i < count; i++) {
+        struct spool_recipient *r = spool_find_recipient(message, statuses[i].recipient);
+        if (r)
+            r->is_settling = settling;
+    }
+}
+
+/* Of who has another one behind this the mark goes too early. Then an act that takes him away may
+ * stand behind that, and be refused with it. */
 static void on_sealed(void *arg, int error)
 {
     struct settlement *s = arg;
     struct queue *q = s->queue;
 
     q->settling--;
-    if (error)
-        list_append(&q->unsettled, &s->link); /* the tick or the next group gives it again */
-    else
-        settlement_free(s);
+    if (error) {
+        put_by(s); /* the end of this group gives it again */
+        return;
+    }
+    mark(spool_find(q->spool, &s->message), s->statuses, s->count, false);
+    settlement_free(s);
 }
 
 /* The spool copies, but the settlement stays until the seal: a group that fails gives the outcome
@@ -57,7 +89,8 @@ static void on_sealed(void *arg, int error)
 static int give(struct settlement *s, struct spool_message *message)
 {
     struct queue *q = s->queue;
-    int r = spool_status(q->spool, message, s->statuses, s->count, on_sealed, s);
+    int r =
+        message ? spool_status(q->spool, message, s->statuses, s->count, on_sealed, s) : -ENOENT;
 
     if (r == 0) {
         q->settling++;
@@ -130,9 +163,10 @@ static void keep(struct settlement *s, const struct spool_status *statuses, size
 static void forget(struct queue *q, struct spool_message *message,
                    const struct spool_status *statuses, size_t count, int error)
 {
+    mark(message, statuses, count, false);
     log_error("%zu outcomes are lost, their recipients will be attempted again: %s", count,
               strerror(-error));
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; message && i < count; i++) {
         struct spool_recipient *r = spool_find_recipient(message, statuses[i].recipient);
         if (!r || schedule_item(r))
             continue;
@@ -141,48 +175,37 @@ static void forget(struct queue *q, struct spool_message *message,
     }
 }
 
-/* While the disk kept an outcome for now from the log, an attempt after it or an administrator may
- * have ended its recipient: of him nothing may be said any more (rule 4), of those beside him what
- * was to be said stays true. Is anything left? */
-static bool drop_closed(struct settlement *s, struct spool_message *message)
+/* -EAGAIN or -ENOMEM: there is no room now, and nothing has changed. */
+static int give_or_forget(struct settlement *s, struct spool_message *message)
 {
-    size_t kept = 0;
+    int r = give(s, message);
 
-    for (size_t i = 0; message && i < s->count; i++) {
-        const struct spool_recipient *r = spool_find_recipient(message, s->statuses[i].recipient);
-        if (r && !r->is_closing)
-            s->statuses[kept++] = s->statuses[i];
-    }
-    if (kept < s->count)
-        log_warn("%zu outcomes of recipients that were closed meanwhile are not booked",
-                 s->count - kept);
-    s->count = kept;
-    return kept > 0;
+    if (r == 0 || r == -ENOMEM || r == -EAGAIN)
+        return r;
+    forget(s->queue, message, s->statuses, s->count, r); /* it would be refused for ever */
+    settlement_free(s);
+    return 0;
 }
 
-/* `message` NULL: it went, with the fates of all its recipients. */
-static void give_or_keep(struct settlement *s, struct spool_message *message)
+bool settle_waits(const struct queue *q, const struct id *message)
 {
-    struct queue *q = s->queue;
-    int r = message ? give(s, message) : -EALREADY;
-
-    if (r == -EALREADY && drop_closed(s, message))
-        r = give(s, message);
-    if (r == -ENOMEM || r == -EAGAIN) {
-        list_append(&q->unsettled, &s->link);
-    } else if (r < 0) {
-        if (s->count) /* giving these again would be refused for ever */
-            forget(q, message, s->statuses, s->count, r);
-        settlement_free(s);
+    LIST_EACH(&q->unsettled, link)
+    {
+        if (id_equal(&CONTAINER_OF(link, struct settlement, link)->message, message))
+            return true;
     }
+    return false;
 }
 
 void settle_in(struct settlement *s, struct spool_message *message,
                const struct spool_status *statuses, size_t count)
 {
+    s->number = ++s->queue->settlements;
     s->message = message->id;
     keep(s, statuses, count);
-    give_or_keep(s, message);
+    mark(message, s->statuses, s->count, true);
+    if (settle_waits(s->queue, &s->message) || give_or_forget(s, message) < 0)
+        put_by(s);
 }
 
 void settle(struct queue *q, struct spool_message *message, const struct spool_status *statuses,
@@ -196,37 +219,18 @@ void settle(struct queue *q, struct spool_message *message, const struct spool_s
         forget(q, message, statuses, count, -ENOMEM);
 }
 
-/* What was kept is given behind whatever was said of its recipients meanwhile. A hold that was
- * asked for during the attempt would undo a release then, of which somebody was told, or is when it
- * is on the disk. That the row's time and number of attempts become those of an older attempt does
- * no harm: the scheduler knows better, and after a restart he is attempted by them, at most a pause
- * too early or too late.
- */
-static void leave_out_holds(struct settlement *s, struct spool_message *message)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; message && i < s->count; i++) {
-        const struct spool_recipient *r = spool_find_recipient(message, s->statuses[i].recipient);
-        bool held = r && r->state == SPOOL_RECIPIENT_HELD && !r->in_act;
-        if (s->statuses[i].outcome != SPOOL_OUTCOME_HELD || held)
-            s->statuses[kept++] = s->statuses[i];
-    }
-    s->count = message ? kept : s->count;
-}
-
-/* From a list of this moment: what is refused again waits for the next time. */
+/* One for which there is no room holds up those behind it until the next time: the room that they
+ * need is the same. */
 void settle_resume(struct queue *q)
 {
-    struct list now, *link;
+    struct list *link;
 
-    list_init(&now);
-    list_move_all(&q->unsettled, &now);
-    while ((link = list_take_first(&now))) {
+    while ((link = list_take_first(&q->unsettled))) {
         struct settlement *s = CONTAINER_OF(link, struct settlement, link);
-        struct spool_message *message = spool_find(q->spool, &s->message);
-        leave_out_holds(s, message);
-        give_or_keep(s, message);
+        if (give_or_forget(s, spool_find(q->spool, &s->message)) == 0)
+            continue;
+        list_prepend(&q->unsettled, link);
+        return;
     }
 }
 

@@ -24,6 +24,9 @@ void settle_in(struct settlement *settlement, struct spool_message *message,
  * its recipients are attempted again. */
 void settle(struct queue *q, struct spool_message *message, const struct spool_status *statuses,
             size_t count);
+/* An outcome of this message is kept until there is room for it in the spool: nothing may be said
+ * of the message before it. */
+bool settle_waits(const struct queue *q, const struct id *message);
 /* There may be room again in the spool. */
 void settle_resume(struct queue *q);
 /* What the disk never took is forgotten: the next start attempts these recipients again. After

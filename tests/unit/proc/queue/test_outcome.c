@@ -539,31 +539,26 @@ static void ask_for_bob(struct world *w, enum ipc_queue_act_kind kind)
     world_rest(w);
 }
 
-/* How the log says that the recipient ended; 0: not at all. At most once (rule 4). */
-static uint8_t end_of(uint32_t recipient)
+/* All that the log says of the recipient, in order; 0 behind the last. */
+static void assert_said(uint32_t recipient, const enum spool_outcome *outcomes)
 {
-    uint8_t end = 0;
-
-    for (size_t i = 0; i < booked_count; i++) {
-        const struct spool_status *s = &booked[i].status;
-        if (s->recipient != recipient || !spool_outcome_is_final(s->outcome))
-            continue;
-        assert_int_equal(end, 0);
-        end = s->outcome;
-    }
-    return end;
+    for (size_t i = 0; i < booked_count; i++)
+        if (booked[i].status.recipient == recipient)
+            assert_int_equal(booked[i].status.outcome, *outcomes++);
+    assert_int_equal(*outcomes, 0);
 }
 
-/* Rule 4 for who was delivered, whatever the disk and others did to whom he shares a record with:
- * his delivery is booked, and he isn't attempted again. */
-static void a_delivery_survives_the_end_of_who_is_beside_it(void **state)
+/* Whatever the disk refuses and others do to whom one shares a record with: his delivery is booked,
+ * he isn't attempted again (rule 4), and the attempt of the other one is booked before his end. */
+static void an_outcome_that_comes_back_stands_before_what_came_behind_it(void **state)
 {
+    static const enum spool_outcome delivered[] = {SPOOL_OUTCOME_DELIVERED, 0};
     static const struct {
         enum ipc_queue_act_kind act;
-        uint8_t end;
+        enum spool_outcome said[3];
         size_t jobs;
-    } cases[] = {{IPC_ACT_REMOVE, SPOOL_OUTCOME_REMOVED, 1},
-                 {IPC_ACT_RETRY, SPOOL_OUTCOME_DELIVERED, 2}};
+    } cases[] = {{IPC_ACT_REMOVE, {SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_REMOVED}, 1},
+                 {IPC_ACT_RETRY, {SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_DELIVERED}, 2}};
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct world *w = begin("anna@here.example bob@here.example");
@@ -576,12 +571,14 @@ static void a_delivery_survives_the_end_of_who_is_beside_it(void **state)
         w->mailbox_does = MAILBOX_DELIVERS;
         ask_for_bob(w, cases[i].act);
         let_fail(w);
+        if (cases[i].act == IPC_ACT_REMOVE) /* that was busy */
+            ask_for_bob(w, cases[i].act);
         world_until(w, is_gone, &id);
         assert_true(list_is_empty(&w->queue.unsettled));
         assert_int_equal(w->job_count, cases[i].jobs);
         booked_read(w);
-        assert_int_equal(end_of(0), SPOOL_OUTCOME_DELIVERED);
-        assert_int_equal(end_of(1), cases[i].end);
+        assert_said(0, delivered);
+        assert_said(1, cases[i].said);
         world_free(w);
     }
 }
@@ -622,53 +619,96 @@ static void answer_deferred(struct world *w)
     assert_false(list_is_empty(&w->queue.unsettled));
 }
 
-/* Nothing holds the message of an outcome for now that waits for memory. */
-static void an_outcome_whose_message_went_is_forgotten(void **state)
+/* An attempt lasts until the disk has what came of it, or the book would never learn that. */
+static void who_waits_for_his_outcome_isnt_taken_away(void **state)
 {
-    struct world *w = begin("bob@here.example");
-    struct id id = w->jobs[0].id;
+    static const enum ipc_queue_act_kind kinds[] = {IPC_ACT_REMOVE, IPC_ACT_RETURN};
+    static const enum spool_outcome said[] = {SPOOL_OUTCOME_DEFERRED, SPOOL_OUTCOME_REMOVED, 0};
 
-    world_join_admin(w);
-    memory_is_short = true;
-    answer_deferred(w);
-    ask_for_bob(w, IPC_ACT_REMOVE);
-    world_until(w, is_gone, &id);
-    assert_int_equal(world_commit(w, "x@far.example"), IPC_COMMIT_ACCEPTED); /* in its row */
-    memory_is_short = false;
-    world_until(w, none_is_kept, NULL);
-    booked_read(w);
-    assert_int_equal(booked_count, 1);
-    assert_int_equal(booked[0].status.outcome, SPOOL_OUTCOME_REMOVED);
-    world_free(w);
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        struct world *w = begin("bob@here.example");
+        struct id id = w->jobs[0].id;
+        struct ipc_queue_act act = {.act = kinds[i], .filter.id = id};
+        world_join_admin(w);
+        memory_is_short = true;
+        answer_deferred(w);
+        struct ipc_queue_acted acted = world_act(w, act);
+        assert_int_equal(acted.error, -EBUSY);
+        assert_int_equal(acted.busy, 1);
+        memory_is_short = false;
+        world_until(w, none_is_kept, NULL);
+        act.act = IPC_ACT_REMOVE;
+        assert_int_equal(world_act(w, act).count, 1);
+        assert_true(is_gone(w, &id));
+        booked_read(w);
+        assert_said(0, said);
+        world_free(w);
+    }
 }
 
-/* The end of an attempt as that a hold was asked for, which is given when the act that undid the
- * hold is on the disk. */
-static void an_older_outcome_holds_nobody_again(void **state)
+/* The end of an attempt as that a hold was asked for. An act that would undo the hold waits for it:
+ * behind that it would hold him again. */
+static void an_act_stands_behind_the_outcome_that_waits_for_memory(void **state)
 {
     static const struct {
         enum ipc_queue_act_kind act;
-        bool stays;
-    } cases[] = {{IPC_ACT_RELEASE, false}, {IPC_ACT_RETURN, false}, {IPC_ACT_RETRY, true}};
+        enum spool_outcome last;
+    } cases[] = {{IPC_ACT_RELEASE, SPOOL_OUTCOME_RELEASED},
+                 {IPC_ACT_RETURN, SPOOL_OUTCOME_HELD},
+                 {IPC_ACT_RETRY, SPOOL_OUTCOME_HELD}};
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct world *w = begin("bob@here.example");
         struct spool_recipient *r = sched_owner(w->queue.sched, 1);
+        bool stays = cases[i].last == SPOOL_OUTCOME_HELD;
 
         hold(w);
         memory_is_short = true;
         answer_deferred(w);
         ask_for_bob(w, cases[i].act);
-        world_rest(w);
         memory_is_short = false;
         world_until(w, none_is_kept, NULL);
-        assert_int_equal(r->state, cases[i].stays ? SPOOL_RECIPIENT_HELD : SPOOL_RECIPIENT_WAITING);
+        if (!stays)
+            world_until_jobs(w, 2);
+        assert_int_equal(r->state, stays ? SPOOL_RECIPIENT_HELD : SPOOL_RECIPIENT_WAITING);
         booked_read(w);
-        const struct booked *last = &booked[booked_count - 1];
-        assert_int_equal(last->status.outcome,
-                         cases[i].stays ? SPOOL_OUTCOME_HELD : SPOOL_OUTCOME_DEFERRED);
+        assert_int_equal(booked[booked_count - 1].status.outcome, cases[i].last);
         world_free(w);
     }
+}
+
+/* The disk refuses the first when the second waits for memory already. */
+static void outcomes_are_booked_in_their_order(void **state)
+{
+    static const char *const replies[] = {"over quota", "disk full", "delivered"};
+    struct world *w = begin("bob@here.example");
+    struct id id = w->jobs[0].id;
+
+    world_join_admin(w);
+    let_hang(w);
+    world_answer(w, &w->jobs[0], MAILBOX_DEFERS);
+    world_until(w, disk_hangs, NULL);
+    w->queue.spool->ops = good;
+    ask_for_bob(w, IPC_ACT_RETRY);
+    world_until_jobs(w, 2);
+    memory_is_short = true;
+    world_answer(w, &w->jobs[1], MAILBOX_IS_FULL);
+    world_rest(w);
+    assert_false(list_is_empty(&w->queue.unsettled));
+    atomic_store(&may_fail, true);
+    world_rest(w);
+    memory_is_short = false;
+    world_until(w, none_is_kept, NULL);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    world_begin_act(w, IPC_ACT_RETRY, &id, 1);
+    world_until(w, is_gone, &id);
+    booked_read(w);
+    size_t ends = 0;
+    for (size_t i = 0; i < booked_count; i++)
+        if (booked[i].status.outcome != SPOOL_OUTCOME_RETRIED)
+            assert_string_equal(booked[i].reply, replies[ends++]);
+    assert_int_equal(ends, ARRAY_SIZE(replies));
+    world_free(w);
 }
 
 /* A start after an end that was called good doubts nothing: so none is, while outcomes lack. */
@@ -854,9 +894,10 @@ int main(void)
         cmocka_unit_test(what_lay_in_the_socket_is_booked),
         cmocka_unit_test(whose_people_are_there_is_a_duplicate),
         cmocka_unit_test(an_outcome_that_the_disk_refuses_is_given_again),
-        cmocka_unit_test(a_delivery_survives_the_end_of_who_is_beside_it),
-        cmocka_unit_test(an_outcome_whose_message_went_is_forgotten),
-        cmocka_unit_test(an_older_outcome_holds_nobody_again),
+        cmocka_unit_test(an_outcome_that_comes_back_stands_before_what_came_behind_it),
+        cmocka_unit_test(who_waits_for_his_outcome_isnt_taken_away),
+        cmocka_unit_test(an_act_stands_behind_the_outcome_that_waits_for_memory),
+        cmocka_unit_test(outcomes_are_booked_in_their_order),
         cmocka_unit_test(the_queue_ends_well_with_all_its_outcomes_only),
         cmocka_unit_test(a_longer_word_than_the_log_takes_is_cut),
         cmocka_unit_test(a_delivery_is_booked_without_memory),
