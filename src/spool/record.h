@@ -53,7 +53,7 @@ enum spool_outcome {
     SPOOL_OUTCOME_EXPIRED = 18,   /* the last attempt is over; who returns it must act */
     SPOOL_OUTCOME_HELD = 19,      /* waits for an administrator */
     SPOOL_OUTCOME_RELEASED = 20,  /* waits for its next attempt again */
-    SPOOL_OUTCOME_RETRIED = 21,   /* an administrator wants the next attempt at next_attempt_us */
+    SPOOL_OUTCOME_RETRIED = 21,   /* the next attempt is at next_attempt_us, sooner than planned */
     SPOOL_OUTCOME_REROUTED = 22,  /* an administrator wants it to go where `host` says */
     SPOOL_OUTCOME_NOTIFIED = 23,  /* the sender was told of the delay */
     SPOOL_OUTCOME_MAX = 23,

@@ -4,7 +4,8 @@
  * meson.build), so each must be included by one source of a program.
  *
  * A pool has no threads: what was submitted waits until fuzz_world_work() runs it, which a target
- * may leave undone for a while, as a slow disk would. Time stands still but for a microsecond each
+ * may leave undone for a while, as a slow disk would; fuzz_pool_run() and fuzz_pool_finish() are
+ * the halves of that, between which the loop may go on. Time stands still but for a microsecond each
  * time it is asked for, until fuzz_world_pass().
  */
 #pragma once
@@ -18,7 +19,7 @@
 #include <sys/types.h>
 
 struct io_pool {
-    struct list waiting, link;
+    struct list waiting, finished, link;
 };
 
 struct io_timer {
@@ -47,6 +48,7 @@ static inline void fuzz_world_begin(void)
 int64_t __wrap_clock_wall_us(void);
 int64_t __wrap_clock_monotonic_us(void);
 int64_t __wrap_clock_monotonic_ms(void);
+int64_t __wrap_clock_boottime_us(void);
 ssize_t __wrap_getrandom(void *out, size_t size, unsigned flags);
 int __wrap_io_pool_new(struct io_loop *loop, unsigned threads, struct io_pool **out);
 void __wrap_io_pool_submit(struct io_pool *pool, struct io_job *job);
@@ -71,6 +73,11 @@ int64_t __wrap_clock_monotonic_ms(void)
     return __wrap_clock_monotonic_us() / 1000;
 }
 
+int64_t __wrap_clock_boottime_us(void)
+{
+    return __wrap_clock_monotonic_us();
+}
+
 ssize_t __wrap_getrandom(void *out, size_t size, unsigned flags)
 {
     for (size_t i = 0; i < size; i++) {
@@ -85,6 +92,7 @@ int __wrap_io_pool_new(struct io_loop *loop, unsigned threads, struct io_pool **
     *out = calloc(1, sizeof(**out));
     assert(*out);
     list_init(&(*out)->waiting);
+    list_init(&(*out)->finished);
     list_append(&fuzz_world.pools, &(*out)->link);
     return 0;
 }
@@ -94,21 +102,33 @@ void __wrap_io_pool_submit(struct io_pool *pool, struct io_job *job)
     list_append(&pool->waiting, &job->link);
 }
 
-static inline bool fuzz_pool_run_one(struct io_pool *pool)
+/* What a thread does with one job, and what the loop does when it is done. False: there is none. */
+static inline bool fuzz_pool_run(struct io_pool *pool)
 {
     struct list *link = list_take_first(&pool->waiting);
-    struct io_job *job = link ? CONTAINER_OF(link, struct io_job, link) : NULL;
 
-    if (job) {
-        job->run(job);
-        job->done(job);
-    }
-    return job;
+    if (!link)
+        return false;
+    struct io_job *job = CONTAINER_OF(link, struct io_job, link);
+    job->run(job);
+    list_append(&pool->finished, link);
+    return true;
+}
+
+static inline bool fuzz_pool_finish(struct io_pool *pool)
+{
+    struct list *link = list_take_first(&pool->finished);
+
+    if (!link)
+        return false;
+    struct io_job *job = CONTAINER_OF(link, struct io_job, link);
+    job->done(job);
+    return true;
 }
 
 void __wrap_io_pool_free(struct io_pool *pool)
 {
-    while (pool && fuzz_pool_run_one(pool))
+    while (pool && (fuzz_pool_run(pool) || fuzz_pool_finish(pool)))
         ;
     if (pool)
         list_remove(&pool->link);
@@ -152,7 +172,9 @@ static inline bool fuzz_world_work(void)
 
     LIST_EACH(&fuzz_world.pools, link)
     {
-        any |= fuzz_pool_run_one(CONTAINER_OF(link, struct io_pool, link));
+        struct io_pool *pool = CONTAINER_OF(link, struct io_pool, link);
+        bool ran = fuzz_pool_run(pool);
+        any |= fuzz_pool_finish(pool) || ran;
     }
     return any;
 }

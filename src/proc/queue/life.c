@@ -18,6 +18,7 @@
 #include "proc/queue/control/control.h"
 #include "proc/queue/core/feed.h"
 #include "proc/queue/core/kick.h"
+#include "proc/queue/core/mutant.h"
 #include "proc/queue/core/overdue.h"
 #include "proc/queue/core/route.h"
 #include "proc/queue/core/schedule.h"
@@ -336,6 +337,12 @@ static void end_spool(struct queue *q)
     if (must_leave_pending(q)) {
         log_warn("the spool has no room for what should still be written: the next start will take "
                  "this end for a crash");
+        return;
+    }
+    if (schedule_has_doubt(q) && QUEUE_MUTANT != MUTANT_DOUBT_FORGOTTEN) {
+        log_info(
+            "some who may have been under way when the server last ended without warning still "
+            "wait: the next start takes this end for such a one");
         return;
     }
     int r = spool_end(q->spool);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "proc/queue/accept/pressure.h"
 #include "proc/queue/accept/upload.h"
+#include "proc/queue/core/mutant.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -276,9 +277,7 @@ static int append(struct commit *c)
     return r;
 }
 
-#ifdef POSTBUCH_MUTANT_EARLY_REPLY
-/* What must never happen, for tests/unit/proc/queue/test_crash.c to catch: "accepted" before the
- * seal is on disk. */
+/* What must never happen (core/mutant.h). */
 static void reply_early(struct commit *c)
 {
     reply(c->peer->channel, c->token, IPC_COMMIT_ACCEPTED, "");
@@ -286,7 +285,6 @@ static void reply_early(struct commit *c)
     list_remove(&c->link);
     c->peer = NULL;
 }
-#endif
 
 /* Also called again from the waiting room. */
 static void proceed(struct commit *c)
@@ -302,9 +300,8 @@ static void proceed(struct commit *c)
         answer(c, is_our_fault(r) ? IPC_COMMIT_REJECTED : IPC_COMMIT_DEFERRED, trouble(r));
     } else {
         c->state = COMMIT_SEALING;
-#ifdef POSTBUCH_MUTANT_EARLY_REPLY
-        reply_early(c);
-#endif
+        if (QUEUE_MUTANT == MUTANT_EARLY_REPLY && c->peer)
+            reply_early(c);
     }
     committer_kick(&q->committer);
 }

@@ -5,11 +5,13 @@
  */
 #include "proc/queue/carry/job.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "mail/dsn.h"
 #include "proc/queue/carry/carriers.h"
 #include "proc/queue/carry/outcome.h"
 #include "proc/queue/core/kick.h"
+#include "proc/queue/core/mutant.h"
 #include "proc/queue/core/schedule.h"
 #include "proc/queue/returns/wish.h"
 #include <assert.h>
@@ -23,12 +25,13 @@ static void on_loaded(struct job_load *load);
 static void on_chunk_read(struct job_load *load);
 static void lose(struct job *job);
 
-/* A job that a thread reads for can't go yet: it is only marked, and goes when the read is back. */
+/* A job that a thread reads for, or the log has a word of, can't go yet: it is only marked, and
+ * goes when that is back. */
 static void job_free(struct job *job)
 {
     struct queue *q = job->queue;
 
-    if (job->disk.reading) {
+    if (job->disk.reading || job->announced) {
         job->over = true;
         return;
     }
@@ -50,11 +53,13 @@ static bool may_follow(enum job_state from, enum job_state to)
     switch (to) {
     case JOB_NEW:
         return false;
+    case JOB_EARLY:
+        return from == JOB_NEW || from == JOB_BLOCKED;
     case JOB_LOADING:
         return from != JOB_LOADING;
     case JOB_BLOCKED:
     case JOB_OFFERED:
-        return from == JOB_NEW || from == JOB_BLOCKED || from == JOB_LOADING;
+        return from == JOB_NEW || from == JOB_EARLY || from == JOB_BLOCKED || from == JOB_LOADING;
     case JOB_RUNNING:
         return true;
     }
@@ -88,6 +93,13 @@ static struct wish_source source_of(const struct job *job, const struct parcel *
                                 job->disk.stored->expansion_count};
 }
 
+/* Since the job began, while its bytes were read or it waited for room: what counts when it is on
+ * the disk counts for what hasn't gone yet. */
+static bool is_held_meanwhile(const struct spool_recipient *r)
+{
+    return (r->in_act || r->state == SPOOL_RECIPIENT_HELD) && QUEUE_MUTANT != MUTANT_HOLD_OVERTAKEN;
+}
+
 /* 0, or -EBADMSG when one isn't in the envelope. An alias that wasn't opened, since all that it
  * stands for were there (accept/expand.c), is through: perhaps no item is left. */
 static int fill_recipients(struct job *job, const struct parcel *parcel, struct arena *arena,
@@ -104,6 +116,10 @@ static int fill_recipients(struct job *job, const struct parcel *parcel, struct 
         uint32_t index = item.recipient->index;
         const struct envelope_recipient *r = recipient_of(job, parcel, index);
         struct envelope_wish wish = wish_find(&source, index);
+        if (is_held_meanwhile(item.recipient)) {
+            outcome_untried(job->queue, &item);
+            continue;
+        }
         item.wants_receipt = receipts && dsn_wants(wish.notify, ENVELOPE_NOTIFY_SUCCESS);
         if (r && r->flags & ENVELOPE_RECIPIENT_DUPLICATE) {
             outcome_duplicate(job->queue, &item);
@@ -316,8 +332,80 @@ static void read_it(struct job *job)
     }
 }
 
+/* ---- sooner than the log says ---- */
+
+static void begin(struct job *job);
+
+static void on_announced(void *arg, int error)
+{
+    struct job *job = arg;
+
+    job->announced = false;
+    if (job->over)
+        job_free(job);
+    else if (error)
+        lose(job);
+    else
+        begin(job);
+}
+
+/* What is on its way to the disk gives one of them another time, perhaps: then it isn't his turn.
+ */
+static bool is_settling(const struct job *job)
+{
+    for (uint32_t i = 0; i < job->count; i++)
+        if (job->items[i].recipient->is_settling)
+            return true;
+    return settle_waits(job->queue, &job->message->id);
+}
+
+/* Their destination, or all of them, takes mail again before its pause was over, an administrator
+ * wants it, or the clock was set back. Their number. */
+static uint32_t find_early(const struct job *job, struct spool_status *out)
+{
+    int64_t now_us = clock_wall_us();
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < job->count; i++) {
+        const struct spool_recipient *r = job->items[i].recipient;
+        if (is_held_meanwhile(r) || schedule_is_known_due(r, now_us))
+            continue;
+        out[count++] =
+            (struct spool_status){.recipient = r->index,
+                                  .outcome = SPOOL_OUTCOME_RETRIED,
+                                  .attempts = r->attempts,
+                                  .time_us = now_us,
+                                  .next_attempt_us = now_us,
+                                  .detail = SPAN("sooner than planned: mail goes this way again")};
+    }
+    return count;
+}
+
+/* What is under way at a crash is known by its time in the log (schedule_doubt()), so that comes
+ * before the attempt. True: it begins later; while the disk refuses that, with another job. */
+static bool announce(struct job *job)
+{
+    struct spool_status early[IPC_JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
+    struct queue *q = job->queue;
+    bool waits = is_settling(job);
+    uint32_t count = find_early(job, early);
+
+    if ((!count && !waits) || QUEUE_MUTANT == MUTANT_UNANNOUNCED)
+        return false;
+    if (waits || spool_status(q->spool, job->message, early, count, on_announced, job) < 0) {
+        lose(job);
+        return true;
+    }
+    job->announced = true;
+    move_to(job, &job->carrier->jobs, JOB_EARLY);
+    committer_kick(&q->committer);
+    return true;
+}
+
 static void begin(struct job *job)
 {
+    if (announce(job))
+        return;
     const struct parcel *parcel = job->disk.stored ? NULL : parcel_of(job);
 
     if (job->disk.stored || parcel)

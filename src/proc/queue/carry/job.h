@@ -2,10 +2,11 @@
  * A job: one message on its way to a carrier, for one or several of its recipients.
  *
  *   NEW, BLOCKED ──bytes in memory──▶ send ──▶ RUNNING ──result──▶ booked, freed
- *        │                             ▲  │
- *        └─not in memory──▶ LOADING ───┘  ├──no credit──▶ BLOCKED
- *                                         └──much is under way──▶ OFFERED
+ *    │   ▲ │                           ▲  │
+ *    ▼   │ └─not in memory──▶ LOADING ─┘  ├──no credit──▶ BLOCKED
+ *    EARLY                                └──much is under way──▶ OFFERED
  *
+ *   EARLY goes sooner than the log says: that it does is written there first (schedule_doubt()).
  *   OFFERED ──wanted──▶ RUNNING; LOADING and then RUNNING when the body isn't in memory
  *
  * An OFFERED job has gone without its body (carrier.h): nothing can have been delivered.
@@ -22,7 +23,7 @@
 #include "proc/queue/carry/load.h"
 #include "proc/queue/carry/outcome.h"
 
-enum job_state { JOB_NEW, JOB_LOADING, JOB_BLOCKED, JOB_OFFERED, JOB_RUNNING };
+enum job_state { JOB_NEW, JOB_EARLY, JOB_LOADING, JOB_BLOCKED, JOB_OFFERED, JOB_RUNNING };
 
 struct job {
     struct list link; /* among the carrier's blocked or all others */
@@ -32,7 +33,8 @@ struct job {
     struct span next_hop;          /* kept behind the items */
     struct spool_message *message; /* stays: its recipients have no outcome yet */
     enum job_state state;          /* job.c: move_to() */
-    bool over;                     /* booked; only waits for the thread */
+    bool over;                     /* booked; only waits for the thread, or the seal */
+    bool announced;                /* that it goes early is on its way to the disk */
     struct settlement *settlement; /* of its outcome; NULL: booked */
     struct ipc_call call;
     uint64_t number;

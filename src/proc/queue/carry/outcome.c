@@ -11,6 +11,7 @@
 #include "dns/ip.h"
 #include "mail/event.h"
 #include "proc/queue/carry/carriers.h"
+#include "proc/queue/core/mutant.h"
 #include "proc/queue/core/schedule.h"
 #include "proc/queue/core/settle.h"
 #include "proc/queue/returns/return.h"
@@ -121,10 +122,13 @@ static void add_doubt(struct queue *q, struct outcomes *o, struct spool_recipien
 }
 
 /* By an administrator, while it was attempted. Acts that are on their way to the disk say for
- * themselves whether he is; behind a release this would hold him again. */
+ * themselves whether he is; behind a release this would hold him again. Who is held on the disk
+ * stays so, unless another word on him goes before. */
 static void add_hold(struct outcomes *o, const struct spool_recipient *r, uint16_t attempts)
 {
-    if (r->in_act)
+    bool has_word = o->count && o->statuses[o->count - 1].recipient == r->index;
+
+    if (r->in_act || (r->state == SPOOL_RECIPIENT_HELD && !has_word))
         return;
     struct spool_status *s = add(o, r, SPOOL_OUTCOME_HELD);
 
@@ -242,7 +246,7 @@ static void take_lost(struct queue *q, struct outcomes *o, const struct job_item
     q->dispatch->lost++;
     enum sched_verdict verdict = sched_outcome(q->sched, item->item, SCHED_RESULT_LOST, SPAN(""),
                                                io_loop_now_ms(q->loop), &due_ms);
-    if (sent) {
+    if (sent && QUEUE_MUTANT != MUTANT_LOSS_UNDOUBTED) {
         struct spool_status *s = add(o, item->recipient, SPOOL_OUTCOME_UNCERTAIN);
         s->attempts = item->recipient->attempts; /* perhaps none was made */
         s->detail = comes_from_mailbox(o)
@@ -333,16 +337,32 @@ struct ipc_job_outcome outcome_ours(uint32_t index, bool temporary, const char *
                                     .text = span_from_cstr(why)};
 }
 
-void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why)
+/* Of one whom no carrier has got. */
+static void take_alone(struct queue *q, const struct job_item *item,
+                       const struct ipc_job_outcome *from)
 {
-    struct ipc_job_outcome from = outcome_ours(item->recipient->index, temporary, why);
     struct outcomes outcomes __attribute__((uninitialized));
 
     outcomes.count = 0;
     outcomes.carrier = NULL;
     outcomes.settlement = NULL;
-    take_one(q, &outcomes, item, &from, false);
+    take_one(q, &outcomes, item, from, false);
     conclude(q, &outcomes, item, 1);
+}
+
+void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why)
+{
+    struct ipc_job_outcome from = outcome_ours(item->recipient->index, temporary, why);
+
+    take_alone(q, item, &from);
+}
+
+void outcome_untried(struct queue *q, const struct job_item *item)
+{
+    struct ipc_job_outcome from = {
+        .index = item->recipient->index, .outcome = IPC_OUTCOME_UNTRIED, .scope = IPC_SCOPE_OURS};
+
+    take_alone(q, item, &from);
 }
 
 /* Without a word to the scheduler of how its destination is: nothing went there. Who asked for a

@@ -20,6 +20,8 @@ void outcome_take(const struct carrier *carrier, struct settlement *settlement,
 struct ipc_job_outcome outcome_ours(uint32_t index, bool temporary, const char *why);
 /* The job could not even be tried: `temporary` or for good. */
 void outcome_fail(struct queue *q, const struct job_item *item, bool temporary, const char *why);
+/* It wasn't tried, by nobody's fault. */
+void outcome_untried(struct queue *q, const struct job_item *item);
 /* An alias of which everybody gets the message as another recipient, or through another alias. */
 void outcome_duplicate(struct queue *q, const struct job_item *item);
 /* An administrator wants it back at its sender. */

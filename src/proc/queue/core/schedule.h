@@ -26,10 +26,15 @@ void schedule_added(struct queue *q, struct spool_message *message);
 /* The spool's hooks; arg is the queue. */
 void schedule_changed(void *arg, struct spool_recipient *recipient);
 void schedule_gone(void *arg, struct spool_message *message);
+/* The log says that it may be attempted by now: so a start after a crash takes it for one that was
+ * under way. What goes sooner than planned isn't. */
+bool schedule_is_known_due(const struct spool_recipient *recipient, int64_t wall_us);
 /* At the start after a crash: whatever was due then is in doubt, unless it was held already. When
  * that was is the clock's word, but not before the last message came: the clock may have been set
  * since, and what comes from now on is in no doubt, whatever it says. */
 void schedule_doubt(struct queue *q);
+/* Somebody is in doubt still: the log doesn't have it, so the next start must find it anew. */
+bool schedule_has_doubt(struct queue *q);
 /* The next attempt of who is held from now on: 0, for there is none. A time when an attempt may be
  * under way, or was at an earlier crash: then the next crash finds him in doubt, too. */
 int64_t schedule_held_us(const struct spool_recipient *recipient, bool is_attempted);

@@ -11,6 +11,7 @@
 #include "proc/queue/core/settle.h"
 
 #include "base/log.h"
+#include "proc/queue/core/mutant.h"
 #include "proc/queue/core/schedule.h"
 #include <assert.h>
 #include <errno.h>
@@ -76,7 +77,7 @@ static void on_sealed(void *arg, int error)
     struct queue *q = s->queue;
 
     q->settling--;
-    if (error) {
+    if (error && QUEUE_MUTANT != MUTANT_OUTCOME_DROPPED) {
         put_by(s); /* the end of this group gives it again */
         return;
     }

@@ -6,6 +6,7 @@
 #include "mail/address.h"
 #include "mail/event.h"
 #include "proc/queue/accept/commit.h"
+#include "proc/queue/core/mutant.h"
 #include "proc/queue/core/route.h"
 #include "proc/queue/core/settle.h"
 #include "proc/queue/returns/suggest.h"
@@ -40,6 +41,11 @@ static void on_kept(void *arg, enum ipc_commit_result result)
         undelivered_rest(u);
 }
 
+/* What must never happen (core/mutant.h). */
+static void nobody_waits(void *arg, enum ipc_commit_result result)
+{
+}
+
 /* RFC 3461 section 6.1: the null sender, and nobody is to be told of the report itself. RFC 5321
  * section 4.5.5: so a report that fails makes none of its own. */
 static int keep(struct undelivered *u, const struct ipc_reported *made)
@@ -70,7 +76,10 @@ static int keep(struct undelivered *u, const struct ipc_reported *made)
     SHA256((const unsigned char *)made->message.data, made->message.size, e.digest);
     int r = codec_encode(&envelope_codec, &e, &wire);
     if (r == 0)
-        r = commit_own(u->queue, buffer_span(&wire), made->message, on_kept, u);
+        r = commit_own(u->queue, buffer_span(&wire), made->message,
+                       QUEUE_MUTANT == MUTANT_RETURN_UNTOLD ? nobody_waits : on_kept, u);
+    if (r == 0 && QUEUE_MUTANT == MUTANT_RETURN_UNTOLD)
+        undelivered_told(u);
     buffer_done(&wire);
     return r;
 }

@@ -41,6 +41,8 @@ static void on_report(void *owner, const struct ipc_arrival *arrival)
     copy_text(reporter.original, sizeof(reporter.original), m->recipients[0].original);
     reporter.end = m->recipients[0].end;
     reporter.last_attempt_us = m->recipients[0].last_attempt_us;
+    if (reporter.on_question)
+        reporter.on_question(owner, m);
     if (!reporter.silent)
         reporter_answer();
 }

@@ -7,6 +7,8 @@ struct reporter {
     struct ipc_channel *channel;
     int asked, error;
     bool silent;
+    /* NULL, or who writes down what it was asked for. */
+    void (*on_question)(struct world *w, const struct ipc_report *m);
     size_t at_most; /* more recipients are refused; 0: no limit */
     /* The last report: */
     char sender[100], address[100], status[20], reply[200], header[200], host[100];

@@ -112,6 +112,53 @@ static void what_was_due_is_in_doubt_whatever_the_clock_says(void **state)
     world_free(w);
 }
 
+static struct spool_recipient *first_of(struct world *w, const struct id *id)
+{
+    return &spool_find(w->queue.spool, id)->recipients[0];
+}
+
+/* Its destination takes mail again before its pause is over: the log says so before it goes. */
+static void what_goes_sooner_than_planned_is_in_doubt(void **state)
+{
+    struct world *w = world_begin();
+    w->mailbox_does = MAILBOX_DEFERS;
+    struct world_commit c = world_accept(w, "s@far.example", "bob@here.example");
+    world_until(w, world_is_settled, NULL);
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    sched_retry_now(w->queue.sched, schedule_item(first_of(w, &c.id)), io_loop_now_ms(w->loop));
+    dispatch_kick(&w->queue);
+    world_until_jobs(w, 2);
+    world_kill(w);
+    world_start(w);
+    assert_int_equal(first_of(w, &c.id)->in_doubt, 1);
+    assert_int_equal(first_of(w, &c.id)->attempts, 1);
+    world_free(w);
+}
+
+/* Nobody has attempted him since, so the log doesn't have it. */
+static void a_doubt_survives_an_end_in_good_order(void **state)
+{
+    struct world *w = world_begin();
+    w->mailbox_does = MAILBOX_IS_SILENT;
+    struct world_commit c = world_accept(w, "s@far.example", "bob@here.example");
+    world_until_jobs(w, 1);
+    world_kill(w);
+    for (int i = 0; i < 2; i++) {
+        world_start(w);
+        assert_int_equal(first_of(w, &c.id)->in_doubt, 1);
+        world_stop(w);
+    }
+    world_start(w);
+    w->mailbox_does = MAILBOX_DELIVERS;
+    world_join_mailbox(w);
+    world_until_delivered(w, 1);
+    assert_int_equal(w->queue.dispatch->uncertain, 1);
+    world_stop(w);
+    world_start(w);
+    assert_true(spool_ended_well(w->queue.spool));
+    world_free(w);
+}
+
 static void hold(struct world *w)
 {
     struct ipc_queue_act act = {.act = IPC_ACT_HOLD, .filter.sender = SPAN("s@far.example")};
@@ -177,6 +224,8 @@ int main(void)
         cmocka_unit_test(only_what_was_due_at_a_crash_is_uncertain),
         cmocka_unit_test(what_came_after_a_crash_is_in_no_doubt),
         cmocka_unit_test(what_was_due_is_in_doubt_whatever_the_clock_says),
+        cmocka_unit_test(what_goes_sooner_than_planned_is_in_doubt),
+        cmocka_unit_test(a_doubt_survives_an_end_in_good_order),
         cmocka_unit_test(what_was_held_is_in_no_doubt),
         cmocka_unit_test(a_hold_takes_no_doubt_away),
     };

@@ -1,5 +1,5 @@
 /* Bodies on their way from the disk to a carrier, and jobs that must wait. */
-#include "world.h"
+#include "booked.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +23,7 @@ enum { LARGE = 600000, NEAR_END = 590000 }; /* more than is read at once */
 /* Memory is short when a piece of a body is to go, or a job: the n-th. The linker puts this in its
  * place (meson.build). */
 static unsigned piece_without_memory, job_without_memory;
+static bool no_job_finds_memory;
 
 int __real_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
                     const struct ipc_message *message);
@@ -33,6 +34,8 @@ int __wrap_ipc_call(struct ipc_channel *channel, struct ipc_call *call,
                     const struct ipc_message *message)
 {
     if (message->type == IPC_JOB_BODY && piece_without_memory && --piece_without_memory == 0)
+        return -ENOMEM;
+    if (message->type == IPC_JOB && no_job_finds_memory)
         return -ENOMEM;
     if (message->type == IPC_JOB && job_without_memory && --job_without_memory == 0)
         return -ENOMEM;
@@ -215,6 +218,28 @@ static void a_damaged_message_is_not_handed_on(void **state)
     world_free(w);
 }
 
+/* It was about to go, but hadn't: a hold that is said to be done keeps it here. */
+static void who_is_held_before_the_job_goes_is_not_attempted(void **state)
+{
+    struct world *w = world_begin_with_admin(MAILBOX_DELIVERS);
+    struct ipc_queue_act act = {.act = IPC_ACT_HOLD, .filter.sender = SPAN("s@far.example")};
+
+    no_job_finds_memory = true;
+    struct world_commit c = world_accept(w, "s@far.example", "bob@here.example");
+    assert_int_equal(world_explain(w, &c.id).state, SCHED_ACTIVE);
+    assert_int_equal(world_act(w, act).count, 1);
+    no_job_finds_memory = false;
+    world_until(w, world_is_settled, NULL);
+    assert_int_equal(w->job_count, 0);
+    assert_int_equal(world_explain(w, &c.id).state, SCHED_HELD);
+    booked_read(w);
+    assert_int_equal(booked_count, 1); /* the hold */
+    act.act = IPC_ACT_RELEASE;
+    assert_int_equal(world_act(w, act).count, 1);
+    world_until_delivered(w, 1);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +247,7 @@ int main(void)
         cmocka_unit_test(an_evicted_parcel_is_read_from_disk),
         cmocka_unit_test(a_piece_that_finds_no_memory_goes_later),
         cmocka_unit_test(a_job_that_finds_no_memory_goes_later),
+        cmocka_unit_test(who_is_held_before_the_job_goes_is_not_attempted),
         cmocka_unit_test(who_is_about_to_end_is_given_no_job),
         cmocka_unit_test(damage_in_the_middle_stops_only_its_message),
     };

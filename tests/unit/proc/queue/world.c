@@ -45,7 +45,7 @@ static void give_key(struct world *w)
     assert_int_equal(tickets_use_key(&w->queue.tickets, key), 0);
 }
 
-void world_start(struct world *w)
+int world_try_start(struct world *w)
 {
     struct store *store = w->store ? w->store : place_store(w->folder);
 
@@ -53,8 +53,17 @@ void world_start(struct world *w)
     assert_int_equal(queue_start(&w->queue, w->loop, &w->conf), 0);
     assert_int_equal(queue_start_threads(&w->queue), 0);
     give_key(w);
-    assert_int_equal(queue_open(&w->queue, store), 0);
-    assert_int_equal(control_listen(&w->queue, place_listen(w->folder)), 0);
+    int r = queue_open(&w->queue, store);
+    if (r < 0)
+        queue_done(&w->queue);
+    else
+        assert_int_equal(control_listen(&w->queue, place_listen(w->folder)), 0);
+    return r;
+}
+
+void world_start(struct world *w)
+{
+    assert_int_equal(world_try_start(w), 0);
 }
 
 static void leave(struct world *w)
@@ -68,7 +77,7 @@ static void leave(struct world *w)
     }
 }
 
-static void forget_jobs(struct world *w)
+void world_forget_jobs(struct world *w)
 {
     for (size_t i = 0; i < w->job_count; i++) {
         buffer_done(&w->jobs[i].header);
@@ -82,7 +91,7 @@ void world_kill(struct world *w)
 {
     leave(w);
     queue_done(&w->queue);
-    forget_jobs(w);
+    world_forget_jobs(w);
 }
 
 static void on_closed(struct queue *q)
@@ -116,6 +125,11 @@ void world_stop(struct world *w)
 void world_free(struct world *w)
 {
     world_kill(w);
+    world_remove(w);
+}
+
+void world_remove(struct world *w)
+{
     io_loop_free(w->loop);
     place_remove(w->folder);
     buffer_done(&w->reply_text);
@@ -123,13 +137,22 @@ void world_free(struct world *w)
     free(w);
 }
 
+void world_turn(struct world *w)
+{
+    if (w->on_turn) {
+        w->on_turn(w);
+        return;
+    }
+    assert_int_equal(io_loop_turn(w->loop), 0);
+    usleep(50);
+}
+
 void world_until(struct world *w, bool (*done)(struct world *w, void *arg), void *arg)
 {
     for (int i = 0; i < 200000; i++) {
         if (done(w, arg))
             return;
-        assert_int_equal(io_loop_turn(w->loop), 0);
-        usleep(50);
+        world_turn(w);
     }
     fail_msg("it never came");
 }
@@ -257,7 +280,7 @@ static void commit(struct world *w, struct world_commit *c, const char *sender,
     *c = (struct world_commit){.world = w, .id = e.id, .call.fn = on_committed};
     int r;
     while ((r = ipc_call(w->smtpd, &c->call, &m)) == -EAGAIN)
-        io_loop_turn(w->loop);
+        world_turn(w);
     assert_int_equal(r, 0);
     buffer_done(&wire);
 }
@@ -299,7 +322,7 @@ void world_send_large(struct world *w, struct world_commit *c, const char *recip
         call->call.fn = on_taken;
         int r;
         while ((r = ipc_call(w->smtpd, &call->call, &m)) == -EAGAIN)
-            io_loop_turn(w->loop);
+            world_turn(w);
         assert_int_equal(r, 0);
     }
     free(bytes);
@@ -430,8 +453,6 @@ void world_answer(struct world *w, struct world_job *job, enum world_mailbox how
     for (size_t i = 0; i < job->recipient_count; i++) {
         list[i] = outcomes[how];
         list[i].index = job->indexes[i];
-        if (how == MAILBOX_DELIVERS && w->on_delivery)
-            w->on_delivery(w->on_delivery_arg, &job->id, job->indexes[i]);
     }
     job->answered = true;
     if (how == MAILBOX_DELIVERS)
@@ -441,7 +462,9 @@ void world_answer(struct world *w, struct world_job *job, enum world_mailbox how
 
 static void finish(struct world *w, struct world_job *job)
 {
-    if (w->mailbox_does != MAILBOX_IS_SILENT)
+    if (w->on_job)
+        w->on_job(w, job);
+    else if (w->mailbox_does != MAILBOX_IS_SILENT)
         world_answer(w, job, w->mailbox_does);
 }
 
@@ -466,6 +489,8 @@ static void on_job(void *owner, const struct ipc_arrival *arrival)
     }
     buffer_append_span(&job->header, m->header);
     buffer_append_span(&job->body, m->body);
+    if (w->on_attempt)
+        w->on_attempt(w, job);
     if (m->body.size == m->size_bytes)
         finish(w, job);
 }
@@ -479,7 +504,11 @@ static void on_body(void *owner, const struct ipc_arrival *arrival)
     assert_int_equal(ipc_reply(arrival->channel, arrival->token, &taken), 0);
     if (m->bytes.size == 0) {
         job->dropped = true;
-        world_answer(w, job, MAILBOX_IS_FULL); /* all that it knows is that it came no further */
+        if (w->on_job)
+            w->on_job(w, job);
+        else
+            world_answer(w, job,
+                         MAILBOX_IS_FULL); /* all that it knows is that it came no further */
         return;
     }
     buffer_append_span(&job->body, m->bytes);
@@ -514,10 +543,15 @@ void world_join_mailbox(struct world *w)
     join(w, IPC_PEER_MAILBOX, &mailbox_role, &w->mailbox);
 }
 
+void world_join_smtp_process(struct world *w, unsigned index)
+{
+    join_as(w, IPC_PEER_SMTP, index, &mailbox_role, &w->smtp[index]);
+}
+
 void world_join_smtp(struct world *w)
 {
     for (unsigned i = 0; i < IPC_SMTP_PROCESSES; i++)
-        join_as(w, IPC_PEER_SMTP, i, &mailbox_role, &w->smtp[i]);
+        world_join_smtp_process(w, i);
 }
 
 void world_leave_smtp(struct world *w)

@@ -59,8 +59,12 @@ struct world {
     uint32_t uid; /* of the client of what is sent: 0 is a local user */
     char folder[64];
     struct store *store; /* for the next start, instead of the folder */
-    void (*on_delivery)(void *arg, const struct id *id, uint32_t index);
-    void *on_delivery_arg;
+    /* Who plays in his own way: what a turn is, that a job begins, and what becomes of it when all
+     * of it is there, or no more of it comes. NULL: real time, and what `mailbox_does` says. */
+    void (*on_turn)(struct world *w);
+    void (*on_attempt)(struct world *w, struct world_job *job);
+    void (*on_job)(struct world *w, struct world_job *job);
+    void *player;
     struct io_loop *loop;
     struct conf_queue conf;
     struct queue queue;
@@ -100,6 +104,8 @@ struct world {
 struct world *world_new(void);
 /* The queue process begins with what is in the folder. */
 void world_start(struct world *w);
+/* The same, or -errno: the disk failed, and the process has ended. */
+int world_try_start(struct world *w);
 /* It ends as by a kill: nothing is finished. */
 void world_kill(struct world *w);
 /* A shutdown begins, and its end. */
@@ -108,11 +114,14 @@ void world_until_closed(struct world *w);
 /* It ends as by a shutdown. */
 void world_stop(struct world *w);
 void world_free(struct world *w);
+/* Of one that was killed or stopped. */
+void world_remove(struct world *w);
 
 void world_join_smtpd(struct world *w);
 void world_join_mailbox(struct world *w);
-/* Both of them; they do with jobs what the mailbox does. */
+/* Both of them, or one; they do with jobs what the mailbox does. */
 void world_join_smtp(struct world *w);
+void world_join_smtp_process(struct world *w, unsigned index);
 void world_leave_smtp(struct world *w);
 /* It knows aliases that begin with: list (a, b and c), crowd (600), away (one elsewhere). */
 void world_join_directory(struct world *w);
@@ -121,6 +130,8 @@ void world_expand(struct world *w);
 void world_join_book(struct world *w);
 void world_join_admin(struct world *w);
 
+/* One turn of the loop, and what goes on beside it. */
+void world_turn(struct world *w);
 /* Turns the loop until `done` says so; fails the test when it never does. */
 void world_until(struct world *w, bool (*done)(struct world *w, void *arg), void *arg);
 /* Until nothing is written and a hundred turns more, to see that nothing else happens; a few
@@ -143,6 +154,8 @@ enum ipc_commit_result world_commit(struct world *w, const char *recipients);
 void world_until_answered(struct world *w, struct world_commit *c);
 void world_until_jobs(struct world *w, size_t count);
 void world_until_delivered(struct world *w, size_t count);
+/* No job is unanswered: so nothing need be known of them. */
+void world_forget_jobs(struct world *w);
 /* The mailbox answers a job that it was silent about. */
 void world_answer(struct world *w, struct world_job *job, enum world_mailbox how);
 
