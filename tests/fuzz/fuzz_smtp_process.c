@@ -84,6 +84,12 @@ static bool is_forbidden_v4(const uint8_t *bytes)
     return is_private(bytes) || memcmp(bytes, own[0].ip + IP_V4_AT, 4) == 0;
 }
 
+/* RFC 8215 and RFC 6052 2.2: a network's own translator, whose prefix has 96 bits, or 64. */
+static bool is_forbidden_behind_nat64(const uint8_t *ip)
+{
+    return is_private(ip + 12) || (ip[9] != 0 && is_private(ip + 9));
+}
+
 static bool is_forbidden(const struct sockaddr *address)
 {
     static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b},
@@ -98,8 +104,9 @@ static bool is_forbidden(const struct sockaddr *address)
         return is_forbidden_v4(ip + sizeof(nat64));
     if (ip[0] == 0x20 && ip[1] == 0x02)
         return is_private(ip + 2);
-    return memcmp(ip, local_nat64, sizeof(local_nat64)) == 0 ||
-           IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) || IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr) ||
+    if (memcmp(ip, local_nat64, sizeof(local_nat64)) == 0)
+        return is_forbidden_behind_nat64(ip);
+    return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) || IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr) ||
            IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr) || IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) ||
            (ip[0] & 0xFE) == 0xFC;
 }
