@@ -27,10 +27,11 @@ def main():
         blind |= done.returncode != 0
         said = re.search(r'seed (\d+), step (\d+): (.*)', done.stdout)
         crashed = re.search(r'caught by seed (\d+), by a crash', done.stdout)
-        ambush = ' (`--ambush`)' if '--ambush' in command else ''
+        where = ' (`--ambush`)' if '--ambush' in command else ''
+        where += ' (`fates`)' if '/fates' in command[0] else ''
         caught = ('**by none**' if done.returncode else
-                  f'seed {said[1]}{ambush} | {said[3]}' if said else
-                  f'seed {crashed[1]}{ambush} | a crash' if crashed else
+                  f'seed {said[1]}{where} | {said[3]}' if said else
+                  f'seed {crashed[1]}{where} | a crash' if crashed else
                   f'`forged` | {done.stdout.strip().splitlines()[-1]}')
         print(f'| {name} | {caught} |', flush=True)
     return blind
