@@ -27,14 +27,20 @@ static void forget(struct asked *asked)
     free(asked);
 }
 
+bool admin_is_obeyed(const struct fate *fate)
+{
+    const unsigned *granted = fate->granted, *said = fate->said_by_admin;
+
+    return granted[IPC_ACT_HOLD] <= said[SPOOL_OUTCOME_HELD] &&
+           granted[IPC_ACT_RELEASE] <= said[SPOOL_OUTCOME_RELEASED] &&
+           granted[IPC_ACT_RETRY] <= said[SPOOL_OUTCOME_RETRIED] &&
+           granted[IPC_ACT_REMOVE] <= said[SPOOL_OUTCOME_REMOVED] &&
+           granted[IPC_ACT_RETURN] + granted[IPC_ACT_REROUTE] <= said[SPOOL_OUTCOME_REROUTED];
+}
+
 /* What is said to be done is on the disk. */
 static void take_grant(struct asked *asked)
 {
-    static const enum spool_outcome outcomes[IPC_ACT_COUNT] = {
-        [IPC_ACT_HOLD] = SPOOL_OUTCOME_HELD,      [IPC_ACT_RELEASE] = SPOOL_OUTCOME_RELEASED,
-        [IPC_ACT_RETRY] = SPOOL_OUTCOME_RETRIED,  [IPC_ACT_RETURN] = SPOOL_OUTCOME_REROUTED,
-        [IPC_ACT_REMOVE] = SPOOL_OUTCOME_REMOVED, [IPC_ACT_REROUTE] = SPOOL_OUTCOME_REROUTED,
-    };
     struct life *life = asked->life;
     struct letter *letter = notes_find(&life->notes, &asked->id);
 
@@ -42,11 +48,9 @@ static void take_grant(struct asked *asked)
     if (asked->dry || asked->index == UINT32_MAX)
         return;
     struct fate *fate = &letter->fates[asked->index];
-    unsigned granted = ++fate->granted[asked->kind];
-    if (asked->kind == IPC_ACT_RETURN || asked->kind == IPC_ACT_REROUTE)
-        granted = fate->granted[IPC_ACT_RETURN] + fate->granted[IPC_ACT_REROUTE];
+    fate->granted[asked->kind]++;
     log_read(life);
-    if (fate->said_by_admin[outcomes[asked->kind]] < granted)
+    if (!store_sim_stopped(life->disk) && !admin_is_obeyed(fate)) /* else nobody can look */
         notes_fail(&life->notes, "%s %u: act %u is said to be done, and the log doesn't have it",
                    notes_text(letter), asked->index, asked->kind);
 }

@@ -124,6 +124,9 @@ static void judge_fate(struct life *life, const struct letter *letter, const str
         !fate->asked[IPC_ACT_REMOVE])
         notes_fail(&life->notes, "%s %zu is removed, and nobody asked for it", notes_text(letter),
                    index);
+    if (!admin_is_obeyed(fate))
+        notes_fail(&life->notes, "%s %zu: an act was said to be done, and is lost",
+                   notes_text(letter), index);
     if (fate->said[SPOOL_OUTCOME_NOTIFIED] > 1)
         notes_fail(&life->notes, "%s %zu: its sender was told twice of the delay",
                    notes_text(letter), index);
@@ -134,7 +137,8 @@ static void judge_fate(struct life *life, const struct letter *letter, const str
 }
 
 /* What a report says is so. A failure's report is there before the end that it tells of, so a crash
- * in between may make a second one, or a lie. */
+ * in between may make a second one, or a lie; so may one that the disk refused and has all the
+ * same. */
 static void judge_report(struct life *life, const struct letter *report)
 {
     struct letter *about = notes_find(&life->notes, &report->about);
@@ -148,7 +152,7 @@ static void judge_report(struct life *life, const struct letter *report)
             is_so = false;
         else if (report->kind == REPORT_FAILED)
             is_so = (fate->end == SPOOL_OUTCOME_RETURNED && id_equal(&fate->report, &report->id)) ||
-                    life->crashed[report->life];
+                    life->broken[report->life];
         else if (report->kind == REPORT_DELAYED) /* he may have had his end meanwhile */
             is_so = fate->said[SPOOL_OUTCOME_NOTIFIED] || fate->end;
         else

@@ -102,6 +102,7 @@ void life_set_faults(struct life *life, bool on)
     store_sim_set_faults(life->disk, on ? &faults : &(struct store_sim_faults){0});
     life->faulty = on;
     life->was_faulty |= on;
+    life->broken[life->number] |= on;
     life->statistics.faulty += on;
 }
 
@@ -218,7 +219,7 @@ void life_crash(struct life *life, bool power_cut)
 {
     life_say(life, power_cut ? "the power is cut" : "it is killed");
     life->statistics.crashes++;
-    life->crashed[life->number] = true;
+    life->broken[life->number] = true;
     store_sim_stop(life->disk);
     leave(life);
     store_sim_restart(life->disk, power_cut ? STORE_SIM_POWER_CUT : STORE_SIM_KILLED);

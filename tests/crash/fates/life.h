@@ -40,8 +40,9 @@ struct life {
     struct world *world;
     struct fates_statistics statistics;
     bool verbose;
-    unsigned number;         /* counts the starts of the process */
-    bool crashed[LIVES_MAX]; /* how each ended */
+    unsigned number;        /* counts the starts of the process */
+    bool broken[LIVES_MAX]; /* which of them crashed, or had a disk that failed: what was refused
+                               may be there */
     unsigned turns;
     bool runs, faulty, was_faulty; /* the disk fails now, or did since the start */
     unsigned slowness;             /* of 10,000 turns, in how many the disk does nothing */
@@ -107,6 +108,8 @@ void admin_act(struct life *life);
 /* For all mail of all senders. */
 void admin_act_on_all(struct life *life, enum ipc_queue_act_kind kind);
 bool admin_is_waiting(const struct life *life);
+/* The log has all acts on him that were said to be done. */
+bool admin_is_obeyed(const struct fate *fate);
 
 /* log.c */
 /* Up to what is sealed. */
