@@ -107,6 +107,15 @@ static void judge_discarded(struct life *life, const struct letter *letter, cons
                    fate->why);
 }
 
+/* A hold or removal that the disk refused may be there after a crash all the same, and he was
+ * attempted meanwhile. */
+static bool may_have_come_back(const struct life *life, const struct letter *letter,
+                               const struct fate *fate)
+{
+    return life->statistics.faulty && (letter->asked[IPC_ACT_HOLD] || fate->asked[IPC_ACT_HOLD] ||
+                                       fate->end == SPOOL_OUTCOME_REMOVED);
+}
+
 static void judge_fate(struct life *life, const struct letter *letter, const struct fate *fate,
                        size_t index)
 {
@@ -117,7 +126,8 @@ static void judge_fate(struct life *life, const struct letter *letter, const str
     if (fate->delivered < booked)
         notes_fail(&life->notes, "%s %zu is booked as delivered, and nobody has it",
                    notes_text(letter), index);
-    if (fate->delivered > booked && !fate->said[SPOOL_OUTCOME_UNCERTAIN])
+    if (fate->delivered > booked && !fate->said[SPOOL_OUTCOME_UNCERTAIN] &&
+        !may_have_come_back(life, letter, fate))
         notes_fail(&life->notes, "%s %zu was delivered %u times, and the log has no doubt",
                    notes_text(letter), index, fate->delivered);
     if (fate->end == SPOOL_OUTCOME_REMOVED && !letter->asked[IPC_ACT_REMOVE] &&
