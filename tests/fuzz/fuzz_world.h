@@ -5,8 +5,8 @@
  *
  * A pool has no threads: what was submitted waits until fuzz_world_work() runs it, which a target
  * may leave undone for a while, as a slow disk would; fuzz_pool_run() and fuzz_pool_finish() are
- * the halves of that, between which the loop may go on. Time stands still but for a microsecond each
- * time it is asked for, until fuzz_world_pass().
+ * the halves of that, between which the loop may go on. Time stands still but for a microsecond
+ * each time it is asked for, until fuzz_world_pass().
  */
 #pragma once
 
