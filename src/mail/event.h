@@ -30,7 +30,7 @@ enum event_kind {
     EVENT_NOTIFIED,
     EVENT_REROUTED,
     EVENT_REMOVED,      /* by an administrator */
-    EVENT_RETRIED,      /* sooner than planned: an administrator asked, or mail goes again */
+    EVENT_RETRIED,      /* sooner than planned: an administrator asked, or the way changed */
     EVENT_DAMAGED,      /* a record or body was found damaged and set aside */
     EVENT_ALARM,        /* something that a person must look at */
     EVENT_CLOSED,       /* had its end before this time; which one, a lost ledger had */

@@ -15,6 +15,7 @@
 #include "proc/queue/accept/smtpd.h"
 #include "proc/queue/carry/carriers.h"
 #include "proc/queue/carry/dispatch.h"
+#include "proc/queue/carry/outcome.h"
 #include "proc/queue/control/control.h"
 #include "proc/queue/core/feed.h"
 #include "proc/queue/core/kick.h"
@@ -339,10 +340,10 @@ static void end_spool(struct queue *q)
                  "this end for a crash");
         return;
     }
-    if (schedule_has_doubt(q) && QUEUE_MUTANT != MUTANT_DOUBT_FORGOTTEN) {
+    if (q->dispatch->leaves_doubts) {
         log_info(
-            "some who may have been under way when the server last ended without warning still "
-            "wait: the next start takes this end for such a one");
+            "of some who still wait it isn't booked yet that they may have been under way when "
+            "the server last ended without warning: the next start takes this end for one");
         return;
     }
     int r = spool_end(q->spool);
@@ -387,6 +388,8 @@ void queue_close(struct queue *q, void (*closed)(struct queue *q))
     q->closing = true;
     q->closing_ms = io_loop_now_ms(q->loop);
     q->closed = closed;
+    if (QUEUE_MUTANT != MUTANT_DOUBT_FORGOTTEN)
+        q->dispatch->leaves_doubts = !outcome_book_doubts(q);
     io_timer_set(q->tick, 0);
 }
 

@@ -25,16 +25,9 @@ static void on_loaded(struct job_load *load);
 static void on_chunk_read(struct job_load *load);
 static void lose(struct job *job);
 
-/* A job that a thread reads for, or the log has a word of, can't go yet: it is only marked, and
- * goes when that is back. */
-static void job_free(struct job *job)
+/* Nothing of it counts any more. */
+static void leave(struct job *job)
 {
-    struct queue *q = job->queue;
-
-    if (job->disk.reading || job->announced) {
-        job->over = true;
-        return;
-    }
     list_remove(&job->link);
     list_remove(&job->by_number);
     job->carrier->job_count--;
@@ -43,7 +36,22 @@ static void job_free(struct job *job)
     ipc_call_cancel(&job->chunk_call);
     job_unload(&job->disk, job->queue);
     settlement_free(job->settlement);
-    free(job);
+    job->settlement = NULL;
+}
+
+/* A job that a thread reads for can't go yet: it is only marked, and goes when the read is back.
+ * One of which a word is on its way to the disk leaves at once, and its memory waits for that. */
+static void job_free(struct job *job)
+{
+    struct queue *q = job->queue;
+
+    job->over = job->disk.reading || job->announced;
+    if (job->disk.reading)
+        return;
+    if (list_is_linked(&job->by_number))
+        leave(job);
+    if (!job->over)
+        free(job);
     dispatch_kick(q);
 }
 
@@ -334,19 +342,12 @@ static void read_it(struct job *job)
 
 /* ---- sooner than the log says ---- */
 
-static void begin(struct job *job);
-
-static void on_announced(void *arg, int error)
+/* Not tried now, and perhaps in a moment. */
+static void put_off(struct job *job)
 {
-    struct job *job = arg;
-
-    job->announced = false;
-    if (job->over)
-        job_free(job);
-    else if (error)
-        lose(job);
-    else
-        begin(job);
+    for (uint32_t i = 0; i < job->count; i++)
+        outcome_untried(job->queue, &job->items[i]);
+    job_free(job);
 }
 
 /* What is on its way to the disk gives one of them another time, perhaps: then it isn't his turn.
@@ -359,8 +360,30 @@ static bool is_settling(const struct job *job)
     return settle_waits(job->queue, &job->message->id);
 }
 
-/* Their destination, or all of them, takes mail again before its pause was over, an administrator
- * wants it, or the clock was set back. Their number. */
+static void go(struct job *job)
+{
+    const struct parcel *parcel = job->disk.stored ? NULL : parcel_of(job);
+
+    if (job->disk.stored || parcel)
+        send_whole(job, parcel);
+    else
+        read_it(job);
+}
+
+static void on_announced(void *arg, int error)
+{
+    struct job *job = arg;
+
+    job->announced = false;
+    if (job->over)
+        job_free(job);
+    else if (error || job->queue->closing || is_settling(job))
+        put_off(job);
+    else
+        go(job);
+}
+
+/* Their way was changed, or the clock was set back. Their number. */
 static uint32_t find_early(const struct job *job, struct spool_status *out)
 {
     int64_t now_us = clock_wall_us();
@@ -370,48 +393,43 @@ static uint32_t find_early(const struct job *job, struct spool_status *out)
         const struct spool_recipient *r = job->items[i].recipient;
         if (is_held_meanwhile(r) || schedule_is_known_due(r, now_us))
             continue;
-        out[count++] =
-            (struct spool_status){.recipient = r->index,
-                                  .outcome = SPOOL_OUTCOME_RETRIED,
-                                  .attempts = r->attempts,
-                                  .time_us = now_us,
-                                  .next_attempt_us = now_us,
-                                  .detail = SPAN("sooner than planned: mail goes this way again")};
+        out[count++] = (struct spool_status){.recipient = r->index,
+                                             .outcome = SPOOL_OUTCOME_RETRIED,
+                                             .attempts = r->attempts,
+                                             .time_us = now_us,
+                                             .next_attempt_us = now_us,
+                                             .detail = SPAN("sooner than planned")};
     }
     return count;
 }
 
-/* What is under way at a crash is known by its time in the log (schedule_doubt()), so that comes
- * before the attempt. True: it begins later; while the disk refuses that, with another job. */
-static bool announce(struct job *job)
+static void announce(struct job *job, const struct spool_status *early, uint32_t count)
 {
-    struct spool_status early[IPC_JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
     struct queue *q = job->queue;
-    bool waits = is_settling(job);
-    uint32_t count = find_early(job, early);
 
-    if ((!count && !waits) || QUEUE_MUTANT == MUTANT_UNANNOUNCED)
-        return false;
-    if (waits || spool_status(q->spool, job->message, early, count, on_announced, job) < 0) {
-        lose(job);
-        return true;
+    if (spool_status(q->spool, job->message, early, count, on_announced, job) < 0) {
+        put_off(job);
+        return;
     }
     job->announced = true;
     move_to(job, &job->carrier->jobs, JOB_EARLY);
     committer_kick(&q->committer);
-    return true;
 }
 
+/* What is under way at a crash is known by its time in the log (schedule_doubt()), so that comes
+ * before the attempt. */
 static void begin(struct job *job)
 {
-    if (announce(job))
-        return;
-    const struct parcel *parcel = job->disk.stored ? NULL : parcel_of(job);
+    struct spool_status early[IPC_JOB_RECIPIENTS_MAX] __attribute__((uninitialized));
+    bool unsaid = QUEUE_MUTANT == MUTANT_UNANNOUNCED;
+    uint32_t count = unsaid ? 0 : find_early(job, early);
 
-    if (job->disk.stored || parcel)
-        send_whole(job, parcel);
+    if (!unsaid && is_settling(job))
+        put_off(job);
+    else if (count)
+        announce(job, early, count);
     else
-        read_it(job);
+        go(job);
 }
 
 static void give_body(struct job *job)

@@ -1,10 +1,10 @@
 /*
  * A job: one message on its way to a carrier, for one or several of its recipients.
  *
- *   NEW, BLOCKED ──bytes in memory──▶ send ──▶ RUNNING ──result──▶ booked, freed
- *    │   ▲ │                           ▲  │
- *    ▼   │ └─not in memory──▶ LOADING ─┘  ├──no credit──▶ BLOCKED
- *    EARLY                                └──much is under way──▶ OFFERED
+ *   NEW, BLOCKED, EARLY ──bytes in memory──▶ send ──▶ RUNNING ──result──▶ booked, freed
+ *        │        ▲   │                       ▲  │
+ *        └────────┘   └─not in memory──▶ LOADING ├──no credit──▶ BLOCKED
+ *                                                └──much is under way──▶ OFFERED
  *
  *   EARLY goes sooner than the log says: that it does is written there first (schedule_doubt()).
  *   OFFERED ──wanted──▶ RUNNING; LOADING and then RUNNING when the body isn't in memory

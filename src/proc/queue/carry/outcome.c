@@ -19,6 +19,7 @@
 #include <string.h>
 
 enum { EXPIRY_SLICE = 200, EXPIRY_LOOKS = 1 << 14 };
+enum { DOUBTS_MAX = 20000 }; /* that are booked at an end, which may not take long */
 
 /* At most three for each item: what a crash left open, what happened, and that it is held or given
  * up. */
@@ -121,14 +122,52 @@ static void add_doubt(struct queue *q, struct outcomes *o, struct spool_recipien
     q->dispatch->uncertain++;
 }
 
+/* Of one message, and at most `most`. How many. Who is held has no time from then on, so a crash
+ * doesn't doubt him again. */
+static size_t book_doubts_of(struct queue *q, struct spool_message *message, size_t most)
+{
+    struct outcomes o __attribute__((uninitialized));
+
+    o.count = 0;
+    if (most > IPC_JOB_RECIPIENTS_MAX)
+        most = IPC_JOB_RECIPIENTS_MAX;
+    for (uint32_t i = 0; i < message->recipient_count && o.count < most; i++) {
+        struct spool_recipient *r = &message->recipients[i];
+        if (!r->in_doubt || r->is_closing)
+            continue;
+        add_doubt(q, &o, r);
+        if (r->state == SPOOL_RECIPIENT_HELD)
+            o.statuses[o.count - 1].next_attempt_us = 0;
+    }
+    if (o.count)
+        settle(q, message, o.statuses, o.count);
+    return o.count;
+}
+
+bool outcome_book_doubts(struct queue *q)
+{
+    struct spool_listing *listing;
+    struct spool_message *message;
+    size_t left = DOUBTS_MAX, booked;
+
+    if (spool_listing_new(q->spool, &listing) < 0)
+        return false;
+    while (left && (message = spool_listing_next(listing)))
+        while (left && (booked = book_doubts_of(q, message, left)))
+            left -= booked;
+    spool_listing_free(listing);
+    return left > 0;
+}
+
 /* By an administrator, while it was attempted. Acts that are on their way to the disk say for
  * themselves whether he is; behind a release this would hold him again. Who is held on the disk
- * stays so, unless another word on him goes before. */
+ * stays so, unless another word on him goes before; but his hold has a time as long as he was being
+ * attempted. */
 static void add_hold(struct outcomes *o, const struct spool_recipient *r, uint16_t attempts)
 {
     bool has_word = o->count && o->statuses[o->count - 1].recipient == r->index;
 
-    if (r->in_act || (r->state == SPOOL_RECIPIENT_HELD && !has_word))
+    if (r->in_act || (r->state == SPOOL_RECIPIENT_HELD && !has_word && !r->next_attempt_us))
         return;
     struct spool_status *s = add(o, r, SPOOL_OUTCOME_HELD);
 
@@ -243,7 +282,7 @@ static void take_lost(struct queue *q, struct outcomes *o, const struct job_item
 {
     int64_t due_ms = 0;
 
-    q->dispatch->lost++;
+    q->dispatch->lost += o->carrier != NULL; /* else nobody was given it */
     enum sched_verdict verdict = sched_outcome(q->sched, item->item, SCHED_RESULT_LOST, SPAN(""),
                                                io_loop_now_ms(q->loop), &due_ms);
     if (sent && QUEUE_MUTANT != MUTANT_LOSS_UNDOUBTED) {

@@ -29,6 +29,9 @@ void outcome_give_back(struct queue *q, const struct job_item *item);
 /* That a crash may have ended an attempt of his, for whoever books the end of one who is in doubt.
  */
 struct spool_status outcome_doubt(const struct spool_recipient *recipient);
+/* At the end, of all who are in doubt still: the next start knows of no crash. False: not of all,
+ * there are too many or there is no memory. */
+bool outcome_book_doubts(struct queue *q);
 /* Some of those that the scheduler gives up because of their destination: as many as may be told of
  * now and don't hold up the loop. False: there are no more, or no more may be told of now. */
 bool outcome_expired(struct queue *q);

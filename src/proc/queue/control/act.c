@@ -7,7 +7,8 @@
  * An act counts when it is sealed. Until then it keeps its recipient from being attempted, and his
  * report from being written; so whatever order acts are given in, and whichever of them the disk
  * refuses, he has only to be looked at when the last of them has its answer: he is then what his
- * row says, and who isn't held there goes on, when his row says. A retry alone counts at once.
+ * row says, and who isn't held there goes on, when his row says. A retry alone keeps nobody from
+ * anything until then.
  */
 #include "proc/queue/control/client.h"
 
@@ -227,6 +228,8 @@ static void conclude(const struct act *a, struct spool_message *m, struct spool_
         return_take_back(q, r, row->told);
     if (!r->in_act && r->state != SPOOL_RECIPIENT_HELD && return_stage(q, r, NULL) == RETURN_NONE)
         sched_release(q->sched, item, due_ms(q, r), new_deadline_ms(q, m), io_loop_now_ms(q->loop));
+    if (!error && retries && !r->in_act)
+        sched_retry_now(q->sched, item, io_loop_now_ms(q->loop));
     if (!error && leaves(a->kind))
         schedule_again(q, r);
     else
@@ -379,20 +382,16 @@ static uint32_t fill_statuses(const struct act *a, const struct walk_entry *entr
     return n;
 }
 
-/* A retry counts at once, since it does no harm when the disk refuses its record. All others hold
- * first: an attempt that began before the seal would not know of the act. Who is being attempted is
- * held when that fails, until the act is known. */
+/* All but a retry hold first: an attempt that began before the seal would not know of the act. Who
+ * is being attempted is held when that fails, until the act is known. */
 static void apply(const struct act *a, struct spool_recipient *r)
 {
     struct queue *q = a->queue;
-    int64_t now_ms = io_loop_now_ms(q->loop);
 
-    if (a->kind == IPC_ACT_RETRY) {
-        sched_retry_now(q->sched, schedule_item(r), now_ms);
+    if (a->kind == IPC_ACT_RETRY)
         return;
-    }
     r->in_act++;
-    sched_hold(q->sched, schedule_item(r), now_ms);
+    sched_hold(q->sched, schedule_item(r), io_loop_now_ms(q->loop));
 }
 
 struct chosen {

@@ -161,7 +161,7 @@ bool schedule_is_known_due(const struct spool_recipient *recipient, int64_t wall
 /* A held one has a time only when schedule_held_us() gave him one. */
 static bool is_in_doubt(const struct spool_recipient *r, int64_t crash_us)
 {
-    return schedule_is_known_due(r, crash_us) &&
+    return r->state != SPOOL_RECIPIENT_CLOSED && schedule_is_known_due(r, crash_us) &&
            (r->state != SPOOL_RECIPIENT_HELD || r->next_attempt_us != 0);
 }
 
@@ -189,24 +189,6 @@ void schedule_doubt(struct queue *q)
     cursor = 0;
     while (spool_walk(q->spool, &cursor, WALK_STEPS, doubt, &crash_us))
         continue;
-}
-
-static void look_for_doubt(void *arg, struct spool_message *message)
-{
-    bool *found = arg;
-
-    for (uint32_t i = 0; i < message->recipient_count && !*found; i++)
-        *found = message->recipients[i].in_doubt;
-}
-
-bool schedule_has_doubt(struct queue *q)
-{
-    bool found = false;
-    size_t cursor = 0;
-
-    while (spool_walk(q->spool, &cursor, WALK_STEPS, look_for_doubt, &found) && !found)
-        continue;
-    return found;
 }
 
 /* By age, so that who has waited longest is attempted first. */

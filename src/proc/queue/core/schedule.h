@@ -33,8 +33,6 @@ bool schedule_is_known_due(const struct spool_recipient *recipient, int64_t wall
  * that was is the clock's word, but not before the last message came: the clock may have been set
  * since, and what comes from now on is in no doubt, whatever it says. */
 void schedule_doubt(struct queue *q);
-/* Somebody is in doubt still: the log doesn't have it, so the next start must find it anew. */
-bool schedule_has_doubt(struct queue *q);
 /* The next attempt of who is held from now on: 0, for there is none. A time when an attempt may be
  * under way, or was at an earlier crash: then the next crash finds him in doubt, too. */
 int64_t schedule_held_us(const struct spool_recipient *recipient, bool is_attempted);

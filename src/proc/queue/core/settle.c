@@ -59,12 +59,13 @@ static void put_by(struct settlement *s)
     list_append(next, &s->link);
 }
 
+/* Of what came of an attempt. */
 static void mark(struct spool_message *message, const struct spool_status *statuses, size_t count,
                  bool settling)
 {
     for (size_t i = 0; message && i < count; i++) {
         struct spool_recipient *r = spool_find_recipient(message, statuses[i].recipient);
-        if (r)
+        if (r && statuses[i].outcome != SPOOL_OUTCOME_NOTIFIED)
             r->is_settling = settling;
     }
 }

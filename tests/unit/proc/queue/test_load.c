@@ -233,7 +233,9 @@ static void who_is_held_before_the_job_goes_is_not_attempted(void **state)
     assert_int_equal(w->job_count, 0);
     assert_int_equal(world_explain(w, &c.id).state, SCHED_HELD);
     booked_read(w);
-    assert_int_equal(booked_count, 1); /* the hold */
+    assert_int_equal(booked_count, 2); /* the hold, and that he wasn't attempted */
+    assert_int_equal(booked[1].status.outcome, SPOOL_OUTCOME_HELD);
+    assert_int_equal(booked[1].status.next_attempt_us, 0);
     act.act = IPC_ACT_RELEASE;
     assert_int_equal(world_act(w, act).count, 1);
     world_until_delivered(w, 1);
